@@ -1,0 +1,66 @@
+# Everything a contributor or CI types. `make run` and `make test` need nothing but Python 3.11.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SOURCES := $(shell find app -name '*.py' -o -name '*.json') pyproject.toml requirements/runtime.txt requirements/build.txt
+
+.PHONY: run test install lint types contracts unit check-long image interop interop-install bench lock clean
+
+run: install ## the emulated cloud and the sidecar, talking over real sockets
+	$(BIN)/idaas-sidecar demo
+
+test: $(VENV)/.test lint types contracts unit ## everything that needs neither a container engine nor Node
+
+install: $(VENV)/.installed
+
+$(VENV)/.python:
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+# Two steps: everything downloaded is checked against its hash; our own wheel is built from what lies here.
+$(VENV)/.installed: $(VENV)/.python $(SOURCES)
+	$(BIN)/pip install --quiet --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	rm -rf build
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --force-reinstall .
+	rm -rf build *.egg-info
+	touch $@
+
+$(VENV)/.test: $(VENV)/.installed requirements/test.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/test.txt
+	touch $@
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/vulture
+	$(BIN)/deptry app
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+contracts: $(VENV)/.test
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.test
+	$(BIN)/pytest
+
+interop-install: $(VENV)/.test ## fetches the real client SDKs into .interop/
+	sh tests/interop/install.sh
+
+interop: $(VENV)/.test ## the real client SDKs against a real demo process
+	$(BIN)/pytest -m interop tests/interop
+
+image: $(VENV)/.installed ## the container image, built and tried without a registry
+	sh deploy/image.sh
+
+check-long: image interop ## what takes minutes or needs more than Python
+
+bench: $(VENV)/.test ## the table of bench/README.md, as ratios within one run
+	$(BIN)/python bench/run.py
+
+lock: ## rewrites requirements/*.txt from pyproject.toml (needs uv)
+	sh requirements/lock.sh
+
+clean:
+	rm -rf $(VENV) .interop .image build *.egg-info

@@ -1,0 +1,93 @@
+"""What a JWT says of itself: read to warn and to plan, never to trust. STS does the verifying.
+
+Written by hand, because importing PyJWT brings cryptography with it: 8 MiB that a client-secret profile never needs
+(performance.md, "What costs what").
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+LEEWAY = 60.0
+"""Seconds of clock difference that nobody is warned about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The claims that decide whether STS will take the token; None or empty where absent or of the wrong type."""
+
+    issuer: str | None
+    audiences: tuple[str, ...]
+    subject: str | None
+    issued_at: float | None
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the configuration says of the token; None where it says nothing."""
+
+    issuer: str | None = None
+    audience: str | None = None
+    client_id: str | None = None
+
+
+def unverified(token: str) -> Claims | None:
+    """The claims of `token`, or None if it is not a JWT."""
+    parts = token.split(".")
+    if len(parts) != 3 or not all(parts):
+        return None
+    try:
+        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    if not isinstance(payload, dict):
+        return None
+    return Claims(
+        issuer=_text(payload.get("iss")),
+        audiences=_texts(payload.get("aud")),
+        subject=_text(payload.get("sub")),
+        issued_at=_number(payload.get("iat")),
+        expires_at=_number(payload.get("exp")),
+    )
+
+
+def mismatches(claims: Claims, wanted: Wanted, now: float) -> Iterator[str]:
+    """One precise sentence for each claim that STS is likely to refuse, or that is not what was configured."""
+    if wanted.issuer is not None and claims.issuer != wanted.issuer:
+        yield (
+            f"the token's iss is {claims.issuer!r}, the configuration says {wanted.issuer!r}: STS compares it exactly "
+            "with the OIDC provider's URL in RAM (custom domain, dynamic issuer or trailing slash?)"
+        )
+    if wanted.audience is not None and wanted.audience not in claims.audiences:
+        yield (
+            f"the token's aud is {', '.join(claims.audiences) or 'missing'}, the scope asks for {wanted.audience!r}: "
+            "STS wants it among the OIDC provider's client ids"
+        )
+    if wanted.client_id is not None and claims.subject != wanted.client_id:
+        yield (
+            f"the token's sub is {claims.subject!r}, not the client id {wanted.client_id!r}: a trust policy with "
+            "oidc:sub must name the former"
+        )
+    if claims.issued_at is not None and claims.issued_at > now + LEEWAY:
+        yield f"the token's iat is {claims.issued_at - now:.0f} s ahead of this machine's clock; check the clock"
+    if claims.expires_at is not None and claims.expires_at <= now:
+        yield f"the token's exp passed {now - claims.expires_at:.0f} s ago by this machine's clock; check the clock"
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    values = value if isinstance(value, list) else [value]
+    return tuple(item for item in values if isinstance(item, str))
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

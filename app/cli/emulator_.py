@@ -1,0 +1,52 @@
+"""`emulator`: the emulated cloud alone, for other people's tests too."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..emulator import Emulator, World, WorldError, bind, listening
+from ..main import Signals
+from ..main import run as run_loop
+from ..model import ConfigError
+
+ISSUER_PATH = "/api/v2/iauths_system/oauth2"
+
+
+def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
+    return run_loop(lambda: _run(arguments))
+
+
+async def _run(arguments: Namespace) -> int:
+    port = arguments.port
+    try:
+        sockets = bind(port, port + 1 if port else 0)
+    except OSError as error:
+        raise ConfigError(f"--port: cannot listen on 127.0.0.1:{port} and the next port: {error.strerror}") from None
+    try:
+        issuer = f"{sockets.tls_url}{ISSUER_PATH}"
+        world = World.load(Path(arguments.world)) if arguments.world else World.default(issuer=issuer)
+    except WorldError as error:
+        sockets.close()
+        raise ConfigError(f"--world: {error}") from None
+    signals = Signals(asyncio.get_running_loop())
+    with tempfile.TemporaryDirectory(prefix="idaas-emulator-") as directory:
+        async with listening(Emulator(world), sockets=sockets, directory=Path(directory)) as where:
+            told = {
+                "emulatorUrl": where.url,
+                "tlsUrl": where.tls_url,
+                "issuer": world.issuer,
+                "caFile": str(where.ca_file),
+            }
+            print(json.dumps(told) if arguments.json else _text(told), flush=True)
+            await signals.stop.wait()
+    return 0
+
+
+def _text(told: Mapping[str, str]) -> str:
+    rows = (f"  {key}  {value}" for key, value in told.items())
+    return "\n".join(("the emulated IDaaS and STS, for tests and never for production:", *rows))

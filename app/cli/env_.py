@@ -1,0 +1,76 @@
+"""`env`: the lines that point a client at the running sidecar."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import socket
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+
+from .. import check
+from ..config import Loaded, load
+from ..model import ConfigError
+from ..places import authority, listen_address
+from .get_ import check_profile
+
+IN_THE_WAY = (
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+)
+"""What every SDK asks before the URI: static keys and RRSA's token file."""
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
+    check_profile(loaded, arguments.profile)
+    for line in lines(client_variables(loaded, arguments.profile, environ), arguments.shell):
+        print(line)
+    return 0
+
+
+def client_variables(loaded: Loaded, profile: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a client container needs."""
+    settings = loaded.settings
+    host, port = listen_address(settings.server.bind, "server.bind")
+    if port == 0:
+        raise ConfigError("server.bind: port 0 is only known to the running sidecar; configure a port")
+    return variables(f"http://{authority(host, port)}", profile, token_of(loaded, environ))
+
+
+def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
+    """The path token, where one is configured."""
+    configured = loaded.settings.access.path_token
+    return check.path_token(configured, environ)() if configured else None
+
+
+def variables(base: str, profile: str, path_token: str | None) -> dict[str, str]:
+    """The client's variables for a sidecar whose credentials listener is at `base`."""
+    prefix = f"{base}/{path_token}" if path_token else base
+    uri = f"{prefix}/credentials" if profile == "default" else f"{prefix}/credentials/{profile}"
+    # The ECS role comes before the URI in every default chain, so it must be switched off beside it.
+    return {"ALIBABA_CLOUD_CREDENTIALS_URI": uri, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
+
+
+def lines(values: Mapping[str, str], shell: str) -> list[str]:
+    """Lines in the shell's syntax that set `values` and take away what every SDK would ask first."""
+    match shell:
+        case "fish":
+            return [f"set -gx {name} {_fish(value)}" for name, value in values.items()] + [
+                f"set -e {name}" for name in IN_THE_WAY
+            ]
+        case "powershell":
+            return [f"$env:{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in values.items()] + [
+                f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in IN_THE_WAY
+            ]
+        case _:
+            return [f"export {name}={shlex.quote(value)}" for name, value in values.items()] + [
+                f"unset {' '.join(IN_THE_WAY)}"
+            ]
+
+
+def _fish(value: str) -> str:
+    return json.dumps(value) if "$" not in value else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,0 +1,12 @@
+"""`serve`: the sidecar itself."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+from ..main import serve
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    return serve(arguments.config, environ)

@@ -1,0 +1,50 @@
+"""
+The emulated cloud: Alibaba Cloud IDaaS and STS as one ASGI application that verifies what it is sent.
+
+    world = World.default()
+    emulator = Emulator(world)
+    emulator.faults.add(Fault("sts", status=503))
+
+For tests in process (`httpx.ASGITransport(app=emulator)`), and on real sockets through `listening`. It
+imports nothing of the sidecar: two implementations of one contract that meet on the wire, so a mistake is not
+copied into its own check.
+"""
+
+from .answer import MARK_HEADER
+from .application import FAULT_HEADER, Emulator
+from .faults import DroppedError, Fault, Faults
+from .journal import Call, Journal
+from .listen import Listening, Sockets, bind, listening
+from .world import (
+    Client,
+    Provider,
+    PublicKey,
+    ResourceServer,
+    Role,
+    Secret,
+    World,
+    WorldError,
+)
+
+__all__ = [
+    "FAULT_HEADER",
+    "MARK_HEADER",
+    "Call",
+    "Client",
+    "DroppedError",
+    "Emulator",
+    "Fault",
+    "Faults",
+    "Journal",
+    "Listening",
+    "Provider",
+    "PublicKey",
+    "ResourceServer",
+    "Role",
+    "Secret",
+    "Sockets",
+    "World",
+    "WorldError",
+    "bind",
+    "listening",
+]

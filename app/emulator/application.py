@@ -1,0 +1,193 @@
+"""The emulated cloud as one ASGI application: which request goes where, and what happens to it on the way."""
+
+import asyncio
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from urllib.parse import parse_qsl, urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from . import admin, codec
+from .answer import MARK_HEADER, Answer, RefusedError, json_answer
+from .asked import Asked
+from .faults import DroppedError, Fault, Faults, scripted
+from .idaas import Idaas
+from .journal import Call, Journal
+from .keys import SigningKeys
+from .sts import Sts
+from .world import World
+
+FAULT_HEADER = "X-Emulator-Fault"
+_HEADERS = frozenset({"host", "user-agent", "authorization", "content-type", "accept"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    methods: tuple[str, ...]
+    answer: Callable[[Asked], Answer]
+    refuse: Callable[[Asked, RefusedError], Answer]
+
+
+class Emulator:
+    """
+    IDaaS and STS for one world, as an ASGI application.
+
+    `world` may be replaced at any time; each request meets one world from beginning to end. `faults` is what
+    goes wrong next, `journal` what was asked. `totals` counts requests by kind as they arrive, and never
+    forgets.
+
+    Time, randomness and waiting are the arguments'; `signing_key` spares making one.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        now: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        signing_key: RSAPrivateKey | None = None,
+    ) -> None:
+        self.world = world
+        self.faults = Faults()
+        self.journal = Journal()
+        self.totals: Counter[str] = Counter()
+        self._now = now
+        self._sleep = sleep
+        self._keys = SigningKeys(signing_key)
+        self._endpoints = _endpoints(self._keys, random)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._respond(scope, receive, send)
+
+    def rotate(self, *, retire: bool = False) -> None:
+        """Sign with a new key; with `retire`, tokens signed before are void at once."""
+        self._keys.rotate(retire=retire)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            answer = await self._answer(Request(scope, receive))
+        except DroppedError:
+            raise
+        except Exception:
+            # Our own mistake: the client gets an answer that is marked like all others, the server its
+            # traceback.
+            await self._response(json_answer({"error": "the emulator failed"}, 500))(scope, receive, send)
+            raise
+        await self._response(answer)(scope, receive, send)
+
+    def _response(self, answer: Answer) -> Response:
+        # The date is the emulator's, because clients measure their clock against it.
+        own = {MARK_HEADER: "1", "Date": formatdate(self._now(), usegmt=True)}
+        return Response(answer.body, answer.status, {**own, "Content-Type": answer.content_type, **answer.headers})
+
+    async def _answer(self, request: Request) -> Answer:
+        path: str = request.scope["path"]
+        if path.startswith(admin.PREFIX):
+            return await admin.answer(self, request)
+        kind = self._kind(path)
+        if kind is None:
+            return json_answer({"error": "the emulator has nothing at this path"}, 404)
+        try:
+            fault = _own_fault(request) or self.faults.take(kind)
+        except ValueError as error:
+            return json_answer({"error": f"{FAULT_HEADER}: {error}"}, 400)
+        return await self._journaled(kind, request, fault)
+
+    def _kind(self, path: str) -> str | None:
+        issuer = urlsplit(self.world.issuer).path
+        paths = {
+            "/": "sts",
+            f"{issuer}/token": "token",
+            f"{issuer}/jwks": "jwks",
+            f"{issuer}/.well-known/openid-configuration": "discovery",
+        }
+        return paths.get(path)
+
+    async def _journaled(self, kind: str, request: Request, fault: Fault) -> Answer:
+        self.totals[kind] += 1
+        at, outcome = self._now(), "unanswered"
+        asked = await _asked(request, self.world, at, fault)
+        try:
+            answer = await self._served(kind, asked)
+            outcome = answer.outcome
+            return answer
+        except DroppedError:
+            outcome = "dropped"
+            raise
+        finally:
+            self.journal.note(Call(kind, at, outcome, _fields(asked, request)))
+
+    async def _served(self, kind: str, asked: Asked) -> Answer:
+        if asked.fault.delay:
+            await self._sleep(asked.fault.delay)
+            asked = replace(asked, at=self._now())
+        endpoint = self._endpoints[kind]
+        try:
+            answer = scripted(asked.fault, kind) or _verified(endpoint, asked)
+        except RefusedError as refused:
+            answer = endpoint.refuse(asked, refused)
+        return replace(answer, headers={**answer.headers, **asked.fault.headers})
+
+
+def _endpoints(keys: SigningKeys, random: Callable[[int], bytes]) -> dict[str, _Endpoint]:
+    idaas, sts = Idaas(keys, random), Sts(keys, random)
+    return {
+        "token": _Endpoint(("POST",), idaas.token, idaas.refuse),
+        "jwks": _Endpoint(("GET",), idaas.jwks, idaas.refuse),
+        "discovery": _Endpoint(("GET",), idaas.discovery, idaas.refuse),
+        "sts": _Endpoint(("GET", "POST"), sts.answer, sts.refuse),
+    }
+
+
+def _verified(endpoint: _Endpoint, asked: Asked) -> Answer:
+    if asked.method not in endpoint.methods:
+        raise RefusedError("UnsupportedHTTPMethod", f"Use {' or '.join(endpoint.methods)}.", 405)
+    return endpoint.answer(asked)
+
+
+def _own_fault(request: Request) -> Fault | None:
+    text = request.headers.get(FAULT_HEADER)
+    return None if text is None else codec.decode(Fault, json.loads(text))
+
+
+async def _asked(request: Request, world: World, at: float, fault: Fault) -> Asked:
+    is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    text = (await request.body()).decode(errors="replace") if is_form else ""
+    form = parse_qsl(text, keep_blank_values=True)
+    times = Counter(name for name, _ in form)
+    return Asked(
+        world=world,
+        at=at,
+        fault=fault,
+        method=request.method,
+        url=str(request.url.replace(query="")),
+        query=dict(parse_qsl(request.url.query, keep_blank_values=True)),
+        form=dict(form),
+        repeated=frozenset(name for name, count in times.items() if count > 1),
+        headers=dict(request.headers),
+    )
+
+
+def _fields(asked: Asked, request: Request) -> dict[str, str]:
+    headers = {name: value for name, value in asked.headers.items() if name in _HEADERS or name.startswith("x-acs-")}
+    return {":method": asked.method, ":query": request.url.query, **headers, **asked.query, **asked.form}
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,294 @@
+"""The running sidecar: settings in, listeners and refreshers up, and down again. Everything is built here, once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import random
+import resource
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from . import __version__, check
+from .config import Loaded
+from .desk import Desk, Vendor
+from .documents import timestamp
+from .front import Front
+from .guard import Guard
+from .listener import Listener, address_of, bound
+from .logs import Log
+from .metadata import SessionTokens
+from .model import Credentials, Event, Now, SidecarError, Status
+from .ops import Gate, Ops, missing
+from .places import authority
+from .refresher import Fetch, Refresher
+from .settings import IdaasIdentity, Profile
+from .telemetry import Ledger, Traffic
+
+if TYPE_CHECKING:
+    from .cloud import Cloud, Transport
+
+
+class Service:
+    """
+    One sidecar in one event loop.
+
+    `start` returns when every listener answers; credentials follow in the background. `stop` is graceful. Raises
+    ConfigError from the constructor where an address cannot be had.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        environ: Mapping[str, str],
+        log: Log,
+        *,
+        now: Now = time.time,
+        transport: Transport | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        settings = loaded.settings
+        self._loaded = loaded
+        self._environ = environ
+        self._log = log
+        self._now = now
+        self._transport = transport
+        self._traffic = Traffic(now)
+        self._ledger = Ledger(now)
+        self._cloud: asyncio.Task[Cloud] | None = None
+        self._loops: dict[str, asyncio.Task[None]] = {}
+        self._serving: list[asyncio.Task[None]] = []
+        self._freezing: asyncio.Task[None] | None = None
+        self.refreshers = self._refreshers()
+        self._gate = Gate(
+            settings.startup.gate,
+            timeout=settings.startup.timeout_seconds,
+            started_at=now(),
+            refreshers=self.refreshers,
+            now=now,
+        )
+        log.describe = {name: describe(profile) for name, profile in settings.profiles.items()}.__getitem__
+        self._sockets = self._bound()
+        self._listeners = self._listen(SessionTokens(entropy(32), now))
+
+    # --- built once ---------------------------------------------------------------------------------------------------
+
+    def _refreshers(self) -> list[Refresher]:
+        settings = self._loaded.settings
+        schedule = check.schedule(settings.refresh)
+        return [
+            Refresher(
+                name,
+                self._fetch(name),
+                schedule=schedule,
+                observe=self._observe,
+                now=self._now,
+                sleep=asyncio.sleep,
+                random=random.random,
+                required=profile.required,
+            )
+            for name, profile in settings.profiles.items()
+        ]
+
+    def _bound(self) -> dict[str, socket.socket]:
+        settings = self._loaded.settings
+        server, hop_limit = settings.server, settings.access.hop_limit
+        sockets = {"credentials": bound(server.bind, "server.bind", hop_limit=hop_limit)}
+        try:
+            if server.metadata is not None:
+                sockets["metadata"] = bound(server.metadata, "server.metadata", hop_limit=hop_limit)
+            if server.ops is not None:
+                sockets["ops"] = bound(server.ops, "server.ops")
+        except SidecarError:
+            for sock in sockets.values():
+                sock.close()
+            raise
+        return sockets
+
+    def _listen(self, sessions: SessionTokens) -> dict[str, Listener]:
+        access = self._loaded.settings.access
+        guard = Guard(
+            allowed_hosts=access.allowed_hosts,
+            refuse_forwarded=access.forwarded == "refuse",
+            refuse_browsers=access.browsers == "refuse",
+        )
+        vendors = {item.profile: Vendor(item, self._now) for item in self.refreshers}
+        token = check.path_token(access.path_token, self._environ)().encode() if access.path_token else None
+        ops = Ops(
+            self.refreshers,
+            gate=self._gate,
+            dead_loops=self.dead_loops,
+            scrape=self._scrape,
+            load_api=self._load_api,
+        )
+        listeners = {}
+        for name, sock in self._sockets.items():
+            if name == "ops":
+                answering: Front | Ops = ops
+            else:
+                desk = Desk(
+                    vendors,
+                    guard=guard,
+                    sessions=sessions,
+                    sessions_required=access.metadata_tokens == "required",
+                    path_token=token,
+                    traffic=self._traffic,
+                    metadata_only=name == "metadata",
+                )
+                answering = Front(name, desk, self._traffic, self._denied)
+            listeners[name] = Listener(sock, answering.lane, answering, max_connections=access.max_connections)
+        return listeners
+
+    # --- the outbound half, after the listeners -----------------------------------------------------------------------
+
+    def _fetch(self, name: str) -> Fetch:
+        async def fetch() -> Credentials:
+            if self._cloud is None:
+                self._cloud = asyncio.create_task(self._load_cloud())
+            return await (await asyncio.shield(self._cloud)).fetch(name)
+
+        return fetch
+
+    async def _load_cloud(self) -> Cloud:
+        def build() -> Cloud:
+            from .cloud import Cloud
+
+            return Cloud(
+                self._loaded.settings, self._environ, now=self._now, observe=self._observe, transport=self._transport
+            )
+
+        # A thread, because importing httpx would stop the loop for as long as it takes, and probes with it.
+        return await asyncio.to_thread(build)
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listens, then begins to refresh."""
+        allow_many_connections()
+        self._serving = [asyncio.create_task(item.run_until_stopped()) for item in self._listeners.values()]
+        for item in self._listeners.values():
+            await item.answering.wait()
+        self._log.write("info", "listening", version=__version__, config=self._loaded.origin, **self.urls())
+        for warning in self._loaded.warnings:
+            self._log.write("warning", "configuration", message=warning)
+        self._loops = {item.profile: asyncio.create_task(item.run()) for item in self.refreshers}
+        self._freezing = asyncio.create_task(self._freeze_garbage())
+
+    async def _freeze_garbage(self) -> None:
+        """A full collection stops the loop for 33 ms with everything imported: what is here to stay is taken out."""
+        for item in self.refreshers:
+            await item.settled()
+        gc.collect()
+        gc.freeze()
+
+    async def stop(self) -> None:
+        """Ends refreshing, lets answers under way finish, closes what is open."""
+        for listener in self._listeners.values():
+            listener.stop()
+        tasks = [*self._loops.values(), *([self._freezing] if self._freezing else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*self._serving, *tasks, return_exceptions=True)
+        if self._cloud is not None and self._cloud.done() and not self._cloud.cancelled():
+            await self._cloud.result().aclose()
+
+    async def ready(self) -> None:
+        """Returns when every required profile has had credentials."""
+        for item in self.refreshers:
+            if item.required:
+                await item.obtained()
+
+    def usable(self) -> bool:
+        """Whether every required profile is usable now."""
+        return not missing(self.refreshers)
+
+    # --- what is asked of it ------------------------------------------------------------------------------------------
+
+    def urls(self) -> dict[str, str]:
+        """Each listener's base URL."""
+        found = {}
+        for name, sock in self._sockets.items():
+            host, port = address_of(sock)
+            found[name] = f"http://{authority(host, port)}"
+        return found
+
+    def dead_loops(self) -> list[str]:
+        """The profiles whose loop has ended, which is a bug."""
+        return [name for name, task in self._loops.items() if task.done()]
+
+    def status(self) -> dict[str, Any]:
+        """The present state as JSON members; times as text."""
+        return {
+            "version": __version__,
+            "config": self._loaded.origin,
+            "ready": self.usable(),
+            "profiles": [self._status(item.status) for item in self.refreshers],
+        }
+
+    def _status(self, status: Status) -> dict[str, Any]:
+        return {
+            "profile": status.profile,
+            **describe(self._loaded.settings.profiles[status.profile]),
+            "required": status.required,
+            "state": status.state,
+            "expires_at": _text(status.expires_at),
+            "next_refresh_at": _text(status.next_refresh_at),
+            "failures": status.failures,
+            "last_error": status.last_error,
+            "permanent": status.last_error_permanent,
+        }
+
+    def _observe(self, event: Event) -> None:
+        self._ledger.observe(event)
+        self._log.observe(event)
+
+    def _denied(self, listener: str, reason: str) -> None:
+        self._log.write("warning", "denied", listener=listener, reason=reason)
+
+    def _scrape(self) -> tuple[bytes, bytes]:
+        from . import metrics
+
+        collector = metrics.SidecarCollector(
+            self.refreshers,
+            self._traffic,
+            self._ledger,
+            now=self._now,
+            version=__version__,
+            loaded_at=self._loaded.at,
+            unverified_tls=unverified(self._loaded.settings.profiles),
+        )
+        return metrics.exposition(collector), metrics.CONTENT_TYPE
+
+    def _load_api(self) -> Any:
+        from .api import create_api
+
+        return create_api(self.status)
+
+
+def describe(profile: Profile) -> dict[str, str]:
+    """What an audit needs to know of a profile beside its name."""
+    exchange = profile.exchange
+    kind = type(profile.identity).__struct_config__.tag
+    return {"identity": str(kind), "role": exchange.role_arn, "session": str(exchange.role_session_name)}
+
+
+def unverified(profiles: Mapping[str, Profile]) -> list[str]:
+    """The profiles whose token endpoint's certificate is not verified."""
+    return [
+        name
+        for name, profile in profiles.items()
+        if isinstance(profile.identity, IdaasIdentity) and profile.identity.http_configuration.unsafe_ignore_ssl_cert
+    ]
+
+
+def allow_many_connections() -> None:
+    """Raises the soft limit of open files to the hard one: the default of 1024 is below `maxConnections`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _text(instant: float | None) -> str | None:
+    return timestamp(instant) if instant is not None else None

@@ -1,0 +1,9 @@
+#!/bin/sh
+# Writes the hashed requirement files from pyproject.toml: names, versions and hashes, for every Python from 3.11,
+# and no index's address, so that they work with whatever index pip is set up for.
+set -eu
+cd "$(dirname "$0")/.."
+lock() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate "$@"; }
+lock pyproject.toml -o requirements/runtime.txt
+lock pyproject.toml --extra test -c requirements/runtime.txt -o requirements/test.txt
+lock requirements/build.in -o requirements/build.txt

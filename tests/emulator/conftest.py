@@ -1,0 +1,128 @@
+"""A cloud to talk to: the emulator in process, with a clock that only tests move."""
+
+import base64
+import hmac
+import json
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.api_jws import PyJWS
+
+from app.emulator import Emulator, World
+from app.emulator.world import CLIENT_ID, CLIENT_SECRET, PROVIDER_ARN, SCOPE, role_arn
+
+BASE = "http://127.0.0.1:7080"
+TOKEN_PATH = "/api/v2/iauths_system/oauth2/token"
+JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+Changes = dict[str, Any]
+
+
+class Clock:
+    """Stands still until a test sets `at`."""
+
+    def __init__(self) -> None:
+        self.at = 1767323045.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+
+
+class Cloud:
+    """An emulator, its clock, and requests that are right but for the named changes; None leaves a field out."""
+
+    def __init__(self, emulator: Emulator, clock: Clock, http: httpx.AsyncClient) -> None:
+        self.emulator = emulator
+        self.clock = clock
+        self.http = http
+
+    async def ask(self, *, headers: Changes | None = None, **changes: Any) -> httpx.Response:
+        """A token request with CLIENT_SECRET_POST."""
+        form = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET, "grant_type": "client_credentials"}
+        return await self.http.post(TOKEN_PATH, data=changed(form, {"scope": SCOPE, **changes}), headers=headers)
+
+    async def by_assertion(self, assertion: str, **changes: Any) -> httpx.Response:
+        """A token request with a JWT assertion."""
+        proof = {"client_assertion": assertion, "client_assertion_type": JWT_BEARER, "client_secret": None}
+        return await self.ask(**{**proof, **changes})
+
+    async def token(self) -> str:
+        """An access token."""
+        return (await self.ask()).json()["access_token"]
+
+    async def assume(self, *, headers: Changes | None = None, **changes: Any) -> httpx.Response:
+        """AssumeRoleWithOIDC, the way credentials-go asks."""
+        query = {"Action": "AssumeRoleWithOIDC", "Version": "2015-04-01", "Format": "JSON"}
+        form = {"RoleArn": role_arn("default"), "OIDCProviderArn": PROVIDER_ARN, "RoleSessionName": "sidecar-1"}
+        if "OIDCToken" not in changes:
+            form["OIDCToken"] = await self.token()
+        query = changed(query, {name: changes.pop(name) for name in query.keys() & changes.keys()})
+        return await self.http.post("/", params=query, data=changed(form, changes), headers=headers)
+
+    def claims(self, **changes: Any) -> Changes:
+        """The claims of a client assertion."""
+        claims = {"iss": CLIENT_ID, "sub": CLIENT_ID, "aud": BASE + TOKEN_PATH, "jti": "jti-1"}
+        times = {"iat": int(self.clock.at), "exp": int(self.clock.at) + 600}
+        return changed({**claims, **times}, changes)
+
+
+def changed(fields: Changes, changes: Changes) -> Changes:
+    return {name: value for name, value in {**fields, **changes}.items() if value is not None}
+
+
+def hs256(claims: Changes, secret: str = CLIENT_SECRET, header: Changes | None = None) -> str:
+    """Signed by hand, because PyJWT warns of secrets shorter than the hash, and real ones are."""
+    parts = [_part(json.dumps(each, separators=(",", ":")).encode()) for each in (header or {"alg": "HS256"}, claims)]
+    signature = hmac.digest(secret.encode(), ".".join(parts).encode(), "sha256")
+    return ".".join([*parts, _part(signature)])
+
+
+def signed(claims: Changes, key: Any, algorithm: str, **header: Any) -> str:
+    """Signed with a private key."""
+    return PyJWS().encode(json.dumps(claims).encode(), key, algorithm, header)
+
+
+def _part(text: bytes) -> str:
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> rsa.RSAPrivateKey:
+    """One key for all emulators: making one takes longer than most tests."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture(scope="session")
+def ec_key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def cloud(clock: Clock, signing_key: rsa.RSAPrivateKey) -> AsyncIterator[Cloud]:
+    random = Random(7).randbytes
+    emulator = Emulator(World.default(), now=clock, random=random, sleep=clock.sleep, signing_key=signing_key)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=emulator), base_url=BASE) as http:
+        yield Cloud(emulator, clock, http)
+
+
+@pytest.fixture
+def sign() -> Any:
+    return signed
+
+
+@pytest.fixture
+def sign_hs256() -> Any:
+    return hs256

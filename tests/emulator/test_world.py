@@ -1,0 +1,93 @@
+"""Worlds: the default one, and files that say what is wrong with them."""
+
+import json
+
+import pytest
+
+from app.emulator import Secret, World, WorldError
+from app.emulator.world import CLIENT_ID, CLIENT_SECRET, PROVIDER_ARN, role_arn
+
+
+def test_default_world():
+    """The default world has a role for each profile, and what it takes to assume it."""
+    world = World.default(
+        profiles=("default", "p2"), issuer="https://127.0.0.1:1/a", token_seconds=60, session_seconds=9
+    )
+
+    assert list(world.roles) == [role_arn("default"), role_arn("p2")]
+    assert world.oidc_providers[PROVIDER_ARN].issuer_url == world.issuer == "https://127.0.0.1:1/a"
+    assert world.oidc_providers[PROVIDER_ARN].client_ids == (world.audience,)
+    assert world.clients[CLIENT_ID].secrets == (Secret(CLIENT_SECRET),)
+    assert (world.token_seconds, world.session_seconds) == (60, 9)
+
+
+def test_round_trip(tmp_path):
+    """What a world writes is that world when read again."""
+    world = World.default(profiles=("a", "b"), session_seconds=5)
+    (tmp_path / "world.json").write_text(world.to_json())
+
+    assert World.load(tmp_path / "world.json") == world
+
+
+def test_secrets_are_quiet():
+    """Neither repr nor the redacted world shows a secret."""
+    world = World.default()
+
+    assert CLIENT_SECRET not in repr(world)
+    assert CLIENT_SECRET not in world.redacted().to_json()
+
+
+def edited(edit):
+    document = json.loads(World.default().to_json())
+    edit(document)
+    return json.dumps(document)
+
+
+CLIENT = f"clients.{CLIENT_ID}"
+ROLE = f"roles.{role_arn('default')}"
+COMPLAINTS = [
+    (lambda w: w.update(isuer="x"), "isuer: unknown key, did you mean issuer?"),
+    (lambda w: w.update(zzz=1), "zzz: unknown key, remove it; known here:"),
+    (lambda w: w.pop("clients"), "clients: is required: add it"),
+    (lambda w: w.update(tokenSeconds="1"), "tokenSeconds: must be a whole number"),
+    (lambda w: w.update(tokenSeconds=True), "tokenSeconds: must be a whole number"),
+    (lambda w: w.update(clients=[]), "clients: must be an object"),
+    (lambda w: w.update(issuer="https://127.0.0.1:1/"), "issuer: 'https://127.0.0.1:1/' must be"),
+    (lambda w: w["clients"][CLIENT_ID].update(secrets="x"), f"{CLIENT}.secrets: must be an array"),
+    (
+        lambda w: w["clients"][CLIENT_ID].update(methods=["x"]),
+        f"{CLIENT}.methods.0: must be one of 'CLIENT_SECRET_BASIC'",
+    ),
+    (
+        lambda w: w["clients"][CLIENT_ID].update(publicKeys=[{"pem": "x"}]),
+        f"{CLIENT}.publicKeys.0.pem: not an RSA or EC",
+    ),
+    (lambda w: w["oidcProviders"][PROVIDER_ARN].update(jwks={"keys": []}), "jwks: no usable key"),
+    (lambda w: w["roles"][role_arn("default")].update(trustPolicy={}), f"{ROLE}.trustPolicy: needs"),
+]
+
+
+@pytest.mark.parametrize(("edit", "message"), COMPLAINTS)
+def test_complaints(tmp_path, edit, message):
+    """A wrong file is refused in one line with its name, the place in it and the cure."""
+    path = tmp_path / "world.json"
+    path.write_text(edited(edit))
+
+    with pytest.raises(WorldError) as caught:
+        World.load(path)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [(None, "No such file"), ("{\n]", "line 2: not JSON"), ("[]", "an object")]
+)
+def test_unreadable(tmp_path, text, message):
+    """A missing file and one that is not JSON are errors of the same kind."""
+    path = tmp_path / "world.json"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(WorldError, match=message):
+        World.load(path)
