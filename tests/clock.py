@@ -1,0 +1,57 @@
+"""A clock that stands still until a test moves it."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from itertools import count
+
+
+class Clock:
+    """
+    Wall time and sleep, handed in where the program takes them.
+
+    `advance` wakes sleepers in their order and waits until as many as before are asleep again, so a test is
+    synchronous: when it returns, everything that had to happen has happened.
+    """
+
+    def __init__(self, start: float = 1_767_323_045.0) -> None:
+        self._now = start
+        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
+        self._order = count()
+        self._changed = asyncio.Event()
+
+    def time(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now + max(0.0, seconds), next(self._order), future))
+        self._changed.set()
+        await future
+
+    async def asleep(self, sleepers: int = 1) -> float:
+        """Waits until so many sleep; returns how long the first of them means to."""
+        while len(self._sleepers) < sleepers:
+            self._changed.clear()
+            await self._changed.wait()
+        return self._sleepers[0][0] - self._now
+
+    async def wake(self) -> None:
+        """Moves to the first sleeper's end, and waits until it sleeps again."""
+        await self.advance(await self.asleep())
+
+    async def advance(self, seconds: float) -> None:
+        """Moves on by `seconds`, through everybody's wake-ups on the way."""
+        target = self._now + seconds
+        sleepers = len(self._sleepers)
+        while self._sleepers and self._sleepers[0][0] <= target:
+            self._now, _, future = heapq.heappop(self._sleepers)
+            if not future.cancelled():
+                future.set_result(None)
+                await self.asleep(sleepers)
+        self._now = target
+
+    def jump(self, seconds: float) -> None:
+        """Moves the wall clock alone: nobody wakes."""
+        self._now += seconds

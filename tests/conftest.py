@@ -1,0 +1,183 @@
+"""What most tests share: a clock, the emulated cloud, and settings that point at it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from app import check
+from app.cloud import Cloud
+from app.config import Loaded, load
+from app.desk import Desk, Vendor
+from app.emulator import Emulator, World
+from app.emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, ISSUER, PROVIDER_ARN, SCOPE, role_arn
+from app.guard import Guard
+from app.metadata import SessionTokens
+from app.model import Credentials, Event
+from app.refresher import Refresher
+from app.telemetry import Traffic
+
+from .clock import Clock
+
+BASE = "http://127.0.0.1:7080"
+TOKEN_ENDPOINT = f"{BASE}/api/v2/iauths_system/oauth2/token"
+ENVIRON = {"IDAAS_SECRET": CLIENT_SECRET}
+
+
+@pytest.fixture(scope="session")
+def signing_key() -> rsa.RSAPrivateKey:
+    """One key for all emulators of a run: making it is slow, sharing it is harmless."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def emulator(clock: Clock, signing_key: rsa.RSAPrivateKey) -> Emulator:
+    world = World.default(profiles=("default", "p2", "p3"))
+    return Emulator(world, now=clock.time, sleep=clock.sleep, signing_key=signing_key)
+
+
+def identity(**changes: Any) -> dict[str, Any]:
+    """The default world's client, proving itself by CLIENT_SECRET_POST."""
+    return {
+        "type": "idaas",
+        "idaasInstanceId": INSTANCE_ID,
+        "clientId": CLIENT_ID,
+        "issuer": ISSUER,
+        "tokenEndpoint": TOKEN_ENDPOINT,
+        "scope": SCOPE,
+        "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "IDAAS_SECRET"},
+    } | changes
+
+
+def exchange(profile: str = "default", **changes: Any) -> dict[str, Any]:
+    """The default world's role for `profile`."""
+    return {
+        "type": "sts",
+        "roleArn": role_arn(profile),
+        "oidcProviderArn": PROVIDER_ARN,
+        "endpoints": [BASE],
+        "roleSessionName": "session-1",
+    } | changes
+
+
+def configuration(*profiles: str, **changes: Any) -> dict[str, Any]:
+    """A whole file with `profiles` (one, `default`, if none is named)."""
+    names = profiles or ("default",)
+    return {
+        "configVersion": "1.0",
+        "profiles": {name: {"identity": identity(), "exchange": exchange(name)} for name in names},
+    } | changes
+
+
+@pytest.fixture
+def loaded(tmp_path: Path, clock: Clock) -> Callable[..., Loaded]:
+    """Loads a configuration as the program does, from a file."""
+
+    def loader(config: dict[str, Any] | None = None, environ: dict[str, str] | None = None) -> Loaded:
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(configuration() if config is None else config))
+        return load(str(path), ENVIRON if environ is None else environ, hostname="host-1", now=clock.time)
+
+    return loader
+
+
+@dataclass
+class Bench:
+    """A sidecar without sockets: cloud, refreshers and desk over the emulated cloud and the test's clock."""
+
+    clock: Clock
+    emulator: Emulator
+    cloud: Cloud
+    refreshers: dict[str, Refresher]
+    desk: Desk
+    traffic: Traffic
+    events: list[Event] = field(default_factory=list)
+
+    async def fetch(self, profile: str = "default") -> Credentials:
+        return await self.cloud.fetch(profile)
+
+
+@pytest.fixture
+def bench(
+    clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]
+) -> Iterator[Callable[..., Bench]]:
+    """Builds a `Bench` from a configuration; `run` starts its loops for a `with` block."""
+    clouds: list[Cloud] = []
+
+    def build(config: dict[str, Any] | None = None, environ: dict[str, str] | None = None, chance: float = 0.5) -> Bench:
+        events: list[Event] = []
+        settings = loaded(config, environ).settings
+        cloud = Cloud(
+            settings,
+            ENVIRON if environ is None else environ,
+            now=clock.time,
+            observe=events.append,
+            transport=lambda _verify: httpx.ASGITransport(emulator),  # type: ignore[arg-type]
+        )
+        clouds.append(cloud)
+        refreshers = {name: _refresher(name, cloud, settings, clock, events, chance) for name in settings.profiles}
+        traffic = Traffic(clock.time)
+        return Bench(clock, emulator, cloud, refreshers, desk(refreshers, clock, traffic), traffic, events)
+
+    yield build
+
+
+def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: list[Event], chance: float) -> Refresher:
+    return Refresher(
+        name,
+        lambda: cloud.fetch(name),
+        schedule=check.schedule(settings.refresh),
+        observe=events.append,
+        now=clock.time,
+        sleep=clock.sleep,
+        random=lambda: chance,
+        required=settings.profiles[name].required,
+    )
+
+
+def desk(
+    refreshers: dict[str, Refresher],
+    clock: Clock,
+    traffic: Traffic,
+    *,
+    required: bool = False,
+    path_token: bytes | None = None,
+    metadata_only: bool = False,
+) -> Desk:
+    """A desk with the default rules."""
+    hosts = ("127.0.0.1", "localhost", "[::1]", "100.100.100.200")
+    return Desk(
+        {name: Vendor(item, clock.time) for name, item in refreshers.items()},
+        guard=Guard(allowed_hosts=hosts, refuse_forwarded=True, refuse_browsers=True),
+        sessions=SessionTokens(b"k" * 32, clock.time),
+        sessions_required=required,
+        path_token=path_token,
+        traffic=traffic,
+        metadata_only=metadata_only,
+    )
+
+
+@asynccontextmanager
+async def running(*refreshers: Refresher) -> AsyncIterator[None]:
+    """The refreshers' loops, for the length of a block."""
+    tasks = [asyncio.create_task(item.run()) for item in refreshers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

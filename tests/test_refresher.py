@@ -1,0 +1,201 @@
+"""One profile kept fresh, over a fetch that the test plays and a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from app.model import Credentials, Event, NoCredentials, Refreshed, RefreshFailed, Refused, Unreachable
+from app.refresher import Refresher
+from app.schedule import Schedule
+
+from .clock import Clock
+from .conftest import running
+
+
+class Cloud:
+    """Answers with sessions of an hour, or with the errors queued in `errors`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.calls = 0
+        self.errors: list[Exception] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def fetch(self) -> Credentials:
+        self.calls += 1
+        await self.open.wait()
+        if self.errors:
+            raise self.errors.pop(0)
+        now = self.clock.time()
+        return Credentials(f"STS.{self.calls}", "secret", "token", issued_at=now, expires_at=now + 3600)
+
+
+@pytest.fixture
+def cloud(clock: Clock) -> Cloud:
+    return Cloud(clock)
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def refresher(cloud: Cloud, clock: Clock, events: list[Event]) -> Refresher:
+    return Refresher(
+        "default",
+        cloud.fetch,
+        schedule=Schedule(),
+        observe=events.append,
+        now=clock.time,
+        sleep=clock.sleep,
+        random=lambda: 0.5,
+    )
+
+
+async def test_first_answer(refresher: Refresher, cloud: Cloud, clock: Clock, events: list[Event]) -> None:
+    """The first attempt is made at once; the next is due well before clients would notice."""
+    async with running(refresher):
+        delay = await clock.asleep()
+
+    assert refresher.credentials().access_key_id == "STS.1"
+    assert delay == 3600 - 2160 - 0.5 * 360
+    assert [type(event) for event in events] == [Refreshed]
+    assert refresher.status.state == "fresh"
+
+
+async def test_serves_until_the_last_second(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """While the upstream is down, the last credentials are served until they expire, then NoCredentials."""
+    async with running(refresher):
+        await clock.asleep()
+        cloud.errors = [Unreachable("down")] * 10_000
+        await clock.advance(3599)
+        assert refresher.credentials().access_key_id == "STS.1"
+        assert refresher.status.state == "stale"
+
+        await clock.advance(1)
+
+        with pytest.raises(NoCredentials, match="down"):
+            refresher.credentials()
+        assert refresher.status.state == "expired"
+
+
+async def test_recovers_within_one_backoff_step(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """When the upstream is back, the next attempt, at most 60 s away, succeeds and clears the failures."""
+    async with running(refresher):
+        await clock.asleep()
+        cloud.errors = [Unreachable("down")] * 10_000
+        await clock.advance(7200)
+        cloud.errors.clear()
+
+        await clock.advance(60)
+
+    assert refresher.status.state == "fresh"
+    assert refresher.status.failures == 0
+
+
+async def test_permanent_errors_are_slow(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """A definite no is retried every few minutes: an hour of it costs some sixteen calls."""
+    cloud.errors = [Refused("no", status=401, code="x")] * 10_000
+    async with running(refresher):
+        await clock.asleep()
+        await clock.advance(3600)
+
+    assert cloud.calls == 1 + 3600 // 225
+    assert refresher.status.last_error_permanent
+
+
+async def test_an_outage_is_bounded_in_calls(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """An hour's outage costs some 130 calls at the default pace, not thousands."""
+    cloud.errors = [Unreachable("down")] * 10_000
+    async with running(refresher):
+        await clock.asleep()
+        await clock.advance(3600)
+
+    assert 100 < cloud.calls < 150
+
+
+async def test_retry_after_is_honoured(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """A throttled attempt waits as long as it was told to."""
+    cloud.errors = [Unreachable("slow down", retry_after=42.0)]
+    async with running(refresher):
+        assert await clock.asleep() == pytest.approx(42.5)
+
+
+async def test_a_crowd_shares_the_attempt(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """Two hundred who ask before the first answer cause one call and all get its outcome."""
+    cloud.open.clear()
+    async with running(refresher):
+        crowd = [asyncio.create_task(refresher.settled()) for _ in range(200)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in crowd)
+        cloud.open.set()
+        await asyncio.gather(*crowd)
+
+    assert cloud.calls == 1
+    assert refresher.credentials().access_key_id == "STS.1"
+
+
+async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """In a pause after a failure readers are told at once, and when to come back."""
+    cloud.errors = [Unreachable("down", retry_after=20.0)]
+    async with running(refresher):
+        await clock.asleep()
+        await asyncio.wait_for(refresher.settled(), 1)
+
+        with pytest.raises(NoCredentials) as caught:
+            refresher.credentials()
+
+    assert caught.value.retry_after == pytest.approx(20.5)
+
+
+async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """While a refresh hangs, the credentials held are read as before."""
+    async with running(refresher):
+        await clock.asleep()
+        cloud.open.clear()
+        clock.jump(1300)
+        waking = asyncio.create_task(clock.advance(0))
+        await asyncio.sleep(0)
+
+        assert refresher.credentials().access_key_id == "STS.1"
+
+        cloud.open.set()
+        await waking
+
+
+async def test_a_bug_in_a_refresh_does_not_end_the_loop(
+    refresher: Refresher, cloud: Cloud, clock: Clock, events: list[Event]
+) -> None:
+    """An unexpected exception is a failure like another; its text, which may hold anything, is not repeated."""
+    cloud.errors = [RuntimeError("secret words")]
+    async with running(refresher):
+        await clock.asleep()
+        failed = events[-1]
+        await clock.wake()
+
+    assert isinstance(failed, RefreshFailed)
+    assert refresher.credentials().access_key_id == "STS.2"
+
+
+async def test_a_bugs_words_stay_inside(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """A foreign exception's message never reaches a reader or the status."""
+    cloud.errors = [RuntimeError("secret words")] * 2
+    async with running(refresher):
+        await clock.asleep()
+
+    assert refresher.status.last_error == "internal error (RuntimeError)"
+    with pytest.raises(NoCredentials, match=r"internal error \(RuntimeError\)"):
+        refresher.credentials()
+
+
+def test_repr_hides_the_secrets() -> None:
+    """Neither the secret nor the token shows in a credential's repr."""
+    shown = repr(Credentials("STS.id", "the-secret", "the-token", issued_at=0, expires_at=1))
+
+    assert "the-secret" not in shown
+    assert "the-token" not in shown
+    assert "STS.id" in shown
