@@ -22,7 +22,7 @@ from app.emulator import Emulator, World
 from app.emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, ISSUER, PROVIDER_ARN, SCOPE, role_arn
 from app.guard import Guard
 from app.metadata import SessionTokens
-from app.model import Credentials, Event
+from app.model import Credentials, Event, Random
 from app.refresher import Refresher
 from app.telemetry import Traffic
 
@@ -112,13 +112,13 @@ class Bench:
 
 
 @pytest.fixture
-def bench(
-    clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]
-) -> Iterator[Callable[..., Bench]]:
+def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Iterator[Callable[..., Bench]]:
     """Builds a `Bench` from a configuration; `run` starts its loops for a `with` block."""
     clouds: list[Cloud] = []
 
-    def build(config: dict[str, Any] | None = None, environ: dict[str, str] | None = None, chance: float = 0.5) -> Bench:
+    def build(
+        config: dict[str, Any] | None = None, environ: dict[str, str] | None = None, chance: Random = lambda: 0.5
+    ) -> Bench:
         events: list[Event] = []
         settings = loaded(config, environ).settings
         cloud = Cloud(
@@ -136,7 +136,7 @@ def bench(
     yield build
 
 
-def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: list[Event], chance: float) -> Refresher:
+def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: list[Event], chance: Random) -> Refresher:
     return Refresher(
         name,
         lambda: cloud.fetch(name),
@@ -144,7 +144,7 @@ def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: lis
         observe=events.append,
         now=clock.time,
         sleep=clock.sleep,
-        random=lambda: chance,
+        random=chance,
         required=settings.profiles[name].required,
     )
 

@@ -23,7 +23,9 @@ Build = Callable[..., Bench]
 def authn(method: str, **keys: str) -> dict[str, object]:
     """A configuration whose client proves itself by `method`."""
     config = {"authnMethod": method, **(keys or {"clientSecretEnvVarName": "IDAAS_SECRET"})}
-    return configuration(profiles={"default": {"identity": identity(authnConfiguration=config), "exchange": exchange()}})
+    return configuration(
+        profiles={"default": {"identity": identity(authnConfiguration=config), "exchange": exchange()}}
+    )
 
 
 def register(emulator: Emulator, *keys: PublicKey) -> None:
@@ -33,9 +35,7 @@ def register(emulator: Emulator, *keys: PublicKey) -> None:
 
 
 def public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, key_id: str | None = None) -> PublicKey:
-    pem = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return PublicKey(pem.decode(), key_id)
 
 
@@ -105,7 +105,9 @@ async def test_the_token_travels_in_the_form(bench: Build, emulator: Emulator) -
 
     sts = emulator.journal[1].fields
     assert sts[":method"] == "POST"
-    assert sts[":query"] == "Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&Timestamp=2026-01-02T03%3A04%3A05Z"
+    assert (
+        sts[":query"] == "Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&Timestamp=2026-01-02T03%3A04%3A05Z"
+    )
     assert sts["RoleSessionName"] == "session-1"
     assert sts["DurationSeconds"] == "3600"
     assert "Policy" not in sts
@@ -260,9 +262,7 @@ async def test_some_answers_hold_at_every_endpoint(fault: Fault, bench: Build, e
         ({"durationSeconds": 43_200}, "InvalidParameter.DurationSeconds"),
     ],
 )
-async def test_refusals_name_the_code(
-    changes: dict[str, object], code: str, bench: Build, emulator: Emulator
-) -> None:
+async def test_refusals_name_the_code(changes: dict[str, object], code: str, bench: Build, emulator: Emulator) -> None:
     """What STS refuses is refused with its code and request id, and with what to do."""
     role = replace(emulator.world.roles[role_arn("default")], max_session_duration=3600)
     emulator.world = replace(emulator.world, roles={role_arn("default"): role})
@@ -356,7 +356,9 @@ async def test_token_file(bench: Build, emulator: Emulator, tmp_path: object) ->
     assert [event.kind for event in sidecar.events if isinstance(event, IdentityEnds)] == ["tokenFile"]
 
 
-async def test_an_expired_token_file_says_who_is_late(bench: Build, emulator: Emulator, clock: Clock, tmp_path: object) -> None:
+async def test_an_expired_token_file_says_who_is_late(
+    bench: Build, emulator: Emulator, clock: Clock, tmp_path: object
+) -> None:
     """A stale file is not sent; whoever writes it is named as the cure."""
     path = f"{tmp_path}/token"
     await bench().fetch()
