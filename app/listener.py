@@ -185,7 +185,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.transport.is_closing():
             return
-        if self.parser.should_upgrade() or not self.url.startswith((b"/", b"http")):
+        if not self._is_request():
             self._refuse(BAD_REQUEST)
             return
         self._body_size = 0
@@ -197,6 +197,14 @@ class Connection(HttpToolsProtocol):
             self._hand_on()
         else:
             self._send(reply)
+
+    def _is_request(self) -> bool:
+        """Whether it asks for something in a version that we speak; absolute-form targets are the guard's to refuse."""
+        return (
+            not self.parser.should_upgrade()
+            and self.url.startswith((b"/", b"http"))
+            and self.parser.get_http_version() in ("1.1", "1.0")
+        )
 
     def _send(self, reply: Reply) -> None:
         stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,9 +112,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Iterator[Callable[..., Bench]]:
-    """Builds a `Bench` from a configuration; `run` starts its loops for a `with` block."""
-    clouds: list[Cloud] = []
+def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Callable[..., Bench]:
+    """Builds a `Bench` from a configuration."""
 
     def build(
         config: dict[str, Any] | None = None, environ: dict[str, str] | None = None, chance: Random = lambda: 0.5
@@ -128,12 +127,11 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> It
             observe=events.append,
             transport=lambda _verify: httpx.ASGITransport(emulator),  # type: ignore[arg-type]
         )
-        clouds.append(cloud)
         refreshers = {name: _refresher(name, cloud, settings, clock, events, chance) for name in settings.profiles}
         traffic = Traffic(clock.time)
         return Bench(clock, emulator, cloud, refreshers, desk(refreshers, clock, traffic), traffic, events)
 
-    yield build
+    return build
 
 
 def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: list[Event], chance: Random) -> Refresher:

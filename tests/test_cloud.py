@@ -186,7 +186,7 @@ async def test_a_token_that_is_refused_twice_is_an_error(bench: Build, emulator:
     """A second refusal is the cloud's last word for this attempt."""
     emulator.faults.add(Fault("sts", times=2, code="AuthenticationFail.OIDCToken.Expired"))
 
-    with pytest.raises(Refused, match="AuthenticationFail.OIDCToken.Expired"):
+    with pytest.raises(Refused, match=r"AuthenticationFail\.OIDCToken\.Expired"):
         await bench().fetch()
     assert emulator.totals["sts"] == 2
 

@@ -1,0 +1,154 @@
+"""What the listener does with bytes that are too many, too slow or no HTTP at all."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from .processes import Demo, Serving, demo, serve
+from .wire import Connection, ask, head
+
+
+@pytest.fixture(scope="module")
+def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with demo(home=tmp_path_factory.mktemp("listener")) as running:
+        yield running
+
+
+@pytest.fixture
+def base(sidecar: Demo) -> str:
+    return sidecar.metadata_url
+
+
+REFUSED = [
+    ("long path", head("GET", "/" + "a" * 9_000), 414),
+    ("64 KiB path", head("GET", "/" + "a" * 65_536), 414),
+    ("17 KiB header", head("GET", "/credentials", "X-A: " + "a" * 17_000), 431),
+    ("1 MiB header", head("GET", "/credentials", "X-A: " + "a" * 1_048_576), 431),
+    ("101 lines", head("GET", "/credentials", *(f"X-{n}: a" for n in range(101))), 431),
+    ("2 000 lines", head("GET", "/credentials", *(f"X-{n}: a" for n in range(2000))), 431),
+    ("2 KiB body", head("PUT", "/latest/api/token", "Content-Length: 2048") + b"a" * 2048, 413),
+    (
+        "chunked body",
+        head("PUT", "/x", "Transfer-Encoding: chunked") + b"800\r\n" + b"a" * 2048 + b"\r\n0\r\n\r\n",
+        413,
+    ),
+    ("no HTTP", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
+    ("two lengths", head("PUT", "/x", "Content-Length: 1", "Content-Length: 2") + b"a", 400),
+    ("length and chunks", head("PUT", "/x", "Content-Length: 3", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400),
+    ("upgrade", head("GET", "/credentials", "Connection: Upgrade", "Upgrade: websocket"), 400),
+    ("connect", b"CONNECT 127.0.0.1:80 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 400),
+    ("asterisk", b"OPTIONS * HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 400),
+    ("folded header", b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: a\r\n b\r\n\r\n", 400),
+    ("bare CR in header", b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: a\rb\r\n\r\n", 400),
+    ("NUL in header", b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: a\0b\r\n\r\n", 400),
+    ("no version", b"GET /credentials\r\n\r\n", 400),
+]
+CODES = {400: "BadRequest", 408: "RequestTimeout", 413: "TooLarge", 414: "TooLarge", 431: "TooLarge"}
+
+
+@pytest.mark.parametrize(("name", "raw", "status"), REFUSED, ids=[name for name, _, _ in REFUSED])
+@pytest.mark.parametrize("listener", ["credentials", "ops"])
+def test_refused(sidecar: Demo, listener: str, name: str, raw: bytes, status: int) -> None:
+    """What is no request within the limits gets its own status and Code on either listener, and the connection ends."""
+    with Connection(sidecar.metadata_url if listener == "credentials" else sidecar.ops_url) as connection:
+        connection.send(raw)
+        answer = connection.answer()
+
+        assert (answer.status, json.loads(answer.body)["Code"]) == (status, CODES[status])
+        assert connection.closed()
+
+
+def test_just_within_the_limits(base: str) -> None:
+    """A hundred lines (Host among them), 16 000 bytes of head and a 1 KiB body are still a request."""
+    lines = [f"X-{n}: {'a' * 150}" for n in range(98)]
+    with Connection(base) as connection:
+        connection.send(head("GET", "/credentials", *lines, "Content-Length: 1024") + b"a" * 1024)
+
+        assert connection.answer().status == 200
+
+
+def test_pipelined_requests_are_answered_in_order(sidecar: Demo) -> None:
+    """Answers given at once wait their turn behind one that takes longer."""
+    with Connection(sidecar.ops_url) as connection:
+        connection.send(
+            head("GET", "/metrics") + head("GET", "/livez") + head("GET", "/nowhere") + head("GET", "/readyz")
+        )
+        answers = [connection.answer() for _ in range(4)]
+
+    assert [answer.status for answer in answers] == [200, 200, 404, 200]
+    assert answers[0].body.startswith(b"# HELP")
+
+
+def test_split_into_bytes(base: str) -> None:
+    """A head that arrives byte by byte is the same request."""
+    with Connection(base) as connection:
+        for byte in head("GET", "/credentials"):
+            connection.send(bytes([byte]))
+
+        assert connection.answer().status == 200
+
+
+def test_http_1_0(base: str) -> None:
+    """HTTP/1.0 is answered, and the connection closed; it needs a Host too, for the guard to look at."""
+    with Connection(base) as connection:
+        connection.send(b"GET /credentials HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")
+        assert connection.answer().status == 200
+        assert connection.closed()
+
+
+def test_expect_continue(base: str) -> None:
+    """A client that asks before it sends its body is told to go on."""
+    with Connection(base) as connection:
+        connection.send(head("GET", "/credentials", "Content-Length: 3", "Expect: 100-continue"))
+        assert connection.socket.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.send(b"abc")
+
+        assert connection.answer().status == 200
+
+
+def test_trickling_does_not_extend_the_deadline(base: str) -> None:
+    """A head that is not whole ten seconds after its first byte gets 408, however diligently it trickles."""
+    with Connection(base) as connection:
+        started = time.monotonic()
+        connection.send(b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: ")
+        connection.socket.settimeout(0.5)
+        while not readable(connection) and time.monotonic() < started + 15:
+            connection.send(b"a")
+        took = time.monotonic() - started
+        answer = connection.answer()
+
+    assert (answer.status, json.loads(answer.body)["Code"]) == (408, "RequestTimeout")
+    assert 9.5 < took < 12.5
+
+
+def readable(connection: Connection) -> bool:
+    """Waits half a second for something to read."""
+    try:
+        connection._more()
+    except TimeoutError:
+        return False
+    return True
+
+
+def test_the_oldest_idle_connection_makes_room(sidecar: Demo, tmp_path: object) -> None:
+    """At the cap a new client is answered, and the connection that was silent longest is closed for it."""
+    config = json.loads(sidecar.config_path.read_text())
+    config["access"] = {"maxConnections": 16}
+    home = sidecar.config_path.parent / "full"
+    home.mkdir()
+    with serve(config, home=home, env=dict(sidecar.env)) as full:
+        crowd = [Connection(full.urls["credentials"]) for _ in range(16)]
+        try:
+            assert served(full)
+            assert crowd[0].closed()
+        finally:
+            for connection in crowd:
+                connection.socket.close()
+
+
+def served(full: Serving) -> bool:
+    return ask(full.urls["credentials"], "/healthz").status == 200

@@ -1,0 +1,303 @@
+"""The sidecar as a process: what it says, when it is ready, how it lives through an outage, how it leaves."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .processes import Demo, EmulatedCloud, demo, emulator, serve, until
+from .wire import Answer, ask
+
+ROLE = "/latest/meta-data/ram/security-credentials/default"
+SECRET = "demo-client-secret"
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def fair_weather(cloud: EmulatedCloud) -> Iterator[None]:
+    yield
+    admin(cloud.url, "DELETE", "faults")
+
+
+@pytest.fixture(scope="module")
+def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with demo("--profiles", "2", home=tmp_path_factory.mktemp("demo")) as running:
+        yield running
+
+
+def admin(base: str, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+    """Tells the emulator something."""
+    import http.client
+
+    text = json.dumps(body or {})
+    connection = http.client.HTTPConnection(base.removeprefix("http://"), timeout=20)
+    connection.request(method, f"/_emulator/{path}", text, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    read = answer.read()
+    connection.close()
+    assert answer.status < 300, read
+    return Answer(answer.status, {}, read)
+
+
+def fault(cloud: EmulatedCloud | Demo, **members: object) -> None:
+    admin(cloud.url if isinstance(cloud, EmulatedCloud) else cloud.emulator_url, "POST", "faults", members)
+
+
+def config(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:
+    """A `serve` configuration for the emulated cloud, on free ports."""
+    identity = {
+        "idaasInstanceId": "idaas_demo",
+        "clientId": "app_demo",
+        "issuer": cloud.issuer,
+        "tokenEndpoint": f"{cloud.url}/api/v2/iauths_system/oauth2/token",
+        "scope": "api.demo.example|.all",
+        "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "DEMO_SECRET"},
+    }
+    exchange = {
+        "roleArn": "acs:ram::1234567890123456:role/demo-default",
+        "oidcProviderArn": "acs:ram::1234567890123456:oidc-provider/idaas-demo",
+        "endpoints": [cloud.url],
+    }
+    return {
+        "configVersion": "1.0",
+        "profiles": {"default": {"identity": identity, "exchange": exchange}},
+        "server": {"bind": "127.0.0.1:0", "ops": "127.0.0.1:0"},
+        "shutdown": {"drainSeconds": 0},
+    } | changes
+
+
+ENV = {"DEMO_SECRET": SECRET}
+
+
+def test_the_first_line_says_what_is_served_where(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The first line on stderr is the listening event with every listener's URL, and the URLs answer."""
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        first = json.loads(sidecar.process.stderr.so_far()[0])
+
+        assert first["event"] == "listening"
+        assert {"credentials", "ops", "version", "config"} <= first.keys()
+        assert ask(first["credentials"], "/healthz").status == 200
+        assert ask(first["ops"], "/livez").status == 200
+
+
+def test_probes_before_the_first_credential(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Without credentials it lives, is neither started nor ready, and says which profile lacks what."""
+    fault(cloud, kind="sts", times=None, code="AuthenticationFail.NoPermission")
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("refresh_failed")
+        ops = sidecar.urls["ops"]
+        ready = ask(ops, "/readyz")
+
+        assert ask(ops, "/livez").status == 200
+        assert ask(ops, "/startupz").status == 503
+        assert ready.status == 503
+        assert json.loads(ready.body)["profiles"][0]["profile"] == "default"
+        assert "AuthenticationFail.NoPermission" in json.loads(ready.body)["profiles"][0]["reason"]
+
+
+def test_probes_with_credentials(running_demo: Demo) -> None:
+    """With credentials every probe is green, by GET and by HEAD."""
+    for path in ("/livez", "/healthz", "/readyz", "/startupz"):
+        assert ask(running_demo.ops_url, path).status == 200
+        assert ask(running_demo.ops_url, path, method="HEAD").status == 200
+
+
+def test_a_profile_that_is_not_required_does_not_hold_back(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Readiness waits for required profiles alone."""
+    settings = config(cloud)
+    broken = json.loads(json.dumps(settings["profiles"]["default"]))
+    broken["exchange"]["roleArn"] = "acs:ram::1234567890123456:role/absent"
+    settings["profiles"]["spare"] = broken | {"required": False}
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued", profile="default")
+        sidecar.process.event("refresh_failed", profile="spare")
+
+        assert ask(sidecar.urls["ops"], "/readyz").status == 200
+        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert ask(sidecar.urls["credentials"], "/credentials/spare").status == 503
+
+
+@pytest.mark.parametrize(("target", "patience"), [("/credentials", 4.0), (ROLE, 0.8)], ids=["uri", "ecs"])
+def test_cold_start_waits_within_patience(cloud: EmulatedCloud, tmp_path: Path, target: str, patience: float) -> None:
+    """While the first answer of the cloud hangs, a client is held as long as its SDK waits, then told 503."""
+    fault(cloud, kind="token", times=None, delay=30)
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        started = time.monotonic()
+        answer = ask(sidecar.urls["credentials"], target)
+        took = time.monotonic() - started
+
+    assert answer.status == 503
+    assert int(answer.headers["retry-after"]) >= 1
+    assert patience - 0.3 < took < patience + 0.9
+
+
+def test_cold_start_answers_as_soon_as_it_can(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A client that asks before the first credential gets it when it comes."""
+    fault(cloud, kind="token", delay=1)
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+
+
+def test_an_outage_from_start_to_end(tmp_path: Path) -> None:
+    """What was issued is served to its last second; then 503 with Retry-After; then 200 again by itself."""
+    with demo("--lifetime", "4", home=tmp_path) as sidecar:
+        base = sidecar.metadata_url
+        fault(sidecar, kind="*", times=None, drop=True)
+        held = ask(base, "/credentials").body
+        until(lambda: ask(base, "/credentials").status == 503)
+        late = time.time()
+        refused = ask(base, "/credentials")
+        admin(sidecar.emulator_url, "DELETE", "faults")
+        until(lambda: ask(base, "/credentials").status == 200, 30)
+
+    assert int(refused.headers["retry-after"]) >= 1
+    assert json.loads(refused.body)["Code"] == "CredentialsUnavailable"
+    end = time.strptime(json.loads(held)["Expiration"], "%Y-%m-%dT%H:%M:%SZ")
+    assert late >= time.mktime(end) - time.timezone
+
+
+METRICS = [
+    "credential_expiry_timestamp_seconds",
+    "credential_remaining_seconds",
+    "last_refresh_timestamp_seconds",
+    "refresh_total",
+    "refresh_duration_seconds_bucket",
+    "refresh_consecutive_failures",
+    "requests_total",
+    "last_served_timestamp_seconds",
+    "request_duration_seconds_bucket",
+    "denied_total",
+    "serve_horizon_violations_total",
+    "clock_offset_seconds",
+    "config_reload_success",
+    "config_reload_timestamp_seconds",
+    "build_info",
+]
+
+
+def test_metrics(running_demo: Demo) -> None:
+    """Every name of the contract is there, with labels from the configuration and never from a request."""
+    ask(running_demo.metadata_url, "/credentials/p2")
+    ask(running_demo.metadata_url, "/some/path?with=secrets", host="evil.example")
+    ask(running_demo.metadata_url, "/some/path")
+    answer = ask(running_demo.ops_url, "/metrics")
+    text = answer.body.decode()
+
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert [name for name in METRICS if f"\nidaas_sidecar_{name}" not in text] == []
+    assert "# TYPE idaas_sidecar_identity_not_after_timestamp_seconds gauge" in text
+    assert 'denied_total{reason="Host"}' in text
+    assert 'refresh_total{outcome="success",profile="p2"} 1.0' in text
+    assert "/some/path" not in text
+    assert "evil" not in text
+
+
+def test_status(running_demo: Demo) -> None:
+    """Callers on this machine see each profile's state, as JSON and as a page."""
+    status = json.loads(ask(running_demo.ops_url, "/status.json").body)
+    page = ask(running_demo.ops_url, "/status")
+
+    assert status["ready"] is True
+    assert [profile["profile"] for profile in status["profiles"]] == ["default", "p2"]
+    assert {profile["state"] for profile in status["profiles"]} == {"fresh"}
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert b"<td>p2</td>" in page.body
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "NotFound"),
+        ("GET", "/credentials", 404, "NotFound"),
+        ("POST", "/status.json", 405, "MethodNotAllowed"),
+    ],
+)
+def test_ops_errors(running_demo: Demo, method: str, target: str, status: int, code: str) -> None:
+    """The operations listener's errors have the same shape, and it never serves a credential."""
+    answer = ask(running_demo.ops_url, target, method=method)
+
+    assert (answer.status, json.loads(answer.body)["Code"]) == (status, code)
+
+
+def test_sigterm_drains(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """After SIGTERM it goes on answering while the application finishes, then leaves with 0."""
+    with serve(config(cloud, shutdown={"drainSeconds": 1.5}), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        sidecar.process.send(signal.SIGTERM)
+        sidecar.process.event("draining")
+
+        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert sidecar.process.code() == 0
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)], ids=["twice", "ctrl-c"])
+def test_leaving_at_once(cloud: EmulatedCloud, tmp_path: Path, signals: tuple[signal.Signals, ...]) -> None:
+    """A second SIGTERM, or Ctrl-C, ends it without draining."""
+    with serve(config(cloud, shutdown={"drainSeconds": 600}), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        sidecar.process.send(signals[0])
+        if len(signals) > 1:
+            sidecar.process.event("draining")
+            sidecar.process.send(signals[1])
+
+        assert sidecar.process.code(10) == 0
+
+
+def test_path_token(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """With a path token the URL with it answers, the one without does not, and no log line tells it."""
+    secret = tmp_path / "path-token"
+    secret.write_text("path-token-0123456789\n")
+    access = {"pathToken": {"file": str(secret)}}
+    with serve(config(cloud, access=access, logging={"level": "debug"}), home=tmp_path, env=ENV) as sidecar:
+        base = sidecar.urls["credentials"]
+        statuses = [
+            ask(base, target).status
+            for target in ("/path-token-0123456789/credentials", "/credentials", "/path-token-0123456788/credentials")
+        ]
+        ask(sidecar.urls["credentials"], "/path-token-0123456789/credentials", host="evil.example")
+        sidecar.process.event("denied", reason="Host")
+        sidecar.process.stop()
+
+        assert statuses == [200, 403, 403]
+        assert "path-token-0123456789" not in "\n".join(sidecar.process.stderr.so_far())
+
+
+def test_no_secret_is_told(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Client secret, OIDC token, STS key and STS token stay out of logs, metrics, status and probes at debug level."""
+    with serve(config(cloud, logging={"level": "debug"}), home=tmp_path, env=ENV) as sidecar:
+        base, ops = sidecar.urls["credentials"], sidecar.urls["ops"]
+        issued = sidecar.process.event("credentials_issued")
+        body = json.loads(ask(base, "/credentials").body)
+        shown = [ask(ops, path).body.decode() for path in ("/metrics", "/status.json", "/status", "/readyz")]
+        shown.append(ask(base, "/credentials", "Origin: https://evil.example").body.decode())
+        sidecar.process.stop()
+        text = "\n".join([*sidecar.process.stderr.so_far(), *shown])
+
+    assert issued["access_key_id"] == body["AccessKeyId"]
+    assert not [word for word in (SECRET, body["AccessKeySecret"], body["SecurityToken"], "eyJ") if word in text]
+
+
+def test_tls_to_the_cloud(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Over https with the emulator's own CA: trusted when named, a clear refusal when not."""
+    settings = config(cloud, tls={"caFile": str(cloud.ca_file)})
+    profile = settings["profiles"]["default"]
+    profile["identity"]["tokenEndpoint"] = f"{cloud.issuer}/token"
+    profile["exchange"]["endpoints"] = [cloud.tls_url]
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+    with serve(settings | {"tls": {}}, home=tmp_path, env=ENV) as sidecar:
+        error = sidecar.process.event("refresh_failed")["error"]
+
+    assert "could not connect" in error
+    assert "certificate" in error.lower()

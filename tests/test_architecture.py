@@ -1,0 +1,80 @@
+"""The house's rules that a program can check: who is loaded when, and that secrets are compared in one place."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules in a fresh interpreter after `statement`."""
+    code = f"{statement}; import sys; print('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "absent",
+    [
+        "app.cli",
+        "app.emulator",
+        "app.cloud",
+        "app.api",
+        "app.metrics",
+        "fastapi",
+        "pydantic",
+        "httpx",
+        "jwt",
+        "cryptography",
+    ],
+)
+def test_serve_loads_only_what_it_needs_to_listen(absent: str) -> None:
+    """`app.main` listens without the command line, the emulator, and every library that can wait or is never needed."""
+    assert absent not in loaded_by("import app.main")
+
+
+def test_a_client_secret_needs_no_cryptography() -> None:
+    """The outbound half of a profile with a plain secret loads neither PyJWT nor cryptography: 8 MiB."""
+    loaded = loaded_by("import app.cloud")
+
+    assert "httpx" in loaded
+    assert not {"jwt", "cryptography", "fastapi", "pydantic", "prometheus_client"} & loaded
+
+
+@pytest.mark.parametrize("heavy", ["msgspec", "httpx", "asyncio", "ssl", "logging", "uvicorn"])
+def test_health_is_light(heavy: str) -> None:
+    """The probe command imports nothing that takes long."""
+    assert heavy not in loaded_by("import app.cli.health_, app.cli")
+
+
+def test_emulator_stands_alone() -> None:
+    """The emulated cloud loads nothing else of ours: a mistake is not copied into its own check."""
+    ours = {name for name in loaded_by("import app.emulator") if name.startswith("app.")}
+
+    assert {name for name in ours if not name.startswith("app.emulator")} == set()
+
+
+def test_secrets_are_compared_in_one_place() -> None:
+    """`compare_digest` stands in app/secrets.py and in the emulator's own client authentication, nowhere else."""
+    users = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "app").rglob("*.py")
+        if re.search(r"compare_digest", path.read_text())
+    }
+
+    assert {user for user in users if not user.startswith("app/emulator/")} == {"app/secrets.py"}
+
+
+def test_no_file_names_a_package_index() -> None:
+    """Requirement files carry names, versions and hashes, and no address."""
+    for path in (ROOT / "requirements").glob("*.txt"):
+        lines = path.read_text().splitlines()
+        assert not [line for line in lines if "://" in line or line.startswith("-")]

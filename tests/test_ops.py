@@ -1,0 +1,96 @@
+"""The operations listener without a socket: the gate, the probes, and who may see the status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from app.api import create_api
+from app.emulator import Emulator, Fault
+from app.guard import Request
+from app.ops import Gate, Ops
+
+from .clock import Clock
+from .conftest import Bench, running
+
+
+def ops(sidecar: Bench, kind: str = "credentials", *, timeout: float = 60, dead: list[str] | None = None) -> Ops:
+    refreshers = list(sidecar.refreshers.values())
+    clock = sidecar.clock
+    return Ops(
+        refreshers,
+        gate=Gate(kind, timeout=timeout, started_at=clock.time(), refreshers=refreshers, now=clock.time),
+        dead_loops=lambda: dead or [],
+        scrape=lambda: (b"", b""),
+        load_api=lambda: None,
+    )
+
+
+def status(at: Ops, path: bytes) -> int:
+    reply = at.lane(Request(b"GET", path, []))
+    assert reply is not None
+    return reply.status
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"), [("listening", 200, 200), ("credentials", 503, 503), ("timeout", 503, 200)]
+)
+async def test_gates_without_credentials(
+    bench: Callable[..., Bench], clock: Clock, kind: str, before: int, after: int
+) -> None:
+    """`listening` is green at once, `timeout` when time is up, `credentials` not before there are any."""
+    at = ops(bench(), kind)
+    assert status(at, b"/startupz") == before
+
+    clock.jump(60)
+
+    assert status(at, b"/startupz") == after
+
+
+async def test_a_gate_stays_open(bench: Callable[..., Bench], emulator: Emulator, clock: Clock) -> None:
+    """Start-up is over once: a later outage turns readiness red, not the start-up probe."""
+    sidecar = bench()
+    at = ops(sidecar)
+    async with running(*sidecar.refreshers.values()):
+        await clock.asleep()
+        assert status(at, b"/startupz") == 200
+        emulator.faults.add(Fault("*", times=None, status=503))
+        await clock.advance(1800)
+        assert status(at, b"/readyz") == 200
+        await clock.advance(1801)
+
+        assert [status(at, path) for path in (b"/startupz", b"/readyz", b"/livez")] == [200, 503, 200]
+
+
+async def test_a_dead_loop_is_not_alive(bench: Callable[..., Bench]) -> None:
+    """If a loop has ended, liveness says which, so that kubelet restarts us."""
+    reply = ops(bench(), dead=["p2"]).lane(Request(b"GET", b"/livez", []))
+
+    assert reply is not None
+    assert reply.status == 503
+    assert json.loads(reply.body) == {"status": "dead", "loops": ["p2"]}
+
+
+async def test_probes_are_for_reading(bench: Callable[..., Bench]) -> None:
+    """A probe's path takes GET and HEAD."""
+    reply = ops(bench()).lane(Request(b"POST", b"/livez", []))
+
+    assert reply is not None
+    assert reply.status == 405
+
+
+@pytest.mark.parametrize(("client", "expected"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403)])
+@pytest.mark.parametrize("path", ["/status.json", "/status"])
+async def test_status_is_for_this_machine(client: str, expected: int, path: str) -> None:
+    """The status page answers callers on loopback and nobody else, though the listener may be on every address."""
+    state: dict[str, Any] = {"version": "1", "profiles": [{"profile": "<b>", "state": "fresh"}]}
+    transport = httpx.ASGITransport(create_api(lambda: state), client=(client, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://10.0.0.1:7118") as http:
+        answer = await http.get(path)
+
+    assert answer.status_code == expected
+    assert "<b>" not in answer.text or path == "/status.json"
