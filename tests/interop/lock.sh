@@ -1,0 +1,9 @@
+#!/bin/sh
+# Pins the clients anew after a change of requirements.in or package.json (needs uv and npm): names, versions and
+# hashes, and no index's address, so that they install from whatever index pip and npm are set up for.
+set -eu
+cd "$(dirname "$0")"
+uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+    python/requirements.in -o python/requirements.txt
+cd node
+npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
