@@ -71,15 +71,18 @@ class Guard:
                 if host is not None:  # two Hosts: two programs would each believe another one
                     return _BAD_HOST
                 host = value
-            elif name in _HARMLESS:
-                continue
-            # SSRF: a reverse proxy in front of an application can be made to ask us; it says so in these.
-            elif self._refuse_forwarded and (name in _FORWARDED or name.startswith(b"x-forwarded-")):
-                return _FORWARDED_DENIAL
-            # DNS rebinding and plain cross-site requests: only a browser sends these, and no SDK is one.
-            elif self._refuse_browsers and (name == b"origin" or name.startswith(b"sec-fetch-")):
-                return _BROWSER_DENIAL
+            elif name not in _HARMLESS and (denial := self._judge_name(name)) is not None:
+                return denial
         return self._judge_host(host)
+
+    def _judge_name(self, name: bytes) -> Denial | None:
+        # SSRF: a reverse proxy in front of an application can be made to ask us; it says so in these.
+        if self._refuse_forwarded and (name in _FORWARDED or name.startswith(b"x-forwarded-")):
+            return _FORWARDED_DENIAL
+        # DNS rebinding and plain cross-site requests: only a browser sends these, and no SDK is one.
+        if self._refuse_browsers and (name == b"origin" or name.startswith(b"sec-fetch-")):
+            return _BROWSER_DENIAL
+        return None
 
     def _judge_host(self, host: bytes | None) -> Denial | None:
         # DNS rebinding: a page of evil.example, whose name suddenly means 127.0.0.1, is same-origin with us, but its

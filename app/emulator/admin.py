@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from . import codec
 from .answer import Answer, json_answer
+from .codec import decode, encode
 from .faults import Fault, Faults
 from .journal import Journal
 from .world import World
@@ -70,11 +70,11 @@ def _host(header: str) -> str | None:
 
 
 async def _list_faults(emulator: Administered, request: Request) -> Answer:
-    return json_answer(codec.encode(list(emulator.faults)))
+    return json_answer(encode(list(emulator.faults)))
 
 
 async def _add_fault(emulator: Administered, request: Request) -> Answer:
-    emulator.faults.add(codec.decode(Fault, json.loads(await request.body())))
+    emulator.faults.add(decode(Fault, json.loads(await request.body())))
     return await _list_faults(emulator, request)
 
 
@@ -84,7 +84,7 @@ async def _clear_faults(emulator: Administered, request: Request) -> Answer:
 
 
 async def _show_world(emulator: Administered, request: Request) -> Answer:
-    return json_answer(codec.encode(emulator.world.redacted()))
+    return json_answer(encode(emulator.world.redacted()))
 
 
 async def _replace_world(emulator: Administered, request: Request) -> Answer:

@@ -15,9 +15,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from . import admin, codec
+from .admin import PREFIX as ADMIN_PREFIX
+from .admin import answer as answer_admin
 from .answer import MARK_HEADER, Answer, RefusedError, json_answer
 from .asked import Asked
+from .codec import decode
 from .faults import DroppedError, Fault, Faults, scripted
 from .idaas import Idaas
 from .journal import Call, Journal
@@ -94,8 +96,8 @@ class Emulator:
 
     async def _answer(self, request: Request) -> Answer:
         path: str = request.scope["path"]
-        if path.startswith(admin.PREFIX):
-            return await admin.answer(self, request)
+        if path.startswith(ADMIN_PREFIX):
+            return await answer_admin(self, request)
         kind = self._kind(path)
         if kind is None:
             return json_answer({"error": "the emulator has nothing at this path"}, 404)
@@ -159,7 +161,7 @@ def _verified(endpoint: _Endpoint, asked: Asked) -> Answer:
 
 def _own_fault(request: Request) -> Fault | None:
     text = request.headers.get(FAULT_HEADER)
-    return None if text is None else codec.decode(Fault, json.loads(text))
+    return None if text is None else decode(Fault, json.loads(text))
 
 
 async def _asked(request: Request, world: World, at: float, fault: Fault) -> Asked:

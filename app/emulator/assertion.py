@@ -1,23 +1,24 @@
 """The claims of a JWT client assertion, as RFC 7523 and the real clients have them."""
 
-from . import jws
 from .answer import RefusedError
 from .asked import Asked
+from .jws import Token
+from .jws import parse as parse_jws
 from .once import SeenOnce
 
 LONGEST_LIFE = 3600
 CLOCK_LEEWAY = 60  # for an `iat` ahead of our clock; a client's clock is never exactly ours
 
 
-def parse(text: str) -> jws.Token:
+def parse(text: str) -> Token:
     """The assertion, unverified. Raises `RefusedError` if it is not a JWT."""
     try:
-        return jws.parse(text)
+        return parse_jws(text)
     except ValueError:
         raise RefusedError("invalid_client", "The client assertion is not a JWT.") from None
 
 
-def check_claims(token: jws.Token, client_id: str, asked: Asked, seen: SeenOnce) -> None:
+def check_claims(token: Token, client_id: str, asked: Asked, seen: SeenOnce) -> None:
     """
     Raises `RefusedError` unless this client made the assertion for this endpoint, for now, and uses it once.
 

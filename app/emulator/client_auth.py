@@ -9,9 +9,10 @@ import base64
 import hmac
 from dataclasses import dataclass, field
 
-from . import assertion, jws
 from .answer import RefusedError
 from .asked import Asked
+from .assertion import check_claims, parse
+from .jws import signed_with_one_of, signed_with_secret
 from .once import SeenOnce
 from .world import Client
 
@@ -74,7 +75,7 @@ def _jwt(asked: Asked) -> Proof | None:
     if asked.form.get("client_assertion_type") != JWT_BEARER:
         raise RefusedError("invalid_client", "This client_assertion_type is not known here.")
     text = asked.form["client_assertion"]
-    by_secret = assertion.parse(text).algorithm == "HS256"
+    by_secret = parse(text).algorithm == "HS256"
     method = "CLIENT_SECRET_JWT" if by_secret else "PRIVATE_KEY_JWT"
     return Proof(method, asked.form.get("client_id", ""), text)
 
@@ -85,17 +86,17 @@ def _check_secret(proof: Proof, client: Client, asked: Asked, seen: SeenOnce) ->
 
 
 def _check_secret_jwt(proof: Proof, client: Client, asked: Asked, seen: SeenOnce) -> None:
-    token = assertion.parse(proof.value)
-    if not any(jws.signed_with_secret(token, secret) for secret in client.active_secrets(asked.at)):
+    token = parse(proof.value)
+    if not any(signed_with_secret(token, secret) for secret in client.active_secrets(asked.at)):
         raise RefusedError("invalid_client", "The signature of the client assertion is wrong.")
-    assertion.check_claims(token, proof.client_id, asked, seen)
+    check_claims(token, proof.client_id, asked, seen)
 
 
 def _check_private_key_jwt(proof: Proof, client: Client, asked: Asked, seen: SeenOnce) -> None:
-    token = assertion.parse(proof.value)
-    if not jws.signed_with_one_of(token, client.keys_for(token.header.get("kid"))):
+    token = parse(proof.value)
+    if not signed_with_one_of(token, client.keys_for(token.header.get("kid"))):
         raise RefusedError("invalid_client", "The signature of the client assertion is wrong.")
-    assertion.check_claims(token, proof.client_id, asked, seen)
+    check_claims(token, proof.client_id, asked, seen)
 
 
 _VERIFIERS = {

@@ -9,10 +9,12 @@ from typing import Any
 
 from jwt import PyJWKSet
 
-from . import jws, session, trust
 from .answer import RefusedError
 from .asked import Asked
+from .jws import Token, VerifyKey, parse, signed_with_one_of
 from .keys import SigningKeys
+from .session import assumed_role_user, check_parameters, credentials, timestamp
+from .trust import Facts, allows
 from .world import Provider
 
 NAME = "AssumeRoleWithOIDC"
@@ -33,31 +35,31 @@ class AssumeRoleWithOidc:
         _check_present(fields)
         role_arn = fields["RoleArn"]
         role = asked.world.roles.get(role_arn)
-        session.check_parameters(fields, role)
+        check_parameters(fields, role)
         provider = _provider(asked, fields["OIDCProviderArn"])
         token = self._verified(fields["OIDCToken"], provider)
         _check_claims(token, provider, asked.at)
         if role is None:
             raise RefusedError("EntityNotExist.Role", f"The role not exists: {role_arn}.")
-        if not trust.allows(role.trust_policy, principal=fields["OIDCProviderArn"], facts=_facts(token)):
+        if not allows(role.trust_policy, principal=fields["OIDCProviderArn"], facts=_facts(token)):
             raise _denied("NoPermission", _NOBODY)
         return {
             "OIDCTokenInfo": _token_info(token),
-            "AssumedRoleUser": session.assumed_role_user(role_arn, fields["RoleSessionName"]),
-            "Credentials": session.credentials(asked, fields, self._random),
+            "AssumedRoleUser": assumed_role_user(role_arn, fields["RoleSessionName"]),
+            "Credentials": credentials(asked, fields, self._random),
         }
 
-    def _verified(self, text: str, provider: Provider) -> jws.Token:
+    def _verified(self, text: str, provider: Provider) -> Token:
         token = _parsed(text)
         # Which algorithms STS takes besides RS256 is not documented, so a client that relies on another
         # learns it here.
         if token.algorithm != "RS256":
             raise _denied("OIDCToken.Invalid", f"The algorithm {token.algorithm} of the OIDC Token is unknown.")
-        if not jws.signed_with_one_of(token, self._candidates(token, provider)):
+        if not signed_with_one_of(token, self._candidates(token, provider)):
             raise _denied("OIDCToken.InvalidSignature", "OIDC token validate failed: invalid signature.")
         return token
 
-    def _candidates(self, token: jws.Token, provider: Provider) -> list[jws.VerifyKey]:
+    def _candidates(self, token: Token, provider: Provider) -> list[VerifyKey]:
         kid = token.header.get("kid")
         if provider.jwks is None:
             return [key for name, key in self._keys.published.items() if kid in (None, name)]
@@ -80,16 +82,16 @@ def _provider(asked: Asked, arn: str) -> Provider:
     return asked.world.oidc_providers[arn]
 
 
-def _parsed(text: str) -> jws.Token:
+def _parsed(text: str) -> Token:
     try:
         if len(text) > _LONGEST_TOKEN:
             raise ValueError("too long")
-        return jws.parse(text)
+        return parse(text)
     except ValueError:
         raise _denied("OIDCToken.Invalid", "The content of the OIDC Token is not recognised.") from None
 
 
-def _check_claims(token: jws.Token, provider: Provider, now: float) -> None:
+def _check_claims(token: Token, provider: Provider, now: float) -> None:
     if token.claims.get("iss") != provider.issuer_url:
         message = "The issuer in the OIDC Token doesn't match the OIDC Provider registered."
         raise _denied("OIDCToken.IssuerNotMatch", message)
@@ -102,7 +104,7 @@ def _check_claims(token: jws.Token, provider: Provider, now: float) -> None:
         raise _denied("OIDCToken.Expired", "This JsonWebToken is expired.")
 
 
-def _facts(token: jws.Token) -> trust.Facts:
+def _facts(token: Token) -> Facts:
     return {
         "oidc:iss": (str(token.claims.get("iss")),),
         "oidc:aud": token.audiences,
@@ -110,13 +112,13 @@ def _facts(token: jws.Token) -> trust.Facts:
     }
 
 
-def _token_info(token: jws.Token) -> dict[str, str]:
+def _token_info(token: Token) -> dict[str, str]:
     return {
         "Issuer": str(token.claims.get("iss")),
         "Subject": str(token.claims.get("sub")),
         "ClientIds": ",".join(token.audiences),
-        "IssuanceTime": session.timestamp(token.number("iat")),
-        "ExpirationTime": session.timestamp(token.number("exp")),
+        "IssuanceTime": timestamp(token.number("iat")),
+        "ExpirationTime": timestamp(token.number("exp")),
         "VerificationInfo": "Success",
     }
 

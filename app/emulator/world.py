@@ -21,8 +21,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWKSet, PyJWKSetError
 
-from . import codec, trust
+from .codec import decode, encode
 from .jws import VerifyKey
+from .trust import complaint as complaint_about
 
 INSTANCE_ID = "idaas_demo"
 CLIENT_ID = "app_demo"
@@ -130,7 +131,7 @@ class Role:
     max_session_duration: int = 3600
 
     def __post_init__(self) -> None:
-        if complaint := trust.complaint(self.trust_policy):
+        if complaint := complaint_about(self.trust_policy):
             raise WorldError(f"trustPolicy: {complaint}")
 
 
@@ -199,7 +200,7 @@ class World:
     def from_json(cls, text: str | bytes) -> Self:
         """The world that `to_json` wrote, or a person. Raises `WorldError`."""
         try:
-            return codec.decode(cls, json.loads(text))  # type: ignore[no-any-return]
+            return decode(cls, json.loads(text))  # type: ignore[no-any-return]
         except json.JSONDecodeError as error:
             raise WorldError(f"line {error.lineno}: not JSON ({error.msg}); correct it there") from error
         except ValueError as error:
@@ -207,7 +208,7 @@ class World:
 
     def to_json(self) -> str:
         """The whole world, secrets included."""
-        return json.dumps(codec.encode(self), indent=2)
+        return json.dumps(encode(self), indent=2)
 
     def redacted(self) -> Self:
         """The same world without the secrets' values."""
