@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 from .guard import Request
 from .model import ConfigError
 from .places import authority, listen_address
-from .replies import BAD_REQUEST, BODY_TOO_LARGE, HEAD_TOO_LARGE, TARGET_TOO_LONG, TIMED_OUT, Reply
+from .replies import BAD_REQUEST, BODY_TOO_LARGE, BROKEN, HEAD_TOO_LARGE, TARGET_TOO_LONG, TIMED_OUT, Reply
 
 LARGEST_HEAD = 16_384
 MOST_LINES = 100
@@ -99,6 +99,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._lane = lane
         self._siblings = siblings
+        self._receiving = False
         self._reading_head = False
         self._pending = 0
         self._head_size = 0
@@ -120,9 +121,11 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(BAD_REQUEST)
-        except httptools.HttpParserError:
+        except httptools.HttpParserCallbackError as error:
+            # A bug of ours, not the client's: say so, and let nothing out.
+            self.logger.error("answering a request failed", exc_info=error.__context__ or error)
+            self._refuse(BROKEN)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(BAD_REQUEST)
         # The parser tells of a header only when it is whole: what it still holds back must be counted here.
         if self._reading_head:
@@ -134,7 +137,7 @@ class Connection(HttpToolsProtocol):
         """The deadline has passed: half a request gets 408, an idle connection is closed."""
         if self.flow.write_paused:
             self.transport.abort()
-        elif self._reading_head or self._body_size:
+        elif self._receiving:
             self._refuse(TIMED_OUT)
         else:
             self.transport.close()
@@ -157,7 +160,7 @@ class Connection(HttpToolsProtocol):
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
-        self._reading_head = True
+        self._receiving = self._reading_head = True
         self._pending = self._head_size = self._body_size = 0
         self.deadline = self.loop.time() + REQUEST_SECONDS
 
@@ -183,12 +186,12 @@ class Connection(HttpToolsProtocol):
             self._refuse(BODY_TOO_LARGE)
 
     def on_message_complete(self) -> None:
+        self._receiving = False
         if self.transport.is_closing():
             return
         if not self._is_request():
             self._refuse(BAD_REQUEST)
             return
-        self._body_size = 0
         if self.busy:  # pipelined behind an answer that ASGI still owes: order is kept by uvicorn's own queue
             self._hand_on()
             return

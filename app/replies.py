@@ -70,6 +70,7 @@ def document(status: int, value: object) -> Reply:
 
 NOT_FOUND = error(404, "NotFound", "nothing is served at this path")
 BAD_REQUEST = error(400, "BadRequest", "not a request that this server understands")
+BROKEN = error(500, "InternalError", "this server failed to answer; its log says more")
 TIMED_OUT = error(408, "RequestTimeout", "the request did not arrive in time")
 BODY_TOO_LARGE = error(413, "TooLarge", "the body is larger than 1024 bytes")
 TARGET_TOO_LONG = error(414, "TooLarge", "the path is longer than 8192 bytes")

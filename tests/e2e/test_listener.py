@@ -125,6 +125,15 @@ def test_trickling_does_not_extend_the_deadline(base: str) -> None:
     assert 9.5 < took < 12.5
 
 
+def test_a_body_that_never_comes(base: str) -> None:
+    """A head that announces a body which does not follow is a request that did not arrive in time."""
+    with Connection(base) as connection:
+        connection.send(head("PUT", "/latest/api/token", "Content-Length: 10"))
+        answer = connection.answer()
+
+    assert (answer.status, json.loads(answer.body)["Code"]) == (408, "RequestTimeout")
+
+
 def readable(connection: Connection) -> bool:
     """Waits half a second for something to read."""
     try:

@@ -301,3 +301,31 @@ def test_tls_to_the_cloud(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
     assert "could not connect" in error
     assert "certificate" in error.lower()
+
+
+def test_the_sdks_time_limits_are_applied(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """`httpConfiguration.readTimeout` ends a token request that hangs, which the official Python SDK ignores."""
+    fault(cloud, kind="token", times=None, delay=30)
+    settings = config(cloud)
+    settings["profiles"]["default"]["identity"]["httpConfiguration"] = {"readTimeout": 2000}
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        started = time.monotonic()
+        error = sidecar.process.event("refresh_failed")["error"]
+
+    assert error.endswith("no answer in time")
+    assert time.monotonic() - started < 4
+
+
+def test_verification_switched_off_is_loud(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """`unsafeIgnoreSslCert` is applied to the token endpoint, warned about at start and visible in the metrics."""
+    settings = config(cloud)
+    identity = settings["profiles"]["default"]["identity"]
+    identity["tokenEndpoint"] = f"{cloud.issuer}/token"
+    identity["httpConfiguration"] = {"unsafeIgnoreSslCert": True}
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        warning = sidecar.process.event("configuration")
+        metrics = ask(sidecar.urls["ops"], "/metrics").body.decode()
+
+    assert "TLS VERIFICATION IS OFF" in warning["message"]
+    assert 'idaas_sidecar_tls_verification_disabled{profile="default"} 1.0' in metrics
