@@ -27,11 +27,6 @@ class Reply:
     keep: bytes = field(repr=False)
     close: bytes = field(repr=False)
 
-    @property
-    def head_length(self) -> int:
-        """Bytes before the body, for answers to HEAD."""
-        return len(self.keep) - len(self.body)
-
 
 def reply(status: int, body: bytes, content_type: bytes = JSON, extra: Headers = ()) -> Reply:
     """An answer with `body`; Content-Length and Cache-Control are added."""
