@@ -1,54 +1,60 @@
-"""Whether checked types make a configuration that can work; and what in it works badly. No network, no disk."""
+"""Whether checked types make a configuration that can work, and whether what it names is there. No network."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from . import places, secrets, workload
+from . import files, places, secrets, workload
 from .model import ConfigError, Secret
-from .schedule import QUIET_ABOVE, SHORTEST_SESSION, Schedule, lead
-from .settings import AuthnConfiguration, IdaasIdentity, PathToken, Profile, Refresh, Settings, StsExchange
+from .schedule import Schedule
+from .settings import (
+    Access,
+    AuthnConfiguration,
+    IdaasIdentity,
+    PathToken,
+    Profile,
+    Refresh,
+    Server,
+    Settings,
+    StsExchange,
+)
 
 LONGEST_POLICY = 2048
 """Characters (AssumeRoleWithOIDC's Policy)."""
 
+LARGEST_BUNDLE = 16_777_216
+"""Bytes of a CA bundle; the whole of Mozilla's is a quarter of a mebibyte."""
 
-def settings(whole: Settings, environ: Mapping[str, str]) -> None:
-    """Raises ConfigError at the first thing that cannot work. Secrets are looked for here and read when used."""
+
+def settings(whole: Settings) -> None:
+    """Raises ConfigError at the first value that cannot work. Pure."""
     for name, profile in whole.profiles.items():
-        _profile(profile, f"profiles.{name}", environ)
-    _listeners(whole)
+        if isinstance(profile.identity, IdaasIdentity):
+            _idaas(profile.identity, f"profiles.{name}.identity")
+        _sts(profile.exchange, f"profiles.{name}.exchange")
+    _listeners(whole.server, whole.access)
+    _hosts(whole.access.allowed_hosts)
     schedule(whole.refresh)
-    if whole.proxy is not None and not whole.proxy.startswith(("http://", "https://")):
-        raise ConfigError(f"proxy: {whole.proxy!r} is not a URL of the form http://host:port")
+    if whole.proxy is not None:
+        places.check_proxy(whole.proxy, "proxy")
+
+
+def named(whole: Settings, environ: Mapping[str, str]) -> None:
+    """Raises ConfigError unless what is named is there: variables, files, the environment's proxies."""
+    for name, profile in whole.profiles.items():
+        place = f"profiles.{name}"
+        if isinstance(profile.identity, IdaasIdentity):
+            _secrets(profile.identity, f"{place}.identity", environ)
+        for url in _urls(profile, place):
+            proxy = places.proxy_for(url, whole.proxy, environ)
+            if proxy is not None:
+                places.check_proxy(proxy, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")
     if whole.access.path_token is not None:
         path_token(whole.access.path_token, environ)()
-
-
-def warnings(whole: Settings) -> Iterator[str]:
-    """What works, but worse than its owner may think."""
-    for name, profile in whole.profiles.items():
-        seconds = profile.exchange.duration_seconds
-        if seconds <= SHORTEST_SESSION:
-            yield (
-                f"profiles.{name}.exchange.durationSeconds: sessions of {seconds} s never leave the 900 s margin of "
-                "the Python, Java, Node, PHP and C# SDKs: each of their calls will ask again; 3600 is the default"
-            )
-        elif lead(seconds) < QUIET_ABOVE:
-            yield (
-                f"profiles.{name}.exchange.durationSeconds: sessions of {seconds} s are replaced with "
-                f"{lead(seconds):.0f} s left; clients with a margin of up to {QUIET_ABOVE:.0f} s will ask more often; "
-                "3600 keeps them quiet"
-            )
-        if isinstance(profile.identity, IdaasIdentity) and profile.identity.http_configuration.unsafe_ignore_ssl_cert:
-            yield (
-                f"profiles.{name}.identity.httpConfiguration.unsafeIgnoreSslCert: TLS VERIFICATION IS OFF for the "
-                "token endpoint: whoever is on the path can take the client's secret; use tls.caFile instead"
-            )
-    if whole.access.unsafe_bind:
-        yield "access.unsafeBind: credentials may be served on addresses that other machines reach"
+    if whole.tls.ca_file is not None:
+        _bundle(whole.tls.ca_file, "tls.caFile")
 
 
 def schedule(refresh: Refresh) -> Schedule:
@@ -102,6 +108,14 @@ def private_key(config: AuthnConfiguration, place: str, environ: Mapping[str, st
     )
 
 
+def private_key_password(config: AuthnConfiguration, place: str, environ: Mapping[str, str]) -> Secret | None:
+    """The reader of the private key's password, where one is configured."""
+    name = config.private_key_password_env_var_name
+    if name is None:
+        return None
+    return secrets.from_environment(environ, name, f"{place}.authnConfiguration.privateKeyPasswordEnvVarName")
+
+
 def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
     """The session policy minified, as STS counts it. Raises ConfigError if it is no JSON object or too long."""
     if policy is None:
@@ -118,15 +132,7 @@ def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
     return text
 
 
-def _profile(profile: Profile, place: str, environ: Mapping[str, str]) -> None:
-    if isinstance(profile.identity, IdaasIdentity):
-        _idaas(profile.identity, f"{place}.identity", environ)
-    _sts(profile.exchange, f"{place}.exchange")
-
-
-def _idaas(identity: IdaasIdentity, place: str, environ: Mapping[str, str]) -> None:
-    if identity.client_config_path:
-        place = identity.client_config_path
+def _idaas(identity: IdaasIdentity, place: str) -> None:
     for key, value in (
         ("idaasInstanceId", identity.idaas_instance_id),
         ("clientId", identity.client_id),
@@ -140,34 +146,79 @@ def _idaas(identity: IdaasIdentity, place: str, environ: Mapping[str, str]) -> N
         raise ConfigError(f"{place}.scope: required; it reads <audience>|<value>, such as api.example.com|.all")
     workload.audience_of(identity.scope, f"{place}.scope")
     places.endpoint(str(identity.token_endpoint), f"{place}.tokenEndpoint")
+
+
+def _secrets(identity: IdaasIdentity, place: str, environ: Mapping[str, str]) -> None:
     config = identity.authn_configuration
-    assert config is not None  # noqa: S101 - checked above, said again for the type checker
-    wanted = private_key if config.authn_method == "PRIVATE_KEY_JWT" else client_secret
-    wanted(config, place, environ)()
+    assert config is not None  # noqa: S101 - `settings` refused it otherwise; said again for the type checker
+    if config.authn_method != "PRIVATE_KEY_JWT":
+        client_secret(config, place, environ)()
+        return
+    from . import keys  # cryptography is 8 MiB: only for those who sign with a key
+
+    place_of_key = f"{place}.authnConfiguration"
+    text, password = private_key(config, place, environ)(), private_key_password(config, place, environ)
+    key = keys.load_private_key(text, password() if password else None, place_of_key)
+    if config.algorithm is not None:
+        keys.check_algorithm(config.algorithm, key, place_of_key)
+    keys.algorithm_for(key, place_of_key)
 
 
 def _sts(exchange: StsExchange, place: str) -> None:
     workload.check_role_arn(exchange.role_arn, f"{place}.roleArn")
     workload.check_provider_arn(exchange.oidc_provider_arn, f"{place}.oidcProviderArn")
     workload.check_session_name(str(exchange.role_session_name), f"{place}.roleSessionName")
-    places.sts_endpoints(region=exchange.region_id, vpc=exchange.vpc, explicit=exchange.endpoints, place=place)
+    _endpoints(exchange, place)
     policy_text(exchange.policy, place)
 
 
-def _listeners(whole: Settings) -> None:
-    server, access = whole.server, whole.access
-    for key, address in (("bind", server.bind), ("metadata", server.metadata)):
+def _endpoints(exchange: StsExchange, place: str) -> tuple[str, ...]:
+    return places.sts_endpoints(region=exchange.region_id, vpc=exchange.vpc, explicit=exchange.endpoints, place=place)
+
+
+def _urls(profile: Profile, place: str) -> Iterator[str]:
+    """What the profile will talk to."""
+    if isinstance(profile.identity, IdaasIdentity):
+        yield str(profile.identity.token_endpoint)
+    yield from _endpoints(profile.exchange, f"{place}.exchange")
+
+
+def _bundle(path: str, place: str) -> None:
+    """Raises ConfigError unless there are certificates in the file; they are parsed when the first call needs them."""
+    try:
+        raw = files.read(path, LARGEST_BUNDLE)
+    except files.Unreadable as why:
+        raise ConfigError(f"{place}: {path}: {why}") from None
+    if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:
+        raise ConfigError(f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
+
+
+def _listeners(server: Server, access: Access) -> None:
+    taken: dict[str, tuple[str, int]] = {}
+    for key, address in (("bind", server.bind), ("metadata", server.metadata), ("ops", server.ops)):
         if address is None:
             continue
-        host, _ = places.listen_address(address, f"server.{key}")
-        if not (places.is_loopback(host) or host in places.METADATA_ADDRESSES) and not access.unsafe_bind:
+        host, port = places.listen_address(address, f"server.{key}")
+        if key != "ops" and not places.is_private(host) and not access.unsafe_bind:
             raise ConfigError(
                 f"server.{key}: {address} is reachable from other machines; use 127.0.0.1, or set access.unsafeBind"
             )
-    if server.ops is not None:
-        places.listen_address(server.ops, "server.ops")
+        for other, its in taken.items():
+            if places.overlap((host, port), its):
+                raise ConfigError(f"server.{key}: {address} is taken by server.{other}; choose another port")
+        taken[key] = host, port
     if access.path_token and server.metadata and access.metadata_tokens != "required":
         raise ConfigError(
             "server.metadata: its clients cannot send access.pathToken; set access.metadataTokens to required, "
             "or leave one of the two out"
         )
+
+
+def _hosts(hosts: Sequence[str]) -> None:
+    if not hosts:
+        raise ConfigError("access.allowedHosts: empty, so nobody would get an answer; name the hosts clients ask for")
+    for index, host in enumerate(hosts):
+        if not places.is_host(host):
+            raise ConfigError(
+                f"access.allowedHosts[{index}]: {host!r} is no host; write it without port or path, IPv6 as [::1]"
+            )

@@ -61,23 +61,29 @@ def mismatches(claims: Claims, wanted: Wanted, now: float) -> Iterator[str]:
     """One precise sentence for each claim that STS is likely to refuse, or that is not what was configured."""
     if wanted.issuer is not None and claims.issuer != wanted.issuer:
         yield (
-            f"the token's iss is {claims.issuer!r}, the configuration says {wanted.issuer!r}: STS compares it exactly "
-            "with the OIDC provider's URL in RAM (custom domain, dynamic issuer or trailing slash?)"
+            f"the token's iss is {_shown(claims.issuer)}, the configuration says {wanted.issuer!r}: STS compares it "
+            "exactly with the OIDC provider's URL in RAM (custom domain, dynamic issuer or trailing slash?)"
         )
     if wanted.audience is not None and wanted.audience not in claims.audiences:
         yield (
-            f"the token's aud is {', '.join(claims.audiences) or 'missing'}, the scope asks for {wanted.audience!r}: "
-            "STS wants it among the OIDC provider's client ids"
+            f"the token's aud is {_shown(*claims.audiences)}, the scope asks for {wanted.audience!r}: STS wants it "
+            "among the OIDC provider's client ids"
         )
     if wanted.client_id is not None and claims.subject != wanted.client_id:
         yield (
-            f"the token's sub is {claims.subject!r}, not the client id {wanted.client_id!r}: a trust policy with "
+            f"the token's sub is {_shown(claims.subject)}, not the client id {wanted.client_id!r}: a trust policy with "
             "oidc:sub must name the former"
         )
     if claims.issued_at is not None and claims.issued_at > now + LEEWAY:
         yield f"the token's iat is {claims.issued_at - now:.0f} s ahead of this machine's clock; check the clock"
     if claims.expires_at is not None and claims.expires_at <= now:
         yield f"the token's exp passed {now - claims.expires_at:.0f} s ago by this machine's clock; check the clock"
+
+
+def _shown(*values: str | None) -> str:
+    """Claims as a sentence may hold them: somebody else wrote them, so they are quoted and short."""
+    said = [repr(value[:200]) for value in values[:5] if value is not None]
+    return ", ".join(said) or "missing"
 
 
 def _text(value: Any) -> str | None:
@@ -90,4 +96,5 @@ def _texts(value: Any) -> tuple[str, ...]:
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if number and 0 <= value < 1e11 else None

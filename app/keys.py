@@ -35,7 +35,7 @@ def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
     try:
         key = _load(text.replace("\\n", "\n").replace("\\r", ""), secret)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{place}: no usable private key: {_cause(error, text, password)}") from None
+        raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}") from None
     if not isinstance(key, PrivateKey):
         raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other")
     return key
@@ -78,11 +78,11 @@ def _decode(text: str) -> bytes:
         raise ValueError("neither PEM nor base64") from None
 
 
-def _cause(error: Exception, text: str, password: str | None) -> str:
+def _cause(error: Exception, password: str | None) -> str:
     if isinstance(error, TypeError) and password is None:
         return "it is encrypted; name its password with privateKeyPasswordEnvVarName"
     if isinstance(error, TypeError):
         return "a password is configured, but the key is not encrypted"
-    if "ENCRYPTED" in text and password is not None:
+    if password is not None:
         return "the password is wrong, or the key damaged"
     return "damaged, or not a private key"

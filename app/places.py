@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .model import ConfigError
 
@@ -14,6 +14,9 @@ METADATA_ADDRESSES = frozenset({"100.100.100.200", "169.254.169.254"})
 
 _GLOBAL_STS = frozenset({"ap-south-1", "ap-southeast-2", "cn-beijing-gov-1"})
 """Regions that the STS SDK's own table sends to the global endpoint."""
+
+_URL = re.compile(r"[!-~]+")
+"""What a URL is written with: visible ASCII, so nothing invisible and no homograph."""
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
 
@@ -26,6 +29,23 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def is_private(host: str) -> bool:
+    """Whether nobody but this machine reaches what listens on `host`: loopback, or the ECS metadata address."""
+    return is_loopback(host) or host == "100.100.100.200"
+
+
+def is_host(text: str) -> bool:
+    """Whether `text` is the host part of a Host header: a name, an IPv4 address, or an IPv6 one in brackets."""
+    return re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", text) is not None
+
+
+def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
+    """Whether two listeners cannot both have their addresses: one port, and one host or a wildcard."""
+    hosts = {one[0], other[0]}
+    same_family = (":" in one[0]) == (":" in other[0])
+    return one[1] == other[1] != 0 and (len(hosts) == 1 or (same_family and bool(hosts & {"0.0.0.0", "::"})))  # noqa: S104
 
 
 def listen_address(text: str, place: str) -> tuple[str, int]:
@@ -53,27 +73,36 @@ def endpoint(url: str, place: str) -> str:
     parts = _split(url, place)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigError(f"{place}: {url!r} would send secrets in clear; use https:// (http is kept for loopback)")
+    if parts.query or parts.fragment:
+        raise ConfigError(f"{place}: {without_login(url)!r} has a query or a fragment; leave it out")
     return url
 
 
-def sdk_endpoint(url: str, place: str) -> str:
+def without_login(url: str) -> str:
+    """`url` to be shown: a user name and password in it are starred."""
+    return re.sub(r"//[^/]*@", "//***@", url)
+
+
+def sdk_endpoint(url: str) -> str:
     """`url` as the IDaaS SDK reads it: https is added where no scheme stands, and put for http except on loopback."""
     if "://" not in url:
-        url = "https://" + url
-    parts = _split(url, place)
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        return "https://" + url.split("://", 1)[1]
-    return url
+        return f"https://{url}"
+    scheme, _, rest = url.partition("://")
+    host = re.match(r"\[([^\]]*)\]|([^:/?#]*)", rest)
+    kept = scheme != "http" or (host is not None and is_loopback(host[1] or host[2] or ""))
+    return url if kept else f"https://{rest}"
 
 
-def _split(url: str, place: str):  # type: ignore[no-untyped-def]  # urllib's own result type is private by name
+def _split(url: str, place: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises on a port that is none
     except ValueError as error:
-        raise ConfigError(f"{place}: {url!r} is not a URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None or url != url.strip():
-        raise ConfigError(f"{place}: {url!r} is not a URL of the form https://host/path")
+        raise ConfigError(f"{place}: {without_login(url)!r} is not a URL: {error}") from None
+    if parts.username is not None:
+        raise ConfigError(f"{place}: a user name or password does not belong into the URL; take it out")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not _URL.fullmatch(url):
+        raise ConfigError(f"{place}: {without_login(url)!r} is not a URL of the form https://host/path")
     return parts
 
 
@@ -96,6 +125,17 @@ def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, 
         return ("https://sts.aliyuncs.com",)
     # The finance cloud shares its region's STS (ack-ram-tool maps cn-hangzhou-finance so).
     return (f"https://{'sts-vpc' if vpc else 'sts'}.{region.removesuffix('-finance')}.aliyuncs.com",)
+
+
+def check_proxy(url: str, place: str) -> None:
+    """Raises ConfigError unless `url` is a proxy's that we can use; it is not quoted, it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ConfigError(f"{place}: not a proxy of the form http://host:port or https://host:port")
 
 
 def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> str | None:
@@ -122,6 +162,7 @@ def _first(environ: Mapping[str, str], *names: str) -> str | None:
 
 def _exempt(host: str, no_proxy: str) -> bool:
     for rule in (item.strip().lower() for item in no_proxy.split(",")):
+        rule = rule if rule.count(":") != 1 else rule.partition(":")[0]
         if not rule:
             continue
         if rule == "*" or host == rule or host.endswith("." + rule.lstrip("*").lstrip(".")):

@@ -1,13 +1,14 @@
 """The IDaaS SDK's own `client-config.json`, read as the SDK reads it.
 
-camelCase and snake_case keys are one, unknown keys are nobody's business, endpoints without a scheme get https. What
-the SDK silently degrades (an authnMethod it does not know, a missing required key) is an error here.
+camelCase and snake_case keys are one, unknown keys are nobody's business, null is absent, endpoints without a scheme
+get https. Our own keys for secrets (`clientSecretFile`, `algorithm`, …) work there too: the SDK ignores them. What the
+SDK silently degrades (an authnMethod it does not know, a missing required key) is an error here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -17,53 +18,43 @@ from .model import ConfigError
 from .places import sdk_endpoint
 from .settings import AuthnConfiguration, HttpConfiguration, IdaasIdentity
 
-_ALIASES = {"unsafeignoresslcert": "unsafeIgnoreSslCert"}
 
-
-def default_path(environ: Mapping[str, str]) -> Path:
+def default_path(environ: Mapping[str, str]) -> str:
     """Where the SDK looks: `$CLOUD_IDAAS_CONFIG_PATH`, else the home directory's."""
     named = environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip()
-    if named:
-        return Path(named).expanduser()
-    return Path(environ.get("HOME") or "~").expanduser() / ".cloud_idaas" / "client-config.json"
+    return named or f"{environ.get('HOME') or '~'}/.cloud_idaas/client-config.json"
 
 
-def load(path: Path) -> IdaasIdentity:
-    """The file's identity. Raises ConfigError with the file's name and the key's path."""
+def read(path: str) -> dict[str, Any]:
+    """The file's identity as the members of an `identity` of ours. Raises ConfigError with the file's name."""
     known = _known(read_object(path), IdaasIdentity)
-    known["authnConfiguration"] = _known(_object(known, "authnConfiguration", path), AuthnConfiguration)
-    known["httpConfiguration"] = _known(_object(known, "httpConfiguration", path), HttpConfiguration)
     known.pop("clientConfigPath", None)
-    if isinstance(known.get("tokenEndpoint"), str):
-        known["tokenEndpoint"] = sdk_endpoint(known["tokenEndpoint"], f"{path}: tokenEndpoint")
-    try:
-        return msgspec.convert(known, IdaasIdentity)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {readable(error)}") from None
+    for key, kind in (("authnConfiguration", AuthnConfiguration), ("httpConfiguration", HttpConfiguration)):
+        if isinstance(known.get(key), dict):
+            known[key] = _known(known[key], kind)
+    for key in ("issuer", "tokenEndpoint"):
+        if isinstance(known.get(key), str) and known[key]:
+            known[key] = sdk_endpoint(known[key])
+    return known | _machine(known.get("authnConfiguration"), path)
 
 
-def readable(error: msgspec.ValidationError, prefix: str = "") -> str:
-    """msgspec's complaint as `place: what`, with `prefix` before the place."""
-    what, _, where = str(error).partition(" - at `$")
-    place = (prefix + where.rstrip("`")).lstrip(".")
-    for opening, verdict in (
-        ("Object missing required field ", "required"),
-        ("Object contains unknown field ", "unknown key"),
-    ):
-        if what.startswith(opening):
-            return f"{place}.{what.removeprefix(opening).strip('`')}: {verdict}".lstrip(".")
-    return f"{place or 'the file'}: {what[:1].lower()}{what[1:].replace('`', '')}"
-
-
-def _object(known: dict[str, Any], key: str, path: Path) -> dict[str, Any]:
-    value = known.get(key) or {}
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: {key}: must be an object")
-    return value
+def _machine(authn: Any, path: str) -> dict[str, Any]:
+    """The authnConfiguration as a machine's: the SDK takes an identityType that it does not know for CLIENT."""
+    if not isinstance(authn, dict):
+        return {}
+    if authn.get("identityType") == "HUMAN":
+        raise ConfigError(f"{path}: authnConfiguration.identityType: HUMAN logs a person in; use a CLIENT (M2M) one")
+    return {"authnConfiguration": authn | {"identityType": "CLIENT"}} if "identityType" in authn else {}
 
 
 def _known(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The members of `raw` that `kind` knows, under its spelling; null means absent, as for the SDK."""
-    names = {name.lower(): name for name in kind.__struct_encode_fields__} | _ALIASES
-    found = ((names.get(key.replace("_", "").lower()), value) for key, value in raw.items())
+    """The members of `raw` that `kind` knows, under its spelling."""
+    names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
+    found = ((names.get(_snake(key)), value) for key, value in raw.items())
     return {name: value for name, value in found if name is not None and value is not None}
+
+
+def _snake(key: str) -> str:
+    """`unsafeIgnoreSSLCert`, `unsafeIgnoreSslCert` and `unsafe_ignore_ssl_cert` alike as the last."""
+    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", key)
+    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Mapping
-from pathlib import Path
 
+from . import files
 from .model import ConfigError, Secret
 
 LARGEST = 65_536
@@ -18,7 +19,9 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
     def read() -> str:
         value = environ.get(name, "").strip()
         if not value:
-            raise ConfigError(f"{place}: the environment variable {name} is not set or empty; set it, or name another")
+            raise ConfigError(
+                f"{place}: the environment variable {_shown_name(name)} is not set or empty; set it, or name another"
+            )
         return value
 
     return read
@@ -29,18 +32,13 @@ def from_file(path: str, place: str) -> Secret:
 
     def read() -> str:
         try:
-            with Path(path).expanduser().open("rb") as file:
-                raw = file.read(LARGEST + 1)
-        except OSError as error:
-            raise ConfigError(f"{place}: {path}: cannot be read: {error.strerror}") from None
-        if len(raw) > LARGEST:
-            raise ConfigError(f"{place}: {path}: larger than {LARGEST} bytes; that is no secret")
-        try:
-            value = raw.decode().strip()
+            value = files.read(path, LARGEST).decode("utf-8-sig").strip()
+        except files.Unreadable as why:
+            raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
         except UnicodeDecodeError:
-            raise ConfigError(f"{place}: {path}: not UTF-8 text") from None
+            raise ConfigError(f"{place}: {_shown_path(path)}: not UTF-8 text") from None
         if not value:
-            raise ConfigError(f"{place}: {path}: empty")
+            raise ConfigError(f"{place}: {_shown_path(path)}: empty")
         return value
 
     return read
@@ -63,3 +61,17 @@ def one_of(
 def same(left: bytes, right: bytes) -> bool:
     """Whether two secrets are equal, in a time that does not tell where they differ. The one comparison of secrets."""
     return hmac.compare_digest(left, right)
+
+
+_HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
+"""People do put the secret where its name belongs, and the complaint about it must not spread it."""
+
+
+def _shown_name(name: str) -> str:
+    named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
+    random = all(re.search(kind, name) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    return name if named and not random else _HIDDEN
+
+
+def _shown_path(path: str) -> str:
+    return path if path.startswith(("/", "./", "../", "~")) and path.isprintable() else _HIDDEN

@@ -13,9 +13,13 @@ from msgspec import Meta, Struct, field
 
 PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
+EXPANDED = "expanded"
+"""Marks a type whose text may hold `${VAR}` and begin with `~`: one file then serves many pods."""
+
 AuthnMethod = Literal["CLIENT_SECRET_POST", "CLIENT_SECRET_BASIC", "CLIENT_SECRET_JWT", "PRIVATE_KEY_JWT"]
 Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
 Milliseconds = Annotated[int, Meta(ge=2000, le=60000)]
+Expanded = Annotated[str, Meta(extra={EXPANDED: True})]
 
 
 class _Strict(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
@@ -32,7 +36,7 @@ class AuthnConfiguration(_Strict, frozen=True):
         Meta(description="Environment variable that holds the client secret; read at every token request."),
     ] = None
     client_secret_file: Annotated[
-        str | None,
+        Expanded | None,
         Meta(description="File that holds the client secret; read at every token request, white space trimmed."),
     ] = None
     private_key_env_var_name: Annotated[
@@ -40,7 +44,7 @@ class AuthnConfiguration(_Strict, frozen=True):
         Meta(description="Environment variable that holds the private key: PEM, or bare base64 DER."),
     ] = None
     private_key_file: Annotated[
-        str | None, Meta(description="File that holds the private key; read at every token request.")
+        Expanded | None, Meta(description="File that holds the private key; read at every token request.")
     ] = None
     private_key_password_env_var_name: Annotated[
         str | None,
@@ -68,15 +72,15 @@ class IdaasIdentity(_Strict, tag_field="type", tag="idaas", frozen=True):
     """An M2M application of IDaaS: the keys of the IDaaS SDK's client-config.json, or the path of such a file."""
 
     client_config_path: Annotated[
-        str | None,
+        Expanded | None,
         Meta(description="The IDaaS SDK's own file instead of the keys below; read as the SDK reads it."),
     ] = None
-    idaas_instance_id: str | None = None
-    client_id: str | None = None
+    idaas_instance_id: Annotated[str | None, Meta(description="Id of the IDaaS instance, `idaas_…`.")] = None
+    client_id: Annotated[str | None, Meta(description="Id of the M2M application, `app_…`.")] = None
     issuer: Annotated[str | None, Meta(description="Compared with the token's `iss`; a mismatch is warned about.")] = (
         None
     )
-    token_endpoint: str | None = None
+    token_endpoint: Annotated[str | None, Meta(description="URL that tokens are asked of, https://…/token.")] = None
     scope: Annotated[
         str | None,
         Meta(description="`<audience>|<value>`, several separated by spaces, all of one audience."),
@@ -88,14 +92,16 @@ class IdaasIdentity(_Strict, tag_field="type", tag="idaas", frozen=True):
 class TokenFileIdentity(_Strict, tag_field="type", tag="tokenFile", frozen=True):
     """An OIDC token that somebody else keeps fresh in a file, such as a projected service-account token."""
 
-    token_file: Annotated[str, Meta(description="Path of the file; read at every refresh, white space trimmed.")]
+    token_file: Annotated[Expanded, Meta(description="Path of the file; read at every refresh, white space trimmed.")]
 
 
 class StsExchange(_Strict, tag_field="type", tag="sts", frozen=True):
     """AssumeRoleWithOIDC."""
 
-    role_arn: Annotated[str, Meta(description="acs:ram::<account>:role/<name>")]
-    oidc_provider_arn: Annotated[str, Meta(description="acs:ram::<account>:oidc-provider/<name>")]
+    role_arn: Annotated[Expanded, Meta(description="The role to assume: acs:ram::<account>:role/<name>.")]
+    oidc_provider_arn: Annotated[
+        str, Meta(description="The OIDC provider that trusts the issuer: acs:ram::<account>:oidc-provider/<name>.")
+    ]
     region_id: Annotated[str | None, Meta(description="Chooses sts.<region>.aliyuncs.com; null: sts.aliyuncs.com.")] = (
         None
     )
@@ -115,7 +121,7 @@ class StsExchange(_Strict, tag_field="type", tag="sts", frozen=True):
         Meta(description="Session policy; the session may do what both it and the role allow."),
     ] = None
     role_session_name: Annotated[
-        str | None,
+        Expanded | None,
         Meta(description="2-64 of A-Z a-z 0-9 . @ - _; null: {namespace}.{pod}, else the host name."),
     ] = None
 
@@ -125,7 +131,7 @@ class Profile(_Strict, frozen=True):
 
     identity: IdaasIdentity | TokenFileIdentity
     exchange: StsExchange
-    chain: Annotated[list[str], Meta(max_length=0, description="Further roles to assume: not in this version.")] = []
+    chain: Annotated[list[Any], Meta(max_length=0, description="Further roles to assume: not in this version.")] = []
     required: Annotated[bool, Meta(description="Whether start-up and readiness wait for this profile.")] = True
     callers: Annotated[None, Meta(description="Callers by uid and gid: not in this version.")] = None
     on_denied: Annotated[
@@ -147,16 +153,16 @@ class Server(_Strict, frozen=True):
 class PathToken(_Strict, frozen=True):
     """A secret that becomes the first segment of every credential URL; exactly one of the two."""
 
-    file: str | None = None
-    env_var_name: str | None = None
+    file: Annotated[Expanded | None, Meta(description="File that holds it.")] = None
+    env_var_name: Annotated[str | None, Meta(description="Environment variable that holds it.")] = None
 
 
 class Access(_Strict, frozen=True):
     """Who may have an answer from the credentials and metadata listeners."""
 
-    allowed_hosts: Annotated[list[str], Meta(description="Accepted host parts of Host; the port is ignored.")] = field(
-        default_factory=lambda: ["127.0.0.1", "localhost", "[::1]", "100.100.100.200"]
-    )
+    allowed_hosts: Annotated[
+        list[str], Meta(description="Host parts of Host; port ignored. Default: loopback names, 100.100.100.200.")
+    ] = field(default_factory=lambda: ["127.0.0.1", "localhost", "[::1]", "100.100.100.200"])
     forwarded: Annotated[
         Literal["refuse", "allow"],
         Meta(description="Requests with X-Forwarded-*, Forwarded, Via, X-Real-IP."),
@@ -182,7 +188,7 @@ class Tls(_Strict, frozen=True):
     """Trust for upstream calls."""
 
     ca_file: Annotated[
-        str | None,
+        Expanded | None,
         Meta(description="PEM bundle instead of the system's; null: $SSL_CERT_FILE, else the system's."),
     ] = None
 
@@ -194,7 +200,9 @@ class Startup(_Strict, frozen=True):
         Literal["credentials", "listening", "timeout"],
         Meta(description="`credentials`: every required profile usable, else exit 3 or 4 after timeoutSeconds."),
     ] = "credentials"
-    timeout_seconds: Annotated[float, Meta(gt=0, le=3600)] = 60.0
+    timeout_seconds: Annotated[float, Meta(gt=0, le=3600, description="How long `credentials` and `timeout` wait.")] = (
+        60.0
+    )
 
 
 class Shutdown(_Strict, frozen=True):
@@ -216,8 +224,12 @@ class Refresh(_Strict, frozen=True):
     jitter: Annotated[
         float, Meta(ge=0, le=0.2, description="Share of the session by which a refresh may be earlier.")
     ] = 0.1
-    min_retry_seconds: Annotated[float, Meta(ge=0.1, le=60)] = 1.0
-    max_retry_seconds: Annotated[float, Meta(ge=1, le=3600)] = 60.0
+    min_retry_seconds: Annotated[
+        float, Meta(ge=0.1, le=60, description="Pause after the first failure; it doubles from there.")
+    ] = 1.0
+    max_retry_seconds: Annotated[
+        float, Meta(ge=1, le=3600, description="Longest pause between attempts while the cloud does not answer.")
+    ] = 60.0
     permanent_retry_seconds: Annotated[
         float, Meta(ge=10, le=86400, description="Pace of attempts after a definite no.")
     ] = 300.0
@@ -226,14 +238,16 @@ class Refresh(_Strict, frozen=True):
 class Cache(_Strict, frozen=True):
     """Last good credentials across restarts: not in this version."""
 
-    directory: None = None
-    key_file: None = None
+    directory: Annotated[None, Meta(description="Not in this version.")] = None
+    key_file: Annotated[None, Meta(description="Not in this version.")] = None
 
 
 class Logging(_Strict, frozen=True):
     """Logs go to stderr."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="The least of what is written.")
+    ] = "info"
     format: Annotated[
         Literal["auto", "json", "text"], Meta(description="`auto`: text on a terminal, JSON lines elsewhere.")
     ] = "auto"
@@ -246,8 +260,15 @@ class Telemetry(_Strict, frozen=True):
 class Settings(_Strict, frozen=True):
     """The whole file."""
 
-    config_version: Annotated[str, Meta(pattern=r"^[0-9]+\.[0-9]+$", description="Format of this file: 1.0.")]
-    profiles: Annotated[dict[str, Profile], Meta(min_length=1, description=f"By name: {PROFILE_NAME}")]
+    config_version: Annotated[str, Meta(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$", description="Format of this file: 1.0.")]
+    profiles: Annotated[
+        dict[str, Profile],
+        Meta(
+            min_length=1,
+            description="Sets of credentials by name; clients that name none get `default`.",
+            extra_json_schema={"propertyNames": {"pattern": PROFILE_NAME}},
+        ),
+    ]
     schema: Annotated[str | None, Meta(description="For editors; not read.")] = field(default=None, name="$schema")
     server: Server = Server()
     access: Access = field(default_factory=Access)

@@ -1,7 +1,8 @@
 """The command line. Each command is a module with `run(arguments, environ) -> exit code`, imported when it is called,
 so that `health` costs what a socket costs and `serve` never loads the emulator.
 
-Exit codes: 0 done, 1 not healthy, 2 bad usage or configuration, 3 the cloud refused, 4 the cloud cannot be reached.
+Exit codes: 0 done, 1 not healthy, 2 bad usage or configuration, 3 the cloud refused, 4 the cloud cannot be reached,
+70 an error of the program itself.
 """
 
 from __future__ import annotations
@@ -11,86 +12,91 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from .. import __version__
 
+TYPE_CHECKING = False  # the real one's module, `typing`, would be a tenth of what `health` costs
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    Commands = argparse._SubParsersAction["_Parser"]
+
 FORMATS = ("uri", "external", "env", "ini", "json")
 SHELLS = ("sh", "fish", "powershell")
+BUG = 70
 
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
-    """Runs one command. Errors are one line on stderr; `--debug` shows the traceback too."""
+    """Runs one command; its exit code."""
     arguments = _parser().parse_args(argv)
-    if arguments.command == "version":
-        print(f"idaas-sidecar {__version__}")
-        return 0
+
+    def work() -> int:
+        return int(importlib.import_module(f".{arguments.command}_", __name__).run(arguments, environ))
+
+    return call(arguments.command, work, debug=arguments.debug)
+
+
+def call(command: str, work: Callable[[], int], *, debug: bool) -> int:
+    """`work`'s exit code. An error is one line on stderr, behind its traceback if `debug`, and becomes its code."""
     try:
-        command = importlib.import_module(f".{arguments.command}_", __name__)
-        return int(command.run(arguments, environ))
+        code = work()
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        code = _exit_code(error)
-        if code is None or arguments.debug:
-            raise
-        print(f"idaas-sidecar {arguments.command}: {error}", file=sys.stderr)
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        complaint, code = _verdict(error)
+        print(f"idaas-sidecar {command}: {complaint}", file=sys.stderr)
         return code
 
 
-def _exit_code(error: Exception) -> int | None:
-    """The exit code of an error of ours, or None for one that is a bug."""
+def _verdict(error: Exception) -> tuple[str, int]:
+    """One line about the error, and the exit code. A foreign error's text is not shown: it may quote a secret."""
     from ..model import ConfigError, Refused, SidecarError
 
     if not isinstance(error, SidecarError):
-        return None
-    return 2 if isinstance(error, ConfigError) else 3 if isinstance(error, Refused) else 4
+        return f"internal error ({type(error).__name__}); run it again with --debug and report what that shows", BUG
+    code = 2 if isinstance(error, ConfigError) else 3 if isinstance(error, Refused) else 4
+    return " ".join(str(error).split()), code
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="idaas-sidecar",
         description="Short-lived Alibaba Cloud credentials for every process on localhost.",
         epilog="example: idaas-sidecar demo",
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_serve, _demo, _emulator, _get, _env, _config, _health):
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="idaas-sidecar")
+    # A new command (exec, doctor and setup are to come): its arguments here, its `run` in a module `<name>_`.
+    for add in (_serve, _demo, _emulator, _get, _env, _config, _health, _version):
         add(commands)
-    _command(commands, "version", "print the version", "idaas-sidecar version")
     return parser
 
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
-
-def _command(commands: Commands, name: str, text: str, example: str) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text.capitalize() + ".", epilog=f"example: {example}")
-    command.add_argument("--debug", action="store_true", help="show a traceback when something fails")
-    return command
-
-
-def _with_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--config",
-        metavar="FILE",
-        help="configuration file; default: $IDAAS_SIDECAR_CONFIG, /etc/idaas-sidecar/config.json, the environment",
-    )
-
-
 def _serve(commands: Commands) -> None:
-    command = _command(commands, "serve", "run the sidecar", "idaas-sidecar serve --config config.json")
-    _with_config(command)
+    _with_config(_command(commands, "serve", "run the sidecar", "idaas-sidecar serve --config config.json"))
 
 
 def _demo(commands: Commands) -> None:
     command = _command(
         commands, "demo", "run the emulated cloud and the sidecar in one process", "idaas-sidecar demo --profiles 2"
     )
-    command.add_argument("--port", type=_whole(0, 65535), default=7117, help="credentials port; 0: all ports random")
+    # Four ports in a row: credentials, ops, and the emulator's two.
+    command.add_argument("--port", type=_whole(0, 65532), default=7117, help="credentials port; 0: all ports random")
     command.add_argument("--profiles", type=_whole(1, 1000), default=1, help="how many: default, p2, p3, …")
     command.add_argument("--lifetime", type=_whole(1, 43200), default=3600, help="seconds that a session lives")
     command.add_argument("--json", action="store_true", help="print one JSON line when ready, instead of text")
@@ -100,7 +106,7 @@ def _emulator(commands: Commands) -> None:
     command = _command(
         commands, "emulator", "run the emulated IDaaS and STS alone, on loopback", "idaas-sidecar emulator --port 7143"
     )
-    command.add_argument("--port", type=_whole(0, 65535), default=7140, help="http port; https: the next; 0: random")
+    command.add_argument("--port", type=_whole(0, 65534), default=7140, help="http port; https: the next; 0: random")
     command.add_argument("--world", metavar="FILE", help="JSON file of clients, providers, roles")
     command.add_argument("--json", action="store_true", help="print one JSON line when ready, instead of text")
 
@@ -125,7 +131,7 @@ def _config(commands: Commands) -> None:
     command = _command(commands, "config", "check the configuration", "idaas-sidecar config --show")
     _with_config(command)
     what = command.add_mutually_exclusive_group()
-    what.add_argument("--schema", action="store_true", help="print the JSON Schema of the file")
+    what.add_argument("--schema", action="store_true", help="print the JSON Schema of the file, and check nothing")
     what.add_argument("--show", action="store_true", help="print each effective value and where it came from")
     command.add_argument("--json", action="store_true", help="with --show: as JSON")
 
@@ -136,9 +142,28 @@ def _health(commands: Commands) -> None:
     command.add_argument("--ready", action="store_true", help="ask whether every required profile is usable")
 
 
+def _version(commands: Commands) -> None:
+    _command(commands, "version", f"print the version, {__version__}", "idaas-sidecar version")
+
+
+def _command(commands: Commands, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    description = f"{text[0].upper()}{text[1:]}."
+    command = commands.add_parser(name, help=text, description=description, epilog=f"example: {example}")
+    command.add_argument("--debug", action="store_true", help="show a traceback when something fails")
+    return command
+
+
+def _with_config(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--config",
+        metavar="FILE",
+        help="configuration file; default: $IDAAS_SIDECAR_CONFIG, /etc/idaas-sidecar/config.json, the environment",
+    )
+
+
 def _whole(least: int, most: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        if not text.isascii() or not text.isdigit() or len(text) > 9 or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
         return int(text)
 

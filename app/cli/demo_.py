@@ -48,7 +48,7 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
             config = _config(names, port, base=where.url, issuer=issuer, seconds=max(SHORTEST, arguments.lifetime))
             path = directory / "config.json"
             path.write_text(json.dumps(config, indent=2))
-            environ[SECRET_VARIABLE] = CLIENT_SECRET
+            environ |= {SECRET_VARIABLE: CLIENT_SECRET, "SSL_CERT_FILE": str(where.ca_file)}
             told = {"emulatorUrl": where.url, "configPath": str(path.resolve())}
             return await _sidecar(str(path), environ, told, str(where.ca_file), arguments)
 

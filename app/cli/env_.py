@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import socket
 import time
@@ -25,7 +24,8 @@ IN_THE_WAY = (
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
+    # A client's shell has neither the secrets nor the files of the sidecar's container.
+    loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     check_profile(loaded, arguments.profile)
     for line in lines(client_variables(loaded, arguments.profile, environ), arguments.shell):
         print(line)
@@ -38,7 +38,9 @@ def client_variables(loaded: Loaded, profile: str, environ: Mapping[str, str]) -
     host, port = listen_address(settings.server.bind, "server.bind")
     if port == 0:
         raise ConfigError("server.bind: port 0 is only known to the running sidecar; configure a port")
-    return variables(f"http://{authority(host, port)}", profile, token_of(loaded, environ))
+    # A wildcard is where one listens, not whom one asks.
+    asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return variables(f"http://{authority(asked, port)}", profile, token_of(loaded, environ))
 
 
 def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
@@ -73,4 +75,4 @@ def lines(values: Mapping[str, str], shell: str) -> list[str]:
 
 
 def _fish(value: str) -> str:
-    return json.dumps(value) if "$" not in value else "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

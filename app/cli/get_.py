@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from .. import documents
 from ..cloud import Cloud
 from ..config import Loaded, load
-from ..model import ConfigError, Credentials, Event, Warned
+from ..logs import CLOCK_TOLERANCE
+from ..model import ClockRead, ConfigError, Credentials, Event, Warned
 
 PRINTERS: Mapping[str, Callable[[Credentials], str]] = {
     "uri": lambda credentials: documents.uri_document(credentials).decode(),
@@ -26,7 +27,11 @@ PRINTERS: Mapping[str, Callable[[Credentials], str]] = {
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)
-    credentials = asyncio.run(_fetch(loaded, environ, arguments.profile))
+    said = Said()
+    for warning in loaded.warnings:
+        if warning.startswith(f"profiles.{arguments.profile}.identity."):
+            said.warn(warning)
+    credentials = asyncio.run(_fetch(loaded, environ, arguments.profile, said))
     print(PRINTERS[arguments.format](credentials))
     return 0
 
@@ -38,14 +43,28 @@ def check_profile(loaded: Loaded, name: str) -> None:
         raise ConfigError(f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}")
 
 
-async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str) -> Credentials:
-    cloud = Cloud(loaded.settings, environ, now=time.time, observe=_warn)
+class Said:
+    """Warnings on stderr, each once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def warn(self, message: str) -> None:
+        if message not in self._said:
+            self._said.add(message)
+            print(f"idaas-sidecar get: warning: {message}", file=sys.stderr)
+
+    def observe(self, event: Event) -> None:
+        """What the two legs report; a wrong clock is the reason that no error message gives."""
+        if isinstance(event, Warned):
+            self.warn(event.message)
+        elif isinstance(event, ClockRead) and abs(event.offset) > CLOCK_TOLERANCE:
+            self.warn("this machine's clock differs from the cloud's by a minute or more; set the clock")
+
+
+async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, said: Said) -> Credentials:
+    cloud = Cloud(loaded.settings, environ, now=time.time, observe=said.observe)
     try:
         return await cloud.fetch(profile)
     finally:
         await cloud.aclose()
-
-
-def _warn(event: Event) -> None:
-    if isinstance(event, Warned):
-        print(f"idaas-sidecar get: warning: {event.message}", file=sys.stderr)

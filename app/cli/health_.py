@@ -7,6 +7,7 @@ probe that runs every few seconds must cost milliseconds.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 from argparse import Namespace
@@ -18,38 +19,60 @@ SECONDS = 3.0
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    path = "/readyz" if arguments.ready else "/livez"
     named = arguments.config or environ.get("IDAAS_SIDECAR_CONFIG")
     try:
-        address = _ops_address(named or DEFAULT_PATH, required=named is not None)
-        status, body = _get(address, path)
-    except (OSError, ValueError, KeyError) as error:
+        address = ops_address(named or DEFAULT_PATH, required=named is not None)
+        status, body = _get(*address, "/readyz" if arguments.ready else "/livez")
+    except (OSError, ValueError) as error:
         print(f"idaas-sidecar health: {error}", file=sys.stderr)
         return 1
     print(body)
     return 0 if status == 200 else 1
 
 
-def _ops_address(path: str, *, required: bool) -> tuple[str, int]:
+def ops_address(path: str, *, required: bool) -> tuple[str, int]:
+    """Whom to ask. Raises ValueError or OSError."""
     address = DEFAULT_OPS
     try:
         with open(path, "rb") as file:
-            address = json.load(file).get("server", {}).get("ops", DEFAULT_OPS)
+            address = _configured(json.load(file))
     except FileNotFoundError:
         if required:
             raise
-    if address is None:
-        raise ValueError(f"{path}: server.ops is null, so there is nobody to ask")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; see idaas-sidecar config --config {path}") from None
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    # A wildcard is where one listens, not whom one asks.
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), int(port)  # noqa: S104
+    # A wildcard is where one listens, not whom one asks; and names are not looked up.
+    return {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104
 
 
-def _get(address: tuple[str, int], path: str) -> tuple[int, str]:
-    with socket.create_connection(address, SECONDS) as connection:
-        request = f"GET {path} HTTP/1.1\r\nHost: {address[0]}\r\nConnection: close\r\n\r\n"
-        connection.sendall(request.encode())
-        answer = b"".join(iter(lambda: connection.recv(4096), b""))
-    head, _, body = answer.decode(errors="replace").partition("\r\n\r\n")
-    return int(head.split(" ", 2)[1]), body
+def _configured(config: object) -> str:
+    server = config.get("server", {}) if isinstance(config, dict) else None
+    address = server.get("ops", DEFAULT_OPS) if isinstance(server, dict) else None
+    if not isinstance(address, str) or not re.fullmatch(r".+:[0-9]{1,5}", address):
+        raise ValueError("server.ops is null or no address, so there is nobody to ask")
+    return address
+
+
+def _get(host: str, port: int, path: str) -> tuple[int, str]:
+    asked = f"[{host}]" if ":" in host else host
+    try:
+        answer = _exchange(host, port, f"GET {path} HTTP/1.1\r\nHost: {asked}\r\nConnection: close\r\n\r\n".encode())
+    except OSError as error:
+        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
+        raise OSError(f"{host}:{port}: {why}; does the sidecar run?") from None
+    found = re.match(rb"HTTP/1\.1 ([0-9]{3}).*?\r\n\r\n(.*)", answer, re.DOTALL)
+    if found is None:
+        raise ValueError(f"{host}:{port}: no HTTP answer; does something else listen there?")
+    return int(found[1]), found[2].decode(errors="replace")
+
+
+def _exchange(host: str, port: int, request: bytes) -> bytes:
+    # Not create_connection, which imports a codec for names that are not ASCII before it looks at the address.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect((host, port))
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(4096), b""))

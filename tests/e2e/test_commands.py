@@ -1,0 +1,312 @@
+"""Every command as a real process, against the emulated cloud as another one."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import __version__
+from app.emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
+
+from .processes import ROOT, EmulatedCloud, Process, demo, emulator, environment, run, serve
+
+TOKEN_PATH = "/api/v2/iauths_system/oauth2/token"
+SECRET = {"IDAAS_SECRET": CLIENT_SECRET}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
+        yield running
+
+
+def configuration(cloud: EmulatedCloud, base: str = "", **changes: Any) -> dict[str, Any]:
+    """One profile at `cloud`, listeners on free ports."""
+    base = base or cloud.url
+    identity = {
+        "idaasInstanceId": INSTANCE_ID,
+        "clientId": CLIENT_ID,
+        "issuer": cloud.issuer,
+        "tokenEndpoint": f"{base}{TOKEN_PATH}",
+        "scope": SCOPE,
+        "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "IDAAS_SECRET"},
+    }
+    exchange = {"roleArn": role_arn("default"), "oidcProviderArn": PROVIDER_ARN, "endpoints": [base]}
+    return {
+        "configVersion": "1.0",
+        "profiles": {"default": {"identity": identity, "exchange": exchange}},
+        "server": {"bind": "127.0.0.1:0", "ops": "127.0.0.1:0"},
+        **changes,
+    }
+
+
+@pytest.fixture
+def path(cloud: EmulatedCloud, tmp_path: Path) -> str:
+    return written(tmp_path, configuration(cloud))
+
+
+def written(tmp_path: Path, config: Any) -> str:
+    file = tmp_path / "written.json"
+    file.write_text(json.dumps(config))
+    return str(file)
+
+
+def body(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+# --- get --------------------------------------------------------------------------------------------------------------
+
+KEY, WORD, TIME = r"STS\.[A-Za-z0-9]+", r"[A-Za-z0-9+/=._-]+", r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+FORMATS = {
+    "json": rf'{{"AccessKeyId": "{KEY}", "AccessKeySecret": "{WORD}", "SecurityToken": "{WORD}", '
+    rf'"Expiration": "{TIME}"}}\n',
+    "uri": rf'{{"Code":"Success","StatusCode":"200","AccessKeyId":"{KEY}","AccessKeySecret":"{WORD}",'
+    rf'"SecurityToken":"{WORD}","Expiration":"{TIME}","LastUpdated":"{TIME}"}}\n',
+    "external": rf'{{"mode": "StsToken", "access_key_id": "{KEY}", "access_key_secret": "{WORD}", '
+    rf'"sts_token": "{WORD}", "expiration": "{TIME}"}}\n',
+    "env": rf"export ALIBABA_CLOUD_ACCESS_KEY_ID={KEY}\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET={WORD}\n"
+    rf"export ALIBABA_CLOUD_SECURITY_TOKEN={WORD}\n",
+    "ini": rf"\[default\]\ntype = sts\naccess_key_id = {KEY}\naccess_key_secret = {WORD}\nsecurity_token = {WORD}\n",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_get(name: str, path: str, tmp_path: Path) -> None:
+    """One credential in each format, to the letter, and nothing on stderr."""
+    ended = run("get", "--config", path, "--format", name, env=environment(tmp_path, **SECRET))
+
+    assert (ended.code, ended.err) == (0, "")
+    assert re.fullmatch(FORMATS[name], ended.out)
+
+
+def test_get_prints_json_unless_told(path: str, tmp_path: Path) -> None:
+    """Without --format it is JSON; what is printed lives for an hour."""
+    ended = run("get", "--config", path, env=environment(tmp_path, **SECRET))
+
+    ends = datetime.fromisoformat(json.loads(ended.out)["Expiration"])
+    assert 3500 < (ends - datetime.now(UTC)).total_seconds() <= 3600
+
+
+def test_get_over_tls(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The CA that $SSL_CERT_FILE or tls.caFile names is believed, and no other."""
+    by_name = written(tmp_path, configuration(cloud, cloud.tls_url))
+    trusting = run("get", "--config", by_name, env=environment(tmp_path, **SECRET, SSL_CERT_FILE=str(cloud.ca_file)))
+    without = run("get", "--config", by_name, env=environment(tmp_path, **SECRET))
+    in_file = written(tmp_path, configuration(cloud, cloud.tls_url, tls={"caFile": str(cloud.ca_file)}))
+    by_file = run("get", "--config", in_file, env=environment(tmp_path, **SECRET))
+
+    assert (trusting.code, by_file.code) == (0, 0)
+    assert without.code == 4
+    assert "CERTIFICATE_VERIFY_FAILED" in without.complaint
+
+
+# --- serve, health, env -----------------------------------------------------------------------------------------------
+
+
+def test_serve(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The first line says what is where; credentials are served; SIGTERM ends it with 0."""
+    with serve(configuration(cloud), home=tmp_path, env=SECRET) as sidecar:
+        first = json.loads(sidecar.process.stderr.so_far()[0])
+        sidecar.process.event("credentials_issued", profile="default")
+        served = body(f"{sidecar.urls['credentials']}/credentials")
+        code = sidecar.process.stop()
+
+    assert (first["event"], first["version"], first["config"]) == ("listening", __version__, str(sidecar.config_path))
+    assert {"credentials", "ops"} <= first.keys()
+    assert served["Code"] == "Success"
+    assert code == 0
+    assert sidecar.process.stdout.so_far() == []
+
+
+def test_health_of_a_running_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """0 while it lives; 0 with --ready only once credentials are there; 1 when it is gone."""
+    config = configuration(cloud, startup={"gate": "listening"})
+    with serve(config, home=tmp_path, env=SECRET) as sidecar:
+        sidecar.process.event("credentials_issued")
+        ops = sidecar.urls["ops"].removeprefix("http://")
+        path = written(tmp_path, {"server": {"ops": ops}})
+        env = environment(tmp_path)
+        live, ready = run("health", "--config", path, env=env), run("health", "--ready", "--config", path, env=env)
+        by_variable = run("health", env={**env, "IDAAS_SIDECAR_CONFIG": path})
+    gone = run("health", "--config", path, env=env)
+
+    assert (live.code, ready.code, by_variable.code) == (0, 0, 0)
+    assert (live.err, ready.err) == ("", "")
+    assert gone.code == 1
+    assert gone.complaint == f"idaas-sidecar health: {ops}: Connection refused; does the sidecar run?"
+
+
+def test_health_says_not_ready(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A sidecar that has nothing lives, and is not ready."""
+    config = configuration(cloud, base="http://127.0.0.1:9", startup={"gate": "listening"})
+    with serve(config, home=tmp_path, env=SECRET) as sidecar:
+        sidecar.process.event("refresh_failed")
+        path = written(tmp_path, {"server": {"ops": sidecar.urls["ops"].removeprefix("http://")}})
+        live, ready = (run("health", *flag, "--config", path, env=environment(tmp_path)) for flag in ([], ["--ready"]))
+
+    assert (live.code, ready.code) == (0, 1)
+
+
+HEAVY = (
+    "msgspec",
+    "httpx",
+    "asyncio",
+    "ssl",
+    "logging",
+    "typing",
+    "fastapi",
+    "uvicorn",
+    "jwt",
+    "cryptography",
+    "app.config",
+)
+
+
+def test_health_is_light(tmp_path: Path) -> None:
+    """It imports nothing heavy: a probe that runs every few seconds must cost milliseconds."""
+    command = (sys.executable, "-X", "importtime", "-m", "app", "health")
+    done = subprocess.run(
+        command, env=environment(tmp_path), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=20
+    )
+
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert {"argparse", "socket"} <= imported
+    assert sorted(imported & set(HEAVY)) == []
+
+
+def test_health_is_quick(tmp_path: Path) -> None:
+    """It adds less than 60 ms to what an interpreter takes to start; best of seven, because machines are busy."""
+    nothing = best_of_seven(tmp_path, "-c", "pass")
+    health = best_of_seven(tmp_path, "-m", "app", "health")
+
+    assert health - nothing < 0.06
+
+
+def best_of_seven(tmp_path: Path, *arguments: str) -> float:
+    def once() -> float:
+        started = time.perf_counter()
+        subprocess.run(
+            (sys.executable, *arguments), env=environment(tmp_path), cwd=ROOT, capture_output=True, timeout=20
+        )
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(7))
+
+
+def test_env_is_understood_by_a_shell(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """What `env` prints sets the URI in a real shell, and takes static keys away."""
+    path = written(tmp_path, configuration(cloud, server={"bind": "127.0.0.1:7117"}))
+    printed = run("env", "--config", path, env=environment(tmp_path)).out
+    script = f'{printed}\necho "$ALIBABA_CLOUD_CREDENTIALS_URI $ALIBABA_CLOUD_ACCESS_KEY_ID."'
+
+    done = subprocess.run(
+        ("sh", "-eu", "-c", script.replace("$ALIBABA_CLOUD_ACCESS_KEY_ID", "${ALIBABA_CLOUD_ACCESS_KEY_ID-gone}")),
+        env=environment(tmp_path, ALIBABA_CLOUD_ACCESS_KEY_ID="static"),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=20,
+    )
+
+    assert done.stdout == "http://127.0.0.1:7117/credentials gone.\n"
+
+
+# --- demo, emulator ---------------------------------------------------------------------------------------------------
+
+
+def test_demo(tmp_path: Path) -> None:
+    """One JSON line when all is ready: URLs that answer, and the variables of a client and of another `serve`."""
+    with demo("--profiles", "2", "--lifetime", "1000", home=tmp_path) as running:
+        default, second = body(running.credentials_uri), body(f"{running.credentials_uri}/p2")
+        config = json.loads(running.config_path.read_text())
+        env = environment(tmp_path, **running.env)
+        again = run("get", "--config", str(running.config_path), "--profile", "p2", env=env)
+        good = run("config", "--config", str(running.config_path), env=env)
+        code = running.process.stop()
+
+    assert {default["Code"], second["Code"]} == {"Success"}
+    assert default["AccessKeyId"] != second["AccessKeyId"]
+    assert list(config["profiles"]) == ["default", "p2"]
+    assert running.config_path.is_absolute()
+    assert running.env["ALIBABA_CLOUD_CREDENTIALS_URI"] == running.credentials_uri
+    assert running.env["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] == "true"
+    assert (again.code, good.code, code) == (0, 0, 0)
+    assert len(running.process.stdout.so_far()) == 1
+
+
+def test_demo_for_people(tmp_path: Path) -> None:
+    """Without --json it prints lines to paste, which work."""
+    with Process("demo", "--port", "0", env=environment(tmp_path)) as process:
+        line = process.stdout.find(lambda text: text.startswith("export ALIBABA_CLOUD_CREDENTIALS_URI="))
+        found = body(line.partition("=")[2])
+        code = process.stop()
+
+    assert found["Code"] == "Success"
+    assert code == 0
+
+
+def test_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Its configuration and its CA are gone with it."""
+    with demo(home=tmp_path) as running:
+        assert running.config_path.exists()
+        running.process.stop()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_emulator(cloud: EmulatedCloud) -> None:
+    """The issuer is on the TLS port, and the emulator says what it is in every answer."""
+    with urllib.request.urlopen(f"{cloud.url}/_emulator/journal", timeout=10) as answer:
+        marks = [name for name in answer.headers if name.lower() == "x-idaas-emulator"]
+
+    assert cloud.issuer.startswith(cloud.tls_url)
+    assert marks
+
+
+# --- config, version --------------------------------------------------------------------------------------------------
+
+
+def test_config(path: str, tmp_path: Path) -> None:
+    """Good, shown, and its schema; no secret in any of it."""
+    env = environment(tmp_path, **SECRET)
+    good, show, schema = (run("config", "--config", path, *flag, env=env) for flag in ([], ["--show"], ["--schema"]))
+
+    assert good.out == f"{path}: good; profiles: default\n"
+    assert f'"127.0.0.1:0"  ({path})' in show.out
+    assert json.loads(schema.out)["$schema"].startswith("https://json-schema.org/")
+    assert (good.code, show.code, schema.code) == (0, 0, 0)
+    assert CLIENT_SECRET not in good.out + show.out + schema.out
+
+
+def test_version(tmp_path: Path) -> None:
+    """The version, from the package."""
+    ended = run("version", env=environment(tmp_path))
+
+    assert (ended.code, ended.out, ended.err) == (0, f"idaas-sidecar {__version__}\n", "")
+
+
+def test_a_reader_that_leaves(tmp_path: Path) -> None:
+    """A closed pipe ends a command in silence."""
+    env = environment(tmp_path)
+    done = subprocess.run(
+        ("sh", "-c", f"{sys.executable} -m app config --schema | true"),
+        env=env,
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=20,
+    )
+
+    assert done.stderr == ""
