@@ -1,7 +1,7 @@
 """The credentials and metadata listeners' whole knowledge of HTTP: a request's head in, an answer's bytes out.
 
 No network, no disk, no lock, no framework: `answer` is called straight from the protocol (app/listener.py) and is all
-that stands between a socket and a credential. Where nothing is held yet it says `Wait`, and the ASGI side waits.
+that stands between a socket and a credential. Where nothing is held yet it says `Wait`, and app/front.py waits.
 """
 
 from __future__ import annotations
@@ -112,8 +112,17 @@ class Desk:
         self._metadata_only = metadata_only
         self.traffic = traffic
 
-    def answer(self, request: Request, *, waited: bool = False) -> Answer | Wait:
-        """The answer to `request`; `waited` says that there is no more waiting to be done."""
+    def answer(self, request: Request) -> Answer | Wait:
+        """The answer to `request`, or for what and how long to wait before asking `after_waiting`."""
+        return self._answer(request, waited=False)
+
+    def after_waiting(self, request: Request) -> Answer:
+        """The answer to `request` as things stand: there is no more waiting to be done."""
+        answer = self._answer(request, waited=True)
+        assert isinstance(answer, Answer)  # noqa: S101 - a Wait comes of `waited=False` alone
+        return answer
+
+    def _answer(self, request: Request, *, waited: bool) -> Answer | Wait:
         denial = self._guard.judge(request)
         if denial is not None:
             return _denied(denial)

@@ -1,30 +1,29 @@
-"""Sockets and the HTTP protocol: uvicorn's, with our limits, and with a lane that answers before ASGI is reached.
+"""Sockets and HTTP: httptools' parser within our limits, and answers that leave without a task or a framework.
 
-Why a subclass of uvicorn's protocol, tied to its minor version (uvicorn 0.54, httptools 0.9; performance.md measured
-both): the parser alone accepts a head of 4 MB and waits for ever, so the limits must stand here; and a credential that
-is in memory needs neither a task nor an ASGI scope: 8 µs instead of 15 µs of CPU. `make bench` prints today's ratio.
-
-What the lane does not know (cold starts, status pages) goes the ordinary ASGI way.
+Why not uvicorn here: a connection through its protocol costs twice as much CPU, importing it 60 ms and 4 MiB, and every
+limit (the parser alone accepts a head of 4 MB and waits for ever) would be ours all the same. It speaks for the pages
+that FastAPI makes (app/pages.py), to which a connection is handed over. `make bench` prints today's ratios.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import socket
-from collections import OrderedDict
-from collections.abc import Iterator
+from collections import OrderedDict, deque
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import httptools
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
-from .guard import Request
+from .guard import Request, RequestHeaders
 from .model import ConfigError
 from .places import authority, listen_address
-from .replies import BAD_REQUEST, BODY_TOO_LARGE, BROKEN, HEAD_TOO_LARGE, TARGET_TOO_LONG, TIMED_OUT, Reply
+from .replies import BAD_REQUEST, BODY_TOO_LARGE, BROKEN, HEAD_TOO_LARGE, NOT_FOUND, TARGET_TOO_LONG, TIMED_OUT, Reply
+
+_LOGGER = logging.getLogger("idaas_sidecar.listener")
+
+_FRAMING = frozenset({b"connection", b"keep-alive", b"content-length", b"transfer-encoding", b"expect", b"upgrade"})
 
 LARGEST_HEAD = 16_384
 MOST_LINES = 100
@@ -41,9 +40,19 @@ SWEEP_SECONDS = 1.0
 
 
 class Lane(Protocol):
-    """What answers straight from the protocol: a reply, or None to hand the request to ASGI."""
+    """
+    What answers: a reply at once; a coroutine where it has to be waited for; None where the request is for a page.
 
-    def __call__(self, request: Request) -> Reply | None: ...
+    Raises nothing; what it raises all the same is answered by 500 and logged.
+    """
+
+    def __call__(self, request: Request) -> Reply | Coroutine[Any, Any, Reply] | None: ...
+
+
+class Pages(Protocol):
+    """Gives the protocol that speaks for a page; it calls `left` when the connection is gone."""
+
+    async def __call__(self, left: Callable[[], None]) -> asyncio.Protocol: ...
 
 
 class Connections:
@@ -70,6 +79,16 @@ class Connections:
     def touch(self, connection: Connection) -> None:
         self._open.move_to_end(connection)
 
+    async def drained(self, patience: float) -> None:
+        """Closes what is idle at once, the rest when it is answered or patience ends."""
+        for connection in [item for item in self._open if not item.busy]:
+            connection.transport.close()
+        tasks = [item.task for item in self._open if item.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=patience)
+        for connection in list(self._open):
+            connection.transport.close()
+
     def _evict(self, newest: Connection) -> None:
         # Starvation: whoever opens connections and says nothing must not keep out a client that has a question.
         victim = next((item for item in self._open if not item.busy), newest)
@@ -83,47 +102,52 @@ class Connections:
         self._timer = loop.call_later(SWEEP_SECONDS, self._sweep, loop) if self._open else None
 
 
-class Connection(HttpToolsProtocol):
+class Connection(asyncio.Protocol):
     """One connection: a request is read whole, within its limits, before anybody sees it."""
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        server_state: ServerState,
-        app_state: dict[str, Any],
-        _loop: asyncio.AbstractEventLoop | None = None,
-        *,
-        lane: Lane,
-        siblings: Connections,
-    ) -> None:
-        super().__init__(config, server_state, app_state, _loop)
+    __slots__ = (
+        "_body_size", "_head_size", "_headers", "_lane", "_pages", "_parser", "_pending", "_queue", "_reading_head",
+        "_receiving", "_siblings", "_stalled", "_url", "busy", "deadline", "loop", "task", "transport",
+    )  # fmt: skip
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane, pages: Pages | None, siblings: Connections) -> None:
+        self.loop = loop
+        self.busy = False
         self._lane = lane
+        self._pages = pages
         self._siblings = siblings
         self._receiving = False
         self._reading_head = False
+        self._stalled = False
         self._pending = 0
         self._head_size = 0
         self._body_size = 0
-        self.busy = False
-        self.deadline = float("inf")
+        self._url = b""
+        self.task: asyncio.Task[None] | None = None
+        self._queue: deque[tuple[Request, bool]] | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        # Bytes behind a request that asks to close are no reason to refuse that request.
+        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     # --- the connection's life ----------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        self.transport = transport
         self.deadline = self.loop.time() + IDLE_SECONDS
         self._siblings.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._siblings.discard(self)
-        super().connection_lost(exc)
+        if self.task is not None:
+            self.task.cancel()
+        self._parser = None  # type: ignore[assignment]  # it holds us, and we it: garbage that only the collector sees
 
     def data_received(self, data: bytes) -> None:
         try:
-            self.parser.feed_data(data)
+            self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
             # A bug of ours, not the client's: say so, and let nothing out.
-            self.logger.error("answering a request failed", exc_info=error.__context__ or error)
+            _LOGGER.error("answering a request failed", exc_info=error.__context__ or error)
             self._refuse(BROKEN)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(BAD_REQUEST)
@@ -131,11 +155,11 @@ class Connection(HttpToolsProtocol):
         if self._reading_head:
             self._pending += len(data)
             if self._pending > LARGEST_HEAD:
-                self._refuse(HEAD_TOO_LARGE if self.url else TARGET_TOO_LONG)
+                self._refuse(HEAD_TOO_LARGE if self._url else TARGET_TOO_LONG)
 
     def expire(self) -> None:
         """The deadline has passed: half a request gets 408, an idle connection is closed."""
-        if self.flow.write_paused:
+        if self._stalled:
             self.transport.abort()
         elif self._receiving:
             self._refuse(TIMED_OUT)
@@ -145,39 +169,38 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """The client does not read its answers: take no more requests from it, and not for long."""
-        super().pause_writing()
+        self._stalled = True
         self.transport.pause_reading()
         self.deadline = self.loop.time() + REQUEST_SECONDS
 
     def resume_writing(self) -> None:
-        super().resume_writing()
+        self._stalled = False
         self.transport.resume_reading()
         self.deadline = self.loop.time() + IDLE_SECONDS
 
     # --- one request --------------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        self.url = b""
-        self.headers = []
-        self.expect_100_continue = False
+        self._url = b""
+        self._headers: RequestHeaders = []
         self._receiving = self._reading_head = True
         self._pending = self._head_size = self._body_size = 0
         self.deadline = self.loop.time() + REQUEST_SECONDS
 
     def on_url(self, url: bytes) -> None:
-        self.url += url
+        self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value) + 4
-        self.headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
-        if len(self.url) > LONGEST_TARGET:
+        if len(self._url) > LONGEST_TARGET:
             self._refuse(TARGET_TOO_LONG)
-        elif self._head_size + len(self.url) > LARGEST_HEAD or len(self.headers) > MOST_LINES:
+        elif self._head_size + len(self._url) > LARGEST_HEAD or len(self._headers) > MOST_LINES:
             self._refuse(HEAD_TOO_LARGE)
-        elif self.headers and (b"expect", b"100-continue") in self.headers:
+        elif self._headers and (b"expect", b"100-continue") in self._headers:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -192,30 +215,26 @@ class Connection(HttpToolsProtocol):
         if not self._is_request():
             self._refuse(BAD_REQUEST)
             return
-        if self.busy:  # pipelined behind an answer that ASGI still owes: order is kept by uvicorn's own queue
-            self._hand_on()
+        request = Request(self._parser.get_method(), self._url, self._headers)
+        stays = self._parser.should_keep_alive() and self._parser.get_http_version() != "1.0"
+        if self.busy:  # pipelined behind an answer that is still owed: answers keep the order of their requests
+            self._wait_in_line(request, stays)
             return
-        reply = self._lane(Request(self.parser.get_method(), self.url, self.headers))
-        if reply is None:
-            self._hand_on()
-        else:
-            self._send(reply)
+        self._answer(request, stays)
 
     def _is_request(self) -> bool:
         """Whether it asks for something in a version that we speak; absolute-form targets are the guard's to refuse."""
         return (
-            not self.parser.should_upgrade()
-            and self.url.startswith((b"/", b"http"))
-            and self.parser.get_http_version() in ("1.1", "1.0")
+            not self._parser.should_upgrade()
+            and self._url.startswith((b"/", b"http"))
+            and self._parser.get_http_version() in ("1.1", "1.0")
         )
 
-    def _send(self, reply: Reply) -> None:
-        stays = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+    def _send(self, reply: Reply, method: bytes, stays: bool) -> None:
         whole = reply.keep if stays else reply.close
-        if self.parser.get_method() == b"HEAD":
-            whole = whole[: len(whole) - len(reply.body)]
+        if method == b"HEAD":
+            whole = whole[: len(whole) - reply.body_length]
         self.transport.write(whole)
-        self.server_state.total_requests += 1
         if stays:
             self._rest()
         else:
@@ -232,78 +251,82 @@ class Connection(HttpToolsProtocol):
         self.deadline = self.loop.time() + IDLE_SECONDS
         self._siblings.touch(self)
 
-    # --- the ASGI way -------------------------------------------------------------------------------------------------
+    # --- answers that take a while ------------------------------------------------------------------------------------
 
-    def _hand_on(self) -> None:
-        """Lets uvicorn see the request that we read: its own callbacks, in their order, on what we kept."""
-        url, headers = self.url, self.headers
+    def _answer(self, request: Request, stays: bool) -> None:
+        found = self._lane(request)
+        if isinstance(found, Reply):
+            self._send(found, request.method, stays)
+            return
         self.busy = True
         self.deadline = float("inf")
-        super().on_message_begin()
-        self.url = url
-        self.headers[:] = headers
-        self.scope["state"]["target"] = url
-        super().on_headers_complete()
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            self.busy = False
-            self._rest()
-
-
-class Listener(uvicorn.Server):
-    """One bound socket and what answers there. `serve` runs until `stop`; signals are the caller's."""
-
-    def __init__(self, sock: socket.socket, lane: Lane, app: Any, *, max_connections: int) -> None:
-        siblings = Connections(max_connections)
-
-        def connection(**arguments: Any) -> Connection:
-            return Connection(**arguments, lane=lane, siblings=siblings)
-
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=connection,  # type: ignore[arg-type]  # uvicorn asks for a class and only calls it
-                interface="asgi3",
-                lifespan="off",
-                ws="none",
-                log_config=None,
-                access_log=False,  # a path may hold the path token
-                proxy_headers=False,  # every caller here is loopback, whom uvicorn would believe
-                server_header=False,
-                date_header=False,
-                timeout_graceful_shutdown=2,
-            )
+        self.task = self.loop.create_task(
+            self._hand_over(request) if found is None else self._wait(found, request, stays)
         )
+
+    async def _wait(self, answer: Coroutine[Any, Any, Reply], request: Request, stays: bool) -> None:
+        try:
+            reply = await answer
+        except Exception:
+            _LOGGER.exception("answering a request failed")
+            reply, stays = BROKEN, False
+        self.busy, self.task = False, None
+        if not self.transport.is_closing():
+            self._send(reply, request.method, stays)
+        self._next_in_line()
+
+    def _wait_in_line(self, request: Request, stays: bool) -> None:
+        if self._queue is None:
+            self._queue = deque()
+        self._queue.append((request, stays))
+        self.transport.pause_reading()
+
+    def _next_in_line(self) -> None:
+        while self._queue and not self.busy and not self.transport.is_closing():
+            self._answer(*self._queue.popleft())
+        if self._queue is not None and not self.busy and not self.transport.is_closing():
+            self._queue = None
+            self.transport.resume_reading()
+
+    async def _hand_over(self, request: Request) -> None:
+        """Gives the connection to the protocol that speaks for pages, with this one request; it closes it after."""
+        if self._pages is None:
+            self._send(NOT_FOUND, request.method, stays=False)
+            return
+        page = await self._pages(lambda: self.connection_lost(None))
+        self.deadline = self.loop.time() + REQUEST_SECONDS
+        if not self.transport.is_closing():
+            self.transport.set_protocol(page)
+            page.connection_made(self.transport)
+            page.data_received(head_of(request))
+
+
+def head_of(request: Request) -> bytes:
+    """`request` as bytes again, its body gone (it was read and is nobody's), and the last on its connection."""
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in request.headers if name not in _FRAMING)
+    return request.method + b" " + request.target + b" HTTP/1.1\r\n" + lines + b"Connection: close\r\n\r\n"
+
+
+class Listener:
+    """One bound socket and what answers there, from `start` until `stop`."""
+
+    def __init__(self, sock: socket.socket, lane: Lane, pages: Pages | None, *, max_connections: int) -> None:
         self._socket = sock
-        self._stopped = asyncio.Event()
-        self.answering = asyncio.Event()
+        self._lane = lane
+        self._pages = pages
+        self._connections = Connections(max_connections)
+        self._server: asyncio.Server | None = None
 
-    async def run_until_stopped(self) -> None:
-        """Answers until `stop`; then lets answers under way finish."""
-        await self.serve(sockets=[self._socket])
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        arguments = (loop, self._lane, self._pages, self._connections)
+        self._server = await loop.create_server(lambda: Connection(*arguments), sock=self._socket, backlog=2048)
 
-    def stop(self) -> None:
-        self._stopped.set()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.answering.set()
-
-    async def main_loop(self) -> None:
-        # uvicorn's own wakes ten times a second; nothing of what it does then is wanted here.
-        await self._stopped.wait()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+    async def stop(self) -> None:
+        """Takes no more connections; lets answers under way finish, for at most 2 s."""
+        if self._server is not None:
+            self._server.close()
+            await self._connections.drained(2.0)
 
 
 def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.socket:

@@ -112,10 +112,13 @@ class Log:
             self.write("warning", event, **fields)
 
 
+_KNOWN = ("idaas_sidecar.", "uvicorn.")
+
+
 class Bridge(logging.Handler):
     """Lets libraries' warnings through as events of ours: the logger, the level and the exception's type, no more.
 
-    A library's message may quote a request or an answer, so its text is shown only for uvicorn, whose lines we know.
+    A library's message may quote a request or an answer, so its text is shown only where we know the lines.
     """
 
     def __init__(self, log: Log) -> None:
@@ -127,7 +130,7 @@ class Bridge(logging.Handler):
             "error" if record.levelno >= logging.ERROR else "warning",
             "library",
             logger=record.name,
-            message=str(record.msg).strip() if record.name.startswith("uvicorn") else None,
+            message=str(record.msg).strip() if record.name.startswith(_KNOWN) else None,
             error=record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None,
         )
 

@@ -1,20 +1,22 @@
-"""The operations listener: probes from memory, metrics at a scrape, and FastAPI for whatever a person asks.
+"""The operations listener: probes from memory, metrics at a scrape, and FastAPI for the pages that people ask for.
 
 Probes and scrapes run for ever, so they are answered without FastAPI, which is 16 MiB; it is imported, in a thread, by
-the first request that needs it.
+the first request for one of its pages.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from .front import Receive, Scope, Send, request_of, send_reply
 from .guard import Request
 from .model import Now, Status
 from .refresher import Refresher
-from .replies import Reply, document, method_not_allowed, reply
+from .replies import NOT_FOUND, Reply, document, method_not_allowed, reply
+
+PAGES = frozenset({b"/status", b"/status.json"})
+"""What FastAPI answers (app/api.py)."""
 
 _GET_ONLY = method_not_allowed(b"GET")
 
@@ -53,14 +55,11 @@ class Ops:
         gate: Gate,
         dead_loops: Callable[[], list[str]],
         scrape: Callable[[], tuple[bytes, bytes]],
-        load_api: Callable[[], Any],
     ) -> None:
         self._refreshers = refreshers
         self._gate = gate
         self._dead_loops = dead_loops
         self._scrape = scrape
-        self._load_api = load_api
-        self._api: Any = None
         self._probes: dict[bytes, Callable[[], Reply]] = {
             b"/livez": self._live,
             b"/healthz": self._live,
@@ -68,25 +67,22 @@ class Ops:
             b"/startupz": self._started,
         }
 
-    def lane(self, request: Request) -> Reply | None:
-        """Probes; everything else goes the ASGI way."""
-        probe = self._probes.get(request.target.partition(b"?")[0])
-        if probe is None:
+    def lane(self, request: Request) -> Reply | Coroutine[Any, Any, Reply] | None:
+        """Probes at once, metrics in a moment, None for a page."""
+        path = request.target.partition(b"?")[0]
+        if path in PAGES:
             return None
-        return probe() if request.method in (b"GET", b"HEAD") else _GET_ONLY
+        reading = request.method in (b"GET", b"HEAD")
+        if path == b"/metrics":
+            return self._metrics() if reading else _GET_ONLY
+        probe = self._probes.get(path)
+        if probe is None:
+            return NOT_FOUND
+        return probe() if reading else _GET_ONLY
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = request_of(scope)
-        probe = self.lane(request)
-        if probe is not None:
-            await send_reply(probe, scope, send)
-        elif request.target.partition(b"?")[0] == b"/metrics" and request.method == b"GET":
-            body, content_type = await asyncio.to_thread(self._scrape)
-            await send_reply(reply(200, body, content_type), scope, send)
-        else:
-            if self._api is None:
-                self._api = await asyncio.to_thread(self._load_api)
-            await self._api(scope, receive, send)
+    async def _metrics(self) -> Reply:
+        body, content_type = await asyncio.to_thread(self._scrape)
+        return reply(200, body, content_type)
 
     def _live(self) -> Reply:
         dead = self._dead_loops()

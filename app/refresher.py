@@ -59,7 +59,6 @@ class Refresher:
         self._error: Exception | None = None
         self._next_at: float | None = None
         self._settled = asyncio.Event()
-        self._obtained = asyncio.Event()
 
     async def run(self) -> None:
         """Keeps the profile fresh until cancelled."""
@@ -72,10 +71,6 @@ class Refresher:
     async def settled(self) -> None:
         """Returns when the attempt under way, or the first one, has ended; at once between attempts."""
         await self._settled.wait()
-
-    async def obtained(self) -> None:
-        """Returns once credentials have ever been obtained."""
-        await self._obtained.wait()
 
     def credentials(self) -> Credentials:
         """What is held, if it is still valid. Raises NoCredentials with the seconds until the next attempt."""
@@ -140,7 +135,6 @@ class Refresher:
         self.held = Held(credentials, credentials.expires_at - horizon(life))
         self._failures = 0
         self._error = None
-        self._obtained.set()
         next_at = self._schedule.refresh_at(credentials, self._random())
         # A session that is born inside its own lead (an odd upstream) must not make a tight loop of us.
         delay = max(next_at - now, self._schedule.min_retry)

@@ -17,15 +17,21 @@ Headers = tuple[tuple[bytes, bytes], ...]
 @dataclass(frozen=True, slots=True)
 class Reply:
     """
-    One answer. `keep` and `close` are the whole bytes for a connection that stays or goes; `headers` and `body` are the
-    same for an ASGI server. Bodies may hold credentials, so they are not in `repr`.
+    One answer: `keep` and `close` are its whole bytes, for a connection that stays and for one that goes.
+
+    Bodies may hold credentials, so neither is in `repr`.
     """
 
     status: int
     headers: Headers
-    body: bytes = field(repr=False)
     keep: bytes = field(repr=False)
     close: bytes = field(repr=False)
+    body_length: int
+
+    @property
+    def body(self) -> bytes:
+        """The body alone."""
+        return self.keep[len(self.keep) - self.body_length :]
 
 
 def reply(status: int, body: bytes, content_type: bytes = JSON, extra: Headers = ()) -> Reply:
@@ -38,13 +44,8 @@ def reply(status: int, body: bytes, content_type: bytes = JSON, extra: Headers =
     )
     start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-    return Reply(
-        status,
-        headers,
-        body,
-        keep=start + lines + b"\r\n" + body,
-        close=start + lines + b"Connection: close\r\n\r\n" + body,
-    )
+    keep, close = start + lines + b"\r\n" + body, start + lines + b"Connection: close\r\n\r\n" + body
+    return Reply(status, headers, keep, close, len(body))
 
 
 def error(status: int, code: str, message: str, extra: Headers = ()) -> Reply:

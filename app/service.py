@@ -21,7 +21,7 @@ from .guard import Guard
 from .listener import Listener, address_of, bound
 from .logs import Log
 from .metadata import SessionTokens
-from .model import Credentials, Event, Now, SidecarError, Status
+from .model import Credentials, Event, Now, Refreshed, SidecarError, Status
 from .ops import Gate, Ops, missing
 from .places import authority
 from .refresher import Fetch, Refresher
@@ -60,8 +60,9 @@ class Service:
         self._ledger = Ledger(now)
         self._cloud: asyncio.Task[Cloud] | None = None
         self._loops: dict[str, asyncio.Task[None]] = {}
-        self._serving: list[asyncio.Task[None]] = []
         self._freezing: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._pages: Callable[[Callable[[], None]], asyncio.Protocol] | None = None
         self.refreshers = self._refreshers()
         self._gate = Gate(
             settings.startup.gate,
@@ -70,7 +71,7 @@ class Service:
             refreshers=self.refreshers,
             now=now,
         )
-        log.describe = {name: describe(profile) for name, profile in settings.profiles.items()}.__getitem__
+        log.describe = lambda name: describe(settings.profiles[name])
         self._sockets = self._bound()
         self._listeners = self._listen(SessionTokens(entropy(32), now))
 
@@ -122,7 +123,6 @@ class Service:
             gate=self._gate,
             dead_loops=self.dead_loops,
             scrape=self._scrape,
-            load_api=self._load_api,
         )
         listeners = {}
         for name, sock in self._sockets.items():
@@ -139,7 +139,8 @@ class Service:
                     metadata_only=name == "metadata",
                 )
                 answering = Front(name, desk, self._traffic, self._denied)
-            listeners[name] = Listener(sock, answering.lane, answering, max_connections=access.max_connections)
+            pages = self._page if name == "ops" else None
+            listeners[name] = Listener(sock, answering.lane, pages, max_connections=access.max_connections)
         return listeners
 
     # --- the outbound half, after the listeners -----------------------------------------------------------------------
@@ -168,9 +169,8 @@ class Service:
     async def start(self) -> None:
         """Listens, then begins to refresh."""
         allow_many_connections()
-        self._serving = [asyncio.create_task(item.run_until_stopped()) for item in self._listeners.values()]
         for item in self._listeners.values():
-            await item.answering.wait()
+            await item.start()
         self._log.write("info", "listening", version=__version__, config=self._loaded.origin, **self.urls())
         for warning in self._loaded.warnings:
             self._log.write("warning", "configuration", message=warning)
@@ -186,20 +186,19 @@ class Service:
 
     async def stop(self) -> None:
         """Ends refreshing, lets answers under way finish, closes what is open."""
-        for listener in self._listeners.values():
-            listener.stop()
+        await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
         tasks = [*self._loops.values(), *([self._freezing] if self._freezing else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._serving, *tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._cloud is not None and self._cloud.done() and not self._cloud.cancelled():
             await self._cloud.result().aclose()
 
     async def ready(self) -> None:
-        """Returns when every required profile has had credentials."""
-        for item in self.refreshers:
-            if item.required:
-                await item.obtained()
+        """Returns when every required profile is usable."""
+        while missing(self.refreshers):
+            self._news.clear()
+            await self._news.wait()
 
     def usable(self) -> bool:
         """Whether every required profile is usable now."""
@@ -244,6 +243,8 @@ class Service:
     def _observe(self, event: Event) -> None:
         self._ledger.observe(event)
         self._log.observe(event)
+        if isinstance(event, Refreshed):
+            self._news.set()
 
     def _denied(self, listener: str, reason: str) -> None:
         self._log.write("warning", "denied", listener=listener, reason=reason)
@@ -262,10 +263,16 @@ class Service:
         )
         return metrics.exposition(collector), metrics.CONTENT_TYPE
 
-    def _load_api(self) -> Any:
-        from .api import create_api
+    async def _page(self, left: Callable[[], None]) -> asyncio.Protocol:
+        if self._pages is None:
+            self._pages = await asyncio.to_thread(self._load_pages)
+        return self._pages(left)
 
-        return create_api(self.status)
+    def _load_pages(self) -> Callable[[Callable[[], None]], asyncio.Protocol]:
+        from .api import create_api
+        from .pages import page_maker
+
+        return page_maker(create_api(self.status))
 
 
 def describe(profile: Profile) -> dict[str, str]:

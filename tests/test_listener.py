@@ -1,16 +1,16 @@
-"""The protocol without a socket: what a bug of ours does to a connection."""
+"""The protocol without a socket: what a bug of ours does to a connection, and what is kept of a request for a page."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
 
 from app.guard import Request
-from app.listener import Connection, Connections
+from app.listener import Connection, Connections, head_of
 from app.replies import Reply
 
 
@@ -32,22 +32,30 @@ class Wire(asyncio.Transport):
         return self.closing
 
 
-def broken(_: Request) -> Reply | None:
+def at_once(_: Request) -> Reply:
     raise RuntimeError("a bug")
 
 
-async def test_a_bug_answers_500_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """When the lane itself fails, the client gets 500 and no other byte, and the log has the exception."""
+async def _later() -> Reply:
+    raise RuntimeError("a bug")
 
-    async def app(scope: object, receive: object, send: object) -> None: ...
 
-    config = uvicorn.Config(app, interface="asgi3", lifespan="off", ws="none", log_config=None)
-    config.load()
-    connection = Connection(config, ServerState(), {}, lane=broken, siblings=Connections(16))
+def later(_: Request) -> Coroutine[Any, Any, Reply]:
+    return _later()
+
+
+@pytest.mark.parametrize("lane", [at_once, later])
+async def test_a_bug_answers_500_and_is_logged(
+    lane: Callable[[Request], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """When answering itself fails, the client gets 500 and no other byte, and the log has the exception."""
+    connection = Connection(asyncio.get_running_loop(), lane, None, Connections(16))
     wire = Wire()
     connection.connection_made(wire)
     with caplog.at_level(logging.ERROR):
         connection.data_received(b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        if connection.task is not None:
+            await connection.task
 
     assert wire.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert wire.written.endswith(
@@ -56,3 +64,12 @@ async def test_a_bug_answers_500_and_is_logged(caplog: pytest.LogCaptureFixture)
     assert wire.closing
     assert caplog.records[0].exc_info
     connection.connection_lost(None)
+
+
+def test_a_page_is_the_last_request_of_its_connection() -> None:
+    """What is handed on has no body and no framing of its own, and ends the connection."""
+    headers = [(b"host", b"127.0.0.1"), (b"content-length", b"5"), (b"connection", b"keep-alive"), (b"accept", b"*/*")]
+
+    assert head_of(Request(b"GET", b"/status?x=%20", headers)) == (
+        b"GET /status?x=%20 HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\nConnection: close\r\n\r\n"
+    )

@@ -13,6 +13,7 @@ from app.api import create_api
 from app.emulator import Emulator, Fault
 from app.guard import Request
 from app.ops import Gate, Ops
+from app.replies import Reply
 
 from .clock import Clock
 from .conftest import Bench, running
@@ -26,13 +27,12 @@ def ops(sidecar: Bench, kind: str = "credentials", *, timeout: float = 60, dead:
         gate=Gate(kind, timeout=timeout, started_at=clock.time(), refreshers=refreshers, now=clock.time),
         dead_loops=lambda: dead or [],
         scrape=lambda: (b"", b""),
-        load_api=lambda: None,
     )
 
 
 def status(at: Ops, path: bytes) -> int:
     reply = at.lane(Request(b"GET", path, []))
-    assert reply is not None
+    assert isinstance(reply, Reply)
     return reply.status
 
 
@@ -70,7 +70,7 @@ async def test_a_dead_loop_is_not_alive(bench: Callable[..., Bench]) -> None:
     """If a loop has ended, liveness says which, so that kubelet restarts us."""
     reply = ops(bench(), dead=["p2"]).lane(Request(b"GET", b"/livez", []))
 
-    assert reply is not None
+    assert isinstance(reply, Reply)
     assert reply.status == 503
     assert json.loads(reply.body) == {"status": "dead", "loops": ["p2"]}
 
@@ -79,7 +79,7 @@ async def test_probes_are_for_reading(bench: Callable[..., Bench]) -> None:
     """A probe's path takes GET and HEAD."""
     reply = ops(bench()).lane(Request(b"POST", b"/livez", []))
 
-    assert reply is not None
+    assert isinstance(reply, Reply)
     assert reply.status == 405
 
 
