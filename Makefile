@@ -56,8 +56,9 @@ image: $(VENV)/.installed ## the container image, built and tried without a regi
 
 check-long: image interop ## what takes minutes or needs more than Python
 
-bench: $(VENV)/.test ## the table of bench/README.md, as ratios within one run
-	$(BIN)/python bench/run.py
+bench: ## the table of bench/README.md, as ratios within one run; in a venv without the test tools
+	$(MAKE) VENV=.venv/bench .venv/bench/.installed
+	.venv/bench/bin/python bench/run.py $(BENCH)
 
 lock: ## rewrites requirements/*.txt from pyproject.toml (needs uv)
 	sh requirements/lock.sh

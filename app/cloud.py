@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import uuid
-from collections.abc import Awaitable, Callable, Hashable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
+from contextlib import asynccontextmanager
 from functools import cache
 from typing import TypeVar
 
@@ -22,6 +23,12 @@ from .tokens import ClientCredentials, SharedTokens, TokenFile, TokenSource
 from .upstream import Limits, Routes, Upstream, ssl_context
 
 T = TypeVar("T")
+
+AT_ONCE = 4
+"""Fetches at the same time. A hundred at once leave 10 KiB a profile behind, and the account's STS quota is shared."""
+
+TURN_SECONDS = 1.0
+"""The longest wait for a turn: at start-up the profiles of a pod are through in less, unless some of them hang."""
 
 Transport = Callable[[bool], httpx.AsyncBaseTransport]
 """Makes the transport under a leg; the argument says whether TLS is verified."""
@@ -51,19 +58,35 @@ class Cloud:
         self._transport = transport or _real(settings, environ)
         self._tokens = SharedTokens(now=now, identities=len(settings.profiles))
         self._profiles = settings.profiles
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._wires: dict[tuple[Limits, bool], Upstream] = {}
         self._sources = {name: self._source(profile, name) for name, profile in settings.profiles.items()}
         self._exchanges = {name: self._exchange(profile.exchange, name) for name, profile in settings.profiles.items()}
 
     async def fetch(self, name: str) -> Credentials:
         """New credentials for the profile `name`; a token that STS refuses is replaced once."""
+        async with self._turn():
+            try:
+                return await self._exchanged(name, await self._token(name))
+            except Refused as error:
+                if not error.renew_token:
+                    raise
+                self._tokens.forget(self._identity(name))
+                return await self._exchanged(name, await self._token(name))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Lets few fetch at once; but who hangs must not hold up the others, so nobody waits for a turn for long."""
         try:
-            return await self._exchanged(name, await self._token(name))
-        except Refused as error:
-            if not error.renew_token:
-                raise
-            self._tokens.forget(self._identity(name))
-            return await self._exchanged(name, await self._token(name))
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            yield
+            return
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     async def aclose(self) -> None:
         for wire in self._wires.values():

@@ -126,8 +126,6 @@ class Connection(asyncio.Protocol):
         self.task: asyncio.Task[None] | None = None
         self._queue: deque[tuple[Request, bool]] | None = None
         self._parser = httptools.HttpRequestParser(self)
-        # Bytes behind a request that asks to close are no reason to refuse that request.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
 
     # --- the connection's life ----------------------------------------------------------------------------------------
 

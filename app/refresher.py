@@ -58,19 +58,28 @@ class Refresher:
         self._failures = 0
         self._error: Exception | None = None
         self._next_at: float | None = None
-        self._settled = asyncio.Event()
+        self._attempting = True
+        self._settled: asyncio.Event | None = None
 
     async def run(self) -> None:
         """Keeps the profile fresh until cancelled."""
         while True:
             delay = await self._attempt()
             self._next_at = self._now() + delay
-            self._settled.set()
+            self._settle()
             await self._sleep(delay)
 
     async def settled(self) -> None:
         """Returns when the attempt under way, or the first one, has ended; at once between attempts."""
-        await self._settled.wait()
+        if self._attempting:
+            self._settled = self._settled or asyncio.Event()
+            await self._settled.wait()
+
+    def _settle(self) -> None:
+        self._attempting = False
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
 
     def credentials(self) -> Credentials:
         """What is held, if it is still valid. Raises NoCredentials with the seconds until the next attempt."""
@@ -121,7 +130,7 @@ class Refresher:
 
     async def _attempt(self) -> float:
         """One refresh; returns the seconds until the next."""
-        self._settled.clear()
+        self._attempting = True
         started = self._now()
         try:
             credentials = await self._fetch()

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from app.cloud import AT_ONCE
 from app.emulator import Emulator, Fault
 from app.emulator.world import CLIENT_ID, PublicKey, Secret, role_arn
 from app.model import ConfigError, IdentityEnds, Refused, StageTimed, Unreachable, Warned
@@ -144,6 +145,22 @@ async def test_two_hundred_first_requests(bench: Build, emulator: Emulator) -> N
 
     assert refresher.credentials()
     assert (emulator.totals["token"], emulator.totals["sts"]) == (1, 1)
+
+
+async def test_profiles_that_hang_hold_up_nobody(bench: Build, emulator: Emulator, clock: Clock) -> None:
+    """When as many profiles hang as may fetch at once, another one still gets its turn."""
+    hanging = [f"h{number}" for number in range(AT_ONCE)]
+    sidecar = bench(configuration(*hanging, "default"))
+    await sidecar.fetch()
+    emulator.faults.add(Fault("sts", times=AT_ONCE, delay=3600))
+    stuck = [asyncio.create_task(sidecar.fetch(name)) for name in hanging]
+    await clock.asleep(AT_ONCE)
+
+    assert (await sidecar.fetch()).access_key_id
+
+    for task in stuck:
+        task.cancel()
+    await asyncio.gather(*stuck, return_exceptions=True)
 
 
 async def test_another_scope_is_another_token(bench: Build, emulator: Emulator) -> None:
