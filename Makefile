@@ -60,8 +60,9 @@ bench: ## the table of bench/README.md, as ratios within one run; in a venv with
 	$(MAKE) VENV=.venv/bench .venv/bench/.installed
 	.venv/bench/bin/python bench/run.py $(BENCH)
 
-lock: ## rewrites requirements/*.txt from pyproject.toml (needs uv)
+lock: ## rewrites the requirement files and the interop locks (needs uv and npm)
 	sh requirements/lock.sh
+	sh tests/interop/lock.sh
 
 clean:
 	rm -rf $(VENV) .interop .image build *.egg-info

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import random
@@ -294,7 +295,8 @@ def unverified(profiles: Mapping[str, Profile]) -> list[str]:
 def allow_many_connections() -> None:
     """Raises the soft limit of open files to the hard one: the default of 1024 is below `maxConnections`."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with contextlib.suppress(OSError, ValueError):  # where a sandbox forbids it, the default has to do
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _text(instant: float | None) -> str | None:

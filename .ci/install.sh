@@ -1,0 +1,28 @@
+#!/bin/sh
+# What the checks need beyond Python, on Debian 12 as root. Nothing that is there already is installed again.
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+
+packages=
+need() { # COMMAND PACKAGE…
+    command -v "$1" >/dev/null && return
+    shift
+    packages="$packages $*"
+}
+
+need python3 python3
+python3 -c 'import venv, ensurepip' 2>/dev/null || packages="$packages python3-venv"
+need make make
+need dockerd docker.io
+need mmdebstrap mmdebstrap
+need systemd-analyze systemd
+need shellcheck shellcheck
+need node nodejs
+need npm npm
+
+apt-get update -qq
+if [ -n "$packages" ]; then
+    echo "installing:$packages"
+    # shellcheck disable=SC2086 # a list of words
+    apt-get install -qq -y --no-install-recommends $packages >/dev/null
+fi

@@ -1,0 +1,73 @@
+"""The smallest HTTP client that can measure: sockets, whole answers, no sleeping longer than a millisecond."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+
+REQUEST = "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n"
+PATIENCE = 20.0
+"""Seconds until a server that does not answer fails the run."""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def get(port: int, path: str, sock: socket.socket | None = None) -> tuple[int, bytes, bytes]:
+    """Status, head and body; on `sock` if one is given, which stays open."""
+    if sock is not None:
+        return _exchange(sock, port, path)
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as fresh:
+        return _exchange(fresh, port, path)
+
+
+def until_200(port: int, path: str, *, since: float, give_up_after: float = PATIENCE) -> float:
+    """Seconds from `since` to the end of the first 200."""
+    while time.perf_counter() - since < give_up_after:
+        with contextlib.suppress(OSError):
+            if get(port, path)[0] == 200:
+                return time.perf_counter() - since
+        time.sleep(0.0005)
+    raise TimeoutError(f"127.0.0.1:{port}{path}: no 200 within {give_up_after:g} s")
+
+
+@contextlib.contextmanager
+def idle_connections(port: int, path: str, count: int) -> Iterator[list[socket.socket]]:
+    """`count` keep-alive connections that have asked once and now say nothing."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE)) for _ in range(count)]
+        for sock in sockets:
+            get(port, path, sock)
+        yield sockets
+
+
+def _exchange(sock: socket.socket, port: int, path: str) -> tuple[int, bytes, bytes]:
+    sock.sendall(REQUEST.format(path, port).encode())
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _some(sock)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = _content_length(head)
+    while len(body) < length:
+        body += _some(sock)
+    return int(head.split(b" ", 2)[1]), head, body
+
+
+def _some(sock: socket.socket) -> bytes:
+    data = sock.recv(65536)
+    if not data:
+        raise ConnectionError("the connection was closed before the answer was whole")
+    return data
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.lower().split(b"\r\n"):
+        if line.startswith(b"content-length:"):
+            return int(line.partition(b":")[2])
+    return 0

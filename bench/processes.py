@@ -1,0 +1,84 @@
+"""Processes that a bench starts, pins to a core, looks at through /proc and ends again: these and no others."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+CORES = sorted(os.sched_getaffinity(0))
+SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
+"""The server under test has one core for itself; the load, the emulated cloud and this script have the other."""
+
+
+def pinned(core: int, command: Sequence[str]) -> list[str]:
+    """`command` on one core, where the machine has two and taskset."""
+    return ["taskset", "-c", str(core), *command] if len(CORES) > 1 and shutil.which("taskset") else list(command)
+
+
+@contextlib.contextmanager
+def started(
+    command: Sequence[str],
+    *,
+    core: int = SERVER_CORE,
+    env: Mapping[str, str] | None = None,
+    stdout: int | IO[bytes] = subprocess.DEVNULL,
+    stderr: int | IO[bytes] = subprocess.DEVNULL,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`command` while the block lasts."""
+    # taskset becomes the command (exec), so the process's id is the server's own.
+    process = subprocess.Popen(pinned(core, command), env=env, stdout=stdout, stderr=stderr)
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time of all present threads, to the nanosecond; a thread that has ended is not counted."""
+    return sum(int(_read(task / "schedstat").split()[0]) for task in _tasks(pid)) / 1e9
+
+
+def wake_ups(pid: int) -> int:
+    """How often any present thread went to sleep and was woken."""
+    return sum(_fields(task / "status")["voluntary_ctxt_switches"] for task in _tasks(pid))
+
+
+def pss_kib(pid: int) -> int:
+    """Proportional set size: private memory, and its share of what others have mapped too."""
+    return _fields(Path(f"/proc/{pid}/smaps_rollup"))["Pss"]
+
+
+def rss_kib(pid: int) -> int:
+    """Resident set size: what the process would have if it were alone on the machine."""
+    return _fields(Path(f"/proc/{pid}/smaps_rollup"))["Rss"]
+
+
+def _tasks(pid: int) -> list[Path]:
+    return list(Path(f"/proc/{pid}/task").iterdir())
+
+
+def _fields(path: Path) -> dict[str, int]:
+    """The `Name:   123 kB` lines of a file in /proc."""
+    return {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+)(?: kB)?$", _read(path), re.MULTILINE)}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:  # a thread that has just ended
+        return "0"

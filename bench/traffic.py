@@ -1,0 +1,80 @@
+"""Throughput, processor time per request and tail latency of the sidecar and of the baselines, in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+import load
+from baselines import GO, NGINX
+from table import Figure, Goal, ratio, skipped
+
+SERVERS = {"ours": "", "nginx": NGINX, "go": GO}
+Rounds = Mapping[str, list[load.Round]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A kind of load."""
+
+    name: str
+    connections: int
+    close: bool = False
+
+
+KEEP_ALIVE = Shape("keep-alive, 64 connections", 64)
+NEW = Shape("new connections, 64 at once", 64, close=True)
+MANY = Shape("keep-alive, 256 connections", 256)
+
+# What is measured of which shape, against whom, and the goal (performance.md's table).
+Measured = tuple[Shape, str, str, str, Goal | None]
+TABLE: tuple[Measured, ...] = (
+    (KEEP_ALIVE, "per_second", "requests/s", "nginx", Goal(0.45, 0.61, " × nginx", at_least=True)),
+    (KEEP_ALIVE, "per_second", "requests/s", "go", None),
+    (KEEP_ALIVE, "cpu_us", "µs of CPU", "nginx", None),
+    (KEEP_ALIVE, "cpu_us", "µs of CPU", "go", None),
+    (NEW, "per_second", "requests/s", "nginx", Goal(1.0, None, " × nginx", at_least=True)),
+    (NEW, "per_second", "requests/s", "go", None),
+    (NEW, "cpu_us", "µs of CPU", "nginx", None),
+    (NEW, "cpu_us", "µs of CPU", "go", Goal(None, 1.05, " × Go")),
+    (KEEP_ALIVE, "p99_ms", "ms p99", "go", Goal(1.0, None, " × Go")),
+    (KEEP_ALIVE, "p99_ms", "ms p99", "nginx", Goal(None, 1.5, " × nginx")),
+    (MANY, "p99_ms", "ms p99", "nginx", Goal(3.0, 1.5, " × nginx")),
+    (MANY, "p99_ms", "ms p99", "go", None),
+)
+
+
+def figures(servers: Mapping[str, tuple[int, str]], *, rounds: int, seconds: float) -> Iterator[Figure]:
+    """The whole comparison; `servers` are process ids and URLs, by name."""
+    if not load.has("wrk"):
+        yield skipped("throughput and p99", load.WRK)
+        return
+    measured = {shape: in_turns(servers, shape, rounds=rounds, seconds=seconds) for shape in (KEEP_ALIVE, NEW, MANY)}
+    for shape, field, unit, whose, goal in TABLE:
+        yield _compared(measured[shape], shape, field, unit, whose, goal)
+    errors = sum(item.errors for found in measured.values() for item in found["ours"])
+    yield Figure("errors in all of these", str(errors), goal="0", verdict="reached" if errors == 0 else "MISSED")
+
+
+def in_turns(servers: Mapping[str, tuple[int, str]], shape: Shape, *, rounds: int, seconds: float) -> Rounds:
+    """Each server in each round, after one short round that is thrown away; another order every time."""
+    for pid, url in servers.values():
+        load.wrk(pid, url, connections=shape.connections, seconds=1, close=shape.close)
+    found: dict[str, list[load.Round]] = {name: [] for name in servers}
+    for number in range(rounds):
+        for name in sorted(servers, reverse=number % 2 == 1):
+            pid, url = servers[name]
+            found[name].append(load.wrk(pid, url, connections=shape.connections, seconds=seconds, close=shape.close))
+    return found
+
+
+def _compared(rounds: Rounds, shape: Shape, field: str, unit: str, whose: str, goal: Goal | None) -> Figure:
+    name = f"{shape.name}: {unit}"
+    if whose not in rounds:
+        return skipped(f"{name} beside {whose}", SERVERS[whose])
+    value: Callable[[load.Round], float] = lambda item: getattr(item, field)  # noqa: E731
+    ours, theirs = ([value(item) for item in rounds[side]] for side in ("ours", whose))
+    # The median of the rounds' ratios: a neighbour's noise hits a whole round, not one side of it.
+    times = median(mine / other for mine, other in zip(ours, theirs, strict=True))
+    return ratio(name, median(ours), whose, median(theirs), times, unit.split()[0], goal)
