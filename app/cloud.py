@@ -24,7 +24,7 @@ from .upstream import Limits, Routes, Upstream, ssl_context
 
 T = TypeVar("T")
 
-AT_ONCE = 4
+AT_ONCE = 2
 """Fetches at the same time. A hundred at once leave 10 KiB a profile behind, and the account's STS quota is shared."""
 
 TURN_SECONDS = 1.0
@@ -100,7 +100,9 @@ class Cloud:
             self._look_at(token, name)
             return token
 
-        return await self._timed(name, "token", self._tokens.token(self._identity(name), ask))
+        # A file is read when used, never kept: whoever writes it may have replaced the token.
+        fresh = isinstance(source, TokenFile)
+        return await self._timed(name, "token", ask() if fresh else self._tokens.token(self._identity(name), ask))
 
     async def _exchanged(self, name: str, token: Token) -> Credentials:
         return await self._timed(name, "exchange", self._exchanges[name].credentials(token))

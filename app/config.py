@@ -43,6 +43,7 @@ class _Draft:
     """A configuration on its way to Settings."""
 
     origin: str
+    trace: bool = True
     raw: dict[str, Any] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -58,14 +59,16 @@ def load(
     now: Now,
     default_path: Path = DEFAULT_PATH,
     look: bool = True,
+    trace: bool = True,
 ) -> Loaded:
     """
     The effective configuration. Raises ConfigError: one line with the thing, the place and the cure.
 
     `look`: whether the secrets and files that it names must be there; a command that uses none of them need not ask.
+    `trace`: whether each value's origin is kept, which is the largest thing that a profile costs.
     """
     file = _find(path, environ, str(default_path))
-    draft = _Draft(file or "environment")
+    draft = _Draft(file or "environment", trace=trace)
     try:
         if file is None:
             _read_environment(draft, environ, str(default_path))
@@ -109,7 +112,7 @@ def _read_environment(draft: _Draft, environ: Mapping[str, str], looked_at: str)
 
 def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     raw = read_object(draft.origin)
-    members = Members(draft.origin, environ, lenient=_minor(raw) > MINOR)
+    members = Members(draft.origin, environ, lenient=_minor(raw) > MINOR, trace=draft.trace)
     _check_names(raw.get("profiles"))
     draft.raw = members.read(raw, Settings)
     draft.sources |= members.sources
@@ -156,7 +159,7 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     except ConfigError as error:
         raise ConfigError(f"{place}.clientConfigPath: {error}") from None
     draft.names[f"{place}."] = f"{path}: "
-    members = Members(path, environ)
+    members = Members(path, environ, trace=draft.trace)
     found = members.read(found, IdaasIdentity, place)
     draft.sources |= members.sources
     return identity | found

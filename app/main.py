@@ -13,7 +13,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from typing import Any, TextIO
 
 from .config import Loaded, load
@@ -28,8 +27,7 @@ OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
 def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: TextIO = sys.stderr) -> int:
     """Runs the sidecar until it is told to stop; the exit code. Raises ConfigError."""
-    # Each value's origin is for `config --show`; kept for ever it would be the largest thing that a profile costs.
-    loaded = replace(load(config, environ, hostname=socket.gethostname(), now=time.time), sources={})
+    loaded = load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False)
     return run(lambda: _serve(loaded, environ, logger(loaded, stream)))
 
 

@@ -27,15 +27,17 @@ class Members:
     """
     Reads objects of one origin.
 
-    `lenient`: an unknown key is a warning and gone, instead of an error. `sources` and `warnings` grow with `read`.
+    `lenient`: an unknown key is a warning and gone, instead of an error. `sources` (where `trace`) and `warnings` grow
+    with `read`.
     """
 
-    def __init__(self, origin: str, environ: Mapping[str, str], *, lenient: bool = False) -> None:
+    def __init__(self, origin: str, environ: Mapping[str, str], *, lenient: bool = False, trace: bool = True) -> None:
         self.sources: dict[str, str] = {}
         self.warnings: list[str] = []
         self._origin = origin
         self._environ = environ
         self._lenient = lenient
+        self._trace = trace
 
     def read(self, raw: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, Any]:
         """`raw` ready to become a `kind`. Raises ConfigError."""
@@ -43,13 +45,17 @@ class Members:
         assert isinstance(info, inspect.StructType)  # noqa: S101 - what a Struct's info is; said for the type checker
         return self._object(raw, info, place)
 
+    def _note(self, path: str, origin: str) -> None:
+        if self._trace:
+            self.sources[path] = origin
+
     def _object(self, raw: dict[str, Any], info: inspect.StructType, place: str) -> dict[str, Any]:
         known = {item.encode_name: item.type for item in info.fields}
         found = {info.tag_field: info.tag} if info.tag_field else {}
         for key, value in raw.items():
             path = join(place, key)
             if key == info.tag_field:
-                self.sources[path] = self._origin
+                self._note(path, self._origin)
             elif key in known:
                 found[key] = self._value(value, known[key], path)
             else:
@@ -64,13 +70,13 @@ class Members:
             return self._map(value, kind.value_type, path)
         if isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
             raise ConfigError(f"{path}: {_no_such_word(value, [str(item) for item in kind.values])}")
-        self.sources[path] = self._origin
+        self._note(path, self._origin)
         return self._expand(value, path) if isinstance(value, str) and _is_expanded(info) else value
 
     def _map(self, value: dict[str, Any], info: inspect.Type, path: str) -> dict[str, Any]:
         if isinstance(info, inspect.StructType):
             return {key: self._value(item, info, join(path, key)) for key, item in value.items()}
-        self.sources[path] = self._origin
+        self._note(path, self._origin)
         return value
 
     def _unknown(self, key: str, path: str, known: Sequence[str]) -> None:
@@ -87,7 +93,7 @@ class Members:
 
         names = dict.fromkeys(f"${{{name}}}" for name in _VARIABLE.findall(value))
         if names:
-            self.sources[path] = f"{self._origin} with {', '.join(names)}"
+            self._note(path, f"{self._origin} with {', '.join(names)}")
         return files.expanded(_VARIABLE.sub(put, value), self._environ.get("HOME"))
 
 

@@ -359,7 +359,7 @@ async def test_stages_are_timed(bench: Build) -> None:
 
 
 async def test_token_file(bench: Build, emulator: Emulator, tmp_path: object) -> None:
-    """A token that lies in a file goes to STS trimmed, and is read again at the next refresh."""
+    """A token that lies in a file goes to STS trimmed, and the file is read again at the next refresh."""
     path = f"{tmp_path}/token"
     donor = bench()
     await donor.fetch()
@@ -369,8 +369,15 @@ async def test_token_file(bench: Build, emulator: Emulator, tmp_path: object) ->
     sidecar = bench(configuration(profiles=profiles))
 
     assert (await sidecar.fetch()).access_key_id
-    assert emulator.totals["token"] == 1
-    assert [event.kind for event in sidecar.events if isinstance(event, IdentityEnds)] == ["tokenFile"]
+    assert emulator.journal[-1].fields["OIDCToken"] == value
+    donor.clock.jump(1000)
+    await donor.fetch()
+    renewed = emulator.journal[-1].fields["OIDCToken"]
+    write(path, renewed)
+    await sidecar.fetch()
+
+    assert emulator.journal[-1].fields["OIDCToken"] == renewed != value
+    assert [event.kind for event in sidecar.events if isinstance(event, IdentityEnds)] == ["tokenFile"] * 2
 
 
 async def test_an_expired_token_file_says_who_is_late(

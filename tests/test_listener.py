@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from app.guard import Request
-from app.listener import Connection, Connections, head_of
+from app.listener import Connection, Connections, bound, head_of
 from app.replies import Reply
 
 
@@ -73,3 +74,20 @@ def test_a_page_is_the_last_request_of_its_connection() -> None:
     assert head_of(Request(b"GET", b"/status?x=%20", headers)) == (
         b"GET /status?x=%20 HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\nConnection: close\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("address", "level", "option"),
+    [
+        ("127.0.0.1:0", socket.IPPROTO_IP, socket.IP_TTL),
+        ("[::1]:0", socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS),
+    ],
+)
+def test_answers_die_at_the_first_router(address: str, level: int, option: int) -> None:
+    """An accepted connection has the listener's hop limit of 1, on IPv4 and IPv6."""
+    listening = bound(address, "server.bind", hop_limit=1)
+    with listening, socket.create_connection(listening.getsockname()[:2]):
+        listening.setblocking(True)
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(level, option) == 1

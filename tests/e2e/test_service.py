@@ -6,13 +6,14 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .processes import Demo, EmulatedCloud, demo, emulator, serve, until
-from .wire import Answer, ask
+from .wire import Answer, Connection, ask, head
 
 ROLE = "/latest/meta-data/ram/security-credentials/default"
 SECRET = "demo-client-secret"
@@ -147,6 +148,39 @@ def test_cold_start_answers_as_soon_as_it_can(cloud: EmulatedCloud, tmp_path: Pa
     fault(cloud, kind="token", delay=1)
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
         assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+
+
+def test_two_hundred_first_requests(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Two hundred clients at a cold start all get the credential, for one token call and one STS call."""
+    admin(cloud.url, "DELETE", "journal")
+    fault(cloud, kind="token", delay=1.5)
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar, ExitStack() as stack:
+        crowd = [stack.enter_context(Connection(sidecar.urls["credentials"])) for _ in range(200)]
+        for connection in crowd:
+            connection.send(head("GET", "/credentials"))
+        bodies = {connection.answer().body for connection in crowd}
+    calls = json.loads(admin(cloud.url, "GET", "journal").body)["calls"]
+
+    assert len(bodies) == 1
+    assert sorted(call["kind"] for call in calls) == ["sts", "token"]
+
+
+def test_a_metadata_listener(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A listener of its own serves the ECS paths and nothing else; in required mode only with a session token."""
+    server = {"bind": "127.0.0.1:0", "ops": None, "metadata": "127.0.0.1:0"}
+    access = {"metadataTokens": "required"}
+    with serve(config(cloud, server=server, access=access), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        base = sidecar.urls["metadata"]
+        token = ask(
+            base, "/latest/api/token", "X-aliyun-ecs-metadata-token-ttl-seconds: 60", method="PUT"
+        ).body.decode()
+        header = f"X-aliyun-ecs-metadata-token: {token}"
+
+        assert ask(base, ROLE, header, host="100.100.100.200").status == 200
+        assert ask(base, ROLE).status == 401
+        assert [ask(base, path, header).status for path in ("/credentials", "/healthz", "/metrics", "/")] == [404] * 4
+        assert "ops" not in sidecar.urls
 
 
 def test_an_outage_from_start_to_end(tmp_path: Path) -> None:
