@@ -35,6 +35,9 @@ REQUEST_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 """Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
 
+LINGER_SECONDS = 1.0
+"""How long the rest of a refused request is read and dropped, so that the refusal arrives."""
+
 SWEEP_SECONDS = 1.0
 """How often deadlines are looked at, and only while there are connections: cheaper than a timer per request."""
 
@@ -106,8 +109,25 @@ class Connection(asyncio.Protocol):
     """One connection: a request is read whole, within its limits, before anybody sees it."""
 
     __slots__ = (
-        "_body_size", "_head_size", "_headers", "_lane", "_pages", "_parser", "_pending", "_queue", "_reading_head",
-        "_receiving", "_siblings", "_stalled", "_url", "busy", "deadline", "loop", "task", "transport",
+        "_body_size",
+        "_head_size",
+        "_headers",
+        "_lane",
+        "_lingering",
+        "_pages",
+        "_parser",
+        "_pending",
+        "_queue",
+        "_reading_head",
+        "_receiving",
+        "_siblings",
+        "_stalled",
+        "_url",
+        "busy",
+        "deadline",
+        "loop",
+        "task",
+        "transport",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane, pages: Pages | None, siblings: Connections) -> None:
@@ -119,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._receiving = False
         self._reading_head = False
         self._stalled = False
+        self._lingering = False
         self._pending = 0
         self._head_size = 0
         self._body_size = 0
@@ -140,7 +161,13 @@ class Connection(asyncio.Protocol):
             self.task.cancel()
         self._parser = None  # type: ignore[assignment]  # it holds us, and we it: garbage that only the collector sees
 
+    def eof_received(self) -> bool:
+        """A client that has said all it has to say may still be waiting for its answer."""
+        return self.busy
+
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -157,7 +184,7 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed: half a request gets 408, an idle connection is closed."""
-        if self._stalled:
+        if self._stalled or self._lingering:
             self.transport.abort()
         elif self._receiving:
             self._refuse(TIMED_OUT)
@@ -208,7 +235,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._receiving = False
-        if self.transport.is_closing():
+        if self._over():
             return
         if not self._is_request():
             self._refuse(BAD_REQUEST)
@@ -241,9 +268,17 @@ class Connection(asyncio.Protocol):
     def _refuse(self, reply: Reply) -> None:
         """An answer to something that is no request; the connection ends, because its framing is not to be trusted."""
         self._reading_head = False
-        if not self.transport.is_closing():
-            self.transport.write(reply.close)
-            self.transport.close()
+        if self._over():
+            return
+        self.transport.write(reply.close)
+        # Closed with bytes unread, the kernel would reset the connection and the answer with it: half-closed, what
+        # still comes is read and dropped for a moment.
+        self.transport.write_eof()
+        self._lingering = True
+        self.deadline = self.loop.time() + LINGER_SECONDS
+
+    def _over(self) -> bool:
+        return self._lingering or self.transport.is_closing()
 
     def _rest(self) -> None:
         self.deadline = self.loop.time() + IDLE_SECONDS
@@ -269,7 +304,7 @@ class Connection(asyncio.Protocol):
             _LOGGER.exception("answering a request failed")
             reply, stays = BROKEN, False
         self.busy, self.task = False, None
-        if not self.transport.is_closing():
+        if not self._over():
             self._send(reply, request.method, stays)
         self._next_in_line()
 
@@ -280,9 +315,9 @@ class Connection(asyncio.Protocol):
         self.transport.pause_reading()
 
     def _next_in_line(self) -> None:
-        while self._queue and not self.busy and not self.transport.is_closing():
+        while self._queue and not self.busy and not self._over():
             self._answer(*self._queue.popleft())
-        if self._queue is not None and not self.busy and not self.transport.is_closing():
+        if self._queue is not None and not self.busy and not self._over():
             self._queue = None
             self.transport.resume_reading()
 
@@ -293,7 +328,7 @@ class Connection(asyncio.Protocol):
             return
         page = await self._pages(lambda: self.connection_lost(None))
         self.deadline = self.loop.time() + REQUEST_SECONDS
-        if not self.transport.is_closing():
+        if not self._over():
             self.transport.set_protocol(page)
             page.connection_made(self.transport)
             page.data_received(head_of(request))

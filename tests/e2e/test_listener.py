@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -90,6 +91,16 @@ def test_split_into_bytes(base: str) -> None:
             connection.send(bytes([byte]))
 
         assert connection.answer().status == 200
+
+
+def test_a_half_closed_client_gets_its_answer(sidecar: Demo) -> None:
+    """A client that closes its sending side after the request still gets the answer, also one that takes a while."""
+    for base, target in ((sidecar.metadata_url, "/credentials"), (sidecar.ops_url, "/metrics")):
+        with Connection(base) as connection:
+            connection.send(head("GET", target))
+            connection.socket.shutdown(socket.SHUT_WR)
+
+            assert connection.answer().status == 200
 
 
 def test_http_1_0(base: str) -> None:
