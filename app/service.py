@@ -19,7 +19,7 @@ from .desk import Desk, Vendor
 from .documents import timestamp
 from .front import Front
 from .guard import Guard
-from .listener import Listener, address_of, bound
+from .listener import Listener
 from .logs import Log
 from .metadata import SessionTokens
 from .model import Credentials, Event, Now, Refreshed, SidecarError, Status
@@ -27,6 +27,7 @@ from .ops import Gate, Ops, missing
 from .places import authority
 from .refresher import Fetch, Refresher
 from .settings import IdaasIdentity, Profile
+from .sockets import address_of, bound
 from .telemetry import Ledger, Traffic
 
 if TYPE_CHECKING:

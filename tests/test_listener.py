@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from app.guard import Request
-from app.listener import Connection, Connections, bound, head_of
+from app.listener import Connection, Connections, head_of
 from app.replies import Reply
+from app.sockets import bound
 
 
 class Wire(asyncio.Transport):

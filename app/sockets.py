@@ -1,0 +1,50 @@
+"""Listening sockets: bound before anything else is done, so that a port in use is one line and exit 2."""
+
+from __future__ import annotations
+
+import socket
+
+from .model import ConfigError
+from .places import authority, listen_address
+
+
+def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.socket:
+    """A listening socket. `hop_limit`: TTL of its answers. Raises ConfigError where the address cannot be had."""
+    host, port = listen_address(address, place)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hop_limit is not None:
+        # Routed access: an answer with TTL 1 dies at the first router, so a port that leaks to another host is mute.
+        level, option = (
+            (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
+            if family == socket.AF_INET6
+            else (socket.IPPROTO_IP, socket.IP_TTL)
+        )
+        sock.setsockopt(level, option, hop_limit)
+    try:
+        sock.bind((host, port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def address_of(sock: socket.socket) -> tuple[str, int]:
+    """Host and port that `sock` is bound to."""
+    host, port = sock.getsockname()[:2]
+    return str(host), int(port)
+
+
+def _cure(error: OSError) -> str:
+    match error.errno:
+        case 98:
+            return "the port is in use; stop the other program, or choose another port"
+        case 99:
+            return "this machine has no such address; add it (ip address add …) or choose another"
+        case 13:
+            return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
+        case _:
+            return str(error.strerror)
