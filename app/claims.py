@@ -1,7 +1,7 @@
 """What a JWT says of itself: read to warn and to plan, never to trust. STS does the verifying.
 
 Written by hand, because importing PyJWT brings cryptography with it: 8 MiB that a client-secret profile never needs
-(performance.md, "What costs what").
+(ARCHITECTURE.md, "Dependencies").
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ from .upstream import Post, Reply, printable
 
 LONGEST_TOKEN = 20_000
 """Characters (AssumeRoleWithOIDC's OIDCToken, 4 to 20 000)."""
+
+LONGEST_SESSION = 43_200
+"""Seconds (the largest MaxSessionDuration of a role)."""
+
+CLOCK_ALLOWANCE = 3_600
+"""Seconds by which this machine's clock may be behind before an Expiration is not believed."""
+
+_VALUE = re.compile(r"[!#-+\--\[\]-~]+")
+"""Visible ASCII without quote, backslash and comma: what substring parsers of the served body would trip over."""
 
 _FAIL = "AuthenticationFail."
 _TOKEN = "AuthenticationFail.OIDCToken."  # noqa: S105 - an error code's prefix
@@ -39,6 +49,8 @@ _HINTS = {
     _TOKEN + "AudienceNotMatch": "add the token's aud to the OIDC provider's client ids in RAM",
     _TOKEN + "IssuerNotMatch": "the OIDC provider's URL in RAM must equal the token's iss to the letter",
     _TOKEN + "Expired": "the token was too old, or this machine's clock or IDaaS's is off",
+    _TOKEN
+    + "InvalidSignature": "STS knows other keys of that issuer: is it the OIDC provider's, were its keys just changed?",
     _TOKEN + "HttpsUrlInvalid": "STS does not trust the issuer's certificate: check the provider's fingerprint in RAM",
     _TOKEN
     + "PublicKeyFingerprintMismatch": "the issuer's certificate changed: update the provider's fingerprint in RAM",
@@ -104,10 +116,13 @@ def credentials_from(members: Mapping[str, Any], *, now: float, where: str) -> C
     values = found if isinstance(found, dict) else {}
     triple = [values.get(name) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
     expires_at = instant(values.get("Expiration"))
-    if not all(isinstance(value, str) and value for value in triple) or expires_at is None:
+    if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in triple) or expires_at is None:
         raise Unreachable(f"{where}: HTTP 200 without whole credentials")
     if expires_at <= now:
         raise Unreachable(f"{where}: the credentials have already expired by this machine's clock; check the clock")
+    if expires_at > now + LONGEST_SESSION + CLOCK_ALLOWANCE:
+        # Believed, it would put off the next refresh for as long.
+        raise Unreachable(f"{where}: the credentials end later than any session does; check this machine's clock")
     key_id, secret, token = (str(value) for value in triple)
     return Credentials(
         key_id,

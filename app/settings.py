@@ -225,13 +225,14 @@ class Refresh(_Strict, frozen=True):
         float, Meta(ge=0, le=0.2, description="Share of the session by which a refresh may be earlier.")
     ] = 0.1
     min_retry_seconds: Annotated[
-        float, Meta(ge=0.1, le=60, description="Pause after the first failure; it doubles from there.")
+        float, Meta(ge=0.1, le=60, description="Longest first pause; it doubles, and each is drawn at random below it.")
     ] = 1.0
     max_retry_seconds: Annotated[
-        float, Meta(ge=1, le=3600, description="Longest pause between attempts while the cloud does not answer.")
+        float, Meta(ge=1, le=3600, description="Where that doubling ends, while the cloud does not answer.")
     ] = 60.0
     permanent_retry_seconds: Annotated[
-        float, Meta(ge=10, le=86400, description="Pace of attempts after a definite no.")
+        float,
+        Meta(ge=10, le=86400, description="Longest pause after a definite no; drawn from its upper half."),
     ] = 300.0
 
 

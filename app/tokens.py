@@ -17,7 +17,7 @@ from .upstream import Post, Reply, printable
 _TRANSIENT = frozenset({"slow_down", "temporarily_unavailable", "server_error", "authorization_pending"})
 
 _HINTS = {
-    "invalid_client": "the client's secret, key or assertion was not accepted: is it current, is the clock right?",
+    "invalid_client": "the client id, secret, key or assertion was not accepted: is it current, is the clock right?",
     "invalid_scope": "check the scope and that the application may use it",
     "scope_not_found": "the scope names a permission that the resource server does not have",
     "access_denied": "the application is not authorised for that resource server or scope",
@@ -159,7 +159,7 @@ def oauth_error(reply: Reply, where: str) -> SidecarError:
     text = f"{where}: HTTP {reply.status} {code}{f' (request {request_id})' if request_id else ''}"
     if reply.status >= 500 or reply.status == 429 or code in _TRANSIENT:
         return Unreachable(text, retry_after=reply.retry_after, code=code)
-    hint = _HINTS.get(code)
+    hint = _HINTS.get(code) or ("is that the token endpoint's URL?" if reply.status == 404 else None)
     if "has not been authorized by resource server" in description:
         hint = "grant the application access to the resource server in IDaaS"
     return Refused(f"{text}: {hint}" if hint else text, status=reply.status, code=code, request_id=request_id)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -154,7 +155,13 @@ class Routes(httpx.AsyncBaseTransport):
             transport = self._open.setdefault(
                 (proxy, secure), httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False)
             )
-        return await transport.handle_async_request(request)
+        try:
+            return await transport.handle_async_request(request)
+        except httpx.TransportError as error:
+            if proxy is None:
+                raise
+            parts = urlsplit(proxy)  # its name and port alone: a proxy's URL may hold a password
+            raise type(error)(f"{error} (through the proxy {parts.hostname}:{parts.port})".lstrip()) from None
 
     async def aclose(self) -> None:
         for transport in self._open.values():
@@ -213,7 +220,8 @@ def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time"
     if isinstance(error, httpx.ConnectError):
-        return f"could not connect: {error}" if str(error) else "could not connect"
+        cure = "; name its CA with tls.caFile" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
+        return f"could not connect: {error}{cure}" if str(error) else "could not connect"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

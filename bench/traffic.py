@@ -27,7 +27,7 @@ KEEP_ALIVE = Shape("keep-alive, 64 connections", 64)
 NEW = Shape("new connections, 64 at once", 64, close=True)
 MANY = Shape("keep-alive, 256 connections", 256)
 
-# What is measured of which shape, against whom, and the goal (performance.md's table).
+# What is measured of which shape, against whom, and the goal.
 Measured = tuple[Shape, str, str, str, Goal | None]
 TABLE: tuple[Measured, ...] = (
     (KEEP_ALIVE, "per_second", "requests/s", "nginx", Goal(0.45, 0.61, " × nginx", at_least=True)),

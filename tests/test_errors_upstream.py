@@ -242,3 +242,19 @@ def test_instant() -> None:
     assert instant("1970-01-01T00:00:10Z") == 10.0
     assert instant("2026-01-02T03:04:05Z") == NOW
     assert instant("2026-01-02 03:04:05") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AccessKeyId": 'STS.a","Code":"x'},
+        {"AccessKeySecret": "two\nlines"},
+        {"SecurityToken": "a,b"},
+        {"SecurityToken": "schlüssel"},
+        {"Expiration": "9999-12-31T23:59:59Z"},
+    ],
+)
+def test_values_that_no_session_has(changes: dict[str, str]) -> None:
+    """Values that would break a parser, or an end that would put off every refresh, are not believed."""
+    with pytest.raises(Unreachable):
+        credentials_from({"Credentials": SESSION | changes}, now=NOW, where=WHERE)

@@ -10,11 +10,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..emulator import Emulator, World, WorldError, bind, listening
+from ..emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 from ..main import Signals
 from ..main import run as run_loop
 from ..model import ConfigError
 
 ISSUER_PATH = "/api/v2/iauths_system/oauth2"
+
+
+DEMO_WORLD = {
+    "idaasInstanceId": INSTANCE_ID,
+    "clientId": CLIENT_ID,
+    "clientSecret": CLIENT_SECRET,
+    "scope": SCOPE,
+    "roleArn": role_arn("default"),
+    "oidcProviderArn": PROVIDER_ARN,
+}
+"""What exists in the default world: made up, and good for nothing but the emulator."""
 
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
@@ -41,6 +53,7 @@ async def _run(arguments: Namespace) -> int:
                 "tlsUrl": where.tls_url,
                 "issuer": world.issuer,
                 "caFile": str(where.ca_file),
+                **({} if arguments.world else DEMO_WORLD),
             }
             print(json.dumps(told) if arguments.json else _text(told), flush=True)
             await signals.stop.wait()
@@ -48,5 +61,5 @@ async def _run(arguments: Namespace) -> int:
 
 
 def _text(told: Mapping[str, str]) -> str:
-    rows = (f"  {key}  {value}" for key, value in told.items())
+    rows = (f"  {key:<16} {value}" for key, value in told.items())
     return "\n".join(("the emulated IDaaS and STS, for tests and never for production:", *rows))
