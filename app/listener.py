@@ -94,7 +94,7 @@ class Connections:
         # Starvation: whoever opens connections and says nothing must not keep out a client that has a question.
         victim = next((item for item in self._open if not item.busy), newest)
         del self._open[victim]
-        victim.transport.close()
+        victim.drop()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -119,7 +119,6 @@ class Connection(asyncio.Protocol):
         "_reading_head",
         "_receiving",
         "_siblings",
-        "_stalled",
         "_url",
         "busy",
         "deadline",
@@ -136,7 +135,6 @@ class Connection(asyncio.Protocol):
         self._siblings = siblings
         self._receiving = False
         self._reading_head = False
-        self._stalled = False
         self._lingering = False
         self._pending = 0
         self._head_size = 0
@@ -182,22 +180,24 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed: half a request gets 408, an idle connection is closed."""
-        if self._stalled or self._lingering:
-            self.transport.abort()
-        elif self._receiving:
+        if self._receiving and not self._over():
             self._refuse(TIMED_OUT)
         else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Ends the connection now. Who does not read what it was sent would keep a graceful close waiting for ever."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
             self.transport.close()
-        self.deadline = float("inf")
 
     def pause_writing(self) -> None:
         """The client does not read its answers: take no more requests from it, and not for long."""
-        self._stalled = True
         self.transport.pause_reading()
         self.deadline = self.loop.time() + REQUEST_SECONDS
 
     def resume_writing(self) -> None:
-        self._stalled = False
         self.transport.resume_reading()
         self.deadline = self.loop.time() + IDLE_SECONDS
 

@@ -24,6 +24,14 @@ class Wire(asyncio.Transport):
         self.written = b""
         self.closing = False
         self.ended = False
+        self.aborted = False
+        self.unread = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -69,6 +77,19 @@ async def test_a_bug_answers_500_and_is_logged(
     )
     assert wire.closing or wire.ended
     assert caplog.records[0].exc_info
+    connection.connection_lost(None)
+
+
+@pytest.mark.parametrize(("unread", "aborted"), [(0, False), (100, True)])
+async def test_who_does_not_read_cannot_put_off_the_end(unread: int, aborted: bool) -> None:
+    """An idle connection is closed; one whose client leaves answers unread is cut, since a close would wait for it."""
+    connection = Connection(asyncio.get_running_loop(), at_once, None, Connections(16))
+    wire = Wire()
+    connection.connection_made(wire)
+    wire.unread = unread
+    connection.expire()
+
+    assert (wire.aborted, wire.closing) == (aborted, not aborted)
     connection.connection_lost(None)
 
 

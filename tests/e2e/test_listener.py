@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from .processes import Demo, Serving, demo, serve
+from .processes import Demo, Serving, demo, serve, until
 from .wire import Connection, ask, head
 
 
@@ -101,6 +103,31 @@ def test_a_half_closed_client_gets_its_answer(sidecar: Demo) -> None:
             connection.socket.shutdown(socket.SHUT_WR)
 
             assert connection.answer().status == 200
+
+
+def test_who_does_not_read_is_dropped(sidecar: Demo) -> None:
+    """Connections whose answers nobody reads end at their deadline, and their descriptors with them."""
+    descriptors = Path(f"/proc/{sidecar.process.pid}/fd")
+    before = len(list(descriptors.iterdir()))
+    deaf = [deaf_client(sidecar.metadata_url, 200 + 100 * number) for number in range(10)]
+    try:
+        until(lambda: len(list(descriptors.iterdir())) >= before + 10)
+        until(lambda: len(list(descriptors.iterdir())) <= before, 25)
+    finally:
+        for client in deaf:
+            client.close()
+
+
+def deaf_client(base: str, requests: int) -> socket.socket:
+    """A client that asks much and reads nothing, with hardly any room for answers."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+    client.settimeout(2)
+    client.connect(("127.0.0.1", int(base.rpartition(":")[2])))
+    with contextlib.suppress(TimeoutError):
+        for _ in range(requests):
+            client.sendall(head("GET", "/credentials"))
+    return client
 
 
 def test_http_1_0(base: str) -> None:
