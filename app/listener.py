@@ -27,11 +27,17 @@ LARGEST_HEAD = 16_384
 MOST_LINES = 100
 LONGEST_TARGET = 8_192
 LARGEST_BODY = 1_024
+LARGEST_REQUEST = LARGEST_HEAD + 8 * LARGEST_BODY
+"""Bytes on the wire: a body in chunks of one byte is six times its size."""
+
 REQUEST_SECONDS = 10.0
 """From a request's first byte to its last; trickling does not extend it."""
 
 IDLE_SECONDS = 5.0
 """Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
+
+LONGEST_QUEUE = 16
+"""Requests that may wait behind an answer that is still owed."""
 
 LINGER_SECONDS = 1.0
 """How long the rest of a refused request is read and dropped, so that the refusal arrives."""
@@ -173,10 +179,11 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._refuse(BAD_REQUEST)
         # The parser tells of a header only when it is whole: what it still holds back must be counted here.
-        if self._reading_head:
+        if self._receiving:
             self._pending += len(data)
-            if self._pending > LARGEST_HEAD:
-                self._refuse(HEAD_TOO_LARGE if self._url else TARGET_TOO_LONG)
+            if self._pending > (LARGEST_HEAD if self._reading_head else LARGEST_REQUEST):
+                long = len(self._url) > LONGEST_TARGET or not self._url
+                self._refuse(TARGET_TOO_LONG if long else HEAD_TOO_LARGE)
 
     def expire(self) -> None:
         """The deadline has passed: half a request gets 408, an idle connection is closed."""
@@ -214,11 +221,16 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._reading_head:  # a trailer: no client sends one, and a Host that comes late is no Host
+            self._refuse(BAD_REQUEST)
+            return
         self._head_size += len(name) + len(value) + 4
         self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
+        if self._over():
+            return
         if len(self._url) > LONGEST_TARGET:
             self._refuse(TARGET_TOO_LONG)
         elif self._head_size + len(self._url) > LARGEST_HEAD or len(self._headers) > MOST_LINES:
@@ -309,6 +321,9 @@ class Connection(asyncio.Protocol):
     def _wait_in_line(self, request: Request, stays: bool) -> None:
         if self._queue is None:
             self._queue = deque()
+        if len(self._queue) == LONGEST_QUEUE:  # no client pipelines so; answers that nobody reads must not pile up
+            self.transport.abort()
+            return
         self._queue.append((request, stays))
         self.transport.pause_reading()
 

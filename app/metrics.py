@@ -57,7 +57,7 @@ class SidecarCollector(Collector):
                 expiry.add_metric([status.profile], status.expires_at)
             remaining.add_metric([status.profile], max(0.0, (status.expires_at or 0.0) - self._now()))
         served = _gauge("last_served_timestamp_seconds", "When a credential was last handed out.", ["profile"])
-        for profile, instant in self._traffic.last_served.items():
+        for profile, instant in list(self._traffic.last_served.items()):
             served.add_metric([profile], instant)
         violations = _counter(
             "serve_horizon_violations",
@@ -76,7 +76,7 @@ class SidecarCollector(Collector):
             for outcome in OUTCOMES:
                 total.add_metric([status.profile, outcome], self._ledger.refreshes[status.profile, outcome])
         last = _gauge("last_refresh_timestamp_seconds", "When a session was last obtained.", ["profile"])
-        for profile, instant in self._ledger.last_refresh.items():
+        for profile, instant in list(self._ledger.last_refresh.items()):
             last.add_metric([profile], instant)
         stages = _histogram(
             "refresh_duration_seconds", "Legs of refreshes: token, exchange, chain.", ["profile", "stage"]
@@ -86,7 +86,7 @@ class SidecarCollector(Collector):
         ends = _gauge(
             "identity_not_after_timestamp_seconds", "End of what a profile proves itself with.", ["profile", "kind"]
         )
-        for labels, instant in self._ledger.identity_ends.items():
+        for labels, instant in list(self._ledger.identity_ends.items()):
             ends.add_metric(list(labels), instant)
         yield from (total, failures, last, stages, ends)
 

@@ -33,6 +33,9 @@ from .telemetry import Ledger, Traffic
 if TYPE_CHECKING:
     from .cloud import Cloud, Transport
 
+OTHER_FILES = 48
+"""Descriptors kept for what is no client's connection: the cloud, files, the loop itself."""
+
 
 class Service:
     """
@@ -126,6 +129,7 @@ class Service:
             dead_loops=self.dead_loops,
             scrape=self._scrape,
         )
+        most = min(access.max_connections, allow_many_connections() // len(self._sockets))
         listeners = {}
         for name, sock in self._sockets.items():
             if name == "ops":
@@ -142,7 +146,7 @@ class Service:
                 )
                 answering = Front(name, desk, self._traffic, self._denied)
             pages = self._page if name == "ops" else None
-            listeners[name] = Listener(sock, answering.lane, pages, max_connections=access.max_connections)
+            listeners[name] = Listener(sock, answering.lane, pages, max_connections=most)
         return listeners
 
     # --- the outbound half, after the listeners -----------------------------------------------------------------------
@@ -170,7 +174,6 @@ class Service:
 
     async def start(self) -> None:
         """Listens, then begins to refresh."""
-        allow_many_connections()
         for item in self._listeners.values():
             await item.start()
         self._log.write("info", "listening", version=__version__, config=self._loaded.origin, **self.urls())
@@ -293,11 +296,13 @@ def unverified(profiles: Mapping[str, Profile]) -> list[str]:
     ]
 
 
-def allow_many_connections() -> None:
-    """Raises the soft limit of open files to the hard one: the default of 1024 is below `maxConnections`."""
+def allow_many_connections() -> int:
+    """Raises the soft limit of open files to the hard one; returns how many connections that leaves room for."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # where a sandbox forbids it, the default has to do
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, soft - OTHER_FILES) if soft != resource.RLIM_INFINITY else 1_000_000
 
 
 def _text(instant: float | None) -> str | None:

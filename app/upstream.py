@@ -127,7 +127,7 @@ class Upstream:
     def _read_clock(self, response: httpx.Response) -> None:
         try:
             instant = parsedate_to_datetime(response.headers["date"]).timestamp()
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OverflowError, TypeError):
             return
         # A Date is cut to whole seconds: half a second is its mean error.
         self._observe(ClockRead(instant + 0.5 - self._now()))
@@ -161,6 +161,8 @@ class Routes(httpx.AsyncBaseTransport):
             if proxy is None:
                 raise
             parts = urlsplit(proxy)  # its name and port alone: a proxy's URL may hold a password
+            if isinstance(error, httpx.ProtocolError):
+                raise
             raise type(error)(f"{error} (through the proxy {parts.hostname}:{parts.port})".lstrip()) from None
 
     async def aclose(self) -> None:
@@ -209,7 +211,7 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
         return float(value[:9])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - now)
-    except ValueError:
+    except (ValueError, OverflowError, TypeError):
         return None
 
 
@@ -222,7 +224,10 @@ def _reason(error: httpx.HTTPError) -> str:
     if isinstance(error, httpx.ConnectError):
         cure = "; name its CA with tls.caFile" if "CERTIFICATE_VERIFY_FAILED" in str(error) else ""
         return f"could not connect: {error}{cure}" if str(error) else "could not connect"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, httpx.ProxyError):
+        number = re.match(r"[0-9]{3}\b", str(error))
+        return f"the proxy refused: {number[0] if number else 'it did not say why'}"
+    return type(error).__name__  # a protocol error's text quotes what the other side sent
 
 
 def _kind(body: bytes) -> str:

@@ -69,7 +69,7 @@ async def test_the_cloud_is_reached_through_the_proxy(configured: bool, variable
     async with server(answering(b"HTTP/1.1 403 Forbidden\r\n\r\n", seen)) as proxy:
         environ = {name: value.format(proxy) for name, value in variables.items()}
         upstream = wire(environ, configured=f"http://{proxy}" if configured else None)
-        with pytest.raises(Unreachable, match="403 Forbidden"):
+        with pytest.raises(Unreachable, match="the proxy refused: 403"):
             await upstream.post("https://idaas.example/token", {})
         await upstream.aclose()
 
@@ -120,6 +120,17 @@ async def test_silence_ends_at_the_read_limit() -> None:
         with pytest.raises(Unreachable, match="no answer in time"):
             await upstream.post(f"http://{here}/", {})
         await upstream.aclose()
+
+
+async def test_nonsense_is_not_repeated() -> None:
+    """What stands where a status line belongs may be a secret: the error names its kind and not its text."""
+    async with server(answering(b'{"access_token":"eyJ-secret"}\r\n\r\n', [])) as here:
+        upstream = wire({})
+        with pytest.raises(Unreachable, match="RemoteProtocolError") as caught:
+            await upstream.post(f"http://{here}/", {})
+        await upstream.aclose()
+
+    assert "eyJ" not in str(caught.value)
 
 
 async def test_nobody_there() -> None:
