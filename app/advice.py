@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import secrets
+from . import check_identity, secrets
+from .identity_settings import Identity, TokenFileIdentity
 from .model import ConfigError
 from .schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
-from .settings import IdaasIdentity, Settings, TokenFileIdentity
+from .settings import Settings
 
 
 def warnings(whole: Settings) -> Iterator[str]:
     """The sentences, each beginning with the key that it is about."""
     for name, profile in whole.profiles.items():
         place = f"profiles.{name}"
-        yield from _identity(profile.identity, f"{place}.identity")
-        yield from _session(profile.exchange.duration_seconds, f"{place}.exchange.durationSeconds")
+        for identity, where in check_identity.parts(profile.identity, f"{place}.identity"):
+            yield from _identity(identity, where)
+        last, where = (profile.chain[-1], f"chain[{len(profile.chain) - 1}]") if profile.chain else (None, "exchange")
+        seconds = (last or profile.exchange).duration_seconds
+        if seconds is not None:
+            yield from _session(seconds, f"{place}.{where}.durationSeconds")
     if whole.access.unsafe_bind:
         yield "access.unsafeBind: credentials may be served on addresses that other machines reach"
 
 
-def _identity(identity: IdaasIdentity | TokenFileIdentity, place: str) -> Iterator[str]:
+def _identity(identity: Identity, place: str) -> Iterator[str]:
     if isinstance(identity, TokenFileIdentity):
         try:
             secrets.from_file(identity.token_file, f"{place}.tokenFile")()
         except ConfigError as error:
             # No error, because kubelet or an agent may write it a moment later.
             yield f"{error}; waiting for whoever writes it"
-    elif identity.http_configuration.unsafe_ignore_ssl_cert:
+    http = check_identity.http_of(identity)
+    if http is not None and http.unsafe_ignore_ssl_cert:
         yield (
             f"{place}.httpConfiguration.unsafeIgnoreSslCert: TLS VERIFICATION IS OFF for the token endpoint: whoever "
             "is on the path can take the client's secret; use tls.caFile instead"

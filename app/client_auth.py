@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import quote_plus
 
-from .model import Now, Secret
+from .model import Now, Secret, Unreachable
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+PKCS7_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:pkcs7-bearer"
+ID_TOKEN_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:id-token-bearer"  # noqa: S105 - a name
+X509_JWT_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
 
 ASSERTION_SECONDS = 600
 """Life of an assertion, as the official SDKs choose it (IDaaS's CLI: 300)."""
@@ -45,13 +49,15 @@ class ClientSecretPost:
 
 @dataclass(frozen=True, slots=True)
 class ClientSecretBasic:
-    """The secret in the Authorization header; not form-encoded first, because IDaaS does not decode."""
+    """The secret in the Authorization header; form-encoded first (RFC 6749 2.3.1), except for IDaaS."""
 
     client_id: str
     secret: Secret
+    form_encoded: bool
 
     async def prove(self, endpoint: str) -> Proof:
-        pair = base64.b64encode(f"{self.client_id}:{self.secret()}".encode()).decode()
+        encode = quote_plus if self.form_encoded else str
+        pair = base64.b64encode(f"{encode(self.client_id)}:{encode(self.secret())}".encode()).decode()
         return Proof(headers={"Authorization": f"Basic {pair}"})
 
 
@@ -63,9 +69,11 @@ class ClientSecretJwt:
     secret: Secret
     now: Now
     new_id: Callable[[], str]
+    audience: str | None = None
+    """None: the URL posted to."""
 
     async def prove(self, endpoint: str) -> Proof:
-        claims = assertion_claims(self.client_id, endpoint, now=self.now(), jti=self.new_id())
+        claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
         return _assertion(await asyncio.to_thread(sign, claims, self.secret().encode(), "HS256", None))
 
 
@@ -81,10 +89,16 @@ class PrivateKeyJwt:
     place: str
     now: Now
     new_id: Callable[[], str]
+    audience: str | None = None
+    """None: the URL posted to."""
 
     async def prove(self, endpoint: str) -> Proof:
-        claims = assertion_claims(self.client_id, endpoint, now=self.now(), jti=self.new_id())
-        return _assertion(await asyncio.to_thread(self._sign, claims))
+        return _assertion(await self.assertion(endpoint))
+
+    async def assertion(self, endpoint: str) -> str:
+        """The signed assertion. Raises ConfigError."""
+        claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
+        return await asyncio.to_thread(self._sign, claims)
 
     def _sign(self, claims: Mapping[str, Any]) -> str:
         # Here, not above: cryptography is 8 MiB, and profiles with a plain secret never need it.
@@ -94,6 +108,64 @@ class PrivateKeyJwt:
         if self.algorithm is not None:
             keys.check_algorithm(self.algorithm, key, self.place)
         return sign(claims, key, self.algorithm or keys.algorithm_for(key, self.place), self.key_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Federated:
+    """Somebody else's word for us: a document of the machine (PKCS7) or a token of another issuer (OIDC)."""
+
+    credential_name: str
+    assertion_type: str
+    assertion: Callable[[], Awaitable[str]]
+
+    async def prove(self, endpoint: str) -> Proof:
+        return Proof(fields=_federated(self.credential_name, self.assertion_type, await self.assertion()))
+
+
+@dataclass(frozen=True, slots=True)
+class Pca:
+    """An assertion signed with the key of an X.509 certificate, which travels with it as PEM text."""
+
+    credential_name: str
+    jwt: PrivateKeyJwt
+    certificate: Secret
+    chain: Secret
+    place: str
+    ends: Callable[[float], None]
+    """Told when the certificate's life ends, at every proof."""
+
+    async def prove(self, endpoint: str) -> Proof:
+        leaf = await asyncio.to_thread(self._leaf)
+        fields = _federated(self.credential_name, X509_JWT_BEARER, await self.jwt.assertion(endpoint))
+        return Proof(fields={**fields, "client_x509": leaf, "client_x509_chain": self.chain()})
+
+    def _leaf(self) -> str:
+        from . import keys
+
+        text = self.certificate()
+        key = keys.load_private_key(self.jwt.key(), self.jwt.password() if self.jwt.password else None, self.place)
+        leaf = keys.load_certificate(text, self.place)
+        if not keys.belongs(leaf, key):
+            # They are two files: for a moment of every rotation one is new and the other old.
+            raise Unreachable(f"{self.place}: the private key is not the certificate's; is one being replaced?")
+        self.ends(leaf.not_valid_after_utc.timestamp())
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class TlsClientAuth:
+    """The certificate of the TLS connection itself (RFC 8705 2.1): nothing is left to say in the request."""
+
+    async def prove(self, endpoint: str) -> Proof:
+        return Proof()
+
+
+def _federated(credential_name: str, assertion_type: str, assertion: str) -> dict[str, str]:
+    return {
+        "application_federated_credential_name": credential_name,
+        "client_assertion_type": assertion_type,
+        "client_assertion": assertion,
+    }
 
 
 def assertion_claims(client_id: str, endpoint: str, *, now: float, jti: str) -> dict[str, Any]:

@@ -10,17 +10,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from . import advice, check, files, nofile, sdkfile
+from .exchange_settings import PROVIDER_MANAGED, DeveloperApiExchange, Exchange, Link
+from .identity_settings import IdaasIdentity, Identity
 from .jsonfile import read_object
 from .members import Members
 from .model import ConfigError, Now
-from .settings import PROFILE_NAME, IdaasIdentity, Profile, Settings
+from .settings import PROFILE_NAME, Profile, Settings
 from .typed import convert, join, one_line
 from .workload import default_session_name
+
+Sts = TypeVar("Sts", Exchange, Link)
 
 DEFAULT_PATH = Path("/etc/idaas-sidecar/config.json")
 MAJOR, MINOR = 1, 0
@@ -108,6 +112,10 @@ def _read_environment(draft: _Draft, environ: Mapping[str, str], looked_at: str)
     for key, variable in variables.items():
         draft.sources[key] = f"environment {variable}" if variable else "the IDaaS SDK's own place"
         draft.names[f"{key}: "] = f"{variable}: " if variable else ""
+    if draft.raw["profiles"]["default"]["exchange"]["type"] == "developerApi":
+        draft.names[f"{nofile.PLACE}.exchange.regionId: "] = (
+            "ALIBABA_CLOUD_OIDC_PROVIDER_ARN: not set, which stands for a role that IDaaS manages: "
+        )
 
 
 def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
@@ -149,9 +157,13 @@ def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
             profile["identity"] = _sdk_identity(identity, f"profiles.{name}.identity", draft, environ)
 
 
+_BESIDE_THE_SDKS = ("type", "clientConfigPath", "connection", "tokenExchange")
+"""Keys that are ours alone, so they may stand beside the path of the SDK's file."""
+
+
 def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: Mapping[str, str]) -> dict[str, Any]:
     path = identity["clientConfigPath"]
-    beside = [key for key, value in identity.items() if key not in ("type", "clientConfigPath") and value is not None]
+    beside = [key for key, value in identity.items() if key not in _BESIDE_THE_SDKS and value is not None]
     if beside:
         raise ConfigError(f"{place}: clientConfigPath stands beside {', '.join(beside)}; keep the path or the keys")
     try:
@@ -180,18 +192,40 @@ def _converted(raw: dict[str, Any]) -> Settings:
 
 def _completed(settings: Settings, draft: _Draft, environ: Mapping[str, str], hostname: str) -> Settings:
     """`settings` with what the file leaves to be found around us."""
+    session, source = default_session_name(environ, hostname)
     profiles = {}
     for name, profile in settings.profiles.items():
-        exchange = profile.exchange
-        if exchange.role_session_name is None:
-            session, draft.sources[f"profiles.{name}.exchange.roleSessionName"] = default_session_name(
-                environ, hostname
-            )
-            exchange = msgspec.structs.replace(exchange, role_session_name=session)
-        profiles[name] = msgspec.structs.replace(profile, exchange=exchange)
+        place = f"profiles.{name}"
+        profiles[name] = msgspec.structs.replace(
+            profile,
+            identity=_scoped(profile, draft, f"{place}.identity"),
+            exchange=_named(profile.exchange, session, draft, f"{place}.exchange", source),
+            chain=tuple(
+                _named(link, session, draft, f"{place}.chain[{index}]", source)
+                for index, link in enumerate(profile.chain)
+            ),
+        )
     tls = settings.tls
     if tls.ca_file is None and environ.get("SSL_CERT_FILE"):
         tls = msgspec.structs.replace(tls, ca_file=environ["SSL_CERT_FILE"])
         draft.sources["tls.caFile"] = "environment SSL_CERT_FILE"
         draft.names["tls.caFile: "] = "SSL_CERT_FILE: "
     return msgspec.structs.replace(settings, profiles=profiles, tls=tls)
+
+
+def _named(part: Sts, session: str, draft: _Draft, place: str, source: str) -> Sts:
+    """`part` with the workload's name for its session, where it names none."""
+    if isinstance(part, DeveloperApiExchange) or part.role_session_name is not None:
+        return part
+    draft.sources[f"{place}.roleSessionName"] = source
+    return msgspec.structs.replace(part, role_session_name=session)
+
+
+def _scoped(profile: Profile, draft: _Draft, place: str) -> Identity:
+    """The profile's identity; the DeveloperAPI has a scope of its own, which need not be said."""
+    identity = profile.identity
+    managed = isinstance(profile.exchange, DeveloperApiExchange)
+    if not managed or not isinstance(identity, IdaasIdentity) or identity.scope:
+        return identity
+    draft.sources[f"{place}.scope"] = "the DeveloperAPI's own"
+    return msgspec.structs.replace(identity, scope=PROVIDER_MANAGED)

@@ -1,4 +1,4 @@
-"""Private keys in every form they are handed around in, and the algorithm each one signs with.
+"""Private keys in every form they are handed around in, the algorithm each one signs with, and its certificate.
 
 The official SDKs each fail on some of these forms; a key that one tool wrote must not need another tool to be used.
 """
@@ -10,6 +10,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -58,6 +59,19 @@ def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
         raise ConfigError(
             f"{place}.algorithm: {algorithm} does not fit the key, whose own is {algorithm_for(key, place)}"
         )
+
+
+def load_certificate(text: str, place: str) -> x509.Certificate:
+    """The first certificate in the PEM `text`. Raises ConfigError; the text is not quoted."""
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError:
+        raise ConfigError(f"{place}: no usable PEM certificate (-----BEGIN CERTIFICATE-----)") from None
+
+
+def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
+    """Whether `certificate` is that of `key`."""
+    return certificate.public_key() == key.public_key()
 
 
 def _load(text: str, password: bytes | None) -> PrivateKeyTypes:

@@ -15,7 +15,7 @@ from msgspec import inspect
 
 from . import files
 from .model import ConfigError
-from .settings import EXPANDED
+from .strict import EXPANDED
 from .typed import join
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -68,6 +68,8 @@ class Members:
             return self._object(value, kind, path)
         if isinstance(kind, inspect.DictType) and isinstance(value, dict):
             return self._map(value, kind.value_type, path)
+        if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
+            return [self._value(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
         if isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
             raise ConfigError(f"{path}: {_no_such_word(value, [str(item) for item in kind.values])}")
         self._note(path, self._origin)
@@ -118,6 +120,9 @@ def _member(value: Any, types: Sequence[inspect.Type], path: str) -> inspect.Typ
     structs = [item for item in types if isinstance(item, inspect.StructType)]
     if isinstance(value, dict) and structs:
         return _tagged(value, structs, path) if structs[0].tag_field else structs[0]
+    lists = [item for item in types if isinstance(item, inspect.ListType | inspect.VarTupleType)]
+    if isinstance(value, list) and lists:
+        return lists[0]
     literals = [item for item in types if isinstance(item, inspect.LiteralType)]
     return literals[0] if literals else inspect.AnyType()
 

@@ -37,13 +37,20 @@ def read(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any], di
             f"{_VARIABLES['roleArn']}: not set; name the RAM role to assume, acs:ram::<account id>:role/<name>"
         )
     if not exchange.get("oidcProviderArn"):
-        raise ConfigError(
-            f"{_VARIABLES['oidcProviderArn']}: not set; a role managed by IDaaS (developerApi) is not in this version, "
-            "so name the OIDC provider, acs:ram::<account id>:oidc-provider/<name>"
-        )
-    sources |= {f"{PLACE}.exchange.{key}": _VARIABLES[key] for key in exchange}
+        exchange = _managed(exchange, identity)
+    sources |= {f"{PLACE}.exchange.{key}": _VARIABLES[key] for key in exchange if key in _VARIABLES}
     profile = {"identity": identity, "exchange": {"type": "sts", **exchange}}
     return {"configVersion": "1.0", "profiles": {"default": profile}}, sources
+
+
+def _managed(exchange: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
+    """The exchange for a role without a provider: IDaaS manages it. STS's own variables do not concern it."""
+    if identity["type"] == "tokenFile":
+        raise ConfigError(
+            f"{_VARIABLES['oidcProviderArn']}: not set; a token file needs it, "
+            "acs:ram::<account id>:oidc-provider/<name> (or write a configuration file)"
+        )
+    return {"type": "developerApi", "roleArn": exchange["roleArn"]}
 
 
 def _identity(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any], dict[str, str]]:

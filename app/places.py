@@ -12,8 +12,21 @@ from .model import ConfigError
 METADATA_ADDRESSES = frozenset({"100.100.100.200", "169.254.169.254"})
 """Instance metadata services; a request to one must never leave through a proxy."""
 
+NO_PROXY = "none"
+"""Configured in a proxy's place: this leg goes straight there, whatever the environment says."""
+
 _GLOBAL_STS = frozenset({"ap-south-1", "ap-southeast-2", "cn-beijing-gov-1"})
 """Regions that the STS SDK's own table sends to the global endpoint."""
+
+_DEVELOPER_API_VPC = {
+    "cn-hangzhou": "cn",
+    "cn-hongkong": "hk",
+    "ap-southeast-1": "sg",
+    "ap-southeast-5": "jk",
+    "ap-northeast-2": "sel",
+    "eu-central-1": "eu",
+}
+"""Regions of IDaaS and how their VPC hosts abbreviate them (DOC api-eiam-developerapi-2022-02-25-endpoint)."""
 
 _URL = re.compile(r"[!-~]+")
 """What a URL is written with: visible ASCII, so nothing invisible and no homograph."""
@@ -93,6 +106,42 @@ def sdk_endpoint(url: str) -> str:
     return url if kept else f"https://{rest}"
 
 
+def http_authority(url: str, place: str) -> tuple[str, int] | None:
+    """Host and port of an http URL that has nothing more, else None. Raises ConfigError where it is no URL."""
+    parts = _split(url, place)
+    if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
+        return None
+    return parts.hostname or "", parts.port or 80
+
+
+def api_endpoint(text: str, place: str) -> str:
+    """A host or URL as scheme and authority alone, as the SDKs take their API endpoints. Raises ConfigError."""
+    parts = urlsplit(endpoint(text if "://" in text else f"https://{text}", place))
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def developer_api(*, region: str | None, vpc: bool, explicit: str | None, place: str) -> str:
+    """The DeveloperAPI's URL: the explicit one, else the region's. Raises ConfigError."""
+    if explicit is not None:
+        return api_endpoint(explicit, f"{place}.endpoint")
+    if region is None:
+        raise ConfigError(
+            f"{place}.regionId: required to find the DeveloperAPI, unless {place}.endpoint or the identity's "
+            "developerApiEndpoint is set"
+        )
+    _check_region(region, place)
+    if not vpc:
+        return f"https://eiam-developerapi.{region}.aliyuncs.com"
+    if region not in _DEVELOPER_API_VPC:
+        raise ConfigError(f"{place}.vpc: {region} has no such host; there are {', '.join(_DEVELOPER_API_VPC)}")
+    return f"https://eiam-developerapi-{_DEVELOPER_API_VPC[region]}.vpc-proxy.aliyuncs.com"
+
+
+def _check_region(region: str, place: str) -> None:
+    if not re.fullmatch(r"[a-z0-9-]{2,40}", region):
+        raise ConfigError(f"{place}.regionId: {region!r} is not a region's id, such as cn-hangzhou")
+
+
 def _split(url: str, place: str) -> SplitResult:
     try:
         parts = urlsplit(url)
@@ -119,8 +168,7 @@ def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, 
         if vpc:
             raise ConfigError(f"{place}.vpc: needs regionId; a VPC endpoint belongs to one region")
         return ("https://sts.aliyuncs.com",)
-    if not re.fullmatch(r"[a-z0-9-]{2,40}", region):
-        raise ConfigError(f"{place}.regionId: {region!r} is not a region's id, such as cn-hangzhou")
+    _check_region(region, place)
     if region in _GLOBAL_STS and not vpc:
         return ("https://sts.aliyuncs.com",)
     # The finance cloud shares its region's STS (ack-ram-tool maps cn-hangzhou-finance so).
@@ -140,7 +188,7 @@ def check_proxy(url: str, place: str) -> None:
 
 def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> str | None:
     """
-    The proxy through which to reach `url`, or None.
+    The proxy through which to reach `url`, or None. `configured` may be NO_PROXY; None leaves it to the environment.
 
     Loopback and metadata addresses are never proxied: an identity document or a secret would leave the machine.
     """
@@ -149,7 +197,7 @@ def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> s
     if is_loopback(host) or host in METADATA_ADDRESSES:
         return None
     if configured is not None:
-        return configured
+        return None if configured == NO_PROXY else configured
     chosen = _first(environ, f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
     if chosen is None or _exempt(host, _first(environ, "no_proxy", "NO_PROXY") or ""):
         return None

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from .identity_settings import AuthnConfiguration, HttpConfiguration, IdaasIdentity
 from .jsonfile import read_object
 from .model import ConfigError
 from .places import sdk_endpoint
-from .settings import AuthnConfiguration, HttpConfiguration, IdaasIdentity
 
 
 def default_path(environ: Mapping[str, str]) -> str:
@@ -28,11 +28,12 @@ def default_path(environ: Mapping[str, str]) -> str:
 def read(path: str) -> dict[str, Any]:
     """The file's identity as the members of an `identity` of ours. Raises ConfigError with the file's name."""
     known = _known(read_object(path), IdaasIdentity)
-    known.pop("clientConfigPath", None)
+    for key in ("clientConfigPath", "tokenExchange", "connection"):
+        known.pop(key, None)  # ours alone; whoever wants them writes them beside clientConfigPath
     for key, kind in (("authnConfiguration", AuthnConfiguration), ("httpConfiguration", HttpConfiguration)):
         if isinstance(known.get(key), dict):
             known[key] = _known(known[key], kind)
-    for key in ("issuer", "tokenEndpoint"):
+    for key in ("issuer", "tokenEndpoint", "openApiEndpoint", "developerApiEndpoint"):
         if isinstance(known.get(key), str) and known[key]:
             known[key] = sdk_endpoint(known[key])
     return known | _machine(known.get("authnConfiguration"), path)

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, check
+from . import __version__, check, check_identity, readers
 from .config import Loaded
 from .desk import Desk, Vendor
 from .documents import timestamp
+from .exchange_settings import DeveloperApiExchange
 from .front import Front
 from .guard import Guard
 from .listener import Listener
@@ -26,12 +27,13 @@ from .model import Credentials, Event, Now, Refreshed, SidecarError, Status
 from .ops import Gate, Ops, missing
 from .places import authority
 from .refresher import Fetch, Refresher
-from .settings import IdaasIdentity, Profile
+from .settings import Profile
 from .sockets import address_of, bound
 from .telemetry import Ledger, Traffic
 
 if TYPE_CHECKING:
-    from .cloud import Cloud, Transport
+    from .cloud import Cloud
+    from .wires import Transport
 
 OTHER_FILES = 48
 """Descriptors kept for what is no client's connection: the cloud, files, the loop itself."""
@@ -122,7 +124,7 @@ class Service:
             refuse_browsers=access.browsers == "refuse",
         )
         vendors = {item.profile: Vendor(item, self._now) for item in self.refreshers}
-        token = check.path_token(access.path_token, self._environ)().encode() if access.path_token else None
+        token = readers.path_token(access.path_token, self._environ)().encode() if access.path_token else None
         ops = Ops(
             self.refreshers,
             gate=self._gate,
@@ -281,10 +283,12 @@ class Service:
 
 
 def describe(profile: Profile) -> dict[str, str]:
-    """What an audit needs to know of a profile beside its name."""
-    exchange = profile.exchange
+    """What an audit needs to know of a profile beside its name: the role that clients get is the chain's last."""
+    last = profile.chain[-1] if profile.chain else profile.exchange
+    # The DeveloperAPI names its sessions itself.
+    session = "" if isinstance(last, DeveloperApiExchange) else str(last.role_session_name)
     kind = type(profile.identity).__struct_config__.tag
-    return {"identity": str(kind), "role": exchange.role_arn, "session": str(exchange.role_session_name)}
+    return {"identity": str(kind), "role": last.role_arn, "session": session}
 
 
 def unverified(profiles: Mapping[str, Profile]) -> list[str]:
@@ -292,7 +296,8 @@ def unverified(profiles: Mapping[str, Profile]) -> list[str]:
     return [
         name
         for name, profile in profiles.items()
-        if isinstance(profile.identity, IdaasIdentity) and profile.identity.http_configuration.unsafe_ignore_ssl_cert
+        for identity, _ in check_identity.parts(profile.identity, "")
+        if (http := check_identity.http_of(identity)) is not None and http.unsafe_ignore_ssl_cert
     ]
 
 

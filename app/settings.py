@@ -7,131 +7,26 @@ else is safer than accepting a rule and not enforcing it.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
+
+from .exchange_settings import Exchange, Link
+from .identity_settings import Identity
+from .strict import Expanded, Strict
 
 PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
-EXPANDED = "expanded"
-"""Marks a type whose text may hold `${VAR}` and begin with `~`: one file then serves many pods."""
 
-AuthnMethod = Literal["CLIENT_SECRET_POST", "CLIENT_SECRET_BASIC", "CLIENT_SECRET_JWT", "PRIVATE_KEY_JWT"]
-Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
-Milliseconds = Annotated[int, Meta(ge=2000, le=60000)]
-Expanded = Annotated[str, Meta(extra={EXPANDED: True})]
-
-
-class _Strict(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """camelCase keys, immutable, and an unknown key is an error."""
-
-
-class AuthnConfiguration(_Strict, frozen=True):
-    """How the M2M application proves itself to the token endpoint."""
-
-    authn_method: Annotated[AuthnMethod, Meta(description="Client authentication method of the M2M application.")]
-    identity_type: Annotated[Literal["CLIENT"], Meta(description="Only machine identities are served.")] = "CLIENT"
-    client_secret_env_var_name: Annotated[
-        str | None,
-        Meta(description="Environment variable that holds the client secret; read at every token request."),
-    ] = None
-    client_secret_file: Annotated[
-        Expanded | None,
-        Meta(description="File that holds the client secret; read at every token request, white space trimmed."),
-    ] = None
-    private_key_env_var_name: Annotated[
-        str | None,
-        Meta(description="Environment variable that holds the private key: PEM, or bare base64 DER."),
-    ] = None
-    private_key_file: Annotated[
-        Expanded | None, Meta(description="File that holds the private key; read at every token request.")
-    ] = None
-    private_key_password_env_var_name: Annotated[
-        str | None,
-        Meta(description="Environment variable that holds the password of an encrypted private key."),
-    ] = None
-    algorithm: Annotated[
-        Algorithm | None, Meta(description="Signature algorithm of PRIVATE_KEY_JWT; null: chosen by the key.")
-    ] = None
-    key_id: Annotated[str | None, Meta(description="`kid` of the assertion; null: none is sent, as the SDKs do.")] = (
-        None
-    )
-
-
-class HttpConfiguration(_Strict, frozen=True):
-    """Limits of the calls to the token endpoint, in milliseconds; really applied."""
-
-    connect_timeout: Annotated[Milliseconds, Meta(description="Milliseconds to connect.")] = 5000
-    read_timeout: Annotated[Milliseconds, Meta(description="Milliseconds to the next byte.")] = 10000
-    unsafe_ignore_ssl_cert: Annotated[
-        bool, Meta(description="Switches TLS verification off. Warned about at start and in metrics.")
-    ] = False
-
-
-class IdaasIdentity(_Strict, tag_field="type", tag="idaas", frozen=True):
-    """An M2M application of IDaaS: the keys of the IDaaS SDK's client-config.json, or the path of such a file."""
-
-    client_config_path: Annotated[
-        Expanded | None,
-        Meta(description="The IDaaS SDK's own file instead of the keys below; read as the SDK reads it."),
-    ] = None
-    idaas_instance_id: Annotated[str | None, Meta(description="Id of the IDaaS instance, `idaas_…`.")] = None
-    client_id: Annotated[str | None, Meta(description="Id of the M2M application, `app_…`.")] = None
-    issuer: Annotated[str | None, Meta(description="Compared with the token's `iss`; a mismatch is warned about.")] = (
-        None
-    )
-    token_endpoint: Annotated[str | None, Meta(description="URL that tokens are asked of, https://…/token.")] = None
-    scope: Annotated[
-        str | None,
-        Meta(description="`<audience>|<value>`, several separated by spaces, all of one audience."),
-    ] = None
-    authn_configuration: AuthnConfiguration | None = None
-    http_configuration: HttpConfiguration = HttpConfiguration()
-
-
-class TokenFileIdentity(_Strict, tag_field="type", tag="tokenFile", frozen=True):
-    """An OIDC token that somebody else keeps fresh in a file, such as a projected service-account token."""
-
-    token_file: Annotated[Expanded, Meta(description="Path of the file; read at every refresh, white space trimmed.")]
-
-
-class StsExchange(_Strict, tag_field="type", tag="sts", frozen=True):
-    """AssumeRoleWithOIDC."""
-
-    role_arn: Annotated[Expanded, Meta(description="The role to assume: acs:ram::<account>:role/<name>.")]
-    oidc_provider_arn: Annotated[
-        str, Meta(description="The OIDC provider that trusts the issuer: acs:ram::<account>:oidc-provider/<name>.")
-    ]
-    region_id: Annotated[str | None, Meta(description="Chooses sts.<region>.aliyuncs.com; null: sts.aliyuncs.com.")] = (
-        None
-    )
-    vpc: Annotated[
-        bool,
-        Meta(description="Chooses sts-vpc.<region>.aliyuncs.com, which only that region's VPCs resolve."),
-    ] = False
-    endpoints: Annotated[
-        list[str] | None, Meta(description="STS endpoints in order of preference, instead of the region's.")
-    ] = None
-    duration_seconds: Annotated[
-        int,
-        Meta(ge=900, le=43200, description="Session length; above the role's MaxSessionDuration STS refuses."),
-    ] = 3600
-    policy: Annotated[
-        dict[str, Any] | str | None,
-        Meta(description="Session policy; the session may do what both it and the role allow."),
-    ] = None
-    role_session_name: Annotated[
-        Expanded | None,
-        Meta(description="2-64 of A-Z a-z 0-9 . @ - _; null: {namespace}.{pod}, else the host name."),
-    ] = None
-
-
-class Profile(_Strict, frozen=True):
+class Profile(Strict, frozen=True):
     """One set of credentials: who we are, and what we exchange that for."""
 
-    identity: IdaasIdentity | TokenFileIdentity
-    exchange: StsExchange
-    chain: Annotated[list[Any], Meta(max_length=0, description="Further roles to assume: not in this version.")] = []
+    identity: Identity
+    exchange: Exchange
+    chain: Annotated[
+        tuple[Link, ...],
+        Meta(max_length=8, description="Further roles, each assumed with the credentials of the one before."),
+    ] = ()
     required: Annotated[bool, Meta(description="Whether start-up and readiness wait for this profile.")] = True
     callers: Annotated[None, Meta(description="Callers by uid and gid: not in this version.")] = None
     on_denied: Annotated[
@@ -139,7 +34,7 @@ class Profile(_Strict, frozen=True):
     ] = "serve"
 
 
-class Server(_Strict, frozen=True):
+class Server(Strict, frozen=True):
     """Where we listen; port 0 takes a free one."""
 
     bind: Annotated[str, Meta(description="Credentials: loopback, unless access.unsafeBind.")] = "127.0.0.1:7117"
@@ -150,14 +45,14 @@ class Server(_Strict, frozen=True):
     admin_socket: Annotated[None, Meta(description="Admin socket: not in this version.")] = None
 
 
-class PathToken(_Strict, frozen=True):
+class PathToken(Strict, frozen=True):
     """A secret that becomes the first segment of every credential URL; exactly one of the two."""
 
     file: Annotated[Expanded | None, Meta(description="File that holds it.")] = None
     env_var_name: Annotated[str | None, Meta(description="Environment variable that holds it.")] = None
 
 
-class Access(_Strict, frozen=True):
+class Access(Strict, frozen=True):
     """Who may have an answer from the credentials and metadata listeners."""
 
     allowed_hosts: Annotated[
@@ -184,7 +79,7 @@ class Access(_Strict, frozen=True):
     unsafe_bind: Annotated[bool, Meta(description="Allows credentials on an address that is not loopback.")] = False
 
 
-class Tls(_Strict, frozen=True):
+class Tls(Strict, frozen=True):
     """Trust for upstream calls."""
 
     ca_file: Annotated[
@@ -193,7 +88,7 @@ class Tls(_Strict, frozen=True):
     ] = None
 
 
-class Startup(_Strict, frozen=True):
+class Startup(Strict, frozen=True):
     """When /startupz turns green, and how long we try before leaving with an exit code."""
 
     gate: Annotated[
@@ -205,7 +100,7 @@ class Startup(_Strict, frozen=True):
     )
 
 
-class Shutdown(_Strict, frozen=True):
+class Shutdown(Strict, frozen=True):
     """How we leave."""
 
     drain_seconds: Annotated[
@@ -218,7 +113,7 @@ class Shutdown(_Strict, frozen=True):
     ] = 25.0
 
 
-class Refresh(_Strict, frozen=True):
+class Refresh(Strict, frozen=True):
     """The pace of refreshes; the lead itself follows from the session's length (app/schedule.py)."""
 
     jitter: Annotated[
@@ -236,14 +131,14 @@ class Refresh(_Strict, frozen=True):
     ] = 300.0
 
 
-class Cache(_Strict, frozen=True):
+class Cache(Strict, frozen=True):
     """Last good credentials across restarts: not in this version."""
 
     directory: Annotated[None, Meta(description="Not in this version.")] = None
     key_file: Annotated[None, Meta(description="Not in this version.")] = None
 
 
-class Logging(_Strict, frozen=True):
+class Logging(Strict, frozen=True):
     """Logs go to stderr."""
 
     level: Annotated[
@@ -254,11 +149,11 @@ class Logging(_Strict, frozen=True):
     ] = "auto"
 
 
-class Telemetry(_Strict, frozen=True):
+class Telemetry(Strict, frozen=True):
     """Nothing to set in this version: metrics are served on the ops listener and sent nowhere."""
 
 
-class Settings(_Strict, frozen=True):
+class Settings(Strict, frozen=True):
     """The whole file."""
 
     config_version: Annotated[str, Meta(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$", description="Format of this file: 1.0.")]

@@ -48,3 +48,13 @@ def _cure(error: OSError) -> str:
             return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
         case _:
             return str(error.strerror)
+
+
+def is_ours(host: str) -> bool:
+    """Whether `host`, an IPv4 address, belongs to an interface of this network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

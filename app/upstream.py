@@ -1,4 +1,4 @@
-"""The wire to the cloud: one POST, bounded in time and size, foreign errors made ours.
+"""The wire to the cloud: one request, bounded in time and size, foreign errors made ours.
 
 What the other side sends is hostile until read: bodies are cut at 256 KiB, the whole exchange has one deadline, no
 redirect is followed, nothing is decompressed, and an answer marked by the emulator counts only from loopback.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -18,15 +17,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from .model import ClockRead, ConfigError, Now, Observe, Unreachable
-from .places import is_loopback, proxy_for
+from .model import ClockRead, Now, Observe, Unreachable
+from .places import is_private, proxy_for
+from .trust import Trust
 
 LARGEST_ANSWER = 262_144
 """Bytes; a token is at most 20 000 characters and an STS answer some 2 000."""
 
 EMULATOR_MARK = "x-idaas-emulator"
-
-SslContext = Callable[[], ssl.SSLContext]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,16 @@ class Reply:
             raise Unreachable(f"{where}: HTTP {self.status} with a JSON {type(value).__name__} where an object belongs")
         return value
 
+    def text(self, where: str) -> str:
+        """The body as text, white space around it trimmed. Raises Unreachable where it is none."""
+        try:
+            value = self.body.decode().strip()
+        except UnicodeDecodeError:
+            raise Unreachable(f"{where}: HTTP {self.status} with {_kind(self.body)} where text belongs") from None
+        if not value:
+            raise Unreachable(f"{where}: HTTP {self.status} with an empty body")
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -61,9 +69,21 @@ class Limits:
 
 
 class Post(Protocol):
-    """What tokens and exchange need of the wire. Raises Unreachable for everything that is no answer."""
+    """What token endpoints and STS need of the wire. Raises Unreachable for everything that is no answer."""
 
     async def post(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply: ...
+
+
+class Get(Protocol):
+    """What discovery and the DeveloperAPI need of the wire. Raises Unreachable for everything that is no answer."""
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply: ...
+
+
+class GetPut(Get, Protocol):
+    """What the metadata service needs of the wire."""
+
+    async def put(self, url: str, headers: Mapping[str, str]) -> Reply: ...
 
 
 def printable(text: str) -> str:
@@ -72,7 +92,7 @@ def printable(text: str) -> str:
 
 
 class Upstream:
-    """Posts forms to the cloud. One per set of limits and trust; safe for concurrent use."""
+    """Asks the cloud. One per set of limits and trust; safe for concurrent use."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, *, limits: Limits, now: Now, observe: Observe) -> None:
         self._client = httpx.AsyncClient(
@@ -92,10 +112,23 @@ class Upstream:
 
     async def post(self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None) -> Reply:
         """The answer to a form POST, whatever its status. Raises Unreachable for everything that is no answer."""
+        return await self._ask("POST", url, headers, dict(fields))
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Reply:
+        """The answer to a GET, as `post` gives it."""
+        return await self._ask("GET", url, headers)
+
+    async def put(self, url: str, headers: Mapping[str, str]) -> Reply:
+        """The answer to a PUT without a body, as `post` gives it."""
+        return await self._ask("PUT", url, headers)
+
+    async def _ask(
+        self, method: str, url: str, headers: Mapping[str, str] | None, fields: dict[str, str] | None = None
+    ) -> Reply:
         where = url.partition("?")[0]
         try:
             async with asyncio.timeout(self._total):
-                return await self._exchange(url, where, fields, headers)
+                return await self._exchange(method, url, where, headers, fields)
         except TimeoutError:
             raise Unreachable(f"{where}: no whole answer within {self._total:g} s") from None
         except httpx.HTTPError as error:
@@ -106,9 +139,9 @@ class Upstream:
             raise Unreachable(f"{where}: not a usable URL: {error}") from None
 
     async def _exchange(
-        self, url: str, where: str, fields: Mapping[str, str], headers: Mapping[str, str] | None
+        self, method: str, url: str, where: str, headers: Mapping[str, str] | None, fields: dict[str, str] | None
     ) -> Reply:
-        async with self._client.stream("POST", url, data=dict(fields), headers=headers) as response:
+        async with self._client.stream(method, url, data=fields, headers=headers) as response:
             _refuse_emulator_from_afar(response, where)
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Unreachable(f"{where}: a compressed answer that nobody asked for")
@@ -137,24 +170,23 @@ class Upstream:
 
 
 class Routes(httpx.AsyncBaseTransport):
-    """Real connections, each through the proxy that `proxy_for` names for its URL, opened when first needed."""
+    """
+    Real connections, each through the proxy that `proxy_for` names for its URL, opened when first needed.
 
-    def __init__(self, *, configured: str | None, environ: Mapping[str, str], context: SslContext) -> None:
-        self._configured = configured
+    `proxy`: this leg's own, `places.NO_PROXY` for none at all, None for what the environment says. Connections are
+    made anew when `trust` has changed.
+    """
+
+    def __init__(self, *, proxy: str | None, environ: Mapping[str, str], trust: Trust) -> None:
+        self._proxy = proxy
         self._environ = environ
-        self._context = context
-        self._open: dict[tuple[str | None, bool], httpx.AsyncHTTPTransport] = {}
+        self._trust = trust
+        self._open: dict[tuple[str | None, Hashable], httpx.AsyncHTTPTransport] = {}
+        self._aside: list[httpx.AsyncHTTPTransport] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        proxy = proxy_for(str(request.url), self._configured, self._environ)
-        secure = request.url.scheme == "https" or bool(proxy and proxy.startswith("https:"))
-        transport = self._open.get((proxy, secure))
-        if transport is None:
-            # Without TLS no trust store is read: it is 20 to 60 ms and a mebibyte.
-            verify = await asyncio.to_thread(self._context) if secure else False
-            transport = self._open.setdefault(
-                (proxy, secure), httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False)
-            )
+        proxy = proxy_for(str(request.url), self._proxy, self._environ)
+        transport = await self._transport(proxy, secure=_secure(request.url.scheme, proxy))
         try:
             return await transport.handle_async_request(request)
         except httpx.TransportError as error:
@@ -165,40 +197,38 @@ class Routes(httpx.AsyncBaseTransport):
                 raise
             raise type(error)(f"{error} (through the proxy {parts.hostname}:{parts.port})".lstrip()) from None
 
+    async def _transport(self, proxy: str | None, *, secure: bool) -> httpx.AsyncHTTPTransport:
+        # Without TLS no trust store is read: it is 20 to 60 ms and a mebibyte.
+        version = await asyncio.to_thread(self._trust.version) if secure else None
+        transport = self._open.get((proxy, version))
+        if transport is None:
+            verify = await asyncio.to_thread(self._trust.context) if secure else False
+            transport = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False)
+            await self._retire(proxy)
+            self._open[proxy, version] = transport
+        return transport
+
+    async def _retire(self, proxy: str | None) -> None:
+        """Sets the transport with the files of before aside; a request may be under way on it, so it closes later."""
+        gone, self._aside = self._aside, []
+        for key in [key for key in self._open if key[0] == proxy and key[1] is not None]:
+            self._aside.append(self._open.pop(key))
+        for transport in gone:
+            await transport.aclose()
+
     async def aclose(self) -> None:
-        for transport in self._open.values():
+        for transport in (*self._open.values(), *self._aside):
             await transport.aclose()
 
 
-def ssl_context(ca_file: str | None, environ: Mapping[str, str], *, verify: bool = True) -> ssl.SSLContext:
-    """
-    Trust for upstream calls: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
-
-    Raises ConfigError where a named file cannot be used.
-    """
-    if not verify:
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    named, place = (ca_file, "tls.caFile") if ca_file else (environ.get("SSL_CERT_FILE"), "SSL_CERT_FILE")
-    if not named:
-        paths = ssl.get_default_verify_paths()
-        if paths.cafile or paths.capath:
-            return ssl.create_default_context()
-        import certifi  # a system without a store of its own
-
-        return ssl.create_default_context(cafile=certifi.where())
-    try:
-        return ssl.create_default_context(cafile=named)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"{place}: {named}: no usable PEM bundle: {error.strerror or error}") from None
+def _secure(scheme: str, proxy: str | None) -> bool:
+    return scheme == "https" or bool(proxy and proxy.startswith("https:"))
 
 
 def _refuse_emulator_from_afar(response: httpx.Response, where: str) -> None:
     # An emulator that somebody put in the cloud's place would hand out keys that are none: loopback or not at all.
-    if EMULATOR_MARK in response.headers and not is_loopback(response.request.url.host):
-        raise Unreachable(f"{where}: an emulator's answer from an address that is not loopback; refused")
+    if EMULATOR_MARK in response.headers and not is_private(response.request.url.host):
+        raise Unreachable(f"{where}: an emulator's answer from an address that is not this machine's; refused")
 
 
 def _retry_after(headers: httpx.Headers, now: float) -> float | None:

@@ -55,7 +55,7 @@ async def test_post() -> None:
 
 async def test_basic_vector() -> None:
     """The official SDKs' header to the letter: nothing is form-encoded before base64."""
-    proof = await client_auth.ClientSecretBasic("app_example", lambda: "s3cr3t/+=").prove(ENDPOINT)
+    proof = await client_auth.ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False).prove(ENDPOINT)
 
     assert proof == client_auth.Proof(headers={"Authorization": "Basic YXBwX2V4YW1wbGU6czNjcjN0Lys9"})
 
@@ -154,14 +154,13 @@ async def test_the_request_on_the_wire() -> None:
         return httpx.Response(200, stream=httpx.ByteStream(b'{"access_token": "e30.e30.c2ln", "expires_in": 1200}'))
 
     wire = Upstream(httpx.MockTransport(answer), limits=Limits(), now=lambda: NOW, observe=lambda _: None)
-    source = tokens.ClientCredentials(
-        wire,
-        endpoint=ENDPOINT,
-        client_id="app_example",
-        scope="urn:cloud:idaas:pam|.all",
-        auth=client_auth.ClientSecretBasic("app_example", lambda: "s3cr3t/+="),
-        now=lambda: NOW,
-    )
+
+    async def url() -> str:
+        return ENDPOINT
+
+    basic = client_auth.ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False)
+    endpoint = tokens.TokenEndpoint(wire, url, "app_example", basic, now=lambda: NOW)
+    source = tokens.ClientCredentials(endpoint, {"scope": "urn:cloud:idaas:pam|.all"})
 
     token = await source.token()
 

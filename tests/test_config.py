@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config import Loaded, load
+from app.emulator.pki import Authority
 from app.emulator.world import PROVIDER_ARN, role_arn
+from app.identity_settings import IdaasIdentity, TokenFileIdentity
 from app.model import ConfigError
 from app.schema import schema
-from app.settings import IdaasIdentity, TokenFileIdentity
 
 from .conftest import ENVIRON, configuration, exchange, identity
 
@@ -235,7 +238,7 @@ NO_FILE = [
     ({"CLOUD_IDAAS_CONFIG_PATH": "SDK", "S": "x", "ALIBABA_CLOUD_ROLE_ARN": " "}, "ALIBABA_CLOUD_ROLE_ARN: not set"),
     (
         {"CLOUD_IDAAS_CONFIG_PATH": "SDK", "S": "x", "ALIBABA_CLOUD_ROLE_ARN": role_arn("default")},
-        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN: not set; a role managed by IDaaS (developerApi) is not in this version",
+        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN: not set, which stands for a role that IDaaS manages: required to find",
     ),
     (
         {"CLOUD_IDAAS_CONFIG_PATH": "SDK", "S": "x", **ARNS, "ALIBABA_CLOUD_ROLE_ARN": "wrong"},
@@ -317,13 +320,15 @@ BAD: list[tuple[Any, str]] = [
     # words
     (with_authn("CLIENT_SECRET_BASE"), f"{AUTHN}.authnMethod: 'CLIENT_SECRET_BASE' is not understood by this version,"),
     (
-        with_authn("PKCS7"),
-        f"{AUTHN}.authnMethod: 'PKCS7' is not understood by this version, which takes CLIENT_SECRET_",
+        with_authn("PKCS8"),
+        f"{AUTHN}.authnMethod: 'PKCS8' is not understood by this version, which takes CLIENT_SECRET_",
     ),
-    (with_identity(type="oidcClient"), f"{IDENTITY}.type: 'oidcClient' is not understood by this version, which takes"),
+    (with_authn("PKCS7"), f"{AUTHN}.applicationFederatedCredentialName: required with PKCS7"),
+    (with_identity(type="oidc"), f"{IDENTITY}.type: 'oidc' is not understood by this version, which takes"),
     (with_identity(type="tokenfile"), f"{IDENTITY}.type: 'tokenfile' is not understood"),
     (with_identity(type=3), f"{IDENTITY}.type: must be a string"),
-    (with_exchange(type="developerApi"), f"{EXCHANGE}.type: 'developerApi' is not understood by this version, which"),
+    (with_exchange(type="developerAPI"), f"{EXCHANGE}.type: 'developerAPI' is not understood by this version, which"),
+    (with_exchange(type="developerApi"), f"{EXCHANGE}.oidcProviderArn: unknown key; known are connection"),
     (configuration(logging={"level": "warn"}), "logging.level: 'warn' is not understood by this version, which takes"),
     # types and limits
     (configuration(server={"ops": 7118}), "server.ops: must be a string or null, not a whole number"),
@@ -342,7 +347,7 @@ BAD: list[tuple[Any, str]] = [
         configuration(profiles={"default": profile(callers={})}),
         "profiles.default.callers: not in this version; leave it",
     ),
-    (configuration(profiles={"default": profile(chain=[{}])}), "profiles.default.chain: not in this version; leave it"),
+    (configuration(profiles={"default": profile(chain=[{}])}), "profiles.default.chain[0].roleArn: required"),
     (configuration(access={"requestsPerSecond": 5}), "access.requestsPerSecond: not in this version; leave it out"),
     (configuration(server={"adminSocket": "/s"}), "server.adminSocket: not in this version; leave it out"),
     (configuration(cache={"directory": "/c"}), "cache.directory: not in this version; leave it out"),
@@ -585,6 +590,8 @@ def test_what_works_is_accepted_in_silence(config: Any, loaded: Load) -> None:
 
 # --- the schema and the example ---------------------------------------------------------------------------------------
 
+MORE = ("machine", "pod", "certificate", "instance", "okta", "agent", "exchanged")
+
 NOT_IN_THE_EXAMPLE = {"$schema"}
 """`$schema` is the user's own, for an editor."""
 
@@ -605,7 +612,11 @@ def environment_of_the_example(tmp_path: Path) -> dict[str, str]:
     written(tmp_path / "idaas-client-secret", "of-the-client")
     written(tmp_path / "path-token", "0123456789abcdef")
     sdk_file(tmp_path)
+    issued = Authority("demo", time.time).issue("app_example5")
+    for name, text in (("tls.key", issued.key_pem), ("tls.crt", issued.leaf_pem), ("ca.crt", issued.chain_pem)):
+        written(tmp_path / name, text)
     return {
+        "TOKEN_COMMAND": sys.executable,
         "HOME": str(tmp_path),
         "CREDENTIALS_DIRECTORY": str(tmp_path),
         "IDAAS_KEY_PASSWORD": "of-the-key",
@@ -619,10 +630,13 @@ def test_the_example_loads(tmp_path: Path) -> None:
     """config.example.json works where what it names is there; its token file is still to be written."""
     found = load(str(EXAMPLE), environment_of_the_example(tmp_path), hostname="h", now=lambda: 0.0)
 
-    assert list(found.settings.profiles) == ["default", "reports", "sdk", "secret"]
+    assert list(found.settings.profiles) == ["default", "reports", "sdk", "secret", *MORE]
     assert found.settings.profiles["default"].exchange.role_arn.endswith(":role/shop-app")
     assert found.settings.profiles["sdk"].exchange.role_session_name == "batch-cart-1"
-    assert [warning.partition(":")[0] for warning in found.warnings] == ["profiles.reports.identity.tokenFile"]
+    assert [warning.partition(":")[0] for warning in found.warnings] == [
+        "profiles.reports.identity.tokenFile",
+        "profiles.exchanged.identity.tokenExchange.subject.tokenFile",
+    ]
 
 
 def test_the_example_has_every_key(example: Any) -> None:
@@ -636,6 +650,9 @@ def keys_of(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield key
+            yield from keys_of(item)
+    elif isinstance(value, list):
+        for item in value:
             yield from keys_of(item)
 
 
@@ -658,9 +675,9 @@ def test_the_schema_takes_what_the_loader_takes(example: Any) -> None:
         configuration(profiles={"Prod": profile()}),
         configuration(configVersion=1),
         with_authn(clientSecret="x"),
-        with_authn("PKCS7"),
+        with_authn("PKCS8"),
         with_exchange(durationSeconds=60),
-        with_exchange(type="developerApi"),
+        with_exchange(type="developerAPI"),
         configuration(cache={"directory": "/c"}),
     ],
 )

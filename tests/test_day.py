@@ -11,8 +11,8 @@ import pytest
 
 from app.desk import Wait
 from app.emulator import Emulator, Fault
-from app.exchange import instant
 from app.guard import Request
+from app.sts import instant
 
 from .clock import Clock
 from .conftest import Bench, configuration, running

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from app.exchange import credentials_from, instant, sts_error
 from app.model import Refused, SidecarError, Unreachable
+from app.sts import credentials_from, instant, sts_error
 from app.tokens import oauth_error, token_from
 from app.upstream import Reply
 
@@ -162,10 +162,10 @@ def test_how_long_a_token_lives(members: dict[str, Any], ends: float) -> None:
 @pytest.mark.parametrize(
     ("members", "words"),
     [
-        ({}, "HTTP 200 without access_token"),
-        ({"access_token": ""}, "HTTP 200 without access_token"),
-        ({"access_token": 3}, "HTTP 200 without access_token"),
-        ({"access_token": "opaque", "expires_in": 1200}, "the access token is not a JWT, which STS needs"),
+        ({}, "an answer without access_token"),
+        ({"access_token": ""}, "an answer without access_token"),
+        ({"access_token": 3}, "an answer without access_token"),
+        ({"access_token": "opaque", "expires_in": 1200}, "the access_token is not a JWT, which STS needs"),
         ({"access_token": token(), "token_type": "mac"}, "a token of type mac, not Bearer"),
         ({"access_token": token(), "token_type": "<x>"}, "a token of type (unreadable), not Bearer"),
         ({"access_token": token()}, "the answer says nowhere how long the token lives"),

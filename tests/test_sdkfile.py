@@ -11,8 +11,8 @@ import pytest
 
 from app import sdkfile
 from app.config import Loaded
+from app.identity_settings import IdaasIdentity
 from app.model import ConfigError
-from app.settings import IdaasIdentity
 
 from .conftest import configuration, exchange, identity
 
@@ -137,7 +137,15 @@ BAD = [
     ({"authnConfiguration": None}, "authnConfiguration: required"),
     ({"authnConfiguration": {}}, "authnConfiguration.authnMethod: required"),
     ({"authnConfiguration": {"authnMethod": "NONE"}}, "authnConfiguration.authnMethod: 'NONE' is not understood"),
-    ({"authnConfiguration": {"authnMethod": "PLUGIN"}}, "authnConfiguration.authnMethod: 'PLUGIN' is not understood"),
+    ({"authnConfiguration": {"authnMethod": "NONE"}}, "authnConfiguration.authnMethod: 'NONE' is not understood"),
+    ({"authnConfiguration": {"authnMethod": "PLUGIN"}}, "openApiEndpoint: required with PLUGIN"),
+    (
+        {
+            "openApiEndpoint": "eiam.cn-hangzhou.aliyuncs.com",
+            "authnConfiguration": {"authnMethod": "PLUGIN", "pluginName": "x"},
+        },
+        "authnConfiguration.pluginName: 'x' is not known here",
+    ),
     ({"authnConfiguration": []}, "authnConfiguration: must be an object or null, not an array"),
     ({"authnConfiguration": {"identityType": "HUMAN"}}, "authnConfiguration.identityType: HUMAN logs a person in"),
     ({"httpConfiguration": {"readTimeout": 100}}, "httpConfiguration.readTimeout: must be at least 2000"),

@@ -47,7 +47,9 @@ async def _run(arguments: Namespace) -> int:
         raise ConfigError(f"--world: {error}") from None
     signals = Signals(asyncio.get_running_loop())
     with tempfile.TemporaryDirectory(prefix="idaas-emulator-") as directory:
-        async with listening(Emulator(world), sockets=sockets, directory=Path(directory)) as where:
+        emulator = Emulator(world)
+        clients = emulator.workload_ca
+        async with listening(emulator, sockets=sockets, directory=Path(directory), clients=clients) as where:
             told = {
                 "emulatorUrl": where.url,
                 "tlsUrl": where.tls_url,

@@ -8,7 +8,7 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .. import check
+from .. import readers
 from ..config import Loaded, load
 from ..model import ConfigError
 from ..places import authority, listen_address
@@ -46,7 +46,7 @@ def client_variables(loaded: Loaded, profile: str, environ: Mapping[str, str]) -
 def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
     """The path token, where one is configured."""
     configured = loaded.settings.access.path_token
-    return check.path_token(configured, environ)() if configured else None
+    return readers.path_token(configured, environ)() if configured else None
 
 
 def variables(base: str, profile: str, path_token: str | None) -> dict[str, str]:

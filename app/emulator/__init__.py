@@ -15,8 +15,12 @@ from .application import FAULT_HEADER, Emulator
 from .faults import DroppedError, Fault, Faults
 from .journal import Call, Journal
 from .listen import Listening, Sockets, bind, listening
+from .pki import IssuedCertificate
 from .world import (
+    AccessKey,
     Client,
+    Federated,
+    ManagedRole,
     Provider,
     PublicKey,
     ResourceServer,
@@ -29,14 +33,18 @@ from .world import (
 __all__ = [
     "FAULT_HEADER",
     "MARK_HEADER",
+    "AccessKey",
     "Call",
     "Client",
     "DroppedError",
     "Emulator",
     "Fault",
     "Faults",
+    "Federated",
+    "IssuedCertificate",
     "Journal",
     "Listening",
+    "ManagedRole",
     "Provider",
     "PublicKey",
     "ResourceServer",

@@ -5,12 +5,14 @@ The emulator's own path, for tests and demos that drive it over HTTP:
     /_emulator/world     GET without secrets, PUT a whole new one
     /_emulator/journal   GET the last calls without secrets, DELETE them
     /_emulator/rotate    POST: sign with a new key; with ?retire=true the previous one leaves the JWKS at once
+    /_emulator/token     POST: a token of the second issuer for a workload; the body's members replace claims
+    /_emulator/certificate  POST: a certificate of the workload CA with its key; ?name= is its common name
 """
 
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -19,7 +21,8 @@ from .answer import Answer, json_answer
 from .codec import decode, encode
 from .faults import Fault, Faults
 from .journal import Journal
-from .world import World
+from .pki import IssuedCertificate
+from .world import CLIENT_ID, World
 
 PREFIX = "/_emulator/"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -35,6 +38,12 @@ class Administered(Protocol):
 
     def rotate(self, *, retire: bool = False) -> None:
         """Sign with a new key."""
+
+    def workload_token(self, **claims: Any) -> str:
+        """A token of the second issuer."""
+
+    def issue_certificate(self, common_name: str = ...) -> IssuedCertificate:
+        """A certificate of the workload CA."""
 
 
 async def answer(emulator: Administered, request: Request) -> Answer:
@@ -107,6 +116,18 @@ async def _rotate(emulator: Administered, request: Request) -> Answer:
     return json_answer({})
 
 
+async def _workload_token(emulator: Administered, request: Request) -> Answer:
+    claims = json.loads(await request.body() or b"{}")
+    if not isinstance(claims, dict):
+        raise ValueError("the body must be a JSON object of claims")
+    return json_answer({"token": emulator.workload_token(**claims)})
+
+
+async def _certificate(emulator: Administered, request: Request) -> Answer:
+    issued = emulator.issue_certificate(request.query_params.get("name", CLIENT_ID))
+    return json_answer(encode(issued))
+
+
 _ACTIONS: dict[tuple[str, str], Callable[[Administered, Request], Awaitable[Answer]]] = {
     ("GET", "faults"): _list_faults,
     ("POST", "faults"): _add_fault,
@@ -116,4 +137,6 @@ _ACTIONS: dict[tuple[str, str], Callable[[Administered, Request], Awaitable[Answ
     ("GET", "journal"): _show_journal,
     ("DELETE", "journal"): _clear_journal,
     ("POST", "rotate"): _rotate,
+    ("POST", "token"): _workload_token,
+    ("POST", "certificate"): _certificate,
 }

@@ -5,9 +5,10 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -19,15 +20,31 @@ from .admin import PREFIX as ADMIN_PREFIX
 from .admin import answer as answer_admin
 from .answer import MARK_HEADER, Answer, RefusedError, json_answer
 from .asked import Asked
+from .assume_role import NAME as ASSUME_ROLE
+from .assume_role import AssumeRole
+from .client_auth import Authentication
 from .codec import decode
-from .faults import DroppedError, Fault, Faults, scripted
+from .developer_api import PATH as DEVELOPER_API_PATH
+from .developer_api import DeveloperApi
+from .faults import NO_FAULT, DroppedError, Fault, Faults, scripted
 from .idaas import Idaas
+from .issued import Sessions
+from .issuing import Issuer
 from .journal import Call, Journal
 from .keys import SigningKeys
-from .sts import Sts
-from .world import World
+from .metadata import PREFIX as METADATA_PREFIX
+from .metadata import Metadata
+from .oidc_role import NAME as OIDC
+from .oidc_role import AssumeRoleWithOidc
+from .once import SeenOnce
+from .openapi import ACTION, OpenApi
+from .pki import Authority, IssuedCertificate, pem
+from .sts import Action, Sts
+from .workload import Workload
+from .world import CLIENT_ID, World, workload_issuer
 
 FAULT_HEADER = "X-Emulator-Fault"
+_WORKLOAD_PATHS = ("/workload/token", "/workload/jwks", "/workload/.well-known/openid-configuration")
 _HEADERS = frozenset({"host", "user-agent", "authorization", "content-type", "accept"})
 
 
@@ -65,13 +82,55 @@ class Emulator:
         self._now = now
         self._sleep = sleep
         self._keys = SigningKeys(signing_key)
-        self._endpoints = _endpoints(self._keys, random)
+        self._workload_ca = Authority("emulated workloads", now)
+        workload_keys, ecs_ca = SigningKeys(), Authority("emulated ECS", now)
+        authentication = Authentication(workload_keys, self._workload_ca, ecs_ca)
+        sessions, seen = Sessions(random), SeenOnce()
+        idaas = Idaas(self._keys, workload_keys, authentication, random)
+        self._workload = Workload(workload_keys, authentication, random)
+        by_path = _ByPath(self, self._keys, workload_keys)
+        actions: dict[str, Action] = {
+            OIDC: AssumeRoleWithOidc(by_path, sessions),
+            ASSUME_ROLE: AssumeRole(sessions, seen),
+        }
+        sts = Sts(actions, random)
+        openapi = OpenApi(Issuer(self._keys, random), sessions, seen, random)
+        developer_api = DeveloperApi(self._keys, sessions, random)
+        metadata = Metadata(ecs_ca, sessions, random)
+        self._endpoints = {
+            "token": _Endpoint(("POST",), idaas.token, idaas.refuse),
+            "jwks": _Endpoint(("GET",), idaas.jwks, idaas.refuse),
+            "discovery": _Endpoint(("GET",), idaas.discovery, idaas.refuse),
+            "sts": _Endpoint(("GET", "POST"), sts.answer, sts.refuse),
+            "openapi": _Endpoint(("GET", "POST"), openapi.answer, openapi.refuse),
+            "developerapi": _Endpoint(("GET",), developer_api.answer, developer_api.refuse),
+            "metadata": _Endpoint(("GET", "PUT"), metadata.answer, metadata.refuse),
+            "workload": _Endpoint(("GET", "POST"), self._of_workload, self._workload.refuse),
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
         elif scope["type"] == "http":
             await self._respond(scope, receive, send)
+
+    def workload_token(self, **claims: Any) -> str:
+        """A token of the second issuer for a workload, as kubelet would write it; `claims` replaces some."""
+        asked = Asked(self.world, self._now(), NO_FAULT, "GET", "", {}, {}, frozenset(), b"", None, {})
+        return self._workload.service_account_token(asked, claims)
+
+    def issue_certificate(self, common_name: str = CLIENT_ID, **details: Any) -> IssuedCertificate:
+        """A certificate of the workload CA, for PCA and mutual TLS; `details` as `pki.Authority.issue` takes them."""
+        return self._workload_ca.issue(common_name, **details)
+
+    @property
+    def workload_ca(self) -> str:
+        """The root of that CA, PEM."""
+        return pem(self._workload_ca.root)
+
+    def _of_workload(self, asked: Asked) -> Answer:
+        answers = {"token": self._workload.token, "jwks": self._workload.jwks}
+        return answers.get(asked.url.rpartition("/")[2], self._workload.discovery)(asked)
 
     def rotate(self, *, retire: bool = False) -> None:
         """Sign with a new key; with `retire`, tokens signed before are void at once."""
@@ -98,7 +157,7 @@ class Emulator:
         path: str = request.scope["path"]
         if path.startswith(ADMIN_PREFIX):
             return await answer_admin(self, request)
-        kind = self._kind(path)
+        kind = self._kind(path, request)
         if kind is None:
             return json_answer({"error": "the emulator has nothing at this path"}, 404)
         try:
@@ -107,15 +166,20 @@ class Emulator:
             return json_answer({"error": f"{FAULT_HEADER}: {error}"}, 400)
         return await self._journaled(kind, request, fault)
 
-    def _kind(self, path: str) -> str | None:
+    def _kind(self, path: str, request: Request) -> str | None:
         issuer = urlsplit(self.world.issuer).path
+        if path == "/":
+            action = request.headers.get("x-acs-action", request.query_params.get("Action"))
+            return "openapi" if action == ACTION else "sts"
+        if path.startswith(METADATA_PREFIX):
+            return "metadata"
         paths = {
-            "/": "sts",
             f"{issuer}/token": "token",
             f"{issuer}/jwks": "jwks",
             f"{issuer}/.well-known/openid-configuration": "discovery",
+            **dict.fromkeys(_WORKLOAD_PATHS, "workload"),
         }
-        return paths.get(path)
+        return "developerapi" if DEVELOPER_API_PATH.fullmatch(path) else paths.get(path)
 
     async def _journaled(self, kind: str, request: Request, fault: Fault) -> Answer:
         self.totals[kind] += 1
@@ -143,14 +207,26 @@ class Emulator:
         return replace(answer, headers={**answer.headers, **asked.fault.headers})
 
 
-def _endpoints(keys: SigningKeys, random: Callable[[int], bytes]) -> dict[str, _Endpoint]:
-    idaas, sts = Idaas(keys, random), Sts(keys, random)
-    return {
-        "token": _Endpoint(("POST",), idaas.token, idaas.refuse),
-        "jwks": _Endpoint(("GET",), idaas.jwks, idaas.refuse),
-        "discovery": _Endpoint(("GET",), idaas.discovery, idaas.refuse),
-        "sts": _Endpoint(("GET", "POST"), sts.answer, sts.refuse),
-    }
+@dataclass(frozen=True, slots=True)
+class _ByPath(Mapping[str, SigningKeys]):
+    """What signs for each emulated issuer, by the path of its URL; a world may be replaced at any time."""
+
+    emulator: Emulator
+    idaas: SigningKeys
+    workload: SigningKeys
+
+    def _now(self) -> dict[str, SigningKeys]:
+        world = self.emulator.world
+        return {urlsplit(world.issuer).path: self.idaas, urlsplit(workload_issuer(world)).path: self.workload}
+
+    def __getitem__(self, path: str) -> SigningKeys:
+        return self._now()[path]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._now())
+
+    def __len__(self) -> int:
+        return len(self._now())
 
 
 def _verified(endpoint: _Endpoint, asked: Asked) -> Answer:
@@ -166,7 +242,8 @@ def _own_fault(request: Request) -> Fault | None:
 
 async def _asked(request: Request, world: World, at: float, fault: Fault) -> Asked:
     is_form = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    text = (await request.body()).decode(errors="replace") if is_form else ""
+    body = await request.body()
+    text = body.decode(errors="replace") if is_form else ""
     form = parse_qsl(text, keep_blank_values=True)
     times = Counter(name for name, _ in form)
     return Asked(
@@ -178,6 +255,8 @@ async def _asked(request: Request, world: World, at: float, fault: Fault) -> Ask
         query=dict(parse_qsl(request.url.query, keep_blank_values=True)),
         form=dict(form),
         repeated=frozenset(name for name, count in times.items() if count > 1),
+        body=body,
+        certificate=request.scope.get("state", {}).get("certificate"),
         headers=dict(request.headers),
     )
 

@@ -24,4 +24,7 @@ class Asked:
     query: Mapping[str, str] = field(repr=False)
     form: Mapping[str, str] = field(repr=False)
     repeated: frozenset[str]
+    body: bytes = field(repr=False)
+    certificate: str | None
+    """Common name of the client certificate that TLS verified."""
     headers: Mapping[str, str] = field(repr=False)

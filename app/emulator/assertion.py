@@ -5,6 +5,7 @@ from .asked import Asked
 from .jws import Token
 from .jws import parse as parse_jws
 from .once import SeenOnce
+from .world import workload_issuer
 
 LONGEST_LIFE = 3600
 CLOCK_LEEWAY = 60  # for an `iat` ahead of our clock; a client's clock is never exactly ours
@@ -24,7 +25,8 @@ def check_claims(token: Token, client_id: str, asked: Asked, seen: SeenOnce) -> 
 
     A `jti` counts as used only if all else was right.
     """
-    audiences = {asked.url, f"{asked.world.issuer}/token"}
+    issuers = (asked.world.issuer, workload_issuer(asked.world))
+    audiences = {asked.url, *issuers, *(f"{issuer}/token" for issuer in issuers)} - {asked.world.issuer}
     jti, expires_at = token.claims.get("jti"), token.number("exp")
     rules = (
         (token.claims.get("iss") == client_id, "iss is not the client_id"),

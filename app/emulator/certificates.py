@@ -17,10 +17,12 @@ CA_FILE = "emulator-ca.pem"
 _LIFE = timedelta(days=90)
 
 
-def server_context(directory: Path) -> ssl.SSLContext:
+def server_context(directory: Path, clients: str | None = None) -> ssl.SSLContext:
     """
     A TLS context for 127.0.0.1, localhost and ::1, whose CA certificate is then in `directory` as
     `emulator-ca.pem`.
+
+    `clients` is the CA, PEM, of certificates that clients may show; None asks for none.
 
     No private key stays on disk; the CA's is gone when this returns.
     """
@@ -29,7 +31,11 @@ def server_context(directory: Path) -> ssl.SSLContext:
     leaf = _leaf(key, ca, ca_key)
     (directory / CA_FILE).write_bytes(ca.public_bytes(Encoding.PEM))
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + leaf.public_bytes(Encoding.PEM)
-    return _context(pem)
+    context = _context(pem)
+    if clients is not None:
+        context.load_verify_locations(cadata=clients)
+        context.verify_mode = ssl.CERT_OPTIONAL
+    return context
 
 
 def _context(pem: bytes) -> ssl.SSLContext:

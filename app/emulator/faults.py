@@ -42,7 +42,7 @@ class Fault:
     now, instead of its usual life. `expired_key` signs a token with a key that is not in the JWKS any more.
     """
 
-    kind: Literal["token", "jwks", "discovery", "sts", "*"] = "*"
+    kind: Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "*"] = "*"
     times: int | None = 1
     delay: float = 0
     status: int | None = None
@@ -115,7 +115,7 @@ def _bodiless(fault: Fault) -> bool:
 
 
 def _plausible_code(kind: str, status: int) -> str:
-    unavailable, throttled, other = _CODES["sts" if kind == "sts" else "oauth"]
+    unavailable, throttled, other = _CODES["sts" if kind in ("sts", "openapi") else "oauth"]
     if status >= 500:
         return unavailable
     return throttled if status == 429 else other

@@ -1,15 +1,16 @@
 """The emulated IDaaS authorization server: token endpoint, JWKS, OIDC discovery."""
 
-import uuid
 from collections.abc import Callable
-from typing import Any
 
+from . import exchanged
 from .answer import Answer, RefusedError, json_answer, request_id
 from .asked import Asked
-from .client_auth import authenticate
+from .client_auth import Authentication
+from .issuing import Issuer
+from .jws import VerifyKey
 from .keys import SigningKeys
-from .once import SeenOnce
 from .scopes import granted
+from .world import issuer_of, workload_issuer
 
 # RFC 6749 asks for 401 where client authentication failed and 400 for the rest.
 _STATUS = {"invalid_client": 401, "server_error": 500, "temporarily_unavailable": 503, "slow_down": 429}
@@ -18,19 +19,39 @@ _STATUS = {"invalid_client": 401, "server_error": 500, "temporarily_unavailable"
 class Idaas:
     """Answers for one authorization server; what it is and whom it knows is in the world of each request."""
 
-    def __init__(self, keys: SigningKeys, random: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        keys: SigningKeys,
+        workload_keys: SigningKeys,
+        authentication: Authentication,
+        random: Callable[[int], bytes],
+    ) -> None:
         self._keys = keys
+        self._workload_keys = workload_keys
+        self._authentication = authentication
+        self._issuer = Issuer(keys, random)
         self._random = random
-        self._seen = SeenOnce()
 
     def token(self, asked: Asked) -> Answer:
         """A token for a client that proves itself. Raises `RefusedError`."""
-        _check_form(asked)
-        client_id = authenticate(asked, self._seen)
-        if asked.form["grant_type"] != "client_credentials":
-            raise RefusedError("unsupported_grant_type", "Only client_credentials is supported.")
+        check_form(asked)
+        client_id = self._authentication.client_id(asked)
+        grant = asked.form["grant_type"]
+        if grant not in ("client_credentials", exchanged.GRANT):
+            raise RefusedError("unsupported_grant_type", "Only client_credentials and token exchange are supported.")
         audience, values = granted(asked.form.get("scope", ""), client_id, asked.world)
-        return self._issue(asked, client_id, audience, " ".join(values))
+        scope, issuer = " ".join(values), issuer_of(asked.world, asked.url)
+        if grant == "client_credentials":
+            return json_answer(self._issuer.token(asked, issuer, client_id, audience, client_id=client_id, scope=scope))
+        subject = exchanged.subject(asked, self._believed(asked, issuer))
+        actor = {"client_id": client_id, "act": {"sub": client_id}}
+        document = self._issuer.token(asked, issuer, subject, audience, scope=scope, **actor)
+        return json_answer({**document, "issued_token_type": exchanged.ACCESS_TOKEN})
+
+    def _believed(self, asked: Asked, issuer: str) -> dict[str, list[VerifyKey]]:
+        """Whose tokens may be exchanged, with their keys."""
+        own, workload = (list(keys.published.values()) for keys in (self._keys, self._workload_keys))
+        return {issuer: [*own], workload_issuer(asked.world): [*workload]}
 
     def jwks(self, asked: Asked) -> Answer:
         """The public keys that verify tokens."""
@@ -38,12 +59,12 @@ class Idaas:
 
     def discovery(self, asked: Asked) -> Answer:
         """The OIDC discovery document."""
-        issuer = asked.world.issuer
+        issuer = issuer_of(asked.world, asked.url)
         document = {
             "issuer": issuer,
             "token_endpoint": f"{issuer}/token",
             "jwks_uri": f"{issuer}/jwks",
-            "grant_types_supported": ["client_credentials"],
+            "grant_types_supported": ["client_credentials", exchanged.GRANT],
             "response_types_supported": ["token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
@@ -55,37 +76,18 @@ class Idaas:
 
     def refuse(self, asked: Asked, refused: RefusedError) -> Answer:
         """An OAuth error, in snake_case."""
-        status = refused.status or _STATUS.get(refused.code, 400)
-        document = {
-            "error": refused.code,
-            "error_description": refused.message,
-            "request_id": request_id(self._random(16)),
-        }
-        return json_answer(document, status, refused.code)
-
-    def _issue(self, asked: Asked, client_id: str, audience: str, scope: str) -> Answer:
-        offset = asked.fault.expiration_offset
-        issued_at, lifetime = int(asked.at), int(asked.world.token_seconds if offset is None else offset)
-        claims: dict[str, Any] = {
-            "iss": asked.world.issuer,
-            "sub": client_id,
-            "aud": audience,
-            "iat": issued_at,
-            "exp": issued_at + lifetime,
-            "jti": str(uuid.UUID(bytes=self._random(16), version=4)),
-            "client_id": client_id,
-            "scope": scope,
-        }
-        document = {
-            "access_token": self._keys.sign(claims, stray=asked.fault.expired_key),
-            "token_type": "Bearer",
-            "expires_in": lifetime,
-            "expires_at": claims["exp"],
-        }
-        return json_answer(document)
+        return oauth_refusal(refused, self._random)
 
 
-def _check_form(asked: Asked) -> None:
+def oauth_refusal(refused: RefusedError, random: Callable[[int], bytes]) -> Answer:
+    """An OAuth error, in snake_case."""
+    status = refused.status or _STATUS.get(refused.code, 400)
+    document = {"error": refused.code, "error_description": refused.message, "request_id": request_id(random(16))}
+    return json_answer(document, status, refused.code)
+
+
+def check_form(asked: Asked) -> None:
+    """Raises `RefusedError` for what is no token request at all."""
     if asked.repeated:
         raise RefusedError("invalid_request", f"{min(asked.repeated)} is repeated.")
     if not asked.form:

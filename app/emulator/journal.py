@@ -11,6 +11,8 @@ LIMIT = 10_000
 SHOWN = frozenset(
     {
         *(":method", "host", "user-agent", "content-type", "accept"),
+        *("audience", "resource", "subject_token_type", "requested_token_type", "cloudAccountRoleExternalId"),
+        *("x-acs-action", "x-acs-version", "x-acs-date", "InstanceId", "ApplicationId", "Audience", "durationSeconds"),
         *("client_id", "grant_type", "scope", "client_assertion_type", "application_federated_credential_name"),
         *(
             "Action",
@@ -21,6 +23,7 @@ SHOWN = frozenset(
             "OIDCProviderArn",
             "RoleSessionName",
             "DurationSeconds",
+            "SourceIdentity",
         ),
     }
 )

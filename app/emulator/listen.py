@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .certificates import CA_FILE, server_context
 from .faults import DroppedError
@@ -72,10 +73,18 @@ def bind(port: int = 0, tls_port: int = 0) -> Sockets:
 
 @asynccontextmanager
 async def listening(
-    app: ASGIApp, *, directory: Path, port: int = 0, tls_port: int = 0, sockets: Sockets | None = None
+    app: ASGIApp,
+    *,
+    directory: Path,
+    port: int = 0,
+    tls_port: int = 0,
+    sockets: Sockets | None = None,
+    clients: str | None = None,
 ) -> AsyncIterator[Listening]:
     """
     Serves `app` in this event loop while the context is open.
+
+    `clients`: the CA, PEM, whose certificates https clients may show; the application then sees the common name.
 
     Signals are the caller's. Leaving stops both servers within a second, whatever clients do, and closes
     `sockets`.
@@ -84,10 +93,21 @@ async def listening(
     where = Listening(sockets.url, sockets.tls_url, directory / CA_FILE)
     async with AsyncExitStack() as stack:
         stack.callback(sockets.close)
-        context = server_context(directory)
+        context = server_context(directory, clients)
         await stack.enter_async_context(_serving(app, sockets.http, None))
         await stack.enter_async_context(_serving(app, sockets.https, context))
         yield where
+
+
+class _Protocol(HttpToolsProtocol):
+    """One that tells the application who the client is, if TLS has verified a certificate."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        certificate = transport.get_extra_info("peercert") or {}
+        names = dict(part[0] for part in certificate.get("subject", ()))
+        if "commonName" in names:
+            self.app_state = {**self.app_state, "certificate": names["commonName"]}
 
 
 class _Server(uvicorn.Server):
@@ -123,6 +143,7 @@ async def _serving(app: ASGIApp, bound: socket.socket, context: ssl.SSLContext |
 def _config(app: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Config:
     return uvicorn.Config(
         _quiet(app),
+        http=_Protocol,
         lifespan="off",
         ws="none",
         log_config=None,

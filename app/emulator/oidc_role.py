@@ -4,16 +4,18 @@
 The checks come in the order in which STS reports them: parameters, provider, token, role, trust policy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from jwt import PyJWKSet
 
 from .answer import RefusedError
 from .asked import Asked
+from .issued import Sessions
 from .jws import Token, VerifyKey, parse, signed_with_one_of
 from .keys import SigningKeys
-from .session import assumed_role_user, check_parameters, credentials, timestamp
+from .session import assumed_role_user, check_parameters, timestamp
 from .trust import Facts, allows
 from .world import Provider
 
@@ -24,11 +26,11 @@ _NOBODY = "There is no permission"
 
 
 class AssumeRoleWithOidc:
-    """The action; unsigned, since the token is the proof."""
+    """The action; unsigned, since the token is the proof. `keys`: what signs for each emulated issuer, by its path."""
 
-    def __init__(self, keys: SigningKeys, random: Callable[[int], bytes]) -> None:
+    def __init__(self, keys: Mapping[str, SigningKeys], sessions: Sessions) -> None:
         self._keys = keys
-        self._random = random
+        self._sessions = sessions
 
     def __call__(self, asked: Asked, fields: Mapping[str, str]) -> dict[str, Any]:
         """The body of the answer, but for its RequestId. Raises `RefusedError`."""
@@ -41,12 +43,14 @@ class AssumeRoleWithOidc:
         _check_claims(token, provider, asked.at)
         if role is None:
             raise RefusedError("EntityNotExist.Role", f"The role not exists: {role_arn}.")
-        if not allows(role.trust_policy, principal=fields["OIDCProviderArn"], facts=_facts(token)):
+        principals = (fields["OIDCProviderArn"],)
+        if not allows(role.trust_policy, kind="Federated", principals=principals, facts=_facts(token)):
             raise _denied("NoPermission", _NOBODY)
+        user = assumed_role_user(role_arn, fields["RoleSessionName"])
         return {
             "OIDCTokenInfo": _token_info(token),
-            "AssumedRoleUser": assumed_role_user(role_arn, fields["RoleSessionName"]),
-            "Credentials": credentials(asked, fields, self._random),
+            "AssumedRoleUser": user,
+            "Credentials": self._sessions.open(asked, fields, user["Arn"]),
         }
 
     def _verified(self, text: str, provider: Provider) -> Token:
@@ -62,7 +66,8 @@ class AssumeRoleWithOidc:
     def _candidates(self, token: Token, provider: Provider) -> list[VerifyKey]:
         kid = token.header.get("kid")
         if provider.jwks is None:
-            return [key for name, key in self._keys.published.items() if kid in (None, name)]
+            own = self._keys.get(urlsplit(provider.issuer_url).path)
+            return [key for name, key in own.published.items() if kid in (None, name)] if own else []
         return [key.key for key in PyJWKSet.from_dict(dict(provider.jwks)).keys if kid in (None, key.key_id)]
 
 

@@ -34,14 +34,18 @@ def check_parameters(fields: Mapping[str, str], role: Role | None) -> None:
         raise RefusedError("InvalidParameter.PolicyGrammar", "The parameter Policy has not passed grammar check.")
 
 
-def credentials(asked: Asked, fields: Mapping[str, str], random: Callable[[int], bytes]) -> dict[str, str]:
-    """New credentials, in the cloud's spelling and of its lengths."""
-    return {
+def credentials(
+    asked: Asked, fields: Mapping[str, str], random: Callable[[int], bytes]
+) -> tuple[dict[str, str], float]:
+    """New credentials, in the cloud's spelling and of its lengths; and when they end."""
+    expires_at = asked.at + _seconds(asked, fields)
+    found = {
         "AccessKeyId": "STS." + _alphanumeric(random(24)),
         "AccessKeySecret": _alphanumeric(random(44)),
         "SecurityToken": "CAIS" + base64.b64encode(random(441)).decode(),
-        "Expiration": timestamp(asked.at + _seconds(asked, fields)),
+        "Expiration": timestamp(expires_at),
     }
+    return found, expires_at
 
 
 def assumed_role_user(role_arn: str, session_name: str) -> dict[str, str]:

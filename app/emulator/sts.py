@@ -7,8 +7,6 @@ from xml.sax.saxutils import escape
 
 from .answer import Answer, RefusedError, request_id
 from .asked import Asked
-from .keys import SigningKeys
-from .oidc_role import NAME, AssumeRoleWithOidc
 from .quota import Quota
 
 VERSION = "2015-04-01"
@@ -34,14 +32,14 @@ class Sts:
     Without `Format=JSON` the answer is XML, as the real one's is.
     """
 
-    def __init__(self, keys: SigningKeys, random: Callable[[int], bytes]) -> None:
+    def __init__(self, actions: Mapping[str, Action], random: Callable[[int], bytes]) -> None:
         self._random = random
         self._quota = Quota()
-        self._actions: dict[str, Action] = {NAME: AssumeRoleWithOidc(keys, random)}
+        self._actions = actions
 
     def answer(self, asked: Asked) -> Answer:
         """What the action says. Raises `RefusedError`."""
-        fields = {**asked.query, **asked.form}
+        fields = {**asked.query, **asked.form, **_in_headers(asked)}
         action = self._actions.get(fields.get("Action", ""))
         if action is None:
             raise RefusedError(
@@ -70,12 +68,19 @@ class Sts:
             raise RefusedError("Throttling.User", "Request was denied due to user flow control.")
 
 
+def _in_headers(asked: Asked) -> dict[str, str]:
+    """What an ACS3 call says in headers instead of parameters."""
+    names = {"Action": "x-acs-action", "Version": "x-acs-version"}
+    return {name: asked.headers[header] for name, header in names.items() if header in asked.headers}
+
+
 def _status(code: str) -> int:
     return 401 if code.startswith("AuthenticationFail.") else _STATUS.get(code, 400)
 
 
 def _rendered(asked: Asked, root: str, document: Mapping[str, Any], status: int, outcome: str) -> Answer:
-    wanted = asked.form.get("Format", asked.query.get("Format", "XML"))
+    accepted = "JSON" if "json" in asked.headers.get("accept", "") and "x-acs-action" in asked.headers else "XML"
+    wanted = asked.form.get("Format", asked.query.get("Format", accepted))
     if wanted.upper() == "JSON":
         return Answer(status, json.dumps(document).encode(), outcome, "application/json;charset=utf-8")
     text = f'<?xml version="1.0" encoding="UTF-8"?><{root}>{_xml(document)}</{root}>'

@@ -6,23 +6,24 @@ it having found nothing.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Facts = Mapping[str, tuple[str, ...]]
 
 ACTION = "sts:AssumeRole"
 OIDC_KEYS = frozenset({"oidc:iss", "oidc:aud", "oidc:sub"})
+RAM_KEYS = frozenset({"sts:ExternalId"})
 REQUIRED_KEYS = frozenset({"oidc:iss", "oidc:aud"})
 
 
-def allows(policy: Mapping[str, Any], *, principal: str, facts: Facts) -> bool:
-    """Whether a statement allows the federated `principal` and none denies it; silence is no."""
+def allows(policy: Mapping[str, Any], *, kind: str, principals: Sequence[str], facts: Facts) -> bool:
+    """Whether a statement allows one of `principals` of `kind` (Federated, RAM) and none denies it; silence is no."""
     effects = {
         statement["Effect"]
         for statement in _many(policy["Statement"])
         if ACTION in _many(statement["Action"])
-        and principal in _federated(statement)
+        and not set(principals).isdisjoint(_many(statement["Principal"].get(kind, ())))
         and _satisfied(statement.get("Condition", {}), facts)
     }
     return effects == {"Allow"}
@@ -64,8 +65,9 @@ def _mappings(*values: Any) -> bool:
 
 
 def _keys_complaint(statement: Mapping[str, Any], keys: set[str]) -> str | None:
-    if not _federated(statement):
-        return None
+    if not _many(statement["Principal"].get("Federated", ())):
+        unknown = keys - RAM_KEYS
+        return f"condition key {min(unknown)} is unknown, use sts:ExternalId" if unknown else None
     if unknown := keys - OIDC_KEYS:
         return f"condition key {min(unknown)} is unknown, use oidc:iss, oidc:aud and oidc:sub"
     if statement["Effect"] == "Allow" and (missing := REQUIRED_KEYS - keys):
@@ -86,17 +88,14 @@ def _equals(wanted: str, fact: str) -> bool:
     return wanted == fact
 
 
-def _like(wanted: str, fact: str) -> bool:
+def like(wanted: str, fact: str) -> bool:
+    """Whether `fact` matches `wanted`, in which * is any text and ? any character."""
     # Only * and ? are special: fnmatch would also read [..], which RAM does not.
     pattern = re.escape(wanted).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(pattern, fact, re.DOTALL) is not None
 
 
-_OPERATORS = {"StringEquals": _equals, "StringLike": _like}
-
-
-def _federated(statement: Mapping[str, Any]) -> tuple[str, ...]:
-    return _many(statement["Principal"].get("Federated", ()))
+_OPERATORS = {"StringEquals": _equals, "StringLike": like}
 
 
 def _many(value: Any) -> tuple[Any, ...]:

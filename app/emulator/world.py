@@ -8,13 +8,18 @@ default world is built from this module's constants, which tests and `demo` may 
     AUDIENCE     its one resource server         SCOPE                     asks for every scope granted there
     ACCOUNT      the Alibaba Cloud account       PROVIDER_ARN              the OIDC provider in it that trusts ISSUER
     ISSUER       unless another one is given     role_arn(profile)         that profile's role
+
+Beyond the usual way there are, for that client, federated credentials of three kinds (FEDERATED_PKCS7, _OIDC, _PCA), a
+role managed by IDaaS (MANAGED_ROLE_ARN, PAM_SCOPE), two roles to go on to (CHAINED_ROLE_ARN, EXTERNAL_ROLE_ARN with
+EXTERNAL_ID), a RAM user (ACCESS_KEY_ID), an ECS instance with a role (INSTANCE, ECS_ROLE); and a second issuer, the
+`workload_issuer`, with a client OIDC_CLIENT_ID and a provider WORKLOAD_PROVIDER_ARN in RAM.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast, get_args
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -34,8 +39,34 @@ ACCOUNT = "1234567890123456"
 PROVIDER_ARN = f"acs:ram::{ACCOUNT}:oidc-provider/idaas-demo"
 ISSUER = "https://127.0.0.1:7143/api/v2/iauths_system/oauth2"
 
-Method = Literal["CLIENT_SECRET_BASIC", "CLIENT_SECRET_POST", "CLIENT_SECRET_JWT", "PRIVATE_KEY_JWT"]
-METHODS: tuple[Method, ...] = ("CLIENT_SECRET_BASIC", "CLIENT_SECRET_POST", "CLIENT_SECRET_JWT", "PRIVATE_KEY_JWT")
+FEDERATED_PKCS7, FEDERATED_OIDC, FEDERATED_PCA = "ecs_demo", "k8s_demo", "pca_demo"
+WORKLOAD_SUBJECT = "system:serviceaccount:demo:app"
+WORKLOAD_AUDIENCE = "idaas.demo.example"
+WORKLOAD_PROVIDER_ARN = f"acs:ram::{ACCOUNT}:oidc-provider/workload-demo"
+OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = "oidc_demo", "demo+oidc/secret%:and more"
+OIDC_AUDIENCE = "sts.demo.example"
+PAM_AUDIENCE = "urn:cloud:idaas:pam"
+PAM_SCOPE = f"{PAM_AUDIENCE}|cloud_account_role:obtain_access_credential"
+MANAGED_ROLE_ARN = f"acs:ram::{ACCOUNT}:role/demo-managed"
+CHAINED_ROLE_ARN = f"acs:ram::{ACCOUNT}:role/demo-chained"
+EXTERNAL_ROLE_ARN = f"acs:ram::{ACCOUNT}:role/demo-external"
+EXTERNAL_ID = "demo-external-id"
+ACCESS_KEY_ID, ACCESS_KEY_SECRET = "LTAIdemo", "demo-access-key-secret"
+ECS_ROLE, INSTANCE = "demo-ecs", "i-demo"
+
+Method = Literal[
+    "CLIENT_SECRET_BASIC",
+    "CLIENT_SECRET_POST",
+    "CLIENT_SECRET_JWT",
+    "PRIVATE_KEY_JWT",
+    "PKCS7",
+    "OIDC",
+    "PCA",
+    "PLUGIN",
+    "TLS_CLIENT_AUTH",
+]
+METHODS: tuple[Method, ...] = get_args(Method)[:-1]
+"""What IDaaS knows; TLS_CLIENT_AUTH is the other server's."""
 
 
 class WorldError(ValueError):
@@ -76,13 +107,58 @@ class PublicKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Federated:
+    """
+    A federated credential of a client, by which somebody else vouches for it.
+
+    `subject` is the pattern that the token's `sub` (OIDC), the certificate's common name (PCA) or the instance's id
+    (PKCS7) must match. `issuer` and `audiences` matter with OIDC; its keys are those of the `workload_issuer`.
+    `effective_seconds` is how old a document may be (PKCS7).
+    """
+
+    kind: Literal["PKCS7", "OIDC", "PCA"]
+    subject: str = "*"
+    issuer: str = ""
+    audiences: tuple[str, ...] = ()
+    effective_seconds: float = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """An AccessKey of a RAM user, and the actions that the user is allowed."""
+
+    secret: str = field(repr=False)
+    user_arn: str
+    may: tuple[str, ...] = ("sts:AssumeRole", "eiam:GenerateOauthToken")
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedRole:
+    """A RAM role that IDaaS manages. `clients` may obtain it; `broken` is one whose vendor refuses IDaaS itself."""
+
+    clients: tuple[str, ...]
+    max_session_duration: int = 3600
+    vendor: Literal["alibaba_cloud", "aws", "tencent_cloud"] = "alibaba_cloud"
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
-    """An M2M client. `grants` maps an audience to the scope values the client was granted there."""
+    """
+    A client of the authorization server `server`.
+
+    `grants` maps an audience to the scope values the client was granted there; `federated` its federated credentials by
+    name; `certificate_name` is the subject's common name that TLS_CLIENT_AUTH wants.
+    """
 
     grants: Mapping[str, tuple[str, ...]]
     methods: tuple[Method, ...] = METHODS
     secrets: tuple[Secret, ...] = ()
     public_keys: tuple[PublicKey, ...] = ()
+    federated: Mapping[str, Federated] = field(default_factory=dict)
+    certificate_name: str | None = None
+    server: Literal["idaas", "workload"] = "idaas"
 
     def active_secrets(self, now: float) -> list[str]:
         """The secrets that have not expired; two are active while one replaces the other."""
@@ -141,15 +217,21 @@ class World:
     The emulated cloud at one moment. Keys of the mappings: client id, audience, provider ARN, role ARN.
 
     `session_seconds`, when set, is how long STS sessions live whatever DurationSeconds asks for.
-    `calls_per_second`, when set, is the STS quota of each account.
+    `calls_per_second`, when set, is the STS quota of each account. `issuer_mode` dynamic: a token's `iss` follows the
+    scheme and host that the token was asked of. `sessions_may` is what assumed roles are allowed.
     """
 
     clients: Mapping[str, Client]
     resource_servers: Mapping[str, ResourceServer]
     oidc_providers: Mapping[str, Provider]
     roles: Mapping[str, Role]
+    access_keys: Mapping[str, AccessKey] = field(default_factory=dict)
+    managed_roles: Mapping[str, ManagedRole] = field(default_factory=dict)
     issuer: str = ISSUER
+    issuer_mode: Literal["static", "dynamic"] = "static"
     instance_id: str = INSTANCE_ID
+    metadata_tokens_required: bool = True
+    sessions_may: tuple[str, ...] = ("sts:AssumeRole", "eiam:GenerateOauthToken")
     token_seconds: int = 1200
     session_seconds: int | None = None
     calls_per_second: int | None = None
@@ -175,12 +257,17 @@ class World:
     ) -> Self:
         """One client, one resource server, one OIDC provider, and one role for each profile."""
         role = Role(_trust_policy(issuer), max_session_duration=43200)
-        scopes = ("read", "write")
+        workload = _workload_issuer(issuer)
         return cls(
-            clients={CLIENT_ID: Client(grants={AUDIENCE: scopes}, secrets=(Secret(CLIENT_SECRET),))},
-            resource_servers={AUDIENCE: ResourceServer(scopes)},
-            oidc_providers={PROVIDER_ARN: Provider(issuer, client_ids=(AUDIENCE,))},
-            roles={role_arn(profile): role for profile in profiles},
+            clients={CLIENT_ID: _client(workload), OIDC_CLIENT_ID: _OIDC_CLIENT},
+            resource_servers={AUDIENCE: ResourceServer(_SCOPES), PAM_AUDIENCE: ResourceServer(_PAM_SCOPES)},
+            oidc_providers={
+                PROVIDER_ARN: Provider(issuer, client_ids=(AUDIENCE,)),
+                WORKLOAD_PROVIDER_ARN: Provider(workload, (WORKLOAD_AUDIENCE, OIDC_AUDIENCE, OIDC_CLIENT_ID)),
+            },
+            roles={**{role_arn(profile): role for profile in profiles}, **_FURTHER_ROLES},
+            access_keys={ACCESS_KEY_ID: AccessKey(ACCESS_KEY_SECRET, f"acs:ram::{ACCOUNT}:user/demo")},
+            managed_roles={MANAGED_ROLE_ARN: ManagedRole((CLIENT_ID, OIDC_CLIENT_ID))},
             issuer=issuer,
             token_seconds=token_seconds,
             session_seconds=session_seconds,
@@ -212,19 +299,79 @@ class World:
 
     def redacted(self) -> Self:
         """The same world without the secrets' values."""
-        return replace(self, clients={name: _redacted(client) for name, client in self.clients.items()})
+        return replace(
+            self,
+            clients={name: _redacted(client) for name, client in self.clients.items()},
+            access_keys={name: replace(key, secret="***") for name, key in self.access_keys.items()},  # noqa: S106
+        )
 
 
 def _redacted(client: Client) -> Client:
     return replace(client, secrets=tuple(replace(secret, value="***") for secret in client.secrets))
 
 
+def issuer_of(world: World, url: str) -> str:
+    """The `iss` of a token that was asked of `url`."""
+    if world.issuer_mode == "static":
+        return world.issuer
+    asked, issuer = urlsplit(url), urlsplit(world.issuer)
+    return f"{asked.scheme}://{asked.netloc}{issuer.path}"
+
+
+def workload_issuer(world: World) -> str:
+    """The second issuer, on the same host."""
+    return _workload_issuer(world.issuer)
+
+
+def _workload_issuer(issuer: str) -> str:
+    parts = urlsplit(issuer)
+    return f"{parts.scheme}://{parts.netloc}/workload"
+
+
 def _trust_policy(issuer: str) -> dict[str, Any]:
-    condition = {"oidc:iss": [issuer], "oidc:aud": [AUDIENCE], "oidc:sub": [CLIENT_ID]}
-    statement = {
-        "Effect": "Allow",
-        "Action": "sts:AssumeRole",
-        "Principal": {"Federated": PROVIDER_ARN},
-        "Condition": {"StringEquals": condition},
+    """IDaaS's client, and the workloads and clients of the second issuer."""
+    own = {"StringEquals": {"oidc:iss": [issuer], "oidc:aud": [AUDIENCE], "oidc:sub": [CLIENT_ID, WORKLOAD_SUBJECT]}}
+    audiences = [WORKLOAD_AUDIENCE, OIDC_AUDIENCE, OIDC_CLIENT_ID]
+    other = {
+        "StringEquals": {"oidc:iss": [_workload_issuer(issuer)], "oidc:aud": audiences},
+        "StringLike": {"oidc:sub": ["system:serviceaccount:demo:*", OIDC_CLIENT_ID]},
     }
-    return {"Version": "1", "Statement": [statement]}
+    return _policy(
+        ({"Federated": PROVIDER_ARN}, own),
+        ({"Federated": WORKLOAD_PROVIDER_ARN}, other),
+    )
+
+
+def _policy(*allowed: tuple[dict[str, Any], dict[str, Any]]) -> dict[str, Any]:
+    statements = [
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal, "Condition": condition}
+        for principal, condition in allowed
+    ]
+    return {"Version": "1", "Statement": statements}
+
+
+def _client(workload: str) -> Client:
+    return Client(
+        grants={AUDIENCE: _SCOPES, PAM_AUDIENCE: _PAM_SCOPES},
+        secrets=(Secret(CLIENT_SECRET),),
+        federated={
+            FEDERATED_PKCS7: Federated("PKCS7", subject=INSTANCE),
+            FEDERATED_OIDC: Federated("OIDC", "system:serviceaccount:demo:*", workload, (WORKLOAD_AUDIENCE,)),
+            FEDERATED_PCA: Federated("PCA", subject=CLIENT_ID),
+        },
+    )
+
+
+_SCOPES, _PAM_SCOPES = ("read", "write"), ("cloud_account_role:obtain_access_credential",)
+_OIDC_CLIENT = Client(
+    grants={OIDC_AUDIENCE: ()},
+    methods=("CLIENT_SECRET_BASIC", "CLIENT_SECRET_POST", "CLIENT_SECRET_JWT", "PRIVATE_KEY_JWT", "TLS_CLIENT_AUTH"),
+    secrets=(Secret(OIDC_CLIENT_SECRET),),
+    certificate_name=OIDC_CLIENT_ID,
+    server="workload",
+)
+_ACCOUNT_ROOT = {"RAM": [f"acs:ram::{ACCOUNT}:root"]}
+_FURTHER_ROLES = {
+    CHAINED_ROLE_ARN: Role(_policy((_ACCOUNT_ROOT, {}))),
+    EXTERNAL_ROLE_ARN: Role(_policy((_ACCOUNT_ROOT, {"StringEquals": {"sts:ExternalId": [EXTERNAL_ID]}}))),
+}

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from app.model import ClockRead, ConfigError, Event, Unreachable
-from app.upstream import Limits, Routes, Upstream, ssl_context
+from app.trust import Trust
+from app.upstream import Limits, Routes, Upstream
 
 from ..clock import Clock
 
@@ -41,7 +42,7 @@ async def server(handle: Handle) -> AsyncIterator[str]:
 
 def wire(environ: dict[str, str], *, limits: Limits | None = None, configured: str | None = None) -> Upstream:
     """A real wire."""
-    routes = Routes(configured=configured, environ=environ, context=lambda: ssl_context(None, {}))
+    routes = Routes(proxy=configured, environ=environ, trust=Trust(None, "tls.caFile", {}))
     return Upstream(routes, limits=limits or Limits(2, 2), now=time.time, observe=lambda _: None)
 
 
@@ -207,4 +208,4 @@ async def test_retry_after(headers: dict[str, str], expected: float | None, cloc
 def test_trust_that_cannot_be_read(ca_file: str | None, environ: dict[str, str], words: str) -> None:
     """A named CA bundle that is not there is an error with its place, never a fall-back to another trust."""
     with pytest.raises(ConfigError, match=words):
-        ssl_context(ca_file, environ)
+        Trust(ca_file, "tls.caFile", environ).context()

@@ -44,16 +44,16 @@ TABLE = [
 def test_verdicts(allowed, only):
     """Operators and keys are joined by and, values by or; only * and ? are wild, and only in StringLike."""
     assert trust.complaint(policy(only)) is None
-    assert trust.allows(policy(only), principal="arn-1", facts=FACTS) is allowed
+    assert trust.allows(policy(only), kind="Federated", principals=("arn-1",), facts=FACTS) is allowed
 
 
 def test_one_statement_is_enough():
     """Any allowing statement lets in, a single one need not be a list, and a denying one outweighs it."""
     no, yes, deny = statement(Principal={"Federated": "arn-3"}), statement(), statement(Effect="Deny")
 
-    assert trust.allows(policy(no, yes), principal="arn-1", facts=FACTS)
-    assert trust.allows({"Version": "1", "Statement": yes}, principal="arn-1", facts=FACTS)
-    assert not trust.allows(policy(yes, deny), principal="arn-1", facts=FACTS)
+    assert trust.allows(policy(no, yes), kind="Federated", principals=("arn-1",), facts=FACTS)
+    assert trust.allows({"Version": "1", "Statement": yes}, kind="Federated", principals=("arn-1",), facts=FACTS)
+    assert not trust.allows(policy(yes, deny), kind="Federated", principals=("arn-1",), facts=FACTS)
 
 
 COMPLAINTS = [

@@ -1,0 +1,102 @@
+"""A token that an executable prints: bounded in time and size, without a shell, nothing of its output shown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .identity_settings import TokenUse
+from .model import ConfigError, Now, Refused, Token, Unreachable
+from .oauth import token_from
+from .upstream import printable
+
+LARGEST_OUTPUT = 65_536
+"""Bytes; a token is at most 20 000 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """
+    The token that `argv` prints as JSON on its standard output, in the words of an OAuth token response.
+
+    Its standard input is empty and its standard error goes nowhere; it inherits the sidecar's environment.
+    """
+
+    argv: tuple[str, ...]
+    timeout: float
+    use: TokenUse
+    place: str
+    now: Now
+    environ: Mapping[str, str] = field(repr=False)
+
+    async def token(self) -> Token:
+        """Raises ConfigError where it cannot be started, Refused for an `error` it prints, else Unreachable."""
+        status, output = await self._run()
+        members = self._members(output, status)
+        if "error" in members:
+            code = printable(str(members["error"]))
+            raise Refused(f"{self.place}: the command says {code}", status=status, code=code)
+        if status != 0:
+            raise Unreachable(f"{self.place}: the command ended with status {status}; run it by hand to see why")
+        return token_from(members, now=self.now(), where=self.place, use=self.use)
+
+    async def _run(self) -> tuple[int, bytes]:
+        process = await self._start()
+        try:
+            async with asyncio.timeout(self.timeout):
+                output = await self._read(process)
+                return await process.wait(), output
+        except TimeoutError:
+            _kill(process)
+            raise Unreachable(f"{self.place}: the command did not end within {self.timeout:g} s") from None
+        except BaseException:
+            _kill(process)
+            raise
+
+    async def _start(self) -> Process:
+        try:
+            return await asyncio.create_subprocess_exec(
+                *self.argv,
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                env=dict(self.environ),
+                start_new_session=True,  # its own group, so that its children end with it
+                limit=LARGEST_OUTPUT,
+            )
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not a command"
+            raise ConfigError(f"{self.place}: {self.argv[0]}: cannot be started: {reason}") from None
+
+    async def _read(self, process: Process) -> bytes:
+        assert process.stdout is not None  # noqa: S101 - PIPE was asked for; said for the type checker
+        output = bytearray()
+        while chunk := await process.stdout.read(LARGEST_OUTPUT):
+            output += chunk
+            if len(output) > LARGEST_OUTPUT:
+                raise Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes")
+        return bytes(output)
+
+    def _members(self, output: bytes, status: int) -> dict[str, Any]:
+        try:
+            members = json.loads(output)
+        except (ValueError, RecursionError):
+            members = None
+        if isinstance(members, dict):
+            return members
+        if status != 0:
+            return {}
+        raise Unreachable(f"{self.place}: the command printed {len(output)} bytes that are no JSON object")
+
+
+def _kill(process: Process) -> None:
+    """Ends the command's whole group, because a child that it left behind could hold the pipe open."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,74 @@
+"""From the exchange and the chain of a profile to what turns a token into credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import check_exchange
+from .chain import AssumeRole
+from .developer_api import ObtainAccessCredential
+from .exchange import AssumeRoleWithOidc, Exchange
+from .exchange_settings import DeveloperApiExchange, Link
+from .model import Now
+from .settings import Profile
+from .strict import Connection
+from .wires import Wires
+
+
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """What a profile becomes: first one role by token, then the next ones by the credentials before."""
+
+    first: Exchange
+    links: tuple[AssumeRole, ...]
+
+
+def roles(profile: Profile, place: str, wires: Wires, *, now: Now, new_id: Callable[[], str]) -> Roles:
+    """The roles of `profile`, whose configuration stands at `place`."""
+    links = (
+        _link(link, f"{place}.chain[{index}]", profile.exchange.connection, wires, now=now, new_id=new_id)
+        for index, link in enumerate(profile.chain)
+    )
+    return Roles(_first(profile, f"{place}.exchange", wires, now=now), tuple(links))
+
+
+def _first(profile: Profile, place: str, wires: Wires, *, now: Now) -> Exchange:
+    exchange = profile.exchange
+    wire = wires.to(exchange.connection, f"{place}.connection")
+    if isinstance(exchange, DeveloperApiExchange):
+        return ObtainAccessCredential(
+            wire,
+            endpoint=check_exchange.developer_api(exchange, profile.identity, place),
+            instance_id=check_exchange.instance_id(exchange, profile.identity, place),
+            role_arn=exchange.role_arn,
+            duration_seconds=exchange.duration_seconds,
+            now=now,
+        )
+    return AssumeRoleWithOidc(
+        wire,
+        endpoints=check_exchange.sts_endpoints(exchange, place),
+        role_arn=exchange.role_arn,
+        provider_arn=exchange.oidc_provider_arn,
+        session_name=str(exchange.role_session_name),
+        duration_seconds=exchange.duration_seconds,
+        policy=check_exchange.policy_text(exchange.policy, place),
+        now=now,
+    )
+
+
+def _link(
+    link: Link, place: str, inherited: Connection, wires: Wires, *, now: Now, new_id: Callable[[], str]
+) -> AssumeRole:
+    return AssumeRole(
+        wires.to(link.connection or inherited, f"{place}.connection"),
+        endpoints=check_exchange.sts_endpoints(link, place),
+        role_arn=link.role_arn,
+        session_name=str(link.role_session_name),
+        duration_seconds=link.duration_seconds,
+        policy=check_exchange.policy_text(link.policy, place),
+        external_id=link.external_id,
+        source_identity=link.source_identity,
+        now=now,
+        new_id=new_id,
+    )

@@ -1,0 +1,200 @@
+"""From the identity of a profile to the source of its token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from . import client_auth, places, readers, secrets
+from .access_keys import AccessKeys
+from .command import Command
+from .discovery import Discovery
+from .ecs_metadata import EcsMetadata
+from .identity_settings import (
+    AuthnConfiguration,
+    CommandIdentity,
+    IdaasIdentity,
+    Identity,
+    Keys,
+    OidcClientIdentity,
+    TokenFileIdentity,
+)
+from .model import Now, Secret
+from .plugin import GenerateOauthToken
+from .strict import Connection
+from .tokens import ClientCredentials, TokenEndpoint, TokenExchange, TokenFile, TokenSource
+from .wires import Wires
+
+Ends = Callable[[str, float], None]
+"""Told the kind (`certificate`) and the end of what an identity proves itself with."""
+
+
+class Sources:
+    """Makes token sources. `is_ours` tells whether a host is an address of this network namespace."""
+
+    def __init__(
+        self,
+        wires: Wires,
+        environ: Mapping[str, str],
+        *,
+        now: Now,
+        new_id: Callable[[], str],
+        is_ours: Callable[[str], bool],
+    ) -> None:
+        self._wires = wires
+        self._environ = environ
+        self._now = now
+        self._new_id = new_id
+        self._is_ours = is_ours
+
+    def source(self, identity: Identity, place: str, ends: Ends) -> TokenSource:
+        """The source of the identity's token."""
+        match identity:
+            case TokenFileIdentity(token_file=path):
+                place = f"{place}.tokenFile"
+                return TokenFile(secrets.from_file(path, place), place, self._now)
+            case CommandIdentity():
+                return Command(
+                    identity.command,
+                    identity.timeout_seconds,
+                    identity.token_use,
+                    f"{place}.command",
+                    self._now,
+                    self._environ,
+                )
+            case OidcClientIdentity():
+                return self._oidc_client(identity, place)
+            case IdaasIdentity():
+                return self._idaas(identity, place, ends)
+
+    # --- any OpenID provider ------------------------------------------------------------------------------------------
+
+    def _oidc_client(self, identity: OidcClientIdentity, place: str) -> TokenSource:
+        wire = self._wires.to(identity.connection, f"{place}.connection", identity.http_configuration)
+        if identity.token_endpoint:
+            url = _always(identity.token_endpoint)
+        else:
+            mutual_tls = identity.client_authentication.method == "tls_client_auth"
+            url = Discovery(wire, str(identity.issuer), mutual_tls=mutual_tls, now=self._now).token_endpoint
+        endpoint = TokenEndpoint(
+            wire, url, identity.client_id, self._oauth_client(identity, place), self._now, identity.token_use
+        )
+        wishes = {"scope": identity.scope, "audience": identity.audience, "resource": identity.resource}
+        return ClientCredentials(endpoint, {name: value for name, value in wishes.items() if value})
+
+    def _oauth_client(self, identity: OidcClientIdentity, place: str) -> client_auth.ClientAuth:
+        keys, place = identity.client_authentication, f"{place}.clientAuthentication"
+        audience = identity.issuer if keys.assertion_audience == "issuer" else None
+        match keys.method:
+            case "private_key_jwt":
+                return self._private_key_jwt(identity.client_id, keys, place, audience)
+            case "tls_client_auth":
+                return client_auth.TlsClientAuth()
+        secret = readers.client_secret(keys, place, self._environ)
+        match keys.method:
+            case "client_secret_jwt":
+                return client_auth.ClientSecretJwt(identity.client_id, secret, self._now, self._new_id, audience)
+            case "client_secret_post":
+                return client_auth.ClientSecretPost(secret)
+            case _:
+                return client_auth.ClientSecretBasic(identity.client_id, secret, form_encoded=True)
+
+    # --- IDaaS --------------------------------------------------------------------------------------------------------
+
+    def _idaas(self, identity: IdaasIdentity, place: str, ends: Ends) -> TokenSource:
+        config = identity.authn_configuration
+        assert config is not None  # noqa: S101 - app/check.py refused it otherwise; said again for the type checker
+        if config.authn_method == "PLUGIN":
+            return self._plugin(identity, config, place)
+        endpoint = TokenEndpoint(
+            self._wires.to(identity.connection, f"{place}.connection", identity.http_configuration),
+            _always(str(identity.token_endpoint)),
+            str(identity.client_id),
+            self._client_auth(identity, config, f"{place}.authnConfiguration", ends),
+            self._now,
+        )
+        wishes = {"scope": str(identity.scope)}
+        exchange = identity.token_exchange
+        if exchange is None:
+            return ClientCredentials(endpoint, wishes)
+        subject = self.source(exchange.subject, f"{place}.tokenExchange.subject", ends)
+        return TokenExchange(endpoint, subject, exchange.subject_token_type, exchange.requested_token_type, wishes)
+
+    def _plugin(self, identity: IdaasIdentity, config: AuthnConfiguration, place: str) -> TokenSource:
+        return GenerateOauthToken(
+            self._wires.to(identity.connection, f"{place}.connection", identity.http_configuration),
+            endpoint=places.api_endpoint(str(identity.open_api_endpoint), f"{place}.openApiEndpoint"),
+            instance_id=str(identity.idaas_instance_id),
+            client_id=str(identity.client_id),
+            scope=str(identity.scope),
+            keys=AccessKeys(self._environ, role=self._metadata(config).role_keys).keys,
+            now=self._now,
+            new_id=self._new_id,
+        )
+
+    def _client_auth(
+        self, identity: IdaasIdentity, config: AuthnConfiguration, place: str, ends: Ends
+    ) -> client_auth.ClientAuth:
+        client_id, credential = str(identity.client_id), str(config.application_federated_credential_name)
+        match config.authn_method:
+            case "PRIVATE_KEY_JWT":
+                return self._private_key_jwt(client_id, config, place)
+            case "PCA":
+                return client_auth.Pca(
+                    credential,
+                    self._private_key_jwt(client_id, config, place),
+                    readers.certificate(config, place),
+                    readers.certificate_chain(config, place),
+                    place,
+                    lambda end: ends("certificate", end),
+                )
+            case "OIDC":
+                read = readers.federated_token(config, place, self._environ)
+                return client_auth.Federated(credential, client_auth.ID_TOKEN_BEARER, _in_thread(read))
+            case "PKCS7":
+                metadata, instance = self._metadata(config), str(identity.idaas_instance_id)
+                return client_auth.Federated(
+                    credential, client_auth.PKCS7_BEARER, lambda: metadata.identity_document(instance)
+                )
+        secret = readers.client_secret(config, place, self._environ)
+        match config.authn_method:
+            case "CLIENT_SECRET_BASIC":
+                return client_auth.ClientSecretBasic(client_id, secret, form_encoded=False)
+            case "CLIENT_SECRET_JWT":
+                return client_auth.ClientSecretJwt(client_id, secret, self._now, self._new_id)
+            case _:
+                return client_auth.ClientSecretPost(secret)
+
+    def _metadata(self, config: AuthnConfiguration) -> EcsMetadata:
+        # A wire of its own: no leg's proxy, CA or certificate is the metadata service's business.
+        wire = self._wires.to(Connection(proxy=places.NO_PROXY), "ecsMetadataEndpoint")
+        return EcsMetadata(wire, config.ecs_metadata_endpoint.rstrip("/"), self._is_ours, self._now)
+
+    def _private_key_jwt(
+        self, client_id: str, keys: Keys, place: str, audience: str | None = None
+    ) -> client_auth.PrivateKeyJwt:
+        return client_auth.PrivateKeyJwt(
+            client_id,
+            key=readers.private_key(keys, place, self._environ),
+            password=readers.password(keys, place, self._environ),
+            algorithm=keys.algorithm,
+            key_id=keys.key_id,
+            place=place,
+            now=self._now,
+            new_id=self._new_id,
+            audience=audience,
+        )
+
+
+def _always(url: str) -> Callable[[], Awaitable[str]]:
+    async def known() -> str:
+        return url
+
+    return known
+
+
+def _in_thread(read: Secret) -> Callable[[], Awaitable[str]]:
+    async def reading() -> str:
+        return await asyncio.to_thread(read)
+
+    return reading
