@@ -1,0 +1,149 @@
+"""Token exchange, dynamic issuers, and the second issuer's clients."""
+
+import base64
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.emulator.exchanged import GRANT
+from app.emulator.world import (
+    AUDIENCE,
+    CLIENT_ID,
+    OIDC_AUDIENCE,
+    OIDC_CLIENT_ID,
+    OIDC_CLIENT_SECRET,
+    WORKLOAD_SUBJECT,
+    workload_issuer,
+)
+
+from .conftest import BASE, Changes, Cloud, changed, hs256
+
+TYPES = "urn:ietf:params:oauth:token-type:"
+
+
+def claims_of(token: str) -> Any:
+    return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+
+
+async def exchange(cloud: Cloud, **changes: Any) -> Any:
+    fields = {
+        "grant_type": GRANT,
+        "subject_token": cloud.emulator.workload_token(),
+        "subject_token_type": TYPES + "jwt",
+    }
+    return (await cloud.ask(**{**fields, **changes})).json()
+
+
+async def test_exchange(cloud: Cloud) -> None:
+    """The token is for the resource server, speaks of the subject, and names who acts for it."""
+    answer = await exchange(cloud, requested_token_type=TYPES + "access_token")
+
+    claims = claims_of(answer["access_token"])
+    assert answer["issued_token_type"] == TYPES + "access_token"
+    assert (claims["sub"], claims["aud"], claims["act"]) == (WORKLOAD_SUBJECT, AUDIENCE, {"sub": CLIENT_ID})
+
+
+async def test_own_tokens_can_be_exchanged(cloud: Cloud) -> None:
+    """A token of IDaaS's own is a subject token too."""
+    answer = await exchange(cloud, subject_token=await cloud.token(), subject_token_type=TYPES + "access_token")
+
+    assert claims_of(answer["access_token"])["sub"] == CLIENT_ID
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"subject_token": None}, "invalid_request"),
+        ({"subject_token_type": None}, "invalid_request"),
+        ({"subject_token_type": "jwt"}, "invalid_request"),
+        ({"requested_token_type": TYPES + "id_token"}, "invalid_request"),
+        ({"subject_token": "no.jw.t"}, "invalid_grant"),
+        ({"subject_token": hs256({"iss": "https://elsewhere.example"})}, "invalid_grant"),
+        ({"subject_token": hs256({"iss": "https://127.0.0.1:7143/workload", "exp": 1e10, "iat": 0})}, "invalid_grant"),
+        ({"client_secret": "wrong"}, "invalid_client"),
+        ({"scope": "elsewhere|.all"}, "scope_not_found"),
+        ({"grant_type": "urn:ietf:params:oauth:grant-type:device_code"}, "unsupported_grant_type"),
+    ],
+)
+async def test_refused(changes: Changes, error: str, cloud: Cloud) -> None:
+    """Each field of the exchange is looked at."""
+    assert (await exchange(cloud, **changes))["error"] == error
+
+
+@pytest.mark.parametrize("claims", [{"exp": 1767323045}, {"iat": 1767323046}, {"exp": None}])
+async def test_a_subject_token_out_of_time(claims: Changes, cloud: Cloud) -> None:
+    """Expired, from the future, or without an end."""
+    token = cloud.emulator.workload_token(**claims)
+
+    assert (await exchange(cloud, subject_token=token))["error"] == "invalid_grant"
+
+
+async def test_dynamic_issuer(cloud: Cloud) -> None:
+    """A dynamic issuer is the host that was asked; a static one is what the world says."""
+    static = claims_of(await cloud.token())["iss"]
+    cloud.emulator.world = replace(cloud.emulator.world, issuer_mode="dynamic")
+    dynamic = claims_of(await cloud.token())["iss"]
+
+    assert static == cloud.emulator.world.issuer
+    assert dynamic == f"{BASE}/api/v2/iauths_system/oauth2"
+
+
+# --- the second issuer ------------------------------------------------------------------------------------------------
+
+
+async def of_workload(cloud: Cloud, *, headers: Changes | None = None, **changes: Any) -> Any:
+    fields = {"client_id": OIDC_CLIENT_ID, "client_secret": OIDC_CLIENT_SECRET, "grant_type": "client_credentials"}
+    return (await cloud.http.post("/workload/token", data=changed(fields, changes), headers=headers)).json()
+
+
+def basic(client_id: str, secret: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()}
+
+
+async def test_a_client_of_the_second_issuer(cloud: Cloud) -> None:
+    """An access token for the audience it was granted; an id token beside it where openid is asked for."""
+    answer = await of_workload(cloud, scope="openid")
+
+    access, identity = claims_of(answer["access_token"]), claims_of(answer["id_token"])
+    assert (access["iss"], access["aud"]) == (workload_issuer(cloud.emulator.world), OIDC_AUDIENCE)
+    assert (identity["aud"], identity["sub"]) == (OIDC_CLIENT_ID, OIDC_CLIENT_ID)
+    assert "id_token" not in await of_workload(cloud)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"client_secret": "wrong"}, "invalid_client"),
+        ({"client_id": CLIENT_ID, "client_secret": "demo-client-secret"}, "invalid_client"),
+        ({"audience": "another"}, "invalid_target"),
+        ({"resource": "another"}, "invalid_target"),
+        ({"grant_type": "password"}, "unsupported_grant_type"),
+        ({"client_secret": None}, "invalid_client"),
+    ],
+)
+async def test_refused_by_the_second_issuer(changes: Changes, error: str, cloud: Cloud) -> None:
+    """Its clients are its own, and so is what they may ask for."""
+    assert (await of_workload(cloud, **changes))["error"] == error
+
+
+@pytest.mark.parametrize(
+    ("secret", "accepted"),
+    [("demo%2Boidc%2Fsecret%25%3Aand+more", True), (OIDC_CLIENT_SECRET, False)],
+    ids=["form-encoded", "raw"],
+)
+async def test_basic_is_form_encoded_there(secret: str, accepted: bool, cloud: Cloud) -> None:
+    """RFC 6749 2.3.1: who does not encode before base64 has sent another secret."""
+    answer = await of_workload(cloud, headers=basic(OIDC_CLIENT_ID, secret), client_id=None, client_secret=None)
+
+    assert ("access_token" in answer) is accepted
+
+
+async def test_discovery(cloud: Cloud) -> None:
+    """The document names its issuer, its endpoint, and the one for certificates."""
+    document = (await cloud.http.get("/workload/.well-known/openid-configuration")).json()
+
+    assert document["issuer"] == workload_issuer(cloud.emulator.world)
+    assert document["token_endpoint"] == f"{BASE}/workload/token"
+    assert "tls_client_auth" in document["token_endpoint_auth_methods_supported"]
