@@ -150,7 +150,7 @@ class TokenExchange(Strict, frozen=True):
         Meta(description="Where the subject token comes from: any identity without a tokenExchange of its own."),
     ]
     subject_token_type: Annotated[str, Meta(description="What kind of token the subject's is.")] = ACCESS_TOKEN
-    requested_token_type: Annotated[str | None, Meta(description="What kind is wanted; null: IDaaS decides.")] = None
+    requested_token_type: Annotated[str | None, Meta(description="What kind is wanted; null: not said.")] = ACCESS_TOKEN
 
 
 class IdaasIdentity(Strict, tag_field="type", tag="idaas", frozen=True):

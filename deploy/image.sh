@@ -54,7 +54,7 @@ clean_up() {
 # Debian's own client where it is, because it fits Debian's daemon whatever else lies in PATH.
 client=docker
 if [ -x /usr/bin/docker ]; then client=/usr/bin/docker; fi
-docker() { "$client" "$@"; }
+docker() { command "$client" "$@"; }
 
 start_engine() {
     if docker info >/dev/null 2>&1; then return; fi

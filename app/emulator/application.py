@@ -44,6 +44,7 @@ from .workload import Workload
 from .world import CLIENT_ID, World, workload_issuer
 
 FAULT_HEADER = "X-Emulator-Fault"
+_PREFIXES = ("x-acs-", "x-aliyun-")
 _WORKLOAD_PATHS = ("/workload/token", "/workload/jwks", "/workload/.well-known/openid-configuration")
 _HEADERS = frozenset({"host", "user-agent", "authorization", "content-type", "accept"})
 
@@ -262,7 +263,7 @@ async def _asked(request: Request, world: World, at: float, fault: Fault) -> Ask
 
 
 def _fields(asked: Asked, request: Request) -> dict[str, str]:
-    headers = {name: value for name, value in asked.headers.items() if name in _HEADERS or name.startswith("x-acs-")}
+    headers = {name: value for name, value in asked.headers.items() if name in _HEADERS or name.startswith(_PREFIXES)}
     return {":method": asked.method, ":query": request.url.query, **headers, **asked.query, **asked.form}
 
 

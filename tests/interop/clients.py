@@ -61,6 +61,8 @@ class Kit:
 
 
 PYTHON = Kit(name="python", pins="requirements.txt", launcher="bin/python")
+SDK = Kit(name="sdk", pins="requirements.txt", launcher="bin/python")
+"""The official IDaaS SDK: not a client of ours, but what does upstream what we do (tests/interop/test_parity.py)."""
 NODE = Kit(
     name="node",
     pins="package-lock.json",
@@ -68,7 +70,7 @@ NODE = Kit(
     cure="apt-get install nodejs npm",
     environment={"NODE_PATH": str(INSTALLED / "node" / "node_modules")},
 )
-KITS = (PYTHON, NODE)
+KITS = (PYTHON, SDK, NODE)
 
 
 @dataclass(frozen=True, slots=True)

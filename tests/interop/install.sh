@@ -12,17 +12,18 @@ without() { # TOOL PACKAGES: says so and succeeds where the tool is missing
     echo "skipped: needs $1 (apt-get install $2)"
 }
 
-python_kit() {
-    if [ -x .interop/python/bin/python ] && fresh python "$pins/python/requirements.txt"; then return; fi
+python_kit() { # NAME
+    kit=$1
+    if [ -x ".interop/$kit/bin/python" ] && fresh "$kit" "$pins/$kit/requirements.txt"; then return; fi
     python=${PYTHON:-python3}
     if [ -x .venv/bin/python ]; then python=.venv/bin/python; fi
-    rm -rf .interop/python
-    "$python" -m venv .interop/python
-    pip() { .interop/python/bin/pip --disable-pip-version-check install --quiet --require-hashes "$@"; }
+    rm -rf ".interop/$kit"
+    "$python" -m venv ".interop/$kit"
+    pip() { ".interop/$kit/bin/pip" --disable-pip-version-check install --quiet --require-hashes "$@"; }
     # Some are source archives: what builds them is pinned too, so nothing comes in without its hash.
     pip -r requirements/build.txt
-    pip --no-build-isolation --use-pep517 -r "$pins/python/requirements.txt"
-    cp "$pins/python/requirements.txt" .interop/python/.installed
+    pip --no-build-isolation --use-pep517 -r "$pins/$kit/requirements.txt"
+    cp "$pins/$kit/requirements.txt" ".interop/$kit/.installed"
 }
 
 node_kit() {
@@ -35,5 +36,6 @@ node_kit() {
     cp "$pins/node/package-lock.json" .interop/node/.installed
 }
 
-python_kit
+python_kit python
+python_kit sdk
 node_kit

@@ -5,5 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
     python/requirements.in -o python/requirements.txt
+uv pip compile --quiet --universal --python-version 3.11 --prerelease allow --generate-hashes --no-emit-index-url \
+    --no-header --no-annotate sdk/requirements.in -o sdk/requirements.txt
 cd node
 npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
