@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
@@ -45,12 +46,14 @@ class Authority:
         return self._signed(f"{self._name} intermediate", key, f"{self._name} root", root_key, authority=0, days=1825)
 
     def issue(
-        self, common_name: str, *, key: EllipticCurvePrivateKey | None = None, days: float = 30, since: float = -1
+        self, common_name: str, *, server: bool = False, days: float = 30, since: float = -1
     ) -> IssuedCertificate:
-        """A leaf, valid from `since` days from now for `days` days; `key` None makes one."""
-        own = key or generate_private_key(SECP256R1())
+        """A leaf, valid from `since` days from now for `days` days; a server's is one for loopback."""
+        own = generate_private_key(SECP256R1())
         issuer = f"{self._name} intermediate"
-        leaf = self._signed(common_name, own, issuer, self._keys[1], authority=None, days=days, since=since)
+        leaf = self._signed(
+            common_name, own, issuer, self._keys[1], authority=None, days=days, since=since, server=server
+        )
         private = own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return IssuedCertificate(pem(leaf), pem(self.intermediate), private.decode())
 
@@ -64,6 +67,7 @@ class Authority:
         authority: int | None,
         days: float,
         since: float = -1,
+        server: bool = False,
     ) -> x509.Certificate:
         begin = datetime.fromtimestamp(self._now(), UTC) + timedelta(days=since)
         builder = (
@@ -75,8 +79,11 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         )
         if authority is None:
-            usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-            builder = builder.add_extension(usage, critical=False)
+            usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+            builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+        if server:
+            names = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+            builder = builder.add_extension(names, critical=False)
         return builder.sign(issuer_key, SHA256())
 
 
