@@ -17,6 +17,9 @@ from .model import ConfigError, Now, Refused, Token, Unreachable
 from .oauth import token_from
 from .upstream import printable
 
+REAP_SECONDS = 1.0
+"""For what was killed to be gone, which takes milliseconds."""
+
 LARGEST_OUTPUT = 65_536
 """Bytes; a token is at most 20 000 characters."""
 
@@ -54,10 +57,10 @@ class Command:
                 output = await self._read(process)
                 return await process.wait(), output
         except TimeoutError:
-            _kill(process)
+            await _end(process)
             raise Unreachable(f"{self.place}: the command did not end within {self.timeout:g} s") from None
         except BaseException:
-            _kill(process)
+            await asyncio.shield(_end(process))
             raise
 
     async def _start(self) -> Process:
@@ -96,7 +99,10 @@ class Command:
         raise Unreachable(f"{self.place}: the command printed {len(output)} bytes that are no JSON object")
 
 
-def _kill(process: Process) -> None:
-    """Ends the command's whole group, because a child that it left behind could hold the pipe open."""
+async def _end(process: Process) -> None:
+    """Kills the command's whole group, because a child that it left behind could hold the pipe open; and reaps it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(TimeoutError):  # a child that left the group may still hold the pipe
+        async with asyncio.timeout(REAP_SECONDS):
+            await process.wait()

@@ -116,7 +116,10 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
     """Builds a `Bench` from a configuration."""
 
     def build(
-        config: dict[str, Any] | None = None, environ: dict[str, str] | None = None, chance: Random = lambda: 0.5
+        config: dict[str, Any] | None = None,
+        environ: dict[str, str] | None = None,
+        chance: Random = lambda: 0.5,
+        is_ours: Callable[[str], bool] = lambda _host: False,
     ) -> Bench:
         events: list[Event] = []
         settings = loaded(config, environ).settings
@@ -125,7 +128,8 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
             ENVIRON if environ is None else environ,
             now=clock.time,
             observe=events.append,
-            transport=lambda _verify: httpx.ASGITransport(emulator),  # type: ignore[arg-type]
+            transport=lambda _way: httpx.ASGITransport(emulator),  # type: ignore[arg-type]
+            is_ours=is_ours,
         )
         refreshers = {name: _refresher(name, cloud, settings, clock, events, chance) for name in settings.profiles}
         traffic = Traffic(clock.time)

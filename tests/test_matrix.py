@@ -100,8 +100,8 @@ def by_cluster(place: Place) -> dict[str, Any]:
     return place.idaas("OIDC", applicationFederatedCredentialName=FEDERATED_OIDC, oidcTokenFilePath=path)
 
 
-def by_certificate(place: Place) -> dict[str, Any]:
-    issued = place.emulator.issue_certificate(CLIENT_ID)
+def by_certificate(place: Place, **details: Any) -> dict[str, Any]:
+    issued = place.emulator.issue_certificate(CLIENT_ID, **details)
     return place.idaas(
         "PCA",
         applicationFederatedCredentialName=FEDERATED_PCA,
