@@ -20,7 +20,7 @@ from app.emulator.world import (
 from app.model import ConfigError, IdentityEnds, Refused, Unreachable, Warned
 
 from .clock import Clock
-from .conftest import BASE, Bench, exchange
+from .conftest import BASE, Bench, exchange, running
 from .test_matrix import (
     METADATA,
     Place,
@@ -76,6 +76,26 @@ async def test_a_rotated_certificate(place: Place, bench: Build) -> None:
     ends = [event.not_after for event in sidecar.events if isinstance(event, IdentityEnds)]
     assert len(ends) == 2
     assert ends[1] - ends[0] == 30 * 86400
+
+
+async def test_rotation_under_readers(place: Place, bench: Build, clock: Clock) -> None:
+    """A running refresher takes the new key at its next refresh; whoever reads meanwhile always gets credentials."""
+    sidecar = bench(profile(by_private_key(place), exchange()), place.environ)
+    refresher = sidecar.refreshers["default"]
+    held = []
+    async with running(refresher):
+        await refresher.settled()
+        for _ in range(5):
+            place.key(CLIENT_ID)
+            for _ in range(4):
+                clock.jump(await clock.asleep() / 4)
+                held.append(refresher.credentials())
+            await clock.wake()
+            await refresher.settled()
+
+    assert all(item.expires_at > item.issued_at for item in held)
+    assert len({item.access_key_id for item in held}) == 5
+    assert {call.outcome for call in place.emulator.journal} == {"ok"}
 
 
 async def test_a_certificate_that_is_being_replaced(place: Place, bench: Build) -> None:
