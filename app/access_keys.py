@@ -7,7 +7,6 @@ In order: environment variables, the CLI's `~/.aliyun/config.json`, the SDKs' cr
 from __future__ import annotations
 
 import asyncio
-import configparser
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,6 +73,8 @@ class AccessKeys:
         path = self._ini_path()
         if not files.exists(path):
             return None
+        import configparser  # only where there is such a file
+
         parser = configparser.ConfigParser(interpolation=None)
         try:
             parser.read_string(files.read(path, LARGEST).decode())

@@ -79,7 +79,7 @@ class SidecarCollector(Collector):
         for profile, instant in list(self._ledger.last_refresh.items()):
             last.add_metric([profile], instant)
         stages = _histogram(
-            "refresh_duration_seconds", "Legs of refreshes: token, exchange, chain.", ["profile", "stage"]
+            "refresh_duration_seconds", "Legs of refreshes: token, exchange, chain[0], …", ["profile", "stage"]
         )
         for labels, histogram in list(self._ledger.stages.items()):
             _add(stages, labels, histogram)

@@ -139,7 +139,7 @@ class RefreshFailed:
 
 @dataclass(frozen=True, slots=True)
 class StageTimed:
-    """One leg of a refresh (`token`, `exchange` or `chain`) ended, well or not."""
+    """One leg of a refresh (`token`, `exchange`, or a link: `chain[0]`) ended, well or not."""
 
     profile: str
     stage: str

@@ -1,0 +1,123 @@
+"""docs/: every block of JSON is read by the program, and nothing that can be configured is left out."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from app.config import Loaded, load
+from app.emulator.pki import Authority
+from app.exchange_settings import Exchange
+from app.identity_settings import AuthnMethod, ClientAuthMethod, Identity
+
+DOCS = Path(__file__).parents[1] / "docs"
+BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+APPLICATION = {
+    "idaasInstanceId": "idaas_example",
+    "clientId": "app_example",
+    "issuer": "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2",
+    "tokenEndpoint": "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2/token",
+    "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "IDAAS_CLIENT_SECRET"},
+}
+EXCHANGE = {
+    "roleArn": "acs:ram::1234567890123456:role/app",
+    "oidcProviderArn": "acs:ram::1234567890123456:oidc-provider/idaas",
+}
+
+
+def blocks(page: str) -> list[dict[str, Any]]:
+    found = BLOCK.findall((DOCS / page).read_text())
+    assert found
+    return [json.loads(text) for text in found]
+
+
+IDENTITIES, EXCHANGES = blocks("identities.md"), blocks("exchanges.md")
+
+
+@pytest.fixture
+def around(tmp_path: Path) -> Path:
+    """The files that the blocks name, by their names."""
+    issued = Authority("docs", time.time).issue("app_example")
+    texts = {
+        "idaas-client-secret": "of-the-client",
+        "client-secret": "of-the-client",
+        "idaas-key.pem": issued.key_pem,
+        "tls.key": issued.key_pem,
+        "tls.crt": issued.leaf_pem,
+        "ca.crt": issued.chain_pem,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    sdk = tmp_path / ".cloud_idaas"
+    sdk.mkdir()
+    (sdk / "client-config.json").write_text(json.dumps(APPLICATION | {"scope": "api.example.com|.all"}))
+    return tmp_path
+
+
+def read(around: Path, profile: dict[str, Any]) -> Loaded:
+    """The profile as the program reads it, its files of /run/secrets taken from `around`."""
+    whole = {"configVersion": "1.0", "profiles": {"default": profile}}
+    path = around / "config.json"
+    path.write_text(json.dumps(whole).replace("/run/secrets", str(around)))
+    environ = {
+        "HOME": str(around),
+        "IDAAS_CLIENT_SECRET": "of-the-client",
+        "OIDC_CLIENT_SECRET": "of-the-client",
+        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(around / "token"),
+        "TOKEN_COMMAND": sys.executable,
+    }
+    return load(str(path), environ, hostname="host-1", now=time.time)
+
+
+@pytest.mark.parametrize("block", IDENTITIES, ids=lambda block: str(block)[:40])
+def test_identities(block: dict[str, Any], around: Path) -> None:
+    """Each identity of the page works with STS as it stands there."""
+    assert read(around, {"identity": block, "exchange": EXCHANGE}).settings
+
+
+@pytest.mark.parametrize("block", EXCHANGES, ids=lambda block: str(block)[:40])
+def test_exchanges(block: dict[str, Any], around: Path) -> None:
+    """Each exchange of the page works with an application of IDaaS."""
+    managed = block["exchange"].get("type") == "developerApi"
+    identity = APPLICATION | ({} if managed else {"scope": "api.example.com|.all"})
+
+    loaded = read(around, {"identity": identity, **block})
+
+    assert loaded.settings.profiles["default"].exchange.role_arn == block["exchange"]["roleArn"]
+
+
+def tags(union: Any) -> set[str]:
+    return {kind.__struct_config__.tag for kind in get_args(union)}
+
+
+def test_nothing_is_left_out() -> None:
+    """Every type, method and key of an exchange has its block."""
+    methods = {block.get("authnConfiguration", {}).get("authnMethod") for block in IDENTITIES}
+    client_methods = {block.get("clientAuthentication", {}).get("method") for block in IDENTITIES}
+
+    assert set(get_args(AuthnMethod)) == methods - {None}
+    assert set(get_args(ClientAuthMethod)) == client_methods - {None}
+    assert {block.get("type", "idaas") for block in IDENTITIES} == tags(Identity)
+    assert {block["exchange"].get("type", "sts") for block in EXCHANGES} == tags(Exchange)
+
+
+@pytest.mark.parametrize("page", ["identities.md", "exchanges.md"])
+def test_links(page: str) -> None:
+    """Every link within the pages leads to a heading or a page that is there."""
+    text = (DOCS / page).read_text()
+    headings = {anchor(line.lstrip("# ")) for line in text.splitlines() if line.startswith("#")}
+
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        file, _, place = target.partition("#")
+        assert (DOCS / file).exists() if file else place in headings, target
+
+
+def anchor(heading: str) -> str:
+    """A heading's anchor as code hosts make it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
