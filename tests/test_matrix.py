@@ -18,6 +18,7 @@ from app.emulator import Emulator, PublicKey
 from app.emulator.world import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
+    AUDIENCE,
     CHAINED_ROLE_ARN,
     CLIENT_ID,
     CLIENT_SECRET,
@@ -33,6 +34,7 @@ from app.emulator.world import (
     OIDC_CLIENT_SECRET,
     PAM_AUDIENCE,
     PAM_SCOPE,
+    PROVIDER_ARN,
     SCOPE,
     WORKLOAD_PROVIDER_ARN,
     role_arn,
@@ -260,6 +262,33 @@ async def test_chain(name: str, place: Place, bench: Build) -> None:
     assert roles == [role_arn("default"), CHAINED_ROLE_ARN, EXTERNAL_ROLE_ARN]
     stages = [event.stage for event in sidecar.events if isinstance(event, StageTimed)]
     assert stages == ["token", "exchange", "chain[0]", "chain[1]"]
+
+
+@pytest.mark.parametrize("name", [*(name for name in IDAAS if name != "token exchange"), *OTHERS])
+async def test_any_identity_can_be_the_subject(name: str, place: Place, bench: Build) -> None:
+    """RFC 8693: whatever obtains a token can be exchanged; the token that comes back speaks of that subject."""
+    subject = (IDAAS | OTHERS)[name](place)
+    who = by_secret("CLIENT_SECRET_POST")(place) | {"tokenExchange": {"subject": subject}}
+    trust_everybody(place.emulator)
+
+    await bench(profile(who, exchange()), place.environ).fetch()
+
+    asked = [call.fields for call in place.emulator.journal if "subject_token" in call.fields]
+    assert {call.outcome for call in place.emulator.journal} == {"ok"}
+    assert [fields["grant_type"] for fields in asked] == ["urn:ietf:params:oauth:grant-type:token-exchange"]
+
+
+def trust_everybody(emulator: Emulator) -> None:
+    """The default role without oidc:sub: the subject is whoever the exchanged token speaks of."""
+    condition = {"StringEquals": {"oidc:iss": [emulator.world.issuer], "oidc:aud": [AUDIENCE]}}
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Federated": PROVIDER_ARN},
+        "Condition": condition,
+    }
+    role = replace(emulator.world.roles[role_arn("default")], trust_policy={"Version": "1", "Statement": [statement]})
+    emulator.world = replace(emulator.world, roles={role_arn("default"): role})
 
 
 def test_the_api_has_an_audience_of_its_own() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
+from app.cloud import Cloud
+from app.config import load
 from app.model import ClockRead, ConfigError, Event, Unreachable
+from app.sockets import is_ours
 from app.trust import Trust
 from app.upstream import Limits, Routes, Upstream
 
@@ -209,3 +214,56 @@ def test_trust_that_cannot_be_read(ca_file: str | None, environ: dict[str, str],
     """A named CA bundle that is not there is an error with its place, never a fall-back to another trust."""
     with pytest.raises(ConfigError, match=words):
         Trust(ca_file, "tls.caFile", environ).context()
+
+
+async def test_each_leg_has_its_own_proxy(tmp_path: Path) -> None:
+    """The identity's leg goes through one proxy, the exchange's through another, a third straight on."""
+    seen: dict[str, list[bytes]] = {"identity": [], "exchange": [], "file": []}
+    refusal = b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"
+    async with AsyncExitStack() as stack:
+        addresses = {
+            name: await stack.enter_async_context(server(answering(refusal, lines))) for name, lines in seen.items()
+        }
+        token_file = tmp_path / "token"
+        token_file.write_text("e30.e30.c2ln")
+        client = {"method": "client_secret_post", "clientSecretEnvVarName": "SECRET"}
+        by_client = {
+            "type": "oidcClient",
+            "tokenEndpoint": "https://idp.example.com/token",
+            "clientId": "c",
+            "clientAuthentication": client,
+            "connection": {"proxy": f"http://{addresses['identity']}"},
+        }
+        by_file = {"type": "tokenFile", "tokenFile": str(token_file)}
+        role = {"roleArn": "acs:ram::1:role/r", "oidcProviderArn": "acs:ram::1:oidc-provider/p"}
+        profiles = {
+            "identity": {"identity": by_client, "exchange": role},
+            "exchange": {
+                "identity": by_file,
+                "exchange": role | {"connection": {"proxy": f"http://{addresses['exchange']}"}},
+            },
+            "file": {"identity": by_file, "exchange": role},
+        }
+        path = tmp_path / "config.json"
+        path.write_text(
+            json.dumps({"configVersion": "1.0", "profiles": profiles, "proxy": f"http://{addresses['file']}"})
+        )
+        environ = {"SECRET": "s"}
+        loaded = load(str(path), environ, hostname="host-1", now=time.time)
+        cloud = Cloud(loaded.settings, environ, now=time.time, observe=lambda _: None)
+        stack.push_async_callback(cloud.aclose)
+        for name in profiles:
+            with pytest.raises(Unreachable, match="the proxy refused: 407"):
+                await cloud.fetch(name)
+
+    assert seen == {
+        "identity": [b"CONNECT idp.example.com:443 HTTP/1.1"],
+        "exchange": [b"CONNECT sts.aliyuncs.com:443 HTTP/1.1"],
+        "file": [b"CONNECT sts.aliyuncs.com:443 HTTP/1.1"],
+    }
+
+
+def test_our_own_addresses() -> None:
+    """An address of this network namespace is told from one that is not."""
+    assert is_ours("127.0.0.1")
+    assert not is_ours("192.0.2.1")

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.cloud import Cloud
 from app.config import load
-from app.emulator import Emulator, PublicKey, World, bind, listening
+from app.emulator import Emulator, Fault, PublicKey, World, bind, listening
 from app.emulator.world import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -43,7 +43,7 @@ from app.emulator.world import (
     SCOPE,
     role_arn,
 )
-from app.model import SidecarError
+from app.model import SidecarError, Unreachable
 
 from .clients import SDK, in_ci
 from .conftest import bare_environment
@@ -86,7 +86,7 @@ class Site:
         path.write_text(text)
         return str(path)
 
-    def config(self, authn: dict[str, Any], scope: str) -> str:
+    def config(self, authn: dict[str, Any], scope: str | None, **more: Any) -> str:
         """The SDK's client-config.json, for both."""
         keys = {"identityType": "CLIENT", "ecsMetadataEndpoint": self.url, **authn}
         whole = {
@@ -98,8 +98,10 @@ class Site:
             "openApiEndpoint": self.tls_url.removeprefix("https://"),
             "developerApiEndpoint": self.tls_url,
             "authnConfiguration": keys,
+            **more,
         }
-        return self.file("client-config.json", json.dumps(whole))
+        given = {name: value for name, value in whole.items() if value is not None}
+        return self.file("client-config.json", json.dumps(given))
 
     async def theirs(self, config: str, what: str, **variables: str) -> Any:
         """What the official SDK prints."""
@@ -468,6 +470,32 @@ async def test_an_unknown_method(site: Site) -> None:
     with pytest.raises(SidecarError, match="did you mean CLIENT_SECRET_POST"):
         await site.ours(config)
     assert not site.emulator.journal
+
+
+async def test_time_limits_of_the_file(site: Site) -> None:
+    """The SDK checks httpConfiguration and never uses it: it waits three seconds where the file says two; we do not."""
+    config = site.config(secret("CLIENT_SECRET_POST")(site), SCOPE, httpConfiguration={"readTimeout": 2000})
+    site.emulator.faults.add(Fault("token", times=2, delay=3))
+
+    got = await site.theirs(config, "token")
+
+    assert "got" in got
+    with pytest.raises(Unreachable, match="no answer in time"):
+        await site.ours(config)
+
+
+async def test_the_scope_that_nobody_named(site: Site) -> None:
+    """Without a scope the SDK asks for one that the API's own page does not know; ours asks for the page's."""
+    config = site.config(secret("CLIENT_SECRET_POST")(site), None)
+
+    got = await site.theirs(config, "token")
+    theirs = [call.fields["scope"] for call in site.emulator.journal]
+    site.emulator.journal.clear()
+    await site.ours(config, exchange={"type": "developerApi", "roleArn": MANAGED_ROLE_ARN})
+
+    assert "failed" in got
+    assert theirs == ["urn:cloud:idaas:pam|cloud_account:obtain_access_credential"]
+    assert site.taken("token")[0]["scope"] == PAM_SCOPE
 
 
 async def test_tokens_beyond_their_end(site: Site) -> None:
