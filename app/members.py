@@ -69,6 +69,7 @@ class Members:
         if isinstance(kind, inspect.DictType) and isinstance(value, dict):
             return self._map(value, kind.value_type, path)
         if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
+            self._note(path, self._origin)
             return [self._value(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
         if isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
             raise ConfigError(f"{path}: {_no_such_word(value, [str(item) for item in kind.values])}")

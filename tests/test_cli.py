@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from app import __version__, cli
 from app.cli import env_, health_
 from app.cli.config_ import leaves
 from app.config import load
+from app.emulator.world import PROVIDER_ARN, role_arn
 from app.model import ConfigError, NoCredentials, Refused, Unreachable
 
 from .conftest import ENVIRON, configuration, exchange, identity
@@ -211,6 +213,30 @@ def test_show_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert rows["proxy"] == ("http://***@proxy.example.com:8080", path)
     assert SECRET not in printed
     assert ENVIRON["IDAAS_SECRET"] not in printed
+
+
+def test_show_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A chain link by link, a list as a whole with its source; no proxy's password and no command's arguments."""
+    identity = {"type": "command", "command": [sys.executable, "--key", "s3cr3t"]}
+    who = {"proxy": "http://user:s3cr3t@proxy.example.com:3128"}
+    exchange = {
+        "roleArn": role_arn("a"),
+        "oidcProviderArn": PROVIDER_ARN,
+        "endpoints": ["a.example.com"],
+        "connection": who,
+    }
+    profile = {"identity": identity, "exchange": exchange, "chain": [{"roleArn": role_arn("b")}]}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"configVersion": "1.0", "profiles": {"default": profile}}))
+
+    printed = prints(capsys, "config", "--show", "--json", "--config", str(path), environ={})
+
+    rows = shown(printed)
+    assert rows["profiles.default.chain[0].roleArn"] == (role_arn("b"), str(path))
+    assert rows["profiles.default.exchange.endpoints"] == (["a.example.com"], str(path))
+    assert rows["profiles.default.identity.command"] == ([sys.executable, "(and 2 arguments)"], str(path))
+    assert rows["profiles.default.exchange.connection.proxy"][0] == "http://***@proxy.example.com:3128"
+    assert "s3cr3t" not in printed
 
 
 def test_show_the_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -40,13 +40,22 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def rows(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    """Each dotted key with its effective value and where that came from; a proxy's password is starred."""
+    """Each dotted key with its effective value and where that came from; what may hold a secret is left out of it."""
     for key, value in leaves(loaded.settings):
         source = loaded.sources.get(key, "default")
-        if key == "proxy":
-            source = _proxy_source(environ) if value is None else source
-            value = without_login(value) if value else value
-        yield key, value, source
+        if key == "proxy" and value is None:
+            source = _proxy_source(environ)
+        yield key, _shown(key, value), source
+
+
+def _shown(key: str, value: Any) -> Any:
+    """A proxy without its password; a command without its arguments, where people do put secrets."""
+    last = key.rpartition(".")[2]
+    if last == "proxy" and value:
+        return without_login(value)
+    if last == "command" and len(value) > 1:
+        return [value[0], f"(and {len(value) - 1} arguments)"]
+    return value
 
 
 def _proxy_source(environ: Mapping[str, str]) -> str:
@@ -65,6 +74,9 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, dict) and value and all(isinstance(item, msgspec.Struct) for item in value.values()):
         for name, item in value.items():
             yield from leaves(item, join(path, name))
+    elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
     else:
         yield path, value
 
