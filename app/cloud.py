@@ -67,9 +67,7 @@ class Cloud:
     async def fetch(self, name: str) -> Credentials:
         """New credentials for the profile `name`; a token that the exchange refuses is replaced once."""
         async with self._turn():
-            first = await self._first(name)
-            await self._tell_ends(name)
-            return await self._chained(name, first, self._roles[name])
+            return await self._chained(name, await self._first(name), self._roles[name])
 
     async def _first(self, name: str) -> Credentials:
         try:
@@ -109,7 +107,10 @@ class Cloud:
 
         # A file is read when used, never kept: whoever writes it may have replaced the token.
         fresh = isinstance(source, TokenFile)
-        return await self._timed(name, "token", ask() if fresh else self._tokens.token(self._identity(name), ask))
+        work = ask() if fresh else self._tokens.token(self._identity(name), ask)
+        token = await self._timed(name, "token", work)
+        await self._tell_ends(name)
+        return token
 
     async def _exchanged(self, name: str, token: Token) -> Credentials:
         return await self._timed(name, "exchange", self._roles[name].first.credentials(token))

@@ -32,7 +32,7 @@ class Command:
     Its standard input is empty and its standard error goes nowhere; it inherits the sidecar's environment.
     """
 
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = field(repr=False)
     timeout: float
     use: TokenUse
     place: str

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app.config import Loaded, load
 from app.emulator.pki import Authority
 from app.emulator.world import PROVIDER_ARN, role_arn
+from app.exchange_settings import PROVIDER_MANAGED, DeveloperApiExchange
 from app.identity_settings import IdaasIdentity, TokenFileIdentity
 from app.model import ConfigError
 from app.schema import schema
@@ -181,9 +182,9 @@ def from_environment(tmp_path: Path, **environ: str) -> Loaded:
     return load(None, complete, hostname="host-1", now=lambda: 0.0, default_path=tmp_path / "none.json")
 
 
-def sdk_file(tmp_path: Path) -> Path:
+def sdk_file(tmp_path: Path, **changes: Any) -> Path:
     (tmp_path / ".cloud_idaas").mkdir()
-    return written(tmp_path / ".cloud_idaas" / "client-config.json", SDK_FILE)
+    return written(tmp_path / ".cloud_idaas" / "client-config.json", SDK_FILE | changes)
 
 
 def test_two_variables_beside_the_sdk(tmp_path: Path) -> None:
@@ -221,6 +222,19 @@ def test_all_variables(tmp_path: Path) -> None:
     assert (used.exchange.role_session_name, used.exchange.region_id, used.exchange.vpc) == ("mine", "cn-beijing", True)
     assert found.sources["profiles.default.identity.tokenFile"] == "environment ALIBABA_CLOUD_OIDC_TOKEN_FILE"
     assert found.sources["profiles.default.exchange.vpc"] == "environment ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED"
+
+
+def test_a_role_without_a_provider_is_managed_by_idaas(tmp_path: Path) -> None:
+    """The role alone, beside an SDK's file that knows the DeveloperAPI: its own scope is not needed."""
+    sdk_file(tmp_path, scope=None, developerApiEndpoint="eiam-developerapi.cn-hangzhou.aliyuncs.com")
+
+    found = from_environment(tmp_path, S="x", ALIBABA_CLOUD_ROLE_ARN=role_arn("default"))
+
+    used = found.settings.profiles["default"]
+    assert used.exchange == DeveloperApiExchange(role_arn=role_arn("default"))
+    assert isinstance(used.identity, IdaasIdentity)
+    assert used.identity.scope == PROVIDER_MANAGED
+    assert found.sources["profiles.default.identity.scope"] == "the DeveloperAPI's own"
 
 
 def test_the_vpc_flag_alone_says_nothing(tmp_path: Path) -> None:

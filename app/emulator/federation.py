@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from .answer import RefusedError
 from .asked import Asked
@@ -65,7 +66,7 @@ def check_document(text: str, known: Federated, asked: Asked, authority: Authori
         signer = signer_of(signed)
         document = _object(signed.content)
         audience = _object(str(document.get("audience")).encode())
-    except (ValueError, StopIteration):
+    except (ValueError, StopIteration, IndexError, UnsupportedAlgorithm):
         raise _refused("the document is not PKCS#7") from None
     at = audience.get("signingTime")
     rules = (
