@@ -10,7 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..emulator import Emulator, World, WorldError, bind, listening
-from ..emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
+from ..emulator.world import (
+    ACCESS_KEY_ID,
+    ACCESS_KEY_SECRET,
+    CHAINED_ROLE_ARN,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    INSTANCE_ID,
+    MANAGED_ROLE_ARN,
+    PAM_SCOPE,
+    PROVIDER_ARN,
+    SCOPE,
+    WORKLOAD_PROVIDER_ARN,
+    role_arn,
+)
 from ..main import Signals
 from ..main import run as run_loop
 from ..model import ConfigError
@@ -25,6 +38,12 @@ DEMO_WORLD = {
     "scope": SCOPE,
     "roleArn": role_arn("default"),
     "oidcProviderArn": PROVIDER_ARN,
+    "managedRoleArn": MANAGED_ROLE_ARN,
+    "managedScope": PAM_SCOPE,
+    "chainedRoleArn": CHAINED_ROLE_ARN,
+    "accessKeyId": ACCESS_KEY_ID,
+    "accessKeySecret": ACCESS_KEY_SECRET,
+    "workloadProviderArn": WORKLOAD_PROVIDER_ARN,
 }
 """What exists in the default world: made up, and good for nothing but the emulator."""
 
@@ -63,5 +82,5 @@ async def _run(arguments: Namespace) -> int:
 
 
 def _text(told: Mapping[str, str]) -> str:
-    rows = (f"  {key:<16} {value}" for key, value in told.items())
+    rows = (f"  {key:<20} {value}" for key, value in told.items())
     return "\n".join(("the emulated IDaaS and STS, for tests and never for production:", *rows))

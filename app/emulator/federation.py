@@ -70,8 +70,10 @@ def check_document(text: str, known: Federated, asked: Asked, authority: Authori
         raise _refused("the document is not PKCS#7") from None
     at = audience.get("signingTime")
     rules = (
-        (signer is not None, "the document's signature is wrong"),
-        (signer is not None and _of_ecs(signer, signed.certificates, authority, asked.at), "somebody else signed it"),
+        (
+            signer is not None and _of_ecs(signer, signed.certificates, authority, asked.at),
+            "the signature is wrong, or somebody else's",
+        ),
         (audience.get("aud") == asked.world.instance_id, "the document is for another audience"),
         (isinstance(at, int) and at <= asked.at + CLOCK_LEEWAY, "the document is from the future"),
         (isinstance(at, int) and asked.at <= at + known.effective_seconds, "the document is too old"),

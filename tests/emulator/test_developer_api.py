@@ -16,7 +16,7 @@ PATH = f"/v2/{INSTANCE_ID}/cloudAccountRoles/_/actions/obtainAccessCredential"
 async def obtain(cloud: Cloud, *, scope: str = PAM_SCOPE, path: str = PATH, **changes: Any) -> tuple[int, Any]:
     """Status and body of a request for the managed role."""
     token = (await cloud.ask(scope=scope)).json()["access_token"]
-    authorization = changes.pop("authorization", f"Bearer {token}")
+    authorization = changes.pop("authorization", f"{changes.pop('scheme', 'Bearer')} {token}")
     headers = {"authorization": authorization} if authorization else {}
     params = changed({"cloudAccountRoleExternalId": MANAGED_ROLE_ARN}, changes)
     answer = await cloud.http.get(path, params=params, headers=headers)
@@ -41,6 +41,7 @@ async def test_accepted(cloud: Cloud) -> None:
         ({"authorization": None}, 401, "invalid_token"),
         ({"authorization": "Bearer no.to.ken"}, 401, "invalid_token"),
         ({"authorization": "Basic abc"}, 401, "invalid_token"),
+        ({"scheme": "Token"}, 401, "invalid_token"),
         ({"scope": SCOPE}, 403, "insufficient_scope"),
         ({"path": PATH.replace(INSTANCE_ID, "idaas_other")}, 404, "not_found"),
         ({"cloudAccountRoleExternalId": "acs:ram::1:role/x"}, 404, "cloud_account_role_not_found"),
