@@ -17,6 +17,8 @@ need dockerd docker.io
 need mmdebstrap mmdebstrap
 need systemd-analyze systemd
 need shellcheck shellcheck
+need ip iproute2
+need unshare util-linux
 need node nodejs
 need npm npm
 

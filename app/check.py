@@ -24,7 +24,7 @@ def settings(whole: Settings) -> None:
         check_exchange.settings(profile.exchange, profile.identity, f"{place}.exchange")
         check_identity.check_proxy(profile.exchange.connection, f"{place}.exchange.connection")
         for index, link in enumerate(profile.chain):
-            check_exchange.link(link, f"{place}.chain[{index}]")
+            check_exchange.link(link, profile.exchange, f"{place}.chain[{index}]")
             if link.connection is not None:
                 check_identity.check_proxy(link.connection, f"{place}.chain[{index}].connection")
         _not_ourselves(profile, place, whole.server)
@@ -67,7 +67,7 @@ def _urls(profile: Profile, place: str) -> Iterator[str]:
     yield from check_identity.urls(profile.identity)
     yield from check_exchange.urls(profile.exchange, profile.identity, f"{place}.exchange")
     for index, link in enumerate(profile.chain):
-        yield from check_exchange.sts_endpoints(link, f"{place}.chain[{index}]")
+        yield from check_exchange.link_endpoints(link, profile.exchange, f"{place}.chain[{index}]")
 
 
 def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str]]:

@@ -27,11 +27,11 @@ def settings(exchange: Exchange, identity: Identity, place: str) -> None:
     tuple(urls(exchange, identity, place))
 
 
-def link(link: Link, place: str) -> None:
+def link(link: Link, exchange: Exchange, place: str) -> None:
     """Raises ConfigError at the first value of a chain's link that cannot work."""
     workload.check_role_arn(link.role_arn, f"{place}.roleArn")
     _session(link, place)
-    sts_endpoints(link, place)
+    link_endpoints(link, exchange, place)
 
 
 def urls(exchange: Exchange, identity: Identity, place: str) -> Iterator[str]:
@@ -42,9 +42,18 @@ def urls(exchange: Exchange, identity: Identity, place: str) -> Iterator[str]:
         yield from sts_endpoints(exchange, place)
 
 
-def sts_endpoints(sts: StsExchange | Link, place: str) -> tuple[str, ...]:
+def sts_endpoints(sts: StsExchange, place: str) -> tuple[str, ...]:
     """The STS URLs to try, in order. Raises ConfigError."""
     return places.sts_endpoints(region=sts.region_id, vpc=sts.vpc, explicit=sts.endpoints, place=place)
+
+
+def link_endpoints(link: Link, exchange: Exchange, place: str) -> tuple[str, ...]:
+    """The same for a link of a chain: its own, or those of the exchange's region where it names none."""
+    own = link.endpoints is not None or link.region_id is not None or link.vpc
+    if not own and isinstance(exchange, StsExchange):
+        return sts_endpoints(exchange, place)
+    where = link if own else exchange
+    return places.sts_endpoints(region=where.region_id, vpc=where.vpc, explicit=link.endpoints, place=place)
 
 
 def developer_api(exchange: DeveloperApiExchange, identity: Identity, place: str) -> str:

@@ -74,7 +74,7 @@ class DeveloperApiExchange(Strict, tag_field="type", tag="developerApi", frozen=
 
 
 class Link(_Sts, frozen=True, kw_only=True):
-    """One more role, assumed with the credentials before it: a signed AssumeRole."""
+    """One more role, by a signed AssumeRole with the credentials before it; no region: the exchange's."""
 
     external_id: Annotated[
         Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,1224}$")] | None,

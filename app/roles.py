@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from . import check_exchange
 from .chain import AssumeRole
 from .developer_api import ObtainAccessCredential
-from .exchange import AssumeRoleWithOidc, Exchange
-from .exchange_settings import DeveloperApiExchange, Link
+from .exchange import AssumeRoleWithOidc
+from .exchange import Exchange as Step
+from .exchange_settings import DeveloperApiExchange, Exchange, Link
 from .model import Now
 from .settings import Profile
-from .strict import Connection
 from .wires import Wires
 
 
@@ -20,20 +20,20 @@ from .wires import Wires
 class Roles:
     """What a profile becomes: first one role by token, then the next ones by the credentials before."""
 
-    first: Exchange
+    first: Step
     links: tuple[AssumeRole, ...]
 
 
 def roles(profile: Profile, place: str, wires: Wires, *, now: Now, new_id: Callable[[], str]) -> Roles:
     """The roles of `profile`, whose configuration stands at `place`."""
     links = (
-        _link(link, f"{place}.chain[{index}]", profile.exchange.connection, wires, now=now, new_id=new_id)
+        _link(link, f"{place}.chain[{index}]", profile.exchange, wires, now=now, new_id=new_id)
         for index, link in enumerate(profile.chain)
     )
     return Roles(_first(profile, f"{place}.exchange", wires, now=now), tuple(links))
 
 
-def _first(profile: Profile, place: str, wires: Wires, *, now: Now) -> Exchange:
+def _first(profile: Profile, place: str, wires: Wires, *, now: Now) -> Step:
     exchange = profile.exchange
     wire = wires.to(exchange.connection, f"{place}.connection")
     if isinstance(exchange, DeveloperApiExchange):
@@ -58,11 +58,11 @@ def _first(profile: Profile, place: str, wires: Wires, *, now: Now) -> Exchange:
 
 
 def _link(
-    link: Link, place: str, inherited: Connection, wires: Wires, *, now: Now, new_id: Callable[[], str]
+    link: Link, place: str, exchange: Exchange, wires: Wires, *, now: Now, new_id: Callable[[], str]
 ) -> AssumeRole:
     return AssumeRole(
-        wires.to(link.connection or inherited, f"{place}.connection"),
-        endpoints=check_exchange.sts_endpoints(link, place),
+        wires.to(link.connection or exchange.connection, f"{place}.connection"),
+        endpoints=check_exchange.link_endpoints(link, exchange, place),
         role_arn=link.role_arn,
         session_name=str(link.role_session_name),
         duration_seconds=link.duration_seconds,

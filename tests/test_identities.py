@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app import check_exchange
 from app.emulator import Emulator, Fault
 from app.emulator.world import (
     CHAINED_ROLE_ARN,
@@ -17,7 +18,9 @@ from app.emulator.world import (
     MANAGED_ROLE_ARN,
     role_arn,
 )
+from app.exchange_settings import DeveloperApiExchange, Link, StsExchange
 from app.model import ConfigError, IdentityEnds, Refused, Unreachable, Warned
+from app.typed import convert
 
 from .clock import Clock
 from .conftest import BASE, Bench, exchange, running
@@ -416,6 +419,32 @@ async def test_a_link_fails_over(place: Place, bench: Build) -> None:
     again = [call.fields["host"] for call in place.emulator.journal if call.kind == "sts"][len(hosts) :]
     assert hosts == ["127.0.0.1:7080", "127.0.0.2:7080"]
     assert again == ["127.0.0.1:7080", "127.0.0.2:7080", "127.0.0.1:7080"]
+
+
+VPC = ("https://sts-vpc.cn-hangzhou.aliyuncs.com",)
+OTHER = {"regionId": "cn-shanghai"}
+
+
+@pytest.mark.parametrize(
+    ("what", "link", "endpoints"),
+    [
+        ({"regionId": "cn-hangzhou", "vpc": True}, {}, VPC),
+        ({"regionId": "cn-hangzhou", "vpc": True}, OTHER, ("https://sts.cn-shanghai.aliyuncs.com",)),
+        ({"endpoints": ["https://a.example.com"]}, {}, ("https://a.example.com",)),
+        ({"regionId": "cn-hangzhou"}, {"endpoints": ["b.example.com"]}, ("https://b.example.com",)),
+        ({"type": "developerApi", "regionId": "cn-hangzhou", "vpc": True}, {}, VPC),
+        ({"type": "developerApi", "endpoint": BASE}, {}, ("https://sts.aliyuncs.com",)),
+    ],
+)
+def test_where_a_link_asks(what: dict[str, Any], link: dict[str, Any], endpoints: tuple[str, ...]) -> None:
+    """A link without a region of its own stays where the exchange is: in a VPC the global endpoint is out of reach."""
+    kind = DeveloperApiExchange if what.pop("type", None) else StsExchange
+    needed = {"roleArn": role_arn("default")} | ({} if kind is DeveloperApiExchange else {"oidcProviderArn": "x"})
+    first = convert({"type": kind.__struct_config__.tag, **needed, **what}, kind)
+
+    found = check_exchange.link_endpoints(convert({"roleArn": CHAINED_ROLE_ARN, **link}, Link), first, "chain[0]")
+
+    assert found == endpoints
 
 
 def test_identities_without_idaas_name_the_instance(place: Place, loaded: Callable[..., Any]) -> None:

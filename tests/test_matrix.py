@@ -179,7 +179,7 @@ OTHERS: dict[str, Maker] = {
     "command": command,
 }
 CHAIN = [
-    {"roleArn": CHAINED_ROLE_ARN, "endpoints": [BASE]},
+    {"roleArn": CHAINED_ROLE_ARN},
     {"roleArn": EXTERNAL_ROLE_ARN, "endpoints": [BASE], "externalId": EXTERNAL_ID, "sourceIdentity": "app-1"},
 ]
 

@@ -72,7 +72,7 @@ def check_document(text: str, known: Federated, asked: Asked, authority: Authori
     rules = (
         (
             signer is not None and _of_ecs(signer, signed.certificates, authority, asked.at),
-            "the signature is wrong, or somebody else's",
+            "the signature is not ours",
         ),
         (audience.get("aud") == asked.world.instance_id, "the document is for another audience"),
         (isinstance(at, int) and at <= asked.at + CLOCK_LEEWAY, "the document is from the future"),

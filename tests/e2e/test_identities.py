@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -33,10 +36,10 @@ from app.emulator.world import (
     role_arn,
 )
 
-from .processes import EmulatedCloud, emulator, serve, until
+from .processes import PROGRAM, ROOT, SECONDS, EmulatedCloud, emulator, environment, serve, until
 
 MANAGED = "managed"
-PROGRAM = """
+PRINTER = """
 import json, sys, urllib.request
 asked = urllib.request.Request(sys.argv[1] + "/_emulator/token", data=b"{}", method="POST")
 print(json.dumps({"access_token": json.load(urllib.request.urlopen(asked))["token"]}))
@@ -95,7 +98,7 @@ def identities(cloud: EmulatedCloud, directory: Path) -> dict[str, dict[str, Any
             "audience": OIDC_AUDIENCE,
         },
         "file": file,
-        "command": {"type": "command", "command": [sys.executable, "-c", PROGRAM, cloud.url]},
+        "command": {"type": "command", "command": [sys.executable, "-c", PRINTER, cloud.url]},
     }
 
 
@@ -122,6 +125,44 @@ def configuration(cloud: EmulatedCloud, directory: Path) -> dict[str, Any]:
         "server": {"bind": "127.0.0.1:0", "ops": "127.0.0.1:0"},
         "tls": {"caFile": str(cloud.ca_file)},
     }
+
+
+NAMESPACE = 'ip link set lo up && ip address add 100.100.100.200/32 dev lo && exec "$@"'
+CAN = os.geteuid() == 0 and shutil.which("ip") and shutil.which("unshare")
+
+
+@pytest.mark.skipif(
+    not CAN and not os.environ.get("CI"), reason="skipped: needs root, ip and unshare (iproute2, util-linux)"
+)
+@pytest.mark.parametrize("method", ["PKCS7", "PLUGIN"])
+def test_it_never_asks_itself(method: str, tmp_path: Path) -> None:
+    """In a network namespace that has 100.100.100.200 itself no metadata service is asked: exit 2, and the cure."""
+    identity = {
+        "idaasInstanceId": INSTANCE_ID,
+        "clientId": CLIENT_ID,
+        "issuer": "https://idaas.example.com",
+        "tokenEndpoint": "https://idaas.example.com/token",
+        "openApiEndpoint": "eiam.example.com",
+        "scope": SCOPE,
+        "authnConfiguration": {"authnMethod": method, "applicationFederatedCredentialName": FEDERATED_PKCS7},
+    }
+    exchange = {"roleArn": role_arn("default"), "oidcProviderArn": PROVIDER_ARN}
+    profiles = {"default": {"identity": identity, "exchange": exchange}}
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"configVersion": "1.0", "profiles": profiles}))
+
+    done = subprocess.run(
+        ["unshare", "--net", "sh", "-c", NAMESPACE, "sh", *PROGRAM, "get", "--config", str(path)],
+        env=environment(tmp_path),
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+    )
+
+    assert done.returncode == 2, done.stderr
+    assert "http://100.100.100.200: that address is this network namespace's own" in done.stderr
+    assert "take it off the interface" in done.stderr
 
 
 def test_all_of_them(cloud: EmulatedCloud, tmp_path: Path) -> None:
