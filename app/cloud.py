@@ -58,7 +58,11 @@ class Cloud:
         self._ends: dict[Identity, dict[str, float]] = {}
         self._wires = Wires(transport or real_transport(settings, environ), now=now, observe=observe)
         sources = Sources(self._wires, environ, now=now, new_id=new_id, is_ours=is_ours)
-        self._sources = {name: self._source(sources, profile, name) for name, profile in settings.profiles.items()}
+        self._sources: dict[Identity, TokenSource] = {}
+        for name, profile in settings.profiles.items():
+            if profile.identity not in self._sources:
+                ends = self._ends.setdefault(profile.identity, {}).__setitem__
+                self._sources[profile.identity] = sources.source(profile.identity, f"profiles.{name}.identity", ends)
         self._roles = {
             name: roles(profile, f"profiles.{name}", self._wires, now=now, new_id=new_id)
             for name, profile in settings.profiles.items()
@@ -98,7 +102,7 @@ class Cloud:
     # --- the legs -----------------------------------------------------------------------------------------------------
 
     async def _token(self, name: str) -> Token:
-        source = self._sources[name]
+        source = self._sources[self._identity(name)]
 
         async def ask() -> Token:
             token = await source.token()
@@ -135,12 +139,8 @@ class Cloud:
 
     # --- what is noticed on the way -----------------------------------------------------------------------------------
 
-    def _source(self, sources: Sources, profile: Profile, name: str) -> TokenSource:
-        ends = self._ends.setdefault(profile.identity, {})
-        return sources.source(profile.identity, f"profiles.{name}.identity", ends.__setitem__)
-
     def _identity(self, name: str) -> Identity:
-        """What makes two profiles' tokens the same one: the identity as configured, scope included."""
+        """What makes two profiles' source and token the same one: the identity as configured, scope included."""
         return self._profiles[name].identity
 
     async def _tell_ends(self, name: str) -> None:

@@ -10,6 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
 from app.cloud import Cloud
 from app.config import load
@@ -17,6 +23,8 @@ from app.emulator import Emulator, World, bind, listening
 from app.emulator.pki import Authority
 from app.emulator.world import OIDC_CLIENT_ID, WORKLOAD_PROVIDER_ARN, role_arn, workload_issuer
 from app.model import ConfigError, Event, IdentityEnds, Refused, Unreachable
+
+ENVIRON = {"PASSWORD": "of-key", "WRONG": "of-another"}
 
 
 @dataclass
@@ -54,9 +62,9 @@ class Site:
         }
         path = self.directory / "config.json"
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": {"default": profile}}))
-        loaded = load(str(path), {"PASSWORD": "of-key"}, hostname="host-1", now=time.time)
+        loaded = load(str(path), ENVIRON, hostname="host-1", now=time.time)
         observe = (events if events is not None else []).append
-        return Cloud(loaded.settings, {"PASSWORD": "of-key"}, now=time.time, observe=observe)
+        return Cloud(loaded.settings, ENVIRON, now=time.time, observe=observe)
 
 
 @pytest.fixture
@@ -158,3 +166,30 @@ def test_a_key_of_another_certificate(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="the key is not the certificate's"):
         site.cloud()
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"privateKeyPasswordEnvVarName": "PASSWORD"}, None),
+        ({"privateKeyPasswordEnvVarName": "WRONG"}, "no usable certificate with its key"),
+        ({"privateKeyPasswordEnvVarName": "NOT_SET"}, "environment variable NOT_SET is not set"),
+        ({}, "no usable certificate with its key"),
+    ],
+)
+def test_an_encrypted_key(more: dict[str, str], words: str | None, tmp_path: Path) -> None:
+    """Its password is a variable's; a wrong one or none is found at start, and nobody is asked on a terminal."""
+    emulator = Emulator(World.default())
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(emulator.workload_ca)
+    site = Site(emulator, tmp_path, str(ca_file), "https://127.0.0.1:1")
+    site.write()
+    key = load_pem_private_key((tmp_path / "tls.key").read_bytes(), None)
+    encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"of-key"))
+    (tmp_path / "tls.key").write_bytes(encrypted)
+
+    if words is None:
+        assert site.cloud(identity=more)
+        return
+    with pytest.raises(ConfigError, match=words):
+        site.cloud(identity=more)
