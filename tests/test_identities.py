@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app import check_exchange
+from app import check_exchange, readers
 from app.emulator import Emulator, Fault
 from app.emulator.world import (
     CHAINED_ROLE_ARN,
@@ -19,6 +19,7 @@ from app.emulator.world import (
     role_arn,
 )
 from app.exchange_settings import DeveloperApiExchange, Link, StsExchange
+from app.identity_settings import AuthnConfiguration
 from app.model import ConfigError, IdentityEnds, Refused, Unreachable, Warned
 from app.typed import convert
 
@@ -129,6 +130,41 @@ async def test_a_document_per_request(place: Place, bench: Build) -> None:
     asked = [call.fields["audience"] for call in place.emulator.journal if "audience" in call.fields]
     times = [json.loads(text)["signingTime"] for text in asked]
     assert times[1] - times[0] == 1200
+
+
+# --- where the cluster's token is -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("keys", "environ", "token"),
+    [
+        (
+            {"oidcTokenFilePath": "FIRST", "oidcTokenFilePathEnvVarName": "TOKEN_PATH"},
+            {"TOKEN_PATH": "SECOND"},
+            "first",
+        ),
+        ({"oidcTokenFilePathEnvVarName": "TOKEN_PATH"}, {"TOKEN_PATH": "SECOND"}, "second"),
+    ],
+)
+def test_the_order_of_token_files(keys: dict[str, str], environ: dict[str, str], token: str, tmp_path: Path) -> None:
+    """The path, else the file that the variable names, as the SDK has it; white space around the token is trimmed."""
+    files = {"FIRST": tmp_path / "1", "SECOND": tmp_path / "2"}
+    files["FIRST"].write_text("first\n")
+    files["SECOND"].write_text(" second ")
+    named = {name: str(files.get(value, value)) for name, value in keys.items()}
+    config = convert({"authnMethod": "OIDC", **named}, AuthnConfiguration)
+
+    read = readers.federated_token(config, "identity", {name: str(files[value]) for name, value in environ.items()})
+
+    assert read() == token
+
+
+def test_kubernetes_own_token_file() -> None:
+    """Where nothing is named it is Kubernetes' own; here, where there is none, the complaint says which."""
+    read = readers.federated_token(convert({"authnMethod": "OIDC"}, AuthnConfiguration), "identity", {})
+
+    with pytest.raises(ConfigError, match=r"/var/run/secrets/kubernetes.io/serviceaccount/token: no such file"):
+        read()
 
 
 # --- the metadata service ---------------------------------------------------------------------------------------------
