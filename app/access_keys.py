@@ -61,7 +61,7 @@ class AccessKeys:
         path = self._home(".aliyun/config.json")
         if self._is("ALIBABA_CLOUD_CLI_PROFILE_DISABLED") or not files.exists(path):
             return None
-        whole = read_object(path)
+        whole = read_object(path, secret=True)
         name = self.environ.get("ALIBABA_CLOUD_PROFILE") or whole.get("current") or "default"
         profiles = whole.get("profiles")
         for profile in profiles if isinstance(profiles, list) else ():
@@ -77,7 +77,7 @@ class AccessKeys:
 
         parser = configparser.ConfigParser(interpolation=None)
         try:
-            parser.read_string(files.read(path, LARGEST).decode())
+            parser.read_string(files.read_secret(path, LARGEST).decode())
         except files.Unreadable as why:
             raise ConfigError(f"{path}: {why}") from None
         except (configparser.Error, UnicodeDecodeError):

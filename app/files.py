@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from typing import BinaryIO
 
 
 class Unreadable(Exception):
@@ -17,9 +19,30 @@ def expanded(path: str, home: str | None) -> str:
 
 
 def read(path: str, largest: int) -> bytes:
-    """The file's bytes, `~` meaning the home directory. Raises Unreadable, also for more than `largest` bytes."""
+    """The regular file's bytes, `~` meaning the home directory. Raises Unreadable, also for more than `largest`."""
+    return _read(path, largest, secret=False)
+
+
+def read_secret(path: str, largest: int) -> bytes:
+    """As `read`; raises Unreadable also where another user could read or change it (`exposure`)."""
+    return _read(path, largest, secret=True)
+
+
+def exposure(path: str) -> str | None:
+    """Why the file at `path` is not as private as a secret should be, or None; None as well if it cannot be read."""
     try:
-        with open(os.path.expanduser(path), "rb") as file:
+        with _opened(path) as file:
+            return _loose(file) or _notice(file)
+    except (OSError, ValueError, Unreadable):
+        return None
+
+
+def _read(path: str, largest: int, *, secret: bool) -> bytes:
+    try:
+        with _opened(path) as file:
+            why = _loose(file) if secret else None
+            if why is not None:
+                raise Unreadable(why)
             raw = file.read(largest + 1)
     except FileNotFoundError:
         raise Unreadable("no such file") from None
@@ -30,6 +53,43 @@ def read(path: str, largest: int) -> bytes:
     if len(raw) > largest:
         raise Unreadable(f"larger than {largest} bytes, so it cannot be what is meant")
     return raw
+
+
+def _opened(path: str) -> BinaryIO:
+    """The regular file, open; anything else could hang us (a pipe), or never end (a device)."""
+    descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.fdopen(descriptor, "rb")
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        file.close()
+        raise Unreadable("is a directory" if stat.S_ISDIR(mode) else "not a regular file")
+    return file
+
+
+def _loose(file: BinaryIO) -> str | None:
+    """
+    Why other users of this machine could know or change what is in the file, or None.
+
+    What root owns may be shown to a group (0640 by fsGroup), and on a read-only mount to everybody: that is how
+    Kubernetes mounts a Secret (0644), and only this container sees the mount.
+    """
+    found = os.fstat(file.fileno())
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid not in (0, os.geteuid()):
+        return f"belongs to uid {found.st_uid}, who could read and change it; make it uid {os.geteuid()}'s or root's"
+    if found.st_uid == 0 and (not mode & 0o007 or _read_only(file)):
+        return None
+    return f"other users can read it (mode {mode:04o}); chmod 600 it" if mode & 0o077 else None
+
+
+def _notice(file: BinaryIO) -> str | None:
+    """What is accepted, but could be better."""
+    mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    return f"every process that sees this mount can read it (mode {mode:04o})" if mode & 0o004 else None
+
+
+def _read_only(file: BinaryIO) -> bool:
+    return bool(os.fstatvfs(file.fileno()).f_flag & os.ST_RDONLY)
 
 
 def exists(path: str) -> bool:

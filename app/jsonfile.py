@@ -12,10 +12,10 @@ LARGEST = 1_048_576
 """Bytes; a configuration of a thousand profiles is a third of it."""
 
 
-def read_object(path: str) -> dict[str, Any]:
-    """The file's JSON object. Raises ConfigError with the file's name, the line and the cure."""
+def read_object(path: str, *, secret: bool = False) -> dict[str, Any]:
+    """The file's JSON object; `secret`: of a file that must be private. Raises ConfigError: file, line and cure."""
     try:
-        raw = files.read(path, LARGEST)
+        raw = files.read_secret(path, LARGEST) if secret else files.read(path, LARGEST)
     except files.Unreadable as why:
         raise ConfigError(f"{path}: {why}") from None
     return parse_object(raw, path)

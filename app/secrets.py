@@ -22,17 +22,25 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
             raise ConfigError(
                 f"{place}: the environment variable {_shown_name(name)} is not set or empty; set it, or name another"
             )
+        if re.search("[\ud800-\udfff]", value):  # how Python keeps bytes that are no UTF-8
+            raise ConfigError(f"{place}: the environment variable {_shown_name(name)} is not UTF-8 text")
         return value
 
     return read
 
 
-def from_file(path: str, place: str) -> Secret:
-    """A reader of the file at `path`, white space around it trimmed; `place` is the configuration key that named it."""
+def from_file(path: str, place: str, *, private: bool = False) -> Secret:
+    """
+    A reader of the file at `path`, white space around it trimmed; `place` is the configuration key that named it.
+
+    `private`: a secret of ours, refused where other users could know it. Tokens that an agent writes and certificates
+    are as their writer made them.
+    """
+    look = files.read_secret if private else files.read
 
     def read() -> str:
         try:
-            value = files.read(path, LARGEST).decode("utf-8-sig").strip()
+            value = look(path, LARGEST).decode("utf-8-sig").strip()
         except files.Unreadable as why:
             raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
         except UnicodeDecodeError:
@@ -54,7 +62,7 @@ def one_of(
     if name:
         return from_environment(environ, name, f"{place}.{variable_key}")
     if path:
-        return from_file(path, f"{place}.{file_key}")
+        return from_file(path, f"{place}.{file_key}", private=True)
     raise ConfigError(f"{place}: {variable_key} or {file_key} is required")
 
 

@@ -7,7 +7,11 @@ import ssl
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
+from . import files
 from .model import ConfigError, Secret
+
+LARGEST_KEY = 1_048_576
+"""Bytes of the file with the client's certificate and key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,11 @@ def _believing_anybody() -> ssl.SSLContext:
 
 
 def _show(client: ClientCertificate, context: ssl.SSLContext) -> None:
+    holds_the_key = client.key_file or client.file
+    try:
+        files.read_secret(holds_the_key, LARGEST_KEY)
+    except files.Unreadable as why:
+        raise ConfigError(f"{client.place}: {holds_the_key}: {why}") from None
     # Without a password to give, OpenSSL would ask the terminal for one: an empty answer is a failure instead.
     password = client.password or (lambda: "")
     try:

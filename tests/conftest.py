@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ from .clock import Clock
 BASE = "http://127.0.0.1:7080"
 TOKEN_ENDPOINT = f"{BASE}/api/v2/iauths_system/oauth2/token"
 ENVIRON = {"IDAAS_SECRET": CLIENT_SECRET}
+
+
+os.umask(0o077)  # what a test writes may be a secret, and one that others can read is refused
 
 
 @pytest.fixture(scope="session")
