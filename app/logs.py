@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from .documents import timestamp
 from .model import ClockRead, Event, Now, Refreshed, RefreshFailed, SidecarError, Warned
+from .outlet import Outlet
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 CLOCK_TOLERANCE = 60.0
@@ -31,7 +32,7 @@ class Log:
         now: Now,
         describe: Callable[[str], Fields] = lambda _: {},
     ) -> None:
-        self._stream = stream
+        self._outlet = Outlet(stream)
         self._level = LEVELS[level]
         self._json = json_lines
         self._now = now
@@ -44,11 +45,23 @@ class Log:
             return
         shown = {name: value for name, value in fields.items() if value is not None}
         head = {"time": timestamp(self._now()), "level": level, "event": event}
-        try:
-            self._stream.write(_json_line(head | shown) if self._json else _text_line(head, shown))
-            self._stream.flush()
-        except (OSError, ValueError):
-            return  # nobody reads us any more; that must not end the service
+        lost = self._outlet.take_lost()
+        if lost:
+            self._put(head | {"level": "warning", "event": "log_lines_lost"}, {"count": lost})
+        self._put(head, shown)
+
+    def _put(self, head: Fields, shown: Fields) -> None:
+        self._outlet.write(_json_line({**head, **shown}) if self._json else _text_line(head, shown))
+
+    def set_level(self, level: str) -> None:
+        """Writes from now on what is at least `level`. Raises ValueError for a word that is no level."""
+        if level not in LEVELS:
+            raise ValueError(f"there is no such level; there is {', '.join(LEVELS)}")
+        self._level = LEVELS[level]
+
+    def flush(self) -> None:
+        """Writes what nobody took so far, if somebody does now."""
+        self._outlet.flush()
 
     def observe(self, event: Event) -> None:
         """The log's side of what the core reports."""
