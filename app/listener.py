@@ -10,14 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import httptools
 
 from .guard import Request, RequestHeaders
-from .replies import BAD_REQUEST, BODY_TOO_LARGE, BROKEN, HEAD_TOO_LARGE, NOT_FOUND, TARGET_TOO_LONG, TIMED_OUT, Reply
+from .replies import (
+    BAD_REQUEST,
+    BODY_TOO_LARGE,
+    BROKEN,
+    FULL,
+    HEAD_TOO_LARGE,
+    NOT_FOUND,
+    STOPPING,
+    TARGET_TOO_LONG,
+    TIMED_OUT,
+    Reply,
+)
+from .visitor import Visitor
 
 _LOGGER = logging.getLogger("idaas_sidecar.listener")
 
@@ -36,9 +48,6 @@ REQUEST_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 """Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
 
-LONGEST_QUEUE = 16
-"""Requests that may wait behind an answer that is still owed."""
-
 LINGER_SECONDS = 1.0
 """How long the rest of a refused request is read and dropped, so that the refusal arrives."""
 
@@ -54,6 +63,10 @@ class Lane(Protocol):
     """
 
     def __call__(self, request: Request) -> Reply | Coroutine[Any, Any, Reply] | None: ...
+
+
+Visitors = Callable[[asyncio.Transport], Visitor]
+"""Makes what finds out who is at a connection's other end."""
 
 
 class Pages(Protocol):
@@ -94,13 +107,15 @@ class Connections:
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
         for connection in list(self._open):
-            connection.transport.close()
+            connection.give_up(STOPPING)
 
     def _evict(self, newest: Connection) -> None:
-        # Starvation: whoever opens connections and says nothing must not keep out a client that has a question.
-        victim = next((item for item in self._open if not item.busy), newest)
+        # Starvation: whoever opens connections and says nothing, or waits for what is not there yet, must not keep out
+        # a client that has a question. Idle ones go first, then who has waited longest; that one is told why.
+        others = [item for item in self._open if item is not newest]
+        victim = next((item for item in others if not item.busy), others[0])
         del self._open[victim]
-        victim.drop()
+        victim.give_up(FULL)
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         now = loop.time()
@@ -121,11 +136,14 @@ class Connection(asyncio.Protocol):
         "_pages",
         "_parser",
         "_pending",
-        "_queue",
         "_reading_head",
         "_receiving",
         "_siblings",
+        "_split",
+        "_stays",
         "_url",
+        "_visitor",
+        "_visitors",
         "busy",
         "deadline",
         "loop",
@@ -133,13 +151,24 @@ class Connection(asyncio.Protocol):
         "transport",
     )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, lane: Lane, pages: Pages | None, siblings: Connections) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        lane: Lane,
+        pages: Pages | None,
+        siblings: Connections,
+        visitors: Visitors,
+    ) -> None:
         self.loop = loop
         self.busy = False
         self._lane = lane
         self._pages = pages
         self._siblings = siblings
+        self._visitors = visitors
+        self._visitor: Visitor | None = None
         self._receiving = False
+        self._split = False
+        self._stays = True
         self._reading_head = False
         self._lingering = False
         self._pending = 0
@@ -147,7 +176,6 @@ class Connection(asyncio.Protocol):
         self._body_size = 0
         self._url = b""
         self.task: asyncio.Task[None] | None = None
-        self._queue: deque[tuple[Request, bool]] | None = None
         self._parser = httptools.HttpRequestParser(self)
 
     # --- the connection's life ----------------------------------------------------------------------------------------
@@ -168,18 +196,25 @@ class Connection(asyncio.Protocol):
         return self.busy
 
     def data_received(self, data: bytes) -> None:
+        if self.busy:  # pipelined behind an answer that is owed, which no client does: that answer is the last
+            self._stays = False
+            return
         if self._lingering:
             return
+        self._split = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
             # A bug of ours, not the client's: say so, and let nothing out.
             _LOGGER.error("answering a request failed", exc_info=error.__context__ or error)
             self._refuse(BROKEN)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except httptools.HttpParserUpgrade:
+            pass  # answered already; other protocols are not spoken, which HTTP says by not switching
+        except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
-        # The parser tells of a header only when it is whole: what it still holds back must be counted here.
-        if self._receiving:
+        # The parser tells of a header only when it is whole: what it still holds back must be counted here. Of a
+        # segment that ends one request and begins another nobody knows how much is whose; it counts from the next on.
+        if self._receiving and not self._split:
             self._pending += len(data)
             if self._pending > (LARGEST_HEAD if self._reading_head else LARGEST_REQUEST):
                 long = len(self._url) > LONGEST_TARGET or not self._url
@@ -199,6 +234,13 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.close()
 
+    def give_up(self, reply: Reply) -> None:
+        """Ends the connection now; whoever waits for an answer there gets `reply`."""
+        if self.task is not None and not self.transport.is_closing():
+            self.task.cancel()
+            self.transport.write(reply.close)
+        self.drop()
+
     def pause_writing(self) -> None:
         """The client does not read its answers: take no more requests from it, and not for long."""
         self.transport.pause_reading()
@@ -211,6 +253,10 @@ class Connection(asyncio.Protocol):
     # --- one request --------------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        if self.busy:
+            self._stays = False
+            return
+        self._split = self._url != b""
         self._url = b""
         self._headers: RequestHeaders = []
         self._receiving = self._reading_head = True
@@ -218,9 +264,12 @@ class Connection(asyncio.Protocol):
         self.deadline = self.loop.time() + REQUEST_SECONDS
 
     def on_url(self, url: bytes) -> None:
-        self._url += url
+        if not self.busy:
+            self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.busy:
+            return
         if not self._reading_head:  # a trailer: no client sends one, and a Host that comes late is no Host
             self._refuse(BAD_REQUEST)
             return
@@ -235,7 +284,7 @@ class Connection(asyncio.Protocol):
             self._refuse(TARGET_TOO_LONG)
         elif self._head_size + len(self._url) > LARGEST_HEAD or len(self._headers) > MOST_LINES:
             self._refuse(HEAD_TOO_LARGE)
-        elif self._headers and (b"expect", b"100-continue") in self._headers:
+        elif (b"expect", b"100-continue") in self._headers and self._parser.get_http_version() == "1.1":
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -250,36 +299,35 @@ class Connection(asyncio.Protocol):
         if not self._is_request():
             self._refuse(BAD_REQUEST)
             return
-        request = Request(self._parser.get_method(), self._url, self._headers)
-        stays = self._parser.should_keep_alive() and self._parser.get_http_version() != "1.0"
-        if self.busy:  # pipelined behind an answer that is still owed: answers keep the order of their requests
-            self._wait_in_line(request, stays)
-            return
-        self._answer(request, stays)
+        if self._visitor is None:
+            self._visitor = self._visitors(self.transport)
+        self._stays = (
+            self._parser.should_keep_alive()
+            and self._parser.get_http_version() != "1.0"
+            and not self._parser.should_upgrade()
+        )
+        self._answer(Request(self._parser.get_method(), self._url, self._headers, self._visitor))
 
     def _is_request(self) -> bool:
         """Whether it asks for something in a version that we speak; absolute-form targets are the guard's to refuse."""
-        return (
-            not self._parser.should_upgrade()
-            and self._url.startswith((b"/", b"http"))
-            and self._parser.get_http_version() in ("1.1", "1.0")
-        )
+        return self._url.startswith((b"/", b"http")) and self._parser.get_http_version() in ("1.1", "1.0")
 
-    def _send(self, reply: Reply, method: bytes, stays: bool) -> None:
-        whole = reply.keep if stays else reply.close
+    def _send(self, reply: Reply, method: bytes) -> None:
+        whole = reply.keep if self._stays else reply.close
         if method == b"HEAD":
             whole = whole[: len(whole) - reply.body_length]
         self.transport.write(whole)
-        if stays:
+        if self._stays:
             self._rest()
         else:
             self.transport.close()
 
     def _refuse(self, reply: Reply) -> None:
         """An answer to something that is no request; the connection ends, because its framing is not to be trusted."""
-        self._reading_head = False
         if self._over():
+            self._stays = False
             return
+        self._reading_head = False
         self.transport.write(reply.close)
         # Closed with bytes unread, the kernel would reset the connection and the answer with it: half-closed, what
         # still comes is read and dropped for a moment.
@@ -288,7 +336,8 @@ class Connection(asyncio.Protocol):
         self.deadline = self.loop.time() + LINGER_SECONDS
 
     def _over(self) -> bool:
-        return self._lingering or self.transport.is_closing()
+        """Whether what comes does not count any more: refused, closing, or an answer is owed that will be the last."""
+        return self._lingering or self.busy or self.transport.is_closing()
 
     def _rest(self) -> None:
         self.deadline = self.loop.time() + IDLE_SECONDS
@@ -296,52 +345,39 @@ class Connection(asyncio.Protocol):
 
     # --- answers that take a while ------------------------------------------------------------------------------------
 
-    def _answer(self, request: Request, stays: bool) -> None:
+    def _answer(self, request: Request) -> None:
         found = self._lane(request)
         if isinstance(found, Reply):
-            self._send(found, request.method, stays)
+            self._send(found, request.method)
             return
         self.busy = True
         self.deadline = float("inf")
-        self.task = self.loop.create_task(
-            self._hand_over(request) if found is None else self._wait(found, request, stays)
-        )
+        self.task = self.loop.create_task(self._hand_over(request) if found is None else self._wait(found, request))
 
-    async def _wait(self, answer: Coroutine[Any, Any, Reply], request: Request, stays: bool) -> None:
+    async def _wait(self, answer: Coroutine[Any, Any, Reply], request: Request) -> None:
         try:
             reply = await answer
         except Exception:
             _LOGGER.exception("answering a request failed")
-            reply, stays = BROKEN, False
-        self.busy, self.task = False, None
+            reply, self._stays = BROKEN, False
+        self._end_wait()
         if not self._over():
-            self._send(reply, request.method, stays)
-        self._next_in_line()
+            self._send(reply, request.method)
 
-    def _wait_in_line(self, request: Request, stays: bool) -> None:
-        if self._queue is None:
-            self._queue = deque()
-        if len(self._queue) == LONGEST_QUEUE:  # no client pipelines so; answers that nobody reads must not pile up
-            self.transport.abort()
-            return
-        self._queue.append((request, stays))
-        self.transport.pause_reading()
-
-    def _next_in_line(self) -> None:
-        while self._queue and not self.busy and not self._over():
-            self._answer(*self._queue.popleft())
-        if self._queue is not None and not self.busy and not self._over():
-            self._queue = None
-            self.transport.resume_reading()
+    def _end_wait(self) -> None:
+        self.busy, self.task = False, None
 
     async def _hand_over(self, request: Request) -> None:
         """Gives the connection to the protocol that speaks for pages, with this one request; it closes it after."""
+        self._stays = False
         if self._pages is None:
-            self._send(NOT_FOUND, request.method, stays=False)
+            self._end_wait()
+            self._send(NOT_FOUND, request.method)
             return
         page = await self._pages(lambda: self.connection_lost(None))
         self.deadline = self.loop.time() + REQUEST_SECONDS
-        if not self._over():
+        if not self.transport.is_closing():
+            self.task = None
             self.transport.set_protocol(page)
             page.connection_made(self.transport)
             page.data_received(head_of(request))
@@ -356,8 +392,11 @@ def head_of(request: Request) -> bytes:
 class Listener:
     """One bound socket and what answers there, from `start` until `stop`."""
 
-    def __init__(self, sock: socket.socket, lane: Lane, pages: Pages | None, *, max_connections: int) -> None:
+    def __init__(
+        self, sock: socket.socket, lane: Lane, pages: Pages | None, *, visitors: Visitors, max_connections: int
+    ) -> None:
         self._socket = sock
+        self._visitors = visitors
         self._lane = lane
         self._pages = pages
         self._connections = Connections(max_connections)
@@ -365,8 +404,9 @@ class Listener:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        arguments = (loop, self._lane, self._pages, self._connections)
-        self._server = await loop.create_server(lambda: Connection(*arguments), sock=self._socket, backlog=2048)
+        arguments = (loop, self._lane, self._pages, self._connections, self._visitors)
+        create = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
+        self._server = await create(lambda: Connection(*arguments), sock=self._socket, backlog=2048)
 
     async def stop(self) -> None:
         """Takes no more connections; lets answers under way finish, for at most 2 s."""

@@ -69,6 +69,9 @@ BAD_REQUEST = error(400, "BadRequest", "not a request that this server understan
 BROKEN = error(500, "InternalError", "this server failed to answer; its log says more")
 TIMED_OUT = error(408, "RequestTimeout", "the request did not arrive in time")
 BODY_TOO_LARGE = error(413, "TooLarge", "the body is larger than 1024 bytes")
+THROTTLED = error(429, "Throttled", "too many requests (access.requestsPerSecond)", ((b"Retry-After", b"1"),))
+STOPPING = error(503, "CredentialsUnavailable", "this server is being stopped", ((b"Retry-After", b"1"),))
+FULL = error(429, "Throttled", "too many wait for an answer (access.maxConnections)", ((b"Retry-After", b"1"),))
 TARGET_TOO_LONG = error(414, "TooLarge", "the path is longer than 8192 bytes")
 HEAD_TOO_LARGE = error(431, "TooLarge", "the head is larger than 16384 bytes or 100 lines")
 

@@ -14,6 +14,7 @@ from app.guard import Request
 from app.listener import Connection, Connections, head_of
 from app.replies import Reply
 from app.sockets import bound
+from app.visitor import STRANGER
 
 
 class Wire(asyncio.Transport):
@@ -63,7 +64,7 @@ async def test_a_bug_answers_500_and_is_logged(
     lane: Callable[[Request], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """When answering itself fails, the client gets 500 and no other byte, and the log has the exception."""
-    connection = Connection(asyncio.get_running_loop(), lane, None, Connections(16))
+    connection = Connection(asyncio.get_running_loop(), lane, None, Connections(16), lambda _transport: STRANGER)
     wire = Wire()
     connection.connection_made(wire)
     with caplog.at_level(logging.ERROR):
@@ -83,7 +84,7 @@ async def test_a_bug_answers_500_and_is_logged(
 @pytest.mark.parametrize(("unread", "aborted"), [(0, False), (100, True)])
 async def test_who_does_not_read_cannot_put_off_the_end(unread: int, aborted: bool) -> None:
     """An idle connection is closed; one whose client leaves answers unread is cut, since a close would wait for it."""
-    connection = Connection(asyncio.get_running_loop(), at_once, None, Connections(16))
+    connection = Connection(asyncio.get_running_loop(), at_once, None, Connections(16), lambda _transport: STRANGER)
     wire = Wire()
     connection.connection_made(wire)
     wire.unread = unread
