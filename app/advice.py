@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from . import check_identity, secrets
-from .identity_settings import Identity, TokenFileIdentity
+from . import check_identity, files, secrets
+from .identity_settings import IdaasIdentity, Identity, Keys, OidcClientIdentity, TokenFileIdentity
 from .model import ConfigError
 from .schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
-from .settings import Settings
+from .settings import PathToken, Settings
 
 
 def warnings(whole: Settings) -> Iterator[str]:
@@ -21,6 +21,8 @@ def warnings(whole: Settings) -> Iterator[str]:
         seconds = (last or profile.exchange).duration_seconds
         if seconds is not None:
             yield from _session(seconds, f"{place}.{where}.durationSeconds")
+    if isinstance(whole.access.path_token, PathToken):
+        yield from _exposed(whole.access.path_token.file, "access.pathToken.file")
     if whole.access.unsafe_bind:
         yield "access.unsafeBind: credentials may be served on addresses that other machines reach"
 
@@ -32,12 +34,31 @@ def _identity(identity: Identity, place: str) -> Iterator[str]:
         except ConfigError as error:
             # No error, because kubelet or an agent may write it a moment later.
             yield f"{error}; waiting for whoever writes it"
+        yield from _exposed(identity.token_file, f"{place}.tokenFile")
+    if isinstance(identity, IdaasIdentity) and identity.authn_configuration is not None:
+        config = identity.authn_configuration
+        yield from _exposed_keys(config, f"{place}.authnConfiguration")
+        yield from _exposed(config.oidc_token_file_path, f"{place}.authnConfiguration.oidcTokenFilePath")
+    if isinstance(identity, OidcClientIdentity):
+        yield from _exposed_keys(identity.client_authentication, f"{place}.clientAuthentication")
     http = check_identity.http_of(identity)
     if http is not None and http.unsafe_ignore_ssl_cert:
         yield (
             f"{place}.httpConfiguration.unsafeIgnoreSslCert: TLS VERIFICATION IS OFF for the token endpoint: whoever "
             "is on the path can take the client's secret; use tls.caFile instead"
         )
+
+
+def _exposed_keys(keys: Keys, place: str) -> Iterator[str]:
+    yield from _exposed(keys.client_secret_file, f"{place}.clientSecretFile")
+    yield from _exposed(keys.private_key_file, f"{place}.privateKeyFile")
+
+
+def _exposed(path: str | None, place: str) -> Iterator[str]:
+    """A secret file that is accepted as it is, though more can read it than need to."""
+    why = files.exposure(path) if path else None
+    if why is not None:
+        yield f"{place}: {path}: {why}"
 
 
 def _session(seconds: int, place: str) -> Iterator[str]:

@@ -8,12 +8,15 @@ from . import check_exchange, check_identity, files, places, readers
 from .identity_settings import IdaasIdentity, OidcClientIdentity
 from .model import ConfigError
 from .schedule import Schedule
-from .settings import Access, Profile, Refresh, Server, Settings
+from .settings import Access, PathToken, Profile, Refresh, Server, Settings
 from .strict import Connection
 from .trust import Trust
 
 LARGEST_BUNDLE = 16_777_216
 """Bytes of a CA bundle; the whole of Mozilla's is a quarter of a mebibyte."""
+
+LONGEST_SOCKET_NAME = 107
+"""Bytes: `sun_path` of a unix socket's address."""
 
 
 def settings(whole: Settings) -> None:
@@ -28,7 +31,10 @@ def settings(whole: Settings) -> None:
             if link.connection is not None:
                 check_identity.check_proxy(link.connection, f"{place}.chain[{index}].connection")
         _not_ourselves(profile, place, whole.server)
+        if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
+            raise ConfigError(f"{place}.callers: names nobody; list uids or gids, or leave it out for everybody")
     _listeners(whole.server, whole.access)
+    _admin_socket(whole.server.admin_socket)
     _hosts(whole.access.allowed_hosts)
     schedule(whole.refresh)
     if whole.proxy is not None:
@@ -46,7 +52,7 @@ def named(whole: Settings, environ: Mapping[str, str]) -> None:
                 places.check_proxy(proxy, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")
         for connection, where in _connections(profile, place):
             _connection(connection, where, environ)
-    if whole.access.path_token is not None:
+    if isinstance(whole.access.path_token, PathToken):
         readers.path_token(whole.access.path_token, environ)()
     if whole.tls.ca_file is not None:
         _bundle(whole.tls.ca_file, "tls.caFile")
@@ -131,6 +137,14 @@ def _listeners(server: Server, access: Access) -> None:
         raise ConfigError(
             "server.metadata: its clients cannot send access.pathToken; set access.metadataTokens to required, "
             "or leave one of the two out"
+        )
+
+
+def _admin_socket(path: str | None) -> None:
+    name = path.encode() if path is not None else b"/"
+    if not name.startswith((b"/", b"@")) or len(name) > LONGEST_SOCKET_NAME or b"\0" in name:
+        raise ConfigError(
+            f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} bytes"
         )
 
 

@@ -73,13 +73,17 @@ class Cloud:
         async with self._turn():
             return await self._chained(name, await self._first(name), self._roles[name])
 
+    def forget(self, name: str) -> None:
+        """Drops the token of the profile's identity: the next fetch proves it anew."""
+        self._tokens.forget(self._identity(name))
+
     async def _first(self, name: str) -> Credentials:
         try:
             return await self._exchanged(name, await self._token(name))
         except Refused as error:
             if not error.renew_token:
                 raise
-            self._tokens.forget(self._identity(name))
+            self.forget(name)
             return await self._exchanged(name, await self._token(name))
 
     @asynccontextmanager

@@ -6,15 +6,27 @@ that stands between a socket and a credential. Where nothing is held yet it says
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from .documents import uri_document
-from .guard import Denial, Guard, Request, deny
+from .guard import Callers, Denial, Guard, Request, deny
 from .metadata import TOKEN_HEADER, TTL_HEADER, SessionTokens, ttl_of
-from .model import NoCredentials, Now
+from .model import Credentials, NoCredentials, Now
+from .rate import Rate
 from .refresher import Held, Refresher
-from .replies import BAD_REQUEST, NOT_FOUND, TEXT, Reply, document, error, method_not_allowed, reply, unavailable
+from .replies import (
+    BAD_REQUEST,
+    NOT_FOUND,
+    TEXT,
+    THROTTLED,
+    Reply,
+    document,
+    error,
+    method_not_allowed,
+    reply,
+    unavailable,
+)
 from .secrets import same
 from .telemetry import Traffic
 
@@ -23,6 +35,9 @@ URI_PATIENCE = 4.0
 
 ECS_PATIENCE = 0.8
 """Seconds a cold start may hold an ECS client: most SDKs give up after 1."""
+
+MOST_TOLD = 256
+"""Different users per session that the audit tells of."""
 
 ROLES = b"/latest/meta-data/ram/security-credentials"
 TOKEN_PATH = b"/latest/api/token"
@@ -33,43 +48,62 @@ _PUT_ONLY = method_not_allowed(b"PUT")
 _HEALTHY = document(200, {"status": "ok"})
 _BAD_TTL = error(400, "BadRequest", "X-aliyun-ecs-metadata-token-ttl-seconds must be given once, 1 to 21600")
 _NO_PATH_TOKEN = deny("PathToken", "the URL must begin with the path token")
+_NOBODY = deny("Caller", "there is no profile for this user (callers)")
 _BAD_SESSION = deny("MetadataToken", "the metadata token is missing, wrong or expired", 401)
 
 
 class Answer(NamedTuple):
-    """A reply and the labels it is counted under; labels come from configuration, never from the request."""
+    """
+    A reply and the labels it is counted under; labels come from configuration, never from the request.
+
+    `denied` is the reason of a refusal; `news` the credentials, where this caller has them for the first time.
+    """
 
     reply: Reply
     endpoint: str
     profile: str = ""
     denied: str = ""
+    news: Credentials | None = None
 
 
 class Wait(NamedTuple):
-    """Nothing is held, and an attempt is under way: wait for it, at most `patience` seconds, then answer `now`."""
+    """Something is on its way: `arrived` returns when it is there; wait at most `patience` seconds, and ask again."""
 
-    refresher: Refresher
-    patience: float
+    arrived: Callable[[], Awaitable[None]]
+    patience: float | None
+    cold: bool
+    """Whether it is the credential itself that was waited for, which is done once per request."""
 
 
 class Vendor:
-    """One profile at the desk: its bytes, made once per session."""
+    """One profile at the desk: who may have it, and its bytes, made once per session."""
 
-    def __init__(self, refresher: Refresher, now: Now) -> None:
+    def __init__(self, refresher: Refresher, now: Now, callers: Callers | None = None) -> None:
         self.refresher = refresher
+        self.callers = callers
         self._now = now
         self._held: Held | None = None
         self._reply = NOT_FOUND
+        self._had_by: set[int | None] = set()
 
     def reply(self) -> Reply | None:
         """The credential's answer, or None where there is none to give."""
         held = self.refresher.held
         if held is None or self._now() >= held.expires_at:
+            self._held, self._reply = None, NOT_FOUND  # what nobody may have is not kept either
             return None
         if held is not self._held:
             self._reply = reply(200, uri_document(held.credentials))
             self._held = held
+            self._had_by.clear()
         return self._reply
+
+    def news_for(self, uid: int | None) -> Credentials | None:
+        """The session's credentials if `uid` (None: nobody knows) has not had them; for the audit line."""
+        if uid in self._had_by or len(self._had_by) == MOST_TOLD or self._held is None:
+            return None
+        self._had_by.add(uid)
+        return self._held.credentials
 
     def below_horizon(self) -> bool:
         """Whether a reader sees less life than promised although the cloud answers."""
@@ -101,32 +135,33 @@ class Desk:
         sessions_required: bool,
         path_token: bytes | None,
         traffic: Traffic,
+        rate: Rate | None = None,
         metadata_only: bool = False,
     ) -> None:
         self._vendors = {name.encode(): vendor for name, vendor in vendors.items()}
-        self._names: Sequence[str] = tuple(vendors)
+        # The role list names the first of these that the caller may have.
+        self._in_order = sorted(vendors.values(), key=lambda vendor: vendor.refresher.profile != "default")
         self._guard = guard
         self._sessions = sessions
         self._sessions_required = sessions_required
         self._path_token = path_token
+        self._rate = rate
         self._metadata_only = metadata_only
         self.traffic = traffic
 
-    def answer(self, request: Request) -> Answer | Wait:
-        """The answer to `request`, or for what and how long to wait before asking `after_waiting`."""
-        return self._answer(request, waited=False)
+    def throttled(self, request: Request) -> Answer | None:
+        """The refusal of a request that is one too many; asked once for each."""
+        # Starvation: one user who asks without end. Whether we live is told in any case.
+        if self._rate is None or request.target == b"/healthz" or self._rate.allows(request.visitor):
+            return None
+        return Answer(THROTTLED, "throttled", denied="Rate")
 
-    def after_waiting(self, request: Request) -> Answer:
-        """The answer to `request` as things stand: there is no more waiting to be done."""
-        answer = self._answer(request, waited=True)
-        assert isinstance(answer, Answer)  # noqa: S101 - a Wait comes of `waited=False` alone
-        return answer
-
-    def _answer(self, request: Request, *, waited: bool) -> Answer | Wait:
+    def answer(self, request: Request, *, waited: bool = False) -> Answer | Wait:
+        """The answer to `request`, or what to wait for. `waited`: the credential was waited for, and no more."""
+        path = request.target.partition(b"?")[0]
         denial = self._guard.judge(request)
         if denial is not None:
             return _denied(denial)
-        path = request.target.partition(b"?")[0]
         if path.lower().startswith(b"/latest/"):
             return self._metadata(path, request, waited)
         if self._metadata_only:
@@ -156,15 +191,21 @@ class Desk:
         return self._path_token is not None and len(values) == 1 and same(values[0], self._path_token)
 
     def _vend(self, vendor: Vendor, request: Request, endpoint: str, patience: float, waited: bool) -> Answer | Wait:
+        profile = vendor.refresher.profile
+        if vendor.callers is not None:
+            if vendor.callers.need_a_closer_look(request.visitor):
+                return Wait(request.visitor.look_closer, None, cold=False)
+            denial = vendor.callers.judge(request.visitor)
+            if denial is not None:
+                return _denied(denial, profile)
         if request.method != b"GET":
             return Answer(_GET_ONLY, endpoint)
-        profile = vendor.refresher.profile
         found = vendor.reply()
         if found is not None:
             self.traffic.served(profile, vendor.below_horizon())
-            return Answer(found, endpoint, profile)
+            return Answer(found, endpoint, profile, news=vendor.news_for(request.visitor.uid))
         if not waited:
-            return Wait(vendor.refresher, patience)
+            return Wait(vendor.refresher.settled, patience, cold=True)
         return Answer(vendor.unavailable(), endpoint, profile)
 
     # --- the ECS metadata service -------------------------------------------------------------------------------------
@@ -203,11 +244,20 @@ class Desk:
             return _BAD_SESSION if self._sessions_required else None
         return None if len(tokens) == 1 and self._sessions.valid(tokens[0]) else _BAD_SESSION
 
-    def _role_list(self, request: Request) -> Answer:
+    def _role_list(self, request: Request) -> Answer | Wait:
         if request.method != b"GET":
             return Answer(_GET_ONLY, "ecs_list")
-        name = "default" if "default" in self._names else self._names[0]
-        return Answer(reply(200, name.encode(), TEXT), "ecs_list")
+        denial: Denial | None = None
+        for vendor in self._in_order:
+            if vendor.callers is not None:
+                if vendor.callers.need_a_closer_look(request.visitor):
+                    return Wait(request.visitor.look_closer, None, cold=False)
+                why = vendor.callers.judge(request.visitor)
+                if why is not None:
+                    denial = denial or why
+                    continue
+            return Answer(reply(200, vendor.refresher.profile.encode(), TEXT), "ecs_list")
+        return _denied(denial or _NOBODY)
 
 
 def _profile_name(path: bytes) -> bytes | None:
@@ -218,5 +268,6 @@ def _profile_name(path: bytes) -> bytes | None:
     return path.removeprefix(b"/credentials/") if path.startswith(b"/credentials/") else None
 
 
-def _denied(denial: Denial) -> Answer:
-    return Answer(denial.reply, "denied" if denial.reply is not BAD_REQUEST else "bad_request", denied=denial.reason)
+def _denied(denial: Denial, profile: str = "") -> Answer:
+    endpoint = "denied" if denial.reply is not BAD_REQUEST else "bad_request"
+    return Answer(denial.reply, endpoint, profile, denied=denial.reason)

@@ -3,51 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 from .desk import Answer, Desk, Wait
 from .guard import Request
+from .model import Credentials
 from .replies import Reply
 from .telemetry import Traffic
+from .visitor import Visitor
 
-Denied = Callable[[str, str], None]
-"""Told of each refusal: the listener's name and the reason."""
+
+class Witness(Protocol):
+    """Told of what an audit wants to know."""
+
+    def served(self, listener: str, profile: str, credentials: Credentials, visitor: Visitor) -> None:
+        """This caller has these credentials now, for the first time."""
+
+    def denied(self, listener: str, profile: str, reason: str, visitor: Visitor) -> None:
+        """A request was refused."""
 
 
 class Front:
     """One credentials or metadata listener."""
 
-    def __init__(self, name: str, desk: Desk, traffic: Traffic, denied: Denied) -> None:
+    def __init__(self, name: str, desk: Desk, traffic: Traffic, witness: Witness) -> None:
         self._name = name
         self._desk = desk
         self._traffic = traffic
-        self._denied = denied
+        self._witness = witness
 
     def lane(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
         """The answer, or a coroutine that waits for it no longer than the client will."""
         started = perf_counter()
-        answer = self._desk.answer(request)
-        return self._later(request, answer, started) if isinstance(answer, Wait) else self._counted(answer, started)
+        answer = self._desk.throttled(request) or self._desk.answer(request)
+        if isinstance(answer, Wait):
+            return self._later(request, answer, started)
+        return self._counted(answer, started, request.visitor)
 
-    async def _later(self, request: Request, wait: Wait, started: float) -> Reply:
-        await _patiently(wait)
-        return self._counted(self._desk.after_waiting(request), started)
+    async def _later(self, request: Request, answer: Answer | Wait, started: float) -> Reply:
+        waited = False
+        while isinstance(answer, Wait):
+            await _patiently(answer)
+            waited = waited or answer.cold
+            answer = self._desk.answer(request, waited=waited)
+        return self._counted(answer, started, request.visitor)
 
-    def _counted(self, answer: Answer, started: float) -> Reply:
+    def _counted(self, answer: Answer, started: float, visitor: Visitor) -> Reply:
         self._traffic.answered(
             self._name, answer.endpoint, answer.reply.status, answer.profile, perf_counter() - started
         )
         if answer.denied:
             self._traffic.denied[answer.denied] += 1
-            self._denied(self._name, answer.denied)
+            self._witness.denied(self._name, answer.profile, answer.denied, visitor)
+        elif answer.news is not None:
+            self._witness.served(self._name, answer.profile, answer.news, visitor)
         return answer.reply
 
 
 async def _patiently(wait: Wait) -> None:
     try:
         async with asyncio.timeout(wait.patience):
-            await wait.refresher.settled()
+            await wait.arrived()
     except TimeoutError:
         return

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .replies import BAD_REQUEST, Reply, error
+from .visitor import STRANGER, Visitor
 
 RequestHeaders = list[tuple[bytes, bytes]]
 
@@ -21,11 +22,12 @@ _HARMLESS = frozenset({b"user-agent", b"accept", b"accept-encoding", b"connectio
 
 
 class Request(NamedTuple):
-    """A request's head as it came: the target raw and undecoded, header names in lower case."""
+    """A request's head as it came: the target raw and undecoded, header names in lower case; and whose it is."""
 
     method: bytes
     target: bytes
     headers: RequestHeaders
+    visitor: Visitor = STRANGER
 
     def values(self, name: bytes) -> list[bytes]:
         """All values of the header `name` (lower case), in order."""
@@ -43,6 +45,38 @@ class Denial:
 def deny(reason: str, message: str, status: int = 403) -> Denial:
     """A refusal under `AccessDenied.<reason>`."""
     return Denial(reason, error(status, f"AccessDenied.{reason}", message))
+
+
+_WRONG_CALLER = deny("Caller", "this profile is for other users (callers)")
+_UNKNOWN_CALLER = deny("CallerUnknown", "it is not certain who asks, and this profile is for certain users (callers)")
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """A profile's rule: whoever has one of the uids, or is in one of the groups."""
+
+    uids: frozenset[int]
+    gids: frozenset[int]
+
+    def judge(self, visitor: Visitor) -> Denial | None:
+        """Why the visitor may not have the profile, or None. What is not certain is refused."""
+        caller = visitor.caller
+        # Another user's process in the same pod or machine reaches the same loopback: the kernel knows whose it is.
+        if caller is not None and caller.uid in self.uids:
+            return None
+        if caller is None:
+            return _UNKNOWN_CALLER
+        if not self.gids:
+            return _WRONG_CALLER
+        groups = visitor.process.groups if visitor.process is not None else None
+        if groups is None:
+            return _UNKNOWN_CALLER
+        return None if groups & self.gids else _WRONG_CALLER
+
+    def need_a_closer_look(self, visitor: Visitor) -> bool:
+        """Whether `judge` depends on groups that nobody has looked for yet."""
+        caller = visitor.caller
+        return bool(self.gids) and visitor.process is None and caller is not None and caller.uid not in self.uids
 
 
 _BAD_HOST = Denial("Host", BAD_REQUEST)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TextIO
 
 from .config import Loaded, load
+from .hardening import no_dumps
 from .logs import Bridge, Log
 from .model import ConfigError, SidecarError
 from .ops import missing
@@ -27,6 +28,7 @@ OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
 def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: TextIO = sys.stderr) -> int:
     """Runs the sidecar until it is told to stop; the exit code. Raises ConfigError."""
+    no_dumps()
     loaded = load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False)
     return run(lambda: _serve(loaded, environ, logger(loaded, stream)))
 

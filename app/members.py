@@ -15,7 +15,7 @@ from msgspec import inspect
 
 from . import files
 from .model import ConfigError
-from .strict import EXPANDED
+from .strict import EXPANDED, HIDDEN
 from .typed import join
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -72,9 +72,10 @@ class Members:
             self._note(path, self._origin)
             return [self._value(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
         if isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
-            raise ConfigError(f"{path}: {_no_such_word(value, [str(item) for item in kind.values])}")
+            shown = "" if _is_marked(info, HIDDEN) else value
+            raise ConfigError(f"{path}: {_no_such_word(shown, [str(item) for item in kind.values])}")
         self._note(path, self._origin)
-        return self._expand(value, path) if isinstance(value, str) and _is_expanded(info) else value
+        return self._expand(value, path) if isinstance(value, str) and _is_marked(info, EXPANDED) else value
 
     def _map(self, value: dict[str, Any], info: inspect.Type, path: str) -> dict[str, Any]:
         if isinstance(info, inspect.StructType):
@@ -100,10 +101,10 @@ class Members:
         return files.expanded(_VARIABLE.sub(put, value), self._environ.get("HOME"))
 
 
-def _is_expanded(info: inspect.Type) -> bool:
+def _is_marked(info: inspect.Type, mark: str) -> bool:
     if isinstance(info, inspect.UnionType):
-        return any(map(_is_expanded, info.types))
-    return isinstance(info, inspect.Metadata) and (bool((info.extra or {}).get(EXPANDED)) or _is_expanded(info.type))
+        return any(_is_marked(item, mark) for item in info.types)
+    return isinstance(info, inspect.Metadata) and (bool((info.extra or {}).get(mark)) or _is_marked(info.type, mark))
 
 
 def _kind_of(value: Any, info: inspect.Type, path: str) -> inspect.Type:
@@ -152,7 +153,7 @@ def _cure(key: str, known: Sequence[str]) -> str:
 
 def _no_such_word(word: str, known: Sequence[str]) -> str:
     close = _close(word, known)
-    shown = repr(word) if len(word) <= 40 else "this word"
+    shown = repr(word) if 0 < len(word) <= 40 else "this word"
     hint = f"; did you mean {close}?" if close else ""
     return f"{shown} is not understood by this version, which takes {', '.join(known)}{hint}"
 

@@ -69,6 +69,14 @@ class Refresher:
             self._settle()
             await self._sleep(delay)
 
+    def purge(self) -> None:
+        """Drops what is held: who reads now waits for the next attempt, or is told that there is nothing."""
+        self.held = None
+
+    def expect(self) -> None:
+        """Says that an attempt is about to begin: `settled` waits for it."""
+        self._attempting = True
+
     async def settled(self) -> None:
         """Returns when the attempt under way, or the first one, has ended; at once between attempts."""
         if self._attempting:

@@ -13,23 +13,29 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, check, check_identity, readers
+from . import __version__, check, check_identity, peers, readers, runtime
+from .admin import Admin
+from .audit import Audit
 from .config import Loaded
 from .desk import Desk, Vendor
 from .documents import timestamp
 from .exchange_settings import DeveloperApiExchange
 from .front import Front
-from .guard import Guard
+from .guard import Callers, Guard
 from .listener import Listener
 from .logs import Log
 from .metadata import SessionTokens
 from .model import Credentials, Event, Now, Refreshed, SidecarError, Status
 from .ops import Gate, Ops, missing
+from .peers import Peers
 from .places import authority
+from .processes import Processes
+from .rate import Rate
 from .refresher import Fetch, Refresher
-from .settings import Profile
-from .sockets import address_of, bound
+from .settings import Access, PathToken, Profile
+from .sockets import address_of, bound, bound_unix
 from .telemetry import Ledger, Traffic
+from .visitor import Caller, Visitor
 
 if TYPE_CHECKING:
     from .cloud import Cloud
@@ -56,13 +62,19 @@ class Service:
         now: Now = time.time,
         transport: Transport | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
+        path_token: str | None = None,
     ) -> None:
         settings = loaded.settings
+        self._path_token = path_token
         self._loaded = loaded
         self._environ = environ
         self._log = log
         self._now = now
         self._transport = transport
+        self._peers = Peers()
+        self._processes = Processes()
+        self._audit = Audit(log, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call))
+        self._renewing = asyncio.Lock()
         self._traffic = Traffic(now)
         self._ledger = Ledger(now)
         self._cloud: asyncio.Task[Cloud] | None = None
@@ -110,6 +122,8 @@ class Service:
                 sockets["metadata"] = bound(server.metadata, "server.metadata", hop_limit=hop_limit)
             if server.ops is not None:
                 sockets["ops"] = bound(server.ops, "server.ops")
+            if server.admin_socket is not None:
+                sockets["admin"] = bound_unix(server.admin_socket, "server.adminSocket")
         except SidecarError:
             for sock in sockets.values():
                 sock.close()
@@ -117,39 +131,77 @@ class Service:
         return sockets
 
     def _listen(self, sessions: SessionTokens) -> dict[str, Listener]:
+        most = min(self._loaded.settings.access.max_connections, allow_many_connections() // len(self._sockets))
+        lanes = {"ops": self._ops().lane, "admin": self._admin().lane} | {
+            name: front.lane for name, front in self._fronts(sessions).items()
+        }
+        return {
+            name: Listener(
+                sock,
+                lanes[name],
+                self._page if name == "ops" else None,
+                visitors=self._unix_visitor if name == "admin" else self._visitor,
+                max_connections=most,
+            )
+            for name, sock in self._sockets.items()
+        }
+
+    def _fronts(self, sessions: SessionTokens) -> dict[str, Front]:
+        """What answers on the credentials and the metadata listener: the same desk, but for what is served there."""
         access = self._loaded.settings.access
         guard = Guard(
             allowed_hosts=access.allowed_hosts,
             refuse_forwarded=access.forwarded == "refuse",
             refuse_browsers=access.browsers == "refuse",
         )
-        vendors = {item.profile: Vendor(item, self._now) for item in self.refreshers}
-        token = readers.path_token(access.path_token, self._environ)().encode() if access.path_token else None
-        ops = Ops(
-            self.refreshers,
-            gate=self._gate,
-            dead_loops=self.dead_loops,
-            scrape=self._scrape,
+        profiles = self._loaded.settings.profiles
+        vendors = {item.profile: Vendor(item, self._now, callers(profiles[item.profile])) for item in self.refreshers}
+        token = self._token(access)
+        fronts = {}
+        for name in self._sockets.keys() & {"credentials", "metadata"}:
+            desk = Desk(
+                vendors,
+                guard=guard,
+                sessions=sessions,
+                sessions_required=access.metadata_tokens == "required",
+                path_token=token.encode() if token is not None else None,
+                traffic=self._traffic,
+                rate=Rate(access.requests_per_second, time.monotonic) if access.requests_per_second else None,
+                metadata_only=name == "metadata",
+            )
+            fronts[name] = Front(name, desk, self._traffic, self._audit)
+        return fronts
+
+    def _token(self, access: Access) -> str | None:
+        """The path token: ours if we were given one, else the configured one, else a generated one, else none."""
+        if self._path_token is not None or access.path_token is None:
+            return self._path_token
+        if isinstance(access.path_token, PathToken):
+            return readers.path_token(access.path_token, self._environ)()
+        uid = os.geteuid()
+        _, port = address_of(self._sockets["credentials"])
+        return runtime.generated_path_token(runtime.path_token_file(self._environ, uid, port), uid)
+
+    def _ops(self) -> Ops:
+        return Ops(self.refreshers, gate=self._gate, dead_loops=self.dead_loops, scrape=self._scrape)
+
+    def _admin(self) -> Admin:
+        return Admin(
+            [item.profile for item in self.refreshers],
+            uid=os.geteuid(),
+            renew=self.renew,
+            set_level=self._log.set_level,
         )
-        most = min(access.max_connections, allow_many_connections() // len(self._sockets))
-        listeners = {}
-        for name, sock in self._sockets.items():
-            if name == "ops":
-                answering: Front | Ops = ops
-            else:
-                desk = Desk(
-                    vendors,
-                    guard=guard,
-                    sessions=sessions,
-                    sessions_required=access.metadata_tokens == "required",
-                    path_token=token,
-                    traffic=self._traffic,
-                    metadata_only=name == "metadata",
-                )
-                answering = Front(name, desk, self._traffic, self._denied)
-            pages = self._page if name == "ops" else None
-            listeners[name] = Listener(sock, answering.lane, pages, max_connections=most)
-        return listeners
+
+    def _visitor(self, transport: asyncio.Transport) -> Visitor:
+        def identify() -> Caller | None:
+            client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+            return self._peers.caller(client[:2], server[:2]) if client and server else None
+
+        return Visitor(identify, self._processes.behind)
+
+    def _unix_visitor(self, transport: asyncio.Transport) -> Visitor:
+        return Visitor(lambda: peers.of_unix(transport.get_extra_info("socket")), self._processes.behind)
 
     # --- the outbound half, after the listeners -----------------------------------------------------------------------
 
@@ -200,6 +252,8 @@ class Service:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._cloud is not None and self._cloud.done() and not self._cloud.cancelled():
             await self._cloud.result().aclose()
+        self._peers.close()
+        self._log.flush()
 
     async def ready(self) -> None:
         """Returns when every required profile is usable."""
@@ -211,12 +265,30 @@ class Service:
         """Whether every required profile is usable now."""
         return not missing(self.refreshers)
 
+    async def renew(self, name: str, purge: bool) -> dict[str, Any]:
+        """Proves the profile's identity anew now, with what is held dropped first if `purge`; its status afterwards."""
+        async with self._renewing:
+            refresher = next(item for item in self.refreshers if item.profile == name)
+            if self._cloud is not None and self._cloud.done():
+                self._cloud.result().forget(name)
+            if purge:
+                refresher.purge()
+            self._log.write("warning" if purge else "info", "purged" if purge else "refresh_asked_for", profile=name)
+            refresher.expect()
+            self._loops[name].cancel()
+            self._loops[name] = asyncio.create_task(refresher.run())
+            await refresher.settled()
+            return self._status(refresher.status)
+
     # --- what is asked of it ------------------------------------------------------------------------------------------
 
     def urls(self) -> dict[str, str]:
-        """Each listener's base URL."""
+        """Each listener's base URL; of the admin socket, its path."""
         found = {}
         for name, sock in self._sockets.items():
+            if name == "admin":
+                found[name] = str(self._loaded.settings.server.admin_socket)
+                continue
             host, port = address_of(sock)
             found[name] = f"http://{authority(host, port)}"
         return found
@@ -253,9 +325,6 @@ class Service:
         if isinstance(event, Refreshed):
             self._news.set()
 
-    def _denied(self, listener: str, reason: str) -> None:
-        self._log.write("warning", "denied", listener=listener, reason=reason)
-
     def _scrape(self) -> tuple[bytes, bytes]:
         from . import metrics
 
@@ -280,6 +349,12 @@ class Service:
         from .pages import page_maker
 
         return page_maker(create_api(self.status))
+
+
+def callers(profile: Profile) -> Callers | None:
+    """The profile's rule about callers, where it has one."""
+    rule = profile.callers
+    return Callers(frozenset(rule.uids), frozenset(rule.gids)) if rule is not None else None
 
 
 def describe(profile: Profile) -> dict[str, str]:

@@ -13,9 +13,22 @@ from msgspec import Meta, field
 
 from .exchange_settings import Exchange, Link
 from .identity_settings import Identity
-from .strict import Expanded, Strict
+from .strict import HIDDEN, Expanded, Strict
 
 PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+
+
+Id = Annotated[int, Meta(ge=0, le=4294967294)]
+
+
+class CallerRule(Strict, frozen=True):
+    """Whose processes may have a profile: the kernel says whose a connection is. Either list is enough."""
+
+    uids: Annotated[tuple[Id, ...], Meta(description="User ids.")] = ()
+    gids: Annotated[
+        tuple[Id, ...],
+        Meta(description="Group ids, primary or not; only where the caller's process is in sight (SECURITY.md)."),
+    ] = ()
 
 
 class Profile(Strict, frozen=True):
@@ -28,7 +41,9 @@ class Profile(Strict, frozen=True):
         Meta(max_length=8, description="Further roles, each assumed with the credentials of the one before."),
     ] = ()
     required: Annotated[bool, Meta(description="Whether start-up and readiness wait for this profile.")] = True
-    callers: Annotated[None, Meta(description="Callers by uid and gid: not in this version.")] = None
+    callers: Annotated[
+        CallerRule | None, Meta(description="Whose processes may have it; null: whoever reaches us.")
+    ] = None
     on_denied: Annotated[
         Literal["serve"], Meta(description="When STS withdraws the role: `serve` what is held to its expiry.")
     ] = "serve"
@@ -42,7 +57,10 @@ class Server(Strict, frozen=True):
     metadata: Annotated[
         str | None, Meta(description="ECS metadata paths alone, e.g. 100.100.100.200:80; null: none.")
     ] = None
-    admin_socket: Annotated[None, Meta(description="Admin socket: not in this version.")] = None
+    admin_socket: Annotated[
+        Expanded | None,
+        Meta(description="Unix socket for refresh, purge and log-level: a path, or @name (abstract); null: none."),
+    ] = None
 
 
 class PathToken(Strict, frozen=True):
@@ -64,8 +82,12 @@ class Access(Strict, frozen=True):
     ] = "refuse"
     browsers: Annotated[Literal["refuse", "allow"], Meta(description="Requests with Origin or Sec-Fetch-*.")] = "refuse"
     path_token: Annotated[
-        PathToken | None,
-        Meta(description="Secret first path segment; also taken as X-Aliyun-Parameters-Secrets-Token."),
+        PathToken | Literal["generate"] | None,
+        Meta(
+            description="Secret first path segment; also taken as X-Aliyun-Parameters-Secrets-Token. `generate`: made "
+            "at start, in a file of mode 0600 where `env` finds it.",
+            extra={HIDDEN: True},
+        ),
     ] = None
     metadata_tokens: Annotated[
         Literal["optional", "required"],
@@ -75,7 +97,10 @@ class Access(Strict, frozen=True):
     max_connections: Annotated[
         int, Meta(ge=16, le=65536, description="Per listener; when full, the oldest idle one is closed.")
     ] = 2048
-    requests_per_second: Annotated[None, Meta(description="Rate limit: not in this version.")] = None
+    requests_per_second: Annotated[
+        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
+        Meta(description="For each caller's uid, where known, else per listener; null: no limit."),
+    ] = None
     unsafe_bind: Annotated[bool, Meta(description="Allows credentials on an address that is not loopback.")] = False
 
 

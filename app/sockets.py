@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
+import stat
 
 from .model import ConfigError
 from .places import authority, listen_address
@@ -30,6 +33,48 @@ def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.s
         raise ConfigError(f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}") from None
     sock.setblocking(False)
     return sock
+
+
+def bound_unix(path: str, place: str) -> socket.socket:
+    """
+    A listening unix socket of mode 0600 at `path`, or in the abstract namespace at `@name`.
+
+    What a process before us has left there is replaced; what somebody still answers at is not. Raises ConfigError.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        if not path.startswith("@"):
+            _remove_leftover(path)
+        sock.bind(unix_address(path))
+        sock.listen(64)
+    except OSError as error:
+        sock.close()
+        taken = error.errno == errno.EADDRINUSE
+        why = "it is in use; stop the other program, or choose another" if taken else error.strerror
+        raise ConfigError(f"{place}: cannot listen on {path}: {why}") from None
+    finally:
+        os.umask(before)
+    sock.setblocking(False)
+    return sock
+
+
+def unix_address(path: str) -> str:
+    """`path` as the kernel takes it: `@name` is in its abstract namespace, which needs no file system."""
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
+def _remove_leftover(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return  # binding says that it is in use
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
 
 
 def address_of(sock: socket.socket) -> tuple[str, int]:

@@ -9,6 +9,9 @@ from msgspec import Meta, Struct
 EXPANDED = "expanded"
 """Marks a type whose text may hold `${VAR}` and begin with `~`: one file then serves many pods."""
 
+HIDDEN = "hidden"
+"""Marks a key in whose place people may have put a secret: what stands there is not repeated."""
+
 Expanded = Annotated[str, Meta(extra={EXPANDED: True})]
 
 

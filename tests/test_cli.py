@@ -20,7 +20,7 @@ from app.model import ConfigError, NoCredentials, Refused, Unreachable
 
 from .conftest import ENVIRON, configuration, exchange, identity
 
-COMMANDS = ("serve", "demo", "emulator", "get", "env", "config", "health", "version")
+COMMANDS = ("serve", "demo", "emulator", "get", "env", "exec", "config", "health", "refresh", "purge", "version")
 SECRET = "Tr0ub4dor"
 
 
@@ -82,7 +82,7 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
 
     printed = capsys.readouterr().out
     assert all(f"    {command} " in printed for command in COMMANDS)
-    assert not any(later in printed for later in ("exec", "doctor", "setup", "refresh"))
+    assert not any(later in printed for later in ("doctor", "setup"))
 
 
 USAGE = [

@@ -359,11 +359,15 @@ BAD: list[tuple[Any, str]] = [
     # not in this version
     (
         configuration(profiles={"default": profile(callers={})}),
-        "profiles.default.callers: not in this version; leave it",
+        "profiles.default.callers: names nobody; list uids or gids, or leave it",
     ),
     (configuration(profiles={"default": profile(chain=[{}])}), "profiles.default.chain[0].roleArn: required"),
-    (configuration(access={"requestsPerSecond": 5}), "access.requestsPerSecond: not in this version; leave it out"),
-    (configuration(server={"adminSocket": "/s"}), "server.adminSocket: not in this version; leave it out"),
+    (configuration(access={"requestsPerSecond": 0}), "access.requestsPerSecond: must be more than 0"),
+    (
+        configuration(server={"adminSocket": "run/s"}),
+        "server.adminSocket: 'run/s' is neither an absolute path nor @name",
+    ),
+    (configuration(access={"pathToken": "s3cretS3cretS3cret"}), "access.pathToken: this word is not understood"),
     (configuration(cache={"directory": "/c"}), "cache.directory: not in this version; leave it out"),
     # identity
     (with_identity(scope=None), f"{IDENTITY}.scope: required; it reads <audience>|<value>"),

@@ -109,7 +109,7 @@ def look(sidecar: Bench, second: int, windows: list[tuple[int, int]], day: Day) 
     valid = held is not None and held.expires_at > now
     assert not (valid and isinstance(answer, Wait)), "promise 4: a GET waits though a valid credential is in memory"
     if isinstance(answer, Wait):
-        answer = sidecar.desk.after_waiting(ASK)
+        answer = sidecar.desk.answer(ASK, waited=True)
     body = json.loads(answer.reply.body)
     if answer.reply.status != 200:
         assert not valid, "promise 3: what was issued is served to its last second"

@@ -155,7 +155,7 @@ async def test_503_says_why_and_when(bench: Callable[..., Bench], emulator: Emul
     sidecar = bench()
     async with running(*sidecar.refreshers.values()):
         await clock.asleep()
-        answer = sidecar.desk.after_waiting(Request(b"GET", b"/credentials", [HOST]))
+        answer = sidecar.desk.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)
 
     assert (answer.reply.status, code(answer)) == (503, "CredentialsUnavailable")
     assert dict(answer.reply.headers)[b"Retry-After"] == b"225"
@@ -170,8 +170,8 @@ async def test_one_profiles_failure_is_its_own(bench: Callable[..., Bench], cloc
     sidecar = bench(config)
     async with running(*sidecar.refreshers.values()):
         await clock.asleep(2)
-        good = sidecar.desk.after_waiting(Request(b"GET", b"/credentials", [HOST]))
-        bad = sidecar.desk.after_waiting(Request(b"GET", b"/credentials/p2", [HOST]))
+        good = sidecar.desk.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)
+        bad = sidecar.desk.answer(Request(b"GET", b"/credentials/p2", [HOST]), waited=True)
 
     assert (good.reply.status, bad.reply.status) == (200, 503)
 

@@ -31,7 +31,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     arguments = _parser().parse_args(argv)
 
     def work() -> int:
-        return int(importlib.import_module(f".{arguments.command}_", __name__).run(arguments, environ))
+        module = importlib.import_module(f".{arguments.command.replace('-', '_')}_", __name__)
+        return int(module.run(arguments, environ))
 
     return call(arguments.command, work, debug=arguments.debug)
 
@@ -81,8 +82,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: idaas-sidecar demo",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="idaas-sidecar")
-    # A new command (exec, doctor and setup are to come): its arguments here, its `run` in a module `<name>_`.
-    for add in (_serve, _demo, _emulator, _get, _env, _config, _health, _version):
+    # A new command (doctor and setup are to come): its arguments here, its `run` in a module `<name>_`.
+    for add in (
+        _serve, _demo, _emulator, _get, _env, _exec, _config, _health, _refresh, _purge, _log_level, _version,
+    ):  # fmt: skip
         add(commands)
     return parser
 
@@ -127,6 +130,18 @@ def _env(commands: Commands) -> None:
     command.add_argument("--shell", choices=SHELLS, default="sh", help="whose syntax (default: sh)")
 
 
+def _exec(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "exec",
+        "run a command with a private sidecar",
+        "idaas-sidecar exec -- aliyun oss ls",
+    )
+    _with_config(command)
+    command.add_argument("--profile", default="default", help="profile to use (default: default)")
+    command.add_argument("command_line", nargs="*", metavar="-- CMD ARGS", help="the command")
+
+
 def _config(commands: Commands) -> None:
     command = _command(commands, "config", "check the configuration", "idaas-sidecar config --show")
     _with_config(command)
@@ -140,6 +155,35 @@ def _health(commands: Commands) -> None:
     command = _command(commands, "health", "ask the running sidecar whether it lives", "idaas-sidecar health --ready")
     _with_config(command)
     command.add_argument("--ready", action="store_true", help="ask whether every required profile is usable")
+
+
+def _refresh(commands: Commands) -> None:
+    _renewing(
+        _command(commands, "refresh", "prove the running sidecar's identity anew", "idaas-sidecar refresh")
+    )
+
+
+def _purge(commands: Commands) -> None:
+    _renewing(
+        _command(
+            commands,
+            "purge",
+            "drop what the running sidecar holds, and get new",
+            "idaas-sidecar purge --profile default",
+        )
+    )
+
+
+def _renewing(command: argparse.ArgumentParser) -> None:
+    _with_config(command)
+    command.add_argument("--profile", help="one profile (default: all)")
+    command.add_argument("--json", action="store_true", help="print what came of it as JSON")
+
+
+def _log_level(commands: Commands) -> None:
+    command = _command(commands, "log-level", "how much the running sidecar writes", "idaas-sidecar log-level debug")
+    _with_config(command)
+    command.add_argument("level", choices=("debug", "info", "warning", "error"), help="the least of what is written")
 
 
 def _version(commands: Commands) -> None:

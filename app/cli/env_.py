@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import socket
 import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .. import readers
+from .. import readers, runtime
 from ..config import Loaded, load
 from ..model import ConfigError
 from ..places import authority, listen_address
+from ..settings import PathToken
 from .get_ import check_profile
 
 IN_THE_WAY = (
@@ -44,9 +46,14 @@ def client_variables(loaded: Loaded, profile: str, environ: Mapping[str, str]) -
 
 
 def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
-    """The path token, where one is configured."""
-    configured = loaded.settings.access.path_token
-    return readers.path_token(configured, environ)() if configured else None
+    """The path token, where one is configured; a generated one as the running sidecar has left it."""
+    settings = loaded.settings
+    if settings.access.path_token is None:
+        return None
+    if isinstance(settings.access.path_token, PathToken):
+        return readers.path_token(settings.access.path_token, environ)()
+    _, port = listen_address(settings.server.bind, "server.bind")
+    return runtime.read_path_token(runtime.path_token_file(environ, os.geteuid(), port))
 
 
 def variables(base: str, profile: str, path_token: str | None) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from .. import documents
 from ..cloud import Cloud
 from ..config import Loaded, load
+from ..hardening import no_dumps
 from ..logs import CLOCK_TOLERANCE
 from ..model import ClockRead, ConfigError, Credentials, Event, Warned
 
@@ -25,6 +26,7 @@ PRINTERS: Mapping[str, Callable[[Credentials], str]] = {
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)
     said = Said()

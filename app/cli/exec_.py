@@ -1,0 +1,122 @@
+"""`exec`: runs a command with a sidecar of its own, on a free port and behind a path token that only the command gets.
+
+The sidecar lives in this process and ends with the command. Signals that people and supervisors send are passed on, and
+the command's exit code is ours: 128 + n if signal n ended it, as a shell says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
+
+import msgspec
+
+from ..config import Loaded, load
+from ..hardening import no_dumps
+from ..main import logger
+from ..main import run as run_loop
+from ..model import ConfigError, SidecarError, Unreachable
+from ..service import Service
+from .config_ import leaves
+from .env_ import IN_THE_WAY, variables
+from .get_ import check_profile
+
+FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
+"""What a terminal sends to every process of its foreground group."""
+
+PASSED_ON = (*FROM_TERMINAL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    if not arguments.command_line:
+        raise ConfigError(
+            "exec: no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity"
+        )
+    no_dumps()
+    loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
+    check_profile(loaded, arguments.profile)
+    return run_loop(lambda: _run(private(loaded, arguments.profile), arguments, dict(environ)))
+
+
+def private(loaded: Loaded, profile: str) -> Loaded:
+    """`loaded` for one command alone: its one profile, on a free port of loopback, and nothing else listening."""
+    whole = loaded.settings
+    settings = msgspec.structs.replace(
+        whole,
+        profiles={profile: msgspec.structs.replace(whole.profiles[profile], required=True, callers=None)},
+        server=msgspec.structs.replace(whole.server, bind="127.0.0.1:0", ops=None, metadata=None, admin_socket=None),
+        access=msgspec.structs.replace(whole.access, path_token=None),
+        logging=msgspec.structs.replace(whole.logging, level="warning"),  # the terminal is the command's
+    )
+    return replace(loaded, settings=settings)
+
+
+def secret_variables(loaded: Loaded) -> list[str]:
+    """The variables that hold secrets of ours: the command is to have credentials, not what they are got with."""
+    return [value for key, value in leaves(loaded.settings) if key.endswith("EnvVarName") and value]
+
+
+async def _run(loaded: Loaded, arguments: Namespace, environ: dict[str, str]) -> int:
+    token = secrets.token_urlsafe(24)
+    service = Service(loaded, environ, logger(loaded, sys.stderr), path_token=token)
+    await service.start()
+    try:
+        await _first_credentials(service, loaded)
+        client = variables(service.urls()["credentials"], arguments.profile, token)
+        for name in (*IN_THE_WAY, *secret_variables(loaded)):
+            environ.pop(name, None)
+        return await _command(arguments.command_line, environ | client)
+    finally:
+        await service.stop()
+
+
+async def _first_credentials(service: Service, loaded: Loaded) -> None:
+    """Waits for them; raises what kept them away."""
+    try:
+        async with asyncio.timeout(loaded.settings.startup.timeout_seconds):
+            while not service.usable():
+                await service.refreshers[0].settled()
+                error = service.refreshers[0].last_error
+                if isinstance(error, SidecarError) and error.permanent:
+                    raise error
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        error = service.refreshers[0].last_error
+        raise error if isinstance(error, SidecarError) else Unreachable("no answer from the cloud") from None
+
+
+async def _command(command_line: list[str], environ: Mapping[str, str]) -> int:
+    try:
+        child = await asyncio.create_subprocess_exec(*command_line, env=environ)
+    except FileNotFoundError:
+        raise ConfigError(f"exec: {command_line[0]}: no such command") from None
+    except PermissionError:
+        raise ConfigError(f"exec: {command_line[0]}: not executable") from None
+    loop = asyncio.get_running_loop()
+
+    def pass_on(number: signal.Signals) -> None:
+        if number in FROM_TERMINAL and _in_foreground():
+            return  # the terminal has sent it to the command as well
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(number)
+
+    for number in PASSED_ON:
+        loop.add_signal_handler(number, pass_on, number)
+    code = await child.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _in_foreground() -> bool:
+    try:
+        return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
+    except (OSError, ValueError):  # no terminal, no stdin
+        return False
