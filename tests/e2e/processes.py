@@ -188,12 +188,18 @@ class Serving:
 
 @contextmanager
 def serve(
-    config: Mapping[str, Any], *flags: str, home: Path, env: Mapping[str, str] | None = None
+    config: Mapping[str, Any],
+    *flags: str,
+    home: Path,
+    env: Mapping[str, str] | None = None,
+    program: tuple[str, ...] = PROGRAM,
 ) -> Iterator[Serving]:
     """`serve` with `config`, from when it listens."""
     path = home / "config.json"
     path.write_text(json.dumps(config))
-    with Process("serve", "--config", str(path), *flags, env=environment(home, **(env or {}))) as process:
+    path.chmod(0o644)
+    arguments = ("serve", "--config", str(path), *flags)
+    with Process(*arguments, env=environment(home, **(env or {})), program=program) as process:
         said = process.event("listening")
         urls = {name: said[name] for name in ("credentials", "metadata", "ops") if name in said}
         yield Serving(process, urls, path)
