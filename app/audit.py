@@ -41,7 +41,7 @@ class Audit:
         self._log = log
         self._later = later
         self._more: dict[Refusal, int] = {}
-        self._looking: set[asyncio.Task[None]] = set()
+        self.looking: set[asyncio.Task[None]] = set()
 
     def served(self, listener: str, profile: str, credentials: Credentials, visitor: Visitor) -> None:
         """This caller has this session now."""
@@ -87,8 +87,8 @@ class Audit:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._looking.add(task)  # the loop alone would not keep it
-        task.add_done_callback(self._looking.discard)
+        self.looking.add(task)  # the loop alone would not keep it
+        task.add_done_callback(self.looking.discard)
 
     async def _with_process(self, level: str, event: str, visitor: Visitor, fields: dict[str, Any]) -> None:
         await visitor.look_closer()

@@ -58,12 +58,10 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
 def _opened(path: str) -> BinaryIO:
     """The regular file, open; anything else could hang us (a pipe), or never end (a device)."""
     descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    file = os.fdopen(descriptor, "rb")
-    mode = os.fstat(descriptor).st_mode
-    if not stat.S_ISREG(mode):
-        file.close()
-        raise Unreadable("is a directory" if stat.S_ISDIR(mode) else "not a regular file")
-    return file
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unreadable("not a regular file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _loose(file: BinaryIO) -> str | None:

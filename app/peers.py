@@ -55,7 +55,7 @@ class Peers:
         """Who owns the client's end of the connection from `client` to `server`."""
         try:
             found = self._read(client, server) if self._netlink is None else self._ask(client, server)
-        except (OSError, ValueError, IndexError, struct.error):
+        except (OSError, ValueError, IndexError, OverflowError, struct.error):
             return None
         if found is None:
             return None

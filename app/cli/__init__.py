@@ -158,9 +158,7 @@ def _health(commands: Commands) -> None:
 
 
 def _refresh(commands: Commands) -> None:
-    _renewing(
-        _command(commands, "refresh", "prove the running sidecar's identity anew", "idaas-sidecar refresh")
-    )
+    _renewing(_command(commands, "refresh", "prove the running sidecar's identity anew", "idaas-sidecar refresh"))
 
 
 def _purge(commands: Commands) -> None:
