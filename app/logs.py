@@ -59,9 +59,9 @@ class Log:
             raise ValueError(f"there is no such level; there is {', '.join(LEVELS)}")
         self._level = LEVELS[level]
 
-    def flush(self) -> None:
-        """Writes what nobody took so far, if somebody does now."""
-        self._outlet.flush()
+    def close(self) -> None:
+        """Writes what nobody took so far, if somebody does within a second: for the end, when waiting harms nobody."""
+        self._outlet.flush(1.0)
 
     def observe(self, event: Event) -> None:
         """The log's side of what the core reports."""

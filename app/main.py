@@ -69,6 +69,7 @@ async def _serve(loaded: Loaded, environ: Mapping[str, str], log: Log) -> int:
     finally:
         await service.stop()
         log.write("info", "stopped")
+        log.close()
 
 
 class Signals:

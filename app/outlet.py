@@ -53,12 +53,12 @@ class Outlet:
         lost, self._lost = self._lost, 0
         return lost
 
-    def flush(self) -> None:
-        """Writes what is kept, as far as somebody takes it."""
+    def flush(self, patience: float = 0.0) -> None:
+        """Writes what is kept, as far as somebody takes it; waits at most `patience` seconds for each piece."""
         if self._descriptor is None:
             return
         try:
-            while self._backlog and self._poll.poll(0):
+            while self._backlog and self._poll.poll(1000 * patience):
                 written = os.write(self._descriptor, self._backlog[0])
                 rest = self._backlog.popleft()[written:]
                 if rest:

@@ -253,7 +253,6 @@ class Service:
         if self._cloud is not None and self._cloud.done() and not self._cloud.cancelled():
             await self._cloud.result().aclose()
         self._peers.close()
-        self._log.flush()
 
     async def ready(self) -> None:
         """Returns when every required profile is usable."""
