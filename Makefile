@@ -35,6 +35,8 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/vulture
 	$(BIN)/deptry app
+	$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app
+	$(BIN)/zizmor --quiet --offline --no-progress .github/workflows
 
 types: $(VENV)/.test
 	$(BIN)/mypy

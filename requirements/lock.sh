@@ -7,3 +7,4 @@ lock() { uv pip compile --quiet --universal --python-version 3.11 --generate-has
 lock pyproject.toml -o requirements/runtime.txt
 lock pyproject.toml --extra test -c requirements/runtime.txt -o requirements/test.txt
 lock requirements/build.in -o requirements/build.txt
+lock requirements/sbom.in -o requirements/sbom.txt

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
 
 from .answer import Answer, RefusedError, request_id
 from .asked import Asked
@@ -90,4 +90,4 @@ def _rendered(asked: Asked, root: str, document: Mapping[str, Any], status: int,
 def _xml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "".join(f"<{name}>{_xml(item)}</{name}>" for name, item in value.items())
-    return escape(str(value))
+    return escape(str(value), quote=False)
