@@ -87,8 +87,8 @@ class GetPut(Get, Protocol):
 
 
 def printable(text: str) -> str:
-    """`text` if it looks like a code or an id; upstream's words are not repeated otherwise."""
-    return text if re.fullmatch(r"[A-Za-z0-9._:-]{0,100}", text) else "(unreadable)"
+    """`text` if it looks like a code or an id, and not like a token; upstream's words are not repeated otherwise."""
+    return text if re.fullmatch(r"(?!eyJ)[A-Za-z0-9._:-]{0,64}", text) else "(unreadable)"
 
 
 class Upstream:

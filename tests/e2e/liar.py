@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -39,7 +40,7 @@ class Liar:
         with connection, contextlib.suppress(OSError):
             if self.certificate is not None:
                 connection = self.certificate.wrap_socket(connection, server_side=True)
-            request = connection.recv(65_536)
+            request = whole_request(connection)
             if self.lie is None:
                 self._pass_through(connection, request)
                 return
@@ -56,6 +57,18 @@ class Liar:
 
     def close(self) -> None:
         self._listening.close()
+
+
+def whole_request(connection: socket.socket) -> bytes:
+    """A request with its body: a connection that is closed with bytes unread is reset, and the lie with it."""
+    raw = b""
+    while piece := connection.recv(65_536):
+        raw += piece
+        head, end, body = raw.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: ([0-9]+)", head)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            break
+    return raw
 
 
 def pump(source: socket.socket, to: socket.socket) -> None:
