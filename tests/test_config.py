@@ -392,7 +392,7 @@ BAD: list[tuple[Any, str]] = [
     (with_authn(clientSecretEnvVarName="A", clientSecretFile="/b"), f"{AUTHN}: clientSecretEnvVarName and clientSecre"),
     (with_authn(clientSecretEnvVarName="NOT_SET"), f"{AUTHN}.clientSecretEnvVarName: the environment variable NOT_SET"),
     (with_authn(clientSecretFile="/nowhere"), f"{AUTHN}.clientSecretFile: /nowhere: no such file"),
-    (with_authn(clientSecretFile="/"), f"{AUTHN}.clientSecretFile: /: cannot be read: Is a directory"),
+    (with_authn(clientSecretFile="/"), f"{AUTHN}.clientSecretFile: /: not a regular file"),
     (with_authn("PRIVATE_KEY_JWT"), f"{AUTHN}: privateKeyEnvVarName or privateKeyFile is required"),
     (
         with_authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="IDAAS_SECRET"),

@@ -75,7 +75,7 @@ WRONG: dict[str, tuple[str | None, Changes, str]] = {
     "unreadable secret file": (
         "identity",
         authn(clientSecretFile="/"),
-        "clientSecretFile: /: cannot be read: Is a directory",
+        "clientSecretFile: /: not a regular file",
     ),
     "malformed ARN": (
         "exchange",
@@ -145,7 +145,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
     assert (named.code, by_variable.code, directory.code) == (2, 2, 2)
     assert named.complaint == by_variable.complaint == "idaas-sidecar serve: /nowhere.json: no such file"
-    assert directory.complaint == f"idaas-sidecar serve: {tmp_path}: cannot be read: Is a directory"
+    assert directory.complaint == f"idaas-sidecar serve: {tmp_path}: not a regular file"
 
 
 def test_a_file_that_is_no_json(tmp_path: Path) -> None:
