@@ -1,0 +1,116 @@
+"""Bytes that are nearly HTTP: requests put together from good and bad parts, then cut, bent and joined."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+ROLES = b"/latest/meta-data/ram/security-credentials"
+HOSTS = [b"127.0.0.1", b"localhost:7117", b"[::1]", b"100.100.100.200"]
+BAD_HOSTS = [b"evil.example", b"", b"127.0.0.1.nip.io", b"a@127.0.0.1", b"localhost.", b"127.0.0.1:port"]
+FORWARDED = [b"X-Forwarded-For", b"x-forwarded-proto", b"Forwarded", b"VIA", b"X-Real-IP", b"Origin", b"Sec-Fetch-Site"]
+
+
+def mostly(good: st.SearchStrategy[bytes], odd: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+    """Of twelve, eleven good ones: a request with everything wrong is refused at its first byte, and shows nothing."""
+    return st.integers(0, 11).flatmap(lambda number: odd if number == 11 else good)
+
+
+methods = mostly(
+    st.sampled_from([b"GET", b"GET", b"PUT", b"HEAD"]),
+    st.sampled_from([b"POST", b"OPTIONS", b"CONNECT", b"PRI", b"get", b"G E T", b""]),
+)
+targets = mostly(
+    st.sampled_from(
+        [
+            b"/credentials",
+            b"/credentials/p2",
+            b"/credentials/?x=%00",
+            ROLES,
+            ROLES + b"/default",
+            ROLES.upper() + b"/p2",
+            b"/latest/api/token",
+            b"/healthz",
+            b"/livez",
+            b"/metrics",
+            b"//credentials",
+            b"/%63redentials",
+            b"/credentials/../credentials",
+            b"/credentials%00",
+            b"http://127.0.0.1/credentials",
+            b"*",
+            b"credentials",
+        ]
+    ),
+    st.binary(max_size=60),
+)
+versions = mostly(
+    st.just(b"HTTP/1.1"),
+    st.sampled_from([b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"RTSP/1.0", b"http/1.1", b""]),
+)
+hosts = mostly(st.sampled_from(HOSTS), st.sampled_from(BAD_HOSTS))
+ends = st.integers(0, 40).flatmap(
+    lambda number: st.sampled_from([b"\n", b"\r", b"\r\n ", b"\0\r\n"]) if number == 40 else st.just(b"\r\n")
+)
+
+odd_headers = st.one_of(
+    st.tuples(st.sampled_from(FORWARDED), st.sampled_from([b"", b"203.0.113.7"])),
+    st.tuples(st.sampled_from([b"Host", b"HOST", b"host"]), hosts),
+    st.sampled_from(
+        [
+            (b"Transfer-Encoding", b"chunked"),
+            (b"Transfer-Encoding", b"gzip, chunked"),
+            (b"Transfer-Encoding", b"identity"),
+            (b"Content-Length", b"0"),
+            (b"Content-Length", b"5"),
+            (b"Content-Length", b"-1"),
+            (b"Content-Length", b"99999999999999999999"),
+            (b"Expect", b"100-continue"),
+            (b"Connection", b"close"),
+            (b"Connection", b"Upgrade"),
+            (b"Upgrade", b"h2c"),
+            (b"X-aliyun-ecs-metadata-token-ttl-seconds", b"60"),
+            (b"X-aliyun-ecs-metadata-token", b"METATOKEN123=="),
+            (b"X-aliyun-ecs-metadata-token", b"9999999999." + b"0" * 64),
+        ]
+    ),
+    st.tuples(st.binary(max_size=20), st.binary(max_size=40)),
+)
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> bytes:
+    """One request, seldom quite right."""
+    lines = [b" ".join([draw(methods), draw(targets), draw(versions)])]
+    lines.append(b"Host: " + draw(hosts))
+    if draw(st.integers(0, 2)) == 2:
+        separators = mostly(st.just(b": "), st.sampled_from([b":", b" : "]))
+        lines += [name + draw(separators) + value for name, value in draw(st.lists(odd_headers, max_size=3))]
+    if draw(st.integers(0, 30)) == 0:
+        lines.append(b"X-Long: " + b"a" * draw(st.sampled_from([8_000, 16_384, 40_000])))
+    raw = b"".join(line + draw(ends) for line in lines) + b"\r\n"
+    bodies = st.sampled_from([b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"0\r\nHost: 127.0.0.1\r\n\r\n"])
+    return raw + draw(mostly(st.just(b""), bodies))
+
+
+@st.composite
+def bent(draw: st.DrawFn, raw: bytes) -> bytes:
+    """`raw` with a few bytes changed, lost or put in."""
+    data = bytearray(raw)
+    for _ in range(max(0, draw(st.integers(0, 6)) - 4)):
+        at = draw(st.integers(0, len(data)))
+        match draw(st.integers(0, 2)):
+            case 0:
+                data[at:at] = draw(st.binary(max_size=5))
+            case 1:
+                del data[at : at + draw(st.integers(1, 5))]
+            case _:
+                data[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
+    return bytes(data)
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[bytes]:
+    """What one client sends, in the segments in which it arrives."""
+    raw = b"".join(draw(bent(item)) for item in draw(st.lists(requests(), min_size=1, max_size=3)))
+    cuts = sorted(draw(st.lists(st.integers(0, len(raw)), max_size=4)))
+    return [piece for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True) if (piece := raw[start:end])]
