@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find app -name '*.py' -o -name '*.json') pyproject.toml requirements/runtime.txt requirements/build.txt
 
-.PHONY: run test install lint types contracts unit check-long image interop interop-install bench lock clean
+.PHONY: run test install lint types contracts unit check-long image interop interop-install fuzz sbom bench lock clean
 
 run: install ## the emulated cloud and the sidecar, talking over real sockets
 	$(BIN)/idaas-sidecar demo
@@ -45,7 +45,7 @@ contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest -m 'not fuzz'
 
 interop-install: $(VENV)/.test ## fetches the real client SDKs into .interop/
 	sh tests/interop/install.sh
@@ -56,7 +56,18 @@ interop: $(VENV)/.test ## the real client SDKs against a real demo process
 image: $(VENV)/.installed ## the container image, built and tried without a registry
 	sh deploy/image.sh
 
-check-long: image interop ## what takes minutes or needs more than Python
+# Each property with FUZZ_EXAMPLES examples, new ones each time; FUZZ_RANDOM= for the same ones, as CI has them.
+FUZZ_EXAMPLES ?= 20000
+FUZZ_RANDOM ?= 1
+fuzz: $(VENV)/.test ## odd bytes and odd answers, for as long as FUZZ_EXAMPLES says (the default: about half an hour)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_RANDOM=$(FUZZ_RANDOM) $(BIN)/pytest -m fuzz tests/fuzz
+
+check-long: image interop sbom ## what takes minutes or needs more than Python
+	$(MAKE) fuzz FUZZ_EXAMPLES=1000 FUZZ_RANDOM=
+
+# From the pinned run-time requirements, with each one's hash and licence; the tool has a venv of its own.
+sbom: $(VENV)/.installed ## the software bill of materials, CycloneDX: sbom.json
+	VENV=$(VENV) sh deploy/sbom.sh sbom.json
 
 bench: ## the table of bench/README.md, as ratios within one run; in a venv without the test tools
 	$(MAKE) VENV=.venv/bench .venv/bench/.installed

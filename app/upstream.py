@@ -46,9 +46,9 @@ class Reply:
         return value
 
     def text(self, where: str) -> str:
-        """The body as text, white space around it trimmed. Raises Unreachable where it is none."""
+        """The body as ASCII text, white space around it trimmed. Raises Unreachable where it is none."""
         try:
-            value = self.body.decode().strip()
+            value = self.body.decode("ascii").strip()
         except UnicodeDecodeError:
             raise Unreachable(f"{where}: HTTP {self.status} with {_kind(self.body)} where text belongs") from None
         if not value:
@@ -137,6 +137,8 @@ class Upstream:
             raise Unreachable(f"{where}: {error.strerror or type(error).__name__}") from None
         except httpx.InvalidURL as error:
             raise Unreachable(f"{where}: not a usable URL: {error}") from None
+        except UnicodeEncodeError:  # what is sent came from outside too: a role's name, a token, a key
+            raise Unreachable(f"{where}: a key, token or name to send there is not ASCII, so it is none") from None
 
     async def _exchange(
         self, method: str, url: str, where: str, headers: Mapping[str, str] | None, fields: dict[str, str] | None

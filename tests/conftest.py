@@ -26,6 +26,7 @@ from app.metadata import SessionTokens
 from app.model import Credentials, Event, Random
 from app.refresher import Refresher
 from app.telemetry import Traffic
+from app.wires import Transport
 
 from .clock import Clock
 
@@ -124,6 +125,7 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
         environ: dict[str, str] | None = None,
         chance: Random = lambda: 0.5,
         is_ours: Callable[[str], bool] = lambda _host: False,
+        transport: Transport | None = None,
     ) -> Bench:
         events: list[Event] = []
         settings = loaded(config, environ).settings
@@ -132,7 +134,7 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
             ENVIRON if environ is None else environ,
             now=clock.time,
             observe=events.append,
-            transport=lambda _way: httpx.ASGITransport(emulator),  # type: ignore[arg-type]
+            transport=transport or (lambda _way: httpx.ASGITransport(emulator)),  # type: ignore[arg-type]
             is_ours=is_ours,
         )
         refreshers = {name: _refresher(name, cloud, settings, clock, events, chance) for name in settings.profiles}

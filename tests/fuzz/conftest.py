@@ -1,4 +1,4 @@
-"""How much is tried: FUZZ_EXAMPLES for each property, always the same ones unless FUZZ_RANDOM is set."""
+"""How much is tried: FUZZ_EXAMPLES for each property, always the same ones unless FUZZ_RANDOM is set (`make fuzz`)."""
 
 from __future__ import annotations
 

@@ -201,9 +201,10 @@ def test_any_bytes_on_a_real_socket(sidecar: Demo, listener: str) -> None:
     def once(segments: list[bytes]) -> None:
         answers = b""
         with Wire(base, 15) as wire, suppress(ConnectionError):
-            for segment in segments:
-                wire.send(segment)
-            wire.socket.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it may have hung up already, which is an answer too
+                for segment in segments:
+                    wire.send(segment)
+                wire.socket.shutdown(socket.SHUT_WR)
             while piece := wire.socket.recv(65_536):
                 answers += piece
         assert b"HTTP/1.1 500" not in answers

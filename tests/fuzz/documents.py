@@ -1,0 +1,102 @@
+"""JSON documents that are nearly right: somewhere a value is another one, gone, or under another name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hypothesis import strategies as st
+
+CANARY = "canary-text-of-somebody-else"
+"""What must not be repeated wherever it comes from outside; it looks like an identifier, so only the place tells."""
+
+TEXTS = (
+    *("", " ", CANARY + " with spaces", "\0", "\ud800", "\u202e\n\r", "a" * 5_000, "-1", "1e999", "NaN", "${HOME}"),
+    *("2026-01-02T03:04:05Z", "9999-12-31T23:59:59Z", "2026-01-02T03:04:05.000Z", "0000-00-00T00:00:00Z"),
+    *("http://127.0.0.1:1", "https://evil.example/?" + CANARY, "file:///etc/passwd", "/dev/zero", "/", "../x"),
+    *("eyJ.eyJ.x", "a.b.c", "Success", "true", "null", "sts", "idaas", "eyJhbGciOiJub25lIn0.e30."),
+)
+texts = st.one_of(st.sampled_from(TEXTS), st.text(max_size=20))
+numbers = st.one_of(
+    st.sampled_from([0, 1, -1, 899, 900, 3600, 43200, 43201, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308]),
+    st.integers(-10, 100_000),
+)
+scalars = st.one_of(st.none(), st.booleans(), numbers, texts)
+values = st.recursive(
+    scalars,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    max_leaves=6,
+)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change somewhere in a document, drawn without knowing it, so that it can be made in any."""
+
+    path: tuple[int, ...]
+    """Which member at each level, counted round; where the document ends before the path does, there it is."""
+    action: Literal["replace", "delete", "rename", "append"]
+    value: Any
+    name: str
+
+
+changes = st.builds(
+    Change,
+    path=st.lists(st.integers(0, 60), max_size=6).map(tuple),
+    action=st.sampled_from(["replace", "replace", "replace", "delete", "rename", "append"]),
+    value=values,
+    name=texts,
+)
+
+
+def nearly(document: Any, most: int = 2) -> st.SearchStrategy[Any]:
+    """Copies of `document` with one to `most` changes."""
+    return st.lists(changes, min_size=1, max_size=most).map(lambda found: changed(document, found))
+
+
+def changed(document: Any, found: Iterable[Change]) -> Any:
+    """A copy of `document` with these changes, made one after the other."""
+    copy = json.loads(json.dumps(document))
+    for change in found:
+        copy = _with(copy, change, change.path)
+    return copy
+
+
+def _with(value: Any, change: Change, path: tuple[int, ...]) -> Any:
+    if not path or not isinstance(value, dict | list) or not value:
+        return change.value
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    key = keys[path[0] % len(keys)]
+    if len(path) > 1 or change.action == "replace":
+        value[key] = _with(value[key], change, path[1:])
+    elif change.action == "delete":
+        del value[key]
+    elif isinstance(value, dict):
+        value[change.name] = value.pop(key) if change.action == "rename" else change.value
+    else:
+        value.append(change.value)
+    return value
+
+
+Cut = tuple[int, int, bytes]
+"""Where, counted round; how many bytes go; what comes in their place."""
+
+cuts: st.SearchStrategy[list[Cut]] = st.lists(
+    st.tuples(st.integers(0, 4_000), st.integers(0, 5), st.binary(max_size=5)), min_size=1, max_size=3
+)
+
+
+def cut(raw: bytes, found: Iterable[Cut]) -> bytes:
+    """`raw` with these pieces changed."""
+    data = bytearray(raw)
+    for at, gone, instead in found:
+        start = at % (len(data) + 1)
+        data[start : start + gone] = instead
+    return bytes(data)
+
+
+def written(value: Any) -> bytes:
+    """`value` as JSON bytes; what JSON cannot say of a string, as Python writes it."""
+    return json.dumps(value).encode(errors="surrogatepass")

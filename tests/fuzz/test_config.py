@@ -1,0 +1,171 @@
+"""Whatever stands in a configuration file: it is loaded, or refused with one line that tells no secret."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.config import Loaded, load
+from app.emulator.world import MANAGED_ROLE_ARN
+from app.model import ConfigError
+from app.schedule import lead
+
+from ..conftest import configuration, exchange, identity
+from .documents import cut, cuts, nearly, values, written
+
+pytestmark = pytest.mark.fuzz
+
+SECRET = "canary-client-secret-0123456789"
+ENVIRON = {"IDAAS_SECRET": SECRET, "PATH_TOKEN": "canary-path-token-0123456789", "HOME": "/nonexistent"}
+ENVIRON |= {name: "/nonexistent" for name in ("CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY", "TOKEN_COMMAND")}
+ENVIRON |= {"POD_NAME": "pod-1", "POD_NAMESPACE": "shop"}
+EXAMPLE = json.loads((Path(__file__).parents[2] / "config.example.json").read_text())
+for name in ("sdk", "exchanged"):  # whose files of the SDK's are not here
+    del EXAMPLE["profiles"][name]
+WHOLE = configuration(
+    profiles={
+        "default": {"identity": identity(), "exchange": exchange(), "callers": {"uids": [1001], "gids": []}},
+        "p2": {
+            "identity": {"type": "command", "command": ["/bin/true", "x"], "timeoutSeconds": 3},
+            "exchange": {
+                "type": "developerApi",
+                "roleArn": MANAGED_ROLE_ARN,
+                "endpoint": "http://127.0.0.1:1",
+                "idaasInstanceId": "idaas_demo",
+            },
+            "chain": [{"roleArn": "acs:ram::1234567890123456:role/x", "endpoints": ["http://127.0.0.1:1"]}],
+        },
+        "p3": {
+            "identity": {
+                "type": "oidcClient",
+                "issuer": "https://idp.example",
+                "clientId": "c",
+                "clientAuthentication": {"method": "client_secret_post", "clientSecretEnvVarName": "IDAAS_SECRET"},
+            },
+            "exchange": exchange("p3"),
+        },
+        "p4": {"identity": {"type": "tokenFile", "tokenFile": "/nonexistent/token"}, "exchange": exchange("p4")},
+    },
+    server={"bind": "127.0.0.1:0", "ops": None, "metadata": None, "adminSocket": "@x"},
+    access={"pathToken": {"envVarName": "PATH_TOKEN"}, "allowedHosts": ["127.0.0.1"], "requestsPerSecond": 5},
+    refresh={"jitter": 0.1, "minRetrySeconds": 1, "maxRetrySeconds": 60, "permanentRetrySeconds": 300},
+    startup={"gate": "timeout", "timeoutSeconds": 5},
+    proxy="http://127.0.0.1:3128",
+)
+VARIABLES = [
+    "ALIBABA_CLOUD_ROLE_ARN",
+    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+    "ALIBABA_CLOUD_ROLE_SESSION_NAME",
+    "ALIBABA_CLOUD_STS_REGION",
+    "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED",
+    "CLOUD_IDAAS_CONFIG_PATH",
+    "SSL_CERT_FILE",
+    "HTTPS_PROXY",
+    "HOME",
+]
+SDK = identity() | {"authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "X"}}
+
+
+def attempt(path: Path, raw: bytes, *, look: bool = True, **more: str) -> Loaded | None:
+    """What the loader makes of `raw`; None where it refused, as it may. Any other exception is a finding."""
+    path.write_bytes(raw)
+    found = loaded(str(path), ENVIRON | more, look=look)
+    if isinstance(found, Loaded):
+        return found
+    assert len(found) < 2_000 + 8 * len(raw)
+    return None
+
+
+def loaded(path: str | None, environ: dict[str, str], *, look: bool = True) -> Loaded | str:
+    """Settings, or the complaint: one line, without a secret."""
+    nowhere = Path("/nonexistent/config.json")
+    try:
+        return load(path, environ, hostname="h", now=lambda: 1e9, look=look, default_path=nowhere)
+    except ConfigError as why:
+        line = str(why)
+    assert line.isprintable()
+    assert "canary-client" not in line
+    assert "canary-path" not in line
+    return line
+
+
+def check(found: Loaded) -> None:
+    """What was taken can be worked with."""
+    for profile in found.settings.profiles.values():
+        seconds = profile.exchange.duration_seconds
+        assert seconds is None or math.isfinite(lead(seconds))
+    assert all(warning.isprintable() and "canary-client" not in warning for warning in found.warnings)
+
+
+@contextmanager
+def a_file(factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = factory.mktemp("fuzz") / "config.json"
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize(("base", "look"), [(WHOLE, True), (EXAMPLE, False)], ids=["whole", "example"])
+def test_nearly_right(base: Any, look: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A file with a few wrong values, keys or types: Settings, or one line that names the file; and not always one."""
+    outcomes: Counter[bool] = Counter()
+    with a_file(tmp_path_factory) as path:
+
+        @given(document=nearly(base))
+        def once(document: Any) -> None:
+            found = attempt(path, written(document), look=look)
+            outcomes[found is not None] += document != base
+            if found is not None:
+                check(found)
+
+        once()
+
+    assert min(outcomes[True], outcomes[False]) > 5, outcomes
+
+
+def test_any_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Bytes that are no JSON, or no longer, or not what they were."""
+    raws = st.one_of(st.binary(max_size=200), cuts.map(lambda found: cut(written(WHOLE), found)), values.map(written))
+    with a_file(tmp_path_factory) as path:
+
+        @given(raw=raws)
+        def once(raw: bytes) -> None:
+            attempt(path, raw)
+
+        once()
+
+
+def test_the_sdks_own_file(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same for a file of the IDaaS SDK's, which is somebody else's and read leniently."""
+    with a_file(tmp_path_factory) as path:
+        sdk = path.with_name("client-config.json")
+        whole = configuration(
+            profiles={"default": {"identity": {"type": "idaas", "clientConfigPath": str(sdk)}, "exchange": exchange()}}
+        )
+
+        @given(document=nearly(SDK))
+        def once(document: Any) -> None:
+            sdk.write_bytes(written(document))
+            found = attempt(path, written(whole), X=SECRET)
+            if found is not None:
+                check(found)
+
+        once()
+
+
+@given(values=st.dictionaries(st.sampled_from(VARIABLES), st.text(max_size=40)))
+def test_any_environment(values: dict[str, str]) -> None:
+    """No file at all: whatever the variables of the SDKs hold is one profile, or one line."""
+    environ = {name: value.replace("\0", "") for name, value in values.items()}
+    found = loaded(None, {"HOME": "/nonexistent", **environ})
+    if isinstance(found, Loaded):
+        check(found)
