@@ -14,9 +14,11 @@ from .conftest import ROOT, Load
 FOLDER = ROOT / "deploy" / "compose"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 CONFIG = json.loads((FOLDER / "config.json").read_text())
+TOKEN = "0d6e3f7c-5d0e-4c53-9a51-3a6c2f0a7a11"
 KEYS = {
     "sidecar": {
         "cap_drop",
+        "environment",
         "healthcheck",
         "image",
         "mem_limit",
@@ -51,7 +53,7 @@ def test_one_loopback(application: dict[str, Any]) -> None:
     """The application lives in the sidecar's network and asks it there, and not the machine."""
     assert application["network_mode"] == "service:sidecar"
     assert application["environment"] == {
-        "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:7117/credentials",
+        "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:7117/${PATH_TOKEN}/credentials",
         "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
     }
 
@@ -80,11 +82,17 @@ def test_configuration(sidecar: dict[str, Any], loaded: Load, tmp_path: Path) ->
     assert authentication["clientSecretFile"] == f"/run/secrets/{mounted}"
     text = json.dumps(CONFIG).replace(authentication["clientSecretFile"], str(secret))
 
-    assert loaded(text).warnings == ()
+    assert loaded(text, PATH_TOKEN=TOKEN).warnings == ()
     assert sidecar["volumes"] == ["./config.json:/etc/idaas-sidecar/config.json:ro"]
+
+
+def test_a_path_token_of_its_own(sidecar: dict[str, Any]) -> None:
+    """Without a path token in .env compose starts nothing; with one, the sidecar asks for it."""
+    assert CONFIG["access"] == {"pathToken": {"envVarName": "PATH_TOKEN"}}
+    assert sidecar["environment"]["PATH_TOKEN"].startswith("${PATH_TOKEN:?")
 
 
 def test_secret_is_a_file(sidecar: dict[str, Any]) -> None:
     """The secret is in no variable, where `docker inspect` would show it."""
     assert COMPOSE["secrets"] == {"client-secret": {"file": "./client-secret"}}
-    assert "environment" not in sidecar
+    assert set(sidecar["environment"]) == {"PATH_TOKEN"}

