@@ -48,7 +48,7 @@ class _Draft:
 
     origin: str
     trace: bool = True
-    raw: dict[str, Any] = field(default_factory=dict)
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)

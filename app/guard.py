@@ -29,6 +29,9 @@ class Request(NamedTuple):
     headers: RequestHeaders
     visitor: Visitor = STRANGER
 
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, …)"  # the path may hold the path token, a header any secret
+
     def values(self, name: bytes) -> list[bytes]:
         """All values of the header `name` (lower case), in order."""
         return [value for key, value in self.headers if key == name]

@@ -15,8 +15,17 @@ HIDDEN = "hidden"
 Expanded = Annotated[str, Meta(extra={EXPANDED: True})]
 
 
+_UNPRINTED = frozenset({"proxy", "command"})
+"""Members that may hold a secret all the same: a proxy's URL its password, a command what people put into arguments."""
+
+
 class Strict(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """camelCase keys, immutable, and an unknown key is an error."""
+
+    def __repr__(self) -> str:
+        members = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        shown = (f"{name}={'…' if value and name in _UNPRINTED else repr(value)}" for name, value in members)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class Connection(Strict, frozen=True):
