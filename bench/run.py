@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import baselines
+import callers
 import client
 import size
 import start
@@ -37,7 +38,7 @@ class Extent:
 
 QUICK = Extent(rounds=2, seconds=1, spawns=3, idle_seconds=10)
 FULL = Extent(rounds=7, seconds=2, spawns=11, idle_seconds=60)
-PARTS = ("start", "size", "idle", "crowd", "traffic")
+PARTS = ("start", "size", "idle", "crowd", "callers", "traffic")
 
 
 def main() -> int:
@@ -76,6 +77,8 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
             yield from size.idle(cloud, directory, extent.idle_seconds)
         if "crowd" in parts:
             yield from start.crowd(cloud, directory, go, body, extent.spawns)
+        if "callers" in parts:
+            yield from callers.figures(cloud, directory)
         if "traffic" in parts:
             servers = _servers(stack, cloud, directory, go, body)
             yield from traffic.figures(servers, rounds=extent.rounds, seconds=extent.seconds)

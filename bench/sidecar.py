@@ -60,11 +60,16 @@ def emulated_cloud() -> Iterator[Cloud]:
 
 
 @contextlib.contextmanager
-def sidecar(cloud: Cloud, directory: Path, *, profiles: int = 1, tls: bool = False) -> Iterator[Sidecar]:
-    """`serve --config` with a client secret; returns at once, not when it answers."""
+def sidecar(
+    cloud: Cloud, directory: Path, *, profiles: int = 1, tls: bool = False, uids: list[int] | None = None
+) -> Iterator[Sidecar]:
+    """`serve --config` with a client secret; returns at once, not when it answers. `uids`: a rule about callers."""
     port, ops = free_port(), free_port()
     path = directory / f"sidecar-{port}.json"
-    path.write_text(json.dumps(configuration(cloud, port, ops, profiles=profiles, tls=tls)))
+    settings = configuration(cloud, port, ops, profiles=profiles, tls=tls)
+    if uids is not None:
+        settings["profiles"]["default"]["callers"] = {"uids": uids}
+    path.write_text(json.dumps(settings))
     env = {**os.environ, SECRET_VARIABLE: "demo-client-secret", "PYTHONDONTWRITEBYTECODE": "1"}
     with (
         open(directory / f"sidecar-{port}.log", "wb") as log,

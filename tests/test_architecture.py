@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,44 @@ def test_secrets_are_compared_in_one_place() -> None:
     }
 
     assert {user for user in users if not user.startswith("app/emulator/")} == {"app/secrets.py"}
+
+
+_SECRET = re.compile(r"secret|token|password|hmac|digest|signature", re.I)
+_PUBLIC = {"TOKEN_PATH"}
+"""Sounds like a secret, and is a path that everybody knows."""
+
+
+def compared(path: Path) -> Iterator[str]:
+    """Names of what sounds like a secret and is compared with `==`, `!=` or `in`, with the line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Compare) or not {type(op) for op in node.ops} & {
+            ast.Eq,
+            ast.NotEq,
+            ast.In,
+            ast.NotIn,
+        }:
+            continue
+        if any(isinstance(side, ast.Constant) for side in (node.left, *node.comparators)):
+            continue  # with a word that stands in the source
+        for side in (node.left, *node.comparators):
+            name = side.id if isinstance(side, ast.Name) else side.attr if isinstance(side, ast.Attribute) else ""
+            if _SECRET.search(name) and name not in _PUBLIC:
+                yield f"{path.name}:{node.lineno}: {name}"
+
+
+def test_no_secret_is_compared_plainly() -> None:
+    """`==` tells by its time where two secrets differ: whatever sounds like one goes through `secrets.same`."""
+    serving = [path for path in (ROOT / "app").rglob("*.py") if "emulator" not in path.parts]
+
+    assert [line for path in serving for line in compared(path)] == []
+
+
+def test_a_plain_comparison_would_be_seen(tmp_path: Path) -> None:
+    """The rule above sees what it is there for."""
+    bad = tmp_path / "bad.py"
+    bad.write_text("def f(given, self):\n    return given == self._path_token or self.secret in given\n")
+
+    assert list(compared(bad)) == ["bad.py:2: _path_token", "bad.py:2: secret"]
 
 
 def test_no_file_names_a_package_index() -> None:
