@@ -83,12 +83,19 @@ class ConfigError(SidecarError):
 
 
 class Unreachable(SidecarError):
-    """No usable answer: connection, time-out, throttling, 5xx, nonsense. `retry_after`: seconds the peer asked for."""
+    """
+    No usable answer: connection, time-out, throttling, 5xx, nonsense.
 
-    def __init__(self, message: str, *, retry_after: float | None = None, code: str = "") -> None:
+    `retry_after`: seconds the peer asked for. `throttled`: it works, but a quota that we share with others is used up.
+    """
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, code: str = "", throttled: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.code = code
+        self.throttled = throttled
 
 
 class Refused(SidecarError):

@@ -11,7 +11,7 @@ from .identity_settings import TokenUse
 from .model import Refused, SidecarError, Token, Unreachable
 from .upstream import Reply, printable
 
-_TRANSIENT = frozenset({"slow_down", "temporarily_unavailable", "server_error", "authorization_pending"})
+_TRANSIENT = frozenset({"temporarily_unavailable", "server_error", "authorization_pending"})
 
 _HINTS = {
     "invalid_client": "the client id, secret, key or assertion was not accepted: is it current, is the clock right?",
@@ -69,8 +69,9 @@ def oauth_error(
     request_id = printable(str(_first(members, "request_id", "RequestId", "requestId") or ""))
     description = str(_first(members, "error_description", "Message", "message") or "")
     text = f"{where}: HTTP {reply.status} {code}{f' (request {request_id})' if request_id else ''}"
-    if reply.status >= 500 or reply.status == 429 or code in _TRANSIENT:
-        return Unreachable(text, retry_after=reply.retry_after, code=code)
+    throttled = reply.status == 429 or code == "slow_down" or code.startswith("Throttling")
+    if throttled or reply.status >= 500 or code in _TRANSIENT:
+        return Unreachable(text, retry_after=reply.retry_after, code=code, throttled=throttled)
     hint = hints.get(code) or _HINTS.get(code) or status_hints.get(reply.status)
     if "has not been authorized by resource server" in description:
         hint = "grant the application access to the resource server in IDaaS"

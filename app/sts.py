@@ -28,9 +28,6 @@ _RENEW = frozenset({_TOKEN + "Expired", _TOKEN + "Invalid", _TOKEN + "InvalidSig
 
 _TRANSIENT = frozenset(
     {
-        "Throttling",
-        "Throttling.User",
-        "Throttling.Api",
         "ServiceUnavailable",
         "InternalError",
         _TOKEN + "IssuerConfigurationBroken",
@@ -111,8 +108,9 @@ def sts_error(reply: Reply, where: str, hints: Mapping[str, str] = _HINTS) -> Si
     code = printable(str(members.get("Code") or reply.status))
     request_id = printable(str(members.get("RequestId") or ""))
     text = f"{where}: HTTP {reply.status} {code}{f' (request {request_id})' if request_id else ''}"
-    if code in _TRANSIENT or code.startswith("Throttling") or reply.status >= 500 or reply.status == 429:
-        return Unreachable(text, retry_after=reply.retry_after, code=code)
+    throttled = code.startswith("Throttling") or reply.status == 429
+    if throttled or code in _TRANSIENT or reply.status >= 500:
+        return Unreachable(text, retry_after=reply.retry_after, code=code, throttled=throttled)
     hint = hints.get(code) or _HINTS.get(code)
     return Refused(
         f"{text}: {hint}" if hint else text,

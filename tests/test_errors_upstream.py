@@ -15,7 +15,8 @@ from app.upstream import Reply
 
 NOW = 1_767_323_045.0
 WHERE = "https://login.example.com/token"
-TRANSIENT, PERMANENT, NEW_TOKEN = "transient", "permanent", "permanent, but a new token may pass"
+TRANSIENT, THROTTLED = "transient", "transient, because a shared quota is used up"
+PERMANENT, NEW_TOKEN = "permanent", "permanent, but a new token may pass"
 FAIL = "AuthenticationFail"
 
 
@@ -28,7 +29,7 @@ def verdict(error: SidecarError) -> str:
         return NEW_TOKEN if error.renew_token else PERMANENT
     assert isinstance(error, Unreachable)
     assert error.retry_after == 7.0
-    return TRANSIENT
+    return THROTTLED if error.throttled else TRANSIENT
 
 
 OAUTH = [
@@ -41,12 +42,13 @@ OAUTH = [
     (400, "unauthorized_client", PERMANENT, ""),
     (403, "operation_denied_by_license", PERMANENT, "edition does not include"),
     (404, "SomethingNew", PERMANENT, ""),
-    (400, "slow_down", TRANSIENT, ""),
+    (400, "slow_down", THROTTLED, ""),
     (400, "authorization_pending", TRANSIENT, ""),
     (400, "temporarily_unavailable", TRANSIENT, ""),
     (400, "server_error", TRANSIENT, ""),
-    (429, "Throttling", TRANSIENT, ""),
-    (429, "invalid_request", TRANSIENT, ""),
+    (429, "Throttling", THROTTLED, ""),
+    (400, "Throttling.User", THROTTLED, ""),
+    (429, "invalid_request", THROTTLED, ""),
     (500, "server_error", TRANSIENT, ""),
     (503, "invalid_client", TRANSIENT, ""),
 ]
@@ -103,10 +105,10 @@ STS = [
     (400, "InvalidParameter.DurationSeconds", PERMANENT, "above the role's MaxSessionDuration"),
     (400, "InvalidParameter.PolicyGrammar", PERMANENT, "not a RAM policy"),
     (400, "InvalidTimeStamp.Expired", PERMANENT, "clock is off"),
-    (400, "Throttling.User", TRANSIENT, ""),
-    (400, "Throttling.Api", TRANSIENT, ""),
-    (400, "Throttling", TRANSIENT, ""),
-    (429, "Throttling.Something", TRANSIENT, ""),
+    (400, "Throttling.User", THROTTLED, ""),
+    (400, "Throttling.Api", THROTTLED, ""),
+    (400, "Throttling", THROTTLED, ""),
+    (429, "Throttling.Something", THROTTLED, ""),
     (400, "ServiceUnavailable", TRANSIENT, ""),
     (500, "InternalError", TRANSIENT, ""),
     (502, "SomethingNew", TRANSIENT, ""),
