@@ -6,8 +6,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from .model import Credentials, NoCredentials, Now, Observe, Random, Refreshed, RefreshFailed, SidecarError, Status
-from .schedule import Schedule, horizon, servable
+from .model import (
+    Credentials,
+    NoCredentials,
+    Now,
+    Observe,
+    Random,
+    Refreshed,
+    RefreshFailed,
+    SidecarError,
+    Status,
+    Unreachable,
+)
+from .schedule import Schedule, horizon, servable, slack
 
 Fetch = Callable[[], Awaitable[Credentials]]
 Sleep = Callable[[float], Awaitable[None]]
@@ -56,6 +67,7 @@ class Refresher:
         self._sleep = sleep
         self._random = random
         self._failures = 0
+        self._together = True
         self._error: Exception | None = None
         self._next_at: float | None = None
         self._attempting = True
@@ -63,6 +75,7 @@ class Refresher:
 
     async def run(self) -> None:
         """Keeps the profile fresh until cancelled."""
+        self._together = True
         while True:
             delay = await self._attempt()
             self._next_at = self._now() + delay
@@ -150,9 +163,12 @@ class Refresher:
         now = self._now()
         life = credentials.expires_at - credentials.issued_at
         self.held = Held(credentials, credentials.expires_at - horizon(life))
+        # At a start, and when what had failed works again, a whole fleet may have got its sessions in one moment.
+        together = self._together or self._failures > 0
+        self._together = False
         self._failures = 0
         self._error = None
-        next_at = self._schedule.refresh_at(credentials, self._random())
+        next_at = self._schedule.refresh_at(credentials, self._random(), together=together)
         # A session that is born inside its own lead (an odd upstream) must not make a tight loop of us.
         delay = max(next_at - now, self._schedule.min_retry)
         self._observe(Refreshed(self.profile, credentials, now + delay, now - started))
@@ -166,7 +182,9 @@ class Refresher:
             self._failures,
             self._random(),
             permanent=isinstance(error, SidecarError) and error.permanent,
+            throttled=isinstance(error, Unreachable) and error.throttled,
             hint=error.retry_after if isinstance(error, SidecarError) else None,
+            slack=slack(self.held.credentials if self.held else None, now),
         )
         self._observe(RefreshFailed(self.profile, error, self._failures, delay, now - started))
         return delay

@@ -145,11 +145,21 @@ class Refresh(Strict, frozen=True):
         float, Meta(ge=0, le=0.2, description="Share of the session by which a refresh may be earlier.")
     ] = 0.1
     min_retry_seconds: Annotated[
-        float, Meta(ge=0.1, le=60, description="Longest first pause; it doubles, and each is drawn at random below it.")
+        float,
+        Meta(
+            ge=0.1,
+            le=60,
+            description="Longest first pause with nothing to serve; pauses double, each drawn from its upper half.",
+        ),
     ] = 1.0
     max_retry_seconds: Annotated[
-        float, Meta(ge=1, le=3600, description="Where that doubling ends, while the cloud does not answer.")
-    ] = 60.0
+        float,
+        Meta(
+            ge=1,
+            le=3600,
+            description="Longest pause while the cloud does not answer; at most 40 while there is nothing to serve.",
+        ),
+    ] = 240.0
     permanent_retry_seconds: Annotated[
         float,
         Meta(ge=10, le=86400, description="Longest pause after a definite no; drawn from its upper half."),

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.model import Credentials, Event, NoCredentials, Refreshed, RefreshFailed, Refused, Unreachable
+from app.model import ConfigError, Credentials, Event, NoCredentials, Refreshed, RefreshFailed, Refused, Unreachable
 from app.refresher import Refresher
 from app.schedule import Schedule
 
@@ -62,7 +62,7 @@ async def test_first_answer(refresher: Refresher, cloud: Cloud, clock: Clock, ev
         delay = await clock.asleep()
 
     assert refresher.credentials().access_key_id == "STS.1"
-    assert delay == 3600 - 2160 - 0.5 * 360
+    assert 60 <= delay <= 3600 - 2160
     assert [type(event) for event in events] == [Refreshed]
     assert refresher.status.state == "fresh"
 
@@ -83,46 +83,96 @@ async def test_serves_until_the_last_second(refresher: Refresher, cloud: Cloud, 
         assert refresher.status.state == "expired"
 
 
-async def test_recovers_within_one_backoff_step(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
-    """When the upstream is back, the next attempt, at most 60 s away, succeeds and clears the failures."""
+async def test_only_the_first_refresh_is_drawn_from_the_whole_life(
+    refresher: Refresher, cloud: Cloud, clock: Clock
+) -> None:
+    """A start, and the end of a failure, may be everybody's moment: what follows them is spread, and then it is not."""
     async with running(refresher):
-        await clock.asleep()
+        delays = [await clock.asleep()]
+        await clock.wake()
+        delays.append(await clock.asleep())
+        cloud.errors = [Unreachable("down")]
+        await clock.wake()
+        await clock.wake()
+        delays.append(await clock.asleep())
+        await clock.wake()
+        delays.append(await clock.asleep())
+
+    spread, routine = 1440 - (0.5 * 1260 + 180) * 23 / 24, 3600 - 2160 - 0.5 * 360
+    assert delays == pytest.approx([spread, routine, spread, routine])
+
+
+@pytest.mark.parametrize(("outage", "step"), [(1_300, 60), (2_700, 240), (4_700, 60), (7_200, 40)])
+async def test_recovers_within_one_backoff_step(
+    outage: float, step: float, refresher: Refresher, cloud: Cloud, clock: Clock
+) -> None:
+    """When the upstream is back, the next attempt succeeds: at most 240 s away, and 40 with nothing to serve."""
+    async with running(refresher):
+        await clock.wake()
         cloud.errors = [Unreachable("down")] * 10_000
-        await clock.advance(7200)
+        await clock.advance(outage)
         cloud.errors.clear()
 
-        await clock.advance(60)
+        await clock.advance(step)
 
     assert refresher.status.state == "fresh"
     assert refresher.status.failures == 0
 
 
-async def test_permanent_errors_are_slow(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
-    """A definite no is retried every few minutes: an hour of it costs some sixteen calls."""
-    cloud.errors = [Refused("no", status=401, code="x")] * 10_000
+@pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
+@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize(
+    ("error", "most"),
+    [
+        (Refused("no", status=401, code="x"), 1 + 3600 // 150),
+        (ConfigError("no such file"), 1 + 3600 // 150),
+        (Unreachable("down"), 6 + 3600 // 20),
+        (Unreachable("quota", code="Throttling.User", throttled=True), 6 + 3600 // 20),
+        (Unreachable("slow", retry_after=90), 1 + 3600 // 90),
+        (Unreachable("soon", retry_after=0), 6 + 3600 // 20),
+        (RuntimeError("a bug"), 6 + 3600 // 20),
+    ],
+    ids=lambda value: str(value),
+)
+async def test_calls_of_an_hour_are_bounded(
+    chance: float, served: bool, error: Exception, most: int, cloud: Cloud, clock: Clock
+) -> None:
+    """Whatever fails for hours and however chance falls, an hour has at most 186 calls; 25 after a definite no."""
+    refresher = failing(cloud, clock, chance)
     async with running(refresher):
         await clock.asleep()
-        await clock.advance(3600)
+        if served:
+            cloud.errors = []
+            await clock.advance(400)
+        cloud.errors = [error] * 10_000
+        calls = []
+        for _ in range(4):
+            before = cloud.calls
+            await clock.advance(3600)
+            calls.append(cloud.calls - before)
 
-    assert cloud.calls == 1 + 3600 // 225
-    assert refresher.status.last_error_permanent
+    assert 0 < max(calls) <= most
 
 
-async def test_an_outage_is_bounded_in_calls(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
-    """An hour's outage costs some 130 calls at the default pace, not thousands."""
-    cloud.errors = [Unreachable("down")] * 10_000
-    async with running(refresher):
-        await clock.asleep()
-        await clock.advance(3600)
-
-    assert 100 < cloud.calls < 150
+def failing(cloud: Cloud, clock: Clock, chance: float) -> Refresher:
+    """A refresher whose first attempt fails."""
+    cloud.errors = [Unreachable("down")]
+    return Refresher(
+        "default",
+        cloud.fetch,
+        schedule=Schedule(),
+        observe=lambda _event: None,
+        now=clock.time,
+        sleep=clock.sleep,
+        random=lambda: chance,
+    )
 
 
 async def test_retry_after_is_honoured(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
     """A throttled attempt waits as long as it was told to."""
     cloud.errors = [Unreachable("slow down", retry_after=42.0)]
     async with running(refresher):
-        assert await clock.asleep() == pytest.approx(42.5)
+        assert await clock.asleep() == pytest.approx(42.75)
 
 
 async def test_a_crowd_shares_the_attempt(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
@@ -149,7 +199,7 @@ async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Cloud,
         with pytest.raises(NoCredentials) as caught:
             refresher.credentials()
 
-    assert caught.value.retry_after == pytest.approx(20.5)
+    assert caught.value.retry_after == pytest.approx(20.75)
 
 
 async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
