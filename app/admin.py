@@ -26,8 +26,10 @@ _PUT_ONLY = method_not_allowed(b"PUT")
 class Admin:
     """Answers of the admin socket, to callers whose uid is `uid` or root's."""
 
-    def __init__(self, profiles: Sequence[str], *, uid: int, renew: Renew, set_level: Callable[[str], None]) -> None:
-        self._profiles = tuple(profiles)
+    def __init__(
+        self, profiles: Callable[[], Sequence[str]], *, uid: int, renew: Renew, set_level: Callable[[str], None]
+    ) -> None:
+        self._profiles = profiles
         self._uids = frozenset({uid, 0})
         self._renew = renew
         self._set_level = set_level
@@ -52,9 +54,10 @@ class Admin:
     def _renewal(self, method: bytes, profile: str | None, *, purge: bool) -> Reply | Coroutine[Any, Any, Reply]:
         if method != b"POST":
             return _POST_ONLY
-        if profile is not None and profile not in self._profiles:
-            return error(404, "NotFound", f"there is no such profile; there is {', '.join(self._profiles)}")
-        return self._renewed(self._profiles if profile is None else (profile,), purge=purge)
+        known = self._profiles()
+        if profile is not None and profile not in known:
+            return error(404, "NotFound", f"there is no such profile; there is {', '.join(known)}")
+        return self._renewed(known if profile is None else (profile,), purge=purge)
 
     async def _renewed(self, profiles: Sequence[str], *, purge: bool) -> Reply:
         return document(200, {"profiles": [await self._renew(name, purge) for name in profiles]})

@@ -23,6 +23,7 @@ def warnings(whole: Settings) -> Iterator[str]:
             yield from _session(seconds, f"{place}.{where}.durationSeconds")
     if isinstance(whole.access.path_token, PathToken):
         yield from _exposed(whole.access.path_token.file, "access.pathToken.file")
+    yield from _exposed(whole.cache.key_file, "cache.keyFile")
     if whole.access.unsafe_bind:
         yield "access.unsafeBind: credentials may be served on addresses that other machines reach"
 

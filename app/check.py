@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from . import check_exchange, check_identity, files, places, readers
 from .identity_settings import IdaasIdentity, OidcClientIdentity
 from .model import ConfigError
 from .schedule import Schedule
-from .settings import Access, PathToken, Profile, Refresh, Server, Settings
+from .settings import Access, Cache, PathToken, Profile, Refresh, Server, Settings
 from .strict import Connection
 from .trust import Trust
 
@@ -36,6 +37,7 @@ def settings(whole: Settings) -> None:
     _listeners(whole.server, whole.access)
     _admin_socket(whole.server.admin_socket)
     _hosts(whole.access.allowed_hosts)
+    _cache(whole.cache)
     schedule(whole.refresh)
     if whole.proxy is not None:
         places.check_proxy(whole.proxy, "proxy")
@@ -56,6 +58,8 @@ def named(whole: Settings, environ: Mapping[str, str]) -> None:
         readers.path_token(whole.access.path_token, environ)()
     if whole.tls.ca_file is not None:
         _bundle(whole.tls.ca_file, "tls.caFile")
+    if whole.cache.directory is not None:
+        readers.cache_key(whole.cache, environ)()
 
 
 def schedule(refresh: Refresh) -> Schedule:
@@ -146,6 +150,18 @@ def _admin_socket(path: str | None) -> None:
         raise ConfigError(
             f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} bytes"
         )
+
+
+def _cache(cache: Cache) -> None:
+    if cache.directory is None:
+        if cache.key_file or cache.key_env_var_name:
+            raise ConfigError("cache.directory: required with a key; leave the key out if there is to be no cache")
+        return
+    directory = os.path.abspath(os.path.expanduser(cache.directory))
+    if not os.path.isabs(os.path.expanduser(cache.directory)):
+        raise ConfigError(f"cache.directory: {cache.directory!r} is no absolute path")
+    if cache.key_file and os.path.abspath(os.path.expanduser(cache.key_file)).startswith(f"{directory}/"):
+        raise ConfigError("cache.keyFile: lies in cache.directory; who reads the one would read the other")
 
 
 def _hosts(hosts: Sequence[str]) -> None:

@@ -12,13 +12,25 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from . import claims, sockets, workload
+from .clocks import Clocks, CloudClock
 from .exchange_settings import StsExchange
 from .identity_settings import IdaasIdentity, Identity, OidcClientIdentity, TokenFileIdentity
-from .model import Credentials, IdentityEnds, Now, Observe, Refused, SidecarError, StageTimed, Token, Warned
+from .model import (
+    ClockRead,
+    Credentials,
+    Event,
+    IdentityEnds,
+    Observe,
+    Refused,
+    SidecarError,
+    StageTimed,
+    Token,
+    Warned,
+)
 from .roles import Roles, roles
 from .settings import Profile, Settings
 from .shared_tokens import SharedTokens
-from .sources import Sources
+from .sources import Notes, Sources
 from .tokens import TokenFile, TokenSource
 from .trust import certificate_end
 from .wires import Transport, Wires, real_transport
@@ -36,7 +48,8 @@ class Cloud:
     """
     Fetches credentials for the profiles of `settings`.
 
-    `fetch` raises Refused, Unreachable or ConfigError. Profiles with one identity share one token.
+    `fetch` raises Refused, Unreachable or ConfigError. Profiles with one identity share one token. `cloud_clock` and
+    `tokens` outlive it where they are given: a changed configuration is another Cloud.
     """
 
     def __init__(
@@ -44,25 +57,31 @@ class Cloud:
         settings: Settings,
         environ: Mapping[str, str],
         *,
-        now: Now,
+        clocks: Clocks,
         observe: Observe,
+        cloud_clock: CloudClock | None = None,
+        tokens: SharedTokens | None = None,
         transport: Transport | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
     ) -> None:
-        self._now = now
-        self._observe = observe
+        self._clock = cloud_clock or CloudClock(clocks)
+        self._clocks = clocks
+        self._told = observe
         self._profiles = settings.profiles
-        self._tokens = SharedTokens(now=now, identities=len(settings.profiles))
+        # What the cloud judges by its clock, and what it says in its time, is reckoned in its time.
+        now = self._clock.now
+        self._tokens = tokens or SharedTokens(now=now)
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._ends: dict[Identity, dict[str, float]] = {}
-        self._wires = Wires(transport or real_transport(settings, environ), now=now, observe=observe)
+        self._wires = Wires(transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe)
         sources = Sources(self._wires, environ, now=now, new_id=new_id, is_ours=is_ours)
         self._sources: dict[Identity, TokenSource] = {}
         for name, profile in settings.profiles.items():
             if profile.identity not in self._sources:
                 ends = self._ends.setdefault(profile.identity, {}).__setitem__
-                self._sources[profile.identity] = sources.source(profile.identity, f"profiles.{name}.identity", ends)
+                notes = Notes(ends, lambda sentence, name=name: self._observe(Warned(name, sentence)))  # type: ignore[misc]
+                self._sources[profile.identity] = sources.source(profile.identity, f"profiles.{name}.identity", notes)
         self._roles = {
             name: roles(profile, f"profiles.{name}", self._wires, now=now, new_id=new_id)
             for name, profile in settings.profiles.items()
@@ -143,6 +162,11 @@ class Cloud:
 
     # --- what is noticed on the way -----------------------------------------------------------------------------------
 
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, ClockRead):
+            self._clock.learn(event.offset)
+        self._told(event)
+
     def _identity(self, name: str) -> Identity:
         """What makes two profiles' source and token the same one: the identity as configured, scope included."""
         return self._profiles[name].identity
@@ -165,7 +189,7 @@ class Cloud:
             return
         if isinstance(identity, TokenFileIdentity) and found.expires_at is not None:
             self._ends[identity]["tokenFile"] = found.expires_at
-        for sentence in claims.mismatches(found, _wanted(self._profiles[name]), self._now()):
+        for sentence in claims.mismatches(found, _wanted(self._profiles[name]), self._clocks.wall()):
             self._observe(Warned(name, sentence))
 
 

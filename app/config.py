@@ -40,6 +40,8 @@ class Loaded:
     at: float
     sources: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    """The files that were read: ours, and the SDK's."""
 
 
 @dataclass(slots=True)
@@ -51,6 +53,7 @@ class _Draft:
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     """Beginnings of complaints, and what to say instead: the variable or the file where the value really stands."""
 
@@ -86,7 +89,8 @@ def load(
     except ConfigError as error:
         raise ConfigError(one_line(_located(str(error), draft, file))) from None
     draft.warnings.extend(advice.warnings(settings))
-    return Loaded(settings, draft.origin, now(), draft.sources, tuple(map(one_line, draft.warnings)))
+    warnings = tuple(map(one_line, draft.warnings))
+    return Loaded(settings, draft.origin, now(), draft.sources, warnings, tuple(draft.files))
 
 
 def _find(path: str | None, environ: Mapping[str, str], default_path: str) -> str | None:
@@ -119,6 +123,7 @@ def _read_environment(draft: _Draft, environ: Mapping[str, str], looked_at: str)
 
 
 def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
+    draft.files.append(draft.origin)
     raw = read_object(draft.origin)
     members = Members(draft.origin, environ, lenient=_minor(raw) > MINOR, trace=draft.trace)
     _check_names(raw.get("profiles"))
@@ -171,6 +176,7 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     except ConfigError as error:
         raise ConfigError(f"{place}.clientConfigPath: {error}") from None
     draft.names[f"{place}."] = f"{path}: "
+    draft.files.append(path)
     members = Members(path, environ, trace=draft.trace)
     found = members.read(found, IdaasIdentity, place)
     draft.sources |= members.sources

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
+from .clocks import Clocks
 from .documents import uri_document
 from .guard import Callers, Denial, Guard, Request, deny
 from .metadata import TOKEN_HEADER, TTL_HEADER, SessionTokens, ttl_of
-from .model import Credentials, NoCredentials, Now
+from .model import Credentials, NoCredentials
 from .rate import Rate
 from .refresher import Held, Refresher
 from .replies import (
@@ -78,10 +79,10 @@ class Wait(NamedTuple):
 class Vendor:
     """One profile at the desk: who may have it, and its bytes, made once per session."""
 
-    def __init__(self, refresher: Refresher, now: Now, callers: Callers | None = None) -> None:
+    def __init__(self, refresher: Refresher, clocks: Clocks, callers: Callers | None = None) -> None:
         self.refresher = refresher
         self.callers = callers
-        self._now = now
+        self._clocks = clocks
         self._held: Held | None = None
         self._reply = NOT_FOUND
         self._had_by: set[int | None] = set()
@@ -89,7 +90,7 @@ class Vendor:
     def reply(self) -> Reply | None:
         """The credential's answer, or None where there is none to give."""
         held = self.refresher.held
-        if held is None or self._now() >= held.expires_at:
+        if held is None or held.left(self._clocks) <= 0:
             self._held, self._reply = None, NOT_FOUND  # what nobody may have is not kept either
             return None
         if held is not self._held:
@@ -108,7 +109,7 @@ class Vendor:
     def below_horizon(self) -> bool:
         """Whether a reader sees less life than promised although the cloud answers."""
         held = self.refresher.held
-        return held is not None and self._now() > held.quiet_until and self.refresher.healthy
+        return held is not None and held.left(self._clocks) < held.promised and self.refresher.healthy
 
     def unavailable(self) -> Reply:
         """The 503 that says why."""
@@ -205,6 +206,7 @@ class Desk:
             self.traffic.served(profile, vendor.below_horizon())
             return Answer(found, endpoint, profile, news=vendor.news_for(request.visitor.uid))
         if not waited:
+            vendor.refresher.overdue()  # the machine slept, or its clock was set: the next refresh may be far away
             return Wait(vendor.refresher.settled, patience, cold=True)
         return Answer(vendor.unavailable(), endpoint, profile)
 

@@ -21,6 +21,9 @@ _HINTS = {
     "invalid_audience": _OPERATOR,
 }
 
+_GONE = frozenset({"cloud_account_role_not_found", "not_found"})
+"""What 404 with such a code says; without one it may be the wrong host."""
+
 _STATUS_HINTS = {
     401: "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?",
     403: "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
@@ -69,6 +72,7 @@ def _error(reply: Reply, where: str) -> SidecarError:
     error = oauth_error(reply, where, hints=_HINTS, status_hints=_STATUS_HINTS)
     if isinstance(error, Refused):
         error.renew_token = reply.status == 401
+        error.withdrawn = reply.status == 403 or error.code in _GONE
     return error
 
 

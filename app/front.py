@@ -30,14 +30,14 @@ class Front:
 
     def __init__(self, name: str, desk: Desk, traffic: Traffic, witness: Witness) -> None:
         self._name = name
-        self._desk = desk
+        self.desk = desk
         self._traffic = traffic
         self._witness = witness
 
     def lane(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
         """The answer, or a coroutine that waits for it no longer than the client will."""
         started = perf_counter()
-        answer = self._desk.throttled(request) or self._desk.answer(request)
+        answer = self.desk.throttled(request) or self.desk.answer(request)
         if isinstance(answer, Wait):
             return self._later(request, answer, started)
         return self._counted(answer, started, request.visitor)
@@ -47,7 +47,7 @@ class Front:
         while isinstance(answer, Wait):
             await _patiently(answer)
             waited = waited or answer.cold
-            answer = self._desk.answer(request, waited=waited)
+            answer = self.desk.answer(request, waited=waited)
         return self._counted(answer, started, request.visitor)
 
     def _counted(self, answer: Answer, started: float, visitor: Visitor) -> Reply:

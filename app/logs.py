@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from .documents import timestamp
-from .model import ClockRead, Event, Now, Refreshed, RefreshFailed, SidecarError, Warned
+from .model import ClockRead, Dropped, Event, Now, Refreshed, RefreshFailed, SidecarError, Warned
 from .outlet import Outlet
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -70,6 +70,8 @@ class Log:
                 self._issued(event)
             case RefreshFailed():
                 self._failed(event)
+            case Dropped():
+                self._dropped(event)
             case Warned(profile=profile, message=message):
                 self._once(f"warned:{profile}:{message}", "token_mismatch", profile=profile, message=message)
             case ClockRead(offset=offset):
@@ -90,6 +92,12 @@ class Log:
             next_refresh_at=timestamp(event.next_refresh_at),
             sts_request_id=held.request_id or None,
             seconds=round(event.took, 3),
+        )
+
+    def _dropped(self, event: Dropped) -> None:
+        error = event.error
+        self.write(
+            "error", "credentials_dropped", profile=event.profile, **self.describe(event.profile), error=str(error)
         )
 
     def _failed(self, event: RefreshFailed) -> None:

@@ -29,8 +29,12 @@ OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: TextIO = sys.stderr) -> int:
     """Runs the sidecar until it is told to stop; the exit code. Raises ConfigError."""
     no_dumps()
-    loaded = load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False)
-    return run(lambda: _serve(loaded, environ, logger(loaded, stream)))
+
+    def reading() -> Loaded:
+        return load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False)
+
+    loaded = reading()
+    return run(lambda: _serve(loaded, reading, environ, logger(loaded, stream)))
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
@@ -56,15 +60,16 @@ def logger(loaded: Loaded, stream: TextIO) -> Log:
     return log
 
 
-async def _serve(loaded: Loaded, environ: Mapping[str, str], log: Log) -> int:
-    service = Service(loaded, environ, log)
+async def _serve(loaded: Loaded, reading: Callable[[], Loaded], environ: Mapping[str, str], log: Log) -> int:
+    service = Service(loaded, environ, log, load=reading)
     signals = Signals(asyncio.get_running_loop())
     await service.start()
+    signals.on_hang_up(service.hang_up)
     try:
         code = await _gate(service, loaded, signals, log)
         if code == OK:
             await signals.stop.wait()
-            await drain(signals, loaded.settings.shutdown.drain_seconds, log)
+            await drain(signals, service.settings.shutdown.drain_seconds, log)
         return code
     finally:
         await service.stop()
@@ -76,10 +81,15 @@ class Signals:
     """SIGTERM asks to stop after draining; a second one, or SIGINT, at once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.stop = asyncio.Event()
         self.at_once = asyncio.Event()
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
+
+    def on_hang_up(self, call: Callable[[], None]) -> None:
+        """Calls back at each SIGHUP."""
+        self._loop.add_signal_handler(signal.SIGHUP, call)
 
     def _terminate(self) -> None:
         if self.stop.is_set():

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .model import Now, Status
+from .model import Status
 from .refresher import Refresher
 from .telemetry import Histogram, Ledger, Traffic
 
@@ -27,17 +27,19 @@ class SidecarCollector(Collector):
         traffic: Traffic,
         ledger: Ledger,
         *,
-        now: Now,
         version: str,
         loaded_at: float,
+        reloaded: bool = True,
+        on_trial: Iterable[str] = (),
         unverified_tls: Iterable[str] = (),
     ) -> None:
         self._refreshers = refreshers
         self._traffic = traffic
         self._ledger = ledger
-        self._now = now
         self._version = version
         self._loaded_at = loaded_at
+        self._reloaded = reloaded
+        self._on_trial = tuple(on_trial)
         self._unverified_tls = tuple(unverified_tls)
 
     def collect(self) -> Iterator[Metric]:
@@ -55,7 +57,7 @@ class SidecarCollector(Collector):
         for status in statuses:
             if status.expires_at is not None:
                 expiry.add_metric([status.profile], status.expires_at)
-            remaining.add_metric([status.profile], max(0.0, (status.expires_at or 0.0) - self._now()))
+            remaining.add_metric([status.profile], status.left)
         served = _gauge("last_served_timestamp_seconds", "When a credential was last handed out.", ["profile"])
         for profile, instant in list(self._traffic.last_served.items()):
             served.add_metric([profile], instant)
@@ -113,7 +115,7 @@ class SidecarCollector(Collector):
         if self._ledger.clock_offset is not None:
             offset.add_metric([], self._ledger.clock_offset)
         loaded = _gauge("config_reload_success", "Whether the last reading of the configuration succeeded.", [])
-        loaded.add_metric([], 1)
+        loaded.add_metric([], 1 if self._reloaded else 0)
         loaded_at = _gauge("config_reload_timestamp_seconds", "When the configuration was last read successfully.", [])
         loaded_at.add_metric([], self._loaded_at)
         build = _gauge("build_info", "1; the version is the label.", ["version"])
@@ -121,7 +123,12 @@ class SidecarCollector(Collector):
         tls = _gauge("tls_verification_disabled", "1 for a profile whose token endpoint is not verified.", ["profile"])
         for profile in self._unverified_tls:
             tls.add_metric([profile], 1)
-        yield from (offset, loaded, loaded_at, build, tls)
+        trials = _gauge(
+            "profile_change_pending", "1 for a profile whose changed settings have no session yet.", ["profile"]
+        )
+        for profile in self._on_trial:
+            trials.add_metric([profile], 1)
+        yield from (offset, loaded, loaded_at, build, tls, trials)
 
 
 def exposition(collector: Collector) -> bytes:

@@ -53,7 +53,10 @@ class Status:
     state: str
     """`starting`: nothing yet. `fresh`: valid. `stale`: valid, the last refresh failed. `expired`: was valid once."""
     expires_at: float | None
+    left: float
+    """Seconds for which it may still be served, by the clock that says the earlier; 0 where there is nothing."""
     next_refresh_at: float | None
+    """By the wall clock; None while an attempt is under way."""
     failures: int
     last_error: str | None
     last_error_permanent: bool = False
@@ -99,16 +102,29 @@ class Unreachable(SidecarError):
 
 
 class Refused(SidecarError):
-    """A definite no. `renew_token`: it is the token that was refused, so a new one may still succeed."""
+    """
+    A definite no.
+
+    `renew_token`: it is the token that was refused, so a new one may still succeed. `withdrawn`: the role, or the trust
+    that let us assume it, is gone.
+    """
 
     def __init__(
-        self, message: str, *, status: int, code: str, request_id: str = "", renew_token: bool = False
+        self,
+        message: str,
+        *,
+        status: int,
+        code: str,
+        request_id: str = "",
+        renew_token: bool = False,
+        withdrawn: bool = False,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.request_id = request_id
         self.renew_token = renew_token
+        self.withdrawn = withdrawn
 
     @property
     def permanent(self) -> bool:
@@ -145,6 +161,14 @@ class RefreshFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Dropped:
+    """A session is not served any more although it has not ended, because of `error`."""
+
+    profile: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class StageTimed:
     """One leg of a refresh (`token`, `exchange`, or a link: `chain[0]`) ended, well or not."""
 
@@ -177,5 +201,5 @@ class IdentityEnds:
     not_after: float
 
 
-Event = Refreshed | RefreshFailed | StageTimed | Warned | ClockRead | IdentityEnds
+Event = Refreshed | RefreshFailed | Dropped | StageTimed | Warned | ClockRead | IdentityEnds
 Observe = Callable[[Event], None]

@@ -7,9 +7,12 @@ from collections.abc import Mapping
 from . import secrets
 from .identity_settings import AuthnConfiguration, Keys
 from .model import ConfigError, Secret
-from .settings import PathToken
+from .settings import Cache, PathToken
 from .strict import Connection
 from .trust import ClientCertificate
+
+SHORTEST_CACHE_KEY = 32
+"""Characters: 128 bits in hexadecimal."""
 
 KUBERNETES_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
 
@@ -98,6 +101,25 @@ def path_token(configured: PathToken, environ: Mapping[str, str]) -> Secret:
         value = read()
         if len(value) < 16 or not value.isascii() or not value.replace("-", "").replace("_", "").isalnum():
             raise ConfigError("access.pathToken: the secret must be 16 or more of A-Z a-z 0-9 - _")
+        return value
+
+    return checked
+
+
+def cache_key(cache: Cache, environ: Mapping[str, str]) -> Secret:
+    """The reader of the key that seals the cache: 32 or more characters, as `openssl rand -hex 32` prints them."""
+    read = secrets.one_of(
+        environ,
+        name=cache.key_env_var_name,
+        path=cache.key_file,
+        place="cache",
+        keys=("keyEnvVarName", "keyFile"),
+    )
+
+    def checked() -> str:
+        value = read()
+        if len(value) < SHORTEST_CACHE_KEY:
+            raise ConfigError(f"cache: the key has {len(value)} characters; it must have {SHORTEST_CACHE_KEY} or more")
         return value
 
     return checked

@@ -6,34 +6,57 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from .clocks import Clocks
 from .model import (
     Credentials,
+    Dropped,
     NoCredentials,
-    Now,
     Observe,
     Random,
     Refreshed,
     RefreshFailed,
+    Refused,
     SidecarError,
     Status,
     Unreachable,
 )
-from .schedule import Schedule, horizon, servable, slack
+from .nap import Sleep
+from .schedule import Schedule, horizon, slack
 
 Fetch = Callable[[], Awaitable[Credentials]]
-Sleep = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A session as it is served. `quiet_until`: below that a reader sees less life than promise 2 says."""
+    """
+    A session as it is served.
+
+    `ends`: when its life, as the cloud counts it, is over by the monotonic clock. `promised`: with less left than that
+    a reader sees less life than promise 2 says.
+    """
 
     credentials: Credentials
-    quiet_until: float
+    ends: float
+    promised: float
 
     @property
     def expires_at(self) -> float:
         return self.credentials.expires_at
+
+    def left(self, clocks: Clocks) -> float:
+        """
+        Seconds for which it may still be served; none or fewer where it may not.
+
+        The earlier of two ends counts: a wall clock that is set back, or stands wrong, would prolong a session, and a
+        monotonic one that stood still while the machine slept would, too.
+        """
+        return min(self.expires_at - clocks.wall(), self.ends - clocks.monotonic())
+
+
+def hold(credentials: Credentials, clocks: Clocks) -> Held:
+    """`credentials` that were issued just now, as their `issued_at` says by the cloud's clock."""
+    life = credentials.expires_at - credentials.issued_at
+    return Held(credentials, clocks.monotonic() + life, horizon(life))
 
 
 class Refresher:
@@ -43,6 +66,9 @@ class Refresher:
     `held` is a plain reference, replaced whole: reading it never blocks, and it may be expired, which the reader
     checks. Attempts are made by `run` alone, so a crowd of readers causes no upstream call; `settled` lets them share
     the attempt under way. The loop ends only by cancellation: a failure is a status, not a crash.
+
+    `wake` ends a `sleep` of ours early. With `stops` a session is dropped when STS says that the role or its trust is
+    gone; otherwise it is served to its end.
     """
 
     def __init__(
@@ -52,43 +78,95 @@ class Refresher:
         *,
         schedule: Schedule,
         observe: Observe,
-        now: Now,
+        clocks: Clocks,
         sleep: Sleep,
         random: Random,
+        wake: Callable[[], None] = lambda: None,
         required: bool = True,
+        stops: bool = False,
     ) -> None:
         self.profile = profile
         self.required = required
+        self.stops = stops
+        self.schedule = schedule
         self.held: Held | None = None
         self._fetch = fetch
-        self._schedule = schedule
         self._observe = observe
-        self._now = now
+        self._clocks = clocks
         self._sleep = sleep
+        self._wake = wake
         self._random = random
         self._failures = 0
         self._together = True
         self._error: Exception | None = None
-        self._next_at: float | None = None
+        self._due = clocks.monotonic()
         self._attempting = True
+        self._again = False
         self._settled: asyncio.Event | None = None
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Keeps the profile fresh until cancelled."""
-        self._together = True
         while True:
-            delay = await self._attempt()
-            self._next_at = self._now() + delay
+            while (delay := self._due - self._clocks.monotonic()) > 0:
+                await self._sleep(delay)
+            await self._attempt()
             self._settle()
-            await self._sleep(delay)
+
+    async def _attempt(self) -> None:
+        """One refresh, and when the next is due."""
+        self._attempting = True
+        self._again = False
+        started = self._clocks.monotonic()
+        try:
+            self._take(await self._fetch(), started)
+        except Exception as error:
+            self._failed(error, started)
+
+    def _settle(self) -> None:
+        if self._again:  # somebody wants one that began after he said so
+            self._due = self._clocks.monotonic()
+            return
+        self._attempting = False
+        if self._settled is not None:
+            self._settled.set()
+            self._settled = None
+
+    # --- orders and news from outside ---------------------------------------------------------------------------------
+
+    def refresh_now(self) -> None:
+        """Begins a new attempt, or another one if one is under way; `settled` waits for it."""
+        self._again = self._attempting
+        self._attempting = True
+        # Others may have been told at the same moment: a secret that was replaced in a whole fleet.
+        self._together = True
+        self._due = self._clocks.monotonic()
+        self._wake()
 
     def purge(self) -> None:
         """Drops what is held: who reads now waits for the next attempt, or is told that there is nothing."""
         self.held = None
 
-    def expect(self) -> None:
-        """Says that an attempt is about to begin: `settled` waits for it."""
-        self._attempting = True
+    def restore(self, credentials: Credentials) -> None:
+        """Serves a session of before a restart, as long as it is good, until an attempt of ours brings a newer one."""
+        left = credentials.expires_at - self._clocks.wall()
+        life = credentials.expires_at - credentials.issued_at
+        self.held = Held(credentials, self._clocks.monotonic() + min(left, life), horizon(life))
+        self._attempting = False
+
+    def clock_jumped(self) -> None:
+        """Plans anew: the wall clock was set, or the machine slept, so what is held may have less life left."""
+        if not self._attempting and self.healthy and self.held is not None:
+            self._due = self._clocks.monotonic() + max(0.0, self._due_in(self.held, chance=0.0))
+            self._wake()
+
+    def overdue(self) -> bool:
+        """Whether what is held has ended although the cloud answered when it was last asked; if so, it is asked now."""
+        if self._attempting or not self.healthy or self.held is None:
+            return False
+        self.refresh_now()
+        return True
 
     async def settled(self) -> None:
         """Returns when the attempt under way, or the first one, has ended; at once between attempts."""
@@ -96,22 +174,22 @@ class Refresher:
             self._settled = self._settled or asyncio.Event()
             await self._settled.wait()
 
-    def _settle(self) -> None:
-        self._attempting = False
-        if self._settled is not None:
-            self._settled.set()
-            self._settled = None
+    # --- what is known ------------------------------------------------------------------------------------------------
+
+    def left(self) -> float:
+        """Seconds for which what is held may be served; 0 where there is nothing to serve."""
+        return max(0.0, self.held.left(self._clocks)) if self.held is not None else 0.0
 
     def credentials(self) -> Credentials:
         """What is held, if it is still valid. Raises NoCredentials with the seconds until the next attempt."""
-        if self.held is not None and servable(self.held.credentials, self._now()):
+        if self.held is not None and self.left() > 0:
             return self.held.credentials
-        why = self._reason()
+        why = _words(self._error) if self._error is not None else "no answer from the cloud yet"
         raise NoCredentials(f"profile {self.profile}: {why}", retry_after=self.retry_after())
 
     def retry_after(self) -> float:
         """Seconds until the next attempt, at least 1."""
-        return max(1.0, (self._next_at or 0.0) - self._now())
+        return max(1.0, self._due - self._clocks.monotonic())
 
     @property
     def healthy(self) -> bool:
@@ -126,12 +204,14 @@ class Refresher:
     @property
     def status(self) -> Status:
         """A snapshot for probes, metrics and the status page."""
+        planned = self._clocks.wall() + max(0.0, self._due - self._clocks.monotonic())
         return Status(
             profile=self.profile,
             required=self.required,
             state=self._state(),
             expires_at=self.held.expires_at if self.held else None,
-            next_refresh_at=self._next_at,
+            left=self.left(),
+            next_refresh_at=None if self._attempting else planned,
             failures=self._failures,
             last_error=_words(self._error) if self._error else None,
             last_error_permanent=isinstance(self._error, SidecarError) and self._error.permanent,
@@ -140,54 +220,54 @@ class Refresher:
     def _state(self) -> str:
         if self.held is None:
             return "starting"
-        if not servable(self.held.credentials, self._now()):
+        if self.left() <= 0:
             return "expired"
         return "fresh" if self.healthy else "stale"
 
-    def _reason(self) -> str:
-        if self._error is not None:
-            return _words(self._error)
-        return "no answer from the cloud yet"
+    # --- outcomes -----------------------------------------------------------------------------------------------------
 
-    async def _attempt(self) -> float:
-        """One refresh; returns the seconds until the next."""
-        self._attempting = True
-        started = self._now()
-        try:
-            credentials = await self._fetch()
-        except Exception as error:
-            return self._failed(error, started)
-        return self._succeeded(credentials, started)
-
-    def _succeeded(self, credentials: Credentials, started: float) -> float:
-        now = self._now()
-        life = credentials.expires_at - credentials.issued_at
-        self.held = Held(credentials, credentials.expires_at - horizon(life))
+    def _take(self, credentials: Credentials, started: float) -> None:
+        held = hold(credentials, self._clocks)
+        if held.left(self._clocks) <= 0:
+            ahead = self._clocks.wall() - credentials.issued_at
+            raise Unreachable(
+                f"a session that has already ended by this machine's clock, which is {ahead:.0f} s ahead of the "
+                "cloud's; set the clock"
+            )
         # At a start, and when what had failed works again, a whole fleet may have got its sessions in one moment.
         together = self._together or self._failures > 0
+        self.held = held
         self._together = False
         self._failures = 0
         self._error = None
-        next_at = self._schedule.refresh_at(credentials, self._random(), together=together)
         # A session that is born inside its own lead (an odd upstream) must not make a tight loop of us.
-        delay = max(next_at - now, self._schedule.min_retry)
-        self._observe(Refreshed(self.profile, credentials, now + delay, now - started))
-        return delay
+        delay = max(self._due_in(held, self._random(), together=together), self.schedule.min_retry)
+        now = self._clocks.monotonic()
+        self._due = now + delay
+        self._observe(Refreshed(self.profile, credentials, self._clocks.wall() + delay, now - started))
 
-    def _failed(self, error: Exception, started: float) -> float:
-        now = self._now()
+    def _due_in(self, held: Held, chance: float, *, together: bool = False) -> float:
+        """Seconds until what is held is to be replaced, by the clock that says the earlier."""
+        at = held.expires_at - held.left(self._clocks)
+        return self.schedule.refresh_at(held.credentials, chance, together=together) - at
+
+    def _failed(self, error: Exception, started: float) -> None:
         self._failures += 1
         self._error = error
-        delay = self._schedule.retry_after(
+        if self.stops and isinstance(error, Refused) and error.withdrawn and self.held is not None:
+            self.purge()
+            self._observe(Dropped(self.profile, error))
+        delay = self.schedule.retry_after(
             self._failures,
             self._random(),
             permanent=isinstance(error, SidecarError) and error.permanent,
             throttled=isinstance(error, Unreachable) and error.throttled,
             hint=error.retry_after if isinstance(error, SidecarError) else None,
-            slack=slack(self.held.credentials if self.held else None, now),
+            slack=slack(self.held.credentials, self.held.expires_at - self.left()) if self.held else 0.0,
         )
+        now = self._clocks.monotonic()
+        self._due = now + delay
         self._observe(RefreshFailed(self.profile, error, self._failures, delay, now - started))
-        return delay
 
 
 def _words(error: Exception) -> str:

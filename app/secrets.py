@@ -66,6 +66,34 @@ def one_of(
     raise ConfigError(f"{place}: {variable_key} or {file_key} is required")
 
 
+class Rotating:
+    """
+    A secret that somebody may replace at any time: a new one is tried first, and the last that worked if it is refused.
+
+    The last one that worked stays in memory for that. For one user at a time: a token is asked for once at a time.
+    """
+
+    def __init__(self, read: Secret) -> None:
+        self._read = read
+        self._used = ""
+        self._good = ""
+        self._again = False
+
+    def __call__(self) -> str:
+        again, self._again = self._again, False
+        self._used = self._good if again else self._read()
+        return self._used
+
+    def worked(self) -> None:
+        """Says that what was read last was accepted."""
+        self._good = self._used
+
+    def refused(self) -> bool:
+        """Says that what was read last was not; whether another one worked before, which the next call then gives."""
+        self._again = self._good not in ("", self._used)
+        return self._again
+
+
 def same(left: bytes, right: bytes) -> bool:
     """Whether two secrets are equal, in a time that does not tell where they differ. The one comparison of secrets."""
     return hmac.compare_digest(left, right)

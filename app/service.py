@@ -1,4 +1,7 @@
-"""The running sidecar: settings in, listeners and refreshers up, and down again. Everything is built here, once."""
+"""The running sidecar: settings in, listeners and refreshers up, and down again. Everything is built here.
+
+What a changed configuration touches is built again (`reload`); sockets, counters and sessions stay.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +9,43 @@ import asyncio
 import contextlib
 import gc
 import os
-import random
 import resource
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, check, check_identity, peers, readers, runtime
+from . import __version__, check_identity, peers, readers, runtime
 from .admin import Admin
 from .audit import Audit
+from .cache import Cache
+from .clocks import Clocks, CloudClock, JumpWatch
 from .config import Loaded
 from .desk import Desk, Vendor
 from .documents import timestamp
+from .effective import Difference, differences
 from .exchange_settings import DeveloperApiExchange
 from .front import Front
 from .guard import Callers, Guard
+from .last_good import LastGood
 from .listener import Listener
 from .logs import Log
 from .metadata import SessionTokens
-from .model import Credentials, Event, Now, Refreshed, SidecarError, Status
+from .model import ConfigError, Event, Refreshed, SidecarError, Status
+from .named_files import named_files
 from .ops import Gate, Ops, missing
 from .peers import Peers
 from .places import authority
 from .processes import Processes
+from .profiles import Profiles
 from .rate import Rate
-from .refresher import Fetch, Refresher
-from .settings import Access, PathToken, Profile
+from .settings import Access, PathToken, Profile, Settings
+from .shared_tokens import SharedTokens
 from .sockets import address_of, bound, bound_unix
 from .telemetry import Ledger, Traffic
 from .visitor import Caller, Visitor
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .cloud import Cloud
@@ -45,12 +55,30 @@ OTHER_FILES = 48
 """Descriptors kept for what is no client's connection: the cloud, files, the loop itself."""
 
 
+LOOK_AT_CLOCK = 30.0
+"""Seconds between two looks whether the clock was set or the machine slept; a reader who finds out earlier says so."""
+
+AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format")
+"""Beginnings of keys that a running process cannot change; they take effect at its next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the last reading of the configuration went. `at`: when the one that holds was read; `waits`: keys that do."""
+
+    at: float
+    error: str | None = None
+    waits: tuple[str, ...] = ()
+
+
 class Service:
     """
     One sidecar in one event loop.
 
     `start` returns when every listener answers; credentials follow in the background. `stop` is graceful. Raises
     ConfigError from the constructor where an address cannot be had.
+
+    `load` reads the configuration anew; without it `reload` and files that change are nobody's business.
     """
 
     def __init__(
@@ -59,59 +87,79 @@ class Service:
         environ: Mapping[str, str],
         log: Log,
         *,
-        now: Now = time.time,
+        clocks: Clocks | None = None,
+        load: Callable[[], Loaded] | None = None,
         transport: Transport | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
         path_token: str | None = None,
     ) -> None:
         settings = loaded.settings
-        self._path_token = path_token
+        self._clocks = clocks or Clocks(time.time, time.monotonic)
         self._loaded = loaded
+        self._at_start = settings
+        self._load = load
         self._environ = environ
         self._log = log
-        self._now = now
         self._transport = transport
+        self._given_token = path_token
         self._peers = Peers()
         self._processes = Processes()
         self._audit = Audit(log, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call))
-        self._renewing = asyncio.Lock()
-        self._traffic = Traffic(now)
-        self._ledger = Ledger(now)
-        self._cloud: asyncio.Task[Cloud] | None = None
-        self._loops: dict[str, asyncio.Task[None]] = {}
-        self._freezing: asyncio.Task[None] | None = None
+        self._traffic = Traffic(self._clocks.wall)
+        self._ledger = Ledger(self._clocks.wall)
+        self._cloud_clock = CloudClock(self._clocks)
+        self._tokens = SharedTokens(now=self._cloud_clock.now)
         self._news = asyncio.Event()
+        self._renewing = asyncio.Lock()
+        self._reloading = asyncio.Lock()
+        self._reading = Reading(loaded.at)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._errands: set[asyncio.Task[Any]] = set()
         self._pages: Callable[[Callable[[], None]], asyncio.Protocol] | None = None
-        self.refreshers = self._refreshers()
+        self._profiles = Profiles(
+            settings, self._make_cloud, clocks=self._clocks, observe=self._observe, replaced=self._arrange
+        )
+        self.refreshers = self._profiles.refreshers
+        self._last_good = self._cache()
+        self._watch = Watch(self._files_changed)
         self._gate = Gate(
             settings.startup.gate,
             timeout=settings.startup.timeout_seconds,
-            started_at=now(),
+            started_at=self._clocks.wall(),
             refreshers=self.refreshers,
-            now=now,
+            now=self._clocks.wall,
         )
-        log.describe = lambda name: describe(settings.profiles[name])
+        log.describe = lambda name: describe(self._profiles.profile(name))
         self._sockets = self._bound()
-        self._listeners = self._listen(SessionTokens(entropy(32), now))
+        self._sessions = SessionTokens(entropy(32), self._clocks.wall)
+        self._vendors: dict[str, Vendor] = {}
+        self._rates: dict[str, tuple[float, Rate]] = {}
+        self._fronts: dict[str, Front] = {}
+        self._path_token = self._token(settings.access)
+        self._arrange()
+        self._listeners = self._listen()
 
     # --- built once ---------------------------------------------------------------------------------------------------
 
-    def _refreshers(self) -> list[Refresher]:
-        settings = self._loaded.settings
-        schedule = check.schedule(settings.refresh)
-        return [
-            Refresher(
-                name,
-                self._fetch(name),
-                schedule=schedule,
-                observe=self._observe,
-                now=self._now,
-                sleep=asyncio.sleep,
-                random=random.random,
-                required=profile.required,
-            )
-            for name, profile in settings.profiles.items()
-        ]
+    def _make_cloud(self, settings: Settings) -> Cloud:
+        from .cloud import Cloud  # httpx is 60 ms and 4 MiB: in a thread, after the listeners are up
+
+        return Cloud(
+            settings,
+            self._environ,
+            clocks=self._clocks,
+            observe=self._observe,
+            cloud_clock=self._cloud_clock,
+            tokens=self._tokens,
+            transport=self._transport,
+        )
+
+    def _cache(self) -> LastGood | None:
+        configured = self._loaded.settings.cache
+        if configured.directory is None:
+            return None
+        cache = Cache(configured.directory, readers.cache_key(configured, self._environ))
+        return LastGood(cache, self._profiles.profile, self._observe)
 
     def _bound(self) -> dict[str, socket.socket]:
         settings = self._loaded.settings
@@ -130,10 +178,10 @@ class Service:
             raise
         return sockets
 
-    def _listen(self, sessions: SessionTokens) -> dict[str, Listener]:
+    def _listen(self) -> dict[str, Listener]:
         most = min(self._loaded.settings.access.max_connections, allow_many_connections() // len(self._sockets))
         lanes = {"ops": self._ops().lane, "admin": self._admin().lane} | {
-            name: front.lane for name, front in self._fronts(sessions).items()
+            name: front.lane for name, front in self._fronts.items()
         }
         return {
             name: Listener(
@@ -146,36 +194,51 @@ class Service:
             for name, sock in self._sockets.items()
         }
 
-    def _fronts(self, sessions: SessionTokens) -> dict[str, Front]:
-        """What answers on the credentials and the metadata listener: the same desk, but for what is served there."""
+    # --- what a reload builds again -----------------------------------------------------------------------------------
+
+    def _arrange(self) -> None:
+        """Puts the desks behind the credentials and the metadata listener: the same, but for what is served there."""
         access = self._loaded.settings.access
         guard = Guard(
             allowed_hosts=access.allowed_hosts,
             refuse_forwarded=access.forwarded == "refuse",
             refuse_browsers=access.browsers == "refuse",
         )
-        profiles = self._loaded.settings.profiles
-        vendors = {item.profile: Vendor(item, self._now, callers(profiles[item.profile])) for item in self.refreshers}
-        token = self._token(access)
-        fronts = {}
+        self._vendors = {item.profile: self._vendor(item.profile) for item in self.refreshers}
         for name in self._sockets.keys() & {"credentials", "metadata"}:
             desk = Desk(
-                vendors,
+                self._vendors,
                 guard=guard,
-                sessions=sessions,
+                sessions=self._sessions,
                 sessions_required=access.metadata_tokens == "required",
-                path_token=token.encode() if token is not None else None,
+                path_token=self._path_token.encode() if self._path_token is not None else None,
                 traffic=self._traffic,
-                rate=Rate(access.requests_per_second, time.monotonic) if access.requests_per_second else None,
+                rate=self._rate(name, access.requests_per_second),
                 metadata_only=name == "metadata",
             )
-            fronts[name] = Front(name, desk, self._traffic, self._audit)
-        return fronts
+            if name in self._fronts:
+                self._fronts[name].desk = desk
+            else:
+                self._fronts[name] = Front(name, desk, self._traffic, self._audit)
+
+    def _vendor(self, name: str) -> Vendor:
+        refresher, rule = self._profiles.refresher(name), callers(self._loaded.settings.profiles[name])
+        before = self._vendors.get(name)
+        if before is not None and before.refresher is refresher and before.callers == rule:
+            return before  # who had the session already is known to it
+        return Vendor(refresher, self._clocks, rule)
+
+    def _rate(self, name: str, per_second: float | None) -> Rate | None:
+        if per_second is None:
+            return None
+        if self._rates.get(name, (None, None))[0] != per_second:
+            self._rates[name] = (per_second, Rate(per_second, self._clocks.monotonic))
+        return self._rates[name][1]
 
     def _token(self, access: Access) -> str | None:
         """The path token: ours if we were given one, else the configured one, else a generated one, else none."""
-        if self._path_token is not None or access.path_token is None:
-            return self._path_token
+        if self._given_token is not None or access.path_token is None:
+            return self._given_token
         if isinstance(access.path_token, PathToken):
             return readers.path_token(access.path_token, self._environ)()
         uid = os.geteuid()
@@ -187,7 +250,7 @@ class Service:
 
     def _admin(self) -> Admin:
         return Admin(
-            [item.profile for item in self.refreshers],
+            lambda: [item.profile for item in self.refreshers],
             uid=os.geteuid(),
             renew=self.renew,
             set_level=self._log.set_level,
@@ -203,27 +266,6 @@ class Service:
     def _unix_visitor(self, transport: asyncio.Transport) -> Visitor:
         return Visitor(lambda: peers.of_unix(transport.get_extra_info("socket")), self._processes.behind)
 
-    # --- the outbound half, after the listeners -----------------------------------------------------------------------
-
-    def _fetch(self, name: str) -> Fetch:
-        async def fetch() -> Credentials:
-            if self._cloud is None:
-                self._cloud = asyncio.create_task(self._load_cloud())
-            return await (await asyncio.shield(self._cloud)).fetch(name)
-
-        return fetch
-
-    async def _load_cloud(self) -> Cloud:
-        def build() -> Cloud:
-            from .cloud import Cloud
-
-            return Cloud(
-                self._loaded.settings, self._environ, now=self._now, observe=self._observe, transport=self._transport
-            )
-
-        # A thread, because importing httpx would stop the loop for as long as it takes, and probes with it.
-        return await asyncio.to_thread(build)
-
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -233,8 +275,42 @@ class Service:
         self._log.write("info", "listening", version=__version__, config=self._loaded.origin, **self.urls())
         for warning in self._loaded.warnings:
             self._log.write("warning", "configuration", message=warning)
-        self._loops = {item.profile: asyncio.create_task(item.run()) for item in self.refreshers}
-        self._freezing = asyncio.create_task(self._freeze_garbage())
+        self._tasks = {
+            "start": asyncio.create_task(self._begin()),
+            "clock": asyncio.create_task(self._watch_clock()),
+        }
+
+    async def _begin(self) -> None:
+        """Serves what is kept of before a restart, refreshes, and listens for files that change."""
+        if self._last_good is not None:
+            kept = await self._last_good.restore([item.profile for item in self.refreshers])
+            for name, credentials in kept.items():
+                self._profiles.refresher(name).restore(credentials)
+                self._log.write(
+                    "info",
+                    "credentials_restored",
+                    profile=name,
+                    **self._log.describe(name),
+                    access_key_id=credentials.access_key_id,
+                    expires_at=timestamp(credentials.expires_at),
+                )
+            self._news.set()
+        self._profiles.start()
+        if self._load is not None:
+            why = self._watch.start()
+            if why is not None:
+                self._log.write("warning", "files_not_watched", message=f"{why}; SIGHUP has them read again")
+            self._follow()
+        await self._freeze_garbage()
+
+    async def _watch_clock(self) -> None:
+        watch = JumpWatch(self._clocks)
+        while True:
+            await asyncio.sleep(LOOK_AT_CLOCK)
+            moved = watch.jumped()
+            if moved is not None:
+                self._log.write("warning", "clock_jumped", seconds=round(moved))
+                self._profiles.clock_jumped()
 
     async def _freeze_garbage(self) -> None:
         """A full collection stops the loop for 33 ms with everything imported: what is here to stay is taken out."""
@@ -246,12 +322,14 @@ class Service:
     async def stop(self) -> None:
         """Ends refreshing, lets answers under way finish, closes what is open."""
         await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
-        tasks = [*self._loops.values(), *([self._freezing] if self._freezing else [])]
+        self._watch.stop()
+        tasks = [*self._tasks.values(), *self._errands]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._cloud is not None and self._cloud.done() and not self._cloud.cancelled():
-            await self._cloud.result().aclose()
+        await self._profiles.stop()
+        if self._last_good is not None:
+            await self._last_good.aclose()
         self._peers.close()
 
     async def ready(self) -> None:
@@ -267,48 +345,122 @@ class Service:
     async def renew(self, name: str, purge: bool) -> dict[str, Any]:
         """Proves the profile's identity anew now, with what is held dropped first if `purge`; its status afterwards."""
         async with self._renewing:
-            refresher = next(item for item in self.refreshers if item.profile == name)
-            if self._cloud is not None and self._cloud.done():
-                self._cloud.result().forget(name)
             if purge:
-                refresher.purge()
+                self._profiles.refresher(name).purge()
+                if self._last_good is not None:
+                    self._last_good.forget(name)
             self._log.write("warning" if purge else "info", "purged" if purge else "refresh_asked_for", profile=name)
-            refresher.expect()
-            self._loops[name].cancel()
-            self._loops[name] = asyncio.create_task(refresher.run())
-            await refresher.settled()
-            return self._status(refresher.status)
+            await self._profiles.renew(name)
+            return self._status(self._profiles.refresher(name).status)
+
+    # --- what changes under us ----------------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """SIGHUP: reads the configuration again, and looks for files that changed."""
+        self._watch.look()
+        self._send(self.reload())
+
+    async def reload(self) -> None:
+        """Reads the configuration again. One that cannot work changes nothing but what is said of it."""
+        if self._load is None:
+            return
+        async with self._reloading:
+            try:
+                loaded = await asyncio.to_thread(self._load)
+                token = await asyncio.to_thread(self._token, loaded.settings.access)
+            except ConfigError as error:
+                self._reading = Reading(self._reading.at, str(error), self._reading.waits)
+                self._log.write("error", "config_reload_failed", error=str(error), message="the one before stays")
+                return
+            changes = list(differences(self._loaded.settings, loaded.settings))
+            await self._adopt(loaded, token)
+            self._tell(changes)
+
+    async def _adopt(self, loaded: Loaded, token: str | None) -> None:
+        self._loaded, self._path_token = loaded, token
+        await self._profiles.change(loaded.settings)
+        self._arrange()
+        self._log.set_level(loaded.settings.logging.level)
+        self._follow()
+        since_start = [key for key, _, _ in differences(self._at_start, loaded.settings)]
+        waits = tuple(key for key in since_start if key.startswith(AT_START))
+        self._reading = Reading(loaded.at, None, waits)
+
+    def _tell(self, changes: list[Difference]) -> None:
+        told = [{"key": key, "was": was, "is": now} for key, was, now in changes]
+        self._log.write("info", "config_reloaded", config=self._loaded.origin, changes=told)
+        for warning in self._loaded.warnings:
+            self._log.write("warning", "configuration", message=warning)
+        if self._reading.waits:
+            self._log.write("warning", "restart_needed", keys=list(self._reading.waits))
+
+    def _follow(self) -> None:
+        """Follows the files that the configuration names now."""
+        self._named = named_files(self._loaded.settings, self._loaded.files, self._environ)
+        self._watch.follow(self._named.all())
+
+    def _files_changed(self, names: frozenset[str]) -> None:
+        self._log.write("info", "files_changed", files=sorted(names))
+        if names & (self._named.configuration | self._named.path_token):
+            self._send(self.reload())
+        for name in {name for file in names for name in self._named.proofs.get(file, ())}:
+            self._send(self._profiles.renew(name))
+        for name in {name for file in names for name in self._named.read_later.get(file, ())}:
+            self._profiles.try_again(name)
+
+    def _send(self, errand: Coroutine[Any, Any, Any]) -> None:
+        """Has something done beside everything else; what is wrong with it is told by its type."""
+        task = asyncio.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._back)
+
+    def _back(self, task: asyncio.Task[Any]) -> None:
+        self._errands.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.write("error", "internal_error", error=type(error).__name__)
 
     # --- what is asked of it ------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """What is configured now."""
+        return self._loaded.settings
 
     def urls(self) -> dict[str, str]:
         """Each listener's base URL; of the admin socket, its path."""
         found = {}
         for name, sock in self._sockets.items():
             if name == "admin":
-                found[name] = str(self._loaded.settings.server.admin_socket)
+                found[name] = str(self._at_start.server.admin_socket)
                 continue
             host, port = address_of(sock)
             found[name] = f"http://{authority(host, port)}"
         return found
 
     def dead_loops(self) -> list[str]:
-        """The profiles whose loop has ended, which is a bug."""
-        return [name for name, task in self._loops.items() if task.done()]
+        """The loops that have ended, which is a bug."""
+        start, clock = self._tasks.get("start"), self._tasks.get("clock")
+        ended = ["clock"] if clock is not None and clock.done() else []
+        failed = start is not None and start.done() and not start.cancelled() and start.exception() is not None
+        return self._profiles.dead() + ended + (["start"] if failed else [])
 
     def status(self) -> dict[str, Any]:
         """The present state as JSON members; times as text."""
         return {
             "version": __version__,
             "config": self._loaded.origin,
+            "config_read_at": timestamp(self._reading.at),
+            "config_error": self._reading.error,
+            "restart_needed": list(self._reading.waits),
             "ready": self.usable(),
             "profiles": [self._status(item.status) for item in self.refreshers],
         }
 
     def _status(self, status: Status) -> dict[str, Any]:
+        trial = self._profiles.trial(status.profile)
         return {
             "profile": status.profile,
-            **describe(self._loaded.settings.profiles[status.profile]),
+            **describe(self._profiles.profile(status.profile)),
             "required": status.required,
             "state": status.state,
             "expires_at": _text(status.expires_at),
@@ -316,11 +468,14 @@ class Service:
             "failures": status.failures,
             "last_error": status.last_error,
             "permanent": status.last_error_permanent,
+            "on_trial": (trial.status.last_error or "no answer from the cloud yet") if trial is not None else None,
         }
 
     def _observe(self, event: Event) -> None:
         self._ledger.observe(event)
         self._log.observe(event)
+        if self._last_good is not None:
+            self._last_good.observe(event)
         if isinstance(event, Refreshed):
             self._news.set()
 
@@ -331,9 +486,10 @@ class Service:
             self.refreshers,
             self._traffic,
             self._ledger,
-            now=self._now,
             version=__version__,
-            loaded_at=self._loaded.at,
+            loaded_at=self._reading.at,
+            reloaded=self._reading.error is None,
+            on_trial=[name for name in self._loaded.settings.profiles if self._profiles.trial(name)],
             unverified_tls=unverified(self._loaded.settings.profiles),
         )
         return metrics.exposition(collector), metrics.CONTENT_TYPE

@@ -45,7 +45,11 @@ class Profile(Strict, frozen=True):
         CallerRule | None, Meta(description="Whose processes may have it; null: whoever reaches us.")
     ] = None
     on_denied: Annotated[
-        Literal["serve"], Meta(description="When STS withdraws the role: `serve` what is held to its expiry.")
+        Literal["serve", "stop"],
+        Meta(
+            description="When the role or the trust in us is withdrawn: `serve` what is held to its expiry, or `stop` "
+            "at once."
+        ),
     ] = "serve"
 
 
@@ -167,10 +171,16 @@ class Refresh(Strict, frozen=True):
 
 
 class Cache(Strict, frozen=True):
-    """Last good credentials across restarts: not in this version."""
+    """Last good credentials across restarts, sealed: for an outage of the cloud that a restart falls into."""
 
-    directory: Annotated[None, Meta(description="Not in this version.")] = None
-    key_file: Annotated[None, Meta(description="Not in this version.")] = None
+    directory: Annotated[
+        Expanded | None,
+        Meta(description="Where they are kept, best a memory-backed volume; null: nowhere. Needs one of the keys."),
+    ] = None
+    key_file: Annotated[
+        Expanded | None, Meta(description="File with the key: 32 or more characters, not in the directory.")
+    ] = None
+    key_env_var_name: Annotated[str | None, Meta(description="Environment variable that holds the key.")] = None
 
 
 class Logging(Strict, frozen=True):

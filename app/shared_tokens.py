@@ -9,6 +9,9 @@ from cachetools import TLRUCache
 
 from .model import Now, Token
 
+MOST = 4_096
+"""Tokens kept; more identities than a process serves."""
+
 
 class SharedTokens:
     """
@@ -18,11 +21,8 @@ class SharedTokens:
     one who leaves does not end it for the others.
     """
 
-    def __init__(self, *, now: Now, identities: int) -> None:
-        self._now = now
-        self._held: TLRUCache[Hashable, Token] = TLRUCache(
-            maxsize=max(1, identities), ttu=self._hand_out_until, timer=now
-        )
+    def __init__(self, *, now: Now) -> None:
+        self._held: TLRUCache[Hashable, Token] = TLRUCache(maxsize=MOST, ttu=self._hand_out_until, timer=now)
         self._flights: dict[Hashable, asyncio.Task[Token]] = {}
 
     async def token(self, identity: Hashable, fetch: Callable[[], Awaitable[Token]]) -> Token:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from . import client_auth, places, readers, secrets
 from .access_keys import AccessKeys
@@ -21,12 +22,21 @@ from .identity_settings import (
 )
 from .model import Now, Secret
 from .plugin import GenerateOauthToken
+from .secrets import Rotating
 from .strict import Connection
 from .tokens import ClientCredentials, TokenEndpoint, TokenExchange, TokenFile, TokenSource
 from .wires import Wires
 
-Ends = Callable[[str, float], None]
-"""Told the kind (`certificate`) and the end of what an identity proves itself with."""
+Proving = tuple[client_auth.ClientAuth, Rotating | None]
+"""How a client proves itself, and the secret in it where that may be replaced by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """What is noticed about an identity on the way: kind (`certificate`) and end of a proof, and what to warn of."""
+
+    ends: Callable[[str, float], None]
+    warn: Callable[[str], None]
 
 
 class Sources:
@@ -47,7 +57,7 @@ class Sources:
         self._new_id = new_id
         self._is_ours = is_ours
 
-    def source(self, identity: Identity, place: str, ends: Ends) -> TokenSource:
+    def source(self, identity: Identity, place: str, notes: Notes) -> TokenSource:
         """The source of the identity's token."""
         match identity:
             case TokenFileIdentity(token_file=path):
@@ -63,61 +73,65 @@ class Sources:
                     self._environ,
                 )
             case OidcClientIdentity():
-                return self._oidc_client(identity, place)
+                return self._oidc_client(identity, place, notes)
             case IdaasIdentity():
-                return self._idaas(identity, place, ends)
+                return self._idaas(identity, place, notes)
 
     # --- any OpenID provider ------------------------------------------------------------------------------------------
 
-    def _oidc_client(self, identity: OidcClientIdentity, place: str) -> TokenSource:
+    def _oidc_client(self, identity: OidcClientIdentity, place: str, notes: Notes) -> TokenSource:
         wire = self._wires.to(identity.connection, f"{place}.connection", identity.http_configuration)
         if identity.token_endpoint:
             url = _always(identity.token_endpoint)
         else:
             mutual_tls = identity.client_authentication.method == "tls_client_auth"
             url = Discovery(wire, str(identity.issuer), mutual_tls=mutual_tls, now=self._now).token_endpoint
-        endpoint = TokenEndpoint(
-            wire, url, identity.client_id, self._oauth_client(identity, place), self._now, identity.token_use
-        )
+        auth, secret = self._oauth_client(identity, place)
+        endpoint = TokenEndpoint(wire, url, identity.client_id, auth, self._now, identity.token_use, secret, notes.warn)
         wishes = {"scope": identity.scope, "audience": identity.audience, "resource": identity.resource}
         return ClientCredentials(endpoint, {name: value for name, value in wishes.items() if value})
 
-    def _oauth_client(self, identity: OidcClientIdentity, place: str) -> client_auth.ClientAuth:
+    def _oauth_client(self, identity: OidcClientIdentity, place: str) -> Proving:
         keys, place = identity.client_authentication, f"{place}.clientAuthentication"
         audience = identity.issuer if keys.assertion_audience == "issuer" else None
         match keys.method:
             case "private_key_jwt":
-                return self._private_key_jwt(identity.client_id, keys, place, audience)
+                key = Rotating(readers.private_key(keys, place, self._environ))
+                return self._private_key_jwt(identity.client_id, key, keys, place, audience), key
             case "tls_client_auth":
-                return client_auth.TlsClientAuth()
-        secret = readers.client_secret(keys, place, self._environ)
+                return client_auth.TlsClientAuth(), None
+        secret = Rotating(readers.client_secret(keys, place, self._environ))
         match keys.method:
             case "client_secret_jwt":
-                return client_auth.ClientSecretJwt(identity.client_id, secret, self._now, self._new_id, audience)
+                jwt = client_auth.ClientSecretJwt(identity.client_id, secret, self._now, self._new_id, audience)
+                return jwt, secret
             case "client_secret_post":
-                return client_auth.ClientSecretPost(secret)
+                return client_auth.ClientSecretPost(secret), secret
             case _:
-                return client_auth.ClientSecretBasic(identity.client_id, secret, form_encoded=True)
+                return client_auth.ClientSecretBasic(identity.client_id, secret, form_encoded=True), secret
 
     # --- IDaaS --------------------------------------------------------------------------------------------------------
 
-    def _idaas(self, identity: IdaasIdentity, place: str, ends: Ends) -> TokenSource:
+    def _idaas(self, identity: IdaasIdentity, place: str, notes: Notes) -> TokenSource:
         config = identity.authn_configuration
         assert config is not None  # noqa: S101 - app/check.py refused it otherwise; said again for the type checker
         if config.authn_method == "PLUGIN":
             return self._plugin(identity, config, place)
+        auth, secret = self._client_auth(identity, config, f"{place}.authnConfiguration", notes)
         endpoint = TokenEndpoint(
             self._wires.to(identity.connection, f"{place}.connection", identity.http_configuration),
             _always(str(identity.token_endpoint)),
             str(identity.client_id),
-            self._client_auth(identity, config, f"{place}.authnConfiguration", ends),
+            auth,
             self._now,
+            secret=secret,
+            warn=notes.warn,
         )
         wishes = {"scope": str(identity.scope)}
         exchange = identity.token_exchange
         if exchange is None:
             return ClientCredentials(endpoint, wishes)
-        subject = self.source(exchange.subject, f"{place}.tokenExchange.subject", ends)
+        subject = self.source(exchange.subject, f"{place}.tokenExchange.subject", notes)
         return TokenExchange(endpoint, subject, exchange.subject_token_type, exchange.requested_token_type, wishes)
 
     def _plugin(self, identity: IdaasIdentity, config: AuthnConfiguration, place: str) -> TokenSource:
@@ -132,38 +146,41 @@ class Sources:
             new_id=self._new_id,
         )
 
-    def _client_auth(
-        self, identity: IdaasIdentity, config: AuthnConfiguration, place: str, ends: Ends
-    ) -> client_auth.ClientAuth:
+    def _client_auth(self, identity: IdaasIdentity, config: AuthnConfiguration, place: str, notes: Notes) -> Proving:
         client_id, credential = str(identity.client_id), str(config.application_federated_credential_name)
         match config.authn_method:
             case "PRIVATE_KEY_JWT":
-                return self._private_key_jwt(client_id, config, place)
+                key = Rotating(readers.private_key(config, place, self._environ))
+                return self._private_key_jwt(client_id, key, config, place), key
             case "PCA":
-                return client_auth.Pca(
+                # Key and certificate go together: the key of before would not fit the certificate of now.
+                pair = readers.private_key(config, place, self._environ)
+                pca = client_auth.Pca(
                     credential,
-                    self._private_key_jwt(client_id, config, place),
+                    self._private_key_jwt(client_id, pair, config, place),
                     readers.certificate(config, place),
                     readers.certificate_chain(config, place),
                     place,
-                    lambda end: ends("certificate", end),
+                    lambda end: notes.ends("certificate", end),
                 )
+                return pca, None
             case "OIDC":
                 read = readers.federated_token(config, place, self._environ)
-                return client_auth.Federated(credential, client_auth.ID_TOKEN_BEARER, _in_thread(read))
+                return client_auth.Federated(credential, client_auth.ID_TOKEN_BEARER, _in_thread(read)), None
             case "PKCS7":
                 metadata, instance = self._metadata(config), str(identity.idaas_instance_id)
-                return client_auth.Federated(
+                document = client_auth.Federated(
                     credential, client_auth.PKCS7_BEARER, lambda: metadata.identity_document(instance)
                 )
-        secret = readers.client_secret(config, place, self._environ)
+                return document, None
+        secret = Rotating(readers.client_secret(config, place, self._environ))
         match config.authn_method:
             case "CLIENT_SECRET_BASIC":
-                return client_auth.ClientSecretBasic(client_id, secret, form_encoded=False)
+                return client_auth.ClientSecretBasic(client_id, secret, form_encoded=False), secret
             case "CLIENT_SECRET_JWT":
-                return client_auth.ClientSecretJwt(client_id, secret, self._now, self._new_id)
+                return client_auth.ClientSecretJwt(client_id, secret, self._now, self._new_id), secret
             case _:
-                return client_auth.ClientSecretPost(secret)
+                return client_auth.ClientSecretPost(secret), secret
 
     def _metadata(self, config: AuthnConfiguration) -> EcsMetadata:
         # A wire of its own: no leg's proxy, CA or certificate is the metadata service's business.
@@ -171,11 +188,11 @@ class Sources:
         return EcsMetadata(wire, config.ecs_metadata_endpoint.rstrip("/"), self._is_ours, self._now)
 
     def _private_key_jwt(
-        self, client_id: str, keys: Keys, place: str, audience: str | None = None
+        self, client_id: str, key: Secret, keys: Keys, place: str, audience: str | None = None
     ) -> client_auth.PrivateKeyJwt:
         return client_auth.PrivateKeyJwt(
             client_id,
-            key=readers.private_key(keys, place, self._environ),
+            key=key,
             password=readers.password(keys, place, self._environ),
             algorithm=keys.algorithm,
             key_id=keys.key_id,

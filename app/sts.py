@@ -26,6 +26,9 @@ _TOKEN = "AuthenticationFail.OIDCToken."  # noqa: S105 - an error code's prefix
 _RENEW = frozenset({_TOKEN + "Expired", _TOKEN + "Invalid", _TOKEN + "InvalidSignature"})
 """It is the token that was refused: a new one may pass (it aged, or the signing key was rotated)."""
 
+_WITHDRAWN = frozenset({_FAIL + "NoPermission", "NoPermission", "EntityNotExist.Role"})
+"""The role or the provider is gone, or the trust policy does not let us in (any more)."""
+
 _TRANSIENT = frozenset(
     {
         "ServiceUnavailable",
@@ -118,6 +121,7 @@ def sts_error(reply: Reply, where: str, hints: Mapping[str, str] = _HINTS) -> Si
         code=code,
         request_id=request_id,
         renew_token=code in _RENEW,
+        withdrawn=code in _WITHDRAWN,
     )
 
 

@@ -12,6 +12,7 @@ from .client_auth import ClientAuth
 from .identity_settings import TokenUse
 from .model import Now, Refused, Secret, Token, Unreachable
 from .oauth import oauth_error, token_from
+from .secrets import Rotating
 from .upstream import Post
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name (RFC 8693)
@@ -33,17 +34,34 @@ class TokenEndpoint:
     auth: ClientAuth
     now: Now
     use: TokenUse = "access_token"
+    secret: Rotating | None = None
+    """What `auth` proves itself with, where that may be replaced under us."""
+    warn: Callable[[str], None] = lambda _sentence: None
 
     async def ask(self, grant: Mapping[str, str]) -> Token:
         """The token that `grant` obtains. Raises Refused, Unreachable or ConfigError."""
         url = await self.url()
         try:
-            return await self._post(url, grant)
+            token = await self._post(url, grant)
         except Refused as error:
-            # An assertion can be refused for its age or its jti alone: one made anew is the proof that it is not that.
             if error.code != "invalid_client":
                 raise
-            return await self._post(url, grant)
+            token = await self._once_more(url, grant)
+        if self.secret is not None:
+            self.secret.worked()
+        return token
+
+    async def _once_more(self, url: str, grant: Mapping[str, str]) -> Token:
+        """
+        The same with a new proof, since an assertion can be refused for its age or its jti alone.
+
+        A secret that was just replaced here may not be in force there yet: then with the one that worked before.
+        """
+        before = self.secret is not None and self.secret.refused()
+        token = await self._post(url, grant)
+        if before:
+            self.warn("the new client secret or key is refused; the one before it still works, and is used until then")
+        return token
 
     async def _post(self, url: str, grant: Mapping[str, str]) -> Token:
         proof = await self.auth.prove(url)

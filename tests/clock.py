@@ -6,6 +6,8 @@ import asyncio
 import heapq
 from itertools import count
 
+from app.clocks import Clocks
+
 
 class Clock:
     """
@@ -16,17 +18,25 @@ class Clock:
     """
 
     def __init__(self, start: float = 1_767_323_045.0) -> None:
-        self._now = start
+        self._mono = 1_000.0
+        self._apart = start - self._mono
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._order = count()
         self._changed = asyncio.Event()
 
     def time(self) -> float:
-        return self._now
+        return self._mono + self._apart
+
+    def monotonic(self) -> float:
+        return self._mono
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(self.time, self.monotonic)
 
     async def sleep(self, seconds: float) -> None:
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self._now + max(0.0, seconds), next(self._order), future))
+        heapq.heappush(self._sleepers, (self._mono + max(0.0, seconds), next(self._order), future))
         self._changed.set()
         await future
 
@@ -35,7 +45,7 @@ class Clock:
         while len(self._sleepers) < sleepers:
             self._changed.clear()
             await self._changed.wait()
-        return self._sleepers[0][0] - self._now
+        return self._sleepers[0][0] - self._mono
 
     async def wake(self) -> None:
         """Moves to the first sleeper's end, and waits until it sleeps again."""
@@ -43,15 +53,19 @@ class Clock:
 
     async def advance(self, seconds: float) -> None:
         """Moves on by `seconds`, through everybody's wake-ups on the way."""
-        target = self._now + seconds
+        target = self._mono + seconds
         sleepers = len(self._sleepers)
         while self._sleepers and self._sleepers[0][0] <= target:
-            self._now, _, future = heapq.heappop(self._sleepers)
+            self._mono, _, future = heapq.heappop(self._sleepers)
             if not future.cancelled():
                 future.set_result(None)
                 await self.asleep(sleepers)
-        self._now = target
+        self._mono = target
+
+    def skip(self, seconds: float) -> None:
+        """Moves on without waking anybody, as if all were busy."""
+        self._mono += seconds
 
     def jump(self, seconds: float) -> None:
-        """Moves the wall clock alone: nobody wakes."""
-        self._now += seconds
+        """Moves the wall clock alone: somebody set it, or the machine slept. Nobody wakes."""
+        self._apart += seconds

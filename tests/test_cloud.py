@@ -180,11 +180,11 @@ async def test_a_token_is_kept_until_a_fifth_is_left(bench: Build, emulator: Emu
     """A 1200 s token serves refreshes for 960 s; then a new one is asked for."""
     sidecar = bench()
     await sidecar.fetch()
-    clock.jump(959)
+    clock.skip(959)
     await sidecar.fetch()
     assert emulator.totals["token"] == 1
 
-    clock.jump(2)
+    clock.skip(2)
     await sidecar.fetch()
 
     assert emulator.totals["token"] == 2
@@ -235,7 +235,7 @@ async def test_secrets_are_read_when_used(bench: Build, emulator: Emulator, cloc
     rotated = replace(client, secrets=(Secret("rotated-secret"),))
     emulator.world = replace(emulator.world, clients={CLIENT_ID: rotated})
     environ["IDAAS_SECRET"] = "rotated-secret"
-    clock.jump(1200)
+    clock.skip(1200)
 
     await sidecar.fetch()
 
@@ -370,7 +370,7 @@ async def test_token_file(bench: Build, emulator: Emulator, tmp_path: object) ->
 
     assert (await sidecar.fetch()).access_key_id
     assert emulator.journal[-1].fields["OIDCToken"] == value
-    donor.clock.jump(1000)
+    donor.clock.skip(1000)
     await donor.fetch()
     renewed = emulator.journal[-1].fields["OIDCToken"]
     write(path, renewed)
@@ -389,7 +389,7 @@ async def test_an_expired_token_file_says_who_is_late(
     write(path, emulator.journal[1].fields["OIDCToken"])
     profiles = {"default": {"identity": {"type": "tokenFile", "tokenFile": path}, "exchange": exchange()}}
     sidecar = bench(configuration(profiles=profiles))
-    clock.jump(1201)
+    clock.skip(1201)
 
     with pytest.raises(Unreachable, match="has expired; whoever writes it is late"):
         await sidecar.fetch()

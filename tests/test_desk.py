@@ -354,7 +354,7 @@ async def test_metadata_tokens(ready: Bench, required: bool, without: int) -> No
     assert ask(at, role, (TOKEN, b"")).reply.status == 401
     assert ask(at, role, (TOKEN, token[:-1] + b"A")).reply.status == 401
     assert ask(at, role, (TOKEN, token), (TOKEN, token)).reply.status == 401
-    ready.clock.jump(180)
+    ready.clock.skip(180)
     assert ask(at, role, (TOKEN, token)).reply.status == 401
 
 
@@ -382,7 +382,7 @@ async def test_a_read_below_the_horizon_is_counted(ready: Bench, clock: Clock) -
     ask(ready.desk, b"/credentials")
     assert ready.traffic.violations["default"] == 0
 
-    clock.jump(1800)
+    clock.skip(1800)
     ask(ready.desk, b"/credentials")
 
     assert ready.traffic.violations["default"] == 1

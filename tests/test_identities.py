@@ -57,7 +57,7 @@ async def rotated(place: Place, bench: Build, who: dict[str, Any], change: Calla
     sidecar = bench(profile(who, exchange()), place.environ)
     await sidecar.fetch()
     change()
-    sidecar.clock.jump(1200)
+    sidecar.clock.skip(1200)
     await sidecar.fetch()
     return sidecar
 
@@ -92,7 +92,7 @@ async def test_rotation_under_readers(place: Place, bench: Build, clock: Clock) 
         for _ in range(5):
             place.key(CLIENT_ID)
             for _ in range(4):
-                clock.jump(await clock.asleep() / 4)
+                clock.skip(await clock.asleep() / 4)
                 held.append(refresher.credentials())
             await clock.wake()
             await refresher.settled()
@@ -226,10 +226,10 @@ async def test_discovery_is_remembered(place: Place, bench: Build, clock: Clock)
     """The document serves for an hour; afterwards, if no newer one can be had, the old one goes on."""
     sidecar = bench(profile(oidc_client("client_secret_post")(place), sts("command")), place.environ)
     await sidecar.fetch()
-    clock.jump(1200)
+    clock.skip(1200)
     await sidecar.fetch()
     asked = [call.fields.get("grant_type", "discovery") for call in place.emulator.journal if call.kind == "workload"]
-    clock.jump(3000)
+    clock.skip(3000)
     place.emulator.faults.add(Fault("workload", status=503))
     await sidecar.fetch()
 

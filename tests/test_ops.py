@@ -46,7 +46,7 @@ async def test_gates_without_credentials(
     at = ops(bench(), kind)
     assert status(at, b"/startupz") == before
 
-    clock.jump(60)
+    clock.skip(60)
 
     assert status(at, b"/startupz") == after
 

@@ -16,7 +16,7 @@ def test_a_seconds_worth_at_once_and_then_the_rate(clock: Clock) -> None:
     """A burst of a second's requests passes; after it, as many as the time that went by allows."""
     rate = Rate(4, clock.time)
     burst = [rate.allows(visitor(1)) for _ in range(6)]
-    clock.jump(0.5)
+    clock.skip(0.5)
 
     assert burst == [True] * 4 + [False] * 2
     assert [rate.allows(visitor(1)) for _ in range(3)] == [True, True, False]
@@ -27,7 +27,7 @@ def test_less_than_one_a_second(clock: Clock) -> None:
     rate = Rate(0.5, clock.time)
     assert [rate.allows(visitor(1)), rate.allows(visitor(1))] == [True, False]
 
-    clock.jump(2)
+    clock.skip(2)
     assert rate.allows(visitor(1))
 
 
@@ -54,8 +54,8 @@ def test_a_clock_that_goes_back(clock: Clock) -> None:
     """A clock set back gives nothing and takes nothing."""
     rate = Rate(1, clock.time)
     rate.allows(visitor(1))
-    clock.jump(-10)
+    clock.skip(-10)
     assert not rate.allows(visitor(1))
 
-    clock.jump(1)
+    clock.skip(1)
     assert rate.allows(visitor(1))

@@ -21,12 +21,12 @@ from dataclasses import replace
 import msgspec
 
 from ..config import Loaded, load
+from ..effective import leaves
 from ..hardening import no_dumps
 from ..main import logger
 from ..main import run as run_loop
 from ..model import ConfigError, SidecarError, Unreachable
 from ..service import Service
-from .config_ import leaves
 from .env_ import IN_THE_WAY, variables
 from .get_ import check_profile
 

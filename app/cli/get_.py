@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 
 from .. import documents
+from ..clocks import Clocks
 from ..cloud import Cloud
 from ..config import Loaded, load
 from ..hardening import no_dumps
@@ -65,7 +66,7 @@ class Said:
 
 
 async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, said: Said) -> Credentials:
-    cloud = Cloud(loaded.settings, environ, now=time.time, observe=said.observe)
+    cloud = Cloud(loaded.settings, environ, clocks=Clocks(), observe=said.observe)
     try:
         return await cloud.fetch(profile)
     finally:

@@ -1,0 +1,46 @@
+"""The kernel's news of changed directories (inotify, Linux): a descriptor that an event loop can wait for.
+
+By ctypes, because Python has no binding of its own, and the packages that have one start a process to find the C
+library, or are ten times this file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE, DELETE_SELF, MOVE_SELF = 0x8, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
+ONLYDIR = 0x01000000
+CHANGES = CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
+"""linux/inotify.h: whatever makes a name in a directory mean something else, and the end of a writer's work."""
+
+BUFFER = 65_536
+
+
+class Inotify:
+    """Watches directories. Raises OSError from the constructor where the kernel gives none."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self.descriptor = self._called(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+    def watch(self, directory: str) -> None:
+        """Tells of changes in `directory` from now on; once is enough. Raises OSError where it is none, or too many."""
+        self._called(self._libc.inotify_add_watch(self.descriptor, os.fsencode(directory), CHANGES))
+
+    def drain(self) -> None:
+        """Takes what has been told so far, of which it matters only that there was something."""
+        try:
+            while os.read(self.descriptor, BUFFER):
+                pass
+        except BlockingIOError:
+            return
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+    def _called(self, result: int) -> int:
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return result
