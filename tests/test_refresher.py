@@ -175,6 +175,18 @@ async def test_retry_after_is_honoured(refresher: Refresher, cloud: Cloud, clock
         assert await clock.asleep() == pytest.approx(42.75)
 
 
+async def test_a_throttled_start_makes_room(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """Who finds the shared quota used up waits for longer than who finds nobody there."""
+    pauses = []
+    cloud.errors = [Unreachable("quota", throttled=True), Unreachable("down")]
+    async with running(refresher):
+        pauses.append(await clock.asleep())
+        await clock.wake()
+        pauses.append(await clock.asleep())
+
+    assert pauses == pytest.approx([6, 1.5])
+
+
 async def test_a_crowd_shares_the_attempt(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
     """Two hundred who ask before the first answer cause one call and all get its outcome."""
     cloud.open.clear()
