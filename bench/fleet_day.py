@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
+from app.clocks import Clocks
 from app.emulator.quota import Quota
 from app.model import Credentials, Event, Refreshed, SidecarError, Unreachable
 from app.refresher import Refresher
@@ -112,7 +113,7 @@ class Fleet:
             self._fetch,
             schedule=self._schedule,
             observe=self._observe,
-            now=self._time.now,
+            clocks=Clocks(self._time.now, self._time.now),
             sleep=pause,
             random=chance.random,
         )

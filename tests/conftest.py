@@ -132,7 +132,7 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
         cloud = Cloud(
             settings,
             ENVIRON if environ is None else environ,
-            now=clock.time,
+            clocks=clock.clocks,
             observe=events.append,
             transport=transport or (lambda _way: httpx.ASGITransport(emulator)),  # type: ignore[arg-type]
             is_ours=is_ours,
@@ -150,7 +150,7 @@ def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: lis
         lambda: cloud.fetch(name),
         schedule=check.schedule(settings.refresh),
         observe=events.append,
-        now=clock.time,
+        clocks=clock.clocks,
         sleep=clock.sleep,
         random=chance,
         required=settings.profiles[name].required,
@@ -169,7 +169,7 @@ def desk(
     """A desk with the default rules."""
     hosts = ("127.0.0.1", "localhost", "[::1]", "100.100.100.200")
     return Desk(
-        {name: Vendor(item, clock.time) for name, item in refreshers.items()},
+        {name: Vendor(item, clock.clocks) for name, item in refreshers.items()},
         guard=Guard(allowed_hosts=hosts, refuse_forwarded=True, refuse_browsers=True),
         sessions=SessionTokens(b"k" * 32, clock.time),
         sessions_required=required,

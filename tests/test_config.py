@@ -356,7 +356,7 @@ BAD: list[tuple[Any, str]] = [
     ),
     (configuration(startup={"timeoutSeconds": 0}), "startup.timeoutSeconds: must be more than 0"),
     (configuration(refresh={"minRetrySeconds": 60, "maxRetrySeconds": 1}), "refresh"),
-    # not in this version
+    # the cache
     (
         configuration(profiles={"default": profile(callers={})}),
         "profiles.default.callers: names nobody; list uids or gids, or leave it",
@@ -368,7 +368,18 @@ BAD: list[tuple[Any, str]] = [
         "server.adminSocket: 'run/s' is neither an absolute path nor @name",
     ),
     (configuration(access={"pathToken": "s3cretS3cretS3cret"}), "access.pathToken: this word is not understood"),
-    (configuration(cache={"directory": "/c"}), "cache.directory: not in this version; leave it out"),
+    (configuration(cache={"directory": "/c"}), "cache: keyEnvVarName or keyFile is required"),
+    (configuration(cache={"directory": "/c", "keyFile": "/k", "keyEnvVarName": "K"}), "cache: keyEnvVarName and keyF"),
+    (configuration(cache={"directory": "c", "keyEnvVarName": "LONG"}), "cache.directory: 'c' is no absolute path"),
+    (
+        configuration(cache={"directory": "/c", "keyFile": "/c/key"}),
+        "cache.keyFile: lies in cache.directory; who reads",
+    ),
+    (
+        configuration(cache={"directory": "/c", "keyEnvVarName": "SHORT"}),
+        "cache: the key has 9 characters; it must have",
+    ),
+    (configuration(cache={"keyEnvVarName": "LONG"}), "cache.directory: required with a key; leave the key out"),
     # identity
     (with_identity(scope=None), f"{IDENTITY}.scope: required; it reads <audience>|<value>"),
     (with_identity(scope="openid"), f"{IDENTITY}.scope: 'openid' must read <audience>|<value> with exactly one |"),
@@ -629,6 +640,7 @@ def environment_of_the_example(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "idaas-key.pem").write_bytes(key)
     written(tmp_path / "idaas-client-secret", "of-the-client")
     written(tmp_path / "path-token", "0123456789abcdef")
+    written(tmp_path / "cache-key", "0123456789abcdef" * 4)
     sdk_file(tmp_path)
     issued = Authority("demo", time.time).issue("app_example5")
     for name, text in (("tls.key", issued.key_pem), ("tls.crt", issued.leaf_pem), ("ca.crt", issued.chain_pem)):
@@ -696,7 +708,7 @@ def test_the_schema_takes_what_the_loader_takes(example: Any) -> None:
         with_authn("PKCS8"),
         with_exchange(durationSeconds=60),
         with_exchange(type="developerAPI"),
-        configuration(cache={"directory": "/c"}),
+        configuration(cache={"directory": 5}),
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(config: Any, loaded: Load) -> None:

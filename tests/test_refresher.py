@@ -50,7 +50,7 @@ def refresher(cloud: Cloud, clock: Clock, events: list[Event]) -> Refresher:
         cloud.fetch,
         schedule=Schedule(),
         observe=events.append,
-        now=clock.time,
+        clocks=clock.clocks,
         sleep=clock.sleep,
         random=lambda: 0.5,
     )
@@ -162,7 +162,7 @@ def failing(cloud: Cloud, clock: Clock, chance: float) -> Refresher:
         cloud.fetch,
         schedule=Schedule(),
         observe=lambda _event: None,
-        now=clock.time,
+        clocks=clock.clocks,
         sleep=clock.sleep,
         random=lambda: chance,
     )

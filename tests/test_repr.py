@@ -41,7 +41,9 @@ HARMLESS = {
     # Callables that read or make a secret when it is used, or an object that is asked by one.
     *{("ClientSecretPost", "secret"), ("ClientSecretBasic", "secret"), ("ClientSecretJwt", "secret")},
     *{("PrivateKeyJwt", "password"), ("ClientCertificate", "password"), ("Federated", "assertion")},
-    *{("GenerateOauthToken", "keys")},
+    *{("GenerateOauthToken", "keys"), ("TokenEndpoint", "secret")},
+    # File names.
+    ("NamedFiles", "path_token"),
     # Numbers and codes.
     *{("Reply", "body_length"), ("Refused", "renew_token"), ("Unreachable", "retry_after")},
     # Our own answers, made of what is public; and headers that are Content-Type and the like.

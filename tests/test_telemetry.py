@@ -61,9 +61,7 @@ def test_histogram_is_cumulative(clock: Clock) -> None:
 
 
 def collector(clock: Clock, ledger: Ledger) -> SidecarCollector:
-    return SidecarCollector(
-        [], Traffic(clock.time), ledger, now=clock.time, version="1", loaded_at=0, unverified_tls=["x"]
-    )
+    return SidecarCollector([], Traffic(clock.time), ledger, version="1", loaded_at=0, unverified_tls=["x"])
 
 
 def test_every_kind_of_event_is_counted(clock: Clock) -> None:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from app.clocks import Clocks
 from app.cloud import Cloud
 from app.config import load
 from app.emulator import Emulator, World, bind, listening
@@ -64,7 +65,7 @@ class Site:
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": {"default": profile}}))
         loaded = load(str(path), ENVIRON, hostname="host-1", now=time.time)
         observe = (events if events is not None else []).append
-        return Cloud(loaded.settings, ENVIRON, now=time.time, observe=observe)
+        return Cloud(loaded.settings, ENVIRON, clocks=Clocks(), observe=observe)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from app.clocks import Clocks
 from app.cloud import Cloud
 from app.config import load
 from app.model import ClockRead, ConfigError, Event, Unreachable
@@ -250,7 +251,7 @@ async def test_each_leg_has_its_own_proxy(tmp_path: Path) -> None:
         )
         environ = {"SECRET": "s"}
         loaded = load(str(path), environ, hostname="host-1", now=time.time)
-        cloud = Cloud(loaded.settings, environ, now=time.time, observe=lambda _: None)
+        cloud = Cloud(loaded.settings, environ, clocks=Clocks(), observe=lambda _: None)
         stack.push_async_callback(cloud.aclose)
         for name in profiles:
             with pytest.raises(Unreachable, match="the proxy refused: 407"):

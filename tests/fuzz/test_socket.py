@@ -94,7 +94,13 @@ async def refreshers(clock: Clock) -> dict[str, Refresher]:
             return fetch(name)
 
         item = Refresher(
-            name, fetched, schedule=Schedule(), observe=ignore, now=clock.time, sleep=clock.sleep, random=lambda: 0.5
+            name,
+            fetched,
+            schedule=Schedule(),
+            observe=ignore,
+            clocks=clock.clocks,
+            sleep=clock.sleep,
+            random=lambda: 0.5,
         )
         task = asyncio.create_task(item.run())
         await item.settled()
