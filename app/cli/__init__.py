@@ -84,7 +84,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog="idaas-sidecar")
     # A new command (doctor and setup are to come): its arguments here, its `run` in a module `<name>_`.
     for add in (
-        _serve, _demo, _emulator, _get, _env, _exec, _config, _health, _refresh, _purge, _log_level, _version,
+        _serve, _demo, _emulator, _get, _env, _exec, _config, _conformance, _health, _refresh, _purge, _log_level,
+        _version,
     ):  # fmt: skip
         add(commands)
     return parser
@@ -149,6 +150,21 @@ def _config(commands: Commands) -> None:
     what.add_argument("--schema", action="store_true", help="print the JSON Schema of the file, and check nothing")
     what.add_argument("--show", action="store_true", help="print each effective value and where it came from")
     command.add_argument("--json", action="store_true", help="with --show: as JSON")
+
+
+def _conformance(commands: Commands) -> None:
+    command = _command(
+        commands,
+        "conformance",
+        "ask a server whether every known client can use it",
+        "idaas-sidecar conformance http://127.0.0.1:7117/credentials --ecs http://127.0.0.1:7117",
+    )
+    command.add_argument("url", metavar="URL", help="the credentials URI as clients get it, path token included")
+    command.add_argument(
+        "--ecs", metavar="URL", help="base of the ECS metadata paths; without it they are not looked at"
+    )
+    command.add_argument("--slow", action="store_true", help="also the rules that take 20 seconds to see")
+    command.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _health(commands: Commands) -> None:
