@@ -28,17 +28,17 @@ def metadata_host(target: EcsTarget) -> Problems:
 def put_forms(target: EcsTarget) -> Problems:
     _need_tokens(target)
     forms = {
-        "PUT without Content-Length": target.put(),
-        "PUT with Content-Length: 0": target.put("Content-Length: 0"),
-        "the header's name in lower case": target.put("Content-Length: 0", header=TTL_HEADER.lower()),
-        "the header's name in upper case": target.put("Content-Length: 0", header=TTL_HEADER.upper()),
+        "PUT without Content-Length": target.put(length=False),
+        "PUT with Content-Length: 0": target.put(),
+        "the header's name in lower case": target.put(header=TTL_HEADER.lower()),
+        "the header's name in upper case": target.put(header=TTL_HEADER.upper()),
     }
     return [problem for what, reply in forms.items() for problem in status_problem(reply, what)]
 
 
 def ttls(target: EcsTarget) -> Problems:
     _need_tokens(target)
-    replies = {ttl: target.put("Content-Length: 0", ttl=ttl) for ttl in TTLS}
+    replies = {ttl: target.put(ttl) for ttl in TTLS}
     limited = sum(ask.method == "PUT" and answer.status == 429 for ask, answer in target.once.answers())
     return [
         *(problem for ttl, reply in replies.items() for problem in status_problem(reply, f"TTL {ttl}")),

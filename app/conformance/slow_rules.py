@@ -37,7 +37,7 @@ def expired_token(sleep: Callable[[float], None]) -> Ecs:
     """Waits for a token's end."""
 
     def check(target: EcsTarget) -> Problems:
-        token = answered(target.put("Content-Length: 0", ttl=str(SHORT_TTL), turn="to expire")).body.decode("latin-1")
+        token = answered(target.put(str(SHORT_TTL), turn="to expire")).body.decode("latin-1")
         sleep(SHORT_TTL + 1.5)
         if not token.isascii() or not token.isprintable():
             raise NotSeen("a token that no header can carry")

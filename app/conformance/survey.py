@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from .address import Address, Ask
 from .answer import Answer, NotAsked, Reply, Silence
@@ -45,42 +46,57 @@ class Survey:
         return not wrong and not any(verdict.state in (FAILS, UNKNOWN) for verdict in self.verdicts)
 
 
+class Line(Protocol):
+    """What a look needs of the wire to one server."""
+
+    def ask(self, raw: bytes, *, bodyless: bool = False) -> Reply: ...
+
+    def idle_seconds(self, raw: bytes, limit: float) -> float | None: ...
+
+
 class Surveyor:
     """
-    Looks at one server. At most wire.MOST_REQUESTS requests, one after the other, of which nothing is followed.
+    Looks at one server, one request after the other, within a budget; what leads to another server is not followed.
 
     `now` is the wall clock, `sleep` waits; `slow` adds the rules that take seconds.
     """
 
     def __init__(
-        self, budget: Budget, *, now: Callable[[], float], sleep: Callable[[float], None], slow: bool = False
+        self,
+        budget: Budget,
+        *,
+        now: Callable[[], float],
+        sleep: Callable[[float], None],
+        slow: bool = False,
+        connect: Callable[[Address, Budget], Line] = Wire,
     ) -> None:
         self._budget = budget
+        self._connect = connect
         self._now = now
         self._sleep = sleep
         self._slow = slow
 
     def look(self, address: Address, ecs: Address | None) -> Survey:
         """The whole look. Raises NobodyAnswers."""
-        wire = Wire(address, self._budget)
-        target = UriTarget(address, Once(_sending(wire)), self._now())
+        line = self._connect(address, self._budget)
+        target = UriTarget(address, Once(_sending(line)), self._now())
         _must_answer(target.get(), address)
         left, life = times(target.get(), target.now)
-        findings, verdicts = self._uri(target, wire)
+        findings, verdicts = self._uri(target, line)
         if ecs is not None:
             more_findings, more_verdicts = self._ecs(ecs)
             findings, verdicts = (*findings, *more_findings), (*verdicts, *more_verdicts)
         origins = address.origin, None if ecs is None else ecs.origin
         return Survey(*origins, self._budget.spent, self._budget.seconds, left, life, findings, verdicts)
 
-    def _uri(self, target: UriTarget, wire: Wire) -> tuple[tuple[Finding, ...], tuple[Verdict, ...]]:
+    def _uri(self, target: UriTarget, line: Line) -> tuple[tuple[Finding, ...], tuple[Verdict, ...]]:
         scene = Scene(target.once, target.now, *times(target.get(), target.now), error=_error(target.unknown()))
         verdicts = tuple(walk_uri(client, target.address, scene) for client in URI_CLIENTS)
-        rules: tuple[Uri, ...] = (*URI_RULES, *((idle(wire.idle_seconds),) if self._slow else ()), LENGTH_RULE)
+        rules: tuple[Uri, ...] = (*URI_RULES, *((idle(line.idle_seconds),) if self._slow else ()), LENGTH_RULE)
         return tuple(judge(rule, target, URI) for rule in rules), verdicts
 
     def _ecs(self, where: Address) -> tuple[tuple[Finding, ...], tuple[Verdict, ...]]:
-        once = Once(_sending(Wire(where, self._budget)))
+        once = Once(_sending(self._connect(where, self._budget)))
         try:
             target = settled(EcsTarget(once, self._now()), where)
             scene = _scene(target)
@@ -140,5 +156,5 @@ def _must_answer(reply: Reply, where: Address) -> None:
         raise NobodyAnswers(f"{where.origin}: {reply.why}; does a server listen there?")
 
 
-def _sending(wire: Wire) -> Callable[[Ask], Reply]:
-    return lambda ask: wire.ask(ask.raw, bodyless=ask.method == "HEAD")
+def _sending(line: Line) -> Callable[[Ask], Reply]:
+    return lambda ask: line.ask(ask.raw, bodyless=ask.method == "HEAD")

@@ -84,9 +84,10 @@ class EcsTarget:
         needed = (f"{TOKEN_HEADER}: {self.token}",) if self.token is not None and not bare else ()
         return self.once(Ask(path, host, (*needed, *lines)))
 
-    def put(self, *lines: str, ttl: str = "21600", turn: str = "", header: str = TTL_HEADER) -> Reply:
-        """A session token."""
-        return self.once(Ask(TOKEN, METADATA_HOST, (f"{header}: {ttl}", *lines), "PUT"), turn)
+    def put(self, ttl: str = "21600", *, turn: str = "", header: str = TTL_HEADER, length: bool = True) -> Reply:
+        """A session token. `length`: with Content-Length: 0, as all clients but Java's send it."""
+        lines = (f"{header}: {ttl}", *(("Content-Length: 0",) if length else ()))
+        return self.once(Ask(TOKEN, METADATA_HOST, lines, "PUT"), turn)
 
     @property
     def role_path(self) -> str:
