@@ -27,6 +27,7 @@ def loaded_by(statement: str) -> set[str]:
     "absent",
     [
         "app.cli",
+        "app.conformance",
         "app.emulator",
         "app.cloud",
         "app.api",
@@ -62,6 +63,13 @@ def test_emulator_stands_alone() -> None:
     ours = {name for name in loaded_by("import app.emulator") if name.startswith("app.")}
 
     assert {name for name in ours if not name.startswith("app.emulator")} == set()
+
+
+def test_conformance_stands_alone() -> None:
+    """What checks servers loads nothing of the one that serves."""
+    ours = {name for name in loaded_by("import app.conformance.report") if name.startswith("app.")}
+
+    assert {name for name in ours if not name.startswith("app.conformance")} == set()
 
 
 def test_secrets_are_compared_in_one_place() -> None:

@@ -163,7 +163,7 @@ def _conformance(commands: Commands) -> None:
     command.add_argument(
         "--ecs", metavar="URL", help="base of the ECS metadata paths; without it they are not looked at"
     )
-    command.add_argument("--slow", action="store_true", help="also the rules that take 20 seconds to see")
+    command.add_argument("--slow", action="store_true", help="also the rules that take some ten seconds to see")
     command.add_argument("--json", action="store_true", help="print one JSON document")
 
 

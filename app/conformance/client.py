@@ -33,7 +33,8 @@ class SessionToken:
     """How a client gets its metadata token. `tolerated`: statuses of the PUT after which it goes on without; None: all.
 
     `any_body`: it does not look at the status at all, whatever comes is the token. `raw`: a line end is not taken off.
-    `each_get`: a new one before each GET. `repeats`: a GET that failed with a token is repeated without.
+    `each_get`: a new one before each GET. `repeats`: a GET that failed with a token is repeated without; `shrugs`: also
+    where the token itself could not be sent.
     """
 
     ttl: int = 21_600
@@ -45,6 +46,7 @@ class SessionToken:
     raw: bool = True
     each_get: bool = True
     repeats: bool = False
+    shrugs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class EcsClient:
     role_name: str = "raw"
     """What it takes of the list's body: `raw`, `trimmed` or `first line`."""
     prefix: str = "/latest/meta-data/ram/security-credentials/"
+    """What stands before the role's name; the list's own path is this one for every client."""
     query: str = ""
     lines: tuple[str, ...] = ()
     judges_errors: bool = False

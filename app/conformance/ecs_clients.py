@@ -72,7 +72,7 @@ ECS_CLIENTS: tuple[EcsClient, ...] = (
         _ONE_SECOND,
         _STRICT(),
         _HOURLY,
-        session=SessionToken(repeats=True),
+        session=SessionToken(repeats=True, shrugs=True),
         lines=("Accept-Encoding: identity",),
     ),
     EcsClient(
@@ -80,7 +80,7 @@ ECS_CLIENTS: tuple[EcsClient, ...] = (
         Transport(first_byte=1, follows=False),
         JsonParser(code="exact", required=FOUR, expiration=node, filled=True),
         Refetch(margin=3600),
-        session=SessionToken(repeats=True),
+        session=SessionToken(repeats=True, shrugs=True),
         role_name="trimmed",
         lines=("Connection: keep-alive",),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .instants import Instant
@@ -116,6 +116,18 @@ class JsonParser:
         if not self.refuses_expired or expires_at is None or expires_at > now:
             return ()
         return (Refusal("an Expiration in the future", f"it ended {now - expires_at:.0f} s ago"),)
+
+
+def losing(parser: Parser, *lost: str) -> Parser:
+    """A client whose parser is content and whose code then loses these keys."""
+
+    def parse(body: bytes, now: float) -> Reading:
+        reading = parser(body, now)
+        return replace(
+            reading, keys=tuple("" if name in lost else key for name, key in zip(THREE, reading.keys, strict=False))
+        )
+
+    return parse
 
 
 class _Members:

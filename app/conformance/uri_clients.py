@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from .address import Address, Ask
 from .client import UriClient
 from .instants import exactly_20, go_layout, nineteen, node, rfc3339, seconds_then_z, strict, tolerant
-from .reading import FOUR, THREE, TWO, JsonParser, Refusal
+from .reading import FOUR, THREE, TWO, JsonParser, Refusal, losing
 from .refetch import Refetch
 from .substrings import ossfs
 from .transport import Transport
@@ -111,9 +111,11 @@ URI_CLIENTS: tuple[UriClient, ...] = (
     ),
     UriClient(
         "credentials-csharp",
-        plain(),
-        Transport(),
-        JsonParser(code="exact", required=(FOUR[3],), expiration=tolerant),
+        plain(_tea("runtime")),
+        Transport(statuses="2xx", whole=5, decodes=False, needs_type=True),
+        losing(
+            JsonParser(code="exact", required=FOUR[3:], expiration=tolerant, refuses_expired=True, flat=True), *THREE
+        ),
         Refetch(margin=900),
         unable="it never copies the keys out of the answer",
     ),
@@ -121,7 +123,7 @@ URI_CLIENTS: tuple[UriClient, ...] = (
         "credentials-cpp",
         plain(),
         Transport(),
-        JsonParser(code="exact", required=FOUR, expiration=seconds_then_z),
+        losing(JsonParser(code="exact", required=FOUR, expiration=seconds_then_z), "AccessKeyId"),
         Refetch(margin=180),
         unable="it stores the AccessKeyId as the secret and overwrites it; its AccessKeyId stays empty",
     ),

@@ -17,6 +17,7 @@ Asking = Callable[[Ask, str], Reply]
 """One request's answer. The text tells requests apart that must not share one: each session token is new."""
 
 URI, ECS = "uri", "ecs"
+LIST = "/latest/meta-data/ram/security-credentials/"
 TOKEN = "/latest/api/token"  # noqa: S105 - a path
 TTL_HEADER = "X-aliyun-ecs-metadata-token-ttl-seconds"
 TOKEN_HEADER = "X-aliyun-ecs-metadata-token"  # noqa: S105 - a header's name
@@ -124,7 +125,7 @@ class _Visit:
         """The role's name as this client takes it, or None and why."""
         if not self._client.lists:
             return self._configured, ()
-        reply = self._get(self._client.prefix + self._client.query, "list")
+        reply = self._get(LIST + self._client.query, "list")
         if self.unmet:
             return None, ()
         body, stops = Transport().receive(reply)
@@ -169,6 +170,8 @@ def session_token(session: SessionToken, reply: Reply) -> tuple[str | None, Refu
         return None, () if tolerated else (Refusal("200, 403 or 404 on the token path", f"status {reply.status}"),)
     text = reply.body.decode("latin-1")
     token = text if session.raw else text.strip()
+    if not _visible(token) and session.shrugs:
+        return None, ()
     if not _visible(token):
         seen = "a status other than 200" if reply.status != 200 else describe_line(text)
         return None, (Refusal("a token of one line of visible ASCII", seen),)

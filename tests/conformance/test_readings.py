@@ -137,6 +137,16 @@ def test_ossfs_takes_one_member_for_another(changes: dict[str, Any]) -> None:
     assert reading.keys == ("STS.key", "se/cr+et=", "other")
 
 
+@pytest.mark.parametrize(
+    ("client", "keys"), [("credentials-csharp", ("", "", "")), ("credentials-cpp", ("", "se/cr+et=", "to/ke+n=="))]
+)
+def test_who_is_unable_loses_the_keys_of_a_right_answer(client: str, keys: tuple[str, ...]) -> None:
+    """C# and C++ find nothing wrong with our body and end without an AccessKeyId all the same: no body helps."""
+    reading = URI[client].parse(OURS, NOW)
+
+    assert (reading.refusals, reading.keys) == ((), keys)
+
+
 def test_what_is_no_json_is_refused_whole() -> None:
     """HTML, an array, a number and bytes that are no text are no credentials."""
     node = URI["credentials-nodejs"]

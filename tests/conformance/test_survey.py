@@ -263,7 +263,7 @@ CASES: list[tuple[str, Change, set[str], dict[str, str]]] = [
         body(is_token, lambda raw: raw + b"\n"),
         {"ecs body token"},
         {
-            "ecs credentials-python": "a token of one line of visible ASCII",
+            "ecs credentials-go": "a token of one line of visible ASCII",
             "ecs ossfs2": "a token of one line of visible ASCII",
         },
     ),
