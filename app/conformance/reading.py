@@ -158,9 +158,9 @@ _JSON_TYPES = {dict: "an object", list: "an array", bool: "true or false", int: 
 
 
 def json_object(body: bytes) -> dict[str, Any] | None:
-    """The JSON object that `body` is, or None."""
+    """The JSON object in UTF-8 that `body` is, or None."""
     try:
-        value = json.loads(body)
+        value = json.loads(body.decode())
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

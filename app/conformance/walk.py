@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
@@ -90,10 +91,14 @@ def _followed(ask: Ask, transport: Transport, address: Address, asking: Asking) 
 
 
 def _same_server(location: str | None, address: Address) -> str | None:
-    parts = urlsplit(urljoin(address.origin + address.path, location or ""))
-    if location is None or f"{parts.scheme}://{parts.netloc}" != address.origin or not parts.path.isascii():
+    """Where a redirect leads, if that is at this server and can stand in a request line."""
+    try:
+        parts = urlsplit(urljoin(address.origin + address.path, location or ""))
+    except ValueError:
         return None
-    return f"{parts.path}?{parts.query}" if parts.query else parts.path
+    target = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    here = location is not None and f"{parts.scheme}://{parts.netloc}" == address.origin
+    return target if here and re.fullmatch(r"/[!-~]*", target) else None
 
 
 def walk_ecs(client: EcsClient, scene: Scene) -> Verdict:

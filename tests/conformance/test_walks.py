@@ -243,6 +243,9 @@ def test_role_lists(role: str, fine: set[str]) -> None:
         (f"{ROLES}elsewhere", 5, "works"),
         (f"http://{METADATA_HOST}{ROLES}elsewhere", 5, "works"),
         ("http://evil.example/", 4, "fails"),
+        ("//evil.example/", 4, "fails"),
+        ("//[", 4, "fails"),
+        ("/a b", 4, "fails"),
         (f"https://{METADATA_HOST}{ROLES}elsewhere", 4, "fails"),
     ],
 )
