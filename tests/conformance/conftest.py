@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from app.conformance.address import Address, address
-from app.conformance.answer import Reply, take_apart
+from app.conformance.answer import NotHttp, Reply, Silence, take_apart
 from app.conformance.client import Verdict
 from app.conformance.rule import Finding
 from app.conformance.survey import Survey, Surveyor
@@ -37,12 +37,13 @@ def request_of(raw: bytes) -> Request:
 
 @dataclass
 class Served:
-    """The desk's answers as bytes; `idle` is how long it lets a connection idle."""
+    """The desk's answers as bytes, each after `seconds`; `idle` is how long it lets a connection idle."""
 
     desk: Desk
     budget: Budget
     change: Change = as_it_is
     idle: float | None = 5.0
+    seconds: float = 0.0
     asked: list[Request] = field(default_factory=list)
 
     def ask(self, raw: bytes, *, bodyless: bool = False) -> Reply:
@@ -55,9 +56,12 @@ class Served:
         raw = given.reply.close
         # The listener, which is not here, takes a HEAD's body off.
         raw = raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == b"HEAD" else raw
-        answer = take_apart(self.change(request, raw), ended=True, bodyless=bodyless)
+        try:
+            answer = take_apart(self.change(request, raw), ended=True, bodyless=bodyless)
+        except NotHttp as error:
+            return Silence(str(error))
         assert answer is not None
-        return answer
+        return replace(answer, first_byte=self.seconds, seconds=self.seconds)
 
     def idle_seconds(self, _raw: bytes, _limit: float) -> float | None:
         return self.idle
@@ -121,9 +125,10 @@ def look(served: Bench, clock: Clock) -> Looker:
         slow: bool = False,
         idle: float | None = 5.0,
         requests: int = 150,
+        seconds: float = 0.0,
     ) -> Look:
         budget = Budget(now=clock.time, requests=requests)
-        line = Served(at or served.desk, budget, change, idle)
+        line = Served(at or served.desk, budget, change, idle, seconds)
         surveyor = Surveyor(budget, now=clock.time, sleep=clock.jump, slow=slow, connect=lambda _address, _budget: line)
         return Look(surveyor.look(address(url), Address("127.0.0.1", 7117, "/")), line.asked)
 

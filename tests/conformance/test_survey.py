@@ -291,6 +291,54 @@ CASES: list[tuple[str, Change, set[str], dict[str, str]]] = [
         {"uri body errors", "ecs body errors"},
         {"ecs alibaba-cloud-sdk-go EcsRamRoleSigner": "Code as a string in errors"},
     ),
+    (
+        "a TTL too short",
+        status(lambda request: request.values(b"x-aliyun-ecs-metadata-token-ttl-seconds") == [b"1"], b"400 No"),
+        {"ecs 6 TTL"},
+        {},
+    ),
+    (
+        "tokens throttled",
+        status(lambda request: request.values(b"x-aliyun-ecs-metadata-token-ttl-seconds") == [b"180"], b"429 No"),
+        {"ecs 6 TTL"},
+        {},
+    ),
+    (
+        "roles for nobody",
+        status(is_role, b"401 Unauthorized", b"{}"),
+        {"ecs 2 host", "ecs 8 mode", "ecs 10 paths"},
+        {"ecs credentials-go": "status 200", "ecs SLS Go": "Code is Success"},
+    ),
+    (
+        "the metadata address is not known",
+        status(lambda request: request.values(b"host") == [b"100.100.100.200"] and is_role(request), b"403 No", b"{}"),
+        {"ecs 2 host", "ecs 8 mode", "ecs 10 paths"},
+        {"ecs credentials-python": "status 200"},
+    ),
+    (
+        "success in lower case",
+        members(lambda found: found.update(Code="success")),
+        {"uri body credentials", "ecs body role"},
+        {"uri credentials-python": "Code is Success", "ecs credentials-go": "Code is Success"},
+    ),
+    (
+        "no answer to a token",
+        lambda request, raw: b"" if is_token(request) else raw,
+        {"ecs 5 PUT", "ecs 6 TTL", "ecs 7 token path"},
+        {"ecs credentials-go": "an answer on the token path"},
+    ),
+    (
+        "no answer to Node",
+        lambda request, raw: b"" if not request.values(b"user-agent") and request.values(b"connection") else raw,
+        set(),
+        {"uri credentials-nodejs": "an answer", "ecs credentials-nodejs": ""},
+    ),
+    (
+        "a redirect to another server",
+        status(is_get(b"/credentials"), b"302 Found\r\nLocation: http://192.0.2.1/"),
+        {"uri 1 direct", "uri 2 host", "uri 3 no negotiation"},
+        {"uri credentials-go": "no redirect", "uri credentials-nodejs": "no redirect"},
+    ),
     ("cacheable", without_header(b"cache-control"), {"(uri body no-store)"}, {}),
     (
         "a GET needs a header",
@@ -339,6 +387,39 @@ def test_what_was_not_asked_is_not_known(look: Looker) -> None:
     assert set(states.values()) == {"not asked"}
     assert not found.survey.conforms
     assert "not everything was asked" in text(found.survey)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rules", "failing"),
+    [
+        (0.9, set(), set()),
+        (1.0, {"ecs 12 in time"}, {"ecs credentials-python", "ecs LoongCollector"}),
+        (5.0, {"ecs 12 in time", "uri 12 in time"}, {"uri credentials-nodejs", "ecs credentials-python"}),
+    ],
+)
+def test_slow_answers(look: Looker, seconds: float, rules: set[str], failing: set[str]) -> None:
+    """From 1 s on the metadata clients give up, from 5 s on Node does by URI; who waits longer works."""
+    found = look(seconds=seconds)
+
+    assert {rule for rule in found.broken() if " 12 " in rule} == rules
+    assert failing <= set(found.failing())
+    assert "uri credentials-go" not in found.failing()
+
+
+@pytest.mark.parametrize(
+    ("url", "failing"),
+    [
+        ("http://localhost:7117/credentials", {"uri ecctl"}),
+        ("http://[::1]:7117/credentials", {"uri credentials-python", "uri credentials-python async"}),
+        ("http://100.100.100.200:7117/credentials", {"uri ecctl"}),
+    ],
+)
+def test_urls_that_not_everybody_can_use(look: Looker, url: str, failing: set[str]) -> None:
+    """ecctl wants a literal loopback address, Python cannot have IPv6: rule 15."""
+    found = look(url=url)
+
+    assert found.finding("uri 15 literal address").verdict == "broken"
+    assert set(found.failing()) == failing
 
 
 def test_expired_credentials(look: Looker) -> None:
