@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .address import Address, Ask
-from .reading import Parser, Reading, Refusal
+from .reading import Parser, Refusal
 from .refetch import Refetch
 from .transport import Transport
 
@@ -89,4 +89,3 @@ class Verdict:
     state: str
     unmet: tuple[Refusal, ...] = ()
     remarks: tuple[str, ...] = ()
-    reading: Reading = field(default_factory=Reading, repr=False)

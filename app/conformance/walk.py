@@ -59,7 +59,7 @@ def walk_uri(client: UriClient, address: Address, scene: Scene) -> Verdict:
         return Verdict(client.name, URI, UNKNOWN, remarks=(str(why),))
     reading = read(client, reply, scene.now)
     unmet = (*reading.refusals, *(_judged_error(client, scene) if client.judges_errors else ()))
-    return _verdict(client, URI, reading, unmet, scene)
+    return _verdict(client, URI, unmet, scene)
 
 
 def read(client: UriClient | EcsClient, reply: Reply, now: float) -> Reading:
@@ -112,7 +112,7 @@ def walk_ecs(client: EcsClient, scene: Scene) -> Verdict:
     except NotAsked as why:
         return Verdict(client.name, ECS, UNKNOWN, remarks=(str(why),))
     unmet = (*visit.unmet, *unmet, *reading.refusals, *_errors(client, scene))
-    return _verdict(client, ECS, reading, tuple(dict.fromkeys(unmet)), scene)
+    return _verdict(client, ECS, tuple(dict.fromkeys(unmet)), scene)
 
 
 class _Visit:
@@ -219,9 +219,9 @@ def _judged_error(client: UriClient | EcsClient, scene: Scene) -> Refusals:
     )
 
 
-def _verdict(client: UriClient | EcsClient, protocol: str, reading: Reading, unmet: Refusals, scene: Scene) -> Verdict:
+def _verdict(client: UriClient | EcsClient, protocol: str, unmet: Refusals, scene: Scene) -> Verdict:
     timely = ""
     if client.refetch is not None and scene.left is not None and not unmet:
         timely = remark(client.refetch, scene.left, scene.life)
     remarks = tuple(text for text in (client.remark, timely) if text)
-    return Verdict(client.name, protocol, FAILS if unmet else WORKS, unmet, remarks, reading)
+    return Verdict(client.name, protocol, FAILS if unmet else WORKS, unmet, remarks)
