@@ -85,7 +85,7 @@ async def served(life: float) -> list[Held]:
         fetch,
         schedule=Schedule(),
         observe=lambda _event: None,
-        now=clock.time,
+        clocks=clock.clocks,
         sleep=clock.sleep,
         random=chance.random,
     )
