@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from . import check_exchange, check_identity, files, places, readers
 from .identity_settings import IdaasIdentity, OidcClientIdentity
 from .model import ConfigError
 from .schedule import Schedule
-from .settings import Access, Cache, PathToken, Profile, Refresh, Server, Settings
+from .settings import VALUE_NAME, Access, Cache, Metadata, PathToken, Profile, Refresh, Server, Settings
 from .strict import Connection
 from .trust import Trust
+from .typed import join
 
 LARGEST_BUNDLE = 16_777_216
 """Bytes of a CA bundle; the whole of Mozilla's is a quarter of a mebibyte."""
+
+LONGEST_VALUE_NAME = 128
+DOCUMENT_NEEDS = ("instance-id", "owner-account-id", "region-id")
+"""Without these an identity document says nothing; LoongCollector also reads zone-id, vpc-id and vswitch-id."""
 
 LONGEST_SOCKET_NAME = 107
 """Bytes: `sun_path` of a unix socket's address."""
@@ -37,6 +43,7 @@ def settings(whole: Settings) -> None:
     _listeners(whole.server, whole.access)
     _admin_socket(whole.server.admin_socket)
     _hosts(whole.access.allowed_hosts)
+    _metadata(whole.metadata)
     _cache(whole.cache)
     schedule(whole.refresh)
     if whole.proxy is not None:
@@ -150,6 +157,20 @@ def _admin_socket(path: str | None) -> None:
         raise ConfigError(
             f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} bytes"
         )
+
+
+def _metadata(metadata: Metadata) -> None:
+    for name, value in metadata.values.items():
+        place = join("metadata.values", name)
+        if not re.fullmatch(VALUE_NAME, name) or len(name) > LONGEST_VALUE_NAME:
+            raise ConfigError(f"{place}: no name below /latest/meta-data/; it reads region-id or network/interfaces/…")
+        if name.split("/")[0] == "ram":
+            raise ConfigError(f"{place}: what begins with ram is the role's, which the profiles answer")
+        if not re.fullmatch(r"[ -~]{1,1024}", value) or value != value.strip():
+            raise ConfigError(f"{place}: must be 1 to 1024 printable ASCII characters without space at an end")
+    lacking = [name for name in DOCUMENT_NEEDS if name not in metadata.values]
+    if metadata.identity_document and lacking:
+        raise ConfigError(f"metadata.identityDocument: needs metadata.values.{' and '.join(lacking)}")
 
 
 def _cache(cache: Cache) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .clocks import Clocks
 from .documents import uri_document
 from .guard import Callers, Denial, Guard, Request, deny
-from .metadata import TOKEN_HEADER, TTL_HEADER, SessionTokens, ttl_of
+from .metadata import TOKEN_HEADER, TTL_HEADER, MetadataValues, SessionTokens, ttl_of
 from .model import Credentials, NoCredentials
 from .rate import Rate
 from .refresher import Held, Refresher
@@ -137,6 +137,7 @@ class Desk:
         path_token: bytes | None,
         traffic: Traffic,
         rate: Rate | None = None,
+        values: MetadataValues | None = None,
         metadata_only: bool = False,
     ) -> None:
         self._vendors = {name.encode(): vendor for name, vendor in vendors.items()}
@@ -147,6 +148,7 @@ class Desk:
         self._sessions_required = sessions_required
         self._path_token = path_token
         self._rate = rate
+        self._values = values or MetadataValues({})
         self._metadata_only = metadata_only
         self.traffic = traffic
 
@@ -218,11 +220,15 @@ class Desk:
         if path == TOKEN_PATH:
             return Answer(self._session_token(request), "ecs_token")
         # The prefix alone ignores case: ossutil, aliyungo and JindoSDK write /Ram/.
-        if path[: len(ROLES)].lower() != ROLES:
+        is_role = path[: len(ROLES)].lower() == ROLES
+        value = None if is_role else self._values.reply(path)
+        if not is_role and value is None:
             return Answer(NOT_FOUND, "other")
         denial = self._judge_session(request)
         if denial is not None:
             return _denied(denial)
+        if value is not None:
+            return Answer(value if request.method == b"GET" else _GET_ONLY, "ecs_value")
         rest = path[len(ROLES) :]
         if rest in (b"", b"/"):
             return self._role_list(request)

@@ -81,6 +81,8 @@ class Members:
         if isinstance(info, inspect.StructType):
             return {key: self._value(item, info, join(path, key)) for key, item in value.items()}
         self._note(path, self._origin)
+        if _is_marked(info, EXPANDED):
+            return {key: self._expand(item, path) if isinstance(item, str) else item for key, item in value.items()}
         return value
 
     def _unknown(self, key: str, path: str, known: Sequence[str]) -> None:

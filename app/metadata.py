@@ -1,16 +1,25 @@
-"""ECS metadata session tokens: an expiry and its HMAC. Nothing is stored, so a flood of PUTs costs no memory."""
+"""The ECS metadata service's own words: session tokens, and what is configured to be said of the machine.
+
+A token is an expiry and its HMAC: nothing is stored, so a flood of PUTs costs no memory.
+"""
 
 from __future__ import annotations
 
 import hmac
+import json
 import math
 import re
+from collections.abc import Mapping
 
 from .model import Now
+from .replies import TEXT, Reply, reply
 from .secrets import same
 
 LONGEST_TTL = 21_600
 """Seconds (the real service's range is 1 to 21 600)."""
+
+VALUES = b"/latest/meta-data/"
+DOCUMENT = b"/latest/dynamic/instance-identity/document"
 
 TTL_HEADER = b"x-aliyun-ecs-metadata-token-ttl-seconds"
 TOKEN_HEADER = b"x-aliyun-ecs-metadata-token"
@@ -41,6 +50,31 @@ class SessionTokens:
     def _sealed(self, expiry: int) -> bytes:
         text = b"%d" % expiry
         return text + b"." + hmac.digest(self._key, b"metadata-token " + text, "sha256").hex().encode()
+
+
+class MetadataValues:
+    """
+    What is configured to be said of the machine: `values` below /latest/meta-data/, and a document made of them.
+
+    Answers are bytes made once. Without a value nothing is answered, not even the list of them.
+    """
+
+    def __init__(self, values: Mapping[str, str], *, document: bool = False) -> None:
+        self._values = {VALUES + name.encode(): reply(200, text.encode(), TEXT) for name, text in values.items()}
+        if values:
+            # The real service lists what there is; iLogtail asks for the list to learn whether it is on ECS.
+            names = sorted({name.split("/")[0] + ("/" if "/" in name else "") for name in values} | {"ram/"})
+            self._values |= dict.fromkeys(
+                (VALUES, VALUES.removesuffix(b"/")), reply(200, "\n".join(names).encode(), TEXT)
+            )
+        if document:
+            said = {name: text for name, text in values.items() if "/" not in name}
+            self._values[DOCUMENT] = reply(200, json.dumps(said).encode())
+
+    def reply(self, path: bytes) -> Reply | None:
+        """The answer to a GET of `path`, or None. As on ECS, only the names themselves mind their case."""
+        start = len(VALUES)
+        return self._values.get(path[:start].lower() + path[start:])
 
 
 def ttl_of(values: list[bytes]) -> int | None:

@@ -31,7 +31,7 @@ from .guard import Callers, Guard
 from .last_good import LastGood
 from .listener import Listener
 from .logs import Log
-from .metadata import SessionTokens
+from .metadata import MetadataValues, SessionTokens
 from .model import ConfigError, Event, Refreshed, SidecarError, Status
 from .named_files import named_files
 from .ops import Gate, Ops, missing
@@ -204,6 +204,8 @@ class Service:
             refuse_forwarded=access.forwarded == "refuse",
             refuse_browsers=access.browsers == "refuse",
         )
+        configured = self._loaded.settings.metadata
+        values = MetadataValues(configured.values, document=configured.identity_document)
         self._vendors = {item.profile: self._vendor(item.profile) for item in self.refreshers}
         for name in self._sockets.keys() & {"credentials", "metadata"}:
             desk = Desk(
@@ -214,6 +216,7 @@ class Service:
                 path_token=self._path_token.encode() if self._path_token is not None else None,
                 traffic=self._traffic,
                 rate=self._rate(name, access.requests_per_second),
+                values=values,
                 metadata_only=name == "metadata",
             )
             if name in self._fronts:

@@ -15,6 +15,7 @@ from .exchange_settings import Exchange, Link
 from .identity_settings import Identity
 from .strict import HIDDEN, Expanded, Strict
 
+VALUE_NAME = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)*$"
 PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
 
@@ -65,6 +66,22 @@ class Server(Strict, frozen=True):
         Expanded | None,
         Meta(description="Unix socket for refresh, purge and log-level: a path, or @name (abstract); null: none."),
     ] = None
+
+
+class Metadata(Strict, frozen=True):
+    """What else the ECS paths answer: for programs that ask where they run before they work."""
+
+    values: Annotated[
+        dict[str, Expanded],
+        Meta(
+            description="By name below /latest/meta-data/, such as region-id or vpc-id; no others are answered.",
+            extra_json_schema={"propertyNames": {"pattern": VALUE_NAME}},
+        ),
+    ] = field(default_factory=dict)
+    identity_document: Annotated[
+        bool,
+        Meta(description="Answers /latest/dynamic/instance-identity/document, unsigned, made of these values."),
+    ] = False
 
 
 class PathToken(Strict, frozen=True):
@@ -212,6 +229,7 @@ class Settings(Strict, frozen=True):
     ]
     schema: Annotated[str | None, Meta(description="For editors; not read.")] = field(default=None, name="$schema")
     server: Server = Server()
+    metadata: Metadata = field(default_factory=Metadata)
     access: Access = field(default_factory=Access)
     tls: Tls = Tls()
     proxy: Annotated[
