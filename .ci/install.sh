@@ -21,6 +21,9 @@ need ip iproute2
 need unshare util-linux
 need node nodejs
 need npm npm
+need javac openjdk-17-jdk-headless
+need mvn maven
+# Go is not installed here: Debian's is too old for the client SDKs. Without Go 1.26 the checks that need it fail and say so.
 
 apt-get update -qq
 if [ -n "$packages" ]; then

@@ -1,15 +1,19 @@
 #!/bin/sh
 # Fetches the real client SDKs into .interop/, one directory per kit, exactly as pinned here. What is there and
-# unchanged stays; `.installed`, a copy of the pins, is written last, and the tests compare it.
+# unchanged stays; `.installed`, a copy of the pins and of what is compiled here, is written last, and the tests compare it.
 set -eu
 cd "$(dirname "$0")/../.."
 pins=tests/interop
 
-fresh() { cmp -s "$2" ".interop/$1/.installed"; }
+fresh() { # KIT FILE…
+    kit=$1
+    shift
+    cat "$@" | cmp -s - ".interop/$kit/.installed"
+}
 
-without() { # TOOL PACKAGES: says so and succeeds where the tool is missing
+without() { # TOOL CURE: says so and succeeds where the tool is missing
     command -v "$1" >/dev/null && return 1
-    echo "skipped: needs $1 (apt-get install $2)"
+    echo "skipped: needs $1 ($2)"
 }
 
 python_kit() { # NAME
@@ -27,7 +31,7 @@ python_kit() { # NAME
 }
 
 node_kit() {
-    if without node "nodejs npm" || without npm "nodejs npm"; then return; fi
+    if without node "apt-get install nodejs npm" || without npm "apt-get install nodejs npm"; then return; fi
     if fresh node "$pins/node/package-lock.json"; then return; fi
     rm -rf .interop/node
     mkdir -p .interop/node
@@ -36,6 +40,45 @@ node_kit() {
     cp "$pins/node/package-lock.json" .interop/node/.installed
 }
 
+go_kit() {
+    # A toolchain lies where its archive was unpacked, which is not always on PATH.
+    PATH=$PATH:/usr/local/go/bin
+    if without go "Go 1.26 or newer; Debian's is older"; then return; fi
+    made_from="$pins/go/go.mod $pins/go/go.sum $pins/go/clients.go $pins/go/main.go"
+    # shellcheck disable=SC2086 # a list of words
+    if [ -x .interop/go/clients ] && fresh go $made_from; then return; fi
+    rm -rf .interop/go
+    mkdir -p .interop/go
+    # go.sum has the hash of every module; readonly, so that nothing is added to it here.
+    (cd "$pins/go" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off \
+        go build -mod=readonly -trimpath -buildvcs=false -ldflags='-s -w' -o ../../../.interop/go/clients .)
+    # shellcheck disable=SC2086
+    cat $made_from >.interop/go/.installed
+}
+
+java_kit() {
+    for tool in java javac mvn; do
+        if without $tool "apt-get install openjdk-17-jdk-headless maven"; then return; fi
+    done
+    made_from="$pins/java/pom.xml $pins/java/jars.sha256 $pins/java/Clients.java $pins/java/Harness.java"
+    # shellcheck disable=SC2086
+    if fresh java $made_from; then return; fi
+    rm -rf .interop/java
+    mkdir -p .interop/java
+    jars=$PWD/.interop/java/jars
+    mvn --batch-mode --quiet --strict-checksums -f "$pins/java/pom.xml" \
+        org.apache.maven.plugins:maven-dependency-plugin:2.8:copy-dependencies -DoutputDirectory="$jars"
+    # These jars and no others: every one has a hash here, and every hash its jar.
+    sums=$PWD/$pins/java/jars.sha256
+    (cd "$jars" && sha256sum --quiet --strict --check "$sums" && find . -name '*.jar' | wc -l) |
+        grep -qx "$(wc -l <"$sums")" || { echo "the jars are not those of $pins/java/jars.sha256" >&2; exit 1; }
+    javac -d .interop/java/classes -cp "$jars/*" "$pins"/java/*.java
+    # shellcheck disable=SC2086
+    cat $made_from >.interop/java/.installed
+}
+
 python_kit python
 python_kit sdk
 node_kit
+go_kit
+java_kit

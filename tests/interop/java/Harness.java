@@ -1,0 +1,77 @@
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStreamReader;
+import java.io.PrintStream;
+import java.util.Arrays;
+
+/**
+ * The Java client SDKs, one subcommand each: Harness NAME [ARGUMENT…]. Asks its SDK once for each line on stdin, and
+ * answers each with one line of JSON: the three values, or {"error": …}.
+ */
+public final class Harness {
+    /** What the SDK answered; any of it may be null. */
+    record Triple(String accessKeyId, String accessKeySecret, String securityToken) {}
+
+    /** Asks the SDK once. */
+    interface Call {
+        Triple ask() throws Exception;
+    }
+
+    /** Makes the SDK's object. */
+    interface Build {
+        Call from(String[] arguments) throws Exception;
+    }
+
+    public static void main(String[] words) throws IOException {
+        // Some SDKs print to stdout; the answers are ours alone.
+        PrintStream answers = System.out;
+        System.setOut(System.err);
+        Build build = Clients.ALL.get(words[0]);
+        String[] arguments = Arrays.copyOfRange(words, 1, words.length);
+        BufferedReader asked = new BufferedReader(new InputStreamReader(System.in));
+        Call call = null;
+        while (asked.readLine() != null) {
+            try {
+                // Built with the first call, as an application would, and again if that failed.
+                call = call == null ? build.from(arguments) : call;
+                answers.println(told(call.ask()));
+            } catch (Exception error) {
+                answers.println(object("error", error.toString()));
+            }
+            answers.flush();
+        }
+        // Some SDKs leave threads behind that would keep the process.
+        System.exit(0);
+    }
+
+    private static String told(Triple got) {
+        if (got == null || got.accessKeyId() == null) {
+            return object("error", "the SDK answered null");
+        }
+        return object(
+                "AccessKeyId", got.accessKeyId(),
+                "AccessKeySecret", got.accessKeySecret(),
+                "SecurityToken", got.securityToken());
+    }
+
+    private static String object(String... namesAndValues) {
+        StringBuilder json = new StringBuilder("{");
+        for (int i = 0; i < namesAndValues.length; i += 2) {
+            json.append(i == 0 ? "" : ", ").append(quoted(namesAndValues[i]));
+            json.append(": ").append(quoted(namesAndValues[i + 1]));
+        }
+        return json.append("}").toString();
+    }
+
+    private static String quoted(String text) {
+        if (text == null) {
+            return "null";
+        }
+        StringBuilder json = new StringBuilder("\"");
+        for (char each : text.toCharArray()) {
+            boolean plain = each >= ' ' && each < 127 && each != '"' && each != '\\';
+            json.append(plain ? String.valueOf(each) : String.format("\\u%04x", (int) each));
+        }
+        return json.append('"').toString();
+    }
+}
