@@ -50,7 +50,7 @@ unit: $(VENV)/.test
 interop-install: $(VENV)/.test ## fetches the real client SDKs into .interop/
 	sh tests/interop/install.sh
 
-interop: $(VENV)/.test ## the real client SDKs against a real demo process
+interop: $(VENV)/.test ## the real client SDKs against a real sidecar
 	$(BIN)/pytest -m interop tests/interop
 
 image: $(VENV)/.installed ## the container image, built and tried without a registry

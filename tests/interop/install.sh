@@ -44,7 +44,7 @@ go_kit() {
     # A toolchain lies where its archive was unpacked, which is not always on PATH.
     PATH=$PATH:/usr/local/go/bin
     if without go "Go 1.26 or newer; Debian's is older"; then return; fi
-    made_from="$pins/go/go.mod $pins/go/go.sum $pins/go/clients.go $pins/go/main.go"
+    made_from="$pins/go/go.sum $pins/go/go.mod $pins/go/clients.go $pins/go/main.go"
     # shellcheck disable=SC2086 # a list of words
     if [ -x .interop/go/clients ] && fresh go $made_from; then return; fi
     rm -rf .interop/go
@@ -60,7 +60,7 @@ java_kit() {
     for tool in java javac mvn; do
         if without $tool "apt-get install openjdk-17-jdk-headless maven"; then return; fi
     done
-    made_from="$pins/java/pom.xml $pins/java/jars.sha256 $pins/java/Clients.java $pins/java/Harness.java"
+    made_from="$pins/java/jars.sha256 $pins/java/pom.xml $pins/java/Clients.java $pins/java/Harness.java"
     # shellcheck disable=SC2086
     if fresh java $made_from; then return; fi
     rm -rf .interop/java

@@ -1,6 +1,7 @@
 // @alicloud/credentials, default chain: chain.js, with nothing but the environment to go by
 'use strict';
 const { default: Credential } = require('@alicloud/credentials');
-const { tell } = require('./harness');
+const { answer } = require('./harness');
 
-tell(new Credential());
+const credential = new Credential();
+answer(() => credential.getCredential());

@@ -1,7 +1,7 @@
-// @alicloud/credentials, ECS metadata: ecs.js METADATA_URL [ROLE]
+// @alicloud/credentials, ECS metadata: ecs.js [ROLE]
 'use strict';
 const { default: Credential, Config } = require('@alicloud/credentials');
-const { redirect, tell } = require('./harness');
+const { answer } = require('./harness');
 
-redirect(process.argv[2]);
-tell(new Credential(new Config({ type: 'ecs_ram_role', roleName: process.argv[3] })));
+const credential = new Credential(new Config({ type: 'ecs_ram_role', roleName: process.argv[2] }));
+answer(() => credential.getCredential());

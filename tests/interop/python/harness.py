@@ -1,24 +1,15 @@
-"""What the Python client programs share: how often to ask, the one JSON line, a stand-in for 100.100.100.200."""
+"""What the Python client programs share: one question for each line on stdin, one line of JSON for each answer."""
 
 import json
-import os
-from urllib.parse import urlsplit
-
-import urllib3.util.connection
-
-CALLS = range(int(os.environ.get("INTEROP_CALLS", "1")))
+import sys
 
 
-def tell(key_id, secret, token):
-    print(json.dumps({"AccessKeyId": key_id, "AccessKeySecret": secret, "SecurityToken": token}))
-
-
-def redirect(url):
-    """Connections to the metadata address go to `url`'s; the requests, Host included, stay as they are."""
-    to = urlsplit(url)
-    connect = urllib3.util.connection.create_connection
-
-    def elsewhere(address, *args, **kwargs):
-        return connect((to.hostname, to.port) if address == ("100.100.100.200", 80) else address, *args, **kwargs)
-
-    urllib3.util.connection.create_connection = elsewhere
+def answer(ask):
+    """`ask` asks the SDK once; it gives the three values, or raises."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # some SDKs print; the answers are ours alone
+    for _ in sys.stdin:
+        try:
+            told = dict(zip(("AccessKeyId", "AccessKeySecret", "SecurityToken"), ask(), strict=True))
+        except Exception as error:
+            told = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(told), file=answers, flush=True)

@@ -5,14 +5,15 @@ import sys
 
 from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
-from harness import CALLS, tell
+from harness import answer
+
+client = Client(Config(type="credentials_uri", credentials_uri=sys.argv[1]))
 
 
-async def main():
-    client = Client(Config(type="credentials_uri", credentials_uri=sys.argv[1]))
-    for _ in CALLS:
-        got = await client.get_credential_async()
-    tell(got.access_key_id, got.access_key_secret, got.security_token)
+async def ask():
+    got = await client.get_credential_async()
+    return got.access_key_id, got.access_key_secret, got.security_token
 
 
-asyncio.run(main())
+with asyncio.Runner() as runner:
+    answer(lambda: runner.run(ask()))
