@@ -205,6 +205,7 @@ CLIENTS = (
     Client("ack-endpoint", GO, "ack-ecs", "endpoint", LISTED_BY_ONE_TOKEN, away_at_the_end="keeps"),
     Client("external-dns", GO, "aliyungo", "ecs-list", LISTED, again=LISTED, away="fails"),
     Client("external-dns-endpoint", GO, "aliyungo", "endpoint", LISTED, again=LISTED, away="fails"),
+    Client("aliyungo-2019", GO, "aliyungo-2019", "ecs-list", LISTED, again=LISTED, away="fails"),
     Client("java-uri", JAVA, "credentials-uri", "uri", URI),
     Client("java-chain", JAVA, "credentials-chain", "chain", URI),
     Client("java-ecs", JAVA, "credentials-ecs", "ecs", ROLE_BY_TOKEN, away_at_the_end="keeps"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -140,3 +141,26 @@ def test_pins_are_hashes_and_name_no_registry(kit: Kit) -> None:
 
     assert re.search(r"sha256:|sha512-| h1:|^[0-9a-f]{64}  ", lock, re.MULTILINE)
     assert not re.search(r"https?://|--(extra-)?index-url|--find-links|\"resolved\"", lock)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "clients-measured.md"
+ROW = re.compile(r"^\| ([\w-]+) \| .* \| (.*) \| (.*) \| (.*) \| gets it \|$", re.MULTILINE)
+WORDS = {"credentials": "URI", "ecs_token": "token", "ecs_list": "list", "ecs_role": "role"}
+
+
+def test_the_page_tells_what_is_expected() -> None:
+    """Every row of docs/clients-measured.md is a client here, with the costs and the restarts that the tests hold."""
+    told = {name: tuple(cells) for name, *cells in ROW.findall(PAGE.read_text())}
+
+    assert told == {each.name: (in_words(each), *restarts(each)) for each in CLIENTS}
+
+
+def in_words(client: Client) -> str:
+    costs = times(1, client.costs) + times(CALLS - 1, client.again)
+    return ", ".join(f"{costs[name, '200']} {word}" for name, word in WORDS.items() if costs[name, "200"])
+
+
+def restarts(client: Client) -> tuple[str, str]:
+    kept = {"keeps": "keeps its key", "fails": "fails"}
+    end = ", then refused" if client.name in FAIL else ", then new" if client.margin else ""
+    return kept[client.away] + (", then new" if client.again else ""), kept[client.away_at_the_end] + end

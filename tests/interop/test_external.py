@@ -88,7 +88,10 @@ def assumes(cloud: EmulatedCloud, keys: Answer) -> int:
 
 @pytest.mark.parametrize("client", ROWS)
 def test_the_sdk_runs_get(client: Client, cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Five calls cost one session, of the profile that the command names; STS accepts what was signed with it."""
+    """Five calls cost one session, of the profile that the command names; STS accepts what was signed with it.
+
+    The trap: the SDK writes it, secret and all, into its profile file.
+    """
     before = len(sessions(cloud))
     answers = asked(client, cloud, tmp_path, "p2")
     issued = sessions(cloud)[before:]
@@ -96,6 +99,7 @@ def test_the_sdk_runs_get(client: Client, cloud: EmulatedCloud, tmp_path: Path) 
     assert answers == answers[:1] * CALLS
     assert issued == ["p2"]
     assert assumes(cloud, answers[0]) == 200
+    assert answers[0]["AccessKeySecret"] in (tmp_path / ".aliyun" / "config.json").read_text()
 
 
 def test_sts_can_say_no(cloud: EmulatedCloud) -> None:

@@ -10,6 +10,9 @@ import (
 	sls "github.com/aliyun/aliyun-log-go-sdk"
 	"github.com/aliyun/credentials-go/credentials"
 	"github.com/denverdino/aliyungo/metadata"
+
+	// The module's own name under go.mod's `replace`: one build has only one version of a path.
+	metadata2019 "aliyungo-2019.invalid/aliyungo/metadata"
 )
 
 var clients = map[string]func(arguments []string) (call, error){
@@ -23,6 +26,7 @@ var clients = map[string]func(arguments []string) (call, error){
 	"ack-uri":           ackURI,
 	"ack-ecs":           ackECS,
 	"aliyungo":          aliyungo,
+	"aliyungo-2019":     aliyungo2019,
 }
 
 // credentials-go, type credentials_uri: URI
@@ -134,15 +138,28 @@ func viaACK(from provider.CredentialsProvider) call {
 // aliyungo, as external-dns uses it: finds its role, then asks for it; METADATA_ENDPOINT may say where
 func aliyungo([]string) (call, error) {
 	from := metadata.NewMetaData(nil)
+	return viaAliyungo(from.RoleName, from.RamRoleToken), nil
+}
+
+// aliyungo of 2019, which asks under `Ram`, as ossutil v1 and JindoSDK do
+func aliyungo2019([]string) (call, error) {
+	from := metadata2019.NewMetaData(nil)
+	return viaAliyungo(from.RoleName, func(role string) (metadata.RoleAuth, error) {
+		got, err := from.RamRoleToken(role)
+		return metadata.RoleAuth(got), err
+	}), nil
+}
+
+func viaAliyungo(find func() (string, error), ask func(role string) (metadata.RoleAuth, error)) call {
 	return func() (triple, error) {
-		role, err := from.RoleName()
+		role, err := find()
 		if err != nil {
 			return triple{}, err
 		}
-		got, err := from.RamRoleToken(role)
+		got, err := ask(role)
 		if err == nil && got.Code != "Success" {
 			err = errors.New(got.Code)
 		}
 		return triple{got.AccessKeyId, got.AccessKeySecret, got.SecurityToken}, err
-	}, nil
+	}
 }

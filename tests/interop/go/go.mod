@@ -3,6 +3,7 @@ module interop
 go 1.26
 
 require (
+	aliyungo-2019.invalid/aliyungo v0.0.0-20190125010748-a747050bb1ba
 	github.com/AliyunContainerService/ack-ram-tool/pkg/credentials/provider v0.20.0
 	github.com/aliyun/alibaba-cloud-sdk-go v1.63.107
 	github.com/aliyun/alibabacloud-oss-go-sdk-v2 v1.6.1
@@ -34,3 +35,5 @@ require (
 	gopkg.in/ini.v1 v1.67.0 // indirect
 	gopkg.in/natefinch/lumberjack.v2 v2.0.0 // indirect
 )
+
+replace aliyungo-2019.invalid/aliyungo => github.com/denverdino/aliyungo v0.0.0-20190125010748-a747050bb1ba
