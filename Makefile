@@ -45,7 +45,7 @@ contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -m 'not fuzz'
+	$(BIN)/pytest -m 'not fuzz and not interop'
 
 interop-install: $(VENV)/.test ## fetches the real client SDKs into .interop/
 	sh tests/interop/install.sh

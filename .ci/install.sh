@@ -23,7 +23,7 @@ need node nodejs
 need npm npm
 need javac openjdk-17-jdk-headless
 need mvn maven
-# Go is not installed here: Debian's is too old for the client SDKs. Without Go 1.26 the checks that need it fail and say so.
+# Go, for the client SDKs: Debian's is too old, so tests/interop/install.sh brings one where there is none.
 
 apt-get update -qq
 if [ -n "$packages" ]; then
