@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from typing import BinaryIO
@@ -88,6 +89,25 @@ def _notice(file: BinaryIO) -> str | None:
 
 def _read_only(file: BinaryIO) -> bool:
     return bool(os.fstatvfs(file.fileno()).f_flag & os.ST_RDONLY)
+
+
+def replace(path: str, content: bytes, mode: int) -> None:
+    """Makes `path` a file of `content` and `mode`, whole on the disk before it has that name. Raises OSError."""
+    draft = f"{path}.{os.getpid()}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+            os.fchmod(descriptor, mode)  # whatever the umask, and only when it is whole
+        os.rename(draft, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 def exists(path: str) -> bool:

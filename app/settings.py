@@ -32,6 +32,20 @@ class CallerRule(Strict, frozen=True):
     ] = ()
 
 
+class CredentialFile(Strict, frozen=True):
+    """A file for a program that reads credentials from nowhere else; replaced whole at every refresh."""
+
+    path: Annotated[Expanded, Meta(description="The file; its directory must be there.")]
+    format: Annotated[
+        Literal["ini", "json", "uri", "external", "env"],
+        Meta(description="As `get --format` prints it; `ini` is ~/.alibabacloud/credentials."),
+    ] = "ini"
+    mode: Annotated[
+        Literal["0600", "0400", "0640", "0440"],
+        Meta(description="Its permissions; nobody but owner and group can be let in."),
+    ] = "0600"
+
+
 class Profile(Strict, frozen=True):
     """One set of credentials: who we are, and what we exchange that for."""
 
@@ -40,6 +54,10 @@ class Profile(Strict, frozen=True):
     chain: Annotated[
         tuple[Link, ...],
         Meta(max_length=8, description="Further roles, each assumed with the credentials of the one before."),
+    ] = ()
+    files: Annotated[
+        tuple[CredentialFile, ...],
+        Meta(max_length=8, description="Files that are kept up to date, beside what is served."),
     ] = ()
     required: Annotated[bool, Meta(description="Whether start-up and readiness wait for this profile.")] = True
     callers: Annotated[

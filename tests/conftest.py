@@ -22,7 +22,7 @@ from app.desk import Desk, Vendor
 from app.emulator import Emulator, World
 from app.emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, ISSUER, PROVIDER_ARN, SCOPE, role_arn
 from app.guard import Guard
-from app.metadata import SessionTokens
+from app.metadata import MetadataValues, SessionTokens
 from app.model import Credentials, Event, Random
 from app.refresher import Refresher
 from app.telemetry import Traffic
@@ -165,6 +165,7 @@ def desk(
     required: bool = False,
     path_token: bytes | None = None,
     metadata_only: bool = False,
+    values: MetadataValues | None = None,
 ) -> Desk:
     """A desk with the default rules."""
     hosts = ("127.0.0.1", "localhost", "[::1]", "100.100.100.200")
@@ -175,6 +176,7 @@ def desk(
         sessions_required=required,
         path_token=path_token,
         traffic=traffic,
+        values=values,
         metadata_only=metadata_only,
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from app import __version__, cli
 from app.cli import env_, health_
@@ -100,7 +101,7 @@ USAGE = [
     (["emulator", "--port", "65535"], "idaas-sidecar emulator: argument --port: '65535' is not a whole number"),
     (["config", "--schema", "--show"], "idaas-sidecar config: argument --show: not allowed with argument --schema"),
     (["config", "--json"], "idaas-sidecar config: --json: goes with --show"),
-    (["env", "--shell", "k8s"], "idaas-sidecar env: argument --shell: invalid choice: 'k8s'"),
+    (["env", "--shell", "csh"], "idaas-sidecar env: argument --shell: invalid choice: 'csh'"),
 ]
 
 
@@ -315,6 +316,31 @@ SHELLS = [
 def test_env(shell: str, lines: list[str], path: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The lines of each shell; the sidecar's secrets need not be in the client's environment."""
     assert prints(capsys, "env", "--config", path, "--shell", shell, environ={}).splitlines() == lines
+
+
+def test_env_for_kubernetes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The block of a container is the one in the manifest that we ship, for the configuration that we ship there."""
+    config_map, deployment = [
+        item
+        for item in yaml.safe_load_all((Path(__file__).parents[1] / "deploy/kubernetes/sidecar.yaml").read_text())
+        if item and item["kind"] in ("ConfigMap", "Deployment")
+    ]
+    path = written(tmp_path, json.loads(config_map["data"]["config.json"]))
+    (application,) = deployment["spec"]["template"]["spec"]["containers"]
+
+    printed = prints(capsys, "env", "--config", path, "--shell", "k8s", environ={})
+
+    assert yaml.safe_load(printed) == application["env"]
+
+
+def test_a_manifest_holds_no_path_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A token that is in a file, or made at start, cannot stand in a manifest: the complaint says what can."""
+    path = written(tmp_path, configuration(access={"pathToken": "generate"}))
+
+    code, complaint = fails(capsys, "env", "--config", path, "--shell", "k8s", environ={})
+
+    assert code == 2
+    assert "access.pathToken: a manifest cannot hold it; set envVarName" in complaint
 
 
 @pytest.mark.parametrize(

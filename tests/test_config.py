@@ -356,6 +356,18 @@ BAD: list[tuple[Any, str]] = [
     ),
     (configuration(startup={"timeoutSeconds": 0}), "startup.timeoutSeconds: must be more than 0"),
     (configuration(refresh={"minRetrySeconds": 60, "maxRetrySeconds": 1}), "refresh"),
+    # metadata
+    (configuration(metadata={"values": {"Region": "x"}}), "metadata.values.Region: no name below /latest/meta-data/"),
+    (configuration(metadata={"values": {"ram/x": "x"}}), 'metadata.values."ram/x": what begins with ram is the role'),
+    (configuration(metadata={"values": {"vpc-id": "a\nb"}}), "metadata.values.vpc-id: must be 1 to 1024 printable"),
+    (
+        configuration(metadata={"values": {"vpc-id": "${NO}"}}),
+        "metadata.values: the environment variable NO is not set",
+    ),
+    (
+        configuration(metadata={"identityDocument": True}),
+        "metadata.identityDocument: needs metadata.values.instance-id",
+    ),
     # the cache
     (
         configuration(profiles={"default": profile(callers={})}),

@@ -10,7 +10,8 @@ import pytest
 from app.desk import Answer, Desk, Wait
 from app.emulator import Emulator, Fault
 from app.guard import Request
-from app.metadata import SessionTokens, ttl_of
+from app.metadata import MetadataValues, SessionTokens, ttl_of
+from app.replies import NOT_FOUND
 
 from .clock import Clock
 from .conftest import Bench, configuration, desk, running
@@ -375,6 +376,52 @@ async def test_metadata_listener_serves_nothing_else(ready: Bench) -> None:
 
     assert ask(at, ROLES + b"/default").reply.status == 200
     assert [ask(at, path).reply.status for path in (b"/credentials", b"/healthz", b"/")] == [404, 404, 404]
+
+
+VALUES = MetadataValues(
+    {"region-id": "cn-hangzhou", "vpc-id": "vpc-1", "instance-id": "i-1", "tags/instance/team": "shop"}, document=True
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [
+        (b"/latest/meta-data/region-id", b"cn-hangzhou"),
+        (b"/Latest/Meta-Data/region-id", b"cn-hangzhou"),
+        (b"/latest/meta-data/vpc-id?", b"vpc-1"),
+        (b"/latest/meta-data/tags/instance/team", b"shop"),
+        (b"/latest/meta-data", b"instance-id\nram/\nregion-id\ntags/\nvpc-id"),
+        (b"/latest/meta-data/", b"instance-id\nram/\nregion-id\ntags/\nvpc-id"),
+        (
+            b"/latest/dynamic/instance-identity/document",
+            b'{"region-id": "cn-hangzhou", "vpc-id": "vpc-1", "instance-id": "i-1"}',
+        ),
+        (b"/latest/meta-data/Region-Id", None),
+        (b"/latest/meta-data/region-id/", None),
+        (b"/latest/meta-data/zone-id", None),
+        (b"/latest/meta-data/tags/instance/", None),
+        (b"/latest/user-data", None),
+    ],
+)
+@pytest.mark.parametrize("metadata_only", [False, True])
+async def test_values_of_the_machine(ready: Bench, path: bytes, answer: bytes | None, metadata_only: bool) -> None:
+    """What is configured is answered, as text without a newline at its end, and nothing else is."""
+    at = desk(ready.refreshers, ready.clock, ready.traffic, metadata_only=metadata_only, values=VALUES)
+    reply = ask(at, path).reply
+
+    assert (reply.status, reply.body) == ((200, answer) if answer is not None else (404, NOT_FOUND.body))
+    assert ask(at, path, method=b"PUT").reply.status == (405 if answer is not None else 404)
+
+
+async def test_values_need_what_roles_need(ready: Bench) -> None:
+    """Hardened mode and the path token hold for them too."""
+    hardened = desk(ready.refreshers, ready.clock, ready.traffic, required=True, values=VALUES)
+    hidden = desk(ready.refreshers, ready.clock, ready.traffic, path_token=PATH_TOKEN, values=VALUES)
+    token = new_token(hardened)
+
+    assert ask(hardened, b"/latest/meta-data/vpc-id").reply.status == 401
+    assert ask(hardened, b"/latest/meta-data/vpc-id", (TOKEN, token)).reply.status == 200
+    assert ask(hidden, b"/latest/meta-data/vpc-id").reply.status == 403
 
 
 async def test_a_read_below_the_horizon_is_counted(ready: Bench, clock: Clock) -> None:

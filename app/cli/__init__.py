@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["_Parser"]
 
 FORMATS = ("uri", "external", "env", "ini", "json")
-SHELLS = ("sh", "fish", "powershell")
+SHELLS = ("sh", "fish", "powershell", "k8s")
 BUG = 70
 
 
@@ -122,13 +122,16 @@ def _get(commands: Commands) -> None:
     _with_config(command)
     command.add_argument("--profile", default="default", help="profile to get (default: default)")
     command.add_argument("--format", choices=FORMATS, default="json", help="what to print (default: json)")
+    command.add_argument("--out", metavar="FILE", help="write it there instead, mode 0600, whole or not at all")
 
 
 def _env(commands: Commands) -> None:
     command = _command(commands, "env", "print the environment that a client needs", 'eval "$(idaas-sidecar env)"')
     _with_config(command)
     command.add_argument("--profile", default="default", help="profile to use (default: default)")
-    command.add_argument("--shell", choices=SHELLS, default="sh", help="whose syntax (default: sh)")
+    command.add_argument(
+        "--shell", choices=SHELLS, default="sh", help="whose syntax (default: sh); k8s: the env block of a container"
+    )
 
 
 def _exec(commands: Commands) -> None:

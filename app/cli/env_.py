@@ -29,20 +29,46 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     # A client's shell has neither the secrets nor the files of the sidecar's container.
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     check_profile(loaded, arguments.profile)
+    if arguments.shell == "k8s":
+        print(manifest(loaded, arguments.profile))
+        return 0
     for line in lines(client_variables(loaded, arguments.profile, environ), arguments.shell):
         print(line)
     return 0
 
 
+def manifest(loaded: Loaded, profile: str) -> str:
+    """The `env` of a container beside the sidecar, YAML. Raises ConfigError where it would have to hold a secret."""
+    token = loaded.settings.access.path_token
+    if token is None:
+        return _yaml(variables(_base(loaded), profile, None))
+    if not isinstance(token, PathToken) or token.env_var_name is None:
+        raise ConfigError(
+            "access.pathToken: a manifest cannot hold it; set envVarName, and fill that variable from the pod's UID "
+            "(deploy/kubernetes/sidecar.yaml)"
+        )
+    # Kubernetes puts $(NAME) in where NAME stands before it; the sidecar's container has the same variable.
+    name = token.env_var_name
+    uid = f"- name: {name}\n  valueFrom: {{ fieldRef: {{ fieldPath: metadata.uid }} }}\n"
+    return uid + _yaml(variables(_base(loaded), profile, f"$({name})"))
+
+
+def _yaml(values: Mapping[str, str]) -> str:
+    return "\n".join(f'- name: {name}\n  value: "{value}"' for name, value in values.items())
+
+
 def client_variables(loaded: Loaded, profile: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that a client container needs."""
-    settings = loaded.settings
-    host, port = listen_address(settings.server.bind, "server.bind")
+    return variables(_base(loaded), profile, token_of(loaded, environ))
+
+
+def _base(loaded: Loaded) -> str:
+    host, port = listen_address(loaded.settings.server.bind, "server.bind")
     if port == 0:
         raise ConfigError("server.bind: port 0 is only known to the running sidecar; configure a port")
     # A wildcard is where one listens, not whom one asks.
     asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return variables(f"http://{authority(asked, port)}", profile, token_of(loaded, environ))
+    return f"http://{authority(asked, port)}"
 
 
 def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:

@@ -1,4 +1,4 @@
-"""`get`: one credential on stdout, without a server."""
+"""`get`: one credential on stdout or in a file, without a server."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ import socket
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from .. import documents
+from .. import credential_files
 from ..clocks import Clocks
 from ..cloud import Cloud
 from ..config import Loaded, load
 from ..hardening import no_dumps
 from ..logs import CLOCK_TOLERANCE
 from ..model import ClockRead, ConfigError, Credentials, Event, Warned
-
-PRINTERS: Mapping[str, Callable[[Credentials], str]] = {
-    "uri": lambda credentials: documents.uri_document(credentials).decode(),
-    "external": documents.external_document,
-    "env": documents.env_lines,
-    "ini": documents.ini_lines,
-    "json": documents.plain_document,
-}
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -35,7 +27,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
         if warning.startswith(f"profiles.{arguments.profile}.identity."):
             said.warn(warning)
     credentials = asyncio.run(_fetch(loaded, environ, arguments.profile, said))
-    print(PRINTERS[arguments.format](credentials))
+    if arguments.out is not None:
+        credential_files.write(arguments.out, arguments.format, credentials)
+    else:
+        print(credential_files.FORMATS[arguments.format](credentials))
     return 0
 
 

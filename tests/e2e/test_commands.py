@@ -92,6 +92,21 @@ def test_get(name: str, path: str, tmp_path: Path) -> None:
     assert re.fullmatch(FORMATS[name], ended.out)
 
 
+def test_get_into_a_file(path: str, tmp_path: Path) -> None:
+    """--out replaces the file whole, for its owner alone; one that cannot be written is one line and no change."""
+    target, missing = tmp_path / "credentials.ini", tmp_path / "nowhere" / "x"
+    target.write_text("of before")
+    done = run("get", "--config", path, "--format", "ini", "--out", str(target), env=environment(tmp_path, **SECRET))
+    failed = run("get", "--config", path, "--out", str(missing), env=environment(tmp_path, **SECRET))
+
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert re.fullmatch(FORMATS["ini"], target.read_text())
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert failed.code == 2
+    assert failed.complaint == f"idaas-sidecar get: {missing}: cannot be written: No such file or directory"
+    assert sorted(item.name for item in tmp_path.iterdir() if "credentials" in item.name) == ["credentials.ini"]
+
+
 def test_get_prints_json_unless_told(path: str, tmp_path: Path) -> None:
     """Without --format it is JSON; what is printed lives for an hour."""
     ended = run("get", "--config", path, env=environment(tmp_path, **SECRET))
