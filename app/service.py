@@ -304,6 +304,7 @@ class Service:
             if why is not None:
                 self._log.write("warning", "files_not_watched", message=f"{why}; SIGHUP has them read again")
             self._follow()
+            self._log.write("debug" if why else "info", "watching", files=len(self._named.all()))
         await self._freeze_garbage()
 
     async def _watch_clock(self) -> None:

@@ -33,8 +33,10 @@ class Watch:
     `follow` may be called again with other names. Without inotify (no Linux, limits used up) only `look` notices.
     """
 
-    def __init__(self, changed: Changed) -> None:
+    def __init__(self, changed: Changed, *, settle: float = SETTLE, pause: float = PAUSE) -> None:
         self._changed = changed
+        self._settle = settle
+        self._pause = pause
         self._stamps: dict[str, Hashable] = {}
         self._inotify: Inotify | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -78,7 +80,7 @@ class Watch:
         self._inotify.drain()
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            at = max(loop.time() + SETTLE, self._last_look + PAUSE)
+            at = max(loop.time() + self._settle, self._last_look + self._pause)
             self._timer = loop.call_at(at, self.look)
 
     def _arm(self) -> None:

@@ -42,10 +42,16 @@ class Clock:
 
     async def asleep(self, sleepers: int = 1) -> float:
         """Waits until so many sleep; returns how long the first of them means to."""
-        while len(self._sleepers) < sleepers:
+        while self._count() < sleepers:
             self._changed.clear()
             await self._changed.wait()
         return self._sleepers[0][0] - self._mono
+
+    def _count(self) -> int:
+        """How many sleep; who was woken by somebody else does not any more."""
+        self._sleepers = [item for item in self._sleepers if not item[2].cancelled()]
+        heapq.heapify(self._sleepers)
+        return len(self._sleepers)
 
     async def wake(self) -> None:
         """Moves to the first sleeper's end, and waits until it sleeps again."""
@@ -54,7 +60,7 @@ class Clock:
     async def advance(self, seconds: float) -> None:
         """Moves on by `seconds`, through everybody's wake-ups on the way."""
         target = self._mono + seconds
-        sleepers = len(self._sleepers)
+        sleepers = self._count()
         while self._sleepers and self._sleepers[0][0] <= target:
             self._mono, _, future = heapq.heappop(self._sleepers)
             if not future.cancelled():

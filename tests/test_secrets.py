@@ -106,3 +106,50 @@ def test_one_of(tmp_path: Path) -> None:
         one_of("NAME", "/s")
     with pytest.raises(ConfigError, match=r"^token\.envVarName: the environment variable OTHER is not set or empty"):
         one_of("OTHER", None)
+
+
+class Kept:
+    """A secret that a test replaces."""
+
+    value = "first"
+
+    def __call__(self) -> str:
+        return self.value
+
+
+def test_a_replaced_secret_is_tried_first() -> None:
+    """The new one first, the last that worked when it is refused, and the new one first again the next time."""
+    kept = Kept()
+    secret = secrets.Rotating(kept)
+    assert secret() == "first"
+    secret.worked()
+    kept.value = "second"
+
+    said = [secret(), secret.refused(), secret(), secret()]
+
+    assert said == ["second", True, "first", "second"]
+
+
+def test_without_one_that_worked_there_is_nothing_to_fall_back_to() -> None:
+    """A first secret that is refused, and one that is refused though it worked before, have no predecessor."""
+    secret = secrets.Rotating(Kept())
+    secret()
+    assert secret.refused() is False
+    secret.worked()
+    secret()
+
+    assert secret.refused() is False
+
+
+def test_a_new_secret_that_works_is_the_good_one() -> None:
+    """From then on it is what is fallen back to."""
+    kept = Kept()
+    secret = secrets.Rotating(kept)
+    for kept.value in ("first", "second"):
+        secret()
+        secret.worked()
+    kept.value = "third"
+    secret()
+
+    assert secret.refused() is True
+    assert secret() == "second"
