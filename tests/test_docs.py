@@ -12,9 +12,14 @@ from typing import Any, get_args
 import pytest
 
 from app.config import Loaded, load
+from app.conformance.ecs_clients import ECS_CLIENTS
+from app.conformance.uri_clients import URI_CLIENTS
 from app.emulator.pki import Authority
 from app.exchange_settings import Exchange
 from app.identity_settings import AuthnMethod, ClientAuthMethod, Identity
+
+UNABLE = ("credentials-csharp", "credentials-cpp", "credentials-swift")
+"""By URI, with any server."""
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -121,3 +126,22 @@ def test_links(page: str) -> None:
 def anchor(heading: str) -> str:
     """A heading's anchor as code hosts make it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_client_has_its_row() -> None:
+    """Each client that is modelled stands in docs/clients.md under its own name, in the table of its protocol."""
+    by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## By ECS metadata")
+    rows = [set(re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)) for text in (by_uri, by_ecs)]
+
+    assert {client.name for client in URI_CLIENTS} - rows[0] == set()
+    assert {client.name for client in ECS_CLIENTS} - rows[1] == set()
+
+
+def test_margins_are_the_models() -> None:
+    """The seconds in the page's column are those of the models."""
+    by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## By ECS metadata")
+    for text, clients in ((by_uri, URI_CLIENTS), (by_ecs, ECS_CLIENTS)):
+        said = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| at ([0-9]+) s left", text, re.MULTILINE))
+        known = {item.name: item.refetch.margin for item in clients if item.refetch and item.refetch.margin > 0}
+        wanted = {name: margin for name, margin in known.items() if text is by_ecs or name not in UNABLE}
+        assert {name: float(said.get(name, 0)) for name in wanted} == wanted
