@@ -9,6 +9,7 @@ instead, as if there were no cache.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import os
@@ -36,6 +37,10 @@ NONCE = 12
 
 class Unusable(Exception):
     """Why the cache cannot be read or written, as a sentence that holds nothing secret."""
+
+
+class BadEntry(Unusable):
+    """It is one profile's entry that is of no use; the others may be good."""
 
 
 class Cache:
@@ -67,8 +72,10 @@ class Cache:
 
     def remove(self, name: str) -> None:
         """Forgets the profile's entry."""
-        with self._opened() as directory, contextlib.suppress(FileNotFoundError):
-            os.unlink(name + SUFFIX, dir_fd=directory)
+        with self._opened() as directory:
+            # Looked for first: on a read-only disk unlinking what is not there is an error, too.
+            if name + SUFFIX in os.listdir(directory):
+                os.unlink(name + SUFFIX, dir_fd=directory)
 
     def tidy(self, names: Collection[str]) -> None:
         """Forgets entries of profiles that are none any more, and what a killed writer left behind."""
@@ -84,12 +91,12 @@ class Cache:
 
         start, nonce, sealed = raw[: len(FORMAT)], raw[len(FORMAT) :][:NONCE], raw[len(FORMAT) + NONCE :]
         if start != FORMAT:
-            raise Unusable("an entry of another version, which is not read")
+            raise BadEntry(f"{name}{SUFFIX}: an entry of another version, which is not read")
         try:
             text = self._cipher().decrypt(nonce, sealed, _bound_to(name, profile))
             return msgspec.json.decode(text, type=Credentials)
         except (InvalidTag, ValueError):
-            raise Unusable("an entry that is damaged, of another key, or of another configuration") from None
+            raise BadEntry(f"{name}{SUFFIX}: damaged, of another key, or of another configuration") from None
 
     def _cipher(self) -> AESGCM:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 8 MiB: only for who has a cache
@@ -100,19 +107,28 @@ class Cache:
     def _opened(self) -> Iterator[int]:
         """A descriptor of our directory, made if it is not there; names are resolved below it, so nobody swaps it."""
         try:
-            os.makedirs(os.path.dirname(self._directory), mode=0o700, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self._directory, 0o700)
+            _make(self._directory)
             descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise Unusable(f"{self._directory}: {error.strerror}") from None
         try:
-            _check_private(os.fstat(descriptor), self._directory)
+            why = _exposed(os.fstat(descriptor))
+            if why is not None:
+                raise Unusable(f"{self._directory}: {why}")
             yield descriptor
         except OSError as error:
             raise Unusable(f"{self._directory}: {error.strerror}") from None
         finally:
             os.close(descriptor)
+
+
+def _make(directory: str) -> None:
+    """The directory, and those above it that are missing: none of them is anybody else's, whatever the umask."""
+    if os.path.lexists(directory):
+        return
+    _make(os.path.dirname(directory))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(directory, 0o700)
 
 
 def _bound_to(name: str, profile: Profile) -> bytes:
@@ -123,21 +139,32 @@ def _bound_to(name: str, profile: Profile) -> bytes:
 
 def _read(directory: int, name: str) -> bytes:
     # A link, or a second name of a file of somebody else's, would have us believe what another user wrote.
-    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        link = error.errno == errno.ELOOP
+        raise BadEntry(f"{name}: {'a symbolic link' if link else error.strerror}") from None
+    try:
         found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise Unusable(f"{name}: not a file of one name")
-        _check_private(found, name)
-        raw = file.read(LARGEST + 1)
+        why = "not a file of one name" if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1 else _exposed(found)
+        if why is not None:
+            raise BadEntry(f"{name}: {why}")
+        # By the descriptor: opened as a file, a directory would raise, and leave it open.
+        with open(descriptor, "rb", closefd=False) as file:
+            raw = file.read(LARGEST + 1)
+    finally:
+        os.close(descriptor)
     if len(raw) > LARGEST:
-        raise Unusable(f"{name}: larger than {LARGEST} bytes")
+        raise BadEntry(f"{name}: larger than {LARGEST} bytes")
     return raw
 
 
-def _check_private(found: os.stat_result, what: str) -> None:
-    if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise Unusable(f"{what}: not this user's alone (uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o})")
+def _exposed(found: os.stat_result) -> str | None:
+    if found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077:
+        return None
+    return f"not this user's alone (uid {found.st_uid}, mode {stat.S_IMODE(found.st_mode):04o})"
 
 
 def _replace(directory: int, name: str, content: bytes) -> None:
