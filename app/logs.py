@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from .documents import timestamp
-from .model import ClockRead, Dropped, Event, Now, Refreshed, RefreshFailed, SidecarError, Warned
+from .model import ClockRead, Dropped, Event, Now, Refreshed, RefreshFailed, SidecarError, Unkept, Warned
 from .outlet import Outlet
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -74,6 +74,8 @@ class Log:
                 self._dropped(event)
             case Warned(profile=profile, message=message):
                 self._once(f"warned:{profile}:{message}", "token_mismatch", profile=profile, message=message)
+            case Unkept(profile=profile, message=message):
+                self.write("warning", "cache_unusable", profile=profile or None, message=message)
             case ClockRead(offset=offset):
                 self._clock(offset)
             case _:

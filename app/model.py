@@ -186,6 +186,14 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class Unkept:
+    """The cache did not take, give or forget the profile's session; `profile` is empty where it is nobody's alone."""
+
+    profile: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClockRead:
     """The cloud's clock minus ours, in seconds, as its `Date` header told; exact to about a second."""
 
@@ -201,5 +209,5 @@ class IdentityEnds:
     not_after: float
 
 
-Event = Refreshed | RefreshFailed | Dropped | StageTimed | Warned | ClockRead | IdentityEnds
+Event = Refreshed | RefreshFailed | Dropped | StageTimed | Warned | Unkept | ClockRead | IdentityEnds
 Observe = Callable[[Event], None]

@@ -19,6 +19,7 @@ from app.model import (
     RefreshFailed,
     Refused,
     StageTimed,
+    Unkept,
     Unreachable,
     Warned,
 )
@@ -148,6 +149,19 @@ def test_a_mismatch_is_said_once(clock: Clock) -> None:
         lines.log.observe(Warned("default", "iss differs"))
 
     assert len(lines.events) == 1
+
+
+def test_the_caches_trouble_has_its_own_name(clock: Clock) -> None:
+    """What the cache cannot do is said as often as it is told, of the profile where it is one's alone."""
+    lines = Lines(clock)
+    for event in (Unkept("", "full"), Unkept("p2", "damaged"), Unkept("", "full")):
+        lines.log.observe(event)
+
+    assert [(event["event"], event.get("profile"), event["message"]) for event in lines.events] == [
+        ("cache_unusable", None, "full"),
+        ("cache_unusable", "p2", "damaged"),
+        ("cache_unusable", None, "full"),
+    ]
 
 
 def test_the_clock_is_warned_about_when_it_begins_to_differ(clock: Clock) -> None:
