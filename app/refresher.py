@@ -149,11 +149,15 @@ class Refresher:
         self.held = None
 
     def restore(self, credentials: Credentials) -> None:
-        """Serves a session of before a restart, as long as it is good, until an attempt of ours brings a newer one."""
+        """
+        Serves a session of before a restart, as long as it is good, until an attempt of ours brings a newer one.
+
+        Who waits for the first attempt already has it at once. To be called before `run`.
+        """
         left = credentials.expires_at - self._clocks.wall()
         life = credentials.expires_at - credentials.issued_at
         self.held = Held(credentials, self._clocks.monotonic() + min(left, life), horizon(life))
-        self._attempting = False
+        self._settle()
 
     def clock_jumped(self) -> None:
         """Plans anew: the wall clock was set, or the machine slept, so what is held may have less life left."""

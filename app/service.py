@@ -40,6 +40,7 @@ from .places import authority
 from .processes import Processes
 from .profiles import Profiles
 from .rate import Rate
+from .schedule import servable
 from .settings import Access, PathToken, Profile, Settings
 from .shared_tokens import SharedTokens
 from .sockets import address_of, bound, bound_unix
@@ -286,18 +287,8 @@ class Service:
     async def _begin(self) -> None:
         """Serves what is kept of before a restart, refreshes, and listens for files that change."""
         if self._last_good is not None:
-            kept = await self._last_good.restore([item.profile for item in self.refreshers])
-            for name, credentials in kept.items():
-                self._profiles.refresher(name).restore(credentials)
-                self._log.write(
-                    "info",
-                    "credentials_restored",
-                    profile=name,
-                    **self._log.describe(name),
-                    access_key_id=credentials.access_key_id,
-                    expires_at=timestamp(credentials.expires_at),
-                )
-            self._news.set()
+            async with self._renewing, self._reloading:  # no order, and no other configuration, in between
+                await self._restore(self._last_good)
         self._profiles.start()
         if self._load is not None:
             why = self._watch.start()
@@ -306,6 +297,21 @@ class Service:
             self._follow()
             self._log.write("debug" if why else "info", "watching", files=len(self._named.all()))
         await self._freeze_garbage()
+
+    async def _restore(self, last_good: LastGood) -> None:
+        for name, credentials in (await last_good.restore([item.profile for item in self.refreshers])).items():
+            if not servable(credentials, self._clocks.wall()):
+                continue  # it has ended while we were away
+            self._profiles.refresher(name).restore(credentials)
+            self._log.write(
+                "info",
+                "credentials_restored",
+                profile=name,
+                **self._log.describe(name),
+                access_key_id=credentials.access_key_id,
+                expires_at=timestamp(credentials.expires_at),
+            )
+        self._news.set()
 
     async def _watch_clock(self) -> None:
         watch = JumpWatch(self._clocks)
@@ -352,7 +358,7 @@ class Service:
             if purge:
                 self._profiles.refresher(name).purge()
                 if self._last_good is not None:
-                    self._last_good.forget(name)
+                    await self._last_good.forget(name)
             self._log.write("warning" if purge else "info", "purged" if purge else "refresh_asked_for", profile=name)
             await self._profiles.renew(name)
             return self._status(self._profiles.refresher(name).status)

@@ -229,6 +229,32 @@ async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Clou
         await waking
 
 
+async def test_restored_at_once(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """Who came before a session of before the restart was read has it then, though the cloud hangs."""
+    cloud.open.clear()
+    early = asyncio.create_task(refresher.settled())
+    await asyncio.sleep(0)
+    kept = Credentials("STS.0", "secret", "token", clock.time() - 600, clock.time() + 3000)
+    refresher.restore(kept)
+    await early
+    async with running(refresher):
+        await asyncio.sleep(0)
+
+        assert refresher.credentials() == kept
+        assert cloud.calls == 1
+        clock.skip(3000)
+        with pytest.raises(NoCredentials):
+            refresher.credentials()
+
+
+async def test_restored_by_a_clock_that_stood_wrong(refresher: Refresher, clock: Clock) -> None:
+    """A wall clock that is far behind at the start prolongs no session beyond one whole life of it."""
+    refresher.restore(Credentials("STS.0", "secret", "token", clock.time() + 80_000, clock.time() + 83_600))
+    clock.skip(3600)
+
+    assert refresher.left() == 0
+
+
 async def test_a_bug_in_a_refresh_does_not_end_the_loop(
     refresher: Refresher, cloud: Cloud, clock: Clock, events: list[Event]
 ) -> None:
