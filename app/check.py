@@ -178,10 +178,13 @@ def _cache(cache: Cache) -> None:
         if cache.key_file or cache.key_env_var_name:
             raise ConfigError("cache.directory: required with a key; leave the key out if there is to be no cache")
         return
-    directory = os.path.abspath(os.path.expanduser(cache.directory))
     if not os.path.isabs(os.path.expanduser(cache.directory)):
         raise ConfigError(f"cache.directory: {cache.directory!r} is no absolute path")
-    if cache.key_file and os.path.abspath(os.path.expanduser(cache.key_file)).startswith(f"{directory}/"):
+    # As both are called, and as they are: a link that leads into the directory is a key beside the data, too.
+    if cache.key_file and any(
+        way(os.path.expanduser(cache.key_file)).startswith(f"{way(os.path.expanduser(cache.directory))}/")
+        for way in (os.path.abspath, os.path.realpath)
+    ):
         raise ConfigError("cache.keyFile: lies in cache.directory; who reads the one would read the other")
 
 

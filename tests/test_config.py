@@ -571,6 +571,18 @@ def test_words_are_suggested(loaded: Load) -> None:
 # --- what is only warned about ----------------------------------------------------------------------------------------
 
 
+def test_a_link_to_a_key_beside_the_data(loaded: Load, tmp_path: Path) -> None:
+    """A key that only another name leads away from the cache's directory lies in it all the same."""
+    (tmp_path / "kept").mkdir()
+    written(tmp_path / "kept" / "key", "0123456789abcdef" * 4)
+    (tmp_path / "key").symlink_to("kept/key")
+    (tmp_path / "way").symlink_to("kept")
+    for directory, key in (("kept", "key"), ("way", "kept/key"), ("kept", "way/key")):
+        cache = {"directory": str(tmp_path / directory), "keyFile": str(tmp_path / key)}
+        with pytest.raises(ConfigError, match=r"cache.keyFile: lies in cache.directory"):
+            loaded(configuration(cache=cache))
+
+
 def test_a_newer_minor_version_is_read(loaded: Load) -> None:
     """Below a newer file an older program works on: what it does not know is a warning each."""
     config = configuration(configVersion="1.7", shiny={"a": 1}, server={"bind": "127.0.0.1:1", "shinier": 2})
