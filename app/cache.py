@@ -30,6 +30,7 @@ FORMAT = b"idaas-sidecar cache 1\n"
 
 SUBDIRECTORY = "idaas-sidecar"
 SUFFIX = ".sealed"
+INSTANCE = "instance"
 LARGEST = 65_536
 NONCE = 12
 """Bytes (NIST SP 800-38D: a random one of 96 bits, never twice with one key; at a refresh in 20 min, for ages)."""
@@ -69,6 +70,16 @@ class Cache:
         sealed = self._cipher().encrypt(nonce, msgspec.json.encode(credentials), _bound_to(name, profile))
         with self._opened() as directory:
             _replace(directory, name + SUFFIX, FORMAT + nonce + sealed)
+
+    def instance(self) -> bytes:
+        """32 bytes that are this directory's own, the same after a restart; nobody has them without the key."""
+        with self._opened() as directory:
+            try:
+                seed = _read(directory, INSTANCE)
+            except FileNotFoundError:
+                seed = os.urandom(32)
+                _replace(directory, INSTANCE, seed)
+        return hmac.digest(self._key().encode(), INSTANCE.encode() + seed, "sha256")
 
     def remove(self, name: str) -> None:
         """Forgets the profile's entry."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from . import documents, files
 from .model import ConfigError, Credentials
@@ -27,19 +27,28 @@ FORMATS: Mapping[str, Callable[[Credentials], str]] = {
 class CredentialFiles:
     """Writes what the profiles' `files` ask for. Its methods wait for the disk, and raise ConfigError."""
 
+    def __init__(self) -> None:
+        self._written: dict[str, set[str]] = {}
+
+    def read(self, _name: str, _profile: Profile) -> None:
+        """Nothing: these files are for others."""
+
     def write(self, name: str, profile: Profile, credentials: Credentials) -> None:
-        """Replaces the profile's files."""
+        """Replaces the profile's files; those that it has no more go."""
+        paths = {file.path for file in profile.files}
+        _unlink(self._written.get(name, set()) - paths)
+        self._written[name] = paths
         for file in profile.files:
             write(file.path, file.format, credentials, int(file.mode, 8))
 
-    def remove(self, name: str, profile: Profile) -> None:
-        """Takes the profile's files away."""
-        for file in profile.files:
-            try:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(file.path)
-            except OSError as error:
-                raise ConfigError(f"{file.path}: cannot be removed: {error.strerror}") from None
+    def remove(self, name: str) -> None:
+        """Takes away what was written for the profile."""
+        _unlink(self._written.pop(name, set()))
+
+    def tidy(self, names: Collection[str]) -> None:
+        """Takes away what was written for other profiles than these."""
+        for name in self._written.keys() - set(names):
+            self.remove(name)
 
 
 def write(path: str, form: str, credentials: Credentials, mode: int = 0o600) -> None:
@@ -49,3 +58,12 @@ def write(path: str, form: str, credentials: Credentials, mode: int = 0o600) -> 
         files.replace(path, f"{text}\n".encode(), mode)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _unlink(paths: Collection[str]) -> None:
+    for path in paths:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be removed: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""The cache beside the loop: what is issued is kept, what is dropped is forgotten, and nobody waits for the disk."""
+"""Sessions on the disk, beside the loop: what is issued is kept, what is dropped forgotten, and nobody waits for it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHARED = ""
 
 
 class Keeps(Protocol):
-    """What is needed of a cache (`app.cache.Cache`)."""
+    """Where sessions are kept: sealed for us (`app.cache`), or written down for others (`app.credential_files`)."""
 
     def read(self, name: str, profile: Profile) -> Credentials | None: ...
     def write(self, name: str, profile: Profile, credentials: Credentials) -> None: ...
@@ -31,7 +31,7 @@ class Keeps(Protocol):
 
 class LastGood:
     """
-    Each profile's last session in a cache.
+    Each profile's last session on the disk.
 
     `observe` returns at once; the rest waits for the disk, but not for one that hangs. What goes wrong is told once,
     until it goes well again; that something could not be forgotten is told every time.
@@ -65,6 +65,14 @@ class LastGood:
             self._complain(SHARED, Unusable(f"the disk did not answer within {self._patience:g} s"))
         return found
 
+    async def ask(self, question: Callable[[], T]) -> T | None:
+        """The answer of the disk; None where there is none."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._tried(SHARED, self._ordered(question))
+        except TimeoutError:
+            return None
+
     def observe(self, event: Event) -> None:
         """Keeps what was issued, forgets what was dropped."""
         match event:
@@ -79,6 +87,10 @@ class LastGood:
     async def forget(self, name: str) -> None:
         """Drops what is kept of the profile; returns when it is gone, or when it was told that it is not."""
         await self._forgotten(name, self._ordered(self._cache.remove, name))
+
+    def tidy(self, names: Collection[str]) -> None:
+        """Forgets what is kept of other profiles than these."""
+        self._start(self._tried(SHARED, self._ordered(self._cache.tidy, names)))
 
     async def aclose(self) -> None:
         """Returns when everything is on the disk."""

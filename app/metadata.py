@@ -35,6 +35,10 @@ class SessionTokens:
         self._key = key
         self._now = now
 
+    def rekey(self, key: bytes) -> None:
+        """Goes on with another key: tokens that were made with that one are good, those of until now are not."""
+        self._key = key
+
     def issue(self, ttl: int) -> bytes:
         """A token for `ttl` seconds: one line of visible ASCII, 75 characters."""
         return self._sealed(math.ceil(self._now() + ttl))

@@ -22,6 +22,7 @@ from .audit import Audit
 from .cache import Cache
 from .clocks import Clocks, CloudClock, JumpWatch
 from .config import Loaded
+from .credential_files import CredentialFiles
 from .desk import Desk, Vendor
 from .documents import timestamp
 from .effective import Difference, differences
@@ -121,7 +122,9 @@ class Service:
             settings, self._make_cloud, clocks=self._clocks, observe=self._observe, replaced=self._arrange
         )
         self.refreshers = self._profiles.refreshers
-        self._last_good = self._cache()
+        self._cache = self._cache_of(settings)
+        self._last_good = LastGood(self._cache, self._profiles.profile, self._observe) if self._cache else None
+        self._files: LastGood | None = None
         self._watch = Watch(self._files_changed)
         self._gate = Gate(
             settings.startup.gate,
@@ -155,12 +158,10 @@ class Service:
             transport=self._transport,
         )
 
-    def _cache(self) -> LastGood | None:
-        configured = self._loaded.settings.cache
-        if configured.directory is None:
+    def _cache_of(self, settings: Settings) -> Cache | None:
+        if settings.cache.directory is None:
             return None
-        cache = Cache(configured.directory, readers.cache_key(configured, self._environ))
-        return LastGood(cache, self._profiles.profile, self._observe)
+        return Cache(settings.cache.directory, readers.cache_key(settings.cache, self._environ))
 
     def _bound(self) -> dict[str, socket.socket]:
         settings = self._loaded.settings
@@ -299,6 +300,10 @@ class Service:
         await self._freeze_garbage()
 
     async def _restore(self, last_good: LastGood) -> None:
+        # ack-ram-tool and LoongCollector keep a metadata session token for most of an hour, whoever answers then.
+        key = await last_good.ask(self._cache.instance) if self._cache is not None else None
+        if key is not None:
+            self._sessions.rekey(key)
         for name, credentials in (await last_good.restore([item.profile for item in self.refreshers])).items():
             if not servable(credentials, self._clocks.wall()):
                 continue  # it has ended while we were away
@@ -312,6 +317,12 @@ class Service:
                 expires_at=timestamp(credentials.expires_at),
             )
         self._news.set()
+
+    def _disks(self) -> list[LastGood]:
+        """Where sessions are kept."""
+        if self._files is None and any(profile.files for profile in self._loaded.settings.profiles.values()):
+            self._files = LastGood(CredentialFiles(), self._profiles.profile, self._observe)
+        return [disk for disk in (self._last_good, self._files) if disk is not None]
 
     async def _watch_clock(self) -> None:
         watch = JumpWatch(self._clocks)
@@ -338,8 +349,8 @@ class Service:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._profiles.stop()
-        if self._last_good is not None:
-            await self._last_good.aclose()
+        for disk in self._disks():
+            await disk.aclose()
         self._peers.close()
 
     async def ready(self) -> None:
@@ -357,8 +368,8 @@ class Service:
         async with self._renewing:
             if purge:
                 self._profiles.refresher(name).purge()
-                if self._last_good is not None:
-                    await self._last_good.forget(name)
+                for disk in self._disks():
+                    await disk.forget(name)
             self._log.write("warning" if purge else "info", "purged" if purge else "refresh_asked_for", profile=name)
             await self._profiles.renew(name)
             return self._status(self._profiles.refresher(name).status)
@@ -389,6 +400,8 @@ class Service:
     async def _adopt(self, loaded: Loaded, token: str | None) -> None:
         self._loaded, self._path_token = loaded, token
         await self._profiles.change(loaded.settings)
+        for disk in self._disks():
+            disk.tidy(tuple(loaded.settings.profiles))
         self._arrange()
         self._log.set_level(loaded.settings.logging.level)
         self._follow()
@@ -484,8 +497,8 @@ class Service:
     def _observe(self, event: Event) -> None:
         self._ledger.observe(event)
         self._log.observe(event)
-        if self._last_good is not None:
-            self._last_good.observe(event)
+        for disk in self._disks():
+            disk.observe(event)
         if isinstance(event, Refreshed):
             self._news.set()
 

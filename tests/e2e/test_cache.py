@@ -289,7 +289,7 @@ def test_purge(cloud: EmulatedCloud, home: Path) -> None:
     with serve(whole, home=home, env=SEALED) as sidecar:
         key_of(sidecar)
         done = run("purge", "--config", str(sidecar.config_path), env=environment(home, **SEALED))
-        left = list(entry(home).parent.iterdir())
+        left = list(entry(home).parent.glob("*.sealed*"))
         status = ask(sidecar.urls["credentials"], "/credentials").status
         killed(sidecar)
     with serve(whole, home=home, env=SEALED) as sidecar:
@@ -421,3 +421,27 @@ def renewing(name: str) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+# --- what else outlives a restart -------------------------------------------------------------------------------------
+
+TTL = "X-aliyun-ecs-metadata-token-ttl-seconds: 21600"
+ROLE = "/latest/meta-data/ram/security-credentials/default"
+
+
+def test_metadata_session_tokens(cloud: EmulatedCloud, home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A client that keeps its token for most of an hour is not refused after a restart; another sidecar's still is."""
+    required = {"access": {"metadataTokens": "required"}}
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    tokens = []
+    for place in (home, elsewhere):
+        with serve(settings(cloud, place, **required), home=place, env=SEALED) as sidecar:
+            sidecar.process.event("credentials_issued")
+            tokens.append(ask(sidecar.urls["credentials"], "/latest/api/token", TTL, method="PUT").body.decode())
+            killed(sidecar)
+    with serve(settings(cloud, home, **required), home=home, env=SEALED) as sidecar:
+        sidecar.process.event("credentials_restored")
+        header = "X-aliyun-ecs-metadata-token"
+        statuses = [ask(sidecar.urls["credentials"], ROLE, f"{header}: {token}").status for token in tokens]
+
+    assert statuses == [200, 401]

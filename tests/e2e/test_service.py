@@ -183,6 +183,30 @@ def test_a_metadata_listener(cloud: EmulatedCloud, tmp_path: Path) -> None:
         assert "ops" not in sidecar.urls
 
 
+def test_values_of_the_machine(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """external-dns asks for region-id and vpc-id, LoongCollector for the document; a reload changes what is said."""
+    values = {
+        "region-id": "cn-hangzhou",
+        "vpc-id": "vpc-1",
+        "instance-id": "i-1",
+        "owner-account-id": "1234567890123456",
+    }
+    asked = ("meta-data/region-id", "meta-data/vpc-id", "meta-data/zone-id", "dynamic/instance-identity/document")
+    settings = config(cloud, metadata={"values": values})
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("watching")
+        base = sidecar.urls["credentials"]
+        before = [ask(base, f"/latest/{path}") for path in asked]
+        settings["metadata"]["identityDocument"] = True
+        sidecar.config_path.write_text(json.dumps(settings))
+        sidecar.process.event("config_reloaded")
+        document = ask(base, f"/latest/{asked[3]}")
+
+    assert [answer.status for answer in before] == [200, 200, 404, 404]
+    assert [answer.body for answer in before[:2]] == [b"cn-hangzhou", b"vpc-1"]
+    assert json.loads(document.body) == values
+
+
 def test_an_outage_from_start_to_end(tmp_path: Path) -> None:
     """What was issued is served to its last second; then 503 with Retry-After; then 200 again by itself."""
     with demo("--lifetime", "4", home=tmp_path) as sidecar:
