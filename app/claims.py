@@ -61,6 +61,12 @@ def unverified(token: str) -> Claims | None:
     )
 
 
+def ahead(token: str, now: float) -> float:
+    """Seconds until the instant at which `token` was issued, as its `iat` says; 0 where that has come, or is unsaid."""
+    found = unverified(token)
+    return max(0.0, found.issued_at - now) if found is not None and found.issued_at is not None else 0.0
+
+
 def mismatches(claims: Claims, wanted: Wanted, now: float) -> Iterator[str]:
     """One precise sentence for each claim that STS is likely to refuse, or that is not what was configured."""
     if wanted.issuer is not None and claims.issuer != wanted.issuer:

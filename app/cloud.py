@@ -25,6 +25,7 @@ from .model import (
     SidecarError,
     StageTimed,
     Token,
+    Unreachable,
     Warned,
 )
 from .roles import Roles, roles
@@ -98,12 +99,28 @@ class Cloud:
 
     async def _first(self, name: str) -> Credentials:
         try:
-            return await self._exchanged(name, await self._token(name))
+            return await self._presented(name)
         except Refused as error:
             if not error.renew_token:
                 raise
             self.forget(name)
-            return await self._exchanged(name, await self._token(name))
+            return await self._presented(name)
+
+    async def _presented(self, name: str) -> Credentials:
+        """A session for the identity's token. Raises Unreachable for a token whose time is yet to come."""
+        token = await self._token(name)
+        try:
+            return await self._exchanged(name, token)
+        except Refused as error:
+            ahead = claims.ahead(token.value, self._clock.now()) if error.renew_token else 0.0
+            if ahead <= 0:
+                raise
+            # STS refuses an iat in its future. A new token's would be there too: this one is kept until then.
+            raise Unreachable(
+                f"{error}; its iat is {ahead:.0f} s ahead of the clock there: the issuer's clock is wrong",
+                retry_after=ahead,
+                code=error.code,
+            ) from None
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
