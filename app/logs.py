@@ -17,6 +17,9 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 CLOCK_TOLERANCE = 60.0
 """Seconds between our clock and the cloud's that nobody is warned about."""
 
+MOST_SAID = 1_000
+"""Warnings remembered as said. Some quote what the cloud said, which may be something new each time."""
+
 Fields = Mapping[str, Any]
 
 
@@ -37,7 +40,7 @@ class Log:
         self._json = json_lines
         self._now = now
         self.describe = describe
-        self._said: dict[str, str] = {}
+        self._said: set[str] = set()
 
     def write(self, level: str, event: str, **fields: Any) -> None:
         """One line, if `level` is wanted. Values that are None are left out."""
@@ -122,7 +125,7 @@ class Log:
 
     def _clock(self, offset: float) -> None:
         if abs(offset) <= CLOCK_TOLERANCE:
-            self._said.pop("clock", None)
+            self._said.discard("clock")
             return
         self._once(
             "clock", "clock_offset", seconds=round(offset), message="this machine's clock differs from the cloud's"
@@ -131,7 +134,9 @@ class Log:
     def _once(self, key: str, event: str, **fields: Any) -> None:
         """A warning that is repeated only after it was taken back."""
         if key not in self._said:
-            self._said[key] = event
+            if len(self._said) >= MOST_SAID:
+                self._said.clear()
+            self._said.add(key)
             self.write("warning", event, **fields)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import tracemalloc
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -162,6 +163,23 @@ def test_the_caches_trouble_has_its_own_name(clock: Clock) -> None:
         ("cache_unusable", "p2", "damaged"),
         ("cache_unusable", None, "full"),
     ]
+
+
+def test_what_is_said_once_is_not_remembered_for_ever(clock: Clock) -> None:
+    """A warning that quotes something new each time takes no more memory than a thousand of them."""
+    lines = Lines(clock)
+    tracemalloc.start()
+    try:
+        for number in range(10_000):
+            if number == 2_000:
+                before = tracemalloc.get_traced_memory()[0]
+            lines.log.observe(Warned("default", f"the token's sub is {number:0200}"))
+            lines.stream.seek(0)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+    assert grown < 500_000
 
 
 def test_the_clock_is_warned_about_when_it_begins_to_differ(clock: Clock) -> None:
