@@ -156,16 +156,12 @@ class Upstream:
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes")
-            self._read_clock(response)
-            return Reply(response.status_code, bytes(body), _retry_after(response.headers, self._now()))
-
-    def _read_clock(self, response: httpx.Response) -> None:
-        try:
-            instant = parsedate_to_datetime(response.headers["date"]).timestamp()
-        except (KeyError, ValueError, OverflowError, TypeError):
-            return
-        # A Date is cut to whole seconds: half a second is its mean error.
-        self._observe(ClockRead(instant + 0.5 - self._now()))
+            told = _instant(response.headers.get("date", ""))
+            if told is not None:
+                # A Date is cut to whole seconds: half a second is its mean error.
+                self._observe(ClockRead(told + 0.5 - self._now()))
+            now = self._now() if told is None else told
+            return Reply(response.status_code, bytes(body), _retry_after(response.headers, now))
 
     async def aclose(self) -> None:
         await self._client.aclose()
@@ -234,15 +230,21 @@ def _refuse_emulator_from_afar(response: httpx.Response, where: str) -> None:
 
 
 def _retry_after(headers: httpx.Headers, now: float) -> float | None:
-    """Seconds asked for by Retry-After (seconds or a date) or by Alibaba's x-acs-retry-after (milliseconds)."""
+    """Seconds asked for by Retry-After (or a date, by its clock, `now`) or by Alibaba's x-acs-retry-after (ms)."""
     milliseconds = headers.get("x-acs-retry-after", "")
     if milliseconds.isascii() and milliseconds.isdigit():
         return int(milliseconds[:9]) / 1000
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
+    until = _instant(value)
+    return max(0.0, until - now) if until is not None else None
+
+
+def _instant(text: str) -> float | None:
+    """An HTTP date as seconds since the epoch, or None."""
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+        return parsedate_to_datetime(text).timestamp()
     except (ValueError, OverflowError, TypeError):
         return None
 
