@@ -21,7 +21,7 @@ from .model import (
     Unreachable,
 )
 from .nap import Sleep
-from .schedule import Schedule, horizon, slack
+from .schedule import Schedule, horizon, slack, soonest
 
 Fetch = Callable[[], Awaitable[Credentials]]
 
@@ -160,8 +160,17 @@ class Refresher:
         self._settle()
 
     def clock_jumped(self) -> None:
-        """Plans anew: the wall clock was set, or the machine slept, so what is held may have less life left."""
-        if not self._attempting and self.healthy and self.held is not None:
+        """
+        Plans anew: the wall clock was set, or the machine slept.
+
+        What is held may have less life left; and what failed may have failed for the clock, or for a network of
+        yesterday, so it is tried now.
+        """
+        if self._attempting:
+            return
+        if not self.healthy:
+            self.refresh_now()
+        elif self.held is not None:
             self._due = self._clocks.monotonic() + max(0.0, self._due_in(self.held, chance=0.0))
             self._wake()
 
@@ -232,10 +241,11 @@ class Refresher:
 
     def _take(self, credentials: Credentials, started: float) -> None:
         held = hold(credentials, self._clocks)
-        if held.left(self._clocks) <= 0:
+        life, left = credentials.expires_at - credentials.issued_at, held.left(self._clocks)
+        if left < soonest(life, 0.0):
             ahead = self._clocks.wall() - credentials.issued_at
             raise Unreachable(
-                f"a session that has already ended by this machine's clock, which is {ahead:.0f} s ahead of the "
+                f"a session that is already over by this machine's clock, which is {ahead:.0f} s ahead of the "
                 "cloud's; set the clock"
             )
         # At a start, and when what had failed works again, a whole fleet may have got its sessions in one moment.
@@ -244,8 +254,8 @@ class Refresher:
         self._together = False
         self._failures = 0
         self._error = None
-        # A session that is born inside its own lead (an odd upstream) must not make a tight loop of us.
-        delay = max(self._due_in(held, self._random(), together=together), self.schedule.min_retry)
+        earliest = self.schedule.min_retry if together else max(self.schedule.min_retry, soonest(life, left))
+        delay = max(self._due_in(held, self._random(), together=together), earliest)
         now = self._clocks.monotonic()
         self._due = now + delay
         self._observe(Refreshed(self.profile, credentials, self._clocks.wall() + delay, now - started))

@@ -34,6 +34,9 @@ Seconds, the longest pause while nothing valid is held, or nothing but a moment 
 through, and is to be ready within 150 s (bench/fleet.py).
 """
 
+SOONEST = 20.0
+"""Seconds, the least between two sessions, however little life they are born with: the pace of failures in need."""
+
 CONTENDED = 8.0
 """
 Seconds, the least first pause after throttling: others are at the quota, and one more call a second later is one of
@@ -143,6 +146,16 @@ def lead(life: float) -> float:
 def horizon(life: float) -> float:
     """The least remaining life a reader may see of sessions of `life` seconds while the cloud answers."""
     return min(QUIET_ABOVE, lead(life))
+
+
+def soonest(life: float, left: float) -> float:
+    """
+    Seconds for which a session of `life` seconds is not replaced, if `left` are left when it comes.
+
+    Where this machine's clock is ahead, every session is born inside its own lead, and to replace it at once would be
+    to do so for ever. A fifth is never in the way of a whole session: its lead and the largest jitter leave as much.
+    """
+    return max(min(SOONEST, life / 5), left / 5)
 
 
 def servable(held: Credentials | None, now: float) -> bool:
