@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from .model import Now
 
 JUMP = 5.0
 """Seconds by which the wall clock may part from the monotonic one between two looks: above slewing, below harm."""
+
+BETWEEN_LOOKS = 30.0
+"""Seconds between two looks whether the clock was set or the machine slept; a reader who finds out earlier says so."""
 
 EXACTNESS = 2.0
 """Seconds of difference to the cloud that are none: a Date header is whole seconds old, and travelled."""
@@ -39,6 +44,16 @@ class JumpWatch:
         before, self._apart = self._apart, self._clocks.apart
         moved = self._apart - before
         return moved if abs(moved) > JUMP else None
+
+
+async def watch(clocks: Clocks, jumped: Callable[[float], None]) -> None:
+    """Tells by how many seconds the wall clock moved by itself, for as long as nobody cancels it."""
+    looks = JumpWatch(clocks)
+    while True:
+        await asyncio.sleep(BETWEEN_LOOKS)
+        moved = looks.jumped()
+        if moved is not None:
+            jumped(moved)
 
 
 class CloudClock:

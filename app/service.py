@@ -20,7 +20,7 @@ from . import __version__, check_identity, peers, readers, runtime
 from .admin import Admin
 from .audit import Audit
 from .cache import Cache
-from .clocks import Clocks, CloudClock, JumpWatch
+from .clocks import Clocks, CloudClock, watch
 from .config import Loaded
 from .credential_files import CredentialFiles
 from .desk import Desk, Vendor
@@ -55,10 +55,6 @@ if TYPE_CHECKING:
 
 OTHER_FILES = 48
 """Descriptors kept for what is no client's connection: the cloud, files, the loop itself."""
-
-
-LOOK_AT_CLOCK = 30.0
-"""Seconds between two looks whether the clock was set or the machine slept; a reader who finds out earlier says so."""
 
 AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format")
 """Beginnings of keys that a running process cannot change; they take effect at its next start."""
@@ -129,13 +125,14 @@ class Service:
         self._gate = Gate(
             settings.startup.gate,
             timeout=settings.startup.timeout_seconds,
-            started_at=self._clocks.wall(),
+            started_at=self._clocks.monotonic(),
             refreshers=self.refreshers,
-            now=self._clocks.wall,
+            now=self._clocks.monotonic,
         )
         log.describe = lambda name: describe(self._profiles.profile(name))
         self._sockets = self._bound()
-        self._sessions = SessionTokens(entropy(32), self._clocks.wall)
+        # By a clock that nobody sets: a client's token is not void because the machine's time was put right.
+        self._sessions = SessionTokens(entropy(32), self._clocks.monotonic)
         self._vendors: dict[str, Vendor] = {}
         self._rates: dict[str, tuple[float, Rate]] = {}
         self._fronts: dict[str, Front] = {}
@@ -282,7 +279,7 @@ class Service:
             self._log.write("warning", "configuration", message=warning)
         self._tasks = {
             "start": asyncio.create_task(self._begin()),
-            "clock": asyncio.create_task(self._watch_clock()),
+            "clock": asyncio.create_task(watch(self._clocks, self._clock_jumped)),
         }
 
     async def _begin(self) -> None:
@@ -324,14 +321,9 @@ class Service:
             self._files = LastGood(CredentialFiles(), self._profiles.profile, self._observe)
         return [disk for disk in (self._last_good, self._files) if disk is not None]
 
-    async def _watch_clock(self) -> None:
-        watch = JumpWatch(self._clocks)
-        while True:
-            await asyncio.sleep(LOOK_AT_CLOCK)
-            moved = watch.jumped()
-            if moved is not None:
-                self._log.write("warning", "clock_jumped", seconds=round(moved))
-                self._profiles.clock_jumped()
+    def _clock_jumped(self, seconds: float) -> None:
+        self._log.write("warning", "clock_jumped", seconds=round(seconds))
+        self._profiles.clock_jumped()
 
     async def _freeze_garbage(self) -> None:
         """A full collection stops the loop for 33 ms with everything imported: what is here to stay is taken out."""

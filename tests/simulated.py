@@ -21,7 +21,7 @@ from typing import Any
 
 import httpx
 
-from app.clocks import Clocks, CloudClock
+from app.clocks import Clocks, CloudClock, watch
 from app.cloud import Cloud
 from app.config import Loaded
 from app.desk import Desk, Vendor
@@ -264,7 +264,9 @@ async def sidecar(
     )
     front = Front("credentials", desk, traffic, _Nobody())
     profiles.start()
+    looks = asyncio.create_task(watch(clocks, lambda _seconds: profiles.clock_jumped()))
     try:
         yield Sidecar(time, emulator, profiles, front, ledger, broken, heard)
     finally:
+        looks.cancel()
         await profiles.stop()
