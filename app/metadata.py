@@ -49,7 +49,7 @@ class SessionTokens:
         if match is None:
             return False
         expiry = int(match[1])
-        # The upper bound: a key that outlives a boot, beside a clock that begins anew with it, must not make tokens live on.
+        # The upper bound: where the key outlives a boot and the clock begins anew with it, no token may live on.
         return same(token, self._sealed(expiry)) and 0 < expiry - self._now() <= LONGEST_TTL + 1
 
     def _sealed(self, expiry: int) -> bytes:

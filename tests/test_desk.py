@@ -370,6 +370,16 @@ def test_another_instances_token(clock: Clock) -> None:
     assert not any(ours.valid(item) for item in [*bent, token + b"=", token[:-1], b"", b"\xff\xfe"])
 
 
+def test_a_token_of_before_a_boot(clock: Clock) -> None:
+    """Where the key is kept and the clock begins anew, a token with longer to live than any may is none."""
+    kept, later = SessionTokens(b"k" * 32, clock.time), clock.time() - 50_000
+    again = SessionTokens(b"x" * 32, lambda: later)
+    again.rekey(b"k" * 32)
+
+    assert not again.valid(kept.issue(21_600))
+    assert again.valid(again.issue(21_600))
+
+
 async def test_metadata_listener_serves_nothing_else(ready: Bench) -> None:
     """On the metadata address the ECS paths answer and every other path is 404."""
     at = desk(ready.refreshers, ready.clock, ready.traffic, metadata_only=True)
