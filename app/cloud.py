@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from . import claims, sockets, workload
+from .children import Children
 from .clocks import Clocks, CloudClock
 from .exchange_settings import StsExchange
 from .identity_settings import IdaasIdentity, Identity, OidcClientIdentity, TokenFileIdentity
@@ -65,6 +66,7 @@ class Cloud:
         transport: Transport | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
+        children: Children | None = None,
     ) -> None:
         self._clock = cloud_clock or CloudClock(clocks)
         self._clocks = clocks
@@ -76,7 +78,9 @@ class Cloud:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._ends: dict[Identity, dict[str, float]] = {}
         self._wires = Wires(transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe)
-        sources = Sources(self._wires, environ, now=now, new_id=new_id, is_ours=is_ours)
+        sources = Sources(
+            self._wires, environ, now=now, new_id=new_id, is_ours=is_ours, children=children or Children()
+        )
         self._sources: dict[Identity, TokenSource] = {}
         for name, profile in settings.profiles.items():
             if profile.identity not in self._sources:

@@ -7,14 +7,16 @@ import contextlib
 import json
 import os
 import signal
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .children import Children
 from .identity_settings import TokenUse
 from .model import ConfigError, Now, Refused, Token, Unreachable
 from .oauth import token_from
+from .output import Output
 from .upstream import printable
 
 REAP_SECONDS = 1.0
@@ -38,6 +40,7 @@ class Command:
     place: str
     now: Now
     environ: Mapping[str, str] = field(repr=False)
+    children: Children = field(default_factory=Children, repr=False)
 
     async def token(self) -> Token:
         """Raises ConfigError where it cannot be started, Refused for an `error` it prints, else Unreachable."""
@@ -51,11 +54,31 @@ class Command:
         return token_from(members, now=self.now(), where=self.place, use=self.use)
 
     async def _run(self) -> tuple[int, bytes]:
-        process = await self._start()
+        """Its status, and what it printed until then."""
+        with contextlib.closing(Output(LARGEST_OUTPUT)) as output:
+            process = await self._start(output.write_end)
+            try:
+                status = await self._within(process, output)
+            finally:
+                self.children.ended(process)
+            output.take()
+            if output.too_much.is_set():
+                raise self._too_much()
+            return status, output.text
+
+    async def _within(self, process: Process, output: Output) -> int:
+        """Its status, if it ends in time, and before it prints too much; ended it is in any case."""
         try:
             async with asyncio.timeout(self.timeout):
-                output = await self._read(process)
-                return await process.wait(), output
+                ways = [asyncio.create_task(way) for way in (process.wait(), output.too_much.wait())]
+                try:
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for way in ways:
+                        way.cancel()
+                if output.too_much.is_set():
+                    raise self._too_much()
+                return ways[0].result()
         except TimeoutError:
             await _end(process)
             raise Unreachable(f"{self.place}: the command did not end within {self.timeout:g} s") from None
@@ -63,29 +86,23 @@ class Command:
             await asyncio.shield(_end(process))
             raise
 
-    async def _start(self) -> Process:
+    async def _start(self, stdout: int) -> Process:
         try:
-            return await asyncio.create_subprocess_exec(
+            starting = asyncio.create_subprocess_exec(
                 *self.argv,
                 stdin=DEVNULL,
-                stdout=PIPE,
+                stdout=stdout,
                 stderr=DEVNULL,
                 env=dict(self.environ),
                 start_new_session=True,  # its own group, so that its children end with it
-                limit=LARGEST_OUTPUT,
             )
+            return await self.children.started(starting)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a command"
             raise ConfigError(f"{self.place}: {self.argv[0]}: cannot be started: {reason}") from None
 
-    async def _read(self, process: Process) -> bytes:
-        assert process.stdout is not None  # noqa: S101 - PIPE was asked for; said for the type checker
-        output = bytearray()
-        while chunk := await process.stdout.read(LARGEST_OUTPUT):
-            output += chunk
-            if len(output) > LARGEST_OUTPUT:
-                raise Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes")
-        return bytes(output)
+    def _too_much(self) -> Unreachable:
+        return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes")
 
     def _members(self, output: bytes, status: int) -> dict[str, Any]:
         try:

@@ -20,6 +20,7 @@ from . import __version__, check_identity, peers, readers, runtime
 from .admin import Admin
 from .audit import Audit
 from .cache import Cache
+from .children import Children
 from .clocks import Clocks, CloudClock, watch
 from .config import Loaded
 from .credential_files import CredentialFiles
@@ -90,6 +91,7 @@ class Service:
         transport: Transport | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
         path_token: str | None = None,
+        children: Children | None = None,
     ) -> None:
         settings = loaded.settings
         self._clocks = clocks or Clocks(time.time, time.monotonic)
@@ -100,6 +102,7 @@ class Service:
         self._log = log
         self._transport = transport
         self._given_token = path_token
+        self._children = children or Children()
         self._peers = Peers()
         self._processes = Processes()
         self._audit = Audit(log, lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call))
@@ -153,6 +156,7 @@ class Service:
             cloud_clock=self._cloud_clock,
             tokens=self._tokens,
             transport=self._transport,
+            children=self._children,
         )
 
     def _cache_of(self, settings: Settings) -> Cache | None:
@@ -281,6 +285,8 @@ class Service:
             "start": asyncio.create_task(self._begin()),
             "clock": asyncio.create_task(watch(self._clocks, self._clock_jumped)),
         }
+        if os.getpid() == 1:
+            self._tasks["children"] = asyncio.create_task(self._children.bury())
 
     async def _begin(self) -> None:
         """Serves what is kept of before a restart, refreshes, and listens for files that change."""
@@ -454,8 +460,8 @@ class Service:
 
     def dead_loops(self) -> list[str]:
         """The loops that have ended, which is a bug."""
-        start, clock = self._tasks.get("start"), self._tasks.get("clock")
-        ended = ["clock"] if clock is not None and clock.done() else []
+        start = self._tasks.get("start")
+        ended = [name for name, task in self._tasks.items() if name != "start" and task.done()]
         failed = start is not None and start.done() and not start.cancelled() and start.exception() is not None
         return self._profiles.dead() + ended + (["start"] if failed else [])
 

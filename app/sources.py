@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from . import client_auth, places, readers, secrets
 from .access_keys import AccessKeys
+from .children import Children
 from .command import Command
 from .discovery import Discovery
 from .ecs_metadata import EcsMetadata
@@ -50,12 +51,14 @@ class Sources:
         now: Now,
         new_id: Callable[[], str],
         is_ours: Callable[[str], bool],
+        children: Children,
     ) -> None:
         self._wires = wires
         self._environ = environ
         self._now = now
         self._new_id = new_id
         self._is_ours = is_ours
+        self._children = children
 
     def source(self, identity: Identity, place: str, notes: Notes) -> TokenSource:
         """The source of the identity's token."""
@@ -71,6 +74,7 @@ class Sources:
                     f"{place}.command",
                     self._now,
                     self._environ,
+                    self._children,
                 )
             case OidcClientIdentity():
                 return self._oidc_client(identity, place, notes)

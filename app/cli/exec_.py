@@ -20,6 +20,7 @@ from dataclasses import replace
 
 import msgspec
 
+from ..children import Children
 from ..config import Loaded, load
 from ..effective import leaves
 from ..hardening import no_dumps
@@ -67,14 +68,15 @@ def secret_variables(loaded: Loaded) -> list[str]:
 
 async def _run(loaded: Loaded, arguments: Namespace, environ: dict[str, str]) -> int:
     token = secrets.token_urlsafe(24)
-    service = Service(loaded, environ, logger(loaded, sys.stderr), path_token=token)
+    children = Children()
+    service = Service(loaded, environ, logger(loaded, sys.stderr), path_token=token, children=children)
     await service.start()
     try:
         await _first_credentials(service, loaded)
         client = variables(service.urls()["credentials"], arguments.profile, token)
         for name in (*IN_THE_WAY, *secret_variables(loaded)):
             environ.pop(name, None)
-        return await _command(arguments.command_line, environ | client)
+        return await _command(arguments.command_line, environ | client, children)
     finally:
         await service.stop()
 
@@ -94,9 +96,9 @@ async def _first_credentials(service: Service, loaded: Loaded) -> None:
         raise error if isinstance(error, SidecarError) else Unreachable("no answer from the cloud") from None
 
 
-async def _command(command_line: list[str], environ: Mapping[str, str]) -> int:
+async def _command(command_line: list[str], environ: Mapping[str, str], children: Children) -> int:
     try:
-        child = await asyncio.create_subprocess_exec(*command_line, env=environ)
+        child = await children.started(asyncio.create_subprocess_exec(*command_line, env=environ))
     except FileNotFoundError:
         raise ConfigError(f"exec: {command_line[0]}: no such command") from None
     except PermissionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -104,3 +105,25 @@ async def test_it_is_killed_with_its_children(tmp_path: Path) -> None:
     written = await asyncio.to_thread(pids.read_text)
     assert len(written.split()) == 2
     await asyncio.to_thread(until, lambda: not any(map(alive, written.split())))
+
+
+@pytest.mark.parametrize("holds", [True, False], ids=["holds its output", "holds nothing"])
+async def test_what_it_leaves_behind_is_not_waited_for(holds: bool, tmp_path: Path) -> None:
+    """The token is there when the command ends, whoever holds its output still; and nothing of it stays open here."""
+    text, pids = json.dumps({"access_token": JWT, "expires_in": 60}), str(tmp_path / "pids")
+    closed = () if holds else (0, 1, 2)
+    script = (
+        f"import os, time; print({text!r}, flush=True); pid = os.fork();"
+        f"pid or ([os.close(number) for number in {closed}], time.sleep(60));"
+        f"print(pid, file=open({pids!r}, 'a'))"
+    )
+    before = len(os.listdir("/proc/self/fd"))
+    try:
+        async with asyncio.timeout(20):
+            tokens = [(await command(script, timeout=5).token()).value for _ in range(3)]
+
+        assert tokens == [JWT] * 3
+        assert len(os.listdir("/proc/self/fd")) <= before + 1  # the loop's own, for the first child
+    finally:
+        for pid in (await asyncio.to_thread(Path(pids).read_text)).split():
+            os.kill(int(pid), signal.SIGKILL)
