@@ -48,6 +48,12 @@ REQUEST_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 """Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
 
+MOST_AT_ONCE = 16
+"""Requests in one segment; no SDK sends two. The answer to the last of them is the connection's last."""
+
+PIECE = 4_096
+"""Bytes parsed before somebody looks whether the rest of a segment still counts."""
+
 LINGER_SECONDS = 1.0
 """How long the rest of a refused request is read and dropped, so that the refusal arrives."""
 
@@ -128,6 +134,7 @@ class Connection(asyncio.Protocol):
     """One connection: a request is read whole, within its limits, before anybody sees it."""
 
     __slots__ = (
+        "_at_once",
         "_body_size",
         "_head_size",
         "_headers",
@@ -172,6 +179,7 @@ class Connection(asyncio.Protocol):
         self._reading_head = False
         self._lingering = False
         self._pending = 0
+        self._at_once = 0
         self._head_size = 0
         self._body_size = 0
         self._url = b""
@@ -202,8 +210,9 @@ class Connection(asyncio.Protocol):
         if self._lingering:
             return
         self._split = False
+        self._at_once = 0
         try:
-            self._parser.feed_data(data)
+            self._parse(data)
         except httptools.HttpParserCallbackError as error:
             # A bug of ours, not the client's: say so, and let nothing out.
             _LOGGER.error("answering a request failed", exc_info=error.__context__ or error)
@@ -219,6 +228,14 @@ class Connection(asyncio.Protocol):
             if self._pending > (LARGEST_HEAD if self._reading_head else LARGEST_REQUEST):
                 long = len(self._url) > LONGEST_TARGET or not self._url
                 self._refuse(TARGET_TOO_LONG if long else HEAD_TOO_LARGE)
+
+    def _parse(self, data: bytes) -> None:
+        # Starvation: a segment of 256 KiB is some thousand requests, and whoever sends such ones on a hundred
+        # connections would keep the loop from everybody else for seconds.
+        for at in range(0, len(data), PIECE):
+            self._parser.feed_data(data[at : at + PIECE] if len(data) > PIECE else data)
+            if self._lingering or self.transport.is_closing():
+                return
 
     def expire(self) -> None:
         """The deadline has passed: half a request gets 408, an idle connection is closed."""
@@ -299,10 +316,12 @@ class Connection(asyncio.Protocol):
         if not self._is_request():
             self._refuse(BAD_REQUEST)
             return
+        self._at_once += 1
         if self._visitor is None:
             self._visitor = self._visitors(self.transport)
         self._stays = (
             self._parser.should_keep_alive()
+            and self._at_once < MOST_AT_ONCE
             and self._parser.get_http_version() != "1.0"
             and not self._parser.should_upgrade()
         )

@@ -9,6 +9,7 @@ import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,6 +88,54 @@ def test_trickling_requests(sidecar: Demo) -> None:
     """Nor do a thousand half requests that trickle on."""
     with crowd(sidecar.metadata_url, b"GET /credentials HTTP/1.1\r\nX-A: ") as connections, trickling(connections):
         assert a_good_client(sidecar) < PATIENCE
+
+
+def test_pipelines_without_end(sidecar: Demo) -> None:
+    """Nor do a hundred connections on which questions come by the thousand at a time."""
+    with pipelining(sidecar.metadata_url, 100):
+        assert a_good_client(sidecar) < 0.5
+
+
+PIPELINES = r"""
+import selectors, socket, sys
+request = b"GET /credentials HTTP/1.1\r\nHost: localhost\r\n\r\n"
+selector = selectors.DefaultSelector()
+def new():
+    sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+    sock.setblocking(False)
+    selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
+for _ in range(int(sys.argv[3])):
+    new()
+print("sending", flush=True)
+while True:
+    for key, events in selector.select():
+        try:
+            if events & selectors.EVENT_READ and not key.fileobj.recv(1_000_000):
+                raise ConnectionResetError
+            if events & selectors.EVENT_WRITE:
+                key.fileobj.send(request * 4000)
+        except BlockingIOError:
+            continue
+        except OSError:
+            selector.unregister(key.fileobj)
+            key.fileobj.close()
+            new()
+"""
+
+
+@contextmanager
+def pipelining(base: str, connections: int) -> Iterator[None]:
+    """So many connections that ask as fast as they can, and come again when they are closed; in a process."""
+    host, _, port = base.removeprefix("http://").partition(":")
+    with subprocess.Popen(
+        [sys.executable, "-c", PIPELINES, host, port, str(connections)], stdout=subprocess.PIPE
+    ) as attacker:
+        assert attacker.stdout is not None
+        attacker.stdout.readline()
+        try:
+            yield
+        finally:
+            attacker.kill()
 
 
 @contextmanager
@@ -224,9 +273,9 @@ def test_a_hundred_thousand_session_tokens(sidecar: Demo) -> None:
         first = connection.answer().body.decode()
         before = memory(sidecar.process.pid)
         size = 0
-        for _ in range(1_000):
-            connection.send(put * 100)
-            for _ in range(100):
+        for _ in range(10_000):
+            connection.send(put * 10)
+            for _ in range(10):
                 size = len(connection.answer().body)
         grown = memory(sidecar.process.pid) - before
 
