@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .clocks import Clocks
 from .documents import uri_document
-from .guard import Callers, Denial, Guard, Request, deny
+from .guard import AllOf, Callers, Denial, Guard, Request, deny
 from .metadata import TOKEN_HEADER, TTL_HEADER, MetadataValues, SessionTokens, ttl_of
 from .model import Credentials, NoCredentials
 from .rate import Rate
@@ -79,7 +79,7 @@ class Wait(NamedTuple):
 class Vendor:
     """One profile at the desk: who may have it, and its bytes, made once per session."""
 
-    def __init__(self, refresher: Refresher, clocks: Clocks, callers: Callers | None = None) -> None:
+    def __init__(self, refresher: Refresher, clocks: Clocks, callers: Callers | AllOf | None = None) -> None:
         self.refresher = refresher
         self.callers = callers
         self._clocks = clocks

@@ -82,6 +82,21 @@ class Callers:
         return bool(self.gids) and visitor.process is None and caller is not None and caller.uid not in self.uids
 
 
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """Several rules at once, each of which has to let the visitor pass."""
+
+    rules: tuple[Callers, ...]
+
+    def judge(self, visitor: Visitor) -> Denial | None:
+        """Why the visitor may not have the profile, or None."""
+        return next((denial for rule in self.rules if (denial := rule.judge(visitor)) is not None), None)
+
+    def need_a_closer_look(self, visitor: Visitor) -> bool:
+        """As of a single rule."""
+        return any(rule.need_a_closer_look(visitor) for rule in self.rules)
+
+
 _BAD_HOST = Denial("Host", BAD_REQUEST)
 _WRONG_HOST = deny("Host", "the Host header names no address of this service (access.allowedHosts)")
 _FORWARDED_DENIAL = deny("Forwarded", "forwarded requests are refused: ask directly, without a proxy")

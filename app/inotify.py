@@ -6,13 +6,15 @@ library, or are ten times this file.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 
-CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE, DELETE_SELF, MOVE_SELF = 0x8, 0x40, 0x80, 0x100, 0x200, 0x400, 0x800
+ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE = 0x4, 0x8, 0x40, 0x80, 0x100
+DELETE, DELETE_SELF, MOVE_SELF = 0x200, 0x400, 0x800
 ONLYDIR = 0x01000000
-CHANGES = CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
-"""linux/inotify.h: whatever makes a name in a directory mean something else, and the end of a writer's work."""
+CHANGES = ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
+"""linux/inotify.h: what makes a name in a directory mean something else, ends a writer's work, or mends a mode."""
 
 BUFFER = 65_536
 
@@ -29,12 +31,9 @@ class Inotify:
         self._called(self._libc.inotify_add_watch(self.descriptor, os.fsencode(directory), CHANGES))
 
     def drain(self) -> None:
-        """Takes what has been told so far, of which it matters only that there was something."""
-        try:
-            while os.read(self.descriptor, BUFFER):
-                pass
-        except BlockingIOError:
-            return
+        """Takes some of what has been told so far: that there was something is what matters."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.descriptor, BUFFER)
 
     def close(self) -> None:
         os.close(self.descriptor)

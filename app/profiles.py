@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from . import check
 from .clocks import Clocks
@@ -117,7 +117,7 @@ class Profiles:
         self._outbound = Outbound(lambda: make_cloud(settings))
         self._serving = {name: self._kept(name, profile) for name, profile in settings.profiles.items()}
         self._trials: dict[str, Kept] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Future[Any]] = set()
         self.refreshers: list[Refresher] = []
         self._list()
 
@@ -142,6 +142,9 @@ class Profiles:
         return [name for name, kept in self._serving.items() if kept.loop is not None and kept.loop.done()]
 
     # --- what is asked of them ----------------------------------------------------------------------------------------
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._serving
 
     def refresher(self, name: str) -> Refresher:
         return self._serving[name].refresher
@@ -180,17 +183,21 @@ class Profiles:
 
     # --- another configuration ----------------------------------------------------------------------------------------
 
-    async def change(self, settings: Settings) -> None:
-        """Keeps these profiles from now on: new ones begin, gone ones end, changed ones are tried first."""
+    def change(self, settings: Settings) -> None:
+        """
+        Keeps these profiles from now on: new ones begin, gone ones end, changed ones are tried first.
+
+        Waits for nobody: there is no moment in which some are of the old configuration and some of the new.
+        """
         before, self._settings = self._settings, settings
         self._schedule = check.schedule(settings.refresh)
         wires = (before.tls, before.proxy) != (settings.tls, settings.proxy)
         touched = {
             name
             for name, profile in settings.profiles.items()
-            if name not in self._serving or wires or not _same(self._serving[name].profile, profile)
+            if name not in self._serving or wires or not same(self._serving[name].profile, profile)
         }
-        await self._end({*self._trials, *(self._serving.keys() - settings.profiles.keys())})
+        self._end({*self._trials, *(self._serving.keys() - settings.profiles.keys())})
         old = self._outbound
         if touched or set(settings.profiles) != set(before.profiles):
             self._outbound = Outbound(lambda: self._make_cloud(settings))
@@ -216,22 +223,25 @@ class Profiles:
         refresher.required, refresher.stops, refresher.schedule = profile.required, _stops(profile), self._schedule
         return kept
 
-    async def _end(self, names: set[str]) -> None:
+    def _end(self, names: set[str]) -> None:
         """Ends the trials of these, and their serving where they are configured no more."""
         gone = [self._trials.pop(name) for name in names if name in self._trials]
         gone += [self._serving.pop(name) for name in names if name not in self._settings.profiles]
         for kept in gone:
             kept.stop()
-        await asyncio.gather(*(kept.loop for kept in gone if kept.loop), return_exceptions=True)
+            self._outlives(asyncio.gather(*filter(None, [kept.loop]), return_exceptions=True))
         for outbound in {kept.outbound for kept in gone}:
             self._close_unused(outbound)
 
     def _close_unused(self, outbound: Outbound) -> None:
         used = {kept.outbound for kept in (*self._serving.values(), *self._trials.values())} | {self._outbound}
         if outbound not in used:
-            task = asyncio.create_task(outbound.aclose())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+            self._outlives(asyncio.create_task(outbound.aclose()))
+
+    def _outlives(self, work: asyncio.Future[Any]) -> None:
+        """Has what ends by itself waited for at the end."""
+        self._closing.add(work)
+        work.add_done_callback(self._closing.discard)
 
     # --- one profile --------------------------------------------------------------------------------------------------
 
@@ -272,7 +282,7 @@ class Profiles:
         self.refreshers[:] = [kept.refresher for kept in self._serving.values()]
 
 
-def _same(one: Profile, other: Profile) -> bool:
+def same(one: Profile, other: Profile) -> bool:
     """Whether two profiles get the same credentials in the same way."""
     return (one.identity, one.exchange, one.chain) == (other.identity, other.exchange, other.chain)
 

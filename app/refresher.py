@@ -107,11 +107,15 @@ class Refresher:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keeps the profile fresh until cancelled."""
-        while True:
-            while (delay := self._due - self._clocks.monotonic()) > 0:
-                await self._sleep(delay)
-            await self._attempt()
+        """Keeps the profile fresh until cancelled; who waits for an attempt then does not wait any longer."""
+        try:
+            while True:
+                while (delay := self._due - self._clocks.monotonic()) > 0:
+                    await self._sleep(delay)
+                await self._attempt()
+                self._settle()
+        finally:
+            self._again = False
             self._settle()
 
     async def _attempt(self) -> None:
@@ -191,7 +195,8 @@ class Refresher:
 
     def left(self) -> float:
         """Seconds for which what is held may be served; 0 where there is nothing to serve."""
-        return max(0.0, self.held.left(self._clocks)) if self.held is not None else 0.0
+        held = self.held
+        return max(0.0, held.left(self._clocks)) if held is not None else 0.0
 
     def credentials(self) -> Credentials:
         """What is held, if it is still valid. Raises NoCredentials with the seconds until the next attempt."""
@@ -218,11 +223,12 @@ class Refresher:
     def status(self) -> Status:
         """A snapshot for probes, metrics and the status page."""
         planned = self._clocks.wall() + max(0.0, self._due - self._clocks.monotonic())
+        held = self.held  # a scrape asks in a thread, and a purge may come in between
         return Status(
             profile=self.profile,
             required=self.required,
             state=self._state(),
-            expires_at=self.held.expires_at if self.held else None,
+            expires_at=held.expires_at if held is not None else None,
             left=self.left(),
             next_refresh_at=None if self._attempting else planned,
             failures=self._failures,

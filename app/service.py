@@ -29,7 +29,7 @@ from .documents import timestamp
 from .effective import Difference, differences
 from .exchange_settings import DeveloperApiExchange
 from .front import Front
-from .guard import Callers, Guard
+from .guard import AllOf, Callers, Guard
 from .last_good import LastGood
 from .listener import Listener
 from .logs import Log
@@ -40,7 +40,7 @@ from .ops import Gate, Ops, missing
 from .peers import Peers
 from .places import authority
 from .processes import Processes
-from .profiles import Profiles
+from .profiles import Profiles, same
 from .rate import Rate
 from .schedule import servable
 from .settings import Access, PathToken, Profile, Settings
@@ -228,11 +228,24 @@ class Service:
                 self._fronts[name] = Front(name, desk, self._traffic, self._audit)
 
     def _vendor(self, name: str) -> Vendor:
-        refresher, rule = self._profiles.refresher(name), callers(self._loaded.settings.profiles[name])
+        refresher, rule = self._profiles.refresher(name), self._callers(name)
         before = self._vendors.get(name)
         if before is not None and before.refresher is refresher and before.callers == rule:
             return before  # who had the session already is known to it
         return Vendor(refresher, self._clocks, rule)
+
+    def _callers(self, name: str) -> Callers | AllOf | None:
+        """
+        Who may have what serves the profile now.
+
+        While another role is on trial, the old one's session is served: to whom the new rule names it would be a role
+        that was never meant for them, so they need both rules' word.
+        """
+        serves, configured = self._profiles.profile(name), self._loaded.settings.profiles[name]
+        rule, before = callers(configured), callers(serves)
+        if same(serves, configured) or before is None or before == rule:
+            return rule
+        return before if rule is None else AllOf((rule, before))
 
     def _rate(self, name: str, per_second: float | None) -> Rate | None:
         if per_second is None:
@@ -364,13 +377,15 @@ class Service:
     async def renew(self, name: str, purge: bool) -> dict[str, Any]:
         """Proves the profile's identity anew now, with what is held dropped first if `purge`; its status afterwards."""
         async with self._renewing:
+            if name not in self._profiles:
+                return _gone(name)
             if purge:
                 self._profiles.refresher(name).purge()
                 for disk in self._disks():
                     await disk.forget(name)
             self._log.write("warning" if purge else "info", "purged" if purge else "refresh_asked_for", profile=name)
             await self._profiles.renew(name)
-            return self._status(self._profiles.refresher(name).status)
+            return self._status(self._profiles.refresher(name).status) if name in self._profiles else _gone(name)
 
     # --- what changes under us ----------------------------------------------------------------------------------------
 
@@ -392,12 +407,13 @@ class Service:
                 self._log.write("error", "config_reload_failed", error=str(error), message="the one before stays")
                 return
             changes = list(differences(self._loaded.settings, loaded.settings))
-            await self._adopt(loaded, token)
+            self._adopt(loaded, token)
             self._tell(changes)
 
-    async def _adopt(self, loaded: Loaded, token: str | None) -> None:
+    def _adopt(self, loaded: Loaded, token: str | None) -> None:
+        # In one step: a request in between would be judged by a rule or a token that is no more.
         self._loaded, self._path_token = loaded, token
-        await self._profiles.change(loaded.settings)
+        self._profiles.change(loaded.settings)
         for disk in self._disks():
             disk.tidy(tuple(loaded.settings.profiles))
         self._arrange()
@@ -525,6 +541,11 @@ class Service:
         from .pages import page_maker
 
         return page_maker(create_api(self.status))
+
+
+def _gone(name: str) -> dict[str, Any]:
+    """The status of a profile that was configured when the order came, and is no more."""
+    return {"profile": name, "last_error": "it is configured no more", "permanent": True, "expires_at": None}
 
 
 def callers(profile: Profile) -> Callers | None:

@@ -48,7 +48,7 @@ class Watch:
             self._inotify = Inotify()
         except (OSError, AttributeError) as error:
             return str(getattr(error, "strerror", None) or "this system has no inotify")
-        asyncio.get_running_loop().add_reader(self._inotify.descriptor, self._news)
+        self._listen()
         return None
 
     def follow(self, names: Collection[str]) -> None:
@@ -58,7 +58,10 @@ class Watch:
 
     def look(self) -> None:
         """Tells at once of what has changed since the last look."""
-        self._timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._listen()
         self._last_look = asyncio.get_running_loop().time()
         self._arm()  # first: what changes between arming and looking is told twice, and not never
         found = {name: stamp(name) for name in self._stamps}
@@ -75,11 +78,18 @@ class Watch:
             self._inotify.close()
             self._inotify = None
 
+    def _listen(self) -> None:
+        if self._inotify is not None:
+            self._inotify.drain()
+            asyncio.get_running_loop().add_reader(self._inotify.descriptor, self._news)
+
     def _news(self) -> None:
+        # Starvation: in a directory that others write to, somebody can make news faster than it can be read. It is
+        # left unread until the look that it leads to.
         assert self._inotify is not None  # noqa: S101 - it is read while it is there
-        self._inotify.drain()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._inotify.descriptor)
         if self._timer is None:
-            loop = asyncio.get_running_loop()
             at = max(loop.time() + self._settle, self._last_look + self._pause)
             self._timer = loop.call_at(at, self.look)
 

@@ -44,7 +44,7 @@ class Sidecar:
         self.profiles.start()
 
     async def change(self, config: dict[str, Any]) -> None:
-        await self.profiles.change(self.load(config).settings)
+        self.profiles.change(self.load(config).settings)
 
     async def settled(self) -> None:
         """Returns when every attempt that is under way has ended, and everybody sleeps."""
@@ -119,6 +119,17 @@ async def test_nothing_changed(sidecar: Sidecar, clock: Clock) -> None:
 
     assert len(sidecar.clouds) == 1
     assert sidecar.emulator.totals["sts"] == 2
+
+
+async def test_a_change_is_one_step(sidecar: Sidecar, clock: Clock) -> None:
+    """A removed profile is gone when the change returns, whatever its loop has still to end."""
+    sidecar.start(two())
+    await sidecar.settled()
+
+    sidecar.profiles.change(sidecar.load(configuration("default")).settings)
+
+    assert [item.profile for item in sidecar.profiles.refreshers] == ["default"]
+    assert "p2" not in sidecar.profiles
 
 
 async def test_a_change_that_does_not_work(sidecar: Sidecar, clock: Clock) -> None:
@@ -197,7 +208,7 @@ async def test_another_secret_is_tried_first(sidecar: Sidecar, clock: Clock) -> 
     config = configuration(
         profiles={"default": {"identity": identity(authnConfiguration=other), "exchange": exchange()}}
     )
-    await sidecar.profiles.change(sidecar.load(config, ENVIRON | {"WRONG": "wrong"}).settings)
+    sidecar.profiles.change(sidecar.load(config, ENVIRON | {"WRONG": "wrong"}).settings)
     await sidecar.settled()
 
     failed = [event for event in sidecar.events if isinstance(event, RefreshFailed)]

@@ -214,6 +214,18 @@ async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Cloud,
     assert caught.value.retry_after == pytest.approx(20.75)
 
 
+async def test_nobody_waits_for_a_loop_that_was_ended(refresher: Refresher, cloud: Cloud) -> None:
+    """Who waits for an attempt is let go when the loop is cancelled, as when a profile is configured no more."""
+    cloud.open.clear()
+    async with running(refresher):
+        waiting = asyncio.create_task(refresher.settled())
+        for _ in range(3):
+            await asyncio.sleep(0)
+    done, _ = await asyncio.wait((waiting,), timeout=1)
+
+    assert (cloud.calls, done) == (1, {waiting})
+
+
 async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
     """While a refresh hangs, the credentials held are read as before."""
     async with running(refresher):

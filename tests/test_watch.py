@@ -68,7 +68,15 @@ def removed_and_made(path: Path) -> None:
     path.write_text("new")
 
 
-@pytest.mark.parametrize("change", [in_place, replaced, removed, removed_and_made])
+def touched(path: Path) -> None:
+    path.touch()
+
+
+def opened_to_us(path: Path) -> None:
+    path.chmod(0o600)
+
+
+@pytest.mark.parametrize("change", [in_place, replaced, removed, removed_and_made, touched, opened_to_us])
 async def test_a_changed_file(watch: Watch, heard: Heard, tmp_path: Path, change: Callable[[Path], None]) -> None:
     """However a file is replaced, its name is told, and no other."""
     one, other = tmp_path / "one", tmp_path / "other"

@@ -199,3 +199,20 @@ def connected_from(source: int, to: int, *, uid: int) -> socket.socket:
     client.bind(("127.0.0.1", source))
     client.connect(("127.0.0.1", to))
     return client
+
+
+def test_another_role_on_trial(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """While a profile's new role does not work, its old one goes to nobody whom the old rule did not name."""
+    settings = config(cloud)
+    profile = settings["profiles"]["default"] | {"callers": {"uids": [FIRST, THIRD]}}
+    changed = json.loads(json.dumps(profile)) | {"callers": {"uids": [SECOND, THIRD]}}
+    changed["exchange"]["roleArn"] = "acs:ram::1234567890123456:role/not-there"
+    with serve(settings | {"profiles": {"default": profile}}, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        before = [ask_as(uid, port(sidecar), "/credentials")[0] for uid in (FIRST, SECOND, THIRD)]
+        sidecar.config_path.write_text(json.dumps(settings | {"profiles": {"default": changed}}))
+        sidecar.process.send(signal.SIGHUP)
+        sidecar.process.event("refresh_failed")
+        after = [ask_as(uid, port(sidecar), "/credentials")[0] for uid in (FIRST, SECOND, THIRD)]
+
+        assert (before, after) == ([200, 403, 200], [403, 403, 200])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -340,3 +342,33 @@ def test_a_hundred_rotations(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 def is_in(wanted: dict[str, Any], line: dict[str, Any]) -> bool:
     return any(wanted.items() <= change.items() for change in line["changes"])
+
+
+# --- a directory that others write to ---------------------------------------------------------------------------------
+
+FLOOD = """
+import os, sys, time
+one, other = sys.argv[1] + "/one", sys.argv[1] + "/other"
+open(one, "w").close()
+for _ in range(100_000):
+    os.rename(one, other)
+    os.rename(other, one)
+print(time.process_time())
+"""
+
+
+def test_a_flood_of_news(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Who changes other files in a followed directory without end costs us a look a second."""
+    with running(cloud, tmp_path, two(cloud)) as sidecar:
+        before = cpu_seconds(sidecar)
+        flood = subprocess.run([sys.executable, "-c", FLOOD, str(tmp_path)], capture_output=True, check=True)
+        paid = cpu_seconds(sidecar) - before
+
+        assert paid < float(flood.stdout) / 10
+        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+
+
+def cpu_seconds(sidecar: Serving) -> float:
+    """What the process has used so far, in user and kernel mode."""
+    words = Path(f"/proc/{sidecar.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
