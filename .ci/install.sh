@@ -21,6 +21,7 @@ need ip iproute2
 need unshare util-linux
 need node nodejs
 need npm npm
+need faketime faketime
 need javac openjdk-17-jdk-headless
 need mvn maven
 # Go, for the client SDKs: Debian's is too old, so tests/interop/install.sh brings one where there is none.

@@ -38,7 +38,7 @@ class Outbound:
 
     async def fetch(self, name: str) -> Credentials:
         """New credentials for the profile."""
-        if self._cloud is None:
+        if self._cloud is None or (self._cloud.done() and self._made() is None):  # it could not be made before
             self._cloud = asyncio.create_task(asyncio.to_thread(self._make))
         self._under_way += 1
         self._idle.clear()

@@ -10,6 +10,7 @@ from .clocks import Clocks
 from .model import (
     Credentials,
     Dropped,
+    Event,
     NoCredentials,
     Observe,
     Random,
@@ -57,6 +58,10 @@ def hold(credentials: Credentials, clocks: Clocks) -> Held:
     """`credentials` that were issued just now, as their `issued_at` says by the cloud's clock."""
     life = credentials.expires_at - credentials.issued_at
     return Held(credentials, clocks.monotonic() + life, horizon(life))
+
+
+class Cancelled(Exception):
+    """A fetch ended as if it had been cancelled, and nobody of ours did that."""
 
 
 class Refresher:
@@ -125,6 +130,10 @@ class Refresher:
         started = self._clocks.monotonic()
         try:
             self._take(await self._fetch(), started)
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            self._failed(Cancelled(), started)
         except Exception as error:
             self._failed(error, started)
 
@@ -264,7 +273,14 @@ class Refresher:
         delay = max(self._due_in(held, self._random(), together=together), earliest)
         now = self._clocks.monotonic()
         self._due = now + delay
-        self._observe(Refreshed(self.profile, credentials, self._clocks.wall() + delay, now - started))
+        self._tell(Refreshed(self.profile, credentials, self._clocks.wall() + delay, now - started))
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._observe(event)
+        except Exception as error:  # who listens ends no loop, and costs no session
+            trouble = {"message": "an event was not heard", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(trouble)
 
     def _due_in(self, held: Held, chance: float, *, together: bool = False) -> float:
         """Seconds until what is held is to be replaced, by the clock that says the earlier."""
@@ -276,7 +292,7 @@ class Refresher:
         self._error = error
         if self.stops and isinstance(error, Refused) and error.withdrawn and self.held is not None:
             self.purge()
-            self._observe(Dropped(self.profile, error))
+            self._tell(Dropped(self.profile, error))
         delay = self.schedule.retry_after(
             self._failures,
             self._random(),
@@ -287,7 +303,7 @@ class Refresher:
         )
         now = self._clocks.monotonic()
         self._due = now + delay
-        self._observe(RefreshFailed(self.profile, error, self._failures, delay, now - started))
+        self._tell(RefreshFailed(self.profile, error, self._failures, delay, now - started))
 
 
 def _words(error: Exception) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -230,11 +230,17 @@ async def sidecar(
     chance: Callable[[], float] = lambda: 0.5,
     listen: Callable[[Event], None] = lambda _event: None,
     environ: Mapping[str, str] = ENVIRON,
+    making: Sequence[Exception] = (),
 ) -> AsyncIterator[Sidecar]:
-    """A running one for the length of a block; `listen` hears each event after everybody else."""
+    """
+    A running one for the length of a block.
+
+    `listen` hears each event after everybody else; `making` is what goes wrong when the outbound half is first made.
+    """
     settings, clocks, broken = loaded.settings, time.clocks, dict[str, Break]()
     cloud_clock, traffic, ledger = CloudClock(clocks), Traffic(clocks.wall), Ledger(clocks.wall)
     heard: list[Heard] = []
+    errors = list(making)
 
     def observe(event: Event) -> None:
         ledger.observe(event)
@@ -242,6 +248,8 @@ async def sidecar(
         listen(event)
 
     def make_cloud(_settings: Any) -> Cloud:
+        if errors:
+            raise errors.pop(0)
         return Cloud(
             settings,
             environ,

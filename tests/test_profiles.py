@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -31,7 +32,7 @@ class Sidecar:
         self.replaced = 0
         self.profiles: Profiles
 
-    def start(self, config: dict[str, Any]) -> None:
+    def start(self, config: dict[str, Any], chance: Callable[[], float] = lambda: 0.5) -> None:
         self.profiles = Profiles(
             self.load(config).settings,
             self._cloud,
@@ -39,7 +40,7 @@ class Sidecar:
             observe=self.events.append,
             replaced=self._count,
             sleep=self.clock.sleep,
-            chance=lambda: 0.5,
+            chance=chance,
         )
         self.profiles.start()
 
@@ -239,6 +240,20 @@ async def test_what_holds_at_once(sidecar: Sidecar, clock: Clock) -> None:
     refresher = sidecar.profiles.refresher("default")
     assert (refresher.required, refresher.stops, refresher.schedule.min_retry) == (False, True, 7)
     assert sidecar.emulator.totals["sts"] == 2
+
+
+async def test_a_loop_that_ended_is_seen(sidecar: Sidecar, clock: Clock) -> None:
+    """A bug that gets past everything ends one profile's loop, and that is told of that profile."""
+
+    def bug() -> float:
+        raise ZeroDivisionError
+
+    sidecar.start(two(), chance=bug)
+    for refresher in sidecar.profiles.refreshers:
+        await refresher.settled()
+    await asyncio.sleep(0)
+
+    assert sidecar.profiles.dead() == ["default", "p2"]
 
 
 async def test_the_outbound_half_of_before_is_closed(sidecar: Sidecar, clock: Clock) -> None:

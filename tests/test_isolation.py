@@ -1,0 +1,207 @@
+"""One profile's trouble is its own: the others keep their schedule, no loop ends, and nothing grows."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import json
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+import app
+from app.config import Loaded
+from app.emulator import Emulator, World
+from app.logs import Log
+from app.model import ClockRead, Event, Refreshed, RefreshFailed, StageTimed
+
+from .conftest import ENVIRON, configuration, exchange, identity
+from .simulated import Break, Time, sidecar, simulated
+
+HOUR = 3_600.0
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def cloud(time: Time, signing_key: rsa.RSAPrivateKey) -> Emulator:
+    return emulated(time, signing_key, "default")
+
+
+def emulated(time: Time, key: rsa.RSAPrivateKey, *profiles: str) -> Emulator:
+    return Emulator(World.default(profiles=profiles), now=time.cloud, sleep=asyncio.sleep, signing_key=key)
+
+
+# --- fifty profiles, five of them broken ------------------------------------------------------------------------------
+
+BROKEN: dict[str, dict[str, Any]] = {
+    "refused": {"exchange": {"roleArn": "acs:ram::1234567890123456:role/not-there"}},
+    "wrong-secret": {"identity": {"authnConfiguration": {"clientSecretEnvVarName": "WRONG"}}},
+    "missing-file": {"identity": {"type": "tokenFile", "tokenFile": "/nonexistent/token"}},
+    "hangs": {"exchange": {"endpoints": ["http://127.0.0.1:7091"]}},
+    "nonsense": {"exchange": {"endpoints": ["http://127.0.0.1:7092"]}},
+}
+
+
+def fifty() -> dict[str, Any]:
+    """Forty-five good profiles, each with an identity of its own, between five that are broken in five ways."""
+    profiles: dict[str, Any] = {}
+    for number in range(45):
+        profiles[f"p{number}"] = {
+            "identity": identity(httpConfiguration={"readTimeout": 10_000 + number}),
+            "exchange": exchange("default"),
+        }
+        if number % 9 == 4:
+            name = list(BROKEN)[number // 9]
+            profiles[name] = {"identity": identity(), "exchange": exchange("default"), "required": False}
+            for leg, members in BROKEN[name].items():
+                whole = members if members.get("type") else profiles[name][leg] | members
+                profiles[name][leg] = whole
+    authentication = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "WRONG"}
+    profiles["wrong-secret"]["identity"]["authnConfiguration"] = authentication
+    return configuration(profiles=profiles)
+
+
+async def astray(request: httpx.Request, inner: httpx.AsyncBaseTransport) -> httpx.Response:
+    """STS, but for two of its endpoints: one that never answers, and one that answers nonsense."""
+    match request.url.port:
+        case 7091:
+            await asyncio.sleep(1_000_000)
+        case 7092:
+            return httpx.Response(200, content=b"<html>")
+    return await inner.handle_async_request(request)
+
+
+MOST_CALLS = 200
+"""Of one profile in an hour, whatever fails: tests/test_refresher.py has 186 attempts, and a few ask twice."""
+
+
+def ours() -> int:
+    """Bytes that the serving half has allocated and keeps; the emulated cloud remembers what it was asked."""
+    gc.collect()
+    here = tracemalloc.Filter(True, f"{Path(app.__file__).parent}/*")
+    cloud = tracemalloc.Filter(False, f"{Path(app.__file__).parent}/emulator/*")
+    return sum(item.size for item in tracemalloc.take_snapshot().filter_traces((here, cloud)).statistics("filename"))
+
+
+@simulated
+async def test_fifty_profiles(loaded: Callable[..., Loaded], time: Time, signing_key: rsa.RSAPrivateKey) -> None:
+    """Six hours: the good ones are always served, keep their pace and miss no refresh; the broken ones call seldom."""
+    environ = ENVIRON | {"WRONG": "wrong"}
+    cloud = emulated(time, signing_key, "default")
+    async with sidecar(loaded(fifty(), environ), cloud, time, environ=environ) as running:
+        running.broken["sts"] = astray
+        await time.passes(60)
+        good = [f"p{number}" for number in range(45)]
+        grown: list[int] = []
+        tracemalloc.start()
+        for _ in range(6):
+            before = cloud.totals.copy()
+            await time.passes(HOUR)
+            statuses = {name: (await running.read(name)).status for name in good}
+            assert set(statuses.values()) == {200}
+            assert min(item.left() for item in running.profiles.refreshers if item.profile in good) >= 1860
+            assert sum((cloud.totals - before).values()) < 5 * MOST_CALLS + 45 * 10
+            running.heard.clear()
+            grown.append(ours())
+        tracemalloc.stop()
+
+        assert [name for name in good if running.profiles.refresher(name).status.state != "fresh"] == []
+        assert {running.profiles.refresher(name).status.state for name in BROKEN} == {"starting"}
+        assert running.profiles.dead() == []
+        assert grown[-1] - grown[1] < 50_000
+
+
+# --- no exception ends a loop -----------------------------------------------------------------------------------------
+
+
+def once(error: BaseException) -> Break:
+    """The first request ends in `error`, and the others in what they ask for."""
+    errors = [error]
+
+    async def happens(request: httpx.Request, inner: httpx.AsyncBaseTransport) -> httpx.Response:
+        if errors:
+            raise errors.pop()
+        return await inner.handle_async_request(request)
+
+    return happens
+
+
+BUGS = [
+    RuntimeError("the-secret"),
+    KeyError("the-secret"),
+    MemoryError(),
+    RecursionError(),
+    OverflowError("int too large to convert to float"),
+    asyncio.InvalidStateError(),
+    ExceptionGroup("the-secret", [ValueError("the-secret")]),
+    asyncio.CancelledError(),
+]
+
+
+@pytest.mark.parametrize("leg", ["token", "sts"])
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: type(bug).__name__)
+@simulated
+async def test_a_bug_on_the_way(
+    bug: BaseException, leg: str, loaded: Callable[..., Loaded], cloud: Emulator, time: Time
+) -> None:
+    """Whatever a leg raises is told once, by its type and without its words, and counted; the next attempt mends it."""
+    said = io.StringIO()
+    log = Log(said, level="info", json_lines=True, now=time.wall)
+    async with sidecar(loaded(), cloud, time, listen=log.observe) as running:
+        await running.read()
+        running.broken[leg] = once(bug)
+        await running.profiles.renew("default")
+        await time.passes(60)
+
+        failed = [line for line in map(json.loads, said.getvalue().splitlines()) if line["event"] == "refresh_failed"]
+        assert [line["error"] for line in failed] == [type(bug).__name__.replace("CancelledError", "Cancelled")]
+        assert "the-secret" not in said.getvalue()
+        assert running.ledger.refreshes["default", "internal"] == 1
+        assert running.profiles.dead() == []
+        assert running.profiles.refresher("default").status.state == "fresh"
+        assert (await running.read()).status == 200
+
+
+@pytest.mark.parametrize("kind", [Refreshed, RefreshFailed, StageTimed, ClockRead])
+@simulated
+async def test_a_bug_in_who_listens(
+    kind: type[Event], loaded: Callable[..., Loaded], cloud: Emulator, time: Time
+) -> None:
+    """A listener that fails at every event of a kind ends no loop and costs no session that was issued."""
+    told: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+
+    def listen(event: Event) -> None:
+        if isinstance(event, kind):
+            raise LookupError("a bug")
+
+    async with sidecar(loaded(), cloud, time, listen=listen) as running:
+        running.broken["sts"] = once(httpx.ConnectError("down"))
+        await time.passes(2 * HOUR)
+
+        assert running.profiles.dead() == []
+        if kind in (Refreshed, RefreshFailed):  # the others fail an attempt, which is told as such
+            assert [type(error) for error in told] == [LookupError] * len(running.seen(kind))
+            assert (await running.read()).status == 200
+            assert 3 < len(running.seen(Refreshed)) < 9
+
+
+@simulated
+async def test_a_cloud_that_could_not_be_made(loaded: Callable[..., Loaded], cloud: Emulator, time: Time) -> None:
+    """That the outbound half could not be made (no more files, no memory) is no reason never to try it again."""
+    errors: list[Exception] = [OSError(24, "Too many open files"), MemoryError()]
+    async with sidecar(loaded(), cloud, time, making=errors) as running:
+        await time.passes(30)
+
+        assert [type(event.error) for event in running.seen(RefreshFailed)] == [OSError, MemoryError]
+        assert (await running.read()).status == 200
