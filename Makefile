@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find app -name '*.py' -o -name '*.json') pyproject.toml requirements/runtime.txt requirements/build.txt
 
-.PHONY: run test install lint types contracts unit check-long image interop interop-install fuzz sbom bench lock clean
+.PHONY: run test install lint types contracts unit check-long image interop interop-install fuzz soak fleet sbom bench lock clean
 
 run: install ## the emulated cloud and the sidecar, talking over real sockets
 	$(BIN)/idaas-sidecar demo
@@ -64,6 +64,14 @@ fuzz: $(VENV)/.test ## odd bytes and odd answers, for as long as FUZZ_EXAMPLES s
 
 check-long: image interop sbom ## what takes minutes or needs more than Python
 	$(MAKE) fuzz FUZZ_EXAMPLES=1000 FUZZ_RANDOM=
+	$(MAKE) soak
+
+MINUTES ?= 2
+soak: $(VENV)/.test ## a real sidecar in bad weather for MINUTES=2, with several clients; can run for days
+	$(BIN)/python bench/soak.py --minutes $(MINUTES) $(SOAK)
+
+fleet: $(VENV)/.installed ## ten thousand sidecars before one account's quota, a simulated day: goals and fleet.png
+	$(BIN)/python bench/fleet.py --png fleet.png
 
 # From the pinned run-time requirements, with each one's hash and licence; the tool has a venv of its own.
 sbom: $(VENV)/.installed ## the software bill of materials, CycloneDX: sbom.json
