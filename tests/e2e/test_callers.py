@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,7 @@ def test_a_port_that_another_user_took_over(cloud: EmulatedCloud, tmp_path: Path
         running.process.event("credentials_issued", profile="group")
         running.process.send(signal.SIGSTOP)
         try:
-            source = left_behind(port(running), "/credentials/first")
-            taken_over = connected_from(source, port(running), uid=FIRST)
+            taken_over = takes_over(port(running), "/credentials/first", uid=FIRST)
         finally:
             running.process.send(signal.SIGCONT)
         # The new owner has said nothing, so it gets nothing, until it asks itself.
@@ -176,6 +176,14 @@ def test_a_port_that_another_user_took_over(cloud: EmulatedCloud, tmp_path: Path
         taken_over.close()
 
     assert 'code="200",endpoint="credentials"' not in metrics
+
+
+def takes_over(to: int, target: str, *, uid: int) -> socket.socket:
+    """A connection of `uid` from the port that somebody left behind a moment before; others want free ports, too."""
+    for _ in range(20):
+        with suppress(OSError):
+            return connected_from(left_behind(to, target), to, uid=uid)
+    raise AssertionError("each port was taken by somebody else")
 
 
 def left_behind(to: int, target: str) -> int:
@@ -195,9 +203,13 @@ def connected_from(source: int, to: int, *, uid: int) -> socket.socket:
         client = socket.socket()
     finally:
         os.seteuid(0)
-    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    client.bind(("127.0.0.1", source))
-    client.connect(("127.0.0.1", to))
+    try:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind(("127.0.0.1", source))
+        client.connect(("127.0.0.1", to))
+    except OSError:
+        client.close()
+        raise
     return client
 
 

@@ -182,6 +182,20 @@ def test_what_waits_for_a_restart(cloud: EmulatedCloud, tmp_path: Path) -> None:
         assert ask(sidecar.urls["ops"], "/livez").status == 200
 
 
+def test_a_path_token_beside_an_open_metadata_listener(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A listener that a running process cannot close must not undermine the new rules: the old file stays."""
+    settings = two(cloud)
+    settings["server"]["metadata"] = "127.0.0.1:0"
+    with running(cloud, tmp_path, settings) as sidecar:
+        token = tmp_path / "path-token"
+        token.write_text("a-path-token-0123456789")
+        write(sidecar, two(cloud) | {"access": {"pathToken": {"file": str(token)}}})
+        error = sidecar.process.event("config_reload_failed")["error"]
+
+        assert "server.metadata: its clients cannot send access.pathToken" in error
+        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+
+
 def test_hang_up(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """SIGHUP reads the file again, also when nothing has changed."""
     with running(cloud, tmp_path, two(cloud)) as sidecar:
