@@ -75,7 +75,10 @@ def test_there_are_three_blocks() -> None:
     assert [Path(path).parts[1] for path, _ in BLOCKS] == ["kubernetes", "systemd", "compose"]
 
 
-@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+PAGES = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "RELIABILITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_and_tests_that_pages_name_exist(name: str) -> None:
     """A relative link leads somewhere, and a test that a page points to is there under that name."""
     text = (ROOT / name).read_text()
