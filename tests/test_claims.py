@@ -40,6 +40,8 @@ def test_claims_are_read() -> None:
         "opaque",
         "a.b",
         "a.b.c.d",
+        "e30.e30\n.c2ln",
+        "e30.e30.c2ln\n",
         "..",
         "e30..c2ln",
         "e30.!!!!.c2ln",

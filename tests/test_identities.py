@@ -28,6 +28,7 @@ from .conftest import BASE, Bench, exchange, running
 from .test_matrix import (
     METADATA,
     Place,
+    by_access_key,
     by_certificate,
     by_cluster,
     by_document,
@@ -217,6 +218,24 @@ async def test_metadata_errors(status: int, error: type[Exception], words: str, 
 
     with pytest.raises(error, match=words):
         await bench(profile(by_document(place), exchange()), place.environ).fetch()
+
+
+async def test_a_role_that_is_no_name(place: Place, bench: Build) -> None:
+    """What is not ASCII cannot be asked for (found by fuzzing): an error of ours, not of the HTTP library."""
+    place.emulator.faults.add(Fault("metadata", status=200, body=b"token"))
+    place.emulator.faults.add(Fault("metadata", status=200, body="r\u00f4le".encode(), content_type="text/plain"))
+
+    with pytest.raises(Unreachable, match="where text belongs"):
+        await bench(profile(by_ecs_role(place), exchange()), place.environ).fetch()
+
+
+async def test_a_key_that_is_no_key(place: Place, bench: Build) -> None:
+    """Nor can a key be sent that is not ASCII, wherever it comes from."""
+    who = by_access_key(place)
+    place.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = "schl\u00fcssel"
+
+    with pytest.raises(Unreachable, match="is not ASCII"):
+        await bench(profile(who, exchange()), place.environ).fetch()
 
 
 # --- any OpenID provider ----------------------------------------------------------------------------------------------

@@ -9,11 +9,13 @@ What all clients go through together, so that the sidecar starts and stops once 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..e2e.processes import until
 from .clients import Client
 from .conftest import bare_environment
 from .namespace import metadata_namespace
@@ -21,6 +23,8 @@ from .program import Answer, Program, ask_all, ask_until
 from .stage import Requests, Stage, staged
 
 CALLS = 5
+GAP = 10.0
+"""Seconds for which the sidecar is away while sessions are new."""
 IN_EVERY_MARGIN = 115.0
 """Seconds: SLS Go has the shortest margin, 120 (its `defaultFetchAhead`). The acts take less."""
 STATIC = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAIstatic", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "static"}
@@ -70,7 +74,9 @@ def play(clients: Iterable[Client], home: Path) -> Story:
                 programs = stack.enter_context(started(cast, stage, home))
                 _healthy(story, stage, programs)
                 _others(story, stage, cast, home, metadata=metadata)
+            gone = time.monotonic()
             story.away = ask_all(programs)
+            until(lambda: time.monotonic() - gone >= GAP, 2 * GAP)
             with stage.serving():
                 story.held_back = stage.held()
                 asking = {name: each for name, each in programs.items() if cast[name].again}
