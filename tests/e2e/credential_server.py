@@ -117,13 +117,13 @@ class CredentialServer:
 
 
 @contextmanager
-def listening(server: CredentialServer) -> Iterator[str]:
-    """The server on a free port of 127.0.0.1; its base URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server.port = listener.getsockname()[1]
+def listening(server: CredentialServer, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[str]:
+    """The server at that address, of port 0: at a free one; its base URL."""
+    with socket.create_server(at) as listener:
+        host, server.port = listener.getsockname()
         threading.Thread(target=_accept, args=(listener, server), daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.port}"
+            yield f"http://{host}:{server.port}"
         finally:
             listener.shutdown(socket.SHUT_RDWR)
 

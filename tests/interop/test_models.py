@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gzip
-import json
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +20,10 @@ from app.conformance.wire import Budget, Wire
 
 from ..e2e.credential_server import KEYS, Asked, Careless, CredentialServer, Given, Streaming, error, listening, text
 from .clients import CLIENTS, Client
-from .test_clients import CLIENT_SECONDS, rows
+from .conftest import bare_environment
+from .namespace import METADATA, metadata_namespace
+from .program import Program
+from .test_clients import rows
 
 PROGRAMS = {client.name: client for client in CLIENTS}
 URI_MODELS = {
@@ -114,17 +116,11 @@ URI_SERVERS = BODIES | {"redirect": Redirecting, "Host with port": Careless}
 ECS_SERVERS = BODIES | {"line ends, 405": Streaming, "500 for a token": Unnamed, "line end behind the token": LineEnds}
 
 
-def succeeds(client: Client, environment: dict[str, str], *arguments: str) -> bool:
-    """Whether the program ends well and has the true values."""
-    done = subprocess.run(
-        [*client.kit.start(client.program), *arguments],
-        env={**environment, **client.kit.environment, **client.environment},
-        capture_output=True,
-        text=True,
-        timeout=CLIENT_SECONDS,
-        check=False,
-    )
-    return done.returncode == 0 and json.loads(done.stdout) == KEYS
+def succeeds(client: Client, home: Path, *arguments: str) -> bool:
+    """Whether the program, asked once, gives the true values."""
+    environment = {**bare_environment(home), **client.kit.environment, **client.environment}
+    with Program([*client.kit.start(client.program), *arguments], environment, home / "stderr") as program:
+        return program.ask() == KEYS
 
 
 def scene(where: Address) -> Scene:
@@ -134,22 +130,22 @@ def scene(where: Address) -> Scene:
 
 @pytest.mark.parametrize("server", URI_SERVERS.values(), ids=URI_SERVERS)
 @pytest.mark.parametrize("client", rows(*(PROGRAMS[name] for name in URI_MODELS)))
-def test_uri(client: Client, server: Callable[[], CredentialServer], environment: dict[str, str]) -> None:
+def test_uri(client: Client, server: Callable[[], CredentialServer], tmp_path: Path) -> None:
     """A client of the URI gets its credentials exactly where its model says so."""
     model = next(model for model in URI_CLIENTS if model.name == URI_MODELS[client.name])
     with listening(server()) as base:
         where = address(f"{base}/credentials")
         said = walk_uri(model, where, scene(where))
 
-        assert succeeds(client, environment, f"{base}/credentials") is (said.state == "works"), said.unmet
+        assert succeeds(client, tmp_path, f"{base}/credentials") is (said.state == "works"), said.unmet
 
 
 @pytest.mark.parametrize("server", ECS_SERVERS.values(), ids=ECS_SERVERS)
 @pytest.mark.parametrize("client", rows(*(PROGRAMS[name] for name in ECS_MODELS)))
-def test_ecs(client: Client, server: Callable[[], CredentialServer], environment: dict[str, str]) -> None:
-    """So does a client of the metadata address."""
+def test_ecs(client: Client, server: Callable[[], CredentialServer], tmp_path: Path) -> None:
+    """So does a client of the metadata address, at that address."""
     model = next(model for model in ECS_CLIENTS if model.name == ECS_MODELS[client.name])
-    with listening(server()) as base:
+    with metadata_namespace(), listening(server(), (METADATA, 80)) as base:
         said = walk_ecs(model, scene(address(base)))
 
-        assert succeeds(client, environment, base) is (said.state == "works"), said.unmet
+        assert succeeds(client, tmp_path) is (said.state == "works"), said.unmet
