@@ -6,12 +6,12 @@ from .answer import RefusedError
 from .asked import Asked
 from .jws import Token, VerifyKey, parse, signed_with_one_of
 
-GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 TYPES = frozenset({ACCESS_TOKEN, *(f"urn:ietf:params:oauth:token-type:{kind}" for kind in ("id_token", "jwt"))})
 
 
-def subject(asked: Asked, issuers: Mapping[str, Iterable[VerifyKey]]) -> str:
+def subject_of(asked: Asked, issuers: Mapping[str, Iterable[VerifyKey]]) -> str:
     """Whom the subject token speaks of; `issuers` are those believed, with their keys. Raises `RefusedError`."""
     form = asked.form
     for field in ("subject_token", "subject_token_type"):

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from . import exchanged
 from .answer import Answer, RefusedError, json_answer, request_id
 from .asked import Asked
 from .client_auth import Authentication
+from .exchanged import ACCESS_TOKEN, TOKEN_EXCHANGE, subject_of
 from .issuing import Issuer
 from .jws import VerifyKey
 from .keys import SigningKeys
@@ -37,16 +37,16 @@ class Idaas:
         check_form(asked)
         client_id = self._authentication.client_id(asked)
         grant = asked.form["grant_type"]
-        if grant not in ("client_credentials", exchanged.GRANT):
+        if grant not in ("client_credentials", TOKEN_EXCHANGE):
             raise RefusedError("unsupported_grant_type", "Only client_credentials and token exchange are supported.")
         audience, values = granted(asked.form.get("scope", ""), client_id, asked.world)
         scope, issuer = " ".join(values), issuer_of(asked.world, asked.url)
         if grant == "client_credentials":
             return json_answer(self._issuer.token(asked, issuer, client_id, audience, client_id=client_id, scope=scope))
-        subject = exchanged.subject(asked, self._believed(asked, issuer))
+        subject = subject_of(asked, self._believed(asked, issuer))
         actor = {"client_id": client_id, "act": {"sub": client_id}}
         document = self._issuer.token(asked, issuer, subject, audience, scope=scope, **actor)
-        return json_answer({**document, "issued_token_type": exchanged.ACCESS_TOKEN})
+        return json_answer({**document, "issued_token_type": ACCESS_TOKEN})
 
     def _believed(self, asked: Asked, issuer: str) -> dict[str, list[VerifyKey]]:
         """Whose tokens may be exchanged, with their keys."""
@@ -64,7 +64,7 @@ class Idaas:
             "issuer": issuer,
             "token_endpoint": f"{issuer}/token",
             "jwks_uri": f"{issuer}/jwks",
-            "grant_types_supported": ["client_credentials", exchanged.GRANT],
+            "grant_types_supported": ["client_credentials", TOKEN_EXCHANGE],
             "response_types_supported": ["token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.emulator.exchanged import GRANT
+from app.emulator.exchanged import TOKEN_EXCHANGE
 from app.emulator.world import (
     AUDIENCE,
     CLIENT_ID,
@@ -29,7 +29,7 @@ def claims_of(token: str) -> Any:
 
 async def exchange(cloud: Cloud, **changes: Any) -> Any:
     fields = {
-        "grant_type": GRANT,
+        "grant_type": TOKEN_EXCHANGE,
         "subject_token": cloud.emulator.workload_token(),
         "subject_token_type": TYPES + "jwt",
     }
