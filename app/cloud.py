@@ -79,7 +79,12 @@ class Cloud:
         self._ends: dict[Identity, dict[str, float]] = {}
         self._wires = Wires(transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe)
         sources = Sources(
-            self._wires, environ, now=now, new_id=new_id, is_ours=is_ours, children=children or Children()
+            self._wires,
+            environ,
+            now=now,
+            new_id=new_id,
+            is_ours=is_ours,
+            children=children or Children(),
         )
         self._sources: dict[Identity, TokenSource] = {}
         for name, profile in settings.profiles.items():
@@ -102,17 +107,17 @@ class Cloud:
         self._tokens.forget(self._identity(name))
 
     async def _first(self, name: str) -> Credentials:
+        token = await self._token(name)
         try:
-            return await self._presented(name)
+            return await self._presented(name, token)
         except Refused as error:
             if not error.renew_token:
                 raise
-            self.forget(name)
-            return await self._presented(name)
+            self._tokens.forget(self._identity(name), token)
+            return await self._presented(name, await self._token(name))
 
-    async def _presented(self, name: str) -> Credentials:
-        """A session for the identity's token. Raises Unreachable for a token whose time is yet to come."""
-        token = await self._token(name)
+    async def _presented(self, name: str, token: Token) -> Credentials:
+        """A session for `token`. Raises Unreachable where its time is yet to come."""
         try:
             return await self._exchanged(name, token)
         except Refused as error:

@@ -36,9 +36,10 @@ class SharedTokens:
             self._flights[identity] = flight
         return await asyncio.shield(flight)
 
-    def forget(self, identity: Hashable) -> None:
-        """Drops the identity's token, because somebody refused it."""
-        self._held.pop(identity, None)
+    def forget(self, identity: Hashable, refused: Token | None = None) -> None:
+        """Drops the identity's token; where it is `refused`, only that one: others may have had it replaced already."""
+        if refused is None or self._held.get(identity) == refused:
+            self._held.pop(identity, None)
 
     async def _fetch(self, identity: Hashable, fetch: Callable[[], Awaitable[Token]]) -> Token:
         try:

@@ -8,6 +8,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import app
+from app.cloud import TURN_SECONDS
 from app.config import Loaded
 from app.emulator import Emulator, World
 from app.logs import Log
 from app.model import ClockRead, Event, Refreshed, RefreshFailed, StageTimed
 
 from .conftest import ENVIRON, configuration, exchange, identity
-from .simulated import Break, Time, sidecar, simulated
+from .simulated import BOOTED, START, Break, Sidecar, Time, sidecar, simulated
 
 HOUR = 3_600.0
 
@@ -77,9 +79,18 @@ async def astray(request: httpx.Request, inner: httpx.AsyncBaseTransport) -> htt
         case 7091:
             await asyncio.sleep(1_000_000)
         case 7092:
-            return httpx.Response(200, content=b"<html>")
+            return httpx.Response(200, stream=httpx.ByteStream(b"<html>"))
     return await inner.handle_async_request(request)
 
+
+WHY = {
+    "refused": "EntityNotExist.Role",
+    "wrong-secret": "invalid_client",
+    "missing-file": "/nonexistent/token",
+    "hangs": "no whole answer within",
+    "nonsense": "bytes of HTML or XML",
+}
+"""What each of them is to say: else it is broken in another way than its name says."""
 
 MOST_CALLS = 200
 """Of one profile in an hour, whatever fails: tests/test_refresher.py has 186 attempts, and a few ask twice."""
@@ -93,6 +104,22 @@ def ours() -> int:
     return sum(item.size for item in tracemalloc.take_snapshot().filter_traces((here, cloud)).statistics("filename"))
 
 
+LATEST = TURN_SECONDS + 1
+"""Seconds after its time at which a good profile has its new session: a turn's longest wait, and the round trips."""
+
+
+def late(running: Sidecar) -> list[float]:
+    """By how much each refresh of a good profile came after the instant that was planned for it."""
+    found, planned = [], dict[str, float]()
+    for item in running.heard:
+        if isinstance(item.event, Refreshed):
+            now = START + item.at - BOOTED  # the wall clock is right here
+            if item.event.profile in planned:
+                found.append(now - planned[item.event.profile])
+            planned[item.event.profile] = item.event.next_refresh_at
+    return found
+
+
 @simulated
 async def test_fifty_profiles(loaded: Callable[..., Loaded], time: Time, signing_key: rsa.RSAPrivateKey) -> None:
     """Six hours: the good ones are always served, keep their pace and miss no refresh; the broken ones call seldom."""
@@ -103,21 +130,28 @@ async def test_fifty_profiles(loaded: Callable[..., Loaded], time: Time, signing
         await time.passes(60)
         good = [f"p{number}" for number in range(45)]
         grown: list[int] = []
+        paces: list[float] = []
         tracemalloc.start()
         for _ in range(6):
             before = cloud.totals.copy()
-            await time.passes(HOUR)
-            statuses = {name: (await running.read(name)).status for name in good}
-            assert set(statuses.values()) == {200}
-            assert min(item.left() for item in running.profiles.refreshers if item.profile in good) >= 1860
+            for _ in range(60):
+                await time.passes(60)
+                reads = [await running.read(name) for name in good]
+                assert {(read.status, read.waited) for read in reads} == {(200, 0)}
+                assert min(item.left() for item in running.profiles.refreshers if item.profile in good) >= 1860
             assert sum((cloud.totals - before).values()) < 5 * MOST_CALLS + 45 * 10
+            paces += late(running)
             running.heard.clear()
             grown.append(ours())
         tracemalloc.stop()
 
         assert [name for name in good if running.profiles.refresher(name).status.state != "fresh"] == []
         assert {running.profiles.refresher(name).status.state for name in BROKEN} == {"starting"}
+        said = {name: str(running.profiles.refresher(name).status.last_error) for name in BROKEN}
+        assert [name for name, why in WHY.items() if why not in said[name]] == []
         assert running.profiles.dead() == []
+        assert len(paces) > 45 * 6
+        assert max(paces) < LATEST
         assert grown[-1] - grown[1] < 50_000
 
 
@@ -205,3 +239,39 @@ async def test_a_cloud_that_could_not_be_made(loaded: Callable[..., Loaded], clo
 
         assert [type(event.error) for event in running.seen(RefreshFailed)] == [OSError, MemoryError]
         assert (await running.read()).status == 200
+
+
+# --- what profiles share ----------------------------------------------------------------------------------------------
+
+
+def unevenly() -> Break:
+    """The true answer, after 1 to 3 s, each after another time."""
+    number = count()
+
+    async def happens(request: httpx.Request, inner: httpx.AsyncBaseTransport) -> httpx.Response:
+        answer = await inner.handle_async_request(request)
+        await asyncio.sleep(1 + (next(number) * 7 % 20) / 10)
+        return answer
+
+    return happens
+
+
+@simulated
+async def test_a_token_that_is_refused_to_many(
+    loaded: Callable[..., Loaded], time: Time, signing_key: rsa.RSAPrivateKey
+) -> None:
+    """Thirty profiles of one identity whose token STS refuses to all of them ask for one new token, not for thirty."""
+    names = [f"p{number}" for number in range(30)]
+    cloud = emulated(time, signing_key, *names)
+    async with sidecar(loaded(configuration(*names)), cloud, time) as running:
+        await time.passes(30)
+        before = cloud.totals["token"]
+        running.broken["sts"] = unevenly()
+        cloud.rotate(retire=True)
+        for refresher in running.profiles.refreshers:
+            refresher.refresh_now()
+        await time.passes(30)
+
+        assert running.seen(RefreshFailed) == []
+        assert len(running.seen(Refreshed)) == 60
+        assert cloud.totals["token"] - before == 1
