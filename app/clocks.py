@@ -68,14 +68,21 @@ class CloudClock:
         self._clocks = clocks
         self._offset = 0.0
         self._apart = clocks.apart
+        self._told = False
 
     def learn(self, offset: float) -> None:
         """Takes the cloud's clock minus the wall clock, as an answer told it just now."""
         self._offset = offset if abs(offset) >= EXACTNESS else 0.0
         self._apart = self._clocks.apart
+        self._told = True
+
+    def told(self) -> bool:
+        """Whether `now` is the cloud's word, and not this machine's clock for want of it."""
+        if abs(self._clocks.apart - self._apart) > JUMP:
+            self._offset, self._told = 0.0, False
+        return self._told
 
     def now(self) -> float:
         """The cloud's time, to about a second."""
-        if self._offset and abs(self._clocks.apart - self._apart) > JUMP:
-            self._offset = 0.0
+        self.told()
         return self._clocks.wall() + self._offset

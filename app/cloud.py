@@ -82,6 +82,7 @@ class Cloud:
             self._wires,
             environ,
             now=now,
+            told=self._clock.told,
             new_id=new_id,
             is_ours=is_ours,
             children=children or Children(),

@@ -41,7 +41,11 @@ class Notes:
 
 
 class Sources:
-    """Makes token sources. `is_ours` tells whether a host is an address of this network namespace."""
+    """
+    Makes token sources.
+
+    `told`: whether `now` is certain. `is_ours`: whether a host is an address of this network namespace.
+    """
 
     def __init__(
         self,
@@ -49,6 +53,7 @@ class Sources:
         environ: Mapping[str, str],
         *,
         now: Now,
+        told: Callable[[], bool],
         new_id: Callable[[], str],
         is_ours: Callable[[str], bool],
         children: Children,
@@ -56,6 +61,7 @@ class Sources:
         self._wires = wires
         self._environ = environ
         self._now = now
+        self._told = told
         self._new_id = new_id
         self._is_ours = is_ours
         self._children = children
@@ -65,7 +71,7 @@ class Sources:
         match identity:
             case TokenFileIdentity(token_file=path):
                 place = f"{place}.tokenFile"
-                return TokenFile(secrets.from_file(path, place), place, self._now)
+                return TokenFile(secrets.from_file(path, place), place, self._now, self._told)
             case CommandIdentity():
                 return Command(
                     identity.command,

@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app.clocks import BETWEEN_LOOKS, Clocks, CloudClock, JumpWatch
 from app.config import Loaded
 from app.emulator import Emulator, Fault, World
+from app.emulator.world import OIDC_AUDIENCE, WORKLOAD_PROVIDER_ARN
 from app.logs import Log
 from app.model import Refreshed, RefreshFailed
 from app.sts import instant
@@ -420,14 +422,35 @@ def test_the_clouds_clock() -> None:
     """Ours until the first answer, then the cloud's; ours again when ours was set, until the next answer."""
     hands = Hands()
     clock = CloudClock(hands.clocks())
-    assert clock.now() == hands.wall
+    assert (clock.now(), clock.told()) == (hands.wall, False)
     clock.learn(600.0)
     hands.tick(1_000)
-    assert clock.now() == hands.wall + 600
+    assert (clock.now(), clock.told()) == (hands.wall + 600, True)
     hands.wall += 600
-    assert clock.now() == hands.wall
+    assert (clock.now(), clock.told()) == (hands.wall, False)
     clock.learn(-30.0)
     assert clock.now() == hands.wall - 30
     clock.learn(1.5)
 
     assert clock.now() == hands.wall
+
+
+@simulated
+async def test_a_token_file_is_not_judged_by_a_clock_that_was_set(
+    loaded: Callable[..., Loaded], cloud: Emulator, time: Time, tmp_path: Path
+) -> None:
+    """A token that has expired by a clock just set ahead is presented all the same: whether it has, the cloud knows."""
+    file, now = tmp_path / "token", int(START)
+    file.write_text(cloud.workload_token(iat=now, exp=now + 3_600, aud=OIDC_AUDIENCE))
+    file_identity = {"type": "tokenFile", "tokenFile": str(file)}
+    profile = {"identity": file_identity, "exchange": exchange(oidcProviderArn=WORKLOAD_PROVIDER_ARN)}
+    async with sidecar(loaded(configuration(profiles={"default": profile})), cloud, time) as running:
+        client = Client(running)
+        await client.reads_for(1_300)
+        time.set(2_400)
+        await client.reads_for(1_800)
+        assert client.refused == 0
+        await client.reads_for(2_400)  # by now it has, by every clock
+
+        assert client.refused > 0
+        assert "whoever writes it is late" in (await running.read()).reply.body.decode()
