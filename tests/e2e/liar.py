@@ -19,14 +19,18 @@ class Liar:
     """`url` is where it listens. While `lie` is None it is a pipe to the server behind it."""
 
     def __init__(self, behind: str) -> None:
-        parts = urlsplit(behind)
-        self._behind = (str(parts.hostname), int(parts.port or 80))
+        self.lead_to(behind)
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self.lie: Lie | None = None
         self.certificate: ssl.SSLContext | None = None
         self.told = 0
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def lead_to(self, behind: str) -> None:
+        """From now on it is a pipe to this server, an http URL."""
+        parts = urlsplit(behind)
+        self._behind = (str(parts.hostname), int(parts.port or 80))
 
     def _accept(self) -> None:
         while True:
