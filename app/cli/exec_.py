@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -28,6 +28,7 @@ from ..main import logger
 from ..main import run as run_loop
 from ..model import ConfigError, SidecarError, Unreachable
 from ..service import Service
+from ..settings import Cache
 from .env_ import IN_THE_WAY, variables
 from .get_ import check_profile
 
@@ -45,28 +46,34 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)
-    return run_loop(lambda: _run(private(loaded, arguments.profile), arguments, dict(environ)))
+    hidden = (*IN_THE_WAY, *secret_variables(loaded))
+    return run_loop(lambda: _run(private(loaded, arguments.profile), arguments, dict(environ), hidden))
 
 
 def private(loaded: Loaded, profile: str) -> Loaded:
-    """`loaded` for one command alone: its one profile, on a free port of loopback, and nothing else listening."""
+    """
+    `loaded` for one command alone: its one profile, on a free port of loopback, and nothing else listening.
+
+    The cache is the running sidecar's: one with fewer profiles would tidy the others' entries away.
+    """
     whole = loaded.settings
     settings = msgspec.structs.replace(
         whole,
         profiles={profile: msgspec.structs.replace(whole.profiles[profile], required=True, callers=None)},
         server=msgspec.structs.replace(whole.server, bind="127.0.0.1:0", ops=None, metadata=None, admin_socket=None),
         access=msgspec.structs.replace(whole.access, path_token=None),
+        cache=Cache(),
         logging=msgspec.structs.replace(whole.logging, level="warning"),  # the terminal is the command's
     )
     return replace(loaded, settings=settings)
 
 
 def secret_variables(loaded: Loaded) -> list[str]:
-    """The variables that hold secrets of ours: the command is to have credentials, not what they are got with."""
-    return [value for key, value in leaves(loaded.settings) if key.endswith("EnvVarName") and value]
+    """The variables that hold secrets, any profile's: the command gets credentials, not what they are got with."""
+    return [value for key, value in leaves(loaded.settings) if key.lower().endswith("envvarname") and value]
 
 
-async def _run(loaded: Loaded, arguments: Namespace, environ: dict[str, str]) -> int:
+async def _run(loaded: Loaded, arguments: Namespace, environ: dict[str, str], hidden: Collection[str]) -> int:
     token = secrets.token_urlsafe(24)
     children = Children()
     service = Service(loaded, environ, logger(loaded, sys.stderr), path_token=token, children=children)
@@ -74,7 +81,7 @@ async def _run(loaded: Loaded, arguments: Namespace, environ: dict[str, str]) ->
     try:
         await _first_credentials(service, loaded)
         client = variables(service.urls()["credentials"], arguments.profile, token)
-        for name in (*IN_THE_WAY, *secret_variables(loaded)):
+        for name in hidden:
             environ.pop(name, None)
         return await _command(arguments.command_line, environ | client, children)
     finally:

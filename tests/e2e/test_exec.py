@@ -70,6 +70,39 @@ def test_its_environment(file: Path) -> None:
     assert SECRET not in done.out
 
 
+def test_nobody_elses_secrets_either(cloud: EmulatedCloud, file: Path) -> None:
+    """The secrets of the other profiles, the path token and the cache's key are not the command's business."""
+    settings = json.loads(file.read_text())
+    other = json.loads(json.dumps(settings["profiles"]["p2"]))
+    other["identity"]["authnConfiguration"]["clientSecretEnvVarName"] = "OTHER"
+    settings["profiles"]["other"] = other
+    settings["access"] = {"pathToken": {"envVarName": "PATH_TOKEN"}}
+    settings["cache"] = {"directory": str(file.parent / "cache"), "keyEnvVarName": "KEY"}
+    file.write_text(json.dumps(settings))
+    secrets = {"OTHER": "canary-of-another", "PATH_TOKEN": "canary-of-the-path", "KEY": "canary-of-the-cache" * 2}
+    done = execute(file, sys.executable, "-c", SHOW, **secrets)
+
+    assert done.code == 0
+    assert "canary" not in done.out
+
+
+def test_the_running_sidecars_cache_is_left_alone(file: Path) -> None:
+    """A command's sidecar neither reads, writes nor tidies the cache that the configuration names."""
+    settings = json.loads(file.read_text())
+    directory = file.parent / "cache"
+    settings["cache"] = {"directory": str(directory), "keyEnvVarName": "KEY"}
+    file.write_text(json.dumps(settings))
+    entry = directory / "idaas-sidecar" / "p2.sealed"
+    entry.parent.mkdir(parents=True, mode=0o700)
+    directory.chmod(0o700)
+    entry.write_text("of a profile that the command does not use")
+    entry.chmod(0o600)
+    done = execute(file, sys.executable, "-c", FETCH, KEY="k" * 32)
+
+    assert done.code == 0
+    assert [path.name for path in entry.parent.iterdir()] == ["p2.sealed"]
+
+
 def test_each_has_its_own_token(file: Path) -> None:
     """No two runs share a URL."""
     first, second = (json.loads(execute(file, sys.executable, "-c", SHOW).out) for _ in range(2))
