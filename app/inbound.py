@@ -21,7 +21,7 @@ from .metadata import MetadataValues, SessionTokens
 from .model import SidecarError
 from .peers import Peers
 from .places import authority
-from .processes import Processes
+from .processes import InTurn, Processes
 from .profiles import Profiles, same
 from .rate import Rate
 from .settings import Access, PathToken, Profile, Server, Settings
@@ -71,7 +71,7 @@ class Inbound:
         self._clocks = clocks
         self._given_token = path_token
         self._peers = Peers()
-        self._processes = Processes()
+        self._look = InTurn(Processes().behind)
         self._sockets = _bound(settings.server, settings.access.hop_limit)
         # By a clock that nobody sets: a client's token is not void because the machine's time was put right.
         self.sessions = SessionTokens(session_key, clocks.monotonic)
@@ -106,6 +106,7 @@ class Inbound:
         """Takes no more connections; lets answers under way finish."""
         await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
         self._peers.close()
+        self._look.close()
 
     def urls(self) -> dict[str, str]:
         """Each listener's base URL; of the admin socket, its path."""
@@ -178,10 +179,10 @@ class Inbound:
             client, server = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
             return self._peers.caller(client[:2], server[:2]) if client and server else None
 
-        return Visitor(identify, self._processes.behind)
+        return Visitor(identify, self._look)
 
     def _unix_visitor(self, transport: asyncio.Transport) -> Visitor:
-        return Visitor(lambda: peers.of_unix(transport.get_extra_info("socket")), self._processes.behind)
+        return Visitor(lambda: peers.of_unix(transport.get_extra_info("socket")), self._look)
 
 
 def callers(profile: Profile) -> Callers | None:

@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from .visitor import Caller, Process
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """The kernel's PROC_PID_INIT_INO: from there every process of the machine is in sight."""
+
+
+AT_ONCE = 2
+"""Looks at the same time: they take the interpreter from everybody else."""
+
+
+class InTurn:
+    """
+    Makes `look` in threads of its own, for each user one at a time.
+
+    Starvation: whoever is refused a profile of a group has caused a look all the same. However many connections he
+    makes, another user's look waits for one of his, and nothing else that needs a thread waits at all.
+    """
+
+    def __init__(self, look: Callable[[Caller], Process]) -> None:
+        self._look = look
+        self._threads = ThreadPoolExecutor(AT_ONCE, "look")
+        self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    async def __call__(self, caller: Caller) -> Process:
+        """What `look` finds."""
+        turn = self._turns.get(caller.uid)
+        if turn is None:
+            turn = self._turns[caller.uid] = asyncio.Lock()
+        async with turn:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, caller)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class Processes:

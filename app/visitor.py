@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 LONGEST_LOOK = 2.0
@@ -27,8 +27,8 @@ class Process:
     groups: frozenset[int] | None = None
 
 
-Look = Callable[[Caller], Process]
-"""Finds the process of a caller. May take a while: never on the event loop."""
+Look = Callable[[Caller], Awaitable[Process]]
+"""Finds the process of a caller. May take a while."""
 
 
 class Visitor:
@@ -63,7 +63,7 @@ class Visitor:
         return caller.uid if caller is not None else None
 
     async def look_closer(self) -> None:
-        """Fills `process`, in a thread; with nothing if that takes too long."""
+        """Fills `process`; with nothing if that takes too long."""
         caller = self.caller
         if self.process is not None:
             return
@@ -72,10 +72,14 @@ class Visitor:
             return
         try:
             async with asyncio.timeout(LONGEST_LOOK):
-                self.process = await asyncio.to_thread(self._look, caller)
+                self.process = await self._look(caller)
         except TimeoutError:
             self.process = Process()
 
 
-STRANGER = Visitor(lambda: None, lambda _caller: Process())
+async def _nothing(_caller: Caller) -> Process:
+    return Process()
+
+
+STRANGER = Visitor(lambda: None, _nothing)
 """Somebody of whom nothing is known."""

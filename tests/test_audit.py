@@ -54,7 +54,10 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def visitor(uid: int, process: Process = Process()) -> Visitor:  # noqa: B008 - immutable
-    return Visitor(lambda: Caller(uid, 1), lambda _caller: process)
+    async def look(_caller: Caller) -> Process:
+        return process
+
+    return Visitor(lambda: Caller(uid, 1), look)
 
 
 async def written(audit: Audit) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 
-from app.processes import Processes
+from app.processes import AT_ONCE, InTurn, Processes
 from app.visitor import Caller, Process
 
 CALLER = Caller(1001, 4711)
@@ -77,3 +79,27 @@ def test_nobody_in_sight(tmp_path: Path) -> None:
 def test_no_proc(tmp_path: Path) -> None:
     """Without /proc nothing is known, and nothing breaks."""
     assert Processes(tmp_path / "absent").behind(CALLER) == Process()
+
+
+async def test_looks_of_one_user_keep_no_others_waiting() -> None:
+    """However many of his one user has waiting, another's look is made, and his own are made one by one."""
+    gate, running, most = threading.Event(), 0, 0
+
+    def look(caller: Caller) -> Process:
+        nonlocal running, most
+        if caller.uid == 1001:
+            running += 1
+            most = max(most, running)
+            gate.wait(5)
+            running -= 1
+        return Process(caller.uid)
+
+    in_turn = InTurn(look)
+    waiting = [asyncio.create_task(in_turn(Caller(1001, number))) for number in range(10 * AT_ONCE)]
+    await asyncio.sleep(0)
+    other = await asyncio.wait_for(in_turn(Caller(1002, 1)), 4)
+    gate.set()
+    await asyncio.gather(*waiting)
+    in_turn.close()
+
+    assert (other.pid, most) == (1002, 1)

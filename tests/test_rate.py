@@ -9,7 +9,10 @@ from .clock import Clock
 
 
 def visitor(uid: int) -> Visitor:
-    return Visitor(lambda: Caller(uid, 1), lambda _caller: Process())
+    async def look(_caller: Caller) -> Process:
+        return Process()
+
+    return Visitor(lambda: Caller(uid, 1), look)
 
 
 def test_a_seconds_worth_at_once_and_then_the_rate(clock: Clock) -> None:
