@@ -19,6 +19,13 @@ AT_ONCE = 2
 """Looks at the same time: they take the interpreter from everybody else."""
 
 
+MOST_LISTS = 20
+"""Lists of processes, of which all but the first cost less than a millisecond; a busy machine is quiet after a few."""
+
+Ids = tuple[frozenset[int], frozenset[int]]
+"""A process's user ids, and its groups."""
+
+
 class InTurn:
     """
     Makes `look` in threads of its own, for each user one at a time.
@@ -84,7 +91,8 @@ class Processes:
         The groups that every process of the user is in.
 
         Other users' sockets are not shown without privilege, but everybody's groups are. That is sure only where no
-        process can be out of sight: in the machine's own PID namespace, with nobody hidden.
+        process can be out of sight: in the machine's own PID namespace, with nobody hidden, and nobody who has gone on
+        to another process before his turn came.
         """
         try:
             all_in_sight = os.stat(self._proc / "self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE
@@ -93,22 +101,43 @@ class Processes:
             return None
         if not all_in_sight:
             return None
-        found = [groups for pid in self._pids() if (groups := self._groups(pid, of=uid)) is not None]
-        return frozenset.intersection(*found) if found else None
+        found = self._seen_twice()
+        groups = [groups for owners, groups in found.values() if uid in owners] if found is not None else []
+        return frozenset.intersection(*groups) if groups else None
 
-    def _groups(self, pid: int, of: int | None = None) -> frozenset[int] | None:
-        """The process's groups; None if it is gone, or if it is not a process `of` that user."""
+    def _seen_twice(self) -> dict[int, Ids] | None:
+        """
+        The ids of all processes; None where there is no end of new ones.
+
+        A process that forks and ends all the time is in each list, and gone when it is read. So all that is listed has
+        to have been read, twice in a row: by then process numbers may have begun anew below a list's place.
+        """
+        read: dict[int, Ids] = {}
+        quiet = 0
+        for _ in range(MOST_LISTS):
+            new = [pid for pid in self._pids() if pid not in read]
+            quiet = 0 if new else quiet + 1
+            if quiet == 2:
+                return read
+            read |= {pid: ids for pid in new if (ids := self._ids(pid)) is not None}
+        return None
+
+    def _groups(self, pid: int) -> frozenset[int] | None:
+        ids = self._ids(pid)
+        return ids[1] if ids is not None else None
+
+    def _ids(self, pid: int) -> Ids | None:
+        """The process's user ids and groups; None if it is gone."""
         try:
             lines = (self._proc / str(pid) / "status").read_text(errors="replace").splitlines()
         except OSError:
             return None
         words = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
-        if of is not None and str(of) not in words.get("Uid", ()):
-            return None
         if len(words.get("Gid", ())) != 4:
             return None
         # Of real, effective, saved and filesystem id it is the last that a socket is made with.
-        return frozenset(map(int, [words["Gid"][3], *words.get("Groups", ())]))
+        groups = frozenset(map(int, [words["Gid"][3], *words.get("Groups", ())]))
+        return frozenset(map(int, words.get("Uid", ()))), groups
 
     def _executable(self, pid: int) -> str | None:
         try:

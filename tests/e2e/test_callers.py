@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -211,6 +212,50 @@ def connected_from(source: int, to: int, *, uid: int) -> socket.socket:
         client.close()
         raise
     return client
+
+
+HOPPING = """
+import ctypes, encodings.idna, os, signal, socket, sys  # all now: another user may not see the interpreter's files
+port, uid = int(sys.argv[1]), int(sys.argv[2])
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER, as an init that reaps at once
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+reading, writing = os.pipe()
+if os.fork():
+    os.close(writing)
+    sys.stdout.write(os.read(reading, 100).decode())
+    try:
+        os.wait()  # children that are ignored are reaped by themselves: it returns when there is none any more
+    except ChildProcessError:
+        sys.exit()
+os.setgroups([]); os.setgid(uid); os.setuid(uid)
+connection = socket.socket()
+connection.connect(("127.0.0.1", port))
+connection.setblocking(False)
+for number in range(20_000):
+    if os.fork():
+        os._exit(0)
+    if number == 20:
+        connection.send(b"GET /credentials/group HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
+    try:
+        os.write(writing, connection.recv(100)[9:12])
+        break
+    except BlockingIOError:
+        continue
+"""
+
+
+def test_who_hops_from_process_to_process(sidecar: Serving) -> None:
+    """Groups of a user's other processes are not those of one that is a new process whenever somebody looks."""
+    with subprocess.Popen(["/bin/sleep", "60"], user=THIRD, group=THIRD, extra_groups=[GROUP]) as member:
+        try:
+            for _ in range(5):
+                hopping = subprocess.run(
+                    [sys.executable, "-c", HOPPING, str(port(sidecar)), str(THIRD)], capture_output=True, timeout=60
+                )
+
+                assert hopping.stdout == b"403", hopping.stderr
+        finally:
+            member.kill()
 
 
 def test_another_role_on_trial(cloud: EmulatedCloud, tmp_path: Path) -> None:
