@@ -18,13 +18,11 @@ def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.s
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hop_limit is not None:
-        # Routed access: an answer with TTL 1 dies at the first router, so a port that leaks to another host is mute.
-        level, option = (
-            (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS)
-            if family == socket.AF_INET6
-            else (socket.IPPROTO_IP, socket.IP_TTL)
-        )
-        sock.setsockopt(level, option, hop_limit)
+        # Routed access: an answer with TTL 1 dies at the first router, so a port that leaks to another host is mute. An
+        # IPv6 socket that is bound to all addresses answers IPv4 clients, too.
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hop_limit)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hop_limit)
     try:
         sock.bind((host, port))
         sock.listen(2048)
@@ -71,8 +69,11 @@ def _remove_leftover(path: str) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # whose backlog is full and who takes nobody in would hold us here for ever
         try:
             probe.connect(path)
+        except BlockingIOError:
+            return
         except ConnectionRefusedError:
             os.unlink(path)
 

@@ -6,14 +6,16 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.guard import Request
 from app.listener import Connection, Connections, head_of
+from app.model import ConfigError
 from app.replies import Reply
-from app.sockets import bound
+from app.sockets import bound, bound_unix
 from app.visitor import STRANGER
 
 
@@ -118,3 +120,25 @@ def test_answers_die_at_the_first_router(address: str, level: int, option: int) 
         accepted, _ = listening.accept()
         with accepted:
             assert accepted.getsockopt(level, option) == 1
+
+
+def test_nor_do_answers_to_ipv4_from_all_addresses() -> None:
+    """An IPv6 socket that is bound to all addresses has IPv4 clients, and the same limit for them."""
+    listening = bound("[::]:0", "server.bind", hop_limit=1)
+    with listening, socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
+        listening.setblocking(True)
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
+
+
+def test_a_socket_whose_owner_takes_nobody_in(tmp_path: Path) -> None:
+    """Somebody else's unix socket with a full backlog is in use; looking whether it is does not wait."""
+    path = str(tmp_path / "admin.sock")
+    with socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as waiting:
+        other.bind(path)
+        other.listen(0)
+        waiting.connect(path)
+
+        with pytest.raises(ConfigError, match="it is in use"):
+            bound_unix(path, "server.adminSocket")
