@@ -59,8 +59,9 @@ class SidecarCollector(Collector):
                 expiry.add_metric([status.profile], status.expires_at)
             remaining.add_metric([status.profile], status.left)
         served = _gauge("last_served_timestamp_seconds", "When a credential was last handed out.", ["profile"])
-        for profile, instant in list(self._traffic.last_served.items()):
-            served.add_metric([profile], instant)
+        for status in statuses:
+            if status.profile in self._traffic.last_served:
+                served.add_metric([status.profile], self._traffic.last_served[status.profile])
         violations = _counter(
             "serve_horizon_violations",
             "Answers with less life left than promised while the cloud was well.",
@@ -78,8 +79,9 @@ class SidecarCollector(Collector):
             for outcome in OUTCOMES:
                 total.add_metric([status.profile, outcome], self._ledger.refreshes[status.profile, outcome])
         last = _gauge("last_refresh_timestamp_seconds", "When a session was last obtained.", ["profile"])
-        for profile, instant in list(self._ledger.last_refresh.items()):
-            last.add_metric([profile], instant)
+        for status in statuses:
+            if status.profile in self._ledger.last_refresh:
+                last.add_metric([status.profile], self._ledger.last_refresh[status.profile])
         stages = _histogram(
             "refresh_duration_seconds", "Legs of refreshes: token, exchange, chain[0], …", ["profile", "stage"]
         )
@@ -88,8 +90,10 @@ class SidecarCollector(Collector):
         ends = _gauge(
             "identity_not_after_timestamp_seconds", "End of what a profile proves itself with.", ["profile", "kind"]
         )
-        for labels, instant in list(self._ledger.identity_ends.items()):
-            ends.add_metric(list(labels), instant)
+        kept = {status.profile for status in statuses}
+        for (profile, kind), instant in list(self._ledger.identity_ends.items()):
+            if profile in kept:  # of a profile that a reload took away, its end would be an alert for nothing
+                ends.add_metric([profile, kind], instant)
         yield from (total, failures, last, stages, ends)
 
     def _requests(self) -> Iterator[Metric]:

@@ -307,6 +307,7 @@ class Service:
         from . import metrics
 
         profiles, reading = self.settings.profiles, self._reloading.reading
+        serving = {name: self._profiles.profile(name) for name in profiles if name in self._profiles}
         collector = metrics.SidecarCollector(
             self.refreshers,
             self._traffic,
@@ -315,7 +316,9 @@ class Service:
             loaded_at=reading.at,
             reloaded=reading.error is None,
             on_trial=[name for name in profiles if self._profiles.trial(name)],
-            unverified_tls=unverified(profiles),
+            unverified_tls=sorted(
+                {*unverified(profiles), *unverified(serving)}
+            ),  # one may be on trial beside the other
         )
         return metrics.exposition(collector), metrics.CONTENT_TYPE
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -356,6 +357,52 @@ def test_a_hundred_rotations(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 def is_in(wanted: dict[str, Any], line: dict[str, Any]) -> bool:
     return any(wanted.items() <= change.items() for change in line["changes"])
+
+
+def test_what_goes_on_unverified_is_told(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """While the verified connection does not work, the one without verification serves on, and the metric says so."""
+    settings = config(cloud)
+    identity = settings["profiles"]["default"]["identity"]
+    identity["tokenEndpoint"] = f"{cloud.issuer}/token"
+    identity["httpConfiguration"] = {"unsafeIgnoreSslCert": True}
+    with running(cloud, tmp_path, settings) as sidecar:
+        del identity["httpConfiguration"]
+        write(sidecar, settings)
+        sidecar.process.event("refresh_failed")
+
+        assert metric(sidecar, 'tls_verification_disabled{profile="default"}') == 1
+        assert metric(sidecar, 'profile_change_pending{profile="default"}') == 1
+
+
+def test_metrics_of_a_profile_that_is_gone(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Nothing is said any more of how a removed profile does, so that no alert waits for it."""
+    token = tmp_path / "token"
+    token.write_text(json.loads(admin(cloud.url, "POST", "token").body)["token"])
+    settings = two(cloud)
+    settings["profiles"]["other"]["identity"] = {"type": "tokenFile", "tokenFile": str(token)}
+    settings["profiles"]["other"]["exchange"]["oidcProviderArn"] = WORKLOAD_PROVIDER_ARN
+    with running(cloud, tmp_path, settings) as sidecar:
+        end = 'identity_not_after_timestamp_seconds{kind="tokenFile",profile="other"}'
+        there = metric(sidecar, end)
+        del settings["profiles"]["other"]
+        write(sidecar, settings)
+        sidecar.process.event("config_reloaded")
+        gauges = re.findall(r"idaas_sidecar_(\w+_seconds){[^}]*other", fresh_metrics(sidecar))
+
+        assert there > 0
+        assert gauges == []
+
+
+def fresh_metrics(sidecar: Serving) -> str:
+    """A scrape that is not the one of a moment ago."""
+    found = [""]
+
+    def changed() -> bool:
+        found[0] = ask(sidecar.urls["ops"], "/metrics").body.decode()
+        return 'remaining_seconds{profile="other"}' not in found[0]
+
+    until(changed)
+    return found[0]
 
 
 # --- a directory that others write to ---------------------------------------------------------------------------------
