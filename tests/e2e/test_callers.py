@@ -180,21 +180,22 @@ def test_a_port_that_another_user_took_over(cloud: EmulatedCloud, tmp_path: Path
 
 
 def takes_over(to: int, target: str, *, uid: int) -> socket.socket:
-    """A connection of `uid` from the port that somebody left behind a moment before; others want free ports, too."""
-    for _ in range(20):
+    """A connection of `uid` from the port that somebody left behind a moment before."""
+    # From ports that the kernel gives to nobody: any other would soon be somebody's, on a busy machine.
+    first_given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for source in range(first_given - 1, first_given - 200, -1):
         with suppress(OSError):
-            return connected_from(left_behind(to, target), to, uid=uid)
+            left_behind(source, to, target)
+            return connected_from(source, to, uid=uid)
     raise AssertionError("each port was taken by somebody else")
 
 
-def left_behind(to: int, target: str) -> int:
-    """Sends a request and resets the connection at once; the port that it came from."""
-    client = socket.create_connection(("127.0.0.1", to))
+def left_behind(source: int, to: int, target: str) -> None:
+    """Sends a request from the port `source` and resets the connection at once."""
+    client = socket.create_connection(("127.0.0.1", to), source_address=("127.0.0.1", source))
     client.sendall(head("GET", target))
-    source = int(client.getsockname()[1])
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
-    return source
 
 
 def connected_from(source: int, to: int, *, uid: int) -> socket.socket:
