@@ -45,6 +45,9 @@ AT_ONCE = 2
 TURN_SECONDS = 1.0
 """The longest wait for a turn: at start-up the profiles of a pod are through in less, unless some of them hang."""
 
+MOST_AT_ONCE = 32
+"""Fetches at the same time, whatever hangs: a thousand that lost patience together would keep clients waiting."""
+
 
 class Cloud:
     """
@@ -76,6 +79,7 @@ class Cloud:
         now = self._clock.now
         self._tokens = tokens or SharedTokens(now=now)
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._room = asyncio.Semaphore(MOST_AT_ONCE - AT_ONCE)
         self._ends: dict[Identity, dict[str, float]] = {}
         self._wires = Wires(transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe)
         sources = Sources(
@@ -135,16 +139,17 @@ class Cloud:
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
         """Lets few fetch at once; but who hangs must not hold up the others, so nobody waits for a turn for long."""
+        turns = self._turns
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                await self._turns.acquire()
+                await turns.acquire()
         except TimeoutError:
-            yield
-            return
+            turns = self._room
+            await turns.acquire()
         try:
             yield
         finally:
-            self._turns.release()
+            turns.release()
 
     async def aclose(self) -> None:
         await self._wires.aclose()

@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import app
-from app.cloud import TURN_SECONDS
+from app.cloud import MOST_AT_ONCE, TURN_SECONDS
 from app.config import Loaded
 from app.emulator import Emulator, World
 from app.logs import Log
@@ -153,6 +153,29 @@ async def test_fifty_profiles(loaded: Callable[..., Loaded], time: Time, signing
         assert len(paces) > 45 * 6
         assert max(paces) < LATEST
         assert grown[-1] - grown[1] < 50_000
+
+
+@simulated
+async def test_a_crowd_that_hangs(loaded: Callable[..., Loaded], time: Time, signing_key: rsa.RSAPrivateKey) -> None:
+    """However many profiles lose patience with a cloud that hangs, only so many ask at once; all are served after it."""
+    names = [f"p{number}" for number in range(4 * MOST_AT_ONCE)]
+    under_way, most = 0, 0
+
+    async def slowly(request: httpx.Request, inner: httpx.AsyncBaseTransport) -> httpx.Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(5)
+        under_way -= 1
+        return await inner.handle_async_request(request)
+
+    cloud = emulated(time, signing_key, *names)
+    async with sidecar(loaded(configuration(*names)), cloud, time) as running:
+        running.broken["sts"] = slowly
+        await time.passes(120)
+
+        assert most == MOST_AT_ONCE
+        assert {(await running.read(name)).status for name in names} == {200}
 
 
 # --- no exception ends a loop -----------------------------------------------------------------------------------------
