@@ -29,7 +29,8 @@ MakeCloud = Callable[[Settings], "Cloud"]
 class Outbound:
     """The outbound half of one configuration, made when it is first used."""
 
-    def __init__(self, make: Callable[[], Cloud]) -> None:
+    def __init__(self, settings: Settings, make: MakeCloud) -> None:
+        self.settings = settings
         self._make = make
         self._cloud: asyncio.Task[Cloud] | None = None
         self._under_way = 0
@@ -39,7 +40,7 @@ class Outbound:
     async def fetch(self, name: str) -> Credentials:
         """New credentials for the profile."""
         if self._cloud is None or (self._cloud.done() and self._made() is None):  # it could not be made before
-            self._cloud = asyncio.create_task(asyncio.to_thread(self._make))
+            self._cloud = asyncio.create_task(asyncio.to_thread(self._make, self.settings))
         self._under_way += 1
         self._idle.clear()
         try:
@@ -48,6 +49,11 @@ class Outbound:
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
+
+    def fits(self, settings: Settings) -> bool:
+        """Whether it is the outbound half of these settings, too: of their profiles, no more, no fewer, no other."""
+        names = settings.profiles.keys()
+        return names == self.settings.profiles.keys() and all(alike(self.settings, settings, name) for name in names)
 
     def forget(self, name: str) -> None:
         """Has the profile's identity proved anew at the next fetch."""
@@ -114,7 +120,7 @@ class Profiles:
         self._chance = chance
         self._settings = settings
         self._schedule = check.schedule(settings.refresh)
-        self._outbound = Outbound(lambda: make_cloud(settings))
+        self._outbound = Outbound(settings, make_cloud)
         self._serving = {name: self._kept(name, profile) for name, profile in settings.profiles.items()}
         self._trials: dict[str, Kept] = {}
         self._closing: set[asyncio.Future[Any]] = set()
@@ -189,18 +195,18 @@ class Profiles:
 
         Waits for nobody: there is no moment in which some are of the old configuration and some of the new.
         """
-        before, self._settings = self._settings, settings
+        self._settings = settings
         self._schedule = check.schedule(settings.refresh)
-        wires = (before.tls, before.proxy) != (settings.tls, settings.proxy)
         touched = {
             name
-            for name, profile in settings.profiles.items()
-            if name not in self._serving or wires or not same(self._serving[name].profile, profile)
+            for name in settings.profiles
+            # Held against what serves, not against the configuration of before: that may never have got beyond a trial.
+            if name not in self._serving or not alike(self._serving[name].outbound.settings, settings, name)
         }
         self._end({*self._trials, *(self._serving.keys() - settings.profiles.keys())})
         old = self._outbound
-        if touched or set(settings.profiles) != set(before.profiles):
-            self._outbound = Outbound(lambda: self._make_cloud(settings))
+        if not old.fits(settings):
+            self._outbound = Outbound(settings, self._make_cloud)
         serving = {}
         for name, profile in settings.profiles.items():
             serving[name] = self._changed(name, profile, touched=name in touched)
@@ -280,6 +286,12 @@ class Profiles:
 
     def _list(self) -> None:
         self.refreshers[:] = [kept.refresher for kept in self._serving.values()]
+
+
+def alike(one: Settings, other: Settings, name: str) -> bool:
+    """Whether two configurations get the credentials of the profile, which is in both, in the same way."""
+    ways = [(settings.tls, settings.proxy) for settings in (one, other)]
+    return ways[0] == ways[1] and same(one.profiles[name], other.profiles[name])
 
 
 def same(one: Profile, other: Profile) -> bool:

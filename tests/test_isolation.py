@@ -157,7 +157,7 @@ async def test_fifty_profiles(loaded: Callable[..., Loaded], time: Time, signing
 
 @simulated
 async def test_a_crowd_that_hangs(loaded: Callable[..., Loaded], time: Time, signing_key: rsa.RSAPrivateKey) -> None:
-    """However many profiles lose patience with a cloud that hangs, only so many ask at once; all are served after it."""
+    """However many profiles lose patience with a cloud that hangs, only so many ask at once; later all are served."""
     names = [f"p{number}" for number in range(4 * MOST_AT_ONCE)]
     under_way, most = 0, 0
 

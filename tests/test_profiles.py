@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from random import Random
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from app.cloud import Cloud
 from app.config import Loaded
 from app.emulator import Emulator, Fault
+from app.emulator.world import role_arn
 from app.model import Event, Refreshed, RefreshFailed
 from app.profiles import Profiles
 from app.settings import Settings
@@ -29,6 +31,7 @@ class Sidecar:
         self.clock = clock
         self.events: list[Event] = []
         self.clouds: list[Cloud] = []
+        self.made_for: list[Settings] = []
         self.replaced = 0
         self.profiles: Profiles
 
@@ -66,6 +69,7 @@ class Sidecar:
             transport=lambda _way: httpx.ASGITransport(self.emulator),  # type: ignore[arg-type]
         )
         self.clouds.append(cloud)
+        self.made_for.append(settings)
         return cloud
 
     def _count(self) -> None:
@@ -183,6 +187,65 @@ async def test_back_to_what_serves(sidecar: Sidecar, clock: Clock, emulator: Emu
     calls = emulator.totals["sts"]
     await clock.advance(100)
     assert emulator.totals["sts"] == calls
+
+
+async def test_what_was_taken_back_fetches_nothing(sidecar: Sidecar, clock: Clock, emulator: Emulator) -> None:
+    """After a change was taken back, every later fetch is of what the file says, whatever was on trial in between."""
+    sidecar.start(two())
+    await sidecar.settled()
+    for _ in range(2):
+        for taken_back in ({"roleArn": "acs:ram::1234567890123456:role/not-there"}, {"roleArn": role_arn("p2")}):
+            emulator.faults.add(Fault("sts", times=1, status=503))
+            await sidecar.change(two(**taken_back))
+            await sidecar.settled()
+        await sidecar.change(two())
+        emulator.journal.clear()
+        for name in ("default", "p2"):
+            await sidecar.profiles.renew(name)
+
+        assert [(call.outcome, call.fields["RoleArn"]) for call in emulator.journal if call.kind == "sts"] == [
+            ("ok", role_arn("default")),
+            ("ok", role_arn("p2")),
+        ]
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_any_changes_in_any_weather(sidecar: Sidecar, clock: Clock, emulator: Emulator, seed: int) -> None:
+    """Whatever came before: what serves has the role that it is said to have, and who fetches asks for no third one."""
+    chance = Random(seed)
+    roles = [role_arn(name) for name in ("default", "p2")] + ["acs:ram::1234567890123456:role/not-there"]
+    sidecar.start(two())
+    await sidecar.settled()
+    for _ in range(8):
+        emulator.faults.clear()
+        if chance.random() < 0.5:
+            emulator.faults.add(Fault("sts", times=1, status=503))
+        wanted = chance.choice(roles)
+        await sidecar.change(two(roleArn=wanted))
+        await sidecar.settled()
+        serves = sidecar.profiles.profile("default").exchange.role_arn
+        emulator.journal.clear()
+        await sidecar.profiles.renew("default")
+        await sidecar.settled()
+
+        asked = {call.fields["RoleArn"] for call in emulator.journal if call.kind == "sts"}
+        assert serves in asked
+        assert asked <= {serves, wanted}
+
+
+async def test_a_proxy_that_was_taken_back(sidecar: Sidecar, clock: Clock) -> None:
+    """So it is with what is everybody's: the outbound half is of the file that holds, and nobody is on trial."""
+    sidecar.start(two())
+    await sidecar.settled()
+    sidecar.emulator.faults.add(Fault("sts", times=None, status=503))
+    await sidecar.change(two() | {"proxy": "http://proxy.example:3128"})
+    await sidecar.settled()
+    await sidecar.change(two())
+
+    assert [sidecar.profiles.trial(name) for name in ("default", "p2")] == [None, None]
+    sidecar.emulator.faults.clear()
+    await sidecar.profiles.renew("default")
+    assert sidecar.made_for[-1].proxy is None
 
 
 async def test_profiles_come_and_go(sidecar: Sidecar, clock: Clock) -> None:
