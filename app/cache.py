@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from .model import Credentials, Secret
+from .model import BadEntry, Credentials, Secret, Unusable
 from .settings import Profile
 
 if TYPE_CHECKING:
@@ -34,14 +34,6 @@ INSTANCE = "instance"
 LARGEST = 65_536
 NONCE = 12
 """Bytes (NIST SP 800-38D: a random one of 96 bits, never twice with one key; at a refresh in 20 min, for ages)."""
-
-
-class Unusable(Exception):
-    """Why the cache cannot be read or written, as a sentence that holds nothing secret."""
-
-
-class BadEntry(Unusable):
-    """It is one profile's entry that is of no use; the others may be good."""
 
 
 class Cache:

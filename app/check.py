@@ -40,6 +40,7 @@ def settings(whole: Settings) -> None:
         _not_ourselves(profile, place, whole.server)
         if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
             raise ConfigError(f"{place}.callers: names nobody; list uids or gids, or leave it out for everybody")
+    _credential_files(whole.profiles)
     _listeners(whole.server, whole.access)
     _admin_socket(whole.server.admin_socket)
     _hosts(whole.access.allowed_hosts)
@@ -118,6 +119,18 @@ def _not_ourselves(profile: Profile, place: str, server: Server) -> None:
                     f"{where}.authnConfiguration: would ask {url}, where server.{key} makes ourselves listen; "
                     "leave server.metadata out, or use a method without the metadata service"
                 )
+
+
+def _credential_files(profiles: Mapping[str, Profile]) -> None:
+    taken: dict[str, str] = {}
+    for name, profile in profiles.items():
+        for index, file in enumerate(profile.files):
+            place = f"profiles.{name}.files[{index}].path"
+            if not os.path.isabs(file.path):
+                raise ConfigError(f"{place}: {file.path!r} is no absolute path")
+            other = taken.setdefault(os.path.normpath(file.path), place)
+            if other != place:
+                raise ConfigError(f"{place}: {file.path} is written by {other} already; choose another file")
 
 
 def _bundle(path: str, place: str) -> None:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Collection, Mapping
 
 from . import documents, files
-from .model import ConfigError, Credentials
+from .model import BadEntry, ConfigError, Credentials
 from .settings import Profile
 
 FORMATS: Mapping[str, Callable[[Credentials], str]] = {
@@ -25,7 +25,7 @@ FORMATS: Mapping[str, Callable[[Credentials], str]] = {
 
 
 class CredentialFiles:
-    """Writes what the profiles' `files` ask for. Its methods wait for the disk, and raise ConfigError."""
+    """Writes what the profiles' `files` ask for. Its methods wait for the disk, and raise BadEntry or ConfigError."""
 
     def __init__(self) -> None:
         self._written: dict[str, set[str]] = {}
@@ -38,8 +38,12 @@ class CredentialFiles:
         paths = {file.path for file in profile.files}
         _unlink(self._written.get(name, set()) - paths)
         self._written[name] = paths
-        for file in profile.files:
-            write(file.path, file.format, credentials, int(file.mode, 8))
+        for index, file in enumerate(profile.files):
+            try:
+                write(file.path, file.format, credentials, int(file.mode, 8))
+            except ConfigError as error:
+                place = f"profiles.{name}.files[{index}]"
+                raise BadEntry(f"{place}: {error}; is its directory there, and ours?") from None
 
     def remove(self, name: str) -> None:
         """Takes away what was written for the profile."""

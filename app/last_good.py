@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
-from .cache import BadEntry, Unusable
-from .model import Credentials, Dropped, Event, Observe, Refreshed, SidecarError, Unkept
+from .model import BadEntry, Credentials, Dropped, Event, Observe, Refreshed, SidecarError, Unkept, Unusable
 from .settings import Profile
 
 T = TypeVar("T")
@@ -38,11 +37,18 @@ class LastGood:
     """
 
     def __init__(
-        self, cache: Keeps, profile: Callable[[str], Profile], warn: Observe, *, patience: float = PATIENCE
+        self,
+        cache: Keeps,
+        profile: Callable[[str], Profile],
+        warn: Observe,
+        *,
+        where: Literal["cache", "files"] = "cache",
+        patience: float = PATIENCE,
     ) -> None:
         self._cache = cache
         self._profile = profile
         self._warn = warn
+        self._where = where
         self._patience = patience
         # One thread of its own: a purge is not overtaken by the write before it, and a disk that hangs has one thread
         # and not all of those that others work in, too.
@@ -104,7 +110,7 @@ class LastGood:
                 await removed
         except Exception as error:
             self._warn(
-                Unkept(name, f"{_words(error)}; an entry that is there stays, and may be served after a restart")
+                Unkept(name, f"{_words(error)}; what is there stays, and may be used after a restart", self._where)
             )
 
     async def _tried(self, name: str, work: asyncio.Future[T]) -> T | None:
@@ -123,7 +129,7 @@ class LastGood:
     def _complain(self, name: str, error: Exception) -> None:
         if name not in self._warned:
             self._warned.add(name)
-            self._warn(Unkept(name, f"{_words(error)}; going on without it"))
+            self._warn(Unkept(name, f"{_words(error)}; going on without it", self._where))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)

@@ -77,8 +77,8 @@ class Log:
                 self._dropped(event)
             case Warned(profile=profile, message=message):
                 self._once(f"warned:{profile}:{message}", "token_mismatch", profile=profile, message=message)
-            case Unkept(profile=profile, message=message):
-                self.write("warning", "cache_unusable", profile=profile or None, message=message)
+            case Unkept(profile=profile, message=message, where=where):
+                self.write("warning", f"{where}_unusable", profile=profile or None, message=message)
             case ClockRead(offset=offset):
                 self._clock(offset)
             case _:

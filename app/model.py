@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 Now = Callable[[], float]
 """The wall clock: seconds since the epoch. Always passed in."""
@@ -185,12 +186,21 @@ class Warned:
     message: str
 
 
+class Unusable(Exception):
+    """Why the disk does not keep sessions, as a sentence that holds nothing secret."""
+
+
+class BadEntry(Unusable):
+    """It is one profile's entry or file that is of no use; the others may be good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Unkept:
-    """The cache did not take, give or forget the profile's session; `profile` is empty where it is nobody's alone."""
+    """The disk did not take, give or forget the profile's session; `profile` is empty where it is nobody's alone."""
 
     profile: str
     message: str
+    where: Literal["cache", "files"] = "cache"
 
 
 @dataclass(frozen=True, slots=True)

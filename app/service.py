@@ -254,7 +254,7 @@ class Service:
     def _disks(self) -> list[LastGood]:
         """Where sessions are kept."""
         if self._files is None and any(profile.files for profile in self.settings.profiles.values()):
-            self._files = LastGood(CredentialFiles(), self._profiles.profile, self._observe)
+            self._files = LastGood(CredentialFiles(), self._profiles.profile, self._observe, where="files")
         return [disk for disk in (self._last_good, self._files) if disk is not None]
 
     # --- what is asked of it ------------------------------------------------------------------------------------------

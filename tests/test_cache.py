@@ -17,9 +17,9 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.cache import FORMAT, BadEntry, Cache, Unusable
+from app.cache import FORMAT, Cache
 from app.config import Loaded
-from app.model import Credentials
+from app.model import BadEntry, Credentials, Unusable
 from app.settings import Profile
 
 from .conftest import configuration, exchange, identity
@@ -396,7 +396,8 @@ def mounted(*commands: str, place: Path, tmp_path: Path) -> dict[str, Any]:
     """
     script = """
 import json, os, sys
-from app.cache import Cache, Unusable
+from app.cache import Cache
+from app.model import Unusable
 from app.config import load
 from app.model import Credentials
 config, place, key = sys.argv[1:]

@@ -451,6 +451,15 @@ BAD: list[tuple[Any, str]] = [
     (with_exchange(policy="{"), f"{EXCHANGE}.policy: not JSON"),
     (with_exchange(policy="[]"), f"{EXCHANGE}.policy: must be a JSON object"),
     (with_exchange(policy={"x": "y" * 2048}), f"{EXCHANGE}.policy: 2056 characters when minified; STS takes 2048"),
+    # files
+    (
+        configuration(profiles={"default": profile(files=[{"path": "rel.ini"}])}),
+        "profiles.default.files[0].path: 'rel.ini' is no absolute path",
+    ),
+    (
+        configuration(profiles={"default": profile(files=[{"path": "/a/b"}, {"path": "/a/./b", "format": "json"}])}),
+        "profiles.default.files[1].path: /a/./b is written by profiles.default.files[0].path already; choose",
+    ),
     # listeners
     (configuration(server={"bind": "7117"}), "server.bind: '7117' is not <IP address>:<port>, such as 127.0.0.1:7117"),
     (configuration(server={"bind": "127.0.0.1:99999"}), "server.bind: '127.0.0.1:99999' is not <IP address>:<port>"),

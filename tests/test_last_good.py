@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.cache import BadEntry, Cache, Unusable
+from app.cache import Cache
 from app.config import Loaded
 from app.last_good import LastGood
-from app.model import ConfigError, Credentials, Dropped, Event, Refreshed, Refused, Unkept
+from app.model import BadEntry, ConfigError, Credentials, Dropped, Event, Refreshed, Refused, Unkept, Unusable
 from app.settings import Profile
 
 from .conftest import configuration
@@ -171,7 +171,7 @@ async def test_what_cannot_be_forgotten(kept: Kept) -> None:
     await kept.last_good.forget("default")
 
     assert [profile for profile, _ in kept.messages] == ["", "default", "default"]
-    assert "may be served after a restart" in kept.messages[-1][1]
+    assert "may be used after a restart" in kept.messages[-1][1]
 
 
 async def test_a_bug_shows_its_type_alone(kept: Kept) -> None:

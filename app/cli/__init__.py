@@ -143,7 +143,7 @@ def _exec(commands: Commands) -> None:
     )
     _with_config(command)
     command.add_argument("--profile", default="default", help="profile to use (default: default)")
-    command.add_argument("command_line", nargs="*", metavar="-- CMD ARGS", help="the command")
+    command.add_argument("command_line", nargs=argparse.REMAINDER, metavar="-- CMD ARGS", help="the command")
 
 
 def _config(commands: Commands) -> None:

@@ -39,27 +39,26 @@ PASSED_ON = (*FROM_TERMINAL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    if not arguments.command_line:
-        raise ConfigError(
-            "exec: no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity"
-        )
+    command = arguments.command_line[arguments.command_line[:1] == ["--"] :]
+    if not command:
+        raise ConfigError("no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity")
     no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)
     hidden = (*IN_THE_WAY, *secret_variables(loaded))
-    return run_loop(lambda: _run(private(loaded, arguments.profile), arguments, dict(environ), hidden))
+    return run_loop(lambda: _run(private(loaded, arguments.profile), command, dict(environ), hidden))
 
 
 def private(loaded: Loaded, profile: str) -> Loaded:
     """
     `loaded` for one command alone: its one profile, on a free port of loopback, and nothing else listening.
 
-    The cache is the running sidecar's: one with fewer profiles would tidy the others' entries away.
+    Cache and files are the running sidecar's: what it wrote there is not to be replaced or tidied away.
     """
     whole = loaded.settings
     settings = msgspec.structs.replace(
         whole,
-        profiles={profile: msgspec.structs.replace(whole.profiles[profile], required=True, callers=None)},
+        profiles={profile: msgspec.structs.replace(whole.profiles[profile], required=True, callers=None, files=())},
         server=msgspec.structs.replace(whole.server, bind="127.0.0.1:0", ops=None, metadata=None, admin_socket=None),
         access=msgspec.structs.replace(whole.access, path_token=None),
         cache=Cache(),
@@ -73,17 +72,27 @@ def secret_variables(loaded: Loaded) -> list[str]:
     return [value for key, value in leaves(loaded.settings) if key.lower().endswith("envvarname") and value]
 
 
-async def _run(loaded: Loaded, arguments: Namespace, environ: dict[str, str], hidden: Collection[str]) -> int:
+def unproxied(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that keep loopback out of a proxy: most clients send it there otherwise (docs/clients.md)."""
+    found = {}
+    for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
+        hosts = (environ.get(name) or environ.get(other) or "").split(",")
+        found[name] = ",".join(filter(None, [*hosts, *({"127.0.0.1"} - set(hosts))]))
+    return found
+
+
+async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], hidden: Collection[str]) -> int:
     token = secrets.token_urlsafe(24)
     children = Children()
     service = Service(loaded, environ, logger(loaded, sys.stderr), path_token=token, children=children)
     await service.start()
     try:
         await _first_credentials(service, loaded)
-        client = variables(service.urls()["credentials"], arguments.profile, token)
+        (profile,) = loaded.settings.profiles
+        client = variables(service.urls()["credentials"], profile, token)
         for name in hidden:
             environ.pop(name, None)
-        return await _command(arguments.command_line, environ | client, children)
+        return await _command(command, environ | client | unproxied(environ), children)
     finally:
         await service.stop()
 
@@ -107,9 +116,9 @@ async def _command(command_line: list[str], environ: Mapping[str, str], children
     try:
         child = await children.started(asyncio.create_subprocess_exec(*command_line, env=environ))
     except FileNotFoundError:
-        raise ConfigError(f"exec: {command_line[0]}: no such command") from None
+        raise ConfigError(f"{command_line[0]}: no such command") from None
     except PermissionError:
-        raise ConfigError(f"exec: {command_line[0]}: not executable") from None
+        raise ConfigError(f"{command_line[0]}: not executable") from None
     loop = asyncio.get_running_loop()
 
     def pass_on(number: signal.Signals) -> None:

@@ -76,20 +76,23 @@ def test_they_go_with_it(cloud: EmulatedCloud, tmp_path: Path) -> None:
         write(sidecar, without)
         until(lambda: not one.exists())
 
-    assert sidecar.process.events("cache_unusable") == []
+    assert sidecar.process.events("files_unusable") == []
 
 
 def test_a_place_that_is_not_there(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A directory that is missing is one warning, and clients are served all the same; once there, it has the file."""
     path = tmp_path / "volume" / "app.ini"
     with serve(settings(cloud, tmp_path, {"path": str(path)}), home=tmp_path, env=ENV) as sidecar:
-        said = sidecar.process.event("cache_unusable")["message"]
+        said = sidecar.process.event("files_unusable")
         order(sidecar, "refresh")
-        assert len(sidecar.process.events("cache_unusable")) == 1
+        assert len(sidecar.process.events("files_unusable")) == 1
         path.parent.mkdir()
         order(sidecar, "refresh")
         until(path.exists)
         body = served(sidecar)
 
-    assert said.startswith(f"{path}: cannot be written: No such file or directory")
+    assert said["profile"] == "default"
+    assert said["message"].startswith(
+        f"profiles.default.files[0]: {path}: cannot be written: No such file or directory; is its directory there"
+    )
     assert f"access_key_id = {body['AccessKeyId']}\n" in path.read_text()

@@ -125,6 +125,34 @@ def test_without_the_token_nobody_gets_anything(file: Path) -> None:
         assert process.code() == 7
 
 
+def test_without_dashes(file: Path) -> None:
+    """The command's own options need no -- before it."""
+    done = run("exec", "--config", str(file), sys.executable, "-c", FETCH, env=environment(file.parent, **ENV))
+
+    assert json.loads(done.out)["Code"] == "Success"
+
+
+@pytest.mark.parametrize("variables", [{}, {"NO_PROXY": "one.example,127.0.0.1"}, {"no_proxy": "one.example"}])
+def test_loopback_needs_no_proxy(file: Path, variables: dict[str, str]) -> None:
+    """A proxy in the environment is not asked for 127.0.0.1, whatever else it is not asked for."""
+    fetch = FETCH.replace("ProxyHandler({})", "ProxyHandler()")
+    done = execute(file, sys.executable, "-c", fetch, http_proxy="http://127.0.0.1:9", **variables)
+    shown = json.loads(execute(file, sys.executable, "-c", SHOW, **variables).out)
+
+    assert json.loads(done.out)["Code"] == "Success"
+    assert {shown["no_proxy"], shown["NO_PROXY"]} == {"one.example,127.0.0.1" if variables else "127.0.0.1"}
+
+
+def test_the_running_sidecars_files_are_left_alone(cloud: EmulatedCloud, file: Path) -> None:
+    """A file that the configuration keeps up to date is the running sidecar's to write."""
+    settings = json.loads(file.read_text())
+    settings["profiles"]["default"]["files"] = [{"path": str(file.parent / "app.ini")}]
+    file.write_text(json.dumps(settings))
+
+    assert execute(file, sys.executable, "-c", FETCH).code == 0
+    assert not (file.parent / "app.ini").exists()
+
+
 def test_a_profile(file: Path) -> None:
     """Another profile is the one that is served; its rule about callers is for others than its own command."""
     done = execute(file, sys.executable, "-c", FETCH, flags=("--profile", "p2"))
@@ -143,7 +171,7 @@ def test_exit_codes(file: Path, script: str, code: int) -> None:
     [
         (("/no/such/command",), "/no/such/command: no such command"),
         (("/etc/passwd",), "/etc/passwd: not executable"),
-        ((), "no command; write it after --"),
+        ((), "idaas-sidecar exec: no command; write it after --"),
     ],
 )
 def test_no_command(file: Path, command: tuple[str, ...], complaint: str) -> None:
