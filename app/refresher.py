@@ -304,6 +304,17 @@ class Refresher:
         now = self._clocks.monotonic()
         self._due = now + delay
         self._tell(RefreshFailed(self.profile, error, self._failures, delay, now - started))
+        _forget_the_way(error)
+
+
+def _forget_the_way(error: Exception) -> None:
+    """
+    Lets go of the frames that the error came through, and of the errors on its way.
+
+    It is kept until the next attempt, and they would keep what was in them: an answer's body, a token. Without their
+    cycles they are freed at once, and not at some collection of garbage that an idle process hardly ever comes to.
+    """
+    error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _words(error: Exception) -> str:

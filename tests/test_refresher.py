@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -290,6 +292,33 @@ async def test_a_bugs_words_stay_inside(refresher: Refresher, cloud: Cloud, cloc
     assert refresher.status.last_error == "internal error (RuntimeError)"
     with pytest.raises(NoCredentials, match=r"internal error \(RuntimeError\)"):
         refresher.credentials()
+
+
+async def test_what_an_error_came_through_is_let_go(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+    """The error that is kept until the next attempt keeps no frame of its way: an answer's body is in one."""
+
+    class Body:
+        """What a frame on the error's way holds."""
+
+    async def fetch() -> Credentials:
+        body = Body()
+        kept.append(weakref.ref(body))
+        try:
+            raise ValueError("the library's")
+        except ValueError:
+            raise Unreachable("away") from None
+
+    kept: list[weakref.ref[Body]] = []
+    refresher._fetch = fetch
+    gc.disable()
+    try:
+        async with running(refresher):
+            await clock.asleep()
+
+            assert str(refresher.last_error) == "away"
+            assert [body() for body in kept] == [None]
+    finally:
+        gc.enable()
 
 
 def test_repr_hides_the_secrets() -> None:
