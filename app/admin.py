@@ -2,7 +2,7 @@
 
     POST /refresh, /refresh/{profile}    prove the identity anew now
     POST /purge, /purge/{profile}        drop what is held, then the same
-    PUT  /log-level/{level}              debug, info, warning or error, until the next start
+    PUT  /log-level/{level}              debug, info, warning or error, until the next reload or start
 
 Answers are for the commands of the same name (app/cli); no credential ever leaves by this way.
 """

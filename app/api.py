@@ -45,8 +45,13 @@ async def _error(_: Request, error: Exception) -> Response:
 
 
 def _page(status: dict[str, Any]) -> str:
-    columns = ("profile", "state", "expires_at", "next_refresh_at", "failures", "last_error")
+    columns = ("profile", "state", "expires_at", "next_refresh_at", "failures", "last_error", "on_trial")
     head = "".join(f"<th scope=col>{name}</th>" for name in columns)
+    troubles = {
+        "The configuration file has changed, and cannot be used": status.get("config_error"),
+        "These wait for a restart": ", ".join(status.get("restart_needed", ())),
+    }
+    notes = "".join(f"<p>{words}: {escape(str(what))}</p>" for words, what in troubles.items() if what)
     rows = "".join(
         "<tr>" + "".join(f"<td>{escape(str(profile.get(name) or '–'))}</td>" for name in columns) + "</tr>"
         for profile in status["profiles"]
@@ -55,5 +60,5 @@ def _page(status: dict[str, Any]) -> str:
         "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=10>"
         "<title>idaas-sidecar status</title><style>body{font:1rem system-ui;margin:2rem}"
         "td,th{padding:.3rem .8rem;text-align:left;border-bottom:1px solid #999}</style>"
-        f"<h1>idaas-sidecar {escape(status['version'])}</h1><table><tr>{head}</tr>{rows}</table></html>"
+        f"<h1>idaas-sidecar {escape(status['version'])}</h1>{notes}<table><tr>{head}</tr>{rows}</table></html>"
     )

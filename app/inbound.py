@@ -124,17 +124,13 @@ class Inbound:
     def arrange(self, settings: Settings, path_token: str | None) -> None:
         """From the next request on it is these settings, this path token, and what serves the profiles now."""
         access = settings.access
-        guard = Guard(
-            allowed_hosts=access.allowed_hosts,
-            refuse_forwarded=access.forwarded == "refuse",
-            refuse_browsers=access.browsers == "refuse",
-        )
+        judge = guard(access, refuse_browsers=access.browsers == "refuse")
         values = MetadataValues(settings.metadata.values, document=settings.metadata.identity_document)
         self._vendors = {name: self._vendor(name, profile) for name, profile in settings.profiles.items()}
         for name in self._sockets.keys() & {"credentials", "metadata"}:
             desk = Desk(
                 self._vendors,
-                guard=guard,
+                guard=judge,
                 sessions=self.sessions,
                 sessions_required=access.metadata_tokens == "required",
                 path_token=path_token.encode() if path_token is not None else None,
@@ -183,6 +179,15 @@ class Inbound:
 
     def _unix_visitor(self, transport: asyncio.Transport) -> Visitor:
         return Visitor(lambda: peers.of_unix(transport.get_extra_info("socket")), self._look)
+
+
+def guard(access: Access, *, refuse_browsers: bool) -> Guard:
+    """The rules that hold for every path."""
+    return Guard(
+        allowed_hosts=access.allowed_hosts,
+        refuse_forwarded=access.forwarded == "refuse",
+        refuse_browsers=refuse_browsers,
+    )
 
 
 def callers(profile: Profile) -> Callers | None:

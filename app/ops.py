@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from .guard import Request
+from .guard import Guard, Request
 from .model import Now, Status
 from .refresher import Refresher
 from .replies import NOT_FOUND, Reply, document, method_not_allowed, reply
@@ -58,11 +58,13 @@ class Ops:
         gate: Gate,
         dead_loops: Callable[[], list[str]],
         scrape: Callable[[], tuple[bytes, bytes]],
+        page_guard: Callable[[], Guard],
     ) -> None:
         self._refreshers = refreshers
         self._gate = gate
         self._dead_loops = dead_loops
         self._scrape = scrape
+        self._page_guard = page_guard
         self._scraping = asyncio.Lock()
         self._scraped = NOT_FOUND
         self._fresh_until = float("-inf")
@@ -77,7 +79,9 @@ class Ops:
         """Probes at once, metrics in a moment, None for a page."""
         path = request.target.partition(b"?")[0]
         if path in PAGES:
-            return None
+            # They are for callers on loopback (app/api.py): a proxy there is none, nor is a page that was rebound.
+            denial = self._page_guard().judge(request)
+            return denial.reply if denial is not None else None
         reading = request.method in (b"GET", b"HEAD")
         if path == b"/metrics":
             return self._metrics() if reading else _GET_ONLY

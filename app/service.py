@@ -19,7 +19,7 @@ from .config import Loaded
 from .credential_files import CredentialFiles
 from .documents import timestamp
 from .exchange_settings import DeveloperApiExchange
-from .inbound import Inbound, Others
+from .inbound import Inbound, Others, guard
 from .last_good import LastGood
 from .logs import Log
 from .model import Event, Refreshed, Status
@@ -126,12 +126,18 @@ class Service:
             refreshers=self.refreshers,
             now=self._clocks.monotonic,
         )
-        ops = Ops(self.refreshers, gate=gate, dead_loops=self.dead_loops, scrape=self._scrape)
+        ops = Ops(
+            self.refreshers,
+            gate=gate,
+            dead_loops=self.dead_loops,
+            scrape=self._scrape,
+            page_guard=lambda: guard(self.settings.access, refuse_browsers=False),  # people look at them with one
+        )
         admin = Admin(
             lambda: [item.profile for item in self.refreshers],
             uid=os.geteuid(),
             renew=self.renew,
-            set_level=self._log.set_level,
+            set_level=self._set_level,
         )
         return Others(ops.lane, admin.lane, self._page)
 
@@ -256,6 +262,10 @@ class Service:
         if self._files is None and any(profile.files for profile in self.settings.profiles.values()):
             self._files = LastGood(CredentialFiles(), self._profiles.profile, self._observe, where="files")
         return [disk for disk in (self._last_good, self._files) if disk is not None]
+
+    def _set_level(self, level: str) -> None:
+        self._log.set_level(level)
+        self._log.write("warning", "log_level_changed", now=level, message="until the next reload or start")
 
     # --- what is asked of it ------------------------------------------------------------------------------------------
 

@@ -9,11 +9,13 @@ import time
 from pathlib import Path
 from typing import Any, get_args
 
+import httpx
 import pytest
 
 from app.config import Loaded, load
 from app.conformance.ecs_clients import ECS_CLIENTS
 from app.conformance.uri_clients import URI_CLIENTS
+from app.emulator import Emulator
 from app.emulator.pki import Authority
 from app.exchange_settings import Exchange
 from app.identity_settings import AuthnMethod, ClientAuthMethod, Identity
@@ -145,3 +147,19 @@ def test_margins_are_the_models() -> None:
         known = {item.name: item.refetch.margin for item in clients if item.refetch and item.refetch.margin > 0}
         wanted = {name: margin for name, margin in known.items() if text is by_ecs or name not in UNABLE}
         assert {name: float(said.get(name, 0)) for name in wanted} == wanted
+
+
+EMULATOR = (DOCS / "emulator.md").read_text()
+
+
+async def test_what_the_emulator_is_told(emulator: Emulator) -> None:
+    """Each fault of the page is taken, and each path of its table is there."""
+    faults = re.findall(r"faults -d '(.+?)'", EMULATOR)
+    paths = re.findall(r"^\| `(/_emulator/\w+)` \|", EMULATOR, re.MULTILINE)
+    transport = httpx.ASGITransport(emulator)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+        taken = [(await http.post("/_emulator/faults", content=fault)).status_code for fault in faults]
+        known = (await http.get("/_emulator/nothing")).json()["error"]
+
+    assert taken == [200] * 6
+    assert {path for path in paths} == set(re.findall(r"/_emulator/\w+", known))

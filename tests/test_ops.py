@@ -11,7 +11,7 @@ import pytest
 
 from app.api import create_api
 from app.emulator import Emulator, Fault
-from app.guard import Request
+from app.guard import Guard, Request
 from app.ops import Gate, Ops
 from app.replies import Reply
 
@@ -27,6 +27,7 @@ def ops(sidecar: Bench, kind: str = "credentials", *, timeout: float = 60, dead:
         gate=Gate(kind, timeout=timeout, started_at=clock.time(), refreshers=refreshers, now=clock.time),
         dead_loops=lambda: dead or [],
         scrape=lambda: (b"", b""),
+        page_guard=lambda: Guard(allowed_hosts=("localhost",), refuse_forwarded=True, refuse_browsers=False),
     )
 
 
@@ -94,3 +95,43 @@ async def test_status_is_for_this_machine(client: str, expected: int, path: str)
 
     assert answer.status_code == expected
     assert "<b>" not in answer.text or path == "/status.json"
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ([(b"host", b"evil.example")], 403),
+        ([], 400),
+        ([(b"host", b"localhost"), (b"x-forwarded-for", b"10.0.0.7")], 403),
+    ],
+)
+@pytest.mark.parametrize("path", [b"/status.json", b"/status"])
+async def test_status_is_for_who_asks_directly(
+    bench: Callable[..., Bench], path: bytes, headers: list[tuple[bytes, bytes]], code: int
+) -> None:
+    """A rebound web page and a proxy are not the machine's owner; his browser is; and probes go by nothing of this."""
+    at = ops(bench())
+    refused = at.lane(Request(b"GET", path, headers))
+
+    assert isinstance(refused, Reply)
+    assert refused.status == code
+    assert at.lane(Request(b"GET", path, [(b"host", b"localhost:7118"), (b"sec-fetch-mode", b"navigate")])) is None
+    probe = at.lane(Request(b"GET", b"/livez", headers))
+    assert isinstance(probe, Reply)
+    assert probe.status == 200
+
+
+async def test_the_page_tells_all() -> None:
+    """What a reload left undone, and what is on trial, is on the page as it is in the JSON."""
+    state: dict[str, Any] = {
+        "version": "1",
+        "config_error": "profiles: <required>",
+        "restart_needed": ["server.bind"],
+        "profiles": [{"profile": "default", "state": "fresh", "on_trial": "HTTP 404"}],
+    }
+    transport = httpx.ASGITransport(create_api(lambda: state), client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:7118") as http:
+        page = (await http.get("/status")).text
+
+    for words in ("profiles: &lt;required&gt;", "server.bind", "HTTP 404"):
+        assert words in page

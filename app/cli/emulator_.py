@@ -48,6 +48,9 @@ DEMO_WORLD = {
 """What exists in the default world: made up, and good for nothing but the emulator."""
 
 
+HINT = ('make it fail: curl -d \'{"kind": "sts", "status": 503}\' EMULATOR_URL/_emulator/faults (docs/emulator.md)',)
+
+
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
     return run_loop(lambda: _run(arguments))
 
@@ -83,4 +86,4 @@ async def _run(arguments: Namespace) -> int:
 
 def _text(told: Mapping[str, str]) -> str:
     rows = (f"  {key:<20} {value}" for key, value in told.items())
-    return "\n".join(("the emulated IDaaS and STS, for tests and never for production:", *rows))
+    return "\n".join(("the emulated IDaaS and STS, for tests and never for production:", *rows, *HINT))

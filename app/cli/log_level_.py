@@ -1,4 +1,4 @@
-"""`log-level`: how much the running sidecar writes, until its next start."""
+"""`log-level`: how much the running sidecar writes, until its next reload or start."""
 
 from __future__ import annotations
 

@@ -127,6 +127,7 @@ def test_log_level(sidecar: Serving) -> None:
     sidecar.process.event("refresh_asked_for", profile="p2")
 
     assert sidecar.process.events("denied") == []
+    assert [line["now"] for line in sidecar.process.events("log_level_changed")] == ["info"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import find, given
 
 from app.front import Front
+from app.guard import Guard
 from app.listener import Connection, Connections
 from app.model import Credentials, Event
 from app.ops import Gate, Ops
@@ -123,7 +124,13 @@ async def said(segments: list[bytes], listener: str) -> bytes:
     else:
         items = list(profiles.values())
         gate = Gate("listening", timeout=1, started_at=0, refreshers=items, now=clock.time)
-        lane = Ops(items, gate=gate, dead_loops=list, scrape=lambda: (b"# metrics", b"text/plain")).lane  # type: ignore[assignment]
+        lane = Ops(  # type: ignore[assignment]
+            items,
+            gate=gate,
+            dead_loops=list,
+            scrape=lambda: (b"# metrics", b"text/plain"),
+            page_guard=lambda: Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=False),
+        ).lane
     transport = Transport()
     connection = Connection(asyncio.get_running_loop(), lane, None, Connections(16), lambda _transport: STRANGER)
     connection.connection_made(transport)
