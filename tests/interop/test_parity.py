@@ -23,6 +23,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from app.clocks import Clocks
 from app.cloud import Cloud
 from app.config import load
 from app.emulator import Emulator, Fault, PublicKey, World, bind, listening
@@ -135,7 +136,7 @@ class Site:
         path = self.file("config.json", json.dumps({"configVersion": "1.0", "profiles": {"default": whole}}))
         environ = {"HOME": str(self.directory), **self.environ}
         loaded = load(path, environ, hostname="h", now=time.time)
-        cloud = Cloud(loaded.settings, environ, now=time.time, observe=lambda _: None)
+        cloud = Cloud(loaded.settings, environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None)
         try:
             await cloud.fetch("default")
         finally:

@@ -22,6 +22,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from app.clocks import Clocks
 from app.cloud import Cloud
 from app.config import load
 from app.emulator import Emulator, Provider, World, listening
@@ -110,7 +111,7 @@ class Site:
         profiles = {"default": {"identity": identity, "exchange": exchange}}
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": profiles}))
         loaded = load(str(path), self.environ, hostname="host-1", now=time.time)
-        cloud = Cloud(loaded.settings, self.environ, now=time.time, observe=lambda _: None)
+        cloud = Cloud(loaded.settings, self.environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None)
         try:
             credentials = await cloud.fetch("default")
         finally:
