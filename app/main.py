@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TextIO
 
-from .config import Loaded, load
-from .hardening import no_dumps
-from .logs import Bridge, Log
-from .model import ConfigError, SidecarError
-from .ops import missing
-from .refresher import Refresher
+from .config.loader import Loaded, load
+from .core.model import ConfigError, SidecarError
+from .observe.log import Bridge, Log
+from .refresh.refresher import Refresher
+from .serve.handlers.ops import missing
 from .service import Service
+from .system.hardening import no_dumps
 
 OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 

@@ -9,31 +9,33 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, check_identity, readers
-from .admin import Admin
-from .audit import Audit
-from .cache import Cache
-from .children import Children
-from .clocks import Clocks, CloudClock, watch
-from .config import Loaded
-from .credential_files import CredentialFiles
-from .documents import timestamp
-from .exchange_settings import DeveloperApiExchange
-from .inbound import Inbound, Others, guard
-from .last_good import LastGood
-from .logs import Log
-from .model import Event, Refreshed, Status
-from .ops import Gate, Ops, missing
-from .profiles import Profiles
-from .reloading import Load, Reloading
-from .schedule import servable
-from .settings import Profile, Settings
-from .shared_tokens import SharedTokens
-from .telemetry import Ledger, Traffic
+from . import __version__
+from .config import secret_refs
+from .config.loader import Loaded
+from .config.settings import Profile, Settings
+from .core.clocks import Clocks, CloudClock, watch
+from .core.formats import timestamp
+from .core.model import Event, Refreshed, Status
+from .core.schedule import servable
+from .exchange.settings import DeveloperApiExchange
+from .identity import validate
+from .listeners import Inbound, Others, guard
+from .observe.counters import Ledger, Traffic
+from .observe.log import Log
+from .refresh.profiles import Profiles
+from .refresh.token_cache import SharedTokens
+from .reload import Load, Reloading
+from .serve.audit import Audit
+from .serve.handlers.admin import Admin
+from .serve.handlers.ops import Gate, Ops, missing
+from .store.credential_files import CredentialFiles
+from .store.sealed_cache import Cache
+from .store.session_store import LastGood
+from .system.child_reaper import Children
 
 if TYPE_CHECKING:
-    from .cloud import Cloud
-    from .wires import Transport
+    from .refresh.connections import Transport
+    from .refresh.pipeline import Cloud
 
 
 class Service:
@@ -100,7 +102,7 @@ class Service:
     # --- built once ---------------------------------------------------------------------------------------------------
 
     def _make_cloud(self, settings: Settings) -> Cloud:
-        from .cloud import Cloud  # httpx is 60 ms and 4 MiB: in a thread, after the listeners are up
+        from .refresh.pipeline import Cloud  # httpx is 60 ms and 4 MiB: in a thread, after the listeners are up
 
         return Cloud(
             settings,
@@ -116,7 +118,7 @@ class Service:
     def _cache_of(self, settings: Settings) -> Cache | None:
         if settings.cache.directory is None:
             return None
-        return Cache(settings.cache.directory, readers.cache_key(settings.cache, self._environ))
+        return Cache(settings.cache.directory, secret_refs.cache_key(settings.cache, self._environ))
 
     def _others(self, settings: Settings) -> Others:
         gate = Gate(
@@ -314,7 +316,7 @@ class Service:
         }
 
     def _scrape(self) -> tuple[bytes, bytes]:
-        from . import metrics
+        from .serve import metrics
 
         profiles, reading = self.settings.profiles, self._reloading.reading
         serving = {name: self._profiles.profile(name) for name in profiles if name in self._profiles}
@@ -338,8 +340,8 @@ class Service:
         return self._pages(left)
 
     def _load_pages(self) -> Callable[[Callable[[], None]], asyncio.Protocol]:
-        from .api import create_api
-        from .pages import page_maker
+        from .serve.application import create_api
+        from .serve.asgi import page_maker
 
         return page_maker(create_api(self.status))
 
@@ -363,8 +365,8 @@ def unverified(profiles: Mapping[str, Profile]) -> list[str]:
     return [
         name
         for name, profile in profiles.items()
-        for identity, _ in check_identity.parts(profile.identity, "")
-        if (http := check_identity.http_of(identity)) is not None and http.unsafe_ignore_ssl_cert
+        for identity, _ in validate.parts(profile.identity, "")
+        if (http := validate.http_of(identity)) is not None and http.unsafe_ignore_ssl_cert
     ]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 if not __package__:  # started by its path: this directory is on the path, and the repository is not
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from app.schedule import Schedule
+from app.core.schedule import Schedule
 from bench import fleet_chart
 from bench.fleet_day import Day, Fleet, Record
 from bench.fleet_goals import Goal, Part, Spans, goals, minimum, parts, spans, waits

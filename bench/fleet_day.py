@@ -1,17 +1,17 @@
-"""A day of a fleet: thousands of real refreshers (app/refresher.py, app/schedule.py) before one account's STS quota."""
+"""A day of a fleet: thousands of real refreshers before one account's STS quota."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
 
-from app.clocks import Clocks
-from app.emulator.quota import Quota
-from app.model import Credentials, Event, Refreshed, SidecarError, Unreachable
-from app.refresher import Refresher
-from app.schedule import Schedule, horizon
-from app.sts import sts_error
-from app.upstream import Reply
+from app.core.clocks import Clocks
+from app.core.model import Credentials, Event, Refreshed, SidecarError, Unreachable
+from app.core.schedule import Schedule, horizon
+from app.emulator.sts.quota import Quota
+from app.refresh.refresher import Refresher
+from app.upstream.client import Reply
+from app.upstream.errors import error_of
 from bench.virtual import Errand, VirtualTime, pause
 
 LATENCY = 0.2
@@ -132,7 +132,7 @@ class Fleet:
             return Unreachable("could not connect")
         if self._quota.exceeded("account", limit=self._day.quota_at(now), now=now):
             self.record.throttled[int(now)] += 1
-            return sts_error(THROTTLED, "sts")
+            return error_of(THROTTLED, "sts")
         return None
 
     def _observe(self, event: Event) -> None:

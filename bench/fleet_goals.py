@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from app.schedule import lead
+from app.core.schedule import lead
 from bench.fleet_day import Day, Record, Span
 
 WINDOW = 300

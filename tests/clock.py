@@ -6,7 +6,7 @@ import asyncio
 import heapq
 from itertools import count
 
-from app.clocks import Clocks
+from app.core.clocks import Clocks
 
 
 class Clock:

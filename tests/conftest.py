@@ -15,18 +15,17 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app import check
-from app.cloud import Cloud
-from app.config import Loaded, load
-from app.desk import Desk, Vendor
+from app.config.loader import Loaded, load, validate
+from app.core.model import Credentials, Event, Random
 from app.emulator import Emulator, World
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, ISSUER, PROVIDER_ARN, SCOPE, role_arn
-from app.guard import Guard
-from app.metadata import MetadataValues, SessionTokens
-from app.model import Credentials, Event, Random
-from app.refresher import Refresher
-from app.telemetry import Traffic
-from app.wires import Transport
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, ISSUER, PROVIDER_ARN, SCOPE, role_arn
+from app.observe.counters import Traffic
+from app.refresh.connections import Transport
+from app.refresh.pipeline import Cloud
+from app.refresh.refresher import Refresher
+from app.serve.access import Guard
+from app.serve.ecs_metadata import MetadataValues, SessionTokens
+from app.serve.handlers.credentials import Desk, Vendor
 
 from .clock import Clock
 
@@ -148,7 +147,7 @@ def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: lis
     return Refresher(
         name,
         lambda: cloud.fetch(name),
-        schedule=check.schedule(settings.refresh),
+        schedule=validate.schedule(settings.refresh),
         observe=events.append,
         clocks=clock.clocks,
         sleep=clock.sleep,

@@ -6,7 +6,9 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -29,9 +31,9 @@ def loaded_by(statement: str) -> set[str]:
         "app.cli",
         "app.conformance",
         "app.emulator",
-        "app.cloud",
-        "app.api",
-        "app.metrics",
+        "app.refresh.pipeline",
+        "app.serve.application",
+        "app.serve.metrics",
         "fastapi",
         "pydantic",
         "httpx",
@@ -44,9 +46,100 @@ def test_serve_loads_only_what_it_needs_to_listen(absent: str) -> None:
     assert absent not in loaded_by("import app.main")
 
 
+def modules(root: Path) -> dict[str, Path]:
+    """Dotted names of the package at `root` and of everything below it, with their files."""
+    found = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root.parent).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imported(name: str, path: Path, known: Mapping[str, Path]) -> Iterator[str]:
+    """The modules among `known` that a file imports, at any depth: also in functions and for types alone."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = ".".join(parts[: len(parts) - node.level + 1]) if node.level else ""
+            module = ".".join(filter(None, (base, node.module)))
+            for alias in node.names:
+                full = f"{module}.{alias.name}"
+                yield from (full,) if full in known else (module,) if module in known else ()
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+
+
+def cycles(root: Path) -> list[list[str]]:
+    """
+    The import cycles among the children of each package below `root`.
+
+    A child is a module or a subpackage with everything in it: a module beside a subpackage must not be imported by it
+    if it imports from it. A package's own `__init__` is a child of its own.
+    """
+    known = modules(root)
+    edges: dict[str, set[str]] = defaultdict(set)
+    for name, path in known.items():
+        for other in imported(name, path, known):
+            one, two = name.split("."), other.split(".")
+            shared = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), None)
+            if shared is not None:
+                edges[".".join(one[: shared + 1])].add(".".join(two[: shared + 1]))
+    found: list[list[str]] = []
+    done: set[str] = set()
+
+    def visit(node: str, trail: list[str]) -> None:
+        if node in trail:
+            found.append(trail[trail.index(node) :])
+        elif node not in done:
+            for target in sorted(edges[node]):
+                visit(target, [*trail, node])
+            done.add(node)
+
+    for node in sorted(edges):
+        visit(node, [])
+    return found
+
+
+def test_packages_have_no_import_cycle() -> None:
+    """Neither two packages nor two modules of one folder import each other, directly or through others."""
+    assert cycles(ROOT / "app") == []
+
+
+def test_a_cycle_would_be_seen(tmp_path: Path) -> None:
+    """The check above sees a cycle between packages, and one that stands in a function."""
+    for name, text in {
+        "prog/__init__.py": "",
+        "prog/one/__init__.py": "",
+        "prog/one/a.py": "from ..two import b",
+        "prog/two/__init__.py": "",
+        "prog/two/b.py": "",
+        "prog/two/c.py": "def f():\n    from ..one import a",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert cycles(tmp_path / "prog") == [["prog.one", "prog.two"]]
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """`pyproject.toml` names each package folder: one that it does not name is missing from the installed program."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    found = {name for name, path in modules(ROOT / "app").items() if path.name == "__init__.py"}
+
+    assert {name.replace("idaas_sidecar", "app", 1) for name in listed} == found
+
+
+def test_every_package_says_what_lives_there() -> None:
+    """Each folder's `__init__` has a docstring."""
+    packages = [path for path in modules(ROOT / "app").values() if path.name == "__init__.py"]
+
+    assert [str(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text()))] == []
+
+
 def test_a_client_secret_needs_no_cryptography() -> None:
     """The outbound half of a profile with a plain secret loads neither PyJWT nor cryptography: 8 MiB."""
-    loaded = loaded_by("import app.cloud")
+    loaded = loaded_by("import app.refresh.pipeline")
 
     assert "httpx" in loaded
     assert not {"jwt", "cryptography", "fastapi", "pydantic", "prometheus_client"} & loaded
@@ -73,14 +166,14 @@ def test_conformance_stands_alone() -> None:
 
 
 def test_secrets_are_compared_in_one_place() -> None:
-    """`compare_digest` stands in app/secrets.py and in the emulator's own client authentication, nowhere else."""
+    """`compare_digest` stands in app/system/secrets.py and in the emulator, nowhere else."""
     users = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "app").rglob("*.py")
         if re.search(r"compare_digest", path.read_text())
     }
 
-    assert {user for user in users if not user.startswith("app/emulator/")} == {"app/secrets.py"}
+    assert {user for user in users if not user.startswith("app/emulator/")} == {"app/system/secrets.py"}
 
 
 _SECRET = re.compile(r"secret|token|password|hmac|digest|signature", re.I)

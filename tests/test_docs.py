@@ -12,13 +12,13 @@ from typing import Any, get_args
 import httpx
 import pytest
 
-from app.config import Loaded, load
-from app.conformance.ecs_clients import ECS_CLIENTS
-from app.conformance.uri_clients import URI_CLIENTS
+from app.config.loader import Loaded, load
+from app.conformance.models.ecs_clients import ECS_CLIENTS
+from app.conformance.models.uri_clients import URI_CLIENTS
 from app.emulator import Emulator
-from app.emulator.pki import Authority
-from app.exchange_settings import Exchange
-from app.identity_settings import AuthnMethod, ClientAuthMethod, Identity
+from app.emulator.crypto.pki import Authority
+from app.exchange.settings import Exchange
+from app.identity.settings import AuthnMethod, ClientAuthMethod, Identity
 
 UNABLE = ("credentials-csharp", "credentials-cpp", "credentials-swift")
 """By URI, with any server."""

@@ -46,6 +46,8 @@ HARMLESS = {
     ("NamedFiles", "path_token"),
     # Numbers and codes.
     *{("Reply", "body_length"), ("Refused", "renew_token"), ("Unreachable", "retry_after")},
+    # How a modelled client or a probed server behaves, never a value.
+    *{("SessionToken", "raw"), ("SessionToken", "any_body"), ("Scene", "tokens_required")},
     # Our own answers, made of what is public; and headers that are Content-Type and the like.
     ("Reply", "headers"),
 }
@@ -53,8 +55,8 @@ HARMLESS = {
 
 def types() -> Iterator[type]:
     """All types of the serving half that print their members."""
-    for found in pkgutil.iter_modules(app.__path__, "app."):
-        if found.name in ("app.__main__", "app.emulator"):
+    for found in pkgutil.walk_packages(app.__path__, "app."):
+        if found.name == "app.__main__" or found.name.startswith("app.emulator"):
             continue
         module = importlib.import_module(found.name)
         for kind in vars(module).values():

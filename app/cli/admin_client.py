@@ -10,10 +10,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..config import load
-from ..model import ConfigError, Unreachable
-from ..peers import of_unix
-from ..sockets import unix_address
+from ..config.loader import load
+from ..core.model import ConfigError, Unreachable
+from ..serve.peers.netlink import of_unix
+from ..system.sockets import unix_address
 
 SECONDS = 120.0
 """For proving every profile's identity anew; each leg has limits of its own."""

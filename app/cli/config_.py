@@ -10,9 +10,9 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..config import Loaded, load
-from ..effective import leaves, shown
-from ..model import ConfigError
+from ..config.explain import leaves, shown
+from ..config.loader import Loaded, load
+from ..core.model import ConfigError
 
 PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
 
@@ -21,7 +21,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     if arguments.json and not arguments.show:
         raise ConfigError("--json: goes with --show")
     if arguments.schema:
-        from ..schema import schema
+        from ..config.json_schema import schema
 
         print(json.dumps(schema(), indent=2))
         return 0

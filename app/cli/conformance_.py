@@ -6,11 +6,11 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..conformance.address import Address, address
 from ..conformance.report import document, text
 from ..conformance.survey import NobodyAnswers, Surveyor
-from ..conformance.wire import Budget
-from ..model import ConfigError, Unreachable
+from ..conformance.wire.address import Address, address
+from ..conformance.wire.exchange import Budget
+from ..core.model import ConfigError, Unreachable
 
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:

@@ -14,12 +14,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..config import load
+from ..config.loader import load
+from ..core.model import ConfigError
 from ..emulator import Emulator, World, bind, listening
-from ..emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
+from ..emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 from ..main import Signals, drain, logger
 from ..main import run as run_loop
-from ..model import ConfigError
 from ..service import Service
 from .emulator_ import ISSUER_PATH
 from .env_ import variables

@@ -9,8 +9,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..core.model import ConfigError
 from ..emulator import Emulator, World, WorldError, bind, listening
-from ..emulator.world import (
+from ..emulator.world.world import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
     CHAINED_ROLE_ARN,
@@ -26,7 +27,6 @@ from ..emulator.world import (
 )
 from ..main import Signals
 from ..main import run as run_loop
-from ..model import ConfigError
 
 ISSUER_PATH = "/api/v2/iauths_system/oauth2"
 

@@ -9,11 +9,12 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .. import readers, runtime
-from ..config import Loaded, load
-from ..model import ConfigError
-from ..places import authority, listen_address
-from ..settings import PathToken
+from ..config import secret_refs
+from ..config.loader import Loaded, load
+from ..config.settings import PathToken
+from ..core.addresses import authority, listen_address
+from ..core.model import ConfigError
+from ..system import runtime_dir
 from .get_ import check_profile
 
 IN_THE_WAY = (
@@ -77,9 +78,9 @@ def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
     if settings.access.path_token is None:
         return None
     if isinstance(settings.access.path_token, PathToken):
-        return readers.path_token(settings.access.path_token, environ)()
+        return secret_refs.path_token(settings.access.path_token, environ)()
     _, port = listen_address(settings.server.bind, "server.bind")
-    return runtime.read_path_token(runtime.path_token_file(environ, os.geteuid(), port))
+    return runtime_dir.read_path_token(runtime_dir.path_token_file(environ, os.geteuid(), port))
 
 
 def variables(base: str, profile: str, path_token: str | None) -> dict[str, str]:

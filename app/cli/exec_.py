@@ -20,15 +20,15 @@ from dataclasses import replace
 
 import msgspec
 
-from ..children import Children
-from ..config import Loaded, load
-from ..effective import leaves
-from ..hardening import no_dumps
+from ..config.explain import leaves
+from ..config.loader import Loaded, load
+from ..config.settings import Cache
+from ..core.model import ConfigError, SidecarError, Unreachable
 from ..main import logger
 from ..main import run as run_loop
-from ..model import ConfigError, SidecarError, Unreachable
 from ..service import Service
-from ..settings import Cache
+from ..system.child_reaper import Children
+from ..system.hardening import no_dumps
 from .env_ import IN_THE_WAY, variables
 from .get_ import check_profile
 

@@ -9,13 +9,13 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .. import credential_files
-from ..clocks import Clocks
-from ..cloud import Cloud
-from ..config import Loaded, load
-from ..hardening import no_dumps
-from ..logs import CLOCK_TOLERANCE
-from ..model import ClockRead, ConfigError, Credentials, Event, Warned
+from ..config.loader import Loaded, load
+from ..core.clocks import Clocks
+from ..core.model import ClockRead, ConfigError, Credentials, Event, Warned
+from ..observe.log import CLOCK_TOLERANCE
+from ..refresh.pipeline import Cloud
+from ..store import credential_files
+from ..system.hardening import no_dumps
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:

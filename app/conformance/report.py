@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .client import FAILS, Verdict
-from .rule import BROKEN, OK, Finding
+from .models.client import FAILS, Verdict
+from .probe.walk import ECS, URI
+from .rules.rule import BROKEN, OK, Finding
 from .survey import Survey
-from .walk import ECS, URI
 
 _PROTOCOLS = {URI: "credentials URI", ECS: "ECS metadata"}
 

@@ -7,19 +7,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .address import Address, Ask
-from .answer import Answer, NotAsked, Reply, Silence
-from .bodies import one_line
-from .client import FAILS, UNKNOWN, Verdict
-from .ecs_clients import ECS_CLIENTS
-from .ecs_rules import ECS_RULES, Ecs
-from .rule import BROKEN, NOT_ASKED, Finding, judge
-from .slow_rules import expired_token, idle
-from .target import NOBODY, ROLES, EcsTarget, Once, UriTarget
-from .uri_clients import URI_CLIENTS
-from .uri_rules import LENGTH_RULE, URI_RULES, Uri, times
-from .walk import ECS, URI, Scene, walk_ecs, walk_uri
-from .wire import Budget, Wire
+from .models.client import FAILS, UNKNOWN, Verdict
+from .models.ecs_clients import ECS_CLIENTS
+from .models.uri_clients import URI_CLIENTS
+from .probe.target import NOBODY, ROLES, EcsTarget, Once, UriTarget
+from .probe.walk import ECS, URI, Scene, walk_ecs, walk_uri
+from .rules.bodies import one_line
+from .rules.ecs_rules import ECS_RULES, Ecs
+from .rules.rule import BROKEN, NOT_ASKED, Finding, judge
+from .rules.slow_rules import expired_token, idle
+from .rules.uri_rules import LENGTH_RULE, URI_RULES, Uri, times
+from .wire.address import Address, Ask
+from .wire.answer import Answer, NotAsked, Reply, Silence
+from .wire.exchange import Budget, Wire
 
 
 class NobodyAnswers(Exception):

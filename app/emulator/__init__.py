@@ -10,13 +10,13 @@ imports nothing of the sidecar: two implementations of one contract that meet on
 copied into its own check.
 """
 
-from .answer import MARK_HEADER
 from .application import FAULT_HEADER, Emulator
-from .faults import DroppedError, Fault, Faults
-from .journal import Call, Journal
-from .listen import Listening, Sockets, bind, listening
-from .pki import IssuedCertificate
-from .world import (
+from .crypto.pki import IssuedCertificate
+from .http.faults import DroppedError, Fault, Faults
+from .http.journal import Call, Journal
+from .http.response import MARK_HEADER
+from .listeners import Listening, Sockets, bind, listening
+from .world.world import (
     AccessKey,
     Client,
     Federated,

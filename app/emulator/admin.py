@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from .answer import Answer, json_answer
-from .codec import decode, encode
-from .faults import Fault, Faults
-from .journal import Journal
-from .pki import IssuedCertificate
-from .world import CLIENT_ID, World
+from .crypto.pki import IssuedCertificate
+from .http.faults import Fault, Faults
+from .http.journal import Journal
+from .http.response import Answer, json_answer
+from .world.codec import decode, encode
+from .world.world import CLIENT_ID, World
 
 PREFIX = "/_emulator/"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

@@ -16,32 +16,30 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from .admin import PREFIX as ADMIN_PREFIX
+from .admin import PREFIX
 from .admin import answer as answer_admin
-from .answer import MARK_HEADER, Answer, RefusedError, json_answer
-from .asked import Asked
-from .assume_role import NAME as ASSUME_ROLE
-from .assume_role import AssumeRole
-from .client_auth import Authentication
-from .codec import decode
-from .developer_api import PATH as DEVELOPER_API_PATH
-from .developer_api import DeveloperApi
-from .faults import NO_FAULT, DroppedError, Fault, Faults, scripted
-from .idaas import Idaas
-from .issued import Sessions
-from .issuing import Issuer
-from .journal import Call, Journal
-from .keys import SigningKeys
-from .metadata import PREFIX as METADATA_PREFIX
-from .metadata import Metadata
-from .oidc_role import NAME as OIDC
-from .oidc_role import AssumeRoleWithOidc
-from .once import SeenOnce
-from .openapi import ACTION, OpenApi
-from .pki import Authority, IssuedCertificate, pem
-from .sts import Action, Sts
-from .workload import Workload
-from .world import CLIENT_ID, World, workload_issuer
+from .crypto.nonces import SeenOnce
+from .crypto.pki import Authority, IssuedCertificate, pem
+from .crypto.signing_keys import SigningKeys
+from .ecs_metadata import PREFIX as METADATA_PREFIX
+from .ecs_metadata import Metadata
+from .http.faults import NO_FAULT, DroppedError, Fault, Faults, scripted
+from .http.journal import Call, Journal
+from .http.request import Asked
+from .http.response import MARK_HEADER, Answer, RefusedError, json_answer
+from .idaas.authorization_server import Idaas
+from .idaas.client_auth import Authentication
+from .idaas.developer_api import PATH, DeveloperApi
+from .idaas.generate_oauth_token import ACTION, OpenApi
+from .idaas.second_issuer import Workload
+from .idaas.token_issuer import Issuer
+from .sts.assume_role import NAME, AssumeRole
+from .sts.assume_role_with_oidc import NAME as OIDC
+from .sts.assume_role_with_oidc import AssumeRoleWithOidc
+from .sts.endpoint import Action, Sts
+from .sts.issued_sessions import Sessions
+from .world.codec import decode
+from .world.world import CLIENT_ID, World, workload_issuer
 
 FAULT_HEADER = "X-Emulator-Fault"
 _PREFIXES = ("x-acs-", "x-aliyun-")
@@ -92,7 +90,7 @@ class Emulator:
         by_path = _ByPath(self, self._keys, workload_keys)
         actions: dict[str, Action] = {
             OIDC: AssumeRoleWithOidc(by_path, sessions),
-            ASSUME_ROLE: AssumeRole(sessions, seen),
+            NAME: AssumeRole(sessions, seen),
         }
         sts = Sts(actions, random)
         openapi = OpenApi(Issuer(self._keys, random), sessions, seen, random)
@@ -156,7 +154,7 @@ class Emulator:
 
     async def _answer(self, request: Request) -> Answer:
         path: str = request.scope["path"]
-        if path.startswith(ADMIN_PREFIX):
+        if path.startswith(PREFIX):
             return await answer_admin(self, request)
         kind = self._kind(path, request)
         if kind is None:
@@ -180,7 +178,7 @@ class Emulator:
             f"{issuer}/.well-known/openid-configuration": "discovery",
             **dict.fromkeys(_WORKLOAD_PATHS, "workload"),
         }
-        return "developerapi" if DEVELOPER_API_PATH.fullmatch(path) else paths.get(path)
+        return "developerapi" if PATH.fullmatch(path) else paths.get(path)
 
     async def _journaled(self, kind: str, request: Request, fault: Fault) -> Answer:
         self.totals[kind] += 1

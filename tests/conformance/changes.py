@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from app.guard import Request
+from app.serve.access import Request
 
 from .conftest import Change
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from app.conformance.address import Address, address
-from app.conformance.answer import NotHttp, Reply, Silence, take_apart
-from app.conformance.client import Verdict
-from app.conformance.rule import Finding
+from app.conformance.models.client import Verdict
+from app.conformance.rules.rule import Finding
 from app.conformance.survey import Survey, Surveyor
-from app.conformance.wire import Budget
-from app.desk import Answer, Desk, Wait
-from app.guard import Request
+from app.conformance.wire.address import Address, address
+from app.conformance.wire.answer import NotHttp, Reply, Silence, take_apart
+from app.conformance.wire.exchange import Budget
+from app.serve.access import Request
+from app.serve.handlers.credentials import Answer, Desk, Wait
 
 from ..clock import Clock
 from ..conftest import Bench, running

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.conformance.address import Ask, address
-from app.conformance.answer import LARGEST_BODY, Answer, NotHttp, take_apart
+from app.conformance.wire.address import Ask, address
+from app.conformance.wire.answer import LARGEST_BODY, Answer, NotHttp, take_apart
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 

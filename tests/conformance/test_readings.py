@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.conformance import instants
-from app.conformance.client import EcsClient, UriClient
-from app.conformance.ecs_clients import ECS_CLIENTS
-from app.conformance.reading import Reading
-from app.conformance.uri_clients import URI_CLIENTS
-from app.documents import error_document, timestamp, uri_document
-from app.model import Credentials
+from app.conformance.models import timestamps
+from app.conformance.models.body_parser import Reading
+from app.conformance.models.client import EcsClient, UriClient
+from app.conformance.models.ecs_clients import ECS_CLIENTS
+from app.conformance.models.uri_clients import URI_CLIENTS
+from app.core.formats import error_document, timestamp, uri_document
+from app.core.model import Credentials
 
 NOW = 1_767_323_045.0
 SESSION = Credentials("STS.key", "se/cr+et=", "to/ke+n==", issued_at=NOW, expires_at=NOW + 3600)
@@ -168,17 +168,17 @@ def test_refusals_hold_no_value() -> None:
 @pytest.mark.parametrize(
     ("read", "taken", "refused"),
     [
-        (instants.strict, ["{}Z"], ["{}.1Z", "{}+00:00", "{}", "{}z", " {}Z", "{}Z "]),
-        (instants.go_layout, ["{}Z", "{}.1Z", "{}.123456789Z"], ["{}+00:00", "{}.Z", "{}"]),
-        (instants.node, ["{}Z", "{}.123Z"], ["{}.1Z", "{}.1234Z", "{}+00:00"]),
-        (instants.rfc3339, ["{}Z", "{}.1Z", "{}+00:00"], ["{}", "{}+0000"]),
-        (instants.tolerant, ["{}Z", "{}.1Z", "{}+00:00", "{}", "{}+0000"], ["soon"]),
-        (instants.nineteen, ["{}Z", "{}.1Z", "{}+05:00", "{} and more"], ["x{}Z"]),
-        (instants.seconds_then_z, ["{}Z", "{}Z and more"], ["{}.1Z", "{}"]),
-        (instants.exactly_20, ["{}Z", "{}X"], ["{}.1Z", "{}"]),
+        (timestamps.strict, ["{}Z"], ["{}.1Z", "{}+00:00", "{}", "{}z", " {}Z", "{}Z "]),
+        (timestamps.go_layout, ["{}Z", "{}.1Z", "{}.123456789Z"], ["{}+00:00", "{}.Z", "{}"]),
+        (timestamps.node, ["{}Z", "{}.123Z"], ["{}.1Z", "{}.1234Z", "{}+00:00"]),
+        (timestamps.rfc3339, ["{}Z", "{}.1Z", "{}+00:00"], ["{}", "{}+0000"]),
+        (timestamps.tolerant, ["{}Z", "{}.1Z", "{}+00:00", "{}", "{}+0000"], ["soon"]),
+        (timestamps.nineteen, ["{}Z", "{}.1Z", "{}+05:00", "{} and more"], ["x{}Z"]),
+        (timestamps.seconds_then_z, ["{}Z", "{}Z and more"], ["{}.1Z", "{}"]),
+        (timestamps.exactly_20, ["{}Z", "{}X"], ["{}.1Z", "{}"]),
     ],
 )
-def test_instants(read: instants.Instant, taken: list[str], refused: list[str]) -> None:
+def test_instants(read: timestamps.Instant, taken: list[str], refused: list[str]) -> None:
     """Each way of reading a time takes its forms, to the same second, and refuses the others."""
     text = "2026-01-02T03:04:05"
 
@@ -190,10 +190,10 @@ def test_offsets_are_counted() -> None:
     """Where an offset is read, it is taken off; OSS Java cuts it away and is wrong by it."""
     text = "2026-01-02T08:34:05+05:30"
 
-    assert instants.rfc3339(text) == 1_767_323_045.0
-    assert instants.nineteen(text) == 1_767_323_045.0 + 5.5 * 3600
+    assert timestamps.rfc3339(text) == 1_767_323_045.0
+    assert timestamps.nineteen(text) == 1_767_323_045.0 + 5.5 * 3600
 
 
 def test_a_day_that_does_not_exist_is_no_time() -> None:
     """The 30th of February is refused, not wrapped around."""
-    assert instants.strict("2026-02-30T00:00:00Z") is None
+    assert timestamps.strict("2026-02-30T00:00:00Z") is None

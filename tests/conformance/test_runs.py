@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.conformance.address import Address, address
-from app.conformance.answer import Answer, Reply
-from app.conformance.client import UriClient
-from app.conformance.uri_clients import URI_CLIENTS
-from app.conformance.walk import Scene, walk_uri
-from app.documents import timestamp, uri_document
-from app.model import Credentials
+from app.conformance.models.client import UriClient
+from app.conformance.models.uri_clients import URI_CLIENTS
+from app.conformance.probe.walk import Scene, walk_uri
+from app.conformance.wire.address import Address, address
+from app.conformance.wire.answer import Answer, Reply
+from app.core.formats import timestamp, uri_document
+from app.core.model import Credentials
 
 NOW = 1_767_323_045.0
 URL = address("http://127.0.0.1:7117/credentials")

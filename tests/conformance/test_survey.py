@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.conformance.report import document, text
-from app.guard import Request
+from app.serve.access import Request
 
 from ..clock import Clock
 from ..conftest import Bench, desk

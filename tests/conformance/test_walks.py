@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from app.conformance.address import METADATA_HOST, Ask
-from app.conformance.answer import Answer, Reply
-from app.conformance.client import Verdict
-from app.conformance.ecs_clients import ECS_CLIENTS
-from app.conformance.walk import Scene, walk_ecs
-from app.documents import error_document, uri_document
-from app.model import Credentials
+from app.conformance.models.client import Verdict
+from app.conformance.models.ecs_clients import ECS_CLIENTS
+from app.conformance.probe.walk import Scene, walk_ecs
+from app.conformance.wire.address import METADATA_HOST, Ask
+from app.conformance.wire.answer import Answer, Reply
+from app.core.formats import error_document, uri_document
+from app.core.model import Credentials
 
 NOW = 1_767_323_045.0
 BODY = uri_document(Credentials("STS.key", "secret", "token", issued_at=NOW, expires_at=NOW + 3600))

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.config import Loaded, load
+from app.config.loader import Loaded, load
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC).timestamp()

@@ -10,7 +10,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.identity_settings import IdaasIdentity, TokenFileIdentity
+from app.identity.settings import IdaasIdentity, TokenFileIdentity
 
 from .conftest import ROOT, Load
 

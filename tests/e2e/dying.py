@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from app.config import load
+from app.config.loader import load
 from app.main import logger, run
 from app.service import Service
 

@@ -1,6 +1,6 @@
 """Everything that can be wrong at start: one line each, the right exit code, no traceback, no secret.
 
-Real processes, the emulated cloud as another one. What a complaint says exactly is for tests/test_config.py.
+Real processes, the emulated cloud as another one. What a complaint says exactly is for tests/config/test_config.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, Client, Secret, World, role_arn
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, Client, Secret, World, role_arn
 
 from .processes import EmulatedCloud, Ended, Process, emulator, environment, run
 from .test_commands import TOKEN_PATH, configuration, written

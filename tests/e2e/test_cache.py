@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from app.cache import Cache
-from app.config import load
+from app.config.loader import load
+from app.store.sealed_cache import Cache
 
 from .processes import PROGRAM, ROOT, EmulatedCloud, Serving, emulator, environment, run, serve, until
 from .test_admin import ask_unix
@@ -304,9 +304,9 @@ def test_purge(cloud: EmulatedCloud, home: Path) -> None:
 
 WRITERS = """
 import json, os, random, signal, sys, time
-from app.cache import Cache
-from app.config import load
-from app.model import Credentials
+from app.store.sealed_cache import Cache
+from app.config.loader import load
+from app.core.model import Credentials
 
 config, place, rounds, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 chance = random.Random(seed)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from app.command import Command
-from app.model import ConfigError, Refused, Token, Unreachable
+from app.core.model import ConfigError, Refused, Token, Unreachable
+from app.identity.command import Command
 
 from .processes import until
 

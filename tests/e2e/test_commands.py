@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from app import __version__
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 
 from .processes import ROOT, EmulatedCloud, Process, demo, emulator, environment, run, serve
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from app.conformance.address import Address
-from app.conformance.answer import NotAsked, Silence
-from app.conformance.wire import Budget, Wire
+from app.conformance.wire.address import Address
+from app.conformance.wire.answer import NotAsked, Silence
+from app.conformance.wire.exchange import Budget, Wire
 
 from .credential_server import KEYS, TOKEN, Careless, CredentialServer, Fractional, Streaming, listening
 from .processes import Demo, Ended, demo, environment, run

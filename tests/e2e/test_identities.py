@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app.emulator.world import (
+from app.emulator.world.world import (
     CHAINED_ROLE_ARN,
     CLIENT_ID,
     CLIENT_SECRET,

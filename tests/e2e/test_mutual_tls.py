@@ -17,13 +17,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from app.clocks import Clocks
-from app.cloud import Cloud
-from app.config import load
+from app.config.loader import load
+from app.core.clocks import Clocks
+from app.core.model import ConfigError, Event, IdentityEnds, Refused, Unreachable
 from app.emulator import Emulator, World, bind, listening
-from app.emulator.pki import Authority
-from app.emulator.world import OIDC_CLIENT_ID, WORKLOAD_PROVIDER_ARN, role_arn, workload_issuer
-from app.model import ConfigError, Event, IdentityEnds, Refused, Unreachable
+from app.emulator.crypto.pki import Authority
+from app.emulator.world.world import OIDC_CLIENT_ID, WORKLOAD_PROVIDER_ARN, role_arn, workload_issuer
+from app.refresh.pipeline import Cloud
 
 ENVIRON = {"PASSWORD": "of-key", "WRONG": "of-another"}
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER_ARN, Secret, World
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER_ARN, Secret, World
 
-from ..test_watch import as_kubernetes
+from ..system.test_file_watch import as_kubernetes
 from .processes import EmulatedCloud, Process, Serving, emulator, environment, serve, until
 from .test_service import ENV, admin, config
 from .wire import Connection, ask, head

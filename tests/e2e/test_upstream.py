@@ -14,13 +14,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.clocks import Clocks
-from app.cloud import Cloud
-from app.config import load
-from app.model import ClockRead, ConfigError, Event, Unreachable
-from app.sockets import is_ours
-from app.trust import Trust
-from app.upstream import Limits, Routes, Upstream
+from app.config.loader import load
+from app.core.clocks import Clocks
+from app.core.model import ClockRead, ConfigError, Event, Unreachable
+from app.refresh.pipeline import Cloud
+from app.system.sockets import is_ours
+from app.upstream.client import Limits, Routes, Upstream
+from app.upstream.tls import Trust
 
 from ..clock import Clock
 

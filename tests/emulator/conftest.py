@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.api_jws import PyJWS
 
 from app.emulator import Emulator, World
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, PROVIDER_ARN, SCOPE, role_arn
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, PROVIDER_ARN, SCOPE, role_arn
 
 BASE = "http://127.0.0.1:7080"
 TOKEN_PATH = "/api/v2/iauths_system/oauth2/token"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.emulator import Fault
-from app.emulator.world import CLIENT_ID, INSTANCE_ID, MANAGED_ROLE_ARN, PAM_SCOPE, SCOPE
+from app.emulator.world.world import CLIENT_ID, INSTANCE_ID, MANAGED_ROLE_ARN, PAM_SCOPE, SCOPE
 
 from .conftest import Changes, Cloud, changed
 

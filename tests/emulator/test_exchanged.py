@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.emulator.exchanged import TOKEN_EXCHANGE
-from app.emulator.world import (
+from app.emulator.idaas.token_exchange import TOKEN_EXCHANGE
+from app.emulator.world.world import (
     AUDIENCE,
     CLIENT_ID,
     OIDC_AUDIENCE,

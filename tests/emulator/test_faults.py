@@ -7,8 +7,8 @@ import jwt
 import pytest
 
 from app.emulator import FAULT_HEADER, MARK_HEADER, DroppedError, Emulator, Fault, World
-from app.emulator.journal import LIMIT, Call, Journal
-from app.emulator.world import CLIENT_SECRET
+from app.emulator.http.journal import LIMIT, Call, Journal
+from app.emulator.world.world import CLIENT_SECRET
 
 THROTTLED = {"x-acs-retry-after": "1500"}
 BODIES = [

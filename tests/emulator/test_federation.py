@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from app.emulator import Fault
-from app.emulator.pkcs7 import sign as sign_pkcs7
-from app.emulator.pki import Authority
-from app.emulator.world import (
+from app.emulator.crypto.pkcs7 import sign
+from app.emulator.crypto.pki import Authority
+from app.emulator.world.world import (
     CLIENT_ID,
     FEDERATED_OIDC,
     FEDERATED_PCA,
@@ -202,7 +202,7 @@ async def test_pkcs7_of_somebody_else(cloud: Cloud) -> None:
     signer = Authority("emulated ECS", cloud.clock).issue("ecs-identity")
     text = json.dumps({"instance-id": INSTANCE, "audience": audience()})
 
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, sign_pkcs7(text.encode(), signer)) == "invalid_client"
+    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, sign(text.encode(), signer)) == "invalid_client"
 
 
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from app.emulator import MARK_HEADER, Emulator, Fault, Sockets, World, bind, listening
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, SCOPE
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, SCOPE
 
 PATH = "/api/v2/iauths_system/oauth2"
 

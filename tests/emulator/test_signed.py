@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from app.emulator import Fault
-from app.emulator.world import (
+from app.emulator.world.world import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
     CHAINED_ROLE_ARN,

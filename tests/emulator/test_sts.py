@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from app.emulator import Provider
-from app.emulator.keys import SigningKeys
-from app.emulator.world import AUDIENCE, CLIENT_ID, ISSUER, PROVIDER_ARN, role_arn
+from app.emulator.crypto.signing_keys import SigningKeys
+from app.emulator.world.world import AUDIENCE, CLIENT_ID, ISSUER, PROVIDER_ARN, role_arn
 
 AUTH = "AuthenticationFail."
 NOW = 1767323045

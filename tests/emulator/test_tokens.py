@@ -8,9 +8,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.emulator import PublicKey, Secret, jws
-from app.emulator.once import SeenOnce
-from app.emulator.world import AUDIENCE, CLIENT_ID, CLIENT_SECRET, ISSUER
+from app.emulator import PublicKey, Secret
+from app.emulator.crypto import jws
+from app.emulator.crypto.nonces import SeenOnce
+from app.emulator.world.world import AUDIENCE, CLIENT_ID, CLIENT_SECRET, ISSUER
 
 
 def vary(cloud, **changes):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.emulator import trust
+from app.emulator.world import trust_policy
 
 FACTS = {"oidc:iss": ("https://idp.example",), "oidc:aud": ("one", "two"), "oidc:sub": ("app_a",)}
 RIGHT = {"oidc:iss": "https://idp.example", "oidc:aud": ["two"]}
@@ -43,17 +43,17 @@ TABLE = [
 @pytest.mark.parametrize(("allowed", "only"), TABLE)
 def test_verdicts(allowed, only):
     """Operators and keys are joined by and, values by or; only * and ? are wild, and only in StringLike."""
-    assert trust.complaint(policy(only)) is None
-    assert trust.allows(policy(only), kind="Federated", principals=("arn-1",), facts=FACTS) is allowed
+    assert trust_policy.complaint(policy(only)) is None
+    assert trust_policy.allows(policy(only), kind="Federated", principals=("arn-1",), facts=FACTS) is allowed
 
 
 def test_one_statement_is_enough():
     """Any allowing statement lets in, a single one need not be a list, and a denying one outweighs it."""
     no, yes, deny = statement(Principal={"Federated": "arn-3"}), statement(), statement(Effect="Deny")
 
-    assert trust.allows(policy(no, yes), kind="Federated", principals=("arn-1",), facts=FACTS)
-    assert trust.allows({"Version": "1", "Statement": yes}, kind="Federated", principals=("arn-1",), facts=FACTS)
-    assert not trust.allows(policy(yes, deny), kind="Federated", principals=("arn-1",), facts=FACTS)
+    assert trust_policy.allows(policy(no, yes), kind="Federated", principals=("arn-1",), facts=FACTS)
+    assert trust_policy.allows({"Version": "1", "Statement": yes}, kind="Federated", principals=("arn-1",), facts=FACTS)
+    assert not trust_policy.allows(policy(yes, deny), kind="Federated", principals=("arn-1",), facts=FACTS)
 
 
 COMPLAINTS = [
@@ -74,4 +74,4 @@ COMPLAINTS = [
 @pytest.mark.parametrize(("named", "wrong"), COMPLAINTS)
 def test_complaints(named, wrong):
     """A policy that RAM would refuse is refused with the culprit's name."""
-    assert named in trust.complaint(wrong)
+    assert named in trust_policy.complaint(wrong)

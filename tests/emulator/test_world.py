@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.emulator import Secret, World, WorldError
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, PROVIDER_ARN, role_arn
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, PROVIDER_ARN, role_arn
 
 
 def test_default_world():

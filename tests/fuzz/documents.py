@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hypothesis import strategies as st
+from hypothesis import strategies
 
 CANARY = "canary-text-of-somebody-else"
 """What must not be repeated wherever it comes from outside; it looks like an identifier, so only the place tells."""
@@ -18,15 +18,17 @@ TEXTS = (
     *("http://127.0.0.1:1", "https://evil.example/?" + CANARY, "file:///etc/passwd", "/dev/zero", "/", "../x"),
     *("eyJ.eyJ.x", "a.b.c", "Success", "true", "null", "sts", "idaas", "eyJhbGciOiJub25lIn0.e30."),
 )
-texts = st.one_of(st.sampled_from(TEXTS), st.text(max_size=20))
-numbers = st.one_of(
-    st.sampled_from([0, 1, -1, 899, 900, 3600, 43200, 43201, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308]),
-    st.integers(-10, 100_000),
+texts = strategies.one_of(strategies.sampled_from(TEXTS), strategies.text(max_size=20))
+numbers = strategies.one_of(
+    strategies.sampled_from([0, 1, -1, 899, 900, 3600, 43200, 43201, 2**31, 2**63, 10**30, 0.5, -0.0, 1e308]),
+    strategies.integers(-10, 100_000),
 )
-scalars = st.one_of(st.none(), st.booleans(), numbers, texts)
-values = st.recursive(
+scalars = strategies.one_of(strategies.none(), strategies.booleans(), numbers, texts)
+values = strategies.recursive(
     scalars,
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
+    lambda inner: strategies.one_of(
+        strategies.lists(inner, max_size=3), strategies.dictionaries(texts, inner, max_size=3)
+    ),
     max_leaves=6,
 )
 
@@ -42,18 +44,18 @@ class Change:
     name: str
 
 
-changes = st.builds(
+changes = strategies.builds(
     Change,
-    path=st.lists(st.integers(0, 60), max_size=6).map(tuple),
-    action=st.sampled_from(["replace", "replace", "replace", "delete", "rename", "append"]),
+    path=strategies.lists(strategies.integers(0, 60), max_size=6).map(tuple),
+    action=strategies.sampled_from(["replace", "replace", "replace", "delete", "rename", "append"]),
     value=values,
     name=texts,
 )
 
 
-def nearly(document: Any, most: int = 2) -> st.SearchStrategy[Any]:
+def nearly(document: Any, most: int = 2) -> strategies.SearchStrategy[Any]:
     """Copies of `document` with one to `most` changes."""
-    return st.lists(changes, min_size=1, max_size=most).map(lambda found: changed(document, found))
+    return strategies.lists(changes, min_size=1, max_size=most).map(lambda found: changed(document, found))
 
 
 def changed(document: Any, found: Iterable[Change]) -> Any:
@@ -83,8 +85,10 @@ def _with(value: Any, change: Change, path: tuple[int, ...]) -> Any:
 Cut = tuple[int, int, bytes]
 """Where, counted round; how many bytes go; what comes in their place."""
 
-cuts: st.SearchStrategy[list[Cut]] = st.lists(
-    st.tuples(st.integers(0, 4_000), st.integers(0, 5), st.binary(max_size=5)), min_size=1, max_size=3
+cuts: strategies.SearchStrategy[list[Cut]] = strategies.lists(
+    strategies.tuples(strategies.integers(0, 4_000), strategies.integers(0, 5), strategies.binary(max_size=5)),
+    min_size=1,
+    max_size=3,
 )
 
 

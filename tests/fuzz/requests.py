@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import strategies as st
+from hypothesis import strategies
 
 ROLES = b"/latest/meta-data/ram/security-credentials"
 HOSTS = [b"127.0.0.1", b"localhost:7117", b"[::1]", b"100.100.100.200"]
@@ -10,17 +10,19 @@ BAD_HOSTS = [b"evil.example", b"", b"127.0.0.1.nip.io", b"a@127.0.0.1", b"localh
 FORWARDED = [b"X-Forwarded-For", b"x-forwarded-proto", b"Forwarded", b"VIA", b"X-Real-IP", b"Origin", b"Sec-Fetch-Site"]
 
 
-def mostly(good: st.SearchStrategy[bytes], odd: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
+def mostly(
+    good: strategies.SearchStrategy[bytes], odd: strategies.SearchStrategy[bytes]
+) -> strategies.SearchStrategy[bytes]:
     """Of twelve, eleven good ones: a request with everything wrong is refused at its first byte, and shows nothing."""
-    return st.integers(0, 11).flatmap(lambda number: odd if number == 11 else good)
+    return strategies.integers(0, 11).flatmap(lambda number: odd if number == 11 else good)
 
 
 methods = mostly(
-    st.sampled_from([b"GET", b"GET", b"PUT", b"HEAD"]),
-    st.sampled_from([b"POST", b"OPTIONS", b"CONNECT", b"PRI", b"get", b"G E T", b""]),
+    strategies.sampled_from([b"GET", b"GET", b"PUT", b"HEAD"]),
+    strategies.sampled_from([b"POST", b"OPTIONS", b"CONNECT", b"PRI", b"get", b"G E T", b""]),
 )
 targets = mostly(
-    st.sampled_from(
+    strategies.sampled_from(
         [
             b"/credentials",
             b"/credentials/p2",
@@ -41,21 +43,23 @@ targets = mostly(
             b"credentials",
         ]
     ),
-    st.binary(max_size=60),
+    strategies.binary(max_size=60),
 )
 versions = mostly(
-    st.just(b"HTTP/1.1"),
-    st.sampled_from([b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"RTSP/1.0", b"http/1.1", b""]),
+    strategies.just(b"HTTP/1.1"),
+    strategies.sampled_from([b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"RTSP/1.0", b"http/1.1", b""]),
 )
-hosts = mostly(st.sampled_from(HOSTS), st.sampled_from(BAD_HOSTS))
-ends = st.integers(0, 40).flatmap(
-    lambda number: st.sampled_from([b"\n", b"\r", b"\r\n ", b"\0\r\n"]) if number == 40 else st.just(b"\r\n")
+hosts = mostly(strategies.sampled_from(HOSTS), strategies.sampled_from(BAD_HOSTS))
+ends = strategies.integers(0, 40).flatmap(
+    lambda number: (
+        strategies.sampled_from([b"\n", b"\r", b"\r\n ", b"\0\r\n"]) if number == 40 else strategies.just(b"\r\n")
+    )
 )
 
-odd_headers = st.one_of(
-    st.tuples(st.sampled_from(FORWARDED), st.sampled_from([b"", b"203.0.113.7"])),
-    st.tuples(st.sampled_from([b"Host", b"HOST", b"host"]), hosts),
-    st.sampled_from(
+odd_headers = strategies.one_of(
+    strategies.tuples(strategies.sampled_from(FORWARDED), strategies.sampled_from([b"", b"203.0.113.7"])),
+    strategies.tuples(strategies.sampled_from([b"Host", b"HOST", b"host"]), hosts),
+    strategies.sampled_from(
         [
             (b"Transfer-Encoding", b"chunked"),
             (b"Transfer-Encoding", b"gzip, chunked"),
@@ -73,44 +77,44 @@ odd_headers = st.one_of(
             (b"X-aliyun-ecs-metadata-token", b"9999999999." + b"0" * 64),
         ]
     ),
-    st.tuples(st.binary(max_size=20), st.binary(max_size=40)),
+    strategies.tuples(strategies.binary(max_size=20), strategies.binary(max_size=40)),
 )
 
 
-@st.composite
-def requests(draw: st.DrawFn) -> bytes:
+@strategies.composite
+def requests(draw: strategies.DrawFn) -> bytes:
     """One request, seldom quite right."""
     lines = [b" ".join([draw(methods), draw(targets), draw(versions)])]
     lines.append(b"Host: " + draw(hosts))
-    if draw(st.integers(0, 2)) == 2:
-        separators = mostly(st.just(b": "), st.sampled_from([b":", b" : "]))
-        lines += [name + draw(separators) + value for name, value in draw(st.lists(odd_headers, max_size=3))]
-    if draw(st.integers(0, 30)) == 0:
-        lines.append(b"X-Long: " + b"a" * draw(st.sampled_from([8_000, 16_384, 40_000])))
+    if draw(strategies.integers(0, 2)) == 2:
+        separators = mostly(strategies.just(b": "), strategies.sampled_from([b":", b" : "]))
+        lines += [name + draw(separators) + value for name, value in draw(strategies.lists(odd_headers, max_size=3))]
+    if draw(strategies.integers(0, 30)) == 0:
+        lines.append(b"X-Long: " + b"a" * draw(strategies.sampled_from([8_000, 16_384, 40_000])))
     raw = b"".join(line + draw(ends) for line in lines) + b"\r\n"
-    bodies = st.sampled_from([b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"0\r\nHost: 127.0.0.1\r\n\r\n"])
-    return raw + draw(mostly(st.just(b""), bodies))
+    bodies = strategies.sampled_from([b"hello", b"5\r\nhello\r\n0\r\n\r\n", b"0\r\nHost: 127.0.0.1\r\n\r\n"])
+    return raw + draw(mostly(strategies.just(b""), bodies))
 
 
-@st.composite
-def bent(draw: st.DrawFn, raw: bytes) -> bytes:
+@strategies.composite
+def bent(draw: strategies.DrawFn, raw: bytes) -> bytes:
     """`raw` with a few bytes changed, lost or put in."""
     data = bytearray(raw)
-    for _ in range(max(0, draw(st.integers(0, 6)) - 4)):
-        at = draw(st.integers(0, len(data)))
-        match draw(st.integers(0, 2)):
+    for _ in range(max(0, draw(strategies.integers(0, 6)) - 4)):
+        at = draw(strategies.integers(0, len(data)))
+        match draw(strategies.integers(0, 2)):
             case 0:
-                data[at:at] = draw(st.binary(max_size=5))
+                data[at:at] = draw(strategies.binary(max_size=5))
             case 1:
-                del data[at : at + draw(st.integers(1, 5))]
+                del data[at : at + draw(strategies.integers(1, 5))]
             case _:
-                data[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
+                data[at : at + 1] = draw(strategies.binary(min_size=1, max_size=1))
     return bytes(data)
 
 
-@st.composite
-def conversations(draw: st.DrawFn) -> list[bytes]:
+@strategies.composite
+def conversations(draw: strategies.DrawFn) -> list[bytes]:
     """What one client sends, in the segments in which it arrives."""
-    raw = b"".join(draw(bent(item)) for item in draw(st.lists(requests(), min_size=1, max_size=3)))
-    cuts = sorted(draw(st.lists(st.integers(0, len(raw)), max_size=4)))
+    raw = b"".join(draw(bent(item)) for item in draw(strategies.lists(requests(), min_size=1, max_size=3)))
+    cuts = sorted(draw(strategies.lists(strategies.integers(0, len(raw)), max_size=4)))
     return [piece for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True) if (piece := raw[start:end])]

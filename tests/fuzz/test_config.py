@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies
 
-from app.config import Loaded, load
-from app.emulator.world import MANAGED_ROLE_ARN
-from app.model import ConfigError
-from app.schedule import lead
+from app.config.loader import Loaded, load
+from app.core.model import ConfigError
+from app.core.schedule import lead
+from app.emulator.world.world import MANAGED_ROLE_ARN
 
 from ..conftest import configuration, exchange, identity
 from .documents import cut, cuts, nearly, values, written
@@ -134,7 +133,9 @@ def test_nearly_right(base: Any, look: bool, tmp_path_factory: pytest.TempPathFa
 
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Bytes that are no JSON, or no longer, or not what they were."""
-    raws = st.one_of(st.binary(max_size=200), cuts.map(lambda found: cut(written(WHOLE), found)), values.map(written))
+    raws = strategies.one_of(
+        strategies.binary(max_size=200), cuts.map(lambda found: cut(written(WHOLE), found)), values.map(written)
+    )
     with a_file(tmp_path_factory) as path:
 
         @given(raw=raws)
@@ -162,7 +163,7 @@ def test_the_sdks_own_file(tmp_path_factory: pytest.TempPathFactory) -> None:
         once()
 
 
-@given(values=st.dictionaries(st.sampled_from(VARIABLES), st.text(max_size=40)))
+@given(values=strategies.dictionaries(strategies.sampled_from(VARIABLES), strategies.text(max_size=40)))
 def test_any_environment(values: dict[str, str]) -> None:
     """No file at all: whatever the variables of the SDKs hold is one profile, or one line."""
     environ = {name: value.replace("\0", "") for name, value in values.items()}

@@ -6,22 +6,21 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies
 
-from app.conformance.address import Address, address
-from app.conformance.answer import Answer, NotHttp, Reply, Silence, take_apart
 from app.conformance.report import document, text
 from app.conformance.survey import NobodyAnswers, Surveyor
-from app.conformance.wire import Budget
-from app.documents import uri_document
-from app.model import Credentials
+from app.conformance.wire.address import Address, address
+from app.conformance.wire.answer import Answer, NotHttp, Reply, Silence, take_apart
+from app.conformance.wire.exchange import Budget
+from app.core.formats import uri_document
+from app.core.model import Credentials
 
 pytestmark = pytest.mark.fuzz
 
 NOW = 1_767_323_045.0
 OURS = json.loads(uri_document(Credentials("STS.key", "secret", "token", issued_at=NOW, expires_at=NOW + 3600)))
-HEADS = st.sampled_from(
+HEADS = strategies.sampled_from(
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -29,37 +28,43 @@ HEADS = st.sampled_from(
         b"",
     ]
 )
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+VALUES = strategies.recursive(
+    strategies.none()
+    | strategies.booleans()
+    | strategies.integers()
+    | strategies.floats(allow_nan=False)
+    | strategies.text(max_size=30),
+    lambda inner: (
+        strategies.lists(inner, max_size=3) | strategies.dictionaries(strategies.text(max_size=10), inner, max_size=3)
+    ),
     max_leaves=6,
 )
-BODIES = st.one_of(
-    st.binary(max_size=300),
-    st.dictionaries(st.sampled_from(list(OURS)) | st.text(max_size=20), VALUES, max_size=4).map(
+BODIES = strategies.one_of(
+    strategies.binary(max_size=300),
+    strategies.dictionaries(strategies.sampled_from(list(OURS)) | strategies.text(max_size=20), VALUES, max_size=4).map(
         lambda changes: json.dumps(OURS | changes).encode()
     ),
-    st.text(max_size=40).map(str.encode),
+    strategies.text(max_size=40).map(str.encode),
 )
-HEADERS = st.lists(
-    st.tuples(
-        st.sampled_from(["content-type", "content-encoding", "location", "cache-control"]),
-        st.sampled_from(["gzip", "application/json", "/x", "http://100.100.100.200/y", "//[", "\x1b[0m"])
-        | st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=255), max_size=20),
+HEADERS = strategies.lists(
+    strategies.tuples(
+        strategies.sampled_from(["content-type", "content-encoding", "location", "cache-control"]),
+        strategies.sampled_from(["gzip", "application/json", "/x", "http://100.100.100.200/y", "//[", "\x1b[0m"])
+        | strategies.text(alphabet=strategies.characters(min_codepoint=32, max_codepoint=255), max_size=20),
     ),
     max_size=3,
 ).map(tuple)
-REPLIES = st.one_of(
-    st.builds(
+REPLIES = strategies.one_of(
+    strategies.builds(
         Answer,
-        status=st.sampled_from([200, 200, 200, 204, 302, 401, 403, 404, 405, 500, 503]),
+        status=strategies.sampled_from([200, 200, 200, 204, 302, 401, 403, 404, 405, 500, 503]),
         headers=HEADERS,
         body=BODIES,
-        framing=st.sampled_from(["length", "chunked", "close"]),
-        first_byte=st.floats(0, 7),
-        seconds=st.floats(0, 7),
+        framing=strategies.sampled_from(["length", "chunked", "close"]),
+        first_byte=strategies.floats(0, 7),
+        seconds=strategies.floats(0, 7),
     ),
-    st.just(Silence("no whole answer within 6 s")),
+    strategies.just(Silence("no whole answer within 6 s")),
 )
 
 
@@ -81,7 +86,7 @@ class Moody:
         return None
 
 
-@given(HEADS, st.binary(max_size=200), st.booleans(), st.booleans())
+@given(HEADS, strategies.binary(max_size=200), strategies.booleans(), strategies.booleans())
 def test_any_bytes(head: bytes, rest: bytes, ended: bool, bodyless: bool) -> None:
     """Bytes are an answer, half an answer or none, and what has ended is never half of one."""
     try:
@@ -92,7 +97,7 @@ def test_any_bytes(head: bytes, rest: bytes, ended: bool, bodyless: bool) -> Non
     assert not ended or answer is not None
 
 
-@given(st.lists(REPLIES, min_size=1, max_size=4))
+@given(strategies.lists(REPLIES, min_size=1, max_size=4))
 def test_any_server(replies: list[Any]) -> None:
     """A look at a server that answers anything ends with a report in printable text, or with nobody there."""
     budget = Budget(now=lambda: NOW)

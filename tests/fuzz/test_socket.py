@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from hypothesis import find, given
 
-from app.front import Front
-from app.guard import Guard
-from app.listener import Connection, Connections
-from app.model import Credentials, Event
-from app.ops import Gate, Ops
-from app.refresher import Refresher
-from app.schedule import Schedule
-from app.telemetry import Traffic
-from app.visitor import STRANGER, Visitor
+from app.core.model import Credentials, Event
+from app.core.schedule import Schedule
+from app.observe.counters import Traffic
+from app.refresh.refresher import Refresher
+from app.serve.access import Guard
+from app.serve.dispatch import Front
+from app.serve.handlers.ops import Gate, Ops
+from app.serve.peers.peer import STRANGER, Visitor
+from app.serve.protocol import Connection, Connections
 
 from ..clock import Clock
 from ..conftest import desk

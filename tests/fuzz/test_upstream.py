@@ -14,18 +14,17 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies
 
+from app.core.model import Credentials, Observe, SidecarError
 from app.emulator import Emulator
-from app.emulator.world import MANAGED_ROLE_ARN, WORKLOAD_PROVIDER_ARN
-from app.model import Credentials, Observe, SidecarError
-from app.sts import LONGEST_SESSION
-from app.upstream import LARGEST_ANSWER, Limits, Upstream
+from app.emulator.world.world import MANAGED_ROLE_ARN, WORKLOAD_PROVIDER_ARN
+from app.exchange.sts import LONGEST_SESSION
+from app.upstream.client import LARGEST_ANSWER, Limits, Upstream
 
 from ..clock import Clock
 from ..conftest import BASE, Bench, exchange
-from ..test_matrix import CHAIN, IDAAS, OTHERS, Place, profile
+from ..refresh.test_matrix import CHAIN, IDAAS, OTHERS, Place, profile
 from .documents import CANARY, Change, Cut, changed, changes, cut, cuts, written
 
 pytestmark = pytest.mark.fuzz
@@ -42,14 +41,16 @@ WAYS: dict[str, Callable[[Place], dict[str, Any]]] = {
 }
 MOST_CALLS = 5
 
-codes = st.sampled_from([200, 200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 429, 500, 503, 599])
-headers = st.dictionaries(
-    st.sampled_from(
+codes = strategies.sampled_from([200, 200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 429, 500, 503, 599])
+headers = strategies.dictionaries(
+    strategies.sampled_from(
         ["retry-after", "x-acs-retry-after", "date", "content-encoding", "content-type", "x-idaas-emulator"]
     ),
-    st.one_of(
-        st.sampled_from(["", "-1", "1", "1e3", "9" * 40, "gzip", "identity", "Thu, 01 Jan 1970 00:00:00 GMT", "x, y"]),
-        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=30),
+    strategies.one_of(
+        strategies.sampled_from(
+            ["", "-1", "1", "1e3", "9" * 40, "gzip", "identity", "Thu, 01 Jan 1970 00:00:00 GMT", "x, y"]
+        ),
+        strategies.text(strategies.characters(min_codepoint=32, max_codepoint=126), max_size=30),
     ),
     max_size=2,
 )
@@ -73,13 +74,13 @@ class Bend:
         return cut(raw, self.cuts)
 
 
-bends = st.builds(
+bends = strategies.builds(
     Bend,
-    number=st.integers(0, MOST_CALLS),
-    status=st.one_of(st.none(), st.none(), codes),
-    headers=st.one_of(st.just({}), headers),
-    changes=st.lists(changes, max_size=2),
-    cuts=st.one_of(st.just([]), st.just([]), st.just([]), cuts),
+    number=strategies.integers(0, MOST_CALLS),
+    status=strategies.one_of(strategies.none(), strategies.none(), codes),
+    headers=strategies.one_of(strategies.just({}), headers),
+    changes=strategies.lists(changes, max_size=2),
+    cuts=strategies.one_of(strategies.just([]), strategies.just([]), strategies.just([]), cuts),
 )
 
 
@@ -209,7 +210,7 @@ def test_any_bytes_on_the_wire() -> None:
             await wire.aclose()
             server.close()
 
-    @given(raw=st.one_of(cuts.map(lambda found: cut(WHOLE, found)), st.binary(max_size=100)))
+    @given(raw=strategies.one_of(cuts.map(lambda found: cut(WHOLE, found)), strategies.binary(max_size=100)))
     def once(raw: bytes) -> None:
         asyncio.run(answer(raw))
 

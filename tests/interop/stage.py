@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.emulator.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 
 from ..e2e.processes import EmulatedCloud, emulator, environment, run, serve, until
 from .namespace import METADATA
@@ -72,7 +72,7 @@ class Stage:
 
     def answered(self) -> Requests:
         """All requests of clients so far."""
-        # A scrape's answer may be as old as LONGEST_REUSE of app/ops.py: the one that counts this request is not.
+        # A scrape's answer may be as old as LONGEST_REUSE of the ops handler: the one that counts this request is not.
         got(f"{self.metadata_url}/healthz")
         self._marks += 1
         until(lambda: self._counted()[MARK] == self._marks)

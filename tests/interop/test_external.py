@@ -15,9 +15,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from app import signing
-from app.emulator.world import CHAINED_ROLE_ARN, CLIENT_SECRET
-from app.signing import KeyPair
+from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_SECRET
+from app.upstream import acs3
+from app.upstream.acs3 import KeyPair
 
 from ..e2e.processes import EmulatedCloud, emulator
 from .clients import GO, NODE, PYTHON, Client, in_ci
@@ -74,7 +74,7 @@ def sessions(cloud: EmulatedCloud) -> list[str]:
 def assumes(cloud: EmulatedCloud, keys: Answer) -> int:
     """The status of a further AssumeRole that is signed with the three values: the emulated STS verifies it."""
     query = {"RoleArn": CHAINED_ROLE_ARN, "RoleSessionName": "further", "DurationSeconds": "900"}
-    headers = signing.acs3(
+    headers = acs3.acs3(
         cloud.url.partition("://")[2],
         query,
         action="AssumeRole",

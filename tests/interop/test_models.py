@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from app.conformance.address import Address, address
-from app.conformance.ecs_clients import ECS_CLIENTS
-from app.conformance.target import Once
-from app.conformance.uri_clients import URI_CLIENTS
-from app.conformance.walk import Scene, walk_ecs, walk_uri
-from app.conformance.wire import Budget, Wire
+from app.conformance.models.ecs_clients import ECS_CLIENTS
+from app.conformance.models.uri_clients import URI_CLIENTS
+from app.conformance.probe.target import Once
+from app.conformance.probe.walk import Scene, walk_ecs, walk_uri
+from app.conformance.wire.address import Address, address
+from app.conformance.wire.exchange import Budget, Wire
 
 from ..e2e.credential_server import KEYS, Asked, Careless, CredentialServer, Given, Streaming, error, listening, text
 from .clients import CLIENTS, Client

@@ -23,11 +23,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.clocks import Clocks
-from app.cloud import Cloud
-from app.config import load
+from app.config.loader import load
+from app.core.clocks import Clocks
+from app.core.model import SidecarError, Unreachable
 from app.emulator import Emulator, Fault, PublicKey, World, bind, listening
-from app.emulator.world import (
+from app.emulator.world.world import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
     AUDIENCE,
@@ -44,7 +44,7 @@ from app.emulator.world import (
     SCOPE,
     role_arn,
 )
-from app.model import SidecarError, Unreachable
+from app.refresh.pipeline import Cloud
 
 from .clients import SDK, in_ci
 from .conftest import bare_environment
@@ -503,7 +503,7 @@ async def test_tokens_beyond_their_end(site: Site) -> None:
     """
     The SDK adds its jitter to the moment a token becomes stale: one of 20 minutes is handed out after its end, always.
 
-    Ours is handed out until a fifth of its life is left (tests/test_cloud.py).
+    Ours is handed out until a fifth of its life is left (tests/refresh/test_pipeline.py).
     """
     program = str(PROGRAM.parent / "stale.py")
     process = await asyncio.create_subprocess_exec(

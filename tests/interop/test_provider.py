@@ -22,13 +22,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.clocks import Clocks
-from app.cloud import Cloud
-from app.config import load
+from app.config.loader import load
+from app.core.clocks import Clocks
+from app.core.model import Refused
 from app.emulator import Emulator, Provider, World, listening
-from app.emulator.pki import Authority, pem
-from app.emulator.world import ACCOUNT, role_arn
-from app.model import Refused
+from app.emulator.crypto.pki import Authority, pem
+from app.emulator.world.world import ACCOUNT, role_arn
+from app.refresh.pipeline import Cloud
 
 from .clients import NODE, in_ci
 from .conftest import bare_environment

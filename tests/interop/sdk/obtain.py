@@ -59,13 +59,13 @@ def assume(_factory):
 
 def main():
     redirect(int(os.environ["METADATA"]))
-    from cloud_idaas.core import IDaaSCredentialProviderFactory as Factory
+    from cloud_idaas.core import IDaaSCredentialProviderFactory
 
     config, what = sys.argv[1:]
     try:
         if what != "assume":
-            Factory.init(config)
-        print(json.dumps({"got": globals()[what](Factory)}))
+            IDaaSCredentialProviderFactory.init(config)
+        print(json.dumps({"got": globals()[what](IDaaSCredentialProviderFactory)}))
     except Exception as error:
         causes = []
         while error is not None and len(causes) < 5:

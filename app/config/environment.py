@@ -1,0 +1,84 @@
+"""The configuration where there is no file of ours: the variables that Alibaba SDKs already read, as one profile.
+
+Whoever runs an Alibaba SDK today has the identity (the IDaaS SDK's file, or a token file), and adds the role's ARN and
+the OIDC provider's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..core.model import ConfigError
+from ..system import files
+from . import sdk_file
+
+PLACE = "profiles.default"
+
+_VARIABLES = {
+    "roleArn": "ALIBABA_CLOUD_ROLE_ARN",
+    "oidcProviderArn": "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+    "roleSessionName": "ALIBABA_CLOUD_ROLE_SESSION_NAME",
+    "regionId": "ALIBABA_CLOUD_STS_REGION",
+    "vpc": "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED",
+}
+_TOKEN_FILE = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"  # noqa: S105 - a variable's name
+
+
+def read(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """
+    The configuration as our file would say it, and the variable behind each key ("" for the SDK's own place).
+
+    Raises ConfigError where nothing is configured (`looked_at` is where our file could have been), or too much.
+    """
+    identity, sources = _identity(environ, looked_at)
+    exchange = dict(_exchange(environ))
+    if not exchange.get("roleArn"):
+        raise ConfigError(
+            f"{_VARIABLES['roleArn']}: not set; name the RAM role to assume, acs:ram::<account id>:role/<name>"
+        )
+    if not exchange.get("oidcProviderArn"):
+        exchange = _managed(exchange, identity)
+    sources |= {f"{PLACE}.exchange.{key}": _VARIABLES[key] for key in exchange if key in _VARIABLES}
+    profile = {"identity": identity, "exchange": {"type": "sts", **exchange}}
+    return {"configVersion": "1.0", "profiles": {"default": profile}}, sources
+
+
+def _managed(exchange: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
+    """The exchange for a role without a provider: IDaaS manages it. STS's own variables do not concern it."""
+    if identity["type"] == "tokenFile":
+        raise ConfigError(
+            f"{_VARIABLES['oidcProviderArn']}: not set; a token file needs it, "
+            "acs:ram::<account id>:oidc-provider/<name> (or write a configuration file)"
+        )
+    return {"type": "developerApi", "roleArn": exchange["roleArn"]}
+
+
+def _identity(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any], dict[str, str]]:
+    sdk, token_file = sdk_file.default_path(environ), environ.get(_TOKEN_FILE, "").strip()
+    asked_for = bool(environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip())
+    has_sdk = files.exists(sdk) or (asked_for and not token_file)
+    if has_sdk and token_file:
+        raise ConfigError(
+            f"two identities: the IDaaS SDK's file {sdk} and {_TOKEN_FILE}={token_file}; "
+            "remove one, or write a configuration file"
+        )
+    if has_sdk:
+        variable = "CLOUD_IDAAS_CONFIG_PATH" if asked_for else ""
+        return {"type": "idaas", "clientConfigPath": sdk}, {f"{PLACE}.identity.clientConfigPath": variable}
+    if token_file:
+        return {"type": "tokenFile", "tokenFile": token_file}, {f"{PLACE}.identity.tokenFile": _TOKEN_FILE}
+    raise ConfigError(
+        f"no configuration: no --config, no $IDAAS_SIDECAR_CONFIG, no {looked_at}, no {sdk} and no "
+        f"${_TOKEN_FILE}; start from config.example.json, or try `idaas-sidecar demo`"
+    )
+
+
+def _exchange(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    for key, variable in _VARIABLES.items():
+        value = environ.get(variable, "").strip()
+        if value and key == "vpc":
+            # Without a region the SDKs ignore the flag; our own keys may not be so vague.
+            yield key, value.lower() == "true" and bool(environ.get(_VARIABLES["regionId"], "").strip())
+        elif value:
+            yield key, value

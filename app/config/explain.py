@@ -1,0 +1,52 @@
+"""Settings as dotted keys: for people who want to know what holds, and for what a reload changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ..core.addresses import without_login
+from .convert import join
+
+Difference = tuple[str, Any, Any]
+"""A dotted key, what it was and what it is; None where it is not."""
+
+
+def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Each dotted key of `value` (a Settings or a part of one) with its value."""
+    if isinstance(value, msgspec.Struct):
+        tag = value.__struct_config__.tag_field
+        if tag:
+            yield join(path, tag), value.__struct_config__.tag
+        for name, encoded in zip(value.__struct_fields__, value.__struct_encode_fields__, strict=True):
+            yield from leaves(getattr(value, name), join(path, encoded))
+    elif isinstance(value, dict) and value and all(isinstance(item, msgspec.Struct) for item in value.values()):
+        for name, item in value.items():
+            yield from leaves(item, join(path, name))
+    elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{path}[{index}]")
+    else:
+        yield path, value
+
+
+def shown(key: str, value: Any) -> Any:
+    """The value of a leaf as it may be shown: a proxy without its password; a command without its arguments, where
+    people do put secrets."""
+    last = key.rpartition(".")[2]
+    if last == "proxy" and value:
+        return without_login(value)
+    if last == "command" and len(value) > 1:
+        return [value[0], f"(and {len(value) - 1} arguments)"]
+    return value
+
+
+def differences(before: msgspec.Struct, after: msgspec.Struct) -> Iterator[Difference]:
+    """What differs between two settings, as it may be shown."""
+    old, new = dict(leaves(before)), dict(leaves(after))
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        if was != now:
+            yield key, shown(key, was), shown(key, now)

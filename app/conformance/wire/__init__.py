@@ -1,0 +1,1 @@
+"""One HTTP exchange with the server under test, within limits. Imports no other package of the checks."""

@@ -1,0 +1,1 @@
+"""Requests, responses, injected faults and the journal of the emulator. May import `world` and `crypto`."""

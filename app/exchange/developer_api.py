@@ -1,0 +1,85 @@
+"""A token for credentials of a RAM role that IDaaS manages: the DeveloperAPI's obtainAccessCredential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from ..core.model import Credentials, Now, Refused, Token
+from ..upstream.client import Get
+from ..upstream.errors import Meaning, error_of
+from .sts import instant, whole
+
+_OPERATOR = Meaning(
+    "refused", "IDaaS's own access to the target account is set up wrongly; its administrator can mend it"
+)
+
+_CODES = {
+    "cloud_account_role_not_found": Meaning(
+        "withdrawn", "IDaaS does not manage that role: check roleArn and the role's place in IDaaS"
+    ),
+    "not_found": Meaning("withdrawn", "IDaaS does not know that role or instance: check roleArn and idaasInstanceId"),
+    "invalid_client_credential": _OPERATOR,
+    "invalid_audience": _OPERATOR,
+}
+
+_STATUSES = {
+    401: Meaning("renew_token", "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?"),
+    403: Meaning(
+        "withdrawn",
+        "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
+    ),
+    404: Meaning("refused", "is that the DeveloperAPI's host?"),
+}
+"""By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObtainAccessCredential:
+    """One role. `duration_seconds` None is not sent: the role's own length then holds."""
+
+    wire: Get
+    endpoint: str
+    instance_id: str
+    role_arn: str
+    duration_seconds: int | None
+    now: Now
+
+    async def credentials(self, token: Token) -> Credentials:
+        """A new session. Raises Refused, with `renew_token` where the token was refused; or Unreachable."""
+        instance = quote(self.instance_id, safe="")
+        where = f"{self.endpoint}/v2/{instance}/cloudAccountRoles/_/actions/obtainAccessCredential"
+        reply = await self.wire.get(f"{where}?{self._query()}", {"Authorization": f"Bearer {token.value}"})
+        if reply.status != 200:
+            raise error_of(reply, where, codes=_CODES, statuses=_STATUSES)
+        return self._session(reply.members(where), where)
+
+    def _query(self) -> str:
+        query = f"cloudAccountRoleExternalId={quote(self.role_arn, safe='')}"
+        return query if self.duration_seconds is None else f"{query}&durationSeconds={self.duration_seconds}"
+
+    def _session(self, members: Mapping[str, Any], where: str) -> Credentials:
+        found = _object(members.get("cloudAccountRoleAccessCredential"))
+        values = _object(found.get("alibabaCloudStsToken"))
+        if found and not values:
+            raise Refused(
+                f"{where}: HTTP 200 without alibabaCloudStsToken: that role is another cloud's",
+                status=200,
+                code="another_vendor",
+            )
+        triple = [values.get(name) for name in ("accessKeyId", "accessKeySecret", "securityToken")]
+        return whole(triple, _end(found, values), now=self.now(), where=where)
+
+
+def _end(found: Mapping[str, Any], values: Mapping[str, Any]) -> float | None:
+    """The earlier of what the answer says twice; either alone will do."""
+    number = found.get("accessCredentialExpiresAt")
+    said = float(number) if isinstance(number, int) and not isinstance(number, bool) else None
+    ends = [end for end in (instant(values.get("expiration")), said) if end is not None]
+    return min(ends, default=None)
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

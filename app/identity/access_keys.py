@@ -1,0 +1,129 @@
+"""Whose AccessKey signs the PLUGIN method's call: what the SDKs' default chain finds on this machine.
+
+In order: environment variables, the CLI's `~/.aliyun/config.json`, the SDKs' credentials file, the ECS instance's role.
+`ALIBABA_CLOUD_CREDENTIALS_URI` is never read: it is where clients find the sidecar, so it would ask itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.model import ConfigError
+from ..system import files
+from ..system.json_file import read_object
+from ..upstream.acs3 import KeyPair
+
+LARGEST = 1_048_576
+"""Bytes of a credentials file."""
+
+_ID, _SECRET, _TOKEN = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
+_CURE = "use an AccessKey, an STS token or an ECS role there, or another authnMethod"
+
+
+@dataclass(frozen=True, slots=True)
+class EcsRole:
+    """The instance's role by name; None: the only one it has."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKeys:
+    """`role` asks the ECS metadata service for the keys of a role, None meaning the instance's only one."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    role: Callable[[str | None], Awaitable[KeyPair]]
+
+    async def keys(self) -> KeyPair:
+        """The keys of now; files are read each time. Raises ConfigError, or what `role` raises."""
+        found = await asyncio.to_thread(self._found)
+        return found if isinstance(found, KeyPair) else await self.role(found.name)
+
+    def _found(self) -> KeyPair | EcsRole:
+        found = self._environment() or self._cli_profile() or self._credentials_file() or self._instance()
+        if found is None:
+            raise ConfigError(
+                f"PLUGIN: no AccessKey: neither {_ID}, nor {self._home('.aliyun/config.json')}, nor "
+                f"{self._ini_path()}, and ALIBABA_CLOUD_ECS_METADATA_DISABLED is set"
+            )
+        return found
+
+    def _environment(self) -> KeyPair | None:
+        key_id, secret = (self.environ.get(name, "").strip() for name in (_ID, _SECRET))
+        if bool(key_id) != bool(secret):
+            raise ConfigError(f"{_SECRET if key_id else _ID}: not set, though its other half is; set both or neither")
+        return KeyPair(key_id, secret, self.environ.get(_TOKEN, "").strip() or None) if key_id else None
+
+    def _cli_profile(self) -> KeyPair | EcsRole | None:
+        path = self._home(".aliyun/config.json")
+        if self._is("ALIBABA_CLOUD_CLI_PROFILE_DISABLED") or not files.exists(path):
+            return None
+        whole = read_object(path, secret=True)
+        name = self.environ.get("ALIBABA_CLOUD_PROFILE") or whole.get("current") or "default"
+        profiles = whole.get("profiles")
+        for profile in profiles if isinstance(profiles, list) else ():
+            if isinstance(profile, dict) and profile.get("name") == name:
+                return _of_cli(profile, f"{path}: profile {name!r}")
+        return None
+
+    def _credentials_file(self) -> KeyPair | EcsRole | None:
+        path = self._ini_path()
+        if not files.exists(path):
+            return None
+        import configparser  # only where there is such a file
+
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read_string(files.read_secret(path, LARGEST).decode())
+        except files.Unreadable as why:
+            raise ConfigError(f"{path}: {why}") from None
+        except (configparser.Error, UnicodeDecodeError):
+            raise ConfigError(f"{path}: not an ini file") from None  # its words would quote the line
+        name = self.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
+        return _of_ini(parser[name], f"{path}: [{name}]") if parser.has_section(name) else None
+
+    def _instance(self) -> EcsRole | None:
+        if self._is("ALIBABA_CLOUD_ECS_METADATA_DISABLED"):
+            return None
+        return EcsRole(self.environ.get("ALIBABA_CLOUD_ECS_METADATA") or None)
+
+    def _is(self, name: str) -> bool:
+        return self.environ.get(name, "").strip().lower() == "true"
+
+    def _home(self, path: str) -> str:
+        return f"{self.environ.get('HOME') or '~'}/{path}"
+
+    def _ini_path(self) -> str:
+        named = self.environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE", "").strip()
+        usual = (self._home(f".alibabacloud/{name}") for name in ("credentials.ini", "credentials"))
+        return named or next(filter(files.exists, usual), self._home(".alibabacloud/credentials.ini"))
+
+
+def _of_cli(profile: Mapping[str, Any], place: str) -> KeyPair | EcsRole:
+    mode = profile.get("mode", "AK")
+    if mode == "EcsRamRole":
+        return EcsRole(str(profile.get("ram_role_name") or "") or None)
+    if mode not in ("AK", "StsToken"):
+        raise ConfigError(f"{place}: its mode is not supported here; {_CURE}")
+    names = ("access_key_id", "access_key_secret", "sts_token")
+    return _pair(profile, names, place, session=mode == "StsToken")
+
+
+def _of_ini(section: Mapping[str, str], place: str) -> KeyPair | EcsRole:
+    kind = section.get("type", "access_key")
+    if kind == "ecs_ram_role":
+        return EcsRole(section.get("role_name") or None)
+    if kind not in ("access_key", "sts"):
+        raise ConfigError(f"{place}: its type is not supported here; {_CURE}")
+    return _pair(section, ("access_key_id", "access_key_secret", "security_token"), place, session=kind == "sts")
+
+
+def _pair(values: Mapping[str, Any], names: tuple[str, str, str], place: str, *, session: bool) -> KeyPair:
+    for name in names if session else names[:2]:
+        if not isinstance(values.get(name), str) or not values[name]:
+            raise ConfigError(f"{place}: {name} is missing or empty")
+    key_id, secret, token = (values.get(name) for name in names)
+    return KeyPair(str(key_id), str(secret), str(token) if session else None)

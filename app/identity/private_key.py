@@ -1,0 +1,102 @@
+"""Private keys in every form they are handed around in, the algorithm each one signs with, and its certificate.
+
+The official SDKs each fail on some of these forms; a key that one tool wrote must not need another tool to be used.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+
+from ..core.model import ConfigError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
+
+_PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
+    """
+    The key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1, as PEM or as bare base64 DER; a PEM's line breaks may
+    have become spaces or the two characters `\\n`. `place` is what errors call it; they never quote the text.
+    """
+    secret = password.encode() if password else None
+    try:
+        key = _load(text.replace("\\n", "\n").replace("\\r", ""), secret)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}") from None
+    if not isinstance(key, PrivateKey):
+        raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other")
+    return key
+
+
+def algorithm_for(key: PrivateKey, place: str) -> str:
+    """RS256, RS384 or RS512 by the modulus, ES256, ES384 or ES512 by the curve, as the official SDKs choose."""
+    if isinstance(key, RSAPrivateKey):
+        return "RS256" if key.key_size <= 2048 else "RS384" if key.key_size <= 3072 else "RS512"
+    algorithm = _EC_ALGORITHMS.get(key.curve.name)
+    if algorithm is None:
+        raise ConfigError(f"{place}: the curve {key.curve.name} is none of P-256, P-384, P-521")
+    return algorithm
+
+
+def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
+    """Raises ConfigError where `algorithm` cannot be computed with `key`."""
+    fits = algorithm.startswith("RS") if isinstance(key, RSAPrivateKey) else algorithm == algorithm_for(key, place)
+    if not fits:
+        raise ConfigError(
+            f"{place}.algorithm: {algorithm} does not fit the key, whose own is {algorithm_for(key, place)}"
+        )
+
+
+def load_certificate(text: str, place: str) -> x509.Certificate:
+    """The first certificate in the PEM `text`. Raises ConfigError; the text is not quoted."""
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError:
+        raise ConfigError(f"{place}: no usable PEM certificate (-----BEGIN CERTIFICATE-----)") from None
+
+
+def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
+    """Whether `certificate` is that of `key`."""
+    return certificate.public_key() == key.public_key()
+
+
+def _load(text: str, password: bytes | None) -> PrivateKeyTypes:
+    match = _PEM.search(text)
+    if match is None:
+        return load_der_private_key(_decode(text), password)
+    label, body = match[1], match[2]
+    if "Proc-Type" in body:  # legacy encrypted PEM: its headers need the lines as they are
+        return load_pem_private_key(match[0].encode(), password)
+    lines = "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body)))
+    return load_pem_private_key(f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode(), password)
+
+
+def _decode(text: str) -> bytes:
+    try:
+        return base64.b64decode(re.sub(r"\s", "", text), validate=True)
+    except binascii.Error:
+        raise ValueError("neither PEM nor base64") from None
+
+
+def _cause(error: Exception, password: str | None) -> str:
+    if isinstance(error, TypeError) and password is None:
+        return "it is encrypted; name its password with privateKeyPasswordEnvVarName"
+    if isinstance(error, TypeError):
+        return "a password is configured, but the key is not encrypted"
+    if password is not None:
+        return "the password is wrong, or the key damaged"
+    return "damaged, or not a private key"

@@ -1,0 +1,90 @@
+"""What happened, as plain numbers: bumped where it happens, read when somebody scrapes. Knows no metrics library."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..core.model import ClockRead, Event, IdentityEnds, Now, Refreshed, RefreshFailed, SidecarError, StageTimed
+
+REQUEST_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 1.0, 5.0)
+"""Seconds: an answer from memory takes some 10 µs, a cold start waits at most 4 s."""
+
+STAGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds: a leg to the cloud, whose limits are 5 s to connect and 10 s to the next byte."""
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts per bucket and their sum; the last bucket is everything above."""
+
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
+
+    def add(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+
+class Traffic:
+    """What the listeners answered. Labels come from configuration and from our own route names only."""
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self.requests: Counter[tuple[str, str, int, str]] = Counter()
+        self.durations: dict[tuple[str, str], Histogram] = {}
+        self.denied: Counter[str] = Counter()
+        self.last_served: dict[str, float] = {}
+        self.violations: Counter[str] = Counter()
+
+    def served(self, profile: str, below_horizon: bool) -> None:
+        """A credential went out; `below_horizon`: with less life than promise 2 says, though the cloud answers."""
+        self.last_served[profile] = self._now()
+        if below_horizon:
+            self.violations[profile] += 1
+
+    def answered(self, listener: str, endpoint: str, code: int, profile: str, seconds: float) -> None:
+        """An answer left."""
+        self.requests[listener, endpoint, code, profile] += 1
+        histogram = self.durations.get((listener, endpoint))
+        if histogram is None:
+            histogram = self.durations[listener, endpoint] = Histogram(REQUEST_BUCKETS)
+        histogram.add(seconds)
+
+
+class Ledger:
+    """What the refreshers did, kept from their events."""
+
+    def __init__(self, now: Now) -> None:
+        self._now = now
+        self.refreshes: Counter[tuple[str, str]] = Counter()
+        self.stages: dict[tuple[str, str], Histogram] = {}
+        self.last_refresh: dict[str, float] = {}
+        self.identity_ends: dict[tuple[str, str], float] = {}
+        self.clock_offset: float | None = None
+
+    def observe(self, event: Event) -> None:
+        match event:
+            case Refreshed(profile=profile):
+                self.refreshes[profile, "success"] += 1
+                self.last_refresh[profile] = self._now()
+            case RefreshFailed(profile=profile, error=error):
+                self.refreshes[profile, outcome(error)] += 1
+            case StageTimed(profile=profile, stage=stage, seconds=seconds):
+                self.stages.setdefault((profile, stage), Histogram(STAGE_BUCKETS)).add(seconds)
+            case ClockRead(offset=offset):
+                self.clock_offset = offset
+            case IdentityEnds(profile=profile, kind=kind, not_after=instant):
+                self.identity_ends[profile, kind] = instant
+            case _:
+                pass
+
+
+def outcome(error: Exception) -> str:
+    """A failed refresh as a label: `refused`, `unreachable`, `config` or `internal`."""
+    return type(error).__name__.lower().removesuffix("error") if isinstance(error, SidecarError) else "internal"

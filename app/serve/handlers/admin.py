@@ -1,0 +1,72 @@
+"""The admin socket: what the owner of the sidecar may order it to do. A unix socket alone; nothing of it over TCP.
+
+    POST /refresh, /refresh/{profile}    prove the identity anew now
+    POST /purge, /purge/{profile}        drop what is held, then the same
+    PUT  /log-level/{level}              debug, info, warning or error, until the next reload or start
+
+Answers are for the commands of the same name (app/cli); no credential ever leaves by this way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from ..access import Request, deny
+from ..responses import NOT_FOUND, Reply, document, error, method_not_allowed
+
+Renew = Callable[[str, bool], Awaitable[dict[str, Any]]]
+"""Proves the profile's identity anew, with what is held dropped first if told so; what came of it."""
+
+_WRONG_USER = deny("Admin", "the admin socket is for the sidecar's own user and root").reply
+_POST_ONLY = method_not_allowed(b"POST")
+_PUT_ONLY = method_not_allowed(b"PUT")
+
+
+class Admin:
+    """Answers of the admin socket, to callers whose uid is `uid` or root's."""
+
+    def __init__(
+        self, profiles: Callable[[], Sequence[str]], *, uid: int, renew: Renew, set_level: Callable[[str], None]
+    ) -> None:
+        self._profiles = profiles
+        self._uids = frozenset({uid, 0})
+        self._renew = renew
+        self._set_level = set_level
+
+    def lane(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
+        """An answer at once, or when the cloud has given one."""
+        caller = request.visitor.caller
+        # Another user in the pod can reach an abstract socket: the kernel says who it is.
+        if caller is None or caller.uid not in self._uids:
+            return _WRONG_USER
+        _, order, *rest = request.target.decode("latin-1").split("/")
+        if len(rest) > 1:
+            return NOT_FOUND
+        argument = rest[0] if rest else None
+        match order:
+            case "refresh" | "purge":
+                return self._renewal(request.method, argument, purge=order == "purge")
+            case "log-level":
+                return self._level(request.method, argument)
+        return NOT_FOUND
+
+    def _renewal(self, method: bytes, profile: str | None, *, purge: bool) -> Reply | Coroutine[Any, Any, Reply]:
+        if method != b"POST":
+            return _POST_ONLY
+        known = self._profiles()
+        if profile is not None and profile not in known:
+            return error(404, "NotFound", f"there is no such profile; there is {', '.join(known)}")
+        return self._renewed(known if profile is None else (profile,), purge=purge)
+
+    async def _renewed(self, profiles: Sequence[str], *, purge: bool) -> Reply:
+        return document(200, {"profiles": [await self._renew(name, purge) for name in profiles]})
+
+    def _level(self, method: bytes, level: str | None) -> Reply:
+        if method != b"PUT":
+            return _PUT_ONLY
+        try:
+            self._set_level(level or "")
+        except ValueError as why:
+            return error(400, "BadRequest", str(why))
+        return document(200, {"level": level})

@@ -1,0 +1,164 @@
+"""Who owns the client's end of a connection from this machine: asked of the kernel, on Linux, without any privilege.
+
+The uid comes from `sock_diag` (netlink), by an exact look-up of the client's own socket: its time does not grow with
+the number of sockets, as reading /proc/net/tcp does (`make bench BENCH="--only callers"`), which is therefore only
+what remains where netlink is not allowed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from .peer import Caller
+
+_NETLINK, _SOCK_DIAG = 16, 4
+_BY_FAMILY, _REQUEST = 20, 1
+_HEADER = struct.Struct("=IHHII")
+_QUESTION = struct.Struct("=BBBBI")
+_WHOSE = struct.Struct("=II")
+_WHOSE_AT = _HEADER.size + 4 + 48 + 12
+"""Where `inet_diag_msg` (linux/inet_diag.h) has uid and inode: behind 4 bytes, the socket's id and three counters."""
+
+_ALIVE = frozenset({1, 4, 5})
+"""ESTABLISHED, and FIN_WAIT1 and 2: a client that has said all it has to say. Nothing else is a caller: SYN_SENT is
+somebody who took over the port, LISTEN a server that the look-up falls back to, TIME_WAIT nobody's any more."""
+
+_UCRED = struct.Struct("=iII")
+
+Address = tuple[str, int]
+Found = tuple[int, int, int]
+"""A socket's uid, inode and state."""
+
+
+class Peers:
+    """
+    Answers who made a TCP connection, by its two addresses.
+
+    `caller` does not wait and does not raise. It is None for a client of another machine or network namespace, for one
+    that is gone, and wherever the kernel's answer is not sure: whoever decides by it refuses.
+    """
+
+    def __init__(self, proc: Path = Path("/proc"), *, netlink: bool = True) -> None:
+        self._proc = proc
+        self._sequence = 0
+        self._overflow = _overflow_uid(proc)
+        self._netlink = _netlink() if netlink else None
+        if self._netlink is not None and not self._works():
+            self.close()
+            self._netlink = None
+
+    def caller(self, client: Address, server: Address) -> Caller | None:
+        """Who owns the client's end of the connection from `client` to `server`."""
+        try:
+            found = self._read(client, server) if self._netlink is None else self._ask(client, server)
+        except (OSError, ValueError, IndexError, OverflowError, struct.error):
+            return None
+        if found is None:
+            return None
+        uid, inode, state = found
+        # Without an inode no process holds the socket: its owner is gone, and the uid means nothing. An id that our
+        # user namespace does not know reads as the overflow uid, which is everybody and nobody.
+        return Caller(uid, inode) if inode and state in _ALIVE and uid != self._overflow else None
+
+    def close(self) -> None:
+        if self._netlink is not None:
+            self._netlink.close()
+
+    # --- netlink ------------------------------------------------------------------------------------------------------
+
+    def _works(self) -> bool:
+        """Whether the kernel answers at all: without its `tcp_diag` every socket is one that it does not know."""
+        with socket.socket() as ours:
+            try:
+                ours.bind(("127.0.0.1", 0))
+                ours.listen(1)
+                return self._ask(ours.getsockname(), ("0.0.0.0", 0)) is not None  # noqa: S104 - nobody's address
+            except (OSError, struct.error):
+                return False
+
+    def _ask(self, client: Address, server: Address) -> Found | None:
+        assert self._netlink is not None  # noqa: S101 - callers look first
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        self._netlink.send(_question(client, server, self._sequence))
+        while True:  # what an earlier question left behind is passed over
+            answer, (sender, _) = self._netlink.recvfrom(4096)
+            _, kind, _, sequence, _ = _HEADER.unpack_from(answer)
+            if sender == 0 and sequence == self._sequence:  # 0 is the kernel
+                break
+        if kind != _BY_FAMILY:
+            return None
+        uid, inode = _WHOSE.unpack_from(answer, _WHOSE_AT)
+        return uid, inode, answer[_HEADER.size + 1]
+
+    # --- /proc/net ----------------------------------------------------------------------------------------------------
+
+    def _read(self, client: Address, server: Address) -> Found | None:
+        """The same from the kernel's table as text: some milliseconds, and more with every socket."""
+        wanted = {(_in_table(one), _in_table(other)) for one, other in _spellings(client, server)}
+        for name in ("tcp", "tcp6"):
+            with contextlib.suppress(FileNotFoundError), open(self._proc / "net" / name) as table:  # no IPv6: no file
+                for line in table:
+                    columns = line.split()
+                    if (columns[1], columns[2]) in wanted:
+                        return int(columns[7]), int(columns[9]), int(columns[3], 16)
+        return None
+
+
+def of_unix(connection: socket.socket) -> Caller | None:
+    """Who connected to our unix socket, as the kernel noted then (SO_PEERCRED); None where that cannot be told."""
+    try:
+        _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    except (OSError, AttributeError):
+        return None
+    return Caller(uid, 0)
+
+
+def _netlink() -> socket.socket | None:
+    try:
+        return socket.socket(_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _SOCK_DIAG)
+    except (OSError, AttributeError):  # a sandbox without netlink; not Linux
+        return None
+
+
+def _question(client: Address, server: Address, sequence: int) -> bytes:
+    """A request for the one socket that has these addresses, as its owner sees them (linux/inet_diag.h)."""
+    family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
+    return (
+        _HEADER.pack(72, _BY_FAMILY, _REQUEST, sequence, 0)
+        + _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF)
+        + client[1].to_bytes(2, "big")
+        + server[1].to_bytes(2, "big")
+        + socket.inet_pton(family, client[0]).ljust(16, b"\0")
+        + socket.inet_pton(family, server[0]).ljust(16, b"\0")
+        + bytes(4)  # any interface
+        + b"\xff" * 8  # no cookie
+    )
+
+
+def _spellings(client: Address, server: Address) -> Iterator[tuple[Address, Address]]:
+    """The two addresses, and as a client's IPv6 socket writes them when it talks IPv4."""
+    yield client, server
+    if ":" not in client[0]:
+        yield (f"::ffff:{client[0]}", client[1]), (f"::ffff:{server[0]}", server[1])
+
+
+def _in_table(address: Address) -> str:
+    """`address` as /proc/net/tcp writes it: 32-bit words in the machine's order, in hexadecimal."""
+    host, port = address
+    raw = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    words = "".join(f"{word:08X}" for word in struct.unpack(f"={len(raw) // 4}I", raw))
+    return f"{words}:{port:04X}"
+
+
+def _overflow_uid(proc: Path) -> int | None:
+    """What an id reads as that our user namespace does not know; None where it knows all."""
+    try:
+        if (proc / "self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
+            return None
+        return int((proc / "sys/kernel/overflowuid").read_text())
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,113 @@
+"""Secrets by the name of an environment variable or the path of a file, read when used."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Mapping
+
+from ..core.model import ConfigError, Secret
+from . import files
+
+LARGEST = 65_536
+"""Bytes of a secret file: room for an RSA-16384 key, far below what would hurt."""
+
+
+def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secret:
+    """A reader of the variable `name`; `place` is the configuration key that named it."""
+
+    def read() -> str:
+        value = environ.get(name, "").strip()
+        if not value:
+            raise ConfigError(
+                f"{place}: the environment variable {_shown_name(name)} is not set or empty; set it, or name another"
+            )
+        if re.search("[\ud800-\udfff]", value):  # how Python keeps bytes that are no UTF-8
+            raise ConfigError(f"{place}: the environment variable {_shown_name(name)} is not UTF-8 text")
+        return value
+
+    return read
+
+
+def from_file(path: str, place: str, *, private: bool = False) -> Secret:
+    """
+    A reader of the file at `path`, white space around it trimmed; `place` is the configuration key that named it.
+
+    `private`: a secret of ours, refused where other users could know it. Tokens that an agent writes and certificates
+    are as their writer made them.
+    """
+    look = files.read_secret if private else files.read
+
+    def read() -> str:
+        try:
+            value = look(path, LARGEST).decode("utf-8-sig").strip()
+        except files.Unreadable as why:
+            raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{place}: {_shown_path(path)}: not UTF-8 text") from None
+        if not value:
+            raise ConfigError(f"{place}: {_shown_path(path)}: empty")
+        return value
+
+    return read
+
+
+def one_of(
+    environ: Mapping[str, str], *, name: str | None, path: str | None, place: str, keys: tuple[str, str]
+) -> Secret:
+    """The one reader that is configured: `keys` are the two keys' names. Raises ConfigError for none or both."""
+    variable_key, file_key = keys
+    if name and path:
+        raise ConfigError(f"{place}: {variable_key} and {file_key} are both set; keep one")
+    if name:
+        return from_environment(environ, name, f"{place}.{variable_key}")
+    if path:
+        return from_file(path, f"{place}.{file_key}", private=True)
+    raise ConfigError(f"{place}: {variable_key} or {file_key} is required")
+
+
+class Rotating:
+    """
+    A secret that somebody may replace at any time: a new one is tried first, and the last that worked if it is refused.
+
+    The last one that worked stays in memory for that. For one user at a time: a token is asked for once at a time.
+    """
+
+    def __init__(self, read: Secret) -> None:
+        self._read = read
+        self._used = ""
+        self._good = ""
+        self._again = False
+
+    def __call__(self) -> str:
+        again, self._again = self._again, False
+        self._used = self._good if again else self._read()
+        return self._used
+
+    def worked(self) -> None:
+        """Says that what was read last was accepted."""
+        self._good = self._used
+
+    def refused(self) -> bool:
+        """Says that what was read last was not; whether another one worked before, which the next call then gives."""
+        self._again = self._good not in ("", self._used)
+        return self._again
+
+
+def same(left: bytes, right: bytes) -> bool:
+    """Whether two secrets are equal, in a time that does not tell where they differ. The one comparison of secrets."""
+    return hmac.compare_digest(left, right)
+
+
+_HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
+"""People do put the secret where its name belongs, and the complaint about it must not spread it."""
+
+
+def _shown_name(name: str) -> str:
+    named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
+    random = all(re.search(kind, name) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    return name if named and not random else _HIDDEN
+
+
+def _shown_path(path: str) -> str:
+    return path if path.startswith(("/", "./", "../", "~")) and path.isprintable() else _HIDDEN

@@ -1,0 +1,106 @@
+"""Listening sockets: bound before anything else is done, so that a port in use is one line and exit 2."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+
+from ..core.addresses import authority, listen_address
+from ..core.model import ConfigError
+
+
+def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.socket:
+    """A listening socket. `hop_limit`: TTL of its answers. Raises ConfigError where the address cannot be had."""
+    host, port = listen_address(address, place)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hop_limit is not None:
+        # Routed access: an answer with TTL 1 dies at the first router, so a port that leaks to another host is mute. An
+        # IPv6 socket that is bound to all addresses answers IPv4 clients, too.
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hop_limit)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hop_limit)
+    try:
+        sock.bind((host, port))
+        sock.listen(2048)
+    except OSError as error:
+        sock.close()
+        raise ConfigError(f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def bound_unix(path: str, place: str) -> socket.socket:
+    """
+    A listening unix socket of mode 0600 at `path`, or in the abstract namespace at `@name`.
+
+    What a process before us has left there is replaced; what somebody still answers at is not. Raises ConfigError.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        if not path.startswith("@"):
+            _remove_leftover(path)
+        sock.bind(unix_address(path))
+        sock.listen(64)
+    except OSError as error:
+        sock.close()
+        taken = error.errno == errno.EADDRINUSE
+        why = "it is in use; stop the other program, or choose another" if taken else error.strerror
+        raise ConfigError(f"{place}: cannot listen on {path}: {why}") from None
+    finally:
+        os.umask(before)
+    sock.setblocking(False)
+    return sock
+
+
+def unix_address(path: str) -> str:
+    """`path` as the kernel takes it: `@name` is in its abstract namespace, which needs no file system."""
+    return "\0" + path[1:] if path.startswith("@") else path
+
+
+def _remove_leftover(path: str) -> None:
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            return  # binding says that it is in use
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)  # whose backlog is full and who takes nobody in would hold us here for ever
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            return
+        except ConnectionRefusedError:
+            os.unlink(path)
+
+
+def address_of(sock: socket.socket) -> tuple[str, int]:
+    """Host and port that `sock` is bound to."""
+    host, port = sock.getsockname()[:2]
+    return str(host), int(port)
+
+
+def _cure(error: OSError) -> str:
+    match error.errno:
+        case 98:
+            return "the port is in use; stop the other program, or choose another port"
+        case 99:
+            return "this machine has no such address; add it (ip address add …) or choose another"
+        case 13:
+            return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
+        case _:
+            return str(error.strerror)
+
+
+def is_ours(host: str) -> bool:
+    """Whether `host`, an IPv4 address, belongs to an interface of this network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True

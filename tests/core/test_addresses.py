@@ -1,0 +1,204 @@
+"""Addresses and URLs: which are good, which are chosen, and which never leave through a proxy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core import addresses
+from app.core.model import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("localhost", True),
+        ("localhost.example.com", False),
+        ("127.0.0.1.nip.io", False),
+        ("0.0.0.0", False),
+        ("100.100.100.200", False),
+        ("", False),
+    ],
+)
+def test_loopback_is_a_form(host: str, expected: bool) -> None:
+    """A host is loopback by how it is written; nothing is resolved."""
+    assert addresses.is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:7117", ("127.0.0.1", 7117)),
+        ("[::1]:0", ("::1", 0)),
+        ("localhost:80", ("127.0.0.1", 80)),
+        ("0.0.0.0:65535", ("0.0.0.0", 65535)),
+    ],
+)
+def test_listen_address(text: str, expected: tuple[str, int]) -> None:
+    """An address and a port, IPv6 in brackets."""
+    assert addresses.listen_address(text, "server.bind") == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7117", ":7117", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "[::1]", "1.2.3:80", "h:80"]
+)
+def test_no_listen_address(text: str) -> None:
+    """What is no address is refused under its key."""
+    with pytest.raises(ConfigError, match=r"^server\.bind: "):
+        addresses.listen_address(text, "server.bind")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (("127.0.0.1", 80), ("127.0.0.1", 80), True),
+        (("127.0.0.1", 80), ("127.0.0.1", 81), False),
+        (("127.0.0.1", 80), ("0.0.0.0", 80), True),
+        (("127.0.0.1", 0), ("127.0.0.1", 0), False),
+        (("127.0.0.1", 80), ("127.0.0.2", 80), False),
+        (("127.0.0.1", 80), ("::1", 80), False),
+        (("127.0.0.1", 80), ("::", 80), False),
+        (("::1", 80), ("::", 80), True),
+    ],
+)
+def test_overlap(one: tuple[str, int], other: tuple[str, int], expected: bool) -> None:
+    """Two listeners collide on one port of one host, or of a wildcard; port 0 never does."""
+    assert addresses.overlap(one, other) is expected
+    assert addresses.overlap(other, one) is expected
+
+
+def test_authority() -> None:
+    """A URL writes IPv6 in brackets."""
+    assert addresses.authority("127.0.0.1", 80) == "127.0.0.1:80"
+    assert addresses.authority("::1", 80) == "[::1]:80"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://login.example.com/token", "https://login.example.com:8443", "http://127.0.0.1:1/x", "http://[::1]/x"],
+)
+def test_endpoint(url: str) -> None:
+    """https anywhere, http on loopback."""
+    assert addresses.endpoint(url, "tokenEndpoint") == url
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://login.example.com", "would send secrets in clear; use https:// (http is kept for loopback)"),
+        ("http://100.100.100.200/x", "would send secrets in clear"),
+        ("http://localhost.example.com/x", "would send secrets in clear"),
+        ("login.example.com", "is not a URL of the form https://host/path"),
+        ("ftp://login.example.com", "is not a URL of the form"),
+        ("https://", "is not a URL of the form"),
+        (" https://login.example.com", "is not a URL"),
+        ("https://login.example.com/a b", "is not a URL of the form"),
+        ("https://login.exämple.com/", "is not a URL of the form"),
+        ("https://login.example.com:port", "is not a URL"),
+        ("https://[::1", "is not a URL"),
+        ("https://login.example.com/token?x=1", "has a query or a fragment; leave it out"),
+        ("https://login.example.com/token#x", "has a query or a fragment; leave it out"),
+        ("https://user:s3cr3t@login.example.com/", "a user name or password does not belong into the URL; take it out"),
+    ],
+)
+def test_no_endpoint(url: str, words: str) -> None:
+    """What would leak, or cannot be asked, is refused; a password in it is not repeated."""
+    with pytest.raises(ConfigError) as caught:
+        addresses.endpoint(url, "tokenEndpoint")
+
+    assert str(caught.value).startswith("tokenEndpoint: ")
+    assert words in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)
+
+
+GLOBAL = ("https://sts.aliyuncs.com",)
+STS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({}, GLOBAL),
+    ({"region": "cn-hangzhou"}, ("https://sts.cn-hangzhou.aliyuncs.com",)),
+    ({"region": "cn-hangzhou", "vpc": True}, ("https://sts-vpc.cn-hangzhou.aliyuncs.com",)),
+    ({"region": "cn-hangzhou-finance"}, ("https://sts.cn-hangzhou.aliyuncs.com",)),
+    ({"region": "ap-south-1"}, GLOBAL),
+    ({"region": "ap-south-1", "vpc": True}, ("https://sts-vpc.ap-south-1.aliyuncs.com",)),
+    ({"explicit": ["sts.example.com"]}, ("https://sts.example.com",)),
+    (
+        {"region": "x", "explicit": ["https://a.example.com/", "https://b.example.com"]},
+        ("https://a.example.com", "https://b.example.com"),
+    ),
+    ({"explicit": ["http://127.0.0.1:7140"]}, ("http://127.0.0.1:7140",)),
+]
+
+
+@pytest.mark.parametrize(("wanted", "expected"), STS, ids=[f"{number}" for number in range(len(STS))])
+def test_sts_endpoints(wanted: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """The explicit ones in their order, else the region's, else the global one, as the official SDKs choose."""
+    arguments = {"region": None, "vpc": False, "explicit": None, "place": "exchange", **wanted}
+
+    assert addresses.sts_endpoints(**arguments) == expected
+
+
+ENVIRON = {
+    "HTTPS_PROXY": "http://secure:1",
+    "http_proxy": "plain:2",
+    "NO_PROXY": "no.example.com, .inner.example.com,10.0.0.0/8,port.example.com:443,",
+}
+PROXIES = [
+    ("https://login.example.com", None, ENVIRON, "http://secure:1"),
+    ("http://login.example.com", None, ENVIRON, "http://plain:2"),
+    ("https://login.example.com", None, {}, None),
+    ("https://login.example.com", None, {"ALL_PROXY": "http://all:3"}, "http://all:3"),
+    ("https://login.example.com", None, {"https_proxy": "http://low:4", "HTTPS_PROXY": "http://up:5"}, "http://low:4"),
+    ("https://login.example.com", "http://own:6", ENVIRON, "http://own:6"),
+    ("https://no.example.com", "http://own:6", ENVIRON, "http://own:6"),
+    ("https://no.example.com", None, ENVIRON, None),
+    ("https://sub.no.example.com", None, ENVIRON, None),
+    ("https://notno.example.com", None, ENVIRON, "http://secure:1"),
+    ("https://a.inner.example.com", None, ENVIRON, None),
+    ("https://port.example.com", None, ENVIRON, None),
+    ("https://10.1.2.3", None, ENVIRON, None),
+    ("https://11.1.2.3", None, ENVIRON, "http://secure:1"),
+    ("https://login.example.com", None, {"ALL_PROXY": "http://all:3", "NO_PROXY": "*"}, None),
+    ("http://127.0.0.1:7140", "http://own:6", ENVIRON, None),
+    ("http://localhost:7140", "http://own:6", ENVIRON, None),
+    ("http://[::1]:7140", "http://own:6", ENVIRON, None),
+    ("http://100.100.100.200/latest", "http://own:6", ENVIRON, None),
+]
+
+
+@pytest.mark.parametrize(("url", "configured", "environ", "expected"), PROXIES)
+def test_proxy_for(url: str, configured: str | None, environ: dict[str, str], expected: str | None) -> None:
+    """The configured proxy, else the environment's; loopback and metadata addresses go through none, ever."""
+    assert addresses.proxy_for(url, configured, environ) == expected
+
+
+@pytest.mark.parametrize("url", ["http://proxy:8080", "https://proxy.example.com", "http://u:p@proxy:8080/"])
+def test_a_proxy(url: str) -> None:
+    """An http or https proxy, with or without a login."""
+    addresses.check_proxy(url, "proxy")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "proxy:8080", "socks5://u:s3cr3t@proxy", "http://", "http://u:s3cr3t@proxy:port", "http://proxy/path"]
+)
+def test_no_proxy(url: str) -> None:
+    """What is no proxy of ours is refused without repeating it, because it may hold a password."""
+    with pytest.raises(ConfigError) as caught:
+        addresses.check_proxy(url, "proxy")
+
+    assert str(caught.value) == "proxy: not a proxy of the form http://host:port or https://host:port"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://proxy:8080", "http://proxy:8080"),
+        ("http://user:pass@proxy:8080", "http://***@proxy:8080"),
+        ("http://user:p@ss@proxy:8080/x", "http://***@proxy:8080/x"),
+    ],
+)
+def test_without_login(url: str, shown: str) -> None:
+    """A login is starred where a URL is shown."""
+    assert addresses.without_login(url) == shown

@@ -1,0 +1,122 @@
+"""Session names, ARNs and the scope grammar."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.core import arns
+from app.core.model import ConfigError
+
+POD = {"POD_NAMESPACE": "shop", "POD_NAME": "cart-7c9d-x2x4z"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "hostname", "expected", "source"),
+    [
+        (POD, "h", "shop.cart-7c9d-x2x4z", "environment POD_NAMESPACE and POD_NAME"),
+        ({"POD_NAME": "cart-1"}, "h", "cart-1", "environment POD_NAME"),
+        ({"POD_NAMESPACE": "shop"}, "host-1.example", "host-1.example", "host name"),
+        ({}, "host 1/ä", "host_1__", "host name"),
+        ({}, "h", "h-", "host name"),
+        ({}, "", "unknown", "host name"),
+    ],
+)
+def test_default_session_name(environ: dict[str, str], hostname: str, expected: str, source: str) -> None:
+    """The pod, else the host, in STS's alphabet and never too short."""
+    assert arns.default_session_name(environ, hostname) == (expected, source)
+
+
+def test_a_long_name_stays_unique() -> None:
+    """A name that is cut ends in a hash of the whole, the same at every start."""
+    names = [f"{'n' * 63}.{'p' * 200}-{number}" for number in range(2)]
+
+    first, second = map(arns.shortened, names)
+
+    assert first != second
+    assert len(first) == len(second) == 64
+    assert first == arns.shortened(names[0])
+    assert re.fullmatch(r"n{55}-[0-9a-f]{8}", first)
+
+
+@pytest.mark.parametrize("name", ["ab", "a" * 64, "A.b@c-d_9"])
+def test_session_name(name: str) -> None:
+    """2 to 64 of STS's alphabet."""
+    arns.check_session_name(name, "roleSessionName")
+
+
+@pytest.mark.parametrize("name", ["", "a", "a" * 65, "a b", "a/b", "ab\n", "ä-ö"])
+def test_no_session_name(name: str) -> None:
+    """What STS would refuse is refused here."""
+    with pytest.raises(ConfigError, match=r"^roleSessionName: .* must be 2 to 64 of"):
+        arns.check_session_name(name, "roleSessionName")
+
+
+def test_arns() -> None:
+    """Well-formed ARNs pass."""
+    arns.check_role_arn("acs:ram::1234567890123456:role/app-role.v2_x", "roleArn")
+    arns.check_provider_arn("acs:ram::1234567890123456:oidc-provider/idaas", "oidcProviderArn")
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "",
+        "app-role",
+        "acs:ram::1234567890123456:user/app",
+        "acs:ram::1234567890123456:oidc-provider/idaas",
+        "acs:ram::account:role/app",
+        "acs:ram:cn-hangzhou:1234567890123456:role/app",
+        "acs:ram::1234567890123456:role/",
+        "acs:ram::1234567890123456:role/a/b",
+        "arn:aws:iam::123456789012:role/app",
+        "acs:ram::1234567890123456:role/app\n",
+    ],
+)
+def test_no_role_arn(arn: str) -> None:
+    """Anything else says how a role's ARN reads."""
+    with pytest.raises(ConfigError, match=r"^roleArn: .* it reads acs:ram::<account id>:role/<name>$"):
+        arns.check_role_arn(arn, "roleArn")
+
+
+def test_no_provider_arn() -> None:
+    """A role's ARN is no provider's."""
+    with pytest.raises(ConfigError, match=r"^oidcProviderArn: .* it reads acs:ram::<account id>:oidc-provider/<name>$"):
+        arns.check_provider_arn("acs:ram::1234567890123456:role/idaas", "oidcProviderArn")
+
+
+@pytest.mark.parametrize(
+    ("scope", "audience"),
+    [
+        ("api.example.com|.all", "api.example.com"),
+        ("api.example.com|read api.example.com|write", "api.example.com"),
+        ("  api.example.com|read\tapi.example.com|write\n", "api.example.com"),
+        ("urn:cloud:idaas:pam|.all", "urn:cloud:idaas:pam"),
+        ("api://x.example.com|a:b/c", "api://x.example.com"),
+    ],
+)
+def test_scope(scope: str, audience: str) -> None:
+    """`<audience>|<value>`, any number of one audience."""
+    assert arns.audience_of(scope, "scope") == audience
+
+
+@pytest.mark.parametrize(
+    ("scope", "words"),
+    [
+        ("", "empty; it reads <audience>|<value>"),
+        (" ", "empty"),
+        ("openid", "'openid' must read <audience>|<value> with exactly one |"),
+        ("a|b offline_access", "'offline_access' must read"),
+        ("a|b|c", "'a|b|c' must read"),
+        ("|b", "'|b' must read"),
+        ("a|", "'a|' must read"),
+        ("a|b c|d", "names 2 audiences (a, c); a token has one"),
+    ],
+)
+def test_no_scope(scope: str, words: str) -> None:
+    """The SDK's grammar, refused before the cloud is asked."""
+    with pytest.raises(ConfigError) as caught:
+        arns.audience_of(scope, "scope")
+
+    assert str(caught.value).startswith(f"scope: {words}")

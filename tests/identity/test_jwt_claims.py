@@ -1,0 +1,120 @@
+"""What a JWT says of itself, read without believing it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from app.identity.jwt_claims import Claims, Wanted, mismatches, unverified
+
+NOW = 1_767_323_045.0
+GOOD = {
+    "iss": "https://login.example.com/oauth2",
+    "aud": "api.example.com",
+    "sub": "app_example",
+    "iat": NOW - 5,
+    "exp": NOW + 1200,
+}
+WANTED = Wanted("https://login.example.com/oauth2", "api.example.com", "app_example")
+
+
+def token(claims: Any) -> str:
+    payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
+    return f"e30.{base64.urlsafe_b64encode(payload).rstrip(b'=').decode()}.c2ln"
+
+
+def test_claims_are_read() -> None:
+    """The five that decide, whatever the padding."""
+    found = unverified(token(GOOD))
+
+    assert found == Claims("https://login.example.com/oauth2", ("api.example.com",), "app_example", NOW - 5, NOW + 1200)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "opaque",
+        "a.b",
+        "a.b.c.d",
+        "e30.e30\n.c2ln",
+        "e30.e30.c2ln\n",
+        "..",
+        "e30..c2ln",
+        "e30.!!!!.c2ln",
+        "e30.ü.c2ln",
+        token(b"not json"),
+        token(b"\xff\xfe"),
+        token([]),
+        token(b"[" * 100_000),
+        token(b'{"exp": ' + b"9" * 5000 + b"}"),
+    ],
+)
+def test_what_is_no_jwt(text: str) -> None:
+    """Anything else is None, and never an exception."""
+    assert unverified(text) is None
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({}, Claims(None, (), None, None, None)),
+        ({"aud": ["a", "b", 3]}, Claims(None, ("a", "b"), None, None, None)),
+        ({"aud": {"a": 1}, "iss": 3, "sub": []}, Claims(None, (), None, None, None)),
+        ({"exp": "1767323045", "iat": True}, Claims(None, (), None, None, None)),
+        ({"exp": 1767323045.5, "iat": 0}, Claims(None, (), None, 0.0, 1767323045.5)),
+        ({"exp": 10**400, "iat": -1}, Claims(None, (), None, None, None)),
+        ({"exp": float("nan"), "iat": float("inf")}, Claims(None, (), None, None, None)),
+    ],
+)
+def test_claims_of_the_wrong_type(claims: dict[str, Any], expected: Claims) -> None:
+    """A claim that is not what it should be is absent, not an error."""
+    assert unverified(token(claims)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, []),
+        ({"aud": ["other", "api.example.com"]}, []),
+        ({"iat": NOW + 59}, []),
+        ({"iss": "https://login.example.com/oauth2/"}, ["the token's iss is 'https://login.example.com/oauth2/', the"]),
+        ({"iss": None}, ["the token's iss is missing, the configuration says 'https://login.example.com/oauth2'"]),
+        ({"aud": "other"}, ["the token's aud is 'other', the scope asks for 'api.example.com'"]),
+        ({"aud": None}, ["the token's aud is missing, the scope asks for"]),
+        ({"sub": "someone"}, ["the token's sub is 'someone', not the client id 'app_example'"]),
+        ({"iat": NOW + 300}, ["the token's iat is more than 60 s ahead of this machine's clock; check the clock"]),
+        ({"exp": NOW - 90}, ["the token's exp has passed by this machine's clock; check the clock"]),
+        ({"iss": "x", "sub": "y"}, ["the token's iss is 'x'", "the token's sub is 'y'"]),
+    ],
+)
+def test_mismatches(changes: dict[str, Any], words: list[str]) -> None:
+    """One precise sentence for each claim that STS is likely to refuse."""
+    found = unverified(token(GOOD | changes))
+    assert found is not None
+
+    sentences = list(mismatches(found, WANTED, NOW))
+
+    assert [sentence[: len(start)] for sentence, start in zip(sentences, words, strict=True)] == words
+
+
+def test_nothing_is_expected_of_somebody_elses_token() -> None:
+    """A token file's issuer, audience and subject are not ours to judge."""
+    found = unverified(token({"iss": "x", "aud": "y", "sub": "z", "exp": NOW + 60}))
+    assert found is not None
+
+    assert list(mismatches(found, Wanted(), NOW)) == []
+
+
+def test_foreign_text_is_quoted_and_short() -> None:
+    """A claim is somebody else's text: no line break and no megabyte of it reaches a log."""
+    found = unverified(token(GOOD | {"iss": "x\n" * 10_000, "aud": ["y"] * 10_000}))
+    assert found is not None
+
+    sentences = list(mismatches(found, WANTED, NOW))
+
+    assert len(sentences) == 2
+    assert all("\n" not in sentence and len(sentence) < 1_000 for sentence in sentences)

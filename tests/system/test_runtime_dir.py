@@ -1,0 +1,74 @@
+"""The generated path token, and the directory that it lies in."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from app.core.model import ConfigError
+from app.system import runtime_dir
+
+UID = os.geteuid()
+
+
+@pytest.mark.parametrize(
+    ("environ", "uid", "expected"),
+    [
+        ({"RUNTIME_DIRECTORY": "/run/a:/run/b", "XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/a"),
+        ({"XDG_RUNTIME_DIR": "/run/user/7"}, 7, "/run/user/7/idaas-sidecar"),
+        ({}, 0, "/run/idaas-sidecar"),
+        ({}, 7, "/tmp/idaas-sidecar-7"),
+    ],
+)
+def test_where(environ: dict[str, str], uid: int, expected: str) -> None:
+    """systemd's directory first, then the user's own, then one by the user's id."""
+    assert runtime_dir.directory(environ, uid) == expected
+
+
+def test_made_once_and_kept(tmp_path: Path) -> None:
+    """The token is long and random, its file and directory ours alone under any umask; a restart finds the same one."""
+    before = os.umask(0)
+    try:
+        path = tmp_path / "deep" / "run" / "path-token-7117"
+        first = runtime_dir.generated_path_token(str(path), UID)
+    finally:
+        os.umask(before)
+    other = runtime_dir.generated_path_token(str(path.with_name("path-token-7118")), UID)
+
+    assert len(first) == 32
+    assert first != other
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert runtime_dir.generated_path_token(str(path), UID) == runtime_dir.read_path_token(str(path)) == first
+    assert sorted(os.listdir(path.parent)) == ["path-token-7117", "path-token-7118"]
+
+
+def test_a_directory_that_others_made(tmp_path: Path) -> None:
+    """A name in /tmp can be taken: by a link, by a file, or with doors open. None of them is used."""
+    link, file, wide = tmp_path / "link", tmp_path / "file", tmp_path / "wide"
+    link.symlink_to(tmp_path)
+    file.touch()
+    wide.mkdir()
+    wide.chmod(0o777)
+    for path in (link, file, wide):
+        with pytest.raises(ConfigError, match="is not a directory that only this user"):
+            runtime_dir.generated_path_token(str(path / "path-token-1"), UID)
+
+
+def test_a_file_that_others_made(tmp_path: Path) -> None:
+    """A token that other users may have read is no token."""
+    path = tmp_path / "path-token-1"
+    path.write_text("known-to-everybody-0123456789\n")
+    path.chmod(0o644)
+
+    with pytest.raises(ConfigError, match=r"other users can read it \(mode 0644\)"):
+        runtime_dir.generated_path_token(str(path), UID)
+
+
+def test_none_yet(tmp_path: Path) -> None:
+    """Where no sidecar has run, the complaint says who makes it."""
+    with pytest.raises(ConfigError, match="no such file; it is made by `serve`, for its own user"):
+        runtime_dir.read_path_token(str(tmp_path / "path-token-1"))

@@ -1,0 +1,262 @@
+"""What each answer of the two endpoints means: try again, give up, or ask with a new token. Tables, nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from app.core.model import Refused, SidecarError, Unreachable
+from app.exchange.sts import credentials_from, instant
+from app.identity.token_response import token_from
+from app.upstream.client import Reply
+from app.upstream.errors import error_of
+
+NOW = 1_767_323_045.0
+WHERE = "https://login.example.com/token"
+TRANSIENT, THROTTLED = "transient", "transient, because a shared quota is used up"
+PERMANENT, NEW_TOKEN = "permanent", "permanent, but a new token may pass"
+FAIL = "AuthenticationFail"
+
+
+def reply(status: int, **members: Any) -> Reply:
+    return Reply(status, json.dumps(members).encode(), retry_after=7.0)
+
+
+def verdict(error: SidecarError) -> str:
+    if isinstance(error, Refused):
+        return NEW_TOKEN if error.renew_token else PERMANENT
+    assert isinstance(error, Unreachable)
+    assert error.retry_after == 7.0
+    return THROTTLED if error.throttled else TRANSIENT
+
+
+OAUTH = [
+    (400, "invalid_client", PERMANENT, "is it current, is the clock right?"),
+    (401, "invalid_client", PERMANENT, "is it current, is the clock right?"),
+    (400, "invalid_request", PERMANENT, ""),
+    (400, "invalid_scope", PERMANENT, "check the scope"),
+    (400, "scope_not_found", PERMANENT, "the resource server does not have"),
+    (403, "access_denied", PERMANENT, "not authorised for that resource server"),
+    (400, "unauthorized_client", PERMANENT, ""),
+    (403, "operation_denied_by_license", PERMANENT, "edition does not include"),
+    (404, "SomethingNew", PERMANENT, ""),
+    (400, "slow_down", THROTTLED, ""),
+    (400, "authorization_pending", TRANSIENT, ""),
+    (400, "temporarily_unavailable", TRANSIENT, ""),
+    (400, "server_error", TRANSIENT, ""),
+    (429, "Throttling", THROTTLED, ""),
+    (400, "Throttling.User", THROTTLED, ""),
+    (429, "invalid_request", THROTTLED, ""),
+    (500, "server_error", TRANSIENT, ""),
+    (503, "invalid_client", TRANSIENT, ""),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "expected", "hint"), OAUTH)
+def test_token_endpoint(status: int, code: str, expected: str, hint: str) -> None:
+    """The class of each code, the code and request id in the message, and the cure where there is one."""
+    error = error_of(reply(status, error=code, error_description="s3cr3t", request_id="req-1"), WHERE)
+
+    assert verdict(error) == expected
+    assert str(error).startswith(f"{WHERE}: HTTP {status} {code} (request req-1)")
+    assert hint in str(error)
+    assert "s3cr3t" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"error": "invalid_scope", "request_id": "req-1"},
+        {"Code": "invalid_scope", "Message": "m", "RequestId": "req-1"},
+        {"code": "invalid_scope", "message": "m", "requestId": "req-1"},
+    ],
+)
+def test_three_spellings_of_an_error(members: dict[str, str]) -> None:
+    """OAuth's, the gateway's and the API's spelling are one."""
+    error = error_of(reply(400, **members), WHERE)
+
+    assert isinstance(error, Refused)
+    assert (error.code, error.request_id, error.status) == ("invalid_scope", "req-1", 400)
+
+
+def test_a_missing_grant_is_explained() -> None:
+    """IDaaS says in words that the application was not granted the resource server."""
+    members = {"error": "invalid_request", "error_description": "app x has not been authorized by resource server y"}
+
+    assert "grant the application access to the resource server in IDaaS" in str(error_of(reply(400, **members), WHERE))
+
+
+STS = [
+    (401, f"{FAIL}.NoPermission", PERMANENT, "trust policy does not match"),
+    (401, f"{FAIL}.OIDCToken.AudienceNotMatch", PERMANENT, "add the token's aud"),
+    (401, f"{FAIL}.OIDCToken.IssuerNotMatch", PERMANENT, "equal the token's iss to the letter"),
+    (401, f"{FAIL}.OIDCToken.Expired", NEW_TOKEN, "clock"),
+    (401, f"{FAIL}.OIDCToken.Invalid", NEW_TOKEN, ""),
+    (401, f"{FAIL}.OIDCToken.InvalidSignature", NEW_TOKEN, ""),
+    (401, f"{FAIL}.OIDCToken.HttpsUrlInvalid", PERMANENT, "check the provider's fingerprint"),
+    (401, f"{FAIL}.OIDCToken.PublicKeyFingerprintMismatch", PERMANENT, "update the provider's fingerprint"),
+    (401, f"{FAIL}.OIDCToken.IssuerConfigurationBroken", TRANSIENT, ""),
+    (404, "EntityNotExist.Role", PERMANENT, "check roleArn"),
+    (400, "InvalidParameter.RoleSessionName", PERMANENT, ""),
+    (400, "InvalidParameter.DurationSeconds", PERMANENT, "above the role's MaxSessionDuration"),
+    (400, "InvalidParameter.PolicyGrammar", PERMANENT, "not a RAM policy"),
+    (400, "InvalidTimeStamp.Expired", PERMANENT, "clock is off"),
+    (400, "Throttling.User", THROTTLED, ""),
+    (400, "Throttling.Api", THROTTLED, ""),
+    (400, "Throttling", THROTTLED, ""),
+    (429, "Throttling.Something", THROTTLED, ""),
+    (400, "ServiceUnavailable", TRANSIENT, ""),
+    (500, "InternalError", TRANSIENT, ""),
+    (502, "SomethingNew", TRANSIENT, ""),
+    (400, "SomethingNew", PERMANENT, ""),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "expected", "hint"), STS)
+def test_sts(status: int, code: str, expected: str, hint: str) -> None:
+    """The class of each code of upstream-protocols.md section 4.5, judged by the code before the status."""
+    error = error_of(reply(status, Code=code, Message="s3cr3t", RequestId="REQ-1"), WHERE)
+
+    assert verdict(error) == expected
+    assert str(error).startswith(f"{WHERE}: HTTP {status} {code} (request REQ-1)")
+    assert hint in str(error)
+    assert "s3cr3t" not in str(error)
+
+
+@pytest.mark.parametrize("spelling", [("error", "request_id"), ("Code", "RequestId")])
+def test_hostile_errors(spelling: tuple[str, str]) -> None:
+    """A code or id that is no such thing is not repeated; a body that is no JSON is told by its size."""
+    code, request_id = spelling
+    odd = error_of(reply(400, **{code: "<b>\n", request_id: "x y"}), WHERE)
+
+    assert str(odd) == f"{WHERE}: HTTP 400 (unreadable) (request (unreadable))"
+    with pytest.raises(Unreachable, match="HTTP 502 with 6 bytes of HTML or XML where JSON belongs"):
+        error_of(Reply(502, b"<html>"), WHERE)
+
+
+# --- answers that say yes ---------------------------------------------------------------------------------------------
+
+
+def token(**claims: Any) -> str:
+    return f"e30.{base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b'=').decode()}.c2ln"
+
+
+@pytest.mark.parametrize(
+    ("members", "ends"),
+    [
+        ({"access_token": token(), "expires_in": 1200}, NOW + 1200),
+        ({"access_token": token(), "expires_at": NOW + 900}, NOW + 900),
+        ({"access_token": token(exp=NOW + 800)}, NOW + 800),
+        ({"access_token": token(exp=NOW + 800), "expires_in": 1200, "expires_at": NOW + 900}, NOW + 800),
+        ({"access_token": token(exp=NOW + 2000), "expires_in": 1200, "expires_at": NOW + 900}, NOW + 900),
+        ({"access_token": token(), "expires_in": 1200, "expires_at": "soon", "token_type": "bearer"}, NOW + 1200),
+        ({"access_token": token(exp=10**400), "expires_in": 1200, "token_type": None}, NOW + 1200),
+    ],
+)
+def test_how_long_a_token_lives(members: dict[str, Any], ends: float) -> None:
+    """Until the earliest of what the answer and the token itself say."""
+    assert token_from(members, now=NOW, where=WHERE).expires_at == ends
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({}, "an answer without access_token"),
+        ({"access_token": ""}, "an answer without access_token"),
+        ({"access_token": 3}, "an answer without access_token"),
+        ({"access_token": "opaque", "expires_in": 1200}, "the access_token is not a JWT, which STS needs"),
+        ({"access_token": token(), "token_type": "mac"}, "a token of type mac, not Bearer"),
+        ({"access_token": token(), "token_type": "<x>"}, "a token of type (unreadable), not Bearer"),
+        ({"access_token": token()}, "the answer says nowhere how long the token lives"),
+        ({"access_token": token(), "expires_in": True}, "the answer says nowhere how long the token lives"),
+        ({"access_token": token(), "expires_in": -5}, "the answer says nowhere how long the token lives"),
+        ({"access_token": token(), "expires_in": 1e300}, "the answer says nowhere how long the token lives"),
+        (
+            {"access_token": token(exp=NOW - 1), "expires_in": 1200},
+            "already expired by this machine's clock; check the c",
+        ),
+        ({"access_token": token(), "expires_at": NOW}, "already expired by this machine's clock; check the clock"),
+    ],
+)
+def test_no_token(members: dict[str, Any], words: str) -> None:
+    """A 200 that is no token is no success, and none of the token is repeated."""
+    with pytest.raises(Unreachable) as caught:
+        token_from(members, now=NOW, where=WHERE)
+
+    assert words in str(caught.value)
+    assert "e30" not in str(caught.value)
+
+
+SESSION = {
+    "AccessKeyId": "STS.example",
+    "AccessKeySecret": "secret",
+    "SecurityToken": "token",
+    "Expiration": "2026-01-02T04:04:05Z",
+}
+
+
+def test_credentials() -> None:
+    """Three values, the session's end and the request id for the audit."""
+    found = credentials_from({"Credentials": SESSION, "RequestId": "REQ-1"}, now=NOW, where=WHERE)
+
+    assert (found.access_key_id, found.access_key_secret, found.security_token) == ("STS.example", "secret", "token")
+    assert (found.issued_at, found.expires_at, found.request_id) == (NOW, NOW + 3600, "REQ-1")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AccessKeyId": ""},
+        {"AccessKeySecret": None},
+        {"SecurityToken": 3},
+        {"Expiration": ""},
+        {"Expiration": None},
+        {"Expiration": 1767326645},
+        {"Expiration": "2026-01-02T04:04:05+00:00"},
+        {"Expiration": "2026-01-02T04:04:05.000Z"},
+        {"Expiration": "2026-13-02T04:04:05Z"},
+    ],
+)
+def test_half_credentials(changes: dict[str, Any]) -> None:
+    """A 200 that lacks a value, or an end in STS's one form, is no success."""
+    with pytest.raises(Unreachable, match="HTTP 200 without whole credentials"):
+        credentials_from({"Credentials": SESSION | changes}, now=NOW, where=WHERE)
+
+
+@pytest.mark.parametrize("members", [{}, {"Credentials": None}, {"Credentials": []}, {"Credentials": "x"}])
+def test_no_credentials(members: dict[str, Any]) -> None:
+    """Nor is one that holds none at all."""
+    with pytest.raises(Unreachable, match="HTTP 200 without whole credentials"):
+        credentials_from(members, now=NOW, where=WHERE)
+
+
+def test_expired_credentials() -> None:
+    """A session that has ended by our clock points at the clock."""
+    with pytest.raises(Unreachable, match="already expired by this machine's clock; check the clock"):
+        credentials_from({"Credentials": SESSION}, now=NOW + 3600, where=WHERE)
+
+
+def test_instant() -> None:
+    """STS's one form of time, in UTC."""
+    assert instant("1970-01-01T00:00:10Z") == 10.0
+    assert instant("2026-01-02T03:04:05Z") == NOW
+    assert instant("2026-01-02 03:04:05") is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"AccessKeyId": 'STS.a","Code":"x'},
+        {"AccessKeySecret": "two\nlines"},
+        {"SecurityToken": "a,b"},
+        {"SecurityToken": "schlüssel"},
+        {"Expiration": "9999-12-31T23:59:59Z"},
+    ],
+)
+def test_values_that_no_session_has(changes: dict[str, str]) -> None:
+    """Values that would break a parser, or an end that would put off every refresh, are not believed."""
+    with pytest.raises(Unreachable):
+        credentials_from({"Credentials": SESSION | changes}, now=NOW, where=WHERE)
