@@ -1,33 +1,40 @@
-"""`serve`: a configuration, signals, an exit code. Loads neither the command line nor the emulator.
+"""`serve`: a configuration, signals, an exit code; and the application for any ASGI server.
 
-Exit codes: 0 stopped as asked, 2 bad configuration, 3 the cloud refused, 4 the cloud could not be reached.
+Loads neither the command line nor the emulator. Exit codes: 0 stopped as ordered, 2 bad configuration, 3 the cloud
+refused, 4 the cloud could not be reached.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TextIO
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
-from .core.model import ConfigError, SidecarError
-from .observe.log import Bridge, Log
+from .core.errors import ConfigError, SidecarError
+from .observe import log_events
+from .observe.library_log import LibraryHandler
+from .observe.log import Log
 from .refresh.refresher import Refresher
-from .serve.handlers.ops import missing
+from .serve.handlers.gate import missing
 from .service import Service
 from .system.hardening import no_dumps
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
 
 def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: TextIO = sys.stderr) -> int:
-    """Runs the sidecar until it is told to stop; the exit code. Raises ConfigError."""
+    """Run the sidecar until it is stopped; return the exit code. Raises ConfigError."""
     no_dumps()
 
     def reading() -> Loaded:
@@ -37,8 +44,37 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
     return run(lambda: _serve(loaded, reading, environ, logger(loaded, stream)))
 
 
+def create_app() -> FastAPI:
+    """
+    Return the application for an ASGI server: `uvicorn --factory app.main:create_app`. A development mode.
+
+    It refreshes and serves, on one port, what the listeners serve. It lacks what only the listeners have: the caller's
+    identity, the hop limit, the limits of connections and requests, start gate and exit codes.
+    """
+    loaded = load(None, os.environ, hostname=socket.gethostname(), now=time.time, trace=False)
+    log = logger(loaded, sys.stderr)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    service = Service(loaded, os.environ, log, listen=False)
+    log.write(log_events.CONFIGURATION, _DEVELOPMENT_MODE)
+    return service.application(lifespan=lifespan)
+
+
+_DEVELOPMENT_MODE = (
+    "development mode: callers are not identified, and hop limit and connection limits do not apply; use `serve` in "
+    "production"
+)
+
+
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """`work` in an event loop of uvloop's, where there is one."""
+    """Return what `work` returns, in an event loop of uvloop where it is installed."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work())
 
@@ -52,11 +88,11 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 
 def logger(loaded: Loaded, stream: TextIO) -> Log:
-    """The log as configured; warnings of libraries go into it too."""
+    """Return the log as configured; warnings of libraries are written to it, too."""
     config = loaded.settings.logging
     json_lines = config.format == "json" or (config.format == "auto" and not stream.isatty())
     log = Log(stream, level=config.level, json_lines=json_lines, now=time.time)
-    logging.basicConfig(handlers=[Bridge(log)], level=logging.WARNING, force=True)
+    logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     return log
 
 
@@ -64,7 +100,7 @@ async def _serve(loaded: Loaded, reading: Callable[[], Loaded], environ: Mapping
     service = Service(loaded, environ, log, load=reading)
     signals = Signals(asyncio.get_running_loop())
     await service.start()
-    signals.on_hang_up(service.hang_up)
+    signals.on_reload(service.reload)
     try:
         code = await _gate(service, loaded, signals, log)
         if code == OK:
@@ -73,12 +109,12 @@ async def _serve(loaded: Loaded, reading: Callable[[], Loaded], environ: Mapping
         return code
     finally:
         await service.stop()
-        log.write("info", "stopped")
+        log.write(log_events.STOPPED)
         log.close()
 
 
 class Signals:
-    """SIGTERM asks to stop after draining; a second one, or SIGINT, at once."""
+    """SIGTERM stops after draining; a second one, or SIGINT, at once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -87,8 +123,8 @@ class Signals:
         loop.add_signal_handler(signal.SIGTERM, self._terminate)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
 
-    def on_hang_up(self, call: Callable[[], None]) -> None:
-        """Calls back at each SIGHUP."""
+    def on_reload(self, call: Callable[[], None]) -> None:
+        """Call back at each SIGHUP."""
         self._loop.add_signal_handler(signal.SIGHUP, call)
 
     def _terminate(self) -> None:
@@ -102,15 +138,15 @@ class Signals:
 
 
 async def drain(signals: Signals, seconds: float, log: Log) -> None:
-    """Goes on answering for `seconds`, because the application that we serve is being stopped too."""
+    """Answer requests for `seconds` more, because the application that uses the sidecar is being stopped, too."""
     if signals.at_once.is_set():
         return
-    log.write("info", "draining", seconds=seconds)
+    log.write(log_events.DRAINING, seconds=seconds)
     await _within(seconds, signals.at_once.wait())
 
 
 async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) -> int:
-    """Waits for the first credentials where start-up depends on them; the exit code, 0 to go on."""
+    """Wait for the first credentials where start-up depends on them; return the exit code, 0 to go on."""
     startup = loaded.settings.startup
     if startup.gate != "credentials":
         return OK
@@ -123,8 +159,7 @@ async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) ->
     lacking = {status.profile for status in missing(service.refreshers)}
     for status in missing(service.refreshers):
         log.write(
-            "error",
-            "start_up_failed",
+            log_events.START_UP_FAILED,
             profile=status.profile,
             error=status.last_error or "no answer from the cloud",
             seconds=startup.timeout_seconds,
@@ -133,7 +168,7 @@ async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) ->
 
 
 def exit_code(failed: list[Refresher]) -> int:
-    """3 if the cloud said no to any of them, 2 if one cannot work as configured, else 4."""
+    """Return 2 if one of the profiles cannot work as configured, 3 if the cloud refused one, else 4."""
     errors = [item.last_error for item in failed]
     if any(isinstance(error, ConfigError) for error in errors):
         return BAD_CONFIG

@@ -6,12 +6,14 @@ import random
 from dataclasses import dataclass, field
 
 from app.core.clocks import Clocks
-from app.core.model import Credentials, Event, Refreshed, SidecarError, Unreachable
+from app.core.errors import SidecarError, Unreachable
+from app.core.events import Event, Refreshed
 from app.core.schedule import Schedule, horizon
+from app.core.values import Credentials
 from app.emulator.sts.quota import Quota
-from app.refresh.refresher import Refresher
-from app.upstream.client import Reply
+from app.refresh.refresher import Policy, Refresher
 from app.upstream.errors import error_of
+from app.upstream.response import UpstreamResponse
 from bench.virtual import Errand, VirtualTime, pause
 
 LATENCY = 0.2
@@ -20,7 +22,9 @@ LATENCY = 0.2
 RESTART = 10.0
 """Seconds until a process that has left is started again; it doubles each time (kubelet's CrashLoopBackOff)."""
 
-THROTTLED = Reply(400, b'{"Code":"Throttling.User","Message":"Request was denied due to user flow control."}')
+THROTTLED = UpstreamResponse(
+    400, b'{"Code":"Throttling.User","Message":"Request was denied due to user flow control."}'
+)
 """What is known of the answer: its code and its words. Its status is documented nowhere, and Retry-After neither."""
 
 Span = tuple[float, float]
@@ -111,7 +115,7 @@ class Fleet:
         return Refresher(
             name,
             self._fetch,
-            schedule=self._schedule,
+            policy=Policy(self._schedule),
             observe=self._observe,
             clocks=Clocks(self._time.now, self._time.now),
             sleep=pause,

@@ -15,17 +15,19 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.config.loader import Loaded, load, validate
-from app.core.model import Credentials, Event, Random
+from app.config import validate
+from app.config.loader import Loaded, load
+from app.core.events import Event
+from app.core.values import Credentials, Random
 from app.emulator import Emulator, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, ISSUER, PROVIDER_ARN, SCOPE, role_arn
-from app.observe.counters import Traffic
 from app.refresh.connections import Transport
-from app.refresh.pipeline import Cloud
-from app.refresh.refresher import Refresher
+from app.refresh.pipeline import Pipeline
+from app.refresh.refresher import Policy, Refresher
 from app.serve.access import Guard
 from app.serve.ecs_metadata import MetadataValues, SessionTokens
-from app.serve.handlers.credentials import Desk, Vendor
+from app.serve.handlers.credential_endpoint import CredentialEndpoint
+from app.serve.handlers.credentials import CredentialHandler, ListenerRules
 
 from .clock import Clock
 
@@ -100,24 +102,23 @@ def loaded(tmp_path: Path, clock: Clock) -> Callable[..., Loaded]:
 
 
 @dataclass
-class Bench:
-    """A sidecar without sockets: cloud, refreshers and desk over the emulated cloud and the test's clock."""
+class Offline:
+    """A sidecar without sockets: pipeline, refreshers and handler over the emulated cloud and the test's clock."""
 
     clock: Clock
     emulator: Emulator
-    cloud: Cloud
+    pipeline: Pipeline
     refreshers: dict[str, Refresher]
-    desk: Desk
-    traffic: Traffic
+    handler: CredentialHandler
     events: list[Event] = field(default_factory=list)
 
     async def fetch(self, profile: str = "default") -> Credentials:
-        return await self.cloud.fetch(profile)
+        return await self.pipeline.fetch(profile)
 
 
 @pytest.fixture
-def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Callable[..., Bench]:
-    """Builds a `Bench` from a configuration."""
+def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Callable[..., Offline]:
+    """Build an `Offline` sidecar from a configuration."""
 
     def build(
         config: dict[str, Any] | None = None,
@@ -125,10 +126,10 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
         chance: Random = lambda: 0.5,
         is_ours: Callable[[str], bool] = lambda _host: False,
         transport: Transport | None = None,
-    ) -> Bench:
+    ) -> Offline:
         events: list[Event] = []
         settings = loaded(config, environ).settings
-        cloud = Cloud(
+        pipeline = Pipeline(
             settings,
             ENVIRON if environ is None else environ,
             clocks=clock.clocks,
@@ -136,47 +137,48 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
             transport=transport or (lambda _way: httpx.ASGITransport(emulator)),  # type: ignore[arg-type]
             is_ours=is_ours,
         )
-        refreshers = {name: _refresher(name, cloud, settings, clock, events, chance) for name in settings.profiles}
-        traffic = Traffic(clock.time)
-        return Bench(clock, emulator, cloud, refreshers, desk(refreshers, clock, traffic), traffic, events)
+        refreshers = {name: _refresher(name, pipeline, settings, clock, events, chance) for name in settings.profiles}
+        return Offline(clock, emulator, pipeline, refreshers, handler(refreshers, clock), events)
 
     return build
 
 
-def _refresher(name: str, cloud: Cloud, settings: Any, clock: Clock, events: list[Event], chance: Random) -> Refresher:
+def _refresher(
+    name: str, pipeline: Pipeline, settings: Any, clock: Clock, events: list[Event], chance: Random
+) -> Refresher:
     return Refresher(
         name,
-        lambda: cloud.fetch(name),
-        schedule=validate.schedule(settings.refresh),
+        lambda: pipeline.fetch(name),
+        policy=Policy(validate.schedule(settings.refresh), required=settings.profiles[name].required),
         observe=events.append,
         clocks=clock.clocks,
         sleep=clock.sleep,
         random=chance,
-        required=settings.profiles[name].required,
     )
 
 
-def desk(
+def handler(
     refreshers: dict[str, Refresher],
     clock: Clock,
-    traffic: Traffic,
     *,
     required: bool = False,
     path_token: bytes | None = None,
     metadata_only: bool = False,
     values: MetadataValues | None = None,
-) -> Desk:
-    """A desk with the default rules."""
+) -> CredentialHandler:
+    """Return a handler with the default rules."""
     hosts = ("127.0.0.1", "localhost", "[::1]", "100.100.100.200")
-    return Desk(
-        {name: Vendor(item, clock.clocks) for name, item in refreshers.items()},
-        guard=Guard(allowed_hosts=hosts, refuse_forwarded=True, refuse_browsers=True),
-        sessions=SessionTokens(b"k" * 32, clock.time),
-        sessions_required=required,
-        path_token=path_token,
-        traffic=traffic,
-        values=values,
-        metadata_only=metadata_only,
+    return CredentialHandler(
+        {name: CredentialEndpoint(item, clock.clocks) for name, item in refreshers.items()},
+        ListenerRules(
+            guard=Guard(allowed_hosts=hosts, refuse_forwarded=True, refuse_browsers=True),
+            sessions=SessionTokens(b"k" * 32, clock.time),
+            sessions_required=required,
+            path_token=path_token,
+            now=clock.time,
+            values=values or MetadataValues({}),
+            metadata_only=metadata_only,
+        ),
     )
 
 

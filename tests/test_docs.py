@@ -17,8 +17,9 @@ from app.conformance.models.ecs_clients import ECS_CLIENTS
 from app.conformance.models.uri_clients import URI_CLIENTS
 from app.emulator import Emulator
 from app.emulator.crypto.pki import Authority
-from app.exchange.settings import Exchange
-from app.identity.settings import AuthnMethod, ClientAuthMethod, Identity
+from app.exchange.settings import ExchangeSettings
+from app.identity.identities import Identity
+from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
 
 UNABLE = ("credentials-csharp", "credentials-cpp", "credentials-swift")
 """By URI, with any server."""
@@ -108,10 +109,10 @@ def test_nothing_is_left_out() -> None:
     methods = {block.get("authnConfiguration", {}).get("authnMethod") for block in IDENTITIES}
     client_methods = {block.get("clientAuthentication", {}).get("method") for block in IDENTITIES}
 
-    assert set(get_args(AuthnMethod)) == methods - {None}
-    assert set(get_args(ClientAuthMethod)) == client_methods - {None}
+    assert {kind.__struct_config__.tag for kind in IDAAS_METHODS} == methods - {None}
+    assert {kind.__struct_config__.tag for kind in OAUTH_METHODS} == client_methods - {None}
     assert {block.get("type", "idaas") for block in IDENTITIES} == tags(Identity)
-    assert {block["exchange"].get("type", "sts") for block in EXCHANGES} == tags(Exchange)
+    assert {block["exchange"].get("type", "sts") for block in EXCHANGES} == tags(ExchangeSettings)
 
 
 @pytest.mark.parametrize("page", ["identities.md", "exchanges.md"])

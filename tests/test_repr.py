@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import msgspec
@@ -15,18 +16,24 @@ import pytest
 import app
 
 SUSPICIOUS = re.compile(
-    r"secret|token|password|^value$|body|^keep$|^close$|fields|headers|target|environ$|argv|^command$|proxy|^raw$|assertion|^keys$"
+    r"secret|token|password|^value$|body|^wire$|fields|headers|target|environ$|argv|^command$|proxy|^raw$|assertion|^keys$"
 )
 HARMLESS = {
     # Names and places of secrets, never the secrets: that is what a configuration holds.
-    *{("AuthnConfiguration", "client_secret_env_var_name"), ("AuthnConfiguration", "client_secret_file")},
-    *{("AuthnConfiguration", "oidc_token_file_path"), ("AuthnConfiguration", "oidc_token_file_path_env_var_name")},
-    *{("AuthnConfiguration", "private_key_password_env_var_name"), ("Connection", "private_key_password_env_var_name")},
-    *{("ClientAuthentication", "client_secret_env_var_name"), ("ClientAuthentication", "client_secret_file")},
-    *{("ClientAuthentication", "private_key_password_env_var_name"), ("ClientAuthentication", "assertion_audience")},
-    *{("Keys", "client_secret_env_var_name"), ("Keys", "client_secret_file")},
-    *{("Keys", "private_key_password_env_var_name"), ("TokenFileIdentity", "token_file"), ("Access", "path_token")},
-    # What to ask for, or how.
+    *{
+        (f"{prefix}ClientSecret{kind}", name)
+        for prefix, kind in product(("Idaas", "OAuth"), ("Post", "Basic", "Jwt"))
+        for name in ("client_secret_env_var_name", "client_secret_file")
+    },
+    *{
+        (name, "private_key_password_env_var_name")
+        for name in ("IdaasPrivateKeyJwt", "OAuthPrivateKeyJwt", "IdaasPca", "PrivateKeyMethod", "Connection")
+    },
+    *{("ClientSecretMethod", "client_secret_env_var_name"), ("ClientSecretMethod", "client_secret_file")},
+    *{("IdaasOidc", "oidc_token_file_path"), ("IdaasOidc", "oidc_token_file_path_env_var_name")},
+    *{("TokenFileIdentity", "token_file"), ("Access", "path_token")},
+    # What is requested, or how.
+    *{("OAuthClientSecretJwt", "assertion_audience"), ("OAuthPrivateKeyJwt", "assertion_audience")},
     *{("Access", "metadata_tokens"), ("CommandIdentity", "token_use"), ("OidcClientIdentity", "token_use")},
     *{
         ("IdaasIdentity", "token_endpoint"),
@@ -38,18 +45,22 @@ HARMLESS = {
         ("TokenExchange", "requested_token_type"),
         ("Federated", "assertion_type"),
     },
+    ("ClientFacts", "exchanges_tokens"),
     # Callables that read or make a secret when it is used, or an object that is asked by one.
     *{("ClientSecretPost", "secret"), ("ClientSecretBasic", "secret"), ("ClientSecretJwt", "secret")},
     *{("PrivateKeyJwt", "password"), ("ClientCertificate", "password"), ("Federated", "assertion")},
     *{("GenerateOauthToken", "keys"), ("TokenEndpoint", "secret")},
+    ("ClientParts", "token_endpoint_source"),
     # File names.
-    ("NamedFiles", "path_token"),
+    ("WatchedFiles", "path_token"),
     # Numbers and codes.
-    *{("Reply", "body_length"), ("Refused", "renew_token"), ("Unreachable", "retry_after")},
+    *{("Response", "body_length"), ("Refused", "renew_token"), ("Unreachable", "retry_after")},
     # How a modelled client or a probed server behaves, never a value.
     *{("SessionToken", "raw"), ("SessionToken", "any_body"), ("Scene", "tokens_required")},
     # Our own answers, made of what is public; and headers that are Content-Type and the like.
-    ("Reply", "headers"),
+    ("Response", "headers"),
+    # The documentation of a log line.
+    ("LogEvent", "fields"),
 }
 
 
@@ -102,5 +113,16 @@ def test_it_looks_at_everything() -> None:
     names = {kind.__name__ for kind in TYPES}
     known = {(kind.__name__, name) for kind in TYPES for name in members(kind)}
 
-    assert {"Token", "Credentials", "KeyPair", "Proof", "Request", "Reply", "Held", "Command", "Loaded"} <= names
+    assert {
+        "Token",
+        "Credentials",
+        "KeyPair",
+        "Proof",
+        "Request",
+        "Response",
+        "UpstreamResponse",
+        "HeldSession",
+        "Command",
+        "Loaded",
+    } <= names
     assert {pair for pair in HARMLESS if pair not in known and pair[0] not in ("Refused", "Unreachable")} == set()

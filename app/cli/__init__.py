@@ -60,7 +60,7 @@ def call(command: str, work: Callable[[], int], *, debug: bool) -> int:
 
 def _verdict(error: Exception) -> tuple[str, int]:
     """One line about the error, and the exit code. A foreign error's text is not shown: it may quote a secret."""
-    from ..core.model import ConfigError, Refused, SidecarError
+    from ..core.errors import ConfigError, Refused, SidecarError
 
     if not isinstance(error, SidecarError):
         return f"internal error ({type(error).__name__}); run it again with --debug and report what that shows", BUG

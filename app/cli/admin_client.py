@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..config.loader import load
-from ..core.model import ConfigError, Unreachable
-from ..serve.peers.netlink import of_unix
+from ..core.errors import ConfigError, Unreachable
+from ..serve.peers.netlink import unix_peer
 from ..system.sockets import unix_address
 
 SECONDS = 120.0
@@ -65,6 +65,6 @@ def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
 
 def _check_owner(connection: socket.socket, path: str) -> None:
     # An abstract name belongs to whoever was first: not everybody's word is the sidecar's.
-    owner = of_unix(connection)
+    owner = unix_peer(connection)
     if owner is None or owner.uid not in (os.geteuid(), 0):
         raise ConfigError(f"{path}: somebody else listens there (uid {owner.uid if owner else 'unknown'})")

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..config.explain import leaves, shown
 from ..config.loader import Loaded, load
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 
 PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
 

@@ -10,7 +10,7 @@ from ..conformance.report import document, text
 from ..conformance.survey import NobodyAnswers, Surveyor
 from ..conformance.wire.address import Address, address
 from ..conformance.wire.exchange import Budget
-from ..core.model import ConfigError, Unreachable
+from ..core.errors import ConfigError, Unreachable
 
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:

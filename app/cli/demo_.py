@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.loader import load
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 from ..emulator import Emulator, World, bind, listening
 from ..emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 from ..main import Signals, drain, logger

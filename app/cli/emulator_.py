@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 from ..emulator import Emulator, World, WorldError, bind, listening
 from ..emulator.world.world import (
     ACCESS_KEY_ID,

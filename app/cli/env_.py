@@ -13,7 +13,7 @@ from ..config import secret_refs
 from ..config.loader import Loaded, load
 from ..config.settings import PathToken
 from ..core.addresses import authority, listen_address
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 from ..system import runtime_dir
 from .get_ import check_profile
 

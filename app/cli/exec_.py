@@ -23,11 +23,11 @@ import msgspec
 from ..config.explain import leaves
 from ..config.loader import Loaded, load
 from ..config.settings import Cache
-from ..core.model import ConfigError, SidecarError, Unreachable
+from ..core.errors import ConfigError, SidecarError, Unreachable
 from ..main import logger
 from ..main import run as run_loop
 from ..service import Service
-from ..system.child_reaper import Children
+from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
 from .env_ import IN_THE_WAY, variables
 from .get_ import check_profile
@@ -83,7 +83,7 @@ def unproxied(environ: Mapping[str, str]) -> dict[str, str]:
 
 async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], hidden: Collection[str]) -> int:
     token = secrets.token_urlsafe(24)
-    children = Children()
+    children = ChildReaper()
     service = Service(loaded, environ, logger(loaded, sys.stderr), path_token=token, children=children)
     await service.start()
     try:
@@ -112,9 +112,9 @@ async def _first_credentials(service: Service, loaded: Loaded) -> None:
         raise error if isinstance(error, SidecarError) else Unreachable("no answer from the cloud") from None
 
 
-async def _command(command_line: list[str], environ: Mapping[str, str], children: Children) -> int:
+async def _command(command_line: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:
     try:
-        child = await children.started(asyncio.create_subprocess_exec(*command_line, env=environ))
+        child = await children.start(asyncio.create_subprocess_exec(*command_line, env=environ))
     except FileNotFoundError:
         raise ConfigError(f"{command_line[0]}: no such command") from None
     except PermissionError:

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 
 from ..config.loader import Loaded, load
 from ..core.clocks import Clocks
-from ..core.model import ClockRead, ConfigError, Credentials, Event, Warned
-from ..observe.log import CLOCK_TOLERANCE
-from ..refresh.pipeline import Cloud
+from ..core.errors import ConfigError
+from ..core.events import ClockRead, Event, Warned
+from ..core.values import Credentials
+from ..observe.event_log import CLOCK_TOLERANCE
+from ..refresh.pipeline import Pipeline
 from ..store import credential_files
 from ..system.hardening import no_dumps
 
@@ -61,8 +63,8 @@ class Said:
 
 
 async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, said: Said) -> Credentials:
-    cloud = Cloud(loaded.settings, environ, clocks=Clocks(), observe=said.observe)
+    pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=said.observe)
     try:
-        return await cloud.fetch(profile)
+        return await pipeline.fetch(profile)
     finally:
-        await cloud.aclose()
+        await pipeline.aclose()

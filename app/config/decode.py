@@ -1,6 +1,6 @@
-"""A JSON object beside the types of its keys, gone through before it is converted: what conversion cannot tell.
+"""A JSON object against the types of its keys: every mistake is found, in words of JSON and not of Python.
 
-An unknown key gets a did-you-mean, a word is compared with those allowed, `${VAR}` and `~` are put in where a key
+An unknown key gets a did-you-mean, a word is compared with those allowed, `${VAR}` and `~` are expanded where a key
 allows it, and every value's origin is noted for `config --show`.
 """
 
@@ -8,94 +8,183 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import inspect
 
-from ..core.base import EXPANDED, HIDDEN
-from ..core.model import ConfigError
+from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
+from ..core.errors import ConfigError
+from ..core.text import one_line
 from ..system import files
-from .convert import join
+
+T = TypeVar("T", bound=Strict)
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET = re.compile(r"(secret|password|passphrase|(private|access)_?key(_?id)?)$", re.IGNORECASE)
 """The end of a key that would hold a secret itself."""
 
+_WORDS: tuple[tuple[type[inspect.Type], str], ...] = (
+    (inspect.StrType, "a string"),
+    (inspect.LiteralType, "a string"),
+    (inspect.IntType, "a whole number"),
+    (inspect.FloatType, "a number"),
+    (inspect.BoolType, "true or false"),
+    (inspect.StructType, "an object"),
+    (inspect.DictType, "an object"),
+    (inspect.ListType, "an array"),
+    (inspect.VarTupleType, "an array"),
+    (inspect.NoneType, "null"),
+)
 
-class Members:
+
+def join(path: str, key: str) -> str:
+    """Return the dotted path of `key` below `path`; a key that is not a plain word is quoted, and cut if long."""
+    shown = key if re.fullmatch(r"[A-Za-z0-9_$.-]{1,80}", key) else f'"{one_line(key[:80])}"'
+    return f"{path}.{shown}" if path else shown
+
+
+def convert(raw: dict[str, Any], kind: type[T], place: str = "") -> T:
+    """Return `raw` as a `kind`, nothing expanded. Raises ConfigError with the first mistake."""
+    decoder = Decoder(place, {}, trace=False)
+    checked = decoder.members(raw, kind, place)
+    if decoder.mistakes:
+        raise ConfigError(decoder.mistakes[0])
+    return msgspec.convert(checked, kind)
+
+
+class Decoder:
     """
-    Reads objects of one origin.
+    Checks objects of one origin (a file, the environment).
 
-    `lenient`: an unknown key is a warning and gone, instead of an error. `sources` (where `trace`) and `warnings` grow
-    with `read`.
+    `lenient`: an unknown key is dropped with a warning instead of an error. `sources` (if `trace`), `warnings` and
+    `mistakes` grow with `members`; each mistake begins with the key's path.
     """
 
     def __init__(self, origin: str, environ: Mapping[str, str], *, lenient: bool = False, trace: bool = True) -> None:
         self.sources: dict[str, str] = {}
         self.warnings: list[str] = []
+        self.mistakes: list[str] = []
         self._origin = origin
         self._environ = environ
         self._lenient = lenient
         self._trace = trace
 
-    def read(self, raw: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, Any]:
-        """`raw` ready to become a `kind`. Raises ConfigError."""
+    def members(self, raw: dict[str, Any], kind: type[Strict], place: str = "") -> dict[str, Any]:
+        """Return the members of a `kind`, checked and expanded. Where `mistakes` grew, the result is not usable."""
         info = inspect.type_info(kind)
-        assert isinstance(info, inspect.StructType)  # noqa: S101 - what a Struct's info is; said for the type checker
+        assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
+
+    def _mistake(self, path: str, words: str) -> None:
+        self.mistakes.append(f"{path or 'the file'}: {words}")
 
     def _note(self, path: str, origin: str) -> None:
         if self._trace:
             self.sources[path] = origin
 
-    def _object(self, raw: dict[str, Any], info: inspect.StructType, place: str) -> dict[str, Any]:
-        known = {item.encode_name: item.type for item in info.fields}
+    # --- one value ----------------------------------------------------------------------------------------------------
+
+    def _value(self, value: Any, info: inspect.Type, path: str) -> Any:
+        """Return the value checked and expanded, or None after a mistake. `info` carries the marks."""
+        members = _members(info)
+        kind = next((item for item in members if _fits(value, item)), None)
+        if isinstance(value, dict) and isinstance(kind, inspect.StructType):
+            return self._tagged(value, info, [item for item in members if isinstance(item, inspect.StructType)], path)
+        if isinstance(value, dict) and isinstance(kind, inspect.DictType):
+            return self._map(value, kind, path)
+        if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
+            return self._list(value, kind, path)
+        if kind is None:
+            self._mistake(path, _wrong_kind(value, members))
+            return None
+        self._note(path, self._origin)
+        if isinstance(kind, inspect.LiteralType):
+            if value not in kind.values:
+                shown = "" if mark_of(info, HIDDEN) else value
+                self._mistake(path, _unknown_word(shown, [str(item) for item in kind.values]))
+            return value
+        found = self._expand(value, path) if isinstance(value, str) and mark_of(info, EXPANDED) else value
+        complaint = _beyond_limits(found, kind)
+        if complaint:
+            self._mistake(path, complaint)
+        return found
+
+    def _list(self, value: list[Any], kind: inspect.ListType | inspect.VarTupleType, path: str) -> list[Any]:
+        self._note(path, self._origin)
+        complaint = _beyond_length(len(value), kind.min_length, kind.max_length)
+        if complaint:
+            self._mistake(path, complaint)
+        return [self._value(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
+
+    def _map(self, value: dict[str, Any], kind: inspect.DictType, path: str) -> dict[str, Any]:
+        complaint = _beyond_length(len(value), kind.min_length, kind.max_length)
+        if complaint:
+            self._mistake(path, complaint)
+        if not any(isinstance(item, inspect.StructType) for item in _members(kind.value_type)):
+            self._note(path, self._origin)
+        return {key: self._value(item, kind.value_type, join(path, key)) for key, item in value.items()}
+
+    # --- one object ---------------------------------------------------------------------------------------------------
+
+    def _tagged(
+        self, value: dict[str, Any], info: inspect.Type, structs: Sequence[inspect.StructType], path: str
+    ) -> dict[str, Any] | None:
+        """Check an object against the member of a union that its tag selects."""
+        field = structs[0].tag_field
+        if field is None:
+            return self._object(value, structs[0], path)
+        tags = {str(item.tag): item for item in structs}
+        default = mark_of(info, DEFAULT) or (structs[0].tag if len(structs) == 1 else None)
+        tag = value.get(field, default)
+        if tag is None:
+            self._mistake(f"{path}.{field}", "required")
+        elif not isinstance(tag, str):
+            self._mistake(f"{path}.{field}", "must be a string")
+        elif tag not in tags:
+            self._mistake(f"{path}.{field}", _unknown_word(tag, list(tags)))
+        else:
+            others = structs if mark_of(info, SHARED_KEYS) else ()
+            return self._object(value, tags[tag], path, others)
+        return None
+
+    def _object(
+        self,
+        raw: dict[str, Any],
+        info: inspect.StructType,
+        place: str,
+        others: Sequence[inspect.StructType] = (),
+    ) -> dict[str, Any]:
+        known = {item.encode_name: item for item in info.fields}
         found = {info.tag_field: info.tag} if info.tag_field else {}
         for key, value in raw.items():
             path = join(place, key)
             if key == info.tag_field:
                 self._note(path, self._origin)
             elif key in known:
-                found[key] = self._value(value, known[key], path)
+                found[key] = self._value(value, known[key].type, path)
+            elif any(key == item.encode_name for other in others for item in other.fields):
+                self.warnings.append(f"{path}: has no effect with {info.tag_field} {info.tag}; leave it out")
             else:
-                self._unknown(key, path, sorted(known))
+                shared = {item.encode_name for other in others for item in other.fields}
+                self._unknown_key(key, path, sorted(known.keys() | shared))
+        for name, item in known.items():
+            if item.required and name not in raw:
+                self._mistake(join(place, name), "required")
         return found
 
-    def _value(self, value: Any, info: inspect.Type, path: str) -> Any:
-        kind = _kind_of(value, info, path)
-        if isinstance(kind, inspect.StructType) and isinstance(value, dict):
-            return self._object(value, kind, path)
-        if isinstance(kind, inspect.DictType) and isinstance(value, dict):
-            return self._map(value, kind.value_type, path)
-        if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
-            self._note(path, self._origin)
-            return [self._value(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
-        if isinstance(kind, inspect.LiteralType) and isinstance(value, str) and value not in kind.values:
-            shown = "" if _is_marked(info, HIDDEN) else value
-            raise ConfigError(f"{path}: {_no_such_word(shown, [str(item) for item in kind.values])}")
-        self._note(path, self._origin)
-        return self._expand(value, path) if isinstance(value, str) and _is_marked(info, EXPANDED) else value
-
-    def _map(self, value: dict[str, Any], info: inspect.Type, path: str) -> dict[str, Any]:
-        if isinstance(info, inspect.StructType):
-            return {key: self._value(item, info, join(path, key)) for key, item in value.items()}
-        self._note(path, self._origin)
-        if _is_marked(info, EXPANDED):
-            return {key: self._expand(item, path) if isinstance(item, str) else item for key, item in value.items()}
-        return value
-
-    def _unknown(self, key: str, path: str, known: Sequence[str]) -> None:
-        complaint = f"{path}: unknown key; {_cure(key, known)}"
+    def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> None:
+        words = f"unknown key; {_cure(key, known)}"
         if not self._lenient:
-            raise ConfigError(complaint)
-        self.warnings.append(f"{complaint}; ignored, because the file's configVersion is newer than this program's")
+            self._mistake(path, words)
+            return
+        self.warnings.append(f"{path}: {words}; ignored, because the file's configVersion is newer than this program's")
 
     def _expand(self, value: str, path: str) -> str:
         def put(match: re.Match[str]) -> str:
             if not self._environ.get(match[1]):
-                raise ConfigError(f"{path}: the environment variable {match[1]} is not set or empty")
-            return self._environ[match[1]]
+                self._mistake(path, f"the environment variable {match[1]} is not set or empty")
+            return self._environ.get(match[1], "")
 
         names = dict.fromkeys(f"${{{name}}}" for name in _VARIABLE.findall(value))
         if names:
@@ -103,43 +192,89 @@ class Members:
         return files.expanded(_VARIABLE.sub(put, value), self._environ.get("HOME"))
 
 
-def _is_marked(info: inspect.Type, mark: str) -> bool:
-    if isinstance(info, inspect.UnionType):
-        return any(_is_marked(item, mark) for item in info.types)
-    return isinstance(info, inspect.Metadata) and (bool((info.extra or {}).get(mark)) or _is_marked(info.type, mark))
+# --- types in words ---------------------------------------------------------------------------------------------------
 
 
-def _kind_of(value: Any, info: inspect.Type, path: str) -> inspect.Type:
-    """What `value` is to become: `info` without its notes, and of a union the member that fits."""
+def _members(info: inspect.Type) -> list[inspect.Type]:
+    """Return the types of a union, or the one type, without their notes."""
     if isinstance(info, inspect.Metadata):
-        return _kind_of(value, info.type, path)
+        return _members(info.type)
     if isinstance(info, inspect.UnionType):
-        return _member(value, info.types, path)
-    if isinstance(info, inspect.StructType) and info.tag_field and isinstance(value, dict):
-        return _tagged(value, [info], path)
-    return info
+        return [member for item in info.types for member in _members(item)]
+    return [info]
 
 
-def _member(value: Any, types: Sequence[inspect.Type], path: str) -> inspect.Type:
-    structs = [item for item in types if isinstance(item, inspect.StructType)]
-    if isinstance(value, dict) and structs:
-        return _tagged(value, structs, path) if structs[0].tag_field else structs[0]
-    lists = [item for item in types if isinstance(item, inspect.ListType | inspect.VarTupleType)]
-    if isinstance(value, list) and lists:
-        return lists[0]
-    literals = [item for item in types if isinstance(item, inspect.LiteralType)]
-    return literals[0] if literals else inspect.AnyType()
+def _fits(value: Any, kind: inspect.Type) -> bool:
+    match kind:
+        case inspect.AnyType():
+            return True
+        case inspect.StrType() | inspect.LiteralType():
+            return isinstance(value, str)
+        case inspect.BoolType():
+            return isinstance(value, bool)
+        case inspect.IntType():
+            return isinstance(value, int) and not isinstance(value, bool)
+        case inspect.FloatType():
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case inspect.NoneType():
+            return value is None
+        case inspect.StructType() | inspect.DictType():
+            return isinstance(value, dict)
+        case inspect.ListType() | inspect.VarTupleType():
+            return isinstance(value, list)
+    return False
 
 
-def _tagged(value: dict[str, Any], structs: Sequence[inspect.StructType], path: str) -> inspect.StructType:
-    """The struct whose tag `value` carries; without one, the first."""
-    tags = {item.tag: item for item in structs}
-    tag = value.get(str(structs[0].tag_field), structs[0].tag)
-    if not isinstance(tag, str):
-        raise ConfigError(f"{path}.{structs[0].tag_field}: must be a string")
-    if tag not in tags:
-        raise ConfigError(f"{path}.{structs[0].tag_field}: {_no_such_word(tag, [str(item) for item in tags])}")
-    return tags[tag]
+def _wrong_kind(value: Any, members: Sequence[inspect.Type]) -> str:
+    wanted = dict.fromkeys(_word(kind) for kind in members)
+    if isinstance(value, float) and "a number" not in wanted and "a whole number" in wanted:
+        given = "a fraction"
+    else:
+        given = next((word for kind, word in _JSON if isinstance(value, kind)), "null")
+    return f"must be {' or '.join(wanted)}, not {given}"
+
+
+_JSON: tuple[tuple[type, str], ...] = (
+    (str, "a string"),
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (dict, "an object"),
+    (list, "an array"),
+)
+
+
+def _word(kind: inspect.Type) -> str:
+    return next(word for known, word in _WORDS if isinstance(kind, known))
+
+
+def _beyond_limits(value: Any, kind: inspect.Type) -> str | None:
+    """Return how a value exceeds the limits of its type, or None."""
+    match kind:
+        case inspect.StrType():
+            if kind.pattern is not None and not re.search(kind.pattern, value):
+                return f"must match {kind.pattern}"
+            if kind.min_length is not None and len(value) < kind.min_length:
+                return (
+                    "must not be empty" if kind.min_length == 1 else f"must have at least {kind.min_length} characters"
+                )
+            return None
+        case inspect.IntType() | inspect.FloatType():
+            if kind.ge is not None and value < kind.ge:
+                return f"must be at least {kind.ge:g}"
+            if kind.gt is not None and value <= kind.gt:
+                return f"must be more than {kind.gt:g}"
+            if kind.le is not None and value > kind.le:
+                return f"must be at most {kind.le:.12g}"
+    return None
+
+
+def _beyond_length(length: int, least: int | None, most: int | None) -> str | None:
+    if least is not None and length < least:
+        return "empty; at least one is needed"
+    if most is not None and length > most:
+        return f"must have at most {most} items"
+    return None
 
 
 def _cure(key: str, known: Sequence[str]) -> str:
@@ -153,11 +288,11 @@ def _cure(key: str, known: Sequence[str]) -> str:
     return f"known are {', '.join(known)}" if known else "nothing can be set here in this version"
 
 
-def _no_such_word(word: str, known: Sequence[str]) -> str:
+def _unknown_word(word: str, known: Sequence[str]) -> str:
     close = _close(word, known)
     shown = repr(word) if 0 < len(word) <= 40 else "this word"
     hint = f"; did you mean {close}?" if close else ""
-    return f"{shown} is not understood by this version, which takes {', '.join(known)}{hint}"
+    return f"{shown} is not known in this version, which accepts {', '.join(known)}{hint}"
 
 
 def _close(word: str, known: Sequence[str]) -> str | None:

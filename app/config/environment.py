@@ -1,7 +1,7 @@
-"""The configuration where there is no file of ours: the variables that Alibaba SDKs already read, as one profile.
+"""The configuration without a file: the variables that Alibaba SDKs read already make one profile.
 
-Whoever runs an Alibaba SDK today has the identity (the IDaaS SDK's file, or a token file), and adds the role's ARN and
-the OIDC provider's.
+Users of an Alibaba SDK have the identity (the IDaaS SDK's file, or a token file), and add the ARNs of the role and of
+the OIDC provider.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 from ..system import files
 from . import sdk_file
 
@@ -22,16 +22,16 @@ _VARIABLES = {
     "regionId": "ALIBABA_CLOUD_STS_REGION",
     "vpc": "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED",
 }
-_TOKEN_FILE = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"  # noqa: S105 - a variable's name
+_TOKEN_FILE = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"  # noqa: S105 - the name of a variable
 
 
-def read(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any], dict[str, str]]:
+def read(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    The configuration as our file would say it, and the variable behind each key ("" for the SDK's own place).
+    Return the configuration as a file would hold it, and the variable behind each key ("" for the SDK's own path).
 
-    Raises ConfigError where nothing is configured (`looked_at` is where our file could have been), or too much.
+    Raises ConfigError where nothing is configured, or two identities. `default_path`: where a file could have been.
     """
-    identity, sources = _identity(environ, looked_at)
+    identity, sources = _identity(environ, default_path)
     exchange = dict(_exchange(environ))
     if not exchange.get("roleArn"):
         raise ConfigError(
@@ -45,7 +45,7 @@ def read(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any], di
 
 
 def _managed(exchange: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
-    """The exchange for a role without a provider: IDaaS manages it. STS's own variables do not concern it."""
+    """Return the exchange for a role without a provider: IDaaS manages it. The variables of STS do not apply."""
     if identity["type"] == "tokenFile":
         raise ConfigError(
             f"{_VARIABLES['oidcProviderArn']}: not set; a token file needs it, "
@@ -54,7 +54,7 @@ def _managed(exchange: dict[str, Any], identity: dict[str, Any]) -> dict[str, An
     return {"type": "developerApi", "roleArn": exchange["roleArn"]}
 
 
-def _identity(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _identity(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any], dict[str, str]]:
     sdk, token_file = sdk_file.default_path(environ), environ.get(_TOKEN_FILE, "").strip()
     asked_for = bool(environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip())
     has_sdk = files.exists(sdk) or (asked_for and not token_file)
@@ -69,7 +69,7 @@ def _identity(environ: Mapping[str, str], looked_at: str) -> tuple[dict[str, Any
     if token_file:
         return {"type": "tokenFile", "tokenFile": token_file}, {f"{PLACE}.identity.tokenFile": _TOKEN_FILE}
     raise ConfigError(
-        f"no configuration: no --config, no $IDAAS_SIDECAR_CONFIG, no {looked_at}, no {sdk} and no "
+        f"no configuration: no --config, no $IDAAS_SIDECAR_CONFIG, no {default_path}, no {sdk} and no "
         f"${_TOKEN_FILE}; start from config.example.json, or try `idaas-sidecar demo`"
     )
 
@@ -78,7 +78,7 @@ def _exchange(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     for key, variable in _VARIABLES.items():
         value = environ.get(variable, "").strip()
         if value and key == "vpc":
-            # Without a region the SDKs ignore the flag; our own keys may not be so vague.
+            # Without a region the SDKs ignore the flag; in a configuration file that is an error.
             yield key, value.lower() == "true" and bool(environ.get(_VARIABLES["regionId"], "").strip())
         elif value:
             yield key, value

@@ -1,4 +1,4 @@
-"""Settings as dotted keys: for people who want to know what holds, and for what a reload changed."""
+"""Settings as dotted keys: for `config --show`, and for what a reload changed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 import msgspec
 
-from ..core.addresses import without_login
-from .convert import join
+from ..core.urls import without_login
+from .decode import join
 
 Difference = tuple[str, Any, Any]
-"""A dotted key, what it was and what it is; None where it is not."""
+"""A dotted key, its old and its new value; None where it does not exist."""
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Each dotted key of `value` (a Settings or a part of one) with its value."""
+    """Yield each dotted key of `value` (a Settings or a part of one) with its value."""
     if isinstance(value, msgspec.Struct):
         tag = value.__struct_config__.tag_field
         if tag:
@@ -33,8 +33,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shown(key: str, value: Any) -> Any:
-    """The value of a leaf as it may be shown: a proxy without its password; a command without its arguments, where
-    people do put secrets."""
+    """Return a leaf's value without secrets: a proxy without its password, a command without its arguments."""
     last = key.rpartition(".")[2]
     if last == "proxy" and value:
         return without_login(value)
@@ -44,7 +43,7 @@ def shown(key: str, value: Any) -> Any:
 
 
 def differences(before: msgspec.Struct, after: msgspec.Struct) -> Iterator[Difference]:
-    """What differs between two settings, as it may be shown."""
+    """Yield what differs between two settings, without secrets."""
     old, new = dict(leaves(before)), dict(leaves(after))
     for key in sorted(old.keys() | new.keys()):
         was, now = old.get(key), new.get(key)

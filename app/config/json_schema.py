@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration file, for editors and for other people's checks."""
+"""The JSON Schema of the configuration file, for editors and for other programs' checks."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from .settings import Settings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+DEFAULT_TAGS = {"type": ("idaas", "sts"), "method": ("client_secret_basic",)}
+"""The tags that may be left out, by the key that holds the tag (the DEFAULT marks of the settings types)."""
+
 
 def schema() -> dict[str, Any]:
-    """The schema, made from the same types that the loader converts to."""
+    """Return the schema, made from the types that the loader converts to."""
     (whole,), parts = msgspec.json.schema_components([Settings], ref_template="#/$defs/{name}")
     named = {name: _readable(name, part) for name, part in parts.items()}
     root = named.pop(whole["$ref"].rpartition("/")[2])
@@ -21,15 +24,17 @@ def schema() -> dict[str, Any]:
 
 
 def _readable(name: str, part: dict[str, Any]) -> dict[str, Any]:
-    """`part` as the loader reads it: a `type` that has a default may be left out, and titles are in plain words."""
+    """Return `part` as the loader reads it: a tag with a default may be left out, and titles are in plain words."""
     members = part["properties"]
-    if members.get("type", {}).get("enum") in (["idaas"], ["sts"]):
-        members["type"]["default"] = members["type"]["enum"][0]
-        part["required"].remove("type")
-    if "type" in members:
-        members["type"]["description"] = "What kind this is."
+    for key in ("type", "method", "authnMethod"):
+        tag = members.get(key, {}).get("enum", ())
+        if len(tag) == 1:
+            members[key]["description"] = "Selects what kind of object this is."
+            if tag[0] in DEFAULT_TAGS.get(key, ()):
+                members[key]["default"] = tag[0]
+                part["required"].remove(key)
     for member in members.values():
-        # OpenAPI's word, unknown to JSON Schema; and it would make `type` required again.
+        # A word of OpenAPI, unknown to JSON Schema; it would make the tag required again.
         member.pop("discriminator", None)
     part["title"] = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
     return part

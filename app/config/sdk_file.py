@@ -1,8 +1,8 @@
 """The IDaaS SDK's own `client-config.json`, read as the SDK reads it.
 
-camelCase and snake_case keys are one, unknown keys are nobody's business, null is absent, endpoints without a scheme
-get https. Our own keys for secrets (`clientSecretFile`, `algorithm`, …) work there too: the SDK ignores them. What the
-SDK silently degrades (an authnMethod it does not know, a missing required key) is an error here.
+camelCase and snake_case keys are equal, unknown keys are ignored, null means absent, and endpoints without a scheme get
+https. This program's own keys for secrets (`clientSecretFile`, `algorithm`, …) work there too: the SDK ignores them.
+What the SDK degrades silently (an unknown authnMethod, a missing required key) is an error here.
 """
 
 from __future__ import annotations
@@ -13,34 +13,45 @@ from typing import Any
 
 import msgspec
 
-from ..core.addresses import sdk_endpoint
-from ..core.model import ConfigError
-from ..identity.settings import AuthnConfiguration, HttpConfiguration, IdaasIdentity
+from ..core.connection import HttpConfiguration
+from ..core.errors import ConfigError
+from ..core.urls import sdk_endpoint
+from ..identity.idaas import IdaasIdentity
+from ..identity.methods import IDAAS_METHODS
 from ..system.json_file import read_object
 
 
 def default_path(environ: Mapping[str, str]) -> str:
-    """Where the SDK looks: `$CLOUD_IDAAS_CONFIG_PATH`, else the home directory's."""
+    """Return the path that the SDK reads: `$CLOUD_IDAAS_CONFIG_PATH`, else the one in the home directory."""
     named = environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip()
     return named or f"{environ.get('HOME') or '~'}/.cloud_idaas/client-config.json"
 
 
 def read(path: str) -> dict[str, Any]:
-    """The file's identity as the members of an `identity` of ours. Raises ConfigError with the file's name."""
+    """Return the file's identity as the members of an `identity`. Raises ConfigError with the file's name."""
     known = _known(read_object(path), IdaasIdentity)
     for key in ("clientConfigPath", "tokenExchange", "connection"):
-        known.pop(key, None)  # ours alone; whoever wants them writes them beside clientConfigPath
-    for key, kind in (("authnConfiguration", AuthnConfiguration), ("httpConfiguration", HttpConfiguration)):
-        if isinstance(known.get(key), dict):
-            known[key] = _known(known[key], kind)
+        known.pop(key, None)  # not in the SDK's file: they stand beside clientConfigPath
+    if isinstance(known.get("authnConfiguration"), dict):
+        known["authnConfiguration"] = _authn(known["authnConfiguration"])
+    if isinstance(known.get("httpConfiguration"), dict):
+        known["httpConfiguration"] = _known(known["httpConfiguration"], HttpConfiguration)
     for key in ("issuer", "tokenEndpoint", "openApiEndpoint", "developerApiEndpoint"):
         if isinstance(known.get(key), str) and known[key]:
             known[key] = sdk_endpoint(known[key])
     return known | _machine(known.get("authnConfiguration"), path)
 
 
+def _authn(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the members that the method knows; of an unknown method, those of the first one."""
+    tag = next((value for key, value in raw.items() if _snake(key) == "authn_method" and value is not None), None)
+    method = next((item for item in IDAAS_METHODS if item.__struct_config__.tag == tag), None)
+    members = _known(raw, method or IDAAS_METHODS[0])
+    return members | ({"authnMethod": tag} if tag is not None else {})
+
+
 def _machine(authn: Any, path: str) -> dict[str, Any]:
-    """The authnConfiguration as a machine's: the SDK takes an identityType that it does not know for CLIENT."""
+    """Return the authnConfiguration of a machine: the SDK reads an identityType that it does not know as CLIENT."""
     if not isinstance(authn, dict):
         return {}
     if authn.get("identityType") == "HUMAN":
@@ -49,13 +60,13 @@ def _machine(authn: Any, path: str) -> dict[str, Any]:
 
 
 def _known(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """The members of `raw` that `kind` knows, under its spelling."""
+    """Return the members of `raw` that `kind` knows, in its spelling."""
     names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
     found = ((names.get(_snake(key)), value) for key, value in raw.items())
     return {name: value for name, value in found if name is not None and value is not None}
 
 
 def _snake(key: str) -> str:
-    """`unsafeIgnoreSSLCert`, `unsafeIgnoreSslCert` and `unsafe_ignore_ssl_cert` alike as the last."""
+    """Return `unsafeIgnoreSSLCert`, `unsafeIgnoreSslCert` and `unsafe_ignore_ssl_cert` alike as the last."""
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", key)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()

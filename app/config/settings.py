@@ -1,8 +1,6 @@
-"""What the configuration file says, as types: the source of the defaults, of the checks and of the JSON Schema.
+"""The configuration file as types: the source of the defaults, the checks and the JSON Schema.
 
 Durations are seconds unless a name says otherwise (`httpConfiguration` is the IDaaS SDK's and counts milliseconds).
-A key that may only be `null` or one value names a feature that this version does not have yet: refusing anything
-else is safer than accepting a rule and not enforcing it.
 """
 
 from __future__ import annotations
@@ -11,9 +9,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from ..core.base import HIDDEN, Expanded, Strict
-from ..exchange.settings import Exchange, Link
-from ..identity.settings import Identity
+from ..core.base import DEFAULT, HIDDEN, Expanded, OtherFile, Strict
+from ..exchange.settings import ChainedRole, ExchangeSettings
+from ..identity.identities import Identity
 
 VALUE_NAME = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)*$"
 PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -23,57 +21,58 @@ Id = Annotated[int, Meta(ge=0, le=4294967294)]
 
 
 class CallerRule(Strict, frozen=True):
-    """Whose processes may have a profile: the kernel says whose a connection is. Either list is enough."""
+    """The users and groups whose processes may have a profile, as the kernel reports them. Either list is enough."""
 
     uids: Annotated[tuple[Id, ...], Meta(description="User ids.")] = ()
     gids: Annotated[
         tuple[Id, ...],
-        Meta(description="Group ids, primary or not; only where the caller's process is in sight (SECURITY.md)."),
+        Meta(description="Group ids, primary or not; only where the caller's process is visible (SECURITY.md)."),
     ] = ()
 
 
 class CredentialFile(Strict, frozen=True):
-    """A file for a program that reads credentials from nowhere else; replaced whole at every refresh."""
+    """A file for a program that reads credentials only from files; replaced as a whole at every refresh."""
 
-    path: Annotated[Expanded, Meta(description="The file; its directory must be there.")]
+    path: Annotated[Expanded, Meta(description="The file; its directory must exist.")]
     format: Annotated[
         Literal["ini", "json", "uri", "external", "env"],
         Meta(description="As `get --format` prints it; `ini` is ~/.alibabacloud/credentials."),
     ] = "ini"
     mode: Annotated[
         Literal["0600", "0400", "0640", "0440"],
-        Meta(description="Its permissions; nobody but owner and group can be let in."),
+        Meta(description="Its permissions: for the owner, or the owner and the group."),
     ] = "0600"
 
 
 class Profile(Strict, frozen=True):
-    """One set of credentials: who we are, and what we exchange that for."""
+    """One set of credentials: the identity that is proven, and what its token is exchanged for."""
 
-    identity: Identity
-    exchange: Exchange
+    identity: Annotated[Identity, Meta(description="How the sidecar proves its identity.", extra={DEFAULT: "idaas"})]
+    exchange: Annotated[ExchangeSettings, Meta(description="What the token is exchanged for.", extra={DEFAULT: "sts"})]
     chain: Annotated[
-        tuple[Link, ...],
-        Meta(max_length=8, description="Further roles, each assumed with the credentials of the one before."),
+        tuple[ChainedRole, ...],
+        Meta(max_length=8, description="Further roles, each assumed with the credentials of the previous one."),
     ] = ()
     files: Annotated[
         tuple[CredentialFile, ...],
-        Meta(max_length=8, description="Files that are kept up to date, beside what is served."),
+        Meta(max_length=8, description="Files that are kept up to date, in addition to the listeners."),
     ] = ()
     required: Annotated[bool, Meta(description="Whether start-up and readiness wait for this profile.")] = True
     callers: Annotated[
-        CallerRule | None, Meta(description="Whose processes may have it; null: whoever reaches us.")
+        CallerRule | None,
+        Meta(description="Whose processes may have it; null: every process that reaches the listener."),
     ] = None
     on_denied: Annotated[
         Literal["serve", "stop"],
         Meta(
-            description="When the role or the trust in us is withdrawn: `serve` what is held to its expiry, or `stop` "
-            "at once."
+            description="When the role, or the trust in this workload, is withdrawn: `serve` the held session to its "
+            "expiry, or `stop` at once."
         ),
     ] = "serve"
 
 
 class Server(Strict, frozen=True):
-    """Where we listen; port 0 takes a free one."""
+    """The listening addresses; port 0 takes a free one."""
 
     bind: Annotated[str, Meta(description="Credentials: loopback, unless access.unsafeBind.")] = "127.0.0.1:7117"
     ops: Annotated[str | None, Meta(description="Probes, metrics, status; null: none.")] = "127.0.0.1:7118"
@@ -87,12 +86,12 @@ class Server(Strict, frozen=True):
 
 
 class Metadata(Strict, frozen=True):
-    """What else the ECS paths answer: for programs that ask where they run before they work."""
+    """Further answers of the ECS paths, for programs that need to know where they run."""
 
     values: Annotated[
         dict[str, Expanded],
         Meta(
-            description="By name below /latest/meta-data/, such as region-id or vpc-id; no others are answered.",
+            description="By name below /latest/meta-data/, such as region-id or vpc-id; other names get 404.",
             extra_json_schema={"propertyNames": {"pattern": VALUE_NAME}},
         ),
     ] = field(default_factory=dict)
@@ -110,7 +109,7 @@ class PathToken(Strict, frozen=True):
 
 
 class Access(Strict, frozen=True):
-    """Who may have an answer from the credentials and metadata listeners."""
+    """The access rules of the credentials and metadata listeners."""
 
     allowed_hosts: Annotated[
         list[str], Meta(description="Host parts of Host; port ignored. Default: loopback names, 100.100.100.200.")
@@ -123,8 +122,8 @@ class Access(Strict, frozen=True):
     path_token: Annotated[
         PathToken | Literal["generate"] | None,
         Meta(
-            description="Secret first path segment; also taken as X-Aliyun-Parameters-Secrets-Token. `generate`: made "
-            "at start, in a file of mode 0600 where `env` finds it.",
+            description="Secret first path segment; also accepted as X-Aliyun-Parameters-Secrets-Token. `generate`: "
+            "created at start, in a file of mode 0600 where `env` finds it.",
             extra={HIDDEN: True},
         ),
     ] = None
@@ -138,7 +137,7 @@ class Access(Strict, frozen=True):
     ] = 2048
     requests_per_second: Annotated[
         Annotated[float, Meta(gt=0, le=1_000_000)] | None,
-        Meta(description="For each caller's uid, where known, else per listener; null: no limit."),
+        Meta(description="For each caller's uid where it is known, else per listener; null: no limit."),
     ] = None
     unsafe_bind: Annotated[bool, Meta(description="Allows credentials on an address that is not loopback.")] = False
 
@@ -147,13 +146,13 @@ class Tls(Strict, frozen=True):
     """Trust for upstream calls."""
 
     ca_file: Annotated[
-        Expanded | None,
+        OtherFile | None,
         Meta(description="PEM bundle instead of the system's; null: $SSL_CERT_FILE, else the system's."),
     ] = None
 
 
 class Startup(Strict, frozen=True):
-    """When /startupz turns green, and how long we try before leaving with an exit code."""
+    """When /startupz turns green, and how long the sidecar tries before it exits."""
 
     gate: Annotated[
         Literal["credentials", "listening", "timeout"],
@@ -165,20 +164,20 @@ class Startup(Strict, frozen=True):
 
 
 class Shutdown(Strict, frozen=True):
-    """How we leave."""
+    """How the sidecar stops."""
 
     drain_seconds: Annotated[
         float,
         Meta(
             ge=0,
             le=3600,
-            description="Answering goes on for so long after SIGTERM; a second SIGTERM ends it.",
+            description="How long requests are answered after SIGTERM; a second SIGTERM ends it.",
         ),
     ] = 25.0
 
 
 class Refresh(Strict, frozen=True):
-    """The pace of refreshes; the lead itself follows from the session's length (app/core/schedule.py)."""
+    """The pace of refreshes. The time before expiry follows from the session's length (app/core/schedule.py)."""
 
     jitter: Annotated[
         float, Meta(ge=0, le=0.2, description="Share of the session by which a refresh may be earlier.")
@@ -206,11 +205,11 @@ class Refresh(Strict, frozen=True):
 
 
 class Cache(Strict, frozen=True):
-    """Last good credentials across restarts, sealed: for an outage of the cloud that a restart falls into."""
+    """The encrypted credential cache: to survive a restart during an outage of the cloud."""
 
     directory: Annotated[
         Expanded | None,
-        Meta(description="Where they are kept, best a memory-backed volume; null: nowhere. Needs one of the keys."),
+        Meta(description="The directory, best on a memory-backed volume; null: no cache. Needs one of the keys."),
     ] = None
     key_file: Annotated[
         Expanded | None, Meta(description="File with the key: 32 or more characters, not in the directory.")
@@ -222,7 +221,7 @@ class Logging(Strict, frozen=True):
     """Logs go to stderr."""
 
     level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="The least of what is written.")
+        Literal["debug", "info", "warning", "error"], Meta(description="The least level that is written.")
     ] = "info"
     format: Annotated[
         Literal["auto", "json", "text"], Meta(description="`auto`: text on a terminal, JSON lines elsewhere.")
@@ -230,7 +229,7 @@ class Logging(Strict, frozen=True):
 
 
 class Telemetry(Strict, frozen=True):
-    """Nothing to set in this version: metrics are served on the ops listener and sent nowhere."""
+    """No keys in this version: metrics are served on the ops listener and sent nowhere."""
 
 
 class Settings(Strict, frozen=True):

@@ -1,83 +1,81 @@
-"""Whether checked types make a configuration that can work, and whether what it names is there. No network."""
+"""Checks of a whole configuration: values that contradict each other, and names of things that do not exist.
+
+Every check is a function that raises ConfigError; the loader runs all of them, so that one run reports all mistakes.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 
-from ..core import addresses
-from ..core.base import Connection
-from ..core.model import ConfigError
+from ..core import addresses, proxies, urls
+from ..core.connection import Connection
+from ..core.errors import ConfigError
 from ..core.schedule import Schedule
-from ..exchange import validate as check_exchange
+from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
-from ..identity import validate as check_identity
-from ..identity.settings import IdaasIdentity, OidcClientIdentity, instance_of
+from ..identity import identities
 from ..system import files
 from ..upstream.tls import Trust, client_certificate
 from . import secret_refs
-from .convert import join
+from .decode import join
 from .settings import VALUE_NAME, Access, Cache, Metadata, PathToken, Profile, Refresh, Server, Settings
 
+Check = Callable[[], object]
+
 LARGEST_BUNDLE = 16_777_216
-"""Bytes of a CA bundle; the whole of Mozilla's is a quarter of a mebibyte."""
+"""Bytes of a CA bundle; Mozilla's whole bundle has a quarter of a mebibyte."""
 
 LONGEST_VALUE_NAME = 128
 DOCUMENT_NEEDS = ("instance-id", "owner-account-id", "region-id")
-"""Without these an identity document says nothing; LoongCollector also reads zone-id, vpc-id and vswitch-id."""
+"""An identity document without these is useless; LoongCollector also reads zone-id, vpc-id and vswitch-id."""
 
 LONGEST_SOCKET_NAME = 107
 """Bytes: `sun_path` of a unix socket's address."""
 
 
-def settings(whole: Settings) -> None:
-    """Raises ConfigError at the first value that cannot work. Pure."""
-    for name, profile in whole.profiles.items():
-        place = f"profiles.{name}"
-        check_identity.settings(profile.identity, f"{place}.identity")
-        instance = IdaasInstance(*instance_of(profile.identity))
-        check_exchange.settings(profile.exchange, instance, f"{place}.exchange")
-        check_identity.check_proxy(profile.exchange.connection, f"{place}.exchange.connection")
-        for index, link in enumerate(profile.chain):
-            check_exchange.link(link, profile.exchange, f"{place}.chain[{index}]")
-            if link.connection is not None:
-                check_identity.check_proxy(link.connection, f"{place}.chain[{index}].connection")
-        _not_ourselves(profile, place, whole.server)
-        if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
-            raise ConfigError(f"{place}.callers: names nobody; list uids or gids, or leave it out for everybody")
-    _credential_files(whole.profiles)
-    _listeners(whole.server, whole.access)
-    _admin_socket(whole.server.admin_socket)
-    _hosts(whole.access.allowed_hosts)
-    _metadata(whole.metadata)
-    _cache(whole.cache)
-    schedule(whole.refresh)
-    if whole.proxy is not None:
-        addresses.check_proxy(whole.proxy, "proxy")
+def checks(settings: Settings) -> Iterator[Check]:
+    """Yield the checks of values that contradict each other or cannot work. Pure."""
+    for name, profile in settings.profiles.items():
+        yield from _profile(profile, f"profiles.{name}", settings.server)
+    yield partial(_credential_files, settings.profiles)
+    yield partial(_listeners, settings.server, settings.access)
+    yield partial(_admin_socket, settings.server.admin_socket)
+    yield partial(_hosts, settings.access.allowed_hosts)
+    yield partial(_metadata, settings.metadata)
+    yield partial(_cache, settings.cache)
+    yield partial(schedule, settings.refresh)
+    if settings.proxy is not None:
+        yield partial(proxies.check_proxy, settings.proxy, "proxy")
 
 
-def named(whole: Settings, environ: Mapping[str, str]) -> None:
-    """Raises ConfigError unless what is named is there: variables, files, the environment's proxies."""
-    for name, profile in whole.profiles.items():
+def check(settings: Settings) -> None:
+    """Raise ConfigError at the first value that cannot work."""
+    for found in checks(settings):
+        found()
+
+
+def existence_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Yield the checks that what is named exists: variables, files, the environment's proxies."""
+    for name, profile in settings.profiles.items():
         place = f"profiles.{name}"
-        check_identity.named(profile.identity, f"{place}.identity", environ)
-        for url in _urls(profile, place):
-            proxy = addresses.proxy_for(url, whole.proxy, environ)
-            if proxy is not None:
-                addresses.check_proxy(proxy, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")
+        for identity, where in identities.parts(profile.identity, f"{place}.identity"):
+            yield partial(identities.read_one, identity, where, environ)
+        yield partial(_environment_proxies, profile, place, settings.proxy, environ)
         for connection, where in _connections(profile, place):
-            _connection(connection, where, environ)
-    if isinstance(whole.access.path_token, PathToken):
-        secret_refs.path_token(whole.access.path_token, environ)()
-    if whole.tls.ca_file is not None:
-        _bundle(whole.tls.ca_file, "tls.caFile")
-    if whole.cache.directory is not None:
-        secret_refs.cache_key(whole.cache, environ)()
+            yield partial(_connection, connection, where, environ)
+    if isinstance(settings.access.path_token, PathToken):
+        yield lambda token=settings.access.path_token: secret_refs.path_token(token, environ)()  # type: ignore[misc]
+    if settings.tls.ca_file is not None:
+        yield partial(_bundle, settings.tls.ca_file, "tls.caFile")
+    if settings.cache.directory is not None:
+        yield lambda: secret_refs.cache_key(settings.cache, environ)()
 
 
 def schedule(refresh: Refresh) -> Schedule:
-    """The refresh section as arithmetic. Raises ConfigError for a pace that contradicts itself."""
+    """Return the refresh section as a schedule. Raises ConfigError for a pace that contradicts itself."""
     return Schedule(
         jitter=refresh.jitter,
         min_retry=refresh.min_retry_seconds,
@@ -86,23 +84,67 @@ def schedule(refresh: Refresh) -> Schedule:
     )
 
 
+# --- profiles ---------------------------------------------------------------------------------------------------------
+
+
+def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
+    yield partial(identities.check, profile.identity, f"{place}.identity")
+    instance = IdaasInstance(*identities.instance_of(profile.identity))
+    yield partial(exchange_checks.settings, profile.exchange, instance, f"{place}.exchange")
+    yield partial(identities.check_proxy, profile.exchange.connection, f"{place}.exchange.connection")
+    for index, role in enumerate(profile.chain):
+        where = f"{place}.chain[{index}]"
+        yield partial(exchange_checks.role, role, profile.exchange, where)
+        if role.connection is not None:
+            yield partial(identities.check_proxy, role.connection, f"{where}.connection")
+    yield partial(_other_metadata_service, profile, place, server)
+    yield partial(_callers, profile, place)
+
+
+def _callers(profile: Profile, place: str) -> None:
+    if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
+        raise ConfigError(f"{place}.callers: empty; list uids or gids, or leave it out to serve every caller")
+
+
+def _other_metadata_service(profile: Profile, place: str, server: Server) -> None:
+    """Raise ConfigError where the metadata service that an identity asks is this sidecar's own listener."""
+    for identity, where in identities.parts(profile.identity, f"{place}.identity"):
+        url = identities.metadata_endpoint(identity)
+        asked = urls.http_authority(url, where) if url else None
+        for key, address in (("bind", server.bind), ("metadata", server.metadata)):
+            if asked and address and addresses.overlap(asked, addresses.listen_address(address, f"server.{key}")):
+                raise ConfigError(
+                    f"{where}.authnConfiguration: would ask {url}, where this sidecar listens itself (server.{key}); "
+                    "leave server.metadata out, or use a method without the metadata service"
+                )
+
+
+def _environment_proxies(profile: Profile, place: str, proxy: str | None, environ: Mapping[str, str]) -> None:
+    for url in _urls(profile, place):
+        found = proxies.proxy_for(url, proxy, environ)
+        if found is not None:
+            proxies.check_proxy(found, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")
+
+
 def _urls(profile: Profile, place: str) -> Iterator[str]:
-    """What the profile will talk to."""
-    yield from check_identity.urls(profile.identity)
-    yield from check_exchange.urls(profile.exchange, IdaasInstance(*instance_of(profile.identity)), f"{place}.exchange")
-    for index, link in enumerate(profile.chain):
-        yield from check_exchange.link_endpoints(link, profile.exchange, f"{place}.chain[{index}]")
+    """Yield the URLs that the profile contacts."""
+    yield from identities.urls(profile.identity, f"{place}.identity")
+    instance = IdaasInstance(*identities.instance_of(profile.identity))
+    yield from exchange_checks.urls(profile.exchange, instance, f"{place}.exchange")
+    for index, role in enumerate(profile.chain):
+        yield from exchange_checks.chained_endpoints(role, profile.exchange, f"{place}.chain[{index}]")
 
 
 def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str]]:
-    """How the profile's legs reach their servers, where that is configured."""
-    for identity, where in check_identity.parts(profile.identity, f"{place}.identity"):
-        if isinstance(identity, IdaasIdentity | OidcClientIdentity):
-            yield identity.connection, f"{where}.connection"
+    """Yield how the profile's legs reach their servers, where that is configured."""
+    for identity, where in identities.parts(profile.identity, f"{place}.identity"):
+        connection = identities.connection_of(identity)
+        if connection is not None:
+            yield connection, f"{where}.connection"
     yield profile.exchange.connection, f"{place}.exchange.connection"
-    for index, link in enumerate(profile.chain):
-        if link.connection is not None:
-            yield link.connection, f"{place}.chain[{index}].connection"
+    for index, role in enumerate(profile.chain):
+        if role.connection is not None:
+            yield role.connection, f"{place}.chain[{index}].connection"
 
 
 def _connection(connection: Connection, place: str, environ: Mapping[str, str]) -> None:
@@ -110,21 +152,8 @@ def _connection(connection: Connection, place: str, environ: Mapping[str, str]) 
         _bundle(connection.ca_file, f"{place}.caFile")
     client = client_certificate(connection, place, environ)
     if client is not None:
-        # Without the CA, which is parsed when the first call needs it; the certificate and its key must fit now.
+        # Without the CA, which is parsed when the first request needs it; the certificate and its key must fit now.
         Trust(None, "", {}, verify=False, client=client).context()
-
-
-def _not_ourselves(profile: Profile, place: str, server: Server) -> None:
-    """The metadata service that we ask must not be the one that we are."""
-    for identity, where in check_identity.parts(profile.identity, f"{place}.identity"):
-        url = check_identity.metadata_endpoint(identity)
-        asked = addresses.http_authority(url, where) if url else None
-        for key, address in (("bind", server.bind), ("metadata", server.metadata)):
-            if asked and address and addresses.overlap(asked, addresses.listen_address(address, f"server.{key}")):
-                raise ConfigError(
-                    f"{where}.authnConfiguration: would ask {url}, where server.{key} makes ourselves listen; "
-                    "leave server.metadata out, or use a method without the metadata service"
-                )
 
 
 def _credential_files(profiles: Mapping[str, Profile]) -> None:
@@ -133,20 +162,23 @@ def _credential_files(profiles: Mapping[str, Profile]) -> None:
         for index, file in enumerate(profile.files):
             place = f"profiles.{name}.files[{index}].path"
             if not os.path.isabs(file.path):
-                raise ConfigError(f"{place}: {file.path!r} is no absolute path")
+                raise ConfigError(f"{place}: {file.path!r} is not an absolute path")
             other = taken.setdefault(os.path.normpath(file.path), place)
             if other != place:
-                raise ConfigError(f"{place}: {file.path} is written by {other} already; choose another file")
+                raise ConfigError(f"{place}: {file.path} is already written by {other}; choose another file")
 
 
 def _bundle(path: str, place: str) -> None:
-    """Raises ConfigError unless there are certificates in the file; they are parsed when the first call needs them."""
+    """Raise ConfigError unless the file holds certificates; they are parsed when the first request needs them."""
     try:
         raw = files.read(path, LARGEST_BUNDLE)
     except files.Unreadable as why:
         raise ConfigError(f"{place}: {path}: {why}") from None
     if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:
         raise ConfigError(f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
+
+
+# --- the other sections -----------------------------------------------------------------------------------------------
 
 
 def _listeners(server: Server, access: Access) -> None:
@@ -182,9 +214,11 @@ def _metadata(metadata: Metadata) -> None:
     for name, value in metadata.values.items():
         place = join("metadata.values", name)
         if not re.fullmatch(VALUE_NAME, name) or len(name) > LONGEST_VALUE_NAME:
-            raise ConfigError(f"{place}: no name below /latest/meta-data/; it reads region-id or network/interfaces/…")
+            raise ConfigError(
+                f"{place}: not a name below /latest/meta-data/, such as region-id or network/interfaces/…"
+            )
         if name.split("/")[0] == "ram":
-            raise ConfigError(f"{place}: what begins with ram is the role's, which the profiles answer")
+            raise ConfigError(f"{place}: names that begin with ram belong to the role, which the profiles answer")
         if not re.fullmatch(r"[ -~]{1,1024}", value) or value != value.strip():
             raise ConfigError(f"{place}: must be 1 to 1024 printable ASCII characters without space at an end")
     lacking = [name for name in DOCUMENT_NEEDS if name not in metadata.values]
@@ -195,23 +229,27 @@ def _metadata(metadata: Metadata) -> None:
 def _cache(cache: Cache) -> None:
     if cache.directory is None:
         if cache.key_file or cache.key_env_var_name:
-            raise ConfigError("cache.directory: required with a key; leave the key out if there is to be no cache")
+            raise ConfigError("cache.directory: required with a key; leave the key out for no cache")
         return
     if not os.path.isabs(os.path.expanduser(cache.directory)):
-        raise ConfigError(f"cache.directory: {cache.directory!r} is no absolute path")
-    # As both are called, and as they are: a link that leads into the directory is a key beside the data, too.
+        raise ConfigError(f"cache.directory: {cache.directory!r} is not an absolute path")
+    # By name and by real path: a link into the directory is a key beside the data, too.
     if cache.key_file and any(
         way(os.path.expanduser(cache.key_file)).startswith(f"{way(os.path.expanduser(cache.directory))}/")
         for way in (os.path.abspath, os.path.realpath)
     ):
-        raise ConfigError("cache.keyFile: lies in cache.directory; who reads the one would read the other")
+        raise ConfigError(
+            "cache.keyFile: lies in cache.directory, so a reader of one would read the other; move it elsewhere"
+        )
 
 
 def _hosts(hosts: Sequence[str]) -> None:
     if not hosts:
-        raise ConfigError("access.allowedHosts: empty, so nobody would get an answer; name the hosts clients ask for")
+        raise ConfigError(
+            "access.allowedHosts: empty, so no client would be served; name the hosts of the clients' URLs"
+        )
     for index, host in enumerate(hosts):
         if not addresses.is_host(host):
             raise ConfigError(
-                f"access.allowedHosts[{index}]: {host!r} is no host; write it without port or path, IPv6 as [::1]"
+                f"access.allowedHosts[{index}]: {host!r} is not a host; write it without port or path, IPv6 as [::1]"
             )

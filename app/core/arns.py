@@ -1,4 +1,4 @@
-"""Names: which workload a session belongs to, and which ARNs and scopes are well formed. Pure."""
+"""ARNs, session names and scopes: which are well formed, and the session name of a workload. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from .model import ConfigError
+from .errors import ConfigError
 
 _SESSION_NAME = re.compile(r"[A-Za-z0-9.@_-]{2,64}")
 _ROLE_ARN = re.compile(r"acs:ram::[0-9]{1,20}:role/[A-Za-z0-9._-]{1,64}")
@@ -16,7 +16,7 @@ LONGEST_SESSION_NAME = 64
 
 
 def default_session_name(environ: Mapping[str, str], hostname: str) -> tuple[str, str]:
-    """The workload's name as RoleSessionName, and where it came from: `{namespace}.{pod}`, else the host's name."""
+    """Return the workload's name as RoleSessionName, `{namespace}.{pod}` or the host name, and where it came from."""
     pod, namespace = environ.get("POD_NAME", ""), environ.get("POD_NAMESPACE", "")
     if pod and namespace:
         return shortened(f"{namespace}.{pod}"), "environment POD_NAMESPACE and POD_NAME"
@@ -26,7 +26,7 @@ def default_session_name(environ: Mapping[str, str], hostname: str) -> tuple[str
 
 
 def shortened(name: str) -> str:
-    """`name` in STS's alphabet at most 64 characters; a cut name ends in a hash of the whole, so it stays unique."""
+    """Return `name` in STS's alphabet, at most 64 characters; a cut name ends in a hash of the whole name."""
     clean = re.sub(r"[^A-Za-z0-9.@_-]", "_", name)
     if len(clean) > LONGEST_SESSION_NAME:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
@@ -35,27 +35,27 @@ def shortened(name: str) -> str:
 
 
 def check_session_name(name: str, place: str) -> None:
-    """Raises ConfigError unless STS takes `name` as RoleSessionName."""
+    """Raise ConfigError unless STS accepts `name` as RoleSessionName."""
     if not _SESSION_NAME.fullmatch(name):
         raise ConfigError(f"{place}: {name!r} must be 2 to 64 of A-Z a-z 0-9 . @ - _")
 
 
 def check_role_arn(arn: str, place: str) -> None:
-    """Raises ConfigError unless `arn` has the form of a RAM role's."""
+    """Raise ConfigError unless `arn` has the form of a RAM role's ARN."""
     if not _ROLE_ARN.fullmatch(arn):
-        raise ConfigError(f"{place}: {arn!r} is not a role's ARN; it reads acs:ram::<account id>:role/<name>")
+        raise ConfigError(f"{place}: {arn!r} is not the ARN of a role; it reads acs:ram::<account id>:role/<name>")
 
 
 def check_provider_arn(arn: str, place: str) -> None:
-    """Raises ConfigError unless `arn` has the form of a RAM OIDC provider's."""
+    """Raise ConfigError unless `arn` has the form of a RAM OIDC provider's ARN."""
     if not _PROVIDER_ARN.fullmatch(arn):
         raise ConfigError(
-            f"{place}: {arn!r} is not an OIDC provider's ARN; it reads acs:ram::<account id>:oidc-provider/<name>"
+            f"{place}: {arn!r} is not the ARN of an OIDC provider; it reads acs:ram::<account id>:oidc-provider/<name>"
         )
 
 
 def audience_of(scope: str, place: str) -> str:
-    """The one audience that `scope` asks for. Raises ConfigError unless each item is `<audience>|<value>` of it."""
+    """Return the one audience of `scope`. Raises ConfigError unless each item is `<audience>|<value>` with it."""
     items = scope.split()
     if not items:
         raise ConfigError(f"{place}: empty; it reads <audience>|<value>, such as api.example.com|.all")

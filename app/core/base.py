@@ -1,51 +1,77 @@
-"""What every section of the configuration file is made of: strict objects, and text that names what lies around us."""
+"""What the settings types are made of: strict objects, and marks on the types of their keys."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, inspect
 
 EXPANDED = "expanded"
-"""Marks a type whose text may hold `${VAR}` and begin with `~`: one file then serves many pods."""
+"""Marks text that may hold `${VAR}` and begin with `~`: one file then serves many pods."""
 
 HIDDEN = "hidden"
-"""Marks a key in whose place people may have put a secret: what stands there is not repeated."""
+"""Marks a key in whose place people may write a secret: a message does not repeat its value."""
+
+FILE = "file"
+"""Marks the path of a file that is watched for changes; its value is one of the two below."""
+
+PROOF = "proof"
+"""A file that a profile proves its identity with. A new one is tried at once: the old one may be about to end."""
+
+READ_LATER = "read later"
+"""A file that is read whenever it is used. A new one matters at once only to a profile that failed with the old one."""
+
+DEFAULT = "default"
+"""Marks a union of objects: the tag of the member that is meant where an object has no tag."""
+
+SHARED_KEYS = "shared keys"
+"""Marks a union of objects: a key that another member knows has no effect, which is a warning and not an error."""
 
 Expanded = Annotated[str, Meta(extra={EXPANDED: True})]
-
+ProofFile = Annotated[str, Meta(extra={EXPANDED: True, FILE: PROOF})]
+OtherFile = Annotated[str, Meta(extra={EXPANDED: True, FILE: READ_LATER})]
 
 _UNPRINTED = frozenset({"proxy", "command"})
 """Members that may hold a secret all the same: a proxy's URL its password, a command what people put into arguments."""
 
 
 class Strict(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """camelCase keys, immutable, and an unknown key is an error."""
+    """camelCase keys, immutable; an unknown key is an error."""
 
     def __repr__(self) -> str:
         members = ((name, getattr(self, name)) for name in self.__struct_fields__)
         shown = (f"{name}={'…' if value and name in _UNPRINTED else repr(value)}" for name, value in members)
         return f"{type(self).__name__}({', '.join(shown)})"
 
+    @classmethod
+    def key(cls, field: str) -> str:
+        """Return the configuration key of a field."""
+        return cls.__struct_encode_fields__[cls.__struct_fields__.index(field)]
 
-class Connection(Strict, frozen=True):
-    """How one leg reaches its server, where that differs from the rest: trust, proxy, mutual TLS."""
+    def named_files(self) -> Iterator[tuple[str, str]]:
+        """Yield the path and the FILE mark of each file that this object names; nested objects are not visited."""
+        for field, mark in marked_fields(type(self), FILE):
+            path = getattr(self, field)
+            if path:
+                yield path, mark
 
-    ca_file: Annotated[
-        Expanded | None, Meta(description="PEM bundle to trust on this leg alone; null: tls.caFile.")
-    ] = None
-    proxy: Annotated[
-        str | None,
-        Meta(description='http(s) proxy of this leg; "none": none at all; null: the one of the whole file.'),
-    ] = None
-    certificate_file: Annotated[
-        Expanded | None,
-        Meta(description="Client certificate for mutual TLS, PEM, leaf first; read anew when it has changed."),
-    ] = None
-    private_key_file: Annotated[
-        Expanded | None,
-        Meta(description="Its private key, PEM; null: it stands in certificateFile."),
-    ] = None
-    private_key_password_env_var_name: Annotated[
-        str | None, Meta(description="Environment variable that holds the password of an encrypted key.")
-    ] = None
+
+@functools.cache
+def marked_fields(kind: type[Strict], mark: str) -> tuple[tuple[str, Any], ...]:
+    """Return the fields whose type carries the mark, with its value."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
+    found = ((field.name, mark_of(field.type, mark)) for field in info.fields)
+    return tuple((name, value) for name, value in found if value is not None)
+
+
+def mark_of(info: inspect.Type, mark: str) -> Any:
+    """Return the value of a mark on a type or on a member of a union; None without it."""
+    if isinstance(info, inspect.UnionType):
+        return next((value for item in info.types if (value := mark_of(item, mark)) is not None), None)
+    if not isinstance(info, inspect.Metadata):
+        return None
+    found = (info.extra or {}).get(mark)
+    return found if found is not None else mark_of(info.type, mark)

@@ -1,4 +1,4 @@
-"""Credentials as the text each consumer reads. Pure; the byte forms are those every known SDK's parser accepts."""
+"""Credentials as text for each consumer, in the byte forms that every known SDK's parser accepts. Pure."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ import json
 import shlex
 import time
 
-from .model import Credentials
+from .values import Credentials
 
 
 def timestamp(instant: float) -> str:
-    """`YYYY-MM-DDThh:mm:ssZ`, whole seconds: a fraction breaks Python, Java and oss2, an offset breaks five SDKs."""
+    """Return `YYYY-MM-DDThh:mm:ssZ`. A fraction breaks Python, Java and oss2, an offset breaks five SDKs."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(instant))
+
+
+def timestamp_ms(instant: float) -> str:
+    """Return `YYYY-MM-DDThh:mm:ss.mmmZ` for the log (RFC 3339)."""
+    return f"{timestamp(instant)[:-1]}.{int(instant * 1000) % 1000:03d}Z"
 
 
 def uri_document(credentials: Credentials) -> bytes:
     """
-    The credentials URI's body, which is the ECS role's body too.
+    Return the body of the credentials URI, which is the body of the ECS role, too.
 
-    This key set and no other: ossfs accepts exactly four keys it recognises by substring, SLS needs LastUpdated,
-    OSS Java's CustomSessionCredentialsProvider needs StatusCode as a string.
+    No other keys may be added: ossfs recognises four keys by substring. SLS needs LastUpdated, and
+    CustomSessionCredentialsProvider of OSS Java needs StatusCode as a string.
     """
     return _line(
         {
@@ -35,12 +40,12 @@ def uri_document(credentials: Credentials) -> bytes:
 
 
 def error_document(code: str, message: str) -> bytes:
-    """An error's body: several clients judge by `Code` and never look at the status."""
+    """Return the body of an error. Several clients judge by `Code` and never look at the status."""
     return _line({"Code": code, "Message": message})
 
 
 def external_document(credentials: Credentials) -> str:
-    """What `aliyun configure --mode External` and the SDKs' CLI-profile readers expect of a process command."""
+    """Return what `aliyun configure --mode External` and the SDKs' readers of CLI profiles expect of a command."""
     return json.dumps(
         {
             "mode": "StsToken",
@@ -53,7 +58,7 @@ def external_document(credentials: Credentials) -> str:
 
 
 def plain_document(credentials: Credentials) -> str:
-    """One JSON object for scripts: the three values and their end."""
+    """Return one JSON object for scripts: the three values and their expiry."""
     return json.dumps(
         {
             "AccessKeyId": credentials.access_key_id,
@@ -65,7 +70,7 @@ def plain_document(credentials: Credentials) -> str:
 
 
 def env_lines(credentials: Credentials) -> str:
-    """`export` lines for a POSIX shell, in the names every SDK reads."""
+    """Return `export` lines for a POSIX shell, with the names that every SDK reads."""
     values = {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": credentials.access_key_id,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": credentials.access_key_secret,
@@ -75,7 +80,7 @@ def env_lines(credentials: Credentials) -> str:
 
 
 def ini_lines(credentials: Credentials) -> str:
-    """A `[default]` section for `~/.alibabacloud/credentials`."""
+    """Return a `[default]` section for `~/.alibabacloud/credentials`."""
     return "\n".join(
         (
             "[default]",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .model import ConfigError, Credentials
+from .errors import ConfigError
+from .values import Credentials
 
 QUIET_ABOVE = 1860.0
 """Remaining life below which a client of margin 1800 + 0..60 s (ack-ram-tool) asks on every call: promise 2's floor."""
@@ -79,7 +80,7 @@ class Schedule:
                 f"{self.max_retry:g}; a definite no must not be retried faster than an outage"
             )
 
-    def refresh_at(self, held: Credentials, chance: float, *, together: bool = False) -> float:
+    def refresh_at(self, held: Credentials, chance: float, *, spread: bool = False) -> float:
         """
         The instant at which to ask for the next session: `lead` before the end, or earlier by the jitter.
 
@@ -89,7 +90,7 @@ class Schedule:
         """
         life = held.expires_at - held.issued_at
         latest = held.expires_at - lead(life)
-        if not together:
+        if not spread:
             return latest - chance * self.jitter * life
         age = latest - held.issued_at
         alone = min(LEFT_ALONE, age / 24)

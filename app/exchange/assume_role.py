@@ -1,15 +1,15 @@
-"""Credentials for further credentials: STS AssumeRole, signed with what is held (ACS3-HMAC-SHA256)."""
+"""STS AssumeRole: the credentials of a further role, signed with those of the previous one (ACS3-HMAC-SHA256)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..core.model import Credentials, Now
+from ..core.values import Credentials, Now
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
-from ..upstream.client import Post
 from ..upstream.errors import error_of
+from ..upstream.response import Post
 from .sts import credentials_from, first_reachable
 
 VERSION = "2015-04-01"
@@ -17,9 +17,9 @@ VERSION = "2015-04-01"
 
 @dataclass(frozen=True, slots=True)
 class AssumeRole:
-    """One link of a chain, asked for at each of `endpoints` in turn while they cannot be reached."""
+    """One chained role. The endpoints are tried in order while they cannot be reached."""
 
-    wire: Post
+    http: Post
     endpoints: tuple[str, ...]
     role_arn: str
     session_name: str
@@ -32,16 +32,16 @@ class AssumeRole:
 
     async def assume(self, parent: Credentials) -> Credentials:
         """
-        A session of this role, never longer than its parent: who revokes that one ends this one's refreshes too.
+        Return a session of this role that never outlives its parent: revoking the parent ends its refreshes, too.
 
         Raises Refused or Unreachable.
         """
-        found = await first_reachable(self.endpoints, lambda endpoint: self._ask(endpoint, parent))
+        found = await first_reachable(self.endpoints, lambda endpoint: self._request(endpoint, parent))
         return replace(found, expires_at=min(found.expires_at, parent.expires_at))
 
-    async def _ask(self, endpoint: str, parent: Credentials) -> Credentials:
+    async def _request(self, endpoint: str, parent: Credentials) -> Credentials:
         query = self._query()
-        # The parameters stand in the URL, as the official SDK sends them; nothing secret is among them.
+        # The parameters are in the URL, as the official SDK sends them; none of them is secret.
         headers = acs3.acs3(
             endpoint.partition("://")[2],
             query,
@@ -51,10 +51,10 @@ class AssumeRole:
             at=self.now(),
             nonce=self.new_id(),
         )
-        reply = await self.wire.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
-        if reply.status != 200:
-            raise error_of(reply, endpoint)
-        return credentials_from(reply.members(endpoint), now=self.now(), where=endpoint)
+        response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
+        if response.status != 200:
+            raise error_of(response, endpoint)
+        return credentials_from(response.members(endpoint), now=self.now(), where=endpoint)
 
     def _query(self) -> dict[str, str]:
         given = {

@@ -1,4 +1,4 @@
-"""A token for credentials of a RAM role that IDaaS manages: the DeveloperAPI's obtainAccessCredential."""
+"""IDaaS's DeveloperAPI, obtainAccessCredential: a token for credentials of a RAM role that IDaaS manages."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ..core.model import Credentials, Now, Refused, Token
-from ..upstream.client import Get
+from ..core.errors import Refused
+from ..core.values import Credentials, Now, Token
 from ..upstream.errors import Meaning, error_of
-from .sts import instant, whole
+from ..upstream.response import Get
+from .sts import complete, instant
 
-_OPERATOR = Meaning(
-    "refused", "IDaaS's own access to the target account is set up wrongly; its administrator can mend it"
-)
+_OPERATOR = Meaning("refused", "IDaaS's own access to the target account is set up wrongly; ask its administrator")
 
 _CODES = {
     "cloud_account_role_not_found": Meaning(
@@ -38,9 +37,9 @@ _STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class ObtainAccessCredential:
-    """One role. `duration_seconds` None is not sent: the role's own length then holds."""
+    """One role. `duration_seconds` None: not sent, so the role's own length applies."""
 
-    wire: Get
+    http: Get
     endpoint: str
     instance_id: str
     role_arn: str
@@ -48,13 +47,13 @@ class ObtainAccessCredential:
     now: Now
 
     async def credentials(self, token: Token) -> Credentials:
-        """A new session. Raises Refused, with `renew_token` where the token was refused; or Unreachable."""
+        """Return a new session. Raises Refused, with `renew_token` where the token was refused; or Unreachable."""
         instance = quote(self.instance_id, safe="")
         where = f"{self.endpoint}/v2/{instance}/cloudAccountRoles/_/actions/obtainAccessCredential"
-        reply = await self.wire.get(f"{where}?{self._query()}", {"Authorization": f"Bearer {token.value}"})
-        if reply.status != 200:
-            raise error_of(reply, where, codes=_CODES, statuses=_STATUSES)
-        return self._session(reply.members(where), where)
+        response = await self.http.get(f"{where}?{self._query()}", {"Authorization": f"Bearer {token.value}"})
+        if response.status != 200:
+            raise error_of(response, where, codes=_CODES, statuses=_STATUSES)
+        return self._session(response.members(where), where)
 
     def _query(self) -> str:
         query = f"cloudAccountRoleExternalId={quote(self.role_arn, safe='')}"
@@ -65,16 +64,16 @@ class ObtainAccessCredential:
         values = _object(found.get("alibabaCloudStsToken"))
         if found and not values:
             raise Refused(
-                f"{where}: HTTP 200 without alibabaCloudStsToken: that role is another cloud's",
+                f"{where}: HTTP 200 without alibabaCloudStsToken: that role belongs to another cloud",
                 status=200,
                 code="another_vendor",
             )
         triple = [values.get(name) for name in ("accessKeyId", "accessKeySecret", "securityToken")]
-        return whole(triple, _end(found, values), now=self.now(), where=where)
+        return complete(triple, _end(found, values), now=self.now(), where=where)
 
 
 def _end(found: Mapping[str, Any], values: Mapping[str, Any]) -> float | None:
-    """The earlier of what the answer says twice; either alone will do."""
+    """Return the earlier of the two ends that the answer names; one alone is enough."""
     number = found.get("accessCredentialExpiresAt")
     said = float(number) if isinstance(number, int) and not isinstance(number, bool) else None
     ends = [end for end in (instant(values.get("expiration")), said) if end is not None]

@@ -1,4 +1,4 @@
-"""The `exchange` and the `chain` of a profile as types: which role's credentials the token is good for."""
+"""The `exchange` and the `chain` of a profile as types: the roles whose credentials the profile serves."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from ..core.base import Connection, Expanded, Strict
+from ..core.base import Expanded, Strict
+from ..core.connection import Connection
 
 PROVIDER_MANAGED = "urn:cloud:idaas:pam|cloud_account_role:obtain_access_credential"
-"""The scope that obtainAccessCredential's own page asks for."""
+"""The scope that the documentation of obtainAccessCredential names."""
 
 SessionSeconds = Annotated[int, Meta(ge=900, le=43200)]
 Policy = Annotated[
@@ -23,7 +24,7 @@ SessionName = Annotated[
 
 
 class _Sts(Strict, frozen=True, kw_only=True):
-    """What all calls to STS share."""
+    """Keys that all calls to STS share."""
 
     role_arn: Annotated[Expanded, Meta(description="The role to assume: acs:ram::<account>:role/<name>.")]
     region_id: Annotated[str | None, Meta(description="Chooses sts.<region>.aliyuncs.com; null: sts.aliyuncs.com.")] = (
@@ -73,12 +74,12 @@ class DeveloperApiExchange(Strict, tag_field="type", tag="developerApi", frozen=
     connection: Connection = Connection()
 
 
-class Link(_Sts, frozen=True, kw_only=True):
-    """One more role, by a signed AssumeRole with the credentials before it; no region: the exchange's."""
+class ChainedRole(_Sts, frozen=True, kw_only=True):
+    """One more role, by an AssumeRole signed with the credentials before it. Without a region: the exchange's."""
 
     external_id: Annotated[
         Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,1224}$")] | None,
-        Meta(description="What the role's trust policy asks for as sts:ExternalId."),
+        Meta(description="The sts:ExternalId that the role's trust policy demands."),
     ] = None
     source_identity: Annotated[
         Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,64}$")] | None,
@@ -89,4 +90,4 @@ class Link(_Sts, frozen=True, kw_only=True):
     ] = None
 
 
-Exchange = StsExchange | DeveloperApiExchange
+ExchangeSettings = StsExchange | DeveloperApiExchange

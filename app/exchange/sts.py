@@ -1,4 +1,4 @@
-"""What STS answers: credentials or an error, for every action that opens a session; and its endpoints in turn."""
+"""The credentials in an answer of STS, for every action that opens a session; and its endpoints in order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from ..core.model import Credentials, Unreachable
-from ..upstream.client import printable
+from ..core.errors import Unreachable
+from ..core.text import printable_id
+from ..core.values import Credentials
 
 LONGEST_SESSION = 43_200
 """Seconds (the largest MaxSessionDuration of a role)."""
@@ -18,41 +19,41 @@ CLOCK_ALLOWANCE = 3_600
 """Seconds by which this machine's clock may be behind before an Expiration is not believed."""
 
 _VALUE = re.compile(r"[!#-+\--\[\]-~]+")
-"""Visible ASCII without quote, backslash and comma: what substring parsers of the served body would trip over."""
+"""Visible ASCII without quote, backslash and comma, which break the substring parsers of some clients."""
 
 
-async def first_reachable(endpoints: tuple[str, ...], ask: Callable[[str], Awaitable[Credentials]]) -> Credentials:
-    """`ask` of each endpoint in turn while they cannot be reached; raises what the last one asked raises."""
+async def first_reachable(endpoints: tuple[str, ...], request: Callable[[str], Awaitable[Credentials]]) -> Credentials:
+    """Return `request` of the first endpoint that can be reached; raises what the last one tried raises."""
     for endpoint in endpoints[:-1]:
         try:
-            return await ask(endpoint)
+            return await request(endpoint)
         except Unreachable as error:
-            # A quota is the account's and holds at every endpoint of the region: asking the next one is no cure.
+            # A quota belongs to the account and applies at every endpoint of the region: the next one refuses, too.
             if error.code.startswith("Throttling"):
                 raise
-    return await ask(endpoints[-1])
+    return await request(endpoints[-1])
 
 
 def credentials_from(members: Mapping[str, Any], *, now: float, where: str) -> Credentials:
-    """The session of a successful answer. Raises Unreachable unless it has three non-empty values and a future end."""
+    """Return the session of a successful answer. Raises Unreachable unless it is complete and valid."""
     found = members.get("Credentials")
     values = found if isinstance(found, dict) else {}
     triple = [values.get(name) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
-    return whole(
+    return complete(
         triple, instant(values.get("Expiration")), now=now, where=where, request_id=str(members.get("RequestId", ""))
     )
 
 
-def whole(
+def complete(
     triple: Sequence[Any], expires_at: float | None, *, now: float, where: str, request_id: str = ""
 ) -> Credentials:
-    """Key id, secret and token as Credentials. Raises Unreachable unless all are there and can be believed."""
+    """Return key id, secret and token as Credentials. Raises Unreachable unless all exist and are plausible."""
     if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in triple) or expires_at is None:
-        raise Unreachable(f"{where}: HTTP 200 without whole credentials")
+        raise Unreachable(f"{where}: HTTP 200 without complete credentials")
     if expires_at <= now:
         raise Unreachable(f"{where}: the credentials have already expired by this machine's clock; check the clock")
     if expires_at > now + LONGEST_SESSION + CLOCK_ALLOWANCE:
-        # Believed, it would put off the next refresh for as long.
+        # Accepted, it would postpone the next refresh as far.
         raise Unreachable(f"{where}: the credentials end later than any session does; check this machine's clock")
     key_id, secret, token = (str(value) for value in triple)
     return Credentials(
@@ -61,12 +62,12 @@ def whole(
         token,
         issued_at=now,
         expires_at=expires_at,
-        request_id=printable(request_id),
+        request_id=printable_id(request_id),
     )
 
 
 def instant(text: Any) -> float | None:
-    """`YYYY-MM-DDThh:mm:ssZ` as seconds since the epoch, or None: STS writes no other form."""
+    """Return `YYYY-MM-DDThh:mm:ssZ` as seconds since the epoch, or None: STS writes no other form."""
     try:
         return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Whether the exchange and the chain of a profile can work. Pure."""
+"""Checks of the exchange and the chain of a profile. Pure."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..core import addresses, arns
-from ..core.model import ConfigError
-from .settings import DeveloperApiExchange, Exchange, Link, StsExchange
+from ..core import arns, endpoints
+from ..core.errors import ConfigError
+from .settings import ChainedRole, DeveloperApiExchange, ExchangeSettings, StsExchange
 
 
 class IdaasInstance(NamedTuple):
@@ -22,8 +22,8 @@ LONGEST_POLICY = 2048
 """Characters (AssumeRoleWithOIDC's Policy)."""
 
 
-def settings(exchange: Exchange, instance: IdaasInstance, place: str) -> None:
-    """Raises ConfigError at the first value that cannot work. `instance` may say what the exchange leaves out."""
+def settings(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> None:
+    """Raise ConfigError at the first value that cannot work. `instance` may supply what the exchange leaves out."""
     arns.check_role_arn(exchange.role_arn, f"{place}.roleArn")
     match exchange:
         case StsExchange():
@@ -34,15 +34,15 @@ def settings(exchange: Exchange, instance: IdaasInstance, place: str) -> None:
     tuple(urls(exchange, instance, place))
 
 
-def link(link: Link, exchange: Exchange, place: str) -> None:
-    """Raises ConfigError at the first value of a chain's link that cannot work."""
-    arns.check_role_arn(link.role_arn, f"{place}.roleArn")
-    _session(link, place)
-    link_endpoints(link, exchange, place)
+def role(role: ChainedRole, exchange: ExchangeSettings, place: str) -> None:
+    """Raise ConfigError at the first value of a chained role that cannot work."""
+    arns.check_role_arn(role.role_arn, f"{place}.roleArn")
+    _session(role, place)
+    chained_endpoints(role, exchange, place)
 
 
-def urls(exchange: Exchange, instance: IdaasInstance, place: str) -> Iterator[str]:
-    """What it will talk to."""
+def urls(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> Iterator[str]:
+    """Yield the URLs that the exchange contacts."""
     if isinstance(exchange, DeveloperApiExchange):
         yield developer_api(exchange, instance, place)
     else:
@@ -50,37 +50,37 @@ def urls(exchange: Exchange, instance: IdaasInstance, place: str) -> Iterator[st
 
 
 def sts_endpoints(sts: StsExchange, place: str) -> tuple[str, ...]:
-    """The STS URLs to try, in order. Raises ConfigError."""
-    return addresses.sts_endpoints(region=sts.region_id, vpc=sts.vpc, explicit=sts.endpoints, place=place)
+    """Return the STS URLs to try, in order. Raises ConfigError."""
+    return endpoints.sts_endpoints(region=sts.region_id, vpc=sts.vpc, explicit=sts.endpoints, place=place)
 
 
-def link_endpoints(link: Link, exchange: Exchange, place: str) -> tuple[str, ...]:
-    """The same for a link of a chain: its own, or those of the exchange's region where it names none."""
-    own = link.endpoints is not None or link.region_id is not None or link.vpc
+def chained_endpoints(role: ChainedRole, exchange: ExchangeSettings, place: str) -> tuple[str, ...]:
+    """Return the same for a chained role: its own URLs, or those of the exchange's region where it names none."""
+    own = role.endpoints is not None or role.region_id is not None or role.vpc
     if not own and isinstance(exchange, StsExchange):
         return sts_endpoints(exchange, place)
-    where = link if own else exchange
-    return addresses.sts_endpoints(region=where.region_id, vpc=where.vpc, explicit=link.endpoints, place=place)
+    where = role if own else exchange
+    return endpoints.sts_endpoints(region=where.region_id, vpc=where.vpc, explicit=role.endpoints, place=place)
 
 
 def developer_api(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
-    """The DeveloperAPI's URL: the exchange's own, its region's, else the identity's. Raises ConfigError."""
+    """Return the DeveloperAPI's URL: the exchange's own, its region's, else the identity's. Raises ConfigError."""
     explicit = exchange.endpoint
     if explicit is None and exchange.region_id is None:
         explicit = instance.developer_api_endpoint
-    return addresses.developer_api(region=exchange.region_id, vpc=exchange.vpc, explicit=explicit, place=place)
+    return endpoints.developer_api(region=exchange.region_id, vpc=exchange.vpc, explicit=explicit, place=place)
 
 
 def instance_id(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
-    """The IDaaS instance's id. Raises ConfigError where neither the exchange nor the identity says it."""
+    """Return the IDaaS instance's id. Raises ConfigError where neither exchange nor identity names it."""
     found = exchange.idaas_instance_id or instance.id
     if not found:
-        raise ConfigError(f"{place}.idaasInstanceId: required where the identity is no application of IDaaS")
+        raise ConfigError(f"{place}.idaasInstanceId: required where the identity is not an application of IDaaS")
     return found
 
 
 def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
-    """The session policy minified, as STS counts it. Raises ConfigError if it is no JSON object or too long."""
+    """Return the policy minified, as STS counts it. Raises ConfigError if it is not a JSON object or too long."""
     if policy is None:
         return None
     try:
@@ -95,6 +95,6 @@ def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
     return text
 
 
-def _session(sts: StsExchange | Link, place: str) -> None:
+def _session(sts: StsExchange | ChainedRole, place: str) -> None:
     arns.check_session_name(str(sts.role_session_name), f"{place}.roleSessionName")
     policy_text(sts.policy, place)

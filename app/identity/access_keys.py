@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 from ..system import files
 from ..system.json_file import read_object
 from ..upstream.acs3 import KeyPair

@@ -1,4 +1,4 @@
-"""A token that an executable prints: bounded in time and size, without a shell, nothing of its output shown."""
+"""`identity.type: command`: a token that an executable prints, bounded in time and size, without a shell."""
 
 from __future__ import annotations
 
@@ -10,19 +10,39 @@ import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from ..core.model import ConfigError, Now, Refused, Token, TokenUse, Unreachable
-from ..system.bounded_pipe import Output
-from ..system.child_reaper import Children
-from ..upstream.client import printable
+from msgspec import Meta
+
+from ..core.base import Expanded, Strict
+from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.text import printable_id
+from ..core.values import Now, Token, TokenUse
+from ..system.bounded_pipe import BoundedPipe
+from ..system.child_reaper import ChildReaper
+from .context import Context, TokenSource
 from .token_response import token_from
 
 REAP_SECONDS = 1.0
-"""For what was killed to be gone, which takes milliseconds."""
+"""For a killed process to be gone, which takes milliseconds."""
 
 LARGEST_OUTPUT = 65_536
-"""Bytes; a token is at most 20 000 characters."""
+"""Bytes; a token has at most 20 000 characters."""
+
+
+class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
+    """An executable that prints a token, for every method that this program does not have."""
+
+    command: Annotated[
+        tuple[Expanded, ...],
+        Meta(
+            min_length=1,
+            description="Absolute path of the executable, then its arguments; no shell. It prints an OAuth token "
+            "response: access_token or id_token, expires_in or expires_at unless the JWT has exp; or error.",
+        ),
+    ]
+    timeout_seconds: Annotated[float, Meta(gt=0, le=120, description="Then it is killed, with its children.")] = 10.0
+    token_use: Annotated[TokenUse, Meta(description="Which member of its output is the token.")] = "access_token"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +50,8 @@ class Command:
     """
     The token that `argv` prints as JSON on its standard output, in the words of an OAuth token response.
 
-    Its standard input is empty and its standard error goes nowhere; it inherits the sidecar's environment.
+    Its standard input is empty and its standard error is discarded; it inherits the sidecar's environment. Nothing of
+    its output is shown.
     """
 
     argv: tuple[str, ...] = field(repr=False)
@@ -39,50 +60,50 @@ class Command:
     place: str
     now: Now
     environ: Mapping[str, str] = field(repr=False)
-    children: Children = field(default_factory=Children, repr=False)
+    children: ChildReaper = field(default_factory=ChildReaper, repr=False)
 
     async def token(self) -> Token:
-        """Raises ConfigError where it cannot be started, Refused for an `error` it prints, else Unreachable."""
+        """Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable."""
         status, output = await self._run()
         members = self._members(output, status)
         if "error" in members:
-            code = printable(str(members["error"]))
+            code = printable_id(str(members["error"]))
             raise Refused(f"{self.place}: the command says {code}", status=status, code=code)
         if status != 0:
             raise Unreachable(f"{self.place}: the command ended with status {status}; run it by hand to see why")
         return token_from(members, now=self.now(), where=self.place, use=self.use)
 
     async def _run(self) -> tuple[int, bytes]:
-        """Its status, and what it printed until then."""
-        with contextlib.closing(Output(LARGEST_OUTPUT)) as output:
-            process = await self._start(output.write_end)
+        """Return the exit status and the output."""
+        with contextlib.closing(BoundedPipe(LARGEST_OUTPUT)) as pipe:
+            process = await self._start(pipe.write_end)
             try:
-                status = await self._within(process, output)
+                status = await self._wait(process, pipe)
             finally:
                 self.children.ended(process)
-            output.take()
-            if output.too_much.is_set():
-                raise self._too_much()
-            return status, output.text
+            pipe.read_available()
+            if pipe.overflowed.is_set():
+                raise self._overflow()
+            return status, pipe.text
 
-    async def _within(self, process: Process, output: Output) -> int:
-        """Its status, if it ends in time, and before it prints too much; ended it is in any case."""
+    async def _wait(self, process: Process, pipe: BoundedPipe) -> int:
+        """Return the exit status if the process ends in time and prints no more than it may; kill it otherwise."""
         try:
             async with asyncio.timeout(self.timeout):
-                ways = [asyncio.create_task(way) for way in (process.wait(), output.too_much.wait())]
+                waits = [asyncio.create_task(wait) for wait in (process.wait(), pipe.overflowed.wait())]
                 try:
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
                 finally:
-                    for way in ways:
-                        way.cancel()
-                if output.too_much.is_set():
-                    raise self._too_much()
-                return ways[0].result()
+                    for wait in waits:
+                        wait.cancel()
+                if pipe.overflowed.is_set():
+                    raise self._overflow()
+                return waits[0].result()
         except TimeoutError:
-            await _end(process)
+            await _kill(process)
             raise Unreachable(f"{self.place}: the command did not end within {self.timeout:g} s") from None
         except BaseException:
-            await asyncio.shield(_end(process))
+            await asyncio.shield(_kill(process))
             raise
 
     async def _start(self, stdout: int) -> Process:
@@ -93,14 +114,14 @@ class Command:
                 stdout=stdout,
                 stderr=DEVNULL,
                 env=dict(self.environ),
-                start_new_session=True,  # its own group, so that its children end with it
+                start_new_session=True,  # a process group of its own, so that its children end with it
             )
-            return await self.children.started(starting)
+            return await self.children.start(starting)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a command"
             raise ConfigError(f"{self.place}: {self.argv[0]}: cannot be started: {reason}") from None
 
-    def _too_much(self) -> Unreachable:
+    def _overflow(self) -> Unreachable:
         return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes")
 
     def _members(self, output: bytes, status: int) -> dict[str, Any]:
@@ -112,13 +133,40 @@ class Command:
             return members
         if status != 0:
             return {}
-        raise Unreachable(f"{self.place}: the command printed {len(output)} bytes that are no JSON object")
+        raise Unreachable(f"{self.place}: the command printed {len(output)} bytes that are not a JSON object")
 
 
-async def _end(process: Process) -> None:
-    """Kills the command's whole group, because a child that it left behind could hold the pipe open; and reaps it."""
+async def _kill(process: Process) -> None:
+    """Kill the command's whole process group, because a child left behind could hold the pipe open; and reap it."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     with contextlib.suppress(TimeoutError):  # a child that left the group may still hold the pipe
         async with asyncio.timeout(REAP_SECONDS):
             await process.wait()
+
+
+def check(identity: CommandIdentity, place: str) -> None:
+    """Raise ConfigError unless the executable has an absolute path. Pure."""
+    if not os.path.isabs(identity.command[0]):
+        raise ConfigError(f"{place}.command[0]: {identity.command[0]!r} must be an absolute path")
+
+
+def check_executable(path: str, place: str) -> None:
+    """Raise ConfigError unless the file exists and this user may execute it."""
+    if not os.path.isfile(path):
+        raise ConfigError(f"{place}: {path}: no such file")
+    if not os.access(path, os.X_OK):
+        raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})")
+
+
+def build(identity: CommandIdentity, place: str, context: Context) -> TokenSource:
+    """Return the source of the token that the command prints."""
+    return Command(
+        identity.command,
+        identity.timeout_seconds,
+        identity.token_use,
+        f"{place}.command",
+        context.now,
+        context.environ,
+        context.children,
+    )

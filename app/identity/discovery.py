@@ -1,22 +1,23 @@
-"""Where an OpenID provider's token endpoint is: its discovery document (OIDC Discovery 1.0 section 4)."""
+"""The token endpoint of an OpenID provider, from its discovery document (OIDC Discovery 1.0 section 4)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..core import addresses
-from ..core.model import ConfigError, Now, Refused, Unreachable
-from ..upstream.client import Get
+from ..core import urls
+from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.values import Now
+from ..upstream.response import Get
 
 FRESH_SECONDS = 3600.0
-"""How long a document is taken as it is; afterwards a newer one is asked for, and the old one does if none comes."""
+"""How long a document is used; afterwards a newer one is fetched, and the old one is used on if that fails."""
 
 
 class Discovery:
-    """One provider's token endpoint; `mutual_tls`: the one for clients that prove themselves by certificate."""
+    """One provider's token endpoint. `mutual_tls`: the endpoint for clients that prove themselves by certificate."""
 
-    def __init__(self, wire: Get, issuer: str, *, mutual_tls: bool, now: Now) -> None:
-        self._wire = wire
+    def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now) -> None:
+        self._http = http
         self._issuer = issuer
         self._mutual_tls = mutual_tls
         self._now = now
@@ -24,11 +25,11 @@ class Discovery:
         self._fresh_until = 0.0
 
     async def token_endpoint(self) -> str:
-        """The endpoint, from memory while that is fresh. Raises Refused, Unreachable or ConfigError."""
+        """Return the endpoint, from memory while it is fresh. Raises Refused, Unreachable or ConfigError."""
         if self._found is not None and self._now() < self._fresh_until:
             return self._found
         try:
-            found = await self._ask()
+            found = await self._fetch()
         except Unreachable:
             if self._found is None:
                 raise
@@ -36,24 +37,24 @@ class Discovery:
         self._found, self._fresh_until = found, self._now() + FRESH_SECONDS
         return found
 
-    async def _ask(self) -> str:
+    async def _fetch(self) -> str:
         where = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-        reply = await self._wire.get(where)
-        if reply.status >= 500 or reply.status == 429:
-            raise Unreachable(f"{where}: HTTP {reply.status}", retry_after=reply.retry_after)
-        if reply.status != 200:
+        response = await self._http.get(where)
+        if response.status >= 500 or response.status == 429:
+            raise Unreachable(f"{where}: HTTP {response.status}", retry_after=response.retry_after)
+        if response.status != 200:
             raise Refused(
-                f"{where}: HTTP {reply.status}: is that the issuer's URL? tokenEndpoint makes discovery needless",
-                status=reply.status,
-                code=str(reply.status),
+                f"{where}: HTTP {response.status}: is that the issuer's URL? With tokenEndpoint no discovery is needed",
+                status=response.status,
+                code=str(response.status),
             )
-        return self._endpoint(reply.members(where), where)
+        return self._endpoint(response.members(where), where)
 
     def _endpoint(self, members: dict[str, Any], where: str) -> str:
         if members.get("issuer") != self._issuer:
             # OIDC Discovery 4.3: a document of another issuer would send the secret to that one.
             raise Refused(
-                f"{where}: the document is another issuer's; the configured one must equal it to the letter",
+                f"{where}: the document names another issuer; the configured issuer must equal it to the letter",
                 status=200,
                 code="issuer_mismatch",
             )
@@ -63,7 +64,7 @@ class Discovery:
         if not isinstance(found, str):
             raise Unreachable(f"{where}: names no token_endpoint")
         try:
-            return addresses.endpoint(found, where)
+            return urls.endpoint(found, where)
         except ConfigError:
-            # It is the other side's URL, so it is not quoted.
-            raise Refused(f"{where}: its token_endpoint is no https URL", status=200, code="bad_endpoint") from None
+            # The URL is the other side's, so it is not quoted.
+            raise Refused(f"{where}: its token_endpoint is not an https URL", status=200, code="bad_endpoint") from None

@@ -1,7 +1,7 @@
-"""The ECS metadata service as we ask it: an identity document (PKCS7), or the instance role's credentials.
+"""The ECS metadata service as a client: an instance identity document (PKCS7), or the instance role's credentials.
 
-Always with a session token by PUT (instances may insist on it), never through a proxy, and never of
-ourselves: where this program has 100.100.100.200, what answers there is no cloud.
+Always with a session token by PUT (instances may insist on it), never through a proxy, and never of this program: where
+it owns 100.100.100.200 itself, what answers there is not the cloud.
 """
 
 from __future__ import annotations
@@ -9,73 +9,96 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import quote, urlsplit
 
-from ..core.model import ConfigError, Now, Refused, Unreachable
+from msgspec import Meta
+
+from ..core import addresses, proxies, urls
+from ..core.connection import Connection
+from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.values import Now
 from ..upstream.acs3 import KeyPair
-from ..upstream.client import GetPut, Reply
+from ..upstream.response import GetPut, UpstreamResponse
+from .context import Context
+
+EcsMetadataSetting = Annotated[str, Meta(description="The ECS metadata service; a loopback URL for an emulated one.")]
 
 SESSION_SECONDS = 60
-"""Life of the session token: one is made for each question, and asking takes seconds."""
+"""Life of the session token: one is obtained for each question, and a question takes seconds."""
 
 ROLE = "/latest/meta-data/ram/security-credentials/"
 
 
 @dataclass(frozen=True, slots=True)
 class EcsMetadata:
-    """`is_ours` tells whether a host is an address of this very network namespace."""
+    """The service at `endpoint`. `is_ours` tells whether a host is an address of this network namespace."""
 
-    wire: GetPut
+    http: GetPut
     endpoint: str
     is_ours: Callable[[str], bool]
     now: Now
 
     async def identity_document(self, audience: str) -> str:
-        """A fresh PKCS#7 text for `audience`, signed now. Raises Refused, Unreachable or ConfigError."""
-        asked = json.dumps({"aud": audience, "signingTime": int(self.now())}, separators=(",", ":"))
-        text = await self._get(f"/latest/dynamic/instance-identity/pkcs7?audience={quote(asked, safe='')}")
+        """Return a PKCS#7 text for `audience`, signed now. Raises Refused, Unreachable or ConfigError."""
+        claims = json.dumps({"aud": audience, "signingTime": int(self.now())}, separators=(",", ":"))
+        text = await self._text(f"/latest/dynamic/instance-identity/pkcs7?audience={quote(claims, safe='')}")
         return "".join(text.split())
 
     async def role_keys(self, role: str | None) -> KeyPair:
-        """Keys of the instance's role. Raises Refused, Unreachable or ConfigError."""
-        name = role or await self._get(ROLE)
+        """Return the keys of the instance's role; None: its only one. Raises Refused, Unreachable or ConfigError."""
+        name = role or await self._text(ROLE)
         where = f"{self.endpoint}{ROLE}"
-        members = (await self._ask(ROLE + quote(name.split()[0], safe=""))).members(where)
+        members = (await self._get(ROLE + quote(name.split()[0], safe=""))).members(where)
         values = [members.get(key) for key in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
         if members.get("Code") != "Success" or not all(isinstance(value, str) and value for value in values):
-            raise Unreachable(f"{where}: an answer without whole credentials")
+            raise Unreachable(f"{where}: an answer without complete credentials")
         key_id, secret, token = map(str, values)
         return KeyPair(key_id, secret, token)
 
-    async def _get(self, path: str) -> str:
-        return (await self._ask(path)).text(f"{self.endpoint}{path.partition('?')[0]}")
+    async def _text(self, path: str) -> str:
+        return (await self._get(path)).text(f"{self.endpoint}{path.partition('?')[0]}")
 
-    async def _ask(self, path: str) -> Reply:
-        self._refuse_ourselves()
-        session = await self.wire.put(
+    async def _get(self, path: str) -> UpstreamResponse:
+        self._refuse_this_program()
+        session = await self.http.put(
             f"{self.endpoint}/latest/api/token", {"X-aliyun-ecs-metadata-token-ttl-seconds": str(SESSION_SECONDS)}
         )
         token = self._checked(session, "/latest/api/token").text(f"{self.endpoint}/latest/api/token")
-        reply = await self.wire.get(f"{self.endpoint}{path}", {"X-aliyun-ecs-metadata-token": token})
-        return self._checked(reply, path)
+        response = await self.http.get(f"{self.endpoint}{path}", {"X-aliyun-ecs-metadata-token": token})
+        return self._checked(response, path)
 
-    def _refuse_ourselves(self) -> None:
+    def _refuse_this_program(self) -> None:
         host = urlsplit(self.endpoint).hostname or ""
         if host == "100.100.100.200" and self.is_ours(host):
             raise ConfigError(
-                f"{self.endpoint}: that address is this network namespace's own, so the sidecar, not the cloud, would "
-                "answer; take it off the interface (server.metadata), or use another authnMethod than one that needs "
-                "the metadata service"
+                f"{self.endpoint}: that address belongs to this network namespace, so the sidecar, not the cloud, "
+                "would answer; remove it from the interface (server.metadata), or use an authnMethod without the "
+                "metadata service"
             )
 
-    def _checked(self, reply: Reply, path: str) -> Reply:
+    def _checked(self, response: UpstreamResponse, path: str) -> UpstreamResponse:
         where = f"{self.endpoint}{path.partition('?')[0]}"
-        if reply.status >= 500 or reply.status == 429:
-            raise Unreachable(f"{where}: HTTP {reply.status}", retry_after=reply.retry_after)
-        if reply.status != 200:
+        if response.status >= 500 or response.status == 429:
+            raise Unreachable(f"{where}: HTTP {response.status}", retry_after=response.retry_after)
+        if response.status != 200:
             raise Refused(
-                f"{where}: HTTP {reply.status}: has the instance that document, or a RAM role?",
-                status=reply.status,
-                code=str(reply.status),
+                f"{where}: HTTP {response.status}: does the instance have that document, or a RAM role?",
+                status=response.status,
+                code=str(response.status),
             )
-        return reply
+        return response
+
+
+def metadata_service(endpoint: str, context: Context) -> EcsMetadata:
+    """Return the service at `endpoint`."""
+    # A connection of its own: the proxy, CA and certificate of no leg concern the metadata service.
+    http = context.connect(Connection(proxy=proxies.NO_PROXY), "ecsMetadataEndpoint")
+    return EcsMetadata(http, endpoint.rstrip("/"), context.is_ours, context.now)
+
+
+def check_endpoint(url: str, place: str) -> None:
+    """Raise ConfigError unless `url` is the metadata address, or loopback for an emulated service."""
+    found = urls.http_authority(url, place)
+    if found is None or not addresses.is_private(found[0]):
+        raise ConfigError(f"{place}: {url!r} is neither http://100.100.100.200 nor a loopback http URL without a path")

@@ -1,6 +1,6 @@
-"""What a JWT says of itself: read to warn and to plan, never to trust. STS does the verifying.
+"""The claims of a JWT, read to warn and to plan, never to trust: STS verifies the token.
 
-Written by hand, because importing PyJWT brings cryptography with it: 8 MiB that a client-secret profile never needs
+Written by hand, because PyJWT imports cryptography: 8 MiB that a profile with a client secret never needs
 (ARCHITECTURE.md, "Dependencies").
 """
 
@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+={0,2}\.([A-Za-z0-9_-]+={0,2})\.[A-Za-z0-9_-]+={0,2}")
-"""A signed JWT as it travels (RFC 7515 7.1); some write the padding that belongs to base64 and not here."""
+"""A signed JWT in compact form (RFC 7515 7.1). Some issuers add the padding of base64, which does not belong there."""
 
 LEEWAY = 60.0
-"""Seconds of clock difference that nobody is warned about."""
+"""Seconds of clock difference without a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims that decide whether STS will take the token; None or empty where absent or of the wrong type."""
+    """The claims that decide whether STS accepts the token; None or empty where absent or of the wrong type."""
 
     issuer: str | None
     audiences: tuple[str, ...]
@@ -33,8 +33,8 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the configuration says of the token; None where it says nothing."""
+class ExpectedClaims:
+    """What the configuration says about the token; None where it says nothing."""
 
     issuer: str | None = None
     audience: str | None = None
@@ -42,7 +42,7 @@ class Wanted:
 
 
 def unverified(token: str) -> Claims | None:
-    """The claims of `token`, or None if it is not a JWT."""
+    """Return the claims of `token`, or None if it is not a JWT."""
     parts = _COMPACT.fullmatch(token)
     if parts is None:
         return None
@@ -61,28 +61,28 @@ def unverified(token: str) -> Claims | None:
     )
 
 
-def ahead(token: str, now: float) -> float:
-    """Seconds until the instant at which `token` was issued, as its `iat` says; 0 where that has come, or is unsaid."""
+def seconds_until_issued(token: str, now: float) -> float:
+    """Return the seconds until the `iat` of `token`; 0 where that has passed or is missing."""
     found = unverified(token)
     return max(0.0, found.issued_at - now) if found is not None and found.issued_at is not None else 0.0
 
 
-def mismatches(claims: Claims, wanted: Wanted, now: float) -> Iterator[str]:
-    """One precise sentence for each claim that STS is likely to refuse, or that is not what was configured."""
-    if wanted.issuer is not None and claims.issuer != wanted.issuer:
+def mismatches(claims: Claims, expected: ExpectedClaims, now: float) -> Iterator[str]:
+    """Yield a sentence for each claim that STS may refuse, or that differs from the configuration."""
+    if expected.issuer is not None and claims.issuer != expected.issuer:
         yield (
-            f"the token's iss is {_shown(claims.issuer)}, the configuration says {wanted.issuer!r}: STS compares it "
+            f"the token's iss is {_shown(claims.issuer)}, the configuration says {expected.issuer!r}: STS compares it "
             "exactly with the OIDC provider's URL in RAM (custom domain, dynamic issuer or trailing slash?)"
         )
-    if wanted.audience is not None and wanted.audience not in claims.audiences:
+    if expected.audience is not None and expected.audience not in claims.audiences:
         yield (
-            f"the token's aud is {_shown(*claims.audiences)}, the scope asks for {wanted.audience!r}: STS wants it "
+            f"the token's aud is {_shown(*claims.audiences)}, the scope asks for {expected.audience!r}: it must be "
             "among the OIDC provider's client ids"
         )
-    if wanted.client_id is not None and claims.subject != wanted.client_id:
+    if expected.client_id is not None and claims.subject != expected.client_id:
         yield (
-            f"the token's sub is {_shown(claims.subject)}, not the client id {wanted.client_id!r}: a trust policy with "
-            "oidc:sub must name the former"
+            f"the token's sub is {_shown(claims.subject)}, not the client id {expected.client_id!r}: a trust policy "
+            "with oidc:sub must name the former"
         )
     if claims.issued_at is not None and claims.issued_at > now + LEEWAY:
         yield f"the token's iat is more than {LEEWAY:.0f} s ahead of this machine's clock; check the clock"
@@ -91,9 +91,9 @@ def mismatches(claims: Claims, wanted: Wanted, now: float) -> Iterator[str]:
 
 
 def _shown(*values: str | None) -> str:
-    """Claims as a sentence may hold them: somebody else wrote them, so they are quoted and short."""
-    said = [repr(value[:200]) for value in values[:5] if value is not None]
-    return ", ".join(said) or "missing"
+    """Return claims for a message: the issuer chose them, so they are quoted and cut."""
+    shown = [repr(value[:200]) for value in values[:5] if value is not None]
+    return ", ".join(shown) or "missing"
 
 
 def _text(value: Any) -> str | None:

@@ -5,34 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.model import Token, TokenUse, Unreachable
-from ..upstream.client import printable
+from ..core.errors import Unreachable
+from ..core.text import printable_id
+from ..core.values import Token, TokenUse
 from . import jwt_claims
 
 _BEARER = ("bearer", "n_a")
-"""Types of token that can be presented; `N_A` is what RFC 8693 2.2.1 says of one that is no access token."""
+"""Types of token that can be presented; RFC 8693 2.2.1 gives `N_A` to one that is not an access token."""
 
 
 def token_from(members: Mapping[str, Any], *, now: float, where: str, use: TokenUse = "access_token") -> Token:
     """
-    The token `use` of a successful answer, good until the earliest of what the answer and the JWT say.
+    Return the token `use` of a successful answer, valid until the earliest end that the answer and the JWT name.
 
-    Raises Unreachable where the answer is no token answer, or where nothing says how long the token lives.
+    Raises Unreachable where the answer holds no such token, or where nothing says how long the token lives.
     """
     value = members.get(use)
     if not isinstance(value, str) or not value:
         raise Unreachable(f"{where}: an answer without {use}")
     kind = members.get("token_type")
     if kind is not None and str(kind).lower() not in _BEARER:
-        raise Unreachable(f"{where}: a token of type {printable(str(kind))}, not Bearer")
-    found = jwt_claims.unverified(value)
-    if found is None:
+        raise Unreachable(f"{where}: a token of type {printable_id(str(kind))}, not Bearer")
+    claims = jwt_claims.unverified(value)
+    if claims is None:
         raise Unreachable(f"{where}: the {use} is not a JWT, which STS needs; check the resource server's settings")
-    # expires_in and expires_at are the access token's; an id token says its own end.
-    said = (_plus(now, members.get("expires_in")), _plus(0.0, members.get("expires_at"))) if use != "id_token" else ()
-    ends = [end for end in (*said, found.expires_at) if end is not None]
+    # expires_in and expires_at belong to the access token; an id token has its own exp.
+    given = (_plus(now, members.get("expires_in")), _plus(0.0, members.get("expires_at"))) if use != "id_token" else ()
+    ends = [end for end in (*given, claims.expires_at) if end is not None]
     if not ends:
-        raise Unreachable(f"{where}: the answer says nowhere how long the token lives")
+        raise Unreachable(f"{where}: the answer does not say how long the token lives")
     if min(ends) <= now:
         raise Unreachable(f"{where}: the token has already expired by this machine's clock; check the clock")
     return Token(value, min(ends))

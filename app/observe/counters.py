@@ -1,4 +1,4 @@
-"""What happened, as plain numbers: bumped where it happens, read when somebody scrapes. Knows no metrics library."""
+"""Counters as plain numbers: incremented where something happens, read at a scrape. No metrics library."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
-from ..core.model import ClockRead, Event, IdentityEnds, Now, Refreshed, RefreshFailed, SidecarError, StageTimed
+from ..core.errors import SidecarError
+from ..core.events import ClockRead, Event, IdentityExpiry, Refreshed, RefreshFailed, StageTimed
+from ..core.values import Now
 
 REQUEST_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 1.0, 5.0)
 """Seconds: an answer from memory takes some 10 µs, a cold start waits at most 4 s."""
 
 STAGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds: a leg to the cloud, whose limits are 5 s to connect and 10 s to the next byte."""
+"""Seconds: a leg to the cloud has limits of 5 s to connect and 10 s to the next byte."""
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts per bucket and their sum; the last bucket is everything above."""
+    """Counts per bucket, and the sum of the values; the last bucket has all values above the bounds."""
 
     bounds: tuple[float, ...]
     counts: list[int] = field(default_factory=list)
@@ -27,12 +29,13 @@ class Histogram:
         self.counts = [0] * (len(self.bounds) + 1)
 
     def add(self, value: float) -> None:
+        """Count one value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
 
-class Traffic:
-    """What the listeners answered. Labels come from configuration and from our own route names only."""
+class RequestCounters:
+    """Requests of the credential listeners. Labels come only from the configuration and from route names."""
 
     def __init__(self, now: Now) -> None:
         self._now = now
@@ -43,13 +46,13 @@ class Traffic:
         self.violations: Counter[str] = Counter()
 
     def served(self, profile: str, below_horizon: bool) -> None:
-        """A credential went out; `below_horizon`: with less life than promise 2 says, though the cloud answers."""
+        """Count served credentials; `below_horizon`: with less life than promise 2 says although the cloud answers."""
         self.last_served[profile] = self._now()
         if below_horizon:
             self.violations[profile] += 1
 
     def answered(self, listener: str, endpoint: str, code: int, profile: str, seconds: float) -> None:
-        """An answer left."""
+        """Count an answer."""
         self.requests[listener, endpoint, code, profile] += 1
         histogram = self.durations.get((listener, endpoint))
         if histogram is None:
@@ -57,18 +60,19 @@ class Traffic:
         histogram.add(seconds)
 
 
-class Ledger:
-    """What the refreshers did, kept from their events."""
+class RefreshCounters:
+    """Refreshes, counted from their events."""
 
     def __init__(self, now: Now) -> None:
         self._now = now
         self.refreshes: Counter[tuple[str, str]] = Counter()
         self.stages: dict[tuple[str, str], Histogram] = {}
         self.last_refresh: dict[str, float] = {}
-        self.identity_ends: dict[tuple[str, str], float] = {}
+        self.identity_expiries: dict[tuple[str, str], float] = {}
         self.clock_offset: float | None = None
 
     def observe(self, event: Event) -> None:
+        """Count what the event reports."""
         match event:
             case Refreshed(profile=profile):
                 self.refreshes[profile, "success"] += 1
@@ -79,12 +83,12 @@ class Ledger:
                 self.stages.setdefault((profile, stage), Histogram(STAGE_BUCKETS)).add(seconds)
             case ClockRead(offset=offset):
                 self.clock_offset = offset
-            case IdentityEnds(profile=profile, kind=kind, not_after=instant):
-                self.identity_ends[profile, kind] = instant
+            case IdentityExpiry(profile=profile, kind=kind, not_after=instant):
+                self.identity_expiries[profile, kind] = instant
             case _:
                 pass
 
 
 def outcome(error: Exception) -> str:
-    """A failed refresh as a label: `refused`, `unreachable`, `config` or `internal`."""
+    """Return a failed refresh as a label: `refused`, `unreachable`, `config` or `internal`."""
     return type(error).__name__.lower().removesuffix("error") if isinstance(error, SidecarError) else "internal"

@@ -1,7 +1,8 @@
-"""A stream that is written to without ever waiting for whoever reads it.
+"""A stream that is written to without ever waiting for its reader.
 
-A log that nobody reads (a full pipe, a stopped terminal) must not stop the process that writes it, and with it every
-credential. What cannot be written now is kept for later, up to a bound; beyond it is counted, and the count is told.
+A log that is not read (a full pipe, a stopped terminal) must not stop the process that writes it, and with it every
+credential. What cannot be written now is kept for later, up to a bound; beyond it lines are counted, and the count is
+logged.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from collections import deque
 from typing import TextIO
 
 PIECE = select.PIPE_BUF
-"""Bytes: a pipe that is ready takes as much at once (POSIX)."""
+"""Bytes: a pipe that is ready takes as many at once (POSIX)."""
 
 LONGEST_BACKLOG = 2_048
 """Pieces kept for later: a line is one, seldom more."""
 
 
-class Outlet:
-    """Writes lines to `stream`; to one without a descriptor, as in tests, as it is."""
+class NonBlockingStream:
+    """Writes lines to `stream`. A stream without a descriptor, as in tests, is written to directly."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -34,7 +35,7 @@ class Outlet:
             self._descriptor = None
 
     def write(self, line: str) -> None:
-        """Writes `line`, or keeps it. Raises nothing: that nobody reads us any more must not end the service."""
+        """Write `line`, or keep it. Raises nothing: a reader that is gone must not end the service."""
         if self._descriptor is None:
             with contextlib.suppress(OSError, ValueError):
                 self._stream.write(line)
@@ -47,14 +48,14 @@ class Outlet:
         self.flush()
 
     def take_lost(self) -> int:
-        """How many lines were lost since this was last asked, once there is room again to tell it."""
+        """Return and reset the number of lost lines, once there is room again to log it."""
         if self._backlog:
             return 0
         lost, self._lost = self._lost, 0
         return lost
 
     def flush(self, patience: float = 0.0) -> None:
-        """Writes what is kept, as far as somebody takes it; waits at most `patience` seconds for each piece."""
+        """Write what is kept, as far as it is read; wait at most `patience` seconds for each piece."""
         if self._descriptor is None:
             return
         try:
@@ -65,5 +66,5 @@ class Outlet:
                     self._backlog.appendleft(rest)
         except BlockingIOError:
             return
-        except OSError:  # nobody is there any more
+        except OSError:  # the reader is gone
             self._backlog.clear()

@@ -1,4 +1,4 @@
-"""The wires to the cloud, one for each way to get there: limits, trust, proxy, client certificate."""
+"""The HTTP clients of all legs, one for each way to a server: limits, trust, proxy, client certificate."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import httpx
 
 from ..config.settings import Settings
-from ..core.base import Connection
-from ..core.model import Now, Observe
-from ..identity.settings import HttpConfiguration
-from ..upstream.client import Limits, Routes, Upstream
+from ..core.connection import Connection, HttpConfiguration
+from ..core.events import Observe
+from ..core.values import Now
+from ..upstream.client import Limits, UpstreamClient
 from ..upstream.tls import Trust, client_certificate
+from ..upstream.transport import RoutingTransport
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class Route:
     """What makes two legs share connections. `place` is where the connection is configured."""
 
     connection: Connection
@@ -25,45 +26,48 @@ class Way:
     verify: bool
 
 
-Transport = Callable[[Way], httpx.AsyncBaseTransport]
-"""Makes the transport under a wire."""
+Transport = Callable[[Route], httpx.AsyncBaseTransport]
+"""Makes the transport of a route."""
 
 
-class Wires:
-    """Gives each leg its wire; legs that go one way share one."""
+class Connections:
+    """Gives each leg its HTTP client; legs with the same route share one."""
 
     def __init__(self, transport: Transport, *, now: Now, observe: Observe) -> None:
         self._transport = transport
         self._now = now
         self._observe = observe
-        self._open: dict[tuple[Connection, Limits, bool], Upstream] = {}
+        self._open: dict[tuple[Connection, Limits, bool], UpstreamClient] = {}
 
-    def to(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> Upstream:
-        """The wire of a leg. `http`: its own limits, and whether its server's certificate is verified."""
+    def to(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> UpstreamClient:
+        """Return the client of a leg. `http`: its own limits, and whether its server's certificate is verified."""
         limits = Limits(http.connect_timeout / 1000, http.read_timeout / 1000) if http else Limits()
-        way = Way(connection, place, limits, not (http and http.unsafe_ignore_ssl_cert))
-        key = (way.connection, way.limits, way.verify)
+        route = Route(connection, place, limits, not (http and http.unsafe_ignore_ssl_cert))
+        key = (route.connection, route.limits, route.verify)
         if key not in self._open:
-            self._open[key] = Upstream(self._transport(way), limits=limits, now=self._now, observe=self._observe)
+            self._open[key] = UpstreamClient(
+                self._transport(route), limits=limits, now=self._now, observe=self._observe
+            )
         return self._open[key]
 
     async def aclose(self) -> None:
-        for wire in self._open.values():
-            await wire.aclose()
+        """Close all clients."""
+        for client in self._open.values():
+            await client.aclose()
 
 
 def real_transport(settings: Settings, environ: Mapping[str, str]) -> Transport:
-    """Connections to the real world; legs without files of their own share the whole file's trust."""
+    """Return what opens real connections; legs without files of their own share the trust of the whole file."""
 
-    def routes(way: Way) -> Routes:
-        own = way.connection.ca_file
+    def transport(route: Route) -> RoutingTransport:
+        own = route.connection.ca_file
         trust = Trust(
             own or settings.tls.ca_file,
-            f"{way.place}.caFile" if own else "tls.caFile",
+            f"{route.place}.caFile" if own else "tls.caFile",
             environ,
-            verify=way.verify,
-            client=client_certificate(way.connection, way.place, environ),
+            verify=route.verify,
+            client=client_certificate(route.connection, route.place, environ),
         )
-        return Routes(proxy=way.connection.proxy or settings.proxy, environ=environ, trust=trust)
+        return RoutingTransport(proxy=route.connection.proxy or settings.proxy, environ=environ, trust=trust)
 
-    return routes
+    return transport

@@ -1,4 +1,4 @@
-"""From the exchange and the chain of a profile to what turns a token into credentials."""
+"""From the exchange and the chain of a profile to the objects that turn a token into credentials."""
 
 from __future__ import annotations
 
@@ -6,49 +6,52 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config.settings import Profile
-from ..core.model import Now
+from ..core.values import Now
 from ..exchange import validate
 from ..exchange.assume_role import AssumeRole
 from ..exchange.assume_role_with_oidc import AssumeRoleWithOidc
-from ..exchange.assume_role_with_oidc import Exchange as Step
 from ..exchange.developer_api import ObtainAccessCredential
-from ..exchange.settings import DeveloperApiExchange, Exchange, Link
+from ..exchange.exchange import Exchange
+from ..exchange.settings import ChainedRole, DeveloperApiExchange, ExchangeSettings
 from ..exchange.validate import IdaasInstance
-from ..identity.settings import instance_of
-from .connections import Wires
+from ..identity.identities import instance_of
+from .connections import Connections
 
 
 @dataclass(frozen=True, slots=True)
-class Roles:
-    """What a profile becomes: first one role by token, then the next ones by the credentials before."""
+class Exchanges:
+    """The roles of a profile: the first one by token, each further one by the credentials before it."""
 
-    first: Step
-    links: tuple[AssumeRole, ...]
+    first: Exchange
+    chain: tuple[AssumeRole, ...]
 
 
-def roles(profile: Profile, place: str, wires: Wires, *, now: Now, new_id: Callable[[], str]) -> Roles:
-    """The roles of `profile`, whose configuration stands at `place`."""
-    links = (
-        _link(link, f"{place}.chain[{index}]", profile.exchange, wires, now=now, new_id=new_id)
-        for index, link in enumerate(profile.chain)
+def exchanges(
+    profile: Profile, place: str, connections: Connections, *, now: Now, new_id: Callable[[], str]
+) -> Exchanges:
+    """Return the roles of `profile`, which is configured at `place`."""
+    chain = (
+        _chained(role, f"{place}.chain[{index}]", profile.exchange, connections, now=now, new_id=new_id)
+        for index, role in enumerate(profile.chain)
     )
-    return Roles(_first(profile, f"{place}.exchange", wires, now=now), tuple(links))
+    return Exchanges(_first(profile, f"{place}.exchange", connections, now=now), tuple(chain))
 
 
-def _first(profile: Profile, place: str, wires: Wires, *, now: Now) -> Step:
+def _first(profile: Profile, place: str, connections: Connections, *, now: Now) -> Exchange:
     exchange = profile.exchange
-    wire = wires.to(exchange.connection, f"{place}.connection")
+    http = connections.to(exchange.connection, f"{place}.connection")
     if isinstance(exchange, DeveloperApiExchange):
+        instance = IdaasInstance(*instance_of(profile.identity))
         return ObtainAccessCredential(
-            wire,
-            endpoint=validate.developer_api(exchange, IdaasInstance(*instance_of(profile.identity)), place),
-            instance_id=validate.instance_id(exchange, IdaasInstance(*instance_of(profile.identity)), place),
+            http,
+            endpoint=validate.developer_api(exchange, instance, place),
+            instance_id=validate.instance_id(exchange, instance, place),
             role_arn=exchange.role_arn,
             duration_seconds=exchange.duration_seconds,
             now=now,
         )
     return AssumeRoleWithOidc(
-        wire,
+        http,
         endpoints=validate.sts_endpoints(exchange, place),
         role_arn=exchange.role_arn,
         provider_arn=exchange.oidc_provider_arn,
@@ -59,18 +62,24 @@ def _first(profile: Profile, place: str, wires: Wires, *, now: Now) -> Step:
     )
 
 
-def _link(
-    link: Link, place: str, exchange: Exchange, wires: Wires, *, now: Now, new_id: Callable[[], str]
+def _chained(
+    role: ChainedRole,
+    place: str,
+    exchange: ExchangeSettings,
+    connections: Connections,
+    *,
+    now: Now,
+    new_id: Callable[[], str],
 ) -> AssumeRole:
     return AssumeRole(
-        wires.to(link.connection or exchange.connection, f"{place}.connection"),
-        endpoints=validate.link_endpoints(link, exchange, place),
-        role_arn=link.role_arn,
-        session_name=str(link.role_session_name),
-        duration_seconds=link.duration_seconds,
-        policy=validate.policy_text(link.policy, place),
-        external_id=link.external_id,
-        source_identity=link.source_identity,
+        connections.to(role.connection or exchange.connection, f"{place}.connection"),
+        endpoints=validate.chained_endpoints(role, exchange, place),
+        role_arn=role.role_arn,
+        session_name=str(role.role_session_name),
+        duration_seconds=role.duration_seconds,
+        policy=validate.policy_text(role.policy, place),
+        external_id=role.external_id,
+        source_identity=role.source_identity,
         now=now,
         new_id=new_id,
     )

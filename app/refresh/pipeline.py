@@ -1,6 +1,6 @@
-"""The outbound half, put together: settings of a profile in, credentials out. The only place that knows all legs.
+"""The pipeline of a refresh: the identity's token, its exchange for credentials, and the chain of further roles.
 
-Imported after the listeners are up: httpx is 60 ms and 4 MiB.
+The only place that knows all legs. Imported after the listeners are up: httpx takes 60 ms and 4 MiB.
 """
 
 from __future__ import annotations
@@ -14,30 +14,22 @@ from typing import TypeVar
 from ..config.settings import Profile, Settings
 from ..core import arns
 from ..core.clocks import Clocks, CloudClock
-from ..core.model import (
-    ClockRead,
-    Credentials,
-    Event,
-    IdentityEnds,
-    Observe,
-    Refused,
-    SidecarError,
-    StageTimed,
-    Token,
-    Unreachable,
-    Warned,
-)
+from ..core.errors import Refused, SidecarError, Unreachable
+from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, Warned
+from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
-from ..identity import jwt_claims
-from ..identity.settings import IdaasIdentity, Identity, OidcClientIdentity, TokenFileIdentity
-from ..identity.token_endpoint import TokenFile, TokenSource
+from ..identity import identities, jwt_claims
+from ..identity.context import Context, Notes, TokenSource
+from ..identity.idaas import IdaasIdentity
+from ..identity.identities import Identity
+from ..identity.oidc_client import OidcClientIdentity
+from ..identity.token_file import TokenFile, TokenFileIdentity
 from ..system import sockets
-from ..system.child_reaper import Children
+from ..system.child_reaper import ChildReaper
 from ..upstream.tls import certificate_end
-from .connections import Transport, Wires, real_transport
-from .exchanges import Roles, roles
-from .token_cache import SharedTokens
-from .token_sources import Notes, Sources
+from .connections import Connections, Transport, real_transport
+from .exchanges import Exchanges, exchanges
+from .token_cache import TokenCache
 
 T = TypeVar("T")
 
@@ -48,15 +40,15 @@ TURN_SECONDS = 1.0
 """The longest wait for a turn: at start-up the profiles of a pod are through in less, unless some of them hang."""
 
 MOST_AT_ONCE = 32
-"""Fetches at the same time, whatever hangs: a thousand that lost patience together would keep clients waiting."""
+"""Fetches at the same time, whatever hangs: a thousand that lose patience together would keep clients waiting."""
 
 
-class Cloud:
+class Pipeline:
     """
     Fetches credentials for the profiles of `settings`.
 
-    `fetch` raises Refused, Unreachable or ConfigError. Profiles with one identity share one token. `cloud_clock` and
-    `tokens` outlive it where they are given: a changed configuration is another Cloud.
+    Profiles with one identity share one token. `cloud_clock` and `tokens` outlive the pipeline where they are given: a
+    changed configuration has another pipeline.
     """
 
     def __init__(
@@ -67,123 +59,108 @@ class Cloud:
         clocks: Clocks,
         observe: Observe,
         cloud_clock: CloudClock | None = None,
-        tokens: SharedTokens | None = None,
+        tokens: TokenCache | None = None,
         transport: Transport | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
-        children: Children | None = None,
+        children: ChildReaper | None = None,
     ) -> None:
         self._clock = cloud_clock or CloudClock(clocks)
         self._clocks = clocks
-        self._told = observe
+        self._observer = observe
         self._profiles = settings.profiles
-        # What the cloud judges by its clock, and what it says in its time, is reckoned in its time.
-        now = self._clock.now
-        self._tokens = tokens or SharedTokens(now=now)
+        self._tokens = tokens or TokenCache(now=self._clock.now)
         self._turns = asyncio.Semaphore(AT_ONCE)
-        self._room = asyncio.Semaphore(MOST_AT_ONCE - AT_ONCE)
-        self._ends: dict[Identity, dict[str, float]] = {}
-        self._wires = Wires(transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe)
-        sources = Sources(
-            self._wires,
-            environ,
-            now=now,
-            told=self._clock.told,
+        self._reserve = asyncio.Semaphore(MOST_AT_ONCE - AT_ONCE)
+        self._connections = Connections(
+            transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe
+        )
+        context = Context(
+            connect=self._connections.to,
+            environ=environ,
+            now=self._clock.now,  # what the cloud judges by its clock is computed in its time
+            is_synchronised=self._clock.is_synchronised,
             new_id=new_id,
             is_ours=is_ours,
-            children=children or Children(),
+            children=children or ChildReaper(),
         )
+        self._expiries: dict[Identity, dict[str, float]] = {}
         self._sources: dict[Identity, TokenSource] = {}
         for name, profile in settings.profiles.items():
             if profile.identity not in self._sources:
-                ends = self._ends.setdefault(profile.identity, {}).__setitem__
-                notes = Notes(ends, lambda sentence, name=name: self._observe(Warned(name, sentence)))  # type: ignore[misc]
-                self._sources[profile.identity] = sources.source(profile.identity, f"profiles.{name}.identity", notes)
-        self._roles = {
-            name: roles(profile, f"profiles.{name}", self._wires, now=now, new_id=new_id)
+                self._sources[profile.identity] = self._source(name, profile.identity, context)
+        self._exchanges = {
+            name: exchanges(profile, f"profiles.{name}", self._connections, now=self._clock.now, new_id=new_id)
             for name, profile in settings.profiles.items()
         }
 
     async def fetch(self, name: str) -> Credentials:
-        """New credentials for the profile `name`; a token that the exchange refuses is replaced once."""
-        async with self._turn():
-            return await self._chained(name, await self._first(name), self._roles[name])
+        """
+        Return new credentials for a profile; a token that the exchange refuses is replaced once.
 
-    def forget(self, name: str) -> None:
-        """Drops the token of the profile's identity: the next fetch proves it anew."""
+        Raises Refused, Unreachable or ConfigError.
+        """
+        async with self._turn():
+            credentials = await self._first_role(name)
+            return await self._chain(name, credentials, self._exchanges[name])
+
+    def forget_token(self, name: str) -> None:
+        """Drop the token of the profile's identity, so that the next fetch obtains a new one."""
         self._tokens.forget(self._identity(name))
 
-    async def _first(self, name: str) -> Credentials:
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._connections.aclose()
+
+    # --- the stages ---------------------------------------------------------------------------------------------------
+
+    async def _first_role(self, name: str) -> Credentials:
         token = await self._token(name)
         try:
-            return await self._presented(name, token)
+            return await self._exchange(name, token)
         except Refused as error:
             if not error.renew_token:
                 raise
             self._tokens.forget(self._identity(name), token)
-            return await self._presented(name, await self._token(name))
-
-    async def _presented(self, name: str, token: Token) -> Credentials:
-        """A session for `token`. Raises Unreachable where its time is yet to come."""
-        try:
-            return await self._exchanged(name, token)
-        except Refused as error:
-            ahead = jwt_claims.ahead(token.value, self._clock.now()) if error.renew_token else 0.0
-            if ahead <= 0:
-                raise
-            # STS refuses an iat in its future. A new token's would be there too: this one is kept until then.
-            raise Unreachable(
-                f"{error}; its iat is {ahead:.0f} s ahead of the clock there: the issuer's clock is wrong",
-                retry_after=ahead,
-                code=error.code,
-            ) from None
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Lets few fetch at once; but who hangs must not hold up the others, so nobody waits for a turn for long."""
-        turns = self._turns
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await turns.acquire()
-        except TimeoutError:
-            turns = self._room
-            await turns.acquire()
-        try:
-            yield
-        finally:
-            turns.release()
-
-    async def aclose(self) -> None:
-        await self._wires.aclose()
-
-    # --- the legs -----------------------------------------------------------------------------------------------------
+            return await self._exchange(name, await self._token(name))
 
     async def _token(self, name: str) -> Token:
         source = self._sources[self._identity(name)]
 
-        async def ask() -> Token:
+        async def obtain() -> Token:
             token = await source.token()
-            self._look_at(token, name)
+            self._inspect(token, name)
             return token
 
-        # A file is read when used, never kept: whoever writes it may have replaced the token.
-        fresh = isinstance(source, TokenFile)
-        work = ask() if fresh else self._tokens.token(self._identity(name), ask)
+        # A file is read when used, never kept: its writer may have replaced the token.
+        work = obtain() if isinstance(source, TokenFile) else self._tokens.token(self._identity(name), obtain)
         token = await self._timed(name, "token", work)
-        await self._tell_ends(name)
+        await self._report_expiries(name)
         return token
 
-    async def _exchanged(self, name: str, token: Token) -> Credentials:
-        return await self._timed(name, "exchange", self._roles[name].first.credentials(token))
+    async def _exchange(self, name: str, token: Token) -> Credentials:
+        """Return a session for `token`. Raises Unreachable where the token is not valid yet."""
+        try:
+            return await self._timed(name, "exchange", self._exchanges[name].first.credentials(token))
+        except Refused as error:
+            now = self._clock.now()
+            wait = jwt_claims.seconds_until_issued(token.value, now) if error.renew_token else 0.0
+            if wait <= 0:
+                raise
+            # STS refuses an iat in its future. A new token would have one too: this one is kept until then.
+            raise Unreachable(
+                f"{error}; its iat is {wait:.0f} s ahead of the clock there: the issuer's clock is wrong",
+                retry_after=wait,
+                code=error.code,
+            ) from None
 
-    async def _chained(self, name: str, credentials: Credentials, roles: Roles) -> Credentials:
-        for index, link in enumerate(roles.links):
+    async def _chain(self, name: str, credentials: Credentials, found: Exchanges) -> Credentials:
+        for index, role in enumerate(found.chain):
             stage = f"chain[{index}]"
             try:
-                credentials = await self._timed(name, stage, link.assume(credentials))
+                credentials = await self._timed(name, stage, role.assume(credentials))
             except SidecarError as error:
-                error.args = (f"{stage}: {error}",)
-                raise
+                raise error.at(stage) from None
         return credentials
 
     async def _timed(self, name: str, stage: str, work: Awaitable[T]) -> T:
@@ -194,49 +171,70 @@ class Cloud:
         finally:
             self._observe(StageTimed(name, stage, loop.time() - started))
 
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Let few fetch at once. A fetch that hangs must not hold up the others, so a turn is not waited for long."""
+        turns = self._turns
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await turns.acquire()
+        except TimeoutError:
+            turns = self._reserve
+            await turns.acquire()
+        try:
+            yield
+        finally:
+            turns.release()
+
     # --- what is noticed on the way -----------------------------------------------------------------------------------
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, ClockRead):
             self._clock.learn(event.offset)
-        self._told(event)
+        self._observer(event)
 
     def _identity(self, name: str) -> Identity:
-        """What makes two profiles' source and token the same one: the identity as configured, scope included."""
+        """Return the key by which profiles share source and token: the identity as configured, scope included."""
         return self._profiles[name].identity
 
-    async def _tell_ends(self, name: str) -> None:
-        """Says until when the profile can prove itself; the token may have been another profile's doing."""
+    def _source(self, name: str, identity: Identity, context: Context) -> TokenSource:
+        expiries = self._expiries.setdefault(identity, {})
+        notes = Notes(expiries.__setitem__, lambda message: self._observe(Warned(name, message)))
+        return identities.build(identity, f"profiles.{name}.identity", context, notes)
+
+    async def _report_expiries(self, name: str) -> None:
+        """Report until when the profile can prove its identity; another profile may have obtained the token."""
         identity = self._identity(name)
-        found = dict(self._ends[identity])
-        if isinstance(identity, IdaasIdentity | OidcClientIdentity) and identity.connection.certificate_file:
-            end = await asyncio.to_thread(certificate_end, identity.connection.certificate_file)
+        found = dict(self._expiries[identity])
+        connection = identities.connection_of(identity)
+        if connection is not None and connection.certificate_file:
+            end = await asyncio.to_thread(certificate_end, connection.certificate_file)
             found |= {"tlsCertificate": end} if end is not None else {}
         for kind, not_after in found.items():
-            self._observe(IdentityEnds(name, kind, not_after))
+            self._observe(IdentityExpiry(name, kind, not_after))
 
-    def _look_at(self, token: Token, name: str) -> None:
-        """Says where the token's claims differ from the configuration; the cloud, not we, will judge it."""
+    def _inspect(self, token: Token, name: str) -> None:
+        """Warn where the token's claims differ from the configuration; the cloud decides about the token."""
         identity = self._identity(name)
-        found = jwt_claims.unverified(token.value)
-        if found is None:
+        claims = jwt_claims.unverified(token.value)
+        if claims is None:
             return
-        if isinstance(identity, TokenFileIdentity) and found.expires_at is not None:
-            self._ends[identity]["tokenFile"] = found.expires_at
-        for sentence in jwt_claims.mismatches(found, _wanted(self._profiles[name]), self._clocks.wall()):
+        if isinstance(identity, TokenFileIdentity) and claims.expires_at is not None:
+            self._expiries[identity]["tokenFile"] = claims.expires_at
+        for sentence in jwt_claims.mismatches(claims, _expected(self._profiles[name]), self._clocks.wall()):
             self._observe(Warned(name, sentence))
 
 
-def _wanted(profile: Profile) -> jwt_claims.Wanted:
-    """What STS will compare the token's claims with, as far as the configuration tells."""
+def _expected(profile: Profile) -> jwt_claims.ExpectedClaims:
+    """Return what STS compares the token's claims with, as far as the configuration tells."""
     if not isinstance(profile.exchange, StsExchange):
-        return jwt_claims.Wanted()
+        return jwt_claims.ExpectedClaims()
     match profile.identity:
         case IdaasIdentity() as identity:
             audience = arns.audience_of(str(identity.scope), "scope")
-            # The subject of an exchanged token is the other's, not ours.
+            # The subject of an exchanged token is the other identity's.
             client_id = identity.client_id if identity.token_exchange is None else None
-            return jwt_claims.Wanted(identity.issuer, audience, client_id)
+            return jwt_claims.ExpectedClaims(identity.issuer, audience, client_id)
         case OidcClientIdentity() as identity:
-            return jwt_claims.Wanted(identity.issuer, identity.audience, None)
-    return jwt_claims.Wanted()
+            return jwt_claims.ExpectedClaims(identity.issuer, identity.audience, None)
+    return jwt_claims.ExpectedClaims()

@@ -1,8 +1,8 @@
-"""All profiles of a running sidecar: each one's refresher, its loop, and what it fetches with.
+"""All profiles of a running sidecar: each one's refresher, its loop, and the pipeline that it fetches with.
 
-A changed configuration touches the profiles that it changes and no others. What replaces one that serves is tried
-beside it first, and takes its place with its first session: a new secret or role that does not work costs nobody
-anything, for as long as the old one does.
+A changed configuration touches only the profiles that it changes. A changed profile is tried beside the one that
+serves, and replaces it with its first session: a new secret or role that does not work costs no reader anything while
+the old one works.
 """
 
 from __future__ import annotations
@@ -10,77 +10,26 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..config import validate
 from ..config.settings import Profile, Settings
 from ..core.clocks import Clocks
-from ..core.model import Credentials, Event, Observe, Refreshed
-from ..system.sleep import Nap, Sleep
-from .refresher import Refresher
-
-if TYPE_CHECKING:
-    from .pipeline import Cloud
-
-MakeCloud = Callable[[Settings], "Cloud"]
-"""The outbound half for these settings. Slow: it imports an HTTP client, and is called in a thread."""
+from ..core.events import Event, Observe, Refreshed
+from ..core.schedule import Schedule
+from ..system.sleep import InterruptibleSleep, Sleep
+from .lazy_pipeline import LazyPipeline, MakePipeline, alike
+from .refresher import Policy, Refresher
 
 
-class Outbound:
-    """The outbound half of one configuration, made when it is first used."""
+class SupervisedProfile:
+    """One profile under supervision: its configuration, its refresher, and the task that runs the refresher."""
 
-    def __init__(self, settings: Settings, make: MakeCloud) -> None:
-        self.settings = settings
-        self._make = make
-        self._cloud: asyncio.Task[Cloud] | None = None
-        self._under_way = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
+    __slots__ = ("loop", "pipeline", "profile", "refresher")
 
-    async def fetch(self, name: str) -> Credentials:
-        """New credentials for the profile."""
-        if self._cloud is None or (self._cloud.done() and self._made() is None):  # it could not be made before
-            self._cloud = asyncio.create_task(asyncio.to_thread(self._make, self.settings))
-        self._under_way += 1
-        self._idle.clear()
-        try:
-            return await (await asyncio.shield(self._cloud)).fetch(name)
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
-
-    def fits(self, settings: Settings) -> bool:
-        """Whether it is the outbound half of these settings, too: of their profiles, no more, no fewer, no other."""
-        names = settings.profiles.keys()
-        return names == self.settings.profiles.keys() and all(alike(self.settings, settings, name) for name in names)
-
-    def forget(self, name: str) -> None:
-        """Has the profile's identity proved anew at the next fetch."""
-        cloud = self._made()
-        if cloud is not None:
-            cloud.forget(name)
-
-    async def aclose(self) -> None:
-        """Closes it when what is under way has ended."""
-        await self._idle.wait()
-        cloud = self._made()
-        if cloud is not None:
-            await cloud.aclose()
-
-    def _made(self) -> Cloud | None:
-        done = self._cloud is not None and self._cloud.done() and not self._cloud.cancelled()
-        return self._cloud.result() if done and self._cloud and self._cloud.exception() is None else None
-
-
-class Kept:
-    """One profile that is kept fresh: what is configured, the refresher, its loop."""
-
-    __slots__ = ("loop", "outbound", "profile", "refresher")
-
-    def __init__(self, profile: Profile, outbound: Outbound) -> None:
+    def __init__(self, profile: Profile, pipeline: LazyPipeline) -> None:
         self.profile = profile
-        self.outbound = outbound
+        self.pipeline = pipeline
         self.refresher: Refresher
         self.loop: asyncio.Task[None] | None = None
 
@@ -97,14 +46,14 @@ class Profiles:
     """
     The profiles by name, in the order of the file.
 
-    `refreshers` is one list for as long as this lives, changed in place: who holds it sees what serves now. `replaced`
-    is called when another refresher serves a profile than before.
+    `refreshers` is one list for the life of this object, changed in place: its holders see what serves now. `replaced`
+    is called when another refresher begins to serve a profile.
     """
 
     def __init__(
         self,
         settings: Settings,
-        make_cloud: MakeCloud,
+        make_pipeline: MakePipeline,
         *,
         clocks: Clocks,
         observe: Observe,
@@ -112,7 +61,7 @@ class Profiles:
         sleep: Sleep = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._make_cloud = make_cloud
+        self._make_pipeline = make_pipeline
         self._clocks = clocks
         self._observe = observe
         self._replaced = replaced
@@ -120,9 +69,9 @@ class Profiles:
         self._chance = chance
         self._settings = settings
         self._schedule = validate.schedule(settings.refresh)
-        self._outbound = Outbound(settings, make_cloud)
-        self._serving = {name: self._kept(name, profile) for name, profile in settings.profiles.items()}
-        self._trials: dict[str, Kept] = {}
+        self._pipeline = LazyPipeline(settings, make_pipeline)
+        self._serving = {name: self._supervise(name, profile) for name, profile in settings.profiles.items()}
+        self._trials: dict[str, SupervisedProfile] = {}
         self._closing: set[asyncio.Future[Any]] = set()
         self.refreshers: list[Refresher] = []
         self._list()
@@ -130,59 +79,61 @@ class Profiles:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins to refresh."""
-        for kept in self._serving.values():
-            kept.start()
+        """Start to refresh."""
+        for supervised in self._serving.values():
+            supervised.start()
 
     async def stop(self) -> None:
-        everybody = [*self._serving.values(), *self._trials.values()]
-        for kept in everybody:
-            kept.stop()
-        await asyncio.gather(*(kept.loop for kept in everybody if kept.loop), return_exceptions=True)
-        for outbound in {kept.outbound for kept in everybody} | {self._outbound}:
-            await outbound.aclose()
+        """Stop refreshing, and close the pipelines."""
+        supervised = [*self._serving.values(), *self._trials.values()]
+        for item in supervised:
+            item.stop()
+        await asyncio.gather(*(item.loop for item in supervised if item.loop), return_exceptions=True)
+        for pipeline in {item.pipeline for item in supervised} | {self._pipeline}:
+            await pipeline.aclose()
         await asyncio.gather(*self._closing)
 
     def dead(self) -> list[str]:
-        """The profiles whose loop has ended, which is a bug."""
-        return [name for name, kept in self._serving.items() if kept.loop is not None and kept.loop.done()]
+        """Return the profiles whose loop has ended, which is a bug."""
+        return [name for name, item in self._serving.items() if item.loop is not None and item.loop.done()]
 
-    # --- what is asked of them ----------------------------------------------------------------------------------------
+    # --- look-ups and orders ------------------------------------------------------------------------------------------
 
     def __contains__(self, name: str) -> bool:
         return name in self._serving
 
     def refresher(self, name: str) -> Refresher:
+        """Return the refresher that serves the profile."""
         return self._serving[name].refresher
 
     def profile(self, name: str) -> Profile:
-        """What is configured for what serves now, which a change that is on trial is not yet."""
+        """Return the configuration of what serves now; a change on trial is not part of it yet."""
         return self._serving[name].profile
 
     def trial(self, name: str) -> Refresher | None:
-        """What is tried beside the profile's refresher, to take its place."""
-        kept = self._trials.get(name)
-        return kept.refresher if kept is not None else None
+        """Return the refresher on trial, which replaces the profile's with its first session; None without one."""
+        found = self._trials.get(name)
+        return found.refresher if found is not None else None
 
     async def renew(self, name: str) -> None:
-        """Proves the profile's identity anew now, and returns when the attempt has ended."""
-        for kept in self._both(name):
-            kept.outbound.forget(name)
-            kept.refresher.refresh_now()
+        """Refresh the profile now, with a new token, and return when the attempt has ended."""
+        for item in self._both(name):
+            item.pipeline.forget_token(name)
+            item.refresher.refresh_now()
         await self._serving[name].refresher.settled()
 
-    def try_again(self, name: str) -> None:
-        """Has the profile try now what failed before; nothing if it did not fail."""
-        for kept in self._both(name):
-            if not kept.refresher.healthy:
-                kept.refresher.refresh_now()
+    def retry(self, name: str) -> None:
+        """Refresh the profile now if its last attempt failed."""
+        for item in self._both(name):
+            if not item.refresher.healthy:
+                item.refresher.refresh_now()
 
     def clock_jumped(self) -> None:
-        """Plans anew, because the wall clock was set or the machine slept."""
+        """Schedule all refreshes again, because the wall clock was set or the machine slept."""
         for refresher in self.refreshers:
             refresher.clock_jumped()
 
-    def _both(self, name: str) -> Iterator[Kept]:
+    def _both(self, name: str) -> Iterator[SupervisedProfile]:
         yield self._serving[name]
         if name in self._trials:
             yield self._trials[name]
@@ -191,113 +142,100 @@ class Profiles:
 
     def change(self, settings: Settings) -> None:
         """
-        Keeps these profiles from now on: new ones begin, gone ones end, changed ones are tried first.
+        Use these profiles from now on: new ones start, removed ones stop, changed ones are tried first.
 
-        Waits for nobody: there is no moment in which some are of the old configuration and some of the new.
+        Does not wait: there is no moment in which some profiles are of the old configuration and some of the new one.
         """
         self._settings = settings
         self._schedule = validate.schedule(settings.refresh)
-        touched = {
+        changed = {
             name
             for name in settings.profiles
-            # Held against what serves, not against the configuration of before: that may never have got beyond a trial.
-            if name not in self._serving or not alike(self._serving[name].outbound.settings, settings, name)
+            # Compared with the active profile, not with the previous file: that may never have got beyond a trial.
+            if name not in self._serving or not alike(self._serving[name].pipeline.settings, settings, name)
         }
         self._end({*self._trials, *(self._serving.keys() - settings.profiles.keys())})
-        old = self._outbound
-        if not old.fits(settings):
-            self._outbound = Outbound(settings, self._make_cloud)
+        old = self._pipeline
+        if not old.serves(settings):
+            self._pipeline = LazyPipeline(settings, self._make_pipeline)
         serving = {}
         for name, profile in settings.profiles.items():
-            serving[name] = self._changed(name, profile, touched=name in touched)
+            serving[name] = self._adopt(name, profile, changed=name in changed)
         self._serving = serving
         self._list()
         self._close_unused(old)
 
-    def _changed(self, name: str, profile: Profile, *, touched: bool) -> Kept:
-        """What serves the profile now; one that is changed begins its trial."""
-        kept = self._serving.get(name)
-        if kept is None:
-            kept = self._kept(name, profile)
-            kept.start()
-        elif touched:
-            self._trials[name] = self._kept(name, profile)
+    def _adopt(self, name: str, profile: Profile, *, changed: bool) -> SupervisedProfile:
+        """Return what serves the profile now; a changed profile starts its trial."""
+        item = self._serving.get(name)
+        if item is None:
+            item = self._supervise(name, profile)
+            item.start()
+        elif changed:
+            self._trials[name] = self._supervise(name, profile)
             self._trials[name].start()
         else:
-            kept.profile, kept.outbound = profile, self._outbound
-        refresher = kept.refresher
-        refresher.required, refresher.stops, refresher.schedule = profile.required, _stops(profile), self._schedule
-        return kept
+            item.profile, item.pipeline = profile, self._pipeline
+        item.refresher.policy = policy(profile, self._schedule)
+        return item
 
     def _end(self, names: set[str]) -> None:
-        """Ends the trials of these, and their serving where they are configured no more."""
+        """Stop the trials of these profiles, and their serving where they were removed from the configuration."""
         gone = [self._trials.pop(name) for name in names if name in self._trials]
         gone += [self._serving.pop(name) for name in names if name not in self._settings.profiles]
-        for kept in gone:
-            kept.stop()
-            self._outlives(asyncio.gather(*filter(None, [kept.loop]), return_exceptions=True))
-        for outbound in {kept.outbound for kept in gone}:
-            self._close_unused(outbound)
+        for item in gone:
+            item.stop()
+            self._wait_at_stop(asyncio.gather(*filter(None, [item.loop]), return_exceptions=True))
+        for pipeline in {item.pipeline for item in gone}:
+            self._close_unused(pipeline)
 
-    def _close_unused(self, outbound: Outbound) -> None:
-        used = {kept.outbound for kept in (*self._serving.values(), *self._trials.values())} | {self._outbound}
-        if outbound not in used:
-            self._outlives(asyncio.create_task(outbound.aclose()))
+    def _close_unused(self, pipeline: LazyPipeline) -> None:
+        used = {item.pipeline for item in (*self._serving.values(), *self._trials.values())} | {self._pipeline}
+        if pipeline not in used:
+            self._wait_at_stop(asyncio.create_task(pipeline.aclose()))
 
-    def _outlives(self, work: asyncio.Future[Any]) -> None:
-        """Has what ends by itself waited for at the end."""
+    def _wait_at_stop(self, work: asyncio.Future[Any]) -> None:
+        """Have `stop` wait for work that ends by itself."""
         self._closing.add(work)
         work.add_done_callback(self._closing.discard)
 
     # --- one profile --------------------------------------------------------------------------------------------------
 
-    def _kept(self, name: str, profile: Profile) -> Kept:
-        kept = Kept(profile, self._outbound)
-        nap = Nap(self._sleep)
-        kept.refresher = Refresher(
+    def _supervise(self, name: str, profile: Profile) -> SupervisedProfile:
+        item = SupervisedProfile(profile, self._pipeline)
+        sleep = InterruptibleSleep(self._sleep)
+        item.refresher = Refresher(
             name,
-            lambda: kept.outbound.fetch(name),
-            schedule=self._schedule,
-            observe=lambda event: self._heard(kept, event),
+            lambda: item.pipeline.fetch(name),
+            policy=policy(profile, self._schedule),
+            observe=lambda event: self._heard(item, event),
             clocks=self._clocks,
-            sleep=nap.sleep,
-            wake=nap.wake,
+            sleep=sleep.sleep,
+            wake=sleep.wake,
             random=self._chance,
-            required=profile.required,
-            stops=_stops(profile),
         )
-        return kept
+        return item
 
-    def _heard(self, kept: Kept, event: Event) -> None:
-        name = kept.refresher.profile
-        if isinstance(event, Refreshed) and self._trials.get(name) is kept:
-            self._take_over(name, kept)
+    def _heard(self, item: SupervisedProfile, event: Event) -> None:
+        name = item.refresher.profile
+        if isinstance(event, Refreshed) and self._trials.get(name) is item:
+            self._replace(name, item)
         self._observe(event)
 
-    def _take_over(self, name: str, kept: Kept) -> None:
+    def _replace(self, name: str, item: SupervisedProfile) -> None:
         """The trial has a session: it serves from now on."""
         before = self._serving[name]
         before.stop()
-        self._serving[name] = kept
+        self._serving[name] = item
         del self._trials[name]
         self._list()
-        self._close_unused(before.outbound)
+        self._close_unused(before.pipeline)
         self._replaced()
 
     def _list(self) -> None:
-        self.refreshers[:] = [kept.refresher for kept in self._serving.values()]
+        self.refreshers[:] = [item.refresher for item in self._serving.values()]
 
 
-def alike(one: Settings, other: Settings, name: str) -> bool:
-    """Whether two configurations get the credentials of the profile, which is in both, in the same way."""
-    ways = [(settings.tls, settings.proxy) for settings in (one, other)]
-    return ways[0] == ways[1] and same(one.profiles[name], other.profiles[name])
-
-
-def same(one: Profile, other: Profile) -> bool:
-    """Whether two profiles get the same credentials in the same way."""
-    return (one.identity, one.exchange, one.chain) == (other.identity, other.exchange, other.chain)
-
-
-def _stops(profile: Profile) -> bool:
-    return profile.on_denied == "stop"
+def policy(profile: Profile, schedule: Schedule) -> Policy:
+    """Return the refresher's policy for a profile."""
+    return Policy(schedule, required=profile.required, drop_when_withdrawn=profile.on_denied == "stop")

@@ -1,4 +1,4 @@
-"""A cache of tokens that profiles of one identity share."""
+"""A cache of tokens, shared by the profiles of one identity."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from collections.abc import Awaitable, Callable, Hashable
 
 from cachetools import TLRUCache
 
-from ..core.model import Now, Token
+from ..core.values import Now, Token
 
-MOST = 4_096
-"""Tokens kept; more identities than a process serves."""
+MOST_TOKENS = 4_096
+"""Tokens kept; more identities than one process serves."""
 
 
-class SharedTokens:
+class TokenCache:
     """
-    One token per identity, whoever asks.
+    One token per identity.
 
-    A token is handed out until a fifth of its life, at least 60 s, is left. Concurrent askers share one request, and
-    one who leaves does not end it for the others.
+    A token is handed out until a fifth of its life, at least 60 s, is left. Concurrent callers share one request, and
+    a caller that is cancelled does not end it for the others.
     """
 
     def __init__(self, *, now: Now) -> None:
-        self._held: TLRUCache[Hashable, Token] = TLRUCache(maxsize=MOST, ttu=self._hand_out_until, timer=now)
-        self._flights: dict[Hashable, asyncio.Task[Token]] = {}
+        self._tokens: TLRUCache[Hashable, Token] = TLRUCache(maxsize=MOST_TOKENS, ttu=self._usable_until, timer=now)
+        self._requests: dict[Hashable, asyncio.Task[Token]] = {}
 
     async def token(self, identity: Hashable, fetch: Callable[[], Awaitable[Token]]) -> Token:
-        """The identity's token, from memory or by `fetch`; raises what `fetch` raises."""
-        held = self._held.get(identity)
+        """Return the identity's token, from memory or by `fetch`; raises what `fetch` raises."""
+        held = self._tokens.get(identity)
         if held is not None:
             return held
-        flight = self._flights.get(identity)
-        if flight is None:
-            flight = asyncio.ensure_future(self._fetch(identity, fetch))
-            self._flights[identity] = flight
-        return await asyncio.shield(flight)
+        request = self._requests.get(identity)
+        if request is None:
+            request = asyncio.ensure_future(self._fetch(identity, fetch))
+            self._requests[identity] = request
+        return await asyncio.shield(request)
 
     def forget(self, identity: Hashable, refused: Token | None = None) -> None:
-        """Drops the identity's token; where it is `refused`, only that one: others may have had it replaced already."""
-        if refused is None or self._held.get(identity) == refused:
-            self._held.pop(identity, None)
+        """Drop the identity's token. If `refused` is given, drop only that one: it may have been replaced already."""
+        if refused is None or self._tokens.get(identity) == refused:
+            self._tokens.pop(identity, None)
 
     async def _fetch(self, identity: Hashable, fetch: Callable[[], Awaitable[Token]]) -> Token:
         try:
             token = await fetch()
-            self._held[identity] = token
+            self._tokens[identity] = token
             return token
         finally:
-            del self._flights[identity]
+            del self._requests[identity]
 
     @staticmethod
-    def _hand_out_until(_identity: Hashable, token: Token, now: float) -> float:
+    def _usable_until(_identity: Hashable, token: Token, now: float) -> float:
         return token.expires_at - max(60.0, 0.2 * (token.expires_at - now))

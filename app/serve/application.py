@@ -1,64 +1,114 @@
-"""The FastAPI application: what people and their tools ask of the operations listener, and its errors."""
+"""The FastAPI application: every route of every listener, typed and documented.
+
+The routes decide nothing. Each hands the raw request to the handlers that the production listeners call directly, so
+both doors give the same answers (tests/test_equivalence.py). Only the pages of the operations listener are made here.
+
+The application is complete by itself and runs on any ASGI server. A production listener tells it in the ASGI state
+which listener a request came in at, and who its peer is. Where the state is missing, the path decides about the
+listener, and the peer is unknown: profiles with a caller rule and the admin routes refuse.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from html import escape
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
-from starlette.exceptions import HTTPException as StarletteHTTPException
+from fastapi import FastAPI
+from fastapi import Request as HttpRequest
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response as HttpResponse
 
-from ..core.addresses import is_loopback
+from . import pages, routes
+from .handlers.ops import PAGES, STATUS
+from .peers.peer import Peer, no_process
+from .request import Request
+from .responses import NOT_FOUND, Response
 
-_CODES = {403: "AccessDenied.Remote", 404: "NotFound", 405: "MethodNotAllowed"}
+Handle = Callable[[Request], Response | Coroutine[Any, Any, Response] | None]
 
-
-def create_api(status: Callable[[], dict[str, Any]]) -> FastAPI:
-    """The application; `status` tells the present state and is asked per request."""
-    api = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    api.add_exception_handler(StarletteHTTPException, _error)
-
-    @api.get("/status.json", dependencies=[Depends(_loopback_only)])
-    async def status_json() -> Response:
-        return JSONResponse(status(), headers={"Cache-Control": "no-store"})
-
-    @api.get("/status", dependencies=[Depends(_loopback_only)])
-    async def status_page() -> Response:
-        return HTMLResponse(_page(status()), headers={"Cache-Control": "no-store"})
-
-    return api
+_OPS = PAGES | {STATUS, b"/livez", b"/readyz", b"/startupz", b"/metrics"}
+_ADMIN = (b"/refresh", b"/purge", b"/log-level/")
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
-def _loopback_only(request: Request) -> None:
-    # Status names roles and errors: for the machine's owner, not for the pod network.
-    if request.client is None or not is_loopback(request.client.host):
-        raise HTTPException(403, "status is for callers on this machine")
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """What answers at each listener. `status` returns the members of `/status.json`."""
+
+    credentials: Handle
+    metadata: Handle
+    ops: Handle
+    admin: Handle
+    status: Callable[[], dict[str, Any]]
 
 
-async def _error(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, StarletteHTTPException) else 500
-    detail = error.detail if isinstance(error, StarletteHTTPException) else "internal error"
-    headers = {"Cache-Control": "no-store"} | dict(getattr(error, "headers", None) or {})
-    return JSONResponse({"Code": _CODES.get(status, "Error"), "Message": detail}, status, headers)
-
-
-def _page(status: dict[str, Any]) -> str:
-    columns = ("profile", "state", "expires_at", "next_refresh_at", "failures", "last_error", "on_trial")
-    head = "".join(f"<th scope=col>{name}</th>" for name in columns)
-    troubles = {
-        "The configuration file has changed, and cannot be used": status.get("config_error"),
-        "These wait for a restart": ", ".join(status.get("restart_needed", ())),
-    }
-    notes = "".join(f"<p>{words}: {escape(str(what))}</p>" for words, what in troubles.items() if what)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(profile.get(name) or '–'))}</td>" for name in columns) + "</tr>"
-        for profile in status["profiles"]
+def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
+    """Return the application. `options` are FastAPI's own, such as `lifespan`."""
+    app = FastAPI(
+        title="idaas-credential-sidecar",
+        version=version,
+        summary="Short-lived Alibaba Cloud STS credentials for every process on localhost.",
+        description=routes.DESCRIPTION,
+        openapi_tags=routes.TAGS,
+        docs_url=None,  # FastAPI's pages load scripts from elsewhere; pages.py has one without
+        redoc_url=None,
+        openapi_url=None,  # served below, after the access rules
+        redirect_slashes=False,
+        **options,
     )
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=10>"
-        "<title>idaas-sidecar status</title><style>body{font:1rem system-ui;margin:2rem}"
-        "td,th{padding:.3rem .8rem;text-align:left;border-bottom:1px solid #999}</style>"
-        f"<h1>idaas-sidecar {escape(status['version'])}</h1>{notes}<table><tr>{head}</tr>{rows}</table></html>"
+
+    async def answer(http: HttpRequest) -> HttpResponse:
+        return _http(http, await _decide(handlers, http) or NOT_FOUND)
+
+    async def answer_unmatched(http: HttpRequest, _error: Exception) -> HttpResponse:
+        return await answer(http)
+
+    async def page(http: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
+        decided = await _decide(handlers, http)
+        return _http(http, decided) if decided is not None else make()
+
+    async def status_page(http: HttpRequest) -> HttpResponse:
+        return await page(http, lambda: HTMLResponse(pages.status_page(handlers.status()), headers=_NO_STORE))
+
+    async def docs_page(http: HttpRequest) -> HttpResponse:
+        return await page(http, lambda: HTMLResponse(pages.docs_page(app.openapi()), headers=_NO_STORE))
+
+    async def openapi(http: HttpRequest) -> HttpResponse:
+        return await page(http, lambda: JSONResponse(app.openapi(), headers=_NO_STORE))
+
+    # Paths without a route and methods without one: the handlers have the words for those, too.
+    app.add_exception_handler(HTTPException, answer_unmatched)
+    app.include_router(routes.credentials(answer))
+    app.include_router(routes.ecs_metadata(answer))
+    app.include_router(routes.ops(answer, status_page=status_page, docs_page=docs_page, openapi=openapi))
+    app.include_router(routes.admin(answer))
+    return app
+
+
+async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:
+    """Return the answer of the listener's handler; None where the application makes it."""
+    state = http.scope.get("state") or {}
+    path: bytes = http.scope.get("raw_path") or http.url.path.encode()
+    query: bytes = http.scope.get("query_string") or b""
+    client = http.scope.get("client")
+    request = Request(
+        http.method.encode(),
+        path + b"?" + query if query else path,
+        [(name.lower(), value) for name, value in http.scope["headers"]],
+        state.get("peer") or Peer(lambda: None, no_process, host=client[0] if client else ""),
     )
+    handle: Handle = getattr(handlers, state.get("listener") or _listener(path))
+    outcome = handle(request)
+    return outcome if outcome is None or isinstance(outcome, Response) else await outcome
+
+
+def _listener(path: bytes) -> str:
+    """Return the listener to which a path belongs, where one port serves all."""
+    return "ops" if path in _OPS else "admin" if path.startswith(_ADMIN) else "credentials"
+
+
+def _http(http: HttpRequest, response: Response) -> HttpResponse:
+    headers = {name.decode(): value.decode() for name, value in response.headers}
+    return HttpResponse(b"" if http.method == "HEAD" else response.body, response.status, headers)

@@ -1,32 +1,36 @@
-"""The audit: who got which session, and who was refused. An identifier of the session is told, never a secret.
+"""The audit log: who received which session, and who was refused. It holds identifiers of a session, never a secret.
 
-A refusal is told at once; more of the same within a second become one line with their count, so that whoever is refused
-a thousand times a second fills no disk. The metrics count each.
+A refusal is logged at once; equal refusals within a second become one line with their count, so that a caller that is
+refused a thousand times a second does not fill the disk. The metrics count each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple
 
 from ..core.formats import timestamp
-from ..core.model import Credentials
+from ..core.values import Credentials
 from ..observe.log import Log
-from .peers.peer import Process, Visitor
+from ..observe.log_events import CREDENTIALS_SERVED, DENIED, LogEvent
+from .peers.peer import Peer, PeerProcess
 
 PAUSE = 1.0
-"""Seconds between two lines about the same refusal."""
+"""Seconds between two lines about equal refusals."""
 
 MOST_KINDS = 256
-"""Refusals told apart at a time; more than a machine has users are told without whose they are."""
+"""Refusals kept apart at a time, which is more than a machine has users; beyond it they are logged without a user."""
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls back after so many seconds: the loop's `call_later`."""
 
+Describe = Callable[[str], Mapping[str, str]]
+"""Returns what a line says about a profile beside its name."""
 
-class Refusal(NamedTuple):
-    """What makes two refusals the same."""
+
+class RefusalKind(NamedTuple):
+    """What makes two refusals equal."""
 
     listener: str
     profile: str
@@ -37,69 +41,61 @@ class Refusal(NamedTuple):
 class Audit:
     """Writes audit lines; needs a running loop. No request waits for one."""
 
-    def __init__(self, log: Log, later: Later) -> None:
+    def __init__(self, log: Log, describe: Describe, later: Later) -> None:
         self._log = log
+        self._describe = describe
         self._later = later
-        self._more: dict[Refusal, int] = {}
-        self.looking: set[asyncio.Task[None]] = set()
+        self._repeated: dict[RefusalKind, int] = {}
+        self.attesting: set[asyncio.Task[None]] = set()
 
-    def served(self, listener: str, profile: str, credentials: Credentials, visitor: Visitor) -> None:
-        """This caller has this session now."""
+    def served(self, listener: str, profile: str, credentials: Credentials, peer: Peer) -> None:
+        """Log that a caller received this session for the first time."""
         self._write(
-            "info",
-            "credentials_served",
-            visitor,
+            CREDENTIALS_SERVED,
+            peer,
             listener=listener,
             profile=profile,
-            **self._log.describe(profile),
+            **self._describe(profile),
             access_key_id=credentials.access_key_id,
             expires_at=timestamp(credentials.expires_at),
             sts_request_id=credentials.request_id or None,
         )
 
-    def denied(self, listener: str, profile: str, reason: str, visitor: Visitor) -> None:
-        """A request was refused."""
-        kind = Refusal(listener, profile, reason, visitor.uid)
-        if kind not in self._more and len(self._more) >= MOST_KINDS:
-            kind = Refusal(listener, "", reason, None)
-        if kind in self._more:
-            self._more[kind] += 1
+    def denied(self, listener: str, profile: str, reason: str, peer: Peer) -> None:
+        """Log that a request was refused."""
+        kind = RefusalKind(listener, profile, reason, peer.uid)
+        if kind not in self._repeated and len(self._repeated) >= MOST_KINDS:
+            kind = RefusalKind(listener, "", reason, None)
+        if kind in self._repeated:
+            self._repeated[kind] += 1
             return
-        self._more[kind] = 0
+        self._repeated[kind] = 0
         self._later(PAUSE, lambda: self._sum_up(kind))
-        self._write("warning", "denied", visitor, listener=listener, profile=profile or None, reason=reason)
+        self._write(DENIED, peer, listener=listener, profile=profile or None, reason=reason)
 
-    def _sum_up(self, kind: Refusal) -> None:
-        count = self._more.pop(kind)
+    def _sum_up(self, kind: RefusalKind) -> None:
+        count = self._repeated.pop(kind)
         if not count:
             return
         fields = {"listener": kind.listener, "profile": kind.profile or None, "reason": kind.reason, "uid": kind.uid}
-        self._log.write("warning", "denied", **fields, count=count)
-        self._more[kind] = 0
+        self._log.write(DENIED, **fields, count=count)
+        self._repeated[kind] = 0
         self._later(PAUSE, lambda: self._sum_up(kind))
 
-    def _write(self, level: str, event: str, visitor: Visitor, **fields: Any) -> None:
-        """A line, when the caller's process has been looked for."""
-        if visitor.caller is None:
-            self._log.write(level, event, **fields)
+    def _write(self, event: LogEvent, peer: Peer, **fields: Any) -> None:
+        """Write a line when the caller's process has been attested."""
+        if peer.credentials is None:
+            self._log.write(event, **fields)
             return
-        self._start(self._with_process(level, event, visitor, fields))
+        self._start(self._with_process(event, peer, fields))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self.looking.add(task)  # the loop alone would not keep it
-        task.add_done_callback(self.looking.discard)
+        self.attesting.add(task)  # the loop alone would not keep it
+        task.add_done_callback(self.attesting.discard)
 
-    async def _with_process(self, level: str, event: str, visitor: Visitor, fields: dict[str, Any]) -> None:
-        await visitor.look_closer()
-        process = visitor.process or Process()
+    async def _with_process(self, event: LogEvent, peer: Peer, fields: dict[str, Any]) -> None:
+        await peer.attest_process()
+        process = peer.process or PeerProcess()
         groups = sorted(process.groups) if process.groups is not None else None
-        self._log.write(
-            level,
-            event,
-            **fields,
-            uid=visitor.uid,
-            gids=groups,
-            pid=process.pid,
-            executable=process.executable,
-        )
+        self._log.write(event, **fields, uid=peer.uid, gids=groups, pid=process.pid, executable=process.executable)

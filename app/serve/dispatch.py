@@ -1,4 +1,4 @@
-"""The desk behind a listener: times and counts its answers, and waits where there is something to wait for."""
+"""One credentials or metadata listener: asks its handler, waits where a request has to wait, counts and audits."""
 
 from __future__ import annotations
 
@@ -7,64 +7,111 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any, Protocol
 
-from ..core.model import Credentials
-from ..observe.counters import Traffic
-from .access import Request
-from .handlers.credentials import Answer, Desk, Wait
-from .peers.peer import Visitor
-from .responses import Reply
+from ..core.values import Credentials
+from ..observe.counters import RequestCounters
+from .handlers.credentials import CredentialHandler
+from .handlers.outcome import Answer, Grant, Pending
+from .memo import Decision, DecisionMemo
+from .peers.peer import UNKNOWN_PEER, Peer
+from .request import Request
+from .responses import Response
+
+Outcome = Response | Coroutine[Any, Any, Response]
 
 
-class Witness(Protocol):
-    """Told of what an audit wants to know."""
+class AuditSink(Protocol):
+    """Receives what the audit log records."""
 
-    def served(self, listener: str, profile: str, credentials: Credentials, visitor: Visitor) -> None:
-        """This caller has these credentials now, for the first time."""
+    def served(self, listener: str, profile: str, credentials: Credentials, peer: Peer) -> None:
+        """A caller received these credentials for the first time."""
 
-    def denied(self, listener: str, profile: str, reason: str, visitor: Visitor) -> None:
+    def denied(self, listener: str, profile: str, reason: str, peer: Peer) -> None:
         """A request was refused."""
 
 
-class Front:
-    """One credentials or metadata listener."""
+class Dispatcher:
+    """
+    Answers the requests of one listener; the object stays while `apply` replaces the handler behind it.
 
-    def __init__(self, name: str, desk: Desk, traffic: Traffic, witness: Witness) -> None:
-        self._name = name
-        self.desk = desk
-        self._traffic = traffic
-        self._witness = witness
+    Both doors use it: the HTTP protocol of the production listeners, and the routes of the FastAPI application.
+    """
 
-    def lane(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
-        """The answer, or a coroutine that waits for it no longer than the client will."""
+    def __init__(self, listener: str, handler: CredentialHandler, counters: RequestCounters, audit: AuditSink) -> None:
+        self._listener = listener
+        self._handler = handler
+        self._counters = counters
+        self._audit = audit
+        self._memo = DecisionMemo()
+
+    def apply(self, handler: CredentialHandler) -> None:
+        """Use another handler from the next request on. Remembered decisions of the previous one are dropped."""
+        self._handler = handler
+        self._memo.clear()
+
+    def forget_decisions(self) -> None:
+        """Drop all remembered decisions: the key of the metadata session tokens was replaced."""
+        self._memo.clear()
+
+    def __call__(self, request: Request) -> Outcome:
+        """Return the response, or a coroutine that waits for it no longer than the client does."""
         started = perf_counter()
-        answer = self.desk.throttled(request) or self.desk.answer(request)
-        if isinstance(answer, Wait):
-            return self._later(request, answer, started)
-        return self._counted(answer, started, request.visitor)
+        answer = self._handler.throttle(request.target, request.peer) or self._handler.answer(request)
+        if isinstance(answer, Pending):
+            return self._later(answer, request, started)
+        return self._record(answer, request.peer, started)
 
-    async def _later(self, request: Request, answer: Answer | Wait, started: float) -> Reply:
+    # --- repeated requests --------------------------------------------------------------------------------------------
+
+    def recall(self, head: bytes) -> Decision | None:
+        """Return the decision that was remembered for exactly these bytes, or None."""
+        found = self._memo.recall(head)
+        if found is not None and not self._handler.valid(found.grant):
+            self._memo.forget(head)
+            return None
+        return found
+
+    def repeat(self, decision: Decision, peer: Peer) -> Outcome:
+        """Return what `__call__` returns for a request with the remembered decision."""
+        started = perf_counter()
+        answer = self._handler.throttle(b"", peer) or self._handler.redeem(decision.grant, peer)
+        if isinstance(answer, Pending):
+            return self._later(answer, decision.request._replace(peer=peer), started)
+        return self._record(answer, peer, started)
+
+    def remember(self, head: bytes, request: Request, *, keep_alive: bool) -> None:
+        """Remember a complete GET that was answered 200, if nothing but its bytes decides what it asks for."""
+        found = self._handler.resolve(request)
+        if isinstance(found, Grant) and found.is_get:
+            self._memo.remember(head, Decision(found, keep_alive, request._replace(peer=UNKNOWN_PEER)))
+
+    # --- waiting, counting --------------------------------------------------------------------------------------------
+
+    async def _later(self, answer: Answer | Pending, request: Request, started: float) -> Response:
         waited = False
-        while isinstance(answer, Wait):
-            await _patiently(answer)
+        while isinstance(answer, Pending):
+            await _wait(answer)
             waited = waited or answer.cold
-            answer = self.desk.answer(request, waited=waited)
-        return self._counted(answer, started, request.visitor)
+            answer = self._handler.answer(request, waited=waited)  # the rules may have changed meanwhile
+        return self._record(answer, request.peer, started)
 
-    def _counted(self, answer: Answer, started: float, visitor: Visitor) -> Reply:
-        self._traffic.answered(
-            self._name, answer.endpoint, answer.reply.status, answer.profile, perf_counter() - started
+    def _record(self, answer: Answer, peer: Peer, started: float) -> Response:
+        counters = self._counters
+        counters.answered(
+            self._listener, answer.label, answer.response.status, answer.profile, perf_counter() - started
         )
         if answer.denied:
-            self._traffic.denied[answer.denied] += 1
-            self._witness.denied(self._name, answer.profile, answer.denied, visitor)
-        elif answer.news is not None:
-            self._witness.served(self._name, answer.profile, answer.news, visitor)
-        return answer.reply
+            counters.denied[answer.denied] += 1
+            self._audit.denied(self._listener, answer.profile, answer.denied, peer)
+        elif answer.below_horizon is not None:
+            counters.served(answer.profile, answer.below_horizon)
+            if answer.first_use is not None:
+                self._audit.served(self._listener, answer.profile, answer.first_use, peer)
+        return answer.response
 
 
-async def _patiently(wait: Wait) -> None:
+async def _wait(pending: Pending) -> None:
     try:
-        async with asyncio.timeout(wait.patience):
-            await wait.arrived()
+        async with asyncio.timeout(pending.patience):
+            await pending.ready()
     except TimeoutError:
         return

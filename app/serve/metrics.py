@@ -8,8 +8,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..core.model import Status
-from ..observe.counters import Histogram, Ledger, Traffic
+from ..core.values import Status
+from ..observe.counters import Histogram, RefreshCounters, RequestCounters
 from .source import Source
 
 PREFIX = "idaas_sidecar_"
@@ -24,8 +24,8 @@ class SidecarCollector(Collector):
     def __init__(
         self,
         sources: Sequence[Source],
-        traffic: Traffic,
-        ledger: Ledger,
+        counters: RequestCounters,
+        refresh_counters: RefreshCounters,
         *,
         version: str,
         loaded_at: float,
@@ -34,8 +34,8 @@ class SidecarCollector(Collector):
         unverified_tls: Iterable[str] = (),
     ) -> None:
         self._sources = sources
-        self._traffic = traffic
-        self._ledger = ledger
+        self._counters = counters
+        self._refresh_counters = refresh_counters
         self._version = version
         self._loaded_at = loaded_at
         self._reloaded = reloaded
@@ -60,15 +60,15 @@ class SidecarCollector(Collector):
             remaining.add_metric([status.profile], status.left)
         served = _gauge("last_served_timestamp_seconds", "When a credential was last handed out.", ["profile"])
         for status in statuses:
-            if status.profile in self._traffic.last_served:
-                served.add_metric([status.profile], self._traffic.last_served[status.profile])
+            if status.profile in self._counters.last_served:
+                served.add_metric([status.profile], self._counters.last_served[status.profile])
         violations = _counter(
             "serve_horizon_violations",
             "Answers with less life left than promised while the cloud was well.",
             ["profile"],
         )
         for status in statuses:
-            violations.add_metric([status.profile], self._traffic.violations[status.profile])
+            violations.add_metric([status.profile], self._counters.violations[status.profile])
         yield from (expiry, remaining, served, violations)
 
     def _refreshes(self, statuses: list[Status]) -> Iterator[Metric]:
@@ -77,21 +77,21 @@ class SidecarCollector(Collector):
         for status in statuses:
             failures.add_metric([status.profile], status.failures)
             for outcome in OUTCOMES:
-                total.add_metric([status.profile, outcome], self._ledger.refreshes[status.profile, outcome])
+                total.add_metric([status.profile, outcome], self._refresh_counters.refreshes[status.profile, outcome])
         last = _gauge("last_refresh_timestamp_seconds", "When a session was last obtained.", ["profile"])
         for status in statuses:
-            if status.profile in self._ledger.last_refresh:
-                last.add_metric([status.profile], self._ledger.last_refresh[status.profile])
+            if status.profile in self._refresh_counters.last_refresh:
+                last.add_metric([status.profile], self._refresh_counters.last_refresh[status.profile])
         stages = _histogram(
             "refresh_duration_seconds", "Legs of refreshes: token, exchange, chain[0], …", ["profile", "stage"]
         )
-        for labels, histogram in list(self._ledger.stages.items()):
+        for labels, histogram in list(self._refresh_counters.stages.items()):
             _add(stages, labels, histogram)
         ends = _gauge(
             "identity_not_after_timestamp_seconds", "End of what a profile proves itself with.", ["profile", "kind"]
         )
         kept = {status.profile for status in statuses}
-        for (profile, kind), instant in list(self._ledger.identity_ends.items()):
+        for (profile, kind), instant in list(self._refresh_counters.identity_expiries.items()):
             if profile in kept:  # of a profile that a reload took away, its end would be an alert for nothing
                 ends.add_metric([profile, kind], instant)
         yield from (total, failures, last, stages, ends)
@@ -102,22 +102,22 @@ class SidecarCollector(Collector):
             "Answers by listener, endpoint, status and profile.",
             ["listener", "endpoint", "code", "profile"],
         )
-        for (listener, endpoint, code, profile), count in list(self._traffic.requests.items()):
+        for (listener, endpoint, code, profile), count in list(self._counters.requests.items()):
             total.add_metric([listener, endpoint, str(code), profile], count)
         seconds = _histogram(
             "request_duration_seconds", "Time from a whole request to its answer.", ["listener", "endpoint"]
         )
-        for labels, histogram in list(self._traffic.durations.items()):
+        for labels, histogram in list(self._counters.durations.items()):
             _add(seconds, labels, histogram)
         denied = _counter("denied", "Refused requests by reason.", ["reason"])
-        for reason, count in list(self._traffic.denied.items()):
+        for reason, count in list(self._counters.denied.items()):
             denied.add_metric([reason], count)
         yield from (total, seconds, denied)
 
     def _process(self) -> Iterator[Metric]:
         offset = _gauge("clock_offset_seconds", "The cloud's clock minus ours, as its Date headers say.", [])
-        if self._ledger.clock_offset is not None:
-            offset.add_metric([], self._ledger.clock_offset)
+        if self._refresh_counters.clock_offset is not None:
+            offset.add_metric([], self._refresh_counters.clock_offset)
         loaded = _gauge("config_reload_success", "Whether the last reading of the configuration succeeded.", [])
         loaded.add_metric([], 1 if self._reloaded else 0)
         loaded_at = _gauge("config_reload_timestamp_seconds", "When the configuration was last read successfully.", [])

@@ -1,31 +1,31 @@
-"""How often one caller may ask: a token bucket for each uid, and one for all of whom nobody knows the uid."""
+"""The request rate of one caller: a token bucket per uid, and one shared by all callers whose uid is unknown."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
-from ..core.model import Now
-from .peers.peer import Visitor
+from ..core.values import Now
+from .peers.peer import Peer
 
 MOST_CALLERS = 1_024
-"""Buckets kept; the one untouched for longest goes, and its owner begins anew with a full one."""
+"""Buckets kept. The bucket unused for longest is dropped, and its owner starts again with a full one."""
 
 
-class Rate:
-    """At most `per_second` requests a second from one caller, in bursts of at most a second's worth (at least one)."""
+class RateLimit:
+    """At most `per_second` requests a second from one caller, in bursts of at most one second's worth (at least 1)."""
 
     def __init__(self, per_second: float, now: Now) -> None:
-        self._per_second = per_second
+        self.per_second = per_second
         self._burst = max(1.0, per_second)
         self._now = now
         self._buckets: OrderedDict[int | None, tuple[float, float]] = OrderedDict()
 
-    def allows(self, visitor: Visitor) -> bool:
-        """Takes one from the caller's bucket, if there is one in it."""
-        uid = visitor.uid
+    def allows(self, peer: Peer) -> bool:
+        """Take one request from the caller's bucket; return False if the bucket is empty."""
+        uid = peer.uid
         now = self._now()
         left, at = self._buckets.pop(uid, (self._burst, now))
-        left = min(self._burst, left + max(0.0, now - at) * self._per_second)
+        left = min(self._burst, left + max(0.0, now - at) * self.per_second)
         allowed = left >= 1.0
         self._buckets[uid] = (left - 1.0 if allowed else left, now)
         if len(self._buckets) > MOST_CALLERS:

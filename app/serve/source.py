@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ..core.clocks import Clocks
-from ..core.model import Credentials, Status
+from ..core.values import Credentials, Status
 
 
 class HeldSession(Protocol):

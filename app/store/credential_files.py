@@ -1,7 +1,7 @@
-"""Credentials in files, for programs that read nothing else: replaced whole at every refresh, gone when dropped.
+"""Credentials in files, for programs that read only files: replaced as a whole at every refresh, removed when dropped.
 
-A reader sees the file of before or the new one, never half of one. The directory is its owner's business: a volume that
-both containers mount, or one that the service made for it.
+A reader sees the previous file or the new one, never half of one. The directory must exist: a volume that both
+containers mount, or a directory of the service.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from collections.abc import Callable, Collection, Mapping
 
 from ..config.settings import Profile
 from ..core import formats
-from ..core.model import BadEntry, ConfigError, Credentials
+from ..core.errors import ConfigError
+from ..core.values import Credentials
 from ..system import files
+from .errors import EntryError
 
 FORMATS: Mapping[str, Callable[[Credentials], str]] = {
     "uri": lambda credentials: formats.uri_document(credentials).decode(),
@@ -22,20 +24,20 @@ FORMATS: Mapping[str, Callable[[Credentials], str]] = {
     "ini": formats.ini_lines,
     "json": formats.plain_document,
 }
-"""How credentials can be written down, by name; each ends without a newline."""
+"""The formats of credentials by name; each ends without a newline."""
 
 
 class CredentialFiles:
-    """Writes what the profiles' `files` ask for. Its methods wait for the disk, and raise BadEntry or ConfigError."""
+    """Writes the `files` of the profiles. The methods wait for the disk, and raise EntryError or ConfigError."""
 
     def __init__(self) -> None:
         self._written: dict[str, set[str]] = {}
 
     def read(self, _name: str, _profile: Profile) -> None:
-        """Nothing: these files are for others."""
+        """Return nothing: these files are for other programs."""
 
     def write(self, name: str, profile: Profile, credentials: Credentials) -> None:
-        """Replaces the profile's files; those that it has no more go."""
+        """Replace the profile's files, and remove those that are no longer configured."""
         paths = {file.path for file in profile.files}
         _unlink(self._written.get(name, set()) - paths)
         self._written[name] = paths
@@ -44,21 +46,23 @@ class CredentialFiles:
                 write(file.path, file.format, credentials, int(file.mode, 8))
             except ConfigError as error:
                 place = f"profiles.{name}.files[{index}]"
-                raise BadEntry(f"{place}: {error}; is its directory there, and ours?") from None
+                raise EntryError(
+                    f"{place}: {error}; does its directory exist, and may this user write there?"
+                ) from None
 
     def remove(self, name: str) -> None:
-        """Takes away what was written for the profile."""
+        """Remove what was written for the profile."""
         _unlink(self._written.pop(name, set()))
 
     def tidy(self, names: Collection[str]) -> None:
-        """Takes away what was written for other profiles than these."""
+        """Remove what was written for other profiles than these."""
         for name in self._written.keys() - set(names):
             self.remove(name)
 
 
-def write(path: str, form: str, credentials: Credentials, mode: int = 0o600) -> None:
-    """One file with `credentials` in one of FORMATS, whole before it has its name. Raises ConfigError."""
-    text = FORMATS[form](credentials)
+def write(path: str, format_name: str, credentials: Credentials, mode: int = 0o600) -> None:
+    """Write one file with `credentials` in one of FORMATS, complete before it has its name. Raises ConfigError."""
+    text = FORMATS[format_name](credentials)
     try:
         files.replace(path, f"{text}\n".encode(), mode)
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Files that change under us: noticed by the kernel's news of their directories, never by looking again and again.
+"""File changes, by the kernel's events about their directories and not by polling.
 
-A name is followed through every symbolic link on its way, because Kubernetes swaps one (`..data`) to replace all files
-of a volume at once.
+Every symbolic link behind a name is followed, because Kubernetes replaces one (`..data`) to change all files of a
+volume at once.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ import contextlib
 import os
 from collections.abc import Callable, Collection, Hashable, Iterator
 
+from .files import stamp
 from .inotify import Inotify
 
 SETTLE = 0.2
-"""Seconds from the first news to a look: a writer's steps come together, and a half-written file is not read."""
+"""Seconds from the first event to a check: a writer's steps come together, and a half-written file is not read."""
 
 PAUSE = 1.0
-"""Seconds between two looks: who rewrites a file without end does not keep us from everything else."""
+"""Seconds between two checks: a program that rewrites a file without end does not keep the loop busy."""
 
 MOST_LINKS = 16
-"""Symbolic links on one way; the kernel gives up after 40."""
+"""Symbolic links behind one name; the kernel gives up after 40."""
 
 Changed = Callable[[frozenset[str]], None]
-"""Told the names of the files that are not what they were."""
+"""Receives the names of the files that have changed."""
 
 
-class Watch:
+class FileWatch:
     """
-    Tells which of the named files changed. Needs a running loop.
+    Reports which of the named files changed. Needs a running loop.
 
-    `follow` may be called again with other names. Without inotify (no Linux, limits used up) only `look` notices.
+    `follow` may be called again with other names. Without inotify (no Linux, limits used up) only `check` notices.
     """
 
     def __init__(self, changed: Changed, *, settle: float = SETTLE, pause: float = PAUSE) -> None:
@@ -40,10 +41,10 @@ class Watch:
         self._stamps: dict[str, Hashable] = {}
         self._inotify: Inotify | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._last_look = float("-inf")
+        self._last_check = float("-inf")
 
     def start(self) -> str | None:
-        """Begins to listen; why that cannot be, if so."""
+        """Start to watch; return why that is impossible, or None."""
         try:
             self._inotify = Inotify()
         except (OSError, AttributeError) as error:
@@ -52,18 +53,18 @@ class Watch:
         return None
 
     def follow(self, names: Collection[str]) -> None:
-        """From now on it is these files, as they are now; what is known of others is forgotten."""
+        """Watch these files from now on, as they are now; other files are forgotten."""
         self._stamps = {name: self._stamps.get(name, stamp(name)) for name in names}
         self._arm()
 
-    def look(self) -> None:
-        """Tells at once of what has changed since the last look."""
+    def check(self) -> None:
+        """Report at once what has changed since the last check."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._listen()
-        self._last_look = asyncio.get_running_loop().time()
-        self._arm()  # first: what changes between arming and looking is told twice, and not never
+        self._last_check = asyncio.get_running_loop().time()
+        self._arm()  # first: a change between arming and checking is reported twice, and not never
         found = {name: stamp(name) for name in self._stamps}
         changed = frozenset(name for name, now in found.items() if now != self._stamps[name])
         self._stamps = found
@@ -81,38 +82,29 @@ class Watch:
     def _listen(self) -> None:
         if self._inotify is not None:
             self._inotify.drain()
-            asyncio.get_running_loop().add_reader(self._inotify.descriptor, self._news)
+            asyncio.get_running_loop().add_reader(self._inotify.descriptor, self._on_event)
 
-    def _news(self) -> None:
-        # Starvation: in a directory that others write to, somebody can make news faster than it can be read. It is
-        # left unread until the look that it leads to.
-        assert self._inotify is not None  # noqa: S101 - it is read while it is there
+    def _on_event(self) -> None:
+        # Starvation: in a directory that others write to, events can be made faster than they can be read. They are
+        # left unread until the check that they lead to.
+        assert self._inotify is not None  # noqa: S101 - events come only while it is open
         loop = asyncio.get_running_loop()
         loop.remove_reader(self._inotify.descriptor)
         if self._timer is None:
-            at = max(loop.time() + self._settle, self._last_look + self._pause)
-            self._timer = loop.call_at(at, self.look)
+            at = max(loop.time() + self._settle, self._last_check + self._pause)
+            self._timer = loop.call_at(at, self.check)
 
     def _arm(self) -> None:
-        """Watches every directory in which one of the names could come to mean something else."""
+        """Watch every directory in which a change could give one of the names another file."""
         if self._inotify is None:
             return
         for directory in {place for name in self._stamps for place in directories(name)}:
-            with contextlib.suppress(OSError):  # gone this moment, or not ours to see: its parent tells the rest
+            with contextlib.suppress(OSError):  # gone this moment, or not readable: its parent reports the rest
                 self._inotify.watch(directory)
 
 
-def stamp(name: str) -> Hashable:
-    """What tells that the file behind `name` is another one, or has another content; None where there is none."""
-    try:
-        found = os.stat(name)
-    except (OSError, ValueError):
-        return None
-    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
-
-
 def directories(name: str) -> Iterator[str]:
-    """The directories on the way from `name` to its file: each link's, and the nearest that is there."""
+    """Yield the directories between `name` and its file: each link's, and the nearest one that exists."""
     path = os.path.abspath(os.path.expanduser(name))
     for _ in range(MOST_LINKS):
         yield from _links_above(path)
@@ -122,12 +114,12 @@ def directories(name: str) -> Iterator[str]:
         yield parent
         try:
             path = os.path.join(os.path.dirname(path), os.readlink(path))
-        except OSError:  # no link: the way ends here
+        except OSError:  # not a link: this is the file
             return
 
 
 def _links_above(path: str) -> Iterator[str]:
-    """The parents of those directories above `path` that are links themselves."""
+    """Yield the parents of those directories above `path` that are links themselves."""
     above = os.path.dirname(path)
     while above != "/":
         if os.path.islink(above):

@@ -1,10 +1,15 @@
-"""Files that somebody names to us: read in bounds; why one cannot be used is told without its name or its content."""
+"""Files: read within limits, checked for privacy, replaced as a whole.
+
+A secret file must be as private as its content. Every reader of a secret goes through `read_secret`, and every writer
+of a file through `replace`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
+from collections.abc import Hashable, Iterator
 from typing import BinaryIO
 
 
@@ -13,29 +18,96 @@ class Unreadable(Exception):
 
 
 def expanded(path: str, home: str | None) -> str:
-    """`path` with `~` as `home`, or as the account's own where that is None; `~name` as that account's."""
+    """Return `path` with `~` as `home`, or as the account's own where that is None; `~name` as that account's."""
     if home and (path == "~" or path.startswith("~/")):
         return home + path[1:]
     return os.path.expanduser(path)
 
 
 def read(path: str, largest: int) -> bytes:
-    """The regular file's bytes, `~` meaning the home directory. Raises Unreadable, also for more than `largest`."""
+    """Return the regular file's bytes, `~` meaning the home directory. Raises Unreadable, also above `largest`."""
     return _read(path, largest, secret=False)
 
 
 def read_secret(path: str, largest: int) -> bytes:
-    """As `read`; raises Unreadable also where another user could read or change it (`exposure`)."""
+    """Return what `read` does; raises Unreadable also where another user could read or change the file."""
     return _read(path, largest, secret=True)
 
 
 def exposure(path: str) -> str | None:
-    """Why the file at `path` is not as private as a secret should be, or None; None as well if it cannot be read."""
+    """Return why the file is less private than a secret should be, or None; None as well if it cannot be read."""
     try:
         with _opened(path) as file:
             return _loose(file) or _notice(file)
     except (OSError, ValueError, Unreadable):
         return None
+
+
+def private_to_user(found: os.stat_result, *, readable: bool = False) -> str | None:
+    """Return why a file or directory is not this user's alone, or None. `readable`: others may read it."""
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid == os.geteuid() and not mode & (0o022 if readable else 0o077):
+        return None
+    return f"not private to this user (uid {found.st_uid}, mode {mode:04o})"
+
+
+def stamp(path: str) -> Hashable:
+    """Return a value that changes with the file at `path` or its content; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+
+
+def exists(path: str) -> bool:
+    """Return whether there is something at `path`; what may not be looked at counts, so that reading it says why."""
+    try:
+        os.stat(os.path.expanduser(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def replace(path: str, content: bytes, mode: int = 0o600, *, directory: int | None = None) -> None:
+    """
+    Make `path` a file with `content` and `mode`; it is complete on the disk before it has that name.
+
+    `directory`: the descriptor below which `path` is resolved. A writer that is killed leaves the previous file or the
+    new one. Raises OSError.
+    """
+    with _draft(path, content, mode, directory) as draft:
+        os.rename(draft, path, src_dir_fd=directory, dst_dir_fd=directory)
+    if directory is not None:
+        os.fsync(directory)
+
+
+def create(path: str, content: bytes, mode: int = 0o600) -> None:
+    """Do what `replace` does for a file that does not exist yet. Raises FileExistsError, OSError."""
+    with _draft(path, content, mode, None) as draft:
+        os.link(draft, path)  # unlike rename, it does not replace what is there
+
+
+@contextlib.contextmanager
+def _draft(path: str, content: bytes, mode: int, directory: int | None) -> Iterator[str]:
+    """Write a file beside `path`, which is gone afterwards whatever happens."""
+    draft = f"{path}.{os.getpid()}.new"
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft, dir_fd=directory)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(draft, flags, 0o600, dir_fd=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+            os.fchmod(descriptor, mode)  # whatever the umask, and only when the file is complete
+        yield draft
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(draft, dir_fd=directory)
 
 
 def _read(path: str, largest: int, *, secret: bool) -> bytes:
@@ -52,12 +124,12 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or 'not a file name'}") from None
     if len(raw) > largest:
-        raise Unreadable(f"larger than {largest} bytes, so it cannot be what is meant")
+        raise Unreadable(f"larger than {largest} bytes, so it is the wrong file")
     return raw
 
 
 def _opened(path: str) -> BinaryIO:
-    """The regular file, open; anything else could hang us (a pipe), or never end (a device)."""
+    """Open the regular file; anything else could block (a pipe) or never end (a device)."""
     descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -67,10 +139,10 @@ def _opened(path: str) -> BinaryIO:
 
 def _loose(file: BinaryIO) -> str | None:
     """
-    Why other users of this machine could know or change what is in the file, or None.
+    Return why other users of this machine could read or change a secret file, or None.
 
-    What root owns may be shown to a group (0640 by fsGroup), and on a read-only mount to everybody: that is how
-    Kubernetes mounts a Secret (0644), and only this container sees the mount.
+    A file of root may be readable by a group (0640 by fsGroup), and on a read-only mount by all: that is how Kubernetes
+    mounts a Secret (0644), and only this container sees the mount.
     """
     found = os.fstat(file.fileno())
     mode = stat.S_IMODE(found.st_mode)
@@ -82,40 +154,10 @@ def _loose(file: BinaryIO) -> str | None:
 
 
 def _notice(file: BinaryIO) -> str | None:
-    """What is accepted, but could be better."""
+    """Return what is accepted, but could be better."""
     mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     return f"every process that sees this mount can read it (mode {mode:04o})" if mode & 0o004 else None
 
 
 def _read_only(file: BinaryIO) -> bool:
     return bool(os.fstatvfs(file.fileno()).f_flag & os.ST_RDONLY)
-
-
-def replace(path: str, content: bytes, mode: int) -> None:
-    """Makes `path` a file of `content` and `mode`, whole on the disk before it has that name. Raises OSError."""
-    draft = f"{path}.{os.getpid()}.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-            os.fchmod(descriptor, mode)  # whatever the umask, and only when it is whole
-        os.rename(draft, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
-
-
-def exists(path: str) -> bool:
-    """Whether there is something at `path`; what we may not look at counts, so that reading it tells why."""
-    try:
-        os.stat(os.path.expanduser(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
-    return True

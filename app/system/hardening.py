@@ -1,4 +1,4 @@
-"""No core file, and no debugger of the same user: the memory of this process holds secrets."""
+"""No core file and no debugger of the same user, because the memory of this process holds secrets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ PR_SET_DUMPABLE = 4
 
 def no_dumps() -> bool:
     """
-    Has the kernel write no core of this process and show its memory and environment to root alone.
+    Make the kernel write no core of this process, and show its memory and environment to root alone.
 
-    True if it does; else, as on other systems than Linux, cores are limited to nothing, which programs that take cores
-    from the kernel (systemd-coredump) may not heed. Programs that we start begin with the kernel's defaults again.
+    Return True if it does. Otherwise, as on other systems than Linux, the size of cores is limited to zero, which
+    programs that receive cores from the kernel (systemd-coredump) may ignore. Child processes start with the kernel's
+    defaults again.
     """
     try:
         import ctypes

@@ -1,7 +1,7 @@
-"""The kernel's news of changed directories (inotify, Linux): a descriptor that an event loop can wait for.
+"""The kernel's events about changed directories (inotify, Linux), on a descriptor that an event loop can wait for.
 
-By ctypes, because Python has no binding of its own, and the packages that have one start a process to find the C
-library, or are ten times this file.
+By ctypes, because Python has no binding of its own. The packages with one start a process to find the C library, or
+are ten times this file.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE = 0x4, 0x8, 0x40, 0x80, 0x100
 DELETE, DELETE_SELF, MOVE_SELF = 0x200, 0x400, 0x800
 ONLYDIR = 0x01000000
 CHANGES = ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE | DELETE_SELF | MOVE_SELF | ONLYDIR
-"""linux/inotify.h: what makes a name in a directory mean something else, ends a writer's work, or mends a mode."""
+"""linux/inotify.h: a name gets another file, a writer has finished, or a mode was corrected."""
 
 BUFFER = 65_536
 
 
 class Inotify:
-    """Watches directories. Raises OSError from the constructor where the kernel gives none."""
+    """Watches directories. The constructor raises OSError where the kernel has no inotify, or no instance left."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.descriptor = self._called(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
 
     def watch(self, directory: str) -> None:
-        """Tells of changes in `directory` from now on; once is enough. Raises OSError where it is none, or too many."""
+        """Watch a directory from now on; once is enough. Raises OSError if it is not one, or if there are too many."""
         self._called(self._libc.inotify_add_watch(self.descriptor, os.fsencode(directory), CHANGES))
 
     def drain(self) -> None:
-        """Takes some of what has been told so far: that there was something is what matters."""
+        """Read and drop some of the events: only that there were events matters."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.descriptor, BUFFER)
 

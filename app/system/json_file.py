@@ -1,19 +1,19 @@
-"""One JSON object from a file, with errors a person can act on; they quote keys, never values."""
+"""One JSON object from a file. Error messages name line and column, and quote keys, never values."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, NoReturn
 
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 from . import files
 
 LARGEST = 1_048_576
-"""Bytes; a configuration of a thousand profiles is a third of it."""
+"""Bytes; a configuration of a thousand profiles has a third of it."""
 
 
 def read_object(path: str, *, secret: bool = False) -> dict[str, Any]:
-    """The file's JSON object; `secret`: of a file that must be private. Raises ConfigError: file, line and cure."""
+    """Return the file's JSON object. `secret`: the file must be private. Raises ConfigError with file and line."""
     try:
         raw = files.read_secret(path, LARGEST) if secret else files.read(path, LARGEST)
     except files.Unreadable as why:
@@ -22,10 +22,10 @@ def read_object(path: str, *, secret: bool = False) -> dict[str, Any]:
 
 
 def parse_object(raw: bytes, name: str) -> dict[str, Any]:
-    """`raw` as a JSON object; `name` is what errors call it. A duplicate key is an error: one would be lost."""
+    """Return `raw` as a JSON object; errors name it `name`. A duplicate key is an error: one value would be lost."""
     try:
         value = json.loads(raw, object_pairs_hook=_unique, parse_constant=_no_constant)
-        # An escaped half of a surrogate pair is no character: nothing that holds one could be printed or sent.
+        # An escaped half of a surrogate pair is not a character: text with one cannot be printed or sent.
         json.dumps(value, ensure_ascii=False).encode()
     except _Duplicate as error:
         raise ConfigError(f"{name}: the key {error} appears twice in one object; remove one") from None
@@ -34,7 +34,7 @@ def parse_object(raw: bytes, name: str) -> dict[str, Any]:
     except UnicodeError:
         raise ConfigError(f"{name}: not UTF-8 text") from None
     except ValueError:
-        raise ConfigError(f"{name}: not JSON: a number in it is none, or too long") from None
+        raise ConfigError(f"{name}: not JSON: a number is invalid or too long") from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deeply") from None
     if not isinstance(value, dict):

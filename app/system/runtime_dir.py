@@ -1,4 +1,4 @@
-"""Where a running sidecar leaves what its user's commands need: a directory of mode 0700 that ends with the boot."""
+"""Where a running sidecar leaves what its user's commands need: a private directory that ends with the boot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import secrets
 import stat
 from collections.abc import Mapping
 
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 from . import files
 
 NAME = "idaas-sidecar"
@@ -16,10 +16,10 @@ NAME = "idaas-sidecar"
 
 def directory(environ: Mapping[str, str], uid: int) -> str:
     """
-    The directory's path: systemd's `$RUNTIME_DIRECTORY`, else one below `$XDG_RUNTIME_DIR`, /run (root) or /tmp.
+    Return the directory's path: systemd's `$RUNTIME_DIRECTORY`, else one below `$XDG_RUNTIME_DIR`, /run (root) or /tmp.
 
-    The server and the commands that look for its files must come to the same answer; where their environments differ,
-    as in a unit with RuntimeDirectory=, name the file in the configuration instead.
+    The server and the commands that read its files must come to the same path. Where their environments differ, as in a
+    unit with RuntimeDirectory=, name the file in the configuration instead.
     """
     given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if given:
@@ -27,40 +27,40 @@ def directory(environ: Mapping[str, str], uid: int) -> str:
     user = environ.get("XDG_RUNTIME_DIR")
     if user:
         return os.path.join(user, NAME)
-    return f"/run/{NAME}" if uid == 0 else f"/tmp/{NAME}-{uid}"  # noqa: S108 - looked at before it is used: `_private`
+    return f"/run/{NAME}" if uid == 0 else f"/tmp/{NAME}-{uid}"  # noqa: S108 - checked before it is used: `_make`
 
 
 def path_token_file(environ: Mapping[str, str], uid: int, port: int) -> str:
-    """Where the generated path token of the sidecar at `port` is."""
+    """Return the path of the generated path token of the sidecar at `port`."""
     return os.path.join(directory(environ, uid), f"path-token-{port}")
 
 
-def generated_path_token(path: str, uid: int) -> str:
+def generated_path_token(path: str) -> str:
     """
-    The token in the file at `path`, made now if there is none.
+    Return the token in the file at `path`, generated now if there is none.
 
-    One that is there is kept, or a restart would lock out every client that has its URL already. Raises ConfigError
-    where directory or file are not ours alone.
+    An existing one is kept, or a restart would lock out every client that has its URL already. Raises ConfigError where
+    the directory or the file is not private to this user.
     """
-    _private(os.path.dirname(path), uid)
+    _make(os.path.dirname(path))
     try:
         with contextlib.suppress(FileExistsError):
-            _write_new(path, secrets.token_urlsafe(24))
+            files.create(path, f"{secrets.token_urlsafe(24)}\n".encode())
     except OSError as error:
         raise ConfigError(f"access.pathToken: {path}: cannot be written: {error.strerror}") from None
     return read_path_token(path)
 
 
 def read_path_token(path: str) -> str:
-    """The token that a running sidecar has left. Raises ConfigError."""
+    """Return the token that a running sidecar has left. Raises ConfigError."""
     try:
         return files.read_secret(path, 1024).decode().strip()
     except files.Unreadable as why:
-        raise ConfigError(f"access.pathToken: {path}: {why}; it is made by `serve`, for its own user") from None
+        raise ConfigError(f"access.pathToken: {path}: {why}; `serve` creates it, for its own user") from None
 
 
-def _private(path: str, uid: int) -> None:
-    """Makes the directory, or makes sure of it: /tmp is everybody's, and its names can be taken by others."""
+def _make(path: str) -> None:
+    """Make the directory, or check the existing one: /tmp is shared, and another user can take a name there first."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -70,19 +70,8 @@ def _private(path: str, uid: int) -> None:
         raise ConfigError(
             f"access.pathToken: {path}: cannot be made: {error.strerror}; set $XDG_RUNTIME_DIR, or name a file"
         ) from None
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or found.st_mode & 0o022:
+    if not stat.S_ISDIR(found.st_mode) or files.private_to_user(found, readable=True) is not None:
         raise ConfigError(
-            f"access.pathToken: {path}: is not a directory that only this user (uid {uid}) writes to; remove it"
+            f"access.pathToken: {path}: is not a directory that only this user (uid {os.geteuid()}) can write to; "
+            "remove it"
         )
-
-
-def _write_new(path: str, text: str) -> None:
-    """A new file, whole or not at all, of mode 0600 whatever the umask. Raises FileExistsError."""
-    draft = f"{path}.{os.getpid()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text + "\n")
-        os.link(draft, path)  # unlike rename, it does not replace what is there
-    finally:
-        os.unlink(draft)

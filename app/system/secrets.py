@@ -1,4 +1,4 @@
-"""Secrets by the name of an environment variable or the path of a file, read when used."""
+"""Secrets, named by an environment variable or a file path, and read when used."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from ..core.model import ConfigError, Secret
+from ..core.errors import ConfigError
+from ..core.values import Secret
 from . import files
 
 LARGEST = 65_536
-"""Bytes of a secret file: room for an RSA-16384 key, far below what would hurt."""
+"""Bytes of a secret file: room for an RSA-16384 key, and harmless in memory."""
 
 
 def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secret:
-    """A reader of the variable `name`; `place` is the configuration key that named it."""
+    """Return the reader of the variable `name`; `place` is the configuration key that names it."""
 
     def read() -> str:
         value = environ.get(name, "").strip()
@@ -22,7 +23,7 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
             raise ConfigError(
                 f"{place}: the environment variable {_shown_name(name)} is not set or empty; set it, or name another"
             )
-        if re.search("[\ud800-\udfff]", value):  # how Python keeps bytes that are no UTF-8
+        if re.search("[\ud800-\udfff]", value):  # how Python represents bytes that are not UTF-8
             raise ConfigError(f"{place}: the environment variable {_shown_name(name)} is not UTF-8 text")
         return value
 
@@ -31,16 +32,16 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
 
 def from_file(path: str, place: str, *, private: bool = False) -> Secret:
     """
-    A reader of the file at `path`, white space around it trimmed; `place` is the configuration key that named it.
+    Return the reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
 
-    `private`: a secret of ours, refused where other users could know it. Tokens that an agent writes and certificates
-    are as their writer made them.
+    `private`: the secret is refused where other users could read it. Tokens and certificates are accepted with the mode
+    that their writer chose.
     """
-    look = files.read_secret if private else files.read
+    read_file = files.read_secret if private else files.read
 
     def read() -> str:
         try:
-            value = look(path, LARGEST).decode("utf-8-sig").strip()
+            value = read_file(path, LARGEST).decode("utf-8-sig").strip()
         except files.Unreadable as why:
             raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
         except UnicodeDecodeError:
@@ -55,7 +56,7 @@ def from_file(path: str, place: str, *, private: bool = False) -> Secret:
 def one_of(
     environ: Mapping[str, str], *, name: str | None, path: str | None, place: str, keys: tuple[str, str]
 ) -> Secret:
-    """The one reader that is configured: `keys` are the two keys' names. Raises ConfigError for none or both."""
+    """Return the one reader that is configured; `keys` are the two keys. Raises ConfigError for none or both."""
     variable_key, file_key = keys
     if name and path:
         raise ConfigError(f"{place}: {variable_key} and {file_key} are both set; keep one")
@@ -68,9 +69,9 @@ def one_of(
 
 class Rotating:
     """
-    A secret that somebody may replace at any time: a new one is tried first, and the last that worked if it is refused.
+    A secret that may be replaced at any time: the new one is tried first, and if it is refused, the last that worked.
 
-    The last one that worked stays in memory for that. For one user at a time: a token is asked for once at a time.
+    The last one that worked stays in memory for that. Not for concurrent use: one token is requested at a time.
     """
 
     def __init__(self, read: Secret) -> None:
@@ -85,22 +86,22 @@ class Rotating:
         return self._used
 
     def worked(self) -> None:
-        """Says that what was read last was accepted."""
+        """Note that the secret that was read last was accepted."""
         self._good = self._used
 
     def refused(self) -> bool:
-        """Says that what was read last was not; whether another one worked before, which the next call then gives."""
+        """Note that it was refused; return whether another one worked before, which the next call then returns."""
         self._again = self._good not in ("", self._used)
         return self._again
 
 
 def same(left: bytes, right: bytes) -> bool:
-    """Whether two secrets are equal, in a time that does not tell where they differ. The one comparison of secrets."""
+    """Return whether two secrets are equal, in constant time. The only comparison of secrets."""
     return hmac.compare_digest(left, right)
 
 
 _HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
-"""People do put the secret where its name belongs, and the complaint about it must not spread it."""
+"""People write the secret where its name belongs, and a message about that must not repeat it."""
 
 
 def _shown_name(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Listening sockets: bound before anything else is done, so that a port in use is one line and exit 2."""
+"""Listening sockets, bound before everything else, so that a port in use is one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import socket
 import stat
 
 from ..core.addresses import authority, listen_address
-from ..core.model import ConfigError
+from ..core.errors import ConfigError
 
 
 def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.socket:
-    """A listening socket. `hop_limit`: TTL of its answers. Raises ConfigError where the address cannot be had."""
+    """Return a listening socket. `hop_limit`: the TTL of its answers. Raises ConfigError if the address is not free."""
     host, port = listen_address(address, place)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hop_limit is not None:
-        # Routed access: an answer with TTL 1 dies at the first router, so a port that leaks to another host is mute. An
-        # IPv6 socket that is bound to all addresses answers IPv4 clients, too.
+        # Routed access: an answer with TTL 1 ends at the first router, so a port that is exposed to another host gives
+        # it no answer. An IPv6 socket that is bound to all addresses answers IPv4 clients, too.
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hop_limit)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hop_limit)
@@ -35,9 +35,9 @@ def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.s
 
 def bound_unix(path: str, place: str) -> socket.socket:
     """
-    A listening unix socket of mode 0600 at `path`, or in the abstract namespace at `@name`.
+    Return a listening unix socket of mode 0600 at `path`, or in the abstract namespace at `@name`.
 
-    What a process before us has left there is replaced; what somebody still answers at is not. Raises ConfigError.
+    The socket of a process that is gone is replaced, one that still answers is not. Raises ConfigError.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
@@ -58,18 +58,18 @@ def bound_unix(path: str, place: str) -> socket.socket:
 
 
 def unix_address(path: str) -> str:
-    """`path` as the kernel takes it: `@name` is in its abstract namespace, which needs no file system."""
+    """Return `path` as the kernel reads it: `@name` is in its abstract namespace, which needs no file system."""
     return "\0" + path[1:] if path.startswith("@") else path
 
 
 def _remove_leftover(path: str) -> None:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return  # binding says that it is in use
+            return  # bind reports that it is in use
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.setblocking(False)  # whose backlog is full and who takes nobody in would hold us here for ever
+        probe.setblocking(False)  # a listener with a full backlog that accepts nothing would block for ever
         try:
             probe.connect(path)
         except BlockingIOError:
@@ -79,7 +79,7 @@ def _remove_leftover(path: str) -> None:
 
 
 def address_of(sock: socket.socket) -> tuple[str, int]:
-    """Host and port that `sock` is bound to."""
+    """Return host and port that `sock` is bound to."""
     host, port = sock.getsockname()[:2]
     return str(host), int(port)
 
@@ -97,7 +97,7 @@ def _cure(error: OSError) -> str:
 
 
 def is_ours(host: str) -> bool:
-    """Whether `host`, an IPv4 address, belongs to an interface of this network namespace."""
+    """Return whether `host`, an IPv4 address, belongs to an interface of this network namespace."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((host, 0))

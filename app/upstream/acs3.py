@@ -1,4 +1,4 @@
-"""Signatures of Alibaba Cloud's OpenAPI: ACS3-HMAC-SHA256. Pure: time and nonce are arguments."""
+"""Request signatures of Alibaba Cloud's OpenAPI (ACS3-HMAC-SHA256). Pure: time and nonce are arguments."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """An AccessKey. `token` belongs to a session's keys; a RAM user's have none."""
+    """An AccessKey. `token` is the security token of a session's keys; a RAM user's keys have none."""
 
     access_key_id: str
     secret: str = field(repr=False)
@@ -27,7 +27,7 @@ def acs3(
     host: str, query: Mapping[str, str], *, action: str, version: str, keys: KeyPair, at: float, nonce: str
 ) -> dict[str, str]:
     """
-    The headers of a signed POST to `/` on `host` (with its port, if the URL has one) whose body is empty.
+    Return the headers of a signed POST to `/` on `host` (with its port, if the URL has one) with an empty body.
 
     The URL's query must be `canonical_query(query)`.
     """
@@ -41,7 +41,7 @@ def acs3(
         "x-acs-version": version,
     }
     if keys.token is None:
-        del headers["x-acs-accesskey-id"]  # as the official client: it goes with the token
+        del headers["x-acs-accesskey-id"]  # the official client sends it with the token only
     else:
         headers["x-acs-security-token"] = keys.token
     names = ";".join(sorted(headers))
@@ -54,5 +54,5 @@ def acs3(
 
 
 def canonical_query(query: Mapping[str, str]) -> str:
-    """`query` sorted and encoded by RFC 3986: as it is signed, and as it must travel."""
+    """Return `query` sorted and encoded by RFC 3986, as it is signed and as it must be sent."""
     return "&".join(f"{quote(name, safe='~')}={quote(query[name], safe='~')}" for name in sorted(query))

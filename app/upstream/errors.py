@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from ..core.model import Refused, Unreachable
-from .client import Reply, printable
+from ..core.errors import Refused, Unreachable
+from ..core.text import printable_id
+from .response import UpstreamResponse
 
 Effect = Literal["refused", "renew_token", "withdrawn", "transient"]
 """
@@ -98,7 +99,7 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
 
 
 def error_of(
-    reply: Reply,
+    response: UpstreamResponse,
     where: str,
     *,
     codes: Mapping[str, Meaning] = _NOTHING,
@@ -112,22 +113,22 @@ def error_of(
     `refused`. The message quotes the code and the request id only. Raises Unreachable where the body is not a JSON
     object.
     """
-    members = reply.members(where)
-    code = printable(str(_first(members, "error", "Code", "code") or reply.status))
-    request_id = printable(str(_first(members, "request_id", "RequestId", "requestId") or ""))
-    text = f"{where}: HTTP {reply.status} {code}{f' (request {request_id})' if request_id else ''}"
+    members = response.members(where)
+    code = printable_id(str(_first(members, "error", "Code", "code") or response.status))
+    request_id = printable_id(str(_first(members, "request_id", "RequestId", "requestId") or ""))
+    text = f"{where}: HTTP {response.status} {code}{f' (request {request_id})' if request_id else ''}"
     by_code = codes.get(code) or CODES.get(code) or Meaning("refused")
-    by_status = statuses.get(reply.status) or Meaning("refused")
+    by_status = statuses.get(response.status) or Meaning("refused")
     effect = by_status.effect if by_code.effect == "refused" else by_code.effect
     cure = by_code.cure or by_status.cure
-    throttled = reply.status == 429 or code == "slow_down" or code.startswith("Throttling")
-    if throttled or reply.status >= 500 or effect == "transient":
-        return Unreachable(text, retry_after=reply.retry_after, code=code, throttled=throttled)
+    throttled = response.status == 429 or code == "slow_down" or code.startswith("Throttling")
+    if throttled or response.status >= 500 or effect == "transient":
+        return Unreachable(text, retry_after=response.retry_after, code=code, throttled=throttled)
     if "has not been authorized by resource server" in str(_first(members, "error_description", "Message") or ""):
         cure = "grant the application access to the resource server in IDaaS"
     return Refused(
         f"{text}: {cure}" if cure else text,
-        status=reply.status,
+        status=response.status,
         code=code,
         request_id=request_id,
         renew_token=effect == "renew_token",

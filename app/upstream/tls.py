@@ -1,4 +1,4 @@
-"""TLS trust and the client's certificate for one leg, read from files again when these have changed."""
+"""TLS trust and the client certificate of one leg; files that have changed are read again."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import ssl
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
-from ..core.base import Connection
-from ..core.model import ConfigError, Secret
+from ..core.connection import Connection
+from ..core.errors import ConfigError
+from ..core.values import Secret
 from ..system import files, secrets
 
 LARGEST_KEY = 1_048_576
@@ -17,7 +18,7 @@ LARGEST_KEY = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """The certificate we show (mutual TLS); `key_file` None: the key stands in `file` too."""
+    """The client certificate of mutual TLS. `key_file` None: the key is in `file` too."""
 
     file: str
     key_file: str | None
@@ -28,9 +29,9 @@ class ClientCertificate:
 @dataclass(frozen=True, slots=True)
 class Trust:
     """
-    What a leg believes and shows: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
+    What a leg trusts and presents. The CAs: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
 
-    `version` changes when a file that `context` would read has: a rotated certificate needs no restart.
+    `version` changes with the files that `context` reads, so a rotated certificate needs no restart.
     """
 
     ca_file: str | None
@@ -40,25 +41,25 @@ class Trust:
     client: ClientCertificate | None = None
 
     def version(self) -> Hashable:
-        """The state of the files behind `context`; a few system calls."""
+        """Return the state of the files behind `context`. Takes a few system calls."""
         client = (self.client.file, self.client.key_file) if self.client else ()
-        return tuple(_stamp(path) for path in (self.ca_file, *client) if path)
+        return tuple(files.stamp(path) for path in (self.ca_file, *client) if path)
 
     def context(self) -> ssl.SSLContext:
-        """A new context; 20 to 60 ms. Raises ConfigError where a named file cannot be used."""
-        context = self._believing() if self.verify else _believing_anybody()
+        """Return a new context; takes 20 to 60 ms. Raises ConfigError where a named file cannot be used."""
+        context = self._verifying() if self.verify else _unverified()
         if self.client is not None:
-            _show(self.client, context)
+            _present(self.client, context)
         return context
 
-    def _believing(self) -> ssl.SSLContext:
+    def _verifying(self) -> ssl.SSLContext:
         named = self.ca_file or self.environ.get("SSL_CERT_FILE")
         place = self.place if self.ca_file else "SSL_CERT_FILE"
         if not named:
             paths = ssl.get_default_verify_paths()
             if paths.cafile or paths.capath:
                 return ssl.create_default_context()
-            import certifi  # a system without a store of its own
+            import certifi  # only for a system without a store
 
             return ssl.create_default_context(cafile=certifi.where())
         try:
@@ -67,20 +68,20 @@ class Trust:
             raise ConfigError(f"{place}: {named}: no usable PEM bundle: {error.strerror or error}") from None
 
 
-def _believing_anybody() -> ssl.SSLContext:
+def _unverified() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
-def _show(client: ClientCertificate, context: ssl.SSLContext) -> None:
-    holds_the_key = client.key_file or client.file
+def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
+    key_file = client.key_file or client.file
     try:
-        files.read_secret(holds_the_key, LARGEST_KEY)
+        files.read_secret(key_file, LARGEST_KEY)
     except files.Unreadable as why:
-        raise ConfigError(f"{client.place}: {holds_the_key}: {why}") from None
-    # Without a password to give, OpenSSL would ask the terminal for one: an empty answer is a failure instead.
+        raise ConfigError(f"{client.place}: {key_file}: {why}") from None
+    # Without a password OpenSSL would ask for one at the terminal: an empty one fails instead.
     password = client.password or (lambda: "")
     try:
         context.load_cert_chain(client.file, client.key_file, password)
@@ -91,23 +92,18 @@ def _show(client: ClientCertificate, context: ssl.SSLContext) -> None:
         raise ConfigError(f"{client.place}: {client.file}: not readable by this user (uid {os.getuid()})") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or "the password is wrong or missing"
-        known = {"KEY_VALUES_MISMATCH": "the key is not the certificate's", "NO_START_LINE": "no PEM in it"}
+        known = {
+            "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
+            "NO_START_LINE": "it holds no PEM",
+        }
         raise ConfigError(
             f"{client.place}: {client.file}: no usable certificate with its key: {known.get(reason, reason)}"
         ) from None
 
 
-def _stamp(path: str) -> Hashable:
-    try:
-        found = os.stat(path)
-    except OSError:
-        return (path, None)
-    return (path, found.st_mtime_ns, found.st_size, found.st_ino)
-
-
 def certificate_end(path: str) -> float | None:
-    """When the first certificate in the PEM file at `path` ends; None where there is none to be read."""
-    from cryptography import x509  # 8 MiB: only for those who show one
+    """Return when the first certificate in the PEM file at `path` expires; None if none can be read."""
+    from cryptography import x509  # 8 MiB: only for a client certificate
 
     try:
         with open(path, "rb") as file:
@@ -117,7 +113,7 @@ def certificate_end(path: str) -> float | None:
 
 
 def client_certificate(connection: Connection, place: str, environ: Mapping[str, str]) -> ClientCertificate | None:
-    """What mutual TLS shows, where that is configured."""
+    """Return the client certificate of a connection, or None. Raises ConfigError for a key without a certificate."""
     if connection.certificate_file is None:
         if connection.private_key_file is not None:
             raise ConfigError(f"{place}.privateKeyFile: needs certificateFile beside it")

@@ -17,7 +17,7 @@ from app import __version__, cli
 from app.cli import env_, health_
 from app.cli.config_ import leaves
 from app.config.loader import load
-from app.core.model import ConfigError, NoCredentials, Refused, Unreachable
+from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
 from app.emulator.world.world import PROVIDER_ARN, role_arn
 
 from ..conftest import ENVIRON, configuration, exchange, identity
@@ -180,7 +180,7 @@ def test_config_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert printed.out == f"{path}: good; profiles: default\n"
     assert printed.err == (
         "idaas-sidecar config: warning: profiles.default.identity.tokenFile: /nowhere: no such file; "
-        "waiting for whoever writes it\n"
+        "waiting for the program that writes it\n"
     )
 
 

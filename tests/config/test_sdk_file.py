@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from app.config.loader import Loaded, sdk_file
-from app.core.model import ConfigError
-from app.identity.settings import IdaasIdentity
+from app.config import sdk_file
+from app.config.loader import Loaded
+from app.core.errors import ConfigError
+from app.identity.idaas import IdaasIdentity
+from app.identity.methods.client_secret_basic import IdaasClientSecretBasic
 
 from ..conftest import configuration, exchange, identity
 
@@ -72,8 +74,7 @@ def test_the_whole_file_in_snake_case(tmp_path: Path, loaded: Load) -> None:
 
     assert isinstance(found, IdaasIdentity)
     assert found.client_id == "app_example"
-    assert found.authn_configuration is not None
-    assert found.authn_configuration.authn_method == "CLIENT_SECRET_BASIC"
+    assert isinstance(found.authn_configuration, IdaasClientSecretBasic)
     assert found.http_configuration.read_timeout == 2000
 
 
@@ -135,8 +136,8 @@ BAD = [
     ({"clientId": ""}, "clientId: required"),
     ({"authnConfiguration": None}, "authnConfiguration: required"),
     ({"authnConfiguration": {}}, "authnConfiguration.authnMethod: required"),
-    ({"authnConfiguration": {"authnMethod": "NONE"}}, "authnConfiguration.authnMethod: 'NONE' is not understood"),
-    ({"authnConfiguration": {"authnMethod": "NONE"}}, "authnConfiguration.authnMethod: 'NONE' is not understood"),
+    ({"authnConfiguration": {"authnMethod": "NONE"}}, "authnConfiguration.authnMethod: 'NONE' is not known"),
+    ({"authnConfiguration": {"authnMethod": "NONE"}}, "authnConfiguration.authnMethod: 'NONE' is not known"),
     ({"authnConfiguration": {"authnMethod": "PLUGIN"}}, "openApiEndpoint: required with PLUGIN"),
     (
         {

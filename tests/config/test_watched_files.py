@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from app.config.loader import load
-from app.config.watched_files import NamedFiles, named_files
-from app.identity.secret_refs import KUBERNETES_TOKEN
+from app.config.watched_files import WatchedFiles, watched_files
+from app.identity.methods.oidc import KUBERNETES_TOKEN
 
 from ..conftest import configuration, exchange, identity
 
 
-def named(tmp_path: Path, config: dict[str, Any], **environ: str) -> NamedFiles:
+def named(tmp_path: Path, config: dict[str, Any], **environ: str) -> WatchedFiles:
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     environ |= {"HOME": str(tmp_path)}
     loaded = load(str(path), environ, hostname="h", now=lambda: 0.0, look=False)
-    return named_files(loaded.settings, loaded.files, environ)
+    return watched_files(loaded.settings, loaded.files, environ)
 
 
 def by(method: str, **keys: Any) -> dict[str, Any]:

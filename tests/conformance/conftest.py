@@ -14,10 +14,11 @@ from app.conformance.wire.address import Address, address
 from app.conformance.wire.answer import NotHttp, Reply, Silence, take_apart
 from app.conformance.wire.exchange import Budget
 from app.serve.access import Request
-from app.serve.handlers.credentials import Answer, Desk, Wait
+from app.serve.handlers.credentials import CredentialHandler
+from app.serve.handlers.outcome import Answer, Pending
 
 from ..clock import Clock
-from ..conftest import Bench, running
+from ..conftest import Offline, running
 
 Change = Callable[[Request, bytes], bytes]
 """What becomes of an answer's bytes on their way to whoever asked."""
@@ -39,7 +40,7 @@ def request_of(raw: bytes) -> Request:
 class Served:
     """The desk's answers as bytes, each after `seconds`; `idle` is how long it lets a connection idle."""
 
-    desk: Desk
+    handler: CredentialHandler
     budget: Budget
     change: Change = as_it_is
     idle: float | None = 5.0
@@ -50,10 +51,10 @@ class Served:
         self.budget.take()
         request = request_of(raw)
         self.asked.append(request)
-        given = self.desk.answer(request)
-        given = self.desk.answer(request, waited=True) if isinstance(given, Wait) else given
+        given = self.handler.answer(request)
+        given = self.handler.answer(request, waited=True) if isinstance(given, Pending) else given
         assert isinstance(given, Answer)
-        raw = given.reply.close
+        raw = given.response.bytes_for(b"GET", keep_alive=False)
         # The listener, which is not here, takes a HEAD's body off.
         raw = raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == b"HEAD" else raw
         try:
@@ -105,7 +106,7 @@ Looker = Callable[..., Look]
 
 
 @pytest.fixture
-async def served(bench: Callable[..., Bench], clock: Clock) -> AsyncIterator[Bench]:
+async def served(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
     """Our own sidecar with its first credentials."""
     sidecar = bench()
     async with running(*sidecar.refreshers.values()):
@@ -114,21 +115,21 @@ async def served(bench: Callable[..., Bench], clock: Clock) -> AsyncIterator[Ben
 
 
 @pytest.fixture
-def look(served: Bench, clock: Clock) -> Looker:
+def look(served: Offline, clock: Clock) -> Looker:
     """Looks at our own desk, as a test changes its answers, or at another desk."""
 
     def looker(
         change: Change = as_it_is,
         *,
         url: str = "http://127.0.0.1:7117/credentials",
-        at: Desk | None = None,
+        at: CredentialHandler | None = None,
         slow: bool = False,
         idle: float | None = 5.0,
         requests: int = 150,
         seconds: float = 0.0,
     ) -> Look:
         budget = Budget(now=clock.time, requests=requests)
-        line = Served(at or served.desk, budget, change, idle, seconds)
+        line = Served(at or served.handler, budget, change, idle, seconds)
         surveyor = Surveyor(budget, now=clock.time, sleep=clock.jump, slow=slow, connect=lambda _address, _budget: line)
         return Look(surveyor.look(address(url), Address("127.0.0.1", 7117, "/")), line.asked)
 

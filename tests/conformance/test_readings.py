@@ -13,7 +13,7 @@ from app.conformance.models.client import EcsClient, UriClient
 from app.conformance.models.ecs_clients import ECS_CLIENTS
 from app.conformance.models.uri_clients import URI_CLIENTS
 from app.core.formats import error_document, timestamp, uri_document
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 NOW = 1_767_323_045.0
 SESSION = Credentials("STS.key", "se/cr+et=", "to/ke+n==", issued_at=NOW, expires_at=NOW + 3600)

@@ -14,7 +14,7 @@ from app.conformance.probe.walk import Scene, walk_uri
 from app.conformance.wire.address import Address, address
 from app.conformance.wire.answer import Answer, Reply
 from app.core.formats import timestamp, uri_document
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 NOW = 1_767_323_045.0
 URL = address("http://127.0.0.1:7117/credentials")

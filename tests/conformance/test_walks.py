@@ -10,7 +10,7 @@ from app.conformance.probe.walk import Scene, walk_ecs
 from app.conformance.wire.address import METADATA_HOST, Ask
 from app.conformance.wire.answer import Answer, Reply
 from app.core.formats import error_document, uri_document
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 NOW = 1_767_323_045.0
 BODY = uri_document(Credentials("STS.key", "secret", "token", issued_at=NOW, expires_at=NOW + 3600))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.core import addresses
-from app.core.model import ConfigError
+from app.core import addresses, endpoints, proxies, urls
+from app.core.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_authority() -> None:
 )
 def test_endpoint(url: str) -> None:
     """https anywhere, http on loopback."""
-    assert addresses.endpoint(url, "tokenEndpoint") == url
+    assert urls.endpoint(url, "tokenEndpoint") == url
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_endpoint(url: str) -> None:
 def test_no_endpoint(url: str, words: str) -> None:
     """What would leak, or cannot be asked, is refused; a password in it is not repeated."""
     with pytest.raises(ConfigError) as caught:
-        addresses.endpoint(url, "tokenEndpoint")
+        urls.endpoint(url, "tokenEndpoint")
 
     assert str(caught.value).startswith("tokenEndpoint: ")
     assert words in str(caught.value)
@@ -137,7 +137,7 @@ def test_sts_endpoints(wanted: dict[str, Any], expected: tuple[str, ...]) -> Non
     """The explicit ones in their order, else the region's, else the global one, as the official SDKs choose."""
     arguments = {"region": None, "vpc": False, "explicit": None, "place": "exchange", **wanted}
 
-    assert addresses.sts_endpoints(**arguments) == expected
+    assert endpoints.sts_endpoints(**arguments) == expected
 
 
 ENVIRON = {
@@ -171,13 +171,13 @@ PROXIES = [
 @pytest.mark.parametrize(("url", "configured", "environ", "expected"), PROXIES)
 def test_proxy_for(url: str, configured: str | None, environ: dict[str, str], expected: str | None) -> None:
     """The configured proxy, else the environment's; loopback and metadata addresses go through none, ever."""
-    assert addresses.proxy_for(url, configured, environ) == expected
+    assert proxies.proxy_for(url, configured, environ) == expected
 
 
 @pytest.mark.parametrize("url", ["http://proxy:8080", "https://proxy.example.com", "http://u:p@proxy:8080/"])
 def test_a_proxy(url: str) -> None:
     """An http or https proxy, with or without a login."""
-    addresses.check_proxy(url, "proxy")
+    proxies.check_proxy(url, "proxy")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_proxy(url: str) -> None:
 def test_no_proxy(url: str) -> None:
     """What is no proxy of ours is refused without repeating it, because it may hold a password."""
     with pytest.raises(ConfigError) as caught:
-        addresses.check_proxy(url, "proxy")
+        proxies.check_proxy(url, "proxy")
 
     assert str(caught.value) == "proxy: not a proxy of the form http://host:port or https://host:port"
 
@@ -201,4 +201,4 @@ def test_no_proxy(url: str) -> None:
 )
 def test_without_login(url: str, shown: str) -> None:
     """A login is starred where a URL is shown."""
-    assert addresses.without_login(url) == shown
+    assert urls.without_login(url) == shown

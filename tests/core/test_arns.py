@@ -7,7 +7,7 @@ import re
 import pytest
 
 from app.core import arns
-from app.core.model import ConfigError
+from app.core.errors import ConfigError
 
 POD = {"POD_NAMESPACE": "shop", "POD_NAME": "cart-7c9d-x2x4z"}
 

@@ -21,11 +21,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config.loader import Loaded
-from app.core.clocks import BETWEEN_LOOKS, Clocks, CloudClock, JumpWatch
-from app.core.model import Refreshed, RefreshFailed
+from app.core.clocks import CHECK_SECONDS, Clocks, CloudClock, JumpDetector
+from app.core.events import Refreshed, RefreshFailed
 from app.emulator import Emulator, Fault, World
 from app.emulator.world.world import OIDC_AUDIENCE, WORKLOAD_PROVIDER_ARN
 from app.exchange.sts import instant
+from app.observe.event_log import EventLog
 from app.observe.log import Log
 
 from ..conftest import configuration, exchange, identity
@@ -74,7 +75,7 @@ class Client:
             assert read.retry_after >= 1
             self.refused += 1
             return 503
-        left = (instant(json.loads(read.reply.body)["Expiration"]) or 0) - time.wall()
+        left = (instant(json.loads(read.response.body)["Expiration"]) or 0) - time.wall()
         assert left > 0, "promise 1: an Expiration in the future"
         assert read.status == 200
         assert self.true_end() > time.true(), "the cloud does not honour it any more"
@@ -123,10 +124,10 @@ async def test_the_clock_is_set_ahead_beyond_sessions(
         time.set(seconds)
         served = [await client.reads() for _ in range(3)]
         await client.reads_for(2 * HOUR)
-        why = (await running.read()).reply.body.decode()
+        why = (await running.read()).response.body.decode()
         calls = running.emulator.totals["sts"]
         time.set(-seconds)
-        await client.reads_for(BETWEEN_LOOKS + READS)
+        await client.reads_for(CHECK_SECONDS + READS)
         back = await client.reads()
 
     assert served == [503] * 3
@@ -186,9 +187,9 @@ async def test_a_clock_set_right_ends_a_pause(loaded: Callable[..., Loaded], clo
             await time.passes(1)
         cloud.faults.clear()
         time.set(-30)
-        await time.passes(BETWEEN_LOOKS + 1)
+        await time.passes(CHECK_SECONDS + 1)
 
-        assert running.seen(RefreshFailed)[0].retry_in > 2 * BETWEEN_LOOKS
+        assert running.seen(RefreshFailed)[0].retry_in > 2 * CHECK_SECONDS
         assert running.profiles.refresher("default").healthy
 
 
@@ -234,7 +235,7 @@ async def test_asleep_for_a_part_of_a_session(loaded: Callable[..., Loaded], clo
         client = Client(running)
         await client.reads_for(100)
         time.suspend(2_000)
-        await client.reads_for(BETWEEN_LOOKS + READS)
+        await client.reads_for(CHECK_SECONDS + READS)
         client.least = 1e9
         await client.reads_for(2 * HOUR)
 
@@ -253,7 +254,7 @@ async def test_asleep_in_an_outage(code: str, loaded: Callable[..., Loaded], clo
         cloud.faults.clear()
         time.suspend(8 * HOUR)
         assert (await running.read()).status == 503
-        await time.passes(BETWEEN_LOOKS + 1)
+        await time.passes(CHECK_SECONDS + 1)
 
         assert (await running.read()).status == 200
 
@@ -328,11 +329,11 @@ def claims(assertion: str) -> dict[str, Any]:
 async def test_the_offset_is_told(wrong: float, loaded: Callable[..., Loaded], cloud: Emulator, time: Time) -> None:
     """The metric has the cloud's clock minus ours; above 60 s it is warned about once, until it is right again."""
     said = io.StringIO()
-    log = Log(said, level="info", json_lines=True, now=time.wall)
+    log = EventLog(Log(said, level="info", json_lines=True, now=time.wall), lambda _profile: {})
     time.set(wrong)
     async with sidecar(loaded(), cloud, time, listen=log.observe) as running:
         await time.passes(2 * HOUR)
-        offset = running.ledger.clock_offset
+        offset = running.refreshes.clock_offset
         warned = said.getvalue().count('"clock_offset"')
         time.set(-wrong)
         await time.passes(HOUR)
@@ -352,7 +353,7 @@ async def test_the_offset_is_told(wrong: float, loaded: Callable[..., Loaded], c
 async def test_a_wrong_clock_is_warned_about_once(loaded: Callable[..., Loaded], cloud: Emulator, time: Time) -> None:
     """A clock that stays wrong for a day makes no new line at each refresh."""
     said = io.StringIO()
-    log = Log(said, level="warning", json_lines=True, now=time.wall)
+    log = EventLog(Log(said, level="warning", json_lines=True, now=time.wall), lambda _profile: {})
     time.set(-1_000)
     async with sidecar(loaded(), cloud, time, listen=log.observe) as running:
         await time.passes(DAY)
@@ -398,7 +399,7 @@ class Hands:
 def test_a_jump_is_seen_once(moved: float, seen: float | None) -> None:
     """More than 5 s between two looks is a jump, told once with its size; less is slewing."""
     hands = Hands()
-    looks = JumpWatch(hands.clocks())
+    looks = JumpDetector(hands.clocks())
     hands.tick(30)
     assert looks.jumped() is None
     hands.wall += moved
@@ -412,7 +413,7 @@ def test_a_jump_is_seen_once(moved: float, seen: float | None) -> None:
 def test_slow_drift_is_no_jump() -> None:
     """A clock that gains 1 % is no jump, however long it does."""
     hands = Hands()
-    looks = JumpWatch(hands.clocks())
+    looks = JumpDetector(hands.clocks())
     for _ in range(1_000):
         hands.tick(30, drift=0.01)
         assert looks.jumped() is None
@@ -422,12 +423,12 @@ def test_the_clouds_clock() -> None:
     """Ours until the first answer, then the cloud's; ours again when ours was set, until the next answer."""
     hands = Hands()
     clock = CloudClock(hands.clocks())
-    assert (clock.now(), clock.told()) == (hands.wall, False)
+    assert (clock.now(), clock.is_synchronised()) == (hands.wall, False)
     clock.learn(600.0)
     hands.tick(1_000)
-    assert (clock.now(), clock.told()) == (hands.wall + 600, True)
+    assert (clock.now(), clock.is_synchronised()) == (hands.wall + 600, True)
     hands.wall += 600
-    assert (clock.now(), clock.told()) == (hands.wall, False)
+    assert (clock.now(), clock.is_synchronised()) == (hands.wall, False)
     clock.learn(-30.0)
     assert clock.now() == hands.wall - 30
     clock.learn(1.5)
@@ -453,4 +454,4 @@ async def test_a_token_file_is_not_judged_by_a_clock_that_was_set(
         await client.reads_for(2_400)  # by now it has, by every clock
 
         assert client.refused > 0
-        assert "whoever writes it is late" in (await running.read()).reply.body.decode()
+        assert "the program that writes it is late" in (await running.read()).response.body.decode()

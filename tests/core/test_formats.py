@@ -6,7 +6,7 @@ import json
 import re
 
 from app.core.formats import env_lines, error_document, external_document, ini_lines, timestamp, uri_document
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 SESSION = Credentials("STS.key", "se/cr+et=", "to/ke+n==", issued_at=1_767_323_045.9, expires_at=1_767_326_645.0)
 

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, strategies
 
-from app.core.model import ConfigError, Credentials
+from app.core.errors import ConfigError
 from app.core.schedule import Schedule, horizon, lead, servable, slack
+from app.core.values import Credentials
 
 
 def session(life: float, issued_at: float = 1000.0) -> Credentials:
@@ -55,7 +56,7 @@ def test_a_refresh_never_comes_late_nor_at_once(chance: float, life: float, jitt
     held = session(life)
     latest = held.expires_at - lead(life)
 
-    begins = Schedule(jitter=jitter).refresh_at(held, chance, together=True)
+    begins = Schedule(jitter=jitter).refresh_at(held, chance, spread=True)
 
     alone = min(60, (latest - held.issued_at) / 24)
     assert held.issued_at + alone - 0.001 <= begins <= latest + 0.001
@@ -74,10 +75,10 @@ def test_calls_come_evenly_from_the_start() -> None:
 
 def refreshes(rng: random.Random, until: float) -> Iterator[float]:
     """When one sidecar asks again that started at 0, every time with success."""
-    at, together = 0.0, True
+    at, spread = 0.0, True
     while True:
-        at = Schedule().refresh_at(session(3600, issued_at=at), rng.random(), together=together)
-        together = False
+        at = Schedule().refresh_at(session(3600, issued_at=at), rng.random(), spread=spread)
+        spread = False
         if at >= until:
             return
         yield at

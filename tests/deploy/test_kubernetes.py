@@ -10,7 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.identity.settings import IdaasIdentity, TokenFileIdentity
+from app.identity.idaas import IdaasIdentity
+from app.identity.token_file import TokenFileIdentity
 
 from .conftest import ROOT, Load
 

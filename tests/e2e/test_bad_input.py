@@ -80,7 +80,7 @@ WRONG: dict[str, tuple[str | None, Changes, str]] = {
     "malformed ARN": (
         "exchange",
         {"roleArn": "acs:ram::1:user/x"},
-        "roleArn: 'acs:ram::1:user/x' is not a role's ARN; it reads acs:ram::<account id>:role/<name>",
+        "roleArn: 'acs:ram::1:user/x' is not the ARN of a role; it reads acs:ram::<account id>:role/<name>",
     ),
     "bad URL": (
         "identity",
@@ -374,7 +374,9 @@ def test_a_token_file_may_come_later(cloud: EmulatedCloud, tmp_path: Path) -> No
         process.event("refresh_failed")
         code = process.stop()
 
-    place = f"profiles.default.identity.tokenFile: {tmp_path}/token: no such file; waiting for whoever writes it"
+    place = (
+        f"profiles.default.identity.tokenFile: {tmp_path}/token: no such file; waiting for the program that writes it"
+    )
     assert checked.code == 0
     assert checked.complaint == f"idaas-sidecar config: warning: {place}"
     assert warned["message"] == place

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from app.config.loader import load
-from app.store.sealed_cache import Cache
+from app.store.sealed_cache import SealedCache
 
 from .processes import PROGRAM, ROOT, EmulatedCloud, Serving, emulator, environment, run, serve, until
 from .test_admin import ask_unix
@@ -134,7 +134,7 @@ def test_a_new_one_replaces_what_is_restored(cloud: EmulatedCloud, home: Path, b
 def kept_key(sidecar: Serving, profile: str = "default") -> str | None:
     """The key of the entry that is on the disk now."""
     loaded = load(str(sidecar.config_path), SEALED, hostname=socket.gethostname(), now=time.time)
-    cache = Cache(str(loaded.settings.cache.directory), lambda: KEY)
+    cache = SealedCache(str(loaded.settings.cache.directory), lambda: KEY)
     kept = cache.read(profile, loaded.settings.profiles[profile])
     return kept.access_key_id if kept is not None else None
 
@@ -304,14 +304,14 @@ def test_purge(cloud: EmulatedCloud, home: Path) -> None:
 
 WRITERS = """
 import json, os, random, signal, sys, time
-from app.store.sealed_cache import Cache
+from app.store.sealed_cache import SealedCache
 from app.config.loader import load
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 config, place, rounds, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 chance = random.Random(seed)
 profiles = load(config, dict(os.environ), hostname="host", now=time.time).settings.profiles
-cache = Cache(place, lambda: os.environ["CACHE_KEY"])
+cache = SealedCache(place, lambda: os.environ["CACHE_KEY"])
 
 
 def session(name, number):

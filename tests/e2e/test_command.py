@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.model import ConfigError, Refused, Token, Unreachable
+from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.values import Token
 from app.identity.command import Command
 
 from .processes import until
@@ -52,9 +53,9 @@ async def test_it_inherits_the_environment_and_no_input() -> None:
     [
         ("raise SystemExit(7)", "the command ended with status 7"),
         (printing(json.dumps({"access_token": JWT, "expires_in": 60})) + "; raise SystemExit(1)", "with status 1"),
-        (printing("of-x"), "printed 5 bytes that are no JSON object"),
+        (printing("of-x"), "printed 5 bytes that are not a JSON object"),
         (printing("[]"), "that are no JSON object"),
-        ("pass", "printed 0 bytes that are no JSON object"),
+        ("pass", "printed 0 bytes that are not a JSON object"),
         (printing("{}"), "an answer without access_token"),
         (printing(json.dumps({"access_token": JWT})), "says nowhere how long the token lives"),
         ("print('x' * 70000)", "printed more than 65536 bytes"),

@@ -161,7 +161,7 @@ def test_it_never_asks_itself(method: str, tmp_path: Path) -> None:
     )
 
     assert done.returncode == 2, done.stderr
-    assert "http://100.100.100.200: that address is this network namespace's own" in done.stderr
+    assert "http://100.100.100.200: that address belongs to this network namespace" in done.stderr
     assert "take it off the interface" in done.stderr
 
 

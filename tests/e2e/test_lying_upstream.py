@@ -72,10 +72,10 @@ LIES: dict[str, tuple[Callable[[], Lie], str]] = {
         "HTTP 302, a redirect, which is not followed",
     ),
     "HTML": (whole(b"<html>" + CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"), "of HTML or XML"),
-    "wrong type": (whole(CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"), "bytes of something else"),
+    "wrong type": (whole(CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"), "bytes that are neither"),
     "empty": (whole(b""), "an empty body"),
-    "gzip bomb": (whole(BOMB, b"Content-Encoding: gzip"), "a compressed answer that nobody asked for"),
-    "truncated JSON": (whole(b'{"access_token": "' + CANARY), "bytes of something else"),
+    "gzip bomb": (whole(BOMB, b"Content-Encoding: gzip"), "a compressed answer, which was not requested"),
+    "truncated JSON": (whole(b'{"access_token": "' + CANARY), "bytes that are neither"),
     "nonsense": (whole(b'{"access_token": {"' + CANARY + b'": 1}, "Credentials": "' + CANARY + b'"}'), ""),
     "no HTTP": (lambda: [CANARY * 100], "RemoteProtocolError"),
     "error with a long code": (
@@ -191,7 +191,7 @@ def test_slowness(sidecar: Serving, between: Liar, name: str, lie: Callable[[], 
     found, took = refresh(sidecar, "token")
 
     assert found["state"] == "stale"
-    assert "no whole answer within" in found["last_error"] or "no answer in time" in found["last_error"]
+    assert "no complete answer within" in found["last_error"] or "no answer in time" in found["last_error"]
     assert took < TOTAL + 3
     assert ask(sidecar.urls["credentials"], "/credentials/token").status == 200
 

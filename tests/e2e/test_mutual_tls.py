@@ -19,11 +19,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.config.loader import load
 from app.core.clocks import Clocks
-from app.core.model import ConfigError, Event, IdentityEnds, Refused, Unreachable
+from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.events import Event, IdentityExpiry
 from app.emulator import Emulator, World, bind, listening
 from app.emulator.crypto.pki import Authority
 from app.emulator.world.world import OIDC_CLIENT_ID, WORKLOAD_PROVIDER_ARN, role_arn, workload_issuer
-from app.refresh.pipeline import Cloud
+from app.refresh.pipeline import Pipeline
 
 ENVIRON = {"PASSWORD": "of-key", "WRONG": "of-another"}
 
@@ -43,7 +44,7 @@ class Site:
         (self.directory / "tls.crt").write_text(issued.leaf_pem + issued.chain_pem)
         (self.directory / "tls.key").write_text(issued.key_pem)
 
-    def cloud(self, events: list[Event] | None = None, *, identity: Any = None, exchange: Any = None) -> Cloud:
+    def cloud(self, events: list[Event] | None = None, *, identity: Any = None, exchange: Any = None) -> Pipeline:
         """Our outbound half; `identity` and `exchange` change their connections."""
         files = {"certificateFile": f"{self.directory}/tls.crt", "privateKeyFile": f"{self.directory}/tls.key"}
         profile = {
@@ -65,7 +66,7 @@ class Site:
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": {"default": profile}}))
         loaded = load(str(path), ENVIRON, hostname="host-1", now=time.time)
         observe = (events if events is not None else []).append
-        return Cloud(loaded.settings, ENVIRON, clocks=Clocks(), observe=observe)
+        return Pipeline(loaded.settings, ENVIRON, clocks=Clocks(), observe=observe)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ async def test_the_certificate_proves_the_client(site: Site) -> None:
         await cloud.aclose()
 
     form = next(call for call in site.emulator.journal if "grant_type" in call.fields).fields
-    (end,) = [event for event in events if isinstance(event, IdentityEnds)]
+    (end,) = [event for event in events if isinstance(event, IdentityExpiry)]
     assert not form.keys() & {"client_secret", "client_assertion", "authorization"}
     assert end.kind == "tlsCertificate"
     assert 29 * 86400 < end.not_after - time.time() < 31 * 86400
@@ -165,7 +166,7 @@ def test_a_key_of_another_certificate(tmp_path: Path) -> None:
     site.write()
     (tmp_path / "tls.key").write_text(emulator.issue_certificate().key_pem)
 
-    with pytest.raises(ConfigError, match="the key is not the certificate's"):
+    with pytest.raises(ConfigError, match="the key does not belong to the certificate"):
         site.cloud()
 
 

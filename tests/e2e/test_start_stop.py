@@ -215,7 +215,7 @@ def test_a_newer_file_under_a_running_program(cloud: EmulatedCloud, tmp_path: Pa
         failed = sidecar.process.event("config_reload_failed")["error"]
         served = json.loads(ask(sidecar.urls["credentials"], "/credentials").body)["AccessKeyId"]
 
-        assert "configVersion: 2.0 is not understood" in failed
+        assert "configVersion: 2.0 is not supported" in failed
         assert served == key
 
 
@@ -226,7 +226,7 @@ def test_a_file_of_the_next_major_version(cloud: EmulatedCloud, tmp_path: Path) 
     ended = run("serve", "--config", str(path), env=environment(tmp_path, **ENV))
 
     assert ended.code == 2
-    assert "configVersion: 2.0 is not understood; this program reads 1.x" in ended.complaint
+    assert "configVersion: 2.0 is not supported; this program reads 1.x" in ended.complaint
 
 
 def test_a_typing_error_is_none_of_a_newer_version(cloud: EmulatedCloud, tmp_path: Path) -> None:

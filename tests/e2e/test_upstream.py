@@ -16,11 +16,13 @@ import pytest
 
 from app.config.loader import load
 from app.core.clocks import Clocks
-from app.core.model import ClockRead, ConfigError, Event, Unreachable
-from app.refresh.pipeline import Cloud
+from app.core.errors import ConfigError, Unreachable
+from app.core.events import ClockRead, Event
+from app.refresh.pipeline import Pipeline
 from app.system.sockets import is_ours
-from app.upstream.client import Limits, Routes, Upstream
+from app.upstream.client import Limits, UpstreamClient
 from app.upstream.tls import Trust
+from app.upstream.transport import RoutingTransport
 
 from ..clock import Clock
 
@@ -46,10 +48,10 @@ async def server(handle: Handle) -> AsyncIterator[str]:
         await asyncio.gather(*(writer.wait_closed() for writer in clients), return_exceptions=True)
 
 
-def wire(environ: dict[str, str], *, limits: Limits | None = None, configured: str | None = None) -> Upstream:
+def wire(environ: dict[str, str], *, limits: Limits | None = None, configured: str | None = None) -> UpstreamClient:
     """A real wire."""
-    routes = Routes(proxy=configured, environ=environ, trust=Trust(None, "tls.caFile", {}))
-    return Upstream(routes, limits=limits or Limits(2, 2), now=time.time, observe=lambda _: None)
+    routes = RoutingTransport(proxy=configured, environ=environ, trust=Trust(None, "tls.caFile", {}))
+    return UpstreamClient(routes, limits=limits or Limits(2, 2), now=time.time, observe=lambda _: None)
 
 
 def answering(text: bytes, seen: list[bytes]) -> Handle:
@@ -110,7 +112,7 @@ async def test_a_trickle_ends_at_the_total() -> None:
 
     async with server(trickle) as here:
         upstream = wire({}, limits=Limits(0.1, 0.1))
-        with pytest.raises(Unreachable, match=r"no whole answer within 0\.3 s"):
+        with pytest.raises(Unreachable, match=r"no complete answer within 0\.3 s"):
             await upstream.post(f"http://{here}/", {})
         await upstream.aclose()
 
@@ -152,10 +154,10 @@ async def test_nobody_there() -> None:
     assert "secret" not in str(caught.value)
 
 
-def played(headers: dict[str, str], events: list[Event], clock: Clock) -> Upstream:
+def played(headers: dict[str, str], events: list[Event], clock: Clock) -> UpstreamClient:
     """An upstream whose other side answers 200 `{}` with `headers`."""
     transport = httpx.MockTransport(lambda _: httpx.Response(200, headers=headers, stream=httpx.ByteStream(b"{}")))
-    return Upstream(transport, limits=Limits(), now=clock.time, observe=events.append)
+    return UpstreamClient(transport, limits=Limits(), now=clock.time, observe=events.append)
 
 
 @pytest.mark.parametrize(("url", "believed"), [("http://127.0.0.1:1/", True), ("https://sts.example/", False)])
@@ -251,7 +253,7 @@ async def test_each_leg_has_its_own_proxy(tmp_path: Path) -> None:
         )
         environ = {"SECRET": "s"}
         loaded = load(str(path), environ, hostname="host-1", now=time.time)
-        cloud = Cloud(loaded.settings, environ, clocks=Clocks(), observe=lambda _: None)
+        cloud = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=lambda _: None)
         stack.push_async_callback(cloud.aclose)
         for name in profiles:
             with pytest.raises(Unreachable, match="the proxy refused: 407"):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, strategies
 
 from app.config.loader import Loaded, load
-from app.core.model import ConfigError
+from app.core.errors import ConfigError
 from app.core.schedule import lead
 from app.emulator.world.world import MANAGED_ROLE_ARN
 

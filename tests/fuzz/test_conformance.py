@@ -14,7 +14,7 @@ from app.conformance.wire.address import Address, address
 from app.conformance.wire.answer import Answer, NotHttp, Reply, Silence, take_apart
 from app.conformance.wire.exchange import Budget
 from app.core.formats import uri_document
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 pytestmark = pytest.mark.fuzz
 

@@ -12,18 +12,22 @@ from pathlib import Path
 import pytest
 from hypothesis import find, given
 
-from app.core.model import Credentials, Event
+from app.core.events import Event
 from app.core.schedule import Schedule
-from app.observe.counters import Traffic
-from app.refresh.refresher import Refresher
+from app.core.values import Credentials
+from app.observe.counters import RequestCounters
+from app.refresh.refresher import Policy, Refresher
 from app.serve.access import Guard
-from app.serve.dispatch import Front
-from app.serve.handlers.ops import Gate, Ops
-from app.serve.peers.peer import STRANGER, Visitor
-from app.serve.protocol import Connection, Connections
+from app.serve.connection_table import ConnectionTable
+from app.serve.dispatch import Dispatcher
+from app.serve.handlers.gate import Gate
+from app.serve.handlers.ops import OpsHandler
+from app.serve.peers.peer import UNKNOWN_PEER, Peer
+from app.serve.protocol import BoundedProtocol, Context
+from app.serve.responses import Response, document
 
 from ..clock import Clock
-from ..conftest import desk
+from ..conftest import handler
 from ..e2e.processes import Demo, demo
 from ..e2e.wire import Connection as Wire
 from ..e2e.wire import ask
@@ -75,10 +79,10 @@ class Transport(asyncio.Transport):
 class Witness:
     """Hears what the audit hears."""
 
-    def served(self, listener: str, profile: str, credentials: Credentials, visitor: Visitor) -> None:
+    def served(self, listener: str, profile: str, credentials: Credentials, peer: Peer) -> None:
         assert profile in SECRETS
 
-    def denied(self, listener: str, profile: str, reason: str, visitor: Visitor) -> None:
+    def denied(self, listener: str, profile: str, reason: str, peer: Peer) -> None:
         assert reason
 
 
@@ -97,7 +101,7 @@ async def refreshers(clock: Clock) -> dict[str, Refresher]:
         item = Refresher(
             name,
             fetched,
-            schedule=Schedule(),
+            policy=Policy(Schedule()),
             observe=ignore,
             clocks=clock.clocks,
             sleep=clock.sleep,
@@ -114,25 +118,33 @@ def ignore(_event: Event) -> None:
     """Nobody listens."""
 
 
+async def nothing() -> Response:
+    """Return an empty scrape or status."""
+    return document(200, {})
+
+
 async def said(segments: list[bytes], listener: str) -> bytes:
     """All that the listener answers to them."""
     clock = Clock()
     profiles = await refreshers(clock)
-    traffic = Traffic(clock.time)
+    counters = RequestCounters(clock.time)
+    loop = asyncio.get_running_loop()
     if listener == "credentials":
-        lane = Front("credentials", desk(profiles, clock, traffic), traffic, Witness()).lane
+        dispatcher = Dispatcher("credentials", handler(profiles, clock), counters, Witness())
+        context = Context(loop, dispatcher, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), repeats=dispatcher)
     else:
         items = list(profiles.values())
-        gate = Gate("listening", timeout=1, started_at=0, refreshers=items, now=clock.time)
-        lane = Ops(  # type: ignore[assignment]
+        ops = OpsHandler(
             items,
-            gate=gate,
+            gate=Gate("listening", timeout=1, started_at=0, sources=items, now=clock.time),
             dead_loops=list,
-            scrape=lambda: (b"# metrics", b"text/plain"),
+            scrape=nothing,
+            status=nothing,
             page_guard=lambda: Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=False),
-        ).lane
+        )
+        context = Context(loop, ops, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop))
     transport = Transport()
-    connection = Connection(asyncio.get_running_loop(), lane, None, Connections(16), lambda _transport: STRANGER)
+    connection = BoundedProtocol(context)
     connection.connection_made(transport)
     for segment in segments:
         if transport.closing:

@@ -16,14 +16,16 @@ import httpx
 import pytest
 from hypothesis import given, strategies
 
-from app.core.model import Credentials, Observe, SidecarError
+from app.core.errors import SidecarError
+from app.core.events import Observe
+from app.core.values import Credentials
 from app.emulator import Emulator
 from app.emulator.world.world import MANAGED_ROLE_ARN, WORKLOAD_PROVIDER_ARN
 from app.exchange.sts import LONGEST_SESSION
-from app.upstream.client import LARGEST_ANSWER, Limits, Upstream
+from app.upstream.client import LARGEST_ANSWER, Limits, UpstreamClient
 
 from ..clock import Clock
-from ..conftest import BASE, Bench, exchange
+from ..conftest import BASE, Offline, exchange
 from ..refresh.test_matrix import CHAIN, IDAAS, OTHERS, Place, profile
 from .documents import CANARY, Change, Cut, changed, changes, cut, cuts, written
 
@@ -109,15 +111,15 @@ class Bent(httpx.AsyncBaseTransport):
 
 @pytest.fixture
 def way(
-    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, bench: Callable[..., Bench]
-) -> tuple[Bench, Bent]:
+    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, bench: Callable[..., Offline]
+) -> tuple[Offline, Bent]:
     place = Place(tmp_path, emulator)
     bent_cloud = Bent(emulator)
     sidecar = bench(WAYS[request.param](place), place.environ, transport=lambda _way: bent_cloud)
     return sidecar, bent_cloud
 
 
-def attempt(sidecar: Bench, cloud: Bent, bend: Bend | None) -> Credentials | None:
+def attempt(sidecar: Offline, cloud: Bent, bend: Bend | None) -> Credentials | None:
     """What comes of a fetch; None where it failed, as it may. Any other exception is a finding."""
     cloud.bend, cloud.calls, cloud.said = bend, 0, []
     sidecar.cloud.forget("default")
@@ -145,7 +147,7 @@ def secrets_in(bodies: list[bytes]) -> set[str]:
 
 
 @pytest.mark.parametrize("way", WAYS, indirect=True)
-def test_any_answer(way: tuple[Bench, Bent], clock: Clock) -> None:
+def test_any_answer(way: tuple[Offline, Bent], clock: Clock) -> None:
     """One answer of a fetch is bent: the session is whole all the same, or the failure is one of ours; both happen."""
     sidecar, cloud = way
     outcomes: Counter[tuple[int, bool]] = Counter()
@@ -167,7 +169,7 @@ def test_any_answer(way: tuple[Bench, Bent], clock: Clock) -> None:
         assert min(outcomes[number, True], outcomes[number, False]) > 0, outcomes
 
 
-async def look(wire: Upstream, url: str) -> None:
+async def look(wire: UpstreamClient, url: str) -> None:
     """One question, and what is made of its answer."""
     try:
         reply = await wire.get(url)
@@ -198,7 +200,7 @@ def test_any_bytes_on_the_wire() -> None:
 
         server = await asyncio.start_server(say, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        wire = Upstream(
+        wire = UpstreamClient(
             httpx.AsyncHTTPTransport(verify=False, trust_env=False),
             limits=Limits(2.0, 2.0),
             now=lambda: 1e9,

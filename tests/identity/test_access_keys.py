@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.core.model import ConfigError
+from app.core.errors import ConfigError
 from app.identity.access_keys import AccessKeys
 from app.upstream.acs3 import KeyPair
 

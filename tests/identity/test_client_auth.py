@@ -11,9 +11,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.core.model import ConfigError, Token
+from app.core.errors import ConfigError
+from app.core.values import Token
 from app.identity import client_auth, token_endpoint
-from app.upstream.client import Limits, Upstream
+from app.identity.methods.client_secret_basic import ClientSecretBasic
+from app.identity.methods.client_secret_jwt import ClientSecretJwt
+from app.identity.methods.client_secret_post import ClientSecretPost
+from app.identity.methods.private_key_jwt import PrivateKeyJwt
+from app.upstream.client import Limits, UpstreamClient
 
 ENDPOINT = "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2/token"
 NOW = 1767323045.9
@@ -21,14 +26,14 @@ JTI = "11111111-2222-4333-8444-555555555555"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
-def secret_jwt(secret: str) -> client_auth.ClientSecretJwt:
-    return client_auth.ClientSecretJwt("app_example", lambda: secret, now=lambda: NOW, new_id=lambda: JTI)
+def secret_jwt(secret: str) -> ClientSecretJwt:
+    return ClientSecretJwt("app_example", lambda: secret, now=lambda: NOW, new_id=lambda: JTI)
 
 
 def private_key_jwt(
     text: str, *, algorithm: str | None = None, key_id: str | None = None, password: str | None = None
-) -> client_auth.PrivateKeyJwt:
-    return client_auth.PrivateKeyJwt(
+) -> PrivateKeyJwt:
+    return PrivateKeyJwt(
         "app_example",
         key=lambda: text,
         password=(lambda: password) if password else None,
@@ -48,14 +53,14 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
 
 async def test_post() -> None:
     """The secret is a form field and no header."""
-    proof = await client_auth.ClientSecretPost(lambda: "s3cr3t/+=").prove(ENDPOINT)
+    proof = await ClientSecretPost(lambda: "s3cr3t/+=").prove(ENDPOINT)
 
     assert proof == client_auth.Proof(fields={"client_secret": "s3cr3t/+="})
 
 
 async def test_basic_vector() -> None:
     """The official SDKs' header to the letter: nothing is form-encoded before base64."""
-    proof = await client_auth.ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False).prove(ENDPOINT)
+    proof = await ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False).prove(ENDPOINT)
 
     assert proof == client_auth.Proof(headers={"Authorization": "Basic YXBwX2V4YW1wbGU6czNjcjN0Lys9"})
 
@@ -130,7 +135,7 @@ async def test_an_unusable_key_is_told_with_its_place() -> None:
 async def test_a_proof_is_used_once() -> None:
     """Every request has its own `jti` and its own time."""
     ids = iter(["first", "second"])
-    auth = client_auth.ClientSecretJwt("app_example", lambda: "s3cr3t", now=lambda: NOW, new_id=lambda: next(ids))
+    auth = ClientSecretJwt("app_example", lambda: "s3cr3t", now=lambda: NOW, new_id=lambda: next(ids))
 
     proofs = [(await auth.prove(ENDPOINT)).fields["client_assertion"] for _ in range(2)]
 
@@ -153,12 +158,12 @@ async def test_the_request_on_the_wire() -> None:
         seen.append(request)
         return httpx.Response(200, stream=httpx.ByteStream(b'{"access_token": "e30.e30.c2ln", "expires_in": 1200}'))
 
-    wire = Upstream(httpx.MockTransport(answer), limits=Limits(), now=lambda: NOW, observe=lambda _: None)
+    wire = UpstreamClient(httpx.MockTransport(answer), limits=Limits(), now=lambda: NOW, observe=lambda _: None)
 
     async def url() -> str:
         return ENDPOINT
 
-    basic = client_auth.ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False)
+    basic = ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False)
     endpoint = token_endpoint.TokenEndpoint(wire, url, "app_example", basic, now=lambda: NOW)
     source = token_endpoint.ClientCredentials(endpoint, {"scope": "urn:cloud:idaas:pam|.all"})
 

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from app.config.convert import convert
-from app.core.model import ConfigError, IdentityEnds, Refused, Unreachable, Warned
+from app.config.decode import convert
+from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.events import IdentityExpiry, Warned
 from app.emulator import Emulator, Fault
 from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_ID, MANAGED_ROLE_ARN, role_arn
 from app.exchange import validate
-from app.exchange.settings import DeveloperApiExchange, Link, StsExchange
-from app.identity import secret_refs
-from app.identity.settings import AuthnConfiguration
+from app.exchange.settings import ChainedRole, DeveloperApiExchange, StsExchange
+from app.identity.methods.oidc import IdaasOidc
 
 from ..clock import Clock
-from ..conftest import BASE, Bench, exchange, running
+from ..conftest import BASE, Offline, exchange, running
 from ..refresh.test_matrix import (
     METADATA,
     Place,
@@ -37,7 +37,7 @@ from ..refresh.test_matrix import (
     token_file,
 )
 
-Build = Callable[..., Bench]
+Build = Callable[..., Offline]
 MANAGED = {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN, "endpoint": BASE}
 
 
@@ -49,7 +49,7 @@ def place(tmp_path: Path, emulator: Emulator) -> Place:
 # --- rotation: the next fetch uses what is there then -----------------------------------------------------------------
 
 
-async def rotated(place: Place, bench: Build, who: dict[str, Any], change: Callable[[], None]) -> Bench:
+async def rotated(place: Place, bench: Build, who: dict[str, Any], change: Callable[[], None]) -> Offline:
     """Two fetches of one running sidecar with `change` between, the token forgotten by its own age."""
     sidecar = bench(profile(who, exchange()), place.environ)
     await sidecar.fetch()
@@ -74,7 +74,7 @@ async def test_a_rotated_certificate(place: Place, bench: Build) -> None:
 
     sidecar = await rotated(place, bench, who, lambda: by_certificate(place, days=60) and None)
 
-    ends = [event.not_after for event in sidecar.events if isinstance(event, IdentityEnds)]
+    ends = [event.not_after for event in sidecar.events if isinstance(event, IdentityExpiry)]
     assert len(ends) == 2
     assert ends[1] - ends[0] == 30 * 86400
 
@@ -104,7 +104,7 @@ async def test_a_certificate_that_is_being_replaced(place: Place, bench: Build) 
     sidecar = bench(profile(by_certificate(place), exchange()), place.environ)
     place.file("tls.crt", place.emulator.issue_certificate(CLIENT_ID).leaf_pem)
 
-    with pytest.raises(Unreachable, match="the private key is not the certificate's; is one being replaced"):
+    with pytest.raises(Unreachable, match="the private key does not belong to the certificate; is one being replaced"):
         await sidecar.fetch()
 
     assert not place.emulator.journal
@@ -149,16 +149,16 @@ def test_the_order_of_token_files(keys: dict[str, str], environ: dict[str, str],
     files["FIRST"].write_text("first\n")
     files["SECOND"].write_text(" second ")
     named = {name: str(files.get(value, value)) for name, value in keys.items()}
-    config = convert({"authnMethod": "OIDC", **named}, AuthnConfiguration)
+    config = convert({"authnMethod": "OIDC", **named}, IdaasOidc)
 
-    read = secret_refs.federated_token(config, "identity", {name: str(files[value]) for name, value in environ.items()})
+    read = config.token("identity", {name: str(files[value]) for name, value in environ.items()})
 
     assert read() == token
 
 
 def test_kubernetes_own_token_file() -> None:
     """Where nothing is named it is Kubernetes' own; here, where there is none, the complaint says which."""
-    read = secret_refs.federated_token(convert({"authnMethod": "OIDC"}, AuthnConfiguration), "identity", {})
+    read = IdaasOidc().token("identity", {})
 
     with pytest.raises(ConfigError, match=r"/var/run/secrets/kubernetes.io/serviceaccount/token: no such file"):
         read()
@@ -175,7 +175,9 @@ def test_our_own_listener_is_not_the_metadata_service(
     """A sidecar that listens where it would ask does not start."""
     config = profile(make(place), exchange()) | {"server": {listener: METADATA.removeprefix("http://")}}
 
-    with pytest.raises(ConfigError, match=rf"would ask {METADATA}, where server.{listener} makes ourselves listen"):
+    with pytest.raises(
+        ConfigError, match=rf"would ask {METADATA}, where this sidecar listens itself .server.{listener}."
+    ):
         loaded(config, place.environ)
 
 
@@ -186,7 +188,9 @@ async def test_our_own_address_is_not_asked(place: Place, bench: Build) -> None:
     ours = bench(profile(who, exchange()), place.environ, is_ours=lambda host: host == "100.100.100.200")
     not_ours = bench(profile(who, exchange()), place.environ, is_ours=lambda _host: False)
 
-    with pytest.raises(ConfigError, match=r"that address is this network namespace's own.*take it off the interface"):
+    with pytest.raises(
+        ConfigError, match=r"that address belongs to this network namespace.*remove it from the interface"
+    ):
         await ours.fetch()
     assert not place.emulator.journal
     await not_ours.fetch()
@@ -206,7 +210,7 @@ def test_the_metadata_endpoint(url: str, place: Place, loaded: Callable[..., Any
 
 @pytest.mark.parametrize(
     ("status", "error", "words"),
-    [(404, Refused, "HTTP 404: has the instance that document"), (503, Unreachable, "HTTP 503")],
+    [(404, Refused, "HTTP 404: does the instance have that document"), (503, Unreachable, "HTTP 503")],
 )
 async def test_metadata_errors(status: int, error: type[Exception], words: str, place: Place, bench: Build) -> None:
     """An instance without what is asked for is a no; one that is busy is asked again."""
@@ -221,7 +225,7 @@ async def test_a_role_that_is_no_name(place: Place, bench: Build) -> None:
     place.emulator.faults.add(Fault("metadata", status=200, body=b"token"))
     place.emulator.faults.add(Fault("metadata", status=200, body="r\u00f4le".encode(), content_type="text/plain"))
 
-    with pytest.raises(Unreachable, match="where text belongs"):
+    with pytest.raises(Unreachable, match="instead of text"):
         await bench(profile(by_ecs_role(place), exchange()), place.environ).fetch()
 
 
@@ -265,12 +269,12 @@ async def test_an_id_token(place: Place, bench: Build) -> None:
     [
         (Fault("workload", status=404), Refused, "HTTP 404: is that the issuer's URL"),
         (Fault("workload", status=500), Unreachable, "HTTP 500"),
-        (Fault("workload", body=b'{"issuer": "https://other.example"}'), Refused, "the document is another issuer's"),
+        (Fault("workload", body=b'{"issuer": "https://other.example"}'), Refused, "the document names another issuer"),
         (Fault("workload", body=b'{"issuer": "ISSUER"}'), Unreachable, "names no token_endpoint"),
         (
             Fault("workload", body=b'{"issuer": "ISSUER", "token_endpoint": "http://elsewhere.example/token"}'),
             Refused,
-            "its token_endpoint is no https URL",
+            "its token_endpoint is not an https URL",
         ),
         (Fault("workload", body=b"<html>", content_type="text/html"), Unreachable, "bytes of HTML"),
     ],
@@ -294,7 +298,13 @@ async def test_discovery_errors(fault: Fault, error: type[Exception], words: str
         ({"clientAuthentication": {"method": "tls_client_auth"}}, "connection.certificateFile: required with tls"),
         (
             {"issuer": None, "tokenEndpoint": "https://idp.example.com/token"}
-            | {"clientAuthentication": {"clientSecretEnvVarName": "OIDC_SECRET", "assertionAudience": "issuer"}},
+            | {
+                "clientAuthentication": {
+                    "method": "client_secret_jwt",
+                    "clientSecretEnvVarName": "OIDC_SECRET",
+                    "assertionAudience": "issuer",
+                }
+            },
             "identity.issuer: required where assertionAudience is issuer",
         ),
         ({"connection": {"privateKeyFile": "/k"}}, "connection.privateKeyFile: needs certificateFile"),
@@ -328,12 +338,12 @@ def test_what_an_oidc_client_needs(
         (
             "OIDC",
             {"applicationFederatedCredentialName": "x", "clientDeployEnvironment": "ALIBABA_CLOUD_ECS"},
-            "clientDeployEnvironment: OIDC works in KUBERNETES alone",
+            "clientDeployEnvironment: OIDC works only in KUBERNETES",
         ),
         (
             "PKCS7",
             {"applicationFederatedCredentialName": "x", "clientDeployEnvironment": "AWS_EC2"},
-            "clientDeployEnvironment: PKCS7 works in ALIBABA_CLOUD_ECS alone",
+            "clientDeployEnvironment: PKCS7 works only in ALIBABA_CLOUD_ECS",
         ),
         ("PLUGIN", {}, "identity.openApiEndpoint: required with PLUGIN"),
     ],
@@ -351,7 +361,7 @@ def test_a_certificate_of_another_key(place: Place, loaded: Callable[..., Any]) 
     who = by_certificate(place)
     place.file("tls.key", place.emulator.issue_certificate().key_pem)
 
-    with pytest.raises(ConfigError, match="the private key is not that of the certificate"):
+    with pytest.raises(ConfigError, match="the private key does not belong to the certificate"):
         loaded(profile(who, exchange()), place.environ)
 
 
@@ -384,7 +394,7 @@ async def test_a_dynamic_issuer_is_named(place: Place, bench: Build) -> None:
 MANAGED_ERRORS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"clients": ("other",)}, {}, "HTTP 403 access_denied"),
     ({"broken": True}, {}, "invalid_client_credential.*IDaaS's own access to the target account is set up wrongly"),
-    ({"vendor": "aws"}, {}, "without alibabaCloudStsToken: that role is another cloud's"),
+    ({"vendor": "aws"}, {}, "without alibabaCloudStsToken: that role belongs to another cloud"),
     ({}, {"roleArn": role_arn("nobody")}, "cloud_account_role_not_found.*IDaaS does not manage that role"),
     ({}, {"idaasInstanceId": "idaas_other"}, "HTTP 404 not_found"),
 ]
@@ -493,14 +503,16 @@ def test_where_a_link_asks(what: dict[str, Any], link: dict[str, Any], endpoints
     needed = {"roleArn": role_arn("default")} | ({} if kind is DeveloperApiExchange else {"oidcProviderArn": "x"})
     first = convert({"type": kind.__struct_config__.tag, **needed, **what}, kind)
 
-    found = validate.link_endpoints(convert({"roleArn": CHAINED_ROLE_ARN, **link}, Link), first, "chain[0]")
+    found = validate.chained_endpoints(convert({"roleArn": CHAINED_ROLE_ARN, **link}, ChainedRole), first, "chain[0]")
 
     assert found == endpoints
 
 
 def test_identities_without_idaas_name_the_instance(place: Place, loaded: Callable[..., Any]) -> None:
     """The DeveloperAPI is an instance's: who is no application of it must say which."""
-    with pytest.raises(ConfigError, match=r"exchange.idaasInstanceId: required where the identity is no application"):
+    with pytest.raises(
+        ConfigError, match=r"exchange.idaasInstanceId: required where the identity is not an application"
+    ):
         loaded(profile(token_file(place), MANAGED), place.environ)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.identity.jwt_claims import Claims, Wanted, mismatches, unverified
+from app.identity.jwt_claims import Claims, ExpectedClaims, mismatches, unverified
 
 NOW = 1_767_323_045.0
 GOOD = {
@@ -18,7 +18,7 @@ GOOD = {
     "iat": NOW - 5,
     "exp": NOW + 1200,
 }
-WANTED = Wanted("https://login.example.com/oauth2", "api.example.com", "app_example")
+WANTED = ExpectedClaims("https://login.example.com/oauth2", "api.example.com", "app_example")
 
 
 def token(claims: Any) -> str:
@@ -106,7 +106,7 @@ def test_nothing_is_expected_of_somebody_elses_token() -> None:
     found = unverified(token({"iss": "x", "aud": "y", "sub": "z", "exp": NOW + 60}))
     assert found is not None
 
-    assert list(mismatches(found, Wanted(), NOW)) == []
+    assert list(mismatches(found, ExpectedClaims(), NOW)) == []
 
 
 def test_foreign_text_is_quoted_and_short() -> None:

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from app.core.model import ConfigError
+from app.core.errors import ConfigError
 from app.identity import private_key
 
 RSA = rsa.generate_private_key(65537, 2048)

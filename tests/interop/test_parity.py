@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.config.loader import load
 from app.core.clocks import Clocks
-from app.core.model import SidecarError, Unreachable
+from app.core.errors import SidecarError, Unreachable
 from app.emulator import Emulator, Fault, PublicKey, World, bind, listening
 from app.emulator.world.world import (
     ACCESS_KEY_ID,
@@ -44,7 +44,7 @@ from app.emulator.world.world import (
     SCOPE,
     role_arn,
 )
-from app.refresh.pipeline import Cloud
+from app.refresh.pipeline import Pipeline
 
 from .clients import SDK, in_ci
 from .conftest import bare_environment
@@ -136,7 +136,7 @@ class Site:
         path = self.file("config.json", json.dumps({"configVersion": "1.0", "profiles": {"default": whole}}))
         environ = {"HOME": str(self.directory), **self.environ}
         loaded = load(path, environ, hostname="h", now=time.time)
-        cloud = Cloud(loaded.settings, environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None)
+        cloud = Pipeline(loaded.settings, environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None)
         try:
             await cloud.fetch("default")
         finally:

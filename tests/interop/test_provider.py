@@ -24,11 +24,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.config.loader import load
 from app.core.clocks import Clocks
-from app.core.model import Refused
+from app.core.errors import Refused
 from app.emulator import Emulator, Provider, World, listening
 from app.emulator.crypto.pki import Authority, pem
 from app.emulator.world.world import ACCOUNT, role_arn
-from app.refresh.pipeline import Cloud
+from app.refresh.pipeline import Pipeline
 
 from .clients import NODE, in_ci
 from .conftest import bare_environment
@@ -111,7 +111,9 @@ class Site:
         profiles = {"default": {"identity": identity, "exchange": exchange}}
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": profiles}))
         loaded = load(str(path), self.environ, hostname="host-1", now=time.time)
-        cloud = Cloud(loaded.settings, self.environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None)
+        cloud = Pipeline(
+            loaded.settings, self.environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None
+        )
         try:
             credentials = await cloud.fetch("default")
         finally:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from app.observe.stderr import LONGEST_BACKLOG, PIECE, Outlet
+from app.observe.stderr import LONGEST_BACKLOG, PIECE, NonBlockingStream
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def read_all(descriptor: int) -> bytes:
 def test_a_reader_that_reads(pipe: tuple[int, TextIO]) -> None:
     """Lines arrive whole and in order, also those longer than a pipe takes at once."""
     reading, stream = pipe
-    outlet = Outlet(stream)
+    outlet = NonBlockingStream(stream)
     lines = ["first\n", "x" * (3 * PIECE) + "\n", "last\n"]
     for line in lines:
         outlet.write(line)
@@ -47,7 +47,7 @@ def test_a_reader_that_reads(pipe: tuple[int, TextIO]) -> None:
 def test_a_reader_that_does_not_read(pipe: tuple[int, TextIO]) -> None:
     """Writing goes on without waiting; what was kept comes later, what was too much is counted and told."""
     reading, stream = pipe
-    outlet = Outlet(stream)
+    outlet = NonBlockingStream(stream)
     written = 4 * LONGEST_BACKLOG
     for number in range(written):
         outlet.write(f"{number:0{PIECE - 1}}\n")
@@ -68,7 +68,7 @@ def test_a_reader_that_does_not_read(pipe: tuple[int, TextIO]) -> None:
 def test_a_reader_that_left(pipe: tuple[int, TextIO]) -> None:
     """A closed pipe raises nothing."""
     reading, stream = pipe
-    outlet = Outlet(stream)
+    outlet = NonBlockingStream(stream)
     os.close(reading)
     outlet.write("nobody hears this\n")
     outlet.write("nor this\n")
@@ -80,6 +80,6 @@ def test_a_reader_that_left(pipe: tuple[int, TextIO]) -> None:
 def test_a_stream_without_descriptor() -> None:
     """Anything that takes text will do."""
     stream = io.StringIO()
-    Outlet(stream).write("line\n")
+    NonBlockingStream(stream).write("line\n")
 
     assert stream.getvalue() == "line\n"

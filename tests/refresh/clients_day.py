@@ -19,10 +19,11 @@ from app.conformance.models.client import EcsClient, UriClient
 from app.conformance.models.ecs_clients import ECS_CLIENTS
 from app.conformance.models.refetch import Refetch
 from app.conformance.models.uri_clients import URI_CLIENTS
+from app.core.errors import Unreachable
 from app.core.formats import uri_document
-from app.core.model import Credentials, Unreachable
 from app.core.schedule import Schedule
-from app.refresh.refresher import Refresher
+from app.core.values import Credentials
+from app.refresh.refresher import Policy, Refresher
 
 from ..clock import Clock
 
@@ -83,7 +84,7 @@ async def served(life: float) -> list[Held]:
     refresher = Refresher(
         "default",
         fetch,
-        schedule=Schedule(),
+        policy=Policy(Schedule()),
         observe=lambda _event: None,
         clocks=clock.clocks,
         sleep=clock.sleep,

@@ -22,18 +22,21 @@ from typing import Any
 import httpx
 
 from app.config.loader import Loaded
-from app.core.clocks import Clocks, CloudClock, watch
-from app.core.model import Credentials, Event
+from app.core.clocks import Clocks, CloudClock, watch_jumps
+from app.core.events import Event
+from app.core.values import Credentials
 from app.emulator import Emulator
-from app.observe.counters import Ledger, Traffic
-from app.refresh.pipeline import Cloud
+from app.observe.counters import RefreshCounters, RequestCounters
+from app.refresh.pipeline import Pipeline
 from app.refresh.profiles import Profiles
-from app.serve.access import Guard, Request
-from app.serve.dispatch import Front
+from app.serve.access import Guard
+from app.serve.dispatch import Dispatcher
 from app.serve.ecs_metadata import SessionTokens
-from app.serve.handlers.credentials import Desk, Vendor
-from app.serve.peers.peer import Visitor
-from app.serve.responses import Reply
+from app.serve.handlers.credential_endpoint import CredentialEndpoint
+from app.serve.handlers.credentials import CredentialHandler, ListenerRules
+from app.serve.peers.peer import Peer
+from app.serve.request import Request
+from app.serve.responses import Response
 
 from ..conftest import ENVIRON
 
@@ -168,17 +171,17 @@ def leg(request: httpx.Request) -> str:
 class Read:
     """What one client got, and how long it waited."""
 
-    reply: Reply
+    response: Response
     waited: float
 
     @property
     def status(self) -> int:
-        return self.reply.status
+        return self.response.status
 
     @property
     def retry_after(self) -> int:
         """Whole seconds of Retry-After. Fails where there is none."""
-        return int(dict(self.reply.headers)[b"Retry-After"])
+        return int(dict(self.response.headers)[b"Retry-After"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,21 +194,21 @@ class Heard:
 
 @dataclass
 class Sidecar:
-    """A sidecar without its sockets: the profiles as the service keeps them, and the front that clients ask."""
+    """A sidecar without its sockets: the profiles as the service keeps them, and the dispatcher that clients ask."""
 
     time: Time
     emulator: Emulator
     profiles: Profiles
-    front: Front
-    ledger: Ledger
+    dispatcher: Dispatcher
+    refreshes: RefreshCounters
     broken: dict[str, Break]
     heard: list[Heard]
 
     async def read(self, profile: str = "default") -> Read:
         """One client's GET."""
         began = self.time.monotonic()
-        found = self.front.lane(Request(b"GET", b"/credentials/" + profile.encode(), [(b"host", b"127.0.0.1")]))
-        answer = found if isinstance(found, Reply) else await found
+        found = self.dispatcher(Request(b"GET", b"/credentials/" + profile.encode(), [(b"host", b"127.0.0.1")]))
+        answer = found if isinstance(found, Response) else await found
         return Read(answer, self.time.monotonic() - began)
 
     def seen(self, kind: type[Event]) -> list[Any]:
@@ -213,11 +216,11 @@ class Sidecar:
         return [item.event for item in self.heard if isinstance(item.event, kind)]
 
 
-class _Nobody:
-    def served(self, listener: str, profile: str, credentials: Credentials, visitor: Visitor) -> None:
+class _NoAudit:
+    def served(self, listener: str, profile: str, credentials: Credentials, peer: Peer) -> None:
         pass
 
-    def denied(self, listener: str, profile: str, reason: str, visitor: Visitor) -> None:
+    def denied(self, listener: str, profile: str, reason: str, peer: Peer) -> None:
         pass
 
 
@@ -238,19 +241,19 @@ async def sidecar(
     `listen` hears each event after everybody else; `making` is what goes wrong when the outbound half is first made.
     """
     settings, clocks, broken = loaded.settings, time.clocks, dict[str, Break]()
-    cloud_clock, traffic, ledger = CloudClock(clocks), Traffic(clocks.wall), Ledger(clocks.wall)
+    cloud_clock, counters, refreshes = CloudClock(clocks), RequestCounters(clocks.wall), RefreshCounters(clocks.wall)
     heard: list[Heard] = []
     errors = list(making)
 
     def observe(event: Event) -> None:
-        ledger.observe(event)
+        refreshes.observe(event)
         heard.append(Heard(time.monotonic(), event))
         listen(event)
 
-    def make_cloud(_settings: Any) -> Cloud:
+    def make_cloud(_settings: Any) -> Pipeline:
         if errors:
             raise errors.pop(0)
-        return Cloud(
+        return Pipeline(
             settings,
             environ,
             clocks=clocks,
@@ -262,19 +265,21 @@ async def sidecar(
     profiles = Profiles(
         settings, make_cloud, clocks=clocks, observe=observe, replaced=lambda: None, sleep=asyncio.sleep, chance=chance
     )
-    desk = Desk(
-        {item.profile: Vendor(item, clocks) for item in profiles.refreshers},
-        guard=Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=True),
-        sessions=SessionTokens(b"k" * 32, clocks.monotonic),
-        sessions_required=False,
-        path_token=None,
-        traffic=traffic,
+    handler = CredentialHandler(
+        {item.profile: CredentialEndpoint(item, clocks) for item in profiles.refreshers},
+        ListenerRules(
+            guard=Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=True),
+            sessions=SessionTokens(b"k" * 32, clocks.monotonic),
+            sessions_required=False,
+            path_token=None,
+            now=clocks.monotonic,
+        ),
     )
-    front = Front("credentials", desk, traffic, _Nobody())
+    dispatcher = Dispatcher("credentials", handler, counters, _NoAudit())
     profiles.start()
-    looks = asyncio.create_task(watch(clocks, lambda _seconds: profiles.clock_jumped()))
+    looks = asyncio.create_task(watch_jumps(clocks, lambda _seconds: profiles.clock_jumped()))
     try:
-        yield Sidecar(time, emulator, profiles, front, ledger, broken, heard)
+        yield Sidecar(time, emulator, profiles, dispatcher, refreshes, broken, heard)
     finally:
         looks.cancel()
         await profiles.stop()

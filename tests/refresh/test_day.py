@@ -12,11 +12,11 @@ import pytest
 from app.core.schedule import IN_NEED, Schedule
 from app.emulator import Emulator, Fault
 from app.exchange.sts import instant
-from app.serve.access import Request
-from app.serve.handlers.credentials import Wait
+from app.serve.handlers.outcome import Pending
+from app.serve.request import Request
 
 from ..clock import Clock
-from ..conftest import Bench, configuration, running
+from ..conftest import Offline, configuration, running
 
 ASK = Request(b"GET", b"/credentials", [(b"host", b"127.0.0.1")])
 DAY = 86_400
@@ -68,7 +68,7 @@ def asking(rng: random.Random) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_day(seed: int, bench: Callable[..., Bench], emulator: Emulator, clock: Clock) -> None:
+async def test_a_day(seed: int, bench: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
     """24 h of refreshes with random upstream failures and two outages: every answer keeps the promises."""
     rng = random.Random(seed)
     windows, start = outages(rng), clock.time()
@@ -103,19 +103,19 @@ def set_weather(emulator: Emulator, rng: random.Random, outage: bool) -> None:
         emulator.faults.add(rng.choice(FAULTS))
 
 
-def look(sidecar: Bench, second: int, windows: list[tuple[int, int]], day: Day) -> None:
+def look(sidecar: Offline, second: int, windows: list[tuple[int, int]], day: Day) -> None:
     """One client's answer against the promises."""
     now, held = sidecar.clock.time(), sidecar.refreshers["default"].held
-    answer = sidecar.desk.answer(ASK)
+    answer = sidecar.handler.answer(ASK)
     valid = held is not None and held.expires_at > now
-    assert not (valid and isinstance(answer, Wait)), "promise 4: a GET waits though a valid credential is in memory"
-    if isinstance(answer, Wait):
-        answer = sidecar.desk.answer(ASK, waited=True)
-    body = json.loads(answer.reply.body)
-    if answer.reply.status != 200:
+    assert not (valid and isinstance(answer, Pending)), "promise 4: a GET waits though a valid credential is in memory"
+    if isinstance(answer, Pending):
+        answer = sidecar.handler.answer(ASK, waited=True)
+    body = json.loads(answer.response.body)
+    if answer.response.status != 200:
         assert not valid, "promise 3: what was issued is served to its last second"
-        assert answer.reply.status == 503
-        assert dict(answer.reply.headers)[b"Retry-After"].isdigit()
+        assert answer.response.status == 503
+        assert dict(answer.response.headers)[b"Retry-After"].isdigit()
         day.refused.append(second)
         return
     day.answered += 1

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.core.model import Credentials
 from app.core.schedule import Schedule, lead
+from app.core.values import Credentials
 from bench import fleet, fleet_chart
 from bench.fleet_day import Day, Fleet, Record
 from bench.fleet_goals import avoidable, goals, minimum, parts, spans
@@ -64,7 +64,7 @@ def test_other_outages_make_no_second_wave_either(minutes: float) -> None:
 class AsOne(Schedule):
     """What not to do: everybody at the same age."""
 
-    def refresh_at(self, held: Credentials, chance: float, *, together: bool = False) -> float:
+    def refresh_at(self, held: Credentials, chance: float, *, spread: bool = False) -> float:
         return held.expires_at - lead(held.expires_at - held.issued_at)
 
 

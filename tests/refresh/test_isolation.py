@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 import app
 from app.config.loader import Loaded
-from app.core.model import ClockRead, Event, Refreshed, RefreshFailed, StageTimed
+from app.core.events import ClockRead, Event, Refreshed, RefreshFailed, StageTimed
 from app.emulator import Emulator, World
+from app.observe.event_log import EventLog
 from app.observe.log import Log
 from app.refresh.pipeline import MOST_AT_ONCE, TURN_SECONDS
 
@@ -87,7 +88,7 @@ WHY = {
     "refused": "EntityNotExist.Role",
     "wrong-secret": "invalid_client",
     "missing-file": "/nonexistent/token",
-    "hangs": "no whole answer within",
+    "hangs": "no complete answer within",
     "nonsense": "bytes of HTML or XML",
 }
 """What each of them is to say: else it is broken in another way than its name says."""
@@ -146,7 +147,7 @@ async def test_fifty_profiles(loaded: Callable[..., Loaded], time: Time, signing
         tracemalloc.stop()
 
         assert [name for name in good if running.profiles.refresher(name).status.state != "fresh"] == []
-        assert {running.profiles.refresher(name).status.state for name in BROKEN} == {"starting"}
+        assert {running.profiles.refresher(name).status.state for name in BROKEN} == {"starting", "denied"}
         said = {name: str(running.profiles.refresher(name).status.last_error) for name in BROKEN}
         assert [name for name, why in WHY.items() if why not in said[name]] == []
         assert running.profiles.dead() == []
@@ -213,7 +214,7 @@ async def test_a_bug_on_the_way(
 ) -> None:
     """Whatever a leg raises is told once, by its type and without its words, and counted; the next attempt mends it."""
     said = io.StringIO()
-    log = Log(said, level="info", json_lines=True, now=time.wall)
+    log = EventLog(Log(said, level="info", json_lines=True, now=time.wall), lambda _profile: {})
     async with sidecar(loaded(), cloud, time, listen=log.observe) as running:
         await running.read()
         running.broken[leg] = once(bug)
@@ -221,9 +222,9 @@ async def test_a_bug_on_the_way(
         await time.passes(60)
 
         failed = [line for line in map(json.loads, said.getvalue().splitlines()) if line["event"] == "refresh_failed"]
-        assert [line["error"] for line in failed] == [type(bug).__name__.replace("CancelledError", "Cancelled")]
+        assert [line["error"] for line in failed] == [type(bug).__name__.replace("CancelledError", "FetchCancelled")]
         assert "the-secret" not in said.getvalue()
-        assert running.ledger.refreshes["default", "internal"] == 1
+        assert running.refreshes.refreshes["default", "internal"] == 1
         assert running.profiles.dead() == []
         assert running.profiles.refresher("default").status.state == "fresh"
         assert (await running.read()).status == 200

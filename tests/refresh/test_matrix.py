@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from app.core.model import StageTimed
+from app.core.events import StageTimed
 from app.emulator import Emulator, PublicKey
 from app.emulator.world.world import (
     ACCESS_KEY_ID,
@@ -42,9 +42,9 @@ from app.emulator.world.world import (
     workload_issuer,
 )
 
-from ..conftest import BASE, TOKEN_ENDPOINT, Bench, configuration, exchange, identity
+from ..conftest import BASE, TOKEN_ENDPOINT, Offline, configuration, exchange, identity
 
-Build = Callable[..., Bench]
+Build = Callable[..., Offline]
 Maker = Callable[["Place"], dict[str, Any]]
 
 METADATA = "http://127.0.0.1:7081"

@@ -18,7 +18,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config.loader import Loaded
-from app.core.model import Dropped, Refreshed, RefreshFailed, Refused
+from app.core.errors import Refused
+from app.core.events import Dropped, Refreshed, RefreshFailed
 from app.core.schedule import IN_NEED, Schedule
 from app.emulator import Emulator, Fault, World
 from app.emulator.world.world import CHAINED_ROLE_ARN, MANAGED_ROLE_ARN, PAM_SCOPE
@@ -229,7 +230,7 @@ class Client:
             assert 1 <= read.retry_after <= 600
             self.refused += 1
             return
-        body = json.loads(read.reply.body)
+        body = json.loads(read.response.body)
         assert read.status == 200
         assert all(body[key] for key in ("AccessKeyId", "AccessKeySecret", "SecurityToken"))
         left = (instant(body["Expiration"]) or 0) - now

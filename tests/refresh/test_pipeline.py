@@ -10,15 +10,16 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.core.model import ConfigError, IdentityEnds, Refused, StageTimed, Unreachable, Warned
+from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.events import IdentityExpiry, StageTimed, Warned
 from app.emulator import Emulator, Fault
 from app.emulator.world.world import CLIENT_ID, PublicKey, Secret, role_arn
 from app.refresh.pipeline import AT_ONCE
 
 from ..clock import Clock
-from ..conftest import Bench, configuration, exchange, identity, running
+from ..conftest import Offline, configuration, exchange, identity, running
 
-Build = Callable[..., Bench]
+Build = Callable[..., Offline]
 
 
 def authn(method: str, **keys: str) -> dict[str, object]:
@@ -377,7 +378,7 @@ async def test_token_file(bench: Build, emulator: Emulator, tmp_path: object) ->
     await sidecar.fetch()
 
     assert emulator.journal[-1].fields["OIDCToken"] == renewed != value
-    assert [event.kind for event in sidecar.events if isinstance(event, IdentityEnds)] == ["tokenFile"] * 2
+    assert [event.kind for event in sidecar.events if isinstance(event, IdentityExpiry)] == ["tokenFile"] * 2
 
 
 async def test_an_expired_token_file_says_who_is_late(
@@ -391,7 +392,7 @@ async def test_an_expired_token_file_says_who_is_late(
     sidecar = bench(configuration(profiles=profiles))
     clock.skip(1201)
 
-    with pytest.raises(Unreachable, match="has expired; whoever writes it is late"):
+    with pytest.raises(Unreachable, match="has expired; the program that writes it is late"):
         await sidecar.fetch()
 
 

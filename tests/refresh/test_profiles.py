@@ -12,10 +12,10 @@ import pytest
 
 from app.config.loader import Loaded
 from app.config.settings import Settings
-from app.core.model import Event, Refreshed, RefreshFailed
+from app.core.events import Event, Refreshed, RefreshFailed
 from app.emulator import Emulator, Fault
 from app.emulator.world.world import role_arn
-from app.refresh.pipeline import Cloud
+from app.refresh.pipeline import Pipeline
 from app.refresh.profiles import Profiles
 
 from ..clock import Clock
@@ -30,7 +30,7 @@ class Sidecar:
         self.emulator = emulator
         self.clock = clock
         self.events: list[Event] = []
-        self.clouds: list[Cloud] = []
+        self.clouds: list[Pipeline] = []
         self.made_for: list[Settings] = []
         self.replaced = 0
         self.profiles: Profiles
@@ -60,8 +60,8 @@ class Sidecar:
             await self.profiles.refresher(name).settled()
         await self.clock.asleep(len(names) + sum(self.profiles.trial(name) is not None for name in names))
 
-    def _cloud(self, settings: Settings) -> Cloud:
-        cloud = Cloud(
+    def _cloud(self, settings: Settings) -> Pipeline:
+        cloud = Pipeline(
             settings,
             ENVIRON,
             clocks=self.clock.clocks,
@@ -164,7 +164,7 @@ async def test_a_change_that_works_later(sidecar: Sidecar, clock: Clock, emulato
     await sidecar.change(two(durationSeconds=1800))
     await sidecar.settled()
     before = sidecar.profiles.refresher("default")
-    sidecar.profiles.try_again("default")
+    sidecar.profiles.retry("default")
     await sidecar.settled()
 
     assert sidecar.profiles.refresher("default") is not before
@@ -300,8 +300,8 @@ async def test_what_holds_at_once(sidecar: Sidecar, clock: Clock) -> None:
     config["refresh"] = {"minRetrySeconds": 7}
     await sidecar.change(config)
 
-    refresher = sidecar.profiles.refresher("default")
-    assert (refresher.required, refresher.stops, refresher.schedule.min_retry) == (False, True, 7)
+    policy = sidecar.profiles.refresher("default").policy
+    assert (policy.required, policy.drop_when_withdrawn, policy.schedule.min_retry) == (False, True, 7)
     assert sidecar.emulator.totals["sts"] == 2
 
 

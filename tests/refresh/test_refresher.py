@@ -8,24 +8,17 @@ import weakref
 
 import pytest
 
-from app.core.model import (
-    ConfigError,
-    Credentials,
-    Event,
-    NoCredentials,
-    Refreshed,
-    RefreshFailed,
-    Refused,
-    Unreachable,
-)
+from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
+from app.core.events import Event, Refreshed, RefreshFailed
 from app.core.schedule import Schedule
-from app.refresh.refresher import Refresher
+from app.core.values import Credentials
+from app.refresh.refresher import Policy, Refresher
 
 from ..clock import Clock
 from ..conftest import running
 
 
-class Cloud:
+class Pipeline:
     """Answers with sessions of an hour, or with the errors queued in `errors`."""
 
     def __init__(self, clock: Clock) -> None:
@@ -45,8 +38,8 @@ class Cloud:
 
 
 @pytest.fixture
-def cloud(clock: Clock) -> Cloud:
-    return Cloud(clock)
+def cloud(clock: Clock) -> Pipeline:
+    return Pipeline(clock)
 
 
 @pytest.fixture
@@ -55,11 +48,11 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def refresher(cloud: Cloud, clock: Clock, events: list[Event]) -> Refresher:
+def refresher(cloud: Pipeline, clock: Clock, events: list[Event]) -> Refresher:
     return Refresher(
         "default",
         cloud.fetch,
-        schedule=Schedule(),
+        policy=Policy(Schedule()),
         observe=events.append,
         clocks=clock.clocks,
         sleep=clock.sleep,
@@ -67,7 +60,7 @@ def refresher(cloud: Cloud, clock: Clock, events: list[Event]) -> Refresher:
     )
 
 
-async def test_first_answer(refresher: Refresher, cloud: Cloud, clock: Clock, events: list[Event]) -> None:
+async def test_first_answer(refresher: Refresher, cloud: Pipeline, clock: Clock, events: list[Event]) -> None:
     """The first attempt is made at once; the next is due well before clients would notice."""
     async with running(refresher):
         delay = await clock.asleep()
@@ -78,7 +71,7 @@ async def test_first_answer(refresher: Refresher, cloud: Cloud, clock: Clock, ev
     assert refresher.status.state == "fresh"
 
 
-async def test_serves_until_the_last_second(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_serves_until_the_last_second(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """While the upstream is down, the last credentials are served until they expire, then NoCredentials."""
     async with running(refresher):
         await clock.asleep()
@@ -95,7 +88,7 @@ async def test_serves_until_the_last_second(refresher: Refresher, cloud: Cloud, 
 
 
 async def test_only_the_first_refresh_is_drawn_from_the_whole_life(
-    refresher: Refresher, cloud: Cloud, clock: Clock
+    refresher: Refresher, cloud: Pipeline, clock: Clock
 ) -> None:
     """A start, and the end of a failure, may be everybody's moment: what follows them is spread, and then it is not."""
     async with running(refresher):
@@ -115,7 +108,7 @@ async def test_only_the_first_refresh_is_drawn_from_the_whole_life(
 
 @pytest.mark.parametrize(("outage", "step"), [(1_300, 60), (2_700, 240), (4_700, 60), (7_200, 40)])
 async def test_recovers_within_one_backoff_step(
-    outage: float, step: float, refresher: Refresher, cloud: Cloud, clock: Clock
+    outage: float, step: float, refresher: Refresher, cloud: Pipeline, clock: Clock
 ) -> None:
     """When the upstream is back, the next attempt succeeds: at most 240 s away, and 40 with nothing to serve."""
     async with running(refresher):
@@ -146,7 +139,7 @@ async def test_recovers_within_one_backoff_step(
     ids=lambda value: str(value),
 )
 async def test_calls_of_an_hour_are_bounded(
-    chance: float, served: bool, error: Exception, most: int, cloud: Cloud, clock: Clock
+    chance: float, served: bool, error: Exception, most: int, cloud: Pipeline, clock: Clock
 ) -> None:
     """Whatever fails for hours and however chance falls, an hour has at most 186 calls; 25 after a definite no."""
     refresher = failing(cloud, clock, chance)
@@ -165,13 +158,13 @@ async def test_calls_of_an_hour_are_bounded(
     assert 0 < max(calls) <= most
 
 
-def failing(cloud: Cloud, clock: Clock, chance: float) -> Refresher:
+def failing(cloud: Pipeline, clock: Clock, chance: float) -> Refresher:
     """A refresher whose first attempt fails."""
     cloud.errors = [Unreachable("down")]
     return Refresher(
         "default",
         cloud.fetch,
-        schedule=Schedule(),
+        policy=Policy(Schedule()),
         observe=lambda _event: None,
         clocks=clock.clocks,
         sleep=clock.sleep,
@@ -179,14 +172,14 @@ def failing(cloud: Cloud, clock: Clock, chance: float) -> Refresher:
     )
 
 
-async def test_retry_after_is_honoured(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_retry_after_is_honoured(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """A throttled attempt waits as long as it was told to."""
     cloud.errors = [Unreachable("slow down", retry_after=42.0)]
     async with running(refresher):
         assert await clock.asleep() == pytest.approx(42.75)
 
 
-async def test_a_throttled_start_makes_room(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_a_throttled_start_makes_room(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """Who finds the shared quota used up waits for longer than who finds nobody there."""
     pauses = []
     cloud.errors = [Unreachable("quota", throttled=True), Unreachable("down")]
@@ -198,7 +191,7 @@ async def test_a_throttled_start_makes_room(refresher: Refresher, cloud: Cloud, 
     assert pauses == pytest.approx([6, 1.5])
 
 
-async def test_a_crowd_shares_the_attempt(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_a_crowd_shares_the_attempt(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """Two hundred who ask before the first answer cause one call and all get its outcome."""
     cloud.open.clear()
     async with running(refresher):
@@ -212,7 +205,7 @@ async def test_a_crowd_shares_the_attempt(refresher: Refresher, cloud: Cloud, cl
     assert refresher.credentials().access_key_id == "STS.1"
 
 
-async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """In a pause after a failure readers are told at once, and when to come back."""
     cloud.errors = [Unreachable("down", retry_after=20.0)]
     async with running(refresher):
@@ -225,7 +218,7 @@ async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Cloud,
     assert caught.value.retry_after == pytest.approx(20.75)
 
 
-async def test_nobody_waits_for_a_loop_that_was_ended(refresher: Refresher, cloud: Cloud) -> None:
+async def test_nobody_waits_for_a_loop_that_was_ended(refresher: Refresher, cloud: Pipeline) -> None:
     """Who waits for an attempt is let go when the loop is cancelled, as when a profile is configured no more."""
     cloud.open.clear()
     async with running(refresher):
@@ -237,7 +230,7 @@ async def test_nobody_waits_for_a_loop_that_was_ended(refresher: Refresher, clou
     assert (cloud.calls, done) == (1, {waiting})
 
 
-async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """While a refresh hangs, the credentials held are read as before."""
     async with running(refresher):
         await clock.asleep()
@@ -252,7 +245,7 @@ async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Clou
         await waking
 
 
-async def test_restored_at_once(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_restored_at_once(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """Who came before a session of before the restart was read has it then, though the cloud hangs."""
     cloud.open.clear()
     early = asyncio.create_task(refresher.settled())
@@ -279,7 +272,7 @@ async def test_restored_by_a_clock_that_stood_wrong(refresher: Refresher, clock:
 
 
 async def test_a_bug_in_a_refresh_does_not_end_the_loop(
-    refresher: Refresher, cloud: Cloud, clock: Clock, events: list[Event]
+    refresher: Refresher, cloud: Pipeline, clock: Clock, events: list[Event]
 ) -> None:
     """An unexpected exception is a failure like another; its text, which may hold anything, is not repeated."""
     cloud.errors = [RuntimeError("secret words")]
@@ -292,7 +285,7 @@ async def test_a_bug_in_a_refresh_does_not_end_the_loop(
     assert refresher.credentials().access_key_id == "STS.2"
 
 
-async def test_a_bugs_words_stay_inside(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_a_bugs_words_stay_inside(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """A foreign exception's message never reaches a reader or the status."""
     cloud.errors = [RuntimeError("secret words")] * 2
     async with running(refresher):
@@ -303,7 +296,7 @@ async def test_a_bugs_words_stay_inside(refresher: Refresher, cloud: Cloud, cloc
         refresher.credentials()
 
 
-async def test_what_an_error_came_through_is_let_go(refresher: Refresher, cloud: Cloud, clock: Clock) -> None:
+async def test_what_an_error_came_through_is_let_go(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
     """The error that is kept until the next attempt keeps no frame of its way: an answer's body is in one."""
 
     class Body:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from app.core.model import Credentials
+from app.core.values import Credentials
 from app.observe.log import Log
 from app.serve.audit import MOST_KINDS, PAUSE, Audit
-from app.serve.peers.peer import STRANGER, Caller, Process, Visitor
+from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, PeerProcess
 
 CREDENTIALS = Credentials("STS.id", "canary-secret", "canary-token", 0.0, 3600.0, "request-1")
 
@@ -45,29 +45,29 @@ def later() -> Later:
 
 @pytest.fixture
 def audit(stream: io.StringIO, later: Later) -> Audit:
-    log = Log(stream, level="info", json_lines=True, now=lambda: 0.0, describe=lambda name: {"role": f"role of {name}"})
-    return Audit(log, later)
+    log = Log(stream, level="info", json_lines=True, now=lambda: 0.0)
+    return Audit(log, lambda name: {"role": f"role of {name}"}, later)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-def visitor(uid: int, process: Process = Process()) -> Visitor:  # noqa: B008 - immutable
-    async def look(_caller: Caller) -> Process:
+def peer(uid: int, process: PeerProcess = PeerProcess()) -> Peer:  # noqa: B008 - immutable
+    async def look(_caller: PeerCredentials) -> PeerProcess:
         return process
 
-    return Visitor(lambda: Caller(uid, 1), look)
+    return Peer(lambda: PeerCredentials(uid, 1), look)
 
 
 async def written(audit: Audit) -> None:
     """Returns when every process has been looked for."""
-    await asyncio.gather(*audit.looking)
+    await asyncio.gather(*audit.attesting)
 
 
 async def test_who_got_a_session(audit: Audit, stream: io.StringIO) -> None:
     """The line tells of the session and of the caller's process, and nothing secret."""
-    audit.served("credentials", "p2", CREDENTIALS, visitor(1001, Process(7, "/bin/x", frozenset({20, 10}))))
+    audit.served("credentials", "p2", CREDENTIALS, peer(1001, PeerProcess(7, "/bin/x", frozenset({20, 10}))))
     await written(audit)
     (line,) = lines(stream)
 
@@ -92,15 +92,15 @@ async def test_who_got_a_session(audit: Audit, stream: io.StringIO) -> None:
 
 async def test_a_stranger(audit: Audit, stream: io.StringIO) -> None:
     """Of whom nothing is known nothing is said."""
-    audit.denied("credentials", "", "Host", STRANGER)
+    audit.denied("credentials", "", "Host", UNKNOWN_PEER)
 
-    assert lines(stream)[0].keys() == {"time", "level", "event", "listener", "reason"}
+    assert lines(stream)[0].keys() == {"timestamp", "level", "event", "message", "listener", "reason"}
 
 
 async def test_a_flood_becomes_a_count(audit: Audit, stream: io.StringIO, later: Later) -> None:
     """The first refusal is told at once, the next of its kind together, and when they end nothing more comes."""
     for _ in range(1000):
-        audit.denied("credentials", "p2", "Caller", visitor(1001))
+        audit.denied("credentials", "p2", "Caller", peer(1001))
     await written(audit)
     assert [line.get("count") for line in lines(stream)] == [None]
 
@@ -111,7 +111,7 @@ async def test_a_flood_becomes_a_count(audit: Audit, stream: io.StringIO, later:
     assert lines(stream)[1].items() >= {"reason": "Caller", "profile": "p2", "uid": 1001}.items()
     assert later.waiting == []
 
-    audit.denied("credentials", "p2", "Caller", visitor(1001))
+    audit.denied("credentials", "p2", "Caller", peer(1001))
     await written(audit)
     assert [line.get("count") for line in lines(stream)] == [None, 999, None]
 
@@ -119,11 +119,11 @@ async def test_a_flood_becomes_a_count(audit: Audit, stream: io.StringIO, later:
 async def test_kinds_are_told_apart(audit: Audit, stream: io.StringIO) -> None:
     """Another user, profile, reason or listener is another refusal."""
     for arguments in (
-        ("credentials", "p2", "Caller", visitor(1)),
-        ("credentials", "p2", "Caller", visitor(2)),
-        ("credentials", "p3", "Caller", visitor(1)),
-        ("credentials", "p2", "Host", visitor(1)),
-        ("metadata", "p2", "Caller", visitor(1)),
+        ("credentials", "p2", "Caller", peer(1)),
+        ("credentials", "p2", "Caller", peer(2)),
+        ("credentials", "p3", "Caller", peer(1)),
+        ("credentials", "p2", "Host", peer(1)),
+        ("metadata", "p2", "Caller", peer(1)),
     ):
         audit.denied(*arguments)
     await written(audit)
@@ -134,7 +134,7 @@ async def test_kinds_are_told_apart(audit: Audit, stream: io.StringIO) -> None:
 async def test_the_number_of_kinds_is_bounded(audit: Audit, stream: io.StringIO, later: Later) -> None:
     """However many users are refused, what is remembered is bounded, and none goes uncounted."""
     for uid in range(MOST_KINDS + 500):
-        audit.denied("credentials", "p2", "Caller", visitor(uid))
+        audit.denied("credentials", "p2", "Caller", peer(uid))
     await written(audit)
     first = len(lines(stream))
     later.pass_by()

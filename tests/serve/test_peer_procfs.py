@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app.serve.peers.peer import Caller, Process
-from app.serve.peers.procfs import AT_ONCE, InTurn, Processes
+from app.serve.peers.peer import PeerCredentials, PeerProcess
+from app.serve.peers.procfs import AT_ONCE, AttestInTurn, ProcFs
 
-CALLER = Caller(1001, 4711)
+CALLER = PeerCredentials(1001, 4711)
 
 
 def process(
@@ -33,7 +33,7 @@ def process(
 def test_our_own() -> None:
     """A socket of this process leads to it."""
     with socket.socket() as ours:
-        found = Processes().behind(Caller(os.geteuid(), os.fstat(ours.fileno()).st_ino))
+        found = ProcFs().holder_of(PeerCredentials(os.geteuid(), os.fstat(ours.fileno()).st_ino))
 
     assert (found.pid, found.executable) == (os.getpid(), os.readlink("/proc/self/exe"))
     assert found.groups == {os.getegid(), *os.getgroups()}
@@ -44,7 +44,7 @@ def test_the_holder_of_the_socket(tmp_path: Path) -> None:
     process(tmp_path, 10, sockets=(1, 2))
     process(tmp_path, 11, gid=200, groups="300 400", sockets=(3, 4711))
 
-    assert Processes(tmp_path).behind(CALLER) == Process(11, "/bin/program-11", frozenset({200, 300, 400}))
+    assert ProcFs(tmp_path).holder_of(CALLER) == PeerProcess(11, "/bin/program-11", frozenset({200, 300, 400}))
 
 
 def test_several_holders(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_several_holders(tmp_path: Path) -> None:
     process(tmp_path, 10, gid=100, groups="300", sockets=(4711,))
     process(tmp_path, 11, gid=200, groups="300", sockets=(4711,))
 
-    assert Processes(tmp_path).behind(CALLER).groups == {300}
+    assert ProcFs(tmp_path).holder_of(CALLER).groups == {300}
 
 
 @pytest.mark.parametrize("gone", ["status", "everything"])
@@ -63,7 +63,7 @@ def test_a_holder_that_goes(tmp_path: Path, gone: str) -> None:
     if gone == "everything":
         (tmp_path / "10/exe").unlink()
 
-    assert Processes(tmp_path).behind(CALLER).groups is None
+    assert ProcFs(tmp_path).holder_of(CALLER).groups is None
 
 
 def test_nobody_in_sight(tmp_path: Path) -> None:
@@ -73,31 +73,31 @@ def test_nobody_in_sight(tmp_path: Path) -> None:
     (tmp_path / "self/ns/pid").touch()
     process(tmp_path, 1, uid=0)
 
-    assert Processes(tmp_path).behind(CALLER) == Process()
+    assert ProcFs(tmp_path).holder_of(CALLER) == PeerProcess()
 
 
 def test_no_proc(tmp_path: Path) -> None:
     """Without /proc nothing is known, and nothing breaks."""
-    assert Processes(tmp_path / "absent").behind(CALLER) == Process()
+    assert ProcFs(tmp_path / "absent").holder_of(CALLER) == PeerProcess()
 
 
 async def test_looks_of_one_user_keep_no_others_waiting() -> None:
     """However many of his one user has waiting, another's look is made, and his own are made one by one."""
     gate, running, most = threading.Event(), 0, 0
 
-    def look(caller: Caller) -> Process:
+    def attest(caller: PeerCredentials) -> PeerProcess:
         nonlocal running, most
         if caller.uid == 1001:
             running += 1
             most = max(most, running)
             gate.wait(5)
             running -= 1
-        return Process(caller.uid)
+        return PeerProcess(caller.uid)
 
-    in_turn = InTurn(look)
-    waiting = [asyncio.create_task(in_turn(Caller(1001, number))) for number in range(10 * AT_ONCE)]
+    in_turn = AttestInTurn(attest)
+    waiting = [asyncio.create_task(in_turn(PeerCredentials(1001, number))) for number in range(10 * AT_ONCE)]
     await asyncio.sleep(0)
-    other = await asyncio.wait_for(in_turn(Caller(1002, 1)), 4)
+    other = await asyncio.wait_for(in_turn(PeerCredentials(1002, 1)), 4)
     gate.set()
     await asyncio.gather(*waiting)
     in_turn.close()

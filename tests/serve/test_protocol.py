@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from app.core.model import ConfigError
-from app.serve.access import Request
-from app.serve.peers.peer import STRANGER
-from app.serve.protocol import Connection, Connections, head_of
-from app.serve.responses import Reply
+from app.core.errors import ConfigError
+from app.serve.connection_table import ConnectionTable
+from app.serve.peers.peer import UNKNOWN_PEER
+from app.serve.protocol import BoundedProtocol, Context
+from app.serve.request import Request
+from app.serve.responses import Response
 from app.system.sockets import bound, bound_unix
 
 
@@ -49,16 +50,22 @@ class Wire(asyncio.Transport):
         return self.closing
 
 
-def at_once(_: Request) -> Reply:
+def at_once(_: Request) -> Response:
     raise RuntimeError("a bug")
 
 
-async def _later() -> Reply:
+async def _later() -> Response:
     raise RuntimeError("a bug")
 
 
-def later(_: Request) -> Coroutine[Any, Any, Reply]:
+def later(_: Request) -> Coroutine[Any, Any, Response]:
     return _later()
+
+
+def connection_to(handle: Callable[[Request], Any]) -> BoundedProtocol:
+    """Return a connection to a listener with this handler."""
+    loop = asyncio.get_running_loop()
+    return BoundedProtocol(Context(loop, handle, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop)))
 
 
 @pytest.mark.parametrize("lane", [at_once, later])
@@ -66,7 +73,7 @@ async def test_a_bug_answers_500_and_is_logged(
     lane: Callable[[Request], Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     """When answering itself fails, the client gets 500 and no other byte, and the log has the exception."""
-    connection = Connection(asyncio.get_running_loop(), lane, None, Connections(16), lambda _transport: STRANGER)
+    connection = connection_to(lane)
     wire = Wire()
     connection.connection_made(wire)
     with caplog.at_level(logging.ERROR):
@@ -86,7 +93,7 @@ async def test_a_bug_answers_500_and_is_logged(
 @pytest.mark.parametrize(("unread", "aborted"), [(0, False), (100, True)])
 async def test_who_does_not_read_cannot_put_off_the_end(unread: int, aborted: bool) -> None:
     """An idle connection is closed; one whose client leaves answers unread is cut, since a close would wait for it."""
-    connection = Connection(asyncio.get_running_loop(), at_once, None, Connections(16), lambda _transport: STRANGER)
+    connection = connection_to(at_once)
     wire = Wire()
     connection.connection_made(wire)
     wire.unread = unread
@@ -94,15 +101,6 @@ async def test_who_does_not_read_cannot_put_off_the_end(unread: int, aborted: bo
 
     assert (wire.aborted, wire.closing) == (aborted, not aborted)
     connection.connection_lost(None)
-
-
-def test_a_page_is_the_last_request_of_its_connection() -> None:
-    """What is handed on has no body and no framing of its own, and ends the connection."""
-    headers = [(b"host", b"127.0.0.1"), (b"content-length", b"5"), (b"connection", b"keep-alive"), (b"accept", b"*/*")]
-
-    assert head_of(Request(b"GET", b"/status?x=%20", headers)) == (
-        b"GET /status?x=%20 HTTP/1.1\r\nhost: 127.0.0.1\r\naccept: */*\r\nConnection: close\r\n\r\n"
-    )
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.config.loader import Loaded
 from app.config.settings import Profile
-from app.core.model import BadEntry, Credentials, Unusable
-from app.store.sealed_cache import FORMAT, Cache
+from app.core.values import Credentials
+from app.store.errors import EntryError, StoreError
+from app.store.sealed_cache import FORMAT, SealedCache
 
 from ..conftest import configuration, exchange, identity
 
@@ -43,12 +44,12 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def cache(place: Path) -> Cache:
-    return Cache(str(place), lambda: KEY)
+def cache(place: Path) -> SealedCache:
+    return SealedCache(str(place), lambda: KEY)
 
 
 @pytest.fixture
-def entry(cache: Cache, profile: Profile, place: Path) -> Path:
+def entry(cache: SealedCache, profile: Profile, place: Path) -> Path:
     """The file of an entry that was written."""
     cache.write("default", profile, ISSUED)
     return place / "idaas-sidecar" / "default.sealed"
@@ -68,7 +69,7 @@ def mode(path: Path) -> int:
 # --- what it gives back -----------------------------------------------------------------------------------------------
 
 
-def test_a_round_trip(cache: Cache, profile: Profile) -> None:
+def test_a_round_trip(cache: SealedCache, profile: Profile) -> None:
     """What was written last is read, whole; before anything was written there is nothing."""
     assert cache.read("default", profile) is None
     cache.write("default", profile, OTHER)
@@ -77,13 +78,15 @@ def test_a_round_trip(cache: Cache, profile: Profile) -> None:
     assert cache.read("default", profile) == ISSUED
 
 
-def test_another_process_reads_it(cache: Cache, profile: Profile, place: Path, entry: Path, tmp_path: Path) -> None:
+def test_another_process_reads_it(
+    cache: SealedCache, profile: Profile, place: Path, entry: Path, tmp_path: Path
+) -> None:
     """It is there after a restart: nothing in the binding depends on the process."""
     script = (
-        "import sys; from app.store.sealed_cache import Cache; from app.config.loader import load;"
+        "import sys; from app.store.sealed_cache import SealedCache; from app.config.loader import load;"
         "config, place, key = sys.argv[1:];"
         "profile = load(config, {'IDAAS_SECRET': 'x'}, hostname='host-1', now=lambda: 0).settings.profiles['default'];"
-        "print(Cache(place, lambda: key).read('default', profile).access_key_id)"
+        "print(SealedCache(place, lambda: key).read('default', profile).access_key_id)"
     )
     arguments = (str(tmp_path / "config.json"), str(place), KEY)
     for seed in ("1", "2"):
@@ -107,7 +110,7 @@ def test_nothing_of_it_is_to_be_read(entry: Path) -> None:
     assert not [word for word in (KEY, "canary-secret", "canary-token", "STS.key-1") if word.encode() in text]
 
 
-def test_two_sealings_differ(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_two_sealings_differ(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """The same credentials are sealed in another way each time: no nonce is used twice."""
     seals = set()
     for _ in range(50):
@@ -118,16 +121,16 @@ def test_two_sealings_differ(cache: Cache, profile: Profile, entry: Path) -> Non
 
 
 @pytest.mark.usefixtures("lax_umask")
-def test_modes(cache: Cache, profile: Profile, place: Path) -> None:
+def test_modes(cache: SealedCache, profile: Profile, place: Path) -> None:
     """Under umask 000 files are 0600, and the directory and those made above it 0700."""
     deep = place / "a" / "b"
-    Cache(str(deep), lambda: KEY).write("default", profile, ISSUED)
+    SealedCache(str(deep), lambda: KEY).write("default", profile, ISSUED)
 
     assert mode(deep / "idaas-sidecar" / "default.sealed") == 0o600
     assert {mode(path) for path in (place, place / "a", deep, deep / "idaas-sidecar")} == {0o700}
 
 
-def test_a_directory_that_was_there(cache: Cache, profile: Profile, place: Path) -> None:
+def test_a_directory_that_was_there(cache: SealedCache, profile: Profile, place: Path) -> None:
     """The configured directory may be everybody's, as an emptyDir is: ours is made in it, and its mode stays."""
     place.mkdir()
     place.chmod(0o1777)
@@ -137,7 +140,7 @@ def test_a_directory_that_was_there(cache: Cache, profile: Profile, place: Path)
     assert cache.read("default", profile) == ISSUED
 
 
-def test_forgetting(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_forgetting(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """What was removed is gone from the disk; removing it twice, or what never was, is nothing."""
     cache.remove("default")
     cache.remove("default")
@@ -146,7 +149,7 @@ def test_forgetting(cache: Cache, profile: Profile, entry: Path) -> None:
     assert list(entry.parent.iterdir()) == []
 
 
-def test_tidying(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_tidying(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """Entries of profiles that are none any more go, and drafts; wanted ones stay, and so does what is not ours."""
     cache.write("gone", profile, OTHER)
     cache.write("gone.sealed", profile, OTHER)
@@ -160,15 +163,15 @@ def test_tidying(cache: Cache, profile: Profile, entry: Path) -> None:
 # --- what it does not believe -----------------------------------------------------------------------------------------
 
 
-def refused(cache: Cache, profile: Profile, words: str, name: str = "default") -> None:
-    with pytest.raises(BadEntry) as caught:
+def refused(cache: SealedCache, profile: Profile, words: str, name: str = "default") -> None:
+    with pytest.raises(EntryError) as caught:
         cache.read(name, profile)
 
     assert words in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
-def test_every_flipped_bit(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_every_flipped_bit(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """Each single bit of the file counts: flipped, the entry is refused with a sentence."""
     whole = entry.read_bytes()
     believed = []
@@ -176,7 +179,7 @@ def test_every_flipped_bit(cache: Cache, profile: Profile, entry: Path) -> None:
         changed = bytearray(whole)
         changed[position // 8] ^= 1 << position % 8
         entry.write_bytes(changed)
-        with contextlib.suppress(BadEntry):
+        with contextlib.suppress(EntryError):
             believed.append((position, cache.read("default", profile)))
     entry.write_bytes(whole)
 
@@ -184,19 +187,19 @@ def test_every_flipped_bit(cache: Cache, profile: Profile, entry: Path) -> None:
     assert cache.read("default", profile) == ISSUED
 
 
-def test_every_truncation(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_every_truncation(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A file of any other length is refused: cut short anywhere, or with more behind it."""
     whole = entry.read_bytes()
     believed = []
     for content in (*(whole[:length] for length in range(len(whole))), whole + b"\0", whole + whole):
         entry.write_bytes(content)
-        with contextlib.suppress(BadEntry):
+        with contextlib.suppress(EntryError):
             believed.append(cache.read("default", profile))
 
     assert believed == []
 
 
-def test_a_huge_file(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_a_huge_file(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """No more of it is read than an entry can be long."""
     with entry.open("r+b") as file:
         file.truncate(10 << 30)
@@ -204,7 +207,7 @@ def test_a_huge_file(cache: Cache, profile: Profile, entry: Path) -> None:
     refused(cache, profile, "larger than 65536 bytes")
 
 
-def test_another_profiles_entry(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_another_profiles_entry(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A file that is given another profile's name is not that profile's, though all else is the same."""
     entry.rename(entry.with_name("p2.sealed"))
 
@@ -225,7 +228,7 @@ CHANGED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", CHANGED)
-def test_another_configuration(what: str, cache: Cache, entry: Path, loaded: Load) -> None:
+def test_another_configuration(what: str, cache: SealedCache, entry: Path, loaded: Load) -> None:
     """A profile that asks for somebody else's credentials, or as somebody else, does not read the old ones."""
     changed = configuration()
     changed["profiles"]["default"] |= CHANGED[what]
@@ -233,7 +236,7 @@ def test_another_configuration(what: str, cache: Cache, entry: Path, loaded: Loa
     refused(cache, loaded(changed).settings.profiles["default"], "of another configuration")
 
 
-def test_the_order_of_a_chain(cache: Cache, loaded: Load) -> None:
+def test_the_order_of_a_chain(cache: SealedCache, loaded: Load) -> None:
     """The same roles in another order are another configuration."""
     links = [{"roleArn": f"acs:ram::1234567890123456:role/{name}"} for name in "ab"]
     one, other = configuration(), configuration()
@@ -244,7 +247,7 @@ def test_the_order_of_a_chain(cache: Cache, loaded: Load) -> None:
     refused(cache, loaded(other).settings.profiles["default"], "of another configuration")
 
 
-def test_what_does_not_matter(cache: Cache, entry: Path, loaded: Load) -> None:
+def test_what_does_not_matter(cache: SealedCache, entry: Path, loaded: Load) -> None:
     """What decides nothing about whose credentials they are may change: callers, whether it is required."""
     changed = configuration()
     changed["profiles"]["default"] |= {"required": False, "callers": {"uids": [1001]}, "onDenied": "stop"}
@@ -252,13 +255,13 @@ def test_what_does_not_matter(cache: Cache, entry: Path, loaded: Load) -> None:
     assert cache.read("default", loaded(changed).settings.profiles["default"]) == ISSUED
 
 
-def test_another_key(cache: Cache, profile: Profile, place: Path, entry: Path) -> None:
+def test_another_key(cache: SealedCache, profile: Profile, place: Path, entry: Path) -> None:
     """With another key it is refused; a key that is replaced while we run seals what comes next."""
-    refused(Cache(str(place), lambda: KEY[::-1]), profile, "of another key")
+    refused(SealedCache(str(place), lambda: KEY[::-1]), profile, "of another key")
 
 
 @pytest.mark.parametrize("number", [b"2", b"0", b"x"])
-def test_another_format(number: bytes, cache: Cache, profile: Profile, entry: Path) -> None:
+def test_another_format(number: bytes, cache: SealedCache, profile: Profile, entry: Path) -> None:
     """The file of another version of this program is not read, whatever is in it."""
     entry.write_bytes(entry.read_bytes().replace(b"cache 1\n", b"cache " + number + b"\n"))
 
@@ -268,7 +271,7 @@ def test_another_format(number: bytes, cache: Cache, profile: Profile, entry: Pa
 @pytest.mark.parametrize(
     "text", [b"", b"{}", b"[1]", b"\xff", b"null", msgspec.json.encode(ISSUED).replace(b'"STS.key-1"', b"1")]
 )
-def test_sealed_nonsense(text: bytes, cache: Cache, profile: Profile, entry: Path) -> None:
+def test_sealed_nonsense(text: bytes, cache: SealedCache, profile: Profile, entry: Path) -> None:
     """Well sealed, and yet no credentials: refused like damage."""
     import hmac
 
@@ -284,7 +287,7 @@ def test_sealed_nonsense(text: bytes, cache: Cache, profile: Profile, entry: Pat
 # --- what is no file of ours ------------------------------------------------------------------------------------------
 
 
-def test_a_symbolic_link(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_a_symbolic_link(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A link in its place is not followed, though it leads to a good entry."""
     entry.rename(entry.with_name("elsewhere"))
     entry.symlink_to("elsewhere")
@@ -292,24 +295,24 @@ def test_a_symbolic_link(cache: Cache, profile: Profile, entry: Path) -> None:
     refused(cache, profile, "default.sealed: a symbolic link")
 
 
-def test_a_hard_link(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_a_hard_link(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A file with a second name is refused: somebody else may hold it open."""
     os.link(entry, entry.with_name("elsewhere"))
 
-    refused(cache, profile, "not a file of one name")
+    refused(cache, profile, "not a file with one name")
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
-def test_no_regular_file(make: Callable[[Path], None], cache: Cache, profile: Profile, entry: Path) -> None:
+def test_no_regular_file(make: Callable[[Path], None], cache: SealedCache, profile: Profile, entry: Path) -> None:
     """What is no regular file is refused, and a pipe does not keep us waiting."""
     entry.unlink()
     make(entry)
 
-    refused(cache, profile, "not a file of one name")
+    refused(cache, profile, "not a file with one name")
 
 
 @pytest.mark.parametrize("loose", [0o640, 0o604, 0o620, 0o602, 0o610])
-def test_a_foreign_mode(loose: int, cache: Cache, profile: Profile, entry: Path) -> None:
+def test_a_foreign_mode(loose: int, cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A file that others may read or write is refused."""
     entry.chmod(loose)
 
@@ -317,7 +320,7 @@ def test_a_foreign_mode(loose: int, cache: Cache, profile: Profile, entry: Path)
 
 
 @needs_root
-def test_a_foreign_owner(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_a_foreign_owner(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A file of another user's is refused, whatever its mode."""
     os.chown(entry, 1001, -1)
 
@@ -325,7 +328,7 @@ def test_a_foreign_owner(cache: Cache, profile: Profile, entry: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["symbolic link", "hard link", "fifo", "mode"])
-def test_it_is_replaced(what: str, cache: Cache, profile: Profile, entry: Path) -> None:
+def test_it_is_replaced(what: str, cache: SealedCache, profile: Profile, entry: Path) -> None:
     """What was in the entry's place is replaced by the next write, and nothing is written through it."""
     elsewhere = entry.with_name("elsewhere")
     elsewhere.write_text("theirs")
@@ -347,7 +350,7 @@ def test_it_is_replaced(what: str, cache: Cache, profile: Profile, entry: Path) 
     assert elsewhere.read_text() == "theirs"
 
 
-def test_a_draft_that_is_in_the_way(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_a_draft_that_is_in_the_way(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A draft that a killed writer left, or a link in its place, is replaced and not written through."""
     elsewhere = entry.with_name("elsewhere")
     elsewhere.write_text("theirs")
@@ -359,7 +362,9 @@ def test_a_draft_that_is_in_the_way(cache: Cache, profile: Profile, entry: Path)
 
 
 @pytest.mark.parametrize("damage", ["mode", "link", "owner", "file"])
-def test_a_directory_that_is_not_ours(damage: str, cache: Cache, profile: Profile, entry: Path, tmp_path: Path) -> None:
+def test_a_directory_that_is_not_ours(
+    damage: str, cache: SealedCache, profile: Profile, entry: Path, tmp_path: Path
+) -> None:
     """A directory that others may enter, a link, another user's, or no directory: nothing is read or written there."""
     directory = entry.parent
     if damage == "mode":
@@ -379,7 +384,9 @@ def test_a_directory_that_is_not_ours(damage: str, cache: Cache, profile: Profil
         lambda: cache.tidy([]),
     )
     for order in orders:
-        with pytest.raises(Unusable, match=r"idaas-sidecar: (not this user's alone|Not a directory|Too many levels)"):
+        with pytest.raises(
+            StoreError, match=r"idaas-sidecar: (not private to this user|Not a directory|Too many levels)"
+        ):
             order()
 
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*.sealed")}
@@ -396,17 +403,17 @@ def mounted(*commands: str, place: Path, tmp_path: Path) -> dict[str, Any]:
     """
     script = """
 import json, os, sys
-from app.store.sealed_cache import Cache
-from app.core.model import Unusable
+from app.store.sealed_cache import SealedCache
+from app.store.errors import StoreError
 from app.config.loader import load
-from app.core.model import Credentials
+from app.core.values import Credentials
 config, place, key = sys.argv[1:]
 profile = load(config, {"IDAAS_SECRET": "x"}, hostname="host-1", now=lambda: 0).settings.profiles["default"]
-cache, said = Cache(place, lambda: key), {}
+cache, said = SealedCache(place, lambda: key), {}
 def tried(name, order):
     try:
         said[name] = order()
-    except Unusable as why:
+    except StoreError as why:
         said[name] = str(why)
 tried("write", lambda: cache.write("default", profile, Credentials("STS.key-2", "x" * 9000, "t", 1.0, 2.0)))
 tried("read", lambda: getattr(cache.read("default", profile), "access_key_id", None))
@@ -459,19 +466,19 @@ def test_a_read_only_disk(place: Path, entry: Path, tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_made(place: Path, profile: Profile) -> None:
     """Where there is no way to a directory, everything says so."""
     place.write_text("a file")
-    cache = Cache(str(place / "deep"), lambda: KEY)
+    cache = SealedCache(str(place / "deep"), lambda: KEY)
     for order in (lambda: cache.read("default", profile), lambda: cache.remove("default"), lambda: cache.tidy([])):
-        with pytest.raises(Unusable, match="Not a directory"):
+        with pytest.raises(StoreError, match="Not a directory"):
             order()
 
 
-def test_no_descriptor_is_left(cache: Cache, profile: Profile, entry: Path) -> None:
+def test_no_descriptor_is_left(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """Good and bad entries alike leave nothing open."""
     before = len(os.listdir("/proc/self/fd"))
     cache.read("default", profile)
     entry.unlink()
     entry.mkdir()
     for _ in range(5):
-        refused(cache, profile, "not a file of one name")
+        refused(cache, profile, "not a file with one name")
 
     assert len(os.listdir("/proc/self/fd")) == before

@@ -12,9 +12,12 @@ import pytest
 
 from app.config.loader import Loaded
 from app.config.settings import Profile
-from app.core.model import BadEntry, ConfigError, Credentials, Dropped, Event, Refreshed, Refused, Unkept, Unusable
-from app.store.sealed_cache import Cache
-from app.store.session_store import LastGood
+from app.core.errors import ConfigError, Refused
+from app.core.events import Dropped, Event, Refreshed, StoreFailed
+from app.core.values import Credentials
+from app.store.errors import EntryError, StoreError
+from app.store.sealed_cache import SealedCache
+from app.store.session_store import SessionStore
 
 from ..conftest import configuration
 
@@ -69,12 +72,12 @@ class Disk:
 @dataclass
 class Kept:
     disk: Disk
-    last_good: LastGood
+    last_good: SessionStore
     told: list[Event]
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        return [(event.profile, event.message) for event in self.told if isinstance(event, Unkept)]
+        return [(event.profile, event.message) for event in self.told if isinstance(event, StoreFailed)]
 
     async def settle(self) -> None:
         """Returns when everything that was observed so far is done: orders are taken in turn."""
@@ -85,7 +88,7 @@ class Kept:
 async def kept(loaded: Load) -> AsyncIterator[Kept]:
     disk, told = Disk(), list[Event]()
     profile = loaded().settings.profiles["default"]
-    last_good = LastGood(disk, lambda _name: profile, told.append, patience=0.2)
+    last_good = SessionStore(disk, lambda _name: profile, told.append, patience=0.2)
     yield Kept(disk, last_good, told)
     disk.free.set()
     await last_good.aclose()
@@ -115,7 +118,7 @@ async def test_in_turn(kept: Kept) -> None:
 async def test_forgetting_waits(kept: Kept) -> None:
     """When `forget` returns, nothing is there."""
     kept.last_good.observe(refreshed(1))
-    await kept.last_good.forget("default")
+    await kept.last_good.remove("default")
 
     assert kept.disk.kept == {}
 
@@ -130,7 +133,7 @@ async def test_profiles_that_are_none_any_more(kept: Kept) -> None:
 
 async def test_one_trouble_of_all(kept: Kept) -> None:
     """A directory or key that is of no use is told once, however many profiles and orders there are."""
-    for trouble in (Unusable("/cache: Read-only file system"), ConfigError("cache.keyFile: /key: no such file")):
+    for trouble in (StoreError("/cache: Read-only file system"), ConfigError("cache.keyFile: /key: no such file")):
         kept.told.clear()
         kept.disk.troubles = dict.fromkeys(("read", "write", "tidy"), trouble)
         await kept.last_good.restore(["default", "p2", "p3"])
@@ -138,7 +141,7 @@ async def test_one_trouble_of_all(kept: Kept) -> None:
             kept.last_good.observe(refreshed(number))
         await kept.last_good.restore(["default"])
 
-        assert kept.messages == [("", f"{trouble}; going on without it")]
+        assert kept.messages == [("", f"{trouble}; service goes on without it")]
         kept.disk.troubles = {}
         await kept.settle()
 
@@ -146,7 +149,7 @@ async def test_one_trouble_of_all(kept: Kept) -> None:
 async def test_each_bad_entry(kept: Kept) -> None:
     """A bad entry is told of for its profile, once; its neighbour is read."""
     kept.disk.kept["p3"] = session(3)
-    kept.disk.troubles = {f"read {name}": BadEntry(f"{name}.sealed: damaged") for name in ("default", "p2")}
+    kept.disk.troubles = {f"read {name}": EntryError(f"{name}.sealed: damaged") for name in ("default", "p2")}
     found = await kept.last_good.restore(["default", "p2", "p3"])
 
     assert found == {"p3": session(3)}
@@ -155,20 +158,20 @@ async def test_each_bad_entry(kept: Kept) -> None:
 
 async def test_well_again(kept: Kept) -> None:
     """A trouble that was over in between is told again."""
-    for trouble in (Unusable("full"), None, Unusable("full")):
+    for trouble in (StoreError("full"), None, StoreError("full")):
         kept.disk.troubles = {"write": trouble} if trouble else {}
         kept.last_good.observe(refreshed(1))
         await kept.settle()
 
-    assert kept.messages == [("", "full; going on without it")] * 2
+    assert kept.messages == [("", "full; service goes on without it")] * 2
 
 
 async def test_what_cannot_be_forgotten(kept: Kept) -> None:
     """That an entry stays is told every time: it would be served after the next start."""
-    kept.disk.troubles = dict.fromkeys(("write", "remove"), Unusable("read-only"))
+    kept.disk.troubles = dict.fromkeys(("write", "remove"), StoreError("read-only"))
     kept.last_good.observe(refreshed(1))
-    await kept.last_good.forget("default")
-    await kept.last_good.forget("default")
+    await kept.last_good.remove("default")
+    await kept.last_good.remove("default")
 
     assert [profile for profile, _ in kept.messages] == ["", "default", "default"]
     assert "may be used after a restart" in kept.messages[-1][1]
@@ -179,7 +182,7 @@ async def test_a_bug_shows_its_type_alone(kept: Kept) -> None:
     kept.disk.troubles = {"read": RuntimeError("canary")}
     await kept.last_good.restore(["default"])
 
-    assert kept.messages == [("", "RuntimeError; going on without it")]
+    assert kept.messages == [("", "RuntimeError; service goes on without it")]
 
 
 async def test_a_disk_that_hangs(kept: Kept) -> None:
@@ -188,7 +191,7 @@ async def test_a_disk_that_hangs(kept: Kept) -> None:
     async with asyncio.timeout(5):
         assert await kept.last_good.restore(["default", "p2"]) == {}
         kept.last_good.observe(refreshed(1))
-        await kept.last_good.forget("default")
+        await kept.last_good.remove("default")
         await kept.last_good.aclose()
 
     assert [profile for profile, _ in kept.messages] == ["", "default"]
@@ -201,8 +204,8 @@ async def test_it_is_the_profiles_configuration_of_now(loaded: Load, tmp_path: P
     changed["profiles"]["default"]["exchange"]["roleSessionName"] = "session-2"
     one, other = (loaded(config).settings.profiles["default"] for config in (configuration(), changed))
     serving, told = {"default": one}, list[Event]()
-    cache = Cache(str(tmp_path), lambda: KEY)
-    last_good = LastGood(cache, serving.__getitem__, told.append)
+    cache = SealedCache(str(tmp_path), lambda: KEY)
+    last_good = SessionStore(cache, serving.__getitem__, told.append)
     last_good.observe(refreshed(1))
     serving["default"] = other
     last_good.observe(refreshed(2))
@@ -210,5 +213,5 @@ async def test_it_is_the_profiles_configuration_of_now(loaded: Load, tmp_path: P
 
     assert told == []
     assert cache.read("default", other) == session(2)
-    with pytest.raises(BadEntry):
+    with pytest.raises(EntryError):
         cache.read("default", one)

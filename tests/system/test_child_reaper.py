@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from app.system.child_reaper import SELDOM, SOON, Children
+from app.system.child_reaper import SELDOM, SOON, ChildReaper
 
 from ..clock import Clock
 
 ROOT = Path(__file__).parents[2]
 BEGIN = """
 import asyncio, os, sys, time
-from app.system.child_reaper import Children
+from app.system.child_reaper import ChildReaper
 from app.main import run
 
 def orphan(seconds=0.0):
@@ -33,7 +33,7 @@ def zombies():
     return [pid for pid in map(int, found) if open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0] == "Z"]
 
 async def sleeper(children, *, seconds):
-    return await children.started(asyncio.create_subprocess_exec("sleep", seconds))
+    return await children.start(asyncio.create_subprocess_exec("sleep", seconds))
 """
 
 
@@ -53,7 +53,7 @@ def said(script: str) -> str:
 def test_orphans_are_waited_for() -> None:
     """All that have ended are gone after one look; one that lives on is left, and there may be more to come."""
     script = """
-children = Children()
+children = ChildReaper()
 for _ in range(20):
     orphan()
 alive = orphan(60)
@@ -71,8 +71,8 @@ def test_our_own_are_left_alone() -> None:
     """A child that has ended, and that the event loop has not waited for, keeps its status for whom it belongs to."""
     script = """
 async def main():
-    children = Children()
-    process = await children.started(asyncio.create_subprocess_exec("sh", "-c", "exit 7"))
+    children = ChildReaper()
+    process = await children.start(asyncio.create_subprocess_exec("sh", "-c", "exit 7"))
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # blocks the loop: it cannot come first
     more = children.reap()
     code = await process.wait()
@@ -90,11 +90,11 @@ def test_one_that_is_starting() -> None:
     """While a child is being started, nobody is waited for: it may be the one that ends."""
     script = """
 async def main():
-    children, go = Children(), asyncio.Event()
+    children, go = ChildReaper(), asyncio.Event()
     async def start():
         await go.wait()
         return await asyncio.create_subprocess_exec("true")
-    starting = asyncio.create_task(children.started(start()))
+    starting = asyncio.create_task(children.start(start()))
     await asyncio.sleep(0)
     orphan()
     during = children.reap(), len(zombies())
@@ -115,9 +115,9 @@ def test_one_that_does_not_start() -> None:
     """A failed start is passed on, and does not keep orphans from being waited for."""
     script = """
 async def main():
-    children = Children()
+    children = ChildReaper()
     try:
-        await children.started(asyncio.create_subprocess_exec("/absent"))
+        await children.start(asyncio.create_subprocess_exec("/absent"))
     except FileNotFoundError:
         orphan()
         print(children.reap(), zombies())
@@ -132,11 +132,11 @@ run(main)
 async def test_the_pace(left: bool, pause: float, clock: Clock) -> None:
     """It looks again soon while there are children, and seldom while there are none."""
 
-    class Fake(Children):
+    class Fake(ChildReaper):
         def reap(self) -> bool:
             return left
 
-    task = asyncio.create_task(Fake(clock.sleep).bury())
+    task = asyncio.create_task(Fake(clock.sleep).reap_orphans())
     try:
         assert await clock.asleep() == pause
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.system.file_watch import Watch, directories, stamp
+from app.system.file_watch import FileWatch, directories, stamp
 
 SECONDS = 5.0
 
@@ -30,8 +30,8 @@ async def heard() -> Heard:
 
 
 @pytest.fixture
-async def watch(heard: Heard) -> AsyncIterator[Watch]:
-    found = Watch(heard.told.put_nowait, settle=0.02, pause=0.05)
+async def watch(heard: Heard) -> AsyncIterator[FileWatch]:
+    found = FileWatch(heard.told.put_nowait, settle=0.02, pause=0.05)
     assert found.start() is None
     yield found
     found.stop()
@@ -77,7 +77,7 @@ def opened_to_us(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [in_place, replaced, removed, removed_and_made, touched, opened_to_us])
-async def test_a_changed_file(watch: Watch, heard: Heard, tmp_path: Path, change: Callable[[Path], None]) -> None:
+async def test_a_changed_file(watch: FileWatch, heard: Heard, tmp_path: Path, change: Callable[[Path], None]) -> None:
     """However a file is replaced, its name is told, and no other."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("x")
@@ -88,7 +88,7 @@ async def test_a_changed_file(watch: Watch, heard: Heard, tmp_path: Path, change
     assert await heard.next() == {str(one)}
 
 
-async def test_a_file_that_comes(watch: Watch, heard: Heard, tmp_path: Path) -> None:
+async def test_a_file_that_comes(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
     """A file that is not there yet, nor its directory, is told of when it comes."""
     path = tmp_path / "a" / "b" / "token"
     watch.follow([str(path)])
@@ -98,7 +98,7 @@ async def test_a_file_that_comes(watch: Watch, heard: Heard, tmp_path: Path) -> 
     assert await heard.next() == {str(path)}
 
 
-async def test_kubernetes_swaps_a_link(watch: Watch, heard: Heard, tmp_path: Path) -> None:
+async def test_kubernetes_swaps_a_link(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
     """A volume whose one link is swapped is noticed time after time."""
     volume = tmp_path / "volume"
     as_kubernetes(volume, 1, config="1", secret="1")
@@ -109,7 +109,7 @@ async def test_kubernetes_swaps_a_link(watch: Watch, heard: Heard, tmp_path: Pat
         assert await heard.next() >= {str(volume / "config")}
 
 
-async def test_a_linked_directory(watch: Watch, heard: Heard, tmp_path: Path) -> None:
+async def test_a_linked_directory(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
     """A link in the middle of the way that comes to lead elsewhere."""
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -122,19 +122,19 @@ async def test_a_linked_directory(watch: Watch, heard: Heard, tmp_path: Path) ->
     assert await heard.next() == {str(tmp_path / "current" / "file")}
 
 
-async def test_other_files_are_nobodys_business(watch: Watch, heard: Heard, tmp_path: Path) -> None:
+async def test_other_files_are_nobodys_business(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
     """A neighbour's change is noticed and told to nobody; so is a file that was touched back to what it was."""
     path = tmp_path / "file"
     path.write_text("x")
     watch.follow([str(path)])
     for number in range(20):
         (tmp_path / "neighbour").write_text(str(number))
-    watch.look()
+    watch.check()
 
     assert heard.told.empty()
 
 
-async def test_who_rewrites_without_end_is_looked_at_seldom(watch: Watch, heard: Heard, tmp_path: Path) -> None:
+async def test_who_rewrites_without_end_is_looked_at_seldom(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
     """A hundred changes in a row are a few looks, and the last one is not missed."""
     path = tmp_path / "file"
     path.write_text("x")
@@ -144,14 +144,14 @@ async def test_who_rewrites_without_end_is_looked_at_seldom(watch: Watch, heard:
         await asyncio.sleep(0)
     first = await heard.next()
     path.write_text("the last")
-    watch.look()
+    watch.check()
     later = [heard.told.get_nowait() for _ in range(heard.told.qsize())]
 
     assert first == later[-1] == {str(path)}
     assert len(later) < 5
 
 
-async def test_names_can_be_others(watch: Watch, heard: Heard, tmp_path: Path) -> None:
+async def test_names_can_be_others(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
     """From `follow` on it is the new names, as they are then."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("x")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.model import ConfigError
+from app.core.errors import ConfigError
 from app.system import runtime_dir
 
 UID = os.geteuid()
@@ -33,16 +33,16 @@ def test_made_once_and_kept(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         path = tmp_path / "deep" / "run" / "path-token-7117"
-        first = runtime_dir.generated_path_token(str(path), UID)
+        first = runtime_dir.generated_path_token(str(path))
     finally:
         os.umask(before)
-    other = runtime_dir.generated_path_token(str(path.with_name("path-token-7118")), UID)
+    other = runtime_dir.generated_path_token(str(path.with_name("path-token-7118")))
 
     assert len(first) == 32
     assert first != other
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert runtime_dir.generated_path_token(str(path), UID) == runtime_dir.read_path_token(str(path)) == first
+    assert runtime_dir.generated_path_token(str(path)) == runtime_dir.read_path_token(str(path)) == first
     assert sorted(os.listdir(path.parent)) == ["path-token-7117", "path-token-7118"]
 
 
@@ -55,7 +55,7 @@ def test_a_directory_that_others_made(tmp_path: Path) -> None:
     wide.chmod(0o777)
     for path in (link, file, wide):
         with pytest.raises(ConfigError, match="is not a directory that only this user"):
-            runtime_dir.generated_path_token(str(path / "path-token-1"), UID)
+            runtime_dir.generated_path_token(str(path / "path-token-1"))
 
 
 def test_a_file_that_others_made(tmp_path: Path) -> None:
@@ -65,10 +65,10 @@ def test_a_file_that_others_made(tmp_path: Path) -> None:
     path.chmod(0o644)
 
     with pytest.raises(ConfigError, match=r"other users can read it \(mode 0644\)"):
-        runtime_dir.generated_path_token(str(path), UID)
+        runtime_dir.generated_path_token(str(path))
 
 
 def test_none_yet(tmp_path: Path) -> None:
     """Where no sidecar has run, the complaint says who makes it."""
-    with pytest.raises(ConfigError, match="no such file; it is made by `serve`, for its own user"):
+    with pytest.raises(ConfigError, match="no such file; `serve` creates it, for its own user"):
         runtime_dir.read_path_token(str(tmp_path / "path-token-1"))

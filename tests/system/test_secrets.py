@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.model import ConfigError
+from app.core.errors import ConfigError
 from app.system import secrets
 
 KEYS = ("envVarName", "file")
@@ -40,7 +40,7 @@ def test_a_file_is_read_when_used(tmp_path: Path) -> None:
         (b"", "empty"),
         (b" \n", "empty"),
         (b"\xff\xfe", "not UTF-8 text"),
-        (b"x" * 65_537, "larger than 65536 bytes, so it cannot be what is meant"),
+        (b"x" * 65_537, "larger than 65536 bytes, so it is the wrong file"),
     ],
 )
 def test_an_unusable_file(content: bytes | None, words: str, tmp_path: Path) -> None:

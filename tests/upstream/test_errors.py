@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.core.model import Refused, SidecarError, Unreachable
+from app.core.errors import Refused, SidecarError, Unreachable
 from app.exchange.sts import credentials_from, instant
 from app.identity.token_response import token_from
-from app.upstream.client import Reply
 from app.upstream.errors import error_of
+from app.upstream.response import UpstreamResponse
 
 NOW = 1_767_323_045.0
 WHERE = "https://login.example.com/token"
@@ -21,8 +21,8 @@ PERMANENT, NEW_TOKEN = "permanent", "permanent, but a new token may pass"
 FAIL = "AuthenticationFail"
 
 
-def reply(status: int, **members: Any) -> Reply:
-    return Reply(status, json.dumps(members).encode(), retry_after=7.0)
+def reply(status: int, **members: Any) -> UpstreamResponse:
+    return UpstreamResponse(status, json.dumps(members).encode(), retry_after=7.0)
 
 
 def verdict(error: SidecarError) -> str:
@@ -133,8 +133,8 @@ def test_hostile_errors(spelling: tuple[str, str]) -> None:
     odd = error_of(reply(400, **{code: "<b>\n", request_id: "x y"}), WHERE)
 
     assert str(odd) == f"{WHERE}: HTTP 400 (unreadable) (request (unreadable))"
-    with pytest.raises(Unreachable, match="HTTP 502 with 6 bytes of HTML or XML where JSON belongs"):
-        error_of(Reply(502, b"<html>"), WHERE)
+    with pytest.raises(Unreachable, match="HTTP 502 with 6 bytes of HTML or XML instead of JSON"):
+        error_of(UpstreamResponse(502, b"<html>"), WHERE)
 
 
 # --- answers that say yes ---------------------------------------------------------------------------------------------
@@ -170,10 +170,10 @@ def test_how_long_a_token_lives(members: dict[str, Any], ends: float) -> None:
         ({"access_token": "opaque", "expires_in": 1200}, "the access_token is not a JWT, which STS needs"),
         ({"access_token": token(), "token_type": "mac"}, "a token of type mac, not Bearer"),
         ({"access_token": token(), "token_type": "<x>"}, "a token of type (unreadable), not Bearer"),
-        ({"access_token": token()}, "the answer says nowhere how long the token lives"),
-        ({"access_token": token(), "expires_in": True}, "the answer says nowhere how long the token lives"),
-        ({"access_token": token(), "expires_in": -5}, "the answer says nowhere how long the token lives"),
-        ({"access_token": token(), "expires_in": 1e300}, "the answer says nowhere how long the token lives"),
+        ({"access_token": token()}, "the answer does not say how long the token lives"),
+        ({"access_token": token(), "expires_in": True}, "the answer does not say how long the token lives"),
+        ({"access_token": token(), "expires_in": -5}, "the answer does not say how long the token lives"),
+        ({"access_token": token(), "expires_in": 1e300}, "the answer does not say how long the token lives"),
         (
             {"access_token": token(exp=NOW - 1), "expires_in": 1200},
             "already expired by this machine's clock; check the c",
@@ -222,14 +222,14 @@ def test_credentials() -> None:
 )
 def test_half_credentials(changes: dict[str, Any]) -> None:
     """A 200 that lacks a value, or an end in STS's one form, is no success."""
-    with pytest.raises(Unreachable, match="HTTP 200 without whole credentials"):
+    with pytest.raises(Unreachable, match="HTTP 200 without complete credentials"):
         credentials_from({"Credentials": SESSION | changes}, now=NOW, where=WHERE)
 
 
 @pytest.mark.parametrize("members", [{}, {"Credentials": None}, {"Credentials": []}, {"Credentials": "x"}])
 def test_no_credentials(members: dict[str, Any]) -> None:
     """Nor is one that holds none at all."""
-    with pytest.raises(Unreachable, match="HTTP 200 without whole credentials"):
+    with pytest.raises(Unreachable, match="HTTP 200 without complete credentials"):
         credentials_from(members, now=NOW, where=WHERE)
 
 

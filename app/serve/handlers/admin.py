@@ -1,10 +1,10 @@
-"""The admin socket: what the owner of the sidecar may order it to do. A unix socket alone; nothing of it over TCP.
+"""The routes of the admin socket: what the sidecar's owner may order. A unix socket alone; nothing of it over TCP.
 
-    POST /refresh, /refresh/{profile}    prove the identity anew now
-    POST /purge, /purge/{profile}        drop what is held, then the same
+    POST /refresh, /refresh/{profile}    refresh the credentials now
+    POST /purge, /purge/{profile}        drop the held credentials, then refresh
     PUT  /log-level/{level}              debug, info, warning or error, until the next reload or start
 
-Answers are for the commands of the same name (app/cli); no credential ever leaves by this way.
+The commands of the same names use them (app/cli). No response contains a credential.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from ..access import Request, deny
-from ..responses import NOT_FOUND, Reply, document, error, method_not_allowed
+from ..access import deny
+from ..request import Request
+from ..responses import NOT_FOUND, Response, document, error, method_not_allowed
 
 Renew = Callable[[str, bool], Awaitable[dict[str, Any]]]
-"""Proves the profile's identity anew, with what is held dropped first if told so; what came of it."""
+"""Refreshes one profile now, after dropping its credentials if the flag is set; returns the profile's status."""
 
-_WRONG_USER = deny("Admin", "the admin socket is for the sidecar's own user and root").reply
+_WRONG_USER = deny("Admin", "the admin socket is for the sidecar's own user and root").response
 _POST_ONLY = method_not_allowed(b"POST")
 _PUT_ONLY = method_not_allowed(b"PUT")
 
 
-class Admin:
-    """Answers of the admin socket, to callers whose uid is `uid` or root's."""
+class AdminHandler:
+    """The answers of the admin socket, to callers whose uid is `uid` or root's."""
 
     def __init__(
         self, profiles: Callable[[], Sequence[str]], *, uid: int, renew: Renew, set_level: Callable[[str], None]
@@ -34,11 +35,11 @@ class Admin:
         self._renew = renew
         self._set_level = set_level
 
-    def lane(self, request: Request) -> Reply | Coroutine[Any, Any, Reply]:
-        """An answer at once, or when the cloud has given one."""
-        caller = request.visitor.caller
-        # Another user in the pod can reach an abstract socket: the kernel says who it is.
-        if caller is None or caller.uid not in self._uids:
+    def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
+        """Return the response, or a coroutine that waits for the cloud."""
+        credentials = request.peer.credentials
+        # Another user in the pod can reach an abstract socket: the kernel says who connected.
+        if credentials is None or credentials.uid not in self._uids:
             return _WRONG_USER
         _, order, *rest = request.target.decode("latin-1").split("/")
         if len(rest) > 1:
@@ -51,7 +52,7 @@ class Admin:
                 return self._level(request.method, argument)
         return NOT_FOUND
 
-    def _renewal(self, method: bytes, profile: str | None, *, purge: bool) -> Reply | Coroutine[Any, Any, Reply]:
+    def _renewal(self, method: bytes, profile: str | None, *, purge: bool) -> Response | Coroutine[Any, Any, Response]:
         if method != b"POST":
             return _POST_ONLY
         known = self._profiles()
@@ -59,10 +60,10 @@ class Admin:
             return error(404, "NotFound", f"there is no such profile; there is {', '.join(known)}")
         return self._renewed(known if profile is None else (profile,), purge=purge)
 
-    async def _renewed(self, profiles: Sequence[str], *, purge: bool) -> Reply:
+    async def _renewed(self, profiles: Sequence[str], *, purge: bool) -> Response:
         return document(200, {"profiles": [await self._renew(name, purge) for name in profiles]})
 
-    def _level(self, method: bytes, level: str | None) -> Reply:
+    def _level(self, method: bytes, level: str | None) -> Response:
         if method != b"PUT":
             return _PUT_ONLY
         try:

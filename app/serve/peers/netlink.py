@@ -1,8 +1,8 @@
-"""Who owns the client's end of a connection from this machine: asked of the kernel, on Linux, without any privilege.
+"""The owner of the client's end of a connection from this machine, by the kernel (Linux), without any privilege.
 
-The uid comes from `sock_diag` (netlink), by an exact look-up of the client's own socket: its time does not grow with
-the number of sockets, as reading /proc/net/tcp does (`make bench BENCH="--only callers"`), which is therefore only
-what remains where netlink is not allowed.
+The uid comes from `sock_diag` (netlink), by an exact look-up of the client's own socket. Its time does not grow with
+the number of sockets, unlike reading /proc/net/tcp (`make bench BENCH="--only callers"`), which is used only where
+netlink is not allowed.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from .peer import Caller
+from .peer import PeerCredentials
 
 _NETLINK, _SOCK_DIAG = 16, 4
 _BY_FAMILY, _REQUEST = 20, 1
 _HEADER = struct.Struct("=IHHII")
 _QUESTION = struct.Struct("=BBBBI")
-_WHOSE = struct.Struct("=II")
-_WHOSE_AT = _HEADER.size + 4 + 48 + 12
-"""Where `inet_diag_msg` (linux/inet_diag.h) has uid and inode: behind 4 bytes, the socket's id and three counters."""
+_OWNER = struct.Struct("=II")
+_OWNER_OFFSET = _HEADER.size + 4 + 48 + 12
+"""The offset of uid and inode in `inet_diag_msg` (linux/inet_diag.h): after 4 bytes, the id and three counters."""
 
 _ALIVE = frozenset({1, 4, 5})
-"""ESTABLISHED, and FIN_WAIT1 and 2: a client that has said all it has to say. Nothing else is a caller: SYN_SENT is
-somebody who took over the port, LISTEN a server that the look-up falls back to, TIME_WAIT nobody's any more."""
+"""ESTABLISHED, and FIN_WAIT1 and 2: a client that has sent everything. No other state is a caller: SYN_SENT is a
+process that took over the port, LISTEN a server that the look-up falls back to, and TIME_WAIT has no owner any more."""
 
 _UCRED = struct.Struct("=iII")
 
@@ -34,12 +34,12 @@ Found = tuple[int, int, int]
 """A socket's uid, inode and state."""
 
 
-class Peers:
+class SocketOwners:
     """
-    Answers who made a TCP connection, by its two addresses.
+    Finds the owner of the client's end of a TCP connection by its two addresses.
 
-    `caller` does not wait and does not raise. It is None for a client of another machine or network namespace, for one
-    that is gone, and wherever the kernel's answer is not sure: whoever decides by it refuses.
+    `owner_of` does not wait and does not raise. It returns None for a client of another machine or network namespace,
+    for a client that is gone, and wherever the kernel's answer is not certain; a decision by it must refuse then.
     """
 
     def __init__(self, proc: Path = Path("/proc"), *, netlink: bool = True) -> None:
@@ -51,8 +51,8 @@ class Peers:
             self.close()
             self._netlink = None
 
-    def caller(self, client: Address, server: Address) -> Caller | None:
-        """Who owns the client's end of the connection from `client` to `server`."""
+    def owner_of(self, client: Address, server: Address) -> PeerCredentials | None:
+        """Return the owner of the client's end of the connection from `client` to `server`."""
         try:
             found = self._read(client, server) if self._netlink is None else self._ask(client, server)
         except (OSError, ValueError, IndexError, OverflowError, struct.error):
@@ -60,9 +60,9 @@ class Peers:
         if found is None:
             return None
         uid, inode, state = found
-        # Without an inode no process holds the socket: its owner is gone, and the uid means nothing. An id that our
-        # user namespace does not know reads as the overflow uid, which is everybody and nobody.
-        return Caller(uid, inode) if inode and state in _ALIVE and uid != self._overflow else None
+        # Without an inode no process holds the socket: its owner is gone, and the uid means nothing. An id that this
+        # user namespace does not know reads as the overflow uid, which stands for no particular user.
+        return PeerCredentials(uid, inode) if inode and state in _ALIVE and uid != self._overflow else None
 
     def close(self) -> None:
         if self._netlink is not None:
@@ -71,12 +71,12 @@ class Peers:
     # --- netlink ------------------------------------------------------------------------------------------------------
 
     def _works(self) -> bool:
-        """Whether the kernel answers at all: without its `tcp_diag` every socket is one that it does not know."""
+        """Return whether the kernel answers at all: without its `tcp_diag` it knows no socket."""
         with socket.socket() as ours:
             try:
                 ours.bind(("127.0.0.1", 0))
                 ours.listen(1)
-                return self._ask(ours.getsockname(), ("0.0.0.0", 0)) is not None  # noqa: S104 - nobody's address
+                return self._ask(ours.getsockname(), ("0.0.0.0", 0)) is not None  # noqa: S104 - the unspecified address
             except (OSError, struct.error):
                 return False
 
@@ -84,20 +84,20 @@ class Peers:
         assert self._netlink is not None  # noqa: S101 - callers look first
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         self._netlink.send(_question(client, server, self._sequence))
-        while True:  # what an earlier question left behind is passed over
+        while True:  # answers to earlier questions are skipped
             answer, (sender, _) = self._netlink.recvfrom(4096)
             _, kind, _, sequence, _ = _HEADER.unpack_from(answer)
             if sender == 0 and sequence == self._sequence:  # 0 is the kernel
                 break
         if kind != _BY_FAMILY:
             return None
-        uid, inode = _WHOSE.unpack_from(answer, _WHOSE_AT)
+        uid, inode = _OWNER.unpack_from(answer, _OWNER_OFFSET)
         return uid, inode, answer[_HEADER.size + 1]
 
     # --- /proc/net ----------------------------------------------------------------------------------------------------
 
     def _read(self, client: Address, server: Address) -> Found | None:
-        """The same from the kernel's table as text: some milliseconds, and more with every socket."""
+        """Return the same from the kernel's table as text: some milliseconds, and more with every socket."""
         wanted = {(_in_table(one), _in_table(other)) for one, other in _spellings(client, server)}
         for name in ("tcp", "tcp6"):
             with contextlib.suppress(FileNotFoundError), open(self._proc / "net" / name) as table:  # no IPv6: no file
@@ -108,13 +108,13 @@ class Peers:
         return None
 
 
-def of_unix(connection: socket.socket) -> Caller | None:
-    """Who connected to our unix socket, as the kernel noted then (SO_PEERCRED); None where that cannot be told."""
+def unix_peer(connection: socket.socket) -> PeerCredentials | None:
+    """Return who connected to a unix socket, as the kernel noted then (SO_PEERCRED); None where it does not say."""
     try:
         _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     except (OSError, AttributeError):
         return None
-    return Caller(uid, 0)
+    return PeerCredentials(uid, 0)
 
 
 def _netlink() -> socket.socket | None:
@@ -125,7 +125,7 @@ def _netlink() -> socket.socket | None:
 
 
 def _question(client: Address, server: Address, sequence: int) -> bytes:
-    """A request for the one socket that has these addresses, as its owner sees them (linux/inet_diag.h)."""
+    """Return a request for the one socket with these addresses, as its owner sees them (linux/inet_diag.h)."""
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
     return (
         _HEADER.pack(72, _BY_FAMILY, _REQUEST, sequence, 0)
@@ -140,14 +140,14 @@ def _question(client: Address, server: Address, sequence: int) -> bytes:
 
 
 def _spellings(client: Address, server: Address) -> Iterator[tuple[Address, Address]]:
-    """The two addresses, and as a client's IPv6 socket writes them when it talks IPv4."""
+    """Yield the two addresses, and their form on a client's IPv6 socket that speaks IPv4."""
     yield client, server
     if ":" not in client[0]:
         yield (f"::ffff:{client[0]}", client[1]), (f"::ffff:{server[0]}", server[1])
 
 
 def _in_table(address: Address) -> str:
-    """`address` as /proc/net/tcp writes it: 32-bit words in the machine's order, in hexadecimal."""
+    """Return `address` as /proc/net/tcp writes it: 32-bit words in the machine's order, in hexadecimal."""
     host, port = address
     raw = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
     words = "".join(f"{word:08X}" for word in struct.unpack(f"={len(raw) // 4}I", raw))
@@ -155,7 +155,7 @@ def _in_table(address: Address) -> str:
 
 
 def _overflow_uid(proc: Path) -> int | None:
-    """What an id reads as that our user namespace does not know; None where it knows all."""
+    """Return the id that stands for ids unknown to this user namespace; None where it knows all."""
     try:
         if (proc / "self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
             return None

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection, as those see it who decide by it or write it down. No I/O of its own."""
+"""The other end of a connection, as access rules and the audit see it. No I/O of its own."""
 
 from __future__ import annotations
 
@@ -6,80 +6,83 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-LONGEST_LOOK = 2.0
-"""Seconds for finding a process in /proc; on a machine of some thousand processes it takes tens of milliseconds."""
+LONGEST_ATTESTATION = 2.0
+"""Seconds to find a process in /proc; on a machine with some thousand processes it takes tens of milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """The owner of the client's end of a connection; `inode` is that socket's."""
+class PeerCredentials:
+    """The owner of the client's end of a connection, as the kernel reports it; `inode` is that socket's."""
 
     uid: int
     inode: int
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
-    """What can be said of the process behind a caller; `groups` is None where nobody can be sure of them."""
+class PeerProcess:
+    """What is known about the client's process; `groups` is None where they are not certain."""
 
     pid: int | None = None
     executable: str | None = None
     groups: frozenset[int] | None = None
 
 
-Look = Callable[[Caller], Awaitable[Process]]
-"""Finds the process of a caller. May take a while."""
+Attest = Callable[[PeerCredentials], Awaitable[PeerProcess]]
+"""Finds the process that holds the client's socket. May take a while."""
 
 
-class Visitor:
+class Peer:
     """
     The other end of one connection.
 
-    `caller` is found out when somebody first wants to know, and once; None where it is not sure. `process` is None
-    until `look_closer` has ended.
+    `credentials` asks the kernel at the first access and keeps the answer; None where it is not certain. `process` is
+    None until `attest_process` has ended. `host` is the address that the connection comes from, empty for a unix
+    socket.
     """
 
-    __slots__ = ("_asked", "_caller", "_identify", "_look", "process")
+    __slots__ = ("_asked", "_attest", "_credentials", "_identify", "host", "process")
 
-    def __init__(self, identify: Callable[[], Caller | None], look: Look) -> None:
+    def __init__(self, identify: Callable[[], PeerCredentials | None], attest: Attest, host: str = "") -> None:
+        self.host = host
+        self.process: PeerProcess | None = None
         self._identify = identify
-        self._look = look
+        self._attest = attest
         self._asked = False
-        self._caller: Caller | None = None
-        self.process: Process | None = None
+        self._credentials: PeerCredentials | None = None
 
     @property
-    def caller(self) -> Caller | None:
-        """Who made the connection."""
+    def credentials(self) -> PeerCredentials | None:
+        """The owner of the client's socket."""
         if not self._asked:
             self._asked = True
-            self._caller = self._identify()
-        return self._caller
+            self._credentials = self._identify()
+        return self._credentials
 
     @property
     def uid(self) -> int | None:
-        """The caller's uid."""
-        caller = self.caller
-        return caller.uid if caller is not None else None
+        """The client's user id."""
+        found = self.credentials
+        return found.uid if found is not None else None
 
-    async def look_closer(self) -> None:
-        """Fills `process`; with nothing if that takes too long."""
-        caller = self.caller
+    async def attest_process(self) -> None:
+        """Fill `process`; with an empty one if that takes longer than LONGEST_ATTESTATION."""
+        credentials = self.credentials
         if self.process is not None:
             return
-        if caller is None:
-            self.process = Process()
+        if credentials is None:
+            self.process = PeerProcess()
             return
         try:
-            async with asyncio.timeout(LONGEST_LOOK):
-                self.process = await self._look(caller)
+            async with asyncio.timeout(LONGEST_ATTESTATION):
+                self.process = await self._attest(credentials)
         except TimeoutError:
-            self.process = Process()
+            self.process = PeerProcess()
 
 
-async def _nothing(_caller: Caller) -> Process:
-    return Process()
+async def no_process(_credentials: PeerCredentials) -> PeerProcess:
+    """Return an empty process: the `Attest` for connections about which the kernel says nothing."""
+    return PeerProcess()
 
 
-STRANGER = Visitor(lambda: None, _nothing)
-"""Somebody of whom nothing is known."""
+UNKNOWN_PEER = Peer(lambda: None, no_process)
+"""A peer about which nothing is known."""

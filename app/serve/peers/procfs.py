@@ -1,4 +1,4 @@
-"""The process behind a caller's socket: pid, executable and groups, from what /proc lets us see."""
+"""The process behind a caller's socket: pid, executable and groups, as far as /proc shows them."""
 
 from __future__ import annotations
 
@@ -9,68 +9,68 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from .peer import Caller, Process
+from .peer import PeerCredentials, PeerProcess
 
 _INITIAL_PID_NAMESPACE = 0xEFFFFFFC
-"""The kernel's PROC_PID_INIT_INO: from there every process of the machine is in sight."""
+"""The kernel's PROC_PID_INIT_INO: from there every process of the machine is visible."""
 
 
 AT_ONCE = 2
-"""Looks at the same time: they take the interpreter from everybody else."""
+"""Attestations at the same time: they take the interpreter from all other work."""
 
 
 MOST_LISTS = 20
-"""Lists of processes, of which all but the first cost less than a millisecond; a busy machine is quiet after a few."""
+"""Lists of processes, of which all but the first cost less than a millisecond; a busy machine needs a few."""
 
 Ids = tuple[frozenset[int], frozenset[int]]
 """A process's user ids, and its groups."""
 
 
-class InTurn:
+class AttestInTurn:
     """
-    Makes `look` in threads of its own, for each user one at a time.
+    Calls `attest` in threads of its own, one at a time for each user.
 
-    Starvation: whoever is refused a profile of a group has caused a look all the same. However many connections he
-    makes, another user's look waits for one of his, and nothing else that needs a thread waits at all.
+    Starvation: a refused caller has caused an attestation all the same. However many connections one user makes,
+    another user's attestation waits for one of them at most, and nothing else that needs a thread waits at all.
     """
 
-    def __init__(self, look: Callable[[Caller], Process]) -> None:
-        self._look = look
+    def __init__(self, attest: Callable[[PeerCredentials], PeerProcess]) -> None:
+        self._attest = attest
         self._threads = ThreadPoolExecutor(AT_ONCE, "look")
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
-    async def __call__(self, caller: Caller) -> Process:
-        """What `look` finds."""
+    async def __call__(self, caller: PeerCredentials) -> PeerProcess:
+        """Return what `attest` finds."""
         turn = self._turns.get(caller.uid)
         if turn is None:
             turn = self._turns[caller.uid] = asyncio.Lock()
         async with turn:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, caller)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._attest, caller)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-class Processes:
+class ProcFs:
     """
     Reads /proc, which takes milliseconds: not on the event loop.
 
-    Whose socket it is, is shown to the same user and to CAP_SYS_PTRACE, so a container sees its neighbours' with a
-    shared PID namespace and one of the two.
+    The holder of a socket is shown to the same user and to CAP_SYS_PTRACE, so a container sees its neighbours' sockets
+    with a shared PID namespace and one of the two.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
         self._proc = proc
 
-    def behind(self, caller: Caller) -> Process:
-        """What can be said of who holds the caller's socket. Raises nothing: what is not sure stays None."""
+    def holder_of(self, caller: PeerCredentials) -> PeerProcess:
+        """Return what is known about the process that holds the caller's socket; None for what is not certain."""
         holders = [pid for pid in self._pids() if self._holds(pid, caller)]
         if not holders:
-            return Process(groups=self._groups_of_all(caller.uid))
+            return PeerProcess(groups=self._groups_of_all(caller.uid))
         known = [groups for pid in holders if (groups := self._groups(pid)) is not None]
-        # After a fork several hold it, and only a group that all of them have is certain.
+        # After a fork several processes hold it, and only a group that all of them have is certain.
         certain = frozenset.intersection(*known) if len(known) == len(holders) else None
-        return Process(holders[0], self._executable(holders[0]), certain)
+        return PeerProcess(holders[0], self._executable(holders[0]), certain)
 
     def _pids(self) -> Iterator[int]:
         try:
@@ -78,7 +78,7 @@ class Processes:
         except OSError:  # no /proc
             return
 
-    def _holds(self, pid: int, caller: Caller) -> bool:
+    def _holds(self, pid: int, caller: PeerCredentials) -> bool:
         link = f"socket:[{caller.inode}]"
         descriptors = self._proc / str(pid) / "fd"
         try:
@@ -88,18 +88,18 @@ class Processes:
 
     def _groups_of_all(self, uid: int) -> frozenset[int] | None:
         """
-        The groups that every process of the user is in.
+        Return the groups that every process of the user is in.
 
-        Other users' sockets are not shown without privilege, but everybody's groups are. That is sure only where no
-        process can be out of sight: in the machine's own PID namespace, with nobody hidden, and nobody who has gone on
-        to another process before his turn came.
+        Other users' sockets are not shown without privilege, but all processes' groups are. The result is certain only
+        where every process is visible: in the machine's own PID namespace, with none hidden, and with none that moved
+        on to another process before it was read.
         """
         try:
-            all_in_sight = os.stat(self._proc / "self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE
+            all_visible = os.stat(self._proc / "self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE
             os.stat(self._proc / "1/status")  # hidepid=, systemd's ProtectProc=
         except OSError:
             return None
-        if not all_in_sight:
+        if not all_visible:
             return None
         found = self._seen_twice()
         groups = [groups for owners, groups in found.values() if uid in owners] if found is not None else []
@@ -107,10 +107,10 @@ class Processes:
 
     def _seen_twice(self) -> dict[int, Ids] | None:
         """
-        The ids of all processes; None where there is no end of new ones.
+        Return the ids of all processes; None where new ones appear without end.
 
-        A process that forks and ends all the time is in each list, and gone when it is read. So all that is listed has
-        to have been read, twice in a row: by then process numbers may have begun anew below a list's place.
+        A process that forks and ends all the time is in each list, and gone when it is read. So everything listed must
+        have been read, twice in a row: process numbers may have wrapped around below the position of one list.
         """
         read: dict[int, Ids] = {}
         quiet = 0
@@ -127,7 +127,7 @@ class Processes:
         return ids[1] if ids is not None else None
 
     def _ids(self, pid: int) -> Ids | None:
-        """The process's user ids and groups; None if it is gone."""
+        """Return the process's user ids and groups; None if it is gone."""
         try:
             lines = (self._proc / str(pid) / "status").read_text(errors="replace").splitlines()
         except OSError:
@@ -135,7 +135,7 @@ class Processes:
         words = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
         if len(words.get("Gid", ())) != 4:
             return None
-        # Of real, effective, saved and filesystem id it is the last that a socket is made with.
+        # Of real, effective, saved and filesystem id, a socket is made with the last one.
         groups = frozenset(map(int, [words["Gid"][3], *words.get("Groups", ())]))
         return frozenset(map(int, words.get("Uid", ()))), groups
 

@@ -1,0 +1,63 @@
+"""Endpoints of STS and of IDaaS's DeveloperAPI: the explicit ones, or those of a region. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import ConfigError
+from .urls import api_endpoint, endpoint
+
+_GLOBAL_STS = frozenset({"ap-south-1", "ap-southeast-2", "cn-beijing-gov-1"})
+"""Regions for which the STS SDK's table has the global endpoint."""
+
+_DEVELOPER_API_VPC = {
+    "cn-hangzhou": "cn",
+    "cn-hongkong": "hk",
+    "ap-southeast-1": "sg",
+    "ap-southeast-5": "jk",
+    "ap-northeast-2": "sel",
+    "eu-central-1": "eu",
+}
+"""Regions of IDaaS, and the abbreviations in their VPC hosts (DOC api-eiam-developerapi-2022-02-25-endpoint)."""
+
+
+def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, place: str) -> tuple[str, ...]:
+    """Return the STS URLs to try, in order: the explicit ones, else the region's, else the global one."""
+    if explicit is not None:
+        if not explicit:
+            raise ConfigError(f"{place}.endpoints: empty; name one, or leave the key out for the region's own")
+        return tuple(
+            endpoint(url if "://" in url else f"https://{url}", f"{place}.endpoints[{index}]").rstrip("/")
+            for index, url in enumerate(explicit)
+        )
+    if region is None:
+        if vpc:
+            raise ConfigError(f"{place}.vpc: needs regionId; a VPC endpoint belongs to one region")
+        return ("https://sts.aliyuncs.com",)
+    _check_region(region, place)
+    if region in _GLOBAL_STS and not vpc:
+        return ("https://sts.aliyuncs.com",)
+    # The finance cloud shares its region's STS (ack-ram-tool maps cn-hangzhou-finance this way).
+    return (f"https://{'sts-vpc' if vpc else 'sts'}.{region.removesuffix('-finance')}.aliyuncs.com",)
+
+
+def developer_api(*, region: str | None, vpc: bool, explicit: str | None, place: str) -> str:
+    """Return the DeveloperAPI's URL: the explicit one, else the region's. Raises ConfigError."""
+    if explicit is not None:
+        return api_endpoint(explicit, f"{place}.endpoint")
+    if region is None:
+        raise ConfigError(
+            f"{place}.regionId: required to find the DeveloperAPI, unless {place}.endpoint or the identity's "
+            "developerApiEndpoint is set"
+        )
+    _check_region(region, place)
+    if not vpc:
+        return f"https://eiam-developerapi.{region}.aliyuncs.com"
+    if region not in _DEVELOPER_API_VPC:
+        raise ConfigError(f"{place}.vpc: {region} has no such host; there are {', '.join(_DEVELOPER_API_VPC)}")
+    return f"https://eiam-developerapi-{_DEVELOPER_API_VPC[region]}.vpc-proxy.aliyuncs.com"
+
+
+def _check_region(region: str, place: str) -> None:
+    if not re.fullmatch(r"[a-z0-9-]{2,40}", region):
+        raise ConfigError(f"{place}.regionId: {region!r} is not a region's id, such as cn-hangzhou")

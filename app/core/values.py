@@ -1,0 +1,71 @@
+"""Values that several packages share. Instants are seconds since the epoch (UTC) as floats, durations are seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+Now = Callable[[], float]
+"""The wall clock: seconds since the epoch. Always passed in."""
+
+Random = Callable[[], float]
+"""A random number, uniform in [0, 1). Always passed in."""
+
+Secret = Callable[[], str]
+"""A secret, read when used, so that a rotation needs no restart. Raises ConfigError where it is missing."""
+
+TokenUse = Literal["access_token", "id_token"]
+"""Which token of a token response is presented to STS."""
+
+State = Literal["starting", "fresh", "stale", "denied", "expired", "dropped"]
+"""
+The state of a profile.
+
+`starting`: nothing yet. `fresh`: valid. `stale`: valid, but the last refresh failed. `denied`: nothing valid, and the
+cloud refused. `expired`: nothing valid any more. `dropped`: removed by `onDenied` or `purge`.
+"""
+
+STATES: tuple[State, ...] = ("starting", "fresh", "stale", "denied", "expired", "dropped")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An OIDC token that can be presented until `expires_at`."""
+
+    value: str = field(repr=False)
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """STS credentials: three non-empty strings and the true end of the session."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(repr=False)
+    issued_at: float
+    expires_at: float
+    request_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The status of one profile; nothing in it is secret."""
+
+    profile: str
+    required: bool
+    state: State
+    expires_at: float | None
+    left: float
+    """Seconds for which the session may still be served, by the clock that says the earlier end; 0 without one."""
+    next_refresh_at: float | None
+    """By the wall clock; None while an attempt is under way."""
+    failures: int
+    last_error: str | None
+    last_error_permanent: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether the profile has credentials to serve."""
+        return self.state in ("fresh", "stale")

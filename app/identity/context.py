@@ -1,0 +1,50 @@
+"""What building a token source needs from its surroundings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..core.connection import Connection, HttpConfiguration
+from ..core.values import Now, Token
+from ..system.child_reaper import ChildReaper
+from ..upstream.response import HttpClient
+
+
+class TokenSource(Protocol):
+    """Obtains a token. Raises Refused, Unreachable or ConfigError."""
+
+    async def token(self) -> Token: ...
+
+
+class Connect(Protocol):
+    """Returns the HTTP client of one leg, whose connection is configured at `place`."""
+
+    def __call__(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> HttpClient: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """
+    The surroundings of all token sources of one configuration.
+
+    `now` is the cloud's time as far as it is known, `is_synchronised` tells whether it is. `is_ours`: whether an
+    address belongs to this network namespace.
+    """
+
+    connect: Connect
+    environ: Mapping[str, str] = field(repr=False)
+    now: Now
+    is_synchronised: Callable[[], bool]
+    new_id: Callable[[], str]
+    is_ours: Callable[[str], bool]
+    children: ChildReaper
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """Where a source reports what it notices: when a proof of `kind` expires, and what to warn of."""
+
+    expires: Callable[[str, float], None]
+    warn: Callable[[str], None]

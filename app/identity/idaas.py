@@ -1,0 +1,143 @@
+"""`identity.type: idaas`: an M2M application of IDaaS, with the keys of the IDaaS SDK's client-config.json."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ..core import arns, urls
+from ..core.base import SHARED_KEYS, Expanded, Strict
+from ..core.connection import Connection, HttpConfiguration
+from ..core.errors import ConfigError
+from ..system.secrets import Rotating
+from . import token_endpoint
+from .client_auth import ClientAuth
+from .command import CommandIdentity
+from .context import Context, Notes, TokenSource
+from .methods import IdaasMethod
+from .methods.method import ClientFacts, ClientParts
+from .oidc_client import OidcClientIdentity
+from .token_endpoint import ClientCredentials, TokenEndpoint, constant
+from .token_file import TokenFileIdentity
+
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name (RFC 8693 section 3)
+
+
+class TokenExchange(Strict, frozen=True):
+    """RFC 8693: the token of another identity is exchanged at IDaaS for the application's own."""
+
+    subject: Annotated[
+        IdaasIdentity | OidcClientIdentity | TokenFileIdentity | CommandIdentity,
+        Meta(description="Where the subject token comes from: any identity without a tokenExchange of its own."),
+    ]
+    subject_token_type: Annotated[str, Meta(description="What kind of token the subject's is.")] = ACCESS_TOKEN
+    requested_token_type: Annotated[str | None, Meta(description="What kind of token is wanted; null: not sent.")] = (
+        ACCESS_TOKEN
+    )
+
+
+class IdaasIdentity(Strict, tag_field="type", tag="idaas", frozen=True):
+    """An M2M application of IDaaS: the keys of the IDaaS SDK's client-config.json, or the path of such a file."""
+
+    client_config_path: Annotated[
+        Expanded | None,
+        Meta(description="The IDaaS SDK's own file instead of the keys below; read as the SDK reads it."),
+    ] = None
+    idaas_instance_id: Annotated[str | None, Meta(description="Id of the IDaaS instance, `idaas_…`.")] = None
+    client_id: Annotated[str | None, Meta(description="Id of the M2M application, `app_…`.")] = None
+    issuer: Annotated[str | None, Meta(description="Compared with the token's `iss`; a mismatch is warned about.")] = (
+        None
+    )
+    token_endpoint: Annotated[str | None, Meta(description="URL from which tokens are requested, https://…/token.")] = (
+        None
+    )
+    scope: Annotated[
+        str | None,
+        Meta(
+            description="`<audience>|<value>`, several separated by spaces, all of one audience. "
+            "Required with sts; with developerApi the API's own scope is the default."
+        ),
+    ] = None
+    open_api_endpoint: Annotated[
+        str | None, Meta(description="PLUGIN: host of the EIAM OpenAPI, such as eiam.cn-hangzhou.aliyuncs.com.")
+    ] = None
+    developer_api_endpoint: Annotated[
+        str | None, Meta(description="developerApi: host of the API, where the exchange names neither it nor a region.")
+    ] = None
+    authn_configuration: Annotated[
+        IdaasMethod | None,
+        Meta(description="How the M2M application proves itself to IDaaS.", extra={SHARED_KEYS: True}),
+    ] = None
+    http_configuration: HttpConfiguration = HttpConfiguration()
+    token_exchange: TokenExchange | None = None
+    connection: Connection = Connection()
+
+
+def facts(identity: IdaasIdentity, place: str) -> ClientFacts:
+    """Return what the application's authentication method needs to know of the identity."""
+    return ClientFacts(
+        place,
+        str(identity.client_id),
+        identity.issuer,
+        identity.connection,
+        instance_id=identity.idaas_instance_id,
+        scope=identity.scope,
+        open_api_endpoint=identity.open_api_endpoint,
+        exchanges_tokens=identity.token_exchange is not None,
+    )
+
+
+def method_place(identity: IdaasIdentity, place: str) -> str:
+    """Return where the authentication method of the identity is configured."""
+    return f"{place}.{identity.key('authn_configuration')}"
+
+
+def check(identity: IdaasIdentity, place: str) -> None:
+    """Raise ConfigError at the first value that cannot work, its token exchange's subject aside. Pure."""
+    for field in ("idaas_instance_id", "client_id", "issuer", "token_endpoint", "authn_configuration"):
+        if not getattr(identity, field):
+            raise ConfigError(f"{place}.{identity.key(field)}: required")
+    if not identity.scope:
+        raise ConfigError(f"{place}.scope: required; it reads <audience>|<value>, such as api.example.com|.all")
+    arns.audience_of(identity.scope, f"{place}.scope")
+    urls.endpoint(str(identity.token_endpoint), f"{place}.tokenEndpoint")
+    assert identity.authn_configuration is not None  # noqa: S101 - refused above; said again for the type checker
+    identity.authn_configuration.check(method_place(identity, place), facts(identity, place))
+    subject = identity.token_exchange.subject if identity.token_exchange is not None else None
+    if isinstance(subject, IdaasIdentity) and subject.token_exchange is not None:
+        raise ConfigError(
+            f"{place}.tokenExchange.subject.tokenExchange: one exchange after another is not supported; leave one out"
+        )
+
+
+def build(
+    identity: IdaasIdentity, place: str, context: Context, notes: Notes, subject: TokenSource | None
+) -> TokenSource:
+    """Return the source of the application's token. `subject`: the source of the token to be exchanged, if any."""
+    http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
+    parameters = {"scope": str(identity.scope)}
+
+    def token_endpoint_source(auth: ClientAuth, secret: Rotating | None = None) -> TokenSource:
+        endpoint = TokenEndpoint(
+            http,
+            constant(str(identity.token_endpoint)),
+            str(identity.client_id),
+            auth,
+            context.now,
+            secret=secret,
+            warn=notes.warn,
+        )
+        exchange = identity.token_exchange
+        if exchange is None or subject is None:
+            return ClientCredentials(endpoint, parameters)
+        return token_endpoint.TokenExchange(
+            endpoint, subject, exchange.subject_token_type, exchange.requested_token_type, parameters
+        )
+
+    method = identity.authn_configuration
+    assert method is not None  # noqa: S101 - `check` refused it otherwise; said again for the type checker
+    parts = ClientParts(
+        facts(identity, place), method_place(identity, place), context, notes, http, token_endpoint_source
+    )
+    return method.build(parts)

@@ -1,0 +1,127 @@
+"""All kinds of identities: the union of their settings, and what can be asked of any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from ..core import proxies
+from ..core.connection import Connection, HttpConfiguration
+from . import command, idaas, oidc_client, token_file
+from .command import CommandIdentity
+from .context import Context, Notes, TokenSource
+from .idaas import IdaasIdentity
+from .methods.method import Method
+from .oidc_client import METHOD_KEY, OidcClientIdentity
+from .token_file import TokenFileIdentity
+
+Identity = IdaasIdentity | OidcClientIdentity | TokenFileIdentity | CommandIdentity
+
+
+def parts(identity: Identity, place: str) -> Iterator[tuple[Identity, str]]:
+    """Yield the identity, and the subject of its token exchange, each with its place."""
+    yield identity, place
+    if isinstance(identity, IdaasIdentity) and identity.token_exchange is not None:
+        yield from parts(identity.token_exchange.subject, f"{place}.tokenExchange.subject")
+
+
+def method_of(identity: Identity, place: str) -> tuple[Method, str] | None:
+    """Return the authentication method of a client, with its place; None for an identity that is no client."""
+    match identity:
+        case IdaasIdentity():
+            method = identity.authn_configuration
+            return (method, idaas.method_place(identity, place)) if method is not None else None
+        case OidcClientIdentity():
+            return identity.client_authentication, f"{place}.{METHOD_KEY}"
+    return None
+
+
+def check(identity: Identity, place: str) -> None:
+    """Raise ConfigError at the first value that cannot work. Pure."""
+    for part, where in parts(identity, place):
+        match part:
+            case IdaasIdentity():
+                idaas.check(part, where)
+            case OidcClientIdentity():
+                oidc_client.check(part, where)
+            case CommandIdentity():
+                command.check(part, where)
+        connection = connection_of(part)
+        if connection is not None:
+            check_proxy(connection, f"{where}.connection")
+
+
+def check_proxy(connection: Connection, place: str) -> None:
+    """Raise ConfigError unless the leg's proxy, if it names one, is one."""
+    if connection.proxy not in (None, proxies.NO_PROXY):
+        proxies.check_proxy(str(connection.proxy), f"{place}.proxy")
+
+
+def read_one(identity: Identity, place: str, environ: Mapping[str, str]) -> None:
+    """
+    Raise ConfigError unless the secrets, keys, certificates and executables that are named exist and fit.
+
+    The subject of a token exchange is an identity of its own (`parts`) and is not visited.
+    """
+    found = method_of(identity, place)
+    if found is not None:
+        method, method_place = found
+        method.read(method_place, environ)
+    if isinstance(identity, CommandIdentity):
+        command.check_executable(identity.command[0], f"{place}.command[0]")
+
+
+def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield path and FILE mark of the files that the identity reads although no key names them directly."""
+    for part, _ in parts(identity, ""):
+        found = method_of(part, "")
+        if found is not None:
+            yield from found[0].implied_files(environ)
+
+
+def urls(identity: Identity, place: str) -> Iterator[str]:
+    """Yield the URLs that the identity contacts, as far as they are known beforehand."""
+    for part, where in parts(identity, place):
+        if isinstance(part, IdaasIdentity) and part.authn_configuration is not None:
+            yield part.authn_configuration.url(idaas.facts(part, where)) or str(part.token_endpoint)
+        elif isinstance(part, OidcClientIdentity):
+            yield str(part.token_endpoint or part.issuer)
+
+
+def metadata_endpoint(identity: Identity) -> str | None:
+    """Return the ECS metadata service that the identity asks, or None."""
+    found = method_of(identity, "")
+    return found[0].metadata_endpoint() if found is not None else None
+
+
+def connection_of(identity: Identity) -> Connection | None:
+    """Return how the identity reaches its server, if it speaks HTTP."""
+    return identity.connection if isinstance(identity, IdaasIdentity | OidcClientIdentity) else None
+
+
+def http_of(identity: Identity) -> HttpConfiguration | None:
+    """Return the identity's httpConfiguration, if it speaks HTTP."""
+    return identity.http_configuration if isinstance(identity, IdaasIdentity | OidcClientIdentity) else None
+
+
+def instance_of(identity: Identity) -> tuple[str | None, str | None]:
+    """Return the IDaaS instance's id and its DeveloperAPI endpoint; None for what the identity does not say."""
+    if not isinstance(identity, IdaasIdentity):
+        return None, None
+    return identity.idaas_instance_id, identity.developer_api_endpoint
+
+
+def build(identity: Identity, place: str, context: Context, notes: Notes) -> TokenSource:
+    """Return the source of the identity's token, which is configured at `place`."""
+    match identity:
+        case TokenFileIdentity():
+            return token_file.build(identity, place, context)
+        case CommandIdentity():
+            return command.build(identity, place, context)
+        case OidcClientIdentity():
+            return oidc_client.build(identity, place, context, notes)
+        case IdaasIdentity():
+            exchange = identity.token_exchange
+            subject = None
+            if exchange is not None:
+                subject = build(exchange.subject, f"{place}.tokenExchange.subject", context, notes)
+            return idaas.build(identity, place, context, notes, subject)

@@ -1,0 +1,62 @@
+"""CLIENT_SECRET_JWT, client_secret_jwt: an assertion signed with the client secret, HS256 (RFC 7523 2.2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...core.values import Now, Secret
+from ...system.secrets import Rotating
+from ..client_auth import Proof, assertion_claims, jwt_bearer, sign
+from ..context import TokenSource
+from .keys import ClientSecretMethod
+from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
+from .private_key_jwt import AssertionAudience, audience_of, check_audience
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecretJwt:
+    """An assertion signed with the secret. The secret itself is never sent."""
+
+    client_id: str
+    secret: Secret
+    now: Now
+    new_id: Callable[[], str]
+    audience: str | None = None
+    """None: the URL that is posted to."""
+
+    async def prove(self, endpoint: str) -> Proof:
+        claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
+        return jwt_bearer(await asyncio.to_thread(sign, claims, self.secret().encode(), "HS256", None))
+
+
+class IdaasClientSecretJwt(
+    ClientSecretMethod, tag_field="authnMethod", tag="CLIENT_SECRET_JWT", frozen=True, kw_only=True
+):
+    """An assertion signed with the client secret."""
+
+    identity_type: IdentityType = "CLIENT"
+    client_deploy_environment: DeployEnvironment = None
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        return build(self, parts, None)
+
+
+class OAuthClientSecretJwt(ClientSecretMethod, tag_field="method", tag="client_secret_jwt", frozen=True, kw_only=True):
+    """An assertion signed with the client secret."""
+
+    assertion_audience: AssertionAudience = "tokenEndpoint"
+
+    def check(self, place: str, facts: ClientFacts) -> None:
+        check_audience(self.assertion_audience, facts)
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        return build(self, parts, audience_of(self.assertion_audience, parts.facts))
+
+
+def build(method: ClientSecretMethod, parts: ClientParts, audience: str | None) -> TokenSource:
+    """Return the token source of a client that signs assertions with its secret."""
+    secret = Rotating(method.secret(parts.place, parts.context.environ))
+    auth = ClientSecretJwt(parts.facts.client_id, secret, parts.context.now, parts.context.new_id, audience)
+    return parts.token_endpoint_source(auth, secret)

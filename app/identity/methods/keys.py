@@ -1,0 +1,98 @@
+"""Keys that several methods share: where the client secret or the private key is. Names and paths, never the secret."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from ...core.base import ProofFile
+from ...core.errors import ConfigError
+from ...core.values import Secret
+from ...system import secrets
+from .method import Method
+
+Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+
+
+class ClientSecretMethod(Method, frozen=True, kw_only=True):
+    """A method with a client secret."""
+
+    client_secret_env_var_name: Annotated[
+        str | None,
+        Meta(description="Environment variable that holds the client secret; read at every token request."),
+    ] = None
+    client_secret_file: Annotated[
+        ProofFile | None,
+        Meta(description="File that holds the client secret; read at every token request, white space trimmed."),
+    ] = None
+
+    def read(self, place: str, environ: Mapping[str, str]) -> None:
+        self.secret(place, environ)()
+
+    def secret(self, place: str, environ: Mapping[str, str]) -> Secret:
+        """Return the reader of the client secret. Raises ConfigError unless exactly one key is set."""
+        return secrets.one_of(
+            environ,
+            name=self.client_secret_env_var_name,
+            path=self.client_secret_file,
+            place=place,
+            keys=(self.key("client_secret_env_var_name"), self.key("client_secret_file")),
+        )
+
+
+class PrivateKeyMethod(Method, frozen=True, kw_only=True):
+    """A method with a private key."""
+
+    private_key_env_var_name: Annotated[
+        str | None,
+        Meta(description="Environment variable that holds the private key: PEM, or bare base64 DER."),
+    ] = None
+    private_key_file: Annotated[
+        ProofFile | None, Meta(description="File that holds the private key; read at every token request.")
+    ] = None
+    private_key_password_env_var_name: Annotated[
+        str | None,
+        Meta(description="Environment variable that holds the password of an encrypted private key."),
+    ] = None
+    algorithm: Annotated[
+        Algorithm | None, Meta(description="Signature algorithm of the assertion; null: chosen by the key.")
+    ] = None
+    key_id: Annotated[str | None, Meta(description="`kid` of the assertion; null: none is sent, as the SDKs do.")] = (
+        None
+    )
+
+    def read(self, place: str, environ: Mapping[str, str]) -> None:
+        self.read_key(place, environ)
+
+    def read_key(self, place: str, environ: Mapping[str, str], certificate: str | None = None) -> None:
+        """Raise ConfigError unless the key can be loaded, fits the algorithm, and is that of the certificate."""
+        text, password = self.private_key(place, environ)(), self.password(place, environ)
+
+        from .. import private_key  # cryptography is 8 MiB: only for methods that sign with a key
+
+        key = private_key.load_private_key(text, password() if password else None, place)
+        if self.algorithm is not None:
+            private_key.check_algorithm(self.algorithm, key, place)
+        private_key.algorithm_for(key, place)
+        if certificate is not None:
+            leaf = private_key.load_certificate(certificate, place)
+            if not private_key.belongs(leaf, key):
+                raise ConfigError(f"{place}: the private key does not belong to the certificate")
+
+    def private_key(self, place: str, environ: Mapping[str, str]) -> Secret:
+        """Return the reader of the private key's text. Raises ConfigError unless exactly one key is set."""
+        return secrets.one_of(
+            environ,
+            name=self.private_key_env_var_name,
+            path=self.private_key_file,
+            place=place,
+            keys=(self.key("private_key_env_var_name"), self.key("private_key_file")),
+        )
+
+    def password(self, place: str, environ: Mapping[str, str]) -> Secret | None:
+        """Return the reader of the private key's password, or None where none is configured."""
+        name = self.private_key_password_env_var_name
+        field = self.key("private_key_password_env_var_name")
+        return secrets.from_environment(environ, name, f"{place}.{field}") if name else None

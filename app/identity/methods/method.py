@@ -1,0 +1,121 @@
+"""What every authentication method provides: its settings, and what they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Literal, Protocol
+
+from msgspec import Meta
+
+from ...core.base import Strict
+from ...core.connection import Connection
+from ...core.errors import ConfigError
+from ...system.secrets import Rotating
+from ...upstream.response import HttpClient
+from ..client_auth import ClientAuth
+from ..context import Context, Notes, TokenSource
+
+DeployEnvironment = Annotated[
+    Literal[
+        "COMMON",
+        "COMPUTER",
+        "KUBERNETES",
+        "ALIBABA_CLOUD_ECS",
+        "ALIBABA_CLOUD_ECI",
+        "ALIBABA_CLOUD_ACK",
+        "AWS_EC2",
+        "AWS_ESK",
+        "GOOGLE_VM",
+        "HUAWEI_CLOUD_ECS",
+        "CUSTOM",
+    ]
+    | None,
+    Meta(description="The SDK's name for the environment: ALIBABA_CLOUD_ECS with PKCS7, KUBERNETES with OIDC."),
+]
+"""A key of the SDK's file; only PKCS7 and OIDC read it."""
+
+IdentityType = Annotated[Literal["CLIENT"], Meta(description="Only machine identities are served.")]
+"""A key of the SDK's file."""
+
+FederatedCredential = Annotated[
+    str | None, Meta(description="Name of the application's federated credential in the console.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFacts:
+    """What the identity around a method says about its client; None where it says nothing."""
+
+    place: str
+    """Where the identity is configured."""
+    client_id: str
+    issuer: str | None
+    connection: Connection
+    instance_id: str | None = None
+    scope: str | None = None
+    open_api_endpoint: str | None = None
+    exchanges_tokens: bool = False
+    """Whether the identity has a tokenExchange."""
+
+
+class MakeSource(Protocol):
+    """Returns the source that asks the identity's token endpoint. `secret`: what the proof is made with."""
+
+    def __call__(self, auth: ClientAuth, secret: Rotating | None = None) -> TokenSource: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClientParts:
+    """What a method builds its source from. `place`: where the method is configured."""
+
+    facts: ClientFacts
+    place: str
+    context: Context
+    notes: Notes
+    http: HttpClient
+    token_endpoint_source: MakeSource
+
+
+class Method(Strict, frozen=True, kw_only=True):
+    """
+    An authentication method: its keys, and the functions that give them a meaning.
+
+    A method overrides `build`, and of the others what it needs. `place` is where the method is configured.
+    """
+
+    def check(self, place: str, facts: ClientFacts) -> None:
+        """Raise ConfigError at the first value that cannot work. Pure."""
+
+    def read(self, place: str, environ: Mapping[str, str]) -> None:
+        """Raise ConfigError unless the secrets, keys and certificates that are named exist and fit."""
+
+    def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        """Yield path and FILE mark of files that no key names directly; `files` yields the others."""
+        yield from ()
+
+    def metadata_endpoint(self) -> str | None:
+        """Return the ECS metadata service that the method asks, or None."""
+        return None
+
+    def url(self, facts: ClientFacts) -> str | None:
+        """Return the URL that the method asks instead of the token endpoint, or None."""
+        return None
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        """Return the source of the client's token."""
+        raise NotImplementedError
+
+
+def require_federated_credential(method: Method, name: str | None, place: str) -> None:
+    """Raise ConfigError unless the federated credential is named."""
+    if not name:
+        tag = type(method).__struct_config__.tag
+        raise ConfigError(f"{place}.applicationFederatedCredentialName: required with {tag}")
+
+
+def require_environment(method: Method, configured: str | None, only: str, place: str) -> None:
+    """Raise ConfigError for a deploy environment in which the method does not work."""
+    if configured not in (None, only):
+        tag = type(method).__struct_config__.tag
+        raise ConfigError(f"{place}.clientDeployEnvironment: {tag} works only in {only}")

@@ -1,0 +1,76 @@
+"""OIDC: the token of another issuer, such as a Kubernetes cluster, read from a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Annotated
+
+from msgspec import Meta
+
+from ...core.base import READ_LATER, OtherFile
+from ...core.values import Secret
+from ...system import secrets
+from ..context import TokenSource
+from .federated import Federated
+from .method import (
+    ClientFacts,
+    ClientParts,
+    DeployEnvironment,
+    FederatedCredential,
+    IdentityType,
+    Method,
+    require_environment,
+    require_federated_credential,
+)
+
+ID_TOKEN_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:id-token-bearer"  # noqa: S105 - a name
+
+KUBERNETES_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 - a path
+
+
+class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_only=True):
+    """The token of a cluster or another issuer that the application trusts."""
+
+    identity_type: IdentityType = "CLIENT"
+    client_deploy_environment: DeployEnvironment = None
+    application_federated_credential_name: FederatedCredential = None
+    oidc_token_file_path: Annotated[
+        OtherFile | None,
+        Meta(
+            description="File with the token; null: the file that oidcTokenFilePathEnvVarName names, else Kubernetes' "
+            "own. Read at every token request, white space trimmed."
+        ),
+    ] = None
+    oidc_token_file_path_env_var_name: Annotated[
+        str | None, Meta(description="Environment variable that holds the path of that file.")
+    ] = None
+
+    def check(self, place: str, facts: ClientFacts) -> None:
+        require_federated_credential(self, self.application_federated_credential_name, place)
+        require_environment(self, self.client_deploy_environment, "KUBERNETES", place)
+
+    def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+        if not self.oidc_token_file_path:
+            named = self.oidc_token_file_path_env_var_name
+            path = environ.get(named, "").strip() if named else KUBERNETES_TOKEN
+            yield from [(path, READ_LATER)] if path else ()
+
+    def token(self, place: str, environ: Mapping[str, str]) -> Secret:
+        """Return the reader of the token, found in the SDK's order: path, variable, Kubernetes' own file."""
+        if self.oidc_token_file_path:
+            return secrets.from_file(self.oidc_token_file_path, f"{place}.{self.key('oidc_token_file_path')}")
+        if not self.oidc_token_file_path_env_var_name:
+            return secrets.from_file(KUBERNETES_TOKEN, f"{place}.{self.key('oidc_token_file_path')}")
+        key = f"{place}.{self.key('oidc_token_file_path_env_var_name')}"
+        path = secrets.from_environment(environ, self.oidc_token_file_path_env_var_name, key)
+        return lambda: secrets.from_file(path(), key)()
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        read = self.token(parts.place, parts.context.environ)
+
+        async def assertion() -> str:
+            return await asyncio.to_thread(read)
+
+        name = str(self.application_federated_credential_name)
+        return parts.token_endpoint_source(Federated(name, ID_TOKEN_BEARER, assertion))

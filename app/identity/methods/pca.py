@@ -1,0 +1,121 @@
+"""PCA: an assertion signed with the key of an X.509 certificate, which is sent with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from ...core.base import ProofFile
+from ...core.errors import ConfigError, Unreachable
+from ...core.values import Secret
+from ...system import secrets
+from ..client_auth import Proof
+from ..context import TokenSource
+from .federated import federated_fields
+from .keys import PrivateKeyMethod
+from .method import (
+    ClientFacts,
+    ClientParts,
+    DeployEnvironment,
+    FederatedCredential,
+    IdentityType,
+    require_federated_credential,
+)
+from .private_key_jwt import PrivateKeyJwt, signer
+
+X509_JWT_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
+
+
+@dataclass(frozen=True, slots=True)
+class Pca:
+    """An assertion signed with the key of a certificate. `expires` is told at every proof when the certificate ends."""
+
+    credential_name: str
+    jwt: PrivateKeyJwt
+    certificate: Secret
+    chain: Secret
+    place: str
+    expires: Callable[[float], None]
+
+    async def prove(self, endpoint: str) -> Proof:
+        leaf = await asyncio.to_thread(self._leaf)
+        fields = federated_fields(self.credential_name, X509_JWT_BEARER, await self.jwt.assertion(endpoint))
+        return Proof(fields={**fields, "client_x509": leaf, "client_x509_chain": self.chain()})
+
+    def _leaf(self) -> str:
+        from .. import private_key
+
+        text = self.certificate()
+        password = self.jwt.password() if self.jwt.password else None
+        key = private_key.load_private_key(self.jwt.key(), password, self.place)
+        leaf = private_key.load_certificate(text, self.place)
+        if not private_key.belongs(leaf, key):
+            # They are two files: for a moment of every rotation one is new and the other old.
+            raise Unreachable(
+                f"{self.place}: the private key does not belong to the certificate; is one being replaced?"
+            )
+        self.expires(leaf.not_valid_after_utc.timestamp())
+        return text
+
+
+class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True, kw_only=True):
+    """An X.509 certificate of a private CA that the application trusts."""
+
+    identity_type: IdentityType = "CLIENT"
+    client_deploy_environment: DeployEnvironment = None
+    application_federated_credential_name: FederatedCredential = None
+    client_x509_certificate: Annotated[
+        str | None, Meta(description="The client's certificate, PEM text (it is no secret).")
+    ] = None
+    client_x509_certificate_file: Annotated[
+        ProofFile | None, Meta(description="File with it instead; read at every token request.")
+    ] = None
+    x509_cert_chains: Annotated[
+        str | None, Meta(description="The intermediate certificates, PEM blocks one after the other.")
+    ] = None
+    x509_cert_chains_file: Annotated[
+        ProofFile | None, Meta(description="File with them instead; read at every token request.")
+    ] = None
+
+    def check(self, place: str, facts: ClientFacts) -> None:
+        require_federated_credential(self, self.application_federated_credential_name, place)
+
+    def read(self, place: str, environ: Mapping[str, str]) -> None:
+        self.read_key(place, environ, certificate=self.certificate(place)())
+        self.chain(place)()
+
+    def certificate(self, place: str) -> Secret:
+        """Return the reader of the certificate. Raises ConfigError unless exactly one key is set."""
+        return self._text_or_file("client_x509_certificate", "client_x509_certificate_file", place)
+
+    def chain(self, place: str) -> Secret:
+        """Return the reader of the intermediate certificates. Raises ConfigError unless exactly one key is set."""
+        return self._text_or_file("x509_cert_chains", "x509_cert_chains_file", place)
+
+    def _text_or_file(self, text_field: str, file_field: str, place: str) -> Secret:
+        text, path = getattr(self, text_field), getattr(self, file_field)
+        text_key, file_key = self.key(text_field), self.key(file_field)
+        if text and path:
+            raise ConfigError(f"{place}: {text_key} and {file_key} are both set; keep one")
+        if path:
+            return secrets.from_file(path, f"{place}.{file_key}")
+        if text:
+            return lambda: str(text)
+        raise ConfigError(f"{place}: {text_key} or {file_key} is required")
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        # Key and certificate go together: the previous key would not fit the present certificate.
+        key = self.private_key(parts.place, parts.context.environ)
+        auth = Pca(
+            str(self.application_federated_credential_name),
+            signer(self, parts, key),
+            self.certificate(parts.place),
+            self.chain(parts.place),
+            parts.place,
+            lambda end: parts.notes.expires("certificate", end),
+        )
+        return parts.token_endpoint_source(auth)

@@ -1,0 +1,126 @@
+"""PLUGIN: a token for an AccessKey or an ECS role, by the EIAM OpenAPI's GenerateOauthToken."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from ...core import urls
+from ...core.errors import ConfigError, Unreachable
+from ...core.values import Now, Token
+from ...upstream import acs3
+from ...upstream.acs3 import KeyPair
+from ...upstream.errors import Meaning, error_of
+from ...upstream.response import Post, UpstreamResponse
+from ..access_keys import AccessKeys
+from ..context import TokenSource
+from ..ecs_metadata import EcsMetadataSetting, check_endpoint, metadata_service
+from ..token_response import token_from
+from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType, Method
+
+VERSION = "2021-12-01"
+
+PLUGIN_NAME = "alibabacloudPluginCredentialProvider"
+
+_CODES = {
+    "NoPermission": Meaning("withdrawn", "the AccessKey or role needs eiam:GenerateOauthToken on the application"),
+    "EntityNotExist.Application": Meaning("refused", "check clientId and idaasInstanceId"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateOauthToken:
+    """The signed call. `scope` reads `<audience>|<value> …`; `keys` is asked at every call."""
+
+    http: Post
+    endpoint: str
+    instance_id: str
+    client_id: str
+    scope: str
+    keys: Callable[[], Awaitable[KeyPair]]
+    now: Now
+    new_id: Callable[[], str]
+
+    async def token(self) -> Token:
+        """Return a token. Raises Refused, Unreachable or ConfigError."""
+        query = self._query()
+        headers = acs3.acs3(
+            self.endpoint.partition("://")[2],
+            query,
+            action="GenerateOauthToken",
+            version=VERSION,
+            keys=await self.keys(),
+            at=self.now(),
+            nonce=self.new_id(),
+        )
+        response = await self.http.post(f"{self.endpoint}/?{acs3.canonical_query(query)}", {}, headers)
+        if response.status != 200:
+            raise error_of(response, self.endpoint, codes=_CODES)
+        return self._token(response)
+
+    def _query(self) -> dict[str, str]:
+        items = self.scope.split()
+        values = {f"ScopeValues.{index}": item.partition("|")[2] for index, item in enumerate(items, 1)}
+        return {
+            "InstanceId": self.instance_id,
+            "ApplicationId": self.client_id,
+            "Audience": items[0].partition("|")[0],
+            **values,
+        }
+
+    def _token(self, response: UpstreamResponse) -> Token:
+        found = response.members(self.endpoint).get("TokenResponse")
+        if not isinstance(found, dict):
+            raise Unreachable(f"{self.endpoint}: HTTP 200 without TokenResponse")
+        names = {
+            "access_token": "AccessToken",
+            "token_type": "TokenType",
+            "expires_in": "ExpiresIn",
+            "expires_at": "ExpiresAt",
+        }
+        members = {ours: found.get(theirs) for ours, theirs in names.items()}
+        return token_from(members, now=self.now(), where=self.endpoint)
+
+
+class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw_only=True):
+    """An AccessKey, an STS token or an ECS role of this machine signs the request for the token."""
+
+    identity_type: IdentityType = "CLIENT"
+    client_deploy_environment: DeployEnvironment = None
+    plugin_name: Annotated[str | None, Meta(description=f"{PLUGIN_NAME}, the one that exists.")] = None
+    ecs_metadata_endpoint: EcsMetadataSetting = "http://100.100.100.200"
+
+    def check(self, place: str, facts: ClientFacts) -> None:
+        if not facts.open_api_endpoint:
+            raise ConfigError(f"{facts.place}.openApiEndpoint: required with PLUGIN")
+        urls.api_endpoint(facts.open_api_endpoint, f"{facts.place}.openApiEndpoint")
+        if self.plugin_name not in (None, PLUGIN_NAME):
+            raise ConfigError(f"{place}.pluginName: {self.plugin_name!r} is not known here; there is {PLUGIN_NAME}")
+        if facts.exchanges_tokens:
+            raise ConfigError(
+                f"{facts.place}.tokenExchange: cannot be combined with PLUGIN, which does not use the token endpoint"
+            )
+        check_endpoint(self.ecs_metadata_endpoint, f"{place}.{self.key('ecs_metadata_endpoint')}")
+
+    def metadata_endpoint(self) -> str | None:
+        return self.ecs_metadata_endpoint
+
+    def url(self, facts: ClientFacts) -> str | None:
+        return urls.api_endpoint(str(facts.open_api_endpoint), f"{facts.place}.openApiEndpoint")
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        service = metadata_service(self.ecs_metadata_endpoint, parts.context)
+        facts = parts.facts
+        return GenerateOauthToken(
+            parts.http,
+            endpoint=urls.api_endpoint(str(facts.open_api_endpoint), f"{facts.place}.openApiEndpoint"),
+            instance_id=str(facts.instance_id),
+            client_id=facts.client_id,
+            scope=str(facts.scope),
+            keys=AccessKeys(parts.context.environ, role=service.role_keys).keys,
+            now=parts.context.now,
+            new_id=parts.context.new_id,
+        )

@@ -1,0 +1,29 @@
+"""tls_client_auth: the certificate of the TLS connection itself (RFC 8705 2.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...core.errors import ConfigError
+from ..client_auth import Proof
+from ..context import TokenSource
+from .method import ClientFacts, ClientParts, Method
+
+
+@dataclass(frozen=True, slots=True)
+class TlsClientAuth:
+    """The client certificate proves the identity: the request carries nothing more."""
+
+    async def prove(self, endpoint: str) -> Proof:
+        return Proof()
+
+
+class OAuthTlsClientAuth(Method, tag_field="method", tag="tls_client_auth", frozen=True, kw_only=True):
+    """The client certificate of the connection (`connection.certificateFile`)."""
+
+    def check(self, place: str, facts: ClientFacts) -> None:
+        if not facts.connection.certificate_file:
+            raise ConfigError(f"{facts.place}.connection.certificateFile: required with tls_client_auth")
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        return parts.token_endpoint_source(TlsClientAuth())

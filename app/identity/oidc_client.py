@@ -1,0 +1,82 @@
+"""`identity.type: oidcClient`: a client of any OpenID provider (Okta and the like), with client credentials."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from ..core import urls
+from ..core.base import DEFAULT, SHARED_KEYS, Strict
+from ..core.connection import Connection, HttpConfiguration
+from ..core.errors import ConfigError
+from ..core.values import TokenUse
+from ..system.secrets import Rotating
+from .client_auth import ClientAuth
+from .context import Context, Notes, TokenSource
+from .discovery import Discovery
+from .methods import OAuthMethod, client_secret_basic, tls_client_auth
+from .methods.method import ClientFacts, ClientParts
+from .token_endpoint import ClientCredentials, TokenEndpoint, constant
+
+METHOD_KEY = "clientAuthentication"
+
+
+class OidcClientIdentity(Strict, tag_field="type", tag="oidcClient", frozen=True, kw_only=True):
+    """A client of any OpenID provider (Okta and the like): client credentials."""
+
+    issuer: Annotated[
+        str | None, Meta(description="The provider's issuer URL; its discovery document names the token endpoint.")
+    ] = None
+    token_endpoint: Annotated[str | None, Meta(description="The token endpoint, if there is no discovery.")] = None
+    client_id: Annotated[str, Meta(min_length=1, description="Id of the client.")]
+    client_authentication: Annotated[
+        OAuthMethod,
+        Meta(
+            description="How the client proves itself (RFC 6749 2.3, RFC 7523 2.2, RFC 8705 2.1).",
+            extra={DEFAULT: "client_secret_basic", SHARED_KEYS: True},
+        ),
+    ] = client_secret_basic.OAuthClientSecretBasic()
+    scope: Annotated[str | None, Meta(description="Sent as it is; null: none.")] = None
+    audience: Annotated[str | None, Meta(description="`audience` parameter, where the provider wants one.")] = None
+    resource: Annotated[str | None, Meta(description="`resource` parameter (RFC 8707), a URI.")] = None
+    token_use: Annotated[TokenUse, Meta(description="Which token of the answer STS gets; it must be a JWT.")] = (
+        "access_token"  # noqa: S105 - a name
+    )
+    http_configuration: HttpConfiguration = HttpConfiguration()
+    connection: Connection = Connection()
+
+
+def facts(identity: OidcClientIdentity, place: str) -> ClientFacts:
+    """Return what the client's authentication method needs to know of the identity."""
+    return ClientFacts(place, identity.client_id, identity.issuer, identity.connection)
+
+
+def check(identity: OidcClientIdentity, place: str) -> None:
+    """Raise ConfigError at the first value that cannot work. Pure."""
+    if not identity.issuer and not identity.token_endpoint:
+        raise ConfigError(f"{place}.issuer: required, unless tokenEndpoint is set")
+    for field in ("issuer", "token_endpoint"):
+        if getattr(identity, field):
+            urls.endpoint(getattr(identity, field), f"{place}.{identity.key(field)}")
+    identity.client_authentication.check(f"{place}.{METHOD_KEY}", facts(identity, place))
+
+
+def build(identity: OidcClientIdentity, place: str, context: Context, notes: Notes) -> TokenSource:
+    """Return the source of the client's token."""
+    http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
+    if identity.token_endpoint:
+        url = constant(identity.token_endpoint)
+    else:
+        mutual_tls = isinstance(identity.client_authentication, tls_client_auth.OAuthTlsClientAuth)
+        url = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now).token_endpoint
+
+    def token_endpoint_source(auth: ClientAuth, secret: Rotating | None = None) -> TokenSource:
+        endpoint = TokenEndpoint(
+            http, url, identity.client_id, auth, context.now, identity.token_use, secret, notes.warn
+        )
+        parameters = {"scope": identity.scope, "audience": identity.audience, "resource": identity.resource}
+        return ClientCredentials(endpoint, {name: value for name, value in parameters.items() if value})
+
+    parts = ClientParts(facts(identity, place), f"{place}.{METHOD_KEY}", context, notes, http, token_endpoint_source)
+    return identity.client_authentication.build(parts)

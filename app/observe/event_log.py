@@ -1,0 +1,100 @@
+"""The log's view of what happens: events of the core as log lines."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+
+from ..core.errors import SidecarError
+from ..core.events import ClockRead, Dropped, Event, Refreshed, RefreshFailed, StoreFailed, Warned
+from ..core.formats import timestamp
+from . import log_events
+from .log import Log
+from .log_events import LogEvent
+
+CLOCK_TOLERANCE = 60.0
+"""Seconds between this machine's clock and the cloud's without a warning."""
+
+MOST_REMEMBERED = 1_000
+"""Warnings remembered as written. Some quote what the cloud said, which may differ every time."""
+
+Describe = Callable[[str], Mapping[str, str]]
+"""Returns what an audit line says about a profile beside its name: identity kind, role, session name."""
+
+
+class EventLog:
+    """Writes a line for each event that an operator needs."""
+
+    def __init__(self, log: Log, describe: Describe) -> None:
+        self._log = log
+        self._describe = describe
+        self._written: set[str] = set()
+
+    def observe(self, event: Event) -> None:
+        """Write the event's line, if it has one."""
+        match event:
+            case Refreshed():
+                self._issued(event)
+            case RefreshFailed():
+                self._failed(event)
+            case Dropped(profile=profile, error=error):
+                self._log.write(
+                    log_events.CREDENTIALS_DROPPED, profile=profile, **self._describe(profile), error=str(error)
+                )
+            case Warned(profile=profile, message=message):
+                key = f"warned:{profile}:{message}"
+                self._once(key, log_events.TOKEN_MISMATCH, message, profile=profile)
+            case StoreFailed(profile=profile, message=message, store=store):
+                found = log_events.CACHE_UNUSABLE if store == "cache" else log_events.FILES_UNUSABLE
+                self._log.write(found, message, profile=profile or None)
+            case ClockRead(offset=offset):
+                self._clock(offset)
+            case _:
+                pass
+
+    def _issued(self, event: Refreshed) -> None:
+        session = event.credentials
+        self._log.write(
+            log_events.CREDENTIALS_ISSUED,
+            profile=event.profile,
+            **self._describe(event.profile),
+            access_key_id=session.access_key_id,
+            expires_at=timestamp(session.expires_at),
+            next_refresh_at=timestamp(event.next_refresh_at),
+            sts_request_id=session.request_id or None,
+            seconds=round(event.took, 3),
+        )
+
+    def _failed(self, event: RefreshFailed) -> None:
+        error = event.error
+        ours = isinstance(error, SidecarError)
+        permanent = isinstance(error, SidecarError) and error.permanent
+        self._log.write(
+            log_events.REFRESH_FAILED,
+            "",
+            "error" if permanent or not ours else "warning",
+            profile=event.profile,
+            error=str(error) if ours else type(error).__name__,
+            permanent=permanent,
+            failures=event.failures,
+            retry_in=round(event.retry_in, 1),
+        )
+        if not ours:
+            # Frames without source lines or values: where it happened, never what was in it.
+            where = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+            self._log.write(log_events.TRACEBACK, profile=event.profile, frames=where)
+
+    def _clock(self, offset: float) -> None:
+        if abs(offset) <= CLOCK_TOLERANCE:
+            self._written.discard("clock")
+            return
+        self._once("clock", log_events.CLOCK_OFFSET, seconds=round(offset))
+
+    def _once(self, key: str, event: LogEvent, message: str = "", /, **fields: object) -> None:
+        """Write a warning that is repeated only after its cause was gone."""
+        if key in self._written:
+            return
+        if len(self._written) >= MOST_REMEMBERED:
+            self._written.clear()
+        self._written.add(key)
+        self._log.write(event, message, **fields)

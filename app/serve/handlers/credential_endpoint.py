@@ -1,0 +1,63 @@
+"""One profile as the listeners serve it: who may have its credentials, and the response with them."""
+
+from __future__ import annotations
+
+from ...core.clocks import Clocks
+from ...core.errors import NoCredentials
+from ...core.formats import uri_document
+from ...core.values import Credentials
+from ..callers import CallerRule
+from ..responses import NOT_FOUND, Response, response, unavailable
+from ..source import HeldSession, Source
+
+MOST_USERS = 256
+"""Different users per session for whom the audit writes a line."""
+
+
+class CredentialEndpoint:
+    """One profile's credentials as a response, built once per session. Only `refreshed` waits."""
+
+    def __init__(self, source: Source, clocks: Clocks, callers: CallerRule | None = None) -> None:
+        self.source = source
+        self.callers = callers
+        self._clocks = clocks
+        self._held: HeldSession | None = None
+        self._response = NOT_FOUND
+        self._used_by: set[int | None] = set()
+
+    def response(self) -> Response | None:
+        """Return the response with the credentials, or None if no valid session is held."""
+        held = self.source.held
+        if held is None or held.left(self._clocks) <= 0:
+            self._held, self._response = None, NOT_FOUND  # an expired secret is not kept in memory
+            return None
+        if held is not self._held:
+            self._response = response(200, uri_document(held.credentials))
+            self._held = held
+            self._used_by.clear()
+        return self._response
+
+    def first_use_by(self, uid: int | None) -> Credentials | None:
+        """Return the session's credentials if `uid` (None: unknown) receives them for the first time, else None."""
+        if uid in self._used_by or len(self._used_by) == MOST_USERS or self._held is None:
+            return None
+        self._used_by.add(uid)
+        return self._held.credentials
+
+    def below_horizon(self) -> bool:
+        """Return whether a reader sees less remaining life than promise 2 says although the cloud answers."""
+        held = self.source.held
+        return held is not None and held.left(self._clocks) < held.promised and self.source.healthy
+
+    async def refreshed(self) -> None:
+        """Return when the refresh under way has ended. Starts one for a session that expired unnoticed."""
+        self.source.overdue()  # the machine slept, or its clock was set: the next refresh may be far away
+        await self.source.settled()
+
+    def unavailable(self) -> Response:
+        """Return the 503 that says why there are no credentials."""
+        try:
+            self.source.credentials()
+        except NoCredentials as error:
+            return unavailable(str(error), error.retry_after or 1.0)
+        return unavailable("the credentials have just arrived: ask again", 1.0)

@@ -1,0 +1,178 @@
+"""Requests out of a connection's bytes: httptools parses, the limits are enforced here.
+
+The parser alone accepts a head of 4 MB and waits for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+import httptools
+
+from .request import RequestHeaders
+from .responses import BAD_REQUEST, BODY_TOO_LARGE, HEAD_TOO_LARGE, INTERNAL_ERROR, TARGET_TOO_LONG, Response
+
+_LOGGER = logging.getLogger("idaas_sidecar.protocol")
+
+LARGEST_HEAD = 16_384
+MOST_LINES = 100
+LONGEST_TARGET = 8_192
+LARGEST_BODY = 1_024
+LARGEST_REQUEST = LARGEST_HEAD + 8 * LARGEST_BODY
+"""Bytes on the wire: a body in chunks of one byte is six times its size."""
+
+MOST_PIPELINED = 16
+"""Requests in one segment; no SDK sends two. The response to the last of them is the connection's last."""
+
+PIECE = 4_096
+"""Bytes parsed before the reader checks whether the rest of a segment still counts."""
+
+
+class RequestSink(Protocol):
+    """What a connection does with its requests."""
+
+    @property
+    def closed_to_requests(self) -> bool:
+        """Whether further bytes no longer count: refused, closing, or a response is owed that will be the last."""
+
+    def begin_request(self) -> None:
+        """The first byte of a request has arrived."""
+
+    def continue_request(self) -> None:
+        """The client waits for `100 Continue` before it sends the body."""
+
+    def complete_request(self, method: bytes, target: bytes, headers: RequestHeaders, *, keep_alive: bool) -> None:
+        """A whole request has arrived."""
+
+    def refuse(self, response: Response) -> None:
+        """The bytes are not a request; the connection ends with this response."""
+
+
+class RequestReader:
+    """
+    Reads the requests of one connection and hands each, when it is whole and within the limits, to the sink.
+
+    `receiving`: whether a request has begun and not ended. Raises nothing.
+    """
+
+    __slots__ = (
+        "_body_size",
+        "_head_size",
+        "_headers",
+        "_parser",
+        "_pending",
+        "_pipelined",
+        "_reading_head",
+        "_sink",
+        "_spans_segments",
+        "_target",
+        "receiving",
+    )  # fmt: skip
+
+    def __init__(self, sink: RequestSink) -> None:
+        self._sink = sink
+        self._parser = httptools.HttpRequestParser(self)
+        self.receiving = False
+        self._reading_head = False
+        self._spans_segments = False
+        self._pending = 0
+        self._pipelined = 0
+        self._head_size = 0
+        self._body_size = 0
+        self._target = b""
+        self._headers: RequestHeaders = []
+
+    def close(self) -> None:
+        """Release the parser: it holds this object, and this object holds it, which only the collector would free."""
+        self._parser = None  # type: ignore[assignment]  # nothing is fed after this
+        self._sink = None  # type: ignore[assignment]
+
+    def feed(self, data: bytes) -> None:
+        """Parse one segment of bytes from the client."""
+        self._pipelined = 0
+        self._spans_segments = True
+        try:
+            self._parse(data)
+        except httptools.HttpParserCallbackError as error:
+            # A bug of this program, not of the client: answer 500, and show nothing.
+            _LOGGER.error("answering a request failed", exc_info=error.__context__ or error)
+            self._refuse(INTERNAL_ERROR)
+        except httptools.HttpParserUpgrade:
+            pass  # answered already; no other protocol is offered, which HTTP expresses by not switching
+        except httptools.HttpParserError:
+            self._refuse(BAD_REQUEST)
+        # The parser reports a header only when it is complete: what it still holds back must be counted here. Where a
+        # segment ends one request and begins another, the share of each is unknown; counting starts with the next one.
+        if self.receiving and self._spans_segments:
+            self._pending += len(data)
+            if self._pending > (LARGEST_HEAD if self._reading_head else LARGEST_REQUEST):
+                long = len(self._target) > LONGEST_TARGET or not self._target
+                self._refuse(TARGET_TOO_LONG if long else HEAD_TOO_LARGE)
+
+    def _parse(self, data: bytes) -> None:
+        # Starvation: a segment of 256 KiB holds some thousand requests, and a client that sends such segments on a
+        # hundred connections would keep the event loop from all others for seconds.
+        for at in range(0, len(data), PIECE):
+            self._parser.feed_data(data[at : at + PIECE] if len(data) > PIECE else data)
+            if self._parser is None or self._sink.closed_to_requests:
+                return
+
+    def _refuse(self, response: Response) -> None:
+        self._reading_head = False
+        if self._sink is not None:
+            self._sink.refuse(response)
+
+    # --- called by httptools ------------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self._spans_segments = self._target == b""
+        self._target = b""
+        self._headers = []
+        self.receiving = self._reading_head = True
+        self._pending = self._head_size = self._body_size = 0
+        self._sink.begin_request()
+
+    def on_url(self, url: bytes) -> None:
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._reading_head:  # a trailer: no client sends one, and a Host in a trailer is no Host
+            self._refuse(BAD_REQUEST)
+            return
+        self._head_size += len(name) + len(value) + 4
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._reading_head = False
+        if self._sink.closed_to_requests:
+            return
+        if len(self._target) > LONGEST_TARGET:
+            self._refuse(TARGET_TOO_LONG)
+        elif self._head_size + len(self._target) > LARGEST_HEAD or len(self._headers) > MOST_LINES:
+            self._refuse(HEAD_TOO_LARGE)
+        elif (b"expect", b"100-continue") in self._headers and self._parser.get_http_version() == "1.1":
+            self._sink.continue_request()
+
+    def on_body(self, body: bytes) -> None:
+        self._body_size += len(body)
+        if self._body_size > LARGEST_BODY:
+            self._refuse(BODY_TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        self.receiving = False
+        if self._sink.closed_to_requests:
+            return
+        version = self._parser.get_http_version()
+        # An absolute-form target is for the access rules to refuse.
+        if not self._target.startswith((b"/", b"http")) or version not in ("1.1", "1.0"):
+            self._refuse(BAD_REQUEST)
+            return
+        self._pipelined += 1
+        keep_alive = (
+            self._parser.should_keep_alive()
+            and self._pipelined < MOST_PIPELINED
+            and version != "1.0"
+            and not self._parser.should_upgrade()
+        )
+        self._sink.complete_request(self._parser.get_method(), self._target, self._headers, keep_alive=keep_alive)

@@ -1,0 +1,233 @@
+"""The routes of the FastAPI application: paths, types and documentation.
+
+Every function hands the raw request to `answer`. Path parameters are declared for the OpenAPI document; the handlers
+match the raw path themselves, because nothing in it is percent-decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Request
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+
+from . import models
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+DESCRIPTION = """\
+Refreshes STS credentials in the background and serves them to co-located processes. SDKs read them through
+`ALIBABA_CLOUD_CREDENTIALS_URI`, or through the ECS metadata paths.
+
+Each tag is a listener of its own: a request to another listener's path gets 404. Paths are matched as raw bytes, and
+only the prefix of the ECS paths ignores case. Every error has the members `Code` and `Message`.
+"""
+
+TAGS: list[dict[str, Any]] = [
+    {"name": "credentials", "description": "`server.bind`: the credentials URI. The ECS paths answer there as well."},
+    {"name": "ECS metadata", "description": "`server.metadata`: the paths of the ECS metadata service."},
+    {"name": "operations", "description": "`server.ops`: probes, metrics, status. Never a credential."},
+    {"name": "admin", "description": "`server.adminSocket`: orders of the sidecar's owner, over a unix socket alone."},
+]
+
+Profile = Annotated[str, Path(description="Name of a profile.", examples=["default"])]
+Level = Annotated[str, Path(description="debug, info, warning or error.")]
+SessionToken = Annotated[str | None, Header(alias="X-aliyun-ecs-metadata-token", description="A session token.")]
+Ttl = Annotated[
+    str | None,
+    Header(alias="X-aliyun-ecs-metadata-token-ttl-seconds", description="Seconds, 1 to 21600.", examples=["60"]),
+]
+PathToken = Annotated[str, Path(description="The path token, where `access.pathToken` is set.")]
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": models.ErrorDocument, "description": _ERRORS[status]} for status in statuses}
+
+
+_ERRORS = {
+    400: "`BadRequest`: not a request that this server understands.",
+    401: "`AccessDenied.MetadataToken`: the metadata session token is missing, wrong or expired.",
+    403: "`AccessDenied.<Reason>`: Host, Forwarded, Browser, PathToken, Caller, CallerUnknown, Remote or Admin.",
+    404: "`NotFound`: nothing is served at this path, or there is no such profile.",
+    429: "`Throttled`: above `access.requestsPerSecond`, or too many requests wait.",
+    503: "`CredentialsUnavailable`, with Retry-After: no valid credentials are held.",
+}
+
+
+def credentials(answer: Answer) -> APIRouter:
+    """Return the routes of the credentials listener."""
+    router = APIRouter(tags=["credentials"], responses=_errors(400, 403, 404, 429, 503))
+
+    @router.get("/credentials", response_model=models.CredentialDocument, summary="Credentials of `default`")
+    async def default_credentials(request: Request) -> Response:
+        """Return the credentials of the profile `default`. A cold start waits for them for at most 4 seconds."""
+        return await answer(request)
+
+    @router.get("/credentials/{profile}", response_model=models.CredentialDocument, summary="Credentials of a profile")
+    async def profile_credentials(request: Request, profile: Profile) -> Response:
+        """Return the credentials of one profile. A trailing slash is accepted."""
+        return await answer(request)
+
+    @router.get(
+        "/{path_token}/credentials",
+        response_model=models.CredentialDocument,
+        summary="Credentials of `default`, with a path token",
+    )
+    async def default_credentials_with_path_token(request: Request, path_token: PathToken) -> Response:
+        """Return the credentials of `default`. The token is also accepted as X-Aliyun-Parameters-Secrets-Token."""
+        return await answer(request)
+
+    @router.get(
+        "/{path_token}/credentials/{profile}",
+        response_model=models.CredentialDocument,
+        summary="Credentials of a profile, with a path token",
+    )
+    async def profile_credentials_with_path_token(
+        request: Request, path_token: PathToken, profile: Profile
+    ) -> Response:
+        """Return the credentials of one profile, for a client that knows the path token."""
+        return await answer(request)
+
+    return router
+
+
+def ecs_metadata(answer: Answer) -> APIRouter:
+    """Return the routes of the ECS metadata service."""
+    router = APIRouter(tags=["ECS metadata"], responses=_errors(400, 401, 403, 404, 429))
+
+    @router.put("/latest/api/token", response_class=PlainTextResponse, summary="Issue a session token")
+    async def issue_session_token(
+        request: Request,
+        ttl: Annotated[
+            str | None,
+            Header(
+                alias="X-aliyun-ecs-metadata-token-ttl-seconds", description="Seconds, 1 to 21600.", examples=["60"]
+            ),
+        ] = None,
+    ) -> Response:
+        """Return a metadata session token: one line of visible ASCII."""
+        return await answer(request)
+
+    roles = "/latest/meta-data/ram/security-credentials/"
+
+    @router.get(roles, response_class=PlainTextResponse, summary="List the role")
+    async def list_roles(request: Request, session: SessionToken = None) -> Response:
+        """Return one role name, which is a profile name: `default`, else the first that the caller may have."""
+        return await answer(request)
+
+    @router.get(
+        roles + "{role}",
+        response_model=models.CredentialDocument,
+        responses=_errors(503),
+        summary="Credentials of a role",
+    )
+    async def role_credentials(request: Request, role: Profile, session: SessionToken = None) -> Response:
+        """Return the credentials of one profile. A cold start waits for them for at most 0.8 seconds."""
+        return await answer(request)
+
+    @router.get("/latest/meta-data/{name:path}", response_class=PlainTextResponse, summary="A metadata value")
+    async def metadata_value(
+        request: Request,
+        name: Annotated[str, Path(description="A name of `metadata.values`.", examples=["region-id"])],
+        session: SessionToken = None,
+    ) -> Response:
+        """Return a configured value, or the listing of the names for an empty name."""
+        return await answer(request)
+
+    @router.get("/latest/dynamic/instance-identity/document", summary="The instance identity document")
+    async def identity_document(request: Request, session: SessionToken = None) -> Response:
+        """Return the configured values as one JSON document, unsigned (`metadata.identityDocument`)."""
+        return await answer(request)
+
+    return router
+
+
+def ops(answer: Answer, *, status_page: Answer, docs_page: Answer, openapi: Answer) -> APIRouter:
+    """Return the routes of the operations listener. The last three make the pages of the application."""
+    router = APIRouter(tags=["operations"])
+    dead: dict[int | str, dict[str, Any]] = {
+        503: {"model": models.ProbeDocument, "description": "Not so; the body says why."}
+    }
+    local = _errors(400, 403)
+
+    @router.get("/livez", response_model=models.ProbeDocument, responses=dead, summary="Liveness")
+    async def livez(request: Request) -> Response:
+        """Return 200 while every loop of the process runs."""
+        return await answer(request)
+
+    @router.get("/healthz", response_model=models.ProbeDocument, responses=dead, summary="Liveness, on both listeners")
+    async def healthz(request: Request) -> Response:
+        """Return 200 while the process serves. The operations listener answers it as `/livez`."""
+        return await answer(request)
+
+    @router.get("/readyz", response_model=models.ProbeDocument, responses=dead, summary="Readiness")
+    async def readyz(request: Request) -> Response:
+        """Return 200 while every required profile has usable credentials."""
+        return await answer(request)
+
+    @router.get("/startupz", response_model=models.ProbeDocument, responses=dead, summary="Start-up")
+    async def startupz(request: Request) -> Response:
+        """Return 200 when the start-up gate (`startup.gate`) has opened."""
+        return await answer(request)
+
+    @router.get("/metrics", response_class=PlainTextResponse, summary="Prometheus metrics")
+    async def metrics(request: Request) -> Response:
+        """Return the metrics in the Prometheus text format. Scrapes at the same time share one body."""
+        return await answer(request)
+
+    @router.get("/status.json", response_model=models.StatusDocument, responses=local, summary="Status, for programs")
+    async def status_json(request: Request) -> Response:
+        """Return the state of the sidecar and of every profile, to callers on loopback."""
+        return await answer(request)
+
+    @router.get("/status", response_class=HTMLResponse, responses=local, summary="Status, for people")
+    async def status(request: Request) -> Response:
+        """Return the status as a page, to callers on loopback."""
+        return await status_page(request)
+
+    @router.get("/openapi.json", response_model=dict[str, Any], responses=local, summary="This document")
+    async def openapi_json(request: Request) -> Response:
+        """Return the OpenAPI document, to callers on loopback."""
+        return await openapi(request)
+
+    @router.get("/docs", response_class=HTMLResponse, responses=local, summary="This document as a page")
+    async def docs(request: Request) -> Response:
+        """Return the documentation of the routes as a page without scripts, to callers on loopback."""
+        return await docs_page(request)
+
+    return router
+
+
+def admin(answer: Answer) -> APIRouter:
+    """Return the routes of the admin socket."""
+    router = APIRouter(tags=["admin"], responses=_errors(403, 404))
+
+    @router.post("/refresh", response_model=models.RenewalDocument, summary="Refresh all profiles now")
+    async def refresh_all(request: Request) -> Response:
+        """Refresh every profile and return what came of it."""
+        return await answer(request)
+
+    @router.post("/refresh/{profile}", response_model=models.RenewalDocument, summary="Refresh one profile now")
+    async def refresh(request: Request, profile: Profile) -> Response:
+        """Refresh one profile and return what came of it."""
+        return await answer(request)
+
+    @router.post("/purge", response_model=models.RenewalDocument, summary="Drop all credentials, then refresh")
+    async def purge_all(request: Request) -> Response:
+        """Drop the held credentials of every profile, then refresh."""
+        return await answer(request)
+
+    @router.post("/purge/{profile}", response_model=models.RenewalDocument, summary="Drop credentials, then refresh")
+    async def purge(request: Request, profile: Profile) -> Response:
+        """Drop the held credentials of one profile, then refresh."""
+        return await answer(request)
+
+    @router.put(
+        "/log-level/{level}", response_model=models.LevelDocument, responses=_errors(400), summary="Set the log level"
+    )
+    async def log_level(request: Request, level: Level) -> Response:
+        """Set the log level until the next reload or start."""
+        return await answer(request)
+
+    return router

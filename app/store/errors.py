@@ -1,0 +1,11 @@
+"""Why a store cannot keep, return or remove a session. Each message is a sentence without a secret."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store as a whole cannot be used."""
+
+
+class EntryError(StoreError):
+    """One profile's entry or file cannot be used; the others may be good."""

@@ -1,0 +1,75 @@
+"""The answer of an upstream service, and what callers need of the HTTP client. Loads no HTTP library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..core.errors import Unreachable
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamResponse:
+    """
+    A complete answer, whatever its status.
+
+    `retry_after`: the seconds that the server asks to wait. `repr` hides the body: it may hold a credential.
+    """
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: float | None = None
+
+    def members(self, where: str) -> dict[str, Any]:
+        """Return the body as a JSON object. Raises Unreachable, which names the body's kind and size, not its text."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):
+            raise Unreachable(f"{where}: HTTP {self.status} with {_kind(self.body)} instead of JSON") from None
+        if not isinstance(value, dict):
+            raise Unreachable(f"{where}: HTTP {self.status} with a JSON {type(value).__name__} instead of an object")
+        return value
+
+    def text(self, where: str) -> str:
+        """Return the body as ASCII text, white space around it trimmed. Raises Unreachable if it is not text."""
+        try:
+            value = self.body.decode("ascii").strip()
+        except UnicodeDecodeError:
+            raise Unreachable(f"{where}: HTTP {self.status} with {_kind(self.body)} instead of text") from None
+        if not value:
+            raise Unreachable(f"{where}: HTTP {self.status} with an empty body")
+        return value
+
+
+class Post(Protocol):
+    """What token endpoints and STS need of the client. Raises Unreachable where no complete answer arrives."""
+
+    async def post(
+        self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> UpstreamResponse: ...
+
+
+class Get(Protocol):
+    """What discovery and the DeveloperAPI need of the client. Raises Unreachable where no complete answer arrives."""
+
+    async def get(self, url: str, headers: Mapping[str, str] | None = None) -> UpstreamResponse: ...
+
+
+class GetPut(Get, Protocol):
+    """What the ECS metadata service needs of the client."""
+
+    async def put(self, url: str, headers: Mapping[str, str]) -> UpstreamResponse: ...
+
+
+class HttpClient(Post, GetPut, Protocol):
+    """All methods of the client."""
+
+
+def _kind(body: bytes) -> str:
+    if not body:
+        return "an empty body"
+    if body.lstrip()[:1] == b"<":
+        return f"{len(body)} bytes of HTML or XML"
+    return f"{len(body)} bytes that are neither"

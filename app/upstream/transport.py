@@ -1,0 +1,63 @@
+"""Connections to the cloud: for each URL through the proxy that the configuration names, with TLS as configured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable, Mapping
+from urllib.parse import urlsplit
+
+import httpx
+
+from ..core.addresses import authority
+from ..core.proxies import proxy_for
+from .tls import Trust
+
+PROXY = "idaas_sidecar.proxy"
+"""The extension of a request that names the proxy in between, as host and port."""
+
+
+class RoutingTransport(httpx.AsyncBaseTransport):
+    """
+    Opens connections when first needed, and anew when the files behind `trust` have changed.
+
+    `proxy`: the proxy of this leg, `proxies.NO_PROXY` for none at all, None for what the environment says.
+    """
+
+    def __init__(self, *, proxy: str | None, environ: Mapping[str, str], trust: Trust) -> None:
+        self._proxy = proxy
+        self._environ = environ
+        self._trust = trust
+        self._open: dict[tuple[str | None, Hashable], httpx.AsyncHTTPTransport] = {}
+        self._retired: list[httpx.AsyncHTTPTransport] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        proxy = proxy_for(str(request.url), self._proxy, self._environ)
+        if proxy is not None:
+            parts = urlsplit(proxy)  # host and port alone: a proxy's URL may hold a password
+            request.extensions[PROXY] = authority(parts.hostname or "", parts.port or 80)
+        secure = request.url.scheme == "https" or bool(proxy and proxy.startswith("https:"))
+        transport = await self._transport(proxy, secure=secure)
+        return await transport.handle_async_request(request)
+
+    async def _transport(self, proxy: str | None, *, secure: bool) -> httpx.AsyncHTTPTransport:
+        # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
+        version = await asyncio.to_thread(self._trust.version) if secure else None
+        transport = self._open.get((proxy, version))
+        if transport is None:
+            verify = await asyncio.to_thread(self._trust.context) if secure else False
+            transport = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False)
+            await self._retire(proxy)
+            self._open[proxy, version] = transport
+        return transport
+
+    async def _retire(self, proxy: str | None) -> None:
+        """Set the transports with the previous files aside: a request may be under way on one, so it closes later."""
+        gone, self._retired = self._retired, []
+        for key in [key for key in self._open if key[0] == proxy and key[1] is not None]:
+            self._retired.append(self._open.pop(key))
+        for transport in gone:
+            await transport.aclose()
+
+    async def aclose(self) -> None:
+        for transport in (*self._open.values(), *self._retired):
+            await transport.aclose()

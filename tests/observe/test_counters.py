@@ -1,0 +1,78 @@
+"""The counters behind the metrics, and their exposition."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.core.errors import Refused, Unreachable
+from app.core.events import ClockRead, IdentityExpiry, Refreshed, RefreshFailed, StageTimed, Warned
+from app.core.values import Credentials
+from app.observe.counters import Histogram, RefreshCounters, RequestCounters, outcome
+from app.serve.metrics import SidecarCollector, exposition
+
+from ..clock import Clock
+
+SESSION = Credentials("STS.id", "the-secret", "the-token", issued_at=0, expires_at=3600, request_id="R-1")
+
+
+def test_histogram_is_cumulative(clock: Clock) -> None:
+    """Observations count in the right buckets of the exposition, and in its sum and count."""
+    refreshes = RefreshCounters(clock.time)
+    for seconds in (0.01, 0.05, 0.3, 99.0):
+        refreshes.observe(StageTimed("default", "token", seconds))
+    collector = SidecarCollector(
+        [], RequestCounters(clock.time), refreshes, version="1", loaded_at=0, unverified_tls=["x"]
+    )
+    text = exposition(collector).decode()
+
+    samples = {
+        (sample.name, sample.labels.get("le")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if family.name == "idaas_sidecar_refresh_duration_seconds"
+    }
+    assert samples["idaas_sidecar_refresh_duration_seconds_bucket", "0.05"] == 2
+    assert samples["idaas_sidecar_refresh_duration_seconds_bucket", "+Inf"] == 4
+    assert samples["idaas_sidecar_refresh_duration_seconds_count", None] == 4
+    assert samples["idaas_sidecar_refresh_duration_seconds_sum", None] == pytest.approx(99.36)
+
+
+def test_every_kind_of_event_is_counted(clock: Clock) -> None:
+    """Successes, failures by kind, the clock offset and the identity's expiry are all kept."""
+    refreshes = RefreshCounters(clock.time)
+    for event in (
+        Refreshed("default", SESSION, 100.0, 0.1),
+        RefreshFailed("default", Unreachable("x"), 1, 1.0, 0.1),
+        RefreshFailed("default", Refused("x", status=401, code="x"), 2, 1.0, 0.1),
+        RefreshFailed("default", RuntimeError("x"), 3, 1.0, 0.1),
+        ClockRead(2.5),
+        IdentityExpiry("default", "tokenFile", 99.0),
+        Warned("default", "x"),
+    ):
+        refreshes.observe(event)
+
+    assert refreshes.refreshes == {
+        ("default", "success"): 1,
+        ("default", "unreachable"): 1,
+        ("default", "refused"): 1,
+        ("default", "internal"): 1,
+    }
+    assert refreshes.clock_offset == 2.5
+    assert refreshes.identity_expiries == {("default", "tokenFile"): 99.0}
+
+
+def test_outcomes_are_a_closed_set() -> None:
+    """An outcome is one of a few words, whatever went wrong."""
+    errors = [Unreachable("x"), Refused("x", status=1, code="x"), ValueError("x")]
+
+    assert [outcome(error) for error in errors] == ["unreachable", "refused", "internal"]
+
+
+def test_a_bound_belongs_to_its_bucket() -> None:
+    """Prometheus's buckets include their upper bound."""
+    histogram = Histogram((1.0, 2.0))
+    for value in (1.0, 1.5, 2.0, 2.1):
+        histogram.add(value)
+
+    assert histogram.counts == [1, 2, 1]
