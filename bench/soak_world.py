@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, Secret, World, role_arn
+from app.emulator import Secret, World
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, role_arn
 from tests.e2e.processes import EmulatedCloud
 from tests.e2e.test_service import ENV, admin, config
 

@@ -70,8 +70,8 @@ async def _run(arguments: Namespace) -> int:
     signals = Signals(asyncio.get_running_loop())
     with tempfile.TemporaryDirectory(prefix="idaas-emulator-") as directory:
         emulator = Emulator(world)
-        clients = emulator.workload_ca
-        async with listening(emulator, sockets=sockets, directory=Path(directory), clients=clients) as where:
+        client_ca = emulator.workload_ca
+        async with listening(emulator, sockets=sockets, directory=Path(directory), client_ca=client_ca) as where:
             told = {
                 "emulatorUrl": where.url,
                 "tlsUrl": where.tls_url,

@@ -1,38 +1,39 @@
 """
-The emulated cloud: Alibaba Cloud IDaaS and STS as one ASGI application that verifies what it is sent.
+The emulated cloud: Alibaba Cloud IDaaS and STS as one ASGI application that verifies every request.
 
     world = World.default()
     emulator = Emulator(world)
     emulator.faults.add(Fault("sts", status=503))
 
-For tests in process (`httpx.ASGITransport(app=emulator)`), and on real sockets through `listening`. It
-imports nothing of the sidecar: two implementations of one contract that meet on the wire, so a mistake is not
-copied into its own check.
+Tests use it in process (`httpx.ASGITransport(app=emulator)`) or on real sockets through `listening`.
+
+The package imports nothing of the sidecar. The two implementations of one contract meet on the wire alone, so that a
+mistake in one is not copied into its own check.
 """
 
 from .application import FAULT_HEADER, Emulator
 from .crypto.pki import IssuedCertificate
 from .http.faults import DroppedError, Fault, Faults
 from .http.journal import Call, Journal
-from .http.response import MARK_HEADER
-from .listeners import Listening, Sockets, bind, listening
-from .world.world import (
+from .http.response import MARKER_HEADER
+from .listeners import ListenAddress, Sockets, bind, listening
+from .world.entities import (
     AccessKey,
     Client,
-    Federated,
+    FederatedCredential,
     ManagedRole,
     Provider,
     PublicKey,
     ResourceServer,
     Role,
     Secret,
-    World,
     WorldError,
 )
+from .world.world import World
 
 __all__ = [
     "FAULT_HEADER",
-    "MARK_HEADER",
+    "MARKER_HEADER",
     "AccessKey",
     "Call",
     "Client",
@@ -40,10 +41,10 @@ __all__ = [
     "Emulator",
     "Fault",
     "Faults",
-    "Federated",
+    "FederatedCredential",
     "IssuedCertificate",
     "Journal",
-    "Listening",
+    "ListenAddress",
     "ManagedRole",
     "Provider",
     "PublicKey",

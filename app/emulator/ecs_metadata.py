@@ -1,24 +1,25 @@
-"""The emulated ECS metadata service: session tokens by PUT, the identity document, the instance role's credentials."""
+"""The ECS metadata service: session tokens, the instance identity document, the credentials of the instance's role."""
 
 import json
 from collections.abc import Callable, Mapping
-from urllib.parse import urlsplit
 
 from .crypto.pkcs7 import sign
 from .crypto.pki import Authority
-from .http.request import Asked
-from .http.response import Answer, RefusedError, json_answer
-from .sts.issued_sessions import Sessions
+from .http.request import Request
+from .http.response import RefusedError, Response, json_response
+from .sts.issued_sessions import IssuedSessions
 from .sts.session import timestamp
 from .world.world import ACCOUNT, ECS_ROLE, INSTANCE
 
 PREFIX = "/latest/"
-_TTL, _TOKEN = "x-aliyun-ecs-metadata-token-ttl-seconds", "x-aliyun-ecs-metadata-token"
-_ROLES = "/latest/meta-data/ram/security-credentials/"
-_PROXIED = ("via", "x-forwarded-for", "forwarded")
-LONGEST = 21_600
+MAX_TTL = 21_600
+"""The maximum lifetime of a session token, in seconds."""
 
-DOCUMENT = {
+_TTL_HEADER, _TOKEN_HEADER = "x-aliyun-ecs-metadata-token-ttl-seconds", "x-aliyun-ecs-metadata-token"
+_ROLES = "/latest/meta-data/ram/security-credentials/"
+_PROXY_HEADERS = ("via", "x-forwarded-for", "forwarded")
+
+IDENTITY_DOCUMENT = {
     "owner-account-id": ACCOUNT,
     "instance-id": INSTANCE,
     "region-id": "cn-hangzhou",
@@ -31,64 +32,68 @@ DOCUMENT = {
 }
 
 
-class Metadata:
-    """Answers in plain text, as the real one does; errors are an HTTP status and nothing to rely on."""
+class EcsMetadata:
+    """
+    The ECS metadata service of one instance.
 
-    def __init__(self, authority: Authority, sessions: Sessions, random: Callable[[int], bytes]) -> None:
+    As in the real service, an error is an HTTP status. Clients cannot rely on the body of an error.
+    """
+
+    def __init__(self, authority: Authority, sessions: IssuedSessions, random: Callable[[int], bytes]) -> None:
         self._authority = authority
         self._sessions = sessions
         self._random = random
-        self._until: dict[str, float] = {}
+        self._token_expiry: dict[str, float] = {}
 
-    def answer(self, asked: Asked) -> Answer:
-        """Raises `RefusedError`."""
-        if any(header in asked.headers for header in _PROXIED):
-            raise RefusedError("Forbidden", "not through a proxy", 403)
-        path = urlsplit(asked.url).path
+    def respond(self, request: Request) -> Response:
+        """Return the response for the request's path. Raises `RefusedError`."""
+        if any(header in request.headers for header in _PROXY_HEADERS):
+            raise RefusedError("Forbidden", "requests through a proxy are not allowed", 403)
+        path = request.path
         if path == "/latest/api/token":
-            return self._token(asked)
-        self._check(asked)
-        answers = {
-            "/latest/dynamic/instance-identity/document": lambda: json_answer(DOCUMENT),
-            "/latest/dynamic/instance-identity/pkcs7": lambda: _text(self._pkcs7(asked)),
-            "/latest/meta-data/instance-id": lambda: _text(INSTANCE),
-            "/latest/meta-data/region-id": lambda: _text(DOCUMENT["region-id"]),
-            _ROLES: lambda: _text(ECS_ROLE),
-            _ROLES + ECS_ROLE: lambda: json_answer(self._credentials(asked)),
+            return self._new_token(request)
+        self._check_token(request)
+        documents: dict[str, Callable[[], Response]] = {
+            "/latest/dynamic/instance-identity/document": lambda: json_response(IDENTITY_DOCUMENT),
+            "/latest/dynamic/instance-identity/pkcs7": lambda: _text_response(self._signed_document(request)),
+            "/latest/meta-data/instance-id": lambda: _text_response(INSTANCE),
+            "/latest/meta-data/region-id": lambda: _text_response(IDENTITY_DOCUMENT["region-id"]),
+            _ROLES: lambda: _text_response(ECS_ROLE),
+            _ROLES + ECS_ROLE: lambda: json_response(self._credentials(request)),
         }
-        if path not in answers or asked.method != "GET":
-            raise RefusedError("NotFound", "there is nothing here", 404)
-        return answers[path]()
+        if path not in documents or request.method != "GET":
+            raise RefusedError("NotFound", "this path does not exist", 404)
+        return documents[path]()
 
-    def refuse(self, asked: Asked, refused: RefusedError) -> Answer:
-        """An error page."""
-        return Answer(refused.status or 500, refused.message.encode(), refused.code, "text/html")
+    def error_response(self, request: Request, error: RefusedError) -> Response:
+        """Return an error page."""
+        return Response(error.status or 500, error.message.encode(), error.code, "text/html")
 
-    def _token(self, asked: Asked) -> Answer:
-        ttl = asked.headers.get(_TTL, "")
-        if asked.method != "PUT" or not ttl.isdigit() or not 1 <= int(ttl) <= LONGEST:
-            raise RefusedError("BadRequest", "PUT with a TTL of 1 to 21600 seconds", 400)
+    def _new_token(self, request: Request) -> Response:
+        ttl = request.headers.get(_TTL_HEADER, "")
+        if request.method != "PUT" or not ttl.isdigit() or not 1 <= int(ttl) <= MAX_TTL:
+            raise RefusedError("BadRequest", f"send PUT with a TTL of 1 to {MAX_TTL} seconds", 400)
         token = self._random(32).hex()
-        self._until[token] = asked.at + int(ttl)
-        return _text(token)
+        self._token_expiry[token] = request.now + int(ttl)
+        return _text_response(token)
 
-    def _check(self, asked: Asked) -> None:
-        token = asked.headers.get(_TOKEN)
-        if token is None and not asked.world.metadata_tokens_required:
+    def _check_token(self, request: Request) -> None:
+        token = request.headers.get(_TOKEN_HEADER)
+        if token is None and not request.world.metadata_tokens_required:
             return
-        if asked.at >= self._until.get(token or "", 0):
-            raise RefusedError("Forbidden", "no token, or none of ours, or too old", 403)
+        if request.now >= self._token_expiry.get(token or "", 0):
+            raise RefusedError("Forbidden", "the session token is missing, unknown or expired", 403)
 
-    def _pkcs7(self, asked: Asked) -> str:
-        audience = asked.query.get("audience")
-        document = DOCUMENT | ({"audience": audience} if audience else {})
+    def _signed_document(self, request: Request) -> str:
+        audience = request.query.get("audience")
+        document = IDENTITY_DOCUMENT | ({"audience": audience} if audience else {})
         return sign(json.dumps(document).encode(), self._authority.issue("ecs-identity"))
 
-    def _credentials(self, asked: Asked) -> Mapping[str, str]:
+    def _credentials(self, request: Request) -> Mapping[str, str]:
         arn = f"acs:ram::{ACCOUNT}:role/{ECS_ROLE}/vm-ram-{INSTANCE}"
-        found = self._sessions.open(asked, {"DurationSeconds": "21600"}, arn)
-        return {**found, "LastUpdated": timestamp(asked.at), "Code": "Success"}
+        credentials = self._sessions.issue(request, {"DurationSeconds": "21600"}, arn)
+        return {**credentials, "LastUpdated": timestamp(request.now), "Code": "Success"}
 
 
-def _text(text: str) -> Answer:
-    return Answer(200, text.encode(), "ok", "text/plain")
+def _text_response(text: str) -> Response:
+    return Response(200, text.encode(), "ok", "text/plain")

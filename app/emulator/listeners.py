@@ -1,8 +1,8 @@
 """
 The emulator on real sockets, http and https, on loopback only.
 
-The issuer's URL names the TLS port, so ports come first: `bind`, build the world from `Sockets.tls_url`, then
-`listening`.
+The issuer's URL contains the TLS port, so the ports must be known first: call `bind`, build the world with
+`Sockets.tls_url`, then call `listening`.
 """
 
 import asyncio
@@ -19,14 +19,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .crypto.loopback_ca import CA_FILE, server_context
+from .http.asgi import CLIENT_CERTIFICATE_NAME
 from .http.faults import DroppedError
 
-_PATIENCE = 0.5  # seconds that answers under way get at the end
+_SHUTDOWN_TIMEOUT = 0.5
+"""How long pending responses may take after the shutdown began, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listening:
-    """Where the emulator answers, and the CA certificate that its https needs."""
+class ListenAddress:
+    """The base URLs of a listening emulator, and the CA certificate file that its https clients need."""
 
     url: str
     tls_url: str
@@ -35,7 +37,7 @@ class Listening:
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """Two bound sockets. Raises ValueError for one that others than this machine can reach."""
+    """Two bound sockets. Raises ValueError if other machines can reach one of them."""
 
     http: socket.socket
     https: socket.socket
@@ -56,16 +58,16 @@ class Sockets:
         return f"https://127.0.0.1:{self.https.getsockname()[1]}"
 
     def close(self) -> None:
-        """Give the ports back; `listening` does so itself."""
+        """Close both sockets. `listening` closes them as well."""
         self.http.close()
         self.https.close()
 
 
 def bind(port: int = 0, tls_port: int = 0) -> Sockets:
-    """Sockets on 127.0.0.1; 0 is any free port. Raises OSError if a port is taken."""
-    http = _bound(port)
+    """Return sockets bound to 127.0.0.1; port 0 means any free port. Raises OSError if a port is in use."""
+    http = _bind_loopback(port)
     try:
-        return Sockets(http, _bound(tls_port))
+        return Sockets(http, _bind_loopback(tls_port))
     except OSError:
         http.close()
         raise
@@ -79,39 +81,39 @@ async def listening(
     port: int = 0,
     tls_port: int = 0,
     sockets: Sockets | None = None,
-    clients: str | None = None,
-) -> AsyncIterator[Listening]:
+    client_ca: str | None = None,
+) -> AsyncIterator[ListenAddress]:
     """
-    Serves `app` in this event loop while the context is open.
+    Serve `app` in this event loop while the context is open.
 
-    `clients`: the CA, PEM, whose certificates https clients may show; the application then sees the common name.
+    The CA certificate of https is written into `directory`. `client_ca` is PEM: the CA whose client certificates are
+    verified on https; the application then receives the certificate's common name.
 
-    Signals are the caller's. Leaving stops both servers within a second, whatever clients do, and closes
-    `sockets`.
+    The caller handles signals. On exit both servers stop within a second, whatever clients do, and `sockets` is closed.
     """
     sockets = sockets or bind(port, tls_port)
-    where = Listening(sockets.url, sockets.tls_url, directory / CA_FILE)
+    address = ListenAddress(sockets.url, sockets.tls_url, directory / CA_FILE)
     async with AsyncExitStack() as stack:
         stack.callback(sockets.close)
-        context = server_context(directory, clients)
-        await stack.enter_async_context(_serving(app, sockets.http, None))
-        await stack.enter_async_context(_serving(app, sockets.https, context))
-        yield where
+        context = server_context(directory, client_ca)
+        await stack.enter_async_context(_serve(app, sockets.http, None))
+        await stack.enter_async_context(_serve(app, sockets.https, context))
+        yield address
 
 
 class _Protocol(HttpToolsProtocol):
-    """One that tells the application who the client is, if TLS has verified a certificate."""
+    """Uvicorn's protocol that adds the name in a verified client certificate to the scope's state."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         certificate = transport.get_extra_info("peercert") or {}
         names = dict(part[0] for part in certificate.get("subject", ()))
         if "commonName" in names:
-            self.app_state = {**self.app_state, "certificate": names["commonName"]}
+            self.app_state = {**self.app_state, CLIENT_CERTIFICATE_NAME: names["commonName"]}
 
 
 class _Server(uvicorn.Server):
-    """One that leaves signals alone and says when it is ready."""
+    """A uvicorn server that leaves signals to the caller and reports when it is ready."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -126,14 +128,14 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def _serving(app: ASGIApp, bound: socket.socket, context: ssl.SSLContext | None) -> AsyncIterator[None]:
+async def _serve(app: ASGIApp, bound: socket.socket, context: ssl.SSLContext | None) -> AsyncIterator[None]:
     server = _Server(_config(app, context))
     task = asyncio.create_task(server.serve([bound]))
     ready = asyncio.create_task(server.ready.wait())
     try:
         await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
-            task.result()  # it never became ready: this raises why
+            task.result()  # the server never became ready: raises the reason
         yield
     finally:
         ready.cancel()
@@ -142,42 +144,42 @@ async def _serving(app: ASGIApp, bound: socket.socket, context: ssl.SSLContext |
 
 def _config(app: ASGIApp, context: ssl.SSLContext | None) -> uvicorn.Config:
     return uvicorn.Config(
-        _quiet(app),
+        _close_if_dropped(app),
         http=_Protocol,
         lifespan="off",
         ws="none",
         log_config=None,
         access_log=False,
-        proxy_headers=False,  # every caller is loopback, which uvicorn would let rewrite its own address
+        proxy_headers=False,  # every client is on loopback, and uvicorn would let it replace its own address
         server_header=False,
-        date_header=False,  # the emulator has its own clock
+        date_header=False,  # the emulator sends the date of its own clock
         ssl_context_factory=None if context is None else lambda config, default: context,
     )
 
 
 async def _stop(server: _Server, task: asyncio.Task[None]) -> None:
     server.should_exit = True
-    await asyncio.wait({task}, timeout=_PATIENCE)
-    rest = {task, *server.server_state.tasks}
-    for each in rest:
+    await asyncio.wait({task}, timeout=_SHUTDOWN_TIMEOUT)
+    remaining = {task, *server.server_state.tasks}
+    for each in remaining:
         each.cancel()
-    await asyncio.gather(*rest, return_exceptions=True)
+    await asyncio.gather(*remaining, return_exceptions=True)
 
 
-def _quiet(app: ASGIApp) -> ASGIApp:
-    """`app`, where an answer that is not to be given is half a response: uvicorn then closes the connection on it."""
+def _close_if_dropped(app: ASGIApp) -> ASGIApp:
+    """Return `app` with an incomplete response for a dropped connection: uvicorn then closes the connection."""
 
-    async def half(scope: Scope, receive: Receive, send: Send) -> None:
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await app(scope, receive, send)
         except (DroppedError, asyncio.CancelledError):
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
 
-    return half
+    return wrapped
 
 
-def _bound(port: int) -> socket.socket:
-    # With the protocol named, asyncio turns Nagle's algorithm off on what is accepted.
+def _bind_loopback(port: int) -> socket.socket:
+    # asyncio disables Nagle's algorithm on accepted connections only if the socket names its protocol.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, Client, Secret, World, role_arn
+from app.emulator import Client, Secret, World
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, role_arn
 
 from .processes import EmulatedCloud, Ended, Process, emulator, environment, run
 from .test_commands import TOKEN_PATH, configuration, written

@@ -73,7 +73,7 @@ class Site:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     sockets = bind()
     emulator = Emulator(World.default(issuer=f"{sockets.tls_url}/api/v2/iauths_system/oauth2"))
-    async with listening(emulator, directory=tmp_path, sockets=sockets, clients=emulator.workload_ca) as where:
+    async with listening(emulator, directory=tmp_path, sockets=sockets, client_ca=emulator.workload_ca) as where:
         site = Site(emulator, tmp_path, str(where.ca_file), where.tls_url)
         site.write()
         yield site

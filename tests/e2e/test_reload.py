@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER_ARN, Secret, World
+from app.emulator import Secret, World
+from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER_ARN
 
 from ..system.test_file_watch import as_kubernetes
 from .processes import EmulatedCloud, Process, Serving, emulator, environment, serve, until

@@ -1,4 +1,4 @@
-"""Token exchange, dynamic issuers, and the second issuer's clients."""
+"""Token exchange, dynamic issuers, and the clients of the second issuer."""
 
 import base64
 import json
@@ -24,32 +24,34 @@ TYPES = "urn:ietf:params:oauth:token-type:"
 
 
 def claims_of(token: str) -> Any:
+    """Return the claims of a JWT without verifying it."""
     return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
 
 
 async def exchange(cloud: Cloud, **changes: Any) -> Any:
+    """Exchange a workload's token; return the body of the response."""
     fields = {
         "grant_type": TOKEN_EXCHANGE,
         "subject_token": cloud.emulator.workload_token(),
         "subject_token_type": TYPES + "jwt",
     }
-    return (await cloud.ask(**{**fields, **changes})).json()
+    return (await cloud.request_token(**{**fields, **changes})).json()
 
 
 async def test_exchange(cloud: Cloud) -> None:
-    """The token is for the resource server, speaks of the subject, and names who acts for it."""
-    answer = await exchange(cloud, requested_token_type=TYPES + "access_token")
+    """The new token has the resource server's audience, the subject token's subject, and the client as actor."""
+    response = await exchange(cloud, requested_token_type=TYPES + "access_token")
 
-    claims = claims_of(answer["access_token"])
-    assert answer["issued_token_type"] == TYPES + "access_token"
+    claims = claims_of(response["access_token"])
+    assert response["issued_token_type"] == TYPES + "access_token"
     assert (claims["sub"], claims["aud"], claims["act"]) == (WORKLOAD_SUBJECT, AUDIENCE, {"sub": CLIENT_ID})
 
 
 async def test_own_tokens_can_be_exchanged(cloud: Cloud) -> None:
-    """A token of IDaaS's own is a subject token too."""
-    answer = await exchange(cloud, subject_token=await cloud.token(), subject_token_type=TYPES + "access_token")
+    """A token that IDaaS issued is accepted as a subject token."""
+    response = await exchange(cloud, subject_token=await cloud.token(), subject_token_type=TYPES + "access_token")
 
-    assert claims_of(answer["access_token"])["sub"] == CLIENT_ID
+    assert claims_of(response["access_token"])["sub"] == CLIENT_ID
 
 
 @pytest.mark.parametrize(
@@ -68,20 +70,20 @@ async def test_own_tokens_can_be_exchanged(cloud: Cloud) -> None:
     ],
 )
 async def test_refused(changes: Changes, error: str, cloud: Cloud) -> None:
-    """Each field of the exchange is looked at."""
+    """An exchange with a single wrong field is refused."""
     assert (await exchange(cloud, **changes))["error"] == error
 
 
 @pytest.mark.parametrize("claims", [{"exp": 1767323045}, {"iat": 1767323046}, {"exp": None}])
 async def test_a_subject_token_out_of_time(claims: Changes, cloud: Cloud) -> None:
-    """Expired, from the future, or without an end."""
+    """A subject token is refused if it has expired, is from the future, or has no exp."""
     token = cloud.emulator.workload_token(**claims)
 
     assert (await exchange(cloud, subject_token=token))["error"] == "invalid_grant"
 
 
 async def test_dynamic_issuer(cloud: Cloud) -> None:
-    """A dynamic issuer is the host that was asked; a static one is what the world says."""
+    """A dynamic issuer has the host of the request's URL; a static issuer is the one in the world."""
     static = claims_of(await cloud.token())["iss"]
     cloud.emulator.world = replace(cloud.emulator.world, issuer_mode="dynamic")
     dynamic = claims_of(await cloud.token())["iss"]
@@ -93,23 +95,25 @@ async def test_dynamic_issuer(cloud: Cloud) -> None:
 # --- the second issuer ------------------------------------------------------------------------------------------------
 
 
-async def of_workload(cloud: Cloud, *, headers: Changes | None = None, **changes: Any) -> Any:
+async def request_workload_token(cloud: Cloud, *, headers: Changes | None = None, **changes: Any) -> Any:
+    """Send a token request to the second issuer; return the body of the response."""
     fields = {"client_id": OIDC_CLIENT_ID, "client_secret": OIDC_CLIENT_SECRET, "grant_type": "client_credentials"}
     return (await cloud.http.post("/workload/token", data=changed(fields, changes), headers=headers)).json()
 
 
 def basic(client_id: str, secret: str) -> dict[str, str]:
+    """Return an Authorization header of the Basic scheme."""
     return {"Authorization": "Basic " + base64.b64encode(f"{client_id}:{secret}".encode()).decode()}
 
 
 async def test_a_client_of_the_second_issuer(cloud: Cloud) -> None:
-    """An access token for the audience it was granted; an id token beside it where openid is asked for."""
-    answer = await of_workload(cloud, scope="openid")
+    """The client receives an access token for its granted audience, and an id token if the scope contains openid."""
+    response = await request_workload_token(cloud, scope="openid")
 
-    access, identity = claims_of(answer["access_token"]), claims_of(answer["id_token"])
+    access, identity = claims_of(response["access_token"]), claims_of(response["id_token"])
     assert (access["iss"], access["aud"]) == (workload_issuer(cloud.emulator.world), OIDC_AUDIENCE)
     assert (identity["aud"], identity["sub"]) == (OIDC_CLIENT_ID, OIDC_CLIENT_ID)
-    assert "id_token" not in await of_workload(cloud)
+    assert "id_token" not in await request_workload_token(cloud)
 
 
 @pytest.mark.parametrize(
@@ -124,8 +128,8 @@ async def test_a_client_of_the_second_issuer(cloud: Cloud) -> None:
     ],
 )
 async def test_refused_by_the_second_issuer(changes: Changes, error: str, cloud: Cloud) -> None:
-    """Its clients are its own, and so is what they may ask for."""
-    assert (await of_workload(cloud, **changes))["error"] == error
+    """The second issuer accepts its own clients only, for their granted audiences, by client credentials."""
+    assert (await request_workload_token(cloud, **changes))["error"] == error
 
 
 @pytest.mark.parametrize(
@@ -134,14 +138,16 @@ async def test_refused_by_the_second_issuer(changes: Changes, error: str, cloud:
     ids=["form-encoded", "raw"],
 )
 async def test_basic_is_form_encoded_there(secret: str, accepted: bool, cloud: Cloud) -> None:
-    """RFC 6749 2.3.1: who does not encode before base64 has sent another secret."""
-    answer = await of_workload(cloud, headers=basic(OIDC_CLIENT_ID, secret), client_id=None, client_secret=None)
+    """RFC 6749 2.3.1: a secret that is not form-encoded before base64 is a different secret."""
+    response = await request_workload_token(
+        cloud, headers=basic(OIDC_CLIENT_ID, secret), client_id=None, client_secret=None
+    )
 
-    assert ("access_token" in answer) is accepted
+    assert ("access_token" in response) is accepted
 
 
 async def test_discovery(cloud: Cloud) -> None:
-    """The document names its issuer, its endpoint, and the one for certificates."""
+    """The discovery document names the issuer, its token endpoint, and tls_client_auth."""
     document = (await cloud.http.get("/workload/.well-known/openid-configuration")).json()
 
     assert document["issuer"] == workload_issuer(cloud.emulator.world)

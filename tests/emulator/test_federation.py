@@ -1,4 +1,4 @@
-"""PKCS7, OIDC and PCA: one request is accepted, and each single change to it is refused."""
+"""PKCS7, OIDC and PCA: a correct request is accepted, and each single change to it is refused."""
 
 import base64
 import json
@@ -28,16 +28,16 @@ TYPE = "urn:cloud:idaas:params:oauth:client-assertion-type:"
 METADATA = "/latest/dynamic/instance-identity/pkcs7"
 
 
-async def asked(cloud: Cloud, kind: str, name: str, assertion: str | None, **changes: Any) -> str:
-    """The outcome of a token request with a federated credential: "ok", or the error code."""
-    proof = {
+async def authentication_outcome(cloud: Cloud, kind: str, name: str, assertion: str | None, **changes: Any) -> str:
+    """Send a token request with a federated credential; return "ok" or the error code."""
+    credential = {
         "client_secret": None,
         "application_federated_credential_name": name,
         "client_assertion_type": TYPE + kind,
         "client_assertion": assertion,
     }
-    answer = (await cloud.ask(**{**proof, **changes})).json()
-    return str(answer.get("error", "ok"))
+    body = (await cloud.request_token(**{**credential, **changes})).json()
+    return str(body.get("error", "ok"))
 
 
 # --- OIDC -------------------------------------------------------------------------------------------------------------
@@ -63,40 +63,40 @@ OIDC: list[tuple[Changes, Changes, str]] = [
 
 @pytest.mark.parametrize(("claims", "changes", "outcome"), OIDC)
 async def test_oidc(claims: Changes, changes: Changes, outcome: str, cloud: Cloud) -> None:
-    """The cluster's token: issuer, audience, subject, time, and the credential's name and kind."""
+    """A cluster's token must match issuer, audience, subject and time, and the credential its name and kind."""
     token = cloud.emulator.workload_token(**claims)
 
-    assert await asked(cloud, "id-token-bearer", FEDERATED_OIDC, token, **changes) == outcome
+    assert await authentication_outcome(cloud, "id-token-bearer", FEDERATED_OIDC, token, **changes) == outcome
 
 
 async def test_oidc_signature(cloud: Cloud, signing_key: Any) -> None:
-    """A token with the right claims that the cluster did not sign is refused, be it IDaaS's own key."""
+    """A token with correct claims is refused if the cluster did not sign it, even with the key of IDaaS."""
     claims = json.loads(base64.urlsafe_b64decode(cloud.emulator.workload_token().split(".")[1] + "=="))
 
     forged = signed(claims, signing_key, "RS256")
 
-    assert await asked(cloud, "id-token-bearer", FEDERATED_OIDC, forged) == "invalid_client"
+    assert await authentication_outcome(cloud, "id-token-bearer", FEDERATED_OIDC, forged) == "invalid_client"
 
 
 # --- PCA --------------------------------------------------------------------------------------------------------------
 
 
 async def pca(cloud: Cloud, changes: Changes, claims: Changes, **details: Any) -> str:
-    """A request with a certificate and an assertion that its key signed."""
+    """Send a request with a certificate and an assertion signed by its key; return the outcome."""
     authority = details.pop("authority", None)
     name = details.pop("name", CLIENT_ID)
     issued = authority.issue(name) if authority else cloud.emulator.issue_certificate(name, **details)
     key: Any = load_pem_private_key(issued.key_pem.encode(), None)
     assertion = signed(cloud.claims(**claims), key, "ES256")
     fields = {"client_x509": issued.leaf_pem, "client_x509_chain": issued.chain_pem}
-    return await asked(cloud, "x509-jwt-bearer", FEDERATED_PCA, assertion, **(fields | changes))
+    return await authentication_outcome(cloud, "x509-jwt-bearer", FEDERATED_PCA, assertion, **(fields | changes))
 
 
 PCA: list[tuple[Changes, Changes, Changes, str]] = [
     ({}, {}, {}, "ok"),
     ({}, {}, {"name": "somebody"}, "invalid_client"),
-    ({}, {}, {"since": -3, "days": 1}, "invalid_client"),
-    ({}, {}, {"since": 2}, "invalid_client"),
+    ({}, {}, {"starts_in_days": -3, "days": 1}, "invalid_client"),
+    ({}, {}, {"starts_in_days": 2}, "invalid_client"),
     ({"client_x509": None}, {}, {}, "invalid_request"),
     ({"client_x509_chain": None}, {}, {}, "invalid_request"),
     ({"client_x509": "no PEM"}, {}, {}, "invalid_request"),
@@ -112,33 +112,35 @@ PCA: list[tuple[Changes, Changes, Changes, str]] = [
 
 @pytest.mark.parametrize(("changes", "claims", "details", "outcome"), PCA)
 async def test_pca(changes: Changes, claims: Changes, details: Changes, outcome: str, cloud: Cloud) -> None:
-    """The certificate's chain, life and subject, and the assertion as with a plain key."""
+    """Validity and subject of the certificate are checked, and the assertion as with a registered key."""
     assert await pca(cloud, changes, claims, **details) == outcome
 
 
 async def test_pca_of_another_authority(cloud: Cloud) -> None:
-    """A chain that is sound in itself, but does not lead to the registered root."""
+    """A valid chain is refused if it does not lead to the registered root."""
     assert await pca(cloud, {}, {}, authority=Authority("emulated workloads", cloud.clock)) == "invalid_client"
 
 
 async def test_pca_without_the_intermediate(cloud: Cloud) -> None:
-    """The leaf in the intermediate's place is no authority."""
+    """A chain is refused if a leaf takes the place of the intermediate."""
     leaf = cloud.emulator.issue_certificate().leaf_pem
 
     assert await pca(cloud, {"client_x509_chain": leaf}, {}) == "invalid_client"
 
 
 async def test_pca_with_another_key(cloud: Cloud, ec_key: ec.EllipticCurvePrivateKey) -> None:
-    """The certificate is public: only its key proves anything."""
+    """An assertion is refused if another key than the certificate's signed it; the certificate itself is public."""
     issued = cloud.emulator.issue_certificate()
     assertion = signed(cloud.claims(), ec_key, "ES256")
     fields = {"client_x509": issued.leaf_pem, "client_x509_chain": issued.chain_pem}
 
-    assert await asked(cloud, "x509-jwt-bearer", FEDERATED_PCA, assertion, **fields) == "invalid_client"
+    assert (
+        await authentication_outcome(cloud, "x509-jwt-bearer", FEDERATED_PCA, assertion, **fields) == "invalid_client"
+    )
 
 
 async def test_pca_assertion_is_used_once(cloud: Cloud) -> None:
-    """A jti that was used is used up."""
+    """The jti of an assertion is accepted once."""
     assert [await pca(cloud, {}, {}), await pca(cloud, {}, {})] == ["ok", "invalid_client"]
 
 
@@ -146,13 +148,14 @@ async def test_pca_assertion_is_used_once(cloud: Cloud) -> None:
 
 
 async def metadata(cloud: Cloud, path: str, **params: str) -> str:
-    """An answer of the metadata service, asked as it wants to be."""
+    """Request `path` of the metadata service with a session token; return the body."""
     ttl = {"X-aliyun-ecs-metadata-token-ttl-seconds": "60"}
     token = (await cloud.http.put("/latest/api/token", headers=ttl)).text
     return (await cloud.http.get(path, params=params, headers={"X-aliyun-ecs-metadata-token": token})).text
 
 
 def audience(**changes: Any) -> str:
+    """Return the audience parameter of an identity document."""
     return json.dumps(changed({"aud": INSTANCE_ID, "signingTime": 1767323045}, changes))
 
 
@@ -170,55 +173,58 @@ PKCS7: list[tuple[Changes, float, str]] = [
 
 @pytest.mark.parametrize(("changes", "later", "outcome"), PKCS7)
 async def test_pkcs7(changes: Changes, later: float, outcome: str, cloud: Cloud) -> None:
-    """The instance's document: for this instance of IDaaS, not too old, not from the future."""
+    """An identity document must be for this IDaaS instance, not too old and not from the future."""
     document = await metadata(cloud, METADATA, audience=audience(**changes))
     cloud.clock.at += later
 
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, document) == outcome
+    assert await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, document) == outcome
 
 
 async def test_pkcs7_with_and_without_line_breaks(cloud: Cloud) -> None:
-    """The official SDK sends the text as it came, the CLI in one line: both are one document."""
+    """A document is accepted with line breaks, as the official SDK sends it, and in one line, as the CLI does."""
     document = await metadata(cloud, METADATA, audience=audience())
 
     assert "\n" in document.strip()
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, document) == "ok"
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, "".join(document.split())) == "ok"
+    assert await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, document) == "ok"
+    assert await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, "".join(document.split())) == "ok"
 
 
 async def test_pkcs7_of_another_instance(cloud: Cloud) -> None:
-    """The trust condition names the instances that may."""
+    """A document of an instance that the trust condition does not allow is refused."""
     client = cloud.emulator.world.clients[CLIENT_ID]
-    known = replace(client.federated[FEDERATED_PKCS7], subject="i-other")
-    client = replace(client, federated={**client.federated, FEDERATED_PKCS7: known})
+    credential = replace(client.federated[FEDERATED_PKCS7], subject="i-other")
+    client = replace(client, federated={**client.federated, FEDERATED_PKCS7: credential})
     cloud.emulator.world = replace(cloud.emulator.world, clients={CLIENT_ID: client})
     document = await metadata(cloud, METADATA, audience=audience())
 
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, document) == "invalid_client"
+    assert await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, document) == "invalid_client"
 
 
-async def test_pkcs7_of_somebody_else(cloud: Cloud) -> None:
-    """A document that is right in every member, signed by another authority of the same name."""
+async def test_pkcs7_of_another_authority(cloud: Cloud) -> None:
+    """A correct document is refused if another authority of the same name signed it."""
     signer = Authority("emulated ECS", cloud.clock).issue("ecs-identity")
     text = json.dumps({"instance-id": INSTANCE, "audience": audience()})
 
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, sign(text.encode(), signer)) == "invalid_client"
+    assert (
+        await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, sign(text.encode(), signer))
+        == "invalid_client"
+    )
 
 
 @pytest.mark.parametrize("at", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
 async def test_pkcs7_tampered(at: float, cloud: Cloud) -> None:
-    """A flipped bit anywhere in content, certificate, attributes or signature is no document any more."""
+    """A document with a flipped bit in content, certificate, attributes or signature is refused."""
     der = bytearray(base64.b64decode(await metadata(cloud, METADATA, audience=audience())))
     der[int(len(der) * at)] ^= 1
     text = base64.b64encode(der).decode()
 
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, text) == "invalid_client"
+    assert await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, text) == "invalid_client"
 
 
 @pytest.mark.parametrize("text", ["", "no base64!", "AAAA", "MIIB", "MAMCAQE=", "MAYwADACMAA=", "MA0GCSqGSIb3DQEHAqAA"])
 async def test_pkcs7_nonsense(text: str, cloud: Cloud) -> None:
-    """What is no SignedData is refused, not an error of the emulator's."""
-    assert await asked(cloud, "pkcs7-bearer", FEDERATED_PKCS7, text) == "invalid_client"
+    """A text that is not SignedData is refused and causes no error of the emulator."""
+    assert await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, text) == "invalid_client"
 
 
 # --- the metadata service ---------------------------------------------------------------------------------------------
@@ -241,12 +247,12 @@ TTL = "X-aliyun-ecs-metadata-token-ttl-seconds"
     ],
 )
 async def test_session_tokens(method: str, headers: dict[str, str], status: int, cloud: Cloud) -> None:
-    """A token is had by PUT, with a life within bounds, and not through a proxy."""
+    """A session token requires PUT, a TTL of 1 to 21600 seconds, and no proxy."""
     assert (await cloud.http.request(method, "/latest/api/token", headers=headers)).status_code == status
 
 
-async def test_a_session_token_is_needed_and_ends(cloud: Cloud) -> None:
-    """Without one, with another's, or after its life: 403; where the world does not insist, none is needed."""
+async def test_a_session_token_is_required_and_expires(cloud: Cloud) -> None:
+    """Without a token, with an unknown or an expired one: 403. None is needed if the world requires none."""
     path, header = "/latest/meta-data/instance-id", "X-aliyun-ecs-metadata-token"
     token = (await cloud.http.put("/latest/api/token", headers={TTL: "60"})).text
 
@@ -261,7 +267,7 @@ async def test_a_session_token_is_needed_and_ends(cloud: Cloud) -> None:
 
 
 async def test_metadata_faults(cloud: Cloud) -> None:
-    """The metadata service fails on demand like everything else."""
+    """A fault applies to the metadata service."""
     cloud.emulator.faults.add(Fault("metadata", status=503))
 
     assert (await cloud.http.put("/latest/api/token", headers={TTL: "60"})).status_code == 503

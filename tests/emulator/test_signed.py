@@ -1,4 +1,4 @@
-"""AssumeRole and GenerateOauthToken: both signatures, each single change refused with the documented code."""
+"""AssumeRole and GenerateOauthToken: both signatures; each single change is refused with the documented code."""
 
 import base64
 import hashlib
@@ -30,22 +30,26 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 Keys = tuple[str, str, str | None]
 
 
-def encoded(text: str) -> str:
+def percent_encoded(text: str) -> str:
+    """Return `text` encoded by the rules of both signatures."""
     return quote(text, safe="~")
 
 
-def canonical(fields: Changes) -> str:
-    return "&".join(f"{encoded(name)}={encoded(fields[name])}" for name in sorted(fields))
+def canonical_query(fields: Changes) -> str:
+    """Return the sorted and encoded query of `fields`."""
+    return "&".join(f"{percent_encoded(name)}={percent_encoded(fields[name])}" for name in sorted(fields))
 
 
 def rpc_signature(method: str, fields: Changes, secret: str) -> str:
-    text = f"{method}&%2F&{encoded(canonical(fields))}"
+    """Return the RPC signature of a request."""
+    text = f"{method}&%2F&{percent_encoded(canonical_query(fields))}"
     return base64.b64encode(hmac.digest(f"{secret}&".encode(), text.encode(), "sha1")).decode()
 
 
 def acs3_signature(query: Changes, headers: Changes, secret: str) -> str:
+    """Return the ACS3 signature of a POST request without a body."""
     lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    request = "\n".join(("POST", "/", canonical(query), lines, ";".join(sorted(headers)), EMPTY))
+    request = "\n".join(("POST", "/", canonical_query(query), lines, ";".join(sorted(headers)), EMPTY))
     text = f"ACS3-HMAC-SHA256\n{hashlib.sha256(request.encode()).hexdigest()}"
     return hmac.new(secret.encode(), text.encode(), "sha256").hexdigest()
 
@@ -59,7 +63,7 @@ VECTOR = {
 
 
 def test_the_signer_of_these_tests() -> None:
-    """What signs here agrees with the vectors of upstream-protocols.md section 12."""
+    """The signatures made here are equal to the vectors of upstream-protocols.md section 12."""
     fields = {
         **VECTOR,
         "AccessKeyId": "STS.exampleAccessKeyId",
@@ -90,8 +94,8 @@ def test_the_signer_of_these_tests() -> None:
     )
 
 
-async def rpc(cloud: Cloud, keys: Keys = USER, *, signed: Changes | None = None, **later: Any) -> Any:
-    """AssumeRole with an RPC signature; `signed` changes what is signed, `later` what is sent after that."""
+async def rpc(cloud: Cloud, keys: Keys = USER, *, signed: Changes | None = None, **sent: Any) -> Any:
+    """Send AssumeRole with an RPC signature. `signed` changes the signed fields, `sent` the fields after signing."""
     fields = {
         **ROLE,
         "Action": "AssumeRole",
@@ -106,7 +110,7 @@ async def rpc(cloud: Cloud, keys: Keys = USER, *, signed: Changes | None = None,
     }
     fields = changed(fields, signed or {})
     fields["Signature"] = rpc_signature("POST", fields, keys[1])
-    return (await cloud.http.post("/", data=changed(fields, later))).json()
+    return (await cloud.http.post("/", data=changed(fields, sent))).json()
 
 
 async def acs3(
@@ -116,9 +120,9 @@ async def acs3(
     query: Changes | None = None,
     signed: Changes | None = None,
     action: tuple[str, str] = ("AssumeRole", "2015-04-01"),
-    **later: Any,
+    **sent: Any,
 ) -> Any:
-    """A call with an ACS3 signature; `signed` changes the headers before, `later` after the signature is made."""
+    """Send a request with an ACS3 signature. `signed` changes the signed headers, `sent` the headers after signing."""
     query = ROLE if query is None else query
     headers = {
         "host": HOST,
@@ -133,8 +137,8 @@ async def acs3(
     signature = acs3_signature(query, headers, keys[1])
     names = ";".join(sorted(headers))
     authorization = f"ACS3-HMAC-SHA256 Credential={keys[0]},SignedHeaders={names},Signature={signature}"
-    sent = changed({**headers, "authorization": authorization, "accept": "application/json"}, later)
-    return (await cloud.http.post(f"/?{canonical(query)}", headers=sent)).json()
+    headers = changed({**headers, "authorization": authorization, "accept": "application/json"}, sent)
+    return (await cloud.http.post(f"/?{canonical_query(query)}", headers=headers)).json()
 
 
 CALLS = pytest.mark.parametrize("call", [rpc, acs3], ids=["rpc", "acs3"])
@@ -142,14 +146,14 @@ Call = Callable[..., Any]
 
 
 async def session(cloud: Cloud) -> Keys:
-    """Keys of a role session."""
-    found = (await cloud.assume()).json()["Credentials"]
-    return found["AccessKeyId"], found["AccessKeySecret"], found["SecurityToken"]
+    """Return the keys of a role session."""
+    credentials = (await cloud.assume_role_with_oidc()).json()["Credentials"]
+    return credentials["AccessKeyId"], credentials["AccessKeySecret"], credentials["SecurityToken"]
 
 
 @CALLS
 async def test_accepted(call: Call, cloud: Cloud) -> None:
-    """A user's key and a session's, each by either signature; there is no OIDCTokenInfo."""
+    """A user's key and a session's key are accepted with either signature; the response has no OIDCTokenInfo."""
     by_user = await call(cloud)
     by_session = await call(cloud, await session(cloud))
 
@@ -159,7 +163,7 @@ async def test_accepted(call: Call, cloud: Cloud) -> None:
 
 @CALLS
 async def test_who_signs(call: Call, cloud: Cloud) -> None:
-    """An unknown key, a wrong secret, a session without its token or with another's, an ended session."""
+    """An unknown key, a wrong secret, and a session with a missing or wrong security token have a code each."""
     key_id, secret, token = await session(cloud)
     codes = [
         (await call(cloud, ("LTAIother", "x", None)))["Code"],
@@ -180,7 +184,7 @@ async def test_who_signs(call: Call, cloud: Cloud) -> None:
 
 @CALLS
 async def test_an_ended_session(call: Call, cloud: Cloud) -> None:
-    """A session signs to its last second, not longer."""
+    """A session's key is refused from the second of its expiration."""
     cloud.emulator.world = replace(cloud.emulator.world, session_seconds=60)
     keys = await session(cloud)
     cloud.clock.at += 60
@@ -189,8 +193,8 @@ async def test_an_ended_session(call: Call, cloud: Cloud) -> None:
 
 
 @CALLS
-async def test_a_switched_off_key(call: Call, cloud: Cloud) -> None:
-    """An inactive key is told from an unknown one."""
+async def test_an_inactive_key(call: Call, cloud: Cloud) -> None:
+    """An inactive key has another code than an unknown key."""
     key = replace(cloud.emulator.world.access_keys[ACCESS_KEY_ID], active=False)
     cloud.emulator.world = replace(cloud.emulator.world, access_keys={ACCESS_KEY_ID: key})
 
@@ -199,7 +203,7 @@ async def test_a_switched_off_key(call: Call, cloud: Cloud) -> None:
 
 @CALLS
 async def test_a_nonce_is_used_once(call: Call, cloud: Cloud) -> None:
-    """The same call again is a replay."""
+    """A request with a used nonce is refused."""
     await call(cloud)
 
     assert (await call(cloud))["Code"] == "SignatureNonceUsed"
@@ -217,17 +221,17 @@ async def test_a_nonce_is_used_once(call: Call, cloud: Cloud) -> None:
     ],
 )
 async def test_time(call: Call, seconds: float, accepted: bool, cloud: Cloud) -> None:
-    """31 minutes either way with RPC, 15 with ACS3."""
+    """The time may differ by 31 minutes with RPC and by 15 minutes with ACS3, in either direction."""
     cloud.clock.at += seconds
 
-    answer = await call(cloud)
+    response = await call(cloud)
 
-    assert ("Credentials" in answer) is accepted
-    assert answer.get("Code") == (None if accepted else "InvalidTimeStamp.Expired")
+    assert ("Credentials" in response) is accepted
+    assert response.get("Code") == (None if accepted else "InvalidTimeStamp.Expired")
 
 
 @pytest.mark.parametrize(
-    ("signed", "later", "code"),
+    ("signed", "sent", "code"),
     [
         ({}, {"RoleSessionName": "other"}, "SignatureDoesNotMatch"),
         ({}, {"DurationSeconds": "900"}, "SignatureDoesNotMatch"),
@@ -239,13 +243,13 @@ async def test_time(call: Call, seconds: float, accepted: bool, cloud: Cloud) ->
         ({"Version": "2014-01-01"}, {}, "InvalidVersion"),
     ],
 )
-async def test_rpc(signed: Changes, later: Changes, code: str, cloud: Cloud) -> None:
-    """What a gateway checks of an RPC signature."""
-    assert (await rpc(cloud, signed=signed, **later))["Code"] == code
+async def test_rpc(signed: Changes, sent: Changes, code: str, cloud: Cloud) -> None:
+    """Each error in an RPC signature has its code."""
+    assert (await rpc(cloud, signed=signed, **sent))["Code"] == code
 
 
 @pytest.mark.parametrize(
-    ("signed", "later", "code"),
+    ("signed", "sent", "code"),
     [
         ({}, {"x-acs-date": "2026-01-02T03:04:06Z"}, "SignatureDoesNotMatch"),
         ({}, {"x-acs-signature-nonce": "nonce-2"}, "SignatureDoesNotMatch"),
@@ -259,9 +263,9 @@ async def test_rpc(signed: Changes, later: Changes, code: str, cloud: Cloud) -> 
         ({"x-acs-version": "2014-01-01"}, {}, "InvalidVersion"),
     ],
 )
-async def test_acs3(signed: Changes, later: Changes, code: str, cloud: Cloud) -> None:
-    """What a gateway checks of an ACS3 signature."""
-    assert (await acs3(cloud, signed=signed, **later))["Code"] == code
+async def test_acs3(signed: Changes, sent: Changes, code: str, cloud: Cloud) -> None:
+    """Each error in an ACS3 signature has its code."""
+    assert (await acs3(cloud, signed=signed, **sent))["Code"] == code
 
 
 EXTERNAL = {**ROLE, "RoleArn": EXTERNAL_ROLE_ARN}
@@ -287,34 +291,34 @@ EXTERNAL = {**ROLE, "RoleArn": EXTERNAL_ROLE_ARN}
     ],
 )
 async def test_assume_role(query: Changes, code: str | None, cloud: Cloud) -> None:
-    """The role's trust, the external id, and the parameters as AssumeRoleWithOIDC has them."""
+    """The role's trust policy, the external id, and the parameters of AssumeRoleWithOIDC are checked."""
     assert (await acs3(cloud, query=query)).get("Code") == code
 
 
 async def test_the_caller_needs_the_permission(cloud: Cloud) -> None:
-    """Trust is not enough: the user must be allowed sts:AssumeRole, and a policy may name another account."""
+    """The caller needs the permission sts:AssumeRole, and the role must trust the caller's account."""
     world = cloud.emulator.world
     key = replace(world.access_keys[ACCESS_KEY_ID], may=())
     cloud.emulator.world = replace(world, access_keys={ACCESS_KEY_ID: key})
-    without = await acs3(cloud)
+    no_permission = await acs3(cloud)
     key = replace(world.access_keys[ACCESS_KEY_ID], user_arn="acs:ram::2222222222222222:user/demo")
     cloud.emulator.world = replace(world, access_keys={ACCESS_KEY_ID: key})
-    elsewhere = await acs3(cloud, signed={"x-acs-signature-nonce": "nonce-2"})
+    other_account = await acs3(cloud, signed={"x-acs-signature-nonce": "nonce-2"})
 
-    assert (without["Code"], elsewhere["Code"]) == ("NoPermission", "NoPermission")
+    assert (no_permission["Code"], other_account["Code"]) == ("NoPermission", "NoPermission")
 
 
 async def test_the_quota_counts_both_actions(cloud: Cloud) -> None:
-    """AssumeRole and AssumeRoleWithOIDC draw on one quota of the account."""
+    """AssumeRole and AssumeRoleWithOIDC share the quota of the account."""
     cloud.emulator.world = replace(cloud.emulator.world, calls_per_second=1)
-    await cloud.assume()
+    await cloud.assume_role_with_oidc()
 
     assert (await acs3(cloud))["Code"] == "Throttling.User"
 
 
 # --- GenerateOauthToken -----------------------------------------------------------------------------------------------
 
-ASKED = {
+PARAMETERS = {
     "InstanceId": INSTANCE_ID,
     "ApplicationId": CLIENT_ID,
     "Audience": "api.demo.example",
@@ -325,14 +329,14 @@ GENERATE = ("GenerateOauthToken", "2021-12-01")
 
 
 async def test_generate(cloud: Cloud) -> None:
-    """A user's key and a session's obtain the application's token, which STS takes."""
-    by_user = await acs3(cloud, query=ASKED, action=GENERATE)
-    by_session = await acs3(cloud, await session(cloud), query=ASKED, action=GENERATE)
+    """A user's key and a session's key obtain the application's token, which STS accepts."""
+    by_user = await acs3(cloud, query=PARAMETERS, action=GENERATE)
+    by_session = await acs3(cloud, await session(cloud), query=PARAMETERS, action=GENERATE)
 
-    for answer in (by_user, by_session):
-        token = answer["TokenResponse"]
+    for response in (by_user, by_session):
+        token = response["TokenResponse"]
         assert (token["TokenType"], token["ExpiresIn"]) == ("Bearer", 1200)
-        assert (await cloud.assume(OIDCToken=token["AccessToken"])).status_code == 200
+        assert (await cloud.assume_role_with_oidc(OIDCToken=token["AccessToken"])).status_code == 200
     assert cloud.emulator.totals["openapi"] == 2
 
 
@@ -350,29 +354,29 @@ async def test_generate(cloud: Cloud) -> None:
     ],
 )
 async def test_generate_refused(changes: Changes, code: str, cloud: Cloud) -> None:
-    """Each parameter is looked at."""
-    assert (await acs3(cloud, query=changed(ASKED, changes), action=GENERATE))["Code"] == code
+    """A missing or wrong parameter is refused with its code."""
+    assert (await acs3(cloud, query=changed(PARAMETERS, changes), action=GENERATE))["Code"] == code
 
 
 async def test_generate_needs_permission_and_method(cloud: Cloud) -> None:
-    """The caller needs eiam:GenerateOauthToken, the application the method, the call its version and a signature."""
+    """The caller needs eiam:GenerateOauthToken, the application PLUGIN, the request its version and a signature."""
     world = cloud.emulator.world
     key = replace(world.access_keys[ACCESS_KEY_ID], may=("sts:AssumeRole",))
     cloud.emulator.world = replace(world, access_keys={ACCESS_KEY_ID: key})
-    no_permission = (await acs3(cloud, query=ASKED, action=GENERATE))["Code"]
+    no_permission = (await acs3(cloud, query=PARAMETERS, action=GENERATE))["Code"]
     client = replace(world.clients[CLIENT_ID], methods=("OIDC",))
     cloud.emulator.world = replace(world, clients={CLIENT_ID: client})
-    no_method = (await acs3(cloud, query=ASKED, action=GENERATE, signed={"x-acs-signature-nonce": "2"}))["Code"]
+    no_method = (await acs3(cloud, query=PARAMETERS, action=GENERATE, signed={"x-acs-signature-nonce": "2"}))["Code"]
     cloud.emulator.world = world
-    version = (await acs3(cloud, query=ASKED, action=(GENERATE[0], "2020-01-01")))["Code"]
-    unsigned = (await acs3(cloud, query=ASKED, action=GENERATE, authorization=None))["Code"]
+    version = (await acs3(cloud, query=PARAMETERS, action=(GENERATE[0], "2020-01-01")))["Code"]
+    unsigned = (await acs3(cloud, query=PARAMETERS, action=GENERATE, authorization=None))["Code"]
 
     assert (no_permission, no_method) == ("NoPermission", "NoPermission")
     assert (version, unsigned) == ("InvalidVersion", "MissingAccessKeyId")
 
 
 async def test_openapi_faults(cloud: Cloud) -> None:
-    """The OpenAPI fails on demand, with its own kind of codes."""
+    """A fault applies to the OpenAPI, with the codes of its kind."""
     cloud.emulator.faults.add(Fault("openapi", status=503))
 
-    assert (await acs3(cloud, query=ASKED, action=GENERATE))["Code"] == "ServiceUnavailable"
+    assert (await acs3(cloud, query=PARAMETERS, action=GENERATE))["Code"] == "ServiceUnavailable"

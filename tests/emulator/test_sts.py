@@ -1,4 +1,4 @@
-"""AssumeRoleWithOIDC: what it issues, and in which order it refuses what."""
+"""AssumeRoleWithOIDC: the credentials it issues, and the requests it refuses."""
 
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
@@ -15,23 +15,25 @@ NOW = 1767323045
 CLAIMS = {"iss": ISSUER, "aud": AUDIENCE, "sub": CLIENT_ID, "iat": NOW, "exp": NOW + 1200}
 
 
-def with_provider(cloud, **changes):
+def change_provider(cloud, **changes):
+    """Replace fields of the world's OIDC provider."""
     provider = replace(cloud.emulator.world.oidc_providers[PROVIDER_ARN], **changes)
     cloud.emulator.world = replace(cloud.emulator.world, oidc_providers={PROVIDER_ARN: provider})
 
 
-def with_role(cloud, **changes):
+def change_role(cloud, **changes):
+    """Replace fields of the default role."""
     role = replace(cloud.emulator.world.roles[role_arn("default")], **changes)
     cloud.emulator.world = replace(cloud.emulator.world, roles={role_arn("default"): role})
 
 
 async def test_success(cloud):
-    """The answer is STS's own, to the member, and the credentials have its lengths."""
-    answer = (await cloud.assume(DurationSeconds=900)).json()
-    credentials = answer["Credentials"]
+    """The response has the members of the real STS, and the credentials have their lengths."""
+    response = (await cloud.assume_role_with_oidc(DurationSeconds=900)).json()
+    credentials = response["Credentials"]
 
-    assert answer.keys() == {"RequestId", "OIDCTokenInfo", "AssumedRoleUser", "Credentials"}
-    assert answer["OIDCTokenInfo"] == {
+    assert response.keys() == {"RequestId", "OIDCTokenInfo", "AssumedRoleUser", "Credentials"}
+    assert response["OIDCTokenInfo"] == {
         "Issuer": ISSUER,
         "Subject": CLIENT_ID,
         "ClientIds": AUDIENCE,
@@ -39,44 +41,44 @@ async def test_success(cloud):
         "ExpirationTime": "2026-01-02T03:24:05Z",
         "VerificationInfo": "Success",
     }
-    assert answer["AssumedRoleUser"]["Arn"] == f"{role_arn('default')}/sidecar-1"
-    assert answer["AssumedRoleUser"]["AssumedRoleId"].endswith(":sidecar-1")
+    assert response["AssumedRoleUser"]["Arn"] == f"{role_arn('default')}/sidecar-1"
+    assert response["AssumedRoleUser"]["AssumedRoleId"].endswith(":sidecar-1")
     assert credentials["AccessKeyId"].startswith("STS.")
     assert [len(credentials[name]) for name in ("AccessKeyId", "AccessKeySecret", "SecurityToken")] == [28, 44, 592]
     assert credentials["Expiration"] == "2026-01-02T03:19:05Z"
 
 
 async def test_default_duration(cloud):
-    """Without DurationSeconds a session lives an hour; whole seconds, rounded down."""
+    """Without DurationSeconds a session lasts an hour. Its expiration is rounded down to whole seconds."""
     cloud.clock.at += 0.9
 
-    assert (await cloud.assume()).json()["Credentials"]["Expiration"] == "2026-01-02T04:04:05Z"
+    assert (await cloud.assume_role_with_oidc()).json()["Credentials"]["Expiration"] == "2026-01-02T04:04:05Z"
 
 
 async def test_short_sessions(cloud):
-    """A world with its own session length gives that, whatever is asked for."""
+    """A world with session_seconds uses it for every session, whatever DurationSeconds requests."""
     cloud.emulator.world = replace(cloud.emulator.world, session_seconds=30)
 
-    assert (await cloud.assume()).json()["Credentials"]["Expiration"] == "2026-01-02T03:04:35Z"
+    assert (await cloud.assume_role_with_oidc()).json()["Credentials"]["Expiration"] == "2026-01-02T03:04:35Z"
 
 
 async def test_everything_in_the_query(cloud):
-    """GET with all parameters in the query works as well: it is what credentials-python sends."""
-    await cloud.assume()
+    """GET with all parameters in the query is accepted, as credentials-python sends it."""
+    await cloud.assume_role_with_oidc()
     fields = cloud.emulator.journal[-1].fields
     names = ("Action", "Version", "Format", "RoleArn", "OIDCProviderArn", "OIDCToken", "RoleSessionName")
-    answer = await cloud.http.get("/", params={name: fields[name] for name in names})
+    response = await cloud.http.get("/", params={name: fields[name] for name in names})
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 async def test_xml_by_default(cloud):
-    """Without a Format both answers and errors are XML."""
-    answer = ElementTree.fromstring((await cloud.assume(Format=None)).text)
-    error = ElementTree.fromstring((await cloud.assume(Format=None, RoleSessionName="<")).text)
+    """Without Format, responses and errors are XML."""
+    response = ElementTree.fromstring((await cloud.assume_role_with_oidc(Format=None)).text)
+    error = ElementTree.fromstring((await cloud.assume_role_with_oidc(Format=None, RoleSessionName="<")).text)
 
-    assert answer.tag == "AssumeRoleWithOIDCResponse"
-    assert answer.findtext("Credentials/Expiration") == "2026-01-02T04:04:05Z"
+    assert response.tag == "AssumeRoleWithOIDCResponse"
+    assert response.findtext("Credentials/Expiration") == "2026-01-02T04:04:05Z"
     assert (error.tag, error.findtext("Code")) == ("Error", "InvalidParameter.RoleSessionName")
 
 
@@ -107,11 +109,11 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("change", "status", "code"), REFUSALS)
 async def test_refusals(cloud, change, status, code):
-    """A request that is right but for one thing is refused with that thing's code, in STS's shape."""
-    answer = await cloud.assume(**change)
+    """A request with a single error is refused with the code of that error, in the format of STS."""
+    response = await cloud.assume_role_with_oidc(**change)
 
-    assert (answer.status_code, answer.json()["Code"]) == (status, code)
-    assert answer.json().keys() == {"RequestId", "HostId", "Code", "Message", "Recommend"}
+    assert (response.status_code, response.json()["Code"]) == (status, code)
+    assert response.json().keys() == {"RequestId", "HostId", "Code", "Message", "Recommend"}
 
 
 ACCEPTED = [
@@ -126,16 +128,16 @@ ACCEPTED = [
 @pytest.mark.parametrize("change", ACCEPTED)
 async def test_borderline_parameters(cloud, change):
     """Parameters at their limits are accepted."""
-    assert (await cloud.assume(**change)).status_code == 200
+    assert (await cloud.assume_role_with_oidc(**change)).status_code == 200
 
 
 async def test_duration_is_the_roles(cloud):
-    """A duration above the role's maximum is rejected, not shortened, and the message names the maximum."""
-    with_role(cloud, max_session_duration=3600)
-    answer = await cloud.assume(DurationSeconds=3601)
+    """A duration above the role's maximum is refused, not shortened, and the message names the maximum."""
+    change_role(cloud, max_session_duration=3600)
+    response = await cloud.assume_role_with_oidc(DurationSeconds=3601)
 
-    assert answer.json()["Message"] == "The Min/Max value of DurationSeconds is 15min/1hr."
-    assert (await cloud.assume(DurationSeconds=3600)).status_code == 200
+    assert response.json()["Message"] == "The Min/Max value of DurationSeconds is 15min/1hr."
+    assert (await cloud.assume_role_with_oidc(DurationSeconds=3600)).status_code == 200
 
 
 TOKENS = [
@@ -152,90 +154,91 @@ TOKENS = [
 
 @pytest.mark.parametrize(("change", "code"), TOKENS)
 async def test_wrong_tokens(cloud, signing_key, change, code):
-    """A token that is right but for one claim is refused with that claim's code."""
-    answer = await cloud.assume(OIDCToken=SigningKeys(signing_key).sign({**CLAIMS, **change}))
+    """A token with a single wrong claim is refused with the code of that claim."""
+    response = await cloud.assume_role_with_oidc(OIDCToken=SigningKeys(signing_key).sign({**CLAIMS, **change}))
 
-    assert (answer.status_code, answer.json()["Code"]) == (401, AUTH + code)
+    assert (response.status_code, response.json()["Code"]) == (401, AUTH + code)
 
 
 @pytest.mark.parametrize("change", [{}, {"iat": NOW - 12 * 3600}, {"aud": ["other.example", AUDIENCE]}])
 async def test_right_tokens(cloud, signing_key, change):
-    """A token up to twelve hours old, for this audience among others, is accepted."""
+    """A token is accepted up to twelve hours after its iat, and with this audience among others."""
     token = SigningKeys(signing_key).sign({**CLAIMS, **change})
 
-    assert (await cloud.assume(OIDCToken=token)).status_code == 200
+    assert (await cloud.assume_role_with_oidc(OIDCToken=token)).status_code == 200
 
 
 async def test_wrong_signatures(cloud, sign_hs256, sign, signing_key, ec_key):
-    """A token must be RS256 and signed by a key in the JWKS, the one it names if it names one."""
+    """A token must be RS256 and signed by a key in the JWKS: by the key of its kid, if it has one."""
     foreign = SigningKeys().sign(CLAIMS)
     misnamed = sign(CLAIMS, signing_key, "RS256", kid="another")
     unnamed = sign(CLAIMS, signing_key, "RS256")
     garbled = unnamed.replace(".", "!.", 1)
     tokens = (sign_hs256(CLAIMS), sign(CLAIMS, ec_key, "ES256"), garbled, foreign, misnamed, unnamed)
-    codes = [(await cloud.assume(OIDCToken=token)).json().get("Code") for token in tokens]
+    codes = [(await cloud.assume_role_with_oidc(OIDCToken=token)).json().get("Code") for token in tokens]
 
     invalid, forged = AUTH + "OIDCToken.Invalid", AUTH + "OIDCToken.InvalidSignature"
     assert codes == [invalid, invalid, invalid, forged, forged, None]
 
 
 async def test_issuance_window(cloud):
-    """The provider's own window decides how old a token may be."""
+    """The provider's issuance limit is the maximum age of a token."""
     cloud.emulator.world = replace(cloud.emulator.world, token_seconds=86400)
     token = await cloud.token()
-    with_provider(cloud, issuance_limit_hours=1)
+    change_provider(cloud, issuance_limit_hours=1)
     cloud.clock.at += 3600
-    at_the_edge = await cloud.assume(OIDCToken=token)
+    at_limit = await cloud.assume_role_with_oidc(OIDCToken=token)
     cloud.clock.at += 1
-    beyond = await cloud.assume(OIDCToken=token)
+    above_limit = await cloud.assume_role_with_oidc(OIDCToken=token)
 
-    assert (at_the_edge.status_code, beyond.json()["Code"]) == (200, AUTH + "OIDCToken.Expired")
+    assert (at_limit.status_code, above_limit.json()["Code"]) == (200, AUTH + "OIDCToken.Expired")
 
 
 async def test_other_issuers(cloud):
-    """A provider with its own JWKS trusts that one's keys, and not the emulator's."""
+    """A provider with its own JWKS trusts the keys in it, and not the emulator's keys."""
     keys = SigningKeys()
     provider = Provider("https://idp.example", ("api",), jwks=keys.jwks())
     world = replace(cloud.emulator.world, oidc_providers={PROVIDER_ARN: provider})
     condition = {"StringLike": {"oidc:iss": "https://idp.*", "oidc:aud": "api"}}
     cloud.emulator.world = world
-    with_role(cloud, trust_policy=policy(condition))
-    theirs = keys.sign({**CLAIMS, "iss": "https://idp.example", "aud": "api", "sub": "anyone"})
+    change_role(cloud, trust_policy=policy(condition))
+    token = keys.sign({**CLAIMS, "iss": "https://idp.example", "aud": "api", "sub": "anyone"})
 
-    assert (await cloud.assume(OIDCToken=theirs)).status_code == 200
-    assert (await cloud.assume()).json()["Code"] == AUTH + "OIDCToken.InvalidSignature"
+    assert (await cloud.assume_role_with_oidc(OIDCToken=token)).status_code == 200
+    assert (await cloud.assume_role_with_oidc()).json()["Code"] == AUTH + "OIDCToken.InvalidSignature"
 
 
 def policy(condition):
+    """Return a trust policy for the OIDC provider with this condition."""
     statement = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Federated": PROVIDER_ARN}}
     return {"Version": "1", "Statement": [{**statement, "Condition": condition}]}
 
 
 async def test_rotation(cloud):
-    """After a rotation tokens of the previous key remain good; after one that retires it they do not."""
+    """After a rotation, tokens of the previous key are accepted until that key is retired."""
     token = await cloud.token()
     cloud.emulator.rotate()
-    kept = await cloud.assume(OIDCToken=token)
-    fresh = await cloud.assume()
+    previous_key = await cloud.assume_role_with_oidc(OIDCToken=token)
+    new_key = await cloud.assume_role_with_oidc()
     cloud.emulator.rotate(retire=True)
-    retired = await cloud.assume(OIDCToken=token)
+    retired = await cloud.assume_role_with_oidc(OIDCToken=token)
 
-    assert (kept.status_code, fresh.status_code) == (200, 200)
+    assert (previous_key.status_code, new_key.status_code) == (200, 200)
     assert retired.json()["Code"] == AUTH + "OIDCToken.InvalidSignature"
 
 
 async def test_quota(cloud):
-    """Calls above the account's quota are throttled until the second is over."""
+    """Calls above the account's quota are throttled until the next second."""
     cloud.emulator.world = replace(cloud.emulator.world, calls_per_second=2)
-    codes = [(await cloud.assume()).json().get("Code") for _ in range(3)]
+    codes = [(await cloud.assume_role_with_oidc()).json().get("Code") for _ in range(3)]
     cloud.clock.at += 1
-    codes.append((await cloud.assume()).json().get("Code"))
+    codes.append((await cloud.assume_role_with_oidc()).json().get("Code"))
 
     assert codes == [None, None, "Throttling.User", None]
 
 
 async def test_help_url(cloud):
-    """Recommend is a link that carries the code."""
-    link = (await cloud.assume(RoleArn=role_arn("other"))).json()["Recommend"]
+    """Recommend is a link that contains the error code."""
+    link = (await cloud.assume_role_with_oidc(RoleArn=role_arn("other"))).json()["Recommend"]
 
     assert parse_qs(urlsplit(link).query)["q"] == ["EntityNotExist.Role"]

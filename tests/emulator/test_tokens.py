@@ -1,4 +1,4 @@
-"""The token endpoint: what it issues, and the client authentication it insists on."""
+"""The token endpoint: the tokens it issues, and client authentication."""
 
 from base64 import b64encode
 from dataclasses import replace
@@ -10,33 +10,35 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.emulator import PublicKey, Secret
 from app.emulator.crypto import jws
-from app.emulator.crypto.nonces import SeenOnce
+from app.emulator.crypto.replay_cache import ReplayCache
 from app.emulator.world.world import AUDIENCE, CLIENT_ID, CLIENT_SECRET, ISSUER
 
 
-def vary(cloud, **changes):
-    """Let the world's one client differ."""
+def change_client(cloud, **changes):
+    """Replace fields of the world's client, and make it the only one."""
     client = replace(cloud.emulator.world.clients[CLIENT_ID], **changes)
     cloud.emulator.world = replace(cloud.emulator.world, clients={CLIENT_ID: client})
 
 
 def pem(key):
+    """Return the public key as PEM."""
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def basic(user=CLIENT_ID, password=CLIENT_SECRET):
+    """Return an Authorization header of the Basic scheme."""
     return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
 
 
-async def test_token_answer(cloud):
-    """The answer has IDaaS's four members, and the token the claims and key id that STS needs."""
-    answer = (await cloud.ask()).json()
-    token = answer["access_token"]
+async def test_token_response(cloud):
+    """The response has the four members of IDaaS, and the token has the claims and the key id that STS needs."""
+    response = (await cloud.request_token()).json()
+    token = response["access_token"]
     claims = jwt.decode(token, options={"verify_signature": False})
     jwks = (await cloud.http.get("/api/v2/iauths_system/oauth2/jwks")).json()
 
     now = int(cloud.clock.at)
-    assert {**answer, "access_token": "…"} == {
+    assert {**response, "access_token": "…"} == {
         "access_token": "…",
         "token_type": "Bearer",
         "expires_in": 1200,
@@ -49,7 +51,7 @@ async def test_token_answer(cloud):
 
 
 async def test_discovery(cloud):
-    """Discovery names the issuer and where its keys are."""
+    """The discovery document names the issuer, its keys and its token endpoint."""
     document = (await cloud.http.get("/api/v2/iauths_system/oauth2/.well-known/openid-configuration")).json()
 
     assert document["issuer"] == ISSUER
@@ -78,34 +80,34 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("change", "status", "code"), REFUSALS)
 async def test_refusals(cloud, change, status, code):
-    """A request that is right but for one thing is refused with that thing's code, in OAuth's shape."""
-    answer = await cloud.ask(**change)
+    """A request with a single error is refused with the code of that error, in the format of OAuth."""
+    response = await cloud.request_token(**change)
 
-    assert (answer.status_code, answer.json()["error"]) == (status, code)
-    assert answer.json().keys() == {"error", "error_description", "request_id"}
+    assert (response.status_code, response.json()["error"]) == (status, code)
+    assert response.json().keys() == {"error", "error_description", "request_id"}
 
 
 async def test_scope_must_be_granted(cloud):
-    """A scope that exists is not enough, and neither is a resource server that exists."""
-    vary(cloud, grants={AUDIENCE: ("read",)})
-    one_granted = await cloud.ask(scope=f"{AUDIENCE}|read")
-    other = await cloud.ask(scope=f"{AUDIENCE}|write")
-    vary(cloud, grants={})
-    none = await cloud.ask()
+    """A scope that exists but is not granted is refused, and so is a resource server without any grant."""
+    change_client(cloud, grants={AUDIENCE: ("read",)})
+    granted = await cloud.request_token(scope=f"{AUDIENCE}|read")
+    not_granted = await cloud.request_token(scope=f"{AUDIENCE}|write")
+    change_client(cloud, grants={})
+    without_grants = await cloud.request_token()
 
-    assert one_granted.status_code == 200
-    assert other.json()["error"] == "access_denied"
-    assert none.json()["error"] == "access_denied"
-    assert "has not been authorized by resource server" in none.json()["error_description"]
+    assert granted.status_code == 200
+    assert not_granted.json()["error"] == "access_denied"
+    assert without_grants.json()["error"] == "access_denied"
+    assert "has not been authorized by resource server" in without_grants.json()["error_description"]
 
 
 async def test_basic(cloud):
-    """Basic credentials are taken as they are, without form decoding, with or without client_id in the body."""
-    vary(cloud, secrets=(Secret("s3cr3t/+=%2F"),))
-    right = basic(password="s3cr3t/+=%2F")
+    """Basic credentials are read without form decoding, and client_id may be in the body or not."""
+    change_client(cloud, secrets=(Secret("s3cr3t/+=%2F"),))
+    headers = basic(password="s3cr3t/+=%2F")
 
-    assert (await cloud.ask(client_secret=None, headers=right)).status_code == 200
-    assert (await cloud.ask(client_secret=None, client_id=None, headers=right)).status_code == 200
+    assert (await cloud.request_token(client_secret=None, headers=headers)).status_code == 200
+    assert (await cloud.request_token(client_secret=None, client_id=None, headers=headers)).status_code == 200
 
 
 WRONG_BASIC = [
@@ -118,33 +120,33 @@ WRONG_BASIC = [
 
 @pytest.mark.parametrize(("headers", "client_id"), WRONG_BASIC)
 async def test_wrong_basic(cloud, headers, client_id):
-    """Basic with a wrong secret or user, one other than the body's, or no base64 is refused."""
-    answer = await cloud.ask(client_secret=None, client_id=client_id, headers=headers)
+    """Basic with a wrong secret or user, a user other than the body's client_id, or no base64 is refused."""
+    response = await cloud.request_token(client_secret=None, client_id=client_id, headers=headers)
 
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
 async def test_secrets_rotate(cloud):
-    """Two secrets work side by side until one of them expires."""
-    vary(cloud, secrets=(Secret("old", expires_at=cloud.clock.at + 10), Secret("new")))
-    before = [(await cloud.ask(client_secret=secret)).status_code for secret in ("old", "new")]
+    """Two secrets are accepted at the same time until one of them expires."""
+    change_client(cloud, secrets=(Secret("old", expires_at=cloud.clock.at + 10), Secret("new")))
+    before = [(await cloud.request_token(client_secret=secret)).status_code for secret in ("old", "new")]
     cloud.clock.at += 10
-    after = [(await cloud.ask(client_secret=secret)).status_code for secret in ("old", "new")]
+    after = [(await cloud.request_token(client_secret=secret)).status_code for secret in ("old", "new")]
 
     assert (before, after) == ([200, 200], [401, 200])
 
 
 async def test_only_allowed_methods(cloud, sign_hs256):
-    """A right proof by a method that the client may not use is refused."""
-    vary(cloud, methods=("CLIENT_SECRET_JWT",))
+    """A correct credential is refused if the client may not use its method."""
+    change_client(cloud, methods=("CLIENT_SECRET_JWT",))
 
-    assert (await cloud.ask()).json()["error"] == "invalid_client"
-    assert (await cloud.ask(client_secret=None, headers=basic())).json()["error"] == "invalid_client"
-    assert (await cloud.by_assertion(sign_hs256(cloud.claims()))).status_code == 200
+    assert (await cloud.request_token()).json()["error"] == "invalid_client"
+    assert (await cloud.request_token(client_secret=None, headers=basic())).json()["error"] == "invalid_client"
+    assert (await cloud.request_token_by_assertion(sign_hs256(cloud.claims()))).status_code == 200
 
 
 async def test_secret_jwt_vector(cloud, sign_hs256):
-    """The reference's HS256 vector is what a client sends, and it is accepted."""
+    """The HS256 vector of the protocol reference is reproduced, and the token endpoint accepts it."""
     claims = {
         "aud": "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2/token",
         "sub": "app_example",
@@ -158,16 +160,16 @@ async def test_secret_jwt_vector(cloud, sign_hs256):
     client = replace(world.clients[CLIENT_ID], secrets=(Secret("s3cr3t"),))
     issuer = "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2"
     cloud.emulator.world = replace(world, issuer=issuer, clients={"app_example": client})
-    answer = await cloud.by_assertion(assertion, client_id="app_example")
+    response = await cloud.request_token_by_assertion(assertion, client_id="app_example")
 
     assert assertion.endswith(".oVbcRK7fGfd0chzsuVRIM-oM4d-zM9EivSzCh7SiFMw")
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 @pytest.mark.parametrize("aud", [f"{ISSUER}/token", [f"{ISSUER}/token", "another"]])
 async def test_assertion_audience(cloud, sign_hs256, aud):
-    """An assertion may be for the issuer's token endpoint, however the request reached it."""
-    assert (await cloud.by_assertion(sign_hs256(cloud.claims(aud=aud)))).status_code == 200
+    """An assertion whose audience is the issuer's token endpoint is accepted at any URL of that endpoint."""
+    assert (await cloud.request_token_by_assertion(sign_hs256(cloud.claims(aud=aud)))).status_code == 200
 
 
 WRONG_CLAIMS = [
@@ -190,38 +192,38 @@ WRONG_CLAIMS = [
 
 @pytest.mark.parametrize("change", WRONG_CLAIMS)
 async def test_wrong_claims(cloud, sign_hs256, change):
-    """An assertion that is right but for one claim is refused."""
-    answer = await cloud.by_assertion(sign_hs256(cloud.claims(**change)))
+    """An assertion with a single wrong claim is refused."""
+    response = await cloud.request_token_by_assertion(sign_hs256(cloud.claims(**change)))
 
-    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert (response.status_code, response.json()["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize("change", [{"exp": 1767323045 + 3600}, {"iat": 1767323045 + 60}, {"iat": None}])
 async def test_borderline_claims(cloud, sign_hs256, change):
-    """An hour of life and a minute of clock difference are still fine, and iat is optional."""
-    assert (await cloud.by_assertion(sign_hs256(cloud.claims(**change)))).status_code == 200
+    """A lifetime of an hour and a clock difference of a minute are accepted, and iat is optional."""
+    assert (await cloud.request_token_by_assertion(sign_hs256(cloud.claims(**change)))).status_code == 200
 
 
 async def test_jti_is_used_once(cloud, sign_hs256):
-    """The same jti is refused while its assertion lives; a refused assertion does not use one up."""
-    wrong = await cloud.by_assertion(sign_hs256(cloud.claims(aud="elsewhere")))
-    first = await cloud.by_assertion(sign_hs256(cloud.claims()))
-    again = await cloud.by_assertion(sign_hs256(cloud.claims()))
+    """A used jti is refused until its assertion expires; a refused assertion does not use up its jti."""
+    wrong = await cloud.request_token_by_assertion(sign_hs256(cloud.claims(aud="elsewhere")))
+    first = await cloud.request_token_by_assertion(sign_hs256(cloud.claims()))
+    again = await cloud.request_token_by_assertion(sign_hs256(cloud.claims()))
     cloud.clock.at += 600
-    later = await cloud.by_assertion(sign_hs256(cloud.claims()))
+    later = await cloud.request_token_by_assertion(sign_hs256(cloud.claims()))
 
-    assert [answer.status_code for answer in (wrong, first, again, later)] == [401, 200, 401, 200]
+    assert [response.status_code for response in (wrong, first, again, later)] == [401, 200, 401, 200]
 
 
-def test_seen_is_bounded():
-    """However many names come, only so many are kept, and expired ones are not."""
-    seen = SeenOnce(limit=3)
+def test_replay_cache_is_bounded():
+    """The cache holds at most `limit` identifiers, and drops expired ones."""
+    cache = ReplayCache(limit=3)
     for number in range(10):
-        assert seen.first_time((str(number),), until=100, now=0)
-    assert len(seen) == 3
+        assert cache.add((str(number),), expires_at=100, now=0)
+    assert len(cache) == 3
 
-    seen.first_time(("last",), until=300, now=200)
-    assert len(seen) == 1
+    cache.add(("last",), expires_at=300, now=200)
+    assert len(cache) == 1
 
 
 @pytest.mark.parametrize(
@@ -229,24 +231,26 @@ def test_seen_is_bounded():
     ["", "a.b", "a.b.c", "e30.e30.", "bnVsbA.bnVsbA.AA"],
 )
 async def test_not_a_jwt(cloud, assertion):
-    """What is no JWT is refused, not a crash."""
-    assert (await cloud.by_assertion(assertion)).json()["error"] == "invalid_client"
+    """An assertion that is not a JWT is refused and causes no error of the emulator."""
+    assert (await cloud.request_token_by_assertion(assertion)).json()["error"] == "invalid_client"
 
 
 async def test_wrong_assertion_secret(cloud, sign_hs256):
-    """HS256 with another secret is refused, and so is another assertion type."""
-    wrong = await cloud.by_assertion(sign_hs256(cloud.claims(), "wrong"))
-    unknown = await cloud.by_assertion(sign_hs256(cloud.claims()), client_assertion_type="urn:example:unknown")
+    """HS256 with a wrong secret is refused, and so is an unknown assertion type."""
+    wrong = await cloud.request_token_by_assertion(sign_hs256(cloud.claims(), "wrong"))
+    unknown = await cloud.request_token_by_assertion(
+        sign_hs256(cloud.claims()), client_assertion_type="urn:example:unknown"
+    )
 
     assert (wrong.status_code, unknown.status_code) == (401, 401)
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512"])
 async def test_rsa_assertion(cloud, sign, signing_key, algorithm):
-    """Every RSA algorithm of the SDKs is accepted from a registered key."""
-    vary(cloud, public_keys=(PublicKey(pem(signing_key)),))
+    """Every RSA algorithm of the SDKs is accepted with a registered key."""
+    change_client(cloud, public_keys=(PublicKey(pem(signing_key)),))
 
-    assert (await cloud.by_assertion(sign(cloud.claims(), signing_key, algorithm))).status_code == 200
+    assert (await cloud.request_token_by_assertion(sign(cloud.claims(), signing_key, algorithm))).status_code == 200
 
 
 CURVES = [(ec.SECP256R1(), "ES256"), (ec.SECP384R1(), "ES384"), (ec.SECP521R1(), "ES512")]
@@ -254,27 +258,29 @@ CURVES = [(ec.SECP256R1(), "ES256"), (ec.SECP384R1(), "ES384"), (ec.SECP521R1(),
 
 @pytest.mark.parametrize(("curve", "algorithm"), CURVES)
 async def test_ec_assertion(cloud, sign, curve, algorithm):
-    """Every EC algorithm of the SDKs is accepted from a registered key."""
+    """Every EC algorithm of the SDKs is accepted with a registered key."""
     key = ec.generate_private_key(curve)
-    vary(cloud, public_keys=(PublicKey(pem(key)),))
+    change_client(cloud, public_keys=(PublicKey(pem(key)),))
 
-    assert (await cloud.by_assertion(sign(cloud.claims(), key, algorithm))).status_code == 200
+    assert (await cloud.request_token_by_assertion(sign(cloud.claims(), key, algorithm))).status_code == 200
 
 
 async def test_unregistered_key(cloud, sign, signing_key, ec_key):
-    """A key that is not registered is refused, and so is an assertion while none is."""
-    none = await cloud.by_assertion(sign(cloud.claims(), ec_key, "ES256"))
-    vary(cloud, public_keys=(PublicKey(pem(signing_key)),))
-    other = await cloud.by_assertion(sign(cloud.claims(), ec_key, "ES256"))
+    """An assertion is refused if no key is registered, and if another key is registered."""
+    none = await cloud.request_token_by_assertion(sign(cloud.claims(), ec_key, "ES256"))
+    change_client(cloud, public_keys=(PublicKey(pem(signing_key)),))
+    other = await cloud.request_token_by_assertion(sign(cloud.claims(), ec_key, "ES256"))
 
     assert (none.status_code, other.status_code) == (401, 401)
 
 
 async def test_kid_selects(cloud, sign, signing_key, ec_key):
-    """With a kid only the key of that id counts, without one they all do."""
-    vary(cloud, public_keys=(PublicKey(pem(signing_key), "rsa-1"), PublicKey(pem(ec_key), "ec-1")))
+    """An assertion with a kid is verified with the key of that id alone, one without a kid with all keys."""
+    change_client(cloud, public_keys=(PublicKey(pem(signing_key), "rsa-1"), PublicKey(pem(ec_key), "ec-1")))
     statuses = [
-        (await cloud.by_assertion(sign(cloud.claims(jti=f"jti-{kid}"), ec_key, "ES256", **header))).status_code
+        (
+            await cloud.request_token_by_assertion(sign(cloud.claims(jti=f"jti-{kid}"), ec_key, "ES256", **header))
+        ).status_code
         for kid, header in {"own": {"kid": "ec-1"}, "none": {}, "other": {"kid": "rsa-1"}, "new": {"kid": "?"}}.items()
     ]
 
@@ -282,32 +288,34 @@ async def test_kid_selects(cloud, sign, signing_key, ec_key):
 
 
 async def test_public_key_is_no_secret(cloud, sign_hs256, signing_key):
-    """HS256 with the public key's PEM as its secret does not pass for a signature by that key."""
-    vary(cloud, public_keys=(PublicKey(pem(signing_key)),))
+    """HS256 with the public key's PEM as its secret is refused."""
+    change_client(cloud, public_keys=(PublicKey(pem(signing_key)),))
 
-    assert (await cloud.by_assertion(sign_hs256(cloud.claims(), pem(signing_key)))).status_code == 401
+    assert (await cloud.request_token_by_assertion(sign_hs256(cloud.claims(), pem(signing_key)))).status_code == 401
 
 
 async def test_unsigned(cloud, sign_hs256, signing_key):
-    """An alg of none proves nothing."""
-    vary(cloud, public_keys=(PublicKey(pem(signing_key)),))
+    """An assertion with the algorithm none is refused."""
+    change_client(cloud, public_keys=(PublicKey(pem(signing_key)),))
 
-    assert (await cloud.by_assertion(sign_hs256(cloud.claims(), header={"alg": "none"}))).status_code == 401
+    assert (
+        await cloud.request_token_by_assertion(sign_hs256(cloud.claims(), header={"alg": "none"}))
+    ).status_code == 401
 
 
 def test_secret_signatures_are_hs256(sign_hs256):
-    """A right HMAC under another algorithm's name is no signature."""
+    """A correct HMAC is refused if the header names an algorithm other than HS256."""
     tokens = [jws.parse(sign_hs256({}, "s3cr3t", {"alg": alg})) for alg in ("HS256", "HS512", "none")]
 
-    assert [jws.signed_with_secret(token, "s3cr3t") for token in tokens] == [True, False, False]
+    assert [jws.verify_hs256(token, "s3cr3t") for token in tokens] == [True, False, False]
 
 
 async def test_secrets_are_not_for_the_query(cloud):
-    """What comes in the query of the token endpoint is not read: it would be in every access log."""
-    answer = await cloud.http.post(
+    """The token endpoint reads no credentials from the query, where every access log would record them."""
+    response = await cloud.http.post(
         "/api/v2/iauths_system/oauth2/token",
         params={"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET},
         data={"grant_type": "client_credentials"},
     )
 
-    assert answer.json()["error"] == "invalid_client"
+    assert response.json()["error"] == "invalid_client"

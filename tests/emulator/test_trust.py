@@ -1,24 +1,32 @@
-"""Trust policies: who is let in, and which policies cannot be."""
+"""Trust policies: evaluation, and the policies that RAM rejects."""
 
 import pytest
 
 from app.emulator.world import trust_policy
 
-FACTS = {"oidc:iss": ("https://idp.example",), "oidc:aud": ("one", "two"), "oidc:sub": ("app_a",)}
-RIGHT = {"oidc:iss": "https://idp.example", "oidc:aud": ["two"]}
+CONTEXT = {"oidc:iss": ("https://idp.example",), "oidc:aud": ("one", "two"), "oidc:sub": ("app_a",)}
+MATCHING = {"oidc:iss": "https://idp.example", "oidc:aud": ["two"]}
 
 
 def statement(condition=None, **changes):
-    whole = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Federated": ["arn-1", "arn-2"]}}
-    return {**whole, "Condition": condition or {"StringEquals": RIGHT}, **changes}
+    """Return a statement that allows arn-1 and arn-2, with changes."""
+    default = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Federated": ["arn-1", "arn-2"]}}
+    return {**default, "Condition": condition or {"StringEquals": MATCHING}, **changes}
 
 
 def policy(*statements):
+    """Return a policy of these statements."""
     return {"Version": "1", "Statement": list(statements)}
 
 
 def with_sub(operator, *values):
-    return {"StringEquals": RIGHT, operator: {**RIGHT, "oidc:sub": list(values)}}
+    """Return a condition that also compares oidc:sub by `operator`."""
+    return {"StringEquals": MATCHING, operator: {**MATCHING, "oidc:sub": list(values)}}
+
+
+def allows(document):
+    """Evaluate the policy for the principal arn-1 and the claims of CONTEXT."""
+    return trust_policy.allows(document, principal_type="Federated", principals=("arn-1",), context=CONTEXT)
 
 
 TABLE = [
@@ -26,37 +34,37 @@ TABLE = [
     (True, statement(Action=["sts:AssumeRole", "sts:TagSession"])),
     (False, statement(Principal={"Federated": "arn-3"})),
     (False, statement(Principal={"Service": "arn-1"}, Condition={})),
-    (False, statement({"StringEquals": {**RIGHT, "oidc:iss": "https://idp.example/"}})),
-    (False, statement({"StringEquals": {**RIGHT, "oidc:aud": "three"}})),
+    (False, statement({"StringEquals": {**MATCHING, "oidc:iss": "https://idp.example/"}})),
+    (False, statement({"StringEquals": {**MATCHING, "oidc:aud": "three"}})),
     (True, statement(with_sub("StringEquals", "app_b", "app_a"))),
     (False, statement(with_sub("StringEquals", "app_b"))),
     (False, statement(with_sub("StringEquals", "app_*"))),
-    (True, statement({"StringLike": {**RIGHT, "oidc:sub": "app_*"}})),
-    (True, statement({"StringLike": {**RIGHT, "oidc:sub": "a??_a"}})),
-    (False, statement({"StringLike": {**RIGHT, "oidc:sub": "app_?a"}})),
-    (False, statement({"StringLike": {**RIGHT, "oidc:sub": "app_[a]"}})),
-    (False, statement({"StringLike": {**RIGHT, "oidc:sub": "APP_*"}})),
-    (False, statement({"StringEquals": RIGHT, "StringLike": {"oidc:sub": "other*"}})),
+    (True, statement({"StringLike": {**MATCHING, "oidc:sub": "app_*"}})),
+    (True, statement({"StringLike": {**MATCHING, "oidc:sub": "a??_a"}})),
+    (False, statement({"StringLike": {**MATCHING, "oidc:sub": "app_?a"}})),
+    (False, statement({"StringLike": {**MATCHING, "oidc:sub": "app_[a]"}})),
+    (False, statement({"StringLike": {**MATCHING, "oidc:sub": "APP_*"}})),
+    (False, statement({"StringEquals": MATCHING, "StringLike": {"oidc:sub": "other*"}})),
 ]
 
 
 @pytest.mark.parametrize(("allowed", "only"), TABLE)
-def test_verdicts(allowed, only):
-    """Operators and keys are joined by and, values by or; only * and ? are wild, and only in StringLike."""
-    assert trust_policy.complaint(policy(only)) is None
-    assert trust_policy.allows(policy(only), kind="Federated", principals=("arn-1",), facts=FACTS) is allowed
+def test_conditions(allowed, only):
+    """Operators and keys combine with and, values with or; * and ? are the only wildcards, in StringLike alone."""
+    assert trust_policy.validation_error(policy(only)) is None
+    assert allows(policy(only)) is allowed
 
 
 def test_one_statement_is_enough():
-    """Any allowing statement lets in, a single one need not be a list, and a denying one outweighs it."""
-    no, yes, deny = statement(Principal={"Federated": "arn-3"}), statement(), statement(Effect="Deny")
+    """One allowing statement is enough, it need not be in a list, and a denying statement overrides it."""
+    other, allow, deny = statement(Principal={"Federated": "arn-3"}), statement(), statement(Effect="Deny")
 
-    assert trust_policy.allows(policy(no, yes), kind="Federated", principals=("arn-1",), facts=FACTS)
-    assert trust_policy.allows({"Version": "1", "Statement": yes}, kind="Federated", principals=("arn-1",), facts=FACTS)
-    assert not trust_policy.allows(policy(yes, deny), kind="Federated", principals=("arn-1",), facts=FACTS)
+    assert allows(policy(other, allow))
+    assert allows({"Version": "1", "Statement": allow})
+    assert not allows(policy(allow, deny))
 
 
-COMPLAINTS = [
+INVALID_POLICIES = [
     ("Version", {"Statement": [statement()]}),
     ("Statement", policy()),
     ("Effect", policy(statement(Effect="Maybe"))),
@@ -65,13 +73,13 @@ COMPLAINTS = [
     ("Condition", policy(statement(Condition=[]))),
     ("strings", policy(statement({"StringEquals": {"oidc:iss": [1]}}))),
     ("as RAM writes them", policy("nothing")),
-    ("StringMatches", policy(statement({"StringMatches": RIGHT}))),
-    ("oidc:email", policy(statement({"StringEquals": {**RIGHT, "oidc:email": "x"}}))),
+    ("StringMatches", policy(statement({"StringMatches": MATCHING}))),
+    ("oidc:email", policy(statement({"StringEquals": {**MATCHING, "oidc:email": "x"}}))),
     ("oidc:aud", policy(statement({"StringEquals": {"oidc:iss": "x"}}))),
 ]
 
 
-@pytest.mark.parametrize(("named", "wrong"), COMPLAINTS)
-def test_complaints(named, wrong):
-    """A policy that RAM would refuse is refused with the culprit's name."""
-    assert named in trust_policy.complaint(wrong)
+@pytest.mark.parametrize(("name", "invalid"), INVALID_POLICIES)
+def test_invalid_policies(name, invalid):
+    """The error of a policy that RAM would reject names the wrong element."""
+    assert name in trust_policy.validation_error(invalid)

@@ -1,4 +1,4 @@
-"""Worlds: the default one, and files that say what is wrong with them."""
+"""Worlds: the default world, and the errors of an invalid world file."""
 
 import json
 
@@ -9,7 +9,7 @@ from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, PROVIDER_ARN, rol
 
 
 def test_default_world():
-    """The default world has a role for each profile, and what it takes to assume it."""
+    """The default world has a role for each profile, and the provider and client to assume it."""
     world = World.default(
         profiles=("default", "p2"), issuer="https://127.0.0.1:1/a", token_seconds=60, session_seconds=9
     )
@@ -22,7 +22,7 @@ def test_default_world():
 
 
 def test_round_trip(tmp_path):
-    """What a world writes is that world when read again."""
+    """A world written to JSON and read again is equal to the original."""
     world = World.default(profiles=("a", "b"), session_seconds=5)
     (tmp_path / "world.json").write_text(world.to_json())
 
@@ -30,7 +30,7 @@ def test_round_trip(tmp_path):
 
 
 def test_secrets_are_quiet():
-    """Neither repr nor the redacted world shows a secret."""
+    """Neither repr nor the redacted world contains a secret."""
     world = World.default()
 
     assert CLIENT_SECRET not in repr(world)
@@ -38,6 +38,7 @@ def test_secrets_are_quiet():
 
 
 def edited(edit):
+    """Return the JSON of the default world after `edit` changed the document."""
     document = json.loads(World.default().to_json())
     edit(document)
     return json.dumps(document)
@@ -45,9 +46,9 @@ def edited(edit):
 
 CLIENT = f"clients.{CLIENT_ID}"
 ROLE = f"roles.{role_arn('default')}"
-COMPLAINTS = [
+INVALID_WORLDS = [
     (lambda w: w.update(isuer="x"), "isuer: unknown key, did you mean issuer?"),
-    (lambda w: w.update(zzz=1), "zzz: unknown key, remove it; known here:"),
+    (lambda w: w.update(zzz=1), "zzz: unknown key, remove it; known keys:"),
     (lambda w: w.pop("clients"), "clients: is required: add it"),
     (lambda w: w.update(tokenSeconds="1"), "tokenSeconds: must be a whole number"),
     (lambda w: w.update(tokenSeconds=True), "tokenSeconds: must be a whole number"),
@@ -67,9 +68,9 @@ COMPLAINTS = [
 ]
 
 
-@pytest.mark.parametrize(("edit", "message"), COMPLAINTS)
-def test_complaints(tmp_path, edit, message):
-    """A wrong file is refused in one line with its name, the place in it and the cure."""
+@pytest.mark.parametrize(("edit", "message"), INVALID_WORLDS)
+def test_invalid_worlds(tmp_path, edit, message):
+    """An invalid file raises one line with the file name, the key path and the correction."""
     path = tmp_path / "world.json"
     path.write_text(edited(edit))
 
@@ -84,7 +85,7 @@ def test_complaints(tmp_path, edit, message):
     ("text", "message"), [(None, "No such file"), ("{\n]", "line 2: not JSON"), ("[]", "an object")]
 )
 def test_unreadable(tmp_path, text, message):
-    """A missing file and one that is not JSON are errors of the same kind."""
+    """A missing file and a file that is not a JSON object raise WorldError."""
     path = tmp_path / "world.json"
     if text is not None:
         path.write_text(text)

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.events import IdentityExpiry, StageTimed, Warned
-from app.emulator import Emulator, Fault
-from app.emulator.world.world import CLIENT_ID, PublicKey, Secret, role_arn
+from app.emulator import Emulator, Fault, PublicKey, Secret
+from app.emulator.world.world import CLIENT_ID, role_arn
 from app.refresh.pipeline import AT_ONCE
 
 from ..clock import Clock

@@ -1,8 +1,8 @@
 """
-Signed tokens, taken apart and checked, one question at a time.
+Compact JWS: parse a token and verify its signature.
 
-PyJWT checks the asymmetric signatures. Claims are left to whoever asked: PyJWT would judge them by the
-machine's clock, and everything here goes by the emulator's.
+PyJWT verifies the asymmetric signatures. The claims are left to the caller, because PyJWT compares them with the
+machine's clock and the emulator has a clock of its own.
 """
 
 import base64
@@ -18,15 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt import InvalidKeyError, InvalidTokenError
 from jwt.api_jws import PyJWS
 
-VerifyKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+VerificationKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-_RSA = ("RS256", "RS384", "RS512")
-_EC = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
+_RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
+_EC_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A compact JWS whose shape is right; nothing is verified yet."""
+    """A well-formed compact JWS. Nothing in it is verified."""
 
     text: str = field(repr=False)
     header: dict[str, Any]
@@ -34,46 +34,46 @@ class Token:
 
     @property
     def algorithm(self) -> str:
-        """The header's `alg`, as text whatever it was."""
+        """The header's `alg`, converted to text whatever its type."""
         return str(self.header.get("alg"))
 
     @property
     def audiences(self) -> tuple[str, ...]:
-        """`aud`, which may be one or several; what is not text is left out."""
+        """The `aud` claim, a string or an array, as a tuple. Items that are not strings are left out."""
         aud = self.claims.get("aud")
         return tuple(item for item in (aud if isinstance(aud, list) else [aud]) if isinstance(item, str))
 
     def number(self, claim: str) -> float:
-        """A claim's number, or nan: every comparison with that is false."""
+        """Return a numeric claim, or nan if it is missing or no number: every comparison with nan is false."""
         value = self.claims.get(claim)
         return value if isinstance(value, int | float) else math.nan
 
 
 def parse(text: str) -> Token:
-    """The token in `text`. Raises ValueError unless it is three parts of base64url, the first two JSON objects."""
+    """Return the token in `text`. Raises ValueError unless it is three base64url parts, the first two JSON objects."""
     parts = text.split(".")
     if len(parts) != 3 or not all(parts):
-        raise ValueError("a JWT has three parts")
-    header, claims, _ = (_decoded(part) for part in parts)
-    return Token(text, _object(header), _object(claims))
+        raise ValueError("a JWS has three parts")
+    header, claims, _ = (_base64url_decode(part) for part in parts)
+    return Token(text, _json_object(header), _json_object(claims))
 
 
-def signed_with_secret(token: Token, secret: str) -> bool:
-    """Whether this is HS256 with the secret's UTF-8 bytes."""
-    signed, _, signature = token.text.rpartition(".")
-    expected = hmac.digest(secret.encode(), signed.encode(), hashlib.sha256)
-    return token.algorithm == "HS256" and hmac.compare_digest(expected, _decoded(signature))
+def verify_hs256(token: Token, secret: str) -> bool:
+    """Return whether the token is signed by HS256 with the UTF-8 bytes of `secret`."""
+    signing_input, _, signature = token.text.rpartition(".")
+    expected = hmac.digest(secret.encode(), signing_input.encode(), hashlib.sha256)
+    return token.algorithm == "HS256" and hmac.compare_digest(expected, _base64url_decode(signature))
 
 
-def signed_with_one_of(token: Token, keys: Iterable[VerifyKey]) -> bool:
-    """Whether one of `keys` made the signature, with an algorithm that fits that key."""
-    return any(_signed_with(token, key) for key in keys)
+def verify_signature(token: Token, keys: Iterable[VerificationKey]) -> bool:
+    """Return whether one of `keys` verifies the signature, by an algorithm that fits that key."""
+    return any(_verify_with(token, key) for key in keys)
 
 
-def _signed_with(token: Token, key: VerifyKey) -> bool:
-    # The key says which algorithms may be, never the token: else HS256 with the public key as its secret
-    # would pass.
-    algorithms = _RSA if isinstance(key, rsa.RSAPublicKey) else _EC.get(key.curve.name, ())
+def _verify_with(token: Token, key: VerificationKey) -> bool:
+    # The key decides which algorithms are allowed, never the token: otherwise HS256 with the public key as its
+    # secret would pass.
+    algorithms = _RSA_ALGORITHMS if isinstance(key, rsa.RSAPublicKey) else _EC_ALGORITHMS.get(key.curve.name, ())
     try:
         PyJWS().decode(token.text, key, algorithms=algorithms)
     except (InvalidTokenError, InvalidKeyError):
@@ -81,13 +81,13 @@ def _signed_with(token: Token, key: VerifyKey) -> bool:
     return True
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def _json_object(text: bytes) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError("not a JSON object")
     return value
 
 
-def _decoded(part: str) -> bytes:
-    # b64decode with validate, because urlsafe_b64decode skips what it does not know.
+def _base64url_decode(part: str) -> bytes:
+    # b64decode with validate=True, because urlsafe_b64decode skips characters outside its alphabet.
     return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)

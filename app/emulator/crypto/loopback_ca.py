@@ -1,4 +1,4 @@
-"""A certification authority that signs one certificate, for loopback, and is forgotten."""
+"""TLS for loopback: a temporary certification authority signs one server certificate, then its key is discarded."""
 
 import ssl
 import tempfile
@@ -14,33 +14,33 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_FILE = "emulator-ca.pem"
-_LIFE = timedelta(days=90)
+_LIFETIME = timedelta(days=90)
 
 
-def server_context(directory: Path, clients: str | None = None) -> ssl.SSLContext:
+def server_context(directory: Path, client_ca: str | None = None) -> ssl.SSLContext:
     """
-    A TLS context for 127.0.0.1, localhost and ::1, whose CA certificate is then in `directory` as
-    `emulator-ca.pem`.
+    Return a TLS server context for 127.0.0.1, localhost and ::1; write its CA certificate to `emulator-ca.pem`.
 
-    `clients` is the CA, PEM, of certificates that clients may show; None asks for none.
+    The file is written into `directory`. No private key stays on disk, and the CA's key is discarded on return.
 
-    No private key stays on disk; the CA's is gone when this returns.
+    `client_ca` is PEM: the CA whose client certificates are verified. Clients may connect without a certificate.
+    With None, no client certificate is requested.
     """
     ca_key, key = generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
-    ca = _authority(ca_key)
-    leaf = _leaf(key, ca, ca_key)
+    ca = _ca_certificate(ca_key)
+    leaf = _server_certificate(key, ca, ca_key)
     (directory / CA_FILE).write_bytes(ca.public_bytes(Encoding.PEM))
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + leaf.public_bytes(Encoding.PEM)
     context = _context(pem)
-    if clients is not None:
-        context.load_verify_locations(cadata=clients)
+    if client_ca is not None:
+        context.load_verify_locations(cadata=client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
 
 
 def _context(pem: bytes) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # OpenSSL is reached through a file only. NamedTemporaryFile makes it with mode 0600 and removes it.
+    # `ssl` loads a private key from a file only. NamedTemporaryFile creates it with mode 0600 and removes it.
     with tempfile.NamedTemporaryFile() as file:
         file.write(pem)
         file.flush()
@@ -48,27 +48,29 @@ def _context(pem: bytes) -> ssl.SSLContext:
     return context
 
 
-def _authority(key: EllipticCurvePrivateKey) -> x509.Certificate:
+def _ca_certificate(key: EllipticCurvePrivateKey) -> x509.Certificate:
     name = _name("idaas-sidecar emulator CA")
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
-    extensions = (_usage(signs_certificates=True), identifier)
-    return _signed(name, key, name, key, x509.BasicConstraints(ca=True, path_length=0), extensions)
+    extensions = (_key_usage(signs_certificates=True), identifier)
+    return _certificate(name, key, name, key, x509.BasicConstraints(ca=True, path_length=0), extensions)
 
 
-def _leaf(key: EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: EllipticCurvePrivateKey) -> x509.Certificate:
+def _server_certificate(
+    key: EllipticCurvePrivateKey, ca: x509.Certificate, ca_key: EllipticCurvePrivateKey
+) -> x509.Certificate:
     addresses = [x509.IPAddress(ip_address(address)) for address in ("127.0.0.1", "::1")]
     extensions = (
-        _usage(signs_certificates=False),
+        _key_usage(signs_certificates=False),
         x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses]),
         x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]),
         x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
         x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()),
     )
     constraints = x509.BasicConstraints(ca=False, path_length=None)
-    return _signed(_name("localhost"), key, ca.subject, ca_key, constraints, extensions)
+    return _certificate(_name("localhost"), key, ca.subject, ca_key, constraints, extensions)
 
 
-def _signed(
+def _certificate(
     subject: x509.Name,
     key: EllipticCurvePrivateKey,
     issuer: x509.Name,
@@ -76,12 +78,13 @@ def _signed(
     constraints: x509.BasicConstraints,
     extensions: Sequence[x509.ExtensionType],
 ) -> x509.Certificate:
-    # The machine's clock and not the emulator's: this is what TLS clients go by. A day of leeway for theirs.
-    today = datetime.now(UTC)
+    # TLS clients check validity by the machine's clock, so the emulator's clock is not used here. One day of leeway
+    # covers a client whose clock is behind.
+    now = datetime.now(UTC)
     builder = (
         x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
-        .not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + _LIFE)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _LIFETIME)
         .add_extension(constraints, critical=True)
     )
     for extension in extensions:
@@ -89,7 +92,7 @@ def _signed(
     return builder.sign(issuer_key, SHA256())
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         key_cert_sign=signs_certificates,

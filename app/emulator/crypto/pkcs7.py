@@ -1,4 +1,4 @@
-"""PKCS#7 SignedData (RFC 5652) as ECS signs its instance identity documents: made, taken apart, checked."""
+"""PKCS#7 SignedData (RFC 5652), as ECS signs instance identity documents: create, parse, verify."""
 
 import base64
 import binascii
@@ -17,14 +17,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from .pki import IssuedCertificate
 
-_MESSAGE_DIGEST = bytes.fromhex("2a864886f70d010904")
-_SEQUENCE, _SET, _OCTETS, _OID = 0x30, 0x31, 0x04, 0x06
-_FIRST = 0xA0
+_MESSAGE_DIGEST = bytes.fromhex("2a864886f70d010904")  # 1.2.840.113549.1.9.4
+_SEQUENCE, _SET, _OCTET_STRING = 0x30, 0x31, 0x04
+_SIGNED_ATTRIBUTES = 0xA0  # [0] of SignerInfo
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """Signed content and the certificates that came with it."""
+class SignedData:
+    """The content, the certificates sent with it, and the DER value of the signed attributes with its signature."""
 
     content: bytes
     certificates: Sequence[x509.Certificate]
@@ -33,7 +33,7 @@ class Signed:
 
 
 def sign(content: bytes, signer: IssuedCertificate) -> str:
-    """The base64 of SignedData over `content`, with the signer's certificate and chain inside."""
+    """Return base64 SignedData over `content` that contains the signer's certificate and chain."""
     leaf = x509.load_pem_x509_certificate(signer.leaf_pem.encode())
     key = load_pem_private_key(signer.key_pem.encode(), None)
     builder = pkcs7.PKCS7SignatureBuilder().set_data(content).add_signer(leaf, key, SHA256())  # type: ignore[arg-type]
@@ -42,42 +42,42 @@ def sign(content: bytes, signer: IssuedCertificate) -> str:
     return base64.encodebytes(builder.sign(Encoding.DER, [pkcs7.PKCS7Options.Binary])).decode()
 
 
-def parse(text: str) -> Signed:
-    """SignedData in base64, with or without line breaks. Raises ValueError; nothing is verified yet."""
+def parse(text: str) -> SignedData:
+    """Return the SignedData in base64 `text`, line breaks allowed. Verifies nothing. Raises ValueError."""
     try:
         der = base64.b64decode("".join(text.split()), validate=True)
     except binascii.Error:
         raise ValueError("not base64") from None
-    whole = _parts(_only(der, _SEQUENCE))
-    _, data = next(whole), next(whole)
-    signed = list(_parts(_only(data[1], _SEQUENCE)))
-    encapsulated = list(_parts(signed[2][1]))
-    (signer,) = _parts(signed[-1][1])
-    info = list(_parts(signer[1]))
-    attributes = next((value for tag, value in info if tag == _FIRST), None)
-    signatures = [value for tag, value in info if tag == _OCTETS]
+    content_info = _elements(_single_value(der, _SEQUENCE))
+    _, explicit = next(content_info), next(content_info)
+    signed_data = list(_elements(_single_value(explicit[1], _SEQUENCE)))
+    encapsulated = list(_elements(signed_data[2][1]))
+    (signer_info,) = _elements(signed_data[-1][1])
+    members = list(_elements(signer_info[1]))
+    attributes = next((value for tag, value in members if tag == _SIGNED_ATTRIBUTES), None)
+    signatures = [value for tag, value in members if tag == _OCTET_STRING]
     if attributes is None or not signatures or len(encapsulated) < 2:
         raise ValueError("no signed attributes, signature or content")
-    content = _only(encapsulated[1][1], _OCTETS)
-    return Signed(content, pkcs7.load_der_pkcs7_certificates(der), attributes, signatures[-1])
+    content = _single_value(encapsulated[1][1], _OCTET_STRING)
+    return SignedData(content, pkcs7.load_der_pkcs7_certificates(der), attributes, signatures[-1])
 
 
-def signer_of(signed: Signed) -> x509.Certificate | None:
-    """The certificate whose key signed the content, if one did."""
-    if not hmac.compare_digest(_digest_in(signed.attributes), hashlib.sha256(signed.content).digest()):
+def verified_signer(signed: SignedData) -> x509.Certificate | None:
+    """Return the enclosed certificate whose key signed the content, or None. The certificate is not verified."""
+    if not hmac.compare_digest(_message_digest(signed.attributes), hashlib.sha256(signed.content).digest()):
         return None
-    # RFC 5652 5.4: what is signed is the attributes as a SET, not under the tag they travel with.
-    text = bytes([_SET]) + _length(len(signed.attributes)) + signed.attributes
-    return next((each for each in signed.certificates if _verifies(each, signed.signature, text)), None)
+    # RFC 5652 5.4: the signature is over the attributes encoded as a SET, not under the tag [0] of the message.
+    signed_bytes = bytes([_SET]) + _encoded_length(len(signed.attributes)) + signed.attributes
+    return next((each for each in signed.certificates if _verify(each, signed.signature, signed_bytes)), None)
 
 
-def _verifies(certificate: x509.Certificate, signature: bytes, text: bytes) -> bool:
+def _verify(certificate: x509.Certificate, signature: bytes, signed_bytes: bytes) -> bool:
     key = certificate.public_key()
     try:
         if isinstance(key, EllipticCurvePublicKey):
-            key.verify(signature, text, ECDSA(SHA256()))
+            key.verify(signature, signed_bytes, ECDSA(SHA256()))
         elif isinstance(key, RSAPublicKey):
-            key.verify(signature, text, PKCS1v15(), SHA256())
+            key.verify(signature, signed_bytes, PKCS1v15(), SHA256())
         else:
             return False
     except InvalidSignature:
@@ -85,46 +85,46 @@ def _verifies(certificate: x509.Certificate, signature: bytes, text: bytes) -> b
     return True
 
 
-def _digest_in(attributes: bytes) -> bytes:
-    for _, attribute in _parts(attributes):
-        (_, name), (_, values) = _parts(attribute)
-        if name == _MESSAGE_DIGEST:
-            return _only(values, _OCTETS)
+def _message_digest(attributes: bytes) -> bytes:
+    for _, attribute in _elements(attributes):
+        (_, identifier), (_, values) = _elements(attribute)
+        if identifier == _MESSAGE_DIGEST:
+            return _single_value(values, _OCTET_STRING)
     return b""
 
 
-def _only(der: bytes, tag: int) -> bytes:
-    """The value of the one element of `der`, which must have `tag`."""
-    ((found, value),) = _parts(der)
+def _single_value(der: bytes, tag: int) -> bytes:
+    """Return the value of the only element in `der`. Raises ValueError if its tag is not `tag`."""
+    ((found, value),) = _elements(der)
     if found != tag:
         raise ValueError("not SignedData")
     return value
 
 
-def _parts(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """The elements of a DER sequence's value: tag and value each."""
-    at = 0
-    while at < len(der):
-        tag, size, start = der[at], *_size(der, at + 1)
-        if start + size > len(der):
-            raise ValueError("cut off")
-        yield tag, der[start : start + size]
-        at = start + size
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield tag and value of each DER element in `der`. Raises ValueError if the last one is incomplete."""
+    position = 0
+    while position < len(der):
+        tag, length, start = der[position], *_read_length(der, position + 1)
+        if start + length > len(der):
+            raise ValueError("truncated")
+        yield tag, der[start : start + length]
+        position = start + length
 
 
-def _size(der: bytes, at: int) -> tuple[int, int]:
-    """The length written at `at`, and where what follows it begins."""
-    if at >= len(der):
-        raise ValueError("cut off")
-    first = der[at]
+def _read_length(der: bytes, position: int) -> tuple[int, int]:
+    """Return the DER length at `position`, and the position of the value after it."""
+    if position >= len(der):
+        raise ValueError("truncated")
+    first = der[position]
     if first < 0x80:
-        return first, at + 1
+        return first, position + 1
     count = first & 0x7F
-    return int.from_bytes(der[at + 1 : at + 1 + count]), at + 1 + count
+    return int.from_bytes(der[position + 1 : position + 1 + count]), position + 1 + count
 
 
-def _length(size: int) -> bytes:
-    if size < 0x80:
-        return bytes([size])
-    octets = size.to_bytes((size.bit_length() + 7) // 8)
+def _encoded_length(length: int) -> bytes:
+    if length < 0x80:
+        return bytes([length])
+    octets = length.to_bytes((length.bit_length() + 7) // 8)
     return bytes([0x80 | len(octets)]) + octets

@@ -1,4 +1,4 @@
-"""Two certification authorities of the emulated world: one for workloads, one that signs for ECS instances."""
+"""Certification authorities of the emulated world: one issues workload certificates, one signs for ECS instances."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 @dataclass(frozen=True, slots=True)
 class IssuedCertificate:
-    """A leaf, the intermediates up to but without the root, and the leaf's private key; all PEM."""
+    """A leaf, its intermediates without the root, and the leaf's private key, all PEM."""
 
     leaf_pem: str
     chain_pem: str
@@ -23,7 +23,7 @@ class IssuedCertificate:
 
 
 class Authority:
-    """A root and an intermediate that signs leaves. Keys are made when first needed."""
+    """A certification authority: a root, and an intermediate that signs leaves. Keys are generated on first use."""
 
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self._name = name
@@ -31,54 +31,70 @@ class Authority:
 
     @cached_property
     def _keys(self) -> tuple[EllipticCurvePrivateKey, EllipticCurvePrivateKey]:
+        """The private keys of the root and of the intermediate."""
         return generate_private_key(SECP256R1()), generate_private_key(SECP256R1())
 
     @cached_property
     def root(self) -> x509.Certificate:
-        """The root, which a world registers as trusted."""
+        """The root certificate, which relying parties trust."""
         key = self._keys[0]
-        return self._signed(f"{self._name} root", key, f"{self._name} root", key, authority=1, days=3650)
+        return self._certificate(f"{self._name} root", key, f"{self._name} root", key, path_length=1, days=3650)
 
     @cached_property
     def intermediate(self) -> x509.Certificate:
-        """What signs leaves."""
+        """The certificate of the key that signs leaves."""
         root_key, key = self._keys
-        return self._signed(f"{self._name} intermediate", key, f"{self._name} root", root_key, authority=0, days=1825)
+        return self._certificate(
+            f"{self._name} intermediate", key, f"{self._name} root", root_key, path_length=0, days=1825
+        )
 
     def issue(
-        self, common_name: str, *, server: bool = False, days: float = 30, since: float = -1
+        self, common_name: str, *, server: bool = False, days: float = 30, starts_in_days: float = -1
     ) -> IssuedCertificate:
-        """A leaf, valid from `since` days from now for `days` days; a server's is one for loopback."""
-        own = generate_private_key(SECP256R1())
-        issuer = f"{self._name} intermediate"
-        leaf = self._signed(
-            common_name, own, issuer, self._keys[1], authority=None, days=days, since=since, server=server
-        )
-        private = own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return IssuedCertificate(pem(leaf), pem(self.intermediate), private.decode())
+        """
+        Return a new leaf certificate with its key.
 
-    def _signed(
+        It is valid from `starts_in_days` days from now, for `days` + 1 days: with the default start, it expires
+        `days` days from now. A client certificate by default; with `server`, a server certificate for 127.0.0.1.
+        """
+        key = generate_private_key(SECP256R1())
+        issuer = f"{self._name} intermediate"
+        leaf = self._certificate(
+            common_name,
+            key,
+            issuer,
+            self._keys[1],
+            path_length=None,
+            days=days,
+            starts_in_days=starts_in_days,
+            server=server,
+        )
+        private_key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return IssuedCertificate(pem(leaf), pem(self.intermediate), private_key.decode())
+
+    def _certificate(
         self,
         subject: str,
         key: EllipticCurvePrivateKey,
         issuer: str,
         issuer_key: EllipticCurvePrivateKey,
         *,
-        authority: int | None,
+        path_length: int | None,
         days: float,
-        since: float = -1,
+        starts_in_days: float = -1,
         server: bool = False,
     ) -> x509.Certificate:
-        begin = datetime.fromtimestamp(self._now(), UTC) + timedelta(days=since)
+        """Return a signed certificate; a `path_length` of None makes a leaf, a number a certification authority."""
+        not_before = datetime.fromtimestamp(self._now(), UTC) + timedelta(days=starts_in_days)
         builder = (
             x509.CertificateBuilder(_name(issuer), _name(subject), key.public_key(), x509.random_serial_number())
-            .not_valid_before(begin)
-            .not_valid_after(begin + timedelta(days=days + 1))
-            .add_extension(x509.BasicConstraints(authority is not None, authority), critical=True)
+            .not_valid_before(not_before)
+            .not_valid_after(not_before + timedelta(days=days + 1))
+            .add_extension(x509.BasicConstraints(path_length is not None, path_length), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
         )
-        if authority is None:
+        if path_length is None:
             usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
             builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         if server:
@@ -88,29 +104,35 @@ class Authority:
 
 
 def pem(certificate: x509.Certificate) -> str:
-    """The certificate as PEM text."""
+    """Return the certificate as PEM text."""
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def trusted(leaf: x509.Certificate, chain: Sequence[x509.Certificate], root: x509.Certificate, at: float) -> bool:
-    """Whether `chain` leads from `leaf` to `root`, each valid at `at`, each but the leaf an authority."""
+def is_valid_chain(
+    leaf: x509.Certificate, chain: Sequence[x509.Certificate], root: x509.Certificate, at: float
+) -> bool:
+    """
+    Return whether `chain` leads from `leaf` to `root`.
+
+    Each certificate must be valid at `at` (Unix seconds) and, except for the leaf, be a certification authority.
+    """
     moment = datetime.fromtimestamp(at, UTC)
     path = (leaf, *chain, root)
-    in_time = all(each.not_valid_before_utc <= moment < each.not_valid_after_utc for each in path)
-    authorities = all(_is_authority(each) for each in path[1:])
-    return in_time and authorities and all(map(_issued_by, path, path[1:]))
+    all_current = all(each.not_valid_before_utc <= moment < each.not_valid_after_utc for each in path)
+    all_authorities = all(_is_authority(each) for each in path[1:])
+    return all_current and all_authorities and all(map(_is_issued_by, path, path[1:]))
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """The subject's common name, or nothing."""
+    """Return the subject's common name, or an empty string."""
     found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(found[0].value) if found else ""
 
 
-def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except Exception:  # ValueError, TypeError or InvalidSignature: each is a no
+    except Exception:  # ValueError, TypeError or InvalidSignature: each means no
         return False
     return True
 
@@ -122,5 +144,5 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])

@@ -1,4 +1,4 @@
-"""The emulated authorization server's signing keys: one signs, those published are in the JWKS."""
+"""Signing keys of an emulated issuer. The current key signs; the JWKS publishes the current and the previous key."""
 
 import base64
 import hashlib
@@ -14,10 +14,9 @@ from jwt.algorithms import RSAAlgorithm
 
 class SigningKeys:
     """
-    Signs tokens and publishes what verifies them.
+    Signs tokens, and publishes the keys that verify them.
 
-    A key is made when it is first needed, since that takes some 100 ms; hand one in to spare a test suite the
-    wait.
+    A key is generated on first use, which takes some 100 ms. A test suite can pass `signing_key` to save that time.
     """
 
     def __init__(self, signing_key: RSAPrivateKey | None = None) -> None:
@@ -30,37 +29,38 @@ class SigningKeys:
         return _new_key()
 
     @cached_property
-    def _stray(self) -> RSAPrivateKey:
+    def _unpublished(self) -> RSAPrivateKey:
+        """A key that is in no JWKS, like one that was retired."""
         return _new_key()
 
-    def sign(self, claims: Mapping[str, Any], *, stray: bool = False) -> str:
-        """A JWT over `claims`; with `stray`, by a key that the JWKS no longer holds."""
-        key = self._stray if stray else self._current
+    def sign(self, claims: Mapping[str, Any], *, with_retired_key: bool = False) -> str:
+        """Return a signed JWT with `claims`; `with_retired_key` signs with a key that is not in the JWKS."""
+        key = self._unpublished if with_retired_key else self._current
         return jwt.encode(dict(claims), key, algorithm="RS256", headers={"kid": key_id(key.public_key())})
 
     def rotate(self, *, retire: bool = False) -> None:
         """
-        Sign with a new key from now on.
+        Replace the signing key.
 
-        The previous one stays published, so tokens in flight remain good, until the next rotation; with
-        `retire` it goes at once.
+        The previous key stays published until the next rotation, so that tokens signed with it are still accepted.
+        With `retire`, it leaves the JWKS at once.
         """
         self._previous = None if retire else self._current
         self._current = _new_key()
 
     @property
     def published(self) -> dict[str, RSAPublicKey]:
-        """Key id to public key, newest first."""
+        """The public keys by key id, newest first."""
         keys = (key.public_key() for key in (self._current, self._previous) if key is not None)
         return {key_id(key): key for key in keys}
 
     def jwks(self) -> dict[str, Any]:
-        """The JWK set, as the authorization server publishes it."""
+        """Return the JWK set of the published keys."""
         return {"keys": [_jwk(kid, key) for kid, key in self.published.items()]}
 
 
 def key_id(key: RSAPublicKey) -> str:
-    """A name that follows from the key alone."""
+    """Return a `kid` derived from the key alone: the start of its SHA-256 digest in base64url."""
     digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
     return base64.urlsafe_b64encode(digest[:18]).decode()
 

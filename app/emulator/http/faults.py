@@ -1,19 +1,19 @@
 """
-What goes wrong on purpose.
+Injected faults.
 
-A `Fault` says how one answer differs from the true one; with several settings they add up (`delay` and
-`status`). Those that replace the answer (`body`, `status`, `code`, `drop`) also skip verification. Recipes:
+A `Fault` states how one response differs from the correct one. Several settings combine, such as `delay` and `status`.
+The settings that replace the response (`body`, `status`, `code`, `drop`) also skip verification. Recipes:
 
-    too slow               Fault(delay=30)
-    server down            Fault(status=503)
+    slow response          Fault(delay=30)
+    server error           Fault(status=503)
     throttled by STS       Fault("sts", code="Throttling.User", headers={"x-acs-retry-after": "1500"})
     throttled by IDaaS     Fault("token", status=429, headers={"Retry-After": "2"})
     truncated JSON         Fault("token", body=b'{"access_token": "eyJ')
-    a gateway's HTML       Fault(body=b"<html></html>", content_type="text/html")
+    HTML of a gateway      Fault(body=b"<html></html>", content_type="text/html")
     empty fields           Fault("sts", body=b'{"Credentials": {"AccessKeyId": ""}}')
-    far too much           Fault(body=b"x" * 50_000_000)
+    oversized body         Fault(body=b"x" * 50_000_000)
     redirect               Fault(status=307, headers={"Location": "https://elsewhere.example/"})
-    signing key retired    Fault("token", expired_key=True)
+    retired signing key    Fault("token", expired_key=True)
     already expired        Fault("token", expiration_offset=-60)
 """
 
@@ -21,25 +21,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from .response import Answer, RefusedError
+from .response import RefusedError, Response
 
 
 class DroppedError(ConnectionResetError):
     """
-    The connection ends here without an answer.
+    The connection is closed without a response.
 
-    In process it reaches the caller as it is; behind `listening` the client's connection is closed on it.
+    An in-process caller receives this exception. Behind `listening`, the client's connection is closed.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """
-    How answers of `kind` go wrong, `times` times, or always where that is None.
+    How responses of an endpoint `kind` fail, `times` times; a `times` of None means always.
 
-    `code` without `status` comes with the status the real service gives that code, `status` without `code`
-    with a plausible code. `expiration_offset` is when the token or session issued expires, in seconds from
-    now, instead of its usual life. `expired_key` signs a token with a key that is not in the JWKS any more.
+    `code` without `status` uses the status that the real service gives that code; `status` without `code` uses a
+    plausible code. `expiration_offset` replaces the lifetime of the issued token or session: it expires that many
+    seconds from now. `expired_key` signs a token with a key that is no longer in the JWKS.
     """
 
     kind: Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "*"] = "*"
@@ -47,7 +47,7 @@ class Fault:
     delay: float = 0
     status: int | None = None
     code: str | None = None
-    message: str = "This is a fault that the emulator was asked for."
+    message: str = "This error is a fault injected into the emulator."
     body: bytes | None = None
     content_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Fault:
 
     @property
     def outcome(self) -> str:
-        """What the journal calls an answer that this replaced."""
+        """The outcome in the journal of a response that this fault replaced."""
         return self.code or ("body" if self.body is not None else str(self.status))
 
 
@@ -65,52 +65,57 @@ NO_FAULT = Fault()
 
 
 class Faults:
-    """The faults waiting for their requests, oldest first; each request takes at most one."""
+    """A queue of pending faults. Each request takes at most one, the oldest of its kind."""
 
     def __init__(self) -> None:
-        self._waiting: list[Fault] = []
+        self._pending: list[Fault] = []
 
     def __iter__(self) -> Iterator[Fault]:
-        return iter(tuple(self._waiting))
+        return iter(tuple(self._pending))
 
     def add(self, *faults: Fault) -> None:
-        """Let these happen, after those already waiting."""
-        self._waiting.extend(faults)
+        """Append faults to the queue."""
+        self._pending.extend(faults)
 
     def clear(self) -> None:
-        """From now on nothing goes wrong."""
-        self._waiting.clear()
+        """Remove all pending faults."""
+        self._pending.clear()
 
     def take(self, kind: str) -> Fault:
-        """The fault for a request of `kind`, which counts as one of its times; `NO_FAULT` if there is none."""
-        for index, fault in enumerate(self._waiting):
+        """Return the fault for a request of `kind` and count it as used; `NO_FAULT` if none is pending."""
+        for index, fault in enumerate(self._pending):
             if fault.kind in (kind, "*"):
-                self._use(index, fault)
+                self._count_use(index, fault)
                 return fault
         return NO_FAULT
 
-    def _use(self, index: int, fault: Fault) -> None:
+    def _count_use(self, index: int, fault: Fault) -> None:
         if fault.times is None:
             return
         if fault.times > 1:
-            self._waiting[index] = replace(fault, times=fault.times - 1)
+            self._pending[index] = replace(fault, times=fault.times - 1)
         else:
-            del self._waiting[index]
+            del self._pending[index]
 
 
-def scripted(fault: Fault, kind: str) -> Answer | None:
-    """The answer that `fault` puts in the true one's place, if it does. Raises `RefusedError` for an error code."""
+def injected_response(fault: Fault, kind: str) -> Response | None:
+    """
+    Return the response by which `fault` replaces the correct one; None if it replaces nothing.
+
+    Raises `RefusedError` for an error code or an error status, and `DroppedError` for a dropped connection.
+    """
     if fault.drop:
-        raise DroppedError("the emulator dropped this connection, as it was asked to")
-    if fault.body is not None or _bodiless(fault):
-        return Answer(fault.status or 200, fault.body or b"", fault.outcome, fault.content_type)
+        raise DroppedError("a fault of the emulator dropped this connection")
+    if fault.body is not None or _is_bare_status(fault):
+        return Response(fault.status or 200, fault.body or b"", fault.outcome, fault.content_type)
     if fault.code is None and fault.status is None:
         return None
     code = fault.code or _plausible_code(kind, fault.status or 500)
     raise RefusedError(code, fault.message, fault.status)
 
 
-def _bodiless(fault: Fault) -> bool:
+def _is_bare_status(fault: Fault) -> bool:
+    """Return whether the fault is a status below 400, such as a redirect's, without an error code."""
     return fault.code is None and fault.status is not None and fault.status < 400
 
 
@@ -125,3 +130,4 @@ _CODES = {
     "sts": ("ServiceUnavailable", "Throttling.User", "InvalidParameter"),
     "oauth": ("server_error", "slow_down", "invalid_request"),
 }
+"""The codes for a server error, for throttling and for any other error."""

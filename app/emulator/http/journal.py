@@ -1,30 +1,25 @@
-"""What was asked of the emulator, and how that ended."""
+"""The journal: the last requests to the emulator, and the outcome of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LIMIT = 10_000
+from .request import Request
 
-# Shown over the admin path; whatever else a request carried is masked, so that a new secret field is masked
-# too.
-SHOWN = frozenset(
+MAX_CALLS = 10_000
+
+_RECORDED_HEADERS = frozenset({"host", "user-agent", "authorization", "content-type", "accept"})
+_RECORDED_PREFIXES = ("x-acs-", "x-aliyun-")
+
+# The admin path shows the values of these fields and masks all others, so that a new secret field is masked as well.
+_PUBLIC_FIELDS = frozenset(
     {
         *(":method", "host", "user-agent", "content-type", "accept"),
         *("audience", "resource", "subject_token_type", "requested_token_type", "cloudAccountRoleExternalId"),
         *("x-acs-action", "x-acs-version", "x-acs-date", "InstanceId", "ApplicationId", "Audience", "durationSeconds"),
         *("client_id", "grant_type", "scope", "client_assertion_type", "application_federated_credential_name"),
-        *(
-            "Action",
-            "Version",
-            "Format",
-            "Timestamp",
-            "RoleArn",
-            "OIDCProviderArn",
-            "RoleSessionName",
-            "DurationSeconds",
-            "SourceIdentity",
-        ),
+        *("Action", "Version", "Format", "Timestamp", "RoleArn", "OIDCProviderArn", "RoleSessionName"),
+        *("DurationSeconds", "SourceIdentity"),
     }
 )
 
@@ -32,11 +27,11 @@ SHOWN = frozenset(
 @dataclass(frozen=True, slots=True)
 class Call:
     """
-    One request.
+    One request in the journal. `at` is its arrival, in Unix seconds.
 
-    `outcome` is "ok", the error code, or what a fault made of it: "body", "dropped", a redirect's status;
-    "unanswered" if the client left first. `fields` holds the parameters of query and form, the headers that matter
-    in lower case, and `:method` and `:query`: secrets among them.
+    `outcome` is "ok", the error code, or the effect of a fault: "body", "dropped", a redirect's status. It is
+    "unanswered" if the client disconnected first. `fields` may contain secrets: the parameters of query and form,
+    the recorded headers in lower case, `:method` and `:query`.
     """
 
     kind: str
@@ -45,15 +40,25 @@ class Call:
     fields: Mapping[str, str] = field(repr=False)
 
     def redacted(self) -> dict[str, Any]:
-        """The call as JSON, without anything secret."""
-        fields = {name: value if name in SHOWN else "***" for name, value in self.fields.items()}
+        """Return the call as a JSON object without secrets."""
+        fields = {name: value if name in _PUBLIC_FIELDS else "***" for name, value in self.fields.items()}
         return {"kind": self.kind, "at": self.at, "outcome": self.outcome, "fields": fields}
 
 
 class Journal(list[Call]):
-    """The last calls, in the order in which they ended."""
+    """The last `MAX_CALLS` calls, in the order in which they ended."""
 
-    def note(self, call: Call) -> None:
-        """Add `call`, and forget the oldest if there are too many."""
+    def record(self, call: Call) -> None:
+        """Append `call`, and remove the oldest calls above the limit."""
         self.append(call)
-        del self[:-LIMIT]
+        del self[:-MAX_CALLS]
+
+
+def recorded_fields(request: Request) -> dict[str, str]:
+    """Return the fields of a request that the journal records."""
+    headers = {
+        name: value
+        for name, value in request.headers.items()
+        if name in _RECORDED_HEADERS or name.startswith(_RECORDED_PREFIXES)
+    }
+    return {":method": request.method, ":query": request.query_string, **headers, **request.parameters}

@@ -1,4 +1,4 @@
-"""What leaves an endpoint: a value, without sockets or a framework."""
+"""A response of the emulator, as a value without sockets or a framework."""
 
 import json
 import uuid
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-MARK_HEADER = "X-Idaas-Emulator"
+MARKER_HEADER = "X-Idaas-Emulator"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer; `outcome` is "ok" or the error code, for the journal."""
+class Response:
+    """One response. `outcome` is "ok" or the error code, for the journal."""
 
     status: int
     body: bytes = field(repr=False)
@@ -21,7 +21,11 @@ class Answer:
 
 
 class RefusedError(Exception):
-    """A request is refused; its endpoint gives this its own shape. A `status` of None is the code's usual one."""
+    """
+    The request is refused with an error code and a message.
+
+    Each endpoint formats the error response in its own way. With a `status` of None, it uses the code's usual status.
+    """
 
     def __init__(self, code: str, message: str, status: int | None = None) -> None:
         super().__init__(f"{code}: {message}")
@@ -30,11 +34,11 @@ class RefusedError(Exception):
         self.status = status
 
 
-def json_answer(document: Any, status: int = 200, outcome: str = "ok") -> Answer:
-    """An answer in JSON that no cache may keep."""
-    return Answer(status, json.dumps(document).encode(), outcome, headers={"Cache-Control": "no-store"})
+def json_response(document: Any, status: int = 200, outcome: str = "ok") -> Response:
+    """Return a JSON response that no cache may store."""
+    return Response(status, json.dumps(document).encode(), outcome, headers={"Cache-Control": "no-store"})
 
 
-def request_id(sixteen: bytes) -> str:
-    """A request id in the cloud's spelling."""
-    return str(uuid.UUID(bytes=sixteen, version=4)).upper()
+def request_id(random_bytes: bytes) -> str:
+    """Return a request id in the cloud's format: an upper-case UUID of 16 random bytes."""
+    return str(uuid.UUID(bytes=random_bytes, version=4)).upper()

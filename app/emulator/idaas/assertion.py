@@ -1,48 +1,56 @@
-"""The claims of a JWT client assertion, as RFC 7523 and the real clients have them."""
+"""Verify the claims of a JWT client assertion, by RFC 7523 and by what real clients send."""
 
 from ..crypto.jws import Token
 from ..crypto.jws import parse as parse_jws
-from ..crypto.nonces import SeenOnce
-from ..http.request import Asked
+from ..crypto.replay_cache import ReplayCache
+from ..http.request import Request
 from ..http.response import RefusedError
 from ..world.world import workload_issuer
 
-LONGEST_LIFE = 3600
-CLOCK_LEEWAY = 60  # for an `iat` ahead of our clock; a client's clock is never exactly ours
+MAX_LIFETIME = 3600
+"""The maximum time until an assertion's `exp`, in seconds."""
+
+CLOCK_SKEW = 60
+"""How far an `iat` may be ahead of the emulator's clock, in seconds, because clocks of clients differ a little."""
 
 
 def parse(text: str) -> Token:
-    """The assertion, unverified. Raises `RefusedError` if it is not a JWT."""
+    """Return the assertion without verifying it. Raises `RefusedError` if it is not a JWT."""
     try:
         return parse_jws(text)
     except ValueError:
         raise RefusedError("invalid_client", "The client assertion is not a JWT.") from None
 
 
-def check_claims(token: Token, client_id: str, asked: Asked, seen: SeenOnce) -> None:
+def check_claims(token: Token, client_id: str, request: Request, used_ids: ReplayCache) -> None:
     """
-    Raises `RefusedError` unless this client made the assertion for this endpoint, for now, and uses it once.
+    Check that the client made the assertion for this endpoint, that it is current, and that its `jti` is unused.
 
-    A `jti` counts as used only if all else was right.
+    A `jti` counts as used only if all other claims were correct. Raises `RefusedError`.
     """
-    issuers = (asked.world.issuer, workload_issuer(asked.world))
-    audiences = {asked.url, *issuers, *(f"{issuer}/token" for issuer in issuers)} - {asked.world.issuer}
+    issuers = (request.world.issuer, workload_issuer(request.world))
+    audiences = {request.url, *issuers, *(f"{issuer}/token" for issuer in issuers)} - {request.world.issuer}
     jti, expires_at = token.claims.get("jti"), token.number("exp")
-    rules = (
+    require(
         (token.claims.get("iss") == client_id, "iss is not the client_id"),
         (token.claims.get("sub") == client_id, "sub is not the client_id"),
         (not audiences.isdisjoint(token.audiences), "aud is not this token endpoint"),
-        (asked.at < expires_at, "exp has passed or is missing"),
-        (expires_at <= asked.at + LONGEST_LIFE, f"exp is more than {LONGEST_LIFE} seconds away"),
-        ("iat" not in token.claims or token.number("iat") <= asked.at + CLOCK_LEEWAY, "iat is in the future"),
+        (request.now < expires_at, "exp has passed or is missing"),
+        (expires_at <= request.now + MAX_LIFETIME, f"exp is more than {MAX_LIFETIME} seconds away"),
+        ("iat" not in token.claims or token.number("iat") <= request.now + CLOCK_SKEW, "iat is in the future"),
         (isinstance(jti, str) and jti != "", "jti is missing"),
     )
-    _require(rules)
-    if not seen.first_time((client_id, str(jti)), until=expires_at, now=asked.at):
-        raise RefusedError("invalid_client", "The client assertion was refused: jti was used before.")
+    if not used_ids.add((client_id, str(jti)), expires_at=expires_at, now=request.now):
+        raise rejected("jti was used before")
 
 
-def _require(rules: tuple[tuple[bool, str], ...]) -> None:
-    for holds, otherwise in rules:
+def require(*rules: tuple[bool, str]) -> None:
+    """Raise `RefusedError` with the reason of the first rule that does not hold. A rule is a condition and a reason."""
+    for holds, reason in rules:
         if not holds:
-            raise RefusedError("invalid_client", f"The client assertion was refused: {otherwise}.")
+            raise rejected(reason)
+
+
+def rejected(reason: str) -> RefusedError:
+    """Return the error for a rejected client assertion."""
+    return RefusedError("invalid_client", f"The client assertion was rejected: {reason}.")

@@ -1,65 +1,68 @@
-"""The emulated IDaaS authorization server: token endpoint, JWKS, OIDC discovery."""
+"""The IDaaS authorization server: token endpoint, JWKS and OIDC discovery."""
 
 from collections.abc import Callable
 
-from ..crypto.jws import VerifyKey
+from ..crypto.jws import VerificationKey
 from ..crypto.signing_keys import SigningKeys
-from ..http.request import Asked
-from ..http.response import Answer, RefusedError, json_answer, request_id
-from ..world.world import issuer_of, workload_issuer
-from .client_auth import Authentication
-from .scopes import granted
-from .token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE, subject_of
-from .token_issuer import Issuer
+from ..http.request import Request
+from ..http.response import RefusedError, Response, json_response, request_id
+from ..world.world import issuer_for, workload_issuer
+from .client_auth import ClientAuthenticator
+from .scopes import grant_scopes
+from .token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE, verified_subject
+from .token_issuer import TokenIssuer
 
-# RFC 6749 asks for 401 where client authentication failed and 400 for the rest.
+# RFC 6749 5.2: 401 if client authentication failed, 400 for the other errors of a request.
 _STATUS = {"invalid_client": 401, "server_error": 500, "temporarily_unavailable": 503, "slow_down": 429}
 
 
-class Idaas:
-    """Answers for one authorization server; what it is and whom it knows is in the world of each request."""
+class AuthorizationServer:
+    """The IDaaS authorization server. Its issuer and its clients are those in the world of each request."""
 
     def __init__(
         self,
         keys: SigningKeys,
         workload_keys: SigningKeys,
-        authentication: Authentication,
+        authenticator: ClientAuthenticator,
         random: Callable[[int], bytes],
     ) -> None:
         self._keys = keys
         self._workload_keys = workload_keys
-        self._authentication = authentication
-        self._issuer = Issuer(keys, random)
+        self._authenticator = authenticator
+        self._token_issuer = TokenIssuer(keys, random)
         self._random = random
 
-    def token(self, asked: Asked) -> Answer:
-        """A token for a client that proves itself. Raises `RefusedError`."""
-        check_form(asked)
-        client_id = self._authentication.client_id(asked)
-        grant = asked.form["grant_type"]
-        if grant not in ("client_credentials", TOKEN_EXCHANGE):
+    def token(self, request: Request) -> Response:
+        """Return a token for the authenticated client (client credentials, token exchange). Raises `RefusedError`."""
+        check_token_request(request)
+        client_id = self._authenticator.authenticate(request)
+        grant_type = request.form["grant_type"]
+        if grant_type not in ("client_credentials", TOKEN_EXCHANGE):
             raise RefusedError("unsupported_grant_type", "Only client_credentials and token exchange are supported.")
-        audience, values = granted(asked.form.get("scope", ""), client_id, asked.world)
-        scope, issuer = " ".join(values), issuer_of(asked.world, asked.url)
-        if grant == "client_credentials":
-            return json_answer(self._issuer.token(asked, issuer, client_id, audience, client_id=client_id, scope=scope))
-        subject = subject_of(asked, self._believed(asked, issuer))
-        actor = {"client_id": client_id, "act": {"sub": client_id}}
-        document = self._issuer.token(asked, issuer, subject, audience, scope=scope, **actor)
-        return json_answer({**document, "issued_token_type": ACCESS_TOKEN})
+        audience, values = grant_scopes(request.form.get("scope", ""), client_id, request.world)
+        issuer, scope = issuer_for(request.world, request.url), " ".join(values)
+        claims = {"client_id": client_id, "scope": scope}
+        if grant_type == "client_credentials":
+            return json_response(self._token_issuer.token_response(request, issuer, client_id, audience, **claims))
+        subject = verified_subject(request, self._trusted_issuers(request, issuer))
+        actor = {"act": {"sub": client_id}}
+        document = self._token_issuer.token_response(request, issuer, subject, audience, **claims, **actor)
+        return json_response({**document, "issued_token_type": ACCESS_TOKEN})
 
-    def _believed(self, asked: Asked, issuer: str) -> dict[str, list[VerifyKey]]:
-        """Whose tokens may be exchanged, with their keys."""
-        own, workload = (list(keys.published.values()) for keys in (self._keys, self._workload_keys))
-        return {issuer: [*own], workload_issuer(asked.world): [*workload]}
+    def _trusted_issuers(self, request: Request, issuer: str) -> dict[str, list[VerificationKey]]:
+        """Return the public keys of each issuer whose tokens can be exchanged."""
+        return {
+            issuer: [*self._keys.published.values()],
+            workload_issuer(request.world): [*self._workload_keys.published.values()],
+        }
 
-    def jwks(self, asked: Asked) -> Answer:
-        """The public keys that verify tokens."""
-        return json_answer(self._keys.jwks())
+    def jwks(self, request: Request) -> Response:
+        """Return the public keys that verify tokens."""
+        return json_response(self._keys.jwks())
 
-    def discovery(self, asked: Asked) -> Answer:
-        """The OIDC discovery document."""
-        issuer = issuer_of(asked.world, asked.url)
+    def discovery(self, request: Request) -> Response:
+        """Return the OIDC discovery document."""
+        issuer = issuer_for(request.world, request.url)
         document = {
             "issuer": issuer,
             "token_endpoint": f"{issuer}/token",
@@ -72,25 +75,25 @@ class Idaas:
                 *("client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"),
             ],
         }
-        return json_answer(document)
+        return json_response(document)
 
-    def refuse(self, asked: Asked, refused: RefusedError) -> Answer:
-        """An OAuth error, in snake_case."""
-        return oauth_refusal(refused, self._random)
-
-
-def oauth_refusal(refused: RefusedError, random: Callable[[int], bytes]) -> Answer:
-    """An OAuth error, in snake_case."""
-    status = refused.status or _STATUS.get(refused.code, 400)
-    document = {"error": refused.code, "error_description": refused.message, "request_id": request_id(random(16))}
-    return json_answer(document, status, refused.code)
+    def error_response(self, request: Request, error: RefusedError) -> Response:
+        """Return an OAuth error."""
+        return oauth_error_response(error, self._random)
 
 
-def check_form(asked: Asked) -> None:
-    """Raises `RefusedError` for what is no token request at all."""
-    if asked.repeated:
-        raise RefusedError("invalid_request", f"{min(asked.repeated)} is repeated.")
-    if not asked.form:
+def oauth_error_response(error: RefusedError, random: Callable[[int], bytes]) -> Response:
+    """Return an OAuth error with snake_case members and a request id from `random`."""
+    status = error.status or _STATUS.get(error.code, 400)
+    document = {"error": error.code, "error_description": error.message, "request_id": request_id(random(16))}
+    return json_response(document, status, error.code)
+
+
+def check_token_request(request: Request) -> None:
+    """Check that the request is a form with a `grant_type` and without repeated fields. Raises `RefusedError`."""
+    if request.repeated_fields:
+        raise RefusedError("invalid_request", f"{min(request.repeated_fields)} is repeated.")
+    if not request.form:
         raise RefusedError("invalid_request", "The body must be a form (application/x-www-form-urlencoded).")
-    if "grant_type" not in asked.form:
+    if "grant_type" not in request.form:
         raise RefusedError("invalid_request", "grant_type is missing.")

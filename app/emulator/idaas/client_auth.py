@@ -1,8 +1,8 @@
 """
-How a client proves itself to the token endpoint.
+Client authentication at the token endpoints.
 
-A finder looks at the request for one kind of proof and returns None where there is none; a verifier, named
-like the method in the world, judges it. A new method is one of each.
+A reader extracts one kind of credential from the request, and returns None if the request has none of that kind. A
+verifier, registered under the method's name in the world, checks the credential. A new method needs one of each.
 """
 
 import base64
@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import unquote_plus
 
-from ..crypto.jws import signed_with_one_of, signed_with_secret
-from ..crypto.nonces import SeenOnce
+from ..crypto.jws import verify_hs256, verify_signature
 from ..crypto.pki import Authority
+from ..crypto.replay_cache import ReplayCache
 from ..crypto.signing_keys import SigningKeys
-from ..http.request import Asked
+from ..http.request import Request
 from ..http.response import RefusedError
-from ..world.world import Client
+from ..world.entities import Client
 from .assertion import check_claims, parse
-from .federation import check_certificate, check_document, check_token, credential
+from .federation import check_oidc, check_pca, check_pkcs7, federated_credential
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-_FEDERATED = {
+_FEDERATED_METHODS = {
     "urn:cloud:idaas:params:oauth:client-assertion-type:pkcs7-bearer": "PKCS7",
     "urn:cloud:idaas:params:oauth:client-assertion-type:id-token-bearer": "OIDC",
     "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer": "PCA",
@@ -32,83 +32,95 @@ Server = Literal["idaas", "workload"]
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
-    """What a client showed: who it says it is, and the secret or assertion that is to prove it."""
+class PresentedCredential:
+    """The client id that a request claims, and the secret or assertion that is to prove it."""
 
     method: str
     client_id: str
     value: str = field(repr=False)
 
 
-class Authentication:
-    """Judges proofs. `workload_keys` sign the tokens of OIDC federation, the authorities what PCA and PKCS7 show."""
+class ClientAuthenticator:
+    """
+    Authenticates the clients of both authorization servers.
+
+    `workload_keys` sign the tokens of OIDC federation. `workload_ca` issues the certificates of PCA; `ecs_ca` signs
+    the documents of PKCS7.
+    """
 
     def __init__(self, workload_keys: SigningKeys, workload_ca: Authority, ecs_ca: Authority) -> None:
-        self._seen = SeenOnce()
+        self._used_ids = ReplayCache()
         self._workload_keys = workload_keys
         self._workload_ca = workload_ca
         self._ecs_ca = ecs_ca
-        self._verifiers: Mapping[str, Callable[[Proof, Client, Asked], None]] = {
-            "CLIENT_SECRET_BASIC": _check_secret,
-            "CLIENT_SECRET_POST": _check_secret,
-            "CLIENT_SECRET_JWT": self._check_secret_jwt,
-            "PRIVATE_KEY_JWT": self._check_private_key_jwt,
-            "TLS_CLIENT_AUTH": _check_certificate_name,
-            "OIDC": self._check_oidc,
-            "PCA": self._check_pca,
-            "PKCS7": self._check_pkcs7,
+        self._verifiers: Mapping[str, Callable[[PresentedCredential, Client, Request], None]] = {
+            "CLIENT_SECRET_BASIC": _verify_secret,
+            "CLIENT_SECRET_POST": _verify_secret,
+            "CLIENT_SECRET_JWT": self._verify_client_secret_jwt,
+            "PRIVATE_KEY_JWT": self._verify_private_key_jwt,
+            "TLS_CLIENT_AUTH": _verify_certificate_name,
+            "OIDC": self._verify_oidc,
+            "PCA": self._verify_pca,
+            "PKCS7": self._verify_pkcs7,
         }
 
-    def client_id(self, asked: Asked, *, server: Server = "idaas") -> str:
-        """The client id that `asked` proves. Raises `RefusedError`, alike for an unknown client and a wrong secret."""
-        proof = _only_proof(asked, server)
-        client = asked.world.clients.get(proof.client_id)
-        if client is None or client.server != server or proof.method not in client.methods:
+    def authenticate(self, request: Request, *, server: Server = "idaas") -> str:
+        """
+        Return the id of the authenticated client.
+
+        Raises `RefusedError`. An unknown client and a wrong secret give the same error.
+        """
+        presented = _presented_credential(request, server)
+        client = request.world.clients.get(presented.client_id)
+        if client is None or client.server != server or presented.method not in client.methods:
             raise RefusedError("invalid_client", "Client authentication failed.")
-        if asked.form.get("client_id", proof.client_id) != proof.client_id:
+        if request.form.get("client_id", presented.client_id) != presented.client_id:
             raise RefusedError(
                 "invalid_client", "The client_id of the form is not the one of the Authorization header."
             )
-        self._verifiers[proof.method](proof, client, asked)
-        return proof.client_id
+        self._verifiers[presented.method](presented, client, request)
+        return presented.client_id
 
-    def _check_secret_jwt(self, proof: Proof, client: Client, asked: Asked) -> None:
-        token = parse(proof.value)
-        if not any(signed_with_secret(token, secret) for secret in client.active_secrets(asked.at)):
+    def _verify_client_secret_jwt(self, presented: PresentedCredential, client: Client, request: Request) -> None:
+        token = parse(presented.value)
+        if not any(verify_hs256(token, secret) for secret in client.active_secrets(request.now)):
             raise RefusedError("invalid_client", "The signature of the client assertion is wrong.")
-        check_claims(token, proof.client_id, asked, self._seen)
+        check_claims(token, presented.client_id, request, self._used_ids)
 
-    def _check_private_key_jwt(self, proof: Proof, client: Client, asked: Asked) -> None:
-        token = parse(proof.value)
-        if not signed_with_one_of(token, client.keys_for(token.header.get("kid"))):
+    def _verify_private_key_jwt(self, presented: PresentedCredential, client: Client, request: Request) -> None:
+        token = parse(presented.value)
+        if not verify_signature(token, client.keys_for(token.header.get("kid"))):
             raise RefusedError("invalid_client", "The signature of the client assertion is wrong.")
-        check_claims(token, proof.client_id, asked, self._seen)
+        check_claims(token, presented.client_id, request, self._used_ids)
 
-    def _check_oidc(self, proof: Proof, client: Client, asked: Asked) -> None:
-        keys = self._workload_keys.published.values()
-        check_token(proof.value, credential(asked, client, "OIDC"), asked, keys)
+    def _verify_oidc(self, presented: PresentedCredential, client: Client, request: Request) -> None:
+        credential = federated_credential(request, client, "OIDC")
+        check_oidc(presented.value, credential, request, self._workload_keys.published.values())
 
-    def _check_pca(self, proof: Proof, client: Client, asked: Asked) -> None:
-        known = credential(asked, client, "PCA")
-        check_certificate(proof.value, known, asked, self._workload_ca, self._seen)
+    def _verify_pca(self, presented: PresentedCredential, client: Client, request: Request) -> None:
+        credential = federated_credential(request, client, "PCA")
+        check_pca(presented.value, credential, request, self._workload_ca, self._used_ids)
 
-    def _check_pkcs7(self, proof: Proof, client: Client, asked: Asked) -> None:
-        check_document(proof.value, credential(asked, client, "PKCS7"), asked, self._ecs_ca)
+    def _verify_pkcs7(self, presented: PresentedCredential, client: Client, request: Request) -> None:
+        credential = federated_credential(request, client, "PKCS7")
+        check_pkcs7(presented.value, credential, request, self._ecs_ca)
 
 
-def _only_proof(asked: Asked, server: Server) -> Proof:
-    proofs = [proof for find in (_basic, _post, _assertion) if (proof := find(asked, server))]
-    if len(proofs) > 1:
+def _presented_credential(request: Request, server: Server) -> PresentedCredential:
+    """Return the only credential in the request. Raises `RefusedError` for none or several (RFC 6749 2.3)."""
+    found = [credential for read in (_read_basic, _read_post, _read_assertion) if (credential := read(request, server))]
+    if len(found) > 1:
         raise RefusedError("invalid_request", "More than one client authentication method was used.")
-    if not proofs and server == "workload" and asked.certificate is not None:
-        return Proof("TLS_CLIENT_AUTH", asked.form.get("client_id", ""), asked.certificate)
-    if not proofs:
+    if not found and server == "workload" and request.client_certificate_name is not None:
+        client_id = request.form.get("client_id", "")
+        return PresentedCredential("TLS_CLIENT_AUTH", client_id, request.client_certificate_name)
+    if not found:
         raise RefusedError("invalid_client", "No client authentication was found in the request.")
-    return proofs[0]
+    return found[0]
 
 
-def _basic(asked: Asked, server: Server) -> Proof | None:
-    scheme, _, value = asked.headers.get("authorization", "").partition(" ")
+def _read_basic(request: Request, server: Server) -> PresentedCredential | None:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
     try:
@@ -117,35 +129,37 @@ def _basic(asked: Asked, server: Server) -> Proof | None:
         raise RefusedError(
             "invalid_client", "The Authorization header is not base64 of client_id:client_secret."
         ) from None
-    # RFC 6749 2.3.1 form-encodes both; IDaaS decodes nothing, because its clients never encoded.
+    # RFC 6749 2.3.1 form-encodes both. IDaaS decodes nothing, because its clients never encoded them.
     decode = unquote_plus if server == "workload" else str
-    return Proof("CLIENT_SECRET_BASIC", decode(client_id), decode(secret))
+    return PresentedCredential("CLIENT_SECRET_BASIC", decode(client_id), decode(secret))
 
 
-def _post(asked: Asked, _server: Server) -> Proof | None:
-    if "client_secret" not in asked.form:
+def _read_post(request: Request, _server: Server) -> PresentedCredential | None:
+    if "client_secret" not in request.form:
         return None
-    return Proof("CLIENT_SECRET_POST", asked.form.get("client_id", ""), asked.form["client_secret"])
+    client_id = request.form.get("client_id", "")
+    return PresentedCredential("CLIENT_SECRET_POST", client_id, request.form["client_secret"])
 
 
-def _assertion(asked: Asked, server: Server) -> Proof | None:
-    if "client_assertion" not in asked.form:
+def _read_assertion(request: Request, server: Server) -> PresentedCredential | None:
+    if "client_assertion" not in request.form:
         return None
-    kind, text = asked.form.get("client_assertion_type", ""), asked.form["client_assertion"]
-    if kind == JWT_BEARER:
-        method = "CLIENT_SECRET_JWT" if parse(text).algorithm == "HS256" else "PRIVATE_KEY_JWT"
-    elif kind in _FEDERATED and server == "idaas":
-        method = _FEDERATED[kind]
+    assertion_type, assertion = request.form.get("client_assertion_type", ""), request.form["client_assertion"]
+    if assertion_type == JWT_BEARER:
+        method = "CLIENT_SECRET_JWT" if parse(assertion).algorithm == "HS256" else "PRIVATE_KEY_JWT"
+    elif assertion_type in _FEDERATED_METHODS and server == "idaas":
+        method = _FEDERATED_METHODS[assertion_type]
     else:
-        raise RefusedError("invalid_client", "This client_assertion_type is not known here.")
-    return Proof(method, asked.form.get("client_id", ""), text)
+        raise RefusedError("invalid_client", "This client_assertion_type is not supported here.")
+    return PresentedCredential(method, request.form.get("client_id", ""), assertion)
 
 
-def _check_secret(proof: Proof, client: Client, asked: Asked) -> None:
-    if not any(hmac.compare_digest(proof.value.encode(), known.encode()) for known in client.active_secrets(asked.at)):
+def _verify_secret(presented: PresentedCredential, client: Client, request: Request) -> None:
+    secrets = client.active_secrets(request.now)
+    if not any(hmac.compare_digest(presented.value.encode(), secret.encode()) for secret in secrets):
         raise RefusedError("invalid_client", "Client authentication failed.")
 
 
-def _check_certificate_name(proof: Proof, client: Client, asked: Asked) -> None:
-    if proof.value != client.certificate_name:
+def _verify_certificate_name(presented: PresentedCredential, client: Client, request: Request) -> None:
+    if presented.value != client.certificate_name:
         raise RefusedError("invalid_client", "The certificate's subject is not the registered one.")

@@ -1,4 +1,8 @@
-"""Which scope values a client gets: `audience|value` items, one audience, `.all` for everything granted there."""
+"""
+Scope values of a token request.
+
+A scope is a list of `audience|value` items with a single audience. The value `.all` requests everything granted there.
+"""
 
 import re
 
@@ -8,18 +12,21 @@ from ..world.world import World
 _ITEM = re.compile(r"([^|\s]+)\|([^|\s]+)")
 
 
-def granted(scope: str, client_id: str, world: World) -> tuple[str, tuple[str, ...]]:
-    """The audience and the values that `scope` asks for. Raises `RefusedError` if the client may not have them."""
-    audience, wanted = _parsed(scope)
+def grant_scopes(scope: str, client_id: str, world: World) -> tuple[str, tuple[str, ...]]:
+    """Return the audience and the values that `scope` requests. Raises `RefusedError` if they are not granted."""
+    audience, requested = _parse(scope)
     if audience not in world.resource_servers:
         raise RefusedError("scope_not_found", f"No resource server has the audience {audience}.")
-    own = world.clients[client_id].grants.get(audience, ())
-    if not own:
+    granted = world.clients[client_id].grants.get(audience, ())
+    if not granted:
         raise RefusedError("access_denied", f"{client_id} has not been authorized by resource server {audience}.")
-    return audience, own if ".all" in wanted else _checked(wanted, own, world.resource_servers[audience].scopes)
+    if ".all" in requested:
+        return audience, granted
+    _check_granted(requested, granted, world.resource_servers[audience].scopes)
+    return audience, requested
 
 
-def _parsed(scope: str) -> tuple[str, tuple[str, ...]]:
+def _parse(scope: str) -> tuple[str, tuple[str, ...]]:
     items = [_ITEM.fullmatch(item) for item in scope.split()]
     pairs = [item.groups() for item in items if item]
     if not pairs or len(pairs) < len(items):
@@ -29,10 +36,9 @@ def _parsed(scope: str) -> tuple[str, tuple[str, ...]]:
     return pairs[0][0], tuple(dict.fromkeys(value for _, value in pairs))
 
 
-def _checked(wanted: tuple[str, ...], own: tuple[str, ...], existing: tuple[str, ...]) -> tuple[str, ...]:
-    for value in wanted:
+def _check_granted(requested: tuple[str, ...], granted: tuple[str, ...], existing: tuple[str, ...]) -> None:
+    for value in requested:
         if value not in existing:
             raise RefusedError("scope_not_found", f"Scope {value} does not exist.")
-        if value not in own:
+        if value not in granted:
             raise RefusedError("access_denied", f"Scope {value} has not been granted.")
-    return wanted

@@ -1,41 +1,43 @@
-"""Tokens as an authorization server issues them."""
+"""Issue tokens, as an authorization server does."""
 
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from ..crypto.signing_keys import SigningKeys
-from ..http.request import Asked
+from ..http.request import Request
 
 
-class Issuer:
-    """Signs access tokens with one server's keys."""
+class TokenIssuer:
+    """Issues tokens signed with one server's keys. A request's fault can change key and expiration."""
 
     def __init__(self, keys: SigningKeys, random: Callable[[int], bytes]) -> None:
         self._keys = keys
         self._random = random
 
-    def token(self, asked: Asked, issuer: str, subject: str, audience: str, **more: Any) -> dict[str, Any]:
-        """`access_token`, `token_type`, `expires_in` and `expires_at`."""
-        offset = asked.fault.expiration_offset
-        lifetime = int(asked.world.token_seconds if offset is None else offset)
-        expires_at = int(asked.at) + lifetime
+    def token_response(
+        self, request: Request, issuer: str, subject: str, audience: str, **claims: Any
+    ) -> dict[str, Any]:
+        """Return the members of a token response: `access_token`, `token_type`, `expires_in` and `expires_at`."""
+        offset = request.fault.expiration_offset
+        lifetime = int(request.world.token_seconds if offset is None else offset)
+        expires_at = int(request.now) + lifetime
         return {
-            "access_token": self.signed(asked, issuer, subject, audience, expires_at, **more),
+            "access_token": self.sign(request, issuer, subject, audience, expires_at, **claims),
             "token_type": "Bearer",
             "expires_in": lifetime,
             "expires_at": expires_at,
         }
 
-    def signed(self, asked: Asked, issuer: str, subject: str, audience: str, expires_at: int, **more: Any) -> str:
-        """A JWT with these claims and whatever `more` says."""
-        claims = {
+    def sign(self, request: Request, issuer: str, subject: str, audience: str, expires_at: int, **claims: Any) -> str:
+        """Return a JWT with the named claims, `iat`, a random `jti` and the additional `claims`."""
+        payload = {
             "iss": issuer,
             "sub": subject,
             "aud": audience,
-            "iat": int(asked.at),
+            "iat": int(request.now),
             "exp": expires_at,
             "jti": str(uuid.UUID(bytes=self._random(16), version=4)),
-            **more,
+            **claims,
         }
-        return self._keys.sign(claims, stray=asked.fault.expired_key)
+        return self._keys.sign(payload, with_retired_key=request.fault.expired_key)

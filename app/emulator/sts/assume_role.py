@@ -1,15 +1,15 @@
-"""`AssumeRole`: a role's credentials for whoever signs the call and is trusted by the role."""
+"""`AssumeRole`: the credentials of a role, for a caller that signs the request and that the role trusts."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..crypto.nonces import SeenOnce
-from ..http.request import Asked
+from ..crypto.replay_cache import ReplayCache
+from ..http.request import Request
 from ..http.response import RefusedError
-from ..world.trust_policy import allows
-from .issued_sessions import Sessions
-from .request_signatures import Caller, caller
+from ..world.trust_policy import ACTION, allows
+from .issued_sessions import IssuedSessions
+from .request_signatures import Caller, authenticate
 from .session import assumed_role_user, check_parameters
 
 NAME = "AssumeRole"
@@ -17,37 +17,39 @@ _EXTERNAL_ID = re.compile(r"[\w+=,.@:/-]{2,1224}")
 
 
 class AssumeRole:
-    """The action; signed."""
+    """The action `AssumeRole`. The request must be signed."""
 
-    def __init__(self, sessions: Sessions, seen: SeenOnce) -> None:
+    def __init__(self, sessions: IssuedSessions, nonces: ReplayCache) -> None:
         self._sessions = sessions
-        self._seen = seen
+        self._nonces = nonces
 
-    def __call__(self, asked: Asked, fields: Mapping[str, str]) -> dict[str, Any]:
-        """The body of the answer, but for its RequestId. Raises `RefusedError`."""
-        who = caller(asked, self._sessions, self._seen)
-        _check_present(fields)
+    def __call__(self, request: Request, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Return the members of the response except RequestId. Raises `RefusedError`."""
+        caller = authenticate(request, self._sessions, self._nonces)
+        _check_fields(fields)
         role_arn = fields["RoleArn"]
-        role = asked.world.roles.get(role_arn)
+        role = request.world.roles.get(role_arn)
         check_parameters(fields, role)
         if role is None:
             raise RefusedError("EntityNotExist.Role", f"The role not exists: {role_arn}.")
-        facts = {"sts:ExternalId": (fields["ExternalId"],)} if "ExternalId" in fields else {}
-        may = "sts:AssumeRole" in who.may
-        if not may or not allows(role.trust_policy, kind="RAM", principals=_principals(who), facts=facts):
+        context = {"sts:ExternalId": (fields["ExternalId"],)} if "ExternalId" in fields else {}
+        is_trusted = allows(
+            role.trust_policy, principal_type="RAM", principals=_matching_principals(caller), context=context
+        )
+        if ACTION not in caller.allowed_actions or not is_trusted:
             raise RefusedError(
                 "NoPermission", "You are not authorized to do this action. You should be authorized by RAM.", 403
             )
         user = assumed_role_user(role_arn, fields["RoleSessionName"])
-        return {"AssumedRoleUser": user, "Credentials": self._sessions.open(asked, fields, user["Arn"])}
+        return {"AssumedRoleUser": user, "Credentials": self._sessions.issue(request, fields, user["Arn"])}
 
 
-def _principals(who: Caller) -> tuple[str, ...]:
-    """What a trust policy may call the caller: by name, by role, or as anybody of the account."""
-    return who.principal, who.principal.rpartition("/")[0], f"acs:ram::{who.account}:root"
+def _matching_principals(caller: Caller) -> tuple[str, ...]:
+    """Return the ARNs by which a trust policy can name the caller: its own, its role's, its account's root."""
+    return caller.principal, caller.principal.rpartition("/")[0], f"acs:ram::{caller.account}:root"
 
 
-def _check_present(fields: Mapping[str, str]) -> None:
+def _check_fields(fields: Mapping[str, str]) -> None:
     for name in ("RoleArn", "RoleSessionName"):
         if not fields.get(name):
             raise RefusedError(f"Missing{name}", f"{name} is mandatory for this action.")

@@ -1,7 +1,7 @@
 """
-`AssumeRoleWithOIDC`: a role's credentials for somebody else's token.
+`AssumeRoleWithOIDC`: the credentials of a role, for the bearer of an OIDC token.
 
-The checks come in the order in which STS reports them: parameters, provider, token, role, trust policy.
+The checks are in the order in which STS reports them: parameters, provider, token, role, trust policy.
 """
 
 from collections.abc import Mapping
@@ -10,106 +10,121 @@ from urllib.parse import urlsplit
 
 from jwt import PyJWKSet
 
-from ..crypto.jws import Token, VerifyKey, parse, signed_with_one_of
+from ..crypto.jws import Token, VerificationKey, parse, verify_signature
 from ..crypto.signing_keys import SigningKeys
-from ..http.request import Asked
+from ..http.request import Request
 from ..http.response import RefusedError
-from ..world.trust_policy import Facts, allows
-from ..world.world import Provider
-from .issued_sessions import Sessions
+from ..world.entities import Provider
+from ..world.trust_policy import ConditionContext, allows
+from ..world.world import World, workload_issuer
+from .issued_sessions import IssuedSessions
 from .session import assumed_role_user, check_parameters, timestamp
 
 NAME = "AssumeRoleWithOIDC"
-_LONGEST_TOKEN = 20_000
+_MAX_TOKEN_LENGTH = 20_000
 _REQUIRED = ("RoleArn", "OIDCProviderArn", "OIDCToken", "RoleSessionName")
-_NOBODY = "There is no permission"
 
 
 class AssumeRoleWithOidc:
-    """The action; unsigned, since the token is the proof. `keys`: what signs for each emulated issuer, by its path."""
+    """
+    The action `AssumeRoleWithOIDC`. The request is not signed: the token authenticates it.
 
-    def __init__(self, keys: Mapping[str, SigningKeys], sessions: Sessions) -> None:
-        self._keys = keys
+    `idaas_keys` and `workload_keys` are the signing keys of the two emulated issuers.
+    """
+
+    def __init__(self, idaas_keys: SigningKeys, workload_keys: SigningKeys, sessions: IssuedSessions) -> None:
+        self._idaas_keys = idaas_keys
+        self._workload_keys = workload_keys
         self._sessions = sessions
 
-    def __call__(self, asked: Asked, fields: Mapping[str, str]) -> dict[str, Any]:
-        """The body of the answer, but for its RequestId. Raises `RefusedError`."""
-        _check_present(fields)
+    def __call__(self, request: Request, fields: Mapping[str, str]) -> dict[str, Any]:
+        """Return the members of the response except RequestId. Raises `RefusedError`."""
+        _check_fields(fields)
         role_arn = fields["RoleArn"]
-        role = asked.world.roles.get(role_arn)
+        role = request.world.roles.get(role_arn)
         check_parameters(fields, role)
-        provider = _provider(asked, fields["OIDCProviderArn"])
-        token = self._verified(fields["OIDCToken"], provider)
-        _check_claims(token, provider, asked.at)
+        provider = _provider(request, fields["OIDCProviderArn"])
+        token = self._verified_token(fields["OIDCToken"], provider, request.world)
+        _check_claims(token, provider, request.now)
         if role is None:
             raise RefusedError("EntityNotExist.Role", f"The role not exists: {role_arn}.")
         principals = (fields["OIDCProviderArn"],)
-        if not allows(role.trust_policy, kind="Federated", principals=principals, facts=_facts(token)):
-            raise _denied("NoPermission", _NOBODY)
+        context = _condition_context(token)
+        if not allows(role.trust_policy, principal_type="Federated", principals=principals, context=context):
+            raise _authentication_failure("NoPermission", "There is no permission")
         user = assumed_role_user(role_arn, fields["RoleSessionName"])
         return {
             "OIDCTokenInfo": _token_info(token),
             "AssumedRoleUser": user,
-            "Credentials": self._sessions.open(asked, fields, user["Arn"]),
+            "Credentials": self._sessions.issue(request, fields, user["Arn"]),
         }
 
-    def _verified(self, text: str, provider: Provider) -> Token:
-        token = _parsed(text)
-        # Which algorithms STS takes besides RS256 is not documented, so a client that relies on another
-        # learns it here.
+    def _verified_token(self, text: str, provider: Provider, world: World) -> Token:
+        token = _parse_token(text)
+        # It is not documented which algorithms STS accepts besides RS256. The emulator rejects all others, so that a
+        # client that relies on one of them fails here.
         if token.algorithm != "RS256":
-            raise _denied("OIDCToken.Invalid", f"The algorithm {token.algorithm} of the OIDC Token is unknown.")
-        if not signed_with_one_of(token, self._candidates(token, provider)):
-            raise _denied("OIDCToken.InvalidSignature", "OIDC token validate failed: invalid signature.")
+            message = f"The algorithm {token.algorithm} of the OIDC Token is unknown."
+            raise _authentication_failure("OIDCToken.Invalid", message)
+        if not verify_signature(token, self._candidate_keys(token, provider, world)):
+            message = "OIDC token validate failed: invalid signature."
+            raise _authentication_failure("OIDCToken.InvalidSignature", message)
         return token
 
-    def _candidates(self, token: Token, provider: Provider) -> list[VerifyKey]:
+    def _candidate_keys(self, token: Token, provider: Provider, world: World) -> list[VerificationKey]:
+        """Return the provider's keys that may have signed the token: the key with its `kid`, or all without one."""
         kid = token.header.get("kid")
-        if provider.jwks is None:
-            own = self._keys.get(urlsplit(provider.issuer_url).path)
-            return [key for name, key in own.published.items() if kid in (None, name)] if own else []
-        return [key.key for key in PyJWKSet.from_dict(dict(provider.jwks)).keys if kid in (None, key.key_id)]
+        if provider.jwks is not None:
+            return [key.key for key in PyJWKSet.from_dict(dict(provider.jwks)).keys if kid in (None, key.key_id)]
+        # The path identifies an emulated issuer, because scheme and host may depend on the request's URL.
+        issuers = {
+            urlsplit(world.issuer).path: self._idaas_keys,
+            urlsplit(workload_issuer(world)).path: self._workload_keys,
+        }
+        keys = issuers.get(urlsplit(provider.issuer_url).path)
+        return [key for name, key in keys.published.items() if kid in (None, name)] if keys else []
 
 
-def _check_present(fields: Mapping[str, str]) -> None:
+def _check_fields(fields: Mapping[str, str]) -> None:
     if fields.get("OIDCToken") == "":
-        raise _denied("OIDCToken.Invalid", "The OIDCToken can not empty.")
+        raise _authentication_failure("OIDCToken.Invalid", "The OIDCToken can not empty.")
     for name in _REQUIRED:
         if not fields.get(name):
             raise RefusedError(f"Missing{name}", f"{name} is mandatory for this action.")
 
 
-def _provider(asked: Asked, arn: str) -> Provider:
+def _provider(request: Request, arn: str) -> Provider:
     if ":oidc-provider/" not in arn:
-        raise _denied("NoPermission", "Parameter OIDCProviderArn is not valid")
-    if arn not in asked.world.oidc_providers:
-        raise _denied("NoPermission", "No such OIDC Provider registered.")
-    return asked.world.oidc_providers[arn]
+        raise _authentication_failure("NoPermission", "Parameter OIDCProviderArn is not valid")
+    if arn not in request.world.oidc_providers:
+        raise _authentication_failure("NoPermission", "No such OIDC Provider registered.")
+    return request.world.oidc_providers[arn]
 
 
-def _parsed(text: str) -> Token:
+def _parse_token(text: str) -> Token:
     try:
-        if len(text) > _LONGEST_TOKEN:
+        if len(text) > _MAX_TOKEN_LENGTH:
             raise ValueError("too long")
         return parse(text)
     except ValueError:
-        raise _denied("OIDCToken.Invalid", "The content of the OIDC Token is not recognised.") from None
+        message = "The content of the OIDC Token is not recognised."
+        raise _authentication_failure("OIDCToken.Invalid", message) from None
 
 
 def _check_claims(token: Token, provider: Provider, now: float) -> None:
     if token.claims.get("iss") != provider.issuer_url:
         message = "The issuer in the OIDC Token doesn't match the OIDC Provider registered."
-        raise _denied("OIDCToken.IssuerNotMatch", message)
+        raise _authentication_failure("OIDCToken.IssuerNotMatch", message)
     if set(provider.client_ids).isdisjoint(token.audiences):
-        raise _denied("OIDCToken.AudienceNotMatch", "Invalid audience.")
-    # STS refuses a token from the future as well as an old one, to the second. Which code the former has is
-    # not documented; Expired is what a wrong clock looks like to a client.
+        raise _authentication_failure("OIDCToken.AudienceNotMatch", "Invalid audience.")
+    # STS rejects a token from the future as well as an old one, to the second. The code for a token from the future
+    # is not documented; Expired is the code that a client with a wrong clock receives here.
     oldest = now - provider.issuance_limit_hours * 3600
     if not (now < token.number("exp") and oldest <= token.number("iat") <= now):
-        raise _denied("OIDCToken.Expired", "This JsonWebToken is expired.")
+        raise _authentication_failure("OIDCToken.Expired", "This JsonWebToken is expired.")
 
 
-def _facts(token: Token) -> Facts:
+def _condition_context(token: Token) -> ConditionContext:
     return {
         "oidc:iss": (str(token.claims.get("iss")),),
         "oidc:aud": token.audiences,
@@ -128,5 +143,5 @@ def _token_info(token: Token) -> dict[str, str]:
     }
 
 
-def _denied(what: str, message: str) -> RefusedError:
-    return RefusedError(f"AuthenticationFail.{what}", message)
+def _authentication_failure(suffix: str, message: str) -> RefusedError:
+    return RefusedError(f"AuthenticationFail.{suffix}", message)

@@ -1,17 +1,17 @@
-"""The sessions that STS has opened: who signs with which key, until when."""
+"""The sessions that STS issued, by AccessKey id: principal, secret, security token and expiration."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ..http.request import Asked
-from .session import credentials
+from ..http.request import Request
+from .session import new_credentials
 
-LIMIT = 10_000
+MAX_SESSIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One open session; `principal` is the ARN of whoever uses it."""
+    """An issued session. `principal` is the ARN of the session's user; `expires_at` is Unix seconds."""
 
     principal: str
     secret: str = field(repr=False)
@@ -19,23 +19,23 @@ class Session:
     expires_at: float
 
 
-class Sessions:
-    """Opens sessions and remembers the last ten thousand of them."""
+class IssuedSessions:
+    """Issues sessions and stores the last `MAX_SESSIONS` of them."""
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
-        self._open: dict[str, Session] = {}
+        self._sessions: dict[str, Session] = {}
 
-    def open(self, asked: Asked, fields: Mapping[str, str], principal: str) -> dict[str, str]:
-        """New credentials for `principal`, in the cloud's spelling; `fields` may hold DurationSeconds."""
-        found, expires_at = credentials(asked, fields, self._random)
-        self._open[found["AccessKeyId"]] = Session(
-            principal, found["AccessKeySecret"], found["SecurityToken"], expires_at
+    def issue(self, request: Request, fields: Mapping[str, str], principal: str) -> dict[str, str]:
+        """Return new credentials for `principal`, as STS names their members. `fields` may contain DurationSeconds."""
+        credentials, expires_at = new_credentials(request, fields, self._random)
+        self._sessions[credentials["AccessKeyId"]] = Session(
+            principal, credentials["AccessKeySecret"], credentials["SecurityToken"], expires_at
         )
-        while len(self._open) > LIMIT:
-            del self._open[next(iter(self._open))]
-        return found
+        while len(self._sessions) > MAX_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        return credentials
 
     def find(self, access_key_id: str) -> Session | None:
-        """The session of that key, also when it has ended."""
-        return self._open.get(access_key_id)
+        """Return the session with this AccessKey id, expired or not."""
+        return self._sessions.get(access_key_id)

@@ -1,17 +1,17 @@
-"""How many calls an account may make in a second."""
+"""The quota of STS calls per account and second."""
 
 from collections import Counter
 
 
 class Quota:
-    """Counts the calls of the current second, by account; remembers nothing else."""
+    """Counts the calls of each account in the current second. Earlier seconds are discarded."""
 
     def __init__(self) -> None:
         self._second = 0
         self._calls: Counter[str] = Counter()
 
     def exceeded(self, account: str, *, limit: int | None, now: float) -> bool:
-        """Count one call; whether it is one too many. A `limit` of None is none."""
+        """Count one call, and return whether it exceeds `limit`. A `limit` of None means no limit."""
         if int(now) != self._second:
             self._second = int(now)
             self._calls.clear()

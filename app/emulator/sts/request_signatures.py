@@ -1,8 +1,9 @@
 """
-Who signed this call? Both signatures of Alibaba Cloud's OpenAPI: RPC (HMAC-SHA1) and ACS3 (HMAC-SHA256).
+Authenticate the caller of a signed request. Alibaba Cloud's OpenAPI has two signatures: RPC (HMAC-SHA1) and ACS3
+(HMAC-SHA256).
 
-The checks come in the order in which a gateway can make them: is it signed, by a known key, with its token, in time,
-once, and rightly.
+The checks are in the order in which a gateway can make them: presence of a signature, access key, security token,
+time, nonce, signature.
 """
 
 import base64
@@ -13,19 +14,19 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from ..crypto.nonces import SeenOnce
-from ..http.request import Asked
+from ..crypto.replay_cache import ReplayCache
+from ..http.request import Request
 from ..http.response import RefusedError
-from .issued_sessions import Sessions
+from .issued_sessions import IssuedSessions
 
 RPC_SECONDS, ACS3_SECONDS = 31 * 60, 15 * 60
-"""How far a call's time may be from ours (documentation of the two request syntaxes)."""
+"""The maximum difference between a request's time and the emulator's (documentation of the two request syntaxes)."""
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 _AUTHORIZATION = re.compile(rf"{ALGORITHM} Credential=([^,\s]+),SignedHeaders=([^,\s]+),Signature=([0-9a-f]{{64}})")
-_MUST_BE_SIGNED = {
+_MANDATORY_SIGNED_HEADERS = {
     "host",
     "x-acs-action",
     "x-acs-version",
@@ -37,95 +38,105 @@ _MUST_BE_SIGNED = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever signed. `principal` is a RAM user's ARN or that of a session; `may` names what the key allows."""
+    """The signer of a request. `principal` is the ARN of a RAM user or of a session."""
 
     principal: str
-    may: tuple[str, ...]
+    allowed_actions: tuple[str, ...]
 
     @property
     def account(self) -> str:
+        """The account id in the ARN."""
         return self.principal.split(":")[3]
 
 
 @dataclass(frozen=True, slots=True)
-class _Signed:
+class _SignatureParameters:
+    """What either signature sends with itself. `max_skew` is the maximum clock difference, in seconds."""
+
     access_key_id: str
-    token: str | None = field(repr=False)
-    at: str
+    security_token: str | None = field(repr=False)
+    timestamp: str
     nonce: str
-    seconds: int
+    max_skew: int
 
 
-def caller(asked: Asked, sessions: Sessions, seen: SeenOnce) -> Caller:
-    """Who signed `asked`. Raises `RefusedError`."""
-    fields = {**asked.query, **asked.form}
-    match = _AUTHORIZATION.fullmatch(asked.headers.get("authorization", ""))
-    if not match and "Signature" not in fields:
+def authenticate(request: Request, sessions: IssuedSessions, nonces: ReplayCache) -> Caller:
+    """Return the caller that signed `request`. Raises `RefusedError`."""
+    match = _AUTHORIZATION.fullmatch(request.headers.get("authorization", ""))
+    if not match and "Signature" not in request.parameters:
         raise RefusedError("MissingAccessKeyId", "AccessKeyId is mandatory for this action.")
-    signed = _acs3(asked, match) if match else _rpc(fields)
-    found, secret = _known(signed, asked, sessions)
-    _in_time_and_once(signed, asked, seen)
-    ours = _acs3_signature(asked, match, secret) if match else _rpc_signature(asked, fields, secret)
-    given = match[3] if match else fields["Signature"]
-    if not hmac.compare_digest(ours.encode(), given.encode()):
+    parameters = _acs3_parameters(request, match) if match else _rpc_parameters(request)
+    caller, secret = _find_caller(parameters, request, sessions)
+    _check_freshness(parameters, request, nonces)
+    expected = _acs3_signature(request, match, secret) if match else _rpc_signature(request, secret)
+    received = match[3] if match else request.parameters["Signature"]
+    if not hmac.compare_digest(expected.encode(), received.encode()):
         raise RefusedError("SignatureDoesNotMatch", "Specified signature is not matched with our calculation.")
-    return found
+    return caller
 
 
-def _known(signed: _Signed, asked: Asked, sessions: Sessions) -> tuple[Caller, str]:
-    user = asked.world.access_keys.get(signed.access_key_id)
-    if user is not None:
-        if not user.active:
+def _find_caller(parameters: _SignatureParameters, request: Request, sessions: IssuedSessions) -> tuple[Caller, str]:
+    """Return the owner of the access key, a RAM user or a session, and the key's secret."""
+    user_key = request.world.access_keys.get(parameters.access_key_id)
+    if user_key is not None:
+        if not user_key.active:
             raise RefusedError("InvalidAccessKeyId.Inactive", "Specified access key is disabled.")
-        return Caller(user.user_arn, user.may), user.secret
-    session = sessions.find(signed.access_key_id)
+        return Caller(user_key.user_arn, user_key.may), user_key.secret
+    session = sessions.find(parameters.access_key_id)
     if session is None:
         raise RefusedError("InvalidAccessKeyId.NotFound", "Specified access key is not found.", 404)
-    if signed.token is None:
+    if parameters.security_token is None:
         raise RefusedError("MissingSecurityToken", "SecurityToken is mandatory for this action.")
-    if not hmac.compare_digest(signed.token.encode(), session.token.encode()):
+    if not hmac.compare_digest(parameters.security_token.encode(), session.token.encode()):
         raise RefusedError("InvalidSecurityToken.Malformed", "Specified SecurityToken is malformed.")
-    if asked.at >= session.expires_at:
+    if request.now >= session.expires_at:
         raise RefusedError("InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
-    return Caller(session.principal, asked.world.sessions_may), session.secret
+    return Caller(session.principal, request.world.sessions_may), session.secret
 
 
-def _in_time_and_once(signed: _Signed, asked: Asked, seen: SeenOnce) -> None:
+def _check_freshness(parameters: _SignatureParameters, request: Request, nonces: ReplayCache) -> None:
     try:
-        at = calendar.timegm(time.strptime(signed.at, "%Y-%m-%dT%H:%M:%SZ"))
+        signed_at = calendar.timegm(time.strptime(parameters.timestamp, "%Y-%m-%dT%H:%M:%SZ"))
     except ValueError:
         raise RefusedError("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.") from None
-    if abs(asked.at - at) > signed.seconds:
+    if abs(request.now - signed_at) > parameters.max_skew:
         raise RefusedError("InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
-    if not signed.nonce:
+    if not parameters.nonce:
         raise RefusedError("MissingSignatureNonce", "SignatureNonce is mandatory for this action.")
-    if not seen.first_time((signed.access_key_id, signed.nonce), until=at + 2 * signed.seconds, now=asked.at):
+    expires_at = signed_at + 2 * parameters.max_skew
+    if not nonces.add((parameters.access_key_id, parameters.nonce), expires_at=expires_at, now=request.now):
         raise RefusedError("SignatureNonceUsed", "Specified signature nonce was used already.")
 
 
-def _rpc(fields: Mapping[str, str]) -> _Signed:
+def _rpc_parameters(request: Request) -> _SignatureParameters:
+    fields = request.parameters
     if (fields.get("SignatureMethod"), fields.get("SignatureVersion")) != ("HMAC-SHA1", "1.0"):
         raise RefusedError("InvalidSignatureMethod", "Use SignatureMethod HMAC-SHA1 and SignatureVersion 1.0.")
-    names = ("AccessKeyId", "Timestamp", "SignatureNonce")
-    key_id, at, nonce = (fields.get(name, "") for name in names)
-    return _Signed(key_id, fields.get("SecurityToken"), at, nonce, RPC_SECONDS)
+    return _SignatureParameters(
+        fields.get("AccessKeyId", ""),
+        fields.get("SecurityToken"),
+        fields.get("Timestamp", ""),
+        fields.get("SignatureNonce", ""),
+        RPC_SECONDS,
+    )
 
 
-def _rpc_signature(asked: Asked, fields: Mapping[str, str], secret: str) -> str:
-    joined = _canonical({name: value for name, value in fields.items() if name != "Signature"})
-    text = f"{asked.method}&%2F&{_encoded(joined)}"
-    digest = hmac.digest(f"{secret}&".encode(), text.encode(), "sha1")
+def _rpc_signature(request: Request, secret: str) -> str:
+    signed_fields = {name: value for name, value in request.parameters.items() if name != "Signature"}
+    string_to_sign = f"{request.method}&%2F&{_percent_encode(_canonical_query(signed_fields))}"
+    digest = hmac.digest(f"{secret}&".encode(), string_to_sign.encode(), "sha1")
     return base64.b64encode(digest).decode()
 
 
-def _acs3(asked: Asked, match: re.Match[str]) -> _Signed:
+def _acs3_parameters(request: Request, match: re.Match[str]) -> _SignatureParameters:
+    headers = request.headers
     names = match[2].split(";")
-    if names != sorted(names) or not set(names) >= _MUST_BE_SIGNED | _of_session(asked):
+    sent_acs_headers = {name for name in headers if name.startswith("x-acs-")}
+    if names != sorted(names) or not set(names) >= _MANDATORY_SIGNED_HEADERS | sent_acs_headers:
         raise RefusedError("IncompleteSignature", "SignedHeaders must be sorted and name host and every x-acs- header.")
-    if asked.headers.get("x-acs-content-sha256") != hashlib.sha256(asked.body).hexdigest():
+    if headers.get("x-acs-content-sha256") != hashlib.sha256(request.body).hexdigest():
         raise RefusedError("InvalidContentSha256", "x-acs-content-sha256 is not that of the body.")
-    headers = asked.headers
-    return _Signed(
+    return _SignatureParameters(
         match[1],
         headers.get("x-acs-security-token"),
         headers.get("x-acs-date", ""),
@@ -134,23 +145,19 @@ def _acs3(asked: Asked, match: re.Match[str]) -> _Signed:
     )
 
 
-def _of_session(asked: Asked) -> set[str]:
-    return {name for name in asked.headers if name.startswith("x-acs-")}
-
-
-def _acs3_signature(asked: Asked, match: re.Match[str], secret: str) -> str:
+def _acs3_signature(request: Request, match: re.Match[str], secret: str) -> str:
     names = match[2].split(";")
-    lines = "".join(f"{name}:{asked.headers.get(name, '').strip()}\n" for name in names)
-    body = hashlib.sha256(asked.body).hexdigest()
-    path = urlsplit(asked.url).path or "/"
-    request = "\n".join((asked.method, path, _canonical(asked.query), lines, match[2], body))
-    text = f"{ALGORITHM}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+    header_lines = "".join(f"{name}:{request.headers.get(name, '').strip()}\n" for name in names)
+    body_hash = hashlib.sha256(request.body).hexdigest()
+    query = _canonical_query(request.query)
+    canonical_request = "\n".join((request.method, request.path or "/", query, header_lines, match[2], body_hash))
+    string_to_sign = f"{ALGORITHM}\n{hashlib.sha256(canonical_request.encode()).hexdigest()}"
+    return hmac.new(secret.encode(), string_to_sign.encode(), hashlib.sha256).hexdigest()
 
 
-def _canonical(fields: Mapping[str, str]) -> str:
-    return "&".join(f"{_encoded(name)}={_encoded(fields[name])}" for name in sorted(fields))
+def _canonical_query(fields: Mapping[str, str]) -> str:
+    return "&".join(f"{_percent_encode(name)}={_percent_encode(fields[name])}" for name in sorted(fields))
 
 
-def _encoded(text: str) -> str:
+def _percent_encode(text: str) -> str:
     return quote(text, safe="~")

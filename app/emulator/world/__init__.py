@@ -1,1 +1,1 @@
-"""What exists in the emulated cloud: clients, providers, roles and trust policies. May import `crypto`."""
+"""The state of the emulated cloud: clients, OIDC providers, roles and trust policies. May import `crypto`."""

@@ -1,15 +1,15 @@
 """
-Does a role's trust policy let this token in? Pure: a policy and facts in, a verdict out.
+Evaluate and validate RAM trust policies. Pure functions over RAM's own JSON.
 
-Policies are RAM's JSON. `complaint` says what RAM would refuse when the role is created; `allows` relies on
-it having found nothing.
+`validation_error` returns what RAM would reject when a role is created. `allows` expects a policy without an error.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-Facts = Mapping[str, tuple[str, ...]]
+ConditionContext = Mapping[str, tuple[str, ...]]
+"""The values of a request by condition key, such as `oidc:sub`."""
 
 ACTION = "sts:AssumeRole"
 OIDC_KEYS = frozenset({"oidc:iss", "oidc:aud", "oidc:sub"})
@@ -17,55 +17,62 @@ RAM_KEYS = frozenset({"sts:ExternalId"})
 REQUIRED_KEYS = frozenset({"oidc:iss", "oidc:aud"})
 
 
-def allows(policy: Mapping[str, Any], *, kind: str, principals: Sequence[str], facts: Facts) -> bool:
-    """Whether a statement allows one of `principals` of `kind` (Federated, RAM) and none denies it; silence is no."""
+def allows(
+    policy: Mapping[str, Any], *, principal_type: str, principals: Sequence[str], context: ConditionContext
+) -> bool:
+    """
+    Return whether the policy lets a request assume the role.
+
+    A statement must allow one of `principals` of `principal_type` (Federated or RAM), and none may deny it. Without
+    a matching statement, the request is denied.
+    """
     effects = {
         statement["Effect"]
-        for statement in _many(policy["Statement"])
-        if ACTION in _many(statement["Action"])
-        and not set(principals).isdisjoint(_many(statement["Principal"].get(kind, ())))
-        and _satisfied(statement.get("Condition", {}), facts)
+        for statement in _as_tuple(policy["Statement"])
+        if ACTION in _as_tuple(statement["Action"])
+        and not set(principals).isdisjoint(_as_tuple(statement["Principal"].get(principal_type, ())))
+        and _is_satisfied(statement.get("Condition", {}), context)
     }
     return effects == {"Allow"}
 
 
-def complaint(policy: Mapping[str, Any]) -> str | None:
-    """Why this is no trust policy, in a few words with the cure; None if it is one."""
+def validation_error(policy: Mapping[str, Any]) -> str | None:
+    """Return why RAM would reject the policy and how to correct it, in a few words; None if it is valid."""
     if policy.get("Version") != "1" or not policy.get("Statement"):
         return 'needs "Version": "1" and a Statement'
-    statements = _many(policy["Statement"])
-    return next((found for statement in statements if (found := _statement_complaint(statement))), None)
+    statements = _as_tuple(policy["Statement"])
+    return next((error for statement in statements if (error := _statement_error(statement))), None)
 
 
-def _statement_complaint(statement: Any) -> str | None:
-    if not _well_formed(statement):
+def _statement_error(statement: Any) -> str | None:
+    if not _is_well_formed(statement):
         return "a statement needs Action, Principal and Condition as RAM writes them, with strings as values"
     condition = statement.get("Condition", {})
     if statement.get("Effect") not in ("Allow", "Deny"):
         return "Effect must be Allow or Deny"
-    if ACTION not in _many(statement["Action"]):
+    if ACTION not in _as_tuple(statement["Action"]):
         return f"Action must be {ACTION}, also for AssumeRoleWithOIDC"
     if unknown := condition.keys() - _OPERATORS.keys():
         return f"condition operator {min(unknown)} is unknown, use StringEquals or StringLike"
-    return _keys_complaint(statement, {key for keys in condition.values() for key in keys})
+    return _condition_key_error(statement, {key for keys in condition.values() for key in keys})
 
 
-def _well_formed(statement: Any) -> bool:
+def _is_well_formed(statement: Any) -> bool:
     if not (isinstance(statement, Mapping) and "Action" in statement):
         return False
     condition = statement.get("Condition", {})
-    if not (_mappings(statement.get("Principal"), condition) and _mappings(*condition.values())):
+    if not (_are_mappings(statement.get("Principal"), condition) and _are_mappings(*condition.values())):
         return False
-    values = [value for keys in condition.values() for several in keys.values() for value in _many(several)]
+    values = [value for keys in condition.values() for several in keys.values() for value in _as_tuple(several)]
     return all(isinstance(value, str) for value in values)
 
 
-def _mappings(*values: Any) -> bool:
+def _are_mappings(*values: Any) -> bool:
     return all(isinstance(value, Mapping) for value in values)
 
 
-def _keys_complaint(statement: Mapping[str, Any], keys: set[str]) -> str | None:
-    if not _many(statement["Principal"].get("Federated", ())):
+def _condition_key_error(statement: Mapping[str, Any], keys: set[str]) -> str | None:
+    if not _as_tuple(statement["Principal"].get("Federated", ())):
         unknown = keys - RAM_KEYS
         return f"condition key {min(unknown)} is unknown, use sts:ExternalId" if unknown else None
     if unknown := keys - OIDC_KEYS:
@@ -75,29 +82,29 @@ def _keys_complaint(statement: Mapping[str, Any], keys: set[str]) -> str | None:
     return None
 
 
-def _satisfied(condition: Mapping[str, Mapping[str, Any]], facts: Facts) -> bool:
-    # Operators and keys are joined by "and", the values of one key by "or".
+def _is_satisfied(condition: Mapping[str, Mapping[str, Any]], context: ConditionContext) -> bool:
+    # Operators and keys are combined with "and", the values of one key with "or".
     return all(
-        any(_OPERATORS[operator](wanted, fact) for wanted in _many(values) for fact in facts.get(key, ()))
+        any(_OPERATORS[operator](pattern, value) for pattern in _as_tuple(patterns) for value in context.get(key, ()))
         for operator, keys in condition.items()
-        for key, values in keys.items()
+        for key, patterns in keys.items()
     )
 
 
-def _equals(wanted: str, fact: str) -> bool:
-    return wanted == fact
+def _string_equals(pattern: str, value: str) -> bool:
+    return pattern == value
 
 
-def like(wanted: str, fact: str) -> bool:
-    """Whether `fact` matches `wanted`, in which * is any text and ? any character."""
-    # Only * and ? are special: fnmatch would also read [..], which RAM does not.
-    pattern = re.escape(wanted).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(pattern, fact, re.DOTALL) is not None
+def string_like(pattern: str, value: str) -> bool:
+    """Return whether `value` matches `pattern`, in which * matches any text and ? any single character."""
+    # Only * and ? are wildcards. fnmatch would also interpret [..], which RAM does not.
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(expression, value, re.DOTALL) is not None
 
 
-_OPERATORS = {"StringEquals": _equals, "StringLike": like}
+_OPERATORS = {"StringEquals": _string_equals, "StringLike": string_like}
 
 
-def _many(value: Any) -> tuple[Any, ...]:
-    """RAM writes one thing as itself and several as a list."""
+def _as_tuple(value: Any) -> tuple[Any, ...]:
+    """Return `value` as a tuple. RAM writes a single item without a list."""
     return tuple(value) if isinstance(value, list | tuple) else (value,)

@@ -1,0 +1,77 @@
+"""The endpoints of the emulated cloud: how they are built, and which one serves a request."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from .crypto.pki import Authority
+from .crypto.replay_cache import ReplayCache
+from .crypto.signing_keys import SigningKeys
+from .ecs_metadata import PREFIX as METADATA_PREFIX
+from .ecs_metadata import EcsMetadata
+from .http.endpoint import Endpoint
+from .idaas import generate_oauth_token, workload_issuer
+from .idaas.authorization_server import AuthorizationServer
+from .idaas.client_auth import ClientAuthenticator
+from .idaas.developer_api import PATH as DEVELOPER_API_PATH
+from .idaas.developer_api import DeveloperApi
+from .idaas.token_issuer import TokenIssuer
+from .sts import assume_role, assume_role_with_oidc
+from .sts.endpoint import Action, Sts
+from .sts.issued_sessions import IssuedSessions
+from .world.world import World
+
+
+def build_endpoints(
+    keys: SigningKeys,
+    workload_keys: SigningKeys,
+    workload_ca: Authority,
+    ecs_ca: Authority,
+    random: Callable[[int], bytes],
+) -> dict[str, Endpoint]:
+    """
+    Return the endpoints by kind.
+
+    `keys` sign the tokens of IDaaS, `workload_keys` those of the workload issuer. `workload_ca` issues client
+    certificates, `ecs_ca` signs the identity documents of ECS. `random` returns random bytes.
+    """
+    authenticator = ClientAuthenticator(workload_keys, workload_ca, ecs_ca)
+    sessions, nonces = IssuedSessions(random), ReplayCache()
+    server = AuthorizationServer(keys, workload_keys, authenticator, random)
+    actions: dict[str, Action] = {
+        assume_role.NAME: assume_role.AssumeRole(sessions, nonces),
+        assume_role_with_oidc.NAME: assume_role_with_oidc.AssumeRoleWithOidc(keys, workload_keys, sessions),
+    }
+    sts = Sts(actions, random)
+    openapi = generate_oauth_token.GenerateOauthToken(TokenIssuer(keys, random), sessions, nonces, random)
+    developer_api = DeveloperApi(keys, sessions, random)
+    metadata = EcsMetadata(ecs_ca, sessions, random)
+    workload = workload_issuer.WorkloadIssuer(workload_keys, authenticator, random)
+    endpoints = (
+        Endpoint("token", ("POST",), server.token, server.error_response),
+        Endpoint("jwks", ("GET",), server.jwks, server.error_response),
+        Endpoint("discovery", ("GET",), server.discovery, server.error_response),
+        Endpoint("sts", ("GET", "POST"), sts.respond, sts.error_response),
+        Endpoint("openapi", ("GET", "POST"), openapi.respond, openapi.error_response),
+        Endpoint("developerapi", ("GET",), developer_api.respond, developer_api.error_response),
+        Endpoint("metadata", ("GET", "PUT"), metadata.respond, metadata.error_response),
+        Endpoint("workload", ("GET", "POST"), workload.respond, workload.error_response),
+    )
+    return {endpoint.kind: endpoint for endpoint in endpoints}
+
+
+def endpoint_kind(path: str, action: str | None, world: World) -> str | None:
+    """Return the kind of the endpoint at `path`; None if there is none. `action` selects the API at the root path."""
+    if path == "/":
+        return "openapi" if action == generate_oauth_token.ACTION else "sts"
+    if path.startswith(METADATA_PREFIX):
+        return "metadata"
+    if DEVELOPER_API_PATH.fullmatch(path):
+        return "developerapi"
+    issuer_path = urlsplit(world.issuer).path
+    kinds = {
+        f"{issuer_path}/token": "token",
+        f"{issuer_path}/jwks": "jwks",
+        f"{issuer_path}/.well-known/openid-configuration": "discovery",
+        **dict.fromkeys(workload_issuer.PATHS, "workload"),
+    }
+    return kinds.get(path)
