@@ -4,6 +4,7 @@ import base64
 import hmac
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -81,6 +82,17 @@ class Cloud:
 def changed(fields: Changes, changes: Changes) -> Changes:
     """Return `fields` with `changes` applied, without the fields that are None."""
     return {name: value for name, value in {**fields, **changes}.items() if value is not None}
+
+
+def change_client(cloud: Cloud, **changes: Any) -> None:
+    """Replace fields of the world's client, and make it the only one."""
+    client = replace(cloud.emulator.world.clients[CLIENT_ID], **changes)
+    cloud.emulator.world = replace(cloud.emulator.world, clients={CLIENT_ID: client})
+
+
+def claims_of(token: str) -> Any:
+    """Return the claims of a JWT without verifying it."""
+    return json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
 
 
 def hs256(claims: Changes, secret: str = CLIENT_SECRET, header: Changes | None = None) -> str:

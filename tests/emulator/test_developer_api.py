@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.emulator import Fault
-from app.emulator.world.world import CLIENT_ID, INSTANCE_ID, MANAGED_ROLE_ARN, PAM_SCOPE, SCOPE
+from app.emulator import Fault, ResourceServer
+from app.emulator.world.world import AUDIENCE, CLIENT_ID, INSTANCE_ID, MANAGED_ROLE_ARN, PAM_AUDIENCE, PAM_SCOPE, SCOPE
 
 from .conftest import Changes, Cloud, changed
 
@@ -56,6 +56,26 @@ async def test_refused(changes: Changes, status: int, error: str, cloud: Cloud) 
     actual, body = await obtain(cloud, **changes)
 
     assert (actual, body["error"]) == (status, error)
+
+
+@pytest.mark.parametrize(
+    ("scope", "status"),
+    [
+        (f"{PAM_AUDIENCE}|cloud_account_role:obtain_access_credential", 200),
+        (f"{PAM_AUDIENCE}|read", 403),
+        (f"{AUDIENCE}|cloud_account_role:obtain_access_credential", 403),
+    ],
+)
+async def test_audience_and_scope(scope: str, status: int, cloud: Cloud) -> None:
+    """The token needs both the audience and the scope value, each of which another token may have."""
+    world = cloud.emulator.world
+    values = ("read", "cloud_account_role:obtain_access_credential")
+    audiences = (AUDIENCE, PAM_AUDIENCE)
+    client = replace(world.clients[CLIENT_ID], grants=dict.fromkeys(audiences, values))
+    servers = dict.fromkeys(audiences, ResourceServer(values))
+    cloud.emulator.world = replace(world, clients={CLIENT_ID: client}, resource_servers=servers)
+
+    assert (await obtain(cloud, scope=scope))[0] == status
 
 
 async def test_an_expired_token(cloud: Cloud) -> None:

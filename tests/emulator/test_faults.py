@@ -1,4 +1,4 @@
-"""Faults, the journal and the admin path."""
+"""Faults, the journal, and what every response of the emulator contains."""
 
 import json
 
@@ -8,7 +8,6 @@ import pytest
 
 from app.emulator import FAULT_HEADER, MARKER_HEADER, DroppedError, Emulator, Fault, World
 from app.emulator.http.journal import MAX_CALLS, Call, Journal
-from app.emulator.world.world import CLIENT_SECRET
 
 THROTTLED = {"x-acs-retry-after": "1500"}
 ERROR_FAULTS = [
@@ -201,71 +200,3 @@ def test_journal_is_bounded():
         journal.record(Call("token", number, "ok", {}))
 
     assert (len(journal), journal[0].at) == (MAX_CALLS, 5)
-
-
-async def test_admin_faults(cloud):
-    """The admin path adds, lists and clears faults; an invalid fault is refused with the reason."""
-    added = await cloud.http.post(
-        "/_emulator/faults", json={"kind": "token", "times": None, "status": 503, "body": "{"}
-    )
-    wrong = await cloud.http.post("/_emulator/faults", json={"kind": "tokens"})
-    failed = await cloud.request_token()
-    listed = (await cloud.http.get("/_emulator/faults")).json()
-    cleared = (await cloud.http.delete("/_emulator/faults")).json()
-
-    assert (added.status_code, wrong.status_code) == (200, 400)
-    assert wrong.json()["error"].startswith("kind: must be one of")
-    assert (failed.status_code, failed.text) == (503, "{")
-    assert [(fault["kind"], fault["body"]) for fault in listed] == [("token", "{")]
-    assert cleared == []
-
-
-async def test_admin_world(cloud):
-    """The admin path shows the world without secrets, and replaces it by a valid world only."""
-    shown = await cloud.http.get("/_emulator/world")
-    await cloud.http.put("/_emulator/world", content=World.default(token_seconds=77).to_json())
-    wrong = await cloud.http.put("/_emulator/world", content="{}")
-
-    assert shown.json()["clients"]["app_demo"]["secrets"] == [{"value": "***", "expiresAt": None}]
-    assert (await cloud.request_token()).json()["expires_in"] == 77
-    assert wrong.status_code == 400
-
-
-async def test_admin_journal(cloud):
-    """The admin path shows no secret, token or assertion of the journal; clearing it keeps the totals."""
-    token = await cloud.token()
-    await cloud.assume_role_with_oidc(OIDCToken=token)
-    shown = await cloud.http.get("/_emulator/journal")
-    cleared = (await cloud.http.delete("/_emulator/journal")).json()
-
-    assert CLIENT_SECRET not in shown.text
-    assert token not in shown.text
-    assert shown.json()["calls"][0]["fields"]["client_id"] == "app_demo"
-    assert cleared == {"totals": {"token": 1, "sts": 1}, "calls": []}
-
-
-@pytest.mark.parametrize(("query", "status"), [("", 200), ("?retire=true", 401)])
-async def test_admin_rotate(cloud, query, status):
-    """The admin path rotates the signing key, and retires the previous one if requested."""
-    token = await cloud.token()
-    await cloud.http.post(f"/_emulator/rotate{query}")
-
-    assert (await cloud.assume_role_with_oidc(OIDCToken=token)).status_code == status
-
-
-ADMIN_HEADERS = [
-    ({}, 200),
-    ({"Host": "localhost"}, 200),
-    ({"Host": "[::1]:7080"}, 200),
-    ({"Host": "evil.example:7080"}, 403),
-    ({"Host": "127.0.0.1.evil.example"}, 403),
-    ({"Host": "[::1"}, 403),
-    ({"Origin": "http://127.0.0.1:7080"}, 403),
-    ({"Origin": "null"}, 403),
-]
-
-
-@pytest.mark.parametrize(("headers", "status"), ADMIN_HEADERS)
-async def test_admin_is_not_for_browsers(cloud, headers, status):
-    """The admin path refuses a web page that posts to loopback, and one that rebinds its name (DNS rebinding)."""
-    assert (await cloud.http.get("/_emulator/journal", headers=headers)).status_code == status

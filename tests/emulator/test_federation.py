@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from app.emulator import Fault
 from app.emulator.crypto.pkcs7 import sign
-from app.emulator.crypto.pki import Authority
+from app.emulator.crypto.pki import Authority, pem
 from app.emulator.world.world import (
     CLIENT_ID,
     FEDERATED_OIDC,
@@ -128,6 +129,22 @@ async def test_pca_without_the_intermediate(cloud: Cloud) -> None:
     assert await pca(cloud, {"client_x509_chain": leaf}, {}) == "invalid_client"
 
 
+async def test_pca_under_a_leaf(cloud: Cloud, ec_key: ec.EllipticCurvePrivateKey) -> None:
+    """A certificate is refused if a leaf of the registered CA signed it: a leaf is no certification authority."""
+    issued = cloud.emulator.issue_certificate()
+    issuer = x509.load_pem_x509_certificate(issued.leaf_pem.encode())
+    key: Any = load_pem_private_key(issued.key_pem.encode(), None)
+    builder = x509.CertificateBuilder(issuer.subject, issuer.subject, ec_key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(issuer.not_valid_before_utc).not_valid_after(issuer.not_valid_after_utc)
+    forged = builder.sign(key, SHA256())
+    fields = {"client_x509": pem(forged), "client_x509_chain": issued.leaf_pem + issued.chain_pem}
+    assertion = signed(cloud.claims(), ec_key, "ES256")
+
+    outcome = await authentication_outcome(cloud, "x509-jwt-bearer", FEDERATED_PCA, assertion, **fields)
+
+    assert outcome == "invalid_client"
+
+
 async def test_pca_with_another_key(cloud: Cloud, ec_key: ec.EllipticCurvePrivateKey) -> None:
     """An assertion is refused if another key than the certificate's signed it; the certificate itself is public."""
     issued = cloud.emulator.issue_certificate()
@@ -225,49 +242,3 @@ async def test_pkcs7_tampered(at: float, cloud: Cloud) -> None:
 async def test_pkcs7_nonsense(text: str, cloud: Cloud) -> None:
     """A text that is not SignedData is refused and causes no error of the emulator."""
     assert await authentication_outcome(cloud, "pkcs7-bearer", FEDERATED_PKCS7, text) == "invalid_client"
-
-
-# --- the metadata service ---------------------------------------------------------------------------------------------
-
-TTL = "X-aliyun-ecs-metadata-token-ttl-seconds"
-
-
-@pytest.mark.parametrize(
-    ("method", "headers", "status"),
-    [
-        ("PUT", {TTL: "1"}, 200),
-        ("PUT", {TTL: "21600"}, 200),
-        ("PUT", {TTL: "0"}, 400),
-        ("PUT", {TTL: "21601"}, 400),
-        ("PUT", {TTL: "x"}, 400),
-        ("PUT", {}, 400),
-        ("GET", {TTL: "60"}, 400),
-        ("PUT", {TTL: "60", "Via": "1.1 proxy"}, 403),
-        ("PUT", {TTL: "60", "X-Forwarded-For": "127.0.0.1"}, 403),
-    ],
-)
-async def test_session_tokens(method: str, headers: dict[str, str], status: int, cloud: Cloud) -> None:
-    """A session token requires PUT, a TTL of 1 to 21600 seconds, and no proxy."""
-    assert (await cloud.http.request(method, "/latest/api/token", headers=headers)).status_code == status
-
-
-async def test_a_session_token_is_required_and_expires(cloud: Cloud) -> None:
-    """Without a token, with an unknown or an expired one: 403. None is needed if the world requires none."""
-    path, header = "/latest/meta-data/instance-id", "X-aliyun-ecs-metadata-token"
-    token = (await cloud.http.put("/latest/api/token", headers={TTL: "60"})).text
-
-    async def status(headers: dict[str, str]) -> int:
-        return (await cloud.http.get(path, headers=headers)).status_code
-
-    assert [await status({header: token}), await status({header: "x"}), await status({})] == [200, 403, 403]
-    cloud.clock.at += 60
-    assert await status({header: token}) == 403
-    cloud.emulator.world = replace(cloud.emulator.world, metadata_tokens_required=False)
-    assert await status({}) == 200
-
-
-async def test_metadata_faults(cloud: Cloud) -> None:
-    """A fault applies to the metadata service."""
-    cloud.emulator.faults.add(Fault("metadata", status=503))
-
-    assert (await cloud.http.put("/latest/api/token", headers={TTL: "60"})).status_code == 503

@@ -96,6 +96,7 @@ REFUSALS = [
     ({"DurationSeconds": "3600s"}, 400, "InvalidParameter.DurationSeconds"),
     ({"Policy": "{"}, 400, "InvalidParameter.PolicyGrammar"),
     ({"Policy": "[]"}, 400, "InvalidParameter.PolicyGrammar"),
+    ({"Policy": "{}"}, 400, "InvalidParameter.PolicyGrammar"),
     ({"Policy": '{"Version":"1","Statement":[]}' + " " * 2048}, 400, "InvalidParameter.PolicyGrammar"),
     ({"OIDCProviderArn": "idaas-demo"}, 401, AUTH + "NoPermission"),
     ({"OIDCProviderArn": PROVIDER_ARN + "2"}, 401, AUTH + "NoPermission"),
@@ -166,6 +167,13 @@ async def test_right_tokens(cloud, signing_key, change):
     token = SigningKeys(signing_key).sign({**CLAIMS, **change})
 
     assert (await cloud.assume_role_with_oidc(OIDCToken=token)).status_code == 200
+
+
+async def test_token_length(cloud, signing_key):
+    """A correct token of more than 20000 characters is refused."""
+    token = SigningKeys(signing_key).sign({**CLAIMS, "padding": "x" * 20_000})
+
+    assert (await cloud.assume_role_with_oidc(OIDCToken=token)).json()["Code"] == AUTH + "OIDCToken.Invalid"
 
 
 async def test_wrong_signatures(cloud, sign_hs256, sign, signing_key, ec_key):
