@@ -36,7 +36,8 @@ class EcsMetadata:
     """
     The ECS metadata service of one instance.
 
-    As in the real service, an error is an HTTP status. Clients cannot rely on the body of an error.
+    As in the real service, values are plain text, and an error is an HTTP status. Clients cannot rely on the body of an
+    error.
     """
 
     def __init__(self, authority: Authority, sessions: IssuedSessions, random: Callable[[int], bytes]) -> None:
