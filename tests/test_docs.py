@@ -132,8 +132,8 @@ def anchor(heading: str) -> str:
 
 
 def test_every_client_has_its_row() -> None:
-    """Each client that is modelled stands in docs/clients.md under its own name, in the table of its protocol."""
-    by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## By ECS metadata")
+    """docs/clients.md has a row for each modelled client, under its name, in the table of its protocol."""
+    by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## Connect a client by ECS metadata")
     rows = [set(re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)) for text in (by_uri, by_ecs)]
 
     assert {client.name for client in URI_CLIENTS} - rows[0] == set()
@@ -141,11 +141,11 @@ def test_every_client_has_its_row() -> None:
 
 
 def test_margins_are_the_models() -> None:
-    """The seconds in the page's column are those of the models."""
-    by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## By ECS metadata")
+    """The refresh margins in docs/clients.md are those of the models."""
+    by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## Connect a client by ECS metadata")
     for text, clients in ((by_uri, URI_CLIENTS), (by_ecs, ECS_CLIENTS)):
         said = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| at ([0-9]+) s left", text, re.MULTILINE))
-        known = {item.name: item.refetch.margin for item in clients if item.refetch and item.refetch.margin > 0}
+        known = {item.name: item.refresh.margin for item in clients if item.refresh and item.refresh.margin > 0}
         wanted = {name: margin for name, margin in known.items() if text is by_ecs or name not in UNABLE}
         assert {name: float(said.get(name, 0)) for name in wanted} == wanted
 

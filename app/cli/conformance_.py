@@ -1,4 +1,4 @@
-"""`conformance`: does any server of the two protocols suit the clients that exist? Asks it, changes nothing."""
+"""`conformance`: check whether the known clients can use a server of the two protocols. Changes nothing."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..conformance.report import document, text
-from ..conformance.survey import NobodyAnswers, Surveyor
-from ..conformance.wire.address import Address, address
-from ..conformance.wire.exchange import Budget
+from ..conformance.checker import Checker, ServerUnreachable
+from ..conformance.report import to_json, to_text
+from ..conformance.wire.budget import Budget
+from ..conformance.wire.url import HttpUrl, parse_url
 from ..core.errors import ConfigError, Unreachable
 
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
-    uri = _address("URL", arguments.url)
-    ecs = _metadata(arguments.ecs) if arguments.ecs is not None else None
-    surveyor = Surveyor(Budget(), now=time.time, sleep=time.sleep, slow=arguments.slow)
+    """Check the server and print the report. Exit code 0: it conforms, 1: it does not."""
+    url = _url("URL", arguments.url)
+    ecs_url = _ecs_url(arguments.ecs) if arguments.ecs is not None else None
+    checker = Checker(Budget(), now=time.time, sleep=time.sleep, slow=arguments.slow)
     try:
-        survey = surveyor.look(uri, ecs)
-    except NobodyAnswers as error:
+        result = checker.check(url, ecs_url)
+    except ServerUnreachable as error:
         raise Unreachable(str(error)) from None
-    print(document(survey) if arguments.json else text(survey))
-    return 0 if survey.conforms else 1
+    print(to_json(result) if arguments.json else to_text(result))
+    return 0 if result.conforms else 1
 
 
-def _metadata(url: str) -> Address:
-    where = _address("--ecs", url)
-    if where.path != "/" or where.query is not None:
-        raise ConfigError("--ecs: must be http://HOST:PORT alone: the clients' paths are fixed")
-    return where
+def _ecs_url(text: str) -> HttpUrl:
+    url = _url("--ecs", text)
+    if url.path != "/" or url.query is not None:
+        raise ConfigError("--ecs: must be http://HOST:PORT alone: the paths of ECS metadata are fixed")
+    return url
 
 
-def _address(what: str, url: str) -> Address:
+def _url(argument: str, text: str) -> HttpUrl:
     try:
-        return address(url)
+        return parse_url(text)
     except ValueError as error:
-        raise ConfigError(f"{what}: {error}") from None
+        raise ConfigError(f"{argument}: {error}") from None

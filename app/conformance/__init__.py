@@ -1,6 +1,7 @@
-"""Does a server of the two local credential protocols suit the clients that exist? Rules, and models of the clients.
+"""Check that a server of the two local credential protocols works with the known clients.
 
-Stands alone: it imports nothing of the program that serves, so a mistake of ours is not copied into our own check. It
-asks over raw sockets (`wire`), judges with rules (`rules`) and with models of the clients' parsers and transports
-(`uri_clients`, `ecs_clients`), all written from what those clients were seen or read to do, and tells (`report`).
+The package imports no other part of the program, so a mistake of the sidecar is not copied into its own check. `wire`
+sends requests over raw sockets. `models` has the requests, HTTP libraries and parsers of the clients, written from
+captured requests and from the clients' sources. `probe` runs each model against the server, and `rules` checks what the
+clients imply. `checker` does both for one server, `report` prints the result.
 """

@@ -1,4 +1,4 @@
-"""A server for the conformance package that is no process: our own desk, with whatever a test makes worse."""
+"""The sidecar's own credential handler as the server under test, in this process, with the faults of a test."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from app.conformance.checker import Checker, Result
 from app.conformance.models.client import Verdict
 from app.conformance.rules.rule import Finding
-from app.conformance.survey import Survey, Surveyor
-from app.conformance.wire.address import Address, address
-from app.conformance.wire.answer import NotHttp, Reply, Silence, take_apart
-from app.conformance.wire.exchange import Budget
-from app.serve.access import Request
+from app.conformance.wire.budget import Budget
+from app.conformance.wire.response import InvalidResponse, NoResponse, Outcome, parse_response
+from app.conformance.wire.url import HttpUrl, parse_url
+from app.serve.request import Request
 from app.serve.handlers.credentials import CredentialHandler
 from app.serve.handlers.outcome import Answer, Pending
 
@@ -21,15 +21,15 @@ from ..clock import Clock
 from ..conftest import Offline, running
 
 Change = Callable[[Request, bytes], bytes]
-"""What becomes of an answer's bytes on their way to whoever asked."""
+"""Returns the changed bytes of a response to the request."""
 
 
-def as_it_is(_request: Request, raw: bytes) -> bytes:
+def unchanged(_request: Request, raw: bytes) -> bytes:
     return raw
 
 
 def request_of(raw: bytes) -> Request:
-    """A request's head as the listener hands it on."""
+    """Parse a request's head into what the listener passes to the handler."""
     first, *lines = raw.partition(b"\r\n\r\n")[0].split(b"\r\n")
     method, target, _ = first.split(b" ")
     pairs = (line.partition(b":") for line in lines)
@@ -37,100 +37,104 @@ def request_of(raw: bytes) -> Request:
 
 
 @dataclass
-class Served:
-    """The desk's answers as bytes, each after `seconds`; `idle` is how long it lets a connection idle."""
+class InProcessSender:
+    """
+    Send requests to a handler without a socket.
+
+    Each response takes `seconds`. `idle` is the number of seconds after which an idle connection is closed.
+    """
 
     handler: CredentialHandler
     budget: Budget
-    change: Change = as_it_is
+    change: Change = unchanged
     idle: float | None = 5.0
     seconds: float = 0.0
-    asked: list[Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
-    def ask(self, raw: bytes, *, bodyless: bool = False) -> Reply:
+    def send(self, raw: bytes, *, bodyless: bool = False) -> Outcome:
         self.budget.take()
         request = request_of(raw)
-        self.asked.append(request)
-        given = self.handler.answer(request)
-        given = self.handler.answer(request, waited=True) if isinstance(given, Pending) else given
-        assert isinstance(given, Answer)
-        raw = given.response.bytes_for(b"GET", keep_alive=False)
-        # The listener, which is not here, takes a HEAD's body off.
+        self.requests.append(request)
+        answer = self.handler.answer(request)
+        answer = self.handler.answer(request, waited=True) if isinstance(answer, Pending) else answer
+        assert isinstance(answer, Answer)
+        raw = answer.response.bytes_for(b"GET", keep_alive=False)
+        # The listener, which is not part of this test, removes the body of a response to HEAD.
         raw = raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if request.method == b"HEAD" else raw
         try:
-            answer = take_apart(self.change(request, raw), ended=True, bodyless=bodyless)
-        except NotHttp as error:
-            return Silence(str(error))
-        assert answer is not None
-        return replace(answer, first_byte=self.seconds, seconds=self.seconds)
+            response = parse_response(self.change(request, raw), closed=True, bodyless=bodyless)
+        except InvalidResponse as error:
+            return NoResponse(str(error))
+        assert response is not None
+        return replace(response, first_byte_seconds=self.seconds, total_seconds=self.seconds)
 
     def idle_seconds(self, _raw: bytes, _limit: float) -> float | None:
         return self.idle
 
 
 @dataclass
-class Look:
-    """A survey, and what to ask of it."""
+class Checked:
+    """The result of a check, and the requests that the server got."""
 
-    survey: Survey
-    asked: list[Request]
+    result: Result
+    requests: list[Request]
 
     def broken(self) -> set[str]:
-        """`protocol number name` of each rule that is not kept, advice in brackets."""
+        """Return `protocol number name` of each broken rule, those of advice in brackets."""
         return {
             f"({name(finding)})" if finding.verdict == "advice" else name(finding)
-            for finding in self.survey.findings
+            for finding in self.result.findings
             if finding.verdict not in ("ok", "not seen")
         }
 
     def failing(self) -> dict[str, set[str]]:
-        """The needs that each failing client has."""
+        """Return the unmet needs of each failing client."""
         return {
-            f"{verdict.protocol} {verdict.client}": {refusal.need for refusal in verdict.unmet}
-            for verdict in self.survey.verdicts
+            f"{verdict.protocol} {verdict.client}": {unmet.need for unmet in verdict.unmet}
+            for verdict in self.result.verdicts
             if verdict.state == "fails"
         }
 
     def client(self, protocol: str, client: str) -> Verdict:
-        return next(item for item in self.survey.verdicts if (item.protocol, item.client) == (protocol, client))
+        return next(item for item in self.result.verdicts if (item.protocol, item.client) == (protocol, client))
 
     def finding(self, wanted: str) -> Finding:
-        return next(item for item in self.survey.findings if name(item) == wanted)
+        return next(item for item in self.result.findings if name(item) == wanted)
 
 
 def name(finding: Finding) -> str:
     return f"{finding.protocol} {finding.number} {finding.name}"
 
 
-Looker = Callable[..., Look]
+Check = Callable[..., Checked]
 
 
 @pytest.fixture
-async def served(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
-    """Our own sidecar with its first credentials."""
-    sidecar = bench()
-    async with running(*sidecar.refreshers.values()):
+async def sidecar(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
+    """A sidecar with its first credentials."""
+    bench_of_one = bench()
+    async with running(*bench_of_one.refreshers.values()):
         await clock.asleep()
-        yield sidecar
+        yield bench_of_one
 
 
 @pytest.fixture
-def look(served: Offline, clock: Clock) -> Looker:
-    """Looks at our own desk, as a test changes its answers, or at another desk."""
+def check(sidecar: Offline, clock: Clock) -> Check:
+    """Check the sidecar's own handler, or another one, with the responses changed by `change`."""
 
-    def looker(
-        change: Change = as_it_is,
+    def checked(
+        change: Change = unchanged,
         *,
         url: str = "http://127.0.0.1:7117/credentials",
-        at: CredentialHandler | None = None,
+        handler: CredentialHandler | None = None,
         slow: bool = False,
         idle: float | None = 5.0,
-        requests: int = 150,
+        max_requests: int = 150,
         seconds: float = 0.0,
-    ) -> Look:
-        budget = Budget(now=clock.time, requests=requests)
-        line = Served(at or served.handler, budget, change, idle, seconds)
-        surveyor = Surveyor(budget, now=clock.time, sleep=clock.jump, slow=slow, connect=lambda _address, _budget: line)
-        return Look(surveyor.look(address(url), Address("127.0.0.1", 7117, "/")), line.asked)
+    ) -> Checked:
+        budget = Budget(now=clock.time, max_requests=max_requests)
+        sender = InProcessSender(handler or sidecar.handler, budget, change, idle, seconds)
+        checker = Checker(budget, now=clock.time, sleep=clock.jump, slow=slow, connect=lambda _url, _budget: sender)
+        return Checked(checker.check(parse_url(url), HttpUrl("127.0.0.1", 7117, "/")), sender.requests)
 
-    return looker
+    return checked

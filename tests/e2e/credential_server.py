@@ -1,4 +1,4 @@
-"""A small server of the two protocols, not ours: right in everything until a test makes it wrong."""
+"""A small server of the two protocols, independent of the sidecar. It is correct until a test changes a part."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ TOKEN = "METATOKEN-123456=="
 KEYS = {"AccessKeyId": "STS.hush-id", "AccessKeySecret": "hush-secret", "SecurityToken": "hush-token"}
 
 
-def text(instant: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(instant))
+def timestamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request taken apart; header names in lower case."""
+class ReceivedRequest:
+    """A parsed request. Header names are in lower case."""
 
     method: str
     path: str
     headers: Mapping[str, str]
 
     @classmethod
-    def of(cls, raw: bytes) -> Asked:
+    def parse(cls, raw: bytes) -> ReceivedRequest:
         first, *lines = raw.decode("latin-1").partition("\r\n\r\n")[0].split("\r\n")
         method, target, _ = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -45,8 +45,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Given:
-    """An answer to be."""
+class ServerResponse:
+    """A response to send."""
 
     status: int
     body: bytes
@@ -60,16 +60,16 @@ class Given:
         return head.encode() + (b"" if head_only else body)
 
 
-def error(status: int, code: str) -> Given:
-    return Given(status, json.dumps({"Code": code, "Message": "no"}).encode())
+def error(status: int, code: str) -> ServerResponse:
+    return ServerResponse(status, json.dumps({"Code": code, "Message": "no"}).encode())
 
 
 @dataclass
 class CredentialServer:
-    """Answers by `answer`; whoever wants it wrong overrides a part. `port` is known once it listens."""
+    """A correct server. Subclasses override a part to put a fault in. `port` is set when the server listens."""
 
     port: int = 0
-    requests: list[Asked] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
 
     def members(self) -> dict[str, object]:
         now = time.time()
@@ -77,40 +77,40 @@ class CredentialServer:
             "Code": "Success",
             "StatusCode": "200",
             **KEYS,
-            "Expiration": text(now + 3600),
-            "LastUpdated": text(now),
+            "Expiration": timestamp(now + 3600),
+            "LastUpdated": timestamp(now),
         }
 
-    def credentials(self) -> Given:
-        return Given(200, json.dumps(self.members(), separators=(",", ":")).encode())
+    def credentials(self) -> ServerResponse:
+        return ServerResponse(200, json.dumps(self.members(), separators=(",", ":")).encode())
 
-    def token(self) -> Given:
-        return Given(200, TOKEN.encode(), ("Content-Type: text/plain",))
+    def token(self) -> ServerResponse:
+        return ServerResponse(200, TOKEN.encode(), ("Content-Type: text/plain",))
 
-    def roles(self) -> Given:
-        return Given(200, b"the-role", ("Content-Type: text/plain",))
+    def roles(self) -> ServerResponse:
+        return ServerResponse(200, b"the-role", ("Content-Type: text/plain",))
 
-    def knows(self, asked: Asked) -> bool:
-        return asked.host in ("127.0.0.1", "localhost", "[::1]", "100.100.100.200")
+    def accepts_host(self, request: ReceivedRequest) -> bool:
+        return request.host in ("127.0.0.1", "localhost", "[::1]", "100.100.100.200")
 
-    def uri(self, asked: Asked) -> Given:
-        return self.credentials() if asked.method == "GET" else error(405, "MethodNotAllowed")
+    def uri(self, request: ReceivedRequest) -> ServerResponse:
+        return self.credentials() if request.method == "GET" else error(405, "MethodNotAllowed")
 
-    def answer(self, asked: Asked) -> Given:
-        if not self.knows(asked) or "x-forwarded-for" in asked.headers or not asked.path.startswith("/"):
+    def respond(self, request: ReceivedRequest) -> ServerResponse:
+        if not self.accepts_host(request) or "x-forwarded-for" in request.headers or not request.path.startswith("/"):
             return error(403, "AccessDenied")
-        if asked.path.removesuffix("/").endswith("/credentials"):
-            return self.uri(asked)
-        if asked.path == "/latest/api/token":
-            return self.token() if asked.method == "PUT" else error(405, "MethodNotAllowed")
-        return self.metadata(asked)
+        if request.path.removesuffix("/").endswith("/credentials"):
+            return self.uri(request)
+        if request.path == "/latest/api/token":
+            return self.token() if request.method == "PUT" else error(405, "MethodNotAllowed")
+        return self.metadata(request)
 
-    def metadata(self, asked: Asked) -> Given:
-        if asked.headers.get(TOKEN_HEADER, TOKEN) != TOKEN:
+    def metadata(self, request: ReceivedRequest) -> ServerResponse:
+        if request.headers.get(TOKEN_HEADER, TOKEN) != TOKEN:
             return error(401, "AccessDenied")
-        if asked.path in ("/latest/meta-data/region-id", "/latest/meta-data/vpc-id"):
-            return Given(200, b"somewhere", ("Content-Type: text/plain",))
-        path = asked.path[: len(ROLES)].lower() + asked.path[len(ROLES) :]
+        if request.path in ("/latest/meta-data/region-id", "/latest/meta-data/vpc-id"):
+            return ServerResponse(200, b"somewhere", ("Content-Type: text/plain",))
+        path = request.path[: len(ROLES)].lower() + request.path[len(ROLES) :]
         if path in (ROLES, f"{ROLES}/"):
             return self.roles()
         return self.credentials() if path == f"{ROLES}/the-role" else error(404, "NotFound")
@@ -118,7 +118,7 @@ class CredentialServer:
 
 @contextmanager
 def listening(server: CredentialServer, at: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[str]:
-    """The server at that address, of port 0: at a free one; its base URL."""
+    """Run the server at the address and yield its base URL. Port 0: a free port."""
     with socket.create_server(at) as listener:
         host, server.port = listener.getsockname()
         threading.Thread(target=_accept, args=(listener, server), daemon=True).start()
@@ -135,13 +135,13 @@ def _accept(listener: socket.socket, server: CredentialServer) -> None:
         except OSError:
             return
         with connection, contextlib.suppress(OSError):
-            asked = Asked.of(whole_request(connection))
-            server.requests.append(asked)
-            connection.sendall(server.answer(asked).raw(asked.method == "HEAD"))
+            request = ReceivedRequest.parse(whole_request(connection))
+            server.requests.append(request)
+            connection.sendall(server.respond(request).raw(request.method == "HEAD"))
 
 
 class Fractional(CredentialServer):
-    """Milliseconds in its times, and more in its answer than clients know."""
+    """A server with milliseconds in its timestamps and an additional, nested member."""
 
     def members(self) -> dict[str, object]:
         found = super().members()
@@ -149,30 +149,30 @@ class Fractional(CredentialServer):
         return found | times | {"AssumedRoleUser": {"RoleArn": "acs:ram::1:role/x", "AssumedRoleId": "1"}}
 
 
-class Streaming(CredentialServer):
-    """A framework's defaults: chunked answers, print with its line end, a route for GET alone."""
+class FrameworkDefaults(CredentialServer):
+    """A server with a framework's defaults: chunked responses, a line end after the role, and no route for PUT."""
 
-    def answer(self, asked: Asked) -> Given:
-        return replace(super().answer(asked), chunked=True)
+    def respond(self, request: ReceivedRequest) -> ServerResponse:
+        return replace(super().respond(request), chunked=True)
 
-    def token(self) -> Given:
+    def token(self) -> ServerResponse:
         return error(405, "MethodNotAllowed")
 
-    def roles(self) -> Given:
-        return Given(200, b"the-role\n", ("Content-Type: text/plain",))
+    def roles(self) -> ServerResponse:
+        return ServerResponse(200, b"the-role\n", ("Content-Type: text/plain",))
 
 
 class Careless(CredentialServer):
-    """Host compared as a whole, a redirect for the slash, and what it once got, for ever."""
+    """A server that compares Host with its port, redirects for a slash, and serves its first session for ever."""
 
-    def knows(self, asked: Asked) -> bool:
-        return asked.headers.get("host") in (f"127.0.0.1:{self.port}", "100.100.100.200")
+    def accepts_host(self, request: ReceivedRequest) -> bool:
+        return request.headers.get("host") in (f"127.0.0.1:{self.port}", "100.100.100.200")
 
-    def uri(self, asked: Asked) -> Given:
-        if asked.path.endswith("/"):
-            return Given(307, b"", ("Content-Type: text/plain", "Location: /credentials"))
-        return super().uri(asked)
+    def uri(self, request: ReceivedRequest) -> ServerResponse:
+        if request.path.endswith("/"):
+            return ServerResponse(307, b"", ("Content-Type: text/plain", "Location: /credentials"))
+        return super().uri(request)
 
     def members(self) -> dict[str, object]:
         now = time.time()
-        return super().members() | {"Expiration": text(now - 600), "LastUpdated": text(now - 4200)}
+        return super().members() | {"Expiration": timestamp(now - 600), "LastUpdated": timestamp(now - 4200)}

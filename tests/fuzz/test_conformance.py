@@ -1,4 +1,4 @@
-"""Whatever a server says: the models and the rules end with a verdict, and never with an error of ours."""
+"""Arbitrary responses: the models and the rules always end with a verdict and never raise an unexpected error."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies
 
-from app.conformance.report import document, text
-from app.conformance.survey import NobodyAnswers, Surveyor
-from app.conformance.wire.address import Address, address
-from app.conformance.wire.answer import Answer, NotHttp, Reply, Silence, take_apart
-from app.conformance.wire.exchange import Budget
+from app.conformance.checker import Checker, ServerUnreachable
+from app.conformance.report import to_json, to_text
+from app.conformance.wire.budget import Budget
+from app.conformance.wire.response import InvalidResponse, NoResponse, Outcome, Response, parse_response
+from app.conformance.wire.url import HttpUrl, parse_url
 from app.core.formats import uri_document
 from app.core.values import Credentials
 
 pytestmark = pytest.mark.fuzz
 
 NOW = 1_767_323_045.0
-OURS = json.loads(uri_document(Credentials("STS.key", "secret", "token", issued_at=NOW, expires_at=NOW + 3600)))
+MEMBERS = json.loads(uri_document(Credentials("STS.key", "secret", "token", issued_at=NOW, expires_at=NOW + 3600)))
 HEADS = strategies.sampled_from(
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
@@ -39,11 +39,12 @@ VALUES = strategies.recursive(
     ),
     max_leaves=6,
 )
+NAMES = strategies.sampled_from(list(MEMBERS)) | strategies.text(max_size=20)
 BODIES = strategies.one_of(
     strategies.binary(max_size=300),
-    strategies.dictionaries(strategies.sampled_from(list(OURS)) | strategies.text(max_size=20), VALUES, max_size=4).map(
-        lambda changes: json.dumps(OURS | changes).encode()
-    ),
+    strategies.dictionaries(
+        strategies.sampled_from(list(MEMBERS)) | strategies.text(max_size=20), VALUES, max_size=4
+    ).map(lambda changes: json.dumps(MEMBERS | changes).encode()),
     strategies.text(max_size=40).map(str.encode),
 )
 HEADERS = strategies.lists(
@@ -54,65 +55,65 @@ HEADERS = strategies.lists(
     ),
     max_size=3,
 ).map(tuple)
-REPLIES = strategies.one_of(
+OUTCOMES = strategies.one_of(
     strategies.builds(
-        Answer,
+        Response,
         status=strategies.sampled_from([200, 200, 200, 204, 302, 401, 403, 404, 405, 500, 503]),
         headers=HEADERS,
         body=BODIES,
         framing=strategies.sampled_from(["length", "chunked", "close"]),
-        first_byte=strategies.floats(0, 7),
-        seconds=strategies.floats(0, 7),
+        first_byte_seconds=strategies.floats(0, 7),
+        total_seconds=strategies.floats(0, 7),
     ),
-    strategies.just(Silence("no whole answer within 6 s")),
+    strategies.just(NoResponse("no complete response within 6 s")),
 )
 
 
-class Moody:
-    """Says one of a few things to each question, always the same thing to the same question."""
+class ArbitrarySender:
+    """Return one of a few outcomes for each request, and the same outcome for the same request."""
 
-    def __init__(self, replies: list[Any], budget: Budget) -> None:
-        self._replies = replies
+    def __init__(self, outcomes: list[Any], budget: Budget) -> None:
+        self._outcomes = outcomes
         self._budget = budget
 
-    def ask(self, raw: bytes, *, bodyless: bool = False) -> Reply:
+    def send(self, raw: bytes, *, bodyless: bool = False) -> Outcome:
         self._budget.take()
         assert raw.count(b"\r\n\r\n") == 1
         assert raw.endswith(b"\r\n\r\n")
-        reply: Reply = self._replies[sum(raw) % len(self._replies)]
-        return reply
+        outcome: Outcome = self._outcomes[sum(raw) % len(self._outcomes)]
+        return outcome
 
     def idle_seconds(self, _raw: bytes, _limit: float) -> float | None:
         return None
 
 
 @given(HEADS, strategies.binary(max_size=200), strategies.booleans(), strategies.booleans())
-def test_any_bytes(head: bytes, rest: bytes, ended: bool, bodyless: bool) -> None:
-    """Bytes are an answer, half an answer or none, and what has ended is never half of one."""
+def test_any_bytes(head: bytes, rest: bytes, closed: bool, bodyless: bool) -> None:
+    """Bytes are a response, an incomplete one or invalid. After the connection closed they are never incomplete."""
     try:
-        answer = take_apart(head + rest, ended=ended, bodyless=bodyless)
-    except NotHttp:
+        response = parse_response(head + rest, closed=closed, bodyless=bodyless)
+    except InvalidResponse:
         return
 
-    assert not ended or answer is not None
+    assert not closed or response is not None
 
 
-@given(strategies.lists(REPLIES, min_size=1, max_size=4))
-def test_any_server(replies: list[Any]) -> None:
-    """A look at a server that answers anything ends with a report in printable text, or with nobody there."""
+@given(strategies.lists(OUTCOMES, min_size=1, max_size=4))
+def test_any_server(outcomes: list[Any]) -> None:
+    """A check of any server ends with a report in printable text, or with ServerUnreachable."""
     budget = Budget(now=lambda: NOW)
-    surveyor = Surveyor(
+    checker = Checker(
         budget,
         now=lambda: NOW,
         sleep=lambda _: None,
         slow=True,
-        connect=lambda _address, _budget: Moody(replies, budget),
+        connect=lambda _url, _budget: ArbitrarySender(outcomes, budget),
     )
     try:
-        survey = surveyor.look(address("http://127.0.0.1:7117/credentials"), Address("127.0.0.1", 7117, "/"))
-    except NobodyAnswers:
+        result = checker.check(parse_url("http://127.0.0.1:7117/credentials"), HttpUrl("127.0.0.1", 7117, "/"))
+    except ServerUnreachable:
         return
 
-    assert budget.spent <= 150
-    assert json.loads(document(survey))["conforms"] is survey.conforms
-    assert text(survey).replace("\n", "").isprintable()
+    assert budget.requests <= 150
+    assert json.loads(to_json(result))["conforms"] is result.conforms
+    assert to_text(result).replace("\n", "").isprintable()

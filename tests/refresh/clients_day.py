@@ -1,7 +1,8 @@
-"""A day of every client's fetches against our schedule. `python -m tests.refresh.clients_day` writes the page.
+"""Simulate a day of every client's fetches. `python -m tests.refresh.clients_day` writes docs/clients-day.md.
 
-The refresher is the real one under a clock of its own, the bodies are the program's, each client reads them with its
-model's parser and asks again by its model's rule. Nothing here waits, and every run gives the same page.
+The refresher is the real one on a simulated clock, and the bodies are those of the program. Each client parses them
+with the parser of its model and fetches again by the refresh rule of its model. The simulation does not wait, and every
+run writes the same page.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from app.conformance.models.client import EcsClient, UriClient
 from app.conformance.models.ecs_clients import ECS_CLIENTS
-from app.conformance.models.refetch import Refetch
+from app.conformance.models.refresh_rule import RefreshRule
 from app.conformance.models.uri_clients import URI_CLIENTS
 from app.core.errors import Unreachable
 from app.core.formats import uri_document
@@ -29,25 +30,25 @@ from ..clock import Clock
 
 PAGE = Path(__file__).parents[2] / "docs" / "clients-day.md"
 DAY = 86_400.0
-LIVES = (3600, 7200, 43_200)
-"""Seconds of session: the default, twice that, and the most that a role can be given."""
+SESSION_SECONDS = (3600, 7200, 43_200)
+"""Lengths of a session: the default, twice that, and the longest that a role can be given."""
 
-CALL = 10.0
-"""Seconds between two calls of a client's application: what `every call` means in requests."""
+CALL_INTERVAL = 10.0
+"""Seconds between two calls of a client's application. It turns `every call` into a number of requests."""
 
-RUN = 600.0
-"""Seconds that a program runs which fetches once, aliyun-cli or terraform; another one follows at once."""
+PROCESS_SECONDS = 600.0
+"""Seconds that a process of aliyun-cli or terraform runs. It fetches once, and the next process starts at once."""
 
 STARTS = tuple(float(second) for second in range(0, 3600, 290))
-"""Seconds of the day at which copies of a client start, so that no figure hangs on where in a session one began."""
+"""Seconds of the day at which the copies of a client start, so that no figure depends on one starting point."""
 
-FAILS = 0.1
-"""The share of refreshes that fail once: the retries are part of the schedule."""
+FAILURE_RATE = 0.1
+"""Fraction of the refreshes that fail once, because retries are part of the schedule."""
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the sidecar serves from `since` on: when it was minted and ends, and the bytes."""
+class ServedSession:
+    """The credentials that the sidecar serves from `since` on, and their body."""
 
     since: float
     credentials: Credentials
@@ -57,29 +58,31 @@ class Held:
 @dataclass(frozen=True, slots=True)
 class Row:
     """
-    The day of all clients of one rule, over all copies: requests an hour, and seconds of life.
+    The day of all clients with one refresh rule, over all copies.
 
-    `least_given`: the least that an answer had left; `least_used`: that credentials had left at a call of the client's
-    own (negative: it signed with what had expired). `closest`: seconds between two fetches of one copy.
+    `requests_per_hour` is the mean. `least_given` is the least seconds left in a response. `least_used` is the least
+    seconds left of the credentials that a client used at one of its calls; negative: they had expired.
+    `shortest_interval` is the least seconds between two fetches of one copy.
     """
 
     clients: tuple[str, ...]
-    refetch: Refetch
-    requests: float
+    rule: RefreshRule
+    requests_per_hour: float
     least_given: float
     least_used: float
-    closest: float
+    shortest_interval: float
 
 
-async def served(life: float) -> list[Held]:
-    """What the sidecar serves through a day, with sessions of `life` seconds: the real refresher and schedule."""
-    clock, chance = Clock(0.0), random.Random(life)
-    held: list[Held] = []
+async def simulate_sidecar(session_seconds: float) -> list[ServedSession]:
+    """Return what the sidecar serves during a day with sessions of this length: the real refresher and schedule."""
+    clock, chance = Clock(0.0), random.Random(session_seconds)
+    served: list[ServedSession] = []
 
     async def fetch() -> Credentials:
-        if held and chance.random() < FAILS:
+        if served and chance.random() < FAILURE_RATE:
             raise Unreachable("a failure of the simulated cloud")
-        return Credentials("STS.key", "secret", "token", issued_at=clock.time(), expires_at=clock.time() + life)
+        issued_at = clock.time()
+        return Credentials("STS.key", "secret", "token", issued_at=issued_at, expires_at=issued_at + session_seconds)
 
     refresher = Refresher(
         "default",
@@ -93,134 +96,142 @@ async def served(life: float) -> list[Held]:
     task = asyncio.create_task(refresher.run())
     while clock.time() < DAY + 3600:
         await clock.asleep()
-        now_held = refresher.held
-        assert now_held is not None
-        if not held or held[-1].credentials is not now_held.credentials:
-            held.append(Held(clock.time(), now_held.credentials, uri_document(now_held.credentials)))
+        held = refresher.held
+        assert held is not None
+        if not served or served[-1].credentials is not held.credentials:
+            served.append(ServedSession(clock.time(), held.credentials, uri_document(held.credentials)))
         await clock.wake()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    return held
+    return served
 
 
-def rows(timeline: list[Held]) -> list[Row]:
-    """Every client that tells when it asks again, in its day; those of one rule together, the busiest first."""
-    rules: dict[Refetch, list[str]] = {}
-    for protocol, client in able():
-        if client.refetch is not None:
-            _reads_all(client, timeline)
-            rules.setdefault(client.refetch, []).append(f"{client.name} ({protocol})")
-    found = [_row(tuple(clients), refetch, timeline) for refetch, clients in rules.items()]
-    return sorted(found, key=lambda row: (-row.requests, row.clients))
+def rows(served: list[ServedSession]) -> list[Row]:
+    """Return one row for each known refresh rule of the clients, those with most requests first."""
+    clients_by_rule: dict[RefreshRule, list[str]] = {}
+    for protocol, client in working_clients():
+        if client.refresh is not None:
+            _check_parser(client, served)
+            clients_by_rule.setdefault(client.refresh, []).append(f"{client.name} ({protocol})")
+    found = [_row(tuple(clients), rule, served) for rule, clients in clients_by_rule.items()]
+    return sorted(found, key=lambda row: (-row.requests_per_hour, row.clients))
 
 
-def able() -> Iterator[tuple[str, UriClient | EcsClient]]:
-    """The clients that a server can serve, and by which protocol."""
-    yield from (("URI", client) for client in URI_CLIENTS if not client.unable)
+def working_clients() -> Iterator[tuple[str, UriClient | EcsClient]]:
+    """Yield the clients that work with some server, and their protocol."""
+    yield from (("URI", client) for client in URI_CLIENTS if not client.defect)
     yield from (("ECS", client) for client in ECS_CLIENTS)
 
 
-def _reads_all(client: UriClient | EcsClient, timeline: list[Held]) -> None:
-    """Each session of the day is read by the client's own parser, when it is new."""
-    for held in timeline:
-        reading = client.parse(held.body, held.since)
-        assert reading.refusals == (), client.name
-        assert reading.expires_at in (None, float(int(held.credentials.expires_at))), client.name
+def _check_parser(client: UriClient | EcsClient, served: list[ServedSession]) -> None:
+    """Assert that the client's own parser reads each session of the day when it is new."""
+    for session in served:
+        result = client.parse(session.body, session.since)
+        assert result.unmet == (), client.name
+        assert result.expires_at in (None, float(int(session.credentials.expires_at))), client.name
 
 
-def _row(clients: tuple[str, ...], refetch: Refetch, timeline: list[Held]) -> Row:
-    days = [list(fetches(refetch, start, timeline)) for start in STARTS]
-    given = [fetch for day in days for fetch in day]
+def _row(clients: tuple[str, ...], rule: RefreshRule, served: list[ServedSession]) -> Row:
+    days = [list(simulate_client(rule, start, served)) for start in STARTS]
+    fetches = [fetch for day in days for fetch in day]
     return Row(
         clients,
-        refetch,
-        requests=len(given) / (sum(DAY - start for start in STARTS) / 3600),
-        least_given=min(fetch.left for fetch in given),
-        least_used=min(fetch.left - (fetch.last_use - fetch.at) for fetch in given),
-        closest=min(later.at - earlier.at for day in days for earlier, later in pairwise(day)),
+        rule,
+        requests_per_hour=len(fetches) / (sum(DAY - start for start in STARTS) / 3600),
+        least_given=min(fetch.seconds_left for fetch in fetches),
+        least_used=min(fetch.seconds_left - (fetch.last_use - fetch.at) for fetch in fetches),
+        shortest_interval=min(later.at - earlier.at for day in days for earlier, later in pairwise(day)),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """An answer that had `left` seconds at the instant `at`, and was last used at `last_use`."""
+    """A fetch at the time `at`. Its credentials had `seconds_left` then and were last used at `last_use`."""
 
     at: float
-    left: float
+    seconds_left: float
     last_use: float
 
 
-def fetches(refetch: Refetch, start: float, timeline: list[Held]) -> Iterator[Fetch]:
-    """One copy's fetches from `start` to the day's end."""
-    begun = [held.since for held in timeline]
+def simulate_client(rule: RefreshRule, start: float, served: list[ServedSession]) -> Iterator[Fetch]:
+    """Yield the fetches of one copy of a client from `start` to the end of the day."""
+    begins = [session.since for session in served]
     at = start
     while at < DAY:
-        held = timeline[bisect_right(begun, at) - 1].credentials
-        left = held.expires_at - at
-        wait = until_next(refetch, left, held.expires_at - held.issued_at)
-        # Who asks at a call of its own uses the old until the call before; the others until the new is there.
-        own_call = refetch.pace is None and refetch.due(left, None) < math.inf
-        yield Fetch(at, left, at + wait - (CALL if own_call else 0.0))
+        credentials = served[bisect_right(begins, at) - 1].credentials
+        seconds_left = credentials.expires_at - at
+        wait = seconds_until_fetch(rule, seconds_left, credentials.expires_at - credentials.issued_at)
+        # A client that checks at a call last uses the old credentials one call earlier. Others use them to the end.
+        checks_at_call = rule.poll_interval is None and rule.seconds_until_due(seconds_left, None) < math.inf
+        yield Fetch(at, seconds_left, at + wait - (CALL_INTERVAL if checks_at_call else 0.0))
         at += wait
 
 
-def until_next(refetch: Refetch, left: float, life: float) -> float:
-    """Seconds until the client's first call, or look, at which the next fetch is due."""
-    due = refetch.due(left, life)
+def seconds_until_fetch(rule: RefreshRule, seconds_left: float, session_seconds: float) -> float:
+    """Return the seconds until the first call or check of the client at which the next fetch is due."""
+    due = rule.seconds_until_due(seconds_left, session_seconds)
     if due == math.inf:
-        return RUN
-    pace = CALL if refetch.pace is None else refetch.pace
-    return pace * max(1, math.ceil(due / pace))
+        return PROCESS_SECONDS
+    interval = CALL_INTERVAL if rule.poll_interval is None else rule.poll_interval
+    return interval * max(1, math.ceil(due / interval))
 
 
-def floor(timeline: list[Held]) -> float:
-    """The least that anybody could see at any instant of the day."""
-    return min(old.credentials.expires_at - new.since for old, new in pairwise(timeline))
+def least_seconds_left(served: list[ServedSession]) -> float:
+    """Return the least seconds left that a request at any time of the day could see."""
+    return min(old.credentials.expires_at - new.since for old, new in pairwise(served))
 
 
 def page() -> str:
-    """docs/clients-day.md."""
-    parts = [part(life, asyncio.run(served(life))) for life in LIVES]
-    return "\n".join((INTRODUCTION, *parts))
+    """Return the text of docs/clients-day.md."""
+    sections = [section(seconds, asyncio.run(simulate_sidecar(seconds))) for seconds in SESSION_SECONDS]
+    return "\n".join((INTRODUCTION, *sections))
 
 
-def part(life: int, timeline: list[Held]) -> str:
-    """One length of session: its table."""
+def section(session_seconds: int, served: list[ServedSession]) -> str:
+    """Return the heading and the table for one session length."""
     lines = [
-        f"## Sessions of {life} s",
+        f"## Sessions of {session_seconds} s",
         "",
-        f"{len(timeline)} sessions; at no instant less than {floor(timeline):.0f} s left.",
+        f"The day has {len(served)} sessions. At any time at least {least_seconds_left(served):.0f} s are left.",
         "",
-        "| asks again | clients | requests an hour | least left in an answer | least left in use |",
+        "| fetches again | clients | requests per hour | least left in a response | least left in use |",
         "|---|---|---|---|---|",
-        *map(line, rows(timeline)),
+        *map(table_line, rows(served)),
         "",
     ]
     return "\n".join(lines)
 
 
-def line(row: Row) -> str:
+def table_line(row: Row) -> str:
+    """Return one line of the table."""
     used = f"**{row.least_used:.0f}: expired**" if row.least_used < 0 else f"{row.least_used:.0f}"
-    figures = f"{row.requests:.1f} | {row.least_given:.0f} | {used}"
-    return f"| {row.refetch.words()} | {', '.join(row.clients)} | {figures} |"
+    figures = f"{row.requests_per_hour:.1f} | {row.least_given:.0f} | {used}"
+    return f"| {row.rule.describe()} | {', '.join(row.clients)} | {figures} |"
 
 
 INTRODUCTION = f"""\
-# A day of every client's fetches
+# How often each client fetches credentials
 
-Written by `python -m tests.refresh.clients_day`; `tests/refresh/test_clients_day.py` compares it. The sidecar's own
-refresher and schedule run through 24 hours of a simulated clock, with one refresh in ten failing once, and every client
-that tells when it asks again (`app/conformance/models/uri_clients.py`, `ecs_clients.py`) asks by its rule and reads by
-its parser.
-An application is taken to call its SDK every {CALL:g} s, so {3600 / CALL:g} requests an hour mean: on every call.
-aliyun-cli and terraform fetch once per process, which is taken to run for {RUN:g} s. {len(STARTS)} copies of each
-client start at different seconds of the first hour.
+The tables show how often each client fetches credentials from the sidecar per day, and the shortest remaining lifetime
+that it sees. All times are in seconds.
 
-*Least left in an answer* is what a client was given; *least left in use* is what the credentials that it kept still had
-at one of its own calls. Seconds throughout.
+- *Fetches again* is the client's own refresh rule, from `app/conformance/models/uri_clients.py` and `ecs_clients.py`.
+- *Least left in a response* is the shortest remaining lifetime of the credentials that the client was given.
+- *Least left in use* is the shortest remaining lifetime of the credentials that the client used at one of its calls.
 
-Not in the tables: PHP under FPM, whose cache ends with the request, asks once per PHP request; ali-oss asks its
-callback every 300 s; when JindoSDK, LoongCollector, the legacy PHP client and the aliyungo of 2018 ask is not known.
+`python -m tests.refresh.clients_day` writes this page, and `tests/refresh/test_clients_day.py` compares it with the
+code. The program runs the sidecar's own refresher and schedule through 24 hours of a simulated clock. One refresh in
+ten fails once. Each client parses the responses with the parser of its model.
+
+An application calls its SDK every {CALL_INTERVAL:g} s, so {3600 / CALL_INTERVAL:g} requests per hour mean a fetch on
+every call. aliyun-cli and terraform fetch once per process, and a process runs for {PROCESS_SECONDS:g} s.
+{len(STARTS)} copies of each client start at different seconds of the first hour.
+
+These clients are not in the tables:
+
+- PHP under FPM fetches once per PHP request, because its cache ends with the request.
+- ali-oss calls its callback every 300 s.
+- The refresh rules of JindoSDK, LoongCollector, the legacy PHP client and the aliyungo of 2018 are not known.
 """
 
 

@@ -1,1 +1,1 @@
-"""Models of the known clients: what each sends, how it parses an answer, when it asks again. May import `wire`."""
+"""Models of the known clients: requests, HTTP library, parser and refresh rule of each. May import `wire`."""

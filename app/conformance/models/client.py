@@ -1,74 +1,88 @@
-"""One client as it is modelled, and what a look at a server says of it."""
+"""What the model of one client consists of, and the verdict on it at one server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from ..wire.address import Address, Ask
-from .body_parser import Parser, Refusal
-from .http_library import Transport
-from .refetch import Refetch
+from ..wire.metadata import ROLES_PATH
+from ..wire.request import Request
+from ..wire.url import HttpUrl
+from .parse_result import BodyParser, UnmetNeed, UnmetNeeds
+from .refresh_rule import RefreshRule
+from .transport import Transport
+
+URI, ECS = "uri", "ecs"
+"""The two protocols: credentials URI and ECS metadata."""
 
 
 @dataclass(frozen=True, slots=True)
 class UriClient:
-    """A client that GETs one URL. `unable`: why no server can serve it; nothing is asked for it then."""
+    """A client that sends one GET to the credentials URI."""
 
     name: str
-    ask: Callable[[Address], Ask]
+    request: Callable[[HttpUrl], Request]
     transport: Transport
-    parse: Parser
-    refetch: Refetch | None
-    """When it asks again; None: not known."""
-    judges_errors: bool = False
-    """It does not look at the status, so an error's body must be none that it takes for credentials."""
-    cannot_use: Callable[[Address], Refusal | None] = lambda _address: None
+    parse: BodyParser
+    refresh: RefreshRule | None
+    """None: not known."""
+    ignores_status: bool = False
+    """The client decides by the body, so an error must not have a body that it accepts as credentials."""
+    unsupported_url: Callable[[HttpUrl], UnmetNeed | None] = lambda _url: None
+    """The need that a URL does not meet, if the client cannot use it."""
     remark: str = ""
-    unable: str = ""
+    defect: str = ""
+    """Why the client works with no server. Its model then sends no request."""
 
 
 @dataclass(frozen=True, slots=True)
-class SessionToken:
-    """How a client gets its metadata token. `tolerated`: statuses of the PUT after which it goes on without; None: all.
+class TokenUse:
+    """
+    How a client requests and uses metadata tokens.
 
-    `any_body`: it does not look at the status at all, whatever comes is the token. `raw`: a line end is not taken off.
-    `each_get`: a new one before each GET. `repeats`: a GET that failed with a token is repeated without; `shrugs`: also
-    where the token itself could not be sent.
+    `lines`: header lines of the PUT beside the TTL. `tolerated_statuses`: statuses of the PUT after which the client
+    continues without a token; None: all. `stalling_statuses`: statuses after which it sleeps. `ignores_status`: the
+    body is the token whatever the status is. `strips`: a line end is removed from the token. `per_request`: each GET
+    gets a new token. `retries_without`: a GET that fails with a token is sent again without it.
+    `skips_invalid`: a token that no header can carry is left out.
     """
 
     ttl: int = 21_600
     lines: tuple[str, ...] = ("Content-Length: 0",)
     query: str = ""
-    tolerated: frozenset[int] | None = None
-    stumbles: frozenset[int] = frozenset()
-    any_body: bool = False
-    raw: bool = True
-    each_get: bool = True
-    repeats: bool = False
-    shrugs: bool = False
+    tolerated_statuses: frozenset[int] | None = None
+    stalling_statuses: frozenset[int] = frozenset()
+    ignores_status: bool = False
+    strips: bool = False
+    per_request: bool = True
+    retries_without: bool = False
+    skips_invalid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class EcsClient:
-    """A client of the metadata address. `session` None: it never sends a token."""
+    """A client of the ECS metadata service."""
 
     name: str
     transport: Transport
-    parse: Parser
-    refetch: Refetch | None
-    """When it asks again; None: not known."""
-    session: SessionToken | None = None
-    lists: bool = True
-    """Asks for the role's name; one that does not has it from its configuration."""
-    role_name: str = "raw"
-    """What it takes of the list's body: `raw`, `trimmed` or `first line`."""
-    prefix: str = "/latest/meta-data/ram/security-credentials/"
-    """What stands before the role's name; the list's own path is this one for every client."""
+    parse: BodyParser
+    refresh: RefreshRule | None
+    """None: not known."""
+    token: TokenUse | None = None
+    """None: the client never sends a metadata token."""
+    lists_roles: bool = True
+    """Whether the client requests the role's name. Other clients have it in their configuration."""
+    role_name: Literal["raw", "stripped", "first line"] = "raw"
+    """What the client takes from the body of the role list."""
+    role_prefix: str = f"{ROLES_PATH}/"
+    """The path before the role's name. The path of the role list is the same for every client."""
     query: str = ""
     lines: tuple[str, ...] = ()
-    judges_errors: bool = False
-    needs_code_in_errors: bool = False
+    ignores_status: bool = False
+    """The client decides by the body, so an error must not have a body that it accepts as credentials."""
+    needs_error_code: bool = False
+    """The client needs Code in the body of an error."""
     remark: str = ""
 
 
@@ -78,14 +92,14 @@ WORKS, FAILS, UNABLE, EXCLUDED, UNKNOWN = "works", "fails", "unable", "excluded"
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """
-    What holds for one client at one server.
+    The verdict on one client at one server.
 
-    `works`; `fails`, with its unmet needs; `unable` with any server; `excluded`: the server requires metadata tokens,
-    which is legitimate, and this client never sends one; `not asked`: the look had cost enough before it was its turn.
+    `works`. `fails`: with the unmet needs. `unable`: it works with no server. `excluded`: the server requires metadata
+    tokens, which is legitimate, and this client never sends one. `not asked`: the budget was exhausted before.
     """
 
     client: str
     protocol: str
     state: str
-    unmet: tuple[Refusal, ...] = ()
+    unmet: UnmetNeeds = ()
     remarks: tuple[str, ...] = ()

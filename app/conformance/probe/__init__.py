@@ -1,1 +1,1 @@
-"""A modelled client's requests against one server, and every answer seen. May import `models` and `wire`."""
+"""The requests of each client model, run against one server. May import `models` and `wire`."""

@@ -1,4 +1,1 @@
-"""The rules that a server must keep, each with what it asks and what is wrong.
-
-May import `probe`, `models` and `wire`.
-"""
+"""The rules that a server must keep to serve the known clients. May import `probe`, `models` and `wire`."""

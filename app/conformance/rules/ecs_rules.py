@@ -1,159 +1,173 @@
-"""The rules for the metadata address: session tokens, role list, roles."""
+"""The rules for the ECS metadata service: metadata tokens, role list, roles."""
 
 from __future__ import annotations
 
-from ..probe.target import NOBODY, ROLES, EcsTarget
-from ..probe.walk import TOKEN_HEADER, TTL_HEADER
-from ..wire.answer import Answer
-from .bodies import answered, credential_body, error_body, one_line, status_problem
-from .rule import NotSeen, Problems, Rule
+from ..probe.endpoint import MISSING, EcsEndpoint
+from ..wire.header_text import TOO_LONG
+from ..wire.metadata import ROLES_PATH, TOKEN_HEADER, TTL_HEADER
+from ..wire.response import Response
+from .body_checks import (
+    credential_body_problems,
+    error_body_problems,
+    header_text_problems,
+    require_response,
+    status_problems,
+    succeeded,
+)
+from .rule import NotApplicable, Problems, Rule
 
-ANSWER_WITHIN = 1.0
-"""Seconds until most SDKs give up."""
+RESPONSE_SECONDS = 1.0
+"""The timeout of most SDKs."""
 
 SHORT_BODY = 1024
-"""Bytes that an answer to an unknown path may have."""
+"""Bytes that a response to an unknown path may have."""
 
 TTLS = ("1", "180", "3600", "18000", "21600")
-"""Seconds: both ends of the range, and what clients were seen to ask for."""
+"""Seconds: both ends of the range, and the values that clients were seen to request."""
 
-HARMLESS = (200, 403, 404)
-"""What the token path may answer: a token, or that there are none."""
-
-
-def metadata_host(target: EcsTarget) -> Problems:
-    return status_problem(target.get(target.role_path), "Host 100.100.100.200")
+TOKEN_STATUSES = (200, 403, 404)
+"""Statuses of the token path with which every client works: a token, or no tokens at this server."""
 
 
-def put_forms(target: EcsTarget) -> Problems:
-    _need_tokens(target)
+def _metadata_host(endpoint: EcsEndpoint) -> Problems:
+    return status_problems(endpoint.get_role(), "Host 100.100.100.200")
+
+
+def _put_forms(endpoint: EcsEndpoint) -> Problems:
+    _require_tokens(endpoint)
     forms = {
-        "PUT without Content-Length": target.put(length=False),
-        "PUT with Content-Length: 0": target.put(),
-        "the header's name in lower case": target.put(header=TTL_HEADER.lower()),
-        "the header's name in upper case": target.put(header=TTL_HEADER.upper()),
+        "PUT without Content-Length": endpoint.put_token(content_length=False),
+        "PUT with Content-Length: 0": endpoint.put_token(),
+        "the header's name in lower case": endpoint.put_token(ttl_header=TTL_HEADER.lower()),
+        "the header's name in upper case": endpoint.put_token(ttl_header=TTL_HEADER.upper()),
     }
-    return [problem for what, reply in forms.items() for problem in status_problem(reply, what)]
+    return [problem for what, outcome in forms.items() for problem in status_problems(outcome, what)]
 
 
-def ttls(target: EcsTarget) -> Problems:
-    _need_tokens(target)
-    replies = {ttl: target.put(ttl) for ttl in TTLS}
-    limited = sum(ask.method == "PUT" and answer.status == 429 for ask, answer in target.once.answers())
+def _ttls(endpoint: EcsEndpoint) -> Problems:
+    _require_tokens(endpoint)
+    outcomes = {ttl: endpoint.put_token(ttl) for ttl in TTLS}
+    responses = endpoint.sender.responses()
+    throttled = sum(request.method == "PUT" and response.status == 429 for request, response in responses)
     return [
-        *(problem for ttl, reply in replies.items() for problem in status_problem(reply, f"TTL {ttl}")),
-        *([f"{limited} requests for a token were throttled"] if limited else []),
+        *(problem for ttl, outcome in outcomes.items() for problem in status_problems(outcome, f"TTL {ttl}")),
+        *([f"token requests that were throttled: {throttled}"] if throttled else []),
     ]
 
 
-def token_path(target: EcsTarget) -> Problems:
-    return status_problem(target.put(), "PUT", HARMLESS)
+def _token_path(endpoint: EcsEndpoint) -> Problems:
+    return status_problems(endpoint.put_token(), "PUT", TOKEN_STATUSES)
 
 
-def mode(target: EcsTarget) -> Problems:
-    """Both modes are legitimate; a server that answers neither way is not."""
-    bare = target.get(target.role_path, bare=True)
-    if target.token is not None or (isinstance(bare, Answer) and bare.status == 200):
+def _mode(endpoint: EcsEndpoint) -> Problems:
+    """Accept both modes, with and without required tokens. A server that works in neither is wrong."""
+    outcome = endpoint.get(endpoint.role_path, without_token=True)
+    if endpoint.token is not None or succeeded(outcome):
         return []
-    return status_problem(bare, "a GET without a token, and none with one")
+    return status_problems(outcome, "GET without a token, and no success with one")
 
 
-def wrong_token(target: EcsTarget) -> Problems:
-    _need_tokens(target)
-    reply = target.get(target.role_path, f"{TOKEN_HEADER}: {NOBODY}", bare=True)
-    return ["a wrong token is answered with 200"] if isinstance(reply, Answer) and reply.status == 200 else []
+def _wrong_token(endpoint: EcsEndpoint) -> Problems:
+    _require_tokens(endpoint)
+    outcome = endpoint.get(endpoint.role_path, f"{TOKEN_HEADER}: {MISSING}", without_token=True)
+    return ["a wrong token gets status 200"] if succeeded(outcome) else []
 
 
-def role_paths(target: EcsTarget) -> Problems:
+def _role_paths(endpoint: EcsEndpoint) -> Problems:
     paths = {
-        "the role": target.role_path,
-        "the role with an empty query": f"{target.role_path}?",
-        "Ram": f"/latest/meta-data/Ram/security-credentials/{target.role}",
-        "Ram and Security": f"/latest/meta-data/Ram/Security-credentials/{target.role}",
-        "the list": ROLES,
-        "the list with a slash": f"{ROLES}/",
-        "the list with slash and empty query": f"{ROLES}/?",
+        "the role": endpoint.role_path,
+        "the role with an empty query": f"{endpoint.role_path}?",
+        "Ram": f"/latest/meta-data/Ram/security-credentials/{endpoint.role}",
+        "Ram and Security": f"/latest/meta-data/Ram/Security-credentials/{endpoint.role}",
+        "the list": ROLES_PATH,
+        "the list with a slash": f"{ROLES_PATH}/",
+        "the list with slash and empty query": f"{ROLES_PATH}/?",
     }
-    return [problem for what, path in paths.items() for problem in status_problem(target.get(path), what)]
+    return [problem for what, path in paths.items() for problem in status_problems(endpoint.get(path), what)]
 
 
-def wrong_role(target: EcsTarget) -> Problems:
-    return status_problem(target.get(f"{ROLES}/{NOBODY}"), "a role that is none", (404,))
+def _wrong_role(endpoint: EcsEndpoint) -> Problems:
+    return status_problems(endpoint.get_missing_role(), "an unknown role", (404,))
 
 
-def errors(target: EcsTarget) -> Problems:
-    reply = target.get(f"{ROLES}/{NOBODY}")
-    if not isinstance(reply, Answer) or reply.status < 400:
-        raise NotSeen("no error to look at")
-    return error_body(reply)
+def _errors(endpoint: EcsEndpoint) -> Problems:
+    outcome = endpoint.get_missing_role()
+    if not isinstance(outcome, Response) or outcome.status < 400:
+        raise NotApplicable("an unknown role gets no error")
+    return error_body_problems(outcome)
 
 
-def in_time(target: EcsTarget) -> Problems:
-    answer = answered(target.get(target.role_path))
-    return [f"{answer.seconds:.1f} s"] if answer.seconds >= ANSWER_WITHIN else []
+def _in_time(endpoint: EcsEndpoint) -> Problems:
+    response = require_response(endpoint.get_role())
+    return [f"{response.total_seconds:.1f} s"] if response.total_seconds >= RESPONSE_SECONDS else []
 
 
-def unknown_path(target: EcsTarget) -> Problems:
-    reply = target.get(f"/latest/meta-data/{NOBODY}")
-    long = isinstance(reply, Answer) and len(reply.body) > SHORT_BODY
-    return [*status_problem(reply, "an unknown path", (404,)), *(["an unknown path: a long body"] if long else [])]
+def _unknown_path(endpoint: EcsEndpoint) -> Problems:
+    outcome = endpoint.get(f"/latest/meta-data/{MISSING}")
+    long = isinstance(outcome, Response) and len(outcome.body) > SHORT_BODY
+    return [
+        *status_problems(outcome, "an unknown path", (404,)),
+        *([f"an unknown path: a body of more than {SHORT_BODY} bytes"] if long else []),
+    ]
 
 
-def external_dns(target: EcsTarget) -> Problems:
-    paths = ("region-id", "vpc-id")
-    return [problem for path in paths for problem in status_problem(target.get(f"/latest/meta-data/{path}"), path)]
+def _external_dns(endpoint: EcsEndpoint) -> Problems:
+    names = ("region-id", "vpc-id")
+    return [problem for name in names for problem in status_problems(endpoint.get(f"/latest/meta-data/{name}"), name)]
 
 
-def forwarded(target: EcsTarget) -> Problems:
-    reply = target.get(target.role_path, "X-Forwarded-For: 203.0.113.7")
-    return ["X-Forwarded-For is answered"] if isinstance(reply, Answer) and reply.status == 200 else []
+def _forwarded(endpoint: EcsEndpoint) -> Problems:
+    outcome = endpoint.get(endpoint.role_path, "X-Forwarded-For: 203.0.113.7")
+    return ["X-Forwarded-For gets status 200"] if succeeded(outcome) else []
 
 
-def role_body(target: EcsTarget) -> Problems:
-    return credential_body(answered(target.get(target.role_path)).body, target.now)
+def _role_body(endpoint: EcsEndpoint) -> Problems:
+    return credential_body_problems(require_response(endpoint.get_role()).body, endpoint.now)
 
 
-def list_body(target: EcsTarget) -> Problems:
-    return one_line(answered(target.get(f"{ROLES}/")))
+def _list_body(endpoint: EcsEndpoint) -> Problems:
+    return header_text_problems(require_response(endpoint.get_list()))
 
 
-def token_body(target: EcsTarget) -> Problems:
-    return one_line(answered(target.put()))
+def _token_body(endpoint: EcsEndpoint) -> Problems:
+    return header_text_problems(require_response(endpoint.put_token()))
 
 
-def _need_tokens(target: EcsTarget) -> None:
-    reply = target.put()
-    if isinstance(reply, Answer) and reply.status != 200:
-        raise NotSeen(f"there are no tokens: status {reply.status}")
+def _require_tokens(endpoint: EcsEndpoint) -> None:
+    outcome = endpoint.put_token()
+    if isinstance(outcome, Response) and outcome.status != 200:
+        raise NotApplicable(f"the server has no tokens: status {outcome.status}")
 
 
-Ecs = Rule[EcsTarget]
-ECS_RULES: tuple[Ecs, ...] = (
-    Ecs("2", "host", "Host 100.100.100.200 is accepted", "allow it beside the loopback names", metadata_host),
-    Ecs("5", "PUT", "PUT is accepted without Content-Length and with 0, header names in any case",
-        "Java sends none; compare names without case", put_forms),
-    Ecs("6", "TTL", "1 to 21600 s are accepted, and tokens are not throttled",
-        "make tokens stateless: clients ask a new one for each GET", ttls),
-    Ecs("7", "token path", "the token path answers 200, or 404 or 403 where it is switched off",
-        "answer 404: ack-ram-tool tolerates nothing else, ossfs v1 sleeps on 500 and 503", token_path),
-    Ecs("8", "mode", "roles are answered without a token, or, where tokens are required, with one",
-        "leave tokens optional: a dozen clients never send one", mode),
-    Ecs("9", "wrong token", "a wrong token is refused", "answer 401", wrong_token),
-    Ecs("10", "paths", "the role path ignores case and an empty query; the list has a slash or none",
-        "match the prefix without case: ossutil and JindoSDK write Ram", role_paths),
-    Ecs("11", "wrong role", "a role that is none is 404", "answer 404", wrong_role),
-    Ecs("12", "in time", f"a role is answered within {ANSWER_WITHIN:g} s", "answer from memory", in_time),
-    Ecs("22", "unknown path", "an unknown path is 404 with a short body", "answer 404", unknown_path),
-    Ecs("22", "external-dns", "region-id and vpc-id are answered", "serve them, or do without external-dns",
-        external_dns, advice=True),
-    Ecs("23", "forwarded", "what came through a proxy is refused", "refuse X-Forwarded-*: no client sends it",
-        forwarded, advice=True),
-    Ecs("body", "role", "one line, seven members, all strings, times in whole seconds with Z, not expired",
-        "send the body of the credentials URI", role_body),
-    Ecs("body", "list", "one role's name without a line end",
-        "send the bare name: Python asks for NAME%0A otherwise", list_body),
-    Ecs("body", "token", "one line of visible ASCII without a line end, under 256 bytes",
-        "send the bare token: it becomes a header as it is", token_body),
-    Ecs("body", "errors", "an error has a JSON body whose Code is a string, without keys",
-        'send {"Code":"…","Message":"…"}', errors),
+EcsRule = Rule[EcsEndpoint]
+ECS_RULES: tuple[EcsRule, ...] = (
+    EcsRule("2", "host", "Host 100.100.100.200 is accepted", "allow it in addition to the loopback names",
+        _metadata_host),
+    EcsRule("5", "PUT", "PUT works without Content-Length and with Content-Length: 0, header names are in any case",
+        "accept PUT without Content-Length, as Java sends it; compare header names without case", _put_forms),
+    EcsRule("6", "TTL", "TTLs from 1 to 21600 s are accepted, and token requests are not throttled",
+        "make tokens stateless: clients request a new one for each GET", _ttls),
+    EcsRule("7", "token path", "the token path responds with 200, or with 404 or 403 if tokens are disabled",
+        "respond with 404: ack-ram-tool tolerates only 403 and 404, ossfs v1 sleeps on 500 and 503", _token_path),
+    EcsRule("8", "mode", "roles are served without a token or, if tokens are required, with one",
+        "make tokens optional: a dozen clients never send one", _mode),
+    EcsRule("9", "wrong token", "a wrong token is rejected", "respond with 401", _wrong_token),
+    EcsRule("10", "paths", "the role path ignores case and an empty query; the list works with and without a slash",
+        "match the prefix without case: ossutil and JindoSDK write Ram", _role_paths),
+    EcsRule("11", "wrong role", "an unknown role gets 404", "respond with 404", _wrong_role),
+    EcsRule("12", "in time", f"the role's response is complete within {RESPONSE_SECONDS:g} s", "respond from memory",
+        _in_time),
+    EcsRule("22", "unknown path", "an unknown path gets 404 with a short body", "respond with 404", _unknown_path),
+    EcsRule("22", "external-dns", "region-id and vpc-id are served", "serve both, or do not use external-dns",
+        _external_dns, advice=True),
+    EcsRule("23", "forwarded", "a request that came through a proxy is rejected",
+        "reject X-Forwarded-*: no client sends it", _forwarded, advice=True),
+    EcsRule("body", "role", "one line, seven members, all strings, times in whole seconds with Z, not expired",
+        "send the same body as for the credentials URI", _role_body),
+    EcsRule("body", "list", "one role name without a line end",
+        "send the name only: with a line end, Python requests NAME%0A", _list_body),
+    EcsRule("body", "token", f"one line of visible ASCII without a line end, shorter than {TOO_LONG} bytes",
+        "send the token only: clients copy it into a header unchanged", _token_body),
+    EcsRule("body", "errors", "an error has a JSON body: Code is a string, and there are no keys",
+        'send {"Code":"…","Message":"…"}', _errors),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A rule of the server's side, and what a look at it found."""
+"""A rule that a server must keep, and what checking it found."""
 
 from __future__ import annotations
 
@@ -6,39 +6,45 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..wire.answer import NotAsked
+from ..wire.budget import BudgetExhausted
 
-Target = TypeVar("Target")
+Endpoint = TypeVar("Endpoint")
 
 Problems = list[str]
-"""What is wrong, in words that hold nothing of an answer but names, numbers and times."""
+"""What is wrong. The texts contain nothing of a response but names, numbers and times."""
 
 OK, BROKEN, ADVICE, NOT_SEEN, NOT_ASKED = "ok", "broken", "advice", "not seen", "not asked"
 
 
-class NotSeen(Exception):
-    """The rule has no case here, and why."""
+class NotApplicable(Exception):
+    """The rule has no case at this server. The message says why."""
 
 
 @dataclass(frozen=True)  # no slots: a generic class with them cannot be made by its alias in Python 3.11
-class Rule(Generic[Target]):
+class Rule(Generic[Endpoint]):
     """
-    `number` is the rule's in the list of server rules that the clients imply; the words stand for those without one.
+    One rule. Name and number together identify it in a report.
 
-    `advice`: a server without it serves every client all the same.
+    `number` is the number in the list of server rules that the clients imply, or a word for the rules without one.
+    `advice`: a server that breaks the rule still works with every client.
     """
 
     number: str
     name: str
     meaning: str
     cure: str
-    check: Callable[[Target], Problems]
+    check: Callable[[Endpoint], Problems]
     advice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found of one rule. `advice`: not kept, and no client needs it; `not seen`: it has no case here."""
+    """
+    What checking one rule found.
+
+    `verdict` is `ok`, `broken`, `advice` (broken, but no client needs the rule), `not seen` (the rule has no case at
+    this server) or `not asked` (the budget was exhausted before).
+    """
 
     protocol: str
     number: str
@@ -49,13 +55,13 @@ class Finding:
     cure: str
 
 
-def judge(rule: Rule[Target], target: Target, protocol: str) -> Finding:
-    """One rule at one server."""
+def evaluate(rule: Rule[Endpoint], endpoint: Endpoint, protocol: str) -> Finding:
+    """Check one rule at one endpoint."""
     try:
-        problems = rule.check(target)
+        problems = rule.check(endpoint)
         verdict = OK if not problems else ADVICE if rule.advice else BROKEN
-    except NotSeen as why:
-        problems, verdict = [str(why)], NOT_SEEN
-    except NotAsked as why:
-        problems, verdict = [str(why)], NOT_ASKED
+    except NotApplicable as error:
+        problems, verdict = [str(error)], NOT_SEEN
+    except BudgetExhausted as error:
+        problems, verdict = [str(error)], NOT_ASKED
     return Finding(protocol, rule.number, rule.name, rule.meaning, verdict, tuple(problems), rule.cure)

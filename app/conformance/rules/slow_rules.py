@@ -1,48 +1,50 @@
-"""Rules that take seconds to see, for whoever asks for them."""
+"""The rules whose check takes seconds. They are checked on request only."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..probe.target import EcsTarget, UriTarget
-from ..probe.walk import TOKEN_HEADER
-from ..wire.address import Ask
-from ..wire.answer import Answer
-from .bodies import answered
-from .ecs_rules import Ecs
-from .rule import NotSeen, Problems
-from .uri_rules import Uri
+from ..probe.endpoint import EcsEndpoint, UriEndpoint
+from ..wire.metadata import TOKEN_HEADER
+from ..wire.request import Request
+from .body_checks import require_response, succeeded
+from .ecs_rules import EcsRule
+from .rule import NotApplicable, Problems
+from .uri_rules import UriRule
 
-LONGEST_IDLE = 10.0
-"""Seconds: credentials-go leaves one idle connection behind per fetch."""
+MAX_IDLE = 10.0
+"""Seconds: credentials-go leaves one idle connection open per fetch."""
 
-SHORT_TTL = 1
-"""Seconds (the shortest token)."""
-
-
-def idle(measure: Callable[[bytes, float], float | None]) -> Uri:
-    """`measure(request, limit)` gives the seconds until an idle connection is closed, or None."""
-
-    def check(target: UriTarget) -> Problems:
-        answered(target.get())
-        ask = Ask(target.address.target, target.address.authority, ("Connection: keep-alive",))
-        open_still = measure(ask.raw, LONGEST_IDLE) is None
-        return [f"a connection is open after {LONGEST_IDLE:g} s of nothing"] if open_still else []
-
-    return Uri("17", "idle", f"an idle connection is closed within {LONGEST_IDLE:g} s",
-               "close after some 5 s: credentials-go leaves one connection behind per fetch", check)  # fmt: skip
+MIN_TTL = 1
+"""Seconds: the TTL of the shortest token."""
 
 
-def expired_token(sleep: Callable[[float], None]) -> Ecs:
-    """Waits for a token's end."""
+def idle(idle_seconds: Callable[[bytes, float], float | None]) -> UriRule:
+    """
+    The rule for idle connections.
 
-    def check(target: EcsTarget) -> Problems:
-        token = answered(target.put(str(SHORT_TTL), turn="to expire")).body.decode("latin-1")
-        sleep(SHORT_TTL + 1.5)
+    `idle_seconds(request, limit)` returns the seconds until the server closes the connection; None: not within `limit`.
+    """
+
+    def check(endpoint: UriEndpoint) -> Problems:
+        require_response(endpoint.get())
+        request = Request(endpoint.url.request_target, endpoint.url.authority, ("Connection: keep-alive",))
+        still_open = idle_seconds(request.raw, MAX_IDLE) is None
+        return [f"a connection is open after {MAX_IDLE:g} idle seconds"] if still_open else []
+
+    return UriRule("17", "idle", f"an idle connection is closed within {MAX_IDLE:g} s",
+                   "close it after about 5 s: credentials-go leaves one connection open per fetch", check)  # fmt: skip
+
+
+def expired_token(sleep: Callable[[float], None]) -> EcsRule:
+    """The rule for expired tokens. Its check waits until a token has expired."""
+
+    def check(endpoint: EcsEndpoint) -> Problems:
+        token = require_response(endpoint.put_token(str(MIN_TTL), purpose="to expire")).body.decode("latin-1")
+        sleep(MIN_TTL + 1.5)
         if not token.isascii() or not token.isprintable():
-            raise NotSeen("a token that no header can carry")
-        reply = target.get(target.role_path, f"{TOKEN_HEADER}: {token}", bare=True)
-        answers = isinstance(reply, Answer) and reply.status == 200
-        return ["a token is good after its end"] if answers else []
+            raise NotApplicable("a token that fits no header")
+        outcome = endpoint.get(endpoint.role_path, f"{TOKEN_HEADER}: {token}", without_token=True)
+        return ["a token is accepted after its expiry"] if succeeded(outcome) else []
 
-    return Ecs("9", "expired token", "a token is refused once its seconds are over", "answer 401", check)
+    return EcsRule("9", "expired token", "an expired token is rejected", "respond with 401", check)

@@ -1,1 +1,1 @@
-"""One HTTP exchange with the server under test, within limits. Imports no other package of the checks."""
+"""One HTTP request to the server under test and its parsed response. Imports no other package of the checks."""

@@ -1,4 +1,4 @@
-"""Ways to make a good server's answers worse, byte by byte."""
+"""Changes that put a fault into the responses of a correct server, byte by byte."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from app.serve.access import Request
+from app.serve.request import Request
 
 from .conftest import Change
 
@@ -25,22 +25,22 @@ def is_token(request: Request) -> bool:
     return request.method == b"PUT"
 
 
-def is_credential(raw: bytes) -> bool:
+def has_credentials(raw: bytes) -> bool:
     return b'"AccessKeyId"' in raw
 
 
 def with_body(raw: bytes, body: bytes) -> bytes:
-    """The answer with another body, and a Content-Length that is true."""
+    """Return the response with another body and the Content-Length of that body."""
     head = raw.partition(b"\r\n\r\n")[0]
     head = re.sub(rb"(?i)content-length: [0-9]+", b"Content-Length: %d" % len(body), head)
     return head + b"\r\n\r\n" + body
 
 
 def members(change: Callable[[dict[str, Any]], object]) -> Change:
-    """Credentials whose JSON object `change` has had in its hands."""
+    """Apply `change` to the JSON object of each response with credentials."""
 
     def changed(_request: Request, raw: bytes) -> bytes:
-        if not is_credential(raw):
+        if not has_credentials(raw):
             return raw
         found = json.loads(raw.partition(b"\r\n\r\n")[2])
         change(found)
@@ -50,18 +50,18 @@ def members(change: Callable[[dict[str, Any]], object]) -> Change:
 
 
 def without_header(name: bytes) -> Change:
-    """Every answer without one of its headers."""
+    """Remove one header from every response."""
     return lambda _request, raw: re.sub(rb"(?i)\r\n" + name + rb": [^\r]*", b"", raw, count=1)
 
 
 def status(where: Callable[[Request], bool], line: bytes, body: bytes = b"") -> Change:
-    """Another answer altogether, where `where` says so."""
-    answer = b"HTTP/1.1 " + line + b"\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-    return lambda request, raw: answer if where(request) else raw
+    """Replace the whole response to the requests that `where` selects."""
+    response = b"HTTP/1.1 " + line + b"\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    return lambda request, raw: response if where(request) else raw
 
 
 def body(where: Callable[[Request], bool], change: Callable[[bytes], bytes]) -> Change:
-    """Another body, where `where` says so and the answer is a good one."""
+    """Apply `change` to the body of successful responses to the requests that `where` selects."""
 
     def changed(request: Request, raw: bytes) -> bytes:
         if not where(request) or not raw.startswith(b"HTTP/1.1 200"):
@@ -72,6 +72,7 @@ def body(where: Callable[[Request], bool], change: Callable[[bytes], bytes]) -> 
 
 
 def chunked(request: Request, raw: bytes) -> bytes:
+    """Send the body in one chunk, without Content-Length."""
     if request.method == b"HEAD":
         return raw
     head, _, content = raw.partition(b"\r\n\r\n")
@@ -79,6 +80,7 @@ def chunked(request: Request, raw: bytes) -> bytes:
     return head + b"\r\n\r\n%x\r\n" % len(content) + content + b"\r\n0\r\n\r\n"
 
 
-def zipped(_request: Request, raw: bytes) -> bytes:
+def gzipped(_request: Request, raw: bytes) -> bytes:
+    """Compress the body."""
     changed = with_body(raw, gzip.compress(raw.partition(b"\r\n\r\n")[2]))
     return changed.replace(b"\r\n", b"\r\nContent-Encoding: gzip\r\n", 1)
