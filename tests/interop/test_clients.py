@@ -1,4 +1,4 @@
-"""Real client SDKs, each in a process of its own, against a real `serve` with the emulated cloud behind it."""
+"""Real client SDKs, each in a process of its own, against a real `serve` with the emulated cloud."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .stage import Requests
 from .story import CALLS, STATIC, Story, play
 
 Marks = Mapping[str, list[pytest.MarkDecorator]]
-"""By the client's name."""
+"""Marks by the client's name."""
 
 NONE: Marks = {}
-HOLDS_A_TOKEN = pytest.mark.xfail(
+KEEPS_ITS_TOKEN = pytest.mark.xfail(
     strict=True,
-    reason="it keeps its metadata session token for 48 minutes, and a new sidecar refuses the old one's: 401",
+    reason="keeps its metadata token for 48 minutes, and a new sidecar rejects the tokens of the old one: 401",
 )
-FAIL: Marks = {name: [HOLDS_A_TOKEN] for name in ("ack-ecs", "ack-ecs-list", "ack-endpoint")}
+FAIL: Marks = {name: [KEEPS_ITS_TOKEN] for name in ("ack-ecs", "ack-ecs-list", "ack-endpoint")}
 
 
 def rows(*clients: Client, fail: Marks = NONE) -> list[object]:
-    """The clients as parameters; those that cannot run are skipped, though never in CI."""
+    """Return the clients as parameters. Clients that cannot run are skipped, but never in CI."""
     return [pytest.param(each, id=each.name, marks=_marks(each) + fail.get(each.name, [])) for each in clients]
 
 
@@ -46,26 +46,26 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 def times(calls: int, costs: Costs) -> Requests:
-    """What so many calls cost: all answered with 200."""
+    """Return the requests of that many calls, each with status 200."""
     return Requests({(endpoint, "200"): count * calls for endpoint, count in costs.items()})
 
 
 @pytest.mark.parametrize("client", rows(*CLIENTS))
-def test_gets_what_the_sidecar_holds(client: Client, story: Story) -> None:
-    """Every client reads the default profile's three values, as a plain GET does, on every call."""
+def test_gets_the_current_credentials(client: Client, story: Story) -> None:
+    """On every call, every client reads the three values of the default profile that a plain GET returns."""
     assert story.healthy[client.name].answers == [story.held["default"]] * CALLS
 
 
 @pytest.mark.parametrize("client", rows(*(each for each in CLIENTS if each.takes_a_profile)))
 def test_gets_the_profile_it_names(client: Client, story: Story) -> None:
-    """By its URI, or as its ECS role name, every client reaches another profile than the default one."""
+    """Every client can use another profile than the default one, by its URI or its ECS role name."""
     assert story.held["p2"] != story.held["default"]
     assert story.other[client.name] == story.held["p2"]
 
 
 @pytest.mark.parametrize("client", rows(*CLIENTS))
-def test_asks_no_more_than_its_margin_says(client: Client, story: Story) -> None:
-    """Five calls cost one fetch, unless the margin is as long as the session; and no request is refused or repeated."""
+def test_fetches_as_its_margin_says(client: Client, story: Story) -> None:
+    """Five calls cause one fetch, unless the margin is as long as the session. No request is rejected or repeated."""
     costs = story.healthy[client.name].costs
 
     assert costs == times(1, client.costs) + times(CALLS - 1, client.again)
@@ -73,7 +73,7 @@ def test_asks_no_more_than_its_margin_says(client: Client, story: Story) -> None
 
 @pytest.mark.parametrize("client", rows(*CLIENTS))
 def test_survives_a_restart(client: Client, story: Story) -> None:
-    """While the sidecar is away a client gives what it keeps, if any; who asks again gets what the new one holds."""
+    """While the sidecar is stopped a client uses what it keeps. A client that fetches then gets the new credentials."""
     check(story.away[client.name], client.away, story.held["default"])
 
     assert story.held_back != story.held["default"]
@@ -82,7 +82,7 @@ def test_survives_a_restart(client: Client, story: Story) -> None:
 
 @pytest.mark.parametrize("client", rows(*CLIENTS))
 def test_gets_valid_keys_while_the_cloud_is_down(client: Client, story: Story) -> None:
-    """Every client gets what the sidecar still holds, though that is inside every margin and cannot be replaced."""
+    """Every client gets the session that the sidecar holds, although it is inside every margin and not replaced."""
     before, after = story.held_down
 
     assert before == after
@@ -91,13 +91,13 @@ def test_gets_valid_keys_while_the_cloud_is_down(client: Client, story: Story) -
 
 @pytest.mark.parametrize("client", rows(*CLIENTS))
 def test_survives_without_the_sidecar_at_the_end_of_a_session(client: Client, story: Story) -> None:
-    """Where every margin has begun, most ask on every call, and while the sidecar is away some of these raise."""
+    """Inside every margin most clients fetch on every call, and some of them raise while the sidecar is stopped."""
     check(story.away_at_the_end[client.name], client.away_at_the_end, story.held_down[-1])
 
 
 @pytest.mark.parametrize("client", rows(*CLIENTS, fail=FAIL))
 def test_finds_the_new_sidecar_at_the_end_of_a_session(client: Client, story: Story) -> None:
-    """Then everybody that asks has the new session, at the latest after its back-off."""
+    """After the restart, every client that fetches has the new session, at the latest after its back-off."""
     assert story.held_at_the_end != story.held_down[-1]
     assert story.back_at_the_end[client.name] == (story.held_at_the_end if client.margin else story.held_down[-1])
 
@@ -111,14 +111,14 @@ def check(answer: Answer, expected: Away, held: Answer) -> None:
 
 @pytest.mark.interop
 @pytest.mark.skipif(all(each.lacks for each in CLIENTS) and not in_ci(), reason="skipped: needs make interop-install")
-def test_nobody_is_refused_while_the_cloud_is_down(story: Story) -> None:
-    """All that the clients ask meanwhile is answered with 200."""
+def test_no_request_is_rejected_while_the_cloud_is_down(story: Story) -> None:
+    """Every request of the clients gets status 200."""
     assert {status for _, status in story.answered_down} == {"200"}
 
 
 @pytest.mark.parametrize("client", rows(*CHAINS))
-def test_static_keys_beat_the_sidecar(client: Client, story: Story) -> None:
-    """The trap: with an AccessKey in the environment the default chain never asks the sidecar."""
+def test_static_keys_take_precedence_over_the_sidecar(client: Client, story: Story) -> None:
+    """With an AccessKey in the environment, the default chain sends no request to the sidecar."""
     calls = story.static[client.name]
 
     assert {(each["AccessKeyId"], each["AccessKeySecret"]) for each in calls.answers} == {tuple(STATIC.values())}
@@ -126,8 +126,8 @@ def test_static_keys_beat_the_sidecar(client: Client, story: Story) -> None:
 
 
 @pytest.mark.parametrize("client", rows(*CHAINS))
-def test_ecs_metadata_beats_the_uri(client: Client, story: Story) -> None:
-    """The other trap: where a metadata service answers and is not switched off, no default chain asks the URI."""
+def test_ecs_metadata_takes_precedence_over_the_uri(client: Client, story: Story) -> None:
+    """If a metadata service responds and is not disabled, no default chain requests the URI."""
     if not story.preferred:
         pytest.skip("skipped: needs root and ip (apt-get install iproute2)")
     calls = story.preferred[client.name]
@@ -138,8 +138,8 @@ def test_ecs_metadata_beats_the_uri(client: Client, story: Story) -> None:
 
 
 @pytest.mark.parametrize("kit", KITS, ids=lambda kit: kit.name)
-def test_pins_are_hashes_and_name_no_registry(kit: Kit) -> None:
-    """The locks install from whatever index the tools are set up for, and only what they have the hash of."""
+def test_locks_have_hashes_and_name_no_registry(kit: Kit) -> None:
+    """The locks install from the index that the tools are configured for, and only files whose hash they have."""
     lock = kit.lock.read_text()
 
     assert re.search(r"sha256:|sha512-| h1:|^[0-9a-f]{64}  ", lock, re.MULTILINE)
@@ -147,23 +147,24 @@ def test_pins_are_hashes_and_name_no_registry(kit: Kit) -> None:
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "clients-measured.md"
-ROW = re.compile(r"^\| ([\w-]+) \| .* \| (.*) \| (.*) \| (.*) \| gets it \|$", re.MULTILINE)
+ROW = re.compile(r"^\| ([\w-]+) \| .* \| (.*) \| (.*) \| (.*) \| works \|$", re.MULTILINE)
 WORDS = {"credentials": "URI", "ecs_token": "token", "ecs_list": "list", "ecs_role": "role"}
 
 
-def test_the_page_tells_what_is_expected() -> None:
-    """Every row of docs/clients-measured.md is a client here, with the costs and the restarts that the tests hold."""
-    told = {name: tuple(cells) for name, *cells in ROW.findall(PAGE.read_text())}
+def test_the_page_has_the_expectations() -> None:
+    """Every row of docs/clients-measured.md is a client of this suite, with the expected requests and restarts."""
+    documented = {name: tuple(cells) for name, *cells in ROW.findall(PAGE.read_text())}
 
-    assert told == {each.name: (in_words(each), *restarts(each)) for each in CLIENTS}
+    assert documented == {each.name: (requests_of_five_calls(each), *restarts(each)) for each in CLIENTS}
 
 
-def in_words(client: Client) -> str:
+def requests_of_five_calls(client: Client) -> str:
     costs = times(1, client.costs) + times(CALLS - 1, client.again)
     return ", ".join(f"{costs[name, '200']} {word}" for name, word in WORDS.items() if costs[name, "200"])
 
 
 def restarts(client: Client) -> tuple[str, str]:
-    kept = {"keeps": "keeps its key", "fails": "fails"}
-    end = ", then refused" if client.name in FAIL else ", then new" if client.margin else ""
-    return kept[client.away] + (", then new" if client.again else ""), kept[client.away_at_the_end] + end
+    during = {"keeps": "keeps its credentials", "fails": "fails"}
+    after = ", then gets new" if client.again else ""
+    after_at_the_end = ", then rejected" if client.name in FAIL else ", then gets new" if client.margin else ""
+    return during[client.away] + after, during[client.away_at_the_end] + after_at_the_end
