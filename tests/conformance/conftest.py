@@ -25,6 +25,7 @@ Change = Callable[[Request, bytes], bytes]
 
 
 def unchanged(_request: Request, raw: bytes) -> bytes:
+    """Return the response as it is."""
     return raw
 
 
@@ -96,13 +97,16 @@ class Checked:
         }
 
     def client(self, protocol: str, client: str) -> Verdict:
+        """Return the verdict on one client."""
         return next(item for item in self.result.verdicts if (item.protocol, item.client) == (protocol, client))
 
     def finding(self, wanted: str) -> Finding:
+        """Return the finding for the rule `protocol number name`."""
         return next(item for item in self.result.findings if name(item) == wanted)
 
 
 def name(finding: Finding) -> str:
+    """Return the rule of a finding as `protocol number name`."""
     return f"{finding.protocol} {finding.number} {finding.name}"
 
 

@@ -14,18 +14,22 @@ from .conftest import Change
 
 
 def is_role(request: Request) -> bool:
+    """Select the requests for the credentials of the role `default`."""
     return request.method == b"GET" and request.target.partition(b"?")[0].lower().endswith(b"/default")
 
 
 def is_list(request: Request) -> bool:
+    """Select the requests for the role list."""
     return request.method == b"GET" and request.target.partition(b"?")[0].rstrip(b"/").endswith(b"security-credentials")
 
 
 def is_token(request: Request) -> bool:
+    """Select the requests for a metadata token."""
     return request.method == b"PUT"
 
 
 def has_credentials(raw: bytes) -> bool:
+    """Whether the response has credentials."""
     return b'"AccessKeyId"' in raw
 
 

@@ -62,11 +62,13 @@ def make_response(status: int, body: bytes) -> Response:
 
 
 def header(request: Request, name: str) -> str | None:
+    """Return the value of a header, None if the request does not have it."""
     pairs = (line.partition(": ") for line in request.lines)
     return next((value for key, _, value in pairs if key.lower() == name.lower()), None)
 
 
 def line_of(request: Request) -> str:
+    """Describe a request in one line: method, path, TTL, Content-Length, and whether it has a token."""
     ttl = header(request, "X-aliyun-ecs-metadata-token-ttl-seconds")
     token = header(request, "X-aliyun-ecs-metadata-token")
     length = header(request, "Content-Length")
@@ -82,6 +84,7 @@ def line_of(request: Request) -> str:
 
 
 def run(client: str, metadata: Metadata) -> Verdict:
+    """Run the model of a client against the metadata service."""
     return run_ecs_client(CLIENTS[client], Context(metadata, NOW, 3600, 3600, "my-role"))
 
 

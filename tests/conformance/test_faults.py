@@ -13,26 +13,32 @@ from .faults import body, chunked, gzipped, is_list, is_role, is_token, members,
 
 
 def has_foreign_host(request: Request) -> bool:
+    """Select the request of the rebinding rule."""
     return request.values(b"host") == [b"rebound.example"]
 
 
 def is_get(target: bytes) -> Any:
+    """Return a function that selects the GET requests with this target."""
     return lambda request: request.method == b"GET" and request.target == target
 
 
 def has_host_without_port(request: Request) -> bool:
+    """Select the requests with the Host that Python sends."""
     return request.values(b"host") == [b"127.0.0.1"]
 
 
 def is_missing(request: Request) -> bool:
+    """Select the requests for a name that does not exist."""
     return b"no-such-thing" in request.target
 
 
 def is_put_without_length(request: Request) -> bool:
+    """Select the token requests that Java sends."""
     return request.method == b"PUT" and not request.values(b"content-length")
 
 
 def gzipped_on_request(request: Request, raw: bytes) -> bytes:
+    """Compress the body of a response to Accept-Encoding: gzip."""
     return gzipped(request, raw) if request.values(b"accept-encoding") == [b"gzip"] else raw
 
 

@@ -113,9 +113,11 @@ class _Members:
         self._ignores_case = ignores_case
 
     def get(self, name: str) -> Any:
+        """Return the member's value, None if there is none."""
         return self._members.get(name.lower() if self._ignores_case else name)
 
     def text(self, name: str) -> str | None:
+        """Return the member's value if it is a string."""
         value = self.get(name)
         return value if isinstance(value, str) else None
 

@@ -42,8 +42,8 @@ class Finding:
     """
     What checking one rule found.
 
-    `verdict` is `ok`, `broken`, `advice` (broken, but no client needs the rule), `not seen` (the rule has no case at
-    this server) or `not asked` (the budget was exhausted before).
+    `verdict` is `ok` or `broken`. `advice`: broken, but no client needs the rule. `not seen`: the rule has no case at
+    this server. `not asked`: the budget was exhausted before.
     """
 
     protocol: str

@@ -17,9 +17,13 @@ RESPONSE_TIMEOUT = 6.0
 class Sender(Protocol):
     """Requests to one server. Raises BudgetExhausted past the budget."""
 
-    def send(self, raw: bytes, *, bodyless: bool = False) -> Outcome: ...
+    def send(self, raw: bytes, *, bodyless: bool = False) -> Outcome:
+        """Return the response to `raw`, or the reason why there is none."""
+        ...
 
-    def idle_seconds(self, raw: bytes, limit: float) -> float | None: ...
+    def idle_seconds(self, raw: bytes, limit: float) -> float | None:
+        """Return the seconds until the server closes an idle connection. None: not within `limit`."""
+        ...
 
 
 class SocketSender:
