@@ -13,9 +13,9 @@ from app.conformance.rules.rule import Finding
 from app.conformance.wire.budget import Budget
 from app.conformance.wire.response import InvalidResponse, NoResponse, Outcome, parse_response
 from app.conformance.wire.url import HttpUrl, parse_url
-from app.serve.request import Request
 from app.serve.handlers.credentials import CredentialHandler
 from app.serve.handlers.outcome import Answer, Pending
+from app.serve.request import Request
 
 from ..clock import Clock
 from ..conftest import Offline, running

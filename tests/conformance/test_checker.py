@@ -49,9 +49,9 @@ def test_a_server_may_require_tokens(check: Check, sidecar: Offline, clock: Cloc
 
 def test_a_url_with_a_path_token(check: Check, sidecar: Offline, clock: Clock) -> None:
     """A URL with a path token conforms, and the reports do not contain the token."""
-    handler = handler(sidecar.refreshers, clock, path_token=PATH_TOKEN)
+    secret = handler(sidecar.refreshers, clock, path_token=PATH_TOKEN)
 
-    result = check(handler=handler, url=f"http://127.0.0.1:7117/{PATH_TOKEN.decode()}/credentials").result
+    result = check(handler=secret, url=f"http://127.0.0.1:7117/{PATH_TOKEN.decode()}/credentials").result
 
     assert {item.verdict for item in result.findings if item.protocol == "uri"} == {"ok"}
     assert PATH_TOKEN.decode() not in to_json(result) + to_text(result) + repr(result)

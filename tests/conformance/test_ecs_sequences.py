@@ -12,7 +12,7 @@ from app.conformance.wire.metadata import METADATA_HOST
 from app.conformance.wire.request import Request
 from app.conformance.wire.response import Outcome, Response
 from app.core.formats import error_document, uri_document
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 NOW = 1_767_323_045.0
 BODY = uri_document(Credentials("STS.key", "secret", "token", issued_at=NOW, expires_at=NOW + 3600))

@@ -16,7 +16,7 @@ from app.conformance.wire.request import Request
 from app.conformance.wire.response import Outcome, Response
 from app.conformance.wire.url import HttpUrl, parse_url
 from app.core.formats import timestamp, uri_document
-from app.core.model import Credentials
+from app.core.values import Credentials
 
 NOW = 1_767_323_045.0
 URL = parse_url("http://127.0.0.1:7117/credentials")

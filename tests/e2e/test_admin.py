@@ -124,7 +124,7 @@ def test_log_level(sidecar: Serving) -> None:
     ask(sidecar.urls["credentials"], "/credentials", host="evil.example")
     assert order(sidecar, "log-level", "info").code == 0
     order(sidecar, "refresh", "--profile", "p2")
-    sidecar.process.event("refresh_asked_for", profile="p2")
+    sidecar.process.event("refresh_ordered", profile="p2")
 
     assert sidecar.process.events("denied") == []
     assert [line["now"] for line in sidecar.process.events("log_level_changed")] == ["info"]

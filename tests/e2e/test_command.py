@@ -54,10 +54,10 @@ async def test_it_inherits_the_environment_and_no_input() -> None:
         ("raise SystemExit(7)", "the command ended with status 7"),
         (printing(json.dumps({"access_token": JWT, "expires_in": 60})) + "; raise SystemExit(1)", "with status 1"),
         (printing("of-x"), "printed 5 bytes that are not a JSON object"),
-        (printing("[]"), "that are no JSON object"),
+        (printing("[]"), "that are not a JSON object"),
         ("pass", "printed 0 bytes that are not a JSON object"),
         (printing("{}"), "an answer without access_token"),
-        (printing(json.dumps({"access_token": JWT})), "says nowhere how long the token lives"),
+        (printing(json.dumps({"access_token": JWT})), "does not say how long the token lives"),
         ("print('x' * 70000)", "printed more than 65536 bytes"),
     ],
 )

@@ -93,6 +93,6 @@ def test_a_place_that_is_not_there(cloud: EmulatedCloud, tmp_path: Path) -> None
 
     assert said["profile"] == "default"
     assert said["message"].startswith(
-        f"profiles.default.files[0]: {path}: cannot be written: No such file or directory; is its directory there"
+        f"profiles.default.files[0]: {path}: cannot be written: No such file or directory; does its directory exist"
     )
     assert f"access_key_id = {body['AccessKeyId']}\n" in path.read_text()

@@ -366,7 +366,7 @@ def test_a_log_that_nobody_reads(cloud: EmulatedCloud, tmp_path: Path) -> None:
             said = b"".join(iter(lambda: lines.read(65_536), b"")).decode()
         assert process.wait(20) == 0
 
-    assert said.count('"refresh_asked_for"') == 100
+    assert said.count('"refresh_ordered"') == 100
     assert said.count('"credentials_issued"') >= 100
 
 

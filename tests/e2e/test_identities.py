@@ -162,7 +162,7 @@ def test_it_never_asks_itself(method: str, tmp_path: Path) -> None:
 
     assert done.returncode == 2, done.stderr
     assert "http://100.100.100.200: that address belongs to this network namespace" in done.stderr
-    assert "take it off the interface" in done.stderr
+    assert "remove it from the interface" in done.stderr
 
 
 def test_all_of_them(cloud: EmulatedCloud, tmp_path: Path) -> None:

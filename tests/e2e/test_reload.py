@@ -271,7 +271,7 @@ def test_a_new_secret_is_tried_before_the_old_is_dropped(cloud: EmulatedCloud, t
         secret.touch()
         until(lambda: key(sidecar) != middle)
 
-        assert "the new client secret or key is refused; the one before it still works" in warned
+        assert "the new client secret or key is refused; the previous one still works" in warned
         assert sidecar.process.events("refresh_failed") == []
 
 
