@@ -56,6 +56,7 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
         redoc_url=None,
         openapi_url=None,  # served below, after the access rules
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         **options,
     )
 
@@ -78,6 +79,12 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
     async def openapi(http: HttpRequest) -> HttpResponse:
         return await page(http, lambda: JSONResponse(app.openapi(), headers=_NO_STORE))
 
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _without_validation_errors(FastAPI.openapi(app))
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
     # Paths without a route and methods without one: the handlers have the words for those, too.
     app.add_exception_handler(HTTPException, answer_unmatched)
     app.include_router(routes.credentials(answer))
@@ -85,6 +92,25 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
     app.include_router(routes.ops(answer, status_page=status_page, docs_page=docs_page, openapi=openapi))
     app.include_router(routes.admin(answer))
     return app
+
+
+def openapi_document(version: str) -> dict[str, Any]:
+    """Return the OpenAPI document of all listeners, for docs/openapi.json."""
+
+    def unused(_: Request) -> Response:
+        return NOT_FOUND
+
+    return create_app(Handlers(unused, unused, unused, unused, dict), version=version).openapi()
+
+
+def _without_validation_errors(document: dict[str, Any]) -> dict[str, Any]:
+    """Remove the 422 answers that FastAPI adds to every route with parameters: the handlers never give one."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document
 
 
 async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:

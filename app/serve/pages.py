@@ -61,7 +61,6 @@ def _operation(method: str, path: str, operation: Mapping[str, Any]) -> str:
     answers = "".join(
         f"<li>{escape(status)}: {_prose(answer['description'])}</li>"
         for status, answer in operation["responses"].items()
-        if status != "422"  # FastAPI's own validation never answers: the handlers decide
     )
     return (
         f"<h3><code>{method.upper()} {escape(path)}</code></h3><p>{_prose(operation.get('description', ''))}</p>"

@@ -127,7 +127,9 @@ async def test_each_leg_believes_its_own_authority(site: Site) -> None:
     (site.directory / "other.pem").write_text(site.emulator.workload_ca)
     cloud = site.cloud(exchange={"caFile": f"{site.directory}/other.pem"})
     try:
-        with pytest.raises(Unreachable, match=f"{site.tls_url}/: could not connect: the server's certificate is not from a trusted CA"):
+        with pytest.raises(
+            Unreachable, match=f"{site.tls_url}/: could not connect: the server's certificate is not from a trusted CA"
+        ):
             await cloud.fetch("default")
     finally:
         await cloud.aclose()
