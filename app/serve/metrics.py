@@ -1,4 +1,4 @@
-"""The numbers in Prometheus's text form. Imported at the first scrape, in a thread: it is 60 ms of import."""
+"""The metrics in Prometheus's text format. Imported at the first scrape, in a thread: the import takes 60 ms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ..core.values import Status
+from ..core.values import STATES, Status
 from ..observe.counters import Histogram, RefreshCounters, RequestCounters
 from .source import Source
 
@@ -19,7 +19,7 @@ OUTCOMES = ("success", "unreachable", "refused", "config", "internal")
 
 
 class SidecarCollector(Collector):
-    """Folds our integers into metric families at scrape time; the credential path never touches the library."""
+    """Turns our counters into metric families at scrape time; the credential path does not touch the library."""
 
     def __init__(
         self,
@@ -50,26 +50,30 @@ class SidecarCollector(Collector):
         yield from self._process()
 
     def _credentials(self, statuses: list[Status]) -> Iterator[Metric]:
-        expiry = _gauge("credential_expiry_timestamp_seconds", "End of the session that is held.", ["profile"])
+        expiry = _gauge("credential_expiry_timestamp_seconds", "Expiration of the held session.", ["profile"])
         remaining = _gauge(
-            "credential_remaining_seconds", "Life left of the session that is held, 0 if none.", ["profile"]
+            "credential_remaining_seconds", "Remaining lifetime of the held session, 0 without one.", ["profile"]
         )
         for status in statuses:
             if status.expires_at is not None:
                 expiry.add_metric([status.profile], status.expires_at)
             remaining.add_metric([status.profile], status.left)
-        served = _gauge("last_served_timestamp_seconds", "When a credential was last handed out.", ["profile"])
+        served = _gauge("last_served_timestamp_seconds", "When credentials were last served.", ["profile"])
         for status in statuses:
             if status.profile in self._counters.last_served:
                 served.add_metric([status.profile], self._counters.last_served[status.profile])
         violations = _counter(
             "serve_horizon_violations",
-            "Answers with less life left than promised while the cloud was well.",
+            "Responses with less lifetime than promised while the cloud was well.",
             ["profile"],
         )
         for status in statuses:
             violations.add_metric([status.profile], self._counters.violations[status.profile])
-        yield from (expiry, remaining, served, violations)
+        state = _gauge("profile_state", "1 for the state a profile is in, 0 for the others.", ["profile", "state"])
+        for status in statuses:
+            for name in STATES:
+                state.add_metric([status.profile, name], int(status.state == name))
+        yield from (expiry, remaining, served, violations, state)
 
     def _refreshes(self, statuses: list[Status]) -> Iterator[Metric]:
         total = _counter("refresh", "Refreshes by outcome.", ["profile", "outcome"])
@@ -83,29 +87,33 @@ class SidecarCollector(Collector):
             if status.profile in self._refresh_counters.last_refresh:
                 last.add_metric([status.profile], self._refresh_counters.last_refresh[status.profile])
         stages = _histogram(
-            "refresh_duration_seconds", "Legs of refreshes: token, exchange, chain[0], …", ["profile", "stage"]
+            "refresh_duration_seconds",
+            "Duration of each stage of a refresh: token, exchange, chain[0], …",
+            ["profile", "stage"],
         )
         for labels, histogram in list(self._refresh_counters.stages.items()):
             _add(stages, labels, histogram)
         ends = _gauge(
-            "identity_not_after_timestamp_seconds", "End of what a profile proves itself with.", ["profile", "kind"]
+            "identity_not_after_timestamp_seconds",
+            "Expiration of what a profile authenticates with.",
+            ["profile", "kind"],
         )
-        kept = {status.profile for status in statuses}
+        present = {status.profile for status in statuses}
         for (profile, kind), instant in list(self._refresh_counters.identity_expiries.items()):
-            if profile in kept:  # of a profile that a reload took away, its end would be an alert for nothing
+            if profile in present:  # the expiry of a removed profile would raise an alert for nothing
                 ends.add_metric([profile, kind], instant)
         yield from (total, failures, last, stages, ends)
 
     def _requests(self) -> Iterator[Metric]:
         total = _counter(
             "requests",
-            "Answers by listener, endpoint, status and profile.",
+            "Responses by listener, endpoint, status and profile.",
             ["listener", "endpoint", "code", "profile"],
         )
         for (listener, endpoint, code, profile), count in list(self._counters.requests.items()):
             total.add_metric([listener, endpoint, str(code), profile], count)
         seconds = _histogram(
-            "request_duration_seconds", "Time from a whole request to its answer.", ["listener", "endpoint"]
+            "request_duration_seconds", "Time from a complete request to its response.", ["listener", "endpoint"]
         )
         for labels, histogram in list(self._counters.durations.items()):
             _add(seconds, labels, histogram)
@@ -115,12 +123,14 @@ class SidecarCollector(Collector):
         yield from (total, seconds, denied)
 
     def _process(self) -> Iterator[Metric]:
-        offset = _gauge("clock_offset_seconds", "The cloud's clock minus ours, as its Date headers say.", [])
+        offset = _gauge("clock_offset_seconds", "The cloud's clock, by its Date headers, minus the local clock.", [])
         if self._refresh_counters.clock_offset is not None:
             offset.add_metric([], self._refresh_counters.clock_offset)
-        loaded = _gauge("config_reload_success", "Whether the last reading of the configuration succeeded.", [])
+        loaded = _gauge("config_reload_success", "1 if the last load of the configuration succeeded, else 0.", [])
         loaded.add_metric([], 1 if self._reloaded else 0)
-        loaded_at = _gauge("config_reload_timestamp_seconds", "When the configuration was last read successfully.", [])
+        loaded_at = _gauge(
+            "config_reload_timestamp_seconds", "When the configuration was last loaded successfully.", []
+        )
         loaded_at.add_metric([], self._loaded_at)
         build = _gauge("build_info", "1; the version is the label.", ["version"])
         build.add_metric([self._version], 1)
