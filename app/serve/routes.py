@@ -99,12 +99,7 @@ def ecs_metadata(answer: Answer) -> APIRouter:
     @router.put("/latest/api/token", response_class=PlainTextResponse, summary="Issue a session token")
     async def issue_session_token(
         request: Request,
-        ttl: Annotated[
-            str | None,
-            Header(
-                alias="X-aliyun-ecs-metadata-token-ttl-seconds", description="Seconds, 1 to 21600.", examples=["60"]
-            ),
-        ] = None,
+        ttl: Ttl = None,
     ) -> Response:
         """Return a metadata session token: one line of visible ASCII."""
         return await answer(request)
