@@ -1,4 +1,4 @@
-"""`python -m app` and the `idaas-sidecar` command."""
+"""The entry point of `python -m app` and of the `idaas-sidecar` command."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the commands that order a running sidecar about have in common: one request to its admin socket."""
+"""One request to the admin socket of the running sidecar, for `refresh`, `purge` and `log-level`."""
 
 from __future__ import annotations
 
@@ -15,43 +15,50 @@ from ..core.errors import ConfigError, Unreachable
 from ..serve.peers.netlink import unix_peer
 from ..system.sockets import unix_address
 
-SECONDS = 120.0
-"""For proving every profile's identity anew; each leg has limits of its own."""
+TIMEOUT_SECONDS = 120.0
+"""Long enough for the refresh of every profile. Each request to the cloud has limits of its own."""
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP to a unix socket whose owner is we ourselves or root."""
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=SECONDS)
+        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
         self._path = path
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(SECONDS)
+        self.sock.settimeout(TIMEOUT_SECONDS)
         self.sock.connect(unix_address(self._path))
 
 
-def order(config: str | None, environ: Mapping[str, str], method: str, target: str) -> dict[str, Any]:
-    """The sidecar's answer to an order. Raises ConfigError where it was none, Unreachable where nobody answers."""
+def admin_request(config: str | None, environ: Mapping[str, str], method: str, target: str) -> dict[str, Any]:
+    """
+    Return the JSON object that the running sidecar answers.
+
+    Raises ConfigError where no socket is configured, the socket is another user's, or the sidecar rejects the request.
+    Raises Unreachable where no sidecar answers within TIMEOUT_SECONDS.
+    """
     path = _admin_socket(config, environ)
-    connection = _Connection(path)
+    connection = _UnixConnection(path)
     try:
         connection.connect()
         _check_owner(connection.sock, path)
         connection.request(method, target)
-        answer = connection.getresponse()
-        body = json.loads(answer.read())
+        response = connection.getresponse()
+        body = json.loads(response.read())
     except PermissionError:
-        raise ConfigError(f"{path}: only the sidecar's own user and root may; this is uid {os.geteuid()}") from None
+        raise ConfigError(
+            f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root"
+        ) from None
     except OSError as error:
-        raise Unreachable(f"{path}: {error.strerror or 'no answer in time'}; does the sidecar run?") from None
+        raise Unreachable(f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?") from None
     except (ValueError, http.client.HTTPException):
-        raise Unreachable(f"{path}: no answer of a sidecar's; does something else listen there?") from None
+        raise Unreachable(f"{path}: not the answer of a sidecar; does another program listen there?") from None
     finally:
         connection.close()
-    if answer.status != 200:
-        raise ConfigError(f"{path}: {body.get('Message', answer.status)}")
+    if response.status != 200:
+        raise ConfigError(f"{path}: {body.get('Message', response.status)}")
     return dict(body)
 
 
@@ -59,12 +66,14 @@ def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
     loaded = load(config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     path = loaded.settings.server.admin_socket
     if path is None:
-        raise ConfigError(f"server.adminSocket: not set in {loaded.origin}; set it, and start the sidecar anew")
+        raise ConfigError(f"server.adminSocket: not set in {loaded.origin}; set it and restart the sidecar")
     return path
 
 
 def _check_owner(connection: socket.socket, path: str) -> None:
-    # An abstract name belongs to whoever was first: not everybody's word is the sidecar's.
+    """Raise ConfigError unless the listener belongs to this user or root."""
+    # Any process can bind an abstract name before the sidecar does, so its answers must not be trusted.
     owner = unix_peer(connection)
     if owner is None or owner.uid not in (os.geteuid(), 0):
-        raise ConfigError(f"{path}: somebody else listens there (uid {owner.uid if owner else 'unknown'})")
+        uid = owner.uid if owner else "unknown"
+        raise ConfigError(f"{path}: the listener belongs to another user (uid {uid}); stop that program")

@@ -1,4 +1,8 @@
-"""`config`: checks the configuration; prints its schema, or each effective value with its origin. Never a secret."""
+"""
+`config`: check the configuration, or print its schema, or print each effective value with its source.
+
+No secret is printed.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +18,15 @@ from ..config.explain import leaves, shown
 from ..config.loader import Loaded, load
 from ..core.errors import ConfigError
 
-PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY")
+PROXY_VARIABLES = (
+    "https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY",
+)  # fmt: skip
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Check the configuration; print what the options ask for. Warnings go to stderr."""
     if arguments.json and not arguments.show:
-        raise ConfigError("--json: goes with --show")
+        raise ConfigError("--json: only valid with --show")
     if arguments.schema:
         from ..config.json_schema import schema
 
@@ -29,15 +36,15 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     for warning in loaded.warnings:
         print(f"idaas-sidecar config: warning: {warning}", file=sys.stderr)
     if arguments.show:
-        show = _as_json if arguments.json else _as_text
-        print(show(list(rows(loaded, environ))))
+        rows = list(_rows(loaded, environ))
+        print(_as_json(rows) if arguments.json else _as_text(rows))
     else:
-        print(f"{loaded.origin}: good; profiles: {', '.join(loaded.settings.profiles)}")
+        print(f"{loaded.origin}: valid; profiles: {', '.join(loaded.settings.profiles)}")
     return 0
 
 
-def rows(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    """Each dotted key with its effective value and where that came from; what may hold a secret is left out of it."""
+def _rows(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield each dotted key, its effective value without secrets, and the value's source."""
     for key, value in leaves(loaded.settings):
         source = loaded.sources.get(key, "default")
         if key == "proxy" and value is None:
@@ -46,16 +53,16 @@ def rows(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[tuple[str, Any,
 
 
 def _proxy_source(environ: Mapping[str, str]) -> str:
-    named = [name for name in PROXIES if environ.get(name)]
-    return f"environment {', '.join(named)}, chosen for each URL" if named else "default"
+    names = [name for name in PROXY_VARIABLES if environ.get(name)]
+    return f"environment {', '.join(names)}, chosen for each URL" if names else "default"
 
 
-def _as_json(found: list[tuple[str, Any, str]]) -> str:
-    return json.dumps([{"key": key, "value": value, "source": source} for key, value, source in found], indent=2)
+def _as_json(rows: list[tuple[str, Any, str]]) -> str:
+    return json.dumps([{"key": key, "value": value, "source": source} for key, value, source in rows], indent=2)
 
 
-def _as_text(found: list[tuple[str, Any, str]]) -> str:
-    width = max(len(key) for key, _, _ in found)
+def _as_text(rows: list[tuple[str, Any, str]]) -> str:
+    width = max(len(key) for key, _, _ in rows)
     return "\n".join(
-        f"{key:<{width}}  {json.dumps(value, ensure_ascii=False)}  ({source})" for key, value, source in found
+        f"{key:<{width}}  {json.dumps(value, ensure_ascii=False)}  ({source})" for key, value, source in rows
     )

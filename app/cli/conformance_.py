@@ -1,4 +1,4 @@
-"""`conformance`: check whether the known clients can use a server of the two protocols. Changes nothing."""
+"""`conformance`: check which of the known clients can use a server of the two protocols. The server is not changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
 def _ecs_url(text: str) -> HttpUrl:
     url = _url("--ecs", text)
     if url.path != "/" or url.query is not None:
-        raise ConfigError("--ecs: must be http://HOST:PORT alone: the paths of ECS metadata are fixed")
+        raise ConfigError("--ecs: must be http://HOST:PORT without a path; the paths of ECS metadata are fixed")
     return url
 
 

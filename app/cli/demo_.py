@@ -1,4 +1,4 @@
-"""`demo`: the emulated cloud and the real sidecar beside it, in one process, over real sockets."""
+"""`demo`: run the emulated cloud and the real sidecar in one process. They communicate over real sockets."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from ..main import Signals, drain, logger
 from ..main import run as run_loop
 from ..service import Service
 from .emulator_ import ISSUER_PATH
-from .env_ import variables
+from .env_ import client_variables
 
-SECRET_VARIABLE = "IDAAS_DEMO_CLIENT_SECRET"  # noqa: S105 - a variable's name
-SHORTEST = 900
-"""Seconds (AssumeRoleWithOIDC's least DurationSeconds); shorter lives are the emulator's doing."""
+SECRET_VARIABLE = "IDAAS_DEMO_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+MIN_DURATION_SECONDS = 900
+"""The minimum DurationSeconds of AssumeRoleWithOIDC. The emulator issues shorter sessions if `--lifetime` is less."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Run both until SIGTERM or Ctrl-C."""
     return run_loop(lambda: _run(arguments, dict(environ)))
 
 
@@ -44,16 +45,20 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
             raise ConfigError(f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}") from None
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
         emulator = Emulator(World.default(profiles=names, issuer=issuer, session_seconds=arguments.lifetime))
-        async with listening(emulator, sockets=sockets, directory=directory) as where:
-            config = _config(names, port, base=where.url, issuer=issuer, seconds=max(SHORTEST, arguments.lifetime))
+        async with listening(emulator, sockets=sockets, directory=directory) as cloud:
+            seconds = max(MIN_DURATION_SECONDS, arguments.lifetime)
+            config = _config(names, port, base=cloud.url, issuer=issuer, seconds=seconds)
             path = directory / "config.json"
             path.write_text(json.dumps(config, indent=2))
-            environ |= {SECRET_VARIABLE: CLIENT_SECRET, "SSL_CERT_FILE": str(where.ca_file)}
-            told = {"emulatorUrl": where.url, "configPath": str(path.resolve())}
-            return await _sidecar(str(path), environ, told, str(where.ca_file), arguments)
+            environ |= {SECRET_VARIABLE: CLIENT_SECRET, "SSL_CERT_FILE": str(cloud.ca_file)}
+            members = {"emulatorUrl": cloud.url, "configPath": str(path.resolve())}
+            return await _sidecar(str(path), environ, members, str(cloud.ca_file), arguments)
 
 
-async def _sidecar(path: str, environ: dict[str, str], told: dict[str, Any], ca_file: str, arguments: Namespace) -> int:
+async def _sidecar(
+    path: str, environ: dict[str, str], members: dict[str, Any], ca_file: str, arguments: Namespace
+) -> int:
+    """Run the sidecar; print where it listens when it is ready."""
     loaded = load(path, environ, hostname=socket.gethostname(), now=time.time)
     log = logger(loaded, sys.stderr)
     service = Service(loaded, environ, log)
@@ -64,7 +69,7 @@ async def _sidecar(path: str, environ: dict[str, str], told: dict[str, Any], ca_
         ready = asyncio.ensure_future(service.ready())
         await asyncio.wait((stop, ready), return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
-            _tell(service.urls(), told, ca_file, as_json=arguments.json)
+            _print_ready(service.urls(), members, ca_file, as_json=arguments.json)
         await stop
         ready.cancel()
         await drain(signals, loaded.settings.shutdown.drain_seconds, log)
@@ -73,30 +78,32 @@ async def _sidecar(path: str, environ: dict[str, str], told: dict[str, Any], ca_
     return 0
 
 
-def _tell(urls: Mapping[str, str], told: dict[str, Any], ca_file: str, *, as_json: bool) -> None:
-    client = variables(urls["credentials"], "default", None)
+def _print_ready(urls: Mapping[str, str], members: dict[str, Any], ca_file: str, *, as_json: bool) -> None:
+    """Print one JSON line with `members`, or lines to paste into a shell."""
+    client = client_variables(urls["credentials"], "default", None)
     uri = client["ALIBABA_CLOUD_CREDENTIALS_URI"]
     if as_json:
         line = {
             "credentialsUri": uri,
             "metadataUrl": urls["credentials"],
             "opsUrl": urls["ops"],
-            **told,
+            **members,
             "env": {**client, SECRET_VARIABLE: CLIENT_SECRET, "SSL_CERT_FILE": ca_file},
         }
         print(json.dumps(line), flush=True)
         return
     exports = "\n".join(f"export {name}={value}" for name, value in client.items())
     print(
-        f"\nThe sidecar is ready; the cloud behind it is emulated ({told['emulatorUrl']}).\n"
+        f"\nThe sidecar is ready; the cloud behind it is emulated ({members['emulatorUrl']}).\n"
         f"In another terminal:\n\n{exports}\ncurl -s {uri}\n\n"
         f"Probes and metrics: {urls['ops']}/readyz, {urls['ops']}/metrics, {urls['ops']}/status\n"
-        f"The configuration: {told['configPath']}\nCtrl-C ends it.",
+        f"Configuration: {members['configPath']}\nCtrl-C stops the demo.",
         flush=True,
     )
 
 
 def _config(names: list[str], port: int, *, base: str, issuer: str, seconds: int) -> dict[str, Any]:
+    """Return a configuration file for the emulated cloud at `base`, with one profile per name."""
     identity = {
         "type": "idaas",
         "idaasInstanceId": INSTANCE_ID,

@@ -1,4 +1,4 @@
-"""`emulator`: the emulated cloud alone, for other people's tests too."""
+"""`emulator`: run the emulated cloud alone, also for the tests of other projects."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from ..main import run as run_loop
 
 ISSUER_PATH = "/api/v2/iauths_system/oauth2"
 
-
 DEMO_WORLD = {
     "idaasInstanceId": INSTANCE_ID,
     "clientId": CLIENT_ID,
@@ -45,13 +44,13 @@ DEMO_WORLD = {
     "accessKeySecret": ACCESS_KEY_SECRET,
     "workloadProviderArn": WORKLOAD_PROVIDER_ARN,
 }
-"""What exists in the default world: made up, and good for nothing but the emulator."""
+"""The names and secrets of the default world. They are fictitious and only valid with the emulator."""
 
-
-HINT = ('make it fail: curl -d \'{"kind": "sts", "status": 503}\' EMULATOR_URL/_emulator/faults (docs/emulator.md)',)
+HINT = 'to inject a fault: curl -d \'{"kind": "sts", "status": 503}\' EMULATOR_URL/_emulator/faults (docs/emulator.md)'
 
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
+    """Run the emulator until SIGTERM or Ctrl-C."""
     return run_loop(lambda: _run(arguments))
 
 
@@ -71,19 +70,19 @@ async def _run(arguments: Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="idaas-emulator-") as directory:
         emulator = Emulator(world)
         client_ca = emulator.workload_ca
-        async with listening(emulator, sockets=sockets, directory=Path(directory), client_ca=client_ca) as where:
-            told = {
-                "emulatorUrl": where.url,
-                "tlsUrl": where.tls_url,
+        async with listening(emulator, sockets=sockets, directory=Path(directory), client_ca=client_ca) as address:
+            members = {
+                "emulatorUrl": address.url,
+                "tlsUrl": address.tls_url,
                 "issuer": world.issuer,
-                "caFile": str(where.ca_file),
+                "caFile": str(address.ca_file),
                 **({} if arguments.world else DEMO_WORLD),
             }
-            print(json.dumps(told) if arguments.json else _text(told), flush=True)
+            print(json.dumps(members) if arguments.json else _text(members), flush=True)
             await signals.stop.wait()
     return 0
 
 
-def _text(told: Mapping[str, str]) -> str:
-    rows = (f"  {key:<20} {value}" for key, value in told.items())
-    return "\n".join(("the emulated IDaaS and STS, for tests and never for production:", *rows, *HINT))
+def _text(members: Mapping[str, str]) -> str:
+    rows = (f"  {key:<20} {value}" for key, value in members.items())
+    return "\n".join(("emulated IDaaS and STS, for tests, never for production:", *rows, HINT))

@@ -1,4 +1,4 @@
-"""`env`: the lines that point a client at the running sidecar."""
+"""`env`: print the lines that point a client at the running sidecar."""
 
 from __future__ import annotations
 
@@ -17,63 +17,73 @@ from ..core.errors import ConfigError
 from ..system import runtime_dir
 from .get_ import check_profile
 
-IN_THE_WAY = (
+HIGHER_PRIORITY_VARIABLES = (
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "ALIBABA_CLOUD_SECURITY_TOKEN",
     "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
 )
-"""What every SDK asks before the URI: static keys and RRSA's token file."""
+"""The variables that every SDK checks before the credentials URI: static keys and the token file of RRSA."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    # A client's shell has neither the secrets nor the files of the sidecar's container.
+    """Print the lines for one profile in the syntax of `--shell`."""
+    # `look=False`: a client's shell has neither the secrets nor the files of the sidecar's container.
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     check_profile(loaded, arguments.profile)
     if arguments.shell == "k8s":
-        print(manifest(loaded, arguments.profile))
+        print(kubernetes_env(loaded, arguments.profile))
         return 0
-    for line in lines(client_variables(loaded, arguments.profile, environ), arguments.shell):
+    token = _path_token(loaded, environ)
+    for line in shell_lines(client_variables(_base_url(loaded), arguments.profile, token), arguments.shell):
         print(line)
     return 0
 
 
-def manifest(loaded: Loaded, profile: str) -> str:
-    """The `env` of a container beside the sidecar, YAML. Raises ConfigError where it would have to hold a secret."""
+def client_variables(base_url: str, profile: str, path_token: str | None) -> dict[str, str]:
+    """Return the variables of a client of the credentials listener at `base_url`."""
+    prefix = f"{base_url}/{path_token}" if path_token else base_url
+    uri = f"{prefix}/credentials" if profile == "default" else f"{prefix}/credentials/{profile}"
+    # Every default credential chain tries the ECS role before the URI, so the ECS role must be disabled.
+    return {"ALIBABA_CLOUD_CREDENTIALS_URI": uri, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
+
+
+def kubernetes_env(loaded: Loaded, profile: str) -> str:
+    """
+    Return the `env` block, in YAML, of a container in the sidecar's pod.
+
+    Raises ConfigError if the block would have to contain the path token itself.
+    """
     token = loaded.settings.access.path_token
     if token is None:
-        return _yaml(variables(_base(loaded), profile, None))
+        return _yaml(client_variables(_base_url(loaded), profile, None))
     if not isinstance(token, PathToken) or token.env_var_name is None:
         raise ConfigError(
-            "access.pathToken: a manifest cannot hold it; set envVarName, and fill that variable from the pod's UID "
-            "(deploy/kubernetes/sidecar.yaml)"
+            "access.pathToken: a manifest cannot contain the token; set envVarName and fill that variable from the "
+            "pod's UID (deploy/kubernetes/sidecar.yaml)"
         )
-    # Kubernetes puts $(NAME) in where NAME stands before it; the sidecar's container has the same variable.
+    # Kubernetes expands $(NAME) if NAME is defined earlier in the block. The sidecar's container has the same variable.
     name = token.env_var_name
     uid = f"- name: {name}\n  valueFrom: {{ fieldRef: {{ fieldPath: metadata.uid }} }}\n"
-    return uid + _yaml(variables(_base(loaded), profile, f"$({name})"))
+    return uid + _yaml(client_variables(_base_url(loaded), profile, f"$({name})"))
 
 
 def _yaml(values: Mapping[str, str]) -> str:
     return "\n".join(f'- name: {name}\n  value: "{value}"' for name, value in values.items())
 
 
-def client_variables(loaded: Loaded, profile: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a client container needs."""
-    return variables(_base(loaded), profile, token_of(loaded, environ))
-
-
-def _base(loaded: Loaded) -> str:
+def _base_url(loaded: Loaded) -> str:
+    """Return the URL of the credentials listener as a client reaches it. Raises ConfigError for port 0."""
     host, port = listen_address(loaded.settings.server.bind, "server.bind")
     if port == 0:
         raise ConfigError("server.bind: port 0 is only known to the running sidecar; configure a port")
-    # A wildcard is where one listens, not whom one asks.
-    asked = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
-    return f"http://{authority(asked, port)}"
+    # A client cannot connect to a wildcard address.
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    return f"http://{authority(host, port)}"
 
 
-def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
-    """The path token, where one is configured; a generated one as the running sidecar has left it."""
+def _path_token(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
+    """Return the configured path token, or the generated one that the running sidecar stored; None without one."""
     settings = loaded.settings
     if settings.access.path_token is None:
         return None
@@ -83,30 +93,23 @@ def token_of(loaded: Loaded, environ: Mapping[str, str]) -> str | None:
     return runtime_dir.read_path_token(runtime_dir.path_token_file(environ, os.geteuid(), port))
 
 
-def variables(base: str, profile: str, path_token: str | None) -> dict[str, str]:
-    """The client's variables for a sidecar whose credentials listener is at `base`."""
-    prefix = f"{base}/{path_token}" if path_token else base
-    uri = f"{prefix}/credentials" if profile == "default" else f"{prefix}/credentials/{profile}"
-    # The ECS role comes before the URI in every default chain, so it must be switched off beside it.
-    return {"ALIBABA_CLOUD_CREDENTIALS_URI": uri, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
-
-
-def lines(values: Mapping[str, str], shell: str) -> list[str]:
-    """Lines in the shell's syntax that set `values` and take away what every SDK would ask first."""
+def shell_lines(values: Mapping[str, str], shell: str) -> list[str]:
+    """Return lines in the shell's syntax that set `values` and unset HIGHER_PRIORITY_VARIABLES."""
     match shell:
         case "fish":
             return [f"set -gx {name} {_fish(value)}" for name, value in values.items()] + [
-                f"set -e {name}" for name in IN_THE_WAY
+                f"set -e {name}" for name in HIGHER_PRIORITY_VARIABLES
             ]
         case "powershell":
             return [f"$env:{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in values.items()] + [
-                f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in IN_THE_WAY
+                f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in HIGHER_PRIORITY_VARIABLES
             ]
         case _:
             return [f"export {name}={shlex.quote(value)}" for name, value in values.items()] + [
-                f"unset {' '.join(IN_THE_WAY)}"
+                f"unset {' '.join(HIGHER_PRIORITY_VARIABLES)}"
             ]
 
 
 def _fish(value: str) -> str:
+    """Return the value as a single-quoted string of fish."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,7 +1,8 @@
-"""`exec`: runs a command with a sidecar of its own, on a free port and behind a path token that only the command gets.
+"""
+`exec`: run a command with a private sidecar on a random port, behind a path token that only the command receives.
 
-The sidecar lives in this process and ends with the command. Signals that people and supervisors send are passed on, and
-the command's exit code is ours: 128 + n if signal n ended it, as a shell says.
+The sidecar runs in this process and stops with the command. Signals from the terminal and from supervisors are
+forwarded to the command. The exit code is the command's, or 128 + n if signal n ended it, as a shell returns it.
 """
 
 from __future__ import annotations
@@ -29,76 +30,79 @@ from ..main import run as run_loop
 from ..service import Service
 from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
-from .env_ import IN_THE_WAY, variables
+from .env_ import HIGHER_PRIORITY_VARIABLES, client_variables
+from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
 from .get_ import check_profile
 
-FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
-"""What a terminal sends to every process of its foreground group."""
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
+"""The signals that a terminal sends to every process of its foreground process group."""
 
-PASSED_ON = (*FROM_TERMINAL, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+FORWARDED_SIGNALS = (*TERMINAL_SIGNALS, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Run the command and return its exit code. Raises CommandNotStarted if the command cannot be started."""
     command = arguments.command_line[arguments.command_line[:1] == ["--"] :]
     if not command:
         raise ConfigError("no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity")
     no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)
-    hidden = (*IN_THE_WAY, *secret_variables(loaded))
-    return run_loop(lambda: _run(private(loaded, arguments.profile), command, dict(environ), hidden))
+    unset = (*HIGHER_PRIORITY_VARIABLES, *secret_variables(loaded))
+    return run_loop(lambda: _run(private_configuration(loaded, arguments.profile), command, dict(environ), unset))
 
 
-def private(loaded: Loaded, profile: str) -> Loaded:
+def private_configuration(loaded: Loaded, profile: str) -> Loaded:
     """
-    `loaded` for one command alone: its one profile, on a free port of loopback, and nothing else listening.
+    Return `loaded` reduced to what one command needs: one profile, served on a free loopback port.
 
-    Cache and files are the running sidecar's: what it wrote there is not to be replaced or tidied away.
+    No other listener is configured. There is no cache and there are no credential files, because both belong to the
+    running sidecar: another process must not replace or remove what it wrote.
     """
-    whole = loaded.settings
+    original = loaded.settings
     settings = msgspec.structs.replace(
-        whole,
-        profiles={profile: msgspec.structs.replace(whole.profiles[profile], required=True, callers=None, files=())},
-        server=msgspec.structs.replace(whole.server, bind="127.0.0.1:0", ops=None, metadata=None, admin_socket=None),
-        access=msgspec.structs.replace(whole.access, path_token=None),
+        original,
+        profiles={profile: msgspec.structs.replace(original.profiles[profile], required=True, callers=None, files=())},
+        server=msgspec.structs.replace(original.server, bind="127.0.0.1:0", ops=None, metadata=None, admin_socket=None),
+        access=msgspec.structs.replace(original.access, path_token=None),
         cache=Cache(),
-        logging=msgspec.structs.replace(whole.logging, level="warning"),  # the terminal is the command's
+        logging=msgspec.structs.replace(original.logging, level="warning"),  # the terminal belongs to the command
     )
     return replace(loaded, settings=settings)
 
 
 def secret_variables(loaded: Loaded) -> list[str]:
-    """The variables that hold secrets, any profile's: the command gets credentials, not what they are got with."""
+    """Return the names of the variables that hold the secrets of any profile. The command needs credentials only."""
     return [value for key, value in leaves(loaded.settings) if key.lower().endswith("envvarname") and value]
 
 
-def unproxied(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that keep loopback out of a proxy: most clients send it there otherwise (docs/clients.md)."""
-    found = {}
+def no_proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return `no_proxy` and `NO_PROXY` with 127.0.0.1: most clients use a proxy for it otherwise (docs/clients.md)."""
+    variables = {}
     for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
         hosts = (environ.get(name) or environ.get(other) or "").split(",")
-        found[name] = ",".join(filter(None, [*hosts, *({"127.0.0.1"} - set(hosts))]))
-    return found
+        variables[name] = ",".join(filter(None, [*hosts, *({"127.0.0.1"} - set(hosts))]))
+    return variables
 
 
-async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], hidden: Collection[str]) -> int:
+async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], unset: Collection[str]) -> int:
     token = secrets.token_urlsafe(24)
     children = ChildReaper()
     service = Service(loaded, environ, logger(loaded, sys.stderr), path_token=token, children=children)
     await service.start()
     try:
-        await _first_credentials(service, loaded)
+        await _wait_for_credentials(service, loaded)
         (profile,) = loaded.settings.profiles
-        client = variables(service.urls()["credentials"], profile, token)
-        for name in hidden:
+        client = client_variables(service.urls()["credentials"], profile, token)
+        for name in unset:
             environ.pop(name, None)
-        return await _command(command, environ | client | unproxied(environ), children)
+        return await _run_command(command, environ | client | no_proxy_variables(environ), children)
     finally:
         await service.stop()
 
 
-async def _first_credentials(service: Service, loaded: Loaded) -> None:
-    """Waits for them; raises what kept them away."""
+async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
+    """Return when the profile is usable. Raises its error if it is permanent, or after startup.timeoutSeconds."""
     try:
         async with asyncio.timeout(loaded.settings.startup.timeout_seconds):
             while not service.usable():
@@ -112,28 +116,33 @@ async def _first_credentials(service: Service, loaded: Loaded) -> None:
         raise error if isinstance(error, SidecarError) else Unreachable("no answer from the cloud") from None
 
 
-async def _command(command_line: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:
+async def _run_command(command: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:
     try:
-        child = await children.start(asyncio.create_subprocess_exec(*command_line, env=environ))
+        child = await children.start(asyncio.create_subprocess_exec(*command, env=environ))
     except FileNotFoundError:
-        raise ConfigError(f"{command_line[0]}: no such command") from None
+        raise CommandNotStarted(f"{command[0]}: no such command", exit_code=NOT_FOUND) from None
     except PermissionError:
-        raise ConfigError(f"{command_line[0]}: not executable") from None
+        raise CommandNotStarted(f"{command[0]}: not executable", exit_code=CANNOT_EXECUTE) from None
+    except OSError as error:  # such as "Not a directory" or "Argument list too long"
+        raise CommandNotStarted(
+            f"{command[0]}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE
+        ) from None
     loop = asyncio.get_running_loop()
 
-    def pass_on(number: signal.Signals) -> None:
-        if number in FROM_TERMINAL and _in_foreground():
-            return  # the terminal has sent it to the command as well
+    def forward(number: signal.Signals) -> None:
+        if number in TERMINAL_SIGNALS and _in_foreground():
+            return  # the terminal has sent the signal to the command too
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)
 
-    for number in PASSED_ON:
-        loop.add_signal_handler(number, pass_on, number)
+    for number in FORWARDED_SIGNALS:
+        loop.add_signal_handler(number, forward, number)
     code = await child.wait()
     return code if code >= 0 else 128 - code
 
 
 def _in_foreground() -> bool:
+    """Return whether this process belongs to the foreground process group of the terminal on stdin."""
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
     except (OSError, ValueError):  # no terminal, no stdin

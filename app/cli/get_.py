@@ -1,4 +1,4 @@
-"""`get`: one credential on stdout or in a file, without a server."""
+"""`get`: print one credential on stdout or write it to a file, without a server."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from ..system.hardening import no_dumps
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Fetch the credentials of one profile and print or write them."""
     no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)
-    said = Said()
+    warnings = _WarningPrinter()
     for warning in loaded.warnings:
         if warning.startswith(f"profiles.{arguments.profile}.identity."):
-            said.warn(warning)
-    credentials = asyncio.run(_fetch(loaded, environ, arguments.profile, said))
+            warnings.print(warning)
+    credentials = asyncio.run(_fetch(loaded, environ, arguments.profile, warnings))
     if arguments.out is not None:
         credential_files.write(arguments.out, arguments.format, credentials)
     else:
@@ -37,33 +38,34 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def check_profile(loaded: Loaded, name: str) -> None:
-    """Raises ConfigError unless the configuration has the profile `name`."""
+    """Raise ConfigError unless the configuration has the profile `name`."""
     if name not in loaded.settings.profiles:
         known = ", ".join(loaded.settings.profiles)
         raise ConfigError(f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}")
 
 
-class Said:
-    """Warnings on stderr, each once."""
+class _WarningPrinter:
+    """Prints each warning once, on stderr."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
-    def warn(self, message: str) -> None:
-        if message not in self._said:
-            self._said.add(message)
+    def print(self, message: str) -> None:
+        """Print the warning, unless it was printed before."""
+        if message not in self._printed:
+            self._printed.add(message)
             print(f"idaas-sidecar get: warning: {message}", file=sys.stderr)
 
     def observe(self, event: Event) -> None:
-        """What the two legs report; a wrong clock is the reason that no error message gives."""
+        """Print the warnings of the token and exchange requests, and report a wrong clock: error messages do not."""
         if isinstance(event, Warned):
-            self.warn(event.message)
+            self.print(event.message)
         elif isinstance(event, ClockRead) and abs(event.offset) > CLOCK_TOLERANCE:
-            self.warn("this machine's clock differs from the cloud's by a minute or more; set the clock")
+            self.print("this machine's clock differs from the cloud's by a minute or more; set the clock")
 
 
-async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, said: Said) -> Credentials:
-    pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=said.observe)
+async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, warnings: _WarningPrinter) -> Credentials:
+    pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=warnings.observe)
     try:
         return await pipeline.fetch(profile)
     finally:

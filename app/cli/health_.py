@@ -1,7 +1,8 @@
-"""`health`: one GET to the running sidecar, for images without curl.
+"""
+`health`: one GET to the running sidecar, for images without curl.
 
-It reads two keys of the configuration without checking the rest, and imports neither the loader nor an HTTP client: a
-probe that runs every few seconds must cost milliseconds.
+A probe that runs every few seconds must cost milliseconds. The command therefore imports neither the loader nor an
+HTTP client, and reads the ops address from the configuration without checking the rest of the file.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ from collections.abc import Mapping
 
 DEFAULT_PATH = "/etc/idaas-sidecar/config.json"
 DEFAULT_OPS = "127.0.0.1:7118"
-SECONDS = 3.0
+TIMEOUT_SECONDS = 3.0
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    named = arguments.config or environ.get("IDAAS_SIDECAR_CONFIG")
+    """Print the body of the probe's response. Exit code 0 for status 200, else 1."""
+    path = arguments.config or environ.get("IDAAS_SIDECAR_CONFIG")
     try:
-        address = ops_address(named or DEFAULT_PATH, required=named is not None)
-        status, body = _get(*address, "/readyz" if arguments.ready else "/livez")
+        host, port = ops_address(path or DEFAULT_PATH, required=path is not None)
+        status, body = _get(host, port, "/readyz" if arguments.ready else "/livez")
     except (OSError, ValueError) as error:
         print(f"idaas-sidecar health: {error}", file=sys.stderr)
         return 1
@@ -31,48 +33,55 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def ops_address(path: str, *, required: bool) -> tuple[str, int]:
-    """Whom to ask. Raises ValueError or OSError."""
+    """
+    Return host and port of the ops listener that the file configures, or the default without a file.
+
+    Raises OSError if the file cannot be read; a missing file counts only if `required`. Raises ValueError if the file
+    is not JSON or configures no ops listener.
+    """
     address = DEFAULT_OPS
     try:
         with open(path, "rb") as file:
-            address = _configured(json.load(file))
+            address = _configured_address(json.load(file))
     except FileNotFoundError:
         if required:
-            raise
+            raise FileNotFoundError(f"{path}: no such file") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}; see idaas-sidecar config --config {path}") from None
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    # A wildcard is where one listens, not whom one asks; and names are not looked up.
+    # A client cannot connect to a wildcard address, and this command resolves no names.
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104
 
 
-def _configured(config: object) -> str:
+def _configured_address(config: object) -> str:
     server = config.get("server", {}) if isinstance(config, dict) else None
     address = server.get("ops", DEFAULT_OPS) if isinstance(server, dict) else None
     if not isinstance(address, str) or not re.fullmatch(r".+:[0-9]{1,5}", address):
-        raise ValueError("server.ops is null or no address, so there is nobody to ask")
+        raise ValueError("server.ops: null or not of the form HOST:PORT, so there is no listener to check")
     return address
 
 
 def _get(host: str, port: int, path: str) -> tuple[int, str]:
-    asked = f"[{host}]" if ":" in host else host
+    """Return status and body. Raises OSError if there is no answer, ValueError if the answer is not HTTP."""
+    authority = f"[{host}]" if ":" in host else host
+    request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
     try:
-        answer = _exchange(host, port, f"GET {path} HTTP/1.1\r\nHost: {asked}\r\nConnection: close\r\n\r\n".encode())
+        response = _exchange(host, port, request.encode())
     except OSError as error:
-        why = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
-        raise OSError(f"{host}:{port}: {why}; does the sidecar run?") from None
-    found = re.match(rb"HTTP/1\.1 ([0-9]{3}).*?\r\n\r\n(.*)", answer, re.DOTALL)
-    if found is None:
-        raise ValueError(f"{host}:{port}: no HTTP answer; does something else listen there?")
-    return int(found[1]), found[2].decode(errors="replace")
+        reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
+        raise OSError(f"{host}:{port}: {reason}; is the sidecar running?") from None
+    match = re.match(rb"HTTP/1\.1 ([0-9]{3}).*?\r\n\r\n(.*)", response, re.DOTALL)
+    if match is None:
+        raise ValueError(f"{host}:{port}: not an HTTP response; does another program listen there?")
+    return int(match[1]), match[2].decode(errors="replace")
 
 
 def _exchange(host: str, port: int, request: bytes) -> bytes:
-    # Not create_connection, which imports a codec for names that are not ASCII before it looks at the address.
+    # Not socket.create_connection: it imports the IDNA codec before it looks at the address.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(SECONDS)
+        connection.settimeout(TIMEOUT_SECONDS)
         connection.connect((host, port))
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(4096), b""))

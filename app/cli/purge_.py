@@ -1,12 +1,13 @@
-"""`purge`: has the running sidecar drop the credentials that it holds, and prove its identity anew."""
+"""`purge`: drop the running sidecar's stored credentials, then refresh."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .refresh_ import renew
+from .refresh_ import request_refresh
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    return renew("purge", arguments, environ)
+    """Drop the credentials of one profile or all, then refresh."""
+    return request_refresh("purge", arguments, environ)

@@ -1,4 +1,4 @@
-"""`serve`: the sidecar itself."""
+"""`serve`: run the sidecar."""
 
 from __future__ import annotations
 
@@ -9,4 +9,5 @@ from ..main import serve
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Run the sidecar until it is stopped."""
     return serve(arguments.config, environ)

@@ -1,4 +1,4 @@
-"""`version`: which one this is."""
+"""`version`: print the program's name and version."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from .. import __version__
+from .parser import PROGRAM
 
 
 def run(_arguments: Namespace, _environ: Mapping[str, str]) -> int:
-    print(f"idaas-sidecar {__version__}")
+    """Print the line that `--version` prints."""
+    print(f"{PROGRAM} {__version__}")
     return 0

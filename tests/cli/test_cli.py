@@ -1,4 +1,4 @@
-"""The command line in process: usage, exit codes, one line per error, and what each command prints."""
+"""The command line, called in this process: usage, exit codes, error messages, and the output of each command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import yaml
 
 from app import __version__, cli
 from app.cli import env_, health_
-from app.cli.config_ import leaves
+from app.cli.errors import CommandNotStarted, call_command
+from app.config.explain import leaves
 from app.config.loader import load
 from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
 from app.emulator.world.world import PROVIDER_ARN, role_arn
@@ -23,29 +24,36 @@ from app.emulator.world.world import PROVIDER_ARN, role_arn
 from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
-    "serve", "demo", "emulator", "get", "env", "exec", "config", "conformance", "health", "refresh", "purge", "version",
+    "serve", "demo", "emulator", "get", "env", "exec", "config", "conformance", "health", "refresh", "purge",
+    "log-level", "version", "help",
 )  # fmt: skip
 SECRET = "Tr0ub4dor"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> str:
-    """A configuration file that works with ENVIRON."""
+    """The path of a configuration file that is valid with ENVIRON."""
     return written(tmp_path, configuration("default", "p2"))
 
 
 def written(tmp_path: Path, config: Any) -> str:
+    """Write a configuration file and return its path."""
     file = tmp_path / "config.json"
     file.write_text(json.dumps(config))
     return str(file)
 
 
-def fails(capsys: pytest.CaptureFixture[str], *argv: str, environ: Mapping[str, str] = ENVIRON) -> tuple[int, str]:
-    """The exit code and the one line on stderr of a command that fails."""
+def exit_code(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Return the exit code of a command, also where argparse raises SystemExit."""
     try:
-        code = cli.main(argv, environ)
-    except SystemExit as end:  # argparse's way
-        code = int(str(end.code))
+        return cli.main(argv, environ)
+    except SystemExit as end:
+        return int(str(end.code))
+
+
+def fails(capsys: pytest.CaptureFixture[str], *argv: str, environ: Mapping[str, str] = ENVIRON) -> tuple[int, str]:
+    """Return the exit code and the one line on stderr of a command that fails."""
+    code = exit_code(argv, environ)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1, printed.err
@@ -53,45 +61,76 @@ def fails(capsys: pytest.CaptureFixture[str], *argv: str, environ: Mapping[str, 
 
 
 def prints(capsys: pytest.CaptureFixture[str], *argv: str, environ: Mapping[str, str] = ENVIRON) -> str:
-    """What a command that succeeds prints."""
-    assert cli.main(argv, environ) == 0
-    return capsys.readouterr().out
+    """Return the output of a command that succeeds, with nothing on stderr."""
+    assert exit_code(argv, environ) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return printed.out
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------
 
 
-def test_version(capsys: pytest.CaptureFixture[str]) -> None:
-    """The command's name and the version."""
-    assert prints(capsys, "version") == f"idaas-sidecar {__version__}\n"
+@pytest.mark.parametrize("argument", ["version", "--version"])
+def test_version(argument: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`version` and `--version` print the name of the command and the version."""
+    assert prints(capsys, argument) == f"idaas-sidecar {__version__}\n"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every command explains itself with an example that begins with its name."""
-    with pytest.raises(SystemExit) as end:
-        cli.main([command, "--help"], {})
+    """The help of every command has an example that names the command."""
+    printed = prints(capsys, command, "--help", environ={})
 
-    printed = capsys.readouterr().out
-    assert end.value.code == 0
     assert "example: " in printed
     assert f"idaas-sidecar {command}" in printed.partition("example: ")[2]
     assert "--debug" in printed
 
 
 def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """What this version has is listed, and nothing that is to come."""
-    with pytest.raises(SystemExit):
-        cli.main(["--help"], {})
+    """`--help` lists every command of this version, and no planned command."""
+    printed = prints(capsys, "--help", environ={})
 
-    printed = capsys.readouterr().out
     assert [command for command in COMMANDS if not re.search(rf"^    {command}\s", printed, re.MULTILINE)] == []
     assert not any(later in printed for later in ("doctor", "setup"))
 
 
+def test_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without arguments the list of commands is printed on stderr, and the exit code is 2."""
+    listed = prints(capsys, "--help")
+
+    assert exit_code([], {}) == 2
+    assert capsys.readouterr() == ("", listed)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_the_help_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`help` prints what `--help` prints, and `help COMMAND` what `COMMAND --help` prints."""
+    arguments = [command] if command else []
+
+    assert prints(capsys, "help", *arguments) == prints(capsys, *arguments, "--help")
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["srve"], "idaas-sidecar: unknown command 'srve'; did you mean serve?"),
+        (["refrsh", "--profile", "p2"], "idaas-sidecar: unknown command 'refrsh'; did you mean refresh?"),
+        (["loglevel"], "idaas-sidecar: unknown command 'loglevel'; did you mean log-level?"),
+        (["hlep"], "idaas-sidecar: unknown command 'hlep'; did you mean help?"),
+        (["help", "gte"], "idaas-sidecar: unknown command 'gte'; did you mean get?"),
+        (["frobnicate"], "idaas-sidecar: unknown command 'frobnicate'; idaas-sidecar --help lists the commands"),
+        ([""], "idaas-sidecar: unknown command ''; idaas-sidecar --help lists the commands"),
+        (["a\nb"], "idaas-sidecar: unknown command 'a\\nb'; idaas-sidecar --help lists the commands"),
+    ],
+)
+def test_an_unknown_command(argv: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown command is exit 2 and one line, with a similar command if there is one."""
+    assert fails(capsys, *argv) == (2, line)
+
+
 USAGE = [
-    ([], "idaas-sidecar: the following arguments are required: COMMAND; see idaas-sidecar --help"),
-    (["srve"], "idaas-sidecar: argument COMMAND: invalid choice: 'srve'"),
+    (["--"], "idaas-sidecar: the following arguments are required: COMMAND; see idaas-sidecar --help"),
     (["get", "--format", "xml"], "idaas-sidecar get: argument --format: invalid choice: 'xml'"),
     (["get", "--nonsense"], "idaas-sidecar: unrecognized arguments: --nonsense"),
     (["demo", "--port", "http"], "idaas-sidecar demo: argument --port: 'http' is not a whole number from 0 to 65532"),
@@ -100,14 +139,14 @@ USAGE = [
     (["demo", "--lifetime", "٣٦٠٠"], "idaas-sidecar demo: argument --lifetime: '٣٦٠٠' is not a whole number"),
     (["emulator", "--port", "65535"], "idaas-sidecar emulator: argument --port: '65535' is not a whole number"),
     (["config", "--schema", "--show"], "idaas-sidecar config: argument --show: not allowed with argument --schema"),
-    (["config", "--json"], "idaas-sidecar config: --json: goes with --show"),
+    (["config", "--json"], "idaas-sidecar config: --json: only valid with --show"),
     (["env", "--shell", "csh"], "idaas-sidecar env: argument --shell: invalid choice: 'csh'"),
 ]
 
 
-@pytest.mark.parametrize(("argv", "words"), USAGE, ids=[" ".join(argv) or "nothing" for argv, _ in USAGE])
+@pytest.mark.parametrize(("argv", "words"), USAGE, ids=[" ".join(argv) for argv, _ in USAGE])
 def test_bad_usage(argv: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit 2 and one line that names the argument."""
+    """Bad usage is exit 2 and one line that names the argument."""
     code, line = fails(capsys, *argv)
 
     assert code == 2
@@ -118,10 +157,12 @@ def test_bad_usage(argv: list[str], words: str, capsys: pytest.CaptureFixture[st
 
 
 def raising(error: BaseException) -> Callable[[], int]:
-    def work() -> int:
+    """Return the `run` of a command that raises `error`."""
+
+    def run() -> int:
         raise error
 
-    return work
+    return run
 
 
 ERRORS = [
@@ -129,25 +170,35 @@ ERRORS = [
     (Refused("no", status=400, code="invalid_client"), 3, "idaas-sidecar version: no"),
     (Unreachable("nobody there"), 4, "idaas-sidecar version: nobody there"),
     (NoCredentials("nothing held", retry_after=1), 4, "idaas-sidecar version: nothing held"),
-    (ConfigError("two\nlines"), 2, "idaas-sidecar version: two lines"),
+    (CommandNotStarted("cmd: not executable", exit_code=126), 126, "idaas-sidecar version: cmd: not executable"),
+    (CommandNotStarted("cmd: no such command", exit_code=127), 127, "idaas-sidecar version: cmd: no such command"),
+    (ConfigError("two   spaces,\ta tab "), 2, "idaas-sidecar version: two spaces, a tab"),
+    (ConfigError(""), 2, "idaas-sidecar version: ConfigError"),
     (
         ValueError(SECRET),
         70,
-        "idaas-sidecar version: internal error (ValueError); run it again with --debug and report what that shows",
+        "idaas-sidecar version: internal error (ValueError); run the command again with --debug and report the output",
     ),
 ]
 
 
 @pytest.mark.parametrize(("error", "code", "line"), ERRORS, ids=[type(error).__name__ for error, _, _ in ERRORS])
 def test_exit_codes(error: Exception, code: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each kind of error has its code and one line; a bug's text is not shown, for it may quote anything."""
-    assert cli.call("version", raising(error), debug=False) == code
+    """Each kind of error has its exit code and one line. The text of an internal error is not printed: it may quote a
+    secret."""
+    assert call_command("version", raising(error), debug=False) == code
     assert capsys.readouterr() == ("", f"{line}\n")
 
 
+def test_an_error_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each line of an error's message is a line on stderr that begins with the command's name."""
+    assert call_command("config", raising(ConfigError("a: wrong\n\nb: wrong\n")), debug=False) == 2
+    assert capsys.readouterr().err == "idaas-sidecar config: a: wrong\nidaas-sidecar config: b: wrong\n"
+
+
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    """With --debug the traceback comes first; the line and the exit code stay."""
-    code = cli.call("version", raising(ConfigError("place: wrong")), debug=True)
+    """With --debug a traceback precedes the line; the exit code stays the same."""
+    code = call_command("version", raising(ConfigError("place: wrong")), debug=True)
 
     lines = capsys.readouterr().err.splitlines()
     assert code == 2
@@ -156,28 +207,49 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
-    """An interrupt ends a command in silence, with the shell's code for it."""
-    assert cli.call("serve", raising(KeyboardInterrupt()), debug=False) == 130
+    """Ctrl-C ends a command without output, with exit code 130 (128 + SIGINT)."""
+    assert call_command("serve", raising(KeyboardInterrupt()), debug=False) == 130
     assert capsys.readouterr() == ("", "")
 
 
 # --- config -----------------------------------------------------------------------------------------------------------
 
 
-def test_config_says_good(path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that works: its name and its profiles."""
-    assert prints(capsys, "config", "--config", path) == f"{path}: good; profiles: default, p2\n"
+def test_config_of_a_valid_file(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """For a valid file `config` prints its path and its profiles."""
+    assert prints(capsys, "config", "--config", path) == f"{path}: valid; profiles: default, p2\n"
+
+
+def test_config_prints_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file with three mistakes gives three lines on stderr and exit 2, from one run."""
+    config = configuration(
+        profiles={"default": {"identity": {"type": "tokenFile"}, "exchange": exchange()}},
+        server={"bind": 7117},
+        refesh={},
+    )
+    path = written(tmp_path, config)
+
+    assert exit_code(["config", "--config", path], ENVIRON) == 2
+
+    printed = capsys.readouterr()
+    prefix = f"idaas-sidecar config: {path}: "
+    assert printed.out == ""
+    assert sorted(printed.err.splitlines()) == [
+        f"{prefix}profiles.default.identity.tokenFile: required",
+        f"{prefix}refesh: unknown key; did you mean refresh?",
+        f"{prefix}server.bind: must be a string, not a whole number",
+    ]
 
 
 def test_config_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is only warned about goes to stderr and leaves the exit code 0."""
+    """A warning goes to stderr and leaves the exit code 0."""
     profile = {"identity": {"type": "tokenFile", "tokenFile": "/nowhere"}, "exchange": exchange()}
     path = written(tmp_path, configuration(profiles={"default": profile}))
 
     assert cli.main(["config", "--config", path], {}) == 0
 
     printed = capsys.readouterr()
-    assert printed.out == f"{path}: good; profiles: default\n"
+    assert printed.out == f"{path}: valid; profiles: default\n"
     assert printed.err == (
         "idaas-sidecar config: warning: profiles.default.identity.tokenFile: /nowhere: no such file; "
         "waiting for the program that writes it\n"
@@ -185,18 +257,19 @@ def test_config_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_the_schema_needs_no_file(capsys: pytest.CaptureFixture[str]) -> None:
-    """`config --schema` prints the schema, whatever is configured or not."""
+    """`config --schema` prints the schema without reading a configuration."""
     printed = prints(capsys, "config", "--schema", "--config", "/nowhere.json", environ={})
 
     assert json.loads(printed)["title"] == "Configuration of idaas-credential-sidecar"
 
 
 def shown(printed: str) -> dict[str, tuple[Any, str]]:
+    """Return value and source by key, from the output of `config --show --json`."""
     return {row["key"]: (row["value"], row["source"]) for row in json.loads(printed)}
 
 
 def test_show_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every effective value with the file, the variable or the default that it is from."""
+    """`config --show` names the source of every effective value: the file, a variable or the default."""
     config = configuration(
         profiles={"default": {"identity": identity(), "exchange": exchange(roleArn="acs:ram::1:role/${APP}")}},
         server={"bind": "127.0.0.1:1"},
@@ -220,14 +293,14 @@ def test_show_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_show_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A chain link by link, a list as a whole with its source; no proxy's password and no command's arguments."""
+    """A chain is shown role by role, a list as one value; a proxy's password and a command's arguments are hidden."""
     identity = {"type": "command", "command": [sys.executable, "--key", "s3cr3t"]}
-    who = {"proxy": "http://user:s3cr3t@proxy.example.com:3128"}
+    connection = {"proxy": "http://user:s3cr3t@proxy.example.com:3128"}
     exchange = {
         "roleArn": role_arn("a"),
         "oidcProviderArn": PROVIDER_ARN,
         "endpoints": ["a.example.com"],
-        "connection": who,
+        "connection": connection,
     }
     profile = {"identity": identity, "exchange": exchange, "chain": [{"roleArn": role_arn("b")}]}
     path = tmp_path / "config.json"
@@ -244,7 +317,7 @@ def test_show_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_show_the_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a file each value names its variable or the SDK's file; proxies are named and not shown."""
+    """Without a file the source is a variable or the SDK's file; proxy variables are named, and their values hidden."""
     sdk = written(tmp_path, identity())
     environ = ENVIRON | {
         "CLOUD_IDAAS_CONFIG_PATH": sdk,
@@ -266,7 +339,7 @@ def test_show_the_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_show_as_text(path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """One line per value, aligned, the origin in parentheses."""
+    """The text output has one aligned line per value, with the source in parentheses."""
     lines = prints(capsys, "config", "--show", "--config", path).splitlines()
 
     settings = load(path, ENVIRON, hostname="h", now=lambda: 0.0).settings
@@ -314,12 +387,12 @@ SHELLS = [
 
 @pytest.mark.parametrize(("shell", "lines"), SHELLS, ids=[shell for shell, _ in SHELLS])
 def test_env(shell: str, lines: list[str], path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The lines of each shell; the sidecar's secrets need not be in the client's environment."""
+    """`env` prints lines in each shell's syntax, also where the sidecar's secrets are not in the environment."""
     assert prints(capsys, "env", "--config", path, "--shell", shell, environ={}).splitlines() == lines
 
 
 def test_env_for_kubernetes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The block of a container is the one in the manifest that we ship, for the configuration that we ship there."""
+    """For the configuration of deploy/kubernetes/sidecar.yaml, `env` prints the application's `env` of that file."""
     config_map, deployment = [
         item
         for item in yaml.safe_load_all((Path(__file__).parents[2] / "deploy/kubernetes/sidecar.yaml").read_text())
@@ -334,13 +407,13 @@ def test_env_for_kubernetes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_manifest_holds_no_path_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A token that is in a file, or made at start, cannot stand in a manifest: the complaint says what can."""
+    """A path token from a file, or generated at start, cannot be in a manifest; the message names the alternative."""
     path = written(tmp_path, configuration(access={"pathToken": "generate"}))
 
-    code, complaint = fails(capsys, "env", "--config", path, "--shell", "k8s", environ={})
+    code, line = fails(capsys, "env", "--config", path, "--shell", "k8s", environ={})
 
     assert code == 2
-    assert "access.pathToken: a manifest cannot hold it; set envVarName" in complaint
+    assert "access.pathToken: a manifest cannot contain the token; set envVarName" in line
 
 
 @pytest.mark.parametrize(
@@ -363,7 +436,7 @@ def test_a_manifest_holds_no_path_token(tmp_path: Path, capsys: pytest.CaptureFi
 def test_env_prints_the_right_uri(
     changes: dict[str, Any], profile: str, uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The profile's path, the address that a client can ask, and the path token where there is one."""
+    """The URI has an address that a client can connect to, the path token if there is one, and the profile."""
     path = written(tmp_path, configuration("default", "p2", **changes))
     environ = {"PATH_TOKEN": "0123456789abcdef"}
 
@@ -374,8 +447,8 @@ def test_env_prints_the_right_uri(
 
 @pytest.mark.parametrize("shell", ["sh", "fish", "powershell"])
 def test_env_quotes(shell: str) -> None:
-    """Whatever a value holds, it stays a value."""
-    line = env_.lines({"NAME": "a'b$c \"d\\e"}, shell)[0]
+    """A value with quotes, spaces, `$` and backslashes is quoted for the shell."""
+    line = env_.shell_lines({"NAME": "a'b$c \"d\\e"}, shell)[0]
 
     expected = {
         "sh": "export NAME=" + shlex.quote("a'b$c \"d\\e"),
@@ -387,7 +460,7 @@ def test_env_quotes(shell: str) -> None:
 
 @pytest.mark.parametrize("command", ["env", "get"])
 def test_an_unknown_profile(command: str, path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A profile that does not exist is named with those that do."""
+    """The message about an unknown profile lists the configured profiles."""
     code, line = fails(capsys, command, "--config", path, "--profile", "prod")
 
     assert code == 2
@@ -395,7 +468,7 @@ def test_an_unknown_profile(command: str, path: str, capsys: pytest.CaptureFixtu
 
 
 def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Port 0 is only known to the process that took one."""
+    """With port 0 only the running sidecar knows its port, so `env` fails."""
     path = written(tmp_path, configuration(server={"bind": "127.0.0.1:0"}))
 
     assert fails(capsys, "env", "--config", path) == (
@@ -418,28 +491,28 @@ def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFix
         ({"server": {"ops": "localhost:7118"}}, ("127.0.0.1", 7118)),
     ],
 )
-def test_whom_health_asks(config: Any, address: tuple[str, int], tmp_path: Path) -> None:
-    """The ops listener, by an address that can be asked."""
+def test_address_of_health(config: Any, address: tuple[str, int], tmp_path: Path) -> None:
+    """`health` connects to the ops listener, at an address that a client can connect to."""
     assert health_.ops_address(written(tmp_path, config), required=True) == address
 
 
 def test_health_without_a_file() -> None:
-    """Without a file the default listener is asked."""
+    """Without a configuration file `health` uses the default address."""
     assert health_.ops_address("/nowhere.json", required=False) == ("127.0.0.1", 7118)
 
 
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"server": {"ops": None}}, "server.ops is null or no address, so there is nobody to ask"),
-        ({"server": {"ops": 7118}}, "server.ops is null or no address"),
-        ({"server": {"ops": "7118"}}, "server.ops is null or no address"),
-        ({"server": []}, "server.ops is null or no address"),
-        ([], "server.ops is null or no address"),
+        ({"server": {"ops": None}}, "server.ops: null or not of the form HOST:PORT, so there is no listener to check"),
+        ({"server": {"ops": 7118}}, "server.ops: null or not of the form HOST:PORT"),
+        ({"server": {"ops": "7118"}}, "server.ops: null or not of the form HOST:PORT"),
+        ({"server": []}, "server.ops: null or not of the form HOST:PORT"),
+        ([], "server.ops: null or not of the form HOST:PORT"),
     ],
 )
-def test_whom_health_cannot_ask(config: Any, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that names nobody is exit 1 with one line."""
+def test_health_without_an_address(config: Any, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file without an ops listener is exit 1 with one line."""
     path = written(tmp_path, config)
 
     code, line = fails(capsys, "health", "--config", path)
@@ -449,9 +522,14 @@ def test_whom_health_cannot_ask(config: Any, words: str, tmp_path: Path, capsys:
 
 
 def test_health_with_a_broken_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No JSON, and no file: exit 1 with one line each."""
+    """A file that is not JSON, or that does not exist, is exit 1 with one line that names the file."""
     path = tmp_path / "config.json"
     path.write_text("{")
 
-    assert fails(capsys, "health", "--config", str(path))[0] == 1
-    assert fails(capsys, "health", "--config", "/nowhere.json")[0] == 1
+    code, line = fails(capsys, "health", "--config", str(path))
+    assert code == 1
+    assert line.startswith(f"idaas-sidecar health: {path}: ")
+    assert fails(capsys, "health", "--config", "/nowhere.json") == (
+        1,
+        "idaas-sidecar health: /nowhere.json: no such file",
+    )

@@ -69,7 +69,7 @@ def test_refresh(sidecar: Serving, cloud: EmulatedCloud) -> None:
     calls = json.loads(admin(cloud.url, "GET", "journal").body)["calls"]
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("default: refreshed; good until 20")
+    assert done.out.startswith("default: refreshed; valid until 20")
     assert [call["kind"] for call in calls] == ["token", "sts"]
     assert key(sidecar) != before[0]
     assert key(sidecar, "p2") == before[1]
@@ -100,7 +100,7 @@ def test_a_refresh_that_fails(sidecar: Serving, cloud: EmulatedCloud, members: d
 
     assert done.code == code
     assert done.out.startswith("default: failed: ")
-    assert "what is held is good until" in done.out
+    assert "the current credentials are valid until" in done.out
     assert key(sidecar) == before
 
 
@@ -110,7 +110,7 @@ def test_purge(sidecar: Serving, cloud: EmulatedCloud) -> None:
     done = order(sidecar, "purge", "--profile", "default")
 
     assert done.code == 3
-    assert "what is held" not in done.out
+    assert "the current credentials" not in done.out
     assert ask(sidecar.urls["credentials"], "/credentials").status == 503
     assert ask(sidecar.urls["credentials"], "/credentials/p2").status == 200
     assert order(sidecar, "refresh").code == 0
@@ -221,7 +221,7 @@ def test_nobody_listens(tmp_path: Path, cloud: EmulatedCloud) -> None:
     unset = run("refresh", "--config", str(path), env=environment(tmp_path))
 
     assert (away.code, unset.code) == (4, 2)
-    assert "does the sidecar run?" in away.complaint
+    assert "is the sidecar running?" in away.complaint
     assert "server.adminSocket: not set" in unset.complaint
 
 
@@ -242,7 +242,7 @@ def test_a_socket_of_somebody_elses(tmp_path: Path, cloud: EmulatedCloud) -> Non
         done = run("refresh", "--config", str(path), env=environment(tmp_path))
 
     assert done.code == 2
-    assert "somebody else listens there (uid 1001)" in done.complaint
+    assert "the listener belongs to another user (uid 1001)" in done.complaint
 
 
 def test_no_secret_in_what_it_says(sidecar: Serving) -> None:

@@ -161,7 +161,7 @@ def test_health_of_a_running_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert (live.code, ready.code, by_variable.code) == (0, 0, 0)
     assert (live.err, ready.err) == ("", "")
     assert gone.code == 1
-    assert gone.complaint == f"idaas-sidecar health: {ops}: Connection refused; does the sidecar run?"
+    assert gone.complaint == f"idaas-sidecar health: {ops}: Connection refused; is the sidecar running?"
 
 
 def test_health_says_not_ready(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_config(path: str, tmp_path: Path) -> None:
     env = environment(tmp_path, **SECRET)
     good, show, schema = (run("config", "--config", path, *flag, env=env) for flag in ([], ["--show"], ["--schema"]))
 
-    assert good.out == f"{path}: good; profiles: default\n"
+    assert good.out == f"{path}: valid; profiles: default\n"
     assert f'"127.0.0.1:0"  ({path})' in show.out
     assert json.loads(schema.out)["$schema"].startswith("https://json-schema.org/")
     assert (good.code, show.code, schema.code) == (0, 0, 0)

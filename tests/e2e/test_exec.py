@@ -166,20 +166,38 @@ def test_exit_codes(file: Path, script: str, code: int) -> None:
     assert execute(file, sys.executable, "-c", script).code == code
 
 
-@pytest.mark.parametrize(
-    ("command", "complaint"),
-    [
-        (("/no/such/command",), "/no/such/command: no such command"),
-        (("/etc/passwd",), "/etc/passwd: not executable"),
-        ((), "idaas-sidecar exec: no command; write it after --"),
-    ],
-)
-def test_no_command(file: Path, command: tuple[str, ...], complaint: str) -> None:
-    """What cannot be run is one line and exit 2."""
-    done = execute(file, *command)
+@pytest.mark.parametrize("command", ["/no/such/command", "no-such-command"])
+def test_a_command_that_does_not_exist(file: Path, command: str) -> None:
+    """A command that does not exist is one line and exit 127, as in a shell."""
+    done = execute(file, command)
+
+    assert done.code == 127
+    assert done.complaint == f"idaas-sidecar exec: {command}: no such command"
+
+
+@pytest.mark.parametrize("command", ["/etc/passwd", "/tmp"])
+def test_a_command_that_is_not_executable(file: Path, command: str) -> None:
+    """A file without the execute permission, and a directory, are one line and exit 126, as in a shell."""
+    done = execute(file, command)
+
+    assert done.code == 126
+    assert done.complaint == f"idaas-sidecar exec: {command}: not executable"
+
+
+def test_a_command_that_cannot_be_executed(file: Path) -> None:
+    """Any other reason why the system cannot start the command is one line and exit 126, as in bash."""
+    done = execute(file, "/etc/passwd/command")
+
+    assert done.code == 126
+    assert done.complaint == "idaas-sidecar exec: /etc/passwd/command: cannot be executed: Not a directory"
+
+
+def test_no_command(file: Path) -> None:
+    """Without a command `exec` is one line and exit 2."""
+    done = execute(file)
 
     assert done.code == 2
-    assert complaint in done.complaint
+    assert "idaas-sidecar exec: no command; write it after --" in done.complaint
 
 
 def test_a_cloud_that_refuses(file: Path) -> None:

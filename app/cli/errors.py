@@ -1,0 +1,82 @@
+"""
+What a command that fails prints on stderr, and its exit code.
+
+    0     success
+    1     not healthy (`health`), or not conforming (`conformance`)
+    2     bad usage or configuration
+    3     the cloud refused
+    4     the cloud, or the running sidecar, cannot be reached
+    70    an error in this program (EX_SOFTWARE of sysexits.h)
+    126   `exec`: the command cannot be executed
+    127   `exec`: the command does not exist
+    130   interrupted by Ctrl-C (128 + SIGINT)
+    141   the reader of stdout closed the pipe (128 + SIGPIPE)
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from ..core.errors import ConfigError, Refused, SidecarError
+
+BAD_USAGE, REFUSED, UNREACHABLE, INTERNAL_ERROR = 2, 3, 4, 70
+CANNOT_EXECUTE, NOT_FOUND = 126, 127
+INTERRUPTED, PIPE_CLOSED = 130, 141
+
+
+class CommandNotStarted(SidecarError):
+    """`exec` could not start the command. `exit_code` is the one that a shell returns: 126 or 127."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def call_command(name: str, run: Callable[[], int], *, debug: bool) -> int:
+    """
+    Return the exit code of `run`, or the exit code of the error that it raises.
+
+    Each line of the error's message becomes one line on stderr. With `debug` the traceback precedes them.
+    """
+    try:
+        code = run()
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes stdout at exit; /dev/null makes that succeed without a message.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        for line in _message_lines(error):
+            print(f"idaas-sidecar {name}: {line}", file=sys.stderr)
+        return _exit_code(error)
+
+
+def _message_lines(error: Exception) -> list[str]:
+    """Return the lines to print. The message of a foreign error is not among them: it may quote a secret."""
+    if not isinstance(error, SidecarError):
+        return [f"internal error ({type(error).__name__}); run the command again with --debug and report the output"]
+    lines = (" ".join(line.split()) for line in str(error).splitlines())
+    return [line for line in lines if line] or [type(error).__name__]
+
+
+def _exit_code(error: Exception) -> int:
+    match error:
+        case CommandNotStarted():
+            return error.exit_code
+        case ConfigError():
+            return BAD_USAGE
+        case Refused():
+            return REFUSED
+        case SidecarError():
+            return UNREACHABLE
+        case _:
+            return INTERNAL_ERROR
