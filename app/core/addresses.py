@@ -1,4 +1,4 @@
-"""Hosts and listening addresses. Pure; nothing is resolved."""
+"""Hosts and listening addresses. Pure: no name is resolved."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 from .errors import ConfigError
 
 METADATA_ADDRESSES = frozenset({"100.100.100.200", "169.254.169.254"})
-"""Instance metadata services; a request to one must never leave through a proxy."""
+"""The addresses of instance metadata services. A request to one of them must never go through a proxy."""
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether `host` (no port, no brackets) names this machine by its form."""
+    """Return whether `host`, without port and brackets, is `localhost` or a loopback address."""
     if host == "localhost":
         return True
     try:
@@ -31,19 +31,19 @@ def is_private(host: str) -> bool:
 
 
 def is_host(text: str) -> bool:
-    """Return whether `text` is the host part of a Host header: a name, an IPv4 address, or an IPv6 one in brackets."""
+    """Return whether `text` is the host part of a Host header: a name, an IPv4 address, or a bracketed IPv6 address."""
     return re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", text) is not None
 
 
 def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
-    """Return whether two listeners cannot have both addresses: the same port, and the same host or a wildcard."""
+    """Return whether two listeners conflict: they have the same port, and the same host or a wildcard."""
     hosts = {one[0], other[0]}
     same_family = (":" in one[0]) == (":" in other[0])
     return one[1] == other[1] != 0 and (len(hosts) == 1 or (same_family and bool(hosts & {"0.0.0.0", "::"})))  # noqa: S104
 
 
 def listen_address(text: str, place: str) -> tuple[str, int]:
-    """Return `127.0.0.1:7117` or `[::1]:7117` as host and port. Raises ConfigError."""
+    """Return host and port of a listening address such as `127.0.0.1:7117` or `[::1]:7117`. Raises ConfigError."""
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
         raise ConfigError(f"{place}: {text!r} is not <IP address>:<port>, such as 127.0.0.1:7117")
@@ -58,5 +58,5 @@ def listen_address(text: str, place: str) -> tuple[str, int]:
 
 
 def authority(host: str, port: int) -> str:
-    """Return host and port as a URL writes them."""
+    """Return the authority of a URL: `host:port`, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

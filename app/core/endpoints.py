@@ -1,4 +1,4 @@
-"""Endpoints of STS and of IDaaS's DeveloperAPI: the explicit ones, or those of a region. Pure."""
+"""The endpoints of STS and of the IDaaS DeveloperAPI: explicit ones, or those of a region. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .errors import ConfigError
 from .urls import api_endpoint, endpoint
 
 _GLOBAL_STS = frozenset({"ap-south-1", "ap-southeast-2", "cn-beijing-gov-1"})
-"""Regions for which the STS SDK's table has the global endpoint."""
+"""The regions that use the global endpoint, from the table in the STS SDK."""
 
 _DEVELOPER_API_VPC = {
     "cn-hangzhou": "cn",
@@ -18,14 +18,14 @@ _DEVELOPER_API_VPC = {
     "ap-northeast-2": "sel",
     "eu-central-1": "eu",
 }
-"""Regions of IDaaS, and the abbreviations in their VPC hosts (DOC api-eiam-developerapi-2022-02-25-endpoint)."""
+"""The regions of IDaaS with the abbreviations in their VPC hosts (DOC api-eiam-developerapi-2022-02-25-endpoint)."""
 
 
 def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, place: str) -> tuple[str, ...]:
-    """Return the STS URLs to try, in order: the explicit ones, else the region's, else the global one."""
+    """Return the STS URLs in order: explicit ones, else the region's, else the global one. Raises ConfigError."""
     if explicit is not None:
         if not explicit:
-            raise ConfigError(f"{place}.endpoints: empty; name one, or leave the key out for the region's own")
+            raise ConfigError(f"{place}.endpoints: empty; add an endpoint, or remove the key to use the region's")
         return tuple(
             endpoint(url if "://" in url else f"https://{url}", f"{place}.endpoints[{index}]").rstrip("/")
             for index, url in enumerate(explicit)
@@ -37,12 +37,12 @@ def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, 
     _check_region(region, place)
     if region in _GLOBAL_STS and not vpc:
         return ("https://sts.aliyuncs.com",)
-    # The finance cloud shares its region's STS (ack-ram-tool maps cn-hangzhou-finance this way).
+    # A finance region uses the STS of its base region (ack-ram-tool maps cn-hangzhou-finance this way).
     return (f"https://{'sts-vpc' if vpc else 'sts'}.{region.removesuffix('-finance')}.aliyuncs.com",)
 
 
 def developer_api(*, region: str | None, vpc: bool, explicit: str | None, place: str) -> str:
-    """Return the DeveloperAPI's URL: the explicit one, else the region's. Raises ConfigError."""
+    """Return the URL of the DeveloperAPI: the explicit one, else the region's. Raises ConfigError."""
     if explicit is not None:
         return api_endpoint(explicit, f"{place}.endpoint")
     if region is None:
@@ -54,7 +54,9 @@ def developer_api(*, region: str | None, vpc: bool, explicit: str | None, place:
     if not vpc:
         return f"https://eiam-developerapi.{region}.aliyuncs.com"
     if region not in _DEVELOPER_API_VPC:
-        raise ConfigError(f"{place}.vpc: {region} has no such host; there are {', '.join(_DEVELOPER_API_VPC)}")
+        raise ConfigError(
+            f"{place}.vpc: {region} has no VPC endpoint; these regions have one: {', '.join(_DEVELOPER_API_VPC)}"
+        )
     return f"https://eiam-developerapi-{_DEVELOPER_API_VPC[region]}.vpc-proxy.aliyuncs.com"
 
 

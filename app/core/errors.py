@@ -1,5 +1,7 @@
 """
-The errors that this program raises on purpose. `str()` of each is one line and holds no secret.
+The errors that this program raises on purpose. `str()` of each contains no secret.
+
+It is one line, except for a ConfigError about a configuration file: that one has a line for each mistake of the file.
 
     SidecarError
     ├── ConfigError       the configuration cannot work; the message names the thing, the place and the cure

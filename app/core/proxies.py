@@ -1,4 +1,4 @@
-"""The proxy for a URL: the configured one, or the environment's. Pure."""
+"""The proxy for a URL: the configured one, or the one of the environment. Pure."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .addresses import METADATA_ADDRESSES, is_loopback
 from .errors import ConfigError
 
 NO_PROXY = "none"
-"""Configured instead of a proxy: this leg connects directly, whatever the environment says."""
+"""The configured value for direct connections. The proxy variables of the environment are then ignored."""
 
 
 def check_proxy(url: str, place: str) -> None:
-    """Raise ConfigError unless `url` is a usable proxy. The message does not quote it: it may hold a password."""
+    """Raise ConfigError unless `url` is a valid proxy URL. The message never quotes it: it may hold a password."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
@@ -26,9 +26,10 @@ def check_proxy(url: str, place: str) -> None:
 
 def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> str | None:
     """
-    Return the proxy through which to reach `url`, or None. `configured`: may be NO_PROXY; None: the environment's.
+    Return the proxy for requests to `url`, or None for a direct connection.
 
-    Loopback and metadata addresses are never proxied: an identity document or a secret would leave the machine.
+    `configured` is a proxy or NO_PROXY; None selects the proxy of the environment. Requests to loopback and metadata
+    addresses never use a proxy: an identity document or a secret would leave the machine.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -1,4 +1,8 @@
-"""When to refresh, how long to wait after a failure, what may still be served. Pure arithmetic over seconds."""
+"""
+The refresh schedule: when to refresh, how long to wait after a failure, and what may still be served.
+
+Pure arithmetic. All times and durations are in seconds.
+"""
 
 from __future__ import annotations
 
@@ -9,56 +13,71 @@ from .errors import ConfigError
 from .values import Credentials
 
 QUIET_ABOVE = 1860.0
-"""Remaining life below which a client of margin 1800 + 0..60 s (ack-ram-tool) asks on every call: promise 2's floor."""
+"""
+The remaining lifetime that promise 2 guarantees to clients.
+
+Below it, a client with a margin of 1800 + 0..60 s (ack-ram-tool) requests credentials on every call.
+"""
 
 ALL_QUIET_ABOVE = 4400.0
-"""Remaining life above which every known client is quiet (OSS Java's 4320 s is the largest margin)."""
+"""The remaining lifetime above which no known client requests new credentials (largest margin: OSS Java, 4320 s)."""
 
 ROOM_FOR_RETRIES = 300.0
 """
-Kept between the latest start of a refresh and the floors above.
+The time for retries between the latest start of a refresh and the limits above.
 
-A fault that takes all of it but `IN_NEED` does no harm: the last attempt before a floor is never further from it.
+A fault that lasts this long minus `IN_NEED` does no harm: the last attempt comes at most `IN_NEED` before the limit.
 """
 
 SHORTEST_SESSION = 900.0
-"""STS's minimum, and the margin of five SDKs at once: such a session is refetched on every call of theirs."""
+"""The minimum of STS. It is also the margin of five SDKs, which refetch such a session on every call."""
 
 LEFT_ALONE = 60.0
-"""Seconds in which a new session is not replaced: the length of a roll-out, whose quota is for those with nothing."""
+"""
+The age up to which a session of a roll-out is not replaced.
+
+A roll-out takes about this long, and the account's quota is then needed by sidecars without credentials.
+"""
 
 IN_NEED = 40.0
 """
-Seconds, the longest pause while nothing valid is held, or nothing but a moment of it.
+The longest pause while there is no valid session, or one that ends soon.
 
-10 000 sidecars need 100 s of an account's 100 calls a second; the last of them may pause once more after the others are
-through, and is to be ready within 150 s (bench/fleet.py).
+10,000 sidecars need 100 s of an account's 100 calls per second. The last sidecar may pause once more after the others
+have succeeded, and must be ready within 150 s (bench/fleet.py).
 """
 
 SOONEST = 20.0
-"""Seconds, the least between two sessions, however little life they are born with: the pace of failures in need."""
+"""
+The minimum time between two sessions, however short their lifetime.
+
+Retries without a valid session come at the same pace: their longest pause is drawn from 20 to 40 s (`IN_NEED`).
+"""
 
 CONTENDED = 8.0
 """
-Seconds, the least first pause after throttling: others are at the quota, and one more call a second later is one of
-theirs refused. From 1 s a roll-out of 10 000 costs 4.3 calls each, from 8 s 2.6, and is over as soon.
+The minimum first pause after throttling.
+
+Other sidecars use up the quota then, and a call one second later takes the place of one of theirs. With a first pause
+of 1 s a roll-out of 10,000 sidecars costs 4.3 calls per sidecar; with 8 s it costs 2.6 and takes no longer.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """
-    Refresh early, retry politely: one sidecar is served soon, and ten thousand do not move as one.
+    The times of refreshes and retries: early for one sidecar, and spread out for ten thousand.
 
-    `jitter` is the share of the session's life by which a refresh may come earlier, never later.
+    `jitter` is the fraction of the session's lifetime by which a refresh may come earlier. It never comes later.
 
-    Pauses after a failure double from `min_retry`, or a 32nd of the slack (`slack`) if that is longer, to half of the
-    slack; they end at `IN_NEED` where there is less, and at `max_retry` in any case. Each is drawn from the upper half
-    below its bound, so that an hour has a largest number of calls whatever chance says. 240 s, because ten thousand
-    who all wait so long (180 s in the mean) make 56 calls a second, and an account has 100: when an outage ends, they
-    are through within one pause and nobody is throttled.
+    Pauses after a failure double. They start at `min_retry`, or at 1/32 of the slack (see `slack`) if that is longer.
+    They grow to half of the slack, but to `IN_NEED` at least and `max_retry` at most. Each pause is drawn at random
+    from the upper half below its bound, which limits the number of calls per hour.
 
-    Permanent errors are probed every `permanent_retry`.
+    `max_retry` is 240 s because of the recovery from an outage. Ten thousand sidecars that pause this long (180 s on
+    average) make 56 calls per second, and an account has 100. All of them succeed within one pause, without throttling.
+
+    Permanent errors are retried every `permanent_retry`.
     """
 
     jitter: float = 0.1
@@ -77,16 +96,18 @@ class Schedule:
         if self.permanent_retry < self.max_retry:
             raise ConfigError(
                 f"refresh.permanentRetrySeconds: {self.permanent_retry:g} is below maxRetrySeconds "
-                f"{self.max_retry:g}; a definite no must not be retried faster than an outage"
+                f"{self.max_retry:g}; a refusal must not be retried faster than an outage"
             )
 
     def refresh_at(self, held: Credentials, chance: float, *, spread: bool = False) -> float:
         """
-        The instant at which to ask for the next session: `lead` before the end, or earlier by the jitter.
+        Return the time of the next refresh: `lead` before the session's end, or earlier by the jitter.
 
-        `together`: others may have got theirs at the same time (a roll-out, the end of an outage), so this one is drawn
-        from the whole time until then. It costs each of them one refresh more, and the jitter alone would take half a
-        day to do it.
+        `spread`: other sidecars may have received their sessions at the same time (a roll-out, the end of an outage).
+        The refresh is then drawn from the whole time until `lead`. This costs each sidecar one more refresh; the
+        jitter alone would take half a day to spread them.
+
+        `chance` is a random number in [0, 1).
         """
         life = held.expires_at - held.issued_at
         latest = held.expires_at - lead(life)
@@ -107,10 +128,12 @@ class Schedule:
         slack: float = 0.0,
     ) -> float:
         """
-        Seconds to wait after the `failures`-th failure in a row, with `slack` seconds until something is lost.
+        Return the seconds to wait after the `failures`-th consecutive failure.
 
-        A `hint` (Retry-After) is a lower bound, itself bounded by `permanent_retry`, so that no answer can put us to
-        sleep for longer than our own slowest pace.
+        `slack` is the value of the function of that name. `hint` (Retry-After) is a lower bound. It is limited to
+        `permanent_retry`, so no server can delay the next attempt beyond the slowest pace of this schedule.
+
+        `chance` is a random number in [0, 1).
         """
         if permanent:
             return self.permanent_retry * (0.5 + 0.5 * chance)
@@ -122,11 +145,12 @@ class Schedule:
 
 def _earlier(chance: float, age: float, jitter: float) -> float:
     """
-    How much before `age` a refresh is due that follows a meeting of many.
+    Return how long before `age` the first refresh is due, if many sidecars received their sessions together.
 
-    Intervals are uniform between `age - jitter` and `age`. If the first one is drawn as what is left of such an
-    interval for who comes by at a random moment (renewal theory's equilibrium distribution, inverted here), calls come
-    at the same rate from the first second on, however many start at once: there is no second wave, nor an echo of it.
+    Later intervals are uniform between `age - jitter` and `age`. The first one is drawn from the equilibrium
+    distribution of renewal theory: the rest of such an interval, seen from a random moment. The code inverts that
+    distribution. Calls then have the same rate from the first second on, however many sidecars start at once, and no
+    second wave or echo follows.
     """
     mean = age - jitter / 2
     if chance * mean < jitter / 2:
@@ -136,39 +160,40 @@ def _earlier(chance: float, age: float, jitter: float) -> float:
 
 def lead(life: float) -> float:
     """
-    Seconds before its end at which a session of `life` seconds must be on its way to being replaced.
+    Return how long before its end the refresh of a session with a lifetime of `life` must start at the latest.
 
-    3600 s sessions: 2160, so 300 s of retries fit before clients could see less than 1860. Longer ones: 4700 as soon
-    as they allow it, and never less than a third of the life, which is the outage they ride out.
+    For 3600 s it is 2160 s: 300 s of retries fit before clients could see less than 1860 s. For longer sessions it is
+    4700 s as soon as they allow it, and never less than a third of the lifetime: the outage that they must survive.
     """
     return max(min(0.6 * life, ALL_QUIET_ABOVE + ROOM_FOR_RETRIES), life / 3)
 
 
 def horizon(life: float) -> float:
-    """The least remaining life a reader may see of sessions of `life` seconds while the cloud answers."""
+    """Return the shortest remaining lifetime that a client may see while the cloud answers, for sessions of `life`."""
     return min(QUIET_ABOVE, lead(life))
 
 
 def soonest(life: float, left: float) -> float:
     """
-    Seconds for which a session of `life` seconds is not replaced, if `left` are left when it comes.
+    Return how long a new session is not replaced, if its lifetime is `life` and `left` remain on arrival.
 
-    Where this machine's clock is ahead, every session is born inside its own lead, and to replace it at once would be
-    to do so for ever. A fifth is never in the way of a whole session: its lead and the largest jitter leave as much.
+    If this machine's clock is ahead, every session arrives with less time left than its `lead`. Immediate replacement
+    would then repeat forever. A fifth of the lifetime never delays the refresh of a complete session: its lead and the
+    largest jitter leave at least that much.
     """
     return max(min(SOONEST, life / 5), left / 5)
 
 
 def servable(held: Credentials | None, now: float) -> bool:
-    """Whether a reader may have it: to its last second, never beyond."""
+    """Return whether the session may be served: until its last second, never later."""
     return held is not None and now < held.expires_at
 
 
 def slack(held: Credentials | None, now: float) -> float:
     """
-    Seconds until something is lost: the life that readers are promised (`horizon`), and after that the session.
+    Return the seconds until a limit is crossed: first the promised lifetime (`horizon`), then the session's end.
 
-    Nothing is left to lose, 0, where nothing valid is held.
+    Without a valid session it is 0.
     """
     if held is None or not servable(held, now):
         return 0.0

@@ -1,4 +1,4 @@
-"""URLs of servers, checked and shown. Pure."""
+"""Checks and display of server URLs. Pure."""
 
 from __future__ import annotations
 
@@ -9,26 +9,32 @@ from .addresses import is_loopback
 from .errors import ConfigError
 
 _URL = re.compile(r"[!-~]+")
-"""The characters of a URL: visible ASCII, so nothing invisible and no homograph."""
+"""The characters of a URL: visible ASCII. Invisible characters and homographs are excluded."""
 
 
 def endpoint(url: str, place: str) -> str:
     """Return `url` if it is an https URL, or an http URL of a loopback host. Raises ConfigError."""
     parts = _split(url, place)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise ConfigError(f"{place}: {url!r} would send secrets in clear; use https:// (http is kept for loopback)")
+        raise ConfigError(
+            f"{place}: {url!r} would send secrets in clear; use https:// (http is for loopback hosts only)"
+        )
     if parts.query or parts.fragment:
         raise ConfigError(f"{place}: {without_login(url)!r} has a query or a fragment; leave it out")
     return url
 
 
 def without_login(url: str) -> str:
-    """Return `url` with user name and password starred."""
+    """Return `url` with user name and password replaced by `***`."""
     return re.sub(r"//[^/]*@", "//***@", url)
 
 
 def sdk_endpoint(url: str) -> str:
-    """Return `url` as the IDaaS SDK reads it: https where there is no scheme, and for http except on loopback."""
+    """
+    Return `url` as the IDaaS SDK reads it: https replaces a missing scheme, and http unless the host is loopback.
+
+    The SDK itself has no exception for loopback.
+    """
     if "://" not in url:
         return f"https://{url}"
     scheme, _, rest = url.partition("://")
@@ -38,7 +44,7 @@ def sdk_endpoint(url: str) -> str:
 
 
 def http_authority(url: str, place: str) -> tuple[str, int] | None:
-    """Return host and port of an http URL that has nothing more, else None. Raises ConfigError if it is not a URL."""
+    """Return host and port of an http URL without path and query, else None. Raises ConfigError if it is not a URL."""
     parts = _split(url, place)
     if parts.scheme != "http" or parts.path not in ("", "/") or parts.query or parts.fragment:
         return None
@@ -46,7 +52,7 @@ def http_authority(url: str, place: str) -> tuple[str, int] | None:
 
 
 def api_endpoint(text: str, place: str) -> str:
-    """Return scheme and authority of a host or URL, as the SDKs read their API endpoints. Raises ConfigError."""
+    """Return scheme and authority of a host or URL, as the SDKs read an API endpoint. Raises ConfigError."""
     parts = urlsplit(endpoint(text if "://" in text else f"https://{text}", place))
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -54,11 +60,11 @@ def api_endpoint(text: str, place: str) -> str:
 def _split(url: str, place: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises on a port that is none
+        parts.port  # noqa: B018 - raises ValueError for an invalid port
     except ValueError as error:
         raise ConfigError(f"{place}: {without_login(url)!r} is not a URL: {error}") from None
     if parts.username is not None:
-        raise ConfigError(f"{place}: a user name or password does not belong into the URL; take it out")
+        raise ConfigError(f"{place}: the URL contains a user name or password; remove it")
     if parts.scheme not in ("http", "https") or not parts.hostname or not _URL.fullmatch(url):
         raise ConfigError(f"{place}: {without_login(url)!r} is not a URL of the form https://host/path")
     return parts

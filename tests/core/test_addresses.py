@@ -89,7 +89,7 @@ def test_endpoint(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://login.example.com", "would send secrets in clear; use https:// (http is kept for loopback)"),
+        ("http://login.example.com", "would send secrets in clear; use https:// (http is for loopback hosts only)"),
         ("http://100.100.100.200/x", "would send secrets in clear"),
         ("http://localhost.example.com/x", "would send secrets in clear"),
         ("login.example.com", "is not a URL of the form https://host/path"),
@@ -102,7 +102,7 @@ def test_endpoint(url: str) -> None:
         ("https://[::1", "is not a URL"),
         ("https://login.example.com/token?x=1", "has a query or a fragment; leave it out"),
         ("https://login.example.com/token#x", "has a query or a fragment; leave it out"),
-        ("https://user:s3cr3t@login.example.com/", "a user name or password does not belong into the URL; take it out"),
+        ("https://user:s3cr3t@login.example.com/", "the URL contains a user name or password; remove it"),
     ],
 )
 def test_no_endpoint(url: str, words: str) -> None:
