@@ -1,19 +1,19 @@
-# The sidecar as an image:  docker build -t idaas-credential-sidecar:0.1.0 .
+# Build the sidecar's image:  docker build -t idaas-credential-sidecar:0.1.0 .
 #
-# BASE_IMAGE: any Linux image with sh, Python 3.11 or newer with venv, and CA certificates; in production, pin a digest.
-# Wheels in .image/wheels/ are taken before any index is asked; with --build-arg PIP_NO_INDEX=1 nothing is asked at all,
-# so the build works without a network (deploy/image.sh does both).
+# BASE_IMAGE: any Linux image with sh, Python 3.11 or newer with venv, and CA certificates. In production, pin a digest.
+# pip prefers the wheels in .image/wheels/ to an index. With --build-arg PIP_NO_INDEX=1 it uses no index at all, and the
+# build works without a network. deploy/image.sh does both.
 ARG BASE_IMAGE=python:3.12-slim
 
 FROM ${BASE_IMAGE} AS build
-# pip reads these two from its environment: wheels alone, or an index other than the public one.
+# pip reads these two variables: PIP_NO_INDEX for wheels only, PIP_INDEX_URL for an index other than the public one.
 ARG PIP_NO_INDEX
 ARG PIP_INDEX_URL
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_FIND_LINKS=/src/wheels PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
-# The brackets make the folder optional: a pattern may match nothing, a name may not.
+# The brackets make the folder optional: COPY accepts a pattern without a match, but not a missing name.
 COPY requirements/*.txt .imag[e]/wheels/*.whl wheels/
-# One venv to build with and one to ship, which has neither pip nor setuptools.
+# One venv builds; the other is copied into the final image and contains neither pip nor setuptools.
 RUN python3 -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes -r wheels/build.txt \
  && python3 -m venv --without-pip /opt/idaas-sidecar \
@@ -21,20 +21,20 @@ RUN python3 -m venv /opt/build \
     --require-hashes -r wheels/runtime.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
-# The bytecode is never compared with its source, because nothing in an image changes after this line.
+# unchecked-hash: Python does not compare the bytecode with its source, because files in an image never change.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && /opt/build/bin/pip --python /opt/idaas-sidecar/bin/python install --no-compile --no-deps --no-index dist/*.whl \
  && /opt/idaas-sidecar/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/idaas-sidecar/lib
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/idaas-sidecar /opt/idaas-sidecar
-# Official Python images come without the standard library's bytecode, and nobody can write it under a read-only root:
-# each start, and each `health`, would compile anew. Where it is there already, this does nothing.
+# Official Python images lack the bytecode of the standard library, and a read-only root file system prevents writing it.
+# Each start and each `health` would compile the library again. If the bytecode exists, this step does nothing.
 RUN python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|turtledemo|site-packages|dist-packages)/' \
     "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 ENV PATH=/opt/idaas-sidecar/bin:$PATH
 
-# A number, so that Kubernetes can see that it is not root (runAsNonRoot).
+# A numeric user, so that Kubernetes can verify that it is not root (runAsNonRoot).
 USER 65532:65532
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["idaas-sidecar", "health"]

@@ -1,4 +1,4 @@
-# Everything a contributor or CI types. `make run` and `make test` need nothing but Python 3.11.
+# The commands for contributors and CI. `make run` and `make test` need Python 3.11 or newer and nothing else.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -6,19 +6,19 @@ SOURCES := $(shell find app -name '*.py' -o -name '*.json') pyproject.toml requi
 
 .PHONY: run test install lint types contracts unit check-long image interop interop-install fuzz soak fleet sbom bench lock clean
 
-run: install ## the emulated cloud and the sidecar, talking over real sockets
+run: install ## run the emulated cloud and the sidecar, over real sockets
 	$(BIN)/idaas-sidecar demo
 
-test: $(VENV)/.test lint types contracts unit ## everything that needs neither a container engine nor Node
+test: $(VENV)/.test lint types contracts unit ## run lint, types, import contracts and the tests that need only Python
 
 install: $(VENV)/.installed
 
 $(VENV)/.python:
-	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is required: make PYTHON=python3.11 …")'
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# Two steps: everything downloaded is checked against its hash; our own wheel is built from what lies here.
+# Two steps: pip checks every download against its hash, and then builds this project's wheel from the working tree.
 $(VENV)/.installed: $(VENV)/.python $(SOURCES)
 	$(BIN)/pip install --quiet --require-hashes -r requirements/build.txt -r requirements/runtime.txt
 	rm -rf build
@@ -47,41 +47,41 @@ contracts: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/pytest -m 'not fuzz and not interop'
 
-interop-install: $(VENV)/.test ## fetches the real client SDKs into .interop/
+interop-install: $(VENV)/.test ## install the real client SDKs into .interop/
 	sh tests/interop/install.sh
 
-interop: $(VENV)/.test ## the real client SDKs against a real sidecar
+interop: $(VENV)/.test ## run the real client SDKs against a real sidecar
 	$(BIN)/pytest -m interop tests/interop
 
-image: $(VENV)/.installed ## the container image, built and tried without a registry
+image: $(VENV)/.installed ## build and test the container image without a registry
 	sh deploy/image.sh
 
-# Each property with FUZZ_EXAMPLES examples, new ones each time; FUZZ_RANDOM= for the same ones, as CI has them.
+# FUZZ_EXAMPLES is the number of examples per property. Examples are new in each run; FUZZ_RANDOM= repeats them, as in CI.
 FUZZ_EXAMPLES ?= 20000
 FUZZ_RANDOM ?= 1
-fuzz: $(VENV)/.test ## odd bytes and odd answers, for as long as FUZZ_EXAMPLES says (the default: about half an hour)
+fuzz: $(VENV)/.test ## run the fuzz tests (about half an hour by default; see FUZZ_EXAMPLES)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_RANDOM=$(FUZZ_RANDOM) $(BIN)/pytest -m fuzz tests/fuzz
 
-check-long: image interop sbom ## what takes minutes or needs more than Python
+check-long: image interop sbom ## run the checks that take minutes or need more than Python
 	$(MAKE) fuzz FUZZ_EXAMPLES=1000 FUZZ_RANDOM=
 	$(MAKE) soak
 
 MINUTES ?= 2
-soak: $(VENV)/.test ## a real sidecar in bad weather for MINUTES=2, with several clients; can run for days
+soak: $(VENV)/.test ## run a real sidecar with several clients under faults for MINUTES=2; can run for days
 	$(BIN)/python bench/soak.py --minutes $(MINUTES) $(SOAK)
 
-fleet: $(VENV)/.installed ## ten thousand sidecars before one account's quota, a simulated day: goals and fleet.png
+fleet: $(VENV)/.installed ## simulate a day of 10,000 sidecars under one account's quota: goals and fleet.png
 	$(BIN)/python bench/fleet.py --png fleet.png
 
-# From the pinned run-time requirements, with each one's hash and licence; the tool has a venv of its own.
-sbom: $(VENV)/.installed ## the software bill of materials, CycloneDX: sbom.json
+# Built from the pinned run-time requirements, with the hash and licence of each. The tool is installed in its own venv.
+sbom: $(VENV)/.installed ## write the software bill of materials (CycloneDX) to sbom.json
 	VENV=$(VENV) sh deploy/sbom.sh sbom.json
 
-bench: ## the table of bench/README.md, as ratios within one run; in a venv without the test tools
+bench: ## measure the table of bench/README.md, as ratios within one run; in a venv without the test tools
 	$(MAKE) VENV=.venv/bench .venv/bench/.installed
 	.venv/bench/bin/python bench/run.py $(BENCH)
 
-lock: ## rewrites the requirement files and the interop locks (needs uv and npm)
+lock: ## rewrite the requirement files and the interop locks (needs uv and npm)
 	sh requirements/lock.sh
 	sh tests/interop/lock.sh
 

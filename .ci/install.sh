@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the checks need beyond Python, on Debian 12 as root. Nothing that is there already is installed again.
+# Install the tools that the checks need beyond Python, on Debian 12 as root. Tools that exist are not installed again.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 
@@ -24,7 +24,7 @@ need npm npm
 need faketime faketime
 need javac openjdk-17-jdk-headless
 need mvn maven
-# Go, for the client SDKs: Debian's is too old, so tests/interop/install.sh brings one where there is none.
+# Go, for the client SDKs, is not in the list: Debian's version is too old. tests/interop/install.sh installs it if needed.
 
 apt-get update -qq
 if [ -n "$packages" ]; then

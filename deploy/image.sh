@@ -1,12 +1,14 @@
 #!/bin/sh
-# Builds the image and tries it, without a registry: `make image`.
+# Build and test the container image without a registry: `make image`.
 #
-# A container engine that answers is used, else one of our own is started in a temporary folder and stopped again. The
-# base is made by mmdebstrap, the wheels are fetched out here with the machine's own pip, and the build has no network.
-# Then a pod is played with three containers on one loopback: the application, the sidecar, the emulated cloud. The
-# sidecar comes before the cloud, so that its gate is seen closed and open, and the memory it uses counts as its own.
+# The script uses the running container engine. Without one it starts dockerd in a temporary folder and stops it at the
+# end. mmdebstrap creates the base image. The machine's pip downloads the wheels first, so the build needs no network.
 #
-#   BASE_IMAGE=…  another base than mmdebstrap's, known to the engine    IMAGE=…  the name of the result
+# The test simulates a pod: three containers share one loopback interface, for the application, the sidecar and the
+# emulated cloud. The sidecar starts before the cloud, so that the test sees its start gate closed and then open. The
+# sidecar is then also the first to map the image's files, so their memory counts as the sidecar's.
+#
+#   BASE_IMAGE=…  a base image that the engine has, instead of mmdebstrap's    IMAGE=…  the name of the built image
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -17,7 +19,7 @@ image=${IMAGE:-idaas-credential-sidecar:dev}
 base=${BASE_IMAGE:-}
 pip=.venv/bin/pip
 goal_mib=48
-most_mib=56
+max_mib=56
 apt="apt-get install --no-install-recommends"
 started=$(date +%s)
 
@@ -33,7 +35,7 @@ skip() {
     if [ "${CI:-}" = true ]; then exit 1; else exit 0; fi
 }
 
-# Everything that was made goes, by the names and the process that we gave it; the image itself stays.
+# Remove everything that this script created, by container name and process ID. The built image stays.
 clean_up() {
     code=$?
     trap - EXIT INT TERM
@@ -51,7 +53,7 @@ clean_up() {
     exit "$code"
 }
 
-# Debian's own client where it is, because it fits Debian's daemon whatever else lies in PATH.
+# Prefer Debian's client: it matches Debian's daemon, whatever other client is in PATH.
 client=docker
 if [ -x /usr/bin/docker ]; then client=/usr/bin/docker; fi
 docker() { command "$client" "$@"; }
@@ -59,21 +61,21 @@ docker() { command "$client" "$@"; }
 start_engine() {
     if docker info >/dev/null 2>&1; then return; fi
     command -v dockerd >/dev/null || skip "docker.io and mmdebstrap ($apt docker.io mmdebstrap)"
-    [ "$(id -u)" = 0 ] || skip "a container engine that answers, or root to start one"
+    [ "$(id -u)" = 0 ] || skip "a running container engine, or root to start one"
     dockerd --data-root "$work/root" --exec-root "$work/exec" --pidfile "$work/pid" --host "unix://$work/sock" \
         --bridge=none --iptables=false --ip6tables=false --ip-forward=false >"$work/dockerd.log" 2>&1 &
     engine=$!
     export DOCKER_HOST="unix://$work/sock"
-    within 30 "dockerd answers" docker info
+    within 30 "dockerd is running" docker info
 }
 
-# within SECONDS WHAT COMMAND…: until it succeeds
+# within SECONDS WHAT COMMAND…: repeat the command until it succeeds; fail after SECONDS
 within() {
     seconds=$1 what=$2
     shift 2
     until "$@" >/dev/null 2>&1; do
         seconds=$((seconds - 1))
-        [ "$seconds" -gt 0 ] || die "$what: not within the time"
+        [ "$seconds" -gt 0 ] || die "$what: not within the time limit"
         sleep 1
     done
     say "$what"
@@ -95,8 +97,8 @@ make_base() {
 }
 
 fetch_wheels() {
-    [ -x "$pip" ] || die "$pip is not there; run \`make image\`, which installs it"
-    # For the base's Python, which need not be ours.
+    [ -x "$pip" ] || die "$pip does not exist; run \`make image\`, which installs it"
+    # The base image's Python may be another version than the machine's.
     version=$(docker run --rm --network none --entrypoint python3 "$base" \
         -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     mkdir -p .image/wheels
@@ -115,7 +117,7 @@ build() {
 
 mib() { echo "$(($1 / 1048576))"; }
 
-# As hardened as the Kubernetes manifest; `docker run` gets the name and whatever else.
+# hardened NAME ARGUMENT…: `docker run` with the restrictions of the Kubernetes manifest
 hardened() {
     container=$name-$1
     shift
@@ -158,23 +160,24 @@ JSON
     chmod 755 "$work" "$work/etc" "$work/secrets"
     chmod 444 "$work/etc/config.json" "$work/secrets/client-secret"
     hardened app --network none --entrypoint sleep "$image" 600
-    # The image's files lie in memory since the build and would be nobody's: let the sidecar pay for what it maps.
+    # The build left the image's files in the page cache, where they count for no container. Drop them, so that the files
+    # that the sidecar maps count as its memory.
     { sync && echo 1 >/proc/sys/vm/drop_caches; } 2>/dev/null || :
     hardened sidecar --network "container:$name-app" --health-interval 1s --health-retries 60 \
         --volume "$work/etc:/etc/idaas-sidecar:ro" --volume "$work/secrets:/run/secrets/idaas-sidecar:ro" "$image"
 }
 
-# get URL [STATUS]: as the application would; the body
+# get URL [STATUS]: request URL from the application's container and print the body; fail if the status differs
 get() {
     docker exec "$name-app" python3 -c '
 import sys, urllib.error, urllib.request
-url, wanted = sys.argv[1], int(sys.argv[2])
+url, expected = sys.argv[1], int(sys.argv[2])
 try:
     answer = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=5)
 except urllib.error.HTTPError as error:
     answer = error
 print(answer.read().decode())
-sys.exit(answer.status != wanted)' "$1" "${2:-200}"
+sys.exit(answer.status != expected)' "$1" "${2:-200}"
 }
 
 has_credentials() {
@@ -188,9 +191,9 @@ sys.exit(not (body["Code"] == "Success" and all(body[key] for key in four)))'
 in_sidecar() { docker exec "$name-sidecar" "$@"; }
 health_is() { [ "$(docker inspect --format '{{.State.Health.Status}}' "$name-sidecar")" = "$1" ]; }
 
-# Least and most of the working set, and most of memory.current, over some seconds, in bytes. The working set is what
-# kubelet shows and evicts by: memory.current without file pages not in use. The shell reads it all by itself, which
-# adds little to it.
+# Print the minimum and maximum of the working set and the maximum of memory.current over 60 samples, in bytes. The
+# working set is what kubelet reports and evicts by: memory.current minus inactive file pages. The shell reads the files
+# without other programs, which adds little memory.
 # shellcheck disable=SC2016 # the container's shell expands it
 memory() {
     in_sidecar sh -c '
@@ -210,42 +213,43 @@ done
 echo "$least $most $peak"'
 }
 
-# is_small WHEN: alone, which is at its least, and with the HEALTHCHECK of each second, which is at its most. That one
-# has more room, because the engine's own process, which starts `health`, is counted too; kubelet's probes have none.
+# is_small WHEN: compare the working set with two limits. The minimum is that of the sidecar alone. The maximum includes
+# the HEALTHCHECK that runs every second. Its limit is higher, because the engine's process that starts `health` counts
+# too. The probes of kubelet start no process.
 is_small() {
     read -r alone most current <<END
 $(memory)
 END
-    [ "$alone" -gt 1048576 ] || die "no memory figure: $alone"
-    say "working set $1: $(mib "$alone") MiB, while the engine checks health $(mib "$most");" \
-        "memory.current $(mib "$current"), limit 64"
+    [ "$alone" -gt 1048576 ] || die "memory could not be read: $alone"
+    say "working set $1: $(mib "$alone") MiB, during health checks $(mib "$most") MiB;" \
+        "memory.current $(mib "$current") MiB, limit 64 MiB"
     [ "$alone" -le $((goal_mib * 1048576)) ] || die "working set $1: more than $goal_mib MiB"
-    [ "$most" -le $((most_mib * 1048576)) ] || die "working set $1, with the health check: more than $most_mib MiB"
+    [ "$most" -le $((max_mib * 1048576)) ] || die "working set $1 during health checks: more than $max_mib MiB"
 }
 
 try_start() {
-    within 20 "lives" in_sidecar idaas-sidecar health
-    get http://127.0.0.1:7118/startupz 503 >/dev/null || die "/startupz is not 503 while there are no credentials"
-    in_sidecar idaas-sidecar health --ready >/dev/null && die "health --ready succeeds while there are no credentials"
+    within 20 "health succeeds" in_sidecar idaas-sidecar health
+    get http://127.0.0.1:7118/startupz 503 >/dev/null || die "/startupz is not 503 without credentials"
+    in_sidecar idaas-sidecar health --ready >/dev/null && die "health --ready succeeds without credentials"
     hardened cloud --network "container:$name-app" --tmpfs /tmp:mode=1777 "$image" emulator --json --port 7140
-    within 30 "/startupz is green, 503 before the cloud was there" get http://127.0.0.1:7118/startupz
+    within 30 "/startupz is 200; it was 503 before the cloud started" get http://127.0.0.1:7118/startupz
     within 10 "HEALTHCHECK is healthy" health_is healthy
     in_sidecar idaas-sidecar health --ready >/dev/null || die "health --ready fails"
-    has_credentials || die "GET /credentials is not four values"
-    say "GET /credentials has four values"
+    has_credentials || die "GET /credentials does not return four values"
+    say "GET /credentials returns four values"
 }
 
 try_hardening() {
     status=$(in_sidecar cat /proc/1/status)
     for line in "Uid:	65532	65532	65532	65532" "Gid:	65532	65532	65532	65532" "CapEff:	0000000000000000" \
         "CapBnd:	0000000000000000" "NoNewPrivs:	1"; do
-        echo "$status" | grep -qxF "$line" || die "the process has not: $line"
+        echo "$status" | grep -qxF "$line" || die "/proc/1/status lacks: $line"
     done
     for folder in / /opt/idaas-sidecar /tmp /etc/idaas-sidecar; do
         docker exec --user 0 "$name-sidecar" touch "$folder/probe" 2>&1 | grep -q 'Read-only file system' \
             || die "$folder is writable"
     done
-    in_sidecar python3 -c 'import pip' 2>/dev/null && die "pip is in the shipped venv"
+    in_sidecar python3 -c 'import pip' 2>/dev/null && die "the image contains pip"
     say "uid 65532, no capabilities, no new privileges, read-only root"
 }
 
@@ -255,8 +259,8 @@ import importlib.util, json.decoder, pathlib, sys
 import idaas_sidecar
 root = pathlib.Path(idaas_sidecar.__file__).parent
 files = [*root.rglob("*.py"), pathlib.Path(json.decoder.__file__)]
-lacking = [str(file) for file in files if not pathlib.Path(importlib.util.cache_from_source(str(file))).exists()]
-sys.exit(" ".join(lacking) if len(files) < 20 or lacking else 0)' || die "not byte-compiled"
+missing = [str(file) for file in files if not pathlib.Path(importlib.util.cache_from_source(str(file))).exists()]
+sys.exit(" ".join(missing) if len(files) < 20 or missing else 0)' || die "files without bytecode"
     say "byte-compiled"
 }
 
@@ -267,17 +271,17 @@ try_memory() {
 }
 
 try_stop() {
-    asked=$(date +%s)
+    stopped_at=$(date +%s)
     docker stop --time 30 "$name-sidecar" >/dev/null &
     stopping=$!
     sleep 2
-    has_credentials || die "no credentials while it drains"
+    has_credentials || die "no credentials while the sidecar drains"
     wait "$stopping"
     code=$(docker inspect --format '{{.State.ExitCode}} {{.State.OOMKilled}}' "$name-sidecar")
     [ "$code" = "0 false" ] || die "SIGTERM: exit code and OOM kill are $code, not 0 false"
-    took=$(($(date +%s) - asked))
-    if [ "$took" -lt 4 ] || [ "$took" -ge 15 ]; then die "SIGTERM: gone after $took s; it was to drain for 5"; fi
-    say "SIGTERM: answered while draining, exit code 0 after $took s"
+    took=$(($(date +%s) - stopped_at))
+    if [ "$took" -lt 4 ] || [ "$took" -ge 15 ]; then die "SIGTERM: stopped after $took s instead of about 5 s of draining"; fi
+    say "SIGTERM: served while draining, exit code 0 after $took s"
 }
 
 trap clean_up EXIT

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the hashed requirement files from pyproject.toml: names, versions and hashes, for every Python from 3.11,
-# and no index's address, so that they work with whatever index pip is set up for.
+# Write the requirement files from pyproject.toml: names, versions and hashes for every Python from 3.11. The files name
+# no index, so they work with any index that pip is configured for.
 set -eu
 cd "$(dirname "$0")/.."
 lock() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate "$@"; }
