@@ -168,7 +168,7 @@ def raising(error: BaseException) -> Callable[[], int]:
 ERRORS = [
     (ConfigError("place: wrong"), 2, "idaas-sidecar version: place: wrong"),
     (Refused("no", status=400, code="invalid_client"), 3, "idaas-sidecar version: no"),
-    (Unreachable("nobody there"), 4, "idaas-sidecar version: nobody there"),
+    (Unreachable("no answer"), 4, "idaas-sidecar version: no answer"),
     (NoCredentials("nothing held", retry_after=1), 4, "idaas-sidecar version: nothing held"),
     (CommandNotStarted("cmd: not executable", exit_code=126), 126, "idaas-sidecar version: cmd: not executable"),
     (CommandNotStarted("cmd: no such command", exit_code=127), 127, "idaas-sidecar version: cmd: no such command"),
