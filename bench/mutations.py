@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import CodeType
 
 COMPARISONS: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -37,17 +37,26 @@ CALLS = {"min": "max", "max": "min", "any": "all", "all": "any", "ceil": "floor"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A module with one change. `source` is the whole module; `line` is where the change stands in the original."""
+    """A module with one change; `line` and `text` are where the change stands in the original."""
 
     path: str
     line: int
     change: str
     at_import: bool
     """Whether the line runs when the module is imported, and not within a function."""
-    source: str = field(repr=False)
+    text: str
+    index: int
+    """The number of the changed node in `ast.walk`, and of its change."""
+    choice: int
+    root: Path = field(repr=False)
 
-    text: str = field(repr=False)
-    """The original line, without indentation."""
+    def compiled(self, filename: str) -> CodeType:
+        """Return the code of the changed module."""
+        tree = ast.parse((self.root / self.path).read_text())
+        node = list(ast.walk(tree))[self.index]
+        _, apply = list(_changes(node))[self.choice]
+        apply(node)
+        return compile(ast.fix_missing_locations(tree), filename, "exec")
 
     @property
     def name(self) -> str:
@@ -66,15 +75,12 @@ def mutants_of(root: Path, path: str) -> Iterator[Mutant]:
     tree = ast.parse(text)
     skipped = _skipped(tree)
     within = _lines_within_functions(tree)
-    nodes = list(ast.walk(tree))
-    for index, node in enumerate(nodes):
-        if id(node) in skipped or not hasattr(node, "lineno"):
+    for index, node in enumerate(ast.walk(tree)):
+        if id(node) in skipped or not isinstance(node, ast.expr | ast.stmt):
             continue
-        for change, apply in _changes(node):
-            mutated = copy.deepcopy(tree)
-            apply(list(ast.walk(mutated))[index])
-            source = ast.unparse(ast.fix_missing_locations(mutated))
-            yield Mutant(path, node.lineno, change, node.lineno not in within, source, lines[node.lineno - 1].strip())
+        text, at_import = lines[node.lineno - 1].strip(), node.lineno not in within
+        for choice, (change, _) in enumerate(_changes(node)):
+            yield Mutant(path, node.lineno, change, at_import, text, index, choice, root)
 
 
 def _lines_within_functions(tree: ast.Module) -> set[int]:
