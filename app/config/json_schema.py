@@ -29,7 +29,7 @@ def _readable(name: str, part: dict[str, Any]) -> dict[str, Any]:
     for key in ("type", "method", "authnMethod"):
         tag = members.get(key, {}).get("enum", ())
         if len(tag) == 1:
-            members[key]["description"] = "Selects what kind of object this is."
+            members[key]["description"] = "Selects the kind of object."
             if tag[0] in DEFAULT_TAGS.get(key, ()):
                 members[key]["default"] = tag[0]
                 part["required"].remove(key)

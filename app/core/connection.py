@@ -1,4 +1,4 @@
-"""How one leg reaches its server, as settings."""
+"""How requests reach one server, as settings."""
 
 from __future__ import annotations
 
@@ -12,33 +12,33 @@ Milliseconds = Annotated[int, Meta(ge=2000, le=60000)]
 
 
 class Connection(Strict, frozen=True):
-    """How one leg reaches its server where that differs from the rest: trust, proxy, mutual TLS."""
+    """How requests reach one server, where that differs from the rest of the file: trust, proxy, mutual TLS."""
 
     ca_file: Annotated[
-        OtherFile | None, Meta(description="PEM bundle to trust on this leg alone; null: tls.caFile.")
+        OtherFile | None, Meta(description="PEM bundle to trust for this server. null: `tls.caFile`.")
     ] = None
     proxy: Annotated[
         str | None,
-        Meta(description='http(s) proxy of this leg; "none": none at all; null: the one of the whole file.'),
+        Meta(description="HTTP proxy for this server. `none`: no proxy. null: the `proxy` of the file."),
     ] = None
     certificate_file: Annotated[
         ProofFile | None,
-        Meta(description="Client certificate for mutual TLS, PEM, leaf first; read again when it has changed."),
+        Meta(description="Client certificate for mutual TLS, PEM, leaf first. A changed file is read again."),
     ] = None
     private_key_file: Annotated[
         ProofFile | None,
-        Meta(description="Its private key, PEM; null: it stands in certificateFile."),
+        Meta(description="Private key of the client certificate, PEM. null: it is in `certificateFile`."),
     ] = None
     private_key_password_env_var_name: Annotated[
-        str | None, Meta(description="Environment variable that holds the password of an encrypted key.")
+        str | None, Meta(description="Environment variable that holds the password of an encrypted private key.")
     ] = None
 
 
 class HttpConfiguration(Strict, frozen=True):
-    """Limits of the calls to the token endpoint, in milliseconds, as the IDaaS SDK names them."""
+    """Time limits of requests to the token endpoint, under the IDaaS SDK's names."""
 
     connect_timeout: Annotated[Milliseconds, Meta(description="Milliseconds to connect.")] = 5000
     read_timeout: Annotated[Milliseconds, Meta(description="Milliseconds to the next byte.")] = 10000
     unsafe_ignore_ssl_cert: Annotated[
-        bool, Meta(description="Switches TLS verification off. Warned about at start and in metrics.")
+        bool, Meta(description="Disable TLS verification. A warning at start and a metric report it.")
     ] = False

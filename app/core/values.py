@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,14 +19,17 @@ TokenUse = Literal["access_token", "id_token"]
 """Which token of a token response is presented to STS."""
 
 State = Literal["starting", "fresh", "stale", "denied", "expired", "dropped"]
-"""
-The state of a profile.
+"""The state of a profile; STATES has the meanings."""
 
-`starting`: nothing yet. `fresh`: valid. `stale`: valid, but the last refresh failed. `denied`: nothing valid, and the
-cloud refused. `expired`: nothing valid any more. `dropped`: removed by `onDenied` or `purge`.
-"""
-
-STATES: tuple[State, ...] = ("starting", "fresh", "stale", "denied", "expired", "dropped")
+STATES: Mapping[State, str] = {
+    "starting": "no credentials since the start, and no refusal",
+    "fresh": "valid credentials, and the last refresh succeeded",
+    "stale": "valid credentials, but the last refresh failed",
+    "denied": "no valid credentials, because the cloud refused the last refresh",
+    "expired": "no valid credentials any more",
+    "dropped": "credentials removed by `purge`, or by `onDenied: stop`",
+}
+"""Every state with its meaning. docs/reference/metrics.md shows them."""
 
 
 @dataclass(frozen=True, slots=True)

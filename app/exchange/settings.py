@@ -15,78 +15,87 @@ PROVIDER_MANAGED = "urn:cloud:idaas:pam|cloud_account_role:obtain_access_credent
 SessionSeconds = Annotated[int, Meta(ge=900, le=43200)]
 Policy = Annotated[
     dict[str, Any] | str | None,
-    Meta(description="Session policy; the session may do what both it and the role allow."),
+    Meta(description="Session policy. The session is allowed what both the policy and the role allow."),
 ]
 SessionName = Annotated[
     Expanded | None,
-    Meta(description="2-64 of A-Z a-z 0-9 . @ - _; null: {namespace}.{pod}, else the host name."),
+    Meta(
+        description="2 to 64 of `A-Z a-z 0-9 . @ - _`. null: `<POD_NAMESPACE>.<POD_NAME>` of the environment, else the "
+        "host name."
+    ),
 ]
 
 
 class _Sts(Strict, frozen=True, kw_only=True):
     """Keys that all calls to STS share."""
 
-    role_arn: Annotated[Expanded, Meta(description="The role to assume: acs:ram::<account>:role/<name>.")]
-    region_id: Annotated[str | None, Meta(description="Chooses sts.<region>.aliyuncs.com; null: sts.aliyuncs.com.")] = (
-        None
-    )
+    role_arn: Annotated[Expanded, Meta(description="The role to assume: `acs:ram::<account>:role/<name>`.")]
+    region_id: Annotated[
+        str | None, Meta(description="Selects `sts.<region>.aliyuncs.com`. null: `sts.aliyuncs.com`.")
+    ] = None
     vpc: Annotated[
         bool,
-        Meta(description="Chooses sts-vpc.<region>.aliyuncs.com, which only that region's VPCs resolve."),
+        Meta(description="Selects `sts-vpc.<region>.aliyuncs.com`, which only that region's VPCs resolve."),
     ] = False
     endpoints: Annotated[
-        list[str] | None, Meta(description="STS endpoints in order of preference, instead of the region's.")
+        list[str] | None, Meta(description="STS endpoints in order of preference. They replace the region's.")
     ] = None
     duration_seconds: Annotated[
-        SessionSeconds, Meta(description="Session length; above the role's MaxSessionDuration STS refuses.")
+        SessionSeconds,
+        Meta(description="Session length in seconds. STS refuses more than the role's MaxSessionDuration."),
     ] = 3600
     policy: Policy = None
     role_session_name: SessionName = None
 
 
 class StsExchange(_Sts, tag_field="type", tag="sts", frozen=True, kw_only=True):
-    """AssumeRoleWithOIDC."""
+    """STS AssumeRoleWithOIDC."""
 
     oidc_provider_arn: Annotated[
-        str, Meta(description="The OIDC provider that trusts the issuer: acs:ram::<account>:oidc-provider/<name>.")
+        str,
+        Meta(description="The OIDC provider that trusts the issuer: `acs:ram::<account>:oidc-provider/<name>`."),
     ]
     connection: Connection = Connection()
 
 
 class DeveloperApiExchange(Strict, tag_field="type", tag="developerApi", frozen=True, kw_only=True):
-    """IDaaS's DeveloperAPI, obtainAccessCredential: a RAM role that IDaaS manages."""
+    """The DeveloperAPI of IDaaS (obtainAccessCredential), for a RAM role that IDaaS manages."""
 
-    role_arn: Annotated[Expanded, Meta(description="The role as IDaaS knows it: acs:ram::<account>:role/<name>.")]
+    role_arn: Annotated[Expanded, Meta(description="The role as IDaaS knows it: `acs:ram::<account>:role/<name>`.")]
     idaas_instance_id: Annotated[
-        str | None, Meta(description="Id of the IDaaS instance; null: the identity's own.")
+        str | None, Meta(description="Id of the IDaaS instance. null: the identity's instance.")
     ] = None
     region_id: Annotated[
-        str | None, Meta(description="Chooses eiam-developerapi.<region>.aliyuncs.com, or the region's VPC host.")
+        str | None,
+        Meta(description="Selects `eiam-developerapi.<region>.aliyuncs.com`, or the region's VPC host."),
     ] = None
-    vpc: Annotated[bool, Meta(description="Chooses the region's host for its VPCs.")] = False
+    vpc: Annotated[bool, Meta(description="Selects the region's VPC host.")] = False
     endpoint: Annotated[
-        str | None, Meta(description="Host or URL of the API, instead of the region's and the identity's.")
+        str | None, Meta(description="Host or URL of the API. It replaces the region's host and the identity's.")
     ] = None
     duration_seconds: Annotated[
         SessionSeconds | None,
-        Meta(description="Session length; null: not sent (no official client does), so the role's own."),
+        Meta(
+            description="Session length in seconds. null: not sent, as in all official clients; the role's own length "
+            "applies."
+        ),
     ] = None
     connection: Connection = Connection()
 
 
 class ChainedRole(_Sts, frozen=True, kw_only=True):
-    """One more role, by an AssumeRole signed with the credentials before it. Without a region: the exchange's."""
+    """A further role, by an AssumeRole signed with the previous credentials. Without a region: the exchange's."""
 
     external_id: Annotated[
         Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,1224}$")] | None,
-        Meta(description="The sts:ExternalId that the role's trust policy demands."),
+        Meta(description="The sts:ExternalId that the role's trust policy requires."),
     ] = None
     source_identity: Annotated[
         Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,64}$")] | None,
         Meta(description="Recorded by ActionTrail through the whole chain."),
     ] = None
     connection: Annotated[
-        Connection | None, Meta(description="How this leg reaches STS; null: as the exchange does.")
+        Connection | None, Meta(description="How requests reach STS for this role. null: as for the exchange.")
     ] = None
 
 

@@ -31,18 +31,21 @@ LARGEST_OUTPUT = 65_536
 
 
 class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
-    """An executable that prints a token, for every method that this program does not have."""
+    """An executable that prints a token, for methods that the sidecar does not have."""
 
     command: Annotated[
         tuple[Expanded, ...],
         Meta(
             min_length=1,
-            description="Absolute path of the executable, then its arguments; no shell. It prints an OAuth token "
-            "response: access_token or id_token, expires_in or expires_at unless the JWT has exp; or error.",
+            description="Absolute path of the executable, then its arguments. No shell is used. The executable prints "
+            "an OAuth token response: `access_token` or `id_token`, and `expires_in` or `expires_at` unless the JWT "
+            "has `exp`; or `error`.",
         ),
     ]
-    timeout_seconds: Annotated[float, Meta(gt=0, le=120, description="Then it is killed, with its children.")] = 10.0
-    token_use: Annotated[TokenUse, Meta(description="Which member of its output is the token.")] = "access_token"  # noqa: S105 - a name
+    timeout_seconds: Annotated[
+        float, Meta(gt=0, le=120, description="Seconds until the executable is killed, with its child processes.")
+    ] = 10.0
+    token_use: Annotated[TokenUse, Meta(description="Which member of the output is the token.")] = "access_token"  # noqa: S105 - a name
 
 
 @dataclass(frozen=True, slots=True)

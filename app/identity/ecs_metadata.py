@@ -22,7 +22,9 @@ from ..upstream.acs3 import KeyPair
 from ..upstream.response import GetPut, UpstreamResponse
 from .context import Context
 
-EcsMetadataSetting = Annotated[str, Meta(description="The ECS metadata service; a loopback URL for an emulated one.")]
+EcsMetadataSetting = Annotated[
+    str, Meta(description="URL of the ECS metadata service. A loopback URL selects an emulated one.")
+]
 
 SESSION_SECONDS = 60
 """Life of the session token: one is obtained for each question, and a question takes seconds."""

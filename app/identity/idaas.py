@@ -25,14 +25,14 @@ ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a
 
 
 class TokenExchange(Strict, frozen=True):
-    """RFC 8693: the token of another identity is exchanged at IDaaS for the application's own."""
+    """Token exchange (RFC 8693): IDaaS exchanges the token of another identity for the application's own."""
 
     subject: Annotated[
         IdaasIdentity | OidcClientIdentity | TokenFileIdentity | CommandIdentity,
-        Meta(description="Where the subject token comes from: any identity without a tokenExchange of its own."),
+        Meta(description="Identity whose token is exchanged. It must not have a `tokenExchange` itself."),
     ]
-    subject_token_type: Annotated[str, Meta(description="What kind of token the subject's is.")] = ACCESS_TOKEN
-    requested_token_type: Annotated[str | None, Meta(description="What kind of token is wanted; null: not sent.")] = (
+    subject_token_type: Annotated[str, Meta(description="Type of the subject's token.")] = ACCESS_TOKEN
+    requested_token_type: Annotated[str | None, Meta(description="Type of the requested token. null: not sent.")] = (
         ACCESS_TOKEN
     )
 
@@ -42,32 +42,48 @@ class IdaasIdentity(Strict, tag_field="type", tag="idaas", frozen=True):
 
     client_config_path: Annotated[
         Expanded | None,
-        Meta(description="The IDaaS SDK's own file instead of the keys below; read as the SDK reads it."),
+        Meta(
+            description="The IDaaS SDK's own file, read as the SDK reads it. It replaces the keys below, except "
+            "`tokenExchange` and `connection`."
+        ),
     ] = None
-    idaas_instance_id: Annotated[str | None, Meta(description="Id of the IDaaS instance, `idaas_…`.")] = None
-    client_id: Annotated[str | None, Meta(description="Id of the M2M application, `app_…`.")] = None
-    issuer: Annotated[str | None, Meta(description="Compared with the token's `iss`; a mismatch is warned about.")] = (
-        None
-    )
-    token_endpoint: Annotated[str | None, Meta(description="URL from which tokens are requested, https://…/token.")] = (
-        None
-    )
+    idaas_instance_id: Annotated[
+        str | None, Meta(description="Id of the IDaaS instance, `idaas_…`. Required without `clientConfigPath`.")
+    ] = None
+    client_id: Annotated[
+        str | None, Meta(description="Id of the M2M application, `app_…`. Required without `clientConfigPath`.")
+    ] = None
+    issuer: Annotated[
+        str | None,
+        Meta(
+            description="Compared with the token's `iss`; a difference is logged. Required without `clientConfigPath`."
+        ),
+    ] = None
+    token_endpoint: Annotated[
+        str | None,
+        Meta(description="URL of the token endpoint, `https://…/token`. Required without `clientConfigPath`."),
+    ] = None
     scope: Annotated[
         str | None,
         Meta(
-            description="`<audience>|<value>`, several separated by spaces, all of one audience. "
-            "Required with sts; with developerApi the API's own scope is the default."
+            description="`<audience>|<value>`. Several are separated by spaces and have one audience. "
+            "Required with the exchange `sts`; with `developerApi` the default is the API's own scope."
         ),
     ] = None
     open_api_endpoint: Annotated[
-        str | None, Meta(description="PLUGIN: host of the EIAM OpenAPI, such as eiam.cn-hangzhou.aliyuncs.com.")
+        str | None,
+        Meta(description="Host of the EIAM OpenAPI, e.g. `eiam.cn-hangzhou.aliyuncs.com`. Required with PLUGIN."),
     ] = None
     developer_api_endpoint: Annotated[
-        str | None, Meta(description="developerApi: host of the API, where the exchange names neither it nor a region.")
+        str | None,
+        Meta(description="Host of the DeveloperAPI, where the exchange names neither an endpoint nor a region."),
     ] = None
     authn_configuration: Annotated[
         IdaasMethod | None,
-        Meta(description="How the M2M application proves itself to IDaaS.", extra={SHARED_KEYS: True}),
+        Meta(
+            description="How the application authenticates to IDaaS. Required without `clientConfigPath`.",
+            extra={SHARED_KEYS: True},
+        ),
     ] = None
     http_configuration: HttpConfiguration = HttpConfiguration()
     token_exchange: TokenExchange | None = None

@@ -23,26 +23,34 @@ METHOD_KEY = "clientAuthentication"
 
 
 class OidcClientIdentity(Strict, tag_field="type", tag="oidcClient", frozen=True, kw_only=True):
-    """A client of any OpenID provider (Okta and the like): client credentials."""
+    """A client of any OpenID provider (Okta and the like), with the client credentials grant."""
 
     issuer: Annotated[
-        str | None, Meta(description="The provider's issuer URL; its discovery document names the token endpoint.")
+        str | None,
+        Meta(
+            description="Issuer URL of the provider, whose discovery document names the token endpoint. Required "
+            "without `tokenEndpoint`."
+        ),
     ] = None
-    token_endpoint: Annotated[str | None, Meta(description="The token endpoint, if there is no discovery.")] = None
+    token_endpoint: Annotated[
+        str | None, Meta(description="URL of the token endpoint. With it, no discovery document is read.")
+    ] = None
     client_id: Annotated[str, Meta(min_length=1, description="Id of the client.")]
     client_authentication: Annotated[
         OAuthMethod,
         Meta(
-            description="How the client proves itself (RFC 6749 2.3, RFC 7523 2.2, RFC 8705 2.1).",
+            description="How the client authenticates (RFC 6749 2.3, RFC 7523 2.2, RFC 8705 2.1).",
             extra={DEFAULT: "client_secret_basic", SHARED_KEYS: True},
         ),
     ] = client_secret_basic.OAuthClientSecretBasic()
-    scope: Annotated[str | None, Meta(description="Sent as it is; null: none.")] = None
-    audience: Annotated[str | None, Meta(description="`audience` parameter, where the provider wants one.")] = None
-    resource: Annotated[str | None, Meta(description="`resource` parameter (RFC 8707), a URI.")] = None
-    token_use: Annotated[TokenUse, Meta(description="Which token of the answer STS gets; it must be a JWT.")] = (
-        "access_token"  # noqa: S105 - a name
-    )
+    scope: Annotated[str | None, Meta(description="`scope` parameter. null: not sent.")] = None
+    audience: Annotated[
+        str | None, Meta(description="`audience` parameter, for providers that need one. null: not sent.")
+    ] = None
+    resource: Annotated[str | None, Meta(description="`resource` parameter (RFC 8707), a URI. null: not sent.")] = None
+    token_use: Annotated[
+        TokenUse, Meta(description="Which token of the response is presented to STS. It must be a JWT.")
+    ] = "access_token"  # noqa: S105 - a name
     http_configuration: HttpConfiguration = HttpConfiguration()
     connection: Connection = Connection()
 

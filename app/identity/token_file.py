@@ -20,7 +20,9 @@ from .context import Context, TokenSource
 class TokenFileIdentity(Strict, tag_field="type", tag="tokenFile", frozen=True):
     """An OIDC token that another program keeps fresh in a file, such as a projected service-account token."""
 
-    token_file: Annotated[OtherFile, Meta(description="Path of the file; read at every refresh, white space trimmed.")]
+    token_file: Annotated[
+        OtherFile, Meta(description="Path of the file. It is read at every refresh; white space around it is removed.")
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Every line that the log can hold: name, level, sentence and fields. docs/reference/log-events.md is made of this."""
+"""Every kind of log line: name, level, sentence and fields. docs/reference/log-events.md is generated from it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ LEVELS: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 @dataclass(frozen=True, slots=True)
 class LogEvent:
     """
-    One kind of line.
+    One kind of log line.
 
-    `message` is its sentence; an empty one is given by the caller, because it names a thing. `fields` maps the fields
-    that may follow to their meaning; a field without a value is left out.
+    `message` is its sentence. It is empty where each line has a sentence of its own. `fields` maps the fields that may
+    follow to their meaning; a field without a value is left out.
     """
 
     name: str
@@ -28,19 +28,19 @@ class LogEvent:
 
 _PROFILE = {"profile": "name of the profile"}
 _ROLE = {
-    "identity": "identity type of the profile",
+    "identity": "`identity.type` of the profile",
     "role": "ARN of the role whose credentials are served",
-    "session": "RoleSessionName, as ActionTrail shows it; empty where the DeveloperAPI names it",
+    "session": "RoleSessionName, as ActionTrail shows it; empty with the DeveloperAPI, which names the session itself",
 }
 _SESSION = {
-    "access_key_id": "AccessKeyId of the session, to join with ActionTrail; not a secret",
-    "expires_at": "end of the session",
+    "access_key_id": "AccessKeyId of the session, to search for in ActionTrail; not a secret",
+    "expires_at": "when the session expires",
 }
 _CALLER = {
     "uid": "user id of the calling process, from the kernel",
-    "gids": "its group ids",
-    "pid": "its process id",
-    "executable": "its executable",
+    "gids": "group ids of the calling process",
+    "pid": "process id of the calling process",
+    "executable": "executable of the calling process",
 }
 
 EVENTS: dict[str, LogEvent] = {}
@@ -58,7 +58,7 @@ LISTENING = _event(
     "listening",
     "info",
     "all listeners accept connections",
-    "The first line of a start. Credentials follow in the background.",
+    "The first line of the log. The first credentials are obtained after it, in the background.",
     {
         "version": "version of the sidecar",
         "config": "the configuration file, or `environment`",
@@ -73,16 +73,16 @@ START_UP_FAILED = _event(
     "error",
     "a required profile has no credentials at the end of start-up",
     "The process exits with 2, 3 or 4. One line per profile.",
-    _PROFILE | {"error": "why there are none", "seconds": "how long start-up lasted"},
+    _PROFILE | {"error": "why the profile has no credentials", "seconds": "`startup.timeoutSeconds`"},
 )
 DRAINING = _event(
     "draining",
     "info",
     "SIGTERM: requests are answered until the drain time ends",
-    "`shutdown.drainSeconds` after SIGTERM.",
+    "The drain time is `shutdown.drainSeconds`.",
     {"seconds": "the drain time"},
 )
-STOPPED = _event("stopped", "info", "the sidecar has stopped", "The last line.")
+STOPPED = _event("stopped", "info", "the sidecar has stopped", "The last line of the log.")
 
 # --- configuration and files ------------------------------------------------------------------------------------------
 
@@ -90,7 +90,7 @@ CONFIGURATION = _event(
     "configuration",
     "warning",
     "",
-    "A setting works, but worse than its owner may expect. The message names the key.",
+    "A warning about a setting that has no effect, or a drawback. The message begins with the key.",
 )
 CONFIG_RELOADED = _event(
     "config_reloaded",
@@ -103,31 +103,37 @@ CONFIG_RELOAD_FAILED = _event(
     "config_reload_failed",
     "error",
     "the changed configuration cannot be used; the previous one stays in use",
-    "Correct the file: it is read again when it changes, or at SIGHUP.",
+    "Correct the file. It is read again when it changes, and at SIGHUP.",
     {"error": "what is wrong, and where"},
 )
 RESTART_NEEDED = _event(
     "restart_needed",
     "warning",
     "changed keys take effect at the next start",
-    "Addresses, the cache and some limits cannot be changed while the sidecar runs.",
+    "Keys of `server`, `cache` and `startup`, and `access.hopLimit`, `access.maxConnections` and `logging.format`.",
     {"keys": "the changed keys"},
 )
 WATCHING = _event(
     "watching",
     "info",
     "files are watched for changes",
-    "The configuration, and the secrets, keys and certificates that it names.",
-    {"files": "how many files"},
+    "The configuration files, and the secrets, keys and certificates that they name.",
+    {"files": "number of files"},
 )
 FILES_NOT_WATCHED = _event(
     "files_not_watched",
     "warning",
     "file changes are not noticed; send SIGHUP after a change",
     "The system has no inotify, or its limits are used up.",
-    {"error": "why"},
+    {"error": "the reason"},
 )
-FILES_CHANGED = _event("files_changed", "info", "watched files have changed", "", {"files": "the files"})
+FILES_CHANGED = _event(
+    "files_changed",
+    "info",
+    "watched files have changed",
+    "A changed configuration or path token is reloaded. A changed secret, key or certificate starts a refresh.",
+    {"files": "the files"},
+)
 
 # --- refreshes --------------------------------------------------------------------------------------------------------
 
@@ -135,40 +141,40 @@ CREDENTIALS_ISSUED = _event(
     "credentials_issued",
     "info",
     "the profile has new credentials",
-    "The audit line of an issue.",
+    "The audit line of a session that was issued.",
     _PROFILE
     | _ROLE
     | _SESSION
     | {
-        "next_refresh_at": "when the next refresh is planned",
+        "next_refresh_at": "when the next refresh is scheduled",
         "sts_request_id": "request id of STS",
-        "seconds": "how long the refresh took",
+        "seconds": "duration of the refresh",
     },
 )
 CREDENTIALS_RESTORED = _event(
     "credentials_restored",
     "info",
     "the profile serves credentials from the cache until the first refresh",
-    "After a restart, with a cache.",
+    "After a restart, with `cache`.",
     _PROFILE | _ROLE | _SESSION,
 )
 CREDENTIALS_DROPPED = _event(
     "credentials_dropped",
     "error",
     "the cloud withdrew the role: the profile's credentials are no longer served",
-    "With `onDenied: stop`.",
-    _PROFILE | _ROLE | {"error": "the refusal"},
+    "Only with `onDenied: stop`.",
+    _PROFILE | _ROLE | {"error": "the refusal, with the cloud's error code"},
 )
 REFRESH_FAILED = _event(
     "refresh_failed",
     "warning",
     "a refresh failed; valid credentials are served meanwhile",
-    "Level `error` for failures that a repetition cannot cure.",
+    "The level is `error` for permanent failures and internal errors.",
     _PROFILE
     | {
         "error": "what failed, with the cloud's error code and request id",
-        "permanent": "whether a repetition cannot succeed before something is changed",
-        "failures": "failed refreshes in a row",
+        "permanent": "whether a retry cannot succeed before something is changed",
+        "failures": "number of failed attempts in a row",
         "retry_in": "seconds to the next attempt",
     },
 )
@@ -176,42 +182,42 @@ TRACEBACK = _event(
     "traceback",
     "debug",
     "where an internal error occurred",
-    "Follows a `refresh_failed` line of an internal error. Frames without source lines or values.",
-    _PROFILE | {"frames": "function and line of each frame"},
+    "Follows the `refresh_failed` line of an internal error. It has no source lines and no values.",
+    _PROFILE | {"frames": "function and line number of each stack frame"},
 )
 TOKEN_MISMATCH = _event(
     "token_mismatch",
     "warning",
     "",
-    "The token's claims differ from the configuration, or the identity works not as configured.",
+    "The token's claims differ from the configuration, or a new secret is refused and the previous one still works.",
     _PROFILE,
 )
 CLOCK_OFFSET = _event(
     "clock_offset",
     "warning",
     "this machine's clock differs from the cloud's; set the clock",
-    "By the Date header of the cloud's answers.",
+    "Above 60 s, by the Date header of the cloud's responses. Repeated only after the clock was right.",
     {"seconds": "the cloud's clock minus this machine's"},
 )
 CLOCK_JUMPED = _event(
     "clock_jumped",
     "warning",
-    "the clock was set, or the machine slept; refreshes are planned again",
-    "",
-    {"seconds": "how far the wall clock moved by itself"},
+    "the clock was set, or the machine slept; refreshes are scheduled again",
+    "The wall clock and the monotonic clock moved apart by more than 5 s.",
+    {"seconds": "movement of the wall clock against the monotonic clock"},
 )
 CACHE_UNUSABLE = _event(
     "cache_unusable",
     "warning",
     "",
-    "The encrypted cache was not read, written or cleared. Service goes on without it.",
+    "The encrypted cache could not be read, written or cleared. The sidecar continues without it.",
     _PROFILE,
 )
 FILES_UNUSABLE = _event(
     "files_unusable",
     "warning",
     "",
-    "A credential file (`files` of a profile) was not written or removed.",
+    "A credential file (`files` of a profile) could not be written or removed.",
     _PROFILE,
 )
 
@@ -221,7 +227,7 @@ CREDENTIALS_SERVED = _event(
     "credentials_served",
     "info",
     "a caller received this session for the first time",
-    "The audit line of a use: one per session and user.",
+    "The audit line of a use: one line per session and user.",
     {"listener": "name of the listener"}
     | _PROFILE
     | _ROLE
@@ -233,49 +239,53 @@ DENIED = _event(
     "denied",
     "warning",
     "a request was refused",
-    "The audit line of a refusal. Equal refusals within a second are one line with their count.",
+    "The audit line of a refusal. Equal refusals within a second become one line with `count`.",
     {"listener": "name of the listener"}
     | _PROFILE
-    | {"reason": "the reason, as in `idaas_sidecar_denied_total`", "count": "how many more"}
+    | {"reason": "the reason, as in `idaas_sidecar_denied_total`", "count": "number of further equal refusals"}
     | _CALLER,
 )
 
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 REFRESH_ORDERED = _event(
-    "refresh_ordered", "info", "a refresh was ordered over the admin socket", "`idaas-sidecar refresh`.", _PROFILE
+    "refresh_ordered", "info", "a refresh was ordered over the admin socket", "By `idaas-sidecar refresh`.", _PROFILE
 )
 PURGED = _event(
     "purged",
     "warning",
     "the profile's credentials were dropped by an order over the admin socket",
-    "`idaas-sidecar purge`.",
+    "By `idaas-sidecar purge`.",
     _PROFILE,
 )
 LOG_LEVEL_CHANGED = _event(
     "log_level_changed",
     "warning",
     "the log level was changed until the next reload or start",
-    "`idaas-sidecar log-level`.",
-    {"now": "the level"},
+    "By `idaas-sidecar log-level`.",
+    {"now": "the new level"},
 )
 
 # --- the program itself -----------------------------------------------------------------------------------------------
 
 INTERNAL_ERROR = _event(
-    "internal_error", "error", "an internal error occurred; please report it", "", {"error": "type of the exception"}
+    "internal_error",
+    "error",
+    "an internal error occurred; please report it",
+    "The sidecar continues.",
+    {"error": "type of the exception"},
 )
 LIBRARY = _event(
     "library",
     "warning",
     "a library reported a problem",
-    "A library's text is shown only where it cannot quote a request or an answer.",
-    {"logger": "name of the logger", "text": "the report", "error": "type of the exception"},
+    "`text` is present only where the library cannot quote a request or a response in it.",
+    {"logger": "name of the library's logger", "text": "the report", "error": "type of the exception"},
 )
 LOG_LINES_LOST = _event(
     "log_lines_lost",
     "warning",
     "log lines were dropped because the log was not read",
-    "The process never waits for the reader of its log.",
-    {"count": "how many lines"},
+    "The sidecar never waits for the reader of its log.",
+    {"count": "number of lines"},
 )

@@ -1,4 +1,4 @@
-"""The metrics in Prometheus's text format. Imported at the first scrape, in a thread: the import takes 60 ms."""
+"""The metrics in the Prometheus text format. Imported at the first scrape, in a thread: the import takes 60 ms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OUTCOMES = ("success", "unreachable", "refused", "config", "internal")
 
 
 class SidecarCollector(Collector):
-    """Turns our counters into metric families at scrape time; the credential path does not touch the library."""
+    """Converts the counters to metric families at a scrape. The credential path never uses the metrics library."""
 
     def __init__(
         self,
@@ -50,52 +50,54 @@ class SidecarCollector(Collector):
         yield from self._process()
 
     def _credentials(self, statuses: list[Status]) -> Iterator[Metric]:
-        expiry = _gauge("credential_expiry_timestamp_seconds", "Expiration of the held session.", ["profile"])
+        expiry = _gauge(
+            "credential_expiry_timestamp_seconds", "Unix time at which the held session expires.", ["profile"]
+        )
         remaining = _gauge(
-            "credential_remaining_seconds", "Remaining lifetime of the held session, 0 without one.", ["profile"]
+            "credential_remaining_seconds", "Seconds left of the held session; 0 without a valid one.", ["profile"]
         )
         for status in statuses:
             if status.expires_at is not None:
                 expiry.add_metric([status.profile], status.expires_at)
             remaining.add_metric([status.profile], status.left)
-        served = _gauge("last_served_timestamp_seconds", "When credentials were last served.", ["profile"])
+        served = _gauge(
+            "last_served_timestamp_seconds", "Unix time at which credentials were last served.", ["profile"]
+        )
         for status in statuses:
             if status.profile in self._counters.last_served:
                 served.add_metric([status.profile], self._counters.last_served[status.profile])
         violations = _counter(
             "serve_horizon_violations",
-            "Responses with less lifetime than promised while the cloud was well.",
+            "Responses with fewer seconds left than promised although the last refresh succeeded.",
             ["profile"],
         )
         for status in statuses:
             violations.add_metric([status.profile], self._counters.violations[status.profile])
-        state = _gauge("profile_state", "1 for the state a profile is in, 0 for the others.", ["profile", "state"])
+        state = _gauge("profile_state", "1 for the state of the profile, 0 for the other states.", ["profile", "state"])
         for status in statuses:
             for name in STATES:
                 state.add_metric([status.profile, name], int(status.state == name))
         yield from (expiry, remaining, served, violations, state)
 
     def _refreshes(self, statuses: list[Status]) -> Iterator[Metric]:
-        total = _counter("refresh", "Refreshes by outcome.", ["profile", "outcome"])
-        failures = _gauge("refresh_consecutive_failures", "Failed refreshes since the last success.", ["profile"])
+        total = _counter("refresh", "Attempts to refresh, by outcome.", ["profile", "outcome"])
+        failures = _gauge("refresh_consecutive_failures", "Failed attempts since the last successful one.", ["profile"])
         for status in statuses:
             failures.add_metric([status.profile], status.failures)
             for outcome in OUTCOMES:
                 total.add_metric([status.profile, outcome], self._refresh_counters.refreshes[status.profile, outcome])
-        last = _gauge("last_refresh_timestamp_seconds", "When a session was last obtained.", ["profile"])
+        last = _gauge("last_refresh_timestamp_seconds", "Unix time of the last successful refresh.", ["profile"])
         for status in statuses:
             if status.profile in self._refresh_counters.last_refresh:
                 last.add_metric([status.profile], self._refresh_counters.last_refresh[status.profile])
         stages = _histogram(
-            "refresh_duration_seconds",
-            "Duration of each stage of a refresh: token, exchange, chain[0], …",
-            ["profile", "stage"],
+            "refresh_duration_seconds", "Duration of each stage of a refresh, successful or not.", ["profile", "stage"]
         )
         for labels, histogram in list(self._refresh_counters.stages.items()):
             _add(stages, labels, histogram)
         ends = _gauge(
             "identity_not_after_timestamp_seconds",
-            "Expiration of what a profile authenticates with.",
+            "Unix time at which a certificate or token of the identity expires.",
             ["profile", "kind"],
         )
         present = {status.profile for status in statuses}
@@ -107,34 +109,36 @@ class SidecarCollector(Collector):
     def _requests(self) -> Iterator[Metric]:
         total = _counter(
             "requests",
-            "Responses by listener, endpoint, status and profile.",
+            "Responses by listener, endpoint, status code and profile.",
             ["listener", "endpoint", "code", "profile"],
         )
         for (listener, endpoint, code, profile), count in list(self._counters.requests.items()):
             total.add_metric([listener, endpoint, str(code), profile], count)
         seconds = _histogram(
-            "request_duration_seconds", "Time from a complete request to its response.", ["listener", "endpoint"]
+            "request_duration_seconds", "Seconds from the complete request to its response.", ["listener", "endpoint"]
         )
         for labels, histogram in list(self._counters.durations.items()):
             _add(seconds, labels, histogram)
-        denied = _counter("denied", "Refused requests by reason.", ["reason"])
+        denied = _counter("denied", "Refused requests, by reason.", ["reason"])
         for reason, count in list(self._counters.denied.items()):
             denied.add_metric([reason], count)
         yield from (total, seconds, denied)
 
     def _process(self) -> Iterator[Metric]:
-        offset = _gauge("clock_offset_seconds", "The cloud's clock, by its Date headers, minus the local clock.", [])
+        offset = _gauge("clock_offset_seconds", "The cloud's clock minus this machine's, by Date headers.", [])
         if self._refresh_counters.clock_offset is not None:
             offset.add_metric([], self._refresh_counters.clock_offset)
-        loaded = _gauge("config_reload_success", "1 if the last load of the configuration succeeded, else 0.", [])
+        loaded = _gauge("config_reload_success", "1 if the last reload of the configuration succeeded, else 0.", [])
         loaded.add_metric([], 1 if self._reloaded else 0)
         loaded_at = _gauge(
-            "config_reload_timestamp_seconds", "When the configuration was last loaded successfully.", []
+            "config_reload_timestamp_seconds", "Unix time at which the configuration in use was read.", []
         )
         loaded_at.add_metric([], self._loaded_at)
-        build = _gauge("build_info", "1; the version is the label.", ["version"])
+        build = _gauge("build_info", "Always 1; the version is a label.", ["version"])
         build.add_metric([self._version], 1)
-        tls = _gauge("tls_verification_disabled", "1 for a profile whose token endpoint is not verified.", ["profile"])
+        tls = _gauge(
+            "tls_verification_disabled", "1 for a profile that does not verify its token endpoint's TLS.", ["profile"]
+        )
         for profile in self._unverified_tls:
             tls.add_metric([profile], 1)
         trials = _gauge(
@@ -146,7 +150,7 @@ class SidecarCollector(Collector):
 
 
 def exposition(collector: Collector) -> bytes:
-    """The scrape's body."""
+    """Return the body of a scrape."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(collector)
     return generate_latest(registry)

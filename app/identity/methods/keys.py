@@ -21,11 +21,11 @@ class ClientSecretMethod(Method, frozen=True, kw_only=True):
 
     client_secret_env_var_name: Annotated[
         str | None,
-        Meta(description="Environment variable that holds the client secret; read at every token request."),
+        Meta(description="Environment variable that holds the client secret, read at every token request."),
     ] = None
     client_secret_file: Annotated[
         ProofFile | None,
-        Meta(description="File that holds the client secret; read at every token request, white space trimmed."),
+        Meta(description="File that holds the client secret, read at every token request. White space is trimmed."),
     ] = None
 
     def read(self, place: str, environ: Mapping[str, str]) -> None:
@@ -47,21 +47,21 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
 
     private_key_env_var_name: Annotated[
         str | None,
-        Meta(description="Environment variable that holds the private key: PEM, or bare base64 DER."),
+        Meta(description="Environment variable that holds the private key: PEM, or DER as base64."),
     ] = None
     private_key_file: Annotated[
-        ProofFile | None, Meta(description="File that holds the private key; read at every token request.")
+        ProofFile | None, Meta(description="File that holds the private key, read at every token request.")
     ] = None
     private_key_password_env_var_name: Annotated[
         str | None,
         Meta(description="Environment variable that holds the password of an encrypted private key."),
     ] = None
     algorithm: Annotated[
-        Algorithm | None, Meta(description="Signature algorithm of the assertion; null: chosen by the key.")
+        Algorithm | None, Meta(description="Signature algorithm of the assertion. null: chosen by the key.")
     ] = None
-    key_id: Annotated[str | None, Meta(description="`kid` of the assertion; null: none is sent, as the SDKs do.")] = (
-        None
-    )
+    key_id: Annotated[
+        str | None, Meta(description="`kid` header of the assertion. null: no `kid`, as with the IDaaS SDKs.")
+    ] = None
 
     def read(self, place: str, environ: Mapping[str, str]) -> None:
         self.read_key(place, environ)

@@ -31,15 +31,15 @@ DeployEnvironment = Annotated[
         "CUSTOM",
     ]
     | None,
-    Meta(description="The SDK's name for the environment: ALIBABA_CLOUD_ECS with PKCS7, KUBERNETES with OIDC."),
+    Meta(description="The SDK's name of the environment. PKCS7 accepts ALIBABA_CLOUD_ECS, OIDC KUBERNETES."),
 ]
 """A key of the SDK's file; only PKCS7 and OIDC read it."""
 
-IdentityType = Annotated[Literal["CLIENT"], Meta(description="Only machine identities are served.")]
+IdentityType = Annotated[Literal["CLIENT"], Meta(description="Only machine identities are supported.")]
 """A key of the SDK's file."""
 
 FederatedCredential = Annotated[
-    str | None, Meta(description="Name of the application's federated credential in the console.")
+    str | None, Meta(description="Name of the application's federated credential in the IDaaS console. Required.")
 ]
 
 

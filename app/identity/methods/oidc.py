@@ -30,7 +30,7 @@ KUBERNETES_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa
 
 
 class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_only=True):
-    """The token of a cluster or another issuer that the application trusts."""
+    """A token of a Kubernetes cluster or another issuer that the application trusts."""
 
     identity_type: IdentityType = "CLIENT"
     client_deploy_environment: DeployEnvironment = None
@@ -38,12 +38,12 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
     oidc_token_file_path: Annotated[
         OtherFile | None,
         Meta(
-            description="File with the token; null: the file that oidcTokenFilePathEnvVarName names, else Kubernetes' "
-            "own. Read at every token request, white space trimmed."
+            description="File that holds the token, read at every token request. White space is trimmed. null: the "
+            f"file that `oidcTokenFilePathEnvVarName` names, else `{KUBERNETES_TOKEN}`."
         ),
     ] = None
     oidc_token_file_path_env_var_name: Annotated[
-        str | None, Meta(description="Environment variable that holds the path of that file.")
+        str | None, Meta(description="Environment variable that holds the path of the token file.")
     ] = None
 
     def check(self, place: str, facts: ClientFacts) -> None:

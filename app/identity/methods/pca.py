@@ -69,16 +69,17 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
     client_deploy_environment: DeployEnvironment = None
     application_federated_credential_name: FederatedCredential = None
     client_x509_certificate: Annotated[
-        str | None, Meta(description="The client's certificate, PEM text (it is no secret).")
+        str | None, Meta(description="The client's certificate as PEM text. It is not a secret.")
     ] = None
     client_x509_certificate_file: Annotated[
-        ProofFile | None, Meta(description="File with it instead; read at every token request.")
+        ProofFile | None, Meta(description="File that holds the client's certificate, read at every token request.")
     ] = None
     x509_cert_chains: Annotated[
-        str | None, Meta(description="The intermediate certificates, PEM blocks one after the other.")
+        str | None, Meta(description="The intermediate certificates as PEM text, one block after the other.")
     ] = None
     x509_cert_chains_file: Annotated[
-        ProofFile | None, Meta(description="File with them instead; read at every token request.")
+        ProofFile | None,
+        Meta(description="File that holds the intermediate certificates, read at every token request."),
     ] = None
 
     def check(self, place: str, facts: ClientFacts) -> None:

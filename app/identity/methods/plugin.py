@@ -90,7 +90,9 @@ class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw
 
     identity_type: IdentityType = "CLIENT"
     client_deploy_environment: DeployEnvironment = None
-    plugin_name: Annotated[str | None, Meta(description=f"{PLUGIN_NAME}, the one that exists.")] = None
+    plugin_name: Annotated[str | None, Meta(description=f"Name of the plug-in. The only one is `{PLUGIN_NAME}`.")] = (
+        None
+    )
     ecs_metadata_endpoint: EcsMetadataSetting = "http://100.100.100.200"
 
     def check(self, place: str, facts: ClientFacts) -> None:

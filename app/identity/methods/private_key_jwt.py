@@ -19,7 +19,7 @@ from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
 
 AssertionAudience = Annotated[
     Literal["tokenEndpoint", "issuer"],
-    Meta(description="`aud` of a JWT assertion: what the provider wants there."),
+    Meta(description="`aud` of the assertion, as the provider requires it."),
 ]
 
 
