@@ -1,0 +1,93 @@
+"""docs/reference/: the pages are those that the code gives, and other pages mention only names that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.config.json_schema import schema
+from app.core.values import STATES
+from app.observe.log_events import EVENTS
+from app.serve.metrics import OUTCOMES, PREFIX
+from docs.reference import generate
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_the_page_is_generated(name: str) -> None:
+    """Each committed page equals the output of the generator: `python -m docs.reference.generate` writes it."""
+    assert (ROOT / "docs/reference" / name).read_text() == generate.PAGES[name]()
+
+
+# --- what the pages must contain --------------------------------------------------------------------------------------
+
+
+def test_every_key_has_a_row() -> None:
+    """The configuration page has a section for each object of the schema, with a row for each of its keys."""
+    whole = schema()
+    expected = sorted(list(part["properties"]) for part in (whole, *whole["$defs"].values()))
+    parts = generate.configuration().split("\n## ")[1:]
+
+    assert sorted(re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE) for part in parts) == expected
+
+
+def test_links_lead_to_headings() -> None:
+    """Every link within a page leads to a heading, and no two headings of a page have one anchor."""
+    for text in (function() for function in generate.PAGES.values()):
+        anchors = [generate.anchor(heading) for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)]
+        assert len(anchors) == len(set(anchors))
+        assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= set(anchors)
+
+
+def test_label_values_are_those_of_the_code() -> None:
+    """The outcomes, refusal reasons and endpoints on the metrics page are those that the code uses."""
+    sources = "".join(path.read_text() for path in (ROOT / "app/serve").rglob("*.py"))
+    elsewhere = {"Remote", "Admin"}  # refusals of the operations listener and the admin socket, which are not counted
+    reasons = set(re.findall(r'(?:deny|Denial)\(\s*"(\w+)"|denied="(\w+)"', sources))
+    endpoints = set(re.findall(r'(?:Answer|Grant)\(.+, "(\w+)"|label = "(\w+)" if .+ else "(\w+)"', sources))
+
+    assert set(generate.LABEL_VALUES["outcome"]) == set(OUTCOMES)
+    assert set(generate.LABEL_VALUES["reason"]) == {max(found) for found in reasons} - elsewhere
+    assert set(generate.LABEL_VALUES["endpoint"]) == {name for found in endpoints for name in found if name}
+    assert all(f"| `{state}` | " in generate.metrics() for state in STATES)
+
+
+# --- names on other pages ---------------------------------------------------------------------------------------------
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "SECURITY.md",
+    ROOT / "RELIABILITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
+]
+NAMES = r"((?:`[^`]+`(?:, and |, or |, | and | or )?)+)"
+
+
+def named(word: str, text: str) -> set[str]:
+    """The names in code that stand after `word` or its plural, or one before it."""
+    lists = re.findall(rf"\b{word}s?\s+{NAMES}", text) + re.findall(rf"(`[^`]+`)\s+{word}s?\b", text)
+    return {name for found in lists for name in re.findall(r"`([^`]+)`", found)}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_names_of_events_and_metrics_exist(path: Path) -> None:
+    """A page names only log events and metrics that exist."""
+    text = re.sub(r"\s+", " ", path.read_text())
+    events = named("event", text) | set(re.findall(r'"event": ?"(\w+)"', text))
+    metrics = {PREFIX + name.partition("{")[0].removeprefix(PREFIX) for name in named("metric", text)}
+    metrics |= set(re.findall(rf"{PREFIX}\w+", text))
+
+    assert events - set(EVENTS) == set()
+    assert metrics - generate.series() - {name for name, *_ in generate.families()} == set()
+
+
+def test_wrong_names_would_be_seen() -> None:
+    """The check above reads names after and before the words event and metric."""
+    text = "the event `one`, the events `two` and `three`, the `four` event; metrics `five`, `six`"
+
+    assert named("event", text) == {"one", "two", "three", "four"}
+    assert named("metric", text) == {"five", "six"}
