@@ -168,7 +168,7 @@ CREDENTIALS_DROPPED = _event(
 REFRESH_FAILED = _event(
     "refresh_failed",
     "warning",
-    "a refresh failed; valid credentials are served meanwhile",
+    "a refresh failed; it is repeated",
     "The level is `error` for permanent failures and internal errors.",
     _PROFILE
     | {
