@@ -1,5 +1,8 @@
 # Build the sidecar's image:  docker build -t idaas-credential-sidecar:0.1.0 .
 #
+# The target `emulator` also has the commands `demo`, `emulator` and `conformance`, which production never runs:
+#   docker build --target emulator -t idaas-credential-sidecar:0.1.0-emulator .
+#
 # BASE_IMAGE: any Linux image with sh, Python 3.11 or newer with venv, and CA certificates. In production, pin a digest.
 # pip prefers the wheels in .image/wheels/ to an index. With --build-arg PIP_NO_INDEX=1 it uses no index at all, and the
 # build works without a network. deploy/image.sh does both.
@@ -24,10 +27,12 @@ COPY app app
 # unchecked-hash: Python does not compare the bytecode with its source, because files in an image never change.
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist . \
  && /opt/build/bin/pip --python /opt/idaas-sidecar/bin/python install --no-compile --no-deps --no-index dist/*.whl \
- && /opt/idaas-sidecar/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/idaas-sidecar/lib
+ && /opt/idaas-sidecar/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/idaas-sidecar/lib \
+ && cp -a /opt/idaas-sidecar /opt/with-emulator \
+ && rm -r /opt/idaas-sidecar/lib/python3*/site-packages/idaas_sidecar/emulator \
+          /opt/idaas-sidecar/lib/python3*/site-packages/idaas_sidecar/conformance
 
-FROM ${BASE_IMAGE}
-COPY --from=build /opt/idaas-sidecar /opt/idaas-sidecar
+FROM ${BASE_IMAGE} AS runtime
 # Official Python images lack the bytecode of the standard library, and a read-only root file system prevents writing it.
 # Each start and each `health` would compile the library again. If the bytecode exists, this step does nothing.
 RUN python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|turtledemo|site-packages|dist-packages)/' \
@@ -48,3 +53,9 @@ LABEL org.opencontainers.image.title="idaas-credential-sidecar" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+
+FROM runtime AS emulator
+COPY --from=build /opt/with-emulator /opt/idaas-sidecar
+
+FROM runtime
+COPY --from=build /opt/idaas-sidecar /opt/idaas-sidecar

@@ -108,13 +108,21 @@ fetch_wheels() {
 }
 
 build() {
-    docker build --quiet --network none --build-arg PIP_NO_INDEX=1 --build-arg BASE_IMAGE="$base" \
-        --build-arg VERSION="$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' app/__init__.py)" \
-        --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" --tag "$image" . >/dev/null
-    say "built $image: $(mib "$(docker image inspect --format '{{.Size}}' "$image")") MiB," \
-        "of which base $(mib "$(docker image inspect --format '{{.Size}}' "$base")") MiB"
+    build_target "$image"
+    build_target "$image-emulator" --target emulator
+    say "built $image: $(size "$image") MiB, of which base $(size "$base") MiB; $image-emulator: $(size "$image-emulator") MiB"
 }
 
+# build_target TAG OPTION…
+build_target() {
+    tag=$1
+    shift
+    docker build --quiet --network none --build-arg PIP_NO_INDEX=1 --build-arg BASE_IMAGE="$base" \
+        --build-arg VERSION="$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' app/__init__.py)" \
+        --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" --tag "$tag" "$@" . >/dev/null
+}
+
+size() { mib "$(docker image inspect --format '{{.Size}}' "$1")"; }
 mib() { echo "$(($1 / 1048576))"; }
 
 # hardened NAME ARGUMENT…: `docker run` with the restrictions of the Kubernetes manifest
@@ -231,7 +239,7 @@ try_start() {
     within 20 "health succeeds" in_sidecar idaas-sidecar health
     get http://127.0.0.1:7118/startupz 503 >/dev/null || die "/startupz is not 503 without credentials"
     in_sidecar idaas-sidecar health --ready >/dev/null && die "health --ready succeeds without credentials"
-    hardened cloud --network "container:$name-app" --tmpfs /tmp:mode=1777 "$image" emulator --json --port 7140
+    hardened cloud --network "container:$name-app" --tmpfs /tmp:mode=1777 "$image-emulator" emulator --json --port 7140
     within 30 "/startupz is 200; it was 503 before the cloud started" get http://127.0.0.1:7118/startupz
     within 10 "HEALTHCHECK is healthy" health_is healthy
     in_sidecar idaas-sidecar health --ready >/dev/null || die "health --ready fails"
@@ -250,6 +258,10 @@ try_hardening() {
             || die "$folder is writable"
     done
     in_sidecar python3 -c 'import pip' 2>/dev/null && die "the image contains pip"
+    for package in emulator conformance; do
+        in_sidecar python3 -c "import idaas_sidecar.$package" 2>/dev/null && die "the image contains idaas_sidecar.$package"
+    done
+    in_sidecar idaas-sidecar demo 2>&1 | grep -q 'has no emulator' || die "demo does not say where the emulator is"
     say "uid 65532, no capabilities, no new privileges, read-only root"
 }
 

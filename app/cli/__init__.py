@@ -11,7 +11,10 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 
+from .. import __version__
+from ..core.errors import ConfigError
 from .errors import call_command
 from .parser import parse
 
@@ -21,7 +24,20 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     arguments = parse(sys.argv[1:] if argv is None else argv)
 
     def run() -> int:
-        module = importlib.import_module(f".{arguments.command.replace('-', '_')}_", __name__)
-        return int(module.run(arguments, environ))
+        return int(_command(arguments.command).run(arguments, environ))
 
     return call_command(arguments.command, run, debug=arguments.debug)
+
+
+def _command(name: str) -> ModuleType:
+    """Import the module of a command. Raises ConfigError where this installation leaves out what it needs."""
+    try:
+        return importlib.import_module(f".{name.replace('-', '_')}_", __name__)
+    except ModuleNotFoundError as error:
+        program = __name__.rpartition(".")[0]
+        if error.name not in (f"{program}.emulator", f"{program}.conformance"):
+            raise
+        raise ConfigError(
+            f"the production image has no {error.name.rpartition('.')[2]}; use the image with the tag "
+            f"{__version__}-emulator, or install the package idaas-credential-sidecar"
+        ) from None

@@ -8,10 +8,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
+
+from app import __version__
 
 from .conftest import ROOT, tool
 
@@ -29,8 +32,15 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def final_stage() -> list[tuple[str, str]]:
-    last = max(index for index, (word, _) in enumerate(instructions()) if word == "FROM")
-    return instructions()[last:]
+    """Return the instructions of the last stage, after those of the stages that it is built from."""
+    stages: dict[str, list[tuple[str, str]]] = {}
+    found: list[tuple[str, str]] = []
+    for word, rest in instructions():
+        if word == "FROM":
+            base, _, name = rest.partition(" AS ")
+            found = stages[name] = [*stages.get(base, [])]
+        found.append((word, rest))
+    return found
 
 
 def of(word: str, among: list[tuple[str, str]]) -> list[str]:
@@ -40,7 +50,7 @@ def of(word: str, among: list[tuple[str, str]]) -> list[str]:
 def test_base_is_the_users_choice() -> None:
     """The base is an argument of every stage, and nothing is pulled only to read the file."""
     assert instructions()[0] == ("ARG", "BASE_IMAGE=python:3.12-slim")
-    assert {rest.split(" ")[0] for rest in of("FROM", instructions())} == {"${BASE_IMAGE}"}
+    assert {rest.split(" ")[0] for rest in of("FROM", instructions())} == {"${BASE_IMAGE}", "runtime"}
     assert not re.search(r"^#\s*syntax\s*=", DOCKERFILE, re.MULTILINE | re.IGNORECASE)
 
 
@@ -127,3 +137,28 @@ def test_image_without_an_engine(ci: str, code: int, tmp_path: Path) -> None:
     assert run.returncode == code
     assert run.stdout.startswith("skipped: needs docker.io and mmdebstrap (apt-get install")
     assert set(os.listdir(tmp_path)) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [("demo", "emulator"), ("emulator", "emulator"), ("conformance", "conformance")]
+)
+def test_without_the_emulator_a_command_says_where_it_is(tmp_path: Path, command: str, package: str) -> None:
+    """The production image leaves two packages out; their commands name the image that has them, and exit with 2."""
+    ignored = shutil.ignore_patterns("__pycache__", "emulator", "conformance")
+    shutil.copytree(ROOT / "app", tmp_path / "app", ignore=ignored)
+    arguments = ["http://127.0.0.1:1"] if command == "conformance" else []
+    done = subprocess.run(
+        [sys.executable, "-m", "app", command, *arguments],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"idaas-sidecar {command}: the production image has no {package}; use the image with the tag "
+        f"{__version__}-emulator, or install the package idaas-credential-sidecar\n"
+    )
