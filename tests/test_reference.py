@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import errors
+from app.cli.errors import EXIT_CODES
+from app.cli.parser import build_parser
 from app.config.json_schema import schema
 from app.core.values import STATES
 from app.observe.log_events import EVENTS
@@ -36,7 +39,7 @@ def test_every_key_has_a_row() -> None:
 
 def test_links_lead_to_headings() -> None:
     """Every link within a page leads to a heading, and no two headings of a page have one anchor."""
-    for text in (generate.configuration(), generate.log_events(), generate.metrics()):
+    for text in (make() for name, make in generate.PAGES.items() if name.endswith(".md")):
         anchors = [generate.anchor(heading) for heading in re.findall(r"^## (.+)$", text, re.MULTILINE)]
         assert len(anchors) == len(set(anchors))
         assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= set(anchors)
@@ -53,6 +56,27 @@ def test_label_values_are_those_of_the_code() -> None:
     assert set(generate.LABEL_VALUES["reason"]) == {max(found) for found in reasons} - elsewhere
     assert set(generate.LABEL_VALUES["endpoint"]) == {name for found in endpoints for name in found if name}
     assert all(f"| `{state}` | " in generate.metrics() for state in STATES)
+
+
+def test_http_errors_are_those_of_the_code() -> None:
+    """The errors page has each `Code` and status that a response has."""
+    sources = "".join(path.read_text() for path in (ROOT / "app/serve").rglob("*.py"))
+    found = {(code, status) for status, code in re.findall(r'\berror\(\s*(\d+), "(\w+)"', sources)}
+    denials = {f"AccessDenied.{reason}" for reason in re.findall(r'deny\(\s*"(\w+)"', sources)}
+    shown = {(code, status) for code, (statuses, _) in generate.HTTP_ERRORS.items() for status in statuses.split(", ")}
+
+    assert {pair for pair in shown if not pair[0].startswith("AccessDenied")} == found
+    assert {code for code, _ in shown if code.startswith("AccessDenied")} == denials
+
+
+def test_exit_codes_are_those_of_the_commands() -> None:
+    """Each command and exit code has its row on the commands page."""
+    _, commands = build_parser()
+    text = generate.commands()
+
+    assert all(f"## {name}\n" in text for name in commands.choices)
+    assert {number for number in vars(errors).values() if isinstance(number, int)} <= set(EXIT_CODES)
+    assert all(f"| {number} | " in text for number in EXIT_CODES)
 
 
 # --- names on other pages ---------------------------------------------------------------------------------------------

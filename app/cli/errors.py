@@ -1,17 +1,4 @@
-"""
-What a command that fails prints on stderr, and its exit code.
-
-    0     success
-    1     not healthy (`health`), or not conforming (`conformance`)
-    2     bad usage or configuration
-    3     the cloud refused
-    4     the cloud, or the running sidecar, cannot be reached
-    70    an error in this program (EX_SOFTWARE of sysexits.h)
-    126   `exec`: the command cannot be executed
-    127   `exec`: the command does not exist
-    130   interrupted by Ctrl-C (128 + SIGINT)
-    141   the reader of stdout closed the pipe (128 + SIGPIPE)
-"""
+"""What a command that fails prints on stderr, and its exit code."""
 
 from __future__ import annotations
 
@@ -24,6 +11,20 @@ from ..core.errors import ConfigError, Refused, SidecarError
 BAD_USAGE, REFUSED, UNREACHABLE, INTERNAL_ERROR = 2, 3, 4, 70
 CANNOT_EXECUTE, NOT_FOUND = 126, 127
 INTERRUPTED, PIPE_CLOSED = 130, 141
+
+EXIT_CODES = {
+    0: "success",
+    1: "not healthy (`health`), or not conforming (`conformance`)",
+    BAD_USAGE: "bad usage or configuration",
+    REFUSED: "the cloud refused",
+    UNREACHABLE: "the cloud, or the running sidecar, cannot be reached",
+    INTERNAL_ERROR: "an error in this program (EX_SOFTWARE of sysexits.h); `--debug` prints the traceback",
+    CANNOT_EXECUTE: "`exec`: the command cannot be executed",
+    NOT_FOUND: "`exec`: the command does not exist",
+    INTERRUPTED: "interrupted by Ctrl-C (128 + SIGINT)",
+    PIPE_CLOSED: "the reader of stdout closed the pipe (128 + SIGPIPE)",
+}
+"""What each exit code means. `exec` otherwise exits with the code of its command."""
 
 
 class CommandNotStarted(SidecarError):

@@ -27,7 +27,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises SystemExit with 0 after `help`, `--help` and `--version`, and with 2 after bad usage. Without arguments the
     list of commands is printed on stderr, which is bad usage.
     """
-    parser, commands = _parser()
+    parser, commands = build_parser()
     if not argv:
         parser.print_help(sys.stderr)
         parser.exit(2)
@@ -53,7 +53,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def _parser() -> tuple[_Parser, Commands]:
+def build_parser() -> tuple[_Parser, Commands]:
+    """Return the parser of the whole command line, and the parsers of the commands in it."""
     parser = _Parser(
         prog=PROGRAM,
         description="Short-lived Alibaba Cloud credentials for every process on localhost.",
