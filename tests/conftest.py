@@ -1,4 +1,4 @@
-"""What most tests share: a clock, the emulated cloud, and settings that point at it."""
+"""Fixtures that most tests share: a clock, the emulated cloud, and settings that point at it."""
 
 from __future__ import annotations
 
@@ -36,28 +36,30 @@ TOKEN_ENDPOINT = f"{BASE}/api/v2/iauths_system/oauth2/token"
 ENVIRON = {"IDAAS_SECRET": CLIENT_SECRET}
 
 
-os.umask(0o077)  # what a test writes may be a secret, and one that others can read is refused
+os.umask(0o077)  # tests write secret files, and the sidecar refuses those that other users can read
 
 
 @pytest.fixture(scope="session")
 def signing_key() -> rsa.RSAPrivateKey:
-    """One key for all emulators of a run: making it is slow, sharing it is harmless."""
+    """One signing key for all emulators of a run: generating it is slow, and sharing it is harmless."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 @pytest.fixture
 def clock() -> Clock:
+    """A clock that only the test moves."""
     return Clock()
 
 
 @pytest.fixture
 def emulator(clock: Clock, signing_key: rsa.RSAPrivateKey) -> Emulator:
+    """The emulated cloud with profiles `default`, `p2` and `p3`, on the test's clock."""
     world = World.default(profiles=("default", "p2", "p3"))
     return Emulator(world, now=clock.time, sleep=clock.sleep, signing_key=signing_key)
 
 
 def identity(**changes: Any) -> dict[str, Any]:
-    """The default world's client, proving itself by CLIENT_SECRET_POST."""
+    """Return the default world's client with CLIENT_SECRET_POST."""
     return {
         "type": "idaas",
         "idaasInstanceId": INSTANCE_ID,
@@ -70,7 +72,7 @@ def identity(**changes: Any) -> dict[str, Any]:
 
 
 def exchange(profile: str = "default", **changes: Any) -> dict[str, Any]:
-    """The default world's role for `profile`."""
+    """Return the STS exchange for the default world's role of `profile`."""
     return {
         "type": "sts",
         "roleArn": role_arn(profile),
@@ -81,7 +83,7 @@ def exchange(profile: str = "default", **changes: Any) -> dict[str, Any]:
 
 
 def configuration(*profiles: str, **changes: Any) -> dict[str, Any]:
-    """A whole file with `profiles` (one, `default`, if none is named)."""
+    """Return a complete configuration with `profiles`, or with `default` if none is named."""
     names = profiles or ("default",)
     return {
         "configVersion": "1.0",
@@ -91,14 +93,14 @@ def configuration(*profiles: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def loaded(tmp_path: Path, clock: Clock) -> Callable[..., Loaded]:
-    """Loads a configuration as the program does, from a file."""
+    """Load a configuration from a file, as the program does."""
 
-    def loader(config: dict[str, Any] | None = None, environ: dict[str, str] | None = None) -> Loaded:
+    def load_file(config: dict[str, Any] | None = None, environ: dict[str, str] | None = None) -> Loaded:
         path = tmp_path / "config.json"
         path.write_text(json.dumps(configuration() if config is None else config))
         return load(str(path), ENVIRON if environ is None else environ, hostname="host-1", now=clock.time)
 
-    return loader
+    return load_file
 
 
 @dataclass
@@ -113,11 +115,12 @@ class Offline:
     events: list[Event] = field(default_factory=list)
 
     async def fetch(self, profile: str = "default") -> Credentials:
+        """Fetch credentials of `profile` from the emulated cloud."""
         return await self.pipeline.fetch(profile)
 
 
 @pytest.fixture
-def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Callable[..., Offline]:
+def offline(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Callable[..., Offline]:
     """Build an `Offline` sidecar from a configuration."""
 
     def build(
@@ -134,7 +137,7 @@ def bench(clock: Clock, emulator: Emulator, loaded: Callable[..., Loaded]) -> Ca
             ENVIRON if environ is None else environ,
             clocks=clock.clocks,
             observe=events.append,
-            transport=transport or (lambda _way: httpx.ASGITransport(emulator)),  # type: ignore[arg-type]
+            transport=transport or (lambda _route: httpx.ASGITransport(emulator)),  # type: ignore[arg-type]
             is_ours=is_ours,
         )
         refreshers = {name: _refresher(name, pipeline, settings, clock, events, chance) for name in settings.profiles}
@@ -184,7 +187,7 @@ def handler(
 
 @asynccontextmanager
 async def running(*refreshers: Refresher) -> AsyncIterator[None]:
-    """The refreshers' loops, for the length of a block."""
+    """Run the refreshers' loops for the length of the block."""
     tasks = [asyncio.create_task(item.run()) for item in refreshers]
     try:
         yield

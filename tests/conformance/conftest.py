@@ -114,12 +114,12 @@ Check = Callable[..., Checked]
 
 
 @pytest.fixture
-async def sidecar(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
+async def sidecar(offline: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
     """A sidecar with its first credentials."""
-    bench_of_one = bench()
-    async with running(*bench_of_one.refreshers.values()):
+    offline_sidecar = offline()
+    async with running(*offline_sidecar.refreshers.values()):
         await clock.asleep()
-        yield bench_of_one
+        yield offline_sidecar
 
 
 @pytest.fixture

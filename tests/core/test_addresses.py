@@ -1,4 +1,4 @@
-"""Addresses and URLs: which are good, which are chosen, and which never leave through a proxy."""
+"""Addresses and URLs: validation, selection of STS endpoints, and the choice of a proxy."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from app.core.errors import ConfigError
         ("", False),
     ],
 )
-def test_loopback_is_a_form(host: str, expected: bool) -> None:
-    """A host is loopback by how it is written; nothing is resolved."""
+def test_loopback_is_recognised_by_its_spelling(host: str, expected: bool) -> None:
+    """A host is loopback by its spelling alone; no name is resolved."""
     assert addresses.is_loopback(host) is expected
 
 
@@ -38,16 +38,16 @@ def test_loopback_is_a_form(host: str, expected: bool) -> None:
         ("0.0.0.0:65535", ("0.0.0.0", 65535)),
     ],
 )
-def test_listen_address(text: str, expected: tuple[str, int]) -> None:
-    """An address and a port, IPv6 in brackets."""
+def test_listen_address_is_parsed(text: str, expected: tuple[str, int]) -> None:
+    """A listen address is an IP address and a port, with IPv6 in brackets."""
     assert addresses.listen_address(text, "server.bind") == expected
 
 
 @pytest.mark.parametrize(
     "text", ["", "7117", ":7117", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:80", "[::1]", "1.2.3:80", "h:80"]
 )
-def test_no_listen_address(text: str) -> None:
-    """What is no address is refused under its key."""
+def test_invalid_listen_address_is_refused(text: str) -> None:
+    """Text that is not a listen address is refused with the name of its key."""
     with pytest.raises(ConfigError, match=r"^server\.bind: "):
         addresses.listen_address(text, "server.bind")
 
@@ -65,14 +65,14 @@ def test_no_listen_address(text: str) -> None:
         (("::1", 80), ("::", 80), True),
     ],
 )
-def test_overlap(one: tuple[str, int], other: tuple[str, int], expected: bool) -> None:
-    """Two listeners collide on one port of one host, or of a wildcard; port 0 never does."""
+def test_listeners_overlap(one: tuple[str, int], other: tuple[str, int], expected: bool) -> None:
+    """Two listeners overlap on the same port of the same host or of a wildcard address; port 0 never overlaps."""
     assert addresses.overlap(one, other) is expected
     assert addresses.overlap(other, one) is expected
 
 
-def test_authority() -> None:
-    """A URL writes IPv6 in brackets."""
+def test_authority_writes_ipv6_in_brackets() -> None:
+    """The authority part of a URL has an IPv6 address in brackets."""
     assert addresses.authority("127.0.0.1", 80) == "127.0.0.1:80"
     assert addresses.authority("::1", 80) == "[::1]:80"
 
@@ -81,13 +81,13 @@ def test_authority() -> None:
     "url",
     ["https://login.example.com/token", "https://login.example.com:8443", "http://127.0.0.1:1/x", "http://[::1]/x"],
 )
-def test_endpoint(url: str) -> None:
-    """https anywhere, http on loopback."""
+def test_valid_endpoint_is_accepted(url: str) -> None:
+    """An endpoint uses https on any host, or http on loopback."""
     assert urls.endpoint(url, "tokenEndpoint") == url
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("http://login.example.com", "would send secrets in clear; use https:// (http is for loopback hosts only)"),
         ("http://100.100.100.200/x", "would send secrets in clear"),
@@ -105,23 +105,23 @@ def test_endpoint(url: str) -> None:
         ("https://user:s3cr3t@login.example.com/", "the URL contains a user name or password; remove it"),
     ],
 )
-def test_no_endpoint(url: str, words: str) -> None:
-    """What would leak, or cannot be asked, is refused; a password in it is not repeated."""
+def test_invalid_endpoint_is_refused(url: str, message: str) -> None:
+    """An endpoint that would leak secrets or cannot be requested is refused, and its password is not repeated."""
     with pytest.raises(ConfigError) as caught:
         urls.endpoint(url, "tokenEndpoint")
 
     assert str(caught.value).startswith("tokenEndpoint: ")
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
 
 
-GLOBAL = ("https://sts.aliyuncs.com",)
-STS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
-    ({}, GLOBAL),
+GLOBAL_ENDPOINT = ("https://sts.aliyuncs.com",)
+STS_ENDPOINTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({}, GLOBAL_ENDPOINT),
     ({"region": "cn-hangzhou"}, ("https://sts.cn-hangzhou.aliyuncs.com",)),
     ({"region": "cn-hangzhou", "vpc": True}, ("https://sts-vpc.cn-hangzhou.aliyuncs.com",)),
     ({"region": "cn-hangzhou-finance"}, ("https://sts.cn-hangzhou.aliyuncs.com",)),
-    ({"region": "ap-south-1"}, GLOBAL),
+    ({"region": "ap-south-1"}, GLOBAL_ENDPOINT),
     ({"region": "ap-south-1", "vpc": True}, ("https://sts-vpc.ap-south-1.aliyuncs.com",)),
     ({"explicit": ["sts.example.com"]}, ("https://sts.example.com",)),
     (
@@ -132,10 +132,12 @@ STS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 ]
 
 
-@pytest.mark.parametrize(("wanted", "expected"), STS, ids=[f"{number}" for number in range(len(STS))])
-def test_sts_endpoints(wanted: dict[str, Any], expected: tuple[str, ...]) -> None:
-    """The explicit ones in their order, else the region's, else the global one, as the official SDKs choose."""
-    arguments = {"region": None, "vpc": False, "explicit": None, "place": "exchange", **wanted}
+@pytest.mark.parametrize(
+    ("settings", "expected"), STS_ENDPOINTS, ids=[f"{number}" for number in range(len(STS_ENDPOINTS))]
+)
+def test_sts_endpoints_are_selected(settings: dict[str, Any], expected: tuple[str, ...]) -> None:
+    """As in the official SDKs: explicit endpoints in their order, else the region's, else the global one."""
+    arguments = {"region": None, "vpc": False, "explicit": None, "place": "exchange", **settings}
 
     assert endpoints.sts_endpoints(**arguments) == expected
 
@@ -169,22 +171,22 @@ PROXIES = [
 
 
 @pytest.mark.parametrize(("url", "configured", "environ", "expected"), PROXIES)
-def test_proxy_for(url: str, configured: str | None, environ: dict[str, str], expected: str | None) -> None:
-    """The configured proxy, else the environment's; loopback and metadata addresses go through none, ever."""
+def test_proxy_is_selected(url: str, configured: str | None, environ: dict[str, str], expected: str | None) -> None:
+    """The configured proxy wins over the environment's; loopback and metadata addresses never use a proxy."""
     assert proxies.proxy_for(url, configured, environ) == expected
 
 
 @pytest.mark.parametrize("url", ["http://proxy:8080", "https://proxy.example.com", "http://u:p@proxy:8080/"])
-def test_a_proxy(url: str) -> None:
-    """An http or https proxy, with or without a login."""
+def test_http_and_https_proxies_are_accepted(url: str) -> None:
+    """An http or https proxy is accepted, with or without a login."""
     proxies.check_proxy(url, "proxy")
 
 
 @pytest.mark.parametrize(
     "url", ["", "proxy:8080", "socks5://u:s3cr3t@proxy", "http://", "http://u:s3cr3t@proxy:port", "http://proxy/path"]
 )
-def test_no_proxy(url: str) -> None:
-    """What is no proxy of ours is refused without repeating it, because it may hold a password."""
+def test_invalid_proxy_is_refused(url: str) -> None:
+    """An invalid proxy is refused, and its URL is not repeated because it may hold a password."""
     with pytest.raises(ConfigError) as caught:
         proxies.check_proxy(url, "proxy")
 
@@ -199,6 +201,6 @@ def test_no_proxy(url: str) -> None:
         ("http://user:p@ss@proxy:8080/x", "http://***@proxy:8080/x"),
     ],
 )
-def test_without_login(url: str, shown: str) -> None:
-    """A login is starred where a URL is shown."""
+def test_login_in_a_url_is_masked(url: str, shown: str) -> None:
+    """A login in a URL is shown as `***`."""
     assert urls.without_login(url) == shown

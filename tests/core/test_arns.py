@@ -23,13 +23,15 @@ POD = {"POD_NAMESPACE": "shop", "POD_NAME": "cart-7c9d-x2x4z"}
         ({}, "", "unknown", "host name"),
     ],
 )
-def test_default_session_name(environ: dict[str, str], hostname: str, expected: str, source: str) -> None:
-    """The pod, else the host, in STS's alphabet and never too short."""
+def test_default_session_name_and_its_source(
+    environ: dict[str, str], hostname: str, expected: str, source: str
+) -> None:
+    """The default is the pod's name, else the host name, in STS's alphabet and with at least two characters."""
     assert arns.default_session_name(environ, hostname) == (expected, source)
 
 
-def test_a_long_name_stays_unique() -> None:
-    """A name that is cut ends in a hash of the whole, the same at every start."""
+def test_long_session_name_ends_in_a_hash() -> None:
+    """A shortened name ends in a hash of the complete name, which is the same at every start."""
     names = [f"{'n' * 63}.{'p' * 200}-{number}" for number in range(2)]
 
     first, second = map(arns.shortened, names)
@@ -41,20 +43,20 @@ def test_a_long_name_stays_unique() -> None:
 
 
 @pytest.mark.parametrize("name", ["ab", "a" * 64, "A.b@c-d_9"])
-def test_session_name(name: str) -> None:
-    """2 to 64 of STS's alphabet."""
+def test_valid_session_name_is_accepted(name: str) -> None:
+    """A session name has 2 to 64 characters of STS's alphabet."""
     arns.check_session_name(name, "roleSessionName")
 
 
 @pytest.mark.parametrize("name", ["", "a", "a" * 65, "a b", "a/b", "ab\n", "ä-ö"])
-def test_no_session_name(name: str) -> None:
-    """What STS would refuse is refused here."""
+def test_invalid_session_name_is_refused(name: str) -> None:
+    """A session name that STS would refuse is refused before any request."""
     with pytest.raises(ConfigError, match=r"^roleSessionName: .* must be 2 to 64 of"):
         arns.check_session_name(name, "roleSessionName")
 
 
-def test_arns() -> None:
-    """Well-formed ARNs pass."""
+def test_valid_arns_are_accepted() -> None:
+    """Well-formed ARNs of a role and of an OIDC provider are accepted."""
     arns.check_role_arn("acs:ram::1234567890123456:role/app-role.v2_x", "roleArn")
     arns.check_provider_arn("acs:ram::1234567890123456:oidc-provider/idaas", "oidcProviderArn")
 
@@ -74,14 +76,14 @@ def test_arns() -> None:
         "acs:ram::1234567890123456:role/app\n",
     ],
 )
-def test_no_role_arn(arn: str) -> None:
-    """Anything else says how a role's ARN reads."""
+def test_invalid_role_arn_is_refused(arn: str) -> None:
+    """Any other text is refused with the format of a role's ARN."""
     with pytest.raises(ConfigError, match=r"^roleArn: .* it reads acs:ram::<account id>:role/<name>$"):
         arns.check_role_arn(arn, "roleArn")
 
 
-def test_no_provider_arn() -> None:
-    """A role's ARN is no provider's."""
+def test_role_arn_is_not_a_provider_arn() -> None:
+    """A role's ARN is refused as the ARN of an OIDC provider."""
     with pytest.raises(ConfigError, match=r"^oidcProviderArn: .* it reads acs:ram::<account id>:oidc-provider/<name>$"):
         arns.check_provider_arn("acs:ram::1234567890123456:role/idaas", "oidcProviderArn")
 
@@ -96,13 +98,13 @@ def test_no_provider_arn() -> None:
         ("api://x.example.com|a:b/c", "api://x.example.com"),
     ],
 )
-def test_scope(scope: str, audience: str) -> None:
-    """`<audience>|<value>`, any number of one audience."""
+def test_valid_scope_gives_its_audience(scope: str, audience: str) -> None:
+    """A scope has any number of `<audience>|<value>` items with the same audience, which is returned."""
     assert arns.audience_of(scope, "scope") == audience
 
 
 @pytest.mark.parametrize(
-    ("scope", "words"),
+    ("scope", "message"),
     [
         ("", "empty; it reads <audience>|<value>"),
         (" ", "empty"),
@@ -114,9 +116,9 @@ def test_scope(scope: str, audience: str) -> None:
         ("a|b c|d", "names 2 audiences (a, c); a token has one"),
     ],
 )
-def test_no_scope(scope: str, words: str) -> None:
-    """The SDK's grammar, refused before the cloud is asked."""
+def test_invalid_scope_is_refused(scope: str, message: str) -> None:
+    """A scope that breaks the SDK's grammar is refused before any request to the cloud."""
     with pytest.raises(ConfigError) as caught:
         arns.audience_of(scope, "scope")
 
-    assert str(caught.value).startswith(f"scope: {words}")
+    assert str(caught.value).startswith(f"scope: {message}")

@@ -1,4 +1,4 @@
-"""The bytes that consumers parse, checked with the rules of those parsers that are hardest to please."""
+"""The bytes that clients parse, checked by the rules of the strictest client parsers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from app.core.values import Credentials
 SESSION = Credentials("STS.key", "se/cr+et=", "to/ke+n==", issued_at=1_767_323_045.9, expires_at=1_767_326_645.0)
 
 
-def test_uri_document_to_the_byte() -> None:
-    """The URI and ECS body: this key set and order, one line, whole seconds, `Z`."""
+def test_uri_document_is_exact() -> None:
+    """The URI and ECS body has these keys in this order, on one line, with whole seconds and `Z`."""
     assert uri_document(SESSION) == (
         b'{"Code":"Success","StatusCode":"200","AccessKeyId":"STS.key","AccessKeySecret":"se/cr+et=",'
         b'"SecurityToken":"to/ke+n==","Expiration":"2026-01-02T04:04:05Z","LastUpdated":"2026-01-02T03:04:05Z"}'
@@ -20,7 +20,7 @@ def test_uri_document_to_the_byte() -> None:
 
 
 def ossfs_keys(body: str) -> dict[str, str]:
-    """ossfs v1's parser as a model: pieces between commas, the first recognised substring of each names its key."""
+    """Model of ossfs v1's parser: split at commas; the first known substring of a piece names its key."""
     found = {}
     for piece in body.split(","):
         for key in ("AccessKeyId", "AccessKeySecret", "Token", "Expiration"):
@@ -31,7 +31,7 @@ def ossfs_keys(body: str) -> dict[str, str]:
 
 
 def test_ossfs_finds_exactly_four_keys() -> None:
-    """ossfs v1 accepts exactly four keys that it finds by substring; a fifth, or a fourth missing, is an I/O error."""
+    """ossfs v1 finds exactly its four keys by substring; a fifth key or a missing key is an I/O error there."""
     assert ossfs_keys(uri_document(SESSION).decode()) == {
         "AccessKeyId": "STS.key",
         "AccessKeySecret": "se/cr+et=",
@@ -40,8 +40,8 @@ def test_ossfs_finds_exactly_four_keys() -> None:
     }
 
 
-def test_no_other_key_looks_like_one_of_the_four() -> None:
-    """No further key or value contains a word that a substring parser takes for one of the four."""
+def test_other_keys_contain_no_key_of_ossfs() -> None:
+    """No other key or value contains a word that a substring parser takes for one of the four keys."""
     others = {
         key: value
         for key, value in json.loads(uri_document(SESSION)).items()
@@ -53,19 +53,19 @@ def test_no_other_key_looks_like_one_of_the_four() -> None:
 
 
 def test_errors_have_a_code_that_is_not_success() -> None:
-    """Clients that judge by the body find `Code` as a string, and no key of a credential."""
+    """An error has a string `Code`, which clients check, and no key of a credential."""
     body = json.loads(error_document("NotFound", "nothing here"))
 
     assert body == {"Code": "NotFound", "Message": "nothing here"}
 
 
 def test_timestamp_has_no_fraction() -> None:
-    """Instants are cut, not rounded, to whole seconds: an Expiration must never be later than the truth."""
+    """Timestamps are truncated to whole seconds, not rounded: an Expiration must never be later than the real one."""
     assert timestamp(1_767_323_045.999) == "2026-01-02T03:04:05Z"
 
 
-def test_external_document() -> None:
-    """`aliyun configure --mode External` gets its own names."""
+def test_external_document_has_the_cli_names() -> None:
+    """`aliyun configure --mode External` gets the key names of the Alibaba Cloud CLI."""
     assert json.loads(external_document(SESSION)) == {
         "mode": "StsToken",
         "access_key_id": "STS.key",
@@ -75,13 +75,13 @@ def test_external_document() -> None:
     }
 
 
-def test_env_lines_are_safe_for_a_shell() -> None:
-    """Values are quoted where a shell would read them otherwise."""
-    odd = Credentials("STS.k", "a b$c'", "t", issued_at=0, expires_at=1)
+def test_env_lines_are_quoted_for_a_shell() -> None:
+    """Values with characters that a shell interprets are quoted."""
+    credentials = Credentials("STS.k", "a b$c'", "t", issued_at=0, expires_at=1)
 
-    assert "export ALIBABA_CLOUD_ACCESS_KEY_SECRET='a b$c'\"'\"''" in env_lines(odd).splitlines()
+    assert "export ALIBABA_CLOUD_ACCESS_KEY_SECRET='a b$c'\"'\"''" in env_lines(credentials).splitlines()
 
 
-def test_ini_lines() -> None:
-    """The credentials file gets a default section of type sts."""
+def test_ini_has_a_default_section_of_type_sts() -> None:
+    """The credentials file has a default section of type sts."""
     assert ini_lines(SESSION).splitlines()[:3] == ["[default]", "type = sts", "access_key_id = STS.key"]

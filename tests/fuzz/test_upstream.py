@@ -111,11 +111,11 @@ class Bent(httpx.AsyncBaseTransport):
 
 @pytest.fixture
 def way(
-    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, bench: Callable[..., Offline]
+    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, offline: Callable[..., Offline]
 ) -> tuple[Offline, Bent]:
     place = Place(tmp_path, emulator)
     bent_cloud = Bent(emulator)
-    sidecar = bench(WAYS[request.param](place), place.environ, transport=lambda _way: bent_cloud)
+    sidecar = offline(WAYS[request.param](place), place.environ, transport=lambda _way: bent_cloud)
     return sidecar, bent_cloud
 
 

@@ -49,9 +49,9 @@ def place(tmp_path: Path, emulator: Emulator) -> Place:
 # --- rotation: the next fetch uses what is there then -----------------------------------------------------------------
 
 
-async def rotated(place: Place, bench: Build, who: dict[str, Any], change: Callable[[], None]) -> Offline:
+async def rotated(place: Place, offline: Build, who: dict[str, Any], change: Callable[[], None]) -> Offline:
     """Two fetches of one running sidecar with `change` between, the token forgotten by its own age."""
-    sidecar = bench(profile(who, exchange()), place.environ)
+    sidecar = offline(profile(who, exchange()), place.environ)
     await sidecar.fetch()
     change()
     sidecar.clock.skip(1200)
@@ -59,29 +59,29 @@ async def rotated(place: Place, bench: Build, who: dict[str, Any], change: Calla
     return sidecar
 
 
-async def test_a_rotated_private_key(place: Place, bench: Build) -> None:
+async def test_a_rotated_private_key(place: Place, offline: Build) -> None:
     """The key's file is replaced, and its public half registered: the old key would be refused."""
     who = by_private_key(place)
 
-    await rotated(place, bench, who, lambda: str(place.key(CLIENT_ID)) and None)
+    await rotated(place, offline, who, lambda: str(place.key(CLIENT_ID)) and None)
 
     assert [call.outcome for call in place.emulator.journal] == ["ok"] * 4
 
 
-async def test_a_rotated_certificate(place: Place, bench: Build) -> None:
+async def test_a_rotated_certificate(place: Place, offline: Build) -> None:
     """Certificate, key and chain are replaced; when the new one ends is told."""
     who = by_certificate(place)
 
-    sidecar = await rotated(place, bench, who, lambda: by_certificate(place, days=60) and None)
+    sidecar = await rotated(place, offline, who, lambda: by_certificate(place, days=60) and None)
 
     ends = [event.not_after for event in sidecar.events if isinstance(event, IdentityExpiry)]
     assert len(ends) == 2
     assert ends[1] - ends[0] == 30 * 86400
 
 
-async def test_rotation_under_readers(place: Place, bench: Build, clock: Clock) -> None:
+async def test_rotation_under_readers(place: Place, offline: Build, clock: Clock) -> None:
     """A running refresher takes the new key at its next refresh; whoever reads meanwhile always gets credentials."""
-    sidecar = bench(profile(by_private_key(place), exchange()), place.environ)
+    sidecar = offline(profile(by_private_key(place), exchange()), place.environ)
     refresher = sidecar.refreshers["default"]
     held = []
     async with running(refresher):
@@ -99,9 +99,9 @@ async def test_rotation_under_readers(place: Place, bench: Build, clock: Clock) 
     assert {call.outcome for call in place.emulator.journal} == {"ok"}
 
 
-async def test_a_certificate_that_is_being_replaced(place: Place, bench: Build) -> None:
+async def test_a_certificate_that_is_being_replaced(place: Place, offline: Build) -> None:
     """New certificate, old key: no request is made, and it is tried again soon rather than given up."""
-    sidecar = bench(profile(by_certificate(place), exchange()), place.environ)
+    sidecar = offline(profile(by_certificate(place), exchange()), place.environ)
     place.file("tls.crt", place.emulator.issue_certificate(CLIENT_ID).leaf_pem)
 
     with pytest.raises(Unreachable, match="the private key does not belong to the certificate; is one being replaced"):
@@ -110,19 +110,19 @@ async def test_a_certificate_that_is_being_replaced(place: Place, bench: Build) 
     assert not place.emulator.journal
 
 
-async def test_a_rotated_federated_token(place: Place, bench: Build) -> None:
+async def test_a_rotated_federated_token(place: Place, offline: Build) -> None:
     """kubelet writes a new token: the next request carries that one."""
     who = by_cluster(place)
 
-    await rotated(place, bench, who, lambda: place.file("token", place.emulator.workload_token(jti="2")) and None)
+    await rotated(place, offline, who, lambda: place.file("token", place.emulator.workload_token(jti="2")) and None)
 
     sent = [call.fields["client_assertion"] for call in place.emulator.journal if call.kind == "token"]
     assert len(set(sent)) == 2
 
 
-async def test_a_document_per_request(place: Place, bench: Build) -> None:
+async def test_a_document_per_request(place: Place, offline: Build) -> None:
     """The identity document is asked for at every token request, signed at that moment."""
-    await rotated(place, bench, by_document(place), lambda: None)
+    await rotated(place, offline, by_document(place), lambda: None)
 
     asked = [call.fields["audience"] for call in place.emulator.journal if "audience" in call.fields]
     times = [json.loads(text)["signingTime"] for text in asked]
@@ -181,12 +181,12 @@ def test_our_own_listener_is_not_the_metadata_service(
         loaded(config, place.environ)
 
 
-async def test_our_own_address_is_not_asked(place: Place, bench: Build) -> None:
+async def test_our_own_address_is_not_asked(place: Place, offline: Build) -> None:
     """Where 100.100.100.200 is on an interface of this namespace, whatever answers there is no cloud."""
     who = by_document(place)
     who["authnConfiguration"]["ecsMetadataEndpoint"] = "http://100.100.100.200"
-    ours = bench(profile(who, exchange()), place.environ, is_ours=lambda host: host == "100.100.100.200")
-    not_ours = bench(profile(who, exchange()), place.environ, is_ours=lambda _host: False)
+    ours = offline(profile(who, exchange()), place.environ, is_ours=lambda host: host == "100.100.100.200")
+    not_ours = offline(profile(who, exchange()), place.environ, is_ours=lambda _host: False)
 
     with pytest.raises(
         ConfigError, match=r"that address belongs to this network namespace.*remove it from the interface"
@@ -212,38 +212,38 @@ def test_the_metadata_endpoint(url: str, place: Place, loaded: Callable[..., Any
     ("status", "error", "words"),
     [(404, Refused, "HTTP 404: does the instance have that document"), (503, Unreachable, "HTTP 503")],
 )
-async def test_metadata_errors(status: int, error: type[Exception], words: str, place: Place, bench: Build) -> None:
+async def test_metadata_errors(status: int, error: type[Exception], words: str, place: Place, offline: Build) -> None:
     """An instance without what is asked for is a no; one that is busy is asked again."""
     place.emulator.faults.add(Fault("metadata", status=status, body=b"<html>"))
 
     with pytest.raises(error, match=words):
-        await bench(profile(by_document(place), exchange()), place.environ).fetch()
+        await offline(profile(by_document(place), exchange()), place.environ).fetch()
 
 
-async def test_a_role_that_is_no_name(place: Place, bench: Build) -> None:
+async def test_a_role_that_is_no_name(place: Place, offline: Build) -> None:
     """What is not ASCII cannot be asked for (found by fuzzing): an error of ours, not of the HTTP library."""
     place.emulator.faults.add(Fault("metadata", status=200, body=b"token"))
     place.emulator.faults.add(Fault("metadata", status=200, body="r\u00f4le".encode(), content_type="text/plain"))
 
     with pytest.raises(Unreachable, match="instead of text"):
-        await bench(profile(by_ecs_role(place), exchange()), place.environ).fetch()
+        await offline(profile(by_ecs_role(place), exchange()), place.environ).fetch()
 
 
-async def test_a_key_that_is_no_key(place: Place, bench: Build) -> None:
+async def test_a_key_that_is_no_key(place: Place, offline: Build) -> None:
     """Nor can a key be sent that is not ASCII, wherever it comes from."""
     who = by_access_key(place)
     place.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = "schl\u00fcssel"
 
     with pytest.raises(Unreachable, match="is not ASCII"):
-        await bench(profile(who, exchange()), place.environ).fetch()
+        await offline(profile(who, exchange()), place.environ).fetch()
 
 
 # --- any OpenID provider ----------------------------------------------------------------------------------------------
 
 
-async def test_discovery_is_remembered(place: Place, bench: Build, clock: Clock) -> None:
+async def test_discovery_is_remembered(place: Place, offline: Build, clock: Clock) -> None:
     """The document serves for an hour; afterwards, if no newer one can be had, the old one goes on."""
-    sidecar = bench(profile(oidc_client("client_secret_post")(place), sts("command")), place.environ)
+    sidecar = offline(profile(oidc_client("client_secret_post")(place), sts("command")), place.environ)
     await sidecar.fetch()
     clock.skip(1200)
     await sidecar.fetch()
@@ -255,11 +255,11 @@ async def test_discovery_is_remembered(place: Place, bench: Build, clock: Clock)
     assert asked == ["discovery", "client_credentials", "client_credentials"]
 
 
-async def test_an_id_token(place: Place, bench: Build) -> None:
+async def test_an_id_token(place: Place, offline: Build) -> None:
     """Where the provider's access token is not what STS should see, its id token is."""
     who = oidc_client("client_secret_post")(place) | {"scope": "openid", "tokenUse": "id_token"}
 
-    await bench(profile(who, sts("command")), place.environ).fetch()
+    await offline(profile(who, sts("command")), place.environ).fetch()
 
     assert place.emulator.journal[-1].outcome == "ok"
 
@@ -279,14 +279,14 @@ async def test_an_id_token(place: Place, bench: Build) -> None:
         (Fault("workload", body=b"<html>", content_type="text/html"), Unreachable, "bytes of HTML"),
     ],
 )
-async def test_discovery_errors(fault: Fault, error: type[Exception], words: str, place: Place, bench: Build) -> None:
+async def test_discovery_errors(fault: Fault, error: type[Exception], words: str, place: Place, offline: Build) -> None:
     """A document that is not the issuer's own, or points where a secret must not go, is refused."""
     who = oidc_client("client_secret_post")(place)
     body = fault.body.replace(b"ISSUER", who["issuer"].encode()) if fault.body else None
     place.emulator.faults.add(replace(fault, body=body))
 
     with pytest.raises(error, match=words):
-        await bench(profile(who, sts("command")), place.environ).fetch()
+        await offline(profile(who, sts("command")), place.environ).fetch()
 
 
 @pytest.mark.parametrize(
@@ -377,10 +377,10 @@ def test_an_exchange_of_an_exchange(place: Place, loaded: Callable[..., Any]) ->
         loaded(profile(plugin, exchange()), place.environ)
 
 
-async def test_a_dynamic_issuer_is_named(place: Place, bench: Build) -> None:
+async def test_a_dynamic_issuer_is_named(place: Place, offline: Build) -> None:
     """A token whose `iss` follows another host than the registered one is named before STS refuses it."""
     place.emulator.world = replace(place.emulator.world, issuer_mode="dynamic")
-    sidecar = bench(profile(by_secret("CLIENT_SECRET_POST")(place), exchange()), place.environ)
+    sidecar = offline(profile(by_secret("CLIENT_SECRET_POST")(place), exchange()), place.environ)
 
     with pytest.raises(Refused, match="IssuerNotMatch"):
         await sidecar.fetch()
@@ -402,7 +402,7 @@ MANAGED_ERRORS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("role", "changes", "words"), MANAGED_ERRORS)
 async def test_developer_api_errors(
-    role: dict[str, Any], changes: dict[str, Any], words: str, place: Place, bench: Build
+    role: dict[str, Any], changes: dict[str, Any], words: str, place: Place, offline: Build
 ) -> None:
     """Each documented no, with its cure; none is tried again with a new token."""
     world = place.emulator.world
@@ -411,15 +411,15 @@ async def test_developer_api_errors(
     place.scope = ""
 
     with pytest.raises(Refused, match=words):
-        await bench(profile(by_secret("CLIENT_SECRET_POST")(place), MANAGED | changes), place.environ).fetch()
+        await offline(profile(by_secret("CLIENT_SECRET_POST")(place), MANAGED | changes), place.environ).fetch()
 
     assert place.emulator.totals["token"] == 1
 
 
-async def test_developer_api_renews_a_refused_token(place: Place, bench: Build) -> None:
+async def test_developer_api_renews_a_refused_token(place: Place, offline: Build) -> None:
     """401 means the token: a new one is fetched, once, and it passes."""
     place.scope = ""
-    sidecar = bench(profile(by_secret("CLIENT_SECRET_POST")(place), MANAGED), place.environ)
+    sidecar = offline(profile(by_secret("CLIENT_SECRET_POST")(place), MANAGED), place.environ)
     await sidecar.fetch()
     place.emulator.rotate(retire=True)
 
@@ -429,13 +429,13 @@ async def test_developer_api_renews_a_refused_token(place: Place, bench: Build) 
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"cloudAccountRoleAccessCredential": 1}', b"[]"])
-async def test_developer_api_nonsense(body: bytes, place: Place, bench: Build) -> None:
+async def test_developer_api_nonsense(body: bytes, place: Place, offline: Build) -> None:
     """A 200 without a session is no session."""
     place.scope = ""
     place.emulator.faults.add(Fault("developerapi", body=body))
 
     with pytest.raises(Unreachable):
-        await bench(profile(by_secret("CLIENT_SECRET_POST")(place), MANAGED), place.environ).fetch()
+        await offline(profile(by_secret("CLIENT_SECRET_POST")(place), MANAGED), place.environ).fetch()
 
 
 CHAIN_ERRORS = [
@@ -446,30 +446,30 @@ CHAIN_ERRORS = [
 
 
 @pytest.mark.parametrize(("link", "words"), CHAIN_ERRORS)
-async def test_chain_errors(link: dict[str, Any], words: str, place: Place, bench: Build) -> None:
+async def test_chain_errors(link: dict[str, Any], words: str, place: Place, offline: Build) -> None:
     """A link's error names the link."""
     who = by_secret("CLIENT_SECRET_POST")(place)
     chain = [{"endpoints": [BASE], **link}]
 
     with pytest.raises(Refused, match=words):
-        await bench(profile(who, exchange(), chain=chain), place.environ).fetch()
+        await offline(profile(who, exchange(), chain=chain), place.environ).fetch()
 
 
-async def test_a_link_does_not_outlive_its_parent(place: Place, bench: Build) -> None:
+async def test_a_link_does_not_outlive_its_parent(place: Place, offline: Build) -> None:
     """What is held ends with the first of the chain's sessions."""
     who = by_secret("CLIENT_SECRET_POST")(place)
     chain = [{"roleArn": CHAINED_ROLE_ARN, "endpoints": [BASE], "durationSeconds": 3600}]
 
-    short = await bench(profile(who, exchange(durationSeconds=900), chain=chain), place.environ).fetch()
+    short = await offline(profile(who, exchange(durationSeconds=900), chain=chain), place.environ).fetch()
 
     assert short.expires_at - short.issued_at == 900
 
 
-async def test_a_link_fails_over(place: Place, bench: Build) -> None:
+async def test_a_link_fails_over(place: Place, offline: Build) -> None:
     """A link's endpoints are tried in order, as the exchange's are."""
     who = by_secret("CLIENT_SECRET_POST")(place)
     chain = [{"roleArn": CHAINED_ROLE_ARN, "endpoints": ["http://127.0.0.2:7080", BASE]}]
-    sidecar = bench(profile(who, exchange(), chain=chain), place.environ)
+    sidecar = offline(profile(who, exchange(), chain=chain), place.environ)
     await sidecar.fetch()
     hosts = [call.fields["host"] for call in place.emulator.journal if call.kind == "sts"]
     place.emulator.faults.add(Fault("sts"))  # the exchange passes, the link's first endpoint does not
@@ -525,11 +525,11 @@ def test_identities_without_idaas_name_the_instance(place: Place, loaded: Callab
         ({}, "https://of-the-identity.example.com"),
     ],
 )
-async def test_where_the_developer_api_is(changes: dict[str, Any], url: str, place: Place, bench: Build) -> None:
+async def test_where_the_developer_api_is(changes: dict[str, Any], url: str, place: Place, offline: Build) -> None:
     """The exchange's own endpoint, its region's, else the identity's."""
     place.scope = ""
     who = by_secret("CLIENT_SECRET_POST")(place) | {"developerApiEndpoint": "of-the-identity.example.com"}
     what = {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN, **changes}
 
     with pytest.raises(Unreachable, match=f"{url}/v2/.*an emulator's answer from an address"):
-        await bench(profile(who, what), place.environ).fetch()
+        await offline(profile(who, what), place.environ).fetch()

@@ -68,11 +68,11 @@ def asking(rng: random.Random) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_day(seed: int, bench: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
+async def test_a_day(seed: int, offline: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
     """24 h of refreshes with random upstream failures and two outages: every answer keeps the promises."""
     rng = random.Random(seed)
     windows, start = outages(rng), clock.time()
-    sidecar = bench(configuration(), chance=rng.random)
+    sidecar = offline(configuration(), chance=rng.random)
     refresher = sidecar.refreshers["default"]
     day = Day()
     async with running(refresher):

@@ -199,11 +199,11 @@ def sts(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", [*IDAAS, *OTHERS])
-async def test_sts(name: str, place: Place, bench: Build) -> None:
+async def test_sts(name: str, place: Place, offline: Build) -> None:
     """Each identity obtains a session of a role that trusts its issuer; nobody was refused on the way."""
     who = (IDAAS | OTHERS)[name](place)
 
-    credentials = await bench(profile(who, sts(name)), place.environ).fetch()
+    credentials = await offline(profile(who, sts(name)), place.environ).fetch()
 
     assert credentials.expires_at - credentials.issued_at == 3600
     assert {call.outcome for call in place.emulator.journal} == {"ok"}
@@ -211,12 +211,12 @@ async def test_sts(name: str, place: Place, bench: Build) -> None:
 
 
 @pytest.mark.parametrize("name", IDAAS)
-async def test_developer_api(name: str, place: Place, bench: Build) -> None:
+async def test_developer_api(name: str, place: Place, offline: Build) -> None:
     """Each identity of IDaaS obtains a session of a role that IDaaS manages, and needs to name no scope for it."""
     place.scope = ""
     who = IDAAS[name](place)
 
-    credentials = await bench(
+    credentials = await offline(
         profile(who, {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN, "endpoint": BASE}), place.environ
     ).fetch()
 
@@ -226,7 +226,7 @@ async def test_developer_api(name: str, place: Place, bench: Build) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-async def test_developer_api_by_others(name: str, place: Place, bench: Build) -> None:
+async def test_developer_api_by_others(name: str, place: Place, offline: Build) -> None:
     """Whoever brings a token of IDaaS's for the API needs no application of ours: the instance is named instead."""
     form = {"grant_type": "client_credentials", "client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(place.emulator)) as http:  # type: ignore[arg-type]
@@ -244,17 +244,17 @@ async def test_developer_api_by_others(name: str, place: Place, bench: Build) ->
     if name == "private_key_jwt":
         place.key(CLIENT_ID)
 
-    credentials = await bench(profile(who, what), place.environ | {"OIDC_SECRET": CLIENT_SECRET}).fetch()
+    credentials = await offline(profile(who, what), place.environ | {"OIDC_SECRET": CLIENT_SECRET}).fetch()
 
     assert credentials.expires_at - credentials.issued_at == 1800
     assert place.emulator.journal[-1].kind == "developerapi"
 
 
 @pytest.mark.parametrize("name", [*IDAAS, *OTHERS])
-async def test_chain(name: str, place: Place, bench: Build) -> None:
+async def test_chain(name: str, place: Place, offline: Build) -> None:
     """Behind each identity a chain of two more roles, the second with an external id; each link is timed by itself."""
     who = (IDAAS | OTHERS)[name](place)
-    sidecar = bench(profile(who, sts(name), chain=CHAIN), place.environ)
+    sidecar = offline(profile(who, sts(name), chain=CHAIN), place.environ)
 
     await sidecar.fetch()
 
@@ -265,13 +265,13 @@ async def test_chain(name: str, place: Place, bench: Build) -> None:
 
 
 @pytest.mark.parametrize("name", [*(name for name in IDAAS if name != "token exchange"), *OTHERS])
-async def test_any_identity_can_be_the_subject(name: str, place: Place, bench: Build) -> None:
+async def test_any_identity_can_be_the_subject(name: str, place: Place, offline: Build) -> None:
     """RFC 8693: whatever obtains a token can be exchanged; the token that comes back speaks of that subject."""
     subject = (IDAAS | OTHERS)[name](place)
     who = by_secret("CLIENT_SECRET_POST")(place) | {"tokenExchange": {"subject": subject}}
     trust_everybody(place.emulator)
 
-    await bench(profile(who, exchange()), place.environ).fetch()
+    await offline(profile(who, exchange()), place.environ).fetch()
 
     asked = [call.fields for call in place.emulator.journal if "subject_token" in call.fields]
     assert {call.outcome for call in place.emulator.journal} == {"ok"}

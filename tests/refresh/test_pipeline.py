@@ -48,9 +48,9 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
 
 
 @pytest.mark.parametrize("method", ["CLIENT_SECRET_POST", "CLIENT_SECRET_BASIC", "CLIENT_SECRET_JWT"])
-async def test_secret_methods(method: str, bench: Build, emulator: Emulator) -> None:
+async def test_secret_methods(method: str, offline: Build, emulator: Emulator) -> None:
     """Each method with a secret obtains a token, and the token a session of the right role."""
-    credentials = await bench(authn(method)).fetch()
+    credentials = await offline(authn(method)).fetch()
 
     assert credentials.access_key_id.startswith("STS.")
     assert credentials.expires_at - credentials.issued_at == 3600
@@ -69,41 +69,41 @@ async def test_secret_methods(method: str, bench: Build, emulator: Emulator) -> 
     ids=["RS256", "RS384", "ES256", "ES384", "ES512"],
 )
 async def test_private_key_jwt(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, algorithm: str, bench: Build, emulator: Emulator
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, algorithm: str, offline: Build, emulator: Emulator
 ) -> None:
     """A private key signs with the algorithm that fits it; the emulator checks it against the registered half."""
     register(emulator, public(key))
     config = authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY")
 
-    credentials = await bench(config, {"KEY": pem(key)}).fetch()
+    credentials = await offline(config, {"KEY": pem(key)}).fetch()
 
     assert credentials.access_key_id
     assert emulator.journal[0].outcome == "ok"
 
 
-async def test_algorithm_and_key_id_can_be_chosen(bench: Build, emulator: Emulator) -> None:
+async def test_algorithm_and_key_id_can_be_chosen(offline: Build, emulator: Emulator) -> None:
     """An RSA key signs RS512 if told to, and says its `kid`, by which the right one of two keys is found."""
     key, other = (rsa.generate_private_key(65537, 2048) for _ in range(2))
     register(emulator, public(other, "old"), public(key, "new"))
     config = authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY", algorithm="RS512", keyId="new")
 
-    await bench(config, {"KEY": pem(key)}).fetch()
+    await offline(config, {"KEY": pem(key)}).fetch()
 
     assert emulator.journal[0].outcome == "ok"
 
 
-async def test_an_algorithm_that_does_not_fit_is_refused_here(bench: Build) -> None:
+async def test_an_algorithm_that_does_not_fit_is_refused_here(offline: Build) -> None:
     """ES256 with an RSA key is a configuration error, found before anything is sent."""
     config = authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY", algorithm="ES256")
     environ = {"KEY": pem(rsa.generate_private_key(65537, 2048))}
 
     with pytest.raises(ConfigError, match="ES256 does not fit the key, whose own is RS256"):
-        await bench(config, environ).fetch()
+        await offline(config, environ).fetch()
 
 
-async def test_the_token_travels_in_the_form(bench: Build, emulator: Emulator) -> None:
+async def test_the_token_travels_in_the_form(offline: Build, emulator: Emulator) -> None:
     """STS is asked by POST in the recommended shape: nothing secret in the URL, JSON asked for."""
-    await bench().fetch()
+    await offline().fetch()
 
     sts = emulator.journal[1].fields
     assert sts[":method"] == "POST"
@@ -115,21 +115,21 @@ async def test_the_token_travels_in_the_form(bench: Build, emulator: Emulator) -
     assert "Policy" not in sts
 
 
-async def test_a_policy_is_minified(bench: Build, emulator: Emulator) -> None:
+async def test_a_policy_is_minified(offline: Build, emulator: Emulator) -> None:
     """A session policy written for people goes out in the form that STS counts."""
     policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:Get*", "Resource": "*"}]}
     profiles = {"default": {"identity": identity(), "exchange": exchange(policy=policy)}}
 
-    await bench(configuration(profiles=profiles)).fetch()
+    await offline(configuration(profiles=profiles)).fetch()
 
     assert emulator.journal[1].fields["Policy"] == (
         '{"Version":"1","Statement":[{"Effect":"Allow","Action":"oss:Get*","Resource":"*"}]}'
     )
 
 
-async def test_profiles_of_one_identity_share_a_token(bench: Build, emulator: Emulator) -> None:
+async def test_profiles_of_one_identity_share_a_token(offline: Build, emulator: Emulator) -> None:
     """Three roles of one identity and scope cost one token call and three STS calls, though they start together."""
-    sidecar = bench(configuration("default", "p2", "p3"))
+    sidecar = offline(configuration("default", "p2", "p3"))
 
     await asyncio.gather(*(sidecar.fetch(name) for name in ("default", "p2", "p3")))
 
@@ -137,9 +137,9 @@ async def test_profiles_of_one_identity_share_a_token(bench: Build, emulator: Em
     assert emulator.totals["sts"] == 3
 
 
-async def test_two_hundred_first_requests(bench: Build, emulator: Emulator) -> None:
+async def test_two_hundred_first_requests(offline: Build, emulator: Emulator) -> None:
     """Two hundred who ask at a cold start cause one token call and one STS call."""
-    sidecar = bench()
+    sidecar = offline()
     refresher = sidecar.refreshers["default"]
     async with running(refresher):
         await asyncio.gather(*(refresher.settled() for _ in range(200)))
@@ -148,10 +148,10 @@ async def test_two_hundred_first_requests(bench: Build, emulator: Emulator) -> N
     assert (emulator.totals["token"], emulator.totals["sts"]) == (1, 1)
 
 
-async def test_profiles_that_hang_hold_up_nobody(bench: Build, emulator: Emulator, clock: Clock) -> None:
+async def test_profiles_that_hang_hold_up_nobody(offline: Build, emulator: Emulator, clock: Clock) -> None:
     """When as many profiles hang as may fetch at once, another one still gets its turn."""
     hanging = [f"h{number}" for number in range(AT_ONCE)]
-    sidecar = bench(configuration(*hanging, "default"))
+    sidecar = offline(configuration(*hanging, "default"))
     await sidecar.fetch()
     emulator.faults.add(Fault("sts", times=AT_ONCE, delay=3600))
     stuck = [asyncio.create_task(sidecar.fetch(name)) for name in hanging]
@@ -164,22 +164,22 @@ async def test_profiles_that_hang_hold_up_nobody(bench: Build, emulator: Emulato
     await asyncio.gather(*stuck, return_exceptions=True)
 
 
-async def test_another_scope_is_another_token(bench: Build, emulator: Emulator) -> None:
+async def test_another_scope_is_another_token(offline: Build, emulator: Emulator) -> None:
     """Two scopes of one client never share a token."""
     profiles = {
         "default": {"identity": identity(), "exchange": exchange()},
         "p2": {"identity": identity(scope="api.demo.example|read"), "exchange": exchange("p2")},
     }
-    sidecar = bench(configuration(profiles=profiles))
+    sidecar = offline(configuration(profiles=profiles))
 
     await asyncio.gather(*(sidecar.fetch(name) for name in profiles))
 
     assert emulator.totals["token"] == 2
 
 
-async def test_a_token_is_kept_until_a_fifth_is_left(bench: Build, emulator: Emulator, clock: Clock) -> None:
+async def test_a_token_is_kept_until_a_fifth_is_left(offline: Build, emulator: Emulator, clock: Clock) -> None:
     """A 1200 s token serves refreshes for 960 s; then a new one is asked for."""
-    sidecar = bench()
+    sidecar = offline()
     await sidecar.fetch()
     clock.skip(959)
     await sidecar.fetch()
@@ -192,34 +192,34 @@ async def test_a_token_is_kept_until_a_fifth_is_left(bench: Build, emulator: Emu
 
 
 @pytest.mark.parametrize("code", ["Expired", "InvalidSignature", "Invalid"])
-async def test_a_refused_token_is_replaced_once(code: str, bench: Build, emulator: Emulator) -> None:
+async def test_a_refused_token_is_replaced_once(code: str, offline: Build, emulator: Emulator) -> None:
     """When STS refuses the token itself, a new one is fetched and tried, once."""
     emulator.faults.add(Fault("sts", code=f"AuthenticationFail.OIDCToken.{code}"))
 
-    assert (await bench().fetch()).access_key_id
+    assert (await offline().fetch()).access_key_id
     assert (emulator.totals["token"], emulator.totals["sts"]) == (2, 2)
 
 
-async def test_a_token_that_is_refused_twice_is_an_error(bench: Build, emulator: Emulator) -> None:
+async def test_a_token_that_is_refused_twice_is_an_error(offline: Build, emulator: Emulator) -> None:
     """A second refusal is the cloud's last word for this attempt."""
     emulator.faults.add(Fault("sts", times=2, code="AuthenticationFail.OIDCToken.Expired"))
 
     with pytest.raises(Refused, match=r"AuthenticationFail\.OIDCToken\.Expired"):
-        await bench().fetch()
+        await offline().fetch()
     assert emulator.totals["sts"] == 2
 
 
-async def test_invalid_client_is_tried_with_a_new_proof(bench: Build, emulator: Emulator) -> None:
+async def test_invalid_client_is_tried_with_a_new_proof(offline: Build, emulator: Emulator) -> None:
     """One invalid_client may be an aged assertion: a proof made anew is sent once more."""
     emulator.faults.add(Fault("token", code="invalid_client"))
 
-    assert (await bench(authn("CLIENT_SECRET_JWT")).fetch()).access_key_id
+    assert (await offline(authn("CLIENT_SECRET_JWT")).fetch()).access_key_id
 
 
-async def test_a_wrong_secret_says_so(bench: Build, emulator: Emulator) -> None:
+async def test_a_wrong_secret_says_so(offline: Build, emulator: Emulator) -> None:
     """A wrong secret is a definite no with a hint, the code and no secret."""
     with pytest.raises(Refused) as caught:
-        await bench(environ={"IDAAS_SECRET": "not-the-secret"}).fetch()
+        await offline(environ={"IDAAS_SECRET": "not-the-secret"}).fetch()
 
     assert caught.value.code == "invalid_client"
     assert "is it current" in str(caught.value)
@@ -227,10 +227,10 @@ async def test_a_wrong_secret_says_so(bench: Build, emulator: Emulator) -> None:
     assert emulator.totals["sts"] == 0
 
 
-async def test_secrets_are_read_when_used(bench: Build, emulator: Emulator, clock: Clock, loaded: object) -> None:
+async def test_secrets_are_read_when_used(offline: Build, emulator: Emulator, clock: Clock, loaded: object) -> None:
     """After a rotation the next token request carries the new secret; nothing is restarted."""
     environ = {"IDAAS_SECRET": "demo-client-secret"}
-    sidecar = bench(environ=environ)
+    sidecar = offline(environ=environ)
     await sidecar.fetch()
     client = emulator.world.clients[CLIENT_ID]
     rotated = replace(client, secrets=(Secret("rotated-secret"),))
@@ -244,13 +244,13 @@ async def test_secrets_are_read_when_used(bench: Build, emulator: Emulator, cloc
     assert emulator.totals["token"] == 2
 
 
-async def test_endpoints_are_tried_in_order(bench: Build, emulator: Emulator) -> None:
+async def test_endpoints_are_tried_in_order(offline: Build, emulator: Emulator) -> None:
     """When the first STS endpoint cannot answer, the second is asked in the same attempt."""
     endpoints = ["http://127.0.0.1:7081", "http://127.0.0.1:7080"]
     profiles = {"default": {"identity": identity(), "exchange": exchange(endpoints=endpoints)}}
     emulator.faults.add(Fault("sts", status=503))
 
-    assert (await bench(configuration(profiles=profiles)).fetch()).access_key_id
+    assert (await offline(configuration(profiles=profiles)).fetch()).access_key_id
 
     hosts = [call.fields["host"] for call in emulator.journal if call.kind == "sts"]
     assert hosts == ["127.0.0.1:7081", "127.0.0.1:7080"]
@@ -261,14 +261,14 @@ async def test_endpoints_are_tried_in_order(bench: Build, emulator: Emulator) ->
     [Fault("sts", code="Throttling.User"), Fault("sts", code="AuthenticationFail.NoPermission")],
     ids=["throttled", "refused"],
 )
-async def test_some_answers_hold_at_every_endpoint(fault: Fault, bench: Build, emulator: Emulator) -> None:
+async def test_some_answers_hold_at_every_endpoint(fault: Fault, offline: Build, emulator: Emulator) -> None:
     """A quota or a definite no is the account's: the next endpoint is not asked."""
     endpoints = ["http://127.0.0.1:7081", "http://127.0.0.1:7080"]
     profiles = {"default": {"identity": identity(), "exchange": exchange(endpoints=endpoints)}}
     emulator.faults.add(fault)
 
     with pytest.raises((Unreachable, Refused)):
-        await bench(configuration(profiles=profiles)).fetch()
+        await offline(configuration(profiles=profiles)).fetch()
     assert emulator.totals["sts"] == 1
 
 
@@ -280,14 +280,16 @@ async def test_some_answers_hold_at_every_endpoint(fault: Fault, bench: Build, e
         ({"durationSeconds": 43_200}, "InvalidParameter.DurationSeconds"),
     ],
 )
-async def test_refusals_name_the_code(changes: dict[str, object], code: str, bench: Build, emulator: Emulator) -> None:
+async def test_refusals_name_the_code(
+    changes: dict[str, object], code: str, offline: Build, emulator: Emulator
+) -> None:
     """What STS refuses is refused with its code and request id, and with what to do."""
     role = replace(emulator.world.roles[role_arn("default")], max_session_duration=3600)
     emulator.world = replace(emulator.world, roles={role_arn("default"): role})
     profiles = {"default": {"identity": identity(), "exchange": exchange(**changes)}}
 
     with pytest.raises(Refused) as caught:
-        await bench(configuration(profiles=profiles)).fetch()
+        await offline(configuration(profiles=profiles)).fetch()
 
     assert caught.value.code == code
     assert caught.value.request_id
@@ -313,34 +315,34 @@ MALFORMED = [
 
 @pytest.mark.parametrize("leg", ["token", "sts"])
 @pytest.mark.parametrize(("name", "fault"), MALFORMED, ids=[name for name, _ in MALFORMED])
-async def test_upstream_lies(leg: str, name: str, fault: Fault, bench: Build, emulator: Emulator) -> None:
+async def test_upstream_lies(leg: str, name: str, fault: Fault, offline: Build, emulator: Emulator) -> None:
     """Whatever nonsense an endpoint answers is Unreachable: bounded, in one line, without the answer's text."""
     emulator.faults.add(replace(fault, kind=leg, times=None))
 
     with pytest.raises(Unreachable) as caught:
-        await bench().fetch()
+        await offline().fetch()
 
     assert "\n" not in str(caught.value)
     assert "hello" not in str(caught.value)
     assert "http://127.0.0.1:7080" in str(caught.value)
 
 
-async def test_retry_after_is_read(bench: Build, emulator: Emulator) -> None:
+async def test_retry_after_is_read(offline: Build, emulator: Emulator) -> None:
     """Retry-After in seconds and Alibaba's in milliseconds both become the error's hint."""
     emulator.faults.add(Fault("token", status=429, headers={"retry-after": "17"}))
     with pytest.raises(Unreachable) as first:
-        await bench().fetch()
+        await offline().fetch()
     emulator.faults.add(Fault("sts", code="Throttling.User", headers={"x-acs-retry-after": "1500"}))
     with pytest.raises(Unreachable) as second:
-        await bench().fetch()
+        await offline().fetch()
 
     assert [first.value.retry_after, second.value.retry_after] == [17.0, 1.5]
 
 
-async def test_a_mismatch_is_a_precise_warning(bench: Build, emulator: Emulator) -> None:
+async def test_a_mismatch_is_a_precise_warning(offline: Build, emulator: Emulator) -> None:
     """A token whose issuer is not the configured one still goes to STS, and the warning says what differs."""
     profiles = {"default": {"identity": identity(issuer="https://login.example.com/"), "exchange": exchange()}}
-    sidecar = bench(configuration(profiles=profiles))
+    sidecar = offline(configuration(profiles=profiles))
 
     await sidecar.fetch()
 
@@ -350,24 +352,24 @@ async def test_a_mismatch_is_a_precise_warning(bench: Build, emulator: Emulator)
     assert "'https://login.example.com/'" in warnings[0]
 
 
-async def test_stages_are_timed(bench: Build) -> None:
+async def test_stages_are_timed(offline: Build) -> None:
     """Both legs report how long they took."""
-    sidecar = bench()
+    sidecar = offline()
     await sidecar.fetch()
 
     stages = [event.stage for event in sidecar.events if isinstance(event, StageTimed)]
     assert stages == ["token", "exchange"]
 
 
-async def test_token_file(bench: Build, emulator: Emulator, tmp_path: object) -> None:
+async def test_token_file(offline: Build, emulator: Emulator, tmp_path: object) -> None:
     """A token that lies in a file goes to STS trimmed, and the file is read again at the next refresh."""
     path = f"{tmp_path}/token"
-    donor = bench()
+    donor = offline()
     await donor.fetch()
     value = emulator.journal[1].fields["OIDCToken"]
     write(path, f"\n{value}\n")
     profiles = {"default": {"identity": {"type": "tokenFile", "tokenFile": path}, "exchange": exchange()}}
-    sidecar = bench(configuration(profiles=profiles))
+    sidecar = offline(configuration(profiles=profiles))
 
     assert (await sidecar.fetch()).access_key_id
     assert emulator.journal[-1].fields["OIDCToken"] == value
@@ -382,14 +384,14 @@ async def test_token_file(bench: Build, emulator: Emulator, tmp_path: object) ->
 
 
 async def test_an_expired_token_file_says_who_is_late(
-    bench: Build, emulator: Emulator, clock: Clock, tmp_path: object
+    offline: Build, emulator: Emulator, clock: Clock, tmp_path: object
 ) -> None:
     """A stale file is not sent; whoever writes it is named as the cure."""
     path = f"{tmp_path}/token"
-    await bench().fetch()
+    await offline().fetch()
     write(path, emulator.journal[1].fields["OIDCToken"])
     profiles = {"default": {"identity": {"type": "tokenFile", "tokenFile": path}, "exchange": exchange()}}
-    sidecar = bench(configuration(profiles=profiles))
+    sidecar = offline(configuration(profiles=profiles))
     clock.skip(1201)
 
     with pytest.raises(Unreachable, match="has expired; the program that writes it is late"):

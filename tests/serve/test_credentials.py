@@ -23,9 +23,9 @@ PATH_TOKEN = b"path-token-0123456789"
 
 
 @pytest.fixture
-async def ready(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
+async def ready(offline: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
     """Two profiles, both with credentials."""
-    sidecar = bench(configuration("default", "p2"))
+    sidecar = offline(configuration("default", "p2"))
     async with running(*sidecar.refreshers.values()):
         await clock.asleep(2)
         yield sidecar
@@ -133,9 +133,9 @@ async def test_role_list_is_one_name_without_newline(ready: Offline) -> None:
     assert ask(ready.handler, ROLES + b"/").response.body == b"default"
 
 
-async def test_role_list_without_default(bench: Callable[..., Offline]) -> None:
+async def test_role_list_without_default(offline: Callable[..., Offline]) -> None:
     """Without a profile `default` the list names the first profile of the file."""
-    sidecar = bench(configuration("p3", "p2"))
+    sidecar = offline(configuration("p3", "p2"))
 
     assert ask(sidecar.handler, ROLES).response.body == b"p3"
 
@@ -143,9 +143,9 @@ async def test_role_list_without_default(bench: Callable[..., Offline]) -> None:
 # --- cold start and outages -------------------------------------------------------------------------------------------
 
 
-async def test_cold_start_waits(bench: Callable[..., Offline]) -> None:
+async def test_cold_start_waits(offline: Callable[..., Offline]) -> None:
     """Before the first attempt has ended a request waits, within each protocol's patience."""
-    sidecar = bench()
+    sidecar = offline()
 
     uri = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]))
     ecs = sidecar.handler.answer(Request(b"GET", ROLES + b"/default", [HOST]))
@@ -155,10 +155,10 @@ async def test_cold_start_waits(bench: Callable[..., Offline]) -> None:
     assert (uri.patience, ecs.patience) == (4.0, 0.8)
 
 
-async def test_503_says_why_and_when(bench: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
+async def test_503_says_why_and_when(offline: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
     """Without credentials the answer is 503 with Retry-After and the upstream's code, not its words."""
     emulator.faults.add(Fault("sts", code="AuthenticationFail.NoPermission", message="upstream's own words"))
-    sidecar = bench()
+    sidecar = offline()
     async with running(*sidecar.refreshers.values()):
         await clock.asleep()
         answer = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)
@@ -169,11 +169,11 @@ async def test_503_says_why_and_when(bench: Callable[..., Offline], emulator: Em
     assert b"own words" not in answer.response.body
 
 
-async def test_one_profiles_failure_is_its_own(bench: Callable[..., Offline], clock: Clock) -> None:
+async def test_one_profiles_failure_is_its_own(offline: Callable[..., Offline], clock: Clock) -> None:
     """A broken profile answers 503 while its neighbour answers 200."""
     config = configuration("default", "p2")
     config["profiles"]["p2"]["exchange"]["roleArn"] = "acs:ram::1234567890123456:role/absent"
-    sidecar = bench(config)
+    sidecar = offline(config)
     async with running(*sidecar.refreshers.values()):
         await clock.asleep(2)
         good = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)

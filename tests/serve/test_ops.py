@@ -65,10 +65,10 @@ def code(at: OpsHandler, path: bytes) -> int:
     ("kind", "before", "after"), [("listening", 200, 200), ("credentials", 503, 503), ("timeout", 503, 200)]
 )
 async def test_gates_without_credentials(
-    bench: Callable[..., Offline], clock: Clock, kind: str, before: int, after: int
+    offline: Callable[..., Offline], clock: Clock, kind: str, before: int, after: int
 ) -> None:
     """`listening` is green at once, `timeout` when the time is up, `credentials` not before there are any."""
-    at = ops(bench(), kind)
+    at = ops(offline(), kind)
     assert code(at, b"/startupz") == before
 
     clock.skip(60)
@@ -76,9 +76,9 @@ async def test_gates_without_credentials(
     assert code(at, b"/startupz") == after
 
 
-async def test_a_gate_stays_open(bench: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
+async def test_a_gate_stays_open(offline: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
     """A later outage turns readiness red, not the start-up probe."""
-    sidecar = bench()
+    sidecar = offline()
     at = ops(sidecar)
     async with running(*sidecar.refreshers.values()):
         await clock.asleep()
@@ -91,9 +91,9 @@ async def test_a_gate_stays_open(bench: Callable[..., Offline], emulator: Emulat
         assert [code(at, path) for path in (b"/startupz", b"/readyz", b"/livez")] == [200, 503, 200]
 
 
-async def test_a_dead_loop_turns_liveness_red(bench: Callable[..., Offline]) -> None:
+async def test_a_dead_loop_turns_liveness_red(offline: Callable[..., Offline]) -> None:
     """If a loop has ended, liveness fails and names it, so that kubelet restarts the sidecar."""
-    response = ops(bench(), dead=["p2"])(Request(b"GET", b"/livez", []))
+    response = ops(offline(), dead=["p2"])(Request(b"GET", b"/livez", []))
 
     assert isinstance(response, Response)
     assert response.status == 503
@@ -101,9 +101,9 @@ async def test_a_dead_loop_turns_liveness_red(bench: Callable[..., Offline]) -> 
 
 
 @pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/startupz", b"/healthz", b"/metrics", b"/status.json"])
-async def test_paths_are_for_reading(bench: Callable[..., Offline], path: bytes) -> None:
+async def test_paths_are_for_reading(offline: Callable[..., Offline], path: bytes) -> None:
     """Probes, metrics and status accept GET and HEAD only."""
-    response = ops(bench())(Request(b"POST", path, LOCALHOST, from_host("127.0.0.1")))
+    response = ops(offline())(Request(b"POST", path, LOCALHOST, from_host("127.0.0.1")))
 
     assert isinstance(response, Response)
     assert response.status == 405
@@ -115,10 +115,10 @@ async def test_paths_are_for_reading(bench: Callable[..., Offline], path: bytes)
     [("127.0.0.1", False), ("::1", False), ("::ffff:127.0.0.1", False), ("10.0.0.7", True), ("", True)],
 )
 async def test_status_and_pages_are_for_this_machine(
-    bench: Callable[..., Offline], path: bytes, host: str, refused: bool
+    offline: Callable[..., Offline], path: bytes, host: str, refused: bool
 ) -> None:
     """Status and pages answer callers on loopback only, although the listener may be on every address."""
-    outcome = ops(bench())(Request(b"GET", path, LOCALHOST, from_host(host)))
+    outcome = ops(offline())(Request(b"GET", path, LOCALHOST, from_host(host)))
 
     if refused:
         assert isinstance(outcome, Response)
@@ -140,10 +140,10 @@ async def test_status_and_pages_are_for_this_machine(
 )
 @pytest.mark.parametrize("path", [b"/status.json", b"/status", b"/docs"])
 async def test_status_refuses_rebound_pages_and_proxies(
-    bench: Callable[..., Offline], path: bytes, headers: list[tuple[bytes, bytes]], status: int
+    offline: Callable[..., Offline], path: bytes, headers: list[tuple[bytes, bytes]], status: int
 ) -> None:
     """A rebound web page and a proxy get no status, the owner's browser does; probes have no such rules."""
-    at = ops(bench())
+    at = ops(offline())
     refused = at(Request(b"GET", path, headers, from_host("127.0.0.1")))
 
     assert isinstance(refused, Response)
@@ -158,7 +158,7 @@ async def test_status_refuses_rebound_pages_and_proxies(
     assert probe.status == 200
 
 
-async def test_status_requests_at_the_same_time_share_one_answer(bench: Callable[..., Offline]) -> None:
+async def test_status_requests_at_the_same_time_share_one_answer(offline: Callable[..., Offline]) -> None:
     """A thousand requests for the status build it once."""
     built = 0
 
@@ -168,7 +168,7 @@ async def test_status_requests_at_the_same_time_share_one_answer(bench: Callable
         await asyncio.sleep(0)
         return document(200, {"n": built})
 
-    at = ops(bench(), status=build)
+    at = ops(offline(), status=build)
     request = Request(b"GET", b"/status.json", LOCALHOST, from_host("127.0.0.1"))
     outcomes = [at(request) for _ in range(1000)]
     bodies = {response.body for response in await asyncio.gather(*(item for item in outcomes if item is not None))}  # type: ignore[arg-type]
