@@ -20,7 +20,17 @@ from app.config.loader import Loaded, load
 from app.core.events import Event
 from app.core.values import Credentials, Random
 from app.emulator import Emulator, World
-from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, ISSUER, PROVIDER_ARN, SCOPE, role_arn
+from app.emulator.world.world import (
+    CLIENT_ID,
+    CLIENT_SECRET,
+    INSTANCE_ID,
+    ISSUER,
+    MANAGED_ROLE_ARN,
+    PAM_SCOPE,
+    PROVIDER_ARN,
+    SCOPE,
+    role_arn,
+)
 from app.refresh.connections import Transport
 from app.refresh.pipeline import Pipeline
 from app.refresh.refresher import Policy, Refresher
@@ -89,6 +99,19 @@ def configuration(*profiles: str, **changes: Any) -> dict[str, Any]:
         "configVersion": "1.0",
         "profiles": {name: {"identity": identity(), "exchange": exchange(name)} for name in names},
     } | changes
+
+
+def with_client_auth(method: str, **keys: str) -> dict[str, Any]:
+    """Return a configuration whose client authenticates by `method`, without `keys` by the secret in IDAAS_SECRET."""
+    authn = {"authnMethod": method, **(keys or {"clientSecretEnvVarName": "IDAAS_SECRET"})}
+    profile = {"identity": identity(authnConfiguration=authn), "exchange": exchange()}
+    return configuration(profiles={"default": profile})
+
+
+def with_developer_api() -> dict[str, Any]:
+    """Return a configuration whose role IDaaS manages, so credentials come from the DeveloperAPI."""
+    managed = {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN, "endpoint": BASE}
+    return configuration(profiles={"default": {"identity": identity(scope=PAM_SCOPE), "exchange": managed}})
 
 
 @pytest.fixture

@@ -164,9 +164,9 @@ def parsed(raw: bytes, method: bytes) -> Answer:
 
 
 @pytest.fixture
-async def doors(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Doors]:
+async def doors(offline: Callable[..., Offline], clock: Clock) -> AsyncIterator[Doors]:
     """Two profiles with credentials; `p2` is for uid 1001. Four listeners with and without a path token."""
-    sidecar = bench(configuration("default", "p2"))
+    sidecar = offline(configuration("default", "p2"))
     async with running(*sidecar.refreshers.values()):
         await clock.asleep(2)
         yield make_doors(sidecar, clock)

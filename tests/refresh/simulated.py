@@ -1,11 +1,13 @@
-"""Everything but the sockets, on an event loop whose time passes as soon as nobody has anything to do.
+"""
+A sidecar without sockets, on an event loop whose time advances as soon as no task is ready.
 
-Time-outs, pauses and the refreshers' own sleep all run on it, so an hour of a hanging upstream takes milliseconds:
+Time-outs, pauses and the refreshers' sleep run on that loop, so an hour of an upstream that hangs takes milliseconds:
 
     @simulated
-    async def test_a_day(time: Time) -> None: …
+    async def test_a_day(time: Time) -> None: ...
 
-The machine's wall clock can be set, can drift, and jumps when the machine slept; the cloud's can be wrong.
+A test can step the machine's wall clock, make it drift, and suspend the machine. It can also make the cloud's clock
+wrong.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ from functools import wraps
 from typing import Any
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.config.loader import Loaded
 from app.core.clocks import Clocks, CloudClock, watch_jumps
 from app.core.events import Event
 from app.core.values import Credentials
-from app.emulator import Emulator
+from app.emulator import Emulator, World
 from app.observe.counters import RefreshCounters, RequestCounters
 from app.refresh.pipeline import Pipeline
 from app.refresh.profiles import Profiles
@@ -43,15 +46,15 @@ from ..conftest import ENVIRON
 START = 1_767_323_045.0
 """Seconds since the epoch when a simulation begins."""
 
-BOOTED = 1_000.0
-"""The monotonic clock then."""
+START_MONOTONIC = 1_000.0
+"""The monotonic clock at that time."""
 
-STUCK = 30.0
-"""Seconds of real time in which a thread has to answer where nothing else is left to do."""
+THREAD_TIMEOUT = 30.0
+"""Seconds of real time that the loop waits for a thread when no task and no timer is left."""
 
 
 def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """The test on such a loop of its own."""
+    """Run the test on a simulated loop of its own."""
 
     @wraps(test)
     def run(*arguments: Any, **fixtures: Any) -> None:
@@ -62,32 +65,32 @@ def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Where nothing is ready it moves its time to the next timer. What is to be done in a thread is done at once."""
+    """Move the time to the next timer when no task is ready. Work for a thread runs immediately."""
 
     def __init__(self) -> None:
-        self.now = BOOTED
-        super().__init__(_Selector(self))
-        self.set_default_executor(_AtOnce())
+        self.now = START_MONOTONIC
+        super().__init__(_TimeSkippingSelector(self))
+        self.set_default_executor(_ImmediateExecutor())
 
     def time(self) -> float:
         return self.now
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
+class _TimeSkippingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
     def __init__(self, loop: SimulatedLoop) -> None:
         super().__init__()
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[Any]:
         if timeout is None:
-            found: list[Any] = super().select(STUCK)
-            assert found, "everybody waits for something that will never happen"
+            found: list[Any] = super().select(THREAD_TIMEOUT)
+            assert found, "every task waits for an event that will never happen"
             return found
         self._loop.now += max(0.0, timeout)
         return list(super().select(0))
 
 
-class _AtOnce(ThreadPoolExecutor):
+class _ImmediateExecutor(ThreadPoolExecutor):
     def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         done: Future[Any] = Future()
         try:
@@ -98,95 +101,106 @@ class _AtOnce(ThreadPoolExecutor):
 
 
 class Time:
-    """`true`: what time it is. `cloud`: the cloud's clock. `wall` and `monotonic`: this machine's."""
+    """`true` is the real time. `cloud` is the cloud's clock. `wall` and `monotonic` are this machine's clocks."""
 
     def __init__(self) -> None:
-        self._slept = 0.0
-        self._wrong = 0.0
+        self._suspended = 0.0
+        self._wall_offset = 0.0
         self._drift = 0.0
         self.cloud_ahead = 0.0
 
     def monotonic(self) -> float:
+        """Return the monotonic clock, which stands still while the machine is suspended."""
         return asyncio.get_running_loop().time()
 
     def true(self) -> float:
-        return START + self.monotonic() - BOOTED + self._slept
+        """Return the real time, in seconds since the epoch."""
+        return START + self.monotonic() - START_MONOTONIC + self._suspended
 
     def cloud(self) -> float:
+        """Return the cloud's clock, in seconds since the epoch."""
         return self.true() + self.cloud_ahead
 
     def wall(self) -> float:
-        return self.true() + self._wrong + self._drift * (self.monotonic() - BOOTED)
+        """Return this machine's wall clock, in seconds since the epoch."""
+        return self.true() + self._wall_offset + self._drift * (self.monotonic() - START_MONOTONIC)
 
     @property
     def clocks(self) -> Clocks:
+        """The machine's two clocks in the form that the program takes."""
         return Clocks(self.wall, self.monotonic)
 
-    def set(self, seconds: float) -> None:
-        """Somebody sets the wall clock by so much."""
-        self._wrong += seconds
+    def step_wall_clock(self, seconds: float) -> None:
+        """Step the wall clock by `seconds`, as an administrator or NTP does."""
+        self._wall_offset += seconds
 
     def suspend(self, seconds: float) -> None:
-        """The machine sleeps: the world goes on, and only the monotonic clock stands still."""
-        self._slept += seconds
+        """Suspend the machine for `seconds`. Only the monotonic clock stands still."""
+        self._suspended += seconds
 
-    def drift(self, share: float) -> None:
-        """From now on the wall clock gains so much of each second."""
-        self._wrong = self.wall() - self.true() - share * (self.monotonic() - BOOTED)
-        self._drift = share
+    def drift(self, rate: float) -> None:
+        """Make the wall clock gain `rate` seconds in each second from now on."""
+        self._wall_offset = self.wall() - self.true() - rate * (self.monotonic() - START_MONOTONIC)
+        self._drift = rate
 
     @staticmethod
-    async def passes(seconds: float) -> None:
-        """Lets so much time pass for everybody."""
+    async def advance(seconds: float) -> None:
+        """Let `seconds` pass for all tasks."""
         await asyncio.sleep(seconds)
 
 
-Break = Callable[[httpx.Request, httpx.AsyncBaseTransport], Any]
-"""What happens to a request in the answer's place: a coroutine that returns a response or raises what httpx raises."""
+def emulated_cloud(time: Time, signing_key: rsa.RSAPrivateKey, *profiles: str) -> Emulator:
+    """Return the emulated cloud with `profiles`, on the cloud's clock."""
+    return Emulator(World.default(profiles=profiles), now=time.cloud, sleep=asyncio.sleep, signing_key=signing_key)
 
 
-class Wire(httpx.AsyncBaseTransport):
-    """The way to the emulated cloud. `broken`: what happens on a leg, by the last part of the URL's path."""
+Interceptor = Callable[[httpx.Request, httpx.AsyncBaseTransport], Any]
+"""A coroutine that replaces the response to a request: it returns a response or raises an error of httpx."""
 
-    def __init__(self, emulator: Emulator, broken: Mapping[str, Break]) -> None:
+
+class InterceptedTransport(httpx.AsyncBaseTransport):
+    """The transport to the emulated cloud. `interceptors` replace responses, by the name of the endpoint."""
+
+    def __init__(self, emulator: Emulator, interceptors: Mapping[str, Interceptor]) -> None:
         self._inner = httpx.ASGITransport(emulator)  # type: ignore[arg-type]
-        self._broken = broken
+        self._interceptors = interceptors
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0.02)  # a round trip
-        happens = self._broken.get(leg(request))
-        if happens is not None:
-            answer: httpx.Response = await happens(request, self._inner)
-            return answer
+        interceptor = self._interceptors.get(endpoint_of(request))
+        if interceptor is not None:
+            response: httpx.Response = await interceptor(request, self._inner)
+            return response
         return await self._inner.handle_async_request(request)
 
 
-def leg(request: httpx.Request) -> str:
-    """`token`, `developerapi` or `sts`."""
+def endpoint_of(request: httpx.Request) -> str:
+    """Return the endpoint that a request is for: `token`, `developerapi` or `sts`."""
     path = request.url.path
     return "token" if path.endswith("/token") else "developerapi" if path.endswith("AccessCredential") else "sts"
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """What one client got, and how long it waited."""
+    """The response to one client's GET, and the seconds that the client waited for it."""
 
     response: Response
     waited: float
 
     @property
     def status(self) -> int:
+        """The HTTP status."""
         return self.response.status
 
     @property
     def retry_after(self) -> int:
-        """Whole seconds of Retry-After. Fails where there is none."""
+        """The whole seconds of Retry-After. Fails if the header is missing."""
         return int(dict(self.response.headers)[b"Retry-After"])
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An event, and the monotonic clock when it came."""
+class TimedEvent:
+    """An event, and the monotonic clock when it was observed."""
 
     at: float
     event: Event
@@ -194,26 +208,26 @@ class Heard:
 
 @dataclass
 class Sidecar:
-    """A sidecar without its sockets: the profiles as the service keeps them, and the dispatcher that clients ask."""
+    """A sidecar without sockets: the profiles as the service runs them, and the dispatcher of its listener."""
 
     time: Time
     emulator: Emulator
     profiles: Profiles
     dispatcher: Dispatcher
     refreshes: RefreshCounters
-    broken: dict[str, Break]
-    heard: list[Heard]
+    interceptors: dict[str, Interceptor]
+    timed_events: list[TimedEvent]
 
     async def read(self, profile: str = "default") -> Read:
-        """One client's GET."""
-        began = self.time.monotonic()
-        found = self.dispatcher(Request(b"GET", b"/credentials/" + profile.encode(), [(b"host", b"127.0.0.1")]))
-        answer = found if isinstance(found, Response) else await found
-        return Read(answer, self.time.monotonic() - began)
+        """Send one GET for the profile's credentials."""
+        started = self.time.monotonic()
+        outcome = self.dispatcher(Request(b"GET", b"/credentials/" + profile.encode(), [(b"host", b"127.0.0.1")]))
+        response = outcome if isinstance(outcome, Response) else await outcome
+        return Read(response, self.time.monotonic() - started)
 
-    def seen(self, kind: type[Event]) -> list[Any]:
-        """All events of one kind so far."""
-        return [item.event for item in self.heard if isinstance(item.event, kind)]
+    def events(self, kind: type[Event]) -> list[Any]:
+        """Return all events of one kind, oldest first."""
+        return [item.event for item in self.timed_events if isinstance(item.event, kind)]
 
 
 class _NoAudit:
@@ -231,39 +245,46 @@ async def sidecar(
     time: Time,
     *,
     chance: Callable[[], float] = lambda: 0.5,
-    listen: Callable[[Event], None] = lambda _event: None,
+    listener: Callable[[Event], None] = lambda _event: None,
     environ: Mapping[str, str] = ENVIRON,
-    making: Sequence[Exception] = (),
+    creation_errors: Sequence[Exception] = (),
 ) -> AsyncIterator[Sidecar]:
     """
-    A running one for the length of a block.
+    Run a sidecar for the length of the block.
 
-    `listen` hears each event after everybody else; `making` is what goes wrong when the outbound half is first made.
+    `listener` gets each event after the counters. `creation_errors` are raised, one per attempt, when the pipeline is
+    built.
     """
-    settings, clocks, broken = loaded.settings, time.clocks, dict[str, Break]()
+    settings, clocks, interceptors = loaded.settings, time.clocks, dict[str, Interceptor]()
     cloud_clock, counters, refreshes = CloudClock(clocks), RequestCounters(clocks.wall), RefreshCounters(clocks.wall)
-    heard: list[Heard] = []
-    errors = list(making)
+    timed_events: list[TimedEvent] = []
+    pending_errors = list(creation_errors)
 
     def observe(event: Event) -> None:
         refreshes.observe(event)
-        heard.append(Heard(time.monotonic(), event))
-        listen(event)
+        timed_events.append(TimedEvent(time.monotonic(), event))
+        listener(event)
 
-    def make_cloud(_settings: Any) -> Pipeline:
-        if errors:
-            raise errors.pop(0)
+    def make_pipeline(_settings: Any) -> Pipeline:
+        if pending_errors:
+            raise pending_errors.pop(0)
         return Pipeline(
             settings,
             environ,
             clocks=clocks,
             observe=observe,
             cloud_clock=cloud_clock,
-            transport=lambda _way: Wire(emulator, broken),
+            transport=lambda _route: InterceptedTransport(emulator, interceptors),
         )
 
     profiles = Profiles(
-        settings, make_cloud, clocks=clocks, observe=observe, replaced=lambda: None, sleep=asyncio.sleep, chance=chance
+        settings,
+        make_pipeline,
+        clocks=clocks,
+        observe=observe,
+        replaced=lambda: None,
+        sleep=asyncio.sleep,
+        chance=chance,
     )
     handler = CredentialHandler(
         {item.profile: CredentialEndpoint(item, clocks) for item in profiles.refreshers},
@@ -277,9 +298,9 @@ async def sidecar(
     )
     dispatcher = Dispatcher("credentials", handler, counters, _NoAudit())
     profiles.start()
-    looks = asyncio.create_task(watch_jumps(clocks, lambda _seconds: profiles.clock_jumped()))
+    jump_watch = asyncio.create_task(watch_jumps(clocks, lambda _seconds: profiles.clock_jumped()))
     try:
-        yield Sidecar(time, emulator, profiles, dispatcher, refreshes, broken, heard)
+        yield Sidecar(time, emulator, profiles, dispatcher, refreshes, interceptors, timed_events)
     finally:
-        looks.cancel()
+        jump_watch.cancel()
         await profiles.stop()

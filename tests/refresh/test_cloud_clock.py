@@ -1,0 +1,52 @@
+"""A clock of the cloud is wrong: the token endpoint's, STS's, or both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from app.config.loader import Loaded
+from app.core.events import RefreshFailed
+from app.emulator import Emulator
+
+from ..conftest import with_client_auth
+from .client import Client
+from .faults import server_clock
+from .simulated import Time, sidecar, simulated
+
+LONGER_THAN_A_SESSION = 5_400.0
+
+
+@pytest.mark.parametrize("method", ["CLIENT_SECRET_POST", "CLIENT_SECRET_JWT"])
+@pytest.mark.parametrize("ahead", [-600, 600])
+@pytest.mark.parametrize("endpoints", [("token",), ("sts",), ("token", "sts")], ids="+".join)
+@simulated
+async def test_cloud_clock_off_by_ten_minutes(
+    endpoints: tuple[str, ...], ahead: float, method: str, loaded: Callable[..., Loaded], cloud: Emulator, time: Time
+) -> None:
+    """Ten minutes off at either endpoint or both: clients are served; only a token from STS's future has to wait."""
+    token_from_the_future = (endpoints, ahead) in ((("token",), 600), (("sts",), -600))
+    async with sidecar(loaded(with_client_auth(method)), cloud, time) as running:
+        client = Client(running)
+        await client.read_for(1_500)
+        running.interceptors.update(dict.fromkeys(endpoints, server_clock(time, ahead)))
+        await client.read_for(LONGER_THAN_A_SESSION)
+        running.interceptors.clear()
+        await client.read_for(LONGER_THAN_A_SESSION)
+
+    assert client.unavailable == 0
+    assert client.least_left >= (1_860 - 600 if token_from_the_future else 1_860)
+    assert bool(running.events(RefreshFailed)) == token_from_the_future
+
+
+@simulated
+async def test_token_endpoint_ahead_by_3_seconds(loaded: Callable[..., Loaded], cloud: Emulator, time: Time) -> None:
+    """A token from 3 s in STS's future is sent again after 3 s, so a start is late by seconds, not minutes."""
+    async with sidecar(loaded(), cloud, time) as running:
+        running.interceptors["token"] = server_clock(time, 3)
+        client = Client(running)
+        await client.read_until_fresh(at_most=6)
+
+    assert [event.error.retry_after for event in running.events(RefreshFailed)] == [pytest.approx(3, abs=0.1)]
+    assert running.emulator.totals == {"token": 1, "sts": 2}
