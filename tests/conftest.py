@@ -40,6 +40,7 @@ from app.serve.handlers.credential_endpoint import CredentialEndpoint
 from app.serve.handlers.credentials import CredentialHandler, ListenerRules
 
 from .clock import Clock
+from .workload import Workload
 
 BASE = "http://127.0.0.1:7080"
 TOKEN_ENDPOINT = f"{BASE}/api/v2/iauths_system/oauth2/token"
@@ -66,6 +67,12 @@ def emulator(clock: Clock, signing_key: rsa.RSAPrivateKey) -> Emulator:
     """The emulated cloud with profiles `default`, `p2` and `p3`, on the test's clock."""
     world = World.default(profiles=("default", "p2", "p3"))
     return Emulator(world, now=clock.time, sleep=clock.sleep, signing_key=signing_key)
+
+
+@pytest.fixture
+def workload(tmp_path: Path, emulator: Emulator) -> Workload:
+    """A workload that the emulated cloud knows."""
+    return Workload(tmp_path, emulator)
 
 
 def identity(**changes: Any) -> dict[str, Any]:
@@ -108,10 +115,15 @@ def with_client_auth(method: str, **keys: str) -> dict[str, Any]:
     return configuration(profiles={"default": profile})
 
 
+def managed_exchange(**changes: Any) -> dict[str, Any]:
+    """Return the exchange of a role that IDaaS manages: its credentials come from the DeveloperAPI."""
+    return {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN, "endpoint": BASE} | changes
+
+
 def with_developer_api() -> dict[str, Any]:
-    """Return a configuration whose role IDaaS manages, so credentials come from the DeveloperAPI."""
-    managed = {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN, "endpoint": BASE}
-    return configuration(profiles={"default": {"identity": identity(scope=PAM_SCOPE), "exchange": managed}})
+    """Return a configuration whose credentials come from the DeveloperAPI."""
+    profile = {"identity": identity(scope=PAM_SCOPE), "exchange": managed_exchange()}
+    return configuration(profiles={"default": profile})
 
 
 @pytest.fixture

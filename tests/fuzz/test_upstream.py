@@ -26,20 +26,25 @@ from app.upstream.client import LARGEST_ANSWER, Limits, UpstreamClient
 
 from ..clock import Clock
 from ..conftest import BASE, Offline, exchange
-from ..refresh.test_matrix import CHAIN, IDAAS, OTHERS, Place, profile
+from ..identity.identities import CHAIN, IDAAS_IDENTITIES, OTHER_IDENTITIES, one_profile
+from ..workload import Workload
 from .documents import CANARY, Change, Cut, changed, changes, cut, cuts, written
 
 pytestmark = pytest.mark.fuzz
 
 MANAGED = {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN, "endpoint": BASE}
-WAYS: dict[str, Callable[[Place], dict[str, Any]]] = {
-    "secret, STS, chain": lambda place: profile(IDAAS["CLIENT_SECRET_POST"](place), exchange(), chain=CHAIN),
-    "instance document, STS": lambda place: profile(IDAAS["PKCS7"](place), exchange()),
-    "ECS role, STS": lambda place: profile(IDAAS["PLUGIN with an ECS role"](place), exchange()),
-    "discovery, STS": lambda place: profile(
-        OTHERS["client_secret_post"](place), exchange(oidcProviderArn=WORKLOAD_PROVIDER_ARN)
+WAYS: dict[str, Callable[[Workload], dict[str, Any]]] = {
+    "secret, STS, chain": lambda workload: one_profile(
+        IDAAS_IDENTITIES["CLIENT_SECRET_POST"](workload), exchange(), chain=CHAIN
     ),
-    "secret, DeveloperAPI": lambda place: profile({**IDAAS["CLIENT_SECRET_POST"](place), "scope": None}, MANAGED),
+    "instance document, STS": lambda workload: one_profile(IDAAS_IDENTITIES["PKCS7"](workload), exchange()),
+    "ECS role, STS": lambda workload: one_profile(IDAAS_IDENTITIES["PLUGIN with an ECS role"](workload), exchange()),
+    "discovery, STS": lambda workload: one_profile(
+        OTHER_IDENTITIES["client_secret_post"](workload), exchange(oidcProviderArn=WORKLOAD_PROVIDER_ARN)
+    ),
+    "secret, DeveloperAPI": lambda workload: one_profile(
+        {**IDAAS_IDENTITIES["CLIENT_SECRET_POST"](workload), "scope": None}, MANAGED
+    ),
 }
 MOST_CALLS = 5
 
@@ -113,16 +118,16 @@ class Bent(httpx.AsyncBaseTransport):
 def way(
     request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, offline: Callable[..., Offline]
 ) -> tuple[Offline, Bent]:
-    place = Place(tmp_path, emulator)
+    workload = Workload(tmp_path, emulator)
     bent_cloud = Bent(emulator)
-    sidecar = offline(WAYS[request.param](place), place.environ, transport=lambda _way: bent_cloud)
+    sidecar = offline(WAYS[request.param](workload), workload.environ, transport=lambda _way: bent_cloud)
     return sidecar, bent_cloud
 
 
 def attempt(sidecar: Offline, cloud: Bent, bend: Bend | None) -> Credentials | None:
     """What comes of a fetch; None where it failed, as it may. Any other exception is a finding."""
     cloud.bend, cloud.calls, cloud.said = bend, 0, []
-    sidecar.cloud.forget("default")
+    sidecar.pipeline.forget_token("default")
     try:
         return asyncio.run(sidecar.fetch())
     except SidecarError as why:

@@ -1,4 +1,4 @@
-"""A simulated day: promises 1 to 4 of the contract, looked at in every second in which a client asks."""
+"""A simulated day: promises 1 to 4 of the contract, checked in every second in which a client reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.serve.request import Request
 from ..clock import Clock
 from ..conftest import Offline, configuration, running
 
-ASK = Request(b"GET", b"/credentials", [(b"host", b"127.0.0.1")])
+GET_CREDENTIALS = Request(b"GET", b"/credentials", [(b"host", b"127.0.0.1")])
 DAY = 86_400
 
 FAULTS = (
@@ -37,30 +37,36 @@ OUTAGE = (Fault("*", times=None, drop=True), Fault("*", times=None, status=503))
 
 @dataclass
 class Day:
-    """What clients saw."""
+    """
+    What clients got during the day.
 
-    least: float = 1e9
-    answered: int = 0
-    refused: list[int] = field(default_factory=list)
+    `least_left` is the least lifetime left in seconds while the cloud responds. `served` counts responses with 200.
+    `unavailable` has the seconds with a 503.
+    """
+
+    least_left: float = 1e9
+    served: int = 0
+    unavailable: list[int] = field(default_factory=list)
 
 
 def outages(rng: random.Random) -> list[tuple[int, int]]:
-    """Two outages: one shorter than what a session rides out, one longer than any session."""
+    """Return two outages: one shorter than what a session outlasts, and one longer than any session."""
     first, second = rng.randrange(7_200, 20_000), rng.randrange(40_000, 50_000)
     return [(first, first + 1_500), (second, second + 5_400)]
 
 
-def within(second: int, windows: list[tuple[int, int]]) -> bool:
-    return any(start <= second < end for start, end in windows)
+def within(second: int, outage_windows: list[tuple[int, int]]) -> bool:
+    """Return whether `second` is in one of the outages."""
+    return any(start <= second < end for start, end in outage_windows)
 
 
-def near(second: int, windows: list[tuple[int, int]], pause: float) -> bool:
-    """In an outage, or so soon after one that a `pause` which began in it may not have ended."""
-    return any(start <= second <= end + pause for start, end in windows)
+def in_or_after(second: int, outage_windows: list[tuple[int, int]], pause: float) -> bool:
+    """Return whether `second` is in an outage, or at most `pause` seconds after one."""
+    return any(start <= second <= end + pause for start, end in outage_windows)
 
 
-def asking(rng: random.Random) -> Iterator[int]:
-    """The seconds in which some client asks: somebody every few seconds, all day."""
+def read_times(rng: random.Random) -> Iterator[int]:
+    """Yield the seconds in which a client reads: one read every few seconds, all day."""
     second = 0
     while second < DAY:
         yield second
@@ -68,59 +74,63 @@ def asking(rng: random.Random) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_a_day(seed: int, offline: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
-    """24 h of refreshes with random upstream failures and two outages: every answer keeps the promises."""
+async def test_promises_hold_for_a_day(
+    seed: int, offline: Callable[..., Offline], emulator: Emulator, clock: Clock
+) -> None:
+    """With random upstream failures and two outages in 24 h, every response keeps promises 1 to 4."""
     rng = random.Random(seed)
-    windows, start = outages(rng), clock.time()
+    outage_windows, start = outages(rng), clock.time()
     sidecar = offline(configuration(), chance=rng.random)
     refresher = sidecar.refreshers["default"]
     day = Day()
     async with running(refresher):
         await clock.asleep()
-        for second in asking(rng):
-            set_weather(emulator, rng, within(second, windows))
+        for second in read_times(rng):
+            set_faults(emulator, rng, within(second, outage_windows))
             await clock.advance(start + second - clock.time())
-            look(sidecar, second, windows, day)
+            read_and_check(sidecar, second, outage_windows, day)
 
-    assert day.answered > 20_000
-    assert day.least >= 1860
-    assert all(near(second, windows, IN_NEED) for second in day.refused)
-    assert day.refused, "the long outage must outlast a session, or promise 3 was not tried"
+    assert day.served > 20_000
+    assert day.least_left >= 1860
+    assert all(in_or_after(second, outage_windows, IN_NEED) for second in day.unavailable)
+    assert day.unavailable, "the long outage must outlast a session, or promise 3 was not tested"
     assert emulator.totals["sts"] < 1_000
 
 
-def set_weather(emulator: Emulator, rng: random.Random, outage: bool) -> None:
-    """In an outage nothing works; otherwise now and then one call fails in one of many ways."""
-    waiting = list(emulator.faults)
+def set_faults(emulator: Emulator, rng: random.Random, outage: bool) -> None:
+    """In an outage every request fails; otherwise a random request fails in one of many ways."""
+    pending = list(emulator.faults)
     if outage:
-        if not waiting or waiting[0].times is not None:
+        if not pending or pending[0].times is not None:
             emulator.faults.clear()
             emulator.faults.add(rng.choice(OUTAGE))
         return
-    if waiting and waiting[0].times is None:
+    if pending and pending[0].times is None:
         emulator.faults.clear()
-    elif not waiting and rng.random() < 0.002:
+    elif not pending and rng.random() < 0.002:
         emulator.faults.add(rng.choice(FAULTS))
 
 
-def look(sidecar: Offline, second: int, windows: list[tuple[int, int]], day: Day) -> None:
-    """One client's answer against the promises."""
+def read_and_check(sidecar: Offline, second: int, outage_windows: list[tuple[int, int]], day: Day) -> None:
+    """Read once and check the response against the promises."""
     now, held = sidecar.clock.time(), sidecar.refreshers["default"].held
-    answer = sidecar.handler.answer(ASK)
+    outcome = sidecar.handler.answer(GET_CREDENTIALS)
     valid = held is not None and held.expires_at > now
-    assert not (valid and isinstance(answer, Pending)), "promise 4: a GET waits though a valid credential is in memory"
-    if isinstance(answer, Pending):
-        answer = sidecar.handler.answer(ASK, waited=True)
-    body = json.loads(answer.response.body)
-    if answer.response.status != 200:
+    assert not (valid and isinstance(outcome, Pending)), (
+        "promise 4: a GET waits although a valid credential is in memory"
+    )
+    if isinstance(outcome, Pending):
+        outcome = sidecar.handler.answer(GET_CREDENTIALS, waited=True)
+    body = json.loads(outcome.response.body)
+    if outcome.response.status != 200:
         assert not valid, "promise 3: what was issued is served to its last second"
-        assert answer.response.status == 503
-        assert dict(answer.response.headers)[b"Retry-After"].isdigit()
-        day.refused.append(second)
+        assert outcome.response.status == 503
+        assert dict(outcome.response.headers)[b"Retry-After"].isdigit()
+        day.unavailable.append(second)
         return
-    day.answered += 1
+    day.served += 1
     left = (instant(body["Expiration"]) or 0) - now
     assert left > 0, "promise 1: an Expiration in the future"
     assert all(body[key] for key in ("AccessKeyId", "AccessKeySecret", "SecurityToken"))
-    if not near(second, windows, Schedule().max_retry):
-        day.least = min(day.least, left)
+    if not in_or_after(second, outage_windows, Schedule().max_retry):
+        day.least_left = min(day.least_left, left)

@@ -1,4 +1,4 @@
-"""Both legs against the emulated cloud, which verifies what it is sent."""
+"""The fetch of a token and of a session, against the emulated cloud, which verifies each request."""
 
 from __future__ import annotations
 
@@ -17,40 +17,36 @@ from app.emulator.world.world import CLIENT_ID, role_arn
 from app.refresh.pipeline import AT_ONCE
 
 from ..clock import Clock
-from ..conftest import Offline, configuration, exchange, identity, running
+from ..conftest import Offline, configuration, exchange, identity, running, with_client_auth
 
 Build = Callable[..., Offline]
 
 
-def authn(method: str, **keys: str) -> dict[str, object]:
-    """A configuration whose client proves itself by `method`."""
-    config = {"authnMethod": method, **(keys or {"clientSecretEnvVarName": "IDAAS_SECRET"})}
-    return configuration(
-        profiles={"default": {"identity": identity(authnConfiguration=config), "exchange": exchange()}}
-    )
-
-
-def register(emulator: Emulator, *keys: PublicKey) -> None:
-    """Makes `keys` the public keys of the demo client."""
+def register_keys(emulator: Emulator, *keys: PublicKey) -> None:
+    """Make `keys` the registered public keys of the demo client."""
     client = replace(emulator.world.clients[CLIENT_ID], public_keys=keys)
     emulator.world = replace(emulator.world, clients={**emulator.world.clients, CLIENT_ID: client})
 
 
-def public(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, key_id: str | None = None) -> PublicKey:
-    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return PublicKey(pem.decode(), key_id)
+def public_key(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, key_id: str | None = None) -> PublicKey:
+    """Return the public half of a key, as the emulator registers it."""
+    private_pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return PublicKey(private_pem.decode(), key_id)
 
 
-def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    """Return a private key as PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
 
 
 @pytest.mark.parametrize("method", ["CLIENT_SECRET_POST", "CLIENT_SECRET_BASIC", "CLIENT_SECRET_JWT"])
-async def test_secret_methods(method: str, offline: Build, emulator: Emulator) -> None:
-    """Each method with a secret obtains a token, and the token a session of the right role."""
-    credentials = await offline(authn(method)).fetch()
+async def test_each_secret_method_obtains_a_session(method: str, offline: Build, emulator: Emulator) -> None:
+    """Each method with a client secret obtains a token, and with it a session of the right role."""
+    credentials = await offline(with_client_auth(method)).fetch()
 
     assert credentials.access_key_id.startswith("STS.")
     assert credentials.expires_at - credentials.issued_at == 3600
@@ -68,41 +64,41 @@ async def test_secret_methods(method: str, offline: Build, emulator: Emulator) -
     ],
     ids=["RS256", "RS384", "ES256", "ES384", "ES512"],
 )
-async def test_private_key_jwt(
+async def test_private_key_signs_with_its_own_algorithm(
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, algorithm: str, offline: Build, emulator: Emulator
 ) -> None:
-    """A private key signs with the algorithm that fits it; the emulator checks it against the registered half."""
-    register(emulator, public(key))
-    config = authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY")
+    """A private key signs with the algorithm that fits it, and the emulator verifies the signature."""
+    register_keys(emulator, public_key(key))
+    config = with_client_auth("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY")
 
-    credentials = await offline(config, {"KEY": pem(key)}).fetch()
+    credentials = await offline(config, {"KEY": private_pem(key)}).fetch()
 
     assert credentials.access_key_id
     assert emulator.journal[0].outcome == "ok"
 
 
-async def test_algorithm_and_key_id_can_be_chosen(offline: Build, emulator: Emulator) -> None:
-    """An RSA key signs RS512 if told to, and says its `kid`, by which the right one of two keys is found."""
+async def test_algorithm_and_key_id_are_configurable(offline: Build, emulator: Emulator) -> None:
+    """An RSA key signs RS512 when configured, and its `kid` selects the right one of two registered keys."""
     key, other = (rsa.generate_private_key(65537, 2048) for _ in range(2))
-    register(emulator, public(other, "old"), public(key, "new"))
-    config = authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY", algorithm="RS512", keyId="new")
+    register_keys(emulator, public_key(other, "old"), public_key(key, "new"))
+    config = with_client_auth("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY", algorithm="RS512", keyId="new")
 
-    await offline(config, {"KEY": pem(key)}).fetch()
+    await offline(config, {"KEY": private_pem(key)}).fetch()
 
     assert emulator.journal[0].outcome == "ok"
 
 
-async def test_an_algorithm_that_does_not_fit_is_refused_here(offline: Build) -> None:
-    """ES256 with an RSA key is a configuration error, found before anything is sent."""
-    config = authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY", algorithm="ES256")
-    environ = {"KEY": pem(rsa.generate_private_key(65537, 2048))}
+async def test_algorithm_that_does_not_fit_the_key_is_refused(offline: Build) -> None:
+    """ES256 with an RSA key is a configuration error, found before any request."""
+    config = with_client_auth("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY", algorithm="ES256")
+    environ = {"KEY": private_pem(rsa.generate_private_key(65537, 2048))}
 
     with pytest.raises(ConfigError, match="ES256 does not fit the key, whose own is RS256"):
         await offline(config, environ).fetch()
 
 
-async def test_the_token_travels_in_the_form(offline: Build, emulator: Emulator) -> None:
-    """STS is asked by POST in the recommended shape: nothing secret in the URL, JSON asked for."""
+async def test_sts_request_has_the_token_in_its_body(offline: Build, emulator: Emulator) -> None:
+    """STS gets a POST with nothing secret in the URL, and is asked for JSON, as its documentation recommends."""
     await offline().fetch()
 
     sts = emulator.journal[1].fields
@@ -115,8 +111,8 @@ async def test_the_token_travels_in_the_form(offline: Build, emulator: Emulator)
     assert "Policy" not in sts
 
 
-async def test_a_policy_is_minified(offline: Build, emulator: Emulator) -> None:
-    """A session policy written for people goes out in the form that STS counts."""
+async def test_session_policy_is_minified(offline: Build, emulator: Emulator) -> None:
+    """A session policy is sent minified, which is the form whose length STS limits."""
     policy = {"Version": "1", "Statement": [{"Effect": "Allow", "Action": "oss:Get*", "Resource": "*"}]}
     profiles = {"default": {"identity": identity(), "exchange": exchange(policy=policy)}}
 
@@ -128,7 +124,7 @@ async def test_a_policy_is_minified(offline: Build, emulator: Emulator) -> None:
 
 
 async def test_profiles_of_one_identity_share_a_token(offline: Build, emulator: Emulator) -> None:
-    """Three roles of one identity and scope cost one token call and three STS calls, though they start together."""
+    """Three roles of one identity and scope that start together make one token call and three STS calls."""
     sidecar = offline(configuration("default", "p2", "p3"))
 
     await asyncio.gather(*(sidecar.fetch(name) for name in ("default", "p2", "p3")))
@@ -137,8 +133,8 @@ async def test_profiles_of_one_identity_share_a_token(offline: Build, emulator: 
     assert emulator.totals["sts"] == 3
 
 
-async def test_two_hundred_first_requests(offline: Build, emulator: Emulator) -> None:
-    """Two hundred who ask at a cold start cause one token call and one STS call."""
+async def test_concurrent_first_reads_share_one_fetch(offline: Build, emulator: Emulator) -> None:
+    """Two hundred concurrent reads at a cold start make one token call and one STS call."""
     sidecar = offline()
     refresher = sidecar.refreshers["default"]
     async with running(refresher):
@@ -148,24 +144,24 @@ async def test_two_hundred_first_requests(offline: Build, emulator: Emulator) ->
     assert (emulator.totals["token"], emulator.totals["sts"]) == (1, 1)
 
 
-async def test_profiles_that_hang_hold_up_nobody(offline: Build, emulator: Emulator, clock: Clock) -> None:
-    """When as many profiles hang as may fetch at once, another one still gets its turn."""
+async def test_hanging_profiles_do_not_block_another(offline: Build, emulator: Emulator, clock: Clock) -> None:
+    """When as many profiles hang as may fetch at a time, another profile still gets its turn."""
     hanging = [f"h{number}" for number in range(AT_ONCE)]
     sidecar = offline(configuration(*hanging, "default"))
     await sidecar.fetch()
     emulator.faults.add(Fault("sts", times=AT_ONCE, delay=3600))
-    stuck = [asyncio.create_task(sidecar.fetch(name)) for name in hanging]
+    hanging_tasks = [asyncio.create_task(sidecar.fetch(name)) for name in hanging]
     await clock.asleep(AT_ONCE)
 
     assert (await sidecar.fetch()).access_key_id
 
-    for task in stuck:
+    for task in hanging_tasks:
         task.cancel()
-    await asyncio.gather(*stuck, return_exceptions=True)
+    await asyncio.gather(*hanging_tasks, return_exceptions=True)
 
 
-async def test_another_scope_is_another_token(offline: Build, emulator: Emulator) -> None:
-    """Two scopes of one client never share a token."""
+async def test_scopes_do_not_share_a_token(offline: Build, emulator: Emulator) -> None:
+    """Two scopes of one client have a token each."""
     profiles = {
         "default": {"identity": identity(), "exchange": exchange()},
         "p2": {"identity": identity(scope="api.demo.example|read"), "exchange": exchange("p2")},
@@ -177,8 +173,10 @@ async def test_another_scope_is_another_token(offline: Build, emulator: Emulator
     assert emulator.totals["token"] == 2
 
 
-async def test_a_token_is_kept_until_a_fifth_is_left(offline: Build, emulator: Emulator, clock: Clock) -> None:
-    """A 1200 s token serves refreshes for 960 s; then a new one is asked for."""
+async def test_token_is_cached_until_a_fifth_of_its_lifetime_is_left(
+    offline: Build, emulator: Emulator, clock: Clock
+) -> None:
+    """A 1200 s token is used for refreshes for 960 s; then a new one is requested."""
     sidecar = offline()
     await sidecar.fetch()
     clock.skip(959)
@@ -192,16 +190,16 @@ async def test_a_token_is_kept_until_a_fifth_is_left(offline: Build, emulator: E
 
 
 @pytest.mark.parametrize("code", ["Expired", "InvalidSignature", "Invalid"])
-async def test_a_refused_token_is_replaced_once(code: str, offline: Build, emulator: Emulator) -> None:
-    """When STS refuses the token itself, a new one is fetched and tried, once."""
+async def test_refused_token_is_replaced_once(code: str, offline: Build, emulator: Emulator) -> None:
+    """When STS refuses the token itself, one new token is fetched and tried."""
     emulator.faults.add(Fault("sts", code=f"AuthenticationFail.OIDCToken.{code}"))
 
     assert (await offline().fetch()).access_key_id
     assert (emulator.totals["token"], emulator.totals["sts"]) == (2, 2)
 
 
-async def test_a_token_that_is_refused_twice_is_an_error(offline: Build, emulator: Emulator) -> None:
-    """A second refusal is the cloud's last word for this attempt."""
+async def test_second_refusal_of_a_token_is_an_error(offline: Build, emulator: Emulator) -> None:
+    """When STS also refuses the new token, the attempt fails."""
     emulator.faults.add(Fault("sts", times=2, code="AuthenticationFail.OIDCToken.Expired"))
 
     with pytest.raises(Refused, match=r"AuthenticationFail\.OIDCToken\.Expired"):
@@ -209,15 +207,15 @@ async def test_a_token_that_is_refused_twice_is_an_error(offline: Build, emulato
     assert emulator.totals["sts"] == 2
 
 
-async def test_invalid_client_is_tried_with_a_new_proof(offline: Build, emulator: Emulator) -> None:
-    """One invalid_client may be an aged assertion: a proof made anew is sent once more."""
+async def test_invalid_client_is_retried_with_a_new_assertion(offline: Build, emulator: Emulator) -> None:
+    """An invalid_client may be an aged assertion, so a new assertion is sent once."""
     emulator.faults.add(Fault("token", code="invalid_client"))
 
-    assert (await offline(authn("CLIENT_SECRET_JWT")).fetch()).access_key_id
+    assert (await offline(with_client_auth("CLIENT_SECRET_JWT")).fetch()).access_key_id
 
 
-async def test_a_wrong_secret_says_so(offline: Build, emulator: Emulator) -> None:
-    """A wrong secret is a definite no with a hint, the code and no secret."""
+async def test_wrong_secret_is_a_permanent_error(offline: Build, emulator: Emulator) -> None:
+    """A wrong secret is a permanent error with the code and a hint, and without the secret."""
     with pytest.raises(Refused) as caught:
         await offline(environ={"IDAAS_SECRET": "not-the-secret"}).fetch()
 
@@ -227,8 +225,10 @@ async def test_a_wrong_secret_says_so(offline: Build, emulator: Emulator) -> Non
     assert emulator.totals["sts"] == 0
 
 
-async def test_secrets_are_read_when_used(offline: Build, emulator: Emulator, clock: Clock, loaded: object) -> None:
-    """After a rotation the next token request carries the new secret; nothing is restarted."""
+async def test_rotated_secret_is_used_by_the_next_token_request(
+    offline: Build, emulator: Emulator, clock: Clock, loaded: object
+) -> None:
+    """After a rotation the next token request carries the new secret without a restart."""
     environ = {"IDAAS_SECRET": "demo-client-secret"}
     sidecar = offline(environ=environ)
     await sidecar.fetch()
@@ -244,8 +244,8 @@ async def test_secrets_are_read_when_used(offline: Build, emulator: Emulator, cl
     assert emulator.totals["token"] == 2
 
 
-async def test_endpoints_are_tried_in_order(offline: Build, emulator: Emulator) -> None:
-    """When the first STS endpoint cannot answer, the second is asked in the same attempt."""
+async def test_next_endpoint_is_tried_after_a_transient_error(offline: Build, emulator: Emulator) -> None:
+    """When the first STS endpoint fails, the second one is tried in the same attempt."""
     endpoints = ["http://127.0.0.1:7081", "http://127.0.0.1:7080"]
     profiles = {"default": {"identity": identity(), "exchange": exchange(endpoints=endpoints)}}
     emulator.faults.add(Fault("sts", status=503))
@@ -261,8 +261,10 @@ async def test_endpoints_are_tried_in_order(offline: Build, emulator: Emulator) 
     [Fault("sts", code="Throttling.User"), Fault("sts", code="AuthenticationFail.NoPermission")],
     ids=["throttled", "refused"],
 )
-async def test_some_answers_hold_at_every_endpoint(fault: Fault, offline: Build, emulator: Emulator) -> None:
-    """A quota or a definite no is the account's: the next endpoint is not asked."""
+async def test_account_wide_errors_are_not_retried_at_the_next_endpoint(
+    fault: Fault, offline: Build, emulator: Emulator
+) -> None:
+    """Throttling and refusals apply to the account, so the next endpoint is not tried."""
     endpoints = ["http://127.0.0.1:7081", "http://127.0.0.1:7080"]
     profiles = {"default": {"identity": identity(), "exchange": exchange(endpoints=endpoints)}}
     emulator.faults.add(fault)
@@ -280,10 +282,10 @@ async def test_some_answers_hold_at_every_endpoint(fault: Fault, offline: Build,
         ({"durationSeconds": 43_200}, "InvalidParameter.DurationSeconds"),
     ],
 )
-async def test_refusals_name_the_code(
+async def test_sts_refusal_has_code_and_request_id(
     changes: dict[str, object], code: str, offline: Build, emulator: Emulator
 ) -> None:
-    """What STS refuses is refused with its code and request id, and with what to do."""
+    """A refusal of STS is a permanent error with its code and request id."""
     role = replace(emulator.world.roles[role_arn("default")], max_session_duration=3600)
     emulator.world = replace(emulator.world, roles={role_arn("default"): role})
     profiles = {"default": {"identity": identity(), "exchange": exchange(**changes)}}
@@ -296,7 +298,7 @@ async def test_refusals_name_the_code(
     assert caught.value.request_id in str(caught.value)
 
 
-MALFORMED = [
+BAD_RESPONSES = [
     ("truncated", Fault("*", body=b'{"access_to')),
     ("html", Fault("*", body=b"<html>hello</html>", content_type="text/html")),
     ("list", Fault("*", body=b"[]")),
@@ -313,11 +315,13 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize("leg", ["token", "sts"])
-@pytest.mark.parametrize(("name", "fault"), MALFORMED, ids=[name for name, _ in MALFORMED])
-async def test_upstream_lies(leg: str, name: str, fault: Fault, offline: Build, emulator: Emulator) -> None:
-    """Whatever nonsense an endpoint answers is Unreachable: bounded, in one line, without the answer's text."""
-    emulator.faults.add(replace(fault, kind=leg, times=None))
+@pytest.mark.parametrize("endpoint", ["token", "sts"])
+@pytest.mark.parametrize(("name", "fault"), BAD_RESPONSES, ids=[name for name, _ in BAD_RESPONSES])
+async def test_bad_response_is_a_transient_error(
+    endpoint: str, name: str, fault: Fault, offline: Build, emulator: Emulator
+) -> None:
+    """Any bad response of an endpoint is an Unreachable in one line that names the URL and not the response's text."""
+    emulator.faults.add(replace(fault, kind=endpoint, times=None))
 
     with pytest.raises(Unreachable) as caught:
         await offline().fetch()
@@ -327,8 +331,8 @@ async def test_upstream_lies(leg: str, name: str, fault: Fault, offline: Build, 
     assert "http://127.0.0.1:7080" in str(caught.value)
 
 
-async def test_retry_after_is_read(offline: Build, emulator: Emulator) -> None:
-    """Retry-After in seconds and Alibaba's in milliseconds both become the error's hint."""
+async def test_retry_after_in_seconds_and_milliseconds(offline: Build, emulator: Emulator) -> None:
+    """Retry-After in seconds and x-acs-retry-after in milliseconds both become the error's `retry_after`."""
     emulator.faults.add(Fault("token", status=429, headers={"retry-after": "17"}))
     with pytest.raises(Unreachable) as first:
         await offline().fetch()
@@ -339,8 +343,8 @@ async def test_retry_after_is_read(offline: Build, emulator: Emulator) -> None:
     assert [first.value.retry_after, second.value.retry_after] == [17.0, 1.5]
 
 
-async def test_a_mismatch_is_a_precise_warning(offline: Build, emulator: Emulator) -> None:
-    """A token whose issuer is not the configured one still goes to STS, and the warning says what differs."""
+async def test_issuer_mismatch_is_a_warning(offline: Build, emulator: Emulator) -> None:
+    """A token whose issuer is not the configured one is still sent to STS, and a warning names both issuers."""
     profiles = {"default": {"identity": identity(issuer="https://login.example.com/"), "exchange": exchange()}}
     sidecar = offline(configuration(profiles=profiles))
 
@@ -353,7 +357,7 @@ async def test_a_mismatch_is_a_precise_warning(offline: Build, emulator: Emulato
 
 
 async def test_stages_are_timed(offline: Build) -> None:
-    """Both legs report how long they took."""
+    """The token stage and the exchange stage each report their duration."""
     sidecar = offline()
     await sidecar.fetch()
 
@@ -361,11 +365,11 @@ async def test_stages_are_timed(offline: Build) -> None:
     assert stages == ["token", "exchange"]
 
 
-async def test_token_file(offline: Build, emulator: Emulator, tmp_path: object) -> None:
-    """A token that lies in a file goes to STS trimmed, and the file is read again at the next refresh."""
+async def test_token_file_is_read_at_each_refresh(offline: Build, emulator: Emulator, tmp_path: object) -> None:
+    """The token of a file is sent without white space, and the file is read again at the next refresh."""
     path = f"{tmp_path}/token"
-    donor = offline()
-    await donor.fetch()
+    token_source = offline()
+    await token_source.fetch()
     value = emulator.journal[1].fields["OIDCToken"]
     write(path, f"\n{value}\n")
     profiles = {"default": {"identity": {"type": "tokenFile", "tokenFile": path}, "exchange": exchange()}}
@@ -373,8 +377,8 @@ async def test_token_file(offline: Build, emulator: Emulator, tmp_path: object) 
 
     assert (await sidecar.fetch()).access_key_id
     assert emulator.journal[-1].fields["OIDCToken"] == value
-    donor.clock.skip(1000)
-    await donor.fetch()
+    token_source.clock.skip(1000)
+    await token_source.fetch()
     renewed = emulator.journal[-1].fields["OIDCToken"]
     write(path, renewed)
     await sidecar.fetch()
@@ -383,10 +387,10 @@ async def test_token_file(offline: Build, emulator: Emulator, tmp_path: object) 
     assert [event.kind for event in sidecar.events if isinstance(event, IdentityExpiry)] == ["tokenFile"] * 2
 
 
-async def test_an_expired_token_file_says_who_is_late(
+async def test_expired_token_file_is_not_sent(
     offline: Build, emulator: Emulator, clock: Clock, tmp_path: object
 ) -> None:
-    """A stale file is not sent; whoever writes it is named as the cure."""
+    """An expired token of a file is not sent, and the error names the program that writes the file."""
     path = f"{tmp_path}/token"
     await offline().fetch()
     write(path, emulator.journal[1].fields["OIDCToken"])
@@ -399,5 +403,6 @@ async def test_an_expired_token_file_says_who_is_late(
 
 
 def write(path: str, text: str) -> None:
+    """Write a file."""
     with open(path, "w") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""One profile kept fresh, over a fetch that the test plays and a clock that the test moves."""
+"""One profile's refresher, with a fake fetch and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..clock import Clock
 from ..conftest import running
 
 
-class Pipeline:
-    """Answers with sessions of an hour, or with the errors queued in `errors`."""
+class FakeCloud:
+    """Return sessions of one hour, or raise the errors that are queued in `errors`."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -29,6 +29,7 @@ class Pipeline:
         self.open.set()
 
     async def fetch(self) -> Credentials:
+        """Return a session, or raise the next queued error, as soon as `open` is set."""
         self.calls += 1
         await self.open.wait()
         if self.errors:
@@ -38,8 +39,8 @@ class Pipeline:
 
 
 @pytest.fixture
-def cloud(clock: Clock) -> Pipeline:
-    return Pipeline(clock)
+def cloud(clock: Clock) -> FakeCloud:
+    return FakeCloud(clock)
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def refresher(cloud: Pipeline, clock: Clock, events: list[Event]) -> Refresher:
+def refresher(cloud: FakeCloud, clock: Clock, events: list[Event]) -> Refresher:
     return Refresher(
         "default",
         cloud.fetch,
@@ -60,8 +61,10 @@ def refresher(cloud: Pipeline, clock: Clock, events: list[Event]) -> Refresher:
     )
 
 
-async def test_first_answer(refresher: Refresher, cloud: Pipeline, clock: Clock, events: list[Event]) -> None:
-    """The first attempt is made at once; the next is due well before clients would notice."""
+async def test_first_attempt_is_immediate(
+    refresher: Refresher, cloud: FakeCloud, clock: Clock, events: list[Event]
+) -> None:
+    """The first attempt is made immediately, and the next one is due before any client's refresh margin."""
     async with running(refresher):
         delay = await clock.asleep()
 
@@ -71,8 +74,8 @@ async def test_first_answer(refresher: Refresher, cloud: Pipeline, clock: Clock,
     assert refresher.status.state == "fresh"
 
 
-async def test_serves_until_the_last_second(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """While the upstream is down, the last credentials are served until they expire, then NoCredentials."""
+async def test_session_is_served_until_it_expires(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:
+    """While the upstream fails, the last session is served until it expires; then NoCredentials is raised."""
     async with running(refresher):
         await clock.asleep()
         cloud.errors = [Unreachable("down")] * 10_000
@@ -87,10 +90,10 @@ async def test_serves_until_the_last_second(refresher: Refresher, cloud: Pipelin
         assert refresher.status.state == "expired"
 
 
-async def test_only_the_first_refresh_is_drawn_from_the_whole_life(
-    refresher: Refresher, cloud: Pipeline, clock: Clock
+async def test_refresh_is_spread_after_a_start_and_after_a_failure(
+    refresher: Refresher, cloud: FakeCloud, clock: Clock
 ) -> None:
-    """A start, and the end of a failure, may be everybody's moment: what follows them is spread, and then it is not."""
+    """Many sidecars may start or recover together, so the refresh after that is spread, and later ones are not."""
     async with running(refresher):
         delays = [await clock.asleep()]
         await clock.wake()
@@ -102,22 +105,22 @@ async def test_only_the_first_refresh_is_drawn_from_the_whole_life(
         await clock.wake()
         delays.append(await clock.asleep())
 
-    spread, routine = 1440 - (0.5 * 1260 + 180) * 23 / 24, 3600 - 2160 - 0.5 * 360
-    assert delays == pytest.approx([spread, routine, spread, routine])
+    spread, regular = 1440 - (0.5 * 1260 + 180) * 23 / 24, 3600 - 2160 - 0.5 * 360
+    assert delays == pytest.approx([spread, regular, spread, regular])
 
 
-@pytest.mark.parametrize(("outage", "step"), [(1_300, 60), (2_700, 240), (4_700, 60), (7_200, 40)])
-async def test_recovers_within_one_backoff_step(
-    outage: float, step: float, refresher: Refresher, cloud: Pipeline, clock: Clock
+@pytest.mark.parametrize(("outage", "pause"), [(1_300, 60), (2_700, 240), (4_700, 60), (7_200, 40)])
+async def test_recovery_within_one_pause(
+    outage: float, pause: float, refresher: Refresher, cloud: FakeCloud, clock: Clock
 ) -> None:
-    """When the upstream is back, the next attempt succeeds: at most 240 s away, and 40 with nothing to serve."""
+    """After an outage the next attempt succeeds, at most 240 s later, or 40 s without a valid session."""
     async with running(refresher):
         await clock.wake()
         cloud.errors = [Unreachable("down")] * 10_000
         await clock.advance(outage)
         cloud.errors.clear()
 
-        await clock.advance(step)
+        await clock.advance(pause)
 
     assert refresher.status.state == "fresh"
     assert refresher.status.failures == 0
@@ -126,7 +129,7 @@ async def test_recovers_within_one_backoff_step(
 @pytest.mark.parametrize("chance", [0.0, 0.5, 0.999])
 @pytest.mark.parametrize("served", [False, True])
 @pytest.mark.parametrize(
-    ("error", "most"),
+    ("error", "max_calls"),
     [
         (Refused("no", status=401, code="x"), 1 + 3600 // 150),
         (ConfigError("no such file"), 1 + 3600 // 150),
@@ -138,11 +141,11 @@ async def test_recovers_within_one_backoff_step(
     ],
     ids=lambda value: str(value),
 )
-async def test_calls_of_an_hour_are_bounded(
-    chance: float, served: bool, error: Exception, most: int, cloud: Pipeline, clock: Clock
+async def test_calls_per_hour_are_bounded(
+    chance: float, served: bool, error: Exception, max_calls: int, cloud: FakeCloud, clock: Clock
 ) -> None:
-    """Whatever fails for hours and however chance falls, an hour has at most 186 calls; 25 after a definite no."""
-    refresher = failing(cloud, clock, chance)
+    """Whatever fails and whatever the jitter, an hour has at most 186 calls, or 25 after a permanent error."""
+    refresher = failing_refresher(cloud, clock, chance)
     async with running(refresher):
         await clock.asleep()
         if served:
@@ -155,11 +158,11 @@ async def test_calls_of_an_hour_are_bounded(
             await clock.advance(3600)
             calls.append(cloud.calls - before)
 
-    assert 0 < max(calls) <= most
+    assert 0 < max(calls) <= max_calls
 
 
-def failing(cloud: Pipeline, clock: Clock, chance: float) -> Refresher:
-    """A refresher whose first attempt fails."""
+def failing_refresher(cloud: FakeCloud, clock: Clock, chance: float) -> Refresher:
+    """Return a refresher whose first attempt fails."""
     cloud.errors = [Unreachable("down")]
     return Refresher(
         "default",
@@ -172,15 +175,15 @@ def failing(cloud: Pipeline, clock: Clock, chance: float) -> Refresher:
     )
 
 
-async def test_retry_after_is_honoured(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """A throttled attempt waits as long as it was told to."""
+async def test_retry_after_is_honoured(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:
+    """A throttled attempt is repeated after its Retry-After."""
     cloud.errors = [Unreachable("slow down", retry_after=42.0)]
     async with running(refresher):
         assert await clock.asleep() == pytest.approx(42.75)
 
 
-async def test_a_throttled_start_makes_room(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """Who finds the shared quota used up waits for longer than who finds nobody there."""
+async def test_pause_after_throttling_is_longer(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:
+    """When the shared quota is used up, the first pause is longer than after another error."""
     pauses = []
     cloud.errors = [Unreachable("quota", throttled=True), Unreachable("down")]
     async with running(refresher):
@@ -191,22 +194,22 @@ async def test_a_throttled_start_makes_room(refresher: Refresher, cloud: Pipelin
     assert pauses == pytest.approx([6, 1.5])
 
 
-async def test_a_crowd_shares_the_attempt(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """Two hundred who ask before the first answer cause one call and all get its outcome."""
+async def test_concurrent_readers_share_one_attempt(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:
+    """Two hundred readers before the first session cause one call and all get its result."""
     cloud.open.clear()
     async with running(refresher):
-        crowd = [asyncio.create_task(refresher.settled()) for _ in range(200)]
+        readers = [asyncio.create_task(refresher.settled()) for _ in range(200)]
         await asyncio.sleep(0)
-        assert not any(task.done() for task in crowd)
+        assert not any(task.done() for task in readers)
         cloud.open.set()
-        await asyncio.gather(*crowd)
+        await asyncio.gather(*readers)
 
     assert cloud.calls == 1
     assert refresher.credentials().access_key_id == "STS.1"
 
 
-async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """In a pause after a failure readers are told at once, and when to come back."""
+async def test_readers_do_not_wait_between_attempts(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:
+    """In a pause after a failure readers get the error immediately, with the seconds until the next attempt."""
     cloud.errors = [Unreachable("down", retry_after=20.0)]
     async with running(refresher):
         await clock.asleep()
@@ -218,8 +221,8 @@ async def test_between_attempts_nobody_waits(refresher: Refresher, cloud: Pipeli
     assert caught.value.retry_after == pytest.approx(20.75)
 
 
-async def test_nobody_waits_for_a_loop_that_was_ended(refresher: Refresher, cloud: Pipeline) -> None:
-    """Who waits for an attempt is let go when the loop is cancelled, as when a profile is configured no more."""
+async def test_cancelled_loop_releases_waiting_readers(refresher: Refresher, cloud: FakeCloud) -> None:
+    """When the loop is cancelled, as for a removed profile, callers waiting in `settled` are released."""
     cloud.open.clear()
     async with running(refresher):
         waiting = asyncio.create_task(refresher.settled())
@@ -230,8 +233,8 @@ async def test_nobody_waits_for_a_loop_that_was_ended(refresher: Refresher, clou
     assert (cloud.calls, done) == (1, {waiting})
 
 
-async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """While a refresh hangs, the credentials held are read as before."""
+async def test_hanging_refresh_does_not_block_readers(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:
+    """While a refresh hangs, readers get the current session."""
     async with running(refresher):
         await clock.asleep()
         cloud.open.clear()
@@ -245,36 +248,38 @@ async def test_a_refresh_never_blocks_a_reader(refresher: Refresher, cloud: Pipe
         await waking
 
 
-async def test_restored_at_once(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """Who came before a session of before the restart was read has it then, though the cloud hangs."""
+async def test_restored_session_is_served_while_the_cloud_hangs(
+    refresher: Refresher, cloud: FakeCloud, clock: Clock
+) -> None:
+    """A reader that waits before a cached session is restored gets it immediately, although the cloud hangs."""
     cloud.open.clear()
-    early = asyncio.create_task(refresher.settled())
+    waiting = asyncio.create_task(refresher.settled())
     await asyncio.sleep(0)
-    kept = Credentials("STS.0", "secret", "token", clock.time() - 600, clock.time() + 3000)
-    refresher.restore(kept)
-    await early
+    restored = Credentials("STS.0", "secret", "token", clock.time() - 600, clock.time() + 3000)
+    refresher.restore(restored)
+    await waiting
     async with running(refresher):
         await asyncio.sleep(0)
 
-        assert refresher.credentials() == kept
+        assert refresher.credentials() == restored
         assert cloud.calls == 1
         clock.skip(3000)
         with pytest.raises(NoCredentials):
             refresher.credentials()
 
 
-async def test_restored_by_a_clock_that_stood_wrong(refresher: Refresher, clock: Clock) -> None:
-    """A wall clock that is far behind at the start prolongs no session beyond one whole life of it."""
+async def test_restored_session_lasts_at_most_its_lifetime(refresher: Refresher, clock: Clock) -> None:
+    """A wall clock that is far behind at the start does not extend a restored session beyond its lifetime."""
     refresher.restore(Credentials("STS.0", "secret", "token", clock.time() + 80_000, clock.time() + 83_600))
     clock.skip(3600)
 
     assert refresher.left() == 0
 
 
-async def test_a_bug_in_a_refresh_does_not_end_the_loop(
-    refresher: Refresher, cloud: Pipeline, clock: Clock, events: list[Event]
+async def test_unexpected_exception_does_not_end_the_loop(
+    refresher: Refresher, cloud: FakeCloud, clock: Clock, events: list[Event]
 ) -> None:
-    """An unexpected exception is a failure like another; its text, which may hold anything, is not repeated."""
+    """An unexpected exception counts as a failed attempt, and the next attempt succeeds."""
     cloud.errors = [RuntimeError("secret words")]
     async with running(refresher):
         await clock.asleep()
@@ -285,8 +290,10 @@ async def test_a_bug_in_a_refresh_does_not_end_the_loop(
     assert refresher.credentials().access_key_id == "STS.2"
 
 
-async def test_a_bugs_words_stay_inside(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """A foreign exception's message never reaches a reader or the status."""
+async def test_text_of_an_unexpected_exception_is_not_shown(
+    refresher: Refresher, cloud: FakeCloud, clock: Clock
+) -> None:
+    """The text of an unexpected exception, which may hold anything, reaches neither a reader nor the status."""
     cloud.errors = [RuntimeError("secret words")] * 2
     async with running(refresher):
         await clock.asleep()
@@ -296,21 +303,21 @@ async def test_a_bugs_words_stay_inside(refresher: Refresher, cloud: Pipeline, c
         refresher.credentials()
 
 
-async def test_what_an_error_came_through_is_let_go(refresher: Refresher, cloud: Pipeline, clock: Clock) -> None:
-    """The error that is kept until the next attempt keeps no frame of its way: an answer's body is in one."""
+async def test_last_error_keeps_no_frames(refresher: Refresher, cloud: FakeCloud, clock: Clock) -> None:
+    """The error kept until the next attempt holds no stack frames, because one of them refers to a response body."""
 
     class Body:
-        """What a frame on the error's way holds."""
+        """An object that a frame of the traceback refers to."""
 
     async def fetch() -> Credentials:
         body = Body()
-        kept.append(weakref.ref(body))
+        bodies.append(weakref.ref(body))
         try:
-            raise ValueError("the library's")
+            raise ValueError("an error of a library")
         except ValueError:
             raise Unreachable("away") from None
 
-    kept: list[weakref.ref[Body]] = []
+    bodies: list[weakref.ref[Body]] = []
     refresher._fetch = fetch
     gc.disable()
     try:
@@ -318,13 +325,13 @@ async def test_what_an_error_came_through_is_let_go(refresher: Refresher, cloud:
             await clock.asleep()
 
             assert str(refresher.last_error) == "away"
-            assert [body() for body in kept] == [None]
+            assert [body() for body in bodies] == [None]
     finally:
         gc.enable()
 
 
-def test_repr_hides_the_secrets() -> None:
-    """Neither the secret nor the token shows in a credential's repr."""
+def test_repr_hides_secrets() -> None:
+    """The repr of credentials shows neither the secret nor the token."""
     shown = repr(Credentials("STS.id", "the-secret", "the-token", issued_at=0, expires_at=1))
 
     assert "the-secret" not in shown
