@@ -1,4 +1,4 @@
-"""Settings as dotted keys, and what differs between two of them: what a log may say of a reload."""
+"""The differences between two configurations, as dotted keys: what the log may show of a reload."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ Load = Callable[..., Loaded]
 
 
 def changed(loaded: Load, before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Return each differing key with its old and new value."""
     old, new = loaded(before).settings, loaded(after).settings
-    return {key: (was, now) for key, was, now in differences(old, new)}
+    return {key: (before_value, after_value) for key, before_value, after_value in differences(old, new)}
 
 
-def test_nothing(loaded: Load) -> None:
-    """The same file is no difference."""
+def test_equal_configurations_have_no_difference(loaded: Load) -> None:
+    """Two equal configurations have no difference."""
     assert changed(loaded, configuration(), configuration()) == {}
 
 
-def test_a_value_a_profile_and_a_link(loaded: Load) -> None:
-    """Each differing key with what it was and is; what came or went is a key with None on one side."""
+def test_differences_of_values_and_profiles(loaded: Load) -> None:
+    """Each differing key has its old and new value; an added or removed key has None on one side."""
     after = configuration("default", "p2", access={"browsers": "allow"})
     after["profiles"]["default"]["exchange"] = exchange(durationSeconds=1800)
     after["profiles"]["default"]["chain"] = [{"roleArn": "acs:ram::1:role/x"}]
 
-    found = changed(loaded, configuration(), after)
+    differing = changed(loaded, configuration(), after)
 
-    assert found["access.browsers"] == ("refuse", "allow")
-    assert found["profiles.default.exchange.durationSeconds"] == (3600, 1800)
-    assert found["profiles.default.chain[0].roleArn"] == (None, "acs:ram::1:role/x")
-    assert found["profiles.p2.identity.type"] == (None, "idaas")
-    assert not [key for key in found if key.startswith("profiles.default.identity")]
+    assert differing["access.browsers"] == ("refuse", "allow")
+    assert differing["profiles.default.exchange.durationSeconds"] == (3600, 1800)
+    assert differing["profiles.default.chain[0].roleArn"] == (None, "acs:ram::1:role/x")
+    assert differing["profiles.p2.identity.type"] == (None, "idaas")
+    assert not [key for key in differing if key.startswith("profiles.default.identity")]
 
 
-def test_what_may_hold_a_secret(loaded: Load) -> None:
-    """A proxy is told without its login, a command without its arguments; that they differ is told all the same."""
+def test_differences_show_no_secret(loaded: Load) -> None:
+    """A changed proxy is shown without its login, and a changed command without its arguments."""
     before, after = (
         configuration(
             profiles={
@@ -54,11 +55,11 @@ def test_what_may_hold_a_secret(loaded: Load) -> None:
         for word in ("old", "new")
     )
 
-    found = changed(loaded, before, after)
+    differing = changed(loaded, before, after)
 
-    assert set(found) == {
+    assert set(differing) == {
         "proxy",
         "profiles.default.identity.command",
         "profiles.default.exchange.connection.proxy",
     }
-    assert "canary" not in repr(found)
+    assert "canary" not in repr(differing)

@@ -1,4 +1,4 @@
-"""The IDaaS SDK's client-config.json, read as that SDK reads it."""
+"""The IDaaS SDK's client-config.json, read as the SDK reads it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from ..conftest import configuration, exchange, identity
 Load = Callable[..., Loaded]
 
 
-def written(tmp_path: Path, config: Any) -> str:
+def write_sdk_file(tmp_path: Path, config: Any) -> str:
+    """Write the SDK's file and return its path."""
     path = tmp_path / "client-config.json"
     path.write_text(json.dumps(config))
     return str(path)
 
 
-def read(tmp_path: Path, loaded: Load, **changes: Any) -> IdaasIdentity:
-    """The identity that our program makes of the file."""
-    path = written(tmp_path, identity(**changes))
+def read_identity(tmp_path: Path, loaded: Load, **changes: Any) -> IdaasIdentity:
+    """Return the identity that the program reads from the file."""
+    path = write_sdk_file(tmp_path, identity(**changes))
     profiles = {"default": {"identity": {"clientConfigPath": path, "scope": None}, "exchange": exchange()}}
     found = loaded(configuration(profiles=profiles)).settings.profiles["default"].identity
     assert isinstance(found, IdaasIdentity)
@@ -45,15 +46,15 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize(("key", "field"), SPELLINGS, ids=[key for key, _ in SPELLINGS])
-def test_spellings(key: str, field: str, tmp_path: Path, loaded: Load) -> None:
-    """camelCase and snake_case are one, with the SDK's idea of where a word begins."""
+def test_camel_case_and_snake_case_are_equal(key: str, field: str, tmp_path: Path, loaded: Load) -> None:
+    """A key may be in camelCase or snake_case, with the SDK's rule for the start of a word."""
     value = 3000 if "imeout" in key else True
 
-    assert getattr(read(tmp_path, loaded, httpConfiguration={key: value}).http_configuration, field) == value
+    assert getattr(read_identity(tmp_path, loaded, httpConfiguration={key: value}).http_configuration, field) == value
 
 
-def test_the_whole_file_in_snake_case(tmp_path: Path, loaded: Load) -> None:
-    """A file written Python's way says the same."""
+def test_complete_file_in_snake_case(tmp_path: Path, loaded: Load) -> None:
+    """A file that is completely in snake_case, as in Python, has the same meaning."""
     snake = {
         "idaas_instance_id": "idaas_example",
         "client_id": "app_example",
@@ -67,7 +68,7 @@ def test_the_whole_file_in_snake_case(tmp_path: Path, loaded: Load) -> None:
         },
         "http_configuration": {"read_timeout": 2000},
     }
-    path = written(tmp_path, snake)
+    path = write_sdk_file(tmp_path, snake)
     profiles = {"default": {"identity": {"clientConfigPath": path}, "exchange": exchange()}}
 
     found = loaded(configuration(profiles=profiles)).settings.profiles["default"].identity
@@ -78,9 +79,9 @@ def test_the_whole_file_in_snake_case(tmp_path: Path, loaded: Load) -> None:
     assert found.http_configuration.read_timeout == 2000
 
 
-def test_what_the_sdk_ignores_is_ignored(tmp_path: Path, loaded: Load) -> None:
-    """Unknown keys are tolerated at every level, null is absent, and our own path key has no meaning there."""
-    found = read(
+def test_keys_that_the_sdk_ignores_are_ignored(tmp_path: Path, loaded: Load) -> None:
+    """Unknown keys are ignored at every level, null means absent, and `clientConfigPath` has no effect in this file."""
+    found = read_identity(
         tmp_path,
         loaded,
         jwkEndpoint="x",
@@ -102,12 +103,12 @@ def test_what_the_sdk_ignores_is_ignored(tmp_path: Path, loaded: Load) -> None:
     assert found.authn_configuration.identity_type == "CLIENT"
 
 
-def test_our_keys_for_secrets_work_there(tmp_path: Path, loaded: Load) -> None:
-    """What the SDK cannot do, a secret in a file, may stand in its file: it ignores the key."""
+def test_secret_file_key_works_in_the_sdk_file(tmp_path: Path, loaded: Load) -> None:
+    """`clientSecretFile`, which the SDK ignores, works in the SDK's file."""
     (tmp_path / "secret").write_text("s")
     authn = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(tmp_path / "secret")}
 
-    found = read(tmp_path, loaded, authnConfiguration=authn)
+    found = read_identity(tmp_path, loaded, authnConfiguration=authn)
 
     assert found.authn_configuration is not None
     assert found.authn_configuration.client_secret_file == str(tmp_path / "secret")
@@ -124,14 +125,14 @@ ENDPOINTS = [
 
 
 @pytest.mark.parametrize(("configured", "used"), ENDPOINTS, ids=[configured for configured, _ in ENDPOINTS])
-def test_endpoints_get_https(configured: str, used: str, tmp_path: Path, loaded: Load) -> None:
-    """https is added, and put for http except on loopback; to the issuer as to the token endpoint."""
-    found = read(tmp_path, loaded, tokenEndpoint=configured, issuer=configured)
+def test_endpoints_are_changed_to_https(configured: str, used: str, tmp_path: Path, loaded: Load) -> None:
+    """https replaces a missing scheme, and http except on loopback, in the issuer and the token endpoint."""
+    found = read_identity(tmp_path, loaded, tokenEndpoint=configured, issuer=configured)
 
     assert (found.token_endpoint, found.issuer) == (used, used)
 
 
-BAD = [
+REFUSALS = [
     ({"scope": None}, "scope: required"),
     ({"clientId": ""}, "clientId: required"),
     ({"authnConfiguration": None}, "authnConfiguration: required"),
@@ -155,13 +156,15 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "words"), BAD, ids=[words.partition(":")[0] for _, words in BAD])
-def test_what_the_sdk_would_find_out_later(changes: dict[str, Any], words: str, tmp_path: Path, loaded: Load) -> None:
-    """What the SDK degrades in silence, or fails over at the first token, is refused at start with the file's name."""
+@pytest.mark.parametrize(("changes", "message"), REFUSALS, ids=[message.partition(":")[0] for _, message in REFUSALS])
+def test_invalid_sdk_file_is_refused_at_start(
+    changes: dict[str, Any], message: str, tmp_path: Path, loaded: Load
+) -> None:
+    """What the SDK ignores silently, or reports at the first token, is refused at start with the file's name."""
     with pytest.raises(ConfigError) as caught:
-        read(tmp_path, loaded, **changes)
+        read_identity(tmp_path, loaded, **changes)
 
-    assert f"{tmp_path}/client-config.json: {words}" in str(caught.value)
+    assert f"{tmp_path}/client-config.json: {message}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +176,6 @@ def test_what_the_sdk_would_find_out_later(changes: dict[str, Any], words: str, 
         ({}, "~/.cloud_idaas/client-config.json"),
     ],
 )
-def test_where_the_sdk_looks(environ: dict[str, str], path: str) -> None:
-    """$CLOUD_IDAAS_CONFIG_PATH unless it is blank, else the home directory's."""
+def test_default_path_of_the_sdk_file(environ: dict[str, str], path: str) -> None:
+    """The path is $CLOUD_IDAAS_CONFIG_PATH unless that is blank, else a file in the home directory."""
     assert sdk_file.default_path(environ) == path

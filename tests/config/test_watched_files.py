@@ -1,4 +1,4 @@
-"""Which files a configuration names, for whom, and what it is that they change."""
+"""The files that a configuration names, the profiles that use each file, and the effect of a change."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from app.identity.methods.oidc import KUBERNETES_TOKEN
 from ..conftest import configuration, exchange, identity
 
 
-def named(tmp_path: Path, config: dict[str, Any], **environ: str) -> WatchedFiles:
+def watched(tmp_path: Path, config: dict[str, Any], **environ: str) -> WatchedFiles:
+    """Return the watched files of a configuration."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(config))
     environ |= {"HOME": str(tmp_path)}
@@ -21,24 +22,25 @@ def named(tmp_path: Path, config: dict[str, Any], **environ: str) -> WatchedFile
     return watched_files(loaded.settings, loaded.files, environ)
 
 
-def by(method: str, **keys: Any) -> dict[str, Any]:
+def authenticated_by(method: str, **keys: Any) -> dict[str, Any]:
+    """Return an application of IDaaS that authenticates by `method`."""
     credential = {"applicationFederatedCredentialName": "x"} if method in ("OIDC", "PCA") else {}
     return identity(authnConfiguration={"authnMethod": method, **credential, **keys})
 
 
-def test_secrets_and_keys(tmp_path: Path) -> None:
-    """What a profile proves itself with is told apart from what is read whenever it is used; each has its profiles."""
+def test_proofs_and_files_read_later_are_separate(tmp_path: Path) -> None:
+    """Files that prove an identity are separate from files that are read at each use; each file has its profiles."""
     config = configuration(
         profiles={
-            "one": {"identity": by("CLIENT_SECRET_POST", clientSecretFile="/s"), "exchange": exchange()},
+            "one": {"identity": authenticated_by("CLIENT_SECRET_POST", clientSecretFile="/s"), "exchange": exchange()},
             "two": {
-                "identity": by(
+                "identity": authenticated_by(
                     "PCA", privateKeyFile="/k", clientX509CertificateFile="/c", x509CertChainsFile="~/chain"
                 ),
                 "exchange": exchange(connection={"caFile": "/ca"}),
             },
             "three": {
-                "identity": by("CLIENT_SECRET_POST", clientSecretFile="/s")
+                "identity": authenticated_by("CLIENT_SECRET_POST", clientSecretFile="/s")
                 | {"tokenExchange": {"subject": {"type": "tokenFile", "tokenFile": "/t"}}},
                 "exchange": exchange(connection={"certificateFile": "/tls.pem", "privateKeyFile": "/tls.key"}),
             },
@@ -46,9 +48,9 @@ def test_secrets_and_keys(tmp_path: Path) -> None:
         tls={"caFile": "/all"},
     )
 
-    found = named(tmp_path, config)
+    files = watched(tmp_path, config)
 
-    assert dict(found.proofs) == {
+    assert dict(files.proofs) == {
         "/s": {"one", "three"},
         "/k": {"two"},
         "/c": {"two"},
@@ -56,27 +58,33 @@ def test_secrets_and_keys(tmp_path: Path) -> None:
         "/tls.pem": {"three"},
         "/tls.key": {"three"},
     }
-    assert dict(found.read_later) == {"/ca": {"two"}, "/t": {"three"}, "/all": {"one", "two", "three"}}
+    assert dict(files.read_later) == {"/ca": {"two"}, "/t": {"three"}, "/all": {"one", "two", "three"}}
 
 
-def test_the_clusters_token(tmp_path: Path) -> None:
-    """The OIDC method's file is found where it is looked for: by its path, by a variable, at Kubernetes' own place."""
+def test_oidc_token_file_is_watched_at_its_path(tmp_path: Path) -> None:
+    """The OIDC method's token file is watched at its path, its variable's path, or the default path of Kubernetes."""
     config = configuration(
         profiles={
-            "path": {"identity": by("OIDC", oidcTokenFilePath="/path"), "exchange": exchange()},
-            "variable": {"identity": by("OIDC", oidcTokenFilePathEnvVarName="WHERE"), "exchange": exchange()},
-            "unset": {"identity": by("OIDC", oidcTokenFilePathEnvVarName="NOWHERE"), "exchange": exchange()},
-            "cluster": {"identity": by("OIDC"), "exchange": exchange()},
+            "path": {"identity": authenticated_by("OIDC", oidcTokenFilePath="/path"), "exchange": exchange()},
+            "variable": {
+                "identity": authenticated_by("OIDC", oidcTokenFilePathEnvVarName="WHERE"),
+                "exchange": exchange(),
+            },
+            "unset": {
+                "identity": authenticated_by("OIDC", oidcTokenFilePathEnvVarName="NOWHERE"),
+                "exchange": exchange(),
+            },
+            "cluster": {"identity": authenticated_by("OIDC"), "exchange": exchange()},
         }
     )
 
-    found = named(tmp_path, config, WHERE="/variable")
+    files = watched(tmp_path, config, WHERE="/variable")
 
-    assert dict(found.read_later) == {"/path": {"path"}, "/variable": {"variable"}, KUBERNETES_TOKEN: {"cluster"}}
+    assert dict(files.read_later) == {"/path": {"path"}, "/variable": {"variable"}, KUBERNETES_TOKEN: {"cluster"}}
 
 
-def test_the_configuration_itself(tmp_path: Path) -> None:
-    """Our file, the SDK's behind a profile, and the path token's."""
+def test_configuration_and_path_token_are_watched(tmp_path: Path) -> None:
+    """The configuration, the SDK's file that a profile names, and the path token's file are watched."""
     sdk = tmp_path / "sdk.json"
     sdk.write_text(json.dumps(identity()))
     config = configuration(
@@ -84,8 +92,8 @@ def test_the_configuration_itself(tmp_path: Path) -> None:
         access={"pathToken": {"file": "/token"}},
     )
 
-    found = named(tmp_path, config)
+    files = watched(tmp_path, config)
 
-    assert found.configuration == {str(tmp_path / "config.json"), str(sdk)}
-    assert found.path_token == {"/token"}
-    assert found.all() == found.configuration | found.path_token
+    assert files.configuration == {str(tmp_path / "config.json"), str(sdk)}
+    assert files.path_token == {"/token"}
+    assert files.all() == files.configuration | files.path_token

@@ -1,4 +1,4 @@
-"""Whose AccessKey signs the PLUGIN method's call: the order of places, and what each says when it cannot serve."""
+"""The AccessKey that signs the PLUGIN method's call: the order of its sources, and the error of each source."""
 
 from __future__ import annotations
 
@@ -18,82 +18,88 @@ INI_STS = "[default]\ntype = sts\naccess_key_id = STS.ini\naccess_key_secret = o
 
 
 class Instance:
-    """An ECS instance whose role was asked for by these names."""
+    """An ECS instance that records the names of the roles that were requested."""
 
     def __init__(self) -> None:
-        self.asked: list[str | None] = []
+        self.requested: list[str | None] = []
 
     async def role(self, name: str | None) -> KeyPair:
-        self.asked.append(name)
+        """Return the keys of a role."""
+        self.requested.append(name)
         return KeyPair("STS.ecs", "of-ecs", "token-ecs")
 
 
-def written(home: Path, path: str, text: str) -> None:
+def write_file(home: Path, path: str, text: str) -> None:
+    """Write a file in the home directory."""
     file = home / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text)
 
 
-def cli(home: Path, mode: str, **members: Any) -> None:
+def write_cli_profile(home: Path, mode: str, **members: Any) -> None:
+    """Write the Alibaba Cloud CLI's configuration with one profile."""
     profile = {"name": "default", "mode": mode, **members}
-    written(home, ".aliyun/config.json", json.dumps({"current": "default", "profiles": [profile]}))
+    write_file(home, ".aliyun/config.json", json.dumps({"current": "default", "profiles": [profile]}))
 
 
-async def found(home: Path, instance: Instance | None = None, **environ: str) -> KeyPair:
+async def resolve_keys(home: Path, instance: Instance | None = None, **environ: str) -> KeyPair:
+    """Return the keys that the program finds, and check that its repr shows no secret."""
     keys = AccessKeys({"HOME": str(home), **environ}, role=(instance or Instance()).role)
     assert "of-" not in repr(keys)
     return await keys.keys()
 
 
-async def test_the_order(tmp_path: Path) -> None:
-    """Environment, the CLI's profile, the credentials file, the instance: the first that has keys."""
-    written(tmp_path, ".alibabacloud/credentials", INI)
-    cli(tmp_path, "AK", access_key_id="LTAIcli", access_key_secret="of-cli")
-    off = {"ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"}
+async def test_order_of_key_sources(tmp_path: Path) -> None:
+    """The environment comes first, then the CLI's profile, the credentials file, and the instance's role."""
+    write_file(tmp_path, ".alibabacloud/credentials", INI)
+    write_cli_profile(tmp_path, "AK", access_key_id="LTAIcli", access_key_secret="of-cli")
+    without_cli = {"ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"}
 
-    assert await found(tmp_path, **ENVIRONMENT) == KeyPair("LTAIenv", "of-env")
-    assert await found(tmp_path, **ENVIRONMENT, ALIBABA_CLOUD_SECURITY_TOKEN="t") == KeyPair("LTAIenv", "of-env", "t")
-    assert await found(tmp_path) == KeyPair("LTAIcli", "of-cli")
-    assert await found(tmp_path, **off) == KeyPair("LTAIini", "of-ini")
+    assert await resolve_keys(tmp_path, **ENVIRONMENT) == KeyPair("LTAIenv", "of-env")
+    assert await resolve_keys(tmp_path, **ENVIRONMENT, ALIBABA_CLOUD_SECURITY_TOKEN="t") == KeyPair(
+        "LTAIenv", "of-env", "t"
+    )
+    assert await resolve_keys(tmp_path) == KeyPair("LTAIcli", "of-cli")
+    assert await resolve_keys(tmp_path, **without_cli) == KeyPair("LTAIini", "of-ini")
     (tmp_path / ".alibabacloud/credentials").unlink()
-    assert await found(tmp_path, **off) == KeyPair("STS.ecs", "of-ecs", "token-ecs")
+    assert await resolve_keys(tmp_path, **without_cli) == KeyPair("STS.ecs", "of-ecs", "token-ecs")
 
 
-async def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
-    """Keys are asked for at every call, so a rotated file needs no restart."""
-    written(tmp_path, ".alibabacloud/credentials.ini", INI)
+async def test_changed_file_is_read_again(tmp_path: Path) -> None:
+    """Keys are read at every call, so a rotated file needs no restart."""
+    write_file(tmp_path, ".alibabacloud/credentials.ini", INI)
     keys = AccessKeys({"HOME": str(tmp_path)}, role=Instance().role)
     before = await keys.keys()
-    written(tmp_path, ".alibabacloud/credentials.ini", INI_STS)
+    write_file(tmp_path, ".alibabacloud/credentials.ini", INI_STS)
 
     assert (before.token, (await keys.keys()).token) == (None, "token-ini")
 
 
 @pytest.mark.parametrize(
-    ("environ", "asked"), [({}, None), ({"ALIBABA_CLOUD_ECS_METADATA": "role-1"}, "role-1")], ids=["only", "named"]
+    ("environ", "requested"), [({}, None), ({"ALIBABA_CLOUD_ECS_METADATA": "role-1"}, "role-1")], ids=["only", "named"]
 )
-async def test_the_instances_role(environ: dict[str, str], asked: str | None, tmp_path: Path) -> None:
-    """The role that is named, else the instance's only one; also where a profile says EcsRamRole."""
+async def test_instance_role_is_selected(environ: dict[str, str], requested: str | None, tmp_path: Path) -> None:
+    """The named role is used, else the instance's only one, also for a profile of type EcsRamRole."""
     instance = Instance()
-    await found(tmp_path, instance, **environ)
-    cli(tmp_path, "EcsRamRole", ram_role_name="role-2")
-    await found(tmp_path, instance, **environ)
-    written(tmp_path, "c.ini", "[p]\ntype = ecs_ram_role\nrole_name = role-3\n")
+    await resolve_keys(tmp_path, instance, **environ)
+    write_cli_profile(tmp_path, "EcsRamRole", ram_role_name="role-2")
+    await resolve_keys(tmp_path, instance, **environ)
+    write_file(tmp_path, "c.ini", "[p]\ntype = ecs_ram_role\nrole_name = role-3\n")
     file = {"ALIBABA_CLOUD_CREDENTIALS_FILE": str(tmp_path / "c.ini"), "ALIBABA_CLOUD_PROFILE": "p"}
-    await found(tmp_path, instance, **file, ALIBABA_CLOUD_CLI_PROFILE_DISABLED="true")
+    await resolve_keys(tmp_path, instance, **file, ALIBABA_CLOUD_CLI_PROFILE_DISABLED="true")
 
-    assert instance.asked == [asked, "role-2", "role-3"]
+    assert instance.requested == [requested, "role-2", "role-3"]
 
 
-async def test_the_sidecar_is_never_asked(tmp_path: Path) -> None:
-    """A credentials URI in the environment is ours: with it alone there are no keys."""
+async def test_credentials_uri_is_never_used(tmp_path: Path) -> None:
+    """A credentials URI in the environment is the sidecar's own, so with it alone there are no keys."""
     uri = {"ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:7117/credentials"}
 
     with pytest.raises(ConfigError, match="PLUGIN: no AccessKey: neither ALIBABA_CLOUD_ACCESS_KEY_ID, nor"):
-        await found(tmp_path, **uri, ALIBABA_CLOUD_ECS_METADATA_DISABLED="TRUE")
+        await resolve_keys(tmp_path, **uri, ALIBABA_CLOUD_ECS_METADATA_DISABLED="TRUE")
 
 
-BAD = [
+ERRORS = [
     ({"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI"}, "", "ALIBABA_CLOUD_ACCESS_KEY_SECRET: not set, though its other half"),
     ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "of-x"}, "", "ALIBABA_CLOUD_ACCESS_KEY_ID: not set, though its other half"),
     ({}, '{"profiles": [{"name": "default", "mode": "RamRoleArn"}]}', "profile 'default': its mode is not supported"),
@@ -118,13 +124,13 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("environ", "text", "words"), BAD, ids=[words for _, _, words in BAD])
-async def test_complaints(environ: dict[str, str], text: str, words: str, tmp_path: Path) -> None:
-    """One line that names the place and the cure, and no secret."""
-    written(tmp_path, ".alibabacloud/credentials" if text.startswith("[") else ".aliyun/config.json", text or "{}")
+@pytest.mark.parametrize(("environ", "text", "message"), ERRORS, ids=[message for _, _, message in ERRORS])
+async def test_unusable_source_is_reported(environ: dict[str, str], text: str, message: str, tmp_path: Path) -> None:
+    """An unusable source is reported in one line with its place and remedy, and without a secret."""
+    write_file(tmp_path, ".alibabacloud/credentials" if text.startswith("[") else ".aliyun/config.json", text or "{}")
 
     with pytest.raises(ConfigError) as caught:
-        await found(tmp_path, **environ)
+        await resolve_keys(tmp_path, **environ)
 
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "of-x" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""The proofs of a client, against the test vectors of upstream-protocols.md section 12."""
+"""The client authentication methods, with the test vectors of upstream-protocols.md section 12."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
 def secret_jwt(secret: str) -> ClientSecretJwt:
+    """Return CLIENT_SECRET_JWT with a fixed time and id."""
     return ClientSecretJwt("app_example", lambda: secret, now=lambda: NOW, new_id=lambda: JTI)
 
 
 def private_key_jwt(
     text: str, *, algorithm: str | None = None, key_id: str | None = None, password: str | None = None
 ) -> PrivateKeyJwt:
+    """Return PRIVATE_KEY_JWT with a fixed time and id."""
     return PrivateKeyJwt(
         "app_example",
         key=lambda: text,
@@ -46,27 +48,28 @@ def private_key_jwt(
 
 
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
+    """Return a private key as PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
 
 
-async def test_post() -> None:
-    """The secret is a form field and no header."""
+async def test_client_secret_post_sends_a_form_field() -> None:
+    """The secret is a form field, and there is no header."""
     proof = await ClientSecretPost(lambda: "s3cr3t/+=").prove(ENDPOINT)
 
     assert proof == client_auth.Proof(fields={"client_secret": "s3cr3t/+="})
 
 
-async def test_basic_vector() -> None:
-    """The official SDKs' header to the letter: nothing is form-encoded before base64."""
+async def test_client_secret_basic_matches_the_vector() -> None:
+    """The header equals the official SDKs': nothing is form-encoded before base64."""
     proof = await ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False).prove(ENDPOINT)
 
     assert proof == client_auth.Proof(headers={"Authorization": "Basic YXBwX2V4YW1wbGU6czNjcjN0Lys9"})
 
 
-async def test_hs256_vector() -> None:
-    """The official SDKs' assertion to the letter, header, claims and signature."""
+async def test_client_secret_jwt_matches_the_vector() -> None:
+    """Header, claims and signature of the assertion equal the official SDKs'."""
     proof = await secret_jwt("s3cr3t").prove(ENDPOINT)
 
     assertion = proof.fields["client_assertion"]
@@ -76,8 +79,8 @@ async def test_hs256_vector() -> None:
     assert jwt.get_unverified_header(assertion) == {"alg": "HS256", "typ": "JWT"}
 
 
-async def test_the_claims() -> None:
-    """`aud` is the URL posted to, `iss` and `sub` the client, whole seconds, ten minutes, no `nbf`."""
+async def test_assertion_claims() -> None:
+    """`aud` is the token endpoint, `iss` and `sub` the client; whole seconds, valid for 600 s, without `nbf`."""
     claims = client_auth.assertion_claims("app_example", ENDPOINT, now=NOW, jti=JTI)
 
     assert json.dumps(claims) == json.dumps(
@@ -93,8 +96,8 @@ KEYS = {
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
-async def test_a_private_key_signs(algorithm: str) -> None:
-    """The assertion verifies with the public half, says its algorithm, and no `kid` or `x5c`."""
+async def test_private_key_assertion_verifies(algorithm: str) -> None:
+    """The assertion verifies with the public key, and its header has the algorithm and no `kid` or `x5c`."""
     key = KEYS[algorithm]
 
     proof = await private_key_jwt(pem(key)).prove(ENDPOINT)
@@ -107,16 +110,16 @@ async def test_a_private_key_signs(algorithm: str) -> None:
     assert verified == client_auth.assertion_claims("app_example", ENDPOINT, now=NOW, jti=JTI)
 
 
-async def test_algorithm_and_kid_are_the_configurations() -> None:
-    """Where they are configured they are in the header."""
+async def test_configured_algorithm_and_kid_are_in_the_header() -> None:
+    """A configured algorithm and `kid` are in the header."""
     proof = await private_key_jwt(pem(KEYS["RS256"]), algorithm="RS384", key_id="key-1").prove(ENDPOINT)
 
     header = jwt.get_unverified_header(proof.fields["client_assertion"])
     assert header == {"alg": "RS384", "kid": "key-1", "typ": "JWT"}
 
 
-async def test_a_key_with_a_password() -> None:
-    """The password is read when the key is."""
+async def test_encrypted_key_is_read_with_its_password() -> None:
+    """The password of an encrypted key is read together with the key."""
     locked = KEYS["RS256"].private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -126,55 +129,55 @@ async def test_a_key_with_a_password() -> None:
     assert (await private_key_jwt(locked.decode(), password="of-the-key").prove(ENDPOINT)).fields
 
 
-async def test_an_unusable_key_is_told_with_its_place() -> None:
-    """A key that rotation broke is a configuration error, not a crash."""
+async def test_unusable_key_is_a_configuration_error() -> None:
+    """A key that a rotation damaged is a configuration error with its place."""
     with pytest.raises(ConfigError, match=r"^identity\.authnConfiguration: no usable private key: damaged"):
         await private_key_jwt("-----BEGIN PRIVATE KEY-----").prove(ENDPOINT)
 
 
-async def test_a_proof_is_used_once() -> None:
-    """Every request has its own `jti` and its own time."""
+async def test_each_request_has_its_own_jti() -> None:
+    """Every request has an assertion with a `jti` of its own."""
     ids = iter(["first", "second"])
     auth = ClientSecretJwt("app_example", lambda: "s3cr3t", now=lambda: NOW, new_id=lambda: next(ids))
 
     proofs = [(await auth.prove(ENDPOINT)).fields["client_assertion"] for _ in range(2)]
 
-    found = [jwt.decode(proof, options={"verify_signature": False})["jti"] for proof in proofs]
-    assert found == ["first", "second"]
+    ids_sent = [jwt.decode(proof, options={"verify_signature": False})["jti"] for proof in proofs]
+    assert ids_sent == ["first", "second"]
 
 
-def test_proofs_are_quiet() -> None:
-    """A proof that ends in a log or a traceback shows nothing."""
+def test_repr_of_a_proof_shows_no_secret() -> None:
+    """The repr of a proof, as in a log or a traceback, shows no secret."""
     proof = client_auth.Proof({"client_secret": "s3cr3t"}, {"Authorization": "Basic s3cr3t"})
 
     assert "s3cr3t" not in repr(proof)
 
 
-async def test_the_request_on_the_wire() -> None:
-    """The form of upstream-protocols.md section 2.2: one POST, standard form encoding, client_id in the body too."""
-    seen: list[httpx.Request] = []
+async def test_token_request_is_one_form_post() -> None:
+    """The request is one POST with standard form encoding and client_id in the body (upstream-protocols.md 2.2)."""
+    requests: list[httpx.Request] = []
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
+    def respond(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
         return httpx.Response(200, stream=httpx.ByteStream(b'{"access_token": "e30.e30.c2ln", "expires_in": 1200}'))
 
-    wire = UpstreamClient(httpx.MockTransport(answer), limits=Limits(), now=lambda: NOW, observe=lambda _: None)
+    client = UpstreamClient(httpx.MockTransport(respond), limits=Limits(), now=lambda: NOW, observe=lambda _: None)
 
     async def url() -> str:
         return ENDPOINT
 
     basic = ClientSecretBasic("app_example", lambda: "s3cr3t/+=", form_encoded=False)
-    endpoint = token_endpoint.TokenEndpoint(wire, url, "app_example", basic, now=lambda: NOW)
+    endpoint = token_endpoint.TokenEndpoint(client, url, "app_example", basic, now=lambda: NOW)
     source = token_endpoint.ClientCredentials(endpoint, {"scope": "urn:cloud:idaas:pam|.all"})
 
     token = await source.token()
 
-    await wire.aclose()
-    body = seen[0].content.decode()
+    await client.aclose()
+    body = requests[0].content.decode()
     assert token == Token("e30.e30.c2ln", NOW + 1200)
-    assert (seen[0].method, str(seen[0].url)) == ("POST", ENDPOINT)
-    assert seen[0].headers["content-type"] == "application/x-www-form-urlencoded"
-    assert seen[0].headers["authorization"] == "Basic YXBwX2V4YW1wbGU6czNjcjN0Lys9"
+    assert (requests[0].method, str(requests[0].url)) == ("POST", ENDPOINT)
+    assert requests[0].headers["content-type"] == "application/x-www-form-urlencoded"
+    assert requests[0].headers["authorization"] == "Basic YXBwX2V4YW1wbGU6czNjcjN0Lys9"
     assert "scope=urn%3Acloud%3Aidaas%3Apam%7C.all" in body.split("&")
     assert parse_qs(body) == {
         "client_id": ["app_example"],

@@ -1,4 +1,4 @@
-"""What a JWT says of itself, read without believing it."""
+"""The claims of a JWT, read without verification."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import pytest
 from app.identity.jwt_claims import Claims, ExpectedClaims, mismatches, unverified
 
 NOW = 1_767_323_045.0
-GOOD = {
+CLAIMS = {
     "iss": "https://login.example.com/oauth2",
     "aud": "api.example.com",
     "sub": "app_example",
     "iat": NOW - 5,
     "exp": NOW + 1200,
 }
-WANTED = ExpectedClaims("https://login.example.com/oauth2", "api.example.com", "app_example")
+EXPECTED = ExpectedClaims("https://login.example.com/oauth2", "api.example.com", "app_example")
 
 
 def token(claims: Any) -> str:
+    """Return an unsigned JWT with these claims, or with these bytes as its payload."""
     payload = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
     return f"e30.{base64.urlsafe_b64encode(payload).rstrip(b'=').decode()}.c2ln"
 
 
-def test_claims_are_read() -> None:
-    """The five that decide, whatever the padding."""
-    found = unverified(token(GOOD))
+def test_five_claims_are_read() -> None:
+    """`iss`, `aud`, `sub`, `iat` and `exp` are read, whatever the base64 padding."""
+    found = unverified(token(CLAIMS))
 
     assert found == Claims("https://login.example.com/oauth2", ("api.example.com",), "app_example", NOW - 5, NOW + 1200)
 
@@ -53,8 +54,8 @@ def test_claims_are_read() -> None:
         token(b'{"exp": ' + b"9" * 5000 + b"}"),
     ],
 )
-def test_what_is_no_jwt(text: str) -> None:
-    """Anything else is None, and never an exception."""
+def test_invalid_jwt_has_no_claims(text: str) -> None:
+    """Text that is not a JWT gives None and never an exception."""
     assert unverified(text) is None
 
 
@@ -70,13 +71,13 @@ def test_what_is_no_jwt(text: str) -> None:
         ({"exp": float("nan"), "iat": float("inf")}, Claims(None, (), None, None, None)),
     ],
 )
-def test_claims_of_the_wrong_type(claims: dict[str, Any], expected: Claims) -> None:
-    """A claim that is not what it should be is absent, not an error."""
+def test_claim_of_the_wrong_type_is_absent(claims: dict[str, Any], expected: Claims) -> None:
+    """A claim of the wrong type is absent and not an error."""
     assert unverified(token(claims)) == expected
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "starts"),
     [
         ({}, []),
         ({"aud": ["other", "api.example.com"]}, []),
@@ -91,30 +92,30 @@ def test_claims_of_the_wrong_type(claims: dict[str, Any], expected: Claims) -> N
         ({"iss": "x", "sub": "y"}, ["the token's iss is 'x'", "the token's sub is 'y'"]),
     ],
 )
-def test_mismatches(changes: dict[str, Any], words: list[str]) -> None:
-    """One precise sentence for each claim that STS is likely to refuse."""
-    found = unverified(token(GOOD | changes))
+def test_mismatch_is_one_sentence(changes: dict[str, Any], starts: list[str]) -> None:
+    """Each claim that STS is likely to refuse gives one sentence."""
+    found = unverified(token(CLAIMS | changes))
     assert found is not None
 
-    sentences = list(mismatches(found, WANTED, NOW))
+    sentences = list(mismatches(found, EXPECTED, NOW))
 
-    assert [sentence[: len(start)] for sentence, start in zip(sentences, words, strict=True)] == words
+    assert [sentence[: len(start)] for sentence, start in zip(sentences, starts, strict=True)] == starts
 
 
-def test_nothing_is_expected_of_somebody_elses_token() -> None:
-    """A token file's issuer, audience and subject are not ours to judge."""
+def test_no_expectations_give_no_mismatch() -> None:
+    """Without expectations, as for a token file, issuer, audience and subject are not checked."""
     found = unverified(token({"iss": "x", "aud": "y", "sub": "z", "exp": NOW + 60}))
     assert found is not None
 
     assert list(mismatches(found, ExpectedClaims(), NOW)) == []
 
 
-def test_foreign_text_is_quoted_and_short() -> None:
-    """A claim is somebody else's text: no line break and no megabyte of it reaches a log."""
-    found = unverified(token(GOOD | {"iss": "x\n" * 10_000, "aud": ["y"] * 10_000}))
+def test_foreign_claim_is_quoted_and_shortened() -> None:
+    """A claim is foreign text: it reaches a message without line breaks and shortened."""
+    found = unverified(token(CLAIMS | {"iss": "x\n" * 10_000, "aud": ["y"] * 10_000}))
     assert found is not None
 
-    sentences = list(mismatches(found, WANTED, NOW))
+    sentences = list(mismatches(found, EXPECTED, NOW))
 
     assert len(sentences) == 2
     assert all("\n" not in sentence and len(sentence) < 1_000 for sentence in sentences)

@@ -1,4 +1,4 @@
-"""Private keys in every form of upstream-protocols.md section 2.4, and the algorithm that each one signs with."""
+"""Private keys in every form of upstream-protocols.md section 2.4, and the algorithm that each key signs with."""
 
 from __future__ import annotations
 
@@ -15,68 +15,73 @@ RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
 ED = ed25519.Ed25519PrivateKey.generate()
 PASSWORD = "of-the-key"
-LOCKED = serialization.BestAvailableEncryption(PASSWORD.encode())
+ENCRYPTION = serialization.BestAvailableEncryption(PASSWORD.encode())
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 def pem(
     key: Key,
-    layout: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
-    lock: serialization.KeySerializationEncryption | None = None,
+    format: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
+    encryption: serialization.KeySerializationEncryption | None = None,
 ) -> str:
-    return key.private_bytes(serialization.Encoding.PEM, layout, lock or serialization.NoEncryption()).decode()
+    """Return a key as PEM."""
+    return key.private_bytes(serialization.Encoding.PEM, format, encryption or serialization.NoEncryption()).decode()
 
 
 def der(
     key: Key,
-    layout: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
-    lock: serialization.KeySerializationEncryption | None = None,
+    format: serialization.PrivateFormat = serialization.PrivateFormat.PKCS8,
+    encryption: serialization.KeySerializationEncryption | None = None,
 ) -> str:
+    """Return a key as DER in base64."""
     return base64.b64encode(
-        key.private_bytes(serialization.Encoding.DER, layout, lock or serialization.NoEncryption())
+        key.private_bytes(serialization.Encoding.DER, format, encryption or serialization.NoEncryption())
     ).decode()
 
 
-OLD = serialization.PrivateFormat.TraditionalOpenSSL
+TRADITIONAL = serialization.PrivateFormat.TraditionalOpenSSL
 PLAIN = {
     "PKCS#8 RSA": (pem(RSA), RSA),
     "PKCS#8 EC": (pem(EC), EC),
-    "PKCS#1": (pem(RSA, OLD), RSA),
-    "SEC1": (pem(EC, OLD), EC),
+    "PKCS#1": (pem(RSA, TRADITIONAL), RSA),
+    "SEC1": (pem(EC, TRADITIONAL), EC),
     "bare DER PKCS#8": (der(RSA), RSA),
-    "bare DER PKCS#1": (der(RSA, OLD), RSA),
-    "bare DER SEC1": (der(EC, OLD), EC),
+    "bare DER PKCS#1": (der(RSA, TRADITIONAL), RSA),
+    "bare DER SEC1": (der(EC, TRADITIONAL), EC),
     "bare DER in lines": ("\n".join((der(RSA)[:70], der(RSA)[70:])), RSA),
     "newlines became spaces": (pem(RSA).replace("\n", " "), RSA),
-    "newlines became spaces, SEC1": (pem(EC, OLD).replace("\n", " "), EC),
+    "newlines became spaces, SEC1": (pem(EC, TRADITIONAL).replace("\n", " "), EC),
     "newlines became two characters": (pem(RSA).replace("\n", "\\n"), RSA),
     "newlines became four characters": (pem(EC).replace("\n", "\\r\\n"), EC),
     "no newlines at all": (pem(RSA).replace("\n", ""), RSA),
     "Windows newlines": (pem(RSA).replace("\n", "\r\n"), RSA),
-    "after parameters": (f"-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n{pem(EC, OLD)}", EC),
+    "after parameters": (
+        f"-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n{pem(EC, TRADITIONAL)}",
+        EC,
+    ),
     "beside a certificate": (f"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n{pem(RSA)}", RSA),
 }
 ENCRYPTED = {
-    "PKCS#8": pem(RSA, lock=LOCKED),
-    "PKCS#8 EC": pem(EC, lock=LOCKED),
-    "PKCS#1 with headers": pem(RSA, OLD, LOCKED),
-    "bare DER": der(RSA, lock=LOCKED),
-    "newlines became spaces": pem(RSA, lock=LOCKED).replace("\n", " "),
-    "newlines became two characters": pem(RSA, lock=LOCKED).replace("\n", "\\n"),
+    "PKCS#8": pem(RSA, encryption=ENCRYPTION),
+    "PKCS#8 EC": pem(EC, encryption=ENCRYPTION),
+    "PKCS#1 with headers": pem(RSA, TRADITIONAL, ENCRYPTION),
+    "bare DER": der(RSA, encryption=ENCRYPTION),
+    "newlines became spaces": pem(RSA, encryption=ENCRYPTION).replace("\n", " "),
+    "newlines became two characters": pem(RSA, encryption=ENCRYPTION).replace("\n", "\\n"),
 }
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_every_form(name: str) -> None:
-    """Whatever tool wrote the key, it is the key."""
+def test_every_form_of_a_key_is_read(name: str) -> None:
+    """A key is read whatever tool wrote it."""
     text, key = PLAIN[name]
 
     assert private_key.load_private_key(text, None, "place").private_numbers() == key.private_numbers()
 
 
 @pytest.mark.parametrize("name", ENCRYPTED)
-def test_every_encrypted_form(name: str) -> None:
-    """With its password an encrypted key is the key; without or with another, the complaint says which."""
+def test_every_form_of_an_encrypted_key_is_read(name: str) -> None:
+    """An encrypted key is read with its password; without it or with another one, the error says which is wrong."""
     text = ENCRYPTED[name]
 
     assert private_key.load_private_key(text, PASSWORD, "place")
@@ -87,7 +92,7 @@ def test_every_encrypted_form(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "password", "words"),
+    ("text", "password", "message"),
     [
         ("", None, "damaged, or not a private key"),
         ("s3cr3t", None, "damaged, or not a private key"),
@@ -99,16 +104,16 @@ def test_every_encrypted_form(name: str) -> None:
     ],
     ids=["empty", "a word", "not ASCII", "cut", "changed", "other base64", "needless password"],
 )
-def test_no_key(text: str, password: str | None, words: str) -> None:
-    """What is no key is a configuration error that quotes none of it."""
+def test_invalid_key_is_refused(text: str, password: str | None, message: str) -> None:
+    """An invalid key is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError) as caught:
         private_key.load_private_key(text, password, "identity.authnConfiguration")
 
-    assert str(caught.value) == f"identity.authnConfiguration: no usable private key: {words}"
+    assert str(caught.value) == f"identity.authnConfiguration: no usable private key: {message}"
 
 
-def test_a_key_that_idaas_does_not_take() -> None:
-    """Ed25519 is a key, and not one for this."""
+def test_ed25519_key_is_refused() -> None:
+    """An Ed25519 key is refused, because IDaaS accepts only RSA and EC keys."""
     with pytest.raises(ConfigError, match="neither an RSA nor an EC key; IDaaS takes no other"):
         private_key.load_private_key(pem(ED), None, "place")
 
@@ -125,14 +130,14 @@ ALGORITHMS = [
 
 
 @pytest.mark.parametrize(("key", "algorithm"), ALGORITHMS, ids=[f"{key.key_size}" for key, _ in ALGORITHMS])
-def test_the_key_chooses(key: private_key.PrivateKey, algorithm: str) -> None:
-    """By the modulus or the curve, as the official SDKs choose."""
+def test_algorithm_follows_the_key(key: private_key.PrivateKey, algorithm: str) -> None:
+    """The modulus or the curve decides the algorithm, as in the official SDKs."""
     assert private_key.algorithm_for(key, "place") == algorithm
     private_key.check_algorithm(algorithm, key, "place")
 
 
-def test_a_curve_without_algorithm() -> None:
-    """A curve that JWS has no algorithm for is refused by name."""
+def test_curve_without_an_algorithm_is_refused() -> None:
+    """A curve without a JWS algorithm is refused by name."""
     key = ec.generate_private_key(ec.BrainpoolP256R1())
 
     with pytest.raises(ConfigError, match=r"^place: the curve brainpoolP256r1 is none of P-256, P-384, P-521$"):
@@ -144,8 +149,8 @@ def test_a_curve_without_algorithm() -> None:
     [(RSA, "RS512", True), (RSA, "ES256", False), (EC, "ES384", False), (EC, "RS256", False)],
     ids=["RSA RS512", "RSA ES256", "P-256 ES384", "P-256 RS256"],
 )
-def test_the_configuration_may_choose(key: private_key.PrivateKey, algorithm: str, fits: bool) -> None:
-    """Any RS algorithm fits an RSA key; a curve has only its own."""
+def test_configured_algorithm_must_fit_the_key(key: private_key.PrivateKey, algorithm: str, fits: bool) -> None:
+    """Any RS algorithm fits an RSA key, and a curve has only its own algorithm."""
     if fits:
         private_key.check_algorithm(algorithm, key, "place")
         return

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.core.errors import ConfigError, Refused, Unreachable
-from app.core.events import IdentityExpiry, StageTimed, Warned
+from app.core.events import StageTimed, Warned
 from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CLIENT_ID, role_arn
 from app.refresh.pipeline import AT_ONCE
@@ -363,46 +363,3 @@ async def test_stages_are_timed(offline: Build) -> None:
 
     stages = [event.stage for event in sidecar.events if isinstance(event, StageTimed)]
     assert stages == ["token", "exchange"]
-
-
-async def test_token_file_is_read_at_each_refresh(offline: Build, emulator: Emulator, tmp_path: object) -> None:
-    """The token of a file is sent without white space, and the file is read again at the next refresh."""
-    path = f"{tmp_path}/token"
-    token_source = offline()
-    await token_source.fetch()
-    value = emulator.journal[1].fields["OIDCToken"]
-    write(path, f"\n{value}\n")
-    profiles = {"default": {"identity": {"type": "tokenFile", "tokenFile": path}, "exchange": exchange()}}
-    sidecar = offline(configuration(profiles=profiles))
-
-    assert (await sidecar.fetch()).access_key_id
-    assert emulator.journal[-1].fields["OIDCToken"] == value
-    token_source.clock.skip(1000)
-    await token_source.fetch()
-    renewed = emulator.journal[-1].fields["OIDCToken"]
-    write(path, renewed)
-    await sidecar.fetch()
-
-    assert emulator.journal[-1].fields["OIDCToken"] == renewed != value
-    assert [event.kind for event in sidecar.events if isinstance(event, IdentityExpiry)] == ["tokenFile"] * 2
-
-
-async def test_expired_token_file_is_not_sent(
-    offline: Build, emulator: Emulator, clock: Clock, tmp_path: object
-) -> None:
-    """An expired token of a file is not sent, and the error names the program that writes the file."""
-    path = f"{tmp_path}/token"
-    await offline().fetch()
-    write(path, emulator.journal[1].fields["OIDCToken"])
-    profiles = {"default": {"identity": {"type": "tokenFile", "tokenFile": path}, "exchange": exchange()}}
-    sidecar = offline(configuration(profiles=profiles))
-    clock.skip(1201)
-
-    with pytest.raises(Unreachable, match="has expired; the program that writes it is late"):
-        await sidecar.fetch()
-
-
-def write(path: str, text: str) -> None:
-    """Write a file."""
-    with open(path, "w") as file:
-        file.write(text)

@@ -1,0 +1,55 @@
+"""Secrets in a configuration file, where only their names belong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..conftest import ENVIRON, configuration
+from .configurations import SECRET, Load, profile, refusal, with_authn, with_exchange, with_identity
+
+MISPLACED: list[Any] = [
+    with_authn(clientSecret=SECRET),
+    with_identity(clientSecret=SECRET),
+    configuration(profiles={"default": profile(password=SECRET)}),
+    with_authn("PRIVATE_KEY_JWT", privateKey=SECRET),
+    with_authn(clientSecretEnvVarName=SECRET),
+    with_authn(clientSecretEnvVarName=f"{SECRET}/+="),
+    with_authn(clientSecretFile=SECRET),
+    with_authn("PRIVATE_KEY_JWT", privateKeyFile=f"-----BEGIN {SECRET}"),
+    with_authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY"),
+    with_identity(tokenEndpoint=f"https://u:{SECRET}@login.example.com/token"),
+    with_exchange(endpoints=[f"https://u:{SECRET}@sts.example.com"]),
+    configuration(access={"pathToken": SECRET}),
+    configuration(access={"pathToken": {"envVarName": SECRET}}),
+    configuration(access={"pathToken": {"envVarName": "KEY"}}),
+    configuration(proxy=f"u:{SECRET}@proxy:1"),
+    configuration(proxy=f"socks5://u:{SECRET}@proxy:1080"),
+    configuration(proxy=f"http://u:{SECRET}@proxy:port"),
+]
+
+
+@pytest.mark.parametrize("config", MISPLACED, ids=[f"{number}" for number in range(len(MISPLACED))])
+def test_misplaced_secret_is_not_repeated(config: Any, loaded: Load) -> None:
+    """A secret that stands in place of its name is refused, and the message does not contain it."""
+    assert SECRET not in refusal(loaded, config, {**ENVIRON, "KEY": SECRET})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (with_authn(clientSecret="x"), "use clientSecretEnvVarName or clientSecretFile"),
+        (with_authn(privateKey="x"), "use privateKeyEnvVarName or privateKeyFile"),
+        (with_identity(clientSecret="x"), "name an environment variable or a file instead"),
+        (with_exchange(accessKeySecret="x"), "name an environment variable or a file instead"),
+    ],
+)
+def test_key_for_a_secret_gets_a_remedy(config: Any, message: str, loaded: Load) -> None:
+    """A key that would hold a secret gets a remedy instead of a suggested spelling."""
+    assert refusal(loaded, config).endswith(f"unknown key; secrets are never in this file: {message}")
+
+
+def test_misspelt_value_gets_a_suggestion(loaded: Load) -> None:
+    """A misspelt value of an enumeration gets a suggestion, as misspelt keys do."""
+    assert refusal(loaded, with_authn("CLIENT_SECRET_BASICS")).endswith("; did you mean CLIENT_SECRET_BASIC?")

@@ -1,0 +1,68 @@
+"""Configurations that are accepted, with and without a warning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ..conftest import configuration
+from .configurations import Load, profile, with_exchange, with_identity
+
+
+def test_newer_minor_version_is_accepted_with_warnings(loaded: Load) -> None:
+    """A file of a newer minor version is accepted, with a warning for each unknown key."""
+    config = configuration(configVersion="1.7", shiny={"a": 1}, server={"bind": "127.0.0.1:1", "shinier": 2})
+
+    result = loaded(config)
+
+    assert result.settings.server.bind == "127.0.0.1:1"
+    assert [warning.partition(":")[0] for warning in result.warnings] == ["shiny", "server.shinier"]
+    assert all(
+        warning.endswith("because the file's configVersion is newer than this program's") for warning in result.warnings
+    )
+
+
+WARNINGS = [
+    (with_exchange(durationSeconds=900), "profiles.default.exchange.durationSeconds: sessions of 900 s never leave"),
+    (with_exchange(durationSeconds=1800), "profiles.default.exchange.durationSeconds: sessions of 1800 s are replaced"),
+    (
+        with_identity(httpConfiguration={"unsafeIgnoreSslCert": True}),
+        "profiles.default.identity.httpConfiguration.unsafeIgnoreSslCert: TLS VERIFICATION IS OFF",
+    ),
+    (
+        configuration(access={"unsafeBind": True}, server={"bind": "0.0.0.0:1"}),
+        "access.unsafeBind: credentials may be served on addresses that other machines reach",
+    ),
+    (
+        configuration(profiles={"default": profile(identity={"type": "tokenFile", "tokenFile": "/nowhere"})}),
+        "profiles.default.identity.tokenFile: /nowhere: no such file; waiting for the program that writes it",
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "message"), WARNINGS, ids=[message.partition(":")[0] for _, message in WARNINGS])
+def test_doubtful_setting_has_one_warning(config: Any, message: str, loaded: Load) -> None:
+    """A setting that works worse than its author may expect has one warning and is accepted."""
+    warnings = loaded(config).warnings
+
+    assert len(warnings) == 1
+    assert warnings[0].startswith(message)
+
+
+ACCEPTED = [
+    configuration(server={"bind": "127.0.0.1:0", "ops": "127.0.0.1:0"}),
+    configuration(server={"bind": "[::1]:7117", "ops": "127.0.0.1:7117"}),
+    configuration(server={"bind": "100.100.100.200:80", "ops": "0.0.0.0:7118"}),
+    configuration(server={"ops": None}),
+    configuration(proxy="http://user:password@proxy.example.com:8080"),
+    configuration(**{"$schema": "https://schemas.example.com/sidecar.json"}),
+    with_exchange(policy='{"Version": "1"}'),
+    with_exchange(policy={"Version": "1"}),
+]
+
+
+@pytest.mark.parametrize("config", ACCEPTED, ids=[f"{number}" for number in range(len(ACCEPTED))])
+def test_valid_setting_has_no_warning(config: Any, loaded: Load) -> None:
+    """A valid setting that resembles a mistake has no warning."""
+    assert loaded(config).warnings == ()
