@@ -16,7 +16,7 @@ Load = Callable[..., Loaded]
 def changed(loaded: Load, before: dict[str, Any], after: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Return each differing key with its old and new value."""
     old, new = loaded(before).settings, loaded(after).settings
-    return {key: (before_value, after_value) for key, before_value, after_value in differences(old, new)}
+    return {key: (old_value, new_value) for key, old_value, new_value in differences(old, new)}
 
 
 def test_equal_configurations_have_no_difference(loaded: Load) -> None:

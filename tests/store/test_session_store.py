@@ -1,4 +1,4 @@
-"""The cache beside the loop: in turn, without waiting, and one warning for one trouble."""
+"""The session store on a fake cache: operations in order, no blocking, and one warning per problem."""
 
 from __future__ import annotations
 
@@ -20,198 +20,221 @@ from app.store.sealed_cache import SealedCache
 from app.store.session_store import SessionStore
 
 from ..conftest import configuration
+from .sessions import KEY
 
-KEY = "0123456789abcdef" * 4
 REFUSED = Refused("no", status=403, code="NoPermission", withdrawn=True)
-Load = Callable[..., Loaded]
 
 
 def session(number: int) -> Credentials:
+    """Return the session `number`."""
     return Credentials(f"STS.{number}", "secret", "token", 1_767_323_045.0, 1_767_326_645.0)
 
 
 def refreshed(number: int, profile: str = "default") -> Refreshed:
+    """Return the event that a profile has the session `number`."""
     return Refreshed(profile, session(number), 0.0, 0.0)
 
 
 @dataclass
-class Disk:
-    """A cache in memory, with troubles on order; `free` unset: it hangs."""
+class FakeCache:
+    """A cache in memory that raises the errors of `errors`, and hangs while `unblocked` is not set."""
 
-    kept: dict[str, Credentials] = field(default_factory=dict)
-    troubles: dict[str, Exception] = field(default_factory=dict)
-    """By the order (`read`, `write`, `remove`, `tidy`), or by order and profile (`read p2`)."""
-    free: threading.Event = field(default_factory=threading.Event)
+    entries: dict[str, Credentials] = field(default_factory=dict)
+    errors: dict[str, Exception] = field(default_factory=dict)
+    """By the operation (`read`, `write`, `remove`, `tidy`), or by operation and profile (`read p2`)."""
+    unblocked: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.free.set()
+        self.unblocked.set()
 
     def read(self, name: str, _profile: Profile) -> Credentials | None:
-        self._trouble("read", name)
-        return self.kept.get(name)
+        """Return the entry of a profile."""
+        self._raise_error("read", name)
+        return self.entries.get(name)
 
     def write(self, name: str, _profile: Profile, credentials: Credentials) -> None:
-        self._trouble("write", name)
-        self.kept[name] = credentials
+        """Replace the entry of a profile."""
+        self._raise_error("write", name)
+        self.entries[name] = credentials
 
     def remove(self, name: str) -> None:
-        self._trouble("remove", name)
-        self.kept.pop(name, None)
+        """Remove the entry of a profile."""
+        self._raise_error("remove", name)
+        self.entries.pop(name, None)
 
     def tidy(self, names: Collection[str]) -> None:
-        self._trouble("tidy")
-        self.kept = {name: kept for name, kept in self.kept.items() if name in names}
+        """Remove all entries except those of `names`."""
+        self._raise_error("tidy")
+        self.entries = {name: entry for name, entry in self.entries.items() if name in names}
 
-    def _trouble(self, order: str, name: str = "") -> None:
-        self.free.wait(20)
-        error = self.troubles.get(f"{order} {name}") or self.troubles.get(order)
+    def _raise_error(self, operation: str, name: str = "") -> None:
+        self.unblocked.wait(20)
+        error = self.errors.get(f"{operation} {name}") or self.errors.get(operation)
         if error is not None:
             raise error
 
 
-@dataclass
-class Kept:
-    disk: Disk
-    last_good: SessionStore
-    told: list[Event]
-
-    @property
-    def messages(self) -> list[tuple[str, str]]:
-        return [(event.profile, event.message) for event in self.told if isinstance(event, StoreFailed)]
-
-    async def settle(self) -> None:
-        """Returns when everything that was observed so far is done: orders are taken in turn."""
-        await self.last_good.restore([])
+@pytest.fixture
+def fake_cache() -> FakeCache:
+    """An empty cache without errors."""
+    return FakeCache()
 
 
 @pytest.fixture
-async def kept(loaded: Load) -> AsyncIterator[Kept]:
-    disk, told = Disk(), list[Event]()
-    profile = loaded().settings.profiles["default"]
-    last_good = SessionStore(disk, lambda _name: profile, told.append, patience=0.2)
-    yield Kept(disk, last_good, told)
-    disk.free.set()
-    await last_good.aclose()
+def events() -> list[Event]:
+    """The events that the store has emitted."""
+    return []
 
 
-async def test_what_is_issued_is_kept(kept: Kept) -> None:
-    """The last session of each profile is there for the next start."""
+@pytest.fixture
+async def store(fake_cache: FakeCache, events: list[Event], profile: Profile) -> AsyncIterator[SessionStore]:
+    """A store on the fake cache that waits at most 0.2 s for it."""
+    found = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.2)
+    yield found
+    fake_cache.unblocked.set()
+    await found.aclose()
+
+
+def messages(events: list[Event]) -> list[tuple[str, str]]:
+    """Return profile and message of each reported problem."""
+    return [(event.profile, event.message) for event in events if isinstance(event, StoreFailed)]
+
+
+async def settle(store: SessionStore) -> None:
+    """Wait until all earlier operations have ended: operations run in order."""
+    await store.restore([])
+
+
+async def test_last_session_of_each_profile_is_restored(store: SessionStore) -> None:
+    """The last session of each profile is available at the next start."""
     for event in (refreshed(1), refreshed(2), refreshed(3, "p2")):
-        kept.last_good.observe(event)
+        store.observe(event)
 
-    assert await kept.last_good.restore(["default", "p2"]) == {"default": session(2), "p2": session(3)}
-
-
-async def test_in_turn(kept: Kept) -> None:
-    """What is forgotten is not brought back by a write that was ordered before; what is issued afterwards is kept."""
-    kept.disk.free.clear()
-    kept.last_good.observe(refreshed(1))
-    kept.last_good.observe(Dropped("default", REFUSED))
-    kept.last_good.observe(refreshed(2, "p2"))
-    kept.last_good.observe(Dropped("p2", REFUSED))
-    kept.last_good.observe(refreshed(3, "p2"))
-    kept.disk.free.set()
-
-    assert await kept.last_good.restore(["default", "p2"]) == {"p2": session(3)}
+    assert await store.restore(["default", "p2"]) == {"default": session(2), "p2": session(3)}
 
 
-async def test_forgetting_waits(kept: Kept) -> None:
-    """When `forget` returns, nothing is there."""
-    kept.last_good.observe(refreshed(1))
-    await kept.last_good.remove("default")
+async def test_operations_run_in_order(store: SessionStore, fake_cache: FakeCache) -> None:
+    """An earlier write does not bring back a dropped session, and a later session is stored."""
+    fake_cache.unblocked.clear()
+    store.observe(refreshed(1))
+    store.observe(Dropped("default", REFUSED))
+    store.observe(refreshed(2, "p2"))
+    store.observe(Dropped("p2", REFUSED))
+    store.observe(refreshed(3, "p2"))
+    fake_cache.unblocked.set()
 
-    assert kept.disk.kept == {}
-
-
-async def test_profiles_that_are_none_any_more(kept: Kept) -> None:
-    """Names may come from anything that can be counted; those that are not among them are forgotten."""
-    kept.disk.kept = {"default": session(1), "gone": session(2)}
-
-    assert await kept.last_good.restore({"default": None}.keys()) == {"default": session(1)}
-    assert kept.disk.kept == {"default": session(1)}
+    assert await store.restore(["default", "p2"]) == {"p2": session(3)}
 
 
-async def test_one_trouble_of_all(kept: Kept) -> None:
-    """A directory or key that is of no use is told once, however many profiles and orders there are."""
-    for trouble in (StoreError("/cache: Read-only file system"), ConfigError("cache.keyFile: /key: no such file")):
-        kept.told.clear()
-        kept.disk.troubles = dict.fromkeys(("read", "write", "tidy"), trouble)
-        await kept.last_good.restore(["default", "p2", "p3"])
+async def test_remove_waits_for_the_removal(store: SessionStore, fake_cache: FakeCache) -> None:
+    """When `remove` returns, the entry is gone."""
+    store.observe(refreshed(1))
+    await store.remove("default")
+
+    assert fake_cache.entries == {}
+
+
+async def test_removed_profiles_are_tidied(store: SessionStore, fake_cache: FakeCache) -> None:
+    """`restore` accepts any collection of names, and removes the entries of all other profiles."""
+    fake_cache.entries = {"default": session(1), "gone": session(2)}
+
+    assert await store.restore({"default": None}.keys()) == {"default": session(1)}
+    assert fake_cache.entries == {"default": session(1)}
+
+
+async def test_problem_of_the_cache_is_reported_once(
+    store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
+    """An unusable directory or key is reported once, however many profiles and operations it affects."""
+    for error in (StoreError("/cache: Read-only file system"), ConfigError("cache.keyFile: /key: no such file")):
+        events.clear()
+        fake_cache.errors = dict.fromkeys(("read", "write", "tidy"), error)
+        await store.restore(["default", "p2", "p3"])
         for number in range(3):
-            kept.last_good.observe(refreshed(number))
-        await kept.last_good.restore(["default"])
+            store.observe(refreshed(number))
+        await store.restore(["default"])
 
-        assert kept.messages == [("", f"{trouble}; service goes on without it")]
-        kept.disk.troubles = {}
-        await kept.settle()
-
-
-async def test_each_bad_entry(kept: Kept) -> None:
-    """A bad entry is told of for its profile, once; its neighbour is read."""
-    kept.disk.kept["p3"] = session(3)
-    kept.disk.troubles = {f"read {name}": EntryError(f"{name}.sealed: damaged") for name in ("default", "p2")}
-    found = await kept.last_good.restore(["default", "p2", "p3"])
-
-    assert found == {"p3": session(3)}
-    assert [profile for profile, _ in kept.messages] == ["default", "p2"]
+        assert messages(events) == [("", f"{error}; service goes on without it")]
+        fake_cache.errors = {}
+        await settle(store)
 
 
-async def test_well_again(kept: Kept) -> None:
-    """A trouble that was over in between is told again."""
-    for trouble in (StoreError("full"), None, StoreError("full")):
-        kept.disk.troubles = {"write": trouble} if trouble else {}
-        kept.last_good.observe(refreshed(1))
-        await kept.settle()
+async def test_bad_entry_is_reported_for_its_profile(
+    store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
+    """A bad entry is reported once for its profile, and the entry of its neighbour is read."""
+    fake_cache.entries["p3"] = session(3)
+    fake_cache.errors = {f"read {name}": EntryError(f"{name}.sealed: damaged") for name in ("default", "p2")}
+    restored = await store.restore(["default", "p2", "p3"])
 
-    assert kept.messages == [("", "full; service goes on without it")] * 2
-
-
-async def test_what_cannot_be_forgotten(kept: Kept) -> None:
-    """That an entry stays is told every time: it would be served after the next start."""
-    kept.disk.troubles = dict.fromkeys(("write", "remove"), StoreError("read-only"))
-    kept.last_good.observe(refreshed(1))
-    await kept.last_good.remove("default")
-    await kept.last_good.remove("default")
-
-    assert [profile for profile, _ in kept.messages] == ["", "default", "default"]
-    assert "may be used after a restart" in kept.messages[-1][1]
+    assert restored == {"p3": session(3)}
+    assert [profile for profile, _ in messages(events)] == ["default", "p2"]
 
 
-async def test_a_bug_shows_its_type_alone(kept: Kept) -> None:
-    """An error that is none of ours may quote anything."""
-    kept.disk.troubles = {"read": RuntimeError("canary")}
-    await kept.last_good.restore(["default"])
+async def test_recurring_problem_is_reported_again(
+    store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
+    """A problem that was absent in between is reported again."""
+    for error in (StoreError("full"), None, StoreError("full")):
+        fake_cache.errors = {"write": error} if error else {}
+        store.observe(refreshed(1))
+        await settle(store)
 
-    assert kept.messages == [("", "RuntimeError; service goes on without it")]
+    assert messages(events) == [("", "full; service goes on without it")] * 2
 
 
-async def test_a_disk_that_hangs(kept: Kept) -> None:
-    """It holds up neither the start, nor an order, nor the end for longer than our patience; it is told once."""
-    kept.disk.free.clear()
+async def test_failed_removal_is_always_reported(
+    store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
+    """An entry that cannot be removed is reported every time, because it would be served after the next start."""
+    fake_cache.errors = dict.fromkeys(("write", "remove"), StoreError("read-only"))
+    store.observe(refreshed(1))
+    await store.remove("default")
+    await store.remove("default")
+
+    assert [profile for profile, _ in messages(events)] == ["", "default", "default"]
+    assert "may be used after a restart" in messages(events)[-1][1]
+
+
+async def test_unexpected_error_is_reported_by_its_type(
+    store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
+    """An unexpected error is reported by its type alone, because its text may quote anything."""
+    fake_cache.errors = {"read": RuntimeError("canary")}
+    await store.restore(["default"])
+
+    assert messages(events) == [("", "RuntimeError; service goes on without it")]
+
+
+async def test_hanging_disk_does_not_block(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
+    """A disk that hangs delays start, operations and end by at most `patience`, and is reported once."""
+    fake_cache.unblocked.clear()
     async with asyncio.timeout(5):
-        assert await kept.last_good.restore(["default", "p2"]) == {}
-        kept.last_good.observe(refreshed(1))
-        await kept.last_good.remove("default")
-        await kept.last_good.aclose()
+        assert await store.restore(["default", "p2"]) == {}
+        store.observe(refreshed(1))
+        await store.remove("default")
+        await store.aclose()
 
-    assert [profile for profile, _ in kept.messages] == ["", "default"]
-    assert "did not answer" in kept.messages[0][1]
+    assert [profile for profile, _ in messages(events)] == ["", "default"]
+    assert "did not answer" in messages(events)[0][1]
 
 
-async def test_it_is_the_profiles_configuration_of_now(loaded: Load, tmp_path: Path) -> None:
-    """Each session is bound to what was configured when it came."""
+async def test_session_is_bound_to_the_configuration_at_its_time(
+    loaded: Callable[..., Loaded], events: list[Event], tmp_path: Path
+) -> None:
+    """Each session is bound to the configuration of the profile when the session was obtained."""
     changed = configuration()
     changed["profiles"]["default"]["exchange"]["roleSessionName"] = "session-2"
-    one, other = (loaded(config).settings.profiles["default"] for config in (configuration(), changed))
-    serving, told = {"default": one}, list[Event]()
+    before, after = (loaded(config).settings.profiles["default"] for config in (configuration(), changed))
+    serving = {"default": before}
     cache = SealedCache(str(tmp_path), lambda: KEY)
-    last_good = SessionStore(cache, serving.__getitem__, told.append)
-    last_good.observe(refreshed(1))
-    serving["default"] = other
-    last_good.observe(refreshed(2))
-    await last_good.aclose()
+    store = SessionStore(cache, serving.__getitem__, events.append)
+    store.observe(refreshed(1))
+    serving["default"] = after
+    store.observe(refreshed(2))
+    await store.aclose()
 
-    assert told == []
-    assert cache.read("default", other) == session(2)
+    assert events == []
+    assert cache.read("default", after) == session(2)
     with pytest.raises(EntryError):
-        cache.read("default", one)
+        cache.read("default", before)
