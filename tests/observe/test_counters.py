@@ -17,7 +17,7 @@ SESSION = Credentials("STS.id", "the-secret", "the-token", issued_at=0, expires_
 
 
 def test_histogram_is_cumulative(clock: Clock) -> None:
-    """Observations count in the right buckets of the exposition, and in its sum and count."""
+    """Durations are counted in the right buckets, and in the sum and the count of the exposition."""
     refreshes = RefreshCounters(clock.time)
     for seconds in (0.01, 0.05, 0.3, 99.0):
         refreshes.observe(StageTimed("default", "token", seconds))
@@ -38,8 +38,8 @@ def test_histogram_is_cumulative(clock: Clock) -> None:
     assert samples["idaas_sidecar_refresh_duration_seconds_sum", None] == pytest.approx(99.36)
 
 
-def test_every_kind_of_event_is_counted(clock: Clock) -> None:
-    """Successes, failures by kind, the clock offset and the identity's expiry are all kept."""
+def test_each_event_is_counted(clock: Clock) -> None:
+    """Successes, failures by kind, the clock offset and the identity's expiry are recorded."""
     refreshes = RefreshCounters(clock.time)
     for event in (
         Refreshed("default", SESSION, 100.0, 0.1),
@@ -62,15 +62,15 @@ def test_every_kind_of_event_is_counted(clock: Clock) -> None:
     assert refreshes.identity_expiries == {("default", "tokenFile"): 99.0}
 
 
-def test_outcomes_are_a_closed_set() -> None:
-    """An outcome is one of a few words, whatever went wrong."""
+def test_outcome_is_one_of_a_fixed_set() -> None:
+    """The outcome of any error is one of a fixed set of words."""
     errors = [Unreachable("x"), Refused("x", status=1, code="x"), ValueError("x")]
 
     assert [outcome(error) for error in errors] == ["unreachable", "refused", "internal"]
 
 
-def test_a_bound_belongs_to_its_bucket() -> None:
-    """Prometheus's buckets include their upper bound."""
+def test_bucket_includes_its_upper_bound() -> None:
+    """A bucket includes its upper bound, as Prometheus defines it."""
     histogram = Histogram((1.0, 2.0))
     for value in (1.0, 1.5, 2.0, 2.1):
         histogram.add(value)

@@ -1,4 +1,4 @@
-"""The log: which lines events become, and what a line may hold."""
+"""The log: the line of each event, and what a line may contain."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ PROFILE = {"identity": "idaas", "role": "acs:…", "session": "pod-1"}
 
 
 class Lines:
-    """A log and what it wrote."""
+    """A log in memory and its lines."""
 
     def __init__(self, clock: Clock, *, level: str = "info", json_lines: bool = True) -> None:
         self.stream = io.StringIO()
         self.log = Log(self.stream, level=level, json_lines=json_lines, now=clock.time)
-        self.events_log = EventLog(self.log, lambda _profile: PROFILE)
+        self.event_log = EventLog(self.log, lambda _profile: PROFILE)
 
     @property
     def events(self) -> list[dict[str, object]]:
-        """The lines as objects."""
+        """The lines as JSON objects."""
         return [json.loads(line) for line in self.stream.getvalue().splitlines()]
 
 
-def test_the_audit_line_of_an_issue(clock: Clock) -> None:
-    """It names profile, identity, role, session, AccessKeyId, expiry and request id, and nothing more."""
+def test_issue_has_an_audit_line(clock: Clock) -> None:
+    """The line has profile, identity, role, session, AccessKeyId, expiry and request id, and nothing else."""
     lines = Lines(clock)
-    lines.events_log.observe(Refreshed("default", SESSION, 100.0, 0.1))
+    lines.event_log.observe(Refreshed("default", SESSION, 100.0, 0.1))
 
     assert lines.events == [
         {
@@ -56,33 +56,33 @@ def test_the_audit_line_of_an_issue(clock: Clock) -> None:
     ]
 
 
-def test_a_foreign_exception_shows_only_its_type_and_frames(clock: Clock) -> None:
-    """A bug's text may quote a secret: the line has its type, the debug line has places, neither has its text."""
+def test_unexpected_exception_shows_its_type_and_frames(clock: Clock) -> None:
+    """The line has the exception's type, the debug line its frames; neither has its text, which may quote a secret."""
     lines = Lines(clock, level="debug")
     try:
         raise ValueError("the-secret")
     except ValueError as error:
-        lines.events_log.observe(RefreshFailed("default", error, 1, 1.0, 0.1))
+        lines.event_log.observe(RefreshFailed("default", error, 1, 1.0, 0.1))
 
     assert [event["event"] for event in lines.events] == ["refresh_failed", "traceback"]
     assert "the-secret" not in lines.stream.getvalue()
     assert lines.events[0]["error"] == "ValueError"
 
 
-def test_a_mismatch_is_logged_once(clock: Clock) -> None:
-    """The same warning at every refresh would be noise."""
+def test_repeated_warning_is_logged_once(clock: Clock) -> None:
+    """A warning that repeats at every refresh is logged once."""
     lines = Lines(clock)
     for _ in range(3):
-        lines.events_log.observe(Warned("default", "iss differs"))
+        lines.event_log.observe(Warned("default", "iss differs"))
 
     assert len(lines.events) == 1
 
 
-def test_the_caches_trouble_has_its_own_name(clock: Clock) -> None:
-    """A failure of the cache is logged as often as it is reported, with the profile where it concerns one only."""
+def test_store_failures_have_their_own_events(clock: Clock) -> None:
+    """A failure of the cache or of a credential file is logged each time, with the profile if it concerns only one."""
     lines = Lines(clock)
     for event in (StoreFailed("", "full"), StoreFailed("p2", "damaged"), StoreFailed("p2", "full", "files")):
-        lines.events_log.observe(event)
+        lines.event_log.observe(event)
 
     assert [(event["event"], event.get("profile"), event["message"]) for event in lines.events] == [
         ("cache_unusable", None, "full"),
@@ -91,34 +91,34 @@ def test_the_caches_trouble_has_its_own_name(clock: Clock) -> None:
     ]
 
 
-def test_logged_warnings_are_not_remembered_for_ever(clock: Clock) -> None:
-    """A warning that quotes something new each time takes no more memory than a thousand of them."""
+def test_memory_for_logged_warnings_is_bounded(clock: Clock) -> None:
+    """After 2 000 different warnings, 8 000 more take less than 500 kB of memory."""
     lines = Lines(clock)
     tracemalloc.start()
     try:
         for number in range(10_000):
             if number == 2_000:
                 before = tracemalloc.get_traced_memory()[0]
-            lines.events_log.observe(Warned("default", f"the token's sub is {number:0200}"))
+            lines.event_log.observe(Warned("default", f"the token's sub is {number:0200}"))
             lines.stream.seek(0)
-        grown = tracemalloc.get_traced_memory()[0] - before
+        growth = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
 
-    assert grown < 500_000
+    assert growth < 500_000
 
 
-def test_the_clock_is_warned_about_when_it_begins_to_differ(clock: Clock) -> None:
-    """An offset above a minute is logged once, and again only after it was gone."""
+def test_clock_offset_is_logged_once_until_it_ends(clock: Clock) -> None:
+    """An offset above a minute is logged once, and again only after it has ended."""
     lines = Lines(clock)
     for offset in (5.0, 90.0, 95.0, 3.0, -120.0):
-        lines.events_log.observe(ClockRead(offset))
+        lines.event_log.observe(ClockRead(offset))
 
     assert [event["seconds"] for event in lines.events] == [90, -120]
 
 
-def test_levels(clock: Clock) -> None:
-    """A line below the level is not written; a caller may raise the level of one line."""
+def test_lines_below_the_level_are_not_written(clock: Clock) -> None:
+    """A line below the level is not written, and a caller may raise the level of one line."""
     lines = Lines(clock, level="error")
     lines.log.write(log_events.REFRESH_FAILED)
     lines.log.write(log_events.REFRESH_FAILED, "", "error")
@@ -126,8 +126,8 @@ def test_levels(clock: Clock) -> None:
     assert [event["level"] for event in lines.events] == ["error"]
 
 
-def test_text_for_people(clock: Clock) -> None:
-    """On a terminal a line is time, level, event, sentence and fields, which are quoted where they have spaces."""
+def test_text_format(clock: Clock) -> None:
+    """In text format a line is time, level, event, message and fields; values with spaces are quoted."""
     lines = Lines(clock, json_lines=False)
     lines.log.write(log_events.LISTENING, ops="http://127.0.0.1:1", config="two words", admin=None)
 
@@ -136,24 +136,24 @@ def test_text_for_people(clock: Clock) -> None:
     )
 
 
-def test_a_line_is_one_line(clock: Clock) -> None:
-    """A value or a message with a line break cannot forge a second line, in either form."""
+def test_line_break_in_a_value_is_escaped(clock: Clock) -> None:
+    """A line break in a value or a message cannot forge a second line, in JSON and in text."""
     for json_lines in (True, False):
         lines = Lines(clock, json_lines=json_lines)
         lines.log.write(log_events.CONFIGURATION, "a\nb", config="a\nb")
         assert lines.stream.getvalue().count("\n") == 1
 
 
-def test_a_reader_that_left_does_not_end_the_service(clock: Clock) -> None:
-    """When standard error has no reader any more, logging is silent instead of raising."""
+def test_closed_stream_is_ignored(clock: Clock) -> None:
+    """Writing to a closed standard error raises no error."""
     lines = Lines(clock)
     lines.stream.close()
 
     assert lines.log.write(log_events.STOPPED) is None
 
 
-def test_warnings_of_libraries(clock: Clock) -> None:
-    """A library's warning becomes an event; its text is shown only for known loggers."""
+def test_library_warning_becomes_an_event(clock: Clock) -> None:
+    """A library's warning becomes an event, with its text only for known loggers."""
     lines = Lines(clock)
     handler = LibraryHandler(lines.log)
     for name in ("uvicorn.error", "httpx"):
@@ -166,7 +166,7 @@ def test_warnings_of_libraries(clock: Clock) -> None:
 
 
 def test_every_event_is_documented() -> None:
-    """Each event has a level, fields with a meaning, and a sentence, or a meaning that says what its message names."""
+    """Each event has a level, described fields, and a message or a description of its message."""
     for event in log_events.EVENTS.values():
         assert event.level in log_events.LEVELS
         assert all(event.fields.values())

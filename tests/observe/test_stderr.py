@@ -1,4 +1,4 @@
-"""Writing without ever waiting for the reader, through real pipes."""
+"""The stream that never waits for its reader, on real pipes."""
 
 from __future__ import annotations
 
@@ -14,71 +14,71 @@ from app.observe.stderr import LONGEST_BACKLOG, PIECE, NonBlockingStream
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[int, TextIO]]:
-    """The reader's descriptor, and the writer's stream."""
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    with os.fdopen(writing, "w") as stream:
-        yield reading, stream
-    os.close(reading)
+    """The descriptor of the reader, and the stream of the writer."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with os.fdopen(writer, "w") as stream:
+        yield reader, stream
+    os.close(reader)
 
 
 def read_all(descriptor: int) -> bytes:
-    """Everything that is in the pipe now."""
-    found = b""
+    """Return everything that the pipe contains."""
+    data = b""
     while True:
         try:
-            found += os.read(descriptor, 65_536)
+            data += os.read(descriptor, 65_536)
         except BlockingIOError:
-            return found
+            return data
 
 
-def test_a_reader_that_reads(pipe: tuple[int, TextIO]) -> None:
-    """Lines arrive whole and in order, also those longer than a pipe takes at once."""
-    reading, stream = pipe
-    outlet = NonBlockingStream(stream)
+def test_lines_arrive_complete_and_in_order(pipe: tuple[int, TextIO]) -> None:
+    """Lines arrive complete and in order, also those that are longer than one write to a pipe."""
+    reader, stream = pipe
+    stderr = NonBlockingStream(stream)
     lines = ["first\n", "x" * (3 * PIECE) + "\n", "last\n"]
     for line in lines:
-        outlet.write(line)
+        stderr.write(line)
 
-    assert read_all(reading).decode() == "".join(lines)
-    assert outlet.take_lost() == 0
+    assert read_all(reader).decode() == "".join(lines)
+    assert stderr.take_lost() == 0
 
 
-def test_a_reader_that_does_not_read(pipe: tuple[int, TextIO]) -> None:
-    """Writing goes on without waiting; what was kept comes later, what was too much is counted and told."""
-    reading, stream = pipe
-    outlet = NonBlockingStream(stream)
+def test_slow_reader_does_not_block_writing(pipe: tuple[int, TextIO]) -> None:
+    """Writing never waits: buffered lines arrive later, and lines above the limit are dropped and counted."""
+    reader, stream = pipe
+    stderr = NonBlockingStream(stream)
     written = 4 * LONGEST_BACKLOG
     for number in range(written):
-        outlet.write(f"{number:0{PIECE - 1}}\n")
-    in_between = outlet.take_lost()
-    found = b""
-    while more := read_all(reading):
-        found += more
-        outlet.flush()
-    numbers = [int(line) for line in found.split()]
+        stderr.write(f"{number:0{PIECE - 1}}\n")
+    lost_before_flush = stderr.take_lost()
+    data = b""
+    while chunk := read_all(reader):
+        data += chunk
+        stderr.flush()
+    numbers = [int(line) for line in data.split()]
 
-    assert in_between == 0
+    assert lost_before_flush == 0
     assert numbers == list(range(len(numbers)))
     assert LONGEST_BACKLOG <= len(numbers) < written
-    assert outlet.take_lost() == written - len(numbers)
-    assert outlet.take_lost() == 0
+    assert stderr.take_lost() == written - len(numbers)
+    assert stderr.take_lost() == 0
 
 
-def test_a_reader_that_left(pipe: tuple[int, TextIO]) -> None:
-    """A closed pipe raises nothing."""
-    reading, stream = pipe
-    outlet = NonBlockingStream(stream)
-    os.close(reading)
-    outlet.write("nobody hears this\n")
-    outlet.write("nor this\n")
-    os.dup2(os.open(os.devnull, os.O_RDONLY), reading)
+def test_closed_pipe_is_ignored(pipe: tuple[int, TextIO]) -> None:
+    """Writing to a pipe without a reader raises no error."""
+    reader, stream = pipe
+    stderr = NonBlockingStream(stream)
+    os.close(reader)
+    stderr.write("first line\n")
+    stderr.write("second line\n")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), reader)
 
-    assert outlet.take_lost() == 0
+    assert stderr.take_lost() == 0
 
 
-def test_a_stream_without_descriptor() -> None:
-    """Anything that takes text will do."""
+def test_stream_without_a_descriptor() -> None:
+    """A stream without a file descriptor works too."""
     stream = io.StringIO()
     NonBlockingStream(stream).write("line\n")
 

@@ -1,24 +1,16 @@
 """
-A sidecar without sockets, on an event loop whose time advances as soon as no task is ready.
+A sidecar without sockets on the loop of `tests/simulated_loop.py`.
 
-Time-outs, pauses and the refreshers' sleep run on that loop, so an hour of an upstream that hangs takes milliseconds:
-
-    @simulated
-    async def test_a_day(time: Time) -> None: ...
-
-A test can step the machine's wall clock, make it drift, and suspend the machine. It can also make the cloud's clock
-wrong.
+Time-outs, pauses and the refreshers' sleep run on simulated time. A test can step the machine's wall clock, make it
+drift, and suspend the machine. It can also make the cloud's clock wrong.
 """
 
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any
 
 import httpx
@@ -42,62 +34,10 @@ from app.serve.request import Request
 from app.serve.responses import Response
 
 from ..conftest import ENVIRON
+from ..simulated_loop import START_MONOTONIC
 
 START = 1_767_323_045.0
 """Seconds since the epoch when a simulation begins."""
-
-START_MONOTONIC = 1_000.0
-"""The monotonic clock at that time."""
-
-THREAD_TIMEOUT = 30.0
-"""Seconds of real time that the loop waits for a thread when no task and no timer is left."""
-
-
-def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run the test on a simulated loop of its own."""
-
-    @wraps(test)
-    def run(*arguments: Any, **fixtures: Any) -> None:
-        with asyncio.Runner(loop_factory=SimulatedLoop) as runner:
-            runner.run(test(*arguments, **fixtures))
-
-    return run
-
-
-class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Move the time to the next timer when no task is ready. Work for a thread runs immediately."""
-
-    def __init__(self) -> None:
-        self.now = START_MONOTONIC
-        super().__init__(_TimeSkippingSelector(self))
-        self.set_default_executor(_ImmediateExecutor())
-
-    def time(self) -> float:
-        return self.now
-
-
-class _TimeSkippingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]
-    def __init__(self, loop: SimulatedLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None:
-            found: list[Any] = super().select(THREAD_TIMEOUT)
-            assert found, "every task waits for an event that will never happen"
-            return found
-        self._loop.now += max(0.0, timeout)
-        return list(super().select(0))
-
-
-class _ImmediateExecutor(ThreadPoolExecutor):
-    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        try:
-            done.set_result(call(*arguments, **named))
-        except Exception as error:
-            done.set_exception(error)
-        return done
 
 
 class Time:

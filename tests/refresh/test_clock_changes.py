@@ -28,7 +28,8 @@ from app.observe.event_log import EventLog
 from app.observe.log import Log
 
 from ..conftest import configuration, exchange, with_client_auth
-from .simulated import START, Sidecar, Time, sidecar, simulated
+from ..simulated_loop import simulated
+from .simulated import START, Sidecar, Time, sidecar
 
 HOUR, DAY = 3_600.0, 86_400.0
 SESSION_SECONDS = 3_600.0

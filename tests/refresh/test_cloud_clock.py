@@ -11,9 +11,10 @@ from app.core.events import RefreshFailed
 from app.emulator import Emulator
 
 from ..conftest import with_client_auth
+from ..simulated_loop import simulated
 from .client import Client
 from .faults import server_clock
-from .simulated import Time, sidecar, simulated
+from .simulated import Time, sidecar
 
 LONGER_THAN_A_SESSION = 5_400.0
 

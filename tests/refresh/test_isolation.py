@@ -25,7 +25,8 @@ from app.observe.log import Log
 from app.refresh.pipeline import MOST_AT_ONCE, TURN_SECONDS
 
 from ..conftest import ENVIRON, configuration, exchange, identity
-from .simulated import START, START_MONOTONIC, Interceptor, Sidecar, Time, emulated_cloud, sidecar, simulated
+from ..simulated_loop import START_MONOTONIC, simulated
+from .simulated import START, Interceptor, Sidecar, Time, emulated_cloud, sidecar
 
 HOUR = 3_600.0
 

@@ -15,9 +15,10 @@ from app.emulator import Emulator
 from app.emulator.world.world import CHAINED_ROLE_ARN
 
 from ..conftest import configuration, exchange, identity, with_developer_api
+from ..simulated_loop import simulated
 from .client import Client
 from .faults import CONNECTION_FAULTS, Switch, connection_fault, longest_pause, response_fault
-from .simulated import Time, sidecar, simulated
+from .simulated import Time, sidecar
 
 CHAINED = {"identity": identity(), "exchange": exchange(), "chain": [{"roleArn": CHAINED_ROLE_ARN}]}
 

@@ -18,9 +18,10 @@ from app.core.events import RefreshFailed
 from app.emulator import Emulator
 
 from ..conftest import with_developer_api
+from ..simulated_loop import simulated
 from .client import READ_INTERVAL, Client
 from .faults import CONNECTION_FAULTS, Switch, connection_fault, longest_pause, response_fault
-from .simulated import Sidecar, Time, sidecar, simulated
+from .simulated import Sidecar, Time, sidecar
 
 HALF_AN_HOUR = 1_800.0
 LONGER_THAN_A_SESSION = 5_400.0

@@ -1,4 +1,4 @@
-"""Orphans are waited for and our own children are not; each in a process of its own, whose children they are."""
+"""The child reaper waits for orphans and leaves the program's own children alone. Each test is a process of its own."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from app.system.child_reaper import SELDOM, SOON, ChildReaper
 from ..clock import Clock
 
 ROOT = Path(__file__).parents[2]
-BEGIN = """
+PRELUDE = """
 import asyncio, os, sys, time
 from app.system.child_reaper import ChildReaper
 from app.main import run
 
 def orphan(seconds=0.0):
-    pid = os.fork()  # to `Children`, what it did not start is an orphan
+    pid = os.fork()  # to `ChildReaper`, a child that it did not start is an orphan
     if not pid:
         time.sleep(seconds)
         os._exit(0)
@@ -37,21 +37,21 @@ async def sleeper(children, *, seconds):
 """
 
 
-def said(script: str) -> str:
-    """What the script prints, as a process of its own, on the event loop that `serve` has."""
-    done = subprocess.run(
-        (sys.executable, "-c", BEGIN + script),
+def run_script(script: str) -> str:
+    """Return what the script prints. It runs in a process of its own, on the event loop that `serve` uses."""
+    result = subprocess.run(
+        (sys.executable, "-c", PRELUDE + script),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
 
 
-def test_orphans_are_waited_for() -> None:
-    """All that have ended are gone after one look; one that lives on is left, and there may be more to come."""
+def test_ended_orphans_are_reaped() -> None:
+    """One call reaps all orphans that have ended, leaves a running one, and returns that more may come."""
     script = """
 children = ChildReaper()
 for _ in range(20):
@@ -64,16 +64,16 @@ os.waitpid(alive, 0)
 print(children.reap())
 """
 
-    assert said(script).split() == ["20", "True", "0", "False"]
+    assert run_script(script).split() == ["20", "True", "0", "False"]
 
 
-def test_our_own_are_left_alone() -> None:
-    """A child that has ended, and that the event loop has not waited for, keeps its status for whom it belongs to."""
+def test_own_child_keeps_its_status() -> None:
+    """A child of the program that has ended keeps its exit status until the event loop has read it."""
     script = """
 async def main():
     children = ChildReaper()
     process = await children.start(asyncio.create_subprocess_exec("sh", "-c", "exit 7"))
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # blocks the loop: it cannot come first
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # the loop is blocked and cannot wait first
     more = children.reap()
     code = await process.wait()
     children.ended(process)
@@ -83,11 +83,11 @@ async def main():
 run(main)
 """
 
-    assert said(script) == "True 7 False []"
+    assert run_script(script) == "True 7 False []"
 
 
-def test_one_that_is_starting() -> None:
-    """While a child is being started, nobody is waited for: it may be the one that ends."""
+def test_no_child_is_reaped_while_one_starts() -> None:
+    """While a child is starting, no child is reaped, because the new one may be the one that ends."""
     script = """
 async def main():
     children, go = ChildReaper(), asyncio.Event()
@@ -108,11 +108,11 @@ async def main():
 run(main)
 """
 
-    assert said(script) == "(True, 1) []"
+    assert run_script(script) == "(True, 1) []"
 
 
-def test_one_that_does_not_start() -> None:
-    """A failed start is passed on, and does not keep orphans from being waited for."""
+def test_failed_start_does_not_stop_reaping() -> None:
+    """The error of a failed start is raised, and orphans are still reaped."""
     script = """
 async def main():
     children = ChildReaper()
@@ -125,16 +125,16 @@ async def main():
 run(main)
 """
 
-    assert said(script) == "False []"
+    assert run_script(script) == "False []"
 
 
-@pytest.mark.parametrize(("left", "pause"), [(True, SOON), (False, SELDOM)])
-async def test_the_pace(left: bool, pause: float, clock: Clock) -> None:
-    """It looks again soon while there are children, and seldom while there are none."""
+@pytest.mark.parametrize(("remaining", "pause"), [(True, SOON), (False, SELDOM)])
+async def test_pause_depends_on_remaining_children(remaining: bool, pause: float, clock: Clock) -> None:
+    """The next call follows soon while there are children, and seldom while there are none."""
 
     class Fake(ChildReaper):
         def reap(self) -> bool:
-            return left
+            return remaining
 
     task = asyncio.create_task(Fake(clock.sleep).reap_orphans())
     try:

@@ -1,4 +1,4 @@
-"""Files that change: which directories tell of it, and what the kernel says of each way to replace a file."""
+"""The file watch: which directories are watched, and which changes of a file the kernel reports."""
 
 from __future__ import annotations
 
@@ -11,34 +11,39 @@ import pytest
 
 from app.system.file_watch import FileWatch, directories, stamp
 
-SECONDS = 5.0
+from ..simulated_loop import simulated
+
+TIMEOUT = 5.0
 
 
-class Heard:
-    """What a watch told, and the next of it."""
+class Reports:
+    """The changes that a watch has reported."""
 
     def __init__(self) -> None:
-        self.told: asyncio.Queue[frozenset[str]] = asyncio.Queue()
+        self.queue: asyncio.Queue[frozenset[str]] = asyncio.Queue()
 
     async def next(self) -> frozenset[str]:
-        return await asyncio.wait_for(self.told.get(), SECONDS)
+        """Return the paths of the next report."""
+        return await asyncio.wait_for(self.queue.get(), TIMEOUT)
 
 
 @pytest.fixture
-async def heard() -> Heard:
-    return Heard()
+async def reports() -> Reports:
+    """An empty list of reports."""
+    return Reports()
 
 
 @pytest.fixture
-async def watch(heard: Heard) -> AsyncIterator[FileWatch]:
-    found = FileWatch(heard.told.put_nowait, settle=0.02, pause=0.05)
+async def watch(reports: Reports) -> AsyncIterator[FileWatch]:
+    """A running watch."""
+    found = FileWatch(reports.queue.put_nowait, settle=0.02, pause=0.05)
     assert found.start() is None
     yield found
     found.stop()
 
 
-def as_kubernetes(volume: Path, revision: int, **files: str) -> None:
-    """Writes a volume's files as kubelet does: a new directory, and one link to it that is swapped."""
+def write_volume(volume: Path, revision: int, **files: str) -> None:
+    """Write a volume's files as kubelet does: into a new directory, and with one swapped symbolic link to it."""
     data = volume / f"..{revision}"
     data.mkdir(parents=True)
     for name, text in files.items():
@@ -49,68 +54,78 @@ def as_kubernetes(volume: Path, revision: int, **files: str) -> None:
     (volume / "..data_tmp").rename(volume / "..data")
 
 
-def in_place(path: Path) -> None:
+def write_in_place(path: Path) -> None:
+    """Write into the existing file."""
     path.write_text("new, and longer")
 
 
-def replaced(path: Path) -> None:
+def replace(path: Path) -> None:
+    """Replace the file by a rename."""
     draft = path.with_name("draft")
     draft.write_text("new")
     draft.rename(path)
 
 
-def removed(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove the file."""
     path.unlink()
 
 
-def removed_and_made(path: Path) -> None:
+def remove_and_create(path: Path) -> None:
+    """Remove the file and create it again."""
     path.unlink()
     path.write_text("new")
 
 
-def touched(path: Path) -> None:
+def touch(path: Path) -> None:
+    """Change the modification time."""
     path.touch()
 
 
-def opened_to_us(path: Path) -> None:
+def change_mode(path: Path) -> None:
+    """Change the mode."""
     path.chmod(0o600)
 
 
-@pytest.mark.parametrize("change", [in_place, replaced, removed, removed_and_made, touched, opened_to_us])
-async def test_a_changed_file(watch: FileWatch, heard: Heard, tmp_path: Path, change: Callable[[Path], None]) -> None:
-    """However a file is replaced, its name is told, and no other."""
+@pytest.mark.parametrize("change", [write_in_place, replace, remove, remove_and_create, touch, change_mode])
+async def test_changed_file_is_reported(
+    watch: FileWatch, reports: Reports, tmp_path: Path, change: Callable[[Path], None]
+) -> None:
+    """However a file changes, its path is reported and no other."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("x")
     other.write_text("x")
     watch.follow([str(one), str(other)])
     change(one)
 
-    assert await heard.next() == {str(one)}
+    assert await reports.next() == {str(one)}
 
 
-async def test_a_file_that_comes(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
-    """A file that is not there yet, nor its directory, is told of when it comes."""
+async def test_created_file_is_reported(watch: FileWatch, reports: Reports, tmp_path: Path) -> None:
+    """A file that does not exist yet, nor its directory, is reported when it is created."""
     path = tmp_path / "a" / "b" / "token"
     watch.follow([str(path)])
     path.parent.mkdir(parents=True)
     path.write_text("x")
 
-    assert await heard.next() == {str(path)}
+    assert await reports.next() == {str(path)}
 
 
-async def test_kubernetes_swaps_a_link(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
-    """A volume whose one link is swapped is noticed time after time."""
+async def test_swapped_link_of_a_volume_is_reported_each_time(
+    watch: FileWatch, reports: Reports, tmp_path: Path
+) -> None:
+    """Each swap of a Kubernetes volume's link is reported."""
     volume = tmp_path / "volume"
-    as_kubernetes(volume, 1, config="1", secret="1")
+    write_volume(volume, 1, config="1", secret="1")
     watch.follow([str(volume / "config"), str(volume / "secret")])
 
     for revision in (2, 3, 4):
-        as_kubernetes(volume, revision, config=str(revision), secret="1")
-        assert await heard.next() >= {str(volume / "config")}
+        write_volume(volume, revision, config=str(revision), secret="1")
+        assert await reports.next() >= {str(volume / "config")}
 
 
-async def test_a_linked_directory(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
-    """A link in the middle of the way that comes to lead elsewhere."""
+async def test_swapped_link_in_the_path_is_reported(watch: FileWatch, reports: Reports, tmp_path: Path) -> None:
+    """A changed symbolic link in the middle of a path is reported."""
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
@@ -119,11 +134,11 @@ async def test_a_linked_directory(watch: FileWatch, heard: Heard, tmp_path: Path
     (tmp_path / "next").symlink_to("second")
     (tmp_path / "next").rename(tmp_path / "current")
 
-    assert await heard.next() == {str(tmp_path / "current" / "file")}
+    assert await reports.next() == {str(tmp_path / "current" / "file")}
 
 
-async def test_other_files_are_nobodys_business(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
-    """A neighbour's change is noticed and told to nobody; so is a file that was touched back to what it was."""
+async def test_change_of_another_file_is_not_reported(watch: FileWatch, reports: Reports, tmp_path: Path) -> None:
+    """Changes of a neighbouring file are not reported."""
     path = tmp_path / "file"
     path.write_text("x")
     watch.follow([str(path)])
@@ -131,43 +146,47 @@ async def test_other_files_are_nobodys_business(watch: FileWatch, heard: Heard, 
         (tmp_path / "neighbour").write_text(str(number))
     watch.check()
 
-    assert heard.told.empty()
+    assert reports.queue.empty()
 
 
-async def test_who_rewrites_without_end_is_looked_at_seldom(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
-    """A hundred changes in a row are a few looks, and the last one is not missed."""
-    path = tmp_path / "file"
+@simulated
+async def test_many_changes_are_few_reports(tmp_path: Path) -> None:
+    """A hundred changes in a row cause few reports, and the last change is among them."""
+    path, reports = tmp_path / "file", Reports()
     path.write_text("x")
+    watch = FileWatch(reports.queue.put_nowait)
+    watch.start()
     watch.follow([str(path)])
     for number in range(100):
         path.write_text("x" * number)
         await asyncio.sleep(0)
-    first = await heard.next()
+    first = await reports.next()
     path.write_text("the last")
     watch.check()
-    later = [heard.told.get_nowait() for _ in range(heard.told.qsize())]
+    later = [reports.queue.get_nowait() for _ in range(reports.queue.qsize())]
+    watch.stop()
 
     assert first == later[-1] == {str(path)}
     assert len(later) < 5
 
 
-async def test_names_can_be_others(watch: FileWatch, heard: Heard, tmp_path: Path) -> None:
-    """From `follow` on it is the new names, as they are then."""
+async def test_follow_replaces_the_paths(watch: FileWatch, reports: Reports, tmp_path: Path) -> None:
+    """After a second `follow` only the new paths are reported."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("x")
     other.write_text("x")
     watch.follow([str(one)])
     watch.follow([str(other)])
-    in_place(one)
-    in_place(other)
+    write_in_place(one)
+    write_in_place(other)
 
-    assert await heard.next() == {str(other)}
+    assert await reports.next() == {str(other)}
 
 
-def test_the_way_to_a_file(tmp_path: Path) -> None:
-    """Each link's directory, the file's own, and for one that is not there the nearest above it."""
+def test_directories_on_the_path_of_a_file(tmp_path: Path) -> None:
+    """Watched are the directory of each link, the file's own, and for a missing file the nearest existing one."""
     volume = tmp_path / "volume"
-    as_kubernetes(volume, 1, config="1")
+    write_volume(volume, 1, config="1")
     real = Path(os.path.realpath(volume))
 
     assert {str(volume), str(volume / "..data")} <= set(directories(str(volume / "config")))
@@ -175,8 +194,8 @@ def test_the_way_to_a_file(tmp_path: Path) -> None:
     assert list(directories(str(tmp_path / "a" / "b"))) == [str(tmp_path)]
 
 
-def test_links_that_lead_in_a_circle(tmp_path: Path) -> None:
-    """They end, like everything."""
+def test_circular_links_end(tmp_path: Path) -> None:
+    """Circular symbolic links end, and have no file."""
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
 

@@ -1,4 +1,4 @@
-"""Which files are read as secrets: those that nobody else could have read."""
+"""Which files are accepted as secrets: those that no other user could have read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ needs_root = pytest.mark.skipif(
 )
 
 
-def secret(tmp_path: Path, mode: int, *, uid: int | None = None, gid: int = 0) -> Path:
+def write_secret(tmp_path: Path, mode: int, *, uid: int | None = None, gid: int = 0) -> Path:
+    """Write a secret file with this mode and owner."""
     path = tmp_path / "secret"
     path.write_text("s3cret\n")
     path.chmod(mode)
@@ -27,18 +28,18 @@ def secret(tmp_path: Path, mode: int, *, uid: int | None = None, gid: int = 0) -
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400])
-def test_ours_alone(tmp_path: Path, mode: int) -> None:
-    """A file of our own that nobody else may read is read."""
-    path = secret(tmp_path, mode)
+def test_private_file_is_read(tmp_path: Path, mode: int) -> None:
+    """A file of our own that no other user may read is read."""
+    path = write_secret(tmp_path, mode)
 
     assert files.read_secret(str(path), 100) == b"s3cret\n"
     assert files.exposure(str(path)) is None
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o604, 0o602, 0o601, 0o666, 0o777])
-def test_others_may_read_or_write(tmp_path: Path, mode: int) -> None:
-    """What every user of the machine may read, write or run is refused, with its mode and the cure."""
-    path = secret(tmp_path, mode)
+def test_file_that_others_can_access_is_refused(tmp_path: Path, mode: int) -> None:
+    """A file that every user may read, write or execute is refused, with its mode and a remedy."""
+    path = write_secret(tmp_path, mode)
 
     with pytest.raises(files.Unreadable) as caught:
         files.read_secret(str(path), 100)
@@ -49,9 +50,9 @@ def test_others_may_read_or_write(tmp_path: Path, mode: int) -> None:
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o640, 0o440, 0o660])
-def test_roots_for_a_group(tmp_path: Path, mode: int) -> None:
-    """What root owns may be shown to a group: that is how fsGroup gives a pod its Secret."""
-    path = secret(tmp_path, mode, uid=0, gid=65532)
+def test_group_readable_file_of_root_is_read(tmp_path: Path, mode: int) -> None:
+    """A file of root that a group may read is accepted, because fsGroup gives a pod its Secret that way."""
+    path = write_secret(tmp_path, mode, uid=0, gid=65532)
 
     assert files.read_secret(str(path), 100) == b"s3cret\n"
     assert files.exposure(str(path)) is None
@@ -59,27 +60,27 @@ def test_roots_for_a_group(tmp_path: Path, mode: int) -> None:
 
 @needs_root
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
-def test_somebody_elses(tmp_path: Path, mode: int) -> None:
-    """Another user's file is refused whatever its mode: its owner could read and change it."""
-    path = secret(tmp_path, mode, uid=1001, gid=1001)
+def test_file_of_another_user_is_refused(tmp_path: Path, mode: int) -> None:
+    """A file of another user is refused whatever its mode, because its owner could read and change it."""
+    path = write_secret(tmp_path, mode, uid=1001, gid=1001)
 
     with pytest.raises(files.Unreadable, match="belongs to uid 1001, who could read and change it"):
         files.read_secret(str(path), 100)
 
 
 @needs_root
-def test_our_own_for_a_group(tmp_path: Path) -> None:
-    """What an unprivileged owner shows to a group is refused: 0600 is for secrets."""
-    path = secret(tmp_path, 0o640, uid=65532, gid=1001)
+def test_group_readable_file_of_an_unprivileged_user_is_refused(tmp_path: Path) -> None:
+    """A file of an unprivileged user that a group may read is refused: secrets have mode 0600."""
+    path = write_secret(tmp_path, 0o640, uid=65532, gid=1001)
     tmp_path.chmod(0o755)
 
-    assert as_nobody(path) == "other users can read it (mode 0640); chmod 600 it"
+    assert read_as_unprivileged_user(path) == "other users can read it (mode 0640); chmod 600 it"
 
 
 @needs_root
-@pytest.mark.parametrize(("mode", "notice"), [(0o600, False), (0o640, False), (0o644, True), (0o444, True)])
-def test_a_kubernetes_secret(tmp_path: Path, mode: int, notice: bool) -> None:
-    """Root's file on a read-only mount is accepted in every mode that Kubernetes gives it, 0644 with a notice."""
+@pytest.mark.parametrize(("mode", "exposed"), [(0o600, False), (0o640, False), (0o644, True), (0o444, True)])
+def test_kubernetes_secret_is_read(tmp_path: Path, mode: int, exposed: bool) -> None:
+    """Root's file on a read-only mount is accepted in every mode that Kubernetes uses; 0644 and 0444 give a notice."""
     volume = tmp_path / "volume"
     volume.mkdir()
     script = (
@@ -87,8 +88,8 @@ def test_a_kubernetes_secret(tmp_path: Path, mode: int, notice: bool) -> None:
         "chmod $2 $1/..2026_11_24/secret; ln -s ..2026_11_24 $1/..data; ln -s ..data/secret $1/secret; "
         'mount -o remount,ro,bind $1; exec "$3" -c "$4" $1/secret'
     )
-    found = subprocess.run(
-        ["unshare", "--mount", "sh", "-euc", script, "sh", str(volume), f"{mode:o}", sys.executable, LOOK],
+    output = subprocess.run(
+        ["unshare", "--mount", "sh", "-euc", script, "sh", str(volume), f"{mode:o}", sys.executable, READ_SCRIPT],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -96,29 +97,29 @@ def test_a_kubernetes_secret(tmp_path: Path, mode: int, notice: bool) -> None:
         check=True,
     ).stdout.strip()
 
-    assert found == (
-        "s3cret " + (f"every process that sees this mount can read it (mode {mode:04o})" if notice else "None")
+    assert output == (
+        "s3cret " + (f"every process that sees this mount can read it (mode {mode:04o})" if exposed else "None")
     )
 
 
-LOOK = """
+READ_SCRIPT = """
 import sys
 from app.system import files
 try:
     print(files.read_secret(sys.argv[1], 100).decode(), files.exposure(sys.argv[1]))
-except files.Unreadable as why:
-    print(why)
+except files.Unreadable as error:
+    print(error)
 """
 
 
-def as_nobody(path: Path) -> str:
-    """What an unprivileged user finds, in a process that has become one after its imports."""
-    become = (
+def read_as_unprivileged_user(path: Path) -> str:
+    """Return what a process reads that became an unprivileged user after its imports."""
+    drop_privileges = (
         "import os; from app.system import files; os.setresgid(1001, 1001, 1001); os.setresuid(65532, 65532, 65532)"
     )
     return subprocess.run(
-        [sys.executable, "-c", f"{become}\n{LOOK}", path.name],
-        cwd=path.parent,  # entered as root: the directories above it are closed to others
+        [sys.executable, "-c", f"{drop_privileges}\n{READ_SCRIPT}", path.name],
+        cwd=path.parent,  # entered as root, because other users cannot enter the directories above it
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
@@ -128,8 +129,8 @@ def as_nobody(path: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "directory"])
-def test_no_file(tmp_path: Path, kind: str) -> None:
-    """A pipe would hang us, a device never end, and a directory is none: each is refused at once."""
+def test_other_file_types_are_refused(tmp_path: Path, kind: str) -> None:
+    """A pipe, which would block, a device, which has no end, and a directory are refused immediately."""
     path = tmp_path / "secret"
     match kind:
         case "pipe":

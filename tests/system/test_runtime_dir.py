@@ -1,4 +1,4 @@
-"""The generated path token, and the directory that it lies in."""
+"""The generated path token and its directory."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ UID = os.geteuid()
         ({}, 7, "/tmp/idaas-sidecar-7"),
     ],
 )
-def test_where(environ: dict[str, str], uid: int, expected: str) -> None:
-    """systemd's directory first, then the user's own, then one by the user's id."""
+def test_runtime_directory(environ: dict[str, str], uid: int, expected: str) -> None:
+    """systemd's directory comes first, then the user's runtime directory, then one with the user's id."""
     assert runtime_dir.directory(environ, uid) == expected
 
 
-def test_made_once_and_kept(tmp_path: Path) -> None:
-    """The token is long and random, its file and directory ours alone under any umask; a restart finds the same one."""
+def test_path_token_is_generated_once(tmp_path: Path) -> None:
+    """The token is random and long, private under any umask, and the same after a restart."""
     before = os.umask(0)
     try:
         path = tmp_path / "deep" / "run" / "path-token-7117"
@@ -46,20 +46,20 @@ def test_made_once_and_kept(tmp_path: Path) -> None:
     assert sorted(os.listdir(path.parent)) == ["path-token-7117", "path-token-7118"]
 
 
-def test_a_directory_that_others_made(tmp_path: Path) -> None:
-    """A name in /tmp can be taken: by a link, by a file, or with doors open. None of them is used."""
-    link, file, wide = tmp_path / "link", tmp_path / "file", tmp_path / "wide"
+def test_untrusted_directory_is_refused(tmp_path: Path) -> None:
+    """A link, a file, or a directory that others can enter is refused, because any user can create it in /tmp."""
+    link, file, shared = tmp_path / "link", tmp_path / "file", tmp_path / "shared"
     link.symlink_to(tmp_path)
     file.touch()
-    wide.mkdir()
-    wide.chmod(0o777)
-    for path in (link, file, wide):
+    shared.mkdir()
+    shared.chmod(0o777)
+    for path in (link, file, shared):
         with pytest.raises(ConfigError, match="is not a directory that only this user"):
             runtime_dir.generated_path_token(str(path / "path-token-1"))
 
 
-def test_a_file_that_others_made(tmp_path: Path) -> None:
-    """A token that other users may have read is no token."""
+def test_readable_path_token_is_refused(tmp_path: Path) -> None:
+    """A token that other users may have read is refused."""
     path = tmp_path / "path-token-1"
     path.write_text("known-to-everybody-0123456789\n")
     path.chmod(0o644)
@@ -68,7 +68,7 @@ def test_a_file_that_others_made(tmp_path: Path) -> None:
         runtime_dir.generated_path_token(str(path))
 
 
-def test_none_yet(tmp_path: Path) -> None:
-    """Where no sidecar has run, the complaint says who makes it."""
+def test_missing_path_token_names_its_creator(tmp_path: Path) -> None:
+    """If no sidecar has run yet, the error says that `serve` creates the token."""
     with pytest.raises(ConfigError, match="no such file; `serve` creates it, for its own user"):
         runtime_dir.read_path_token(str(tmp_path / "path-token-1"))

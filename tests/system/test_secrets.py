@@ -1,4 +1,4 @@
-"""Secrets: read when used, trimmed, and never repeated in what is said about them."""
+"""Secrets: read when they are used, without surrounding white space, and never repeated in a message."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from app.system import secrets
 KEYS = ("envVarName", "file")
 
 
-def test_a_variable_is_read_when_used() -> None:
-    """A rotation needs no restart; white space around the value is not part of it."""
+def test_variable_is_read_at_each_use() -> None:
+    """A rotated variable needs no restart, and white space around its value is removed."""
     environ = {"NAME": " first\n"}
     read = secrets.from_environment(environ, "NAME", "place")
     first = read()
@@ -22,8 +22,8 @@ def test_a_variable_is_read_when_used() -> None:
     assert (first, read()) == ("first", "second")
 
 
-def test_a_file_is_read_when_used(tmp_path: Path) -> None:
-    """A new file is a new secret; a byte order mark and a last newline are not part of it."""
+def test_file_is_read_at_each_use(tmp_path: Path) -> None:
+    """A rotated file needs no restart, and a byte order mark and a final newline are removed."""
     path = tmp_path / "secret"
     path.write_bytes(b"\xef\xbb\xbffirst\r\n")
     read = secrets.from_file(str(path), "place")
@@ -34,7 +34,7 @@ def test_a_file_is_read_when_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         (None, "no such file"),
         (b"", "empty"),
@@ -43,8 +43,8 @@ def test_a_file_is_read_when_used(tmp_path: Path) -> None:
         (b"x" * 65_537, "larger than 65536 bytes, so it is the wrong file"),
     ],
 )
-def test_an_unusable_file(content: bytes | None, words: str, tmp_path: Path) -> None:
-    """The place, the path and what is wrong; nothing of what is inside."""
+def test_unusable_file_is_an_error(content: bytes | None, message: str, tmp_path: Path) -> None:
+    """The error has the key, the path and the problem, and nothing of the contents."""
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
@@ -52,12 +52,12 @@ def test_an_unusable_file(content: bytes | None, words: str, tmp_path: Path) -> 
     with pytest.raises(ConfigError) as caught:
         secrets.from_file(str(path), "identity.clientSecretFile")()
 
-    assert str(caught.value) == f"identity.clientSecretFile: {path}: {words}"
+    assert str(caught.value) == f"identity.clientSecretFile: {path}: {message}"
 
 
 @pytest.mark.parametrize("path", ["\0", "/\0", "/dev/null/x"])
-def test_an_impossible_path(path: str) -> None:
-    """What cannot be a path is a configuration error like any other."""
+def test_impossible_path_is_a_configuration_error(path: str) -> None:
+    """Text that cannot be a path is a configuration error."""
     with pytest.raises(ConfigError, match=r"^place: "):
         secrets.from_file(path, "place")()
 
@@ -73,8 +73,8 @@ def test_an_impossible_path(path: str) -> None:
         ("a" * 65, False),
     ],
 )
-def test_a_name_is_shown_if_it_is_one(name: str, shown: bool) -> None:
-    """A variable's name is repeated; what may be the secret in its place is not."""
+def test_variable_name_is_shown_unless_it_may_be_a_secret(name: str, shown: bool) -> None:
+    """The name of a variable is shown, except where it may be the secret itself."""
     with pytest.raises(ConfigError) as caught:
         secrets.from_environment({}, name, "place")()
 
@@ -82,16 +82,16 @@ def test_a_name_is_shown_if_it_is_one(name: str, shown: bool) -> None:
     assert ("not shown" in str(caught.value)) is not shown
 
 
-def test_a_path_is_shown_if_it_is_one() -> None:
-    """A bare word in the place of a path may be the secret itself."""
+def test_bare_word_in_place_of_a_path_is_not_shown() -> None:
+    """A word without a slash in place of a path may be the secret itself, so it is not shown."""
     with pytest.raises(ConfigError) as caught:
         secrets.from_file("s3cr3t", "place")()
 
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_one_of(tmp_path: Path) -> None:
-    """Exactly one of the two keys is set, and its name is in the complaints."""
+def test_exactly_one_key_is_set(tmp_path: Path) -> None:
+    """Exactly one of the two keys must be set, and errors name the keys."""
     (tmp_path / "s").write_text("in a file")
     environ = {"NAME": "in a variable"}
 
@@ -108,8 +108,8 @@ def test_one_of(tmp_path: Path) -> None:
         one_of("OTHER", None)
 
 
-class Kept:
-    """A secret that a test replaces."""
+class FakeSecret:
+    """A secret whose value a test replaces."""
 
     value = "first"
 
@@ -117,22 +117,22 @@ class Kept:
         return self.value
 
 
-def test_a_replaced_secret_is_tried_first() -> None:
-    """The new one first, the last that worked when it is refused, and the new one first again the next time."""
-    kept = Kept()
-    secret = secrets.Rotating(kept)
+def test_new_secret_is_tried_before_the_old_one() -> None:
+    """The new secret comes first, then the last working one if it is refused, and then the new one again."""
+    source = FakeSecret()
+    secret = secrets.Rotating(source)
     assert secret() == "first"
     secret.worked()
-    kept.value = "second"
+    source.value = "second"
 
-    said = [secret(), secret.refused(), secret(), secret()]
+    results = [secret(), secret.refused(), secret(), secret()]
 
-    assert said == ["second", True, "first", "second"]
+    assert results == ["second", True, "first", "second"]
 
 
-def test_without_one_that_worked_there_is_nothing_to_fall_back_to() -> None:
-    """A first secret that is refused, and one that is refused though it worked before, have no predecessor."""
-    secret = secrets.Rotating(Kept())
+def test_no_fallback_without_another_working_secret() -> None:
+    """A refused first secret has no fallback, nor has a secret that worked before and is refused now."""
+    secret = secrets.Rotating(FakeSecret())
     secret()
     assert secret.refused() is False
     secret.worked()
@@ -141,14 +141,14 @@ def test_without_one_that_worked_there_is_nothing_to_fall_back_to() -> None:
     assert secret.refused() is False
 
 
-def test_a_new_secret_that_works_is_the_good_one() -> None:
-    """From then on it is what is fallen back to."""
-    kept = Kept()
-    secret = secrets.Rotating(kept)
-    for kept.value in ("first", "second"):
+def test_new_secret_that_works_becomes_the_fallback() -> None:
+    """A new secret that works becomes the fallback for the next one."""
+    source = FakeSecret()
+    secret = secrets.Rotating(source)
+    for source.value in ("first", "second"):
         secret()
         secret.worked()
-    kept.value = "third"
+    source.value = "third"
     secret()
 
     assert secret.refused() is True

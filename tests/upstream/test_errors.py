@@ -1,4 +1,4 @@
-"""What each answer of the two endpoints means: try again, give up, or ask with a new token. Tables, nothing else."""
+"""The meaning of each upstream response: retry, give up, retry with a new token, or success."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from app.upstream.errors import error_of
 from app.upstream.response import UpstreamResponse
 
 NOW = 1_767_323_045.0
-WHERE = "https://login.example.com/token"
+URL = "https://login.example.com/token"
 TRANSIENT, THROTTLED = "transient", "transient, because a shared quota is used up"
-PERMANENT, NEW_TOKEN = "permanent", "permanent, but a new token may pass"
-FAIL = "AuthenticationFail"
+PERMANENT, NEW_TOKEN = "permanent", "permanent, but a new token may succeed"
+AUTH_FAIL = "AuthenticationFail"
 
 
-def reply(status: int, **members: Any) -> UpstreamResponse:
+def response(status: int, **members: Any) -> UpstreamResponse:
+    """Return a response with this status and these members as its JSON body."""
     return UpstreamResponse(status, json.dumps(members).encode(), retry_after=7.0)
 
 
-def verdict(error: SidecarError) -> str:
+def classify(error: SidecarError) -> str:
+    """Return the class of an error."""
     if isinstance(error, Refused):
         return NEW_TOKEN if error.renew_token else PERMANENT
     assert isinstance(error, Unreachable)
@@ -56,12 +58,12 @@ OAUTH = [
 
 
 @pytest.mark.parametrize(("status", "code", "expected", "hint"), OAUTH)
-def test_token_endpoint(status: int, code: str, expected: str, hint: str) -> None:
-    """The class of each code, the code and request id in the message, and the cure where there is one."""
-    error = error_of(reply(status, error=code, error_description="s3cr3t", request_id="req-1"), WHERE)
+def test_token_endpoint_error_class(status: int, code: str, expected: str, hint: str) -> None:
+    """Each code has its class, and the message has code, request id and, where there is one, a remedy."""
+    error = error_of(response(status, error=code, error_description="s3cr3t", request_id="req-1"), URL)
 
-    assert verdict(error) == expected
-    assert str(error).startswith(f"{WHERE}: HTTP {status} {code} (request req-1)")
+    assert classify(error) == expected
+    assert str(error).startswith(f"{URL}: HTTP {status} {code} (request req-1)")
     assert hint in str(error)
     assert "s3cr3t" not in str(error)
 
@@ -75,30 +77,32 @@ def test_token_endpoint(status: int, code: str, expected: str, hint: str) -> Non
     ],
 )
 def test_three_spellings_of_an_error(members: dict[str, str]) -> None:
-    """OAuth's, the gateway's and the API's spelling are one."""
-    error = error_of(reply(400, **members), WHERE)
+    """The spellings of OAuth, of the gateway and of the API have the same meaning."""
+    error = error_of(response(400, **members), URL)
 
     assert isinstance(error, Refused)
     assert (error.code, error.request_id, error.status) == ("invalid_scope", "req-1", 400)
 
 
-def test_a_missing_grant_is_explained() -> None:
-    """IDaaS says in words that the application was not granted the resource server."""
+def test_missing_grant_is_explained() -> None:
+    """If IDaaS says that the application lacks the resource server, the message says how to grant it."""
     members = {"error": "invalid_request", "error_description": "app x has not been authorized by resource server y"}
 
-    assert "grant the application access to the resource server in IDaaS" in str(error_of(reply(400, **members), WHERE))
+    assert "grant the application access to the resource server in IDaaS" in str(
+        error_of(response(400, **members), URL)
+    )
 
 
 STS = [
-    (401, f"{FAIL}.NoPermission", PERMANENT, "trust policy does not match"),
-    (401, f"{FAIL}.OIDCToken.AudienceNotMatch", PERMANENT, "add the token's aud"),
-    (401, f"{FAIL}.OIDCToken.IssuerNotMatch", PERMANENT, "equal the token's iss to the letter"),
-    (401, f"{FAIL}.OIDCToken.Expired", NEW_TOKEN, "clock"),
-    (401, f"{FAIL}.OIDCToken.Invalid", NEW_TOKEN, ""),
-    (401, f"{FAIL}.OIDCToken.InvalidSignature", NEW_TOKEN, ""),
-    (401, f"{FAIL}.OIDCToken.HttpsUrlInvalid", PERMANENT, "check the provider's fingerprint"),
-    (401, f"{FAIL}.OIDCToken.PublicKeyFingerprintMismatch", PERMANENT, "update the provider's fingerprint"),
-    (401, f"{FAIL}.OIDCToken.IssuerConfigurationBroken", TRANSIENT, ""),
+    (401, f"{AUTH_FAIL}.NoPermission", PERMANENT, "trust policy does not match"),
+    (401, f"{AUTH_FAIL}.OIDCToken.AudienceNotMatch", PERMANENT, "add the token's aud"),
+    (401, f"{AUTH_FAIL}.OIDCToken.IssuerNotMatch", PERMANENT, "equal the token's iss to the letter"),
+    (401, f"{AUTH_FAIL}.OIDCToken.Expired", NEW_TOKEN, "clock"),
+    (401, f"{AUTH_FAIL}.OIDCToken.Invalid", NEW_TOKEN, ""),
+    (401, f"{AUTH_FAIL}.OIDCToken.InvalidSignature", NEW_TOKEN, ""),
+    (401, f"{AUTH_FAIL}.OIDCToken.HttpsUrlInvalid", PERMANENT, "check the provider's fingerprint"),
+    (401, f"{AUTH_FAIL}.OIDCToken.PublicKeyFingerprintMismatch", PERMANENT, "update the provider's fingerprint"),
+    (401, f"{AUTH_FAIL}.OIDCToken.IssuerConfigurationBroken", TRANSIENT, ""),
     (404, "EntityNotExist.Role", PERMANENT, "check roleArn"),
     (400, "InvalidParameter.RoleSessionName", PERMANENT, ""),
     (400, "InvalidParameter.DurationSeconds", PERMANENT, "above the role's MaxSessionDuration"),
@@ -116,36 +120,37 @@ STS = [
 
 
 @pytest.mark.parametrize(("status", "code", "expected", "hint"), STS)
-def test_sts(status: int, code: str, expected: str, hint: str) -> None:
-    """The class of each code of upstream-protocols.md section 4.5, judged by the code before the status."""
-    error = error_of(reply(status, Code=code, Message="s3cr3t", RequestId="REQ-1"), WHERE)
+def test_sts_error_class(status: int, code: str, expected: str, hint: str) -> None:
+    """Each code of upstream-protocols.md 4.5 has its class, which depends on the code before the status."""
+    error = error_of(response(status, Code=code, Message="s3cr3t", RequestId="REQ-1"), URL)
 
-    assert verdict(error) == expected
-    assert str(error).startswith(f"{WHERE}: HTTP {status} {code} (request REQ-1)")
+    assert classify(error) == expected
+    assert str(error).startswith(f"{URL}: HTTP {status} {code} (request REQ-1)")
     assert hint in str(error)
     assert "s3cr3t" not in str(error)
 
 
 @pytest.mark.parametrize("spelling", [("error", "request_id"), ("Code", "RequestId")])
-def test_hostile_errors(spelling: tuple[str, str]) -> None:
-    """A code or id that is no such thing is not repeated; a body that is no JSON is told by its size."""
+def test_unreadable_error_is_not_repeated(spelling: tuple[str, str]) -> None:
+    """An unreadable code or id is not repeated, and a body that is not JSON is described by its size."""
     code, request_id = spelling
-    odd = error_of(reply(400, **{code: "<b>\n", request_id: "x y"}), WHERE)
+    error = error_of(response(400, **{code: "<b>\n", request_id: "x y"}), URL)
 
-    assert str(odd) == f"{WHERE}: HTTP 400 (unreadable) (request (unreadable))"
+    assert str(error) == f"{URL}: HTTP 400 (unreadable) (request (unreadable))"
     with pytest.raises(Unreachable, match="HTTP 502 with 6 bytes of HTML or XML instead of JSON"):
-        error_of(UpstreamResponse(502, b"<html>"), WHERE)
+        error_of(UpstreamResponse(502, b"<html>"), URL)
 
 
-# --- answers that say yes ---------------------------------------------------------------------------------------------
+# --- successful responses ---------------------------------------------------------------------------------------------
 
 
 def token(**claims: Any) -> str:
+    """Return an unsigned JWT with these claims."""
     return f"e30.{base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b'=').decode()}.c2ln"
 
 
 @pytest.mark.parametrize(
-    ("members", "ends"),
+    ("members", "expires_at"),
     [
         ({"access_token": token(), "expires_in": 1200}, NOW + 1200),
         ({"access_token": token(), "expires_at": NOW + 900}, NOW + 900),
@@ -156,13 +161,13 @@ def token(**claims: Any) -> str:
         ({"access_token": token(exp=10**400), "expires_in": 1200, "token_type": None}, NOW + 1200),
     ],
 )
-def test_how_long_a_token_lives(members: dict[str, Any], ends: float) -> None:
-    """Until the earliest of what the answer and the token itself say."""
-    assert token_from(members, now=NOW, where=WHERE).expires_at == ends
+def test_token_expires_at_the_earliest_time(members: dict[str, Any], expires_at: float) -> None:
+    """A token expires at the earliest time that the response or the token itself states."""
+    assert token_from(members, now=NOW, where=URL).expires_at == expires_at
 
 
 @pytest.mark.parametrize(
-    ("members", "words"),
+    ("members", "message"),
     [
         ({}, "an answer without access_token"),
         ({"access_token": ""}, "an answer without access_token"),
@@ -181,12 +186,12 @@ def test_how_long_a_token_lives(members: dict[str, Any], ends: float) -> None:
         ({"access_token": token(), "expires_at": NOW}, "already expired by this machine's clock; check the clock"),
     ],
 )
-def test_no_token(members: dict[str, Any], words: str) -> None:
-    """A 200 that is no token is no success, and none of the token is repeated."""
+def test_response_without_a_usable_token_is_an_error(members: dict[str, Any], message: str) -> None:
+    """A 200 without a usable token is a transient error that repeats nothing of the token."""
     with pytest.raises(Unreachable) as caught:
-        token_from(members, now=NOW, where=WHERE)
+        token_from(members, now=NOW, where=URL)
 
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert "e30" not in str(caught.value)
 
 
@@ -198,12 +203,16 @@ SESSION = {
 }
 
 
-def test_credentials() -> None:
-    """Three values, the session's end and the request id for the audit."""
-    found = credentials_from({"Credentials": SESSION, "RequestId": "REQ-1"}, now=NOW, where=WHERE)
+def test_credentials_are_read() -> None:
+    """The session has three values, its expiry, and the request id for the audit log."""
+    credentials = credentials_from({"Credentials": SESSION, "RequestId": "REQ-1"}, now=NOW, where=URL)
 
-    assert (found.access_key_id, found.access_key_secret, found.security_token) == ("STS.example", "secret", "token")
-    assert (found.issued_at, found.expires_at, found.request_id) == (NOW, NOW + 3600, "REQ-1")
+    assert (credentials.access_key_id, credentials.access_key_secret, credentials.security_token) == (
+        "STS.example",
+        "secret",
+        "token",
+    )
+    assert (credentials.issued_at, credentials.expires_at, credentials.request_id) == (NOW, NOW + 3600, "REQ-1")
 
 
 @pytest.mark.parametrize(
@@ -220,27 +229,27 @@ def test_credentials() -> None:
         {"Expiration": "2026-13-02T04:04:05Z"},
     ],
 )
-def test_half_credentials(changes: dict[str, Any]) -> None:
-    """A 200 that lacks a value, or an end in STS's one form, is no success."""
+def test_incomplete_credentials_are_an_error(changes: dict[str, Any]) -> None:
+    """A 200 without one of the values, or with an expiry in another format than STS's, is an error."""
     with pytest.raises(Unreachable, match="HTTP 200 without complete credentials"):
-        credentials_from({"Credentials": SESSION | changes}, now=NOW, where=WHERE)
+        credentials_from({"Credentials": SESSION | changes}, now=NOW, where=URL)
 
 
 @pytest.mark.parametrize("members", [{}, {"Credentials": None}, {"Credentials": []}, {"Credentials": "x"}])
-def test_no_credentials(members: dict[str, Any]) -> None:
-    """Nor is one that holds none at all."""
+def test_missing_credentials_are_an_error(members: dict[str, Any]) -> None:
+    """A 200 without credentials is an error."""
     with pytest.raises(Unreachable, match="HTTP 200 without complete credentials"):
-        credentials_from(members, now=NOW, where=WHERE)
+        credentials_from(members, now=NOW, where=URL)
 
 
-def test_expired_credentials() -> None:
-    """A session that has ended by our clock points at the clock."""
+def test_expired_credentials_are_an_error() -> None:
+    """A session that has expired by our clock is an error that names the clock."""
     with pytest.raises(Unreachable, match="already expired by this machine's clock; check the clock"):
-        credentials_from({"Credentials": SESSION}, now=NOW + 3600, where=WHERE)
+        credentials_from({"Credentials": SESSION}, now=NOW + 3600, where=URL)
 
 
-def test_instant() -> None:
-    """STS's one form of time, in UTC."""
+def test_instant_reads_one_format() -> None:
+    """Only STS's format of a time is read, as UTC."""
     assert instant("1970-01-01T00:00:10Z") == 10.0
     assert instant("2026-01-02T03:04:05Z") == NOW
     assert instant("2026-01-02 03:04:05") is None
@@ -256,7 +265,7 @@ def test_instant() -> None:
         {"Expiration": "9999-12-31T23:59:59Z"},
     ],
 )
-def test_values_that_no_session_has(changes: dict[str, str]) -> None:
-    """Values that would break a parser, or an end that would put off every refresh, are not believed."""
+def test_impossible_values_are_an_error(changes: dict[str, str]) -> None:
+    """A value that would break a client's parser, or an expiry that would stop refreshes, is an error."""
     with pytest.raises(Unreachable):
-        credentials_from({"Credentials": SESSION | changes}, now=NOW, where=WHERE)
+        credentials_from({"Credentials": SESSION | changes}, now=NOW, where=URL)
