@@ -1,4 +1,4 @@
-"""docs/: every block of JSON is read by the program, and nothing that can be configured is left out."""
+"""docs/: the program accepts every JSON block, and every setting is documented."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ from app.exchange.settings import ExchangeSettings
 from app.identity.identities import Identity
 from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
 
-UNABLE = ("credentials-csharp", "credentials-cpp", "credentials-swift")
-"""By URI, with any server."""
+UNUSABLE_BY_URI = ("credentials-csharp", "credentials-cpp", "credentials-swift")
+"""Clients that cannot use the URI of any server, so docs/clients.md has no margin for them."""
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-APPLICATION = {
+IDAAS_APPLICATION = {
     "idaasInstanceId": "idaas_example",
     "clientId": "app_example",
     "issuer": "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2",
     "tokenEndpoint": "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2/token",
     "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "IDAAS_CLIENT_SECRET"},
 }
-EXCHANGE = {
+STS_EXCHANGE = {
     "roleArn": "acs:ram::1234567890123456:role/app",
     "oidcProviderArn": "acs:ram::1234567890123456:oidc-provider/idaas",
 }
 
 
 def blocks(page: str) -> list[dict[str, Any]]:
+    """Return the JSON blocks of a page."""
     found = BLOCK.findall((DOCS / page).read_text())
     assert found
     return [json.loads(text) for text in found]
@@ -49,8 +50,8 @@ IDENTITIES, EXCHANGES = blocks("identities.md"), blocks("exchanges.md")
 
 
 @pytest.fixture
-def around(tmp_path: Path) -> Path:
-    """The files that the blocks name, by their names."""
+def home(tmp_path: Path) -> Path:
+    """A home directory with the files that the blocks name."""
     issued = Authority("docs", time.time).issue("app_example")
     texts = {
         "idaas-client-secret": "of-the-client",
@@ -64,48 +65,49 @@ def around(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(text)
     sdk = tmp_path / ".cloud_idaas"
     sdk.mkdir()
-    (sdk / "client-config.json").write_text(json.dumps(APPLICATION | {"scope": "api.example.com|.all"}))
+    (sdk / "client-config.json").write_text(json.dumps(IDAAS_APPLICATION | {"scope": "api.example.com|.all"}))
     return tmp_path
 
 
-def read(around: Path, profile: dict[str, Any]) -> Loaded:
-    """The profile as the program reads it, its files of /run/secrets taken from `around`."""
-    whole = {"configVersion": "1.0", "profiles": {"default": profile}}
-    path = around / "config.json"
-    path.write_text(json.dumps(whole).replace("/run/secrets", str(around)))
+def load_profile(home: Path, profile: dict[str, Any]) -> Loaded:
+    """Load the profile as the program does, with `home` in place of /run/secrets."""
+    config = {"configVersion": "1.0", "profiles": {"default": profile}}
+    path = home / "config.json"
+    path.write_text(json.dumps(config).replace("/run/secrets", str(home)))
     environ = {
-        "HOME": str(around),
+        "HOME": str(home),
         "IDAAS_CLIENT_SECRET": "of-the-client",
         "OIDC_CLIENT_SECRET": "of-the-client",
-        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(around / "token"),
+        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(home / "token"),
         "TOKEN_COMMAND": sys.executable,
     }
     return load(str(path), environ, hostname="host-1", now=time.time)
 
 
 @pytest.mark.parametrize("block", IDENTITIES, ids=lambda block: str(block)[:40])
-def test_identities(block: dict[str, Any], around: Path) -> None:
-    """Each identity of the page works with STS as it stands there."""
-    assert read(around, {"identity": block, "exchange": EXCHANGE}).settings
+def test_identity_block_loads(block: dict[str, Any], home: Path) -> None:
+    """Each identity of the page loads together with an STS exchange."""
+    assert load_profile(home, {"identity": block, "exchange": STS_EXCHANGE}).settings
 
 
 @pytest.mark.parametrize("block", EXCHANGES, ids=lambda block: str(block)[:40])
-def test_exchanges(block: dict[str, Any], around: Path) -> None:
-    """Each exchange of the page works with an application of IDaaS."""
+def test_exchange_block_loads(block: dict[str, Any], home: Path) -> None:
+    """Each exchange of the page loads together with an application of IDaaS."""
     managed = block["exchange"].get("type") == "developerApi"
-    identity = APPLICATION | ({} if managed else {"scope": "api.example.com|.all"})
+    identity = IDAAS_APPLICATION | ({} if managed else {"scope": "api.example.com|.all"})
 
-    loaded = read(around, {"identity": identity, **block})
+    loaded = load_profile(home, {"identity": identity, **block})
 
     assert loaded.settings.profiles["default"].exchange.role_arn == block["exchange"]["roleArn"]
 
 
 def tags(union: Any) -> set[str]:
+    """Return the type names of a union."""
     return {kind.__struct_config__.tag for kind in get_args(union)}
 
 
-def test_nothing_is_left_out() -> None:
-    """Every type, method and key of an exchange has its block."""
+def test_every_type_and_method_has_a_block() -> None:
+    """Every type and method of an identity, and every type of an exchange, has a block."""
     methods = {block.get("authnConfiguration", {}).get("authnMethod") for block in IDENTITIES}
     client_methods = {block.get("clientAuthentication", {}).get("method") for block in IDENTITIES}
 
@@ -116,23 +118,23 @@ def test_nothing_is_left_out() -> None:
 
 
 @pytest.mark.parametrize("page", ["identities.md", "exchanges.md"])
-def test_links(page: str) -> None:
-    """Every link within the pages leads to a heading or a page that is there."""
+def test_links_have_a_target(page: str) -> None:
+    """Every link within the pages leads to an existing heading or page."""
     text = (DOCS / page).read_text()
     headings = {anchor(line.lstrip("# ")) for line in text.splitlines() if line.startswith("#")}
 
     for target in re.findall(r"\]\(([^)]+)\)", text):
-        file, _, place = target.partition("#")
-        assert (DOCS / file).exists() if file else place in headings, target
+        file, _, fragment = target.partition("#")
+        assert (DOCS / file).exists() if file else fragment in headings, target
 
 
 def anchor(heading: str) -> str:
-    """A heading's anchor as code hosts make it."""
+    """Return the anchor that code hosts make of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_every_client_has_its_row() -> None:
-    """docs/clients.md has a row for each modelled client, under its name, in the table of its protocol."""
+    """docs/clients.md has a row with the name of each modelled client, in the table of its protocol."""
     by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## Connect a client by ECS metadata")
     rows = [set(re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)) for text in (by_uri, by_ecs)]
 
@@ -140,21 +142,21 @@ def test_every_client_has_its_row() -> None:
     assert {client.name for client in ECS_CLIENTS} - rows[1] == set()
 
 
-def test_margins_are_the_models() -> None:
-    """The refresh margins in docs/clients.md are those of the models."""
+def test_margins_equal_those_of_the_models() -> None:
+    """The refresh margins in docs/clients.md equal those of the models."""
     by_uri, by_ecs = (DOCS / "clients.md").read_text().split("## Connect a client by ECS metadata")
     for text, clients in ((by_uri, URI_CLIENTS), (by_ecs, ECS_CLIENTS)):
-        said = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| at ([0-9]+) s left", text, re.MULTILINE))
+        documented = dict(re.findall(r"^\| ([^|]+) \| [^|]+ \| [^|]+ \| at ([0-9]+) s left", text, re.MULTILINE))
         known = {item.name: item.refresh.margin for item in clients if item.refresh and item.refresh.margin > 0}
-        wanted = {name: margin for name, margin in known.items() if text is by_ecs or name not in UNABLE}
-        assert {name: float(said.get(name, 0)) for name in wanted} == wanted
+        wanted = {name: margin for name, margin in known.items() if text is by_ecs or name not in UNUSABLE_BY_URI}
+        assert {name: float(documented.get(name, 0)) for name in wanted} == wanted
 
 
 EMULATOR = (DOCS / "emulator.md").read_text()
 
 
-async def test_what_the_emulator_is_told(emulator: Emulator) -> None:
-    """Each fault of the page is taken, and each path of its table is there."""
+async def test_emulator_page_matches_the_emulator(emulator: Emulator) -> None:
+    """The emulator accepts each fault of docs/emulator.md, and the page has all of its paths."""
     faults = re.findall(r"faults -d '(.+?)'", EMULATOR)
     paths = re.findall(r"^\| `(/_emulator/\w+)` \|", EMULATOR, re.MULTILINE)
     transport = httpx.ASGITransport(emulator)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""No type shows a secret when it is printed: tracebacks, debuggers and careless log lines print everything."""
+"""No type shows a secret in its repr, which tracebacks, debuggers and log lines print."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SUSPICIOUS = re.compile(
     r"secret|token|password|^value$|body|^wire$|fields|headers|target|environ$|argv|^command$|proxy|^raw$|assertion|^keys$"
 )
 HARMLESS = {
-    # Names and places of secrets, never the secrets: that is what a configuration holds.
+    # The configuration has names and paths of secrets, and never a secret.
     *{
         (f"{prefix}ClientSecret{kind}", name)
         for prefix, kind in product(("Idaas", "OAuth"), ("Post", "Basic", "Jwt"))
@@ -32,7 +32,7 @@ HARMLESS = {
     *{("ClientSecretMethod", "client_secret_env_var_name"), ("ClientSecretMethod", "client_secret_file")},
     *{("IdaasOidc", "oidc_token_file_path"), ("IdaasOidc", "oidc_token_file_path_env_var_name")},
     *{("TokenFileIdentity", "token_file"), ("Access", "path_token")},
-    # What is requested, or how.
+    # What a request asks for, or how.
     *{("OAuthClientSecretJwt", "assertion_audience"), ("OAuthPrivateKeyJwt", "assertion_audience")},
     *{("Access", "metadata_tokens"), ("CommandIdentity", "token_use"), ("OidcClientIdentity", "token_use")},
     *{
@@ -46,7 +46,7 @@ HARMLESS = {
         ("Federated", "assertion_type"),
     },
     ("ClientFacts", "exchanges_tokens"),
-    # Callables that read or make a secret when it is used, or an object that is asked by one.
+    # Callables that read or create a secret when it is used, or an object that has such a callable.
     *{("ClientSecretPost", "secret"), ("ClientSecretBasic", "secret"), ("ClientSecretJwt", "secret")},
     *{("PrivateKeyJwt", "password"), ("ClientCertificate", "password"), ("Federated", "assertion")},
     *{("GenerateOauthToken", "keys"), ("TokenEndpoint", "secret")},
@@ -55,9 +55,9 @@ HARMLESS = {
     ("WatchedFiles", "path_token"),
     # Numbers and codes.
     *{("Response", "body_length"), ("Refused", "renew_token"), ("Unreachable", "retry_after")},
-    # How a modelled client or a probed server behaves, never a value.
+    # The behaviour of a modelled client or of a checked server, not a value.
     *{("EcsClient", "token"), ("Context", "tokens_required")},
-    # Our own answers, made of what is public; and headers that are Content-Type and the like.
+    # Headers of our own responses, such as Content-Type, which are public.
     ("Response", "headers"),
     # The documentation of a log line.
     ("LogEvent", "fields"),
@@ -65,17 +65,18 @@ HARMLESS = {
 
 
 def types() -> Iterator[type]:
-    """All types of the serving half that print their members."""
-    for found in pkgutil.walk_packages(app.__path__, "app."):
-        if found.name == "app.__main__" or found.name.startswith("app.emulator"):
+    """Yield all types of the sidecar whose repr shows their members."""
+    for info in pkgutil.walk_packages(app.__path__, "app."):
+        if info.name == "app.__main__" or info.name.startswith("app.emulator"):
             continue
-        module = importlib.import_module(found.name)
+        module = importlib.import_module(info.name)
         for kind in vars(module).values():
-            if isinstance(kind, type) and kind.__module__ == found.name and members(kind):
+            if isinstance(kind, type) and kind.__module__ == info.name and members(kind):
                 yield kind
 
 
 def members(kind: type) -> tuple[str, ...]:
+    """Return the names of the members that a repr may show."""
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind))
     if issubclass(kind, msgspec.Struct):
@@ -84,7 +85,7 @@ def members(kind: type) -> tuple[str, ...]:
 
 
 def filled(kind: type) -> Any:
-    """One whose members are told apart by their names."""
+    """Return an instance whose members each have a recognisable value."""
     canaries = {name: f"canary-{name}-" for name in members(kind)}
     if issubclass(kind, tuple):
         return kind(**canaries)
@@ -101,15 +102,15 @@ TYPES = list(types())
 
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
-def test_shows_no_secret(kind: type) -> None:
-    """What may be a secret by its name is not printed, unless this file says why it is none."""
+def test_repr_shows_no_secret(kind: type) -> None:
+    """A member whose name may be that of a secret is not shown, unless it is listed in `HARMLESS`."""
     shown = {name for name in members(kind) if f"canary-{name}-" in repr(filled(kind))}
 
     assert {(kind.__name__, name) for name in shown if SUSPICIOUS.search(name)} - HARMLESS == set()
 
 
-def test_it_looks_at_everything() -> None:
-    """The types that do hold secrets are among those looked at, and what is said to be harmless exists."""
+def test_all_types_with_secrets_are_checked() -> None:
+    """The types that hold secrets are among the checked types, and each entry of `HARMLESS` exists."""
     names = {kind.__name__ for kind in TYPES}
     known = {(kind.__name__, name) for kind in TYPES for name in members(kind)}
 

@@ -1,6 +1,6 @@
 """Everything that can be wrong at start: one line each, the right exit code, no traceback, no secret.
 
-Real processes, the emulated cloud as another one. What a complaint says exactly is for tests/config/test_config.py.
+Real processes, the emulated cloud as another one. What a complaint says exactly is for tests/config/test_validation.py.
 """
 
 from __future__ import annotations
