@@ -153,16 +153,16 @@ def test_health_loads_no_slow_module(heavy: str) -> None:
 
 def test_emulator_imports_nothing_of_the_sidecar() -> None:
     """The emulator loads no other code of ours, so it does not repeat a mistake of the code that it verifies."""
-    ours = {name for name in loaded_by("import app.emulator") if name.startswith("app.")}
+    own_modules = {name for name in loaded_by("import app.emulator") if name.startswith("app.")}
 
-    assert {name for name in ours if not name.startswith("app.emulator")} == set()
+    assert {name for name in own_modules if not name.startswith("app.emulator")} == set()
 
 
 def test_conformance_imports_nothing_of_the_sidecar() -> None:
     """The conformance checker loads no code of the sidecar that it checks."""
-    ours = {name for name in loaded_by("import app.conformance.report") if name.startswith("app.")}
+    own_modules = {name for name in loaded_by("import app.conformance.report") if name.startswith("app.")}
 
-    assert {name for name in ours if not name.startswith("app.conformance")} == set()
+    assert {name for name in own_modules if not name.startswith("app.conformance")} == set()
 
 
 def test_secrets_are_compared_in_one_place() -> None:

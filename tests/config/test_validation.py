@@ -261,11 +261,11 @@ def test_error_in_the_sdk_file_names_that_file(loaded: Load, tmp_path: Path) -> 
 
 def test_linked_key_in_the_cache_directory_is_refused(loaded: Load, tmp_path: Path) -> None:
     """A cache key in the cache's directory is refused even when a symbolic link hides that."""
-    (tmp_path / "kept").mkdir()
-    write_file(tmp_path / "kept" / "key", "0123456789abcdef" * 4)
-    (tmp_path / "key").symlink_to("kept/key")
-    (tmp_path / "way").symlink_to("kept")
-    for directory, key in (("kept", "key"), ("way", "kept/key"), ("kept", "way/key")):
+    (tmp_path / "cache").mkdir()
+    write_file(tmp_path / "cache" / "key", "0123456789abcdef" * 4)
+    (tmp_path / "key").symlink_to("cache/key")
+    (tmp_path / "link").symlink_to("cache")
+    for directory, key in (("cache", "key"), ("link", "cache/key"), ("cache", "link/key")):
         cache = {"directory": str(tmp_path / directory), "keyFile": str(tmp_path / key)}
         with pytest.raises(ConfigError, match=r"cache.keyFile: lies in cache.directory"):
             loaded(configuration(cache=cache))

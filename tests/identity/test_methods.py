@@ -85,6 +85,7 @@ def token_endpoint() -> Iterator[tuple[str, list[dict[str, list[str]]]]]:
 
 
 def program(extended: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the extended program's command line."""
     return subprocess.run(
         (sys.executable, "-m", "app", *arguments),
         cwd=extended,
@@ -96,6 +97,7 @@ def program(extended: Path, *arguments: str) -> subprocess.CompletedProcess[str]
 
 
 def config(extended: Path, badge: dict[str, str], token_endpoint: str = "http://127.0.0.1:9/token") -> str:
+    """Write a configuration with the new method, and return its path."""
     path = extended / "config.json"
     profile = {
         "identity": {
@@ -144,8 +146,8 @@ def test_one_module_and_one_row_make_a_method(
     [({}, "badgeFile"), ({"badgeFile": "/nonexistent/badge"}, "/nonexistent/badge")],
     ids=["missing key", "missing file"],
 )
-def test_its_mistakes_are_reported_at_their_place(extended: Path, badge: dict[str, str], message: str) -> None:
-    """A missing key and a missing file are found before the program starts, and are named with their place."""
+def test_mistakes_in_its_keys_are_reported(extended: Path, badge: dict[str, str], message: str) -> None:
+    """A missing key and a missing file are found before the program starts, and are reported with their place."""
     checked = program(extended, "config", "--config", config(extended, badge))
 
     assert checked.returncode != 0

@@ -27,11 +27,13 @@ GUARANTEED_SECONDS_LEFT = 1860.0
 
 @cache
 def served(session_seconds: int) -> list[ServedSession]:
+    """Return the sessions that the sidecar serves during the day."""
     return asyncio.run(simulate_sidecar(session_seconds))
 
 
 @cache
 def day(session_seconds: int) -> list[Row]:
+    """Return the rows of all clients."""
     return rows(served(session_seconds))
 
 

@@ -40,16 +40,19 @@ class FakeCloud:
 
 @pytest.fixture
 def cloud(clock: Clock) -> FakeCloud:
+    """The fake cloud that the refresher fetches from."""
     return FakeCloud(clock)
 
 
 @pytest.fixture
 def events() -> list[Event]:
+    """The events that the refresher has emitted."""
     return []
 
 
 @pytest.fixture
 def refresher(cloud: FakeCloud, clock: Clock, events: list[Event]) -> Refresher:
+    """A refresher with the default schedule and a constant jitter."""
     return Refresher(
         "default",
         cloud.fetch,

@@ -160,7 +160,7 @@ def test_every_truncation_is_refused(cache: SealedCache, profile: Profile, entry
 
 
 def test_huge_file_is_refused(cache: SealedCache, profile: Profile, entry: Path) -> None:
-    """Of a huge file no more is read than an entry can be long."""
+    """A huge file is refused, and no more of it is read than the largest entry has."""
     with entry.open("r+b") as file:
         file.truncate(10 << 30)
 
