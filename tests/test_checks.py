@@ -1,4 +1,4 @@
-"""The checks see every file: a violation planted in any package is reported by each of them."""
+"""Each check covers every package: a violation that is planted in any package is reported."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ PYTHON = Path(sys.executable).parent
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Path:
-    """A copy of the program and of what the checks read."""
+def project(tmp_path: Path) -> Path:
+    """A copy of the program and of the files that the checks read."""
     ignored = shutil.ignore_patterns("__pycache__")
     for folder in ("app", "docs", "tests"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
@@ -24,22 +24,22 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def complaint(copy: Path, *command: str) -> str:
-    """Run a check that must fail, and return what it says."""
-    environ = {"PATH": os.environ["PATH"], "HOME": str(copy), "PYTHONPATH": str(copy)}
+def output_of_failing_check(project: Path, *command: str) -> str:
+    """Run a check that must fail, and return its output."""
+    environ = {"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONPATH": str(project)}
     program = PYTHON / command[0]
-    done = subprocess.run(
-        (program, *command[1:]), cwd=copy, env=environ, capture_output=True, text=True, timeout=120, check=False
+    result = subprocess.run(
+        (program, *command[1:]), cwd=project, env=environ, capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode != 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    assert result.returncode != 0, result.stdout + result.stderr
+    return result.stdout + result.stderr
 
 
-UNUSED = "def planted_function():\n    return 1\n"
-UNKNOWN = "import yaml\n"
-SHELL = "import subprocess\n\nsubprocess.call('ls', shell=True)\n"
-UPWARD = "from {dots}service import Service\n"
-COMMENT = "import os\n"
+UNUSED_FUNCTION = "def planted_function():\n    return 1\n"
+UNDECLARED_DEPENDENCY = "import yaml\n"
+SHELL_CALL = "import subprocess\n\nsubprocess.call('ls', shell=True)\n"
+UPWARD_IMPORT = "from {dots}service import Service\n"
+UNUSED_IMPORT = "import os\n"
 
 VULTURE = ("vulture",)
 DEPTRY = ("deptry", "app")
@@ -51,15 +51,23 @@ RUFF = ("ruff", "check", "--no-cache", ".")
 @pytest.mark.parametrize("folder", ["core", "identity/methods", "serve/handlers"])
 @pytest.mark.parametrize(
     ("command", "text"),
-    [(VULTURE, UNUSED), (DEPTRY, UNKNOWN), (BANDIT, SHELL), (IMPORTS, UPWARD), (RUFF, COMMENT)],
+    [
+        (VULTURE, UNUSED_FUNCTION),
+        (DEPTRY, UNDECLARED_DEPENDENCY),
+        (BANDIT, SHELL_CALL),
+        (IMPORTS, UPWARD_IMPORT),
+        (RUFF, UNUSED_IMPORT),
+    ],
     ids=["vulture", "deptry", "bandit", "lint-imports", "ruff"],
 )
-def test_a_planted_violation_is_reported(copy: Path, command: tuple[str, ...], text: str, folder: str) -> None:
-    """Each tool names the planted module, in a package and in a package within it."""
+def test_planted_violation_is_reported_by_each_tool(
+    project: Path, command: tuple[str, ...], text: str, folder: str
+) -> None:
+    """Each tool reports the planted module, in a package and in a subpackage."""
     depth = folder.count("/") + 2
-    (copy / "app" / folder / "planted.py").write_text(text.format(dots="." * depth))
+    (project / "app" / folder / "planted.py").write_text(text.format(dots="." * depth))
 
-    assert "planted" in complaint(copy, *command)
+    assert "planted" in output_of_failing_check(project, *command)
 
 
 @pytest.mark.parametrize(
@@ -71,9 +79,9 @@ def test_a_planted_violation_is_reported(copy: Path, command: tuple[str, ...], t
     ids=["repr", "comparison"],
 )
 @pytest.mark.parametrize("folder", ["core", "identity/methods", "serve/handlers"])
-def test_our_own_checks_see_it_too(copy: Path, test: str, text: str, folder: str) -> None:
-    """A type that prints its secret, and a secret that is compared with `==`, fail a test wherever they stand."""
-    (copy / "app" / folder / "planted.py").write_text(text)
+def test_planted_violation_is_reported_by_our_tests(project: Path, test: str, text: str, folder: str) -> None:
+    """A repr with a secret and a secret that is compared with `==` fail a test in any package."""
+    (project / "app" / folder / "planted.py").write_text(text)
 
-    said = complaint(copy, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{test}")
-    assert "planted" in said.lower()
+    output = output_of_failing_check(project, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/{test}")
+    assert "planted" in output.lower()
