@@ -88,11 +88,19 @@ def events() -> list[Event]:
 
 @pytest.fixture
 async def store(fake_cache: FakeCache, events: list[Event], profile: Profile) -> AsyncIterator[SessionStore]:
-    """A store on the fake cache that waits at most 0.2 s for it."""
-    found = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.2)
-    yield found
+    """A store that waits 20 s for the fake cache, so that no test depends on the speed of the machine."""
+    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=20)
+    yield store
+    await store.aclose()
+
+
+@pytest.fixture
+async def impatient_store(fake_cache: FakeCache, events: list[Event], profile: Profile) -> AsyncIterator[SessionStore]:
+    """A store that waits 0.2 s for the fake cache."""
+    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.2)
+    yield store
     fake_cache.unblocked.set()
-    await found.aclose()
+    await store.aclose()
 
 
 def messages(events: list[Event]) -> list[tuple[str, str]]:
@@ -206,14 +214,16 @@ async def test_unexpected_error_is_reported_by_its_type(
     assert messages(events) == [("", "RuntimeError; service goes on without it")]
 
 
-async def test_hanging_disk_does_not_block(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
+async def test_hanging_disk_does_not_block(
+    impatient_store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
     """A disk that hangs delays start, operations and end by at most `patience`, and is reported once."""
     fake_cache.unblocked.clear()
     async with asyncio.timeout(5):
-        assert await store.restore(["default", "p2"]) == {}
-        store.observe(refreshed(1))
-        await store.remove("default")
-        await store.aclose()
+        assert await impatient_store.restore(["default", "p2"]) == {}
+        impatient_store.observe(refreshed(1))
+        await impatient_store.remove("default")
+        await impatient_store.aclose()
 
     assert [profile for profile, _ in messages(events)] == ["", "default"]
     assert "did not answer" in messages(events)[0][1]

@@ -72,7 +72,10 @@ def test_own_child_keeps_its_status() -> None:
     script = """
 async def main():
     children = ChildReaper()
-    process = await children.start(asyncio.create_subprocess_exec("sh", "-c", "exit 7"))
+    child_input, write_end = os.pipe()
+    program = asyncio.create_subprocess_exec("sh", "-c", "read line; exit 7", stdin=child_input)
+    process = await children.start(program)
+    os.write(write_end, b"end\\n")
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # the loop is blocked and cannot wait first
     more = children.reap()
     code = await process.wait()
