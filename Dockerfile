@@ -1,7 +1,7 @@
-# Build the sidecar's image:  docker build -t idaas-credential-sidecar:0.1.0 .
+# Build the sidecar's image:  docker build -t idaas-credential-sidecar:0.2.0 .
 #
 # The target `emulator` also has the commands `demo`, `emulator` and `conformance`, which production never runs:
-#   docker build --target emulator -t idaas-credential-sidecar:0.1.0-emulator .
+#   docker build --target emulator -t idaas-credential-sidecar:0.2.0-emulator .
 #
 # BASE_IMAGE: any Linux image with sh, Python 3.11 or newer with venv, and CA certificates. In production, pin a digest.
 # pip prefers the wheels in .image/wheels/ to an index. With --build-arg PIP_NO_INDEX=1 it uses no index at all, and the

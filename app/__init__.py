@@ -1,3 +1,3 @@
 """Short-lived Alibaba Cloud credentials for every process on localhost."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -71,7 +71,12 @@ def home(tmp_path: Path) -> Path:
 
 def load_profile(home: Path, profile: dict[str, Any]) -> Loaded:
     """Load the profile as the program does, with `home` in place of /run/secrets."""
-    config = {"configVersion": "1.0", "profiles": {"default": profile}}
+    return load_members(home, {"profiles": {"default": profile}})
+
+
+def load_members(home: Path, members: dict[str, Any]) -> Loaded:
+    """Load a file with these members."""
+    config = {"configVersion": "1.0"} | members
     path = home / "config.json"
     path.write_text(json.dumps(config).replace("/run/secrets", str(home)))
     environ = {
@@ -88,6 +93,15 @@ def load_profile(home: Path, profile: dict[str, Any]) -> Loaded:
 def test_identity_block_loads(block: dict[str, Any], home: Path) -> None:
     """Each identity of the page loads together with an STS exchange."""
     assert load_profile(home, {"identity": block, "exchange": STS_EXCHANGE}).settings
+
+
+@pytest.mark.parametrize("block", [*blocks("configuration.md"), *blocks("operations.md")], ids=str)
+def test_part_of_a_file_loads(block: dict[str, Any], home: Path) -> None:
+    """Each part of a file on these pages loads, completed by a profile where it has none."""
+    (home / "cache-key").write_text("ab" * 32)
+    profile = {"identity": {"type": "tokenFile", "tokenFile": "/run/secrets/oidc-token"}, "exchange": STS_EXCHANGE}
+
+    assert load_members(home, {"profiles": {"default": profile}} | block).settings
 
 
 @pytest.mark.parametrize("block", EXCHANGES, ids=lambda block: str(block)[:40])
@@ -117,7 +131,7 @@ def test_every_type_and_method_has_a_block() -> None:
     assert {block["exchange"].get("type", "sts") for block in EXCHANGES} == tags(ExchangeSettings)
 
 
-@pytest.mark.parametrize("page", ["identities.md", "exchanges.md"])
+@pytest.mark.parametrize("page", ["identities.md", "exchanges.md", "configuration.md", "operations.md"])
 def test_links_have_a_target(page: str) -> None:
     """Every link within the pages leads to an existing heading or page."""
     text = (DOCS / page).read_text()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app import __version__
+from app.config.loader import load
 
 from .e2e.processes import Process, environment
 
@@ -22,21 +20,6 @@ def between(start: str, end: str) -> str:
     """Return the fenced text between two comments."""
     part = README.split(f"<!-- {start} -->")[1].split(f"<!-- {end} -->")[0]
     return part.split("```")[1].split("\n", 1)[1].strip("\n")
-
-
-def test_usage_is_the_output_of_help() -> None:
-    """The usage block equals the output of `--help`."""
-    command = [sys.executable, "-m", "app", "--help"]
-    result = subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env={"COLUMNS": "100", "PATH": os.environ["PATH"]},
-    )
-
-    assert between("usage", "/usage") == result.stdout.strip("\n")
 
 
 def test_make_run_output_is_that_of_demo(tmp_path: Path) -> None:
@@ -71,12 +54,46 @@ def bare(line: str) -> str:
     return re.sub(r"\s+# .*$", "", line).strip()
 
 
-def test_there_are_three_blocks() -> None:
-    """There are blocks for Kubernetes, systemd and compose."""
-    assert [Path(path).parts[1] for path, _ in BLOCKS] == ["kubernetes", "systemd", "compose"]
+def test_kubernetes_is_shown() -> None:
+    """The essential part of the manifest is on the page."""
+    assert [path for path, _ in BLOCKS] == ["deploy/kubernetes/sidecar.yaml"]
+
+
+def test_the_configuration_works(tmp_path: Path) -> None:
+    """The configuration of the page is valid as it stands there."""
+    (text,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    found = load(str(path), {"IDAAS_CLIENT_SECRET": "of-tests"}, hostname="host-1", now=lambda: 1e9)
+
+    assert list(found.settings.profiles) == ["default"]
+    assert found.warnings == ()
+
+
+def blocks(page: str) -> list[str]:
+    """Return the fenced blocks of a page, with their languages."""
+    return re.findall(r"^```.*?^```$", page, re.DOTALL | re.MULTILINE)
+
+
+def test_the_chinese_page_has_the_same_blocks() -> None:
+    """README.zh-CN.md is the same page: the same code, links and tables; only words of the diagram may differ."""
+    chinese = (ROOT / "README.zh-CN.md").read_text()
+    english_blocks, chinese_blocks = blocks(README), blocks(chinese)
+
+    assert english_blocks[0].startswith("```mermaid")
+    assert english_blocks[1:] == chinese_blocks[1:]
+    assert re.findall(r"<!-- .*? -->", README) == re.findall(r"<!-- .*? -->", chinese)
+    assert links(README) - {"README.zh-CN.md"} == links(chinese) - {"README.md"}
+    assert re.findall(r"^#+ ", README, re.MULTILINE) == re.findall(r"^#+ ", chinese, re.MULTILINE)
+
+
+def links(page: str) -> set[str]:
+    """Return where the links of a page lead."""
+    return set(re.findall(r"\]\(([^)]+)\)", page))
 
 
 PAGES = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "RELIABILITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+PAGES += ["README.zh-CN.md", "docs/configuration.md", "docs/operations.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -87,11 +104,14 @@ def test_links_and_named_tests_exist(name: str) -> None:
     paths = re.findall(r"`((?:app|tests|deploy|bench)/[\w./-]+)", text)
     tests = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
 
-    assert [path for path in links + paths if not (ROOT / path).exists()] == []
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [link for link in links if not (ROOT / name).parent.joinpath(link).exists()] == []
     assert [pair for pair in tests if f"def {pair[1]}(" not in (ROOT / pair[0]).read_text()] == []
 
 
-@pytest.mark.parametrize("path", ["deploy/kubernetes/sidecar.yaml", "deploy/compose/compose.yaml", "Dockerfile"])
+@pytest.mark.parametrize(
+    "path", ["deploy/kubernetes/sidecar.yaml", "deploy/compose/compose.yaml", "Dockerfile", "README.md"]
+)
 def test_manifests_name_this_version(path: str) -> None:
     """The images in the manifests have the version that they are tested with."""
     assert set(re.findall(r"idaas-credential-sidecar:([\w.]+)", (ROOT / path).read_text())) == {__version__}
