@@ -26,9 +26,8 @@ from .serve.ecs_metadata import MetadataValues, SessionTokens
 from .serve.handlers.credential_endpoint import CredentialEndpoint
 from .serve.handlers.credentials import CredentialHandler, ListenerRules
 from .serve.listener import Listener
-from .serve.peers import netlink
+from .serve.peers.connections import TcpPeers, UnixPeers
 from .serve.peers.netlink import SocketOwners
-from .serve.peers.peer import Peer, PeerCredentials
 from .serve.peers.procfs import AttestInTurn, ProcFs
 from .serve.protocol import Application, Handle
 from .serve.rate_limit import RateLimit
@@ -150,21 +149,20 @@ class Listeners:
         self._sockets = sockets
         self._admin_socket = settings.server.admin_socket
         self._owners = SocketOwners()
-        self._attest = AttestInTurn(ProcFs().holder_of)
+        self._attestation = AttestInTurn(ProcFs().holder_of)
         most = min(settings.access.max_connections, allow_many_connections() // len(sockets))
         self._listeners = [self._listener(name, sock, credentials, others, most) for name, sock in sockets.items()]
 
     def _listener(
         self, name: str, sock: socket.socket, credentials: CredentialDispatchers, others: OpsAndAdmin, most: int
     ) -> Listener:
-        if name == "ops":
-            return Listener(
-                sock, others.ops, peer_of=self._tcp_peer, max_connections=most, application=others.application
-            )
         if name == "admin":
-            return Listener(sock, others.admin, peer_of=self._unix_peer, max_connections=most)
+            return Listener(sock, others.admin, peer_of=UnixPeers(self._attestation), max_connections=most)
+        peer_of = TcpPeers(sock, self._owners, self._attestation)
+        if name == "ops":
+            return Listener(sock, others.ops, peer_of=peer_of, max_connections=most, application=others.application)
         dispatcher = credentials.dispatchers[name]
-        return Listener(sock, dispatcher, peer_of=self._tcp_peer, max_connections=most, repeats=dispatcher)
+        return Listener(sock, dispatcher, peer_of=peer_of, max_connections=most, repeats=dispatcher)
 
     async def start(self) -> None:
         """Return when every listener answers."""
@@ -175,7 +173,7 @@ class Listeners:
         """Accept no more connections; let responses under way finish."""
         await asyncio.gather(*(listener.stop() for listener in self._listeners))
         self._owners.close()
-        self._attest.close()
+        self._attestation.close()
 
     def urls(self) -> dict[str, str]:
         """Return each listener's base URL; of the admin socket, its path."""
@@ -187,18 +185,6 @@ class Listeners:
             host, port = address_of(sock)
             found[name] = f"http://{authority(host, port)}"
         return found
-
-    def _tcp_peer(self, transport: asyncio.Transport) -> Peer:
-        client = transport.get_extra_info("peername")
-
-        def identify() -> PeerCredentials | None:
-            server = transport.get_extra_info("sockname")
-            return self._owners.owner_of(client[:2], server[:2]) if client and server else None
-
-        return Peer(identify, self._attest, host=client[0] if client else "")
-
-    def _unix_peer(self, transport: asyncio.Transport) -> Peer:
-        return Peer(lambda: netlink.unix_peer(transport.get_extra_info("socket")), self._attest)
 
 
 def guard(access: Access, *, refuse_browsers: bool) -> Guard:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from ..core.values import Credentials
 from ..observe.counters import RequestCounters
 from .handlers.credentials import CredentialHandler
-from .handlers.outcome import Answer, Grant, Pending
+from .handlers.outcome import NEVER, Answer, Grant, Pending
 from .memo import Decision, DecisionMemo
 from .peers.peer import UNKNOWN_PEER, Peer
 from .request import Request
@@ -65,7 +65,7 @@ class Dispatcher:
     def recall(self, head: bytes) -> Decision | None:
         """Return the decision that was remembered for exactly these bytes, or None."""
         found = self._memo.recall(head)
-        if found is not None and not self._handler.valid(found.grant):
+        if found is not None and found.grant.not_after != NEVER and not self._handler.valid(found.grant):
             self._memo.forget(head)
             return None
         return found

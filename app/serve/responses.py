@@ -13,8 +13,6 @@ TEXT = b"text/plain; charset=utf-8"
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_CLOSE = b"Connection: close\r\n"
-
 
 @dataclass(frozen=True, slots=True)
 class Response:
@@ -34,17 +32,13 @@ class Response:
         """The body alone."""
         return self.wire[len(self.wire) - self.body_length :]
 
-    @property
-    def head(self) -> bytes:
-        """The bytes before the body: what a HEAD request receives."""
-        return self.wire[: len(self.wire) - self.body_length]
-
     def bytes_for(self, method: bytes, *, keep_alive: bool) -> bytes:
         """Return what to send: without the body for HEAD, and with `Connection: close` unless `keep_alive`."""
         if keep_alive and method != b"HEAD":
             return self.wire
-        head = self.head if keep_alive else self.head[:-2] + _CLOSE + b"\r\n"
-        return head if method == b"HEAD" else head + self.body
+        end = len(self.wire) - self.body_length
+        head = self.wire[:end] if keep_alive else self.wire[: end - 2] + b"Connection: close\r\n\r\n"
+        return head if method == b"HEAD" else head + self.wire[end:]
 
 
 def response(status: int, body: bytes, content_type: bytes = JSON, extra: Headers = ()) -> Response:

@@ -25,17 +25,23 @@ class CredentialEndpoint:
         self._response = NOT_FOUND
         self._used_by: set[int | None] = set()
 
-    def response(self) -> Response | None:
-        """Return the response with the credentials, or None if no valid session is held."""
+    def current(self) -> tuple[Response, bool] | None:
+        """
+        Return the response with the credentials, or None if no valid session is held.
+
+        The second value says whether it is below the horizon: a reader sees less remaining lifetime than promise 2
+        says, although the cloud answers.
+        """
         held = self.source.held
-        if held is None or held.left(self._clocks) <= 0:
+        left = held.left(self._clocks) if held is not None else 0.0
+        if held is None or left <= 0:
             self._held, self._response = None, NOT_FOUND  # an expired secret is not kept in memory
             return None
         if held is not self._held:
             self._response = response(200, uri_document(held.credentials))
             self._held = held
             self._used_by.clear()
-        return self._response
+        return self._response, left < held.promised and self.source.healthy
 
     def first_use_by(self, uid: int | None) -> Credentials | None:
         """Return the session's credentials if `uid` (None: unknown) receives them for the first time, else None."""
@@ -43,11 +49,6 @@ class CredentialEndpoint:
             return None
         self._used_by.add(uid)
         return self._held.credentials
-
-    def below_horizon(self) -> bool:
-        """Return whether a reader sees less remaining life than promise 2 says although the cloud answers."""
-        held = self.source.held
-        return held is not None and held.left(self._clocks) < held.promised and self.source.healthy
 
     async def refreshed(self) -> None:
         """Return when the refresh under way has ended. Starts one for a session that expired unnoticed."""

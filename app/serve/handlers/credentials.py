@@ -104,15 +104,10 @@ class CredentialHandler:
                 return denied(denial, profile)
         if not grant.is_get:
             return Answer(_GET_ONLY, grant.label)
-        found = endpoint.response()
+        found = endpoint.current()
         if found is not None:
-            return Answer(
-                found,
-                grant.label,
-                profile,
-                below_horizon=endpoint.below_horizon(),
-                first_use=endpoint.first_use_by(peer.uid),
-            )
+            response, below_horizon = found
+            return Answer(response, grant.label, profile, "", below_horizon, endpoint.first_use_by(peer.uid))
         if not waited:
             return Pending(endpoint.refreshed, grant.patience, cold=True)
         return Answer(endpoint.unavailable(), grant.label, profile)

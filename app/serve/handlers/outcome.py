@@ -10,13 +10,15 @@ from ..access import Denial
 from ..responses import BAD_REQUEST, Response
 from .credential_endpoint import CredentialEndpoint
 
+NEVER = float("inf")
+
 
 class Answer(NamedTuple):
     """
     A response and the labels of its metrics; labels come from the configuration, never from the request.
 
     `denied` is the reason of a refusal. The last two are set where the response holds credentials: `below_horizon` as
-    the endpoint of that name says, and `first_use` if this caller receives them for the first time, for the audit.
+    `CredentialEndpoint.current` says, and `first_use` if this caller receives them for the first time, for the audit.
     """
 
     response: Response
@@ -54,8 +56,8 @@ class Grant(NamedTuple):
     patience: float
     """Seconds that this kind of client waits at a cold start."""
     is_get: bool
-    not_after: float = float("inf")
-    """The expiry of the metadata session token in the request, by the monotonic clock; infinite without a token."""
+    not_after: float = NEVER
+    """The expiry of the metadata session token in the request, by the monotonic clock; NEVER without a token."""
 
 
 def denied(denial: Denial, profile: str = "") -> Answer:

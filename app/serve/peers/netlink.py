@@ -18,7 +18,8 @@ from .peer import PeerCredentials
 _NETLINK, _SOCK_DIAG = 16, 4
 _BY_FAMILY, _REQUEST = 20, 1
 _HEADER = struct.Struct("=IHHII")
-_QUESTION = struct.Struct("=BBBBI")
+_QUESTION = struct.Struct("=IHHII BBBBI 2s2s16s16sI8s")
+"""`nlmsghdr` and `inet_diag_req_v2` (linux/inet_diag.h): the two ports and addresses are in network byte order."""
 _OWNER = struct.Struct("=II")
 _OWNER_OFFSET = _HEADER.size + 4 + 48 + 12
 """The offset of uid and inode in `inet_diag_msg` (linux/inet_diag.h): after 4 bytes, the id and three counters."""
@@ -85,9 +86,9 @@ class SocketOwners:
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         self._netlink.send(_question(client, server, self._sequence))
         while True:  # answers to earlier questions are skipped
-            answer, (sender, _) = self._netlink.recvfrom(4096)
+            answer = self._netlink.recv(4096)
             _, kind, _, sequence, _ = _HEADER.unpack_from(answer)
-            if sender == 0 and sequence == self._sequence:  # 0 is the kernel
+            if sequence == self._sequence:
                 break
         if kind != _BY_FAMILY:
             return None
@@ -119,23 +120,29 @@ def unix_peer(connection: socket.socket) -> PeerCredentials | None:
 
 def _netlink() -> socket.socket | None:
     try:
-        return socket.socket(_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _SOCK_DIAG)
+        found = socket.socket(_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _SOCK_DIAG)
     except (OSError, AttributeError):  # a sandbox without netlink; not Linux
         return None
+    try:
+        found.connect((0, 0))  # 0 is the kernel: another process cannot send to this socket from now on
+    except OSError:
+        found.close()
+        return None
+    return found
 
 
 def _question(client: Address, server: Address, sequence: int) -> bytes:
-    """Return a request for the one socket with these addresses, as its owner sees them (linux/inet_diag.h)."""
+    """Return a request for the one socket with these addresses, as its owner sees them."""
     family = socket.AF_INET6 if ":" in client[0] else socket.AF_INET
-    return (
-        _HEADER.pack(72, _BY_FAMILY, _REQUEST, sequence, 0)
-        + _QUESTION.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF)
-        + client[1].to_bytes(2, "big")
-        + server[1].to_bytes(2, "big")
-        + socket.inet_pton(family, client[0]).ljust(16, b"\0")
-        + socket.inet_pton(family, server[0]).ljust(16, b"\0")
-        + bytes(4)  # any interface
-        + b"\xff" * 8  # no cookie
+    return _QUESTION.pack(
+        *(_QUESTION.size, _BY_FAMILY, _REQUEST, sequence, 0),
+        *(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF),
+        client[1].to_bytes(2, "big"),
+        server[1].to_bytes(2, "big"),
+        socket.inet_pton(family, client[0]),
+        socket.inet_pton(family, server[0]),
+        0,  # any interface
+        b"\xff" * 8,  # no cookie
     )
 
 
