@@ -23,10 +23,10 @@ if __name__ == "__main__":  # the checkout's own modules, wherever this is start
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from bench.soak_clients import Client, Raw, Verdicts, sdks
-from bench.soak_weather import Weather
-from bench.soak_world import LIFE, PROFILES, configuration, prepared
-from tests.e2e.processes import Serving, emulator, serve, until
-from tests.e2e.wire import ask
+from bench.soak_faults import Weather
+from bench.soak_setup import LIFE, PROFILES, configuration, prepared
+from tests.e2e.processes import RunningSidecar, emulator, serve, wait_until
+from tests.e2e.wire import fetch
 
 WARM = 20.0
 """Seconds before the first look at memory, descriptors and threads: everything has been loaded and asked once."""
@@ -89,12 +89,12 @@ class Soak:
             asked = counted(sidecar) - before
             wrong += disagreements(asked, verdicts.counts)
             sidecar.process.send(signal.SIGTERM)
-            code = sidecar.process.code(30)
+            code = sidecar.process.wait(30)
             wrong += [f"exit code {code} after SIGTERM"] if code else []
             wrong += [f"log: {line}" for line in bugs(sidecar)]
             return self._outcome(clients, verdicts, weather, wrong)
 
-    def _watch(self, sidecar: Serving, weather: Weather, verdicts: Verdicts) -> tuple[int, int]:
+    def _watch(self, sidecar: RunningSidecar, weather: Weather, verdicts: Verdicts) -> tuple[int, int]:
         """The weather's time; descriptors and threads once warm."""
         began, start, told = time.monotonic(), (0, 0), 0
         while (passed := time.monotonic() - began) < self._seconds:
@@ -108,12 +108,12 @@ class Soak:
                 print(f"soak: {told} min: {verdicts}, {self._memory[-1]:.1f} MiB", file=sys.stderr, flush=True)
         return start
 
-    def _settled(self, sidecar: Serving, start: tuple[int, int]) -> list[str]:
+    def _settled(self, sidecar: RunningSidecar, start: tuple[int, int]) -> list[str]:
         """What is still there of what should be gone, some seconds after the last client left."""
         wrong = []
         for name, now, before in (("descriptors", descriptors, start[0]), ("threads", threads, start[1])):
             try:
-                until(lambda now=now, before=before: now(sidecar) <= before, 15)  # type: ignore[misc]
+                wait_until(lambda now=now, before=before: now(sidecar) <= before, 15)  # type: ignore[misc]
             except AssertionError:
                 wrong.append(f"{name}: {now(sidecar)} at the end, {before} at the start")
         grown = self._grown()
@@ -137,11 +137,11 @@ class Soak:
         }
 
 
-def counted(sidecar: Serving) -> Counter[tuple[str, str]]:
+def counted(sidecar: RunningSidecar) -> Counter[tuple[str, str]]:
     """What the sidecar says it answered at credential paths, by profile and status."""
     found: Counter[tuple[str, str]] = Counter()
     time.sleep(0.6)  # a scrape is shared for half a second
-    for line in ask(sidecar.urls["ops"], "/metrics").body.decode().splitlines():
+    for line in fetch(sidecar.urls["ops"], "/metrics").body.decode().splitlines():
         if line.startswith("idaas_sidecar_requests_total{") and 'endpoint="credentials"' in line:
             labels = dict(item.split("=") for item in line[line.index("{") + 1 : line.index("}")].split(","))
             profile, code = labels["profile"].strip('"'), labels["code"].strip('"')
@@ -158,21 +158,21 @@ def disagreements(theirs: Counter[tuple[str, str]], ours: Counter[tuple[str, str
     ]
 
 
-def bugs(sidecar: Serving) -> list[str]:
+def bugs(sidecar: RunningSidecar) -> list[str]:
     """Log lines that no weather accounts for."""
     marks = ("internal_error", '"library"', "Traceback", "internal error", "log_lines_lost")
-    return [line for line in sidecar.process.stderr.so_far() if any(mark in line for mark in marks)][:3]
+    return [line for line in sidecar.process.stderr.lines() if any(mark in line for mark in marks)][:3]
 
 
-def descriptors(sidecar: Serving) -> int:
+def descriptors(sidecar: RunningSidecar) -> int:
     return len(list(Path(f"/proc/{sidecar.process.pid}/fd").iterdir()))
 
 
-def threads(sidecar: Serving) -> int:
+def threads(sidecar: RunningSidecar) -> int:
     return len(list(Path(f"/proc/{sidecar.process.pid}/task").iterdir()))
 
 
-def anonymous(sidecar: Serving) -> float:
+def anonymous(sidecar: RunningSidecar) -> float:
     """MiB that the process itself has filled."""
     text = Path(f"/proc/{sidecar.process.pid}/smaps_rollup").read_text()
     return int(next(line for line in text.splitlines() if line.startswith("Anonymous:")).split()[1]) / 1024

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.e2e.processes import Serving, environment
-from tests.e2e.wire import Answer, Connection, head
+from tests.e2e.processes import RunningSidecar, environment
+from tests.e2e.wire import Response, Connection, request_head
 from tests.interop.clients import CLIENTS
 from tests.interop.program import Program
 
@@ -40,7 +40,7 @@ class Verdicts:
     def __str__(self) -> str:
         return f"{sum(self.by_status.values())} answers, {len(self.wrong)} wrong"
 
-    def answered(self, profile: str, answer: Answer, *, asked_at: float, counts: bool) -> None:
+    def answered(self, profile: str, answer: Response, *, asked_at: float, counts: bool) -> None:
         """Judges one answer: whole and in the future, or 503 with nothing valid that anybody has seen."""
         with self._lock:
             self.by_status[answer.status] += 1
@@ -55,7 +55,7 @@ class Verdicts:
             else:
                 self._complain(f"{profile}: {answer.status} {answer.body[:100]!r}")
 
-    def _whole(self, profile: str, answer: Answer) -> None:
+    def _whole(self, profile: str, answer: Response) -> None:
         body = json.loads(answer.body)
         ends = timegm(time.strptime(body["Expiration"], "%Y-%m-%dT%H:%M:%SZ"))
         if not all(body[name] for name in FOUR) or ends <= time.time() - GRACE:
@@ -115,7 +115,7 @@ class Raw(Client):
         self._base = base
 
     @classmethod
-    def several(cls, sidecar: Serving, verdicts: Verdicts) -> Iterator[Raw]:
+    def several(cls, sidecar: RunningSidecar, verdicts: Verdicts) -> Iterator[Raw]:
         """One of each kind for each profile that is counted."""
         base = sidecar.urls["credentials"]
         for profile in ("default", "p2", "p3"):
@@ -131,14 +131,14 @@ class Raw(Client):
                     self._ask(connection, f"/credentials/{self._profile}", counts=True)
 
     def _by_role(self, connection: Connection) -> None:
-        connection.send(head("PUT", "/latest/api/token", "X-aliyun-ecs-metadata-token-ttl-seconds: 21600"))
-        token = connection.answer().body.decode()
+        connection.send(request_head("PUT", "/latest/api/token", "X-aliyun-ecs-metadata-token-ttl-seconds: 21600"))
+        token = connection.read_response().body.decode()
         self._ask(connection, f"{ROLES}/{self._profile}", f"X-aliyun-ecs-metadata-token: {token}", counts=False)
 
     def _ask(self, connection: Connection, path: str, *lines: str, counts: bool) -> None:
         asked_at = time.time()
-        connection.send(head("GET", path, *lines))
-        self.verdicts.answered(self._profile, connection.answer(), asked_at=asked_at, counts=counts)
+        connection.send(request_head("GET", path, *lines))
+        self.verdicts.answered(self._profile, connection.read_response(), asked_at=asked_at, counts=counts)
 
 
 class Sdk(Client):
@@ -159,7 +159,7 @@ class Sdk(Client):
         self._program.__exit__(None, None, None)
 
 
-def sdks(sidecar: Serving, verdicts: Verdicts, home: Path) -> Iterator[Sdk]:
+def sdks(sidecar: RunningSidecar, verdicts: Verdicts, home: Path) -> Iterator[Sdk]:
     """Those of SDKS that are installed (`make interop-install`), each on the profile `sdk`."""
     uri = f"{sidecar.urls['credentials']}/credentials/sdk"
     for client in CLIENTS:

@@ -26,7 +26,7 @@ def test_make_run_output_is_that_of_demo(tmp_path: Path) -> None:
     """The output that README.md shows for `make run` is that of `demo`, except for the ports."""
     with Process("demo", "--port", "0", env=environment(tmp_path)) as process:
         process.stdout.find(lambda line: line.startswith("Ctrl-C"))
-        printed = "\n".join(process.stdout.so_far())
+        printed = "\n".join(process.stdout.lines())
         process.stop()
 
     assert without_ports(between("make run", "/make run")) in without_ports(printed)

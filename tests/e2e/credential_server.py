@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from .liar import whole_request
+from .fault_proxy import read_request
 
 ROLES = "/latest/meta-data/ram/security-credentials"
 TOKEN_HEADER, TTL_HEADER = "x-aliyun-ecs-metadata-token", "x-aliyun-ecs-metadata-token-ttl-seconds"
@@ -135,7 +135,7 @@ def _accept(listener: socket.socket, server: CredentialServer) -> None:
         except OSError:
             return
         with connection, contextlib.suppress(OSError):
-            request = ReceivedRequest.parse(whole_request(connection))
+            request = ReceivedRequest.parse(read_request(connection))
             server.requests.append(request)
             connection.sendall(server.respond(request).raw(request.method == "HEAD"))
 

@@ -1,9 +1,9 @@
-"""The program as real processes: started with an environment made from nothing, waited for with a deadline, ended.
+"""Run the program as real processes, with an empty environment, and wait for them with a deadline.
 
     with serve(config, home=tmp_path, env={"IDAAS_SECRET": "…"}) as sidecar:
         httpx.get(f"{sidecar.urls['credentials']}/credentials")
 
-Every wait fails after its deadline with what the process has said so far.
+A wait that reaches its deadline fails with the output that the process has written.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "app")
-SECONDS = 20.0
-"""The deadline of a wait: generous, because it is only ever reached by a failure."""
+DEADLINE = 60.0
+"""Seconds until a wait fails. The deadline is long, so that only a hang reaches it, also on a busy machine."""
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
-    """Nothing of the tester's own environment but PATH, so that no proxy, CA or SDK variable leaks in."""
+    """Return the variables and PATH only, so that no proxy, CA or SDK variable of the tester has an effect."""
     return {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(home), **variables}
 
 
-class Lines:
-    """A stream's lines so far, and those to come."""
+class OutputLines:
+    """The lines that a process writes to a stream."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -53,12 +53,13 @@ class Lines:
             self._ended = True
             self._changed.notify_all()
 
-    def so_far(self) -> list[str]:
+    def lines(self) -> list[str]:
+        """Return the lines that were written until now."""
         with self._changed:
             return list(self._lines)
 
-    def find(self, wanted: Callable[[str], bool], seconds: float = SECONDS) -> str:
-        """The first line that is wanted, there or to come. Fails at the deadline or at the stream's end."""
+    def find(self, wanted: Callable[[str], bool], seconds: float = DEADLINE) -> str:
+        """Wait for the first wanted line and return it. Fails at the deadline or at the end of the stream."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or any(map(wanted, self._lines)), seconds)
             found = next(filter(wanted, self._lines), None)
@@ -66,12 +67,13 @@ class Lines:
             return found
 
     def close(self) -> None:
-        self._thread.join(SECONDS)
+        """Wait for the end of the stream and close it."""
+        self._thread.join(DEADLINE)
         self._stream.close()
 
 
 class Process:
-    """`python -m app` (or `program`) with `arguments`; leaving the context ends it, whatever happened."""
+    """`python -m app` (or `program`) with `arguments`. The process is killed when the context exits."""
 
     def __init__(
         self, *arguments: str, env: Mapping[str, str], cwd: Path = ROOT, program: tuple[str, ...] = PROGRAM
@@ -88,15 +90,16 @@ class Process:
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        self.stdout = Lines(self._process.stdout)
-        self.stderr = Lines(self._process.stderr)
+        self.stdout = OutputLines(self._process.stdout)
+        self.stderr = OutputLines(self._process.stderr)
 
     @property
     def pid(self) -> int:
+        """The process id."""
         return self._process.pid
 
-    def event(self, name: str, seconds: float = SECONDS, **fields: object) -> dict[str, Any]:
-        """The first log line of the event `name` with these `fields`, there or to come."""
+    def event(self, name: str, seconds: float = DEADLINE, **fields: object) -> dict[str, Any]:
+        """Wait for the first log line of the event `name` with these `fields` and return it."""
 
         def wanted(line: str) -> bool:
             members = log_line(line)
@@ -105,24 +108,30 @@ class Process:
         return log_line(self.stderr.find(wanted, seconds))
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """All log lines of the event `name` so far."""
-        return [members for members in map(log_line, self.stderr.so_far()) if members.get("event") == name]
+        """Return all log lines of the event `name` that were written until now."""
+        return [members for members in map(log_line, self.stderr.lines()) if members.get("event") == name]
 
     def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
         self._process.send_signal(number)
 
-    def code(self, seconds: float = SECONDS) -> int:
-        """The exit code, when it has ended."""
+    def wait(self, seconds: float = DEADLINE) -> int:
+        """Wait until the process exits and return its exit code."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise AssertionError("\n".join(("still running after:", *self.stderr.so_far()))) from None
+            raise AssertionError("\n".join(("still running after:", *self.stderr.lines()))) from None
 
-    def stop(self, seconds: float = SECONDS) -> int:
-        """SIGTERM and then SIGINT, which cuts draining short; the exit code."""
+    def stop(self, seconds: float = DEADLINE) -> int:
+        """Send SIGTERM, then SIGINT, which ends the drain, and return the exit code."""
         self.send(signal.SIGTERM)
         self.send(signal.SIGINT)
-        return self.code(seconds)
+        return self.wait(seconds)
+
+    def anonymous_bytes(self) -> int:
+        """Return the anonymous memory of the process in bytes: the memory that the process itself has filled."""
+        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("Anonymous:")).split()[1])
 
     def __enter__(self) -> Process:
         return self
@@ -132,13 +141,13 @@ class Process:
     ) -> None:
         if self._process.poll() is None:
             self._process.kill()
-        self._process.wait(SECONDS)
+        self._process.wait(DEADLINE)
         self.stdout.close()
         self.stderr.close()
 
 
 def log_line(line: str) -> dict[str, Any]:
-    """The members of a JSON log line; empty for any other line."""
+    """Return the members of a JSON log line; empty for any other line."""
     try:
         members = json.loads(line)
     except ValueError:
@@ -147,24 +156,24 @@ def log_line(line: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A command that has ended by itself."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
     @property
-    def complaint(self) -> str:
-        """The one line on stderr. Fails where there is none, or more, or a traceback."""
+    def error_line(self) -> str:
+        """The only line on stderr. Fails if stderr has no line, several lines or a traceback."""
         lines = self.err.splitlines()
         assert len(lines) == 1, self.err
         assert "Traceback" not in self.err
         return lines[0]
 
 
-def run(*arguments: str, env: Mapping[str, str], seconds: float = SECONDS) -> Ended:
-    """A command from start to end."""
+def run(*arguments: str, env: Mapping[str, str], seconds: float = DEADLINE) -> CommandResult:
+    """Run a command until it exits."""
     done = subprocess.run(
         (*PROGRAM, *arguments),
         env=dict(env),
@@ -174,12 +183,12 @@ def run(*arguments: str, env: Mapping[str, str], seconds: float = SECONDS) -> En
         encoding="utf-8",
         timeout=seconds,
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """A `serve` whose listeners answer. `urls`: credentials, ops, and metadata where configured."""
+class RunningSidecar:
+    """A `serve` process that listens. `urls`: credentials, ops, and metadata if it is configured."""
 
     process: Process
     urls: Mapping[str, str]
@@ -193,21 +202,21 @@ def serve(
     home: Path,
     env: Mapping[str, str] | None = None,
     program: tuple[str, ...] = PROGRAM,
-) -> Iterator[Serving]:
-    """`serve` with `config`, from when it listens."""
+) -> Iterator[RunningSidecar]:
+    """Run `serve` with `config` and yield it when it listens."""
     path = home / "config.json"
     path.write_text(json.dumps(config))
     path.chmod(0o644)
     arguments = ("serve", "--config", str(path), *flags)
     with Process(*arguments, env=environment(home, **(env or {})), program=program) as process:
-        said = process.event("listening")
-        urls = {name: said[name] for name in ("credentials", "metadata", "ops") if name in said}
-        yield Serving(process, urls, path)
+        listening = process.event("listening")
+        urls = {name: listening[name] for name in ("credentials", "metadata", "ops") if name in listening}
+        yield RunningSidecar(process, urls, path)
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A `demo` that has its first credentials: what its JSON line says."""
+    """A `demo` process that has its first credentials, with the values of its JSON line."""
 
     process: Process
     credentials_uri: str
@@ -220,23 +229,23 @@ class Demo:
 
 @contextmanager
 def demo(*flags: str, home: Path, env: Mapping[str, str] | None = None) -> Iterator[Demo]:
-    """`demo --json` on free ports."""
+    """Run `demo --json` on free ports."""
     with Process("demo", "--json", "--port", "0", *flags, env=environment(home, **(env or {}))) as process:
-        said = json.loads(process.stdout.find(bool))
+        values = json.loads(process.stdout.find(bool))
         yield Demo(
             process,
-            credentials_uri=said["credentialsUri"],
-            metadata_url=said["metadataUrl"],
-            ops_url=said["opsUrl"],
-            emulator_url=said["emulatorUrl"],
-            config_path=Path(said["configPath"]),
-            env=said["env"],
+            credentials_uri=values["credentialsUri"],
+            metadata_url=values["metadataUrl"],
+            ops_url=values["opsUrl"],
+            emulator_url=values["emulatorUrl"],
+            config_path=Path(values["configPath"]),
+            env=values["env"],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class EmulatedCloud:
-    """An `emulator` that answers: what its JSON line says."""
+    """An `emulator` process that listens, with the values of its JSON line."""
 
     process: Process
     url: str
@@ -247,15 +256,15 @@ class EmulatedCloud:
 
 @contextmanager
 def emulator(*flags: str, home: Path) -> Iterator[EmulatedCloud]:
-    """`emulator --json` on free ports."""
+    """Run `emulator --json` on free ports."""
     with Process("emulator", "--json", "--port", "0", *flags, env=environment(home)) as process:
-        said = json.loads(process.stdout.find(bool))
-        yield EmulatedCloud(process, said["emulatorUrl"], said["tlsUrl"], said["issuer"], Path(said["caFile"]))
+        values = json.loads(process.stdout.find(bool))
+        yield EmulatedCloud(process, values["emulatorUrl"], values["tlsUrl"], values["issuer"], Path(values["caFile"]))
 
 
-def until(true: Callable[[], bool], seconds: float = SECONDS) -> None:
-    """Returns when `true()` is; the one place where a test may poll. Fails at the deadline."""
+def wait_until(condition: Callable[[], bool], seconds: float = DEADLINE) -> None:
+    """Poll until `condition()` is true. Fails at the deadline. Tests poll in no other place."""
     deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
+    while not condition():
+        assert time.monotonic() < deadline, f"the condition was not true within {seconds:g} s"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The admin socket of a real process: refresh, purge and log level, by its own user and root alone."""
+"""The admin socket of a real process: refresh, purge and log level, only for the user of the sidecar and root."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from .processes import EmulatedCloud, Ended, Serving, emulator, environment, run, serve
-from .test_service import ENV, SECRET, admin, config, fault
+from .cloud import ENV, SECRET, add_fault, config, emulator_admin
+from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve
 from .users import needs_root
-from .wire import ask, head
+from .wire import admin_request, fetch
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +25,22 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture(autouse=True)
-def fair_weather(cloud: EmulatedCloud) -> Iterator[None]:
+def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
+    """Remove the emulator's faults after each test."""
     yield
-    admin(cloud.url, "DELETE", "faults")
+    emulator_admin(cloud.url, "DELETE", "faults")
 
 
 @pytest.fixture(params=["path", "abstract"])
-def name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def socket_name(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A path and an abstract name."""
     return str(tmp_path / "admin.sock") if request.param == "path" else f"@idaas-sidecar-test-{os.getpid()}"
 
 
 @pytest.fixture
-def sidecar(cloud: EmulatedCloud, tmp_path: Path, name: str) -> Iterator[Serving]:
-    settings = with_socket(cloud, name)
+def sidecar(cloud: EmulatedCloud, tmp_path: Path, socket_name: str) -> Iterator[RunningSidecar]:
+    """A sidecar with an admin socket and two profiles that have credentials."""
+    settings = with_socket(cloud, socket_name)
     settings["profiles"]["p2"] = settings["profiles"]["default"]
     with serve(settings, home=tmp_path, env=ENV) as running:
         running.process.event("credentials_issued", profile="default")
@@ -45,85 +48,87 @@ def sidecar(cloud: EmulatedCloud, tmp_path: Path, name: str) -> Iterator[Serving
         yield running
 
 
-def with_socket(cloud: EmulatedCloud, name: str) -> dict[str, Any]:
+def with_socket(cloud: EmulatedCloud, socket_name: str) -> dict[str, Any]:
+    """Return a configuration with an admin socket."""
     settings = config(cloud)
-    settings["server"]["adminSocket"] = name
+    settings["server"]["adminSocket"] = socket_name
     return settings
 
 
-def order(sidecar: Serving, *arguments: str) -> Ended:
-    """A command to the running sidecar, in an environment that has none of its secrets."""
+def command(sidecar: RunningSidecar, *arguments: str) -> CommandResult:
+    """Run a command that uses the running sidecar, without any of its secrets in the environment."""
     home = sidecar.config_path.parent
     return run(*arguments, "--config", str(sidecar.config_path), env=environment(home))
 
 
-def key(sidecar: Serving, profile: str = "default") -> str:
-    return str(json.loads(ask(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
+def served_key(sidecar: RunningSidecar, profile: str = "default") -> str:
+    """Return the AccessKeyId that the sidecar serves for a profile."""
+    return str(json.loads(fetch(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
 
 
-def test_refresh(sidecar: Serving, cloud: EmulatedCloud) -> None:
-    """One profile gets a new session for a new token, now; its neighbour keeps its own."""
-    before = key(sidecar), key(sidecar, "p2")
-    admin(cloud.url, "DELETE", "journal")
-    done = order(sidecar, "refresh", "--profile", "default")
-    calls = json.loads(admin(cloud.url, "GET", "journal").body)["calls"]
+def test_refresh_renews_one_profile(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
+    """`refresh --profile` fetches a new token and a new session for that profile and keeps those of the others."""
+    before = served_key(sidecar), served_key(sidecar, "p2")
+    emulator_admin(cloud.url, "DELETE", "journal")
+    done = command(sidecar, "refresh", "--profile", "default")
+    calls = json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("default: refreshed; valid until 20")
+    assert done.out.startswith("default: refreshed; good until 20")
     assert [call["kind"] for call in calls] == ["token", "sts"]
-    assert key(sidecar) != before[0]
-    assert key(sidecar, "p2") == before[1]
+    assert served_key(sidecar) != before[0]
+    assert served_key(sidecar, "p2") == before[1]
 
 
-def test_refresh_of_all(sidecar: Serving) -> None:
-    """Without a profile's name all are renewed; --json tells of each."""
-    before = {key(sidecar), key(sidecar, "p2")}
-    done = order(sidecar, "refresh", "--json")
+def test_refresh_renews_all_profiles(sidecar: RunningSidecar) -> None:
+    """Without --profile, `refresh` renews every profile, and --json reports each of them."""
+    before = {served_key(sidecar), served_key(sidecar, "p2")}
+    done = command(sidecar, "refresh", "--json")
 
     assert [(item["profile"], item["state"]) for item in json.loads(done.out)] == [
         ("default", "fresh"),
         ("p2", "fresh"),
     ]
-    assert not before & {key(sidecar), key(sidecar, "p2")}
+    assert not before & {served_key(sidecar), served_key(sidecar, "p2")}
 
 
 @pytest.mark.parametrize(
     ("members", "code"),
     [({"code": "AuthenticationFail.NoPermission"}, 3), ({"status": 503}, 4)],
-    ids=["refused", "away"],
+    ids=["refused", "outage"],
 )
-def test_a_refresh_that_fails(sidecar: Serving, cloud: EmulatedCloud, members: dict[str, Any], code: int) -> None:
-    """The exit code says whether the cloud refused or was away; what is held is served on."""
-    before = key(sidecar)
-    fault(cloud, kind="sts", times=None, **members)
-    done = order(sidecar, "refresh", "--profile", "default")
+def test_failed_refresh(sidecar: RunningSidecar, cloud: EmulatedCloud, members: dict[str, Any], code: int) -> None:
+    """The exit code of a failed refresh is 3 after a refusal and 4 after an outage; the session is still served."""
+    before = served_key(sidecar)
+    add_fault(cloud, kind="sts", times=None, **members)
+    done = command(sidecar, "refresh", "--profile", "default")
 
     assert done.code == code
     assert done.out.startswith("default: failed: ")
-    assert "the current credentials are valid until" in done.out
-    assert key(sidecar) == before
+    assert "what is held is good until" in done.out
+    assert served_key(sidecar) == before
 
 
-def test_purge(sidecar: Serving, cloud: EmulatedCloud) -> None:
-    """What is held is dropped at once: while the cloud refuses, clients get 503; then a new session comes by itself."""
-    fault(cloud, kind="sts", times=1, code="AuthenticationFail.NoPermission")
-    done = order(sidecar, "purge", "--profile", "default")
+def test_purge(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
+    """Purge drops the session at once: requests get 503 while the cloud refuses, and 200 after a new refresh."""
+    add_fault(cloud, kind="sts", times=1, code="AuthenticationFail.NoPermission")
+    done = command(sidecar, "purge", "--profile", "default")
 
     assert done.code == 3
-    assert "the current credentials" not in done.out
-    assert ask(sidecar.urls["credentials"], "/credentials").status == 503
-    assert ask(sidecar.urls["credentials"], "/credentials/p2").status == 200
-    assert order(sidecar, "refresh").code == 0
-    assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+    assert "what is held" not in done.out
+    assert fetch(sidecar.urls["credentials"], "/credentials").status == 503
+    assert fetch(sidecar.urls["credentials"], "/credentials/p2").status == 200
+    assert command(sidecar, "refresh").code == 0
+    assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
     sidecar.process.event("purged", profile="default")
 
 
-def test_log_level(sidecar: Serving) -> None:
-    """The level holds from the order on."""
-    assert order(sidecar, "log-level", "error").code == 0
-    ask(sidecar.urls["credentials"], "/credentials", host="evil.example")
-    assert order(sidecar, "log-level", "info").code == 0
-    order(sidecar, "refresh", "--profile", "p2")
+def test_log_level(sidecar: RunningSidecar) -> None:
+    """A new log level takes effect with the response to the command."""
+    assert command(sidecar, "log-level", "error").code == 0
+    fetch(sidecar.urls["credentials"], "/credentials", host="evil.example")
+    assert command(sidecar, "log-level", "info").code == 0
+    command(sidecar, "refresh", "--profile", "p2")
     sidecar.process.event("refresh_ordered", profile="p2")
 
     assert sidecar.process.events("denied") == []
@@ -131,18 +136,18 @@ def test_log_level(sidecar: Serving) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "error_line"),
     [
         (("refresh", "--profile", "nobody"), "there is no such profile; there is default, p2"),
         (("log-level", "loud"), "argument level: invalid choice: 'loud'"),
     ],
 )
-def test_wrong_orders(sidecar: Serving, arguments: tuple[str, ...], complaint: str) -> None:
-    """What cannot be done is one line and exit 2."""
-    done = order(sidecar, *arguments)
+def test_invalid_arguments(sidecar: RunningSidecar, arguments: tuple[str, ...], error_line: str) -> None:
+    """An argument that is not possible gives exit code 2 and one line on stderr."""
+    done = command(sidecar, *arguments)
 
     assert done.code == 2
-    assert complaint in done.complaint
+    assert error_line in done.error_line
 
 
 @pytest.mark.parametrize(
@@ -158,47 +163,42 @@ def test_wrong_orders(sidecar: Serving, arguments: tuple[str, ...], complaint: s
         ("GET", "/metrics", 404),
     ],
 )
-def test_nothing_else_by_this_way(sidecar: Serving, name: str, method: str, target: str, status: int) -> None:
-    """The socket takes orders, and gives no credential, metric or page."""
-    assert ask_unix(name, method, target) == status
+def test_admin_socket_serves_nothing_else(
+    sidecar: RunningSidecar, socket_name: str, method: str, target: str, status: int
+) -> None:
+    """The admin socket accepts its commands only; it serves no credential, metric or page."""
+    assert admin_request(socket_name, method, target) == status
 
 
 @pytest.mark.parametrize("target", ["/refresh", "/purge", "/log-level/debug"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
-def test_nothing_of_it_over_tcp(sidecar: Serving, method: str, target: str) -> None:
-    """No port takes an order."""
-    assert {ask(base, target, method=method).status for base in tcp(sidecar)} == {404}
+def test_admin_commands_are_not_served_over_tcp(sidecar: RunningSidecar, method: str, target: str) -> None:
+    """No TCP listener accepts an admin command."""
+    assert {fetch(base, target, method=method).status for base in tcp_listeners(sidecar)} == {404}
 
 
-def tcp(sidecar: Serving) -> list[str]:
+def tcp_listeners(sidecar: RunningSidecar) -> list[str]:
+    """Return the base URLs of the TCP listeners."""
     return [sidecar.urls["credentials"], sidecar.urls["ops"]]
 
 
-def ask_unix(name: str, method: str, target: str) -> int:
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(20)
-        client.connect("\0" + name[1:] if name.startswith("@") else name)
-        client.sendall(head(method, target))
-        return int(client.recv(4096).split(b" ")[1])
-
-
 @needs_root
-def test_another_user(sidecar: Serving, name: str) -> None:
-    """Another user is kept out: of a path by its mode, of an abstract name by what the kernel says of it."""
+def test_another_user(sidecar: RunningSidecar, socket_name: str) -> None:
+    """Another user is refused: at a path by the file mode, at an abstract name by the uid from the kernel."""
     os.seteuid(1001)
     try:
-        if name.startswith("@"):
-            assert ask_unix(name, "POST", "/purge") == 403
+        if socket_name.startswith("@"):
+            assert admin_request(socket_name, "POST", "/purge") == 403
         else:
             with pytest.raises(PermissionError):
-                ask_unix(name, "POST", "/purge")
+                admin_request(socket_name, "POST", "/purge")
     finally:
         os.seteuid(0)
-    assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+    assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
 
 
-def test_the_socket_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """The file is of mode 0600; what a killed sidecar left behind is replaced, what one still answers at is not."""
+def test_socket_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The file has mode 0600; a file left by a killed sidecar is replaced, the file of a running sidecar is not."""
     path = tmp_path / "admin.sock"
     settings = with_socket(cloud, str(path))
     (tmp_path / "first").mkdir()
@@ -206,35 +206,35 @@ def test_the_socket_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         again = run("serve", "--config", str(first.config_path), env=environment(tmp_path, **ENV))
         assert again.code == 2
-        assert "server.adminSocket: cannot listen on" in again.complaint
-        assert "it is in use" in again.complaint
+        assert "server.adminSocket: cannot listen on" in again.error_line
+        assert "it is in use" in again.error_line
     with serve(settings, home=tmp_path, env=ENV) as second:
-        assert order(second, "refresh").code == 0
+        assert command(second, "refresh").code == 0
 
 
-def test_nobody_listens(tmp_path: Path, cloud: EmulatedCloud) -> None:
-    """No sidecar is exit 4, no configured socket exit 2, and each says what to do."""
+def test_no_sidecar_listens(tmp_path: Path, cloud: EmulatedCloud) -> None:
+    """The exit code is 4 without a sidecar and 2 without a configured socket; both messages name the cure."""
     path = tmp_path / "config.json"
     path.write_text(json.dumps(with_socket(cloud, str(tmp_path / "absent.sock"))))
-    away = run("refresh", "--config", str(path), env=environment(tmp_path))
+    absent = run("refresh", "--config", str(path), env=environment(tmp_path))
     path.write_text(json.dumps(config(cloud)))
     unset = run("refresh", "--config", str(path), env=environment(tmp_path))
 
-    assert (away.code, unset.code) == (4, 2)
-    assert "is the sidecar running?" in away.complaint
-    assert "server.adminSocket: not set" in unset.complaint
+    assert (absent.code, unset.code) == (4, 2)
+    assert "does the sidecar run?" in absent.error_line
+    assert "server.adminSocket: not set" in unset.error_line
 
 
 @needs_root
-def test_a_socket_of_somebody_elses(tmp_path: Path, cloud: EmulatedCloud) -> None:
-    """An abstract name that another user took first is not believed."""
-    name = f"@idaas-sidecar-taken-{os.getpid()}"
+def test_socket_of_another_user(tmp_path: Path, cloud: EmulatedCloud) -> None:
+    """The client does not use an abstract name that another user has bound."""
+    socket_name = f"@idaas-sidecar-taken-{os.getpid()}"
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(with_socket(cloud, name)))
+    path.write_text(json.dumps(with_socket(cloud, socket_name)))
     os.seteuid(1001)
     try:
         impostor = socket.socket(socket.AF_UNIX)
-        impostor.bind("\0" + name[1:])
+        impostor.bind("\0" + socket_name[1:])
         impostor.listen()
     finally:
         os.seteuid(0)
@@ -242,13 +242,13 @@ def test_a_socket_of_somebody_elses(tmp_path: Path, cloud: EmulatedCloud) -> Non
         done = run("refresh", "--config", str(path), env=environment(tmp_path))
 
     assert done.code == 2
-    assert "the listener belongs to another user (uid 1001)" in done.complaint
+    assert "somebody else listens there (uid 1001)" in done.error_line
 
 
-def test_no_secret_in_what_it_says(sidecar: Serving) -> None:
-    """Neither answers nor log lines of orders hold anything secret."""
-    done = order(sidecar, "purge", "--json")
-    body = json.loads(ask(sidecar.urls["credentials"], "/credentials").body)
-    text = "\n".join([done.out, done.err, *sidecar.process.stderr.so_far()])
+def test_no_secret_in_output_or_log(sidecar: RunningSidecar) -> None:
+    """Neither the output of a command nor a log line contains a secret."""
+    done = command(sidecar, "purge", "--json")
+    body = json.loads(fetch(sidecar.urls["credentials"], "/credentials").body)
+    text = "\n".join([done.out, done.err, *sidecar.process.stderr.lines()])
 
     assert not [word for word in (SECRET, body["AccessKeySecret"], body["SecurityToken"], "eyJ") if word in text]

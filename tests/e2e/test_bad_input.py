@@ -1,6 +1,6 @@
-"""Everything that can be wrong at start: one line each, the right exit code, no traceback, no secret.
+"""Errors at start: one line on stderr, the right exit code, no traceback and no secret.
 
-Real processes, the emulated cloud as another one. What a complaint says exactly is for tests/config/test_validation.py.
+The sidecar and the emulated cloud are real processes. The exact messages are tested in tests/config/test_config.py.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import pytest
 from app.emulator import Client, Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, role_arn
 
-from .processes import EmulatedCloud, Ended, Process, emulator, environment, run
-from .test_commands import TOKEN_PATH, configuration, written
+from .processes import DEADLINE, CommandResult, EmulatedCloud, Process, emulator, environment, run
+from .test_commands import TOKEN_PATH, configuration, write_config
 
 CANARY = "Tr0ub4dor"
 SECRET = {"IDAAS_SECRET": CLIENT_SECRET}
@@ -37,30 +37,31 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture
-def taken() -> Iterator[int]:
-    """A port that somebody listens on."""
+def used_port() -> Iterator[int]:
+    """A port that another socket listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
-def with_profile(cloud: EmulatedCloud, leg: str, **changes: Any) -> Changes:
-    """A configuration whose `leg` of the profile is changed."""
+def with_profile(cloud: EmulatedCloud, section: str, **changes: Any) -> Changes:
+    """Return a configuration in which keys of the profile's `section` (identity or exchange) are changed."""
     config = configuration(cloud)
-    config["profiles"]["default"][leg] |= changes
+    config["profiles"]["default"][section] |= changes
     return config
 
 
 def authn(**keys: Any) -> Changes:
+    """Return an authnConfiguration with these keys."""
     return {"authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", **keys}}
 
 
-def fault(cloud: EmulatedCloud, **members: Any) -> None:
-    """Asks the emulator to answer wrongly once."""
+def add_fault(cloud: EmulatedCloud, **members: Any) -> None:
+    """Make the emulator respond once with a fault."""
     request = urllib.request.Request(f"{cloud.url}/_emulator/faults", json.dumps(members).encode(), method="POST")
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=DEADLINE).close()
 
 
-WRONG: dict[str, tuple[str | None, Changes, str]] = {
+INVALID: dict[str, tuple[str | None, Changes, str]] = {
     "unknown key": (None, {"servers": {}}, "servers: unknown key; did you mean server?"),
     "secret in the file": (
         "identity",
@@ -89,17 +90,17 @@ WRONG: dict[str, tuple[str | None, Changes, str]] = {
         "tokenEndpoint: 'http://login.example.com/token' would send secrets in clear; use https://",
     ),
     "missing CA file": (None, {"tls": {"caFile": "/nowhere.pem"}}, "tls.caFile: /nowhere.pem: no such file"),
-    "two listeners, one address": (
+    "two listeners with one address": (
         None,
         {"server": {"bind": "127.0.0.1:7117", "ops": "127.0.0.1:7117"}},
         "server.ops: 127.0.0.1:7117 is taken by server.bind; choose another port",
     ),
-    "bound to everybody": (
+    "bound to all addresses": (
         None,
         {"server": {"bind": "0.0.0.0:0"}},
         "server.bind: 0.0.0.0:0 is reachable from other machines; use 127.0.0.1, or set access.unsafeBind",
     ),
-    "login in the proxy": (
+    "password in the proxy URL": (
         None,
         {"proxy": f"socks5://user:{CANARY}@proxy.example.com"},
         "proxy: not a proxy of the form http://host:port or https://host:port",
@@ -107,141 +108,147 @@ WRONG: dict[str, tuple[str | None, Changes, str]] = {
 }
 
 
-def blamed(ended: Ended, command: str, words: str) -> bool:
-    """Whether the one line names the command and says `words`, without a secret."""
-    line = ended.complaint
+def has_error_line(result: CommandResult, command: str, words: str) -> bool:
+    """Return whether the only line on stderr names the command and contains `words`. Fails if it has a secret."""
+    line = result.error_line
     assert CANARY not in line
     assert CLIENT_SECRET not in line
     return line.startswith(f"idaas-sidecar {command}: ") and words in line
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_configuration_that_cannot_work(name: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Exit 2 and the same line from every command that loads it."""
-    leg, changes, words = WRONG[name]
-    path = written(tmp_path, with_profile(cloud, leg, **changes) if leg else configuration(cloud, **changes))
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid_configuration(name: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Each command that loads an invalid configuration exits with 2 and prints the same line."""
+    section, changes, words = INVALID[name]
+    path = write_config(
+        tmp_path, with_profile(cloud, section, **changes) if section else configuration(cloud, **changes)
+    )
     env = environment(tmp_path, **SECRET)
 
     for command in ("serve", "get", "config"):
-        ended = run(command, "--config", path, env=env)
-        assert ended.code == 2
-        assert blamed(ended, command, words)
-        assert ended.out == ""
+        result = run(command, "--config", path, env=env)
+        assert result.code == 2
+        assert has_error_line(result, command, words)
+        assert result.out == ""
 
 
 @pytest.mark.parametrize("command", ["serve", "get", "config", "env"])
-def test_nothing_is_configured(command: str, tmp_path: Path) -> None:
-    """Without any configuration the line says where one was looked for, and what to try."""
-    ended = run(command, env=environment(tmp_path))
+def test_no_configuration(command: str, tmp_path: Path) -> None:
+    """Without a configuration, the line says where the command has looked and what to try."""
+    result = run(command, env=environment(tmp_path))
 
-    assert ended.code == 2
-    assert blamed(ended, command, "no configuration: no --config, no $IDAAS_SIDECAR_CONFIG")
+    assert result.code == 2
+    assert has_error_line(result, command, "no configuration: no --config, no $IDAAS_SIDECAR_CONFIG")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """A named file must be there: its neighbours in the search order are not tried."""
+def test_missing_file(tmp_path: Path) -> None:
+    """A named file must exist: the other places of the search order are not tried."""
     named = run("serve", "--config", "/nowhere.json", env=environment(tmp_path))
     by_variable = run("serve", env=environment(tmp_path, IDAAS_SIDECAR_CONFIG="/nowhere.json"))
     directory = run("serve", "--config", str(tmp_path), env=environment(tmp_path))
 
     assert (named.code, by_variable.code, directory.code) == (2, 2, 2)
-    assert named.complaint == by_variable.complaint == "idaas-sidecar serve: /nowhere.json: no such file"
-    assert directory.complaint == f"idaas-sidecar serve: {tmp_path}: not a regular file"
+    assert named.error_line == by_variable.error_line == "idaas-sidecar serve: /nowhere.json: no such file"
+    assert directory.error_line == f"idaas-sidecar serve: {tmp_path}: not a regular file"
 
 
-def test_a_file_that_is_no_json(tmp_path: Path) -> None:
-    """The line and column of a syntax error."""
+def test_file_that_is_not_json(tmp_path: Path) -> None:
+    """The message for a syntax error has the line and the column."""
     path = tmp_path / "config.json"
     path.write_text('{"configVersion": "1.0",\n profiles: {}}')
 
-    ended = run("serve", "--config", str(path), env=environment(tmp_path))
+    result = run("serve", "--config", str(path), env=environment(tmp_path))
 
-    assert ended.code == 2
-    assert blamed(ended, "serve", f"{path}:2:2: not JSON: ")
+    assert result.code == 2
+    assert has_error_line(result, "serve", f"{path}:2:2: not JSON: ")
 
 
-def test_a_trust_store_that_is_not_there(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """$SSL_CERT_FILE is looked at when the sidecar starts, not when the first call fails."""
-    path = written(tmp_path, configuration(cloud))
+def test_missing_trust_store(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A missing file in $SSL_CERT_FILE is an error at start, not at the first call."""
+    path = write_config(tmp_path, configuration(cloud))
 
-    ended = run("serve", "--config", path, env=environment(tmp_path, **SECRET, SSL_CERT_FILE="/nowhere.pem"))
+    result = run("serve", "--config", path, env=environment(tmp_path, **SECRET, SSL_CERT_FILE="/nowhere.pem"))
 
-    assert ended.code == 2
-    assert ended.complaint == "idaas-sidecar serve: SSL_CERT_FILE: /nowhere.pem: no such file"
+    assert result.code == 2
+    assert result.error_line == "idaas-sidecar serve: SSL_CERT_FILE: /nowhere.pem: no such file"
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("listener", ["bind", "ops", "metadata"])
-def test_a_port_in_use(listener: str, cloud: EmulatedCloud, taken: int, tmp_path: Path) -> None:
-    """Exit 2, with the key, the address and what to do."""
-    server = {"bind": "127.0.0.1:0", "ops": "127.0.0.1:0", listener: f"127.0.0.1:{taken}"}
-    path = written(tmp_path, configuration(cloud, server=server))
+def test_port_in_use(listener: str, cloud: EmulatedCloud, used_port: int, tmp_path: Path) -> None:
+    """For a port in use the exit code is 2; the message has the key, the address and the cure."""
+    server = {"bind": "127.0.0.1:0", "ops": "127.0.0.1:0", listener: f"127.0.0.1:{used_port}"}
+    path = write_config(tmp_path, configuration(cloud, server=server))
 
-    ended = run("serve", "--config", path, env=environment(tmp_path, **SECRET))
+    result = run("serve", "--config", path, env=environment(tmp_path, **SECRET))
 
-    assert ended.code == 2
-    assert blamed(ended, "serve", f"server.{listener}: cannot listen on 127.0.0.1:{taken}: the port is in use; stop")
+    assert result.code == 2
+    assert has_error_line(
+        result, "serve", f"server.{listener}: cannot listen on 127.0.0.1:{used_port}: the port is in use; stop"
+    )
 
 
-def test_an_address_that_is_not_ours(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """An address of no interface here is a configuration error too."""
+def test_address_of_another_machine(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A bind address that no local interface has is a configuration error."""
     elsewhere = configuration(cloud, server={"bind": "203.0.113.1:0"}, access={"unsafeBind": True})
-    path = written(tmp_path, elsewhere)
+    path = write_config(tmp_path, elsewhere)
 
-    ended = run("serve", "--config", path, env=environment(tmp_path, **SECRET))
+    result = run("serve", "--config", path, env=environment(tmp_path, **SECRET))
 
-    assert ended.code == 2
-    assert blamed(ended, "serve", "server.bind: cannot listen on 203.0.113.1:0: this machine has no such address")
+    assert result.code == 2
+    assert has_error_line(
+        result, "serve", "server.bind: cannot listen on 203.0.113.1:0: this machine has no such address"
+    )
 
 
 @pytest.mark.parametrize("command", ["demo", "emulator"])
-def test_a_port_in_use_by_others(command: str, taken: int, tmp_path: Path) -> None:
-    """`demo` and `emulator` say it as `serve` does."""
-    ended = run(command, "--port", str(taken), env=environment(tmp_path))
+def test_port_in_use_for_other_commands(command: str, used_port: int, tmp_path: Path) -> None:
+    """`demo` and `emulator` report a port in use with the same words as `serve`."""
+    result = run(command, "--port", str(used_port), env=environment(tmp_path))
 
-    assert ended.code == 2
-    assert blamed(ended, command, "cannot listen on ")
+    assert result.code == 2
+    assert has_error_line(result, command, "cannot listen on ")
 
 
-def test_a_world_that_cannot_be(tmp_path: Path) -> None:
-    """The emulator's own file is told like ours."""
+def test_invalid_world_file(tmp_path: Path) -> None:
+    """An invalid world file of the emulator gives exit code 2 and one line."""
     path = tmp_path / "world.json"
     path.write_text('{"clients": {}, "typo": 1}')
 
-    ended = run("emulator", "--port", "0", "--world", str(path), env=environment(tmp_path))
+    result = run("emulator", "--port", "0", "--world", str(path), env=environment(tmp_path))
 
-    assert ended.code == 2
-    assert blamed(ended, "emulator", f"--world: world file {path}: ")
-
-
-# --- the cloud says no ------------------------------------------------------------------------------------------------
+    assert result.code == 2
+    assert has_error_line(result, "emulator", f"--world: world file {path}: ")
 
 
-def test_a_wrong_secret(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Exit 3: the endpoint, the code, the request id, and what to look at."""
-    path = written(tmp_path, configuration(cloud))
-
-    ended = run("get", "--config", path, env=environment(tmp_path, IDAAS_SECRET=CANARY))
-
-    assert ended.code == 3
-    assert blamed(ended, "get", f"{cloud.url}{TOKEN_PATH}: HTTP 401 invalid_client (request ")
-    assert "secret, key or assertion was not accepted: is it current, is the clock right?" in ended.complaint
+# --- refusals ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_expired_secret(tmp_path: Path) -> None:
-    """A secret that IDaaS let expire is refused with the same hint."""
+def test_wrong_secret(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A wrong secret gives exit code 3; the line has the endpoint, the code, the request id and a hint."""
+    path = write_config(tmp_path, configuration(cloud))
+
+    result = run("get", "--config", path, env=environment(tmp_path, IDAAS_SECRET=CANARY))
+
+    assert result.code == 3
+    assert has_error_line(result, "get", f"{cloud.url}{TOKEN_PATH}: HTTP 401 invalid_client (request ")
+    assert "secret, key or assertion was not accepted: is it current, is the clock right?" in result.error_line
+
+
+def test_expired_secret(tmp_path: Path) -> None:
+    """A client secret that has expired in IDaaS gives exit code 3 and the same hint as a wrong one."""
     world = World.default()
     expired = Client(grants=world.clients[CLIENT_ID].grants, secrets=(Secret(CLIENT_SECRET, time.time() - 60),))
     (tmp_path / "world.json").write_text(World(**_members(world) | {"clients": {CLIENT_ID: expired}}).to_json())
     with emulator("--world", str(tmp_path / "world.json"), home=tmp_path) as cloud:
-        path = written(tmp_path, configuration(cloud))
-        ended = run("get", "--config", path, env=environment(tmp_path, **SECRET))
+        path = write_config(tmp_path, configuration(cloud))
+        result = run("get", "--config", path, env=environment(tmp_path, **SECRET))
 
-    assert ended.code == 3
-    assert blamed(ended, "get", "invalid_client")
-    assert "is it current" in ended.complaint
+    assert result.code == 3
+    assert has_error_line(result, "get", "invalid_client")
+    assert "is it current" in result.error_line
 
 
 def _members(world: World) -> Changes:
@@ -266,64 +273,67 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("leg", "changes", "code", "hint"), REFUSALS, ids=[row[2] for row in REFUSALS])
-def test_the_cloud_refuses(
-    leg: str, changes: Changes, code: str, hint: str, cloud: EmulatedCloud, tmp_path: Path
+@pytest.mark.parametrize(("section", "changes", "code", "hint"), REFUSALS, ids=[row[2] for row in REFUSALS])
+def test_refusal_of_the_cloud(
+    section: str, changes: Changes, code: str, hint: str, cloud: EmulatedCloud, tmp_path: Path
 ) -> None:
-    """Exit 3 with the code of the cloud and the cure."""
-    path = written(tmp_path, with_profile(cloud, leg, **changes))
+    """A refusal gives exit code 3; the line has the code of the cloud and a hint."""
+    path = write_config(tmp_path, with_profile(cloud, section, **changes))
 
-    ended = run("get", "--config", path, env=environment(tmp_path, **SECRET))
+    result = run("get", "--config", path, env=environment(tmp_path, **SECRET))
 
-    assert ended.code == 3
-    assert blamed(ended, "get", code)
-    assert hint in ended.complaint
-
-
-# --- the cloud is not there -------------------------------------------------------------------------------------------
+    assert result.code == 3
+    assert has_error_line(result, "get", code)
+    assert hint in result.error_line
 
 
-@pytest.mark.parametrize("leg", ["token", "sts"])
-def test_nobody_is_there(leg: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Exit 4, naming whom nobody answers for."""
+# --- outages ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("endpoint", ["token", "sts"])
+def test_unreachable_endpoint(endpoint: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """An endpoint that does not accept connections gives exit code 4; the line names the endpoint."""
     token, sts = with_profile(cloud, "identity", tokenEndpoint=f"{NOWHERE}/token"), {"endpoints": [NOWHERE]}
-    path = written(tmp_path, token if leg == "token" else with_profile(cloud, "exchange", **sts))
+    path = write_config(tmp_path, token if endpoint == "token" else with_profile(cloud, "exchange", **sts))
 
-    ended = run("get", "--config", path, env=environment(tmp_path, **SECRET))
+    result = run("get", "--config", path, env=environment(tmp_path, **SECRET))
 
-    assert ended.code == 4
-    assert blamed(ended, "get", f"{NOWHERE}/{'token' if leg == 'token' else ''}: could not connect")
+    assert result.code == 4
+    assert has_error_line(result, "get", f"{NOWHERE}/{'token' if endpoint == 'token' else ''}: could not connect")
 
 
 # --- the clock --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["token", "sts"])
-def test_expired_at_birth(kind: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """What has already expired by our clock points at the clock."""
-    path = written(tmp_path, configuration(cloud))
-    fault(cloud, kind=kind, expirationOffset=-600)
+def test_response_that_has_expired(kind: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A token or session that has expired on arrival gives a message that points to the clock."""
+    path = write_config(tmp_path, configuration(cloud))
+    add_fault(cloud, kind=kind, expirationOffset=-600)
 
-    ended = run("get", "--config", path, env=environment(tmp_path, **SECRET))
+    result = run("get", "--config", path, env=environment(tmp_path, **SECRET))
 
-    assert ended.code == 4
-    assert blamed(ended, "get", "already expired by this machine's clock; check the clock")
+    assert result.code == 4
+    assert has_error_line(result, "get", "already expired by this machine's clock; check the clock")
 
 
-def test_a_clock_that_is_far_off(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """The cloud's own Date tells of a wrong clock before the refusal that it causes."""
-    path = written(tmp_path, configuration(cloud))
-    fault(cloud, kind="token", headers={"Date": formatdate(time.time() - 7200, usegmt=True)})
+def test_clock_that_is_wrong(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A Date header that differs by two hours gives a warning about the clock, and the command succeeds."""
+    path = write_config(tmp_path, configuration(cloud))
+    add_fault(cloud, kind="token", headers={"Date": formatdate(time.time() - 7200, usegmt=True)})
 
-    ended = run("get", "--config", path, env=environment(tmp_path, **SECRET))
+    result = run("get", "--config", path, env=environment(tmp_path, **SECRET))
 
-    assert ended.code == 0
-    assert ended.complaint == (
+    assert result.code == 0
+    assert result.error_line == (
         "idaas-sidecar get: warning: this machine's clock differs from the cloud's by a minute or more; set the clock"
     )
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
+
+GATE_SECONDS = 3
+"""Long enough that the first refusal of the cloud arrives before, also on a busy machine."""
 
 GATES = [
     ("unreachable", 4, "could not connect"),
@@ -332,28 +342,30 @@ GATES = [
 
 
 @pytest.mark.parametrize(("name", "code", "words"), GATES, ids=[name for name, _, _ in GATES])
-def test_the_gate_times_out(name: str, code: int, words: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """A sidecar that gets no credentials in time leaves with the code of the reason, and a line that says it."""
+def test_gate_times_out(name: str, code: int, words: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Without credentials in time, `serve` exits with the code of the last error and logs that error."""
     changes = {"tokenEndpoint": f"{NOWHERE}/token"} if name == "unreachable" else {}
-    config = with_profile(cloud, "identity", **changes) | {"startup": {"gate": "credentials", "timeoutSeconds": 1}}
-    path = written(tmp_path, config)
+    config = with_profile(cloud, "identity", **changes) | {
+        "startup": {"gate": "credentials", "timeoutSeconds": GATE_SECONDS}
+    }
+    path = write_config(tmp_path, config)
 
     with Process("serve", "--config", path, env=environment(tmp_path, IDAAS_SECRET=CANARY)) as process:
-        ended = process.code()
+        result = process.wait()
         failed = process.event("start_up_failed")
-        said = "\n".join(process.stderr.so_far())
+        log = "\n".join(process.stderr.lines())
 
-    assert ended == code
+    assert result == code
     assert failed["profile"] == "default"
     assert words in failed["error"]
-    assert CANARY not in said
-    assert "Traceback" not in said
+    assert CANARY not in log
+    assert "Traceback" not in log
 
 
-def test_the_gate_that_does_not_wait(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """With the gate `listening` an unreachable cloud ends nothing; SIGTERM does, with 0."""
+def test_gate_listening_does_not_wait(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """With the gate `listening`, an unreachable cloud does not end the process; SIGTERM does, with 0."""
     config = with_profile(cloud, "identity", tokenEndpoint=f"{NOWHERE}/token") | {"startup": {"gate": "listening"}}
-    path = written(tmp_path, config)
+    path = write_config(tmp_path, config)
 
     with Process("serve", "--config", path, env=environment(tmp_path, **SECRET)) as process:
         process.event("refresh_failed")
@@ -362,11 +374,11 @@ def test_the_gate_that_does_not_wait(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert code == 0
 
 
-def test_a_token_file_may_come_later(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """kubelet may write it after we start: a warning, no exit; `config` warns too and says good."""
+def test_token_file_may_appear_later(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A missing token file is a warning, since kubelet may write it later; `config` exits with 0."""
     config = configuration(cloud, startup={"gate": "listening"})
     config["profiles"]["default"]["identity"] = {"type": "tokenFile", "tokenFile": f"{tmp_path}/token"}
-    path = written(tmp_path, config)
+    path = write_config(tmp_path, config)
     env = environment(tmp_path)
 
     checked = run("config", "--config", path, env=env)
@@ -375,10 +387,10 @@ def test_a_token_file_may_come_later(cloud: EmulatedCloud, tmp_path: Path) -> No
         process.event("refresh_failed")
         code = process.stop()
 
-    place = (
+    warning = (
         f"profiles.default.identity.tokenFile: {tmp_path}/token: no such file; waiting for the program that writes it"
     )
     assert checked.code == 0
-    assert checked.complaint == f"idaas-sidecar config: warning: {place}"
-    assert warned["message"] == place
+    assert checked.error_line == f"idaas-sidecar config: warning: {warning}"
+    assert warned["message"] == warning
     assert code == 0

@@ -1,4 +1,4 @@
-"""A whole process whose wall clock is set while its monotonic clock goes on (faketime)."""
+"""A whole process whose wall clock is set while its monotonic clock continues (faketime)."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import Any
 
 import pytest
 
-from .processes import PROGRAM, EmulatedCloud, Serving, emulator, environment, run, serve, until
-from .test_reload import metric
-from .test_service import ENV, config
-from .wire import Answer, ask
+from .cloud import ENV, config, metric
+from .processes import PROGRAM, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .wire import Response, fetch
 
 HOUR, DAY = 3_600, 86_400
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
@@ -27,26 +26,28 @@ pytestmark = pytest.mark.skipif(
 
 
 @dataclass
-class Faked:
-    """A sidecar, and its wall clock."""
+class FakeClockSidecar:
+    """A sidecar with a fake wall clock."""
 
-    sidecar: Serving
+    sidecar: RunningSidecar
     offset: Path
 
     def set(self, seconds: int) -> None:
-        """Sets the wall clock to so much more than the true time."""
+        """Set the wall clock to the true time plus `seconds`."""
         write_offset(self.offset, seconds)
 
-    def read(self) -> Answer:
-        return ask(self.sidecar.urls["credentials"], "/credentials")
+    def read(self) -> Response:
+        """Request the credentials."""
+        return fetch(self.sidecar.urls["credentials"], "/credentials")
 
-    def renewed(self) -> int:
-        """The exit code of an order to prove the identity anew."""
+    def refresh(self) -> int:
+        """Run the refresh command and return its exit code."""
         path = self.sidecar.config_path
         return run("refresh", "--config", str(path), env=environment(path.parent, **ENV)).code
 
 
 def write_offset(path: Path, seconds: int) -> None:
+    """Replace the file from which faketime reads the offset."""
     draft = path.with_name("draft-offset")
     draft.write_text(f"{seconds:+d}\n")
     draft.rename(path)
@@ -59,16 +60,16 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 def settings(cloud: EmulatedCloud, home: Path) -> dict[str, Any]:
-    """A client that dates what it signs."""
-    whole = config(cloud, startup={"gate": "listening"})
-    whole["server"]["adminSocket"] = str(home / "admin.sock")
-    whole["profiles"]["default"]["identity"]["authnConfiguration"]["authnMethod"] = "CLIENT_SECRET_JWT"
-    return whole
+    """Return a configuration whose client signs assertions with a time in them."""
+    configuration = config(cloud, startup={"gate": "listening"})
+    configuration["server"]["adminSocket"] = str(home / "admin.sock")
+    configuration["profiles"]["default"]["identity"]["authnConfiguration"]["authnMethod"] = "CLIENT_SECRET_JWT"
+    return configuration
 
 
 @pytest.fixture
-def faked(cloud: EmulatedCloud, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Faked]:
-    """A sidecar that is started with its clock wrong by the parameter, or right."""
+def faked(cloud: EmulatedCloud, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FakeClockSidecar]:
+    """A sidecar whose clock is wrong at start by the parameter, or right without one."""
     assert LIBRARIES, "skipped: needs faketime (apt-get install faketime)"
     offset = tmp_path / "offset"
     write_offset(offset, getattr(request, "param", 0))
@@ -78,36 +79,37 @@ def faked(cloud: EmulatedCloud, tmp_path: Path, request: pytest.FixtureRequest) 
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    # Only the sidecar's own process is lied to, and not the one that starts it.
+    # Only the sidecar's own process gets the fake clock, not the process that starts it.
     program = (str(shutil.which("env")), *(f"{name}={value}" for name, value in fake.items()), *PROGRAM)
     with serve(settings(cloud, tmp_path), home=tmp_path, env=ENV, program=program) as sidecar:
-        yield Faked(sidecar, offset)
+        yield FakeClockSidecar(sidecar, offset)
 
 
-def expected(answer: Answer) -> str:
-    return str(json.loads(answer.body)["AccessKeyId"])
+def served_key(response: Response) -> str:
+    """Return the AccessKeyId of a response."""
+    return str(json.loads(response.body)["AccessKeyId"])
 
 
 @pytest.mark.parametrize("seconds", [-HOUR, -DAY])
-def test_the_clock_is_set_back(faked: Faked, seconds: int) -> None:
-    """What is held is served for no longer than it lives, and a new one is had by proofs dated in the cloud's time."""
+def test_clock_set_back(faked: FakeClockSidecar, seconds: int) -> None:
+    """After the clock is set back, a session is not served beyond its end, and a refresh by the cloud's time works."""
     faked.sidecar.process.event("credentials_issued")
-    before = expected(faked.read())
+    before = served_key(faked.read())
     faked.set(seconds)
-    left = metric(faked.sidecar, 'credential_remaining_seconds{profile="default"}')
+    remaining = metric(faked.sidecar, 'credential_remaining_seconds{profile="default"}')
 
-    assert left <= HOUR
-    assert expected(faked.read()) == before
-    assert faked.renewed() == 0
-    assert expected(faked.read()) != before
-    until(lambda: abs(metric(faked.sidecar, "clock_offset_seconds") + seconds) < 5)
+    assert remaining <= HOUR
+    assert served_key(faked.read()) == before
+    assert faked.refresh() == 0
+    assert served_key(faked.read()) != before
+    wait_until(lambda: abs(metric(faked.sidecar, "clock_offset_seconds") + seconds) < 5)
     assert metric(faked.sidecar, 'credential_remaining_seconds{profile="default"}') <= HOUR
     assert faked.sidecar.process.event("clock_offset")["seconds"] == pytest.approx(-seconds, abs=5)
 
 
 @pytest.mark.parametrize("seconds", [HOUR, DAY])
-def test_the_clock_is_set_ahead(faked: Faked, seconds: int) -> None:
-    """By this clock the session has ended, and none can be had that has not: 503 that says why; set right, 200."""
+def test_clock_set_ahead(faked: FakeClockSidecar, seconds: int) -> None:
+    """After the clock is set ahead of the session's end, requests get 503 with the cause, and 200 once it is right."""
     faked.sidecar.process.event("credentials_issued")
     assert faked.read().status == 200
     faked.set(seconds)
@@ -118,27 +120,27 @@ def test_the_clock_is_set_ahead(faked: Faked, seconds: int) -> None:
     assert int(refused.headers["retry-after"]) >= 1
     assert "set the clock" in json.loads(refused.body)["Message"]
     assert faked.read().status == 200
-    assert faked.renewed() == 0
+    assert faked.refresh() == 0
     assert metric(faked.sidecar, 'refresh_consecutive_failures{profile="default"}') == 0
 
 
 @pytest.mark.parametrize("faked", [-DAY, -600], indirect=True)
-def test_started_with_a_clock_that_is_behind(faked: Faked) -> None:
-    """The first proof is dated wrongly and refused; the answer's Date is enough for the second."""
+def test_start_with_a_slow_clock(faked: FakeClockSidecar) -> None:
+    """With a clock that is behind at start, the first assertion is refused; the Date header corrects the second."""
     faked.sidecar.process.event("credentials_issued")
-    answer = faked.read()
+    response = faked.read()
 
-    assert answer.status == 200
+    assert response.status == 200
     assert metric(faked.sidecar, 'credential_remaining_seconds{profile="default"}') <= HOUR
     assert faked.sidecar.process.events("refresh_failed") == []
 
 
-def test_a_wrong_clock_stops_nothing_else(faked: Faked) -> None:
-    """Probes, metrics and the way out do not mind."""
+def test_wrong_clock_affects_nothing_else(faked: FakeClockSidecar) -> None:
+    """With a wrong clock, probes and metrics respond and SIGTERM ends the process with 0."""
     faked.sidecar.process.event("credentials_issued")
     faked.set(DAY)
     ops = faked.sidecar.urls["ops"]
 
-    assert [ask(ops, path).status for path in ("/livez", "/metrics", "/startupz")] == [200, 200, 200]
+    assert [fetch(ops, path).status for path in ("/livez", "/metrics", "/startupz")] == [200, 200, 200]
     faked.sidecar.process.send(signal.SIGTERM)
-    assert faked.sidecar.process.code(10) == 0
+    assert faked.sidecar.process.wait() == 0

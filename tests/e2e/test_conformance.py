@@ -18,7 +18,7 @@ from app.conformance.wire.sender import SocketSender
 from app.conformance.wire.url import HttpUrl
 
 from .credential_server import KEYS, TOKEN, Careless, CredentialServer, Fractional, FrameworkDefaults, listening
-from .processes import Demo, Ended, demo, environment, run
+from .processes import Demo, CommandResult, demo, environment, run
 
 UNABLE = {"credentials-csharp", "credentials-cpp", "credentials-swift"}
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -30,7 +30,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield running
 
 
-def check(home: Path, base: str, *flags: str, path: str = "/credentials") -> Ended:
+def check(home: Path, base: str, *flags: str, path: str = "/credentials") -> CommandResult:
     return run("conformance", f"{base}{path}", *flags, env=environment(home), seconds=60)
 
 
@@ -169,7 +169,7 @@ def test_bad_usage(tmp_path: Path, arguments: tuple[str, ...], message: str) -> 
     done = run("conformance", *arguments, env=environment(tmp_path))
 
     assert done.code == 2
-    assert message in done.complaint
+    assert message in done.error_line
     assert "hush" not in done.err
 
 
@@ -180,7 +180,7 @@ def test_an_unreachable_server(tmp_path: Path) -> None:
     done = check(tmp_path, f"http://127.0.0.1:{port}", path="/hush")
 
     assert done.code == 4
-    assert f"http://127.0.0.1:{port}: Connection refused" in done.complaint
+    assert f"http://127.0.0.1:{port}: Connection refused" in done.error_line
     assert "hush" not in done.err
 
 

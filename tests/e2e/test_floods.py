@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 import pytest
 
-from .processes import PROGRAM, ROOT, Demo, EmulatedCloud, demo, emulator, environment, serve, until
-from .test_service import ENV, config, fault
-from .wire import Connection, ask, head
+from .processes import PROGRAM, ROOT, Demo, EmulatedCloud, demo, emulator, environment, serve, wait_until
+from .cloud import ENV, config, add_fault
+from .wire import Connection, fetch, request_head
 
 PATIENCE = 0.050
 """Seconds: a good client's p99 under attack (threats.md, row 6)."""
@@ -54,11 +54,11 @@ def p99(work: Callable[[], object], times: int = 200) -> float:
 
 def a_good_client(sidecar: Demo) -> float:
     """p99 of a client that opens a connection for each of its questions, as most SDKs do."""
-    assert ask(sidecar.ops_url, "/livez").status == 200
+    assert fetch(sidecar.ops_url, "/livez").status == 200
     statuses: list[int] = []
-    slow = p99(lambda: statuses.append(ask(sidecar.metadata_url, "/credentials").status))
+    slow = p99(lambda: statuses.append(fetch(sidecar.metadata_url, "/credentials").status))
     assert set(statuses) == {200}
-    assert ask(sidecar.ops_url, "/livez").status == 200
+    assert fetch(sidecar.ops_url, "/livez").status == 200
     return slow
 
 
@@ -186,7 +186,7 @@ def flood(base: str, raw: bytes, connections: int) -> Iterator[list[int]]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        until(lambda: answered[0] > connections)
+        wait_until(lambda: answered[0] > connections)
         yield answered
     finally:
         ended.set()
@@ -207,10 +207,10 @@ def asked_again(connection: Connection, raw: bytes) -> bool:
 @pytest.mark.parametrize(
     ("listener", "raw"),
     [
-        ("credentials", head("GET", "/credentials", host="evil.example")),
-        ("credentials", head("GET", "/credentials", "X-Forwarded-For: 203.0.113.7")),
+        ("credentials", request_head("GET", "/credentials", host="evil.example")),
+        ("credentials", request_head("GET", "/credentials", "X-Forwarded-For: 203.0.113.7")),
         ("credentials", b"no HTTP\r\n\r\n"),
-        ("ops", head("GET", "/metrics")),
+        ("ops", request_head("GET", "/metrics")),
     ],
     ids=["wrong host", "forwarded", "no HTTP", "scrapes"],
 )
@@ -227,10 +227,10 @@ def test_floods(sidecar: Demo, listener: str, raw: bytes) -> None:
 def test_a_flood_of_denials_is_few_lines(sidecar: Demo) -> None:
     """Thousands of refusals are some lines, which together count every one of them."""
     before = counted(sidecar)
-    with flood(sidecar.metadata_url, head("GET", "/credentials", host="evil.example"), 10) as answered:
-        until(lambda: answered[0] >= 3_000)
+    with flood(sidecar.metadata_url, request_head("GET", "/credentials", host="evil.example"), 10) as answered:
+        wait_until(lambda: answered[0] >= 3_000)
     lines = len(sidecar.process.events("denied"))
-    until(lambda: counted(sidecar) - before >= 3_000)
+    wait_until(lambda: counted(sidecar) - before >= 3_000)
 
     assert lines < 60
 
@@ -242,10 +242,10 @@ def counted(sidecar: Demo) -> int:
 def test_large_requests_leave_nothing_behind(sidecar: Demo) -> None:
     """A hundred times a 64 KiB path, a 1 MiB header, 2 000 lines and a 10 MiB body: refused, and memory as before."""
     requests = [
-        (head("GET", "/" + "a" * 65_536), 414),
-        (head("GET", "/credentials", "X-A: " + "a" * 1_048_576), 431),
-        (head("GET", "/credentials", *(f"X-{number}: a" for number in range(2_000))), 431),
-        (head("PUT", "/latest/api/token", f"Content-Length: {10 * 1_048_576}") + b"a" * 1_048_576, 413),
+        (request_head("GET", "/" + "a" * 65_536), 414),
+        (request_head("GET", "/credentials", "X-A: " + "a" * 1_048_576), 431),
+        (request_head("GET", "/credentials", *(f"X-{number}: a" for number in range(2_000))), 431),
+        (request_head("PUT", "/latest/api/token", f"Content-Length: {10 * 1_048_576}") + b"a" * 1_048_576, 413),
     ]
     for raw, status in requests:
         assert refusal(sidecar.metadata_url, raw) == status
@@ -262,40 +262,40 @@ def refusal(base: str, raw: bytes) -> int:
     with Connection(base) as connection:
         with suppress(OSError):
             connection.send(raw)
-        return connection.answer().status
+        return connection.read_response().status
 
 
 def test_a_hundred_thousand_session_tokens(sidecar: Demo) -> None:
     """Session tokens are stored nowhere: memory stays flat, and the first one still works."""
-    put = head("PUT", "/latest/api/token", "X-aliyun-ecs-metadata-token-ttl-seconds: 21600")
+    put = request_head("PUT", "/latest/api/token", "X-aliyun-ecs-metadata-token-ttl-seconds: 21600")
     with Connection(sidecar.metadata_url) as connection:
         connection.send(put)
-        first = connection.answer().body.decode()
+        first = connection.read_response().body.decode()
         before = memory(sidecar.process.pid)
         size = 0
         for _ in range(10_000):
             connection.send(put * 10)
             for _ in range(10):
-                size = len(connection.answer().body)
+                size = len(connection.read_response().body)
         grown = memory(sidecar.process.pid) - before
 
     assert size == len(first)
     assert grown < 1_048_576
-    assert ask(sidecar.metadata_url, f"{ROLES}/default", f"X-aliyun-ecs-metadata-token: {first}").status == 200
+    assert fetch(sidecar.metadata_url, f"{ROLES}/default", f"X-aliyun-ecs-metadata-token: {first}").status == 200
 
 
 def test_waiting_clients_give_way(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """At a cold start those who have waited longest are told 429, so that others are answered: nobody hangs."""
-    fault(cloud, kind="token", times=1, delay=3)
+    add_fault(cloud, kind="token", times=1, delay=3)
     with serve(config(cloud, access={"maxConnections": 16}), home=tmp_path, env=ENV) as cold, ExitStack() as stack:
         waiting = []
         for _ in range(20):
             connection = stack.enter_context(Connection(cold.urls["credentials"]))
-            connection.send(head("GET", "/credentials"))
+            connection.send(request_head("GET", "/credentials"))
             waiting.append(connection)
             # One after the other: who came first is what this is about.
-            until(lambda: ask(cold.urls["ops"], "/livez").status == 200)
-        answers = [connection.answer() for connection in waiting]
+            wait_until(lambda: fetch(cold.urls["ops"], "/livez").status == 200)
+        answers = [connection.read_response() for connection in waiting]
 
     assert [answer.status for answer in answers] == [429] * 4 + [200] * 16
     assert json.loads(answers[0].body)["Code"] == "Throttled"
@@ -304,25 +304,25 @@ def test_waiting_clients_give_way(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 def test_pipelined_waits_do_not_add_up(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Ten requests at once on one connection wait as long as one: the answer to the first is the last."""
-    fault(cloud, kind="token", times=1, delay=30)
+    add_fault(cloud, kind="token", times=1, delay=30)
     with serve(config(cloud), home=tmp_path, env=ENV) as cold, Connection(cold.urls["credentials"]) as connection:
         started = time.monotonic()
-        connection.send(head("GET", f"{ROLES}/default") * 10)
-        answer = connection.answer()
+        connection.send(request_head("GET", f"{ROLES}/default") * 10)
+        answer = connection.read_response()
 
         assert (answer.status, answer.headers["connection"]) == (503, "close")
-        assert connection.closed()
+        assert connection.is_closed()
         assert time.monotonic() - started < 2.5
 
 
 def test_waiting_clients_are_told_when_it_ends(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """SIGTERM during a cold start leaves nobody without an answer."""
-    fault(cloud, kind="token", times=1, delay=30)
+    add_fault(cloud, kind="token", times=1, delay=30)
     with serve(config(cloud), home=tmp_path, env=ENV) as cold, Connection(cold.urls["credentials"]) as connection:
-        connection.send(head("GET", "/credentials"))
-        until(lambda: ask(cold.urls["ops"], "/livez").status == 200)
+        connection.send(request_head("GET", "/credentials"))
+        wait_until(lambda: fetch(cold.urls["ops"], "/livez").status == 200)
         cold.process.send(signal.SIGTERM)
-        answer = connection.answer()
+        answer = connection.read_response()
 
     assert (answer.status, json.loads(answer.body)["Code"]) == (503, "CredentialsUnavailable")
 
@@ -332,17 +332,17 @@ def test_the_rate(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with serve(config(cloud, access={"requestsPerSecond": 5}), home=tmp_path, env=ENV) as limited:
         limited.process.event("credentials_issued")
         base = limited.urls["credentials"]
-        answers = [ask(base, "/credentials") for _ in range(20)]
+        answers = [fetch(base, "/credentials") for _ in range(20)]
         late = [answer for answer in answers if answer.status == 429]
-        metrics = ask(limited.urls["ops"], "/metrics").body.decode()
+        metrics = fetch(limited.urls["ops"], "/metrics").body.decode()
 
         assert [answer.status for answer in answers[:5]] == [200] * 5
         assert len(late) >= 10
         assert late[0].headers["retry-after"] == "1"
         assert json.loads(late[0].body)["Code"] == "Throttled"
-        assert ask(base, "/healthz").status == 200
+        assert fetch(base, "/healthz").status == 200
         assert f'idaas_sidecar_denied_total{{reason="Rate"}} {len(late)}.0' in metrics
-        until(lambda: ask(base, "/credentials").status == 200)
+        wait_until(lambda: fetch(base, "/credentials").status == 200)
 
 
 def test_a_log_that_nobody_reads(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -360,8 +360,8 @@ def test_a_log_that_nobody_reads(cloud: EmulatedCloud, tmp_path: Path) -> None:
             urls = json.loads(one_line(lines))
             for _ in range(100):
                 refresh(tmp_path / "admin.sock")
-            assert ask(urls["credentials"], "/credentials").status == 200
-            assert ask(urls["ops"], "/livez").status == 200
+            assert fetch(urls["credentials"], "/credentials").status == 200
+            assert fetch(urls["ops"], "/livez").status == 200
             process.send_signal(signal.SIGINT)
             said = b"".join(iter(lambda: lines.read(65_536), b"")).decode()
         assert process.wait(20) == 0
@@ -378,5 +378,5 @@ def refresh(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(str(path))
-        client.sendall(head("POST", "/refresh"))
+        client.sendall(request_head("POST", "/refresh"))
         assert client.recv(4096).startswith(b"HTTP/1.1 200")

@@ -1,4 +1,4 @@
-"""Answers die at the first router: three network namespaces, the sidecar in the first, a router, a client behind it."""
+"""Responses are dropped at the first router. Three network namespaces: sidecar, router, and a client behind it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from .processes import PROGRAM, serve
+from .processes import DEADLINE, PROGRAM, serve
 
-CAN = os.geteuid() == 0 and shutil.which("ip")
-pytestmark = pytest.mark.skipif(not CAN and not os.environ.get("CI"), reason="skipped: needs root and ip (iproute2)")
+AVAILABLE = os.geteuid() == 0 and shutil.which("ip")
+pytestmark = pytest.mark.skipif(
+    not AVAILABLE and not os.environ.get("CI"), reason="skipped: needs root and ip (iproute2)"
+)
 
 SIDECAR, ROUTER, CLIENT = (f"idaas-{name}-{os.getpid()}" for name in ("sidecar", "router", "client"))
 
 CONNECT = """
 import socket, sys
 try:
-    with socket.create_connection((sys.argv[1], int(sys.argv[2])), 2) as client:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), float(sys.argv[3])) as client:
         client.sendall(b"GET /healthz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
         print(client.recv(100).split(b" ")[1].decode())
 except TimeoutError:
@@ -33,7 +35,7 @@ except TimeoutError:
 
 @dataclass(frozen=True)
 class Family:
-    """The addresses of one protocol: sidecar and router on one wire, router and client on the next."""
+    """The addresses of one IP version: sidecar and router on one link, router and client on another."""
 
     sidecar: str
     near: str
@@ -43,6 +45,7 @@ class Family:
     forwarding: str
 
     def bind(self) -> str:
+        """Return the bind address of the sidecar."""
         return f"[{self.sidecar}]:7117" if ":" in self.sidecar else f"{self.sidecar}:7117"
 
 
@@ -53,12 +56,13 @@ FAMILIES = {
 
 
 def ip(*words: str) -> None:
+    """Run the ip command."""
     subprocess.run(("ip", *words), check=True, capture_output=True, timeout=20)
 
 
 @pytest.fixture(scope="module")
 def namespaces() -> Iterator[None]:
-    """Two wires and a router between them, for both protocols."""
+    """Two links with a router between them, for both IP versions."""
     with ExitStack() as stack:
         for name in (SIDECAR, ROUTER, CLIENT):
             ip("netns", "add", name)
@@ -67,10 +71,10 @@ def namespaces() -> Iterator[None]:
         ip("-n", SIDECAR, "link", "add", "eth0", "type", "veth", "peer", "name", "near", "netns", ROUTER)
         ip("-n", CLIENT, "link", "add", "eth0", "type", "veth", "peer", "name", "far", "netns", ROUTER)
         for family in FAMILIES.values():
-            address(family, SIDECAR, "eth0", family.sidecar)
-            address(family, ROUTER, "near", family.near)
-            address(family, ROUTER, "far", family.far)
-            address(family, CLIENT, "eth0", family.client)
+            add_address(family, SIDECAR, "eth0", family.sidecar)
+            add_address(family, ROUTER, "near", family.near)
+            add_address(family, ROUTER, "far", family.far)
+            add_address(family, CLIENT, "eth0", family.client)
         for name, link in ((SIDECAR, "eth0"), (ROUTER, "near"), (ROUTER, "far"), (CLIENT, "eth0")):
             ip("-n", name, "link", "set", link, "up")
         for family in FAMILIES.values():
@@ -80,31 +84,32 @@ def namespaces() -> Iterator[None]:
         yield
 
 
-def address(family: Family, name: str, link: str, text: str) -> None:
-    # nodad: an IPv6 address is otherwise not ours for the second in which its owner is looked for
+def add_address(family: Family, name: str, link: str, text: str) -> None:
+    # nodad: without it, duplicate address detection makes an IPv6 address unusable for a second
+    """Add an address to an interface of a namespace."""
     words = ("nodad",) if ":" in text else ()
     ip("-n", name, "address", "add", f"{text}/{family.bits}", "dev", link, *words)
 
 
-def answer(name: str, family: Family) -> str:
-    """The status that a client in the namespace gets, or `nothing`."""
-    command = ("ip", "netns", "exec", name, sys.executable, "-c", CONNECT, family.sidecar, "7117")
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout.strip()
+def status(name: str, family: Family, seconds: float) -> str:
+    """Return the status that a client in the namespace gets, or `nothing`. `seconds`: how long it waits to connect."""
+    command = ("ip", "netns", "exec", name, sys.executable, "-c", CONNECT, family.sidecar, "7117", str(seconds))
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=2 * DEADLINE).stdout.strip()
 
 
 @pytest.mark.usefixtures("namespaces")
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 @pytest.mark.parametrize(("access", "behind"), [({}, "nothing"), ({"hopLimit": 64}, "200")], ids=["default", "64"])
-def test_a_client_behind_a_router(family: Family, access: dict[str, int], behind: str, tmp_path: Path) -> None:
-    """Who is on the same wire gets an answer; who is one router away gets none, unless the limit is raised."""
+def test_client_behind_a_router(family: Family, access: dict[str, int], behind: str, tmp_path: Path) -> None:
+    """A client on the same link gets a response; a client one router away gets none unless the limit is raised."""
     program = ("ip", "netns", "exec", SIDECAR, *PROGRAM)
-    with serve(config(family, access), home=tmp_path, env={"SECRET": "not asked for"}, program=program):
-        assert answer(ROUTER, family) == "200"
-        assert answer(CLIENT, family) == behind
+    with serve(config(family, access), home=tmp_path, env={"SECRET": "unused"}, program=program):
+        assert status(ROUTER, family, DEADLINE) == "200"
+        assert status(CLIENT, family, 2 if behind == "nothing" else DEADLINE) == behind
 
 
 def config(family: Family, access: dict[str, int]) -> dict[str, object]:
-    """A sidecar whose cloud is not there: it answers `/healthz` all the same."""
+    """Return the configuration of a sidecar without a cloud. It serves `/healthz` all the same."""
     identity = {
         "idaasInstanceId": "idaas_example",
         "clientId": "app_example",

@@ -1,4 +1,4 @@
-"""Every kind of identity and exchange in one `serve` process, against the `emulator` command as another one."""
+"""Every kind of identity and exchange in one `serve` process; the `emulator` command is another process."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ from app.emulator.world.world import (
     role_arn,
 )
 
-from .processes import PROGRAM, ROOT, SECONDS, EmulatedCloud, emulator, environment, serve, until
+from .processes import DEADLINE, PROGRAM, ROOT, EmulatedCloud, emulator, environment, serve, wait_until
 
-MANAGED = "managed"
+MANAGED_PROFILE = "managed"
 PRINTER = """
 import json, sys, urllib.request
-asked = urllib.request.Request(sys.argv[1] + "/_emulator/token", data=b"{}", method="POST")
-print(json.dumps({"access_token": json.load(urllib.request.urlopen(asked))["token"]}))
+request = urllib.request.Request(sys.argv[1] + "/_emulator/token", data=b"{}", method="POST")
+print(json.dumps({"access_token": json.load(urllib.request.urlopen(request))["token"]}))
 """
 
 
@@ -52,16 +52,16 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
         yield running
 
 
-def admin(cloud: EmulatedCloud, path: str) -> dict[str, str]:
-    """What the emulator's own path makes for a test."""
-    answer: dict[str, str] = httpx.post(f"{cloud.url}/_emulator/{path}", trust_env=False).raise_for_status().json()
-    return answer
+def emulator_post(cloud: EmulatedCloud, path: str) -> dict[str, str]:
+    """Send a POST to an admin path of the emulator and return its document."""
+    document: dict[str, str] = httpx.post(f"{cloud.url}/_emulator/{path}", trust_env=False).raise_for_status().json()
+    return document
 
 
 def identities(cloud: EmulatedCloud, directory: Path) -> dict[str, dict[str, Any]]:
-    """One of each kind; their files lie in `directory`."""
-    token, issued = directory / "token", admin(cloud, "certificate")
-    token.write_text(admin(cloud, "token")["token"])
+    """Return one identity of each kind. Their files are written to `directory`."""
+    token, issued = directory / "token", emulator_post(cloud, "certificate")
+    token.write_text(emulator_post(cloud, "token")["token"])
     for name, key in (("tls.crt", "leafPem"), ("ca.crt", "chainPem"), ("tls.key", "keyPem")):
         (directory / name).write_text(issued[key])
 
@@ -103,13 +103,13 @@ def identities(cloud: EmulatedCloud, directory: Path) -> dict[str, dict[str, Any
 
 
 def configuration(cloud: EmulatedCloud, directory: Path) -> dict[str, Any]:
-    """A profile for each identity with STS and a chain behind it; one for the role that IDaaS manages."""
+    """Return a profile for each identity, with STS and two chained roles, and one for a role that IDaaS manages."""
     profiles: dict[str, Any] = {}
     for name, identity in identities(cloud, directory).items():
-        foreign = name in ("client", "file", "command")
+        own_issuer = name in ("client", "file", "command")
         exchange = {
             "roleArn": role_arn("default"),
-            "oidcProviderArn": WORKLOAD_PROVIDER_ARN if foreign else PROVIDER_ARN,
+            "oidcProviderArn": WORKLOAD_PROVIDER_ARN if own_issuer else PROVIDER_ARN,
             "endpoints": [cloud.url],
         }
         chain = [
@@ -118,7 +118,7 @@ def configuration(cloud: EmulatedCloud, directory: Path) -> dict[str, Any]:
         ]
         profiles[name] = {"identity": identity, "exchange": exchange, "chain": chain}
     managed = profiles["secret"]["identity"] | {"scope": None, "developerApiEndpoint": cloud.url}
-    profiles[MANAGED] = {"identity": managed, "exchange": {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN}}
+    profiles[MANAGED_PROFILE] = {"identity": managed, "exchange": {"type": "developerApi", "roleArn": MANAGED_ROLE_ARN}}
     return {
         "configVersion": "1.0",
         "profiles": profiles,
@@ -128,15 +128,15 @@ def configuration(cloud: EmulatedCloud, directory: Path) -> dict[str, Any]:
 
 
 NAMESPACE = 'ip link set lo up && ip address add 100.100.100.200/32 dev lo && exec "$@"'
-CAN = os.geteuid() == 0 and shutil.which("ip") and shutil.which("unshare")
+AVAILABLE = os.geteuid() == 0 and shutil.which("ip") and shutil.which("unshare")
 
 
 @pytest.mark.skipif(
-    not CAN and not os.environ.get("CI"), reason="skipped: needs root, ip and unshare (iproute2, util-linux)"
+    not AVAILABLE and not os.environ.get("CI"), reason="skipped: needs root, ip and unshare (iproute2, util-linux)"
 )
 @pytest.mark.parametrize("method", ["PKCS7", "PLUGIN"])
-def test_it_never_asks_itself(method: str, tmp_path: Path) -> None:
-    """In a network namespace that has 100.100.100.200 itself no metadata service is asked: exit 2, and the cure."""
+def test_own_address_is_not_used_as_metadata_service(method: str, tmp_path: Path) -> None:
+    """In a namespace that has 100.100.100.200 itself, no metadata request is sent: exit code 2, and the cure."""
     identity = {
         "idaasInstanceId": INSTANCE_ID,
         "clientId": CLIENT_ID,
@@ -157,7 +157,7 @@ def test_it_never_asks_itself(method: str, tmp_path: Path) -> None:
         cwd=ROOT,
         capture_output=True,
         encoding="utf-8",
-        timeout=SECONDS,
+        timeout=DEADLINE,
     )
 
     assert done.returncode == 2, done.stderr
@@ -165,27 +165,27 @@ def test_it_never_asks_itself(method: str, tmp_path: Path) -> None:
     assert "remove it from the interface" in done.stderr
 
 
-def test_all_of_them(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Ten profiles, no two alike: each serves credentials of its role; stages, ends and audit lines name them."""
+def test_all_identities(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Each of the ten profiles serves its own credentials; metrics and status name them, and no secret appears."""
     config = configuration(cloud, tmp_path)
     environ = {"IDAAS_SECRET": CLIENT_SECRET, "OIDC_SECRET": OIDC_CLIENT_SECRET}
     with serve(config, home=tmp_path, env=environ) as sidecar, httpx.Client(trust_env=False) as http:
         ops, credentials = sidecar.urls["ops"], sidecar.urls["credentials"]
-        until(lambda: http.get(f"{ops}/readyz").status_code == 200)
-        found = {name: http.get(f"{credentials}/credentials/{name}").json() for name in config["profiles"]}
+        wait_until(lambda: http.get(f"{ops}/readyz").status_code == 200)
+        credentials_of = {name: http.get(f"{credentials}/credentials/{name}").json() for name in config["profiles"]}
         metrics = http.get(f"{ops}/metrics").text
         status = {row["profile"]: row for row in http.get(f"{ops}/status.json").json()["profiles"]}
-        told = "\n".join(sidecar.process.stderr.so_far())
+        log = "\n".join(sidecar.process.stderr.lines())
 
-    assert {answer["Code"] for answer in found.values()} == {"Success"}
-    assert len({answer["AccessKeyId"] for answer in found.values()}) == len(config["profiles"])
-    for answer in found.values():
-        end = datetime.strptime(answer["Expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
+    assert {document["Code"] for document in credentials_of.values()} == {"Success"}
+    assert len({document["AccessKeyId"] for document in credentials_of.values()}) == len(config["profiles"])
+    for document in credentials_of.values():
+        end = datetime.strptime(document["Expiration"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()
         assert 3500 < end - time.time() < 3700
     assert status["pkcs7"]["role"] == EXTERNAL_ROLE_ARN
-    assert (status[MANAGED]["role"], status[MANAGED]["state"]) == (MANAGED_ROLE_ARN, "fresh")
+    assert (status[MANAGED_PROFILE]["role"], status[MANAGED_PROFILE]["state"]) == (MANAGED_ROLE_ARN, "fresh")
     assert 'stage="chain[1]"' in metrics
     assert 'identity_not_after_timestamp_seconds{kind="certificate",profile="pca"}' in metrics
-    secrets = [answer[key] for answer in found.values() for key in ("AccessKeySecret", "SecurityToken")]
+    secrets = [document[key] for document in credentials_of.values() for key in ("AccessKeySecret", "SecurityToken")]
     secrets += [CLIENT_SECRET, OIDC_CLIENT_SECRET, (tmp_path / "token").read_text(), "eyJ", "PRIVATE KEY"]
-    assert not [text for text in secrets if text in told + metrics + json.dumps(status)]
+    assert not [text for text in secrets if text in log + metrics + json.dumps(status)]

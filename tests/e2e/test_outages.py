@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from .dying import MARK
-from .liar import liar
-from .processes import EmulatedCloud, Serving, emulator, environment, run, serve, until
-from .test_service import ENV, config
-from .wire import ask
+from .ending_loop import MARK
+from .fault_proxy import fault_proxy
+from .processes import EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .cloud import ENV, config
+from .wire import fetch
 
 READS = 300
 SLOWER = 5.0
@@ -36,7 +36,7 @@ def settings(cloud: EmulatedCloud, home: Path) -> dict[str, Any]:
     return whole
 
 
-def ordered(sidecar: Serving) -> dict[str, Any]:
+def ordered(sidecar: RunningSidecar) -> dict[str, Any]:
     """What comes of an order to prove the identity anew."""
     path = sidecar.config_path
     done = run("refresh", "--config", str(path), "--json", env=environment(path.parent, **ENV), seconds=60)
@@ -44,12 +44,12 @@ def ordered(sidecar: Serving) -> dict[str, Any]:
     return found
 
 
-def reads(sidecar: Serving) -> tuple[set[int], float]:
+def reads(sidecar: RunningSidecar) -> tuple[set[int], float]:
     """The statuses of many reads, and the median seconds of one."""
     statuses, seconds = set(), []
     for _ in range(READS):
         began = time.perf_counter()
-        statuses.add(ask(sidecar.urls["credentials"], "/credentials").status)
+        statuses.add(fetch(sidecar.urls["credentials"], "/credentials").status)
         seconds.append(time.perf_counter() - began)
     return statuses, statistics.median(seconds)
 
@@ -60,7 +60,7 @@ def hung(cloud: EmulatedCloud) -> None:
 
 def killed(cloud: EmulatedCloud) -> None:
     cloud.process.send(signal.SIGKILL)
-    cloud.process.code()
+    cloud.process.wait()
 
 
 @pytest.mark.parametrize(("gone", "why"), [(hung, "no answer in time"), (killed, "could not connect")])
@@ -80,41 +80,41 @@ def test_the_cloud_is_gone(gone: Callable[[EmulatedCloud], None], why: str, tmp_
         assert loaded / unloaded < SLOWER
         assert (outcomes[0]["state"], outcomes[0]["permanent"]) == ("stale", False)
         assert why in outcomes[0]["last_error"]
-        assert ask(sidecar.urls["ops"], "/readyz").status == 200
+        assert fetch(sidecar.urls["ops"], "/readyz").status == 200
 
 
 def test_the_cloud_is_another_process_afterwards(tmp_path: Path) -> None:
     """Killed, and started anew with other keys: what is held is served, and the next attempt succeeds."""
     with (
         emulator(home=tmp_path) as cloud,
-        liar(cloud.url) as door,
+        fault_proxy(cloud.url) as door,
         serve(settings(replace(cloud, url=door.url), tmp_path), home=tmp_path, env=ENV) as sidecar,
     ):
         sidecar.process.event("credentials_issued")
-        held = ask(sidecar.urls["credentials"], "/credentials").body
+        held = fetch(sidecar.urls["credentials"], "/credentials").body
         killed(cloud)
         assert ordered(sidecar)["state"] == "stale"
         with emulator(home=tmp_path) as another:
-            door.lead_to(another.url)
-            assert ask(sidecar.urls["credentials"], "/credentials").body == held
+            door.set_upstream(another.url)
+            assert fetch(sidecar.urls["credentials"], "/credentials").body == held
             assert ordered(sidecar)["state"] == "fresh"
 
-            assert ask(sidecar.urls["credentials"], "/credentials").body != held
+            assert fetch(sidecar.urls["credentials"], "/credentials").body != held
 
 
 def test_a_loop_that_ends_turns_livez_red(tmp_path: Path) -> None:
     """Within 10 s, and it names the profile; what is held is served all the same, until the process is started anew."""
-    program = (sys.executable, "-m", "tests.e2e.dying")
+    program = (sys.executable, "-m", "tests.e2e.ending_loop")
     with (
         emulator(home=tmp_path) as cloud,
         serve(settings(cloud, tmp_path), home=tmp_path, env=ENV, program=program) as sidecar,
     ):
         sidecar.process.event("credentials_issued")
         ops = sidecar.urls["ops"]
-        assert ask(ops, "/livez").status == 200
+        assert fetch(ops, "/livez").status == 200
         (tmp_path / MARK).touch()
         ordered(sidecar)
-        until(lambda: ask(ops, "/livez").status == 503, RED_WITHIN)
+        wait_until(lambda: fetch(ops, "/livez").status == 503, RED_WITHIN)
 
-        assert json.loads(ask(ops, "/livez").body)["loops"] == ["default"]
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert json.loads(fetch(ops, "/livez").body)["loops"] == ["default"]
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200

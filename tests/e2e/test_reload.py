@@ -21,9 +21,9 @@ from app.emulator import Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER_ARN
 
 from ..system.test_file_watch import as_kubernetes
-from .processes import EmulatedCloud, Process, Serving, emulator, environment, serve, until
-from .test_service import ENV, admin, config
-from .wire import Connection, ask, head
+from .processes import EmulatedCloud, Process, RunningSidecar, emulator, environment, serve, wait_until
+from .cloud import ENV, emulator_admin, config
+from .wire import Connection, fetch, request_head
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +33,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture(autouse=True)
-def fair_weather(cloud: EmulatedCloud) -> Iterator[None]:
+def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
     yield
-    admin(cloud.url, "DELETE", "faults")
+    emulator_admin(cloud.url, "DELETE", "faults")
     accept(cloud, CLIENT_SECRET)
 
 
@@ -44,7 +44,7 @@ def accept(cloud: EmulatedCloud, *secrets: str) -> None:
     world = World.default(issuer=cloud.issuer)
     client = replace(world.clients[CLIENT_ID], secrets=tuple(map(Secret, secrets)))
     world = replace(world, clients={**world.clients, CLIENT_ID: client})
-    admin(cloud.url, "PUT", "world", json.loads(world.to_json()))
+    emulator_admin(cloud.url, "PUT", "world", json.loads(world.to_json()))
 
 
 def two(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:
@@ -56,33 +56,33 @@ def two(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:
     return settings
 
 
-def key(sidecar: Serving, profile: str = "default") -> str:
-    return str(json.loads(ask(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
+def key(sidecar: RunningSidecar, profile: str = "default") -> str:
+    return str(json.loads(fetch(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
 
 
-def metric(sidecar: Serving, sample: str) -> float:
+def metric(sidecar: RunningSidecar, sample: str) -> float:
     """The value of one sample, by its whole name with labels."""
-    lines = ask(sidecar.urls["ops"], "/metrics").body.decode().splitlines()
+    lines = fetch(sidecar.urls["ops"], "/metrics").body.decode().splitlines()
     return float(next(line for line in lines if line.startswith(f"idaas_sidecar_{sample} ")).rpartition(" ")[2])
 
 
-def status(sidecar: Serving) -> dict[str, Any]:
-    return dict(json.loads(ask(sidecar.urls["ops"], "/status.json").body))
+def status(sidecar: RunningSidecar) -> dict[str, Any]:
+    return dict(json.loads(fetch(sidecar.urls["ops"], "/status.json").body))
 
 
-def write(sidecar: Serving, settings: dict[str, Any] | str) -> None:
+def write(sidecar: RunningSidecar, settings: dict[str, Any] | str) -> None:
     """Replaces the configuration as careful tools do."""
     draft = sidecar.config_path.with_name("draft")
     draft.write_text(settings if isinstance(settings, str) else json.dumps(settings))
     draft.rename(sidecar.config_path)
 
 
-def issued(sidecar: Serving, profile: str) -> int:
+def issued(sidecar: RunningSidecar, profile: str) -> int:
     return sum(line["profile"] == profile for line in sidecar.process.events("credentials_issued"))
 
 
 @contextmanager
-def running(cloud: EmulatedCloud, home: Path, settings: dict[str, Any], **env: str) -> Iterator[Serving]:
+def running(cloud: EmulatedCloud, home: Path, settings: dict[str, Any], **env: str) -> Iterator[RunningSidecar]:
     """A sidecar whose profiles have credentials."""
     with serve(settings, home=home, env={**ENV, **env}) as sidecar:
         for name in settings["profiles"]:
@@ -100,14 +100,14 @@ def test_a_changed_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
         before, other = key(sidecar), key(sidecar, "other")
         write(sidecar, two(cloud, durationSeconds=7200) | {"access": {"browsers": "allow"}})
         told = sidecar.process.event("config_reloaded")["changes"]
-        until(lambda: key(sidecar) != before)
+        wait_until(lambda: key(sidecar) != before)
 
         assert {"key": "profiles.default.exchange.durationSeconds", "was": 3600, "is": 7200} in told
         assert {"key": "access.browsers", "was": "refuse", "is": "allow"} in told
         assert len(told) == 2
         assert metric(sidecar, 'credential_remaining_seconds{profile="default"}') > 7_000
         assert (key(sidecar, "other"), issued(sidecar, "other")) == (other, 1)
-        assert ask(sidecar.urls["credentials"], "/credentials", "Origin: http://a.example").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials", "Origin: http://a.example").status == 200
 
 
 BAD = {
@@ -129,12 +129,12 @@ def test_a_bad_file(cloud: EmulatedCloud, tmp_path: Path, name: str) -> None:
         else:
             write(sidecar, bad(two(cloud)) if callable(bad) else bad)
         said = sidecar.process.event("config_reload_failed")
-        until(lambda: metric(sidecar, "config_reload_success") == 0)
+        wait_until(lambda: metric(sidecar, "config_reload_success") == 0)
         error = status(sidecar)["config_error"]
-        ready = ask(sidecar.urls["ops"], "/readyz").status
+        ready = fetch(sidecar.urls["ops"], "/readyz").status
         write(sidecar, two(cloud))
         sidecar.process.event("config_reloaded")
-        until(lambda: metric(sidecar, "config_reload_success") == 1)
+        wait_until(lambda: metric(sidecar, "config_reload_success") == 1)
 
         assert said["error"] == error
         assert str(sidecar.config_path) in error
@@ -167,7 +167,7 @@ def test_who_may_have_it_changes_at_once(cloud: EmulatedCloud, tmp_path: Path) -
         sidecar.process.event("config_reloaded")
         base = sidecar.urls["credentials"]
 
-        assert [ask(base, f"/credentials/{name}").status for name in ("default", "other")] == [403, 404]
+        assert [fetch(base, f"/credentials/{name}").status for name in ("default", "other")] == [403, 404]
         assert issued(sidecar, "default") == 1
 
 
@@ -181,7 +181,7 @@ def test_what_waits_for_a_restart(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
         assert needed == ["server.ops"]
         assert status(sidecar)["restart_needed"] == ["server.ops"]
-        assert ask(sidecar.urls["ops"], "/livez").status == 200
+        assert fetch(sidecar.urls["ops"], "/livez").status == 200
 
 
 def test_a_path_token_beside_an_open_metadata_listener(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_path_token_beside_an_open_metadata_listener(cloud: EmulatedCloud, tmp
         error = sidecar.process.event("config_reload_failed")["error"]
 
         assert "server.metadata: its clients cannot send access.pathToken" in error
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
 
 
 def test_hang_up(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_hang_up(cloud: EmulatedCloud, tmp_path: Path) -> None:
         told = sidecar.process.event("config_reloaded")
 
         assert told["changes"] == []
-        until(lambda: metric(sidecar, "config_reload_timestamp_seconds") > read_at)
+        wait_until(lambda: metric(sidecar, "config_reload_timestamp_seconds") > read_at)
         assert issued(sidecar, "default") == 1
 
 
@@ -218,7 +218,7 @@ def test_the_drain_that_is_configured_now(cloud: EmulatedCloud, tmp_path: Path) 
         sidecar.process.event("config_reloaded")
         sidecar.process.send(signal.SIGTERM)
 
-        assert sidecar.process.code(10) == 0
+        assert sidecar.process.wait(10) == 0
 
 
 # --- files that it names ----------------------------------------------------------------------------------------------
@@ -246,11 +246,11 @@ def test_kubernetes_swaps_everything(cloud: EmulatedCloud, tmp_path: Path) -> No
         for revision, seconds in ((2, 1800), (3, 2700)):
             settings = by_file(cloud, secrets / "client-secret", durationSeconds=seconds)
             as_kubernetes(etc, revision, **{"config.json": json.dumps(settings)})
-            until(lambda revision=revision: len(process.events("config_reloaded")) == revision - 1)  # type: ignore[misc]
+            wait_until(lambda revision=revision: len(process.events("config_reloaded")) == revision - 1)  # type: ignore[misc]
         before = len(process.events("credentials_issued"))
         accept(cloud, CLIENT_SECRET, "second-secret")
         as_kubernetes(secrets, 2, **{"client-secret": "second-secret"})
-        until(lambda: len(process.events("credentials_issued")) >= before + 2)
+        wait_until(lambda: len(process.events("credentials_issued")) >= before + 2)
 
         assert [line["changes"][0]["is"] for line in process.events("config_reloaded")] == [1800, 2700]
         assert process.events("refresh_failed") == []
@@ -264,12 +264,12 @@ def test_a_new_secret_is_tried_before_the_old_is_dropped(cloud: EmulatedCloud, t
         before = key(sidecar)
         secret.write_text("second-secret")
         warned = sidecar.process.event("token_mismatch", profile="default")["message"]
-        until(lambda: key(sidecar) != before)
+        wait_until(lambda: key(sidecar) != before)
         middle = key(sidecar)
         accept(cloud, "second-secret")
         sidecar.process.send(signal.SIGHUP)
         secret.touch()
-        until(lambda: key(sidecar) != middle)
+        wait_until(lambda: key(sidecar) != middle)
 
         assert "the new client secret or key is refused; the previous one still works" in warned
         assert sidecar.process.events("refresh_failed") == []
@@ -286,7 +286,7 @@ def test_a_token_file_that_comes(cloud: EmulatedCloud, tmp_path: Path) -> None:
         sidecar.process.event("refresh_failed")
         sidecar.process.event("watching")
         token.parent.mkdir()
-        token.write_text(json.loads(admin(cloud.url, "POST", "token").body)["token"])
+        token.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
         sidecar.process.event("credentials_issued", seconds=5)
 
 
@@ -297,9 +297,9 @@ def test_another_path_token(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with running(cloud, tmp_path, two(cloud) | {"access": {"pathToken": {"file": str(token)}}}) as sidecar:
         base = sidecar.urls["credentials"]
         token.write_text("second-path-token-0123456789")
-        until(lambda: ask(base, "/second-path-token-0123456789/credentials").status == 200)
+        wait_until(lambda: fetch(base, "/second-path-token-0123456789/credentials").status == 200)
 
-        assert ask(base, "/first-path-token-0123456789/credentials").status == 403
+        assert fetch(base, "/first-path-token-0123456789/credentials").status == 403
         assert issued(sidecar, "default") == 1
 
 
@@ -319,8 +319,8 @@ class Readers:
         while not self._over.is_set():
             with Connection(self._base) as connection:
                 for path in ("/credentials", "/credentials/other"):
-                    connection.send(head("GET", path))
-                    self.statuses.append(connection.answer().status)
+                    connection.send(request_head("GET", path))
+                    self.statuses.append(connection.read_response().status)
 
     def __enter__(self) -> Readers:
         for thread in self._threads:
@@ -349,8 +349,10 @@ def test_a_hundred_rotations(cloud: EmulatedCloud, tmp_path: Path) -> None:
             write(sidecar, by_file(cloud, secret, durationSeconds=1801 + rotation))
             sidecar.process.send(signal.SIGHUP)
             wanted = {"key": "profiles.default.exchange.durationSeconds", "is": 1801 + rotation}
-            until(lambda wanted=wanted: any(is_in(wanted, line) for line in sidecar.process.events("config_reloaded")))  # type: ignore[misc]
-        until(lambda: metric(sidecar, 'credential_remaining_seconds{profile="default"}') <= 1900)
+            wait_until(
+                lambda wanted=wanted: any(is_in(wanted, line) for line in sidecar.process.events("config_reloaded"))
+            )  # type: ignore[misc]
+        wait_until(lambda: metric(sidecar, 'credential_remaining_seconds{profile="default"}') <= 1900)
 
     assert len(readers.statuses) > 500
     assert set(readers.statuses) == {200}
@@ -378,7 +380,7 @@ def test_what_goes_on_unverified_is_told(cloud: EmulatedCloud, tmp_path: Path) -
 def test_metrics_of_a_profile_that_is_gone(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Nothing is said any more of how a removed profile does, so that no alert waits for it."""
     token = tmp_path / "token"
-    token.write_text(json.loads(admin(cloud.url, "POST", "token").body)["token"])
+    token.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
     settings = two(cloud)
     settings["profiles"]["other"]["identity"] = {"type": "tokenFile", "tokenFile": str(token)}
     settings["profiles"]["other"]["exchange"]["oidcProviderArn"] = WORKLOAD_PROVIDER_ARN
@@ -394,15 +396,15 @@ def test_metrics_of_a_profile_that_is_gone(cloud: EmulatedCloud, tmp_path: Path)
         assert gauges == []
 
 
-def fresh_metrics(sidecar: Serving) -> str:
+def fresh_metrics(sidecar: RunningSidecar) -> str:
     """A scrape that is not the one of a moment ago."""
     found = [""]
 
     def changed() -> bool:
-        found[0] = ask(sidecar.urls["ops"], "/metrics").body.decode()
+        found[0] = fetch(sidecar.urls["ops"], "/metrics").body.decode()
         return 'remaining_seconds{profile="other"}' not in found[0]
 
-    until(changed)
+    wait_until(changed)
     return found[0]
 
 
@@ -427,10 +429,10 @@ def test_a_flood_of_news(cloud: EmulatedCloud, tmp_path: Path) -> None:
         paid = cpu_seconds(sidecar) - before
 
         assert paid < float(flood.stdout) / 10
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
 
 
-def cpu_seconds(sidecar: Serving) -> float:
+def cpu_seconds(sidecar: RunningSidecar) -> float:
     """What the process has used so far, in user and kernel mode."""
     words = Path(f"/proc/{sidecar.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from .liar import Liar, liar
-from .processes import PROGRAM, EmulatedCloud, Process, Serving, emulator, environment, run, serve
-from .test_service import SECRET, config, fault
-from .users import NOBODY, needs_root, program_as
-from .wire import Connection, ask
+from .fault_proxy import FaultProxy, fault_proxy
+from .processes import PROGRAM, EmulatedCloud, Process, RunningSidecar, emulator, environment, run, serve
+from .cloud import SECRET, config, add_fault
+from .users import IMAGE_UID, needs_root, program_as
+from .wire import Connection, fetch
 
 ROLES = "/latest/meta-data/ram/security-credentials"
 TTL = "X-aliyun-ecs-metadata-token-ttl-seconds: 60"
@@ -48,12 +48,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture
-def between(cloud: EmulatedCloud) -> Iterator[Liar]:
-    with liar(cloud.url) as server:
+def between(cloud: EmulatedCloud) -> Iterator[FaultProxy]:
+    with fault_proxy(cloud.url) as server:
         yield server
 
 
-def everything(cloud: EmulatedCloud, between: Liar, home: Path) -> dict[str, Any]:
+def everything(cloud: EmulatedCloud, between: FaultProxy, home: Path) -> dict[str, Any]:
     """Profiles that work, that are refused, lied to, and that hold secrets in every place where there can be one."""
     settings = config(cloud, logging={"level": "debug"}, access={"pathToken": {"envVarName": "PATH_TOKEN"}})
     settings["server"]["adminSocket"] = str(home / "admin.sock")
@@ -119,32 +119,32 @@ def lies() -> list[list[bytes]]:
     ]
 
 
-def refused_requests(sidecar: Serving, session: str) -> list[bytes]:
+def refused_requests(sidecar: RunningSidecar, session: str) -> list[bytes]:
     """Bodies of all kinds of refusals; each request holds something that must not be repeated."""
     base, ops = sidecar.urls["credentials"], sidecar.urls["ops"]
     token, header = CANARIES["path token"], f"X-A: {CANARIES['request header']}"
     query = f"?x={CANARIES['request query']}"
     asked = [
-        ask(base, f"/{token}/credentials{query}", header, host="evil.example"),
-        ask(base, f"/{token}/credentials{query}", header, "Via: 1"),
-        ask(base, f"/{token}/credentials{query}", header, "Origin: null"),
-        ask(base, f"/{token}/nowhere{query}", header),
-        ask(base, f"/{token}/credentials", header, method="POST"),
-        ask(base, f"/x{token}/credentials", header),
-        ask(base, f"{ROLES}/default", header, f"X-aliyun-ecs-metadata-token: {session}x"),
-        ask(base, f"/{token}/{'a' * 9_000}", header),
-        ask(base, f"/{token}/credentials", *(f"X-{n}: {header}" for n in range(200))),
-        ask(ops, f"/{token}/credentials{query}", header),
-        ask(ops, f"/status{query}", header, method="POST"),
+        fetch(base, f"/{token}/credentials{query}", header, host="evil.example"),
+        fetch(base, f"/{token}/credentials{query}", header, "Via: 1"),
+        fetch(base, f"/{token}/credentials{query}", header, "Origin: null"),
+        fetch(base, f"/{token}/nowhere{query}", header),
+        fetch(base, f"/{token}/credentials", header, method="POST"),
+        fetch(base, f"/x{token}/credentials", header),
+        fetch(base, f"{ROLES}/default", header, f"X-aliyun-ecs-metadata-token: {session}x"),
+        fetch(base, f"/{token}/{'a' * 9_000}", header),
+        fetch(base, f"/{token}/credentials", *(f"X-{n}: {header}" for n in range(200))),
+        fetch(ops, f"/{token}/credentials{query}", header),
+        fetch(ops, f"/status{query}", header, method="POST"),
     ]
     with Connection(base) as connection:
         connection.send(f"GET /{token}/credentials HTTP/9 {header}\r\n\r\n".encode())
-        asked.append(connection.answer())
+        asked.append(connection.read_response())
     assert all(answer.status >= 400 for answer in asked)
     return [answer.body for answer in asked]
 
 
-def test_a_whole_run(cloud: EmulatedCloud, between: Liar, tmp_path: Path) -> None:
+def test_a_whole_run(cloud: EmulatedCloud, between: FaultProxy, tmp_path: Path) -> None:
     """
     At debug level, with refused requests, an upstream that lies and fails, orders and a reload's worth of refreshes:
     none of the canaries in the log, the metrics, the status, an error's body, or what `config --show` prints.
@@ -156,22 +156,22 @@ def test_a_whole_run(cloud: EmulatedCloud, between: Liar, tmp_path: Path) -> Non
         sidecar.process.event("credentials_issued", profile="default")
         for name in ("key", "command", "proxied"):
             sidecar.process.event("refresh_failed", profile=name)
-        session = ask(base, "/latest/api/token", own, TTL, method="PUT").body.decode()
-        role = ask(base, f"{ROLES}/default", own, f"X-aliyun-ecs-metadata-token: {session}")
+        session = fetch(base, "/latest/api/token", own, TTL, method="PUT").body.decode()
+        role = fetch(base, f"{ROLES}/default", own, f"X-aliyun-ecs-metadata-token: {session}")
         held = [json.loads(role.body)]
         shown = refused_requests(sidecar, session)
         for lie in lies():
             between.lie = lie
             shown += [ordered(sidecar, name) for name in ("lied-to", "lied-to-by-sts")]
         between.lie = None
-        fault(cloud, kind="sts", times=1, body=CANARIES["upstream text"])
+        add_fault(cloud, kind="sts", times=1, body=CANARIES["upstream text"])
         shown += [ordered(sidecar, name) for name in (*settings["profiles"], "default")]
-        held.append(json.loads(ask(base, "/credentials", own).body))
-        shown += [ask(ops, path).body for path in ("/metrics", "/status.json", "/status", "/readyz", "/startupz")]
+        held.append(json.loads(fetch(base, "/credentials", own).body))
+        shown += [fetch(ops, path).body for path in ("/metrics", "/status.json", "/status", "/readyz", "/startupz")]
         shown.append(printed(sidecar, "config", "--show"))
         shown.append(printed(sidecar, "config", "--show", "--json"))
         sidecar.process.stop()
-        log = "\n".join((*sidecar.process.stderr.so_far(), *sidecar.process.stdout.so_far()))
+        log = "\n".join((*sidecar.process.stderr.lines(), *sidecar.process.stdout.lines()))
 
     secrets = {**CANARIES, "client secret": SECRET, "session token": session, "any JWT": "eyJ"}
     for number, body in enumerate(held):
@@ -184,12 +184,12 @@ def test_a_whole_run(cloud: EmulatedCloud, between: Liar, tmp_path: Path) -> Non
     assert [name for name, secret in secrets.items() if secret in said] == []
 
 
-def ordered(sidecar: Serving, profile: str) -> bytes:
+def ordered(sidecar: RunningSidecar, profile: str) -> bytes:
     """What the command says of a refresh, whether or not it worked."""
     return printed(sidecar, "refresh", "--profile", profile, "--json")
 
 
-def printed(sidecar: Serving, *arguments: str) -> bytes:
+def printed(sidecar: RunningSidecar, *arguments: str) -> bytes:
     env = environment(sidecar.config_path.parent, **ENV)
     done = run(*arguments, "--config", str(sidecar.config_path), env=env, seconds=60)
     assert "Traceback" not in done.err
@@ -222,8 +222,8 @@ def test_no_core_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with Process(*arguments, env=environment(ours, **ENV, **root), cwd=ours, program=with_cores(PROGRAM)) as process:
         process.event("credentials_issued")
         process.send(signal.SIGABRT)
-        code = process.code()
-        said = process.stderr.so_far()
+        code = process.wait()
+        said = process.stderr.lines()
 
     assert list(control.glob("core*")), "no core files here at all, so this shows nothing"
     assert code == -signal.SIGABRT
@@ -236,13 +236,13 @@ def test_nobody_looks_into_it(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Not even a process of the same user reads its environment or memory, or attaches to it as a debugger."""
     (tmp_path / "home").mkdir()
     home = tmp_path / "home"
-    with serve(config(cloud), home=home, env=ENV, program=program_as(NOBODY, home=home)) as sidecar:
+    with serve(config(cloud), home=home, env=ENV, program=program_as(IMAGE_UID, home=home)) as sidecar:
         sidecar.process.event("credentials_issued")
         pid = sidecar.process.pid
         owners = {os.stat(f"/proc/{pid}/{name}").st_uid for name in ("environ", "mem", "maps", "fd")}
         attach = "import ctypes; libc = ctypes.CDLL(None, use_errno=True); print(libc.ptrace(16, {}, 0, 0))"
         tried = subprocess.run(
-            ["/usr/bin/python3", "-c", attach.format(pid)], user=NOBODY, cwd="/", capture_output=True, check=False
+            ["/usr/bin/python3", "-c", attach.format(pid)], user=IMAGE_UID, cwd="/", capture_output=True, check=False
         )
 
     assert owners == {0}

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from .processes import Demo, EmulatedCloud, demo, emulator, serve, until
-from .wire import Answer, Connection, ask, head
+from .processes import Demo, EmulatedCloud, demo, emulator, serve, wait_until
+from .wire import Response, Connection, fetch, request_head
 
 ROLE = "/latest/meta-data/ram/security-credentials/default"
 SECRET = "demo-client-secret"
@@ -26,9 +26,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture(autouse=True)
-def fair_weather(cloud: EmulatedCloud) -> Iterator[None]:
+def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
     yield
-    admin(cloud.url, "DELETE", "faults")
+    emulator_admin(cloud.url, "DELETE", "faults")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def running_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         yield running
 
 
-def admin(base: str, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+def emulator_admin(base: str, method: str, path: str, body: dict[str, Any] | None = None) -> Response:
     """Tells the emulator something."""
     import http.client
 
@@ -48,11 +48,11 @@ def admin(base: str, method: str, path: str, body: dict[str, Any] | None = None)
     read = answer.read()
     connection.close()
     assert answer.status < 300, read
-    return Answer(answer.status, {}, read)
+    return Response(answer.status, {}, read)
 
 
-def fault(cloud: EmulatedCloud | Demo, **members: object) -> None:
-    admin(cloud.url if isinstance(cloud, EmulatedCloud) else cloud.emulator_url, "POST", "faults", members)
+def add_fault(cloud: EmulatedCloud | Demo, **members: object) -> None:
+    emulator_admin(cloud.url if isinstance(cloud, EmulatedCloud) else cloud.emulator_url, "POST", "faults", members)
 
 
 def config(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:
@@ -84,24 +84,24 @@ ENV = {"DEMO_SECRET": SECRET}
 def test_the_first_line_says_what_is_served_where(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """The first line on stderr is the listening event with every listener's URL, and the URLs answer."""
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
-        first = json.loads(sidecar.process.stderr.so_far()[0])
+        first = json.loads(sidecar.process.stderr.lines()[0])
 
         assert first["event"] == "listening"
         assert {"credentials", "ops", "version", "config"} <= first.keys()
-        assert ask(first["credentials"], "/healthz").status == 200
-        assert ask(first["ops"], "/livez").status == 200
+        assert fetch(first["credentials"], "/healthz").status == 200
+        assert fetch(first["ops"], "/livez").status == 200
 
 
 def test_probes_before_the_first_credential(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Without credentials it lives, is neither started nor ready, and says which profile lacks what."""
-    fault(cloud, kind="sts", times=None, code="AuthenticationFail.NoPermission")
+    add_fault(cloud, kind="sts", times=None, code="AuthenticationFail.NoPermission")
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("refresh_failed")
         ops = sidecar.urls["ops"]
-        ready = ask(ops, "/readyz")
+        ready = fetch(ops, "/readyz")
 
-        assert ask(ops, "/livez").status == 200
-        assert ask(ops, "/startupz").status == 503
+        assert fetch(ops, "/livez").status == 200
+        assert fetch(ops, "/startupz").status == 503
         assert ready.status == 503
         assert json.loads(ready.body)["profiles"][0]["profile"] == "default"
         assert "AuthenticationFail.NoPermission" in json.loads(ready.body)["profiles"][0]["reason"]
@@ -110,8 +110,8 @@ def test_probes_before_the_first_credential(cloud: EmulatedCloud, tmp_path: Path
 def test_probes_with_credentials(running_demo: Demo) -> None:
     """With credentials every probe is green, by GET and by HEAD."""
     for path in ("/livez", "/healthz", "/readyz", "/startupz"):
-        assert ask(running_demo.ops_url, path).status == 200
-        assert ask(running_demo.ops_url, path, method="HEAD").status == 200
+        assert fetch(running_demo.ops_url, path).status == 200
+        assert fetch(running_demo.ops_url, path, method="HEAD").status == 200
 
 
 def test_a_profile_that_is_not_required_does_not_hold_back(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -124,18 +124,18 @@ def test_a_profile_that_is_not_required_does_not_hold_back(cloud: EmulatedCloud,
         sidecar.process.event("credentials_issued", profile="default")
         sidecar.process.event("refresh_failed", profile="spare")
 
-        assert ask(sidecar.urls["ops"], "/readyz").status == 200
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
-        assert ask(sidecar.urls["credentials"], "/credentials/spare").status == 503
+        assert fetch(sidecar.urls["ops"], "/readyz").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials/spare").status == 503
 
 
 @pytest.mark.parametrize(("target", "patience"), [("/credentials", 4.0), (ROLE, 0.8)], ids=["uri", "ecs"])
 def test_cold_start_waits_within_patience(cloud: EmulatedCloud, tmp_path: Path, target: str, patience: float) -> None:
     """While the first answer of the cloud hangs, a client is held as long as its SDK waits, then told 503."""
-    fault(cloud, kind="token", times=None, delay=30)
+    add_fault(cloud, kind="token", times=None, delay=30)
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
         started = time.monotonic()
-        answer = ask(sidecar.urls["credentials"], target)
+        answer = fetch(sidecar.urls["credentials"], target)
         took = time.monotonic() - started
 
     assert answer.status == 503
@@ -145,21 +145,21 @@ def test_cold_start_waits_within_patience(cloud: EmulatedCloud, tmp_path: Path, 
 
 def test_cold_start_answers_as_soon_as_it_can(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A client that asks before the first credential gets it when it comes."""
-    fault(cloud, kind="token", delay=1)
+    add_fault(cloud, kind="token", delay=1)
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
 
 
 def test_two_hundred_first_requests(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Two hundred clients at a cold start all get the credential, for one token call and one STS call."""
-    admin(cloud.url, "DELETE", "journal")
-    fault(cloud, kind="token", delay=1.5)
+    emulator_admin(cloud.url, "DELETE", "journal")
+    add_fault(cloud, kind="token", delay=1.5)
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar, ExitStack() as stack:
         crowd = [stack.enter_context(Connection(sidecar.urls["credentials"])) for _ in range(200)]
         for connection in crowd:
-            connection.send(head("GET", "/credentials"))
-        bodies = {connection.answer().body for connection in crowd}
-    calls = json.loads(admin(cloud.url, "GET", "journal").body)["calls"]
+            connection.send(request_head("GET", "/credentials"))
+        bodies = {connection.read_response().body for connection in crowd}
+    calls = json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]
 
     assert len(bodies) == 1
     assert sorted(call["kind"] for call in calls) == ["sts", "token"]
@@ -172,14 +172,14 @@ def test_a_metadata_listener(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with serve(config(cloud, server=server, access=access), home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
         base = sidecar.urls["metadata"]
-        token = ask(
+        token = fetch(
             base, "/latest/api/token", "X-aliyun-ecs-metadata-token-ttl-seconds: 60", method="PUT"
         ).body.decode()
         header = f"X-aliyun-ecs-metadata-token: {token}"
 
-        assert ask(base, ROLE, header, host="100.100.100.200").status == 200
-        assert ask(base, ROLE).status == 401
-        assert [ask(base, path, header).status for path in ("/credentials", "/healthz", "/metrics", "/")] == [404] * 4
+        assert fetch(base, ROLE, header, host="100.100.100.200").status == 200
+        assert fetch(base, ROLE).status == 401
+        assert [fetch(base, path, header).status for path in ("/credentials", "/healthz", "/metrics", "/")] == [404] * 4
         assert "ops" not in sidecar.urls
 
 
@@ -196,11 +196,11 @@ def test_values_of_the_machine(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with serve(settings, home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("watching")
         base = sidecar.urls["credentials"]
-        before = [ask(base, f"/latest/{path}") for path in asked]
+        before = [fetch(base, f"/latest/{path}") for path in asked]
         settings["metadata"]["identityDocument"] = True
         sidecar.config_path.write_text(json.dumps(settings))
         sidecar.process.event("config_reloaded")
-        document = ask(base, f"/latest/{asked[3]}")
+        document = fetch(base, f"/latest/{asked[3]}")
 
     assert [answer.status for answer in before] == [200, 200, 404, 404]
     assert [answer.body for answer in before[:2]] == [b"cn-hangzhou", b"vpc-1"]
@@ -211,13 +211,13 @@ def test_an_outage_from_start_to_end(tmp_path: Path) -> None:
     """What was issued is served to its last second; then 503 with Retry-After; then 200 again by itself."""
     with demo("--lifetime", "4", home=tmp_path) as sidecar:
         base = sidecar.metadata_url
-        fault(sidecar, kind="*", times=None, drop=True)
-        held = ask(base, "/credentials").body
-        until(lambda: ask(base, "/credentials").status == 503)
+        add_fault(sidecar, kind="*", times=None, drop=True)
+        held = fetch(base, "/credentials").body
+        wait_until(lambda: fetch(base, "/credentials").status == 503)
         late = time.time()
-        refused = ask(base, "/credentials")
-        admin(sidecar.emulator_url, "DELETE", "faults")
-        until(lambda: ask(base, "/credentials").status == 200, 30)
+        refused = fetch(base, "/credentials")
+        emulator_admin(sidecar.emulator_url, "DELETE", "faults")
+        wait_until(lambda: fetch(base, "/credentials").status == 200, 30)
 
     assert int(refused.headers["retry-after"]) >= 1
     assert json.loads(refused.body)["Code"] == "CredentialsUnavailable"
@@ -246,10 +246,10 @@ METRICS = [
 
 def test_metrics(running_demo: Demo) -> None:
     """Every name of the contract is there, with labels from the configuration and never from a request."""
-    ask(running_demo.metadata_url, "/credentials/p2")
-    ask(running_demo.metadata_url, "/some/path?with=secrets", host="evil.example")
-    ask(running_demo.metadata_url, "/some/path")
-    answer = ask(running_demo.ops_url, "/metrics")
+    fetch(running_demo.metadata_url, "/credentials/p2")
+    fetch(running_demo.metadata_url, "/some/path?with=secrets", host="evil.example")
+    fetch(running_demo.metadata_url, "/some/path")
+    answer = fetch(running_demo.ops_url, "/metrics")
     text = answer.body.decode()
 
     assert answer.headers["content-type"].startswith("text/plain; version=")
@@ -263,8 +263,8 @@ def test_metrics(running_demo: Demo) -> None:
 
 def test_status(running_demo: Demo) -> None:
     """Callers on this machine see each profile's state, as JSON and as a page."""
-    status = json.loads(ask(running_demo.ops_url, "/status.json").body)
-    page = ask(running_demo.ops_url, "/status")
+    status = json.loads(fetch(running_demo.ops_url, "/status.json").body)
+    page = fetch(running_demo.ops_url, "/status")
 
     assert status["ready"] is True
     assert [profile["profile"] for profile in status["profiles"]] == ["default", "p2"]
@@ -283,7 +283,7 @@ def test_status(running_demo: Demo) -> None:
 )
 def test_ops_errors(running_demo: Demo, method: str, target: str, status: int, code: str) -> None:
     """The operations listener's errors have the same shape, and it never serves a credential."""
-    answer = ask(running_demo.ops_url, target, method=method)
+    answer = fetch(running_demo.ops_url, target, method=method)
 
     assert (answer.status, json.loads(answer.body)["Code"]) == (status, code)
 
@@ -295,8 +295,8 @@ def test_sigterm_drains(cloud: EmulatedCloud, tmp_path: Path) -> None:
         sidecar.process.send(signal.SIGTERM)
         sidecar.process.event("draining")
 
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
-        assert sidecar.process.code() == 0
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
+        assert sidecar.process.wait() == 0
 
 
 @pytest.mark.parametrize("signals", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT,)], ids=["twice", "ctrl-c"])
@@ -309,7 +309,7 @@ def test_leaving_at_once(cloud: EmulatedCloud, tmp_path: Path, signals: tuple[si
             sidecar.process.event("draining")
             sidecar.process.send(signals[1])
 
-        assert sidecar.process.code(10) == 0
+        assert sidecar.process.wait(10) == 0
 
 
 def test_path_token(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -320,15 +320,15 @@ def test_path_token(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with serve(config(cloud, access=access, logging={"level": "debug"}), home=tmp_path, env=ENV) as sidecar:
         base = sidecar.urls["credentials"]
         statuses = [
-            ask(base, target).status
+            fetch(base, target).status
             for target in ("/path-token-0123456789/credentials", "/credentials", "/path-token-0123456788/credentials")
         ]
-        ask(sidecar.urls["credentials"], "/path-token-0123456789/credentials", host="evil.example")
+        fetch(sidecar.urls["credentials"], "/path-token-0123456789/credentials", host="evil.example")
         sidecar.process.event("denied", reason="Host")
         sidecar.process.stop()
 
         assert statuses == [200, 403, 403]
-        assert "path-token-0123456789" not in "\n".join(sidecar.process.stderr.so_far())
+        assert "path-token-0123456789" not in "\n".join(sidecar.process.stderr.lines())
 
 
 def test_no_secret_is_told(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -336,11 +336,11 @@ def test_no_secret_is_told(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with serve(config(cloud, logging={"level": "debug"}), home=tmp_path, env=ENV) as sidecar:
         base, ops = sidecar.urls["credentials"], sidecar.urls["ops"]
         issued = sidecar.process.event("credentials_issued")
-        body = json.loads(ask(base, "/credentials").body)
-        shown = [ask(ops, path).body.decode() for path in ("/metrics", "/status.json", "/status", "/readyz")]
-        shown.append(ask(base, "/credentials", "Origin: https://evil.example").body.decode())
+        body = json.loads(fetch(base, "/credentials").body)
+        shown = [fetch(ops, path).body.decode() for path in ("/metrics", "/status.json", "/status", "/readyz")]
+        shown.append(fetch(base, "/credentials", "Origin: https://evil.example").body.decode())
         sidecar.process.stop()
-        text = "\n".join([*sidecar.process.stderr.so_far(), *shown])
+        text = "\n".join([*sidecar.process.stderr.lines(), *shown])
 
     assert issued["access_key_id"] == body["AccessKeyId"]
     assert not [word for word in (SECRET, body["AccessKeySecret"], body["SecurityToken"], "eyJ") if word in text]
@@ -363,7 +363,7 @@ def test_tls_to_the_cloud(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 def test_the_sdks_time_limits_are_applied(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """`httpConfiguration.readTimeout` ends a token request that hangs, which the official Python SDK ignores."""
-    fault(cloud, kind="token", times=None, delay=30)
+    add_fault(cloud, kind="token", times=None, delay=30)
     settings = config(cloud)
     settings["profiles"]["default"]["identity"]["httpConfiguration"] = {"readTimeout": 2000}
     with serve(settings, home=tmp_path, env=ENV) as sidecar:
@@ -383,7 +383,7 @@ def test_verification_switched_off_is_loud(cloud: EmulatedCloud, tmp_path: Path)
     with serve(settings, home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
         warning = sidecar.process.event("configuration")
-        metrics = ask(sidecar.urls["ops"], "/metrics").body.decode()
+        metrics = fetch(sidecar.urls["ops"], "/metrics").body.decode()
 
     assert "TLS VERIFICATION IS OFF" in warning["message"]
     assert 'idaas_sidecar_tls_verification_disabled{profile="default"} 1.0' in metrics

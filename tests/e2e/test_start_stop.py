@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from .processes import EmulatedCloud, Process, Serving, emulator, environment, run, serve, until
-from .test_service import ENV, admin, config, fault
-from .wire import Answer, Connection, ask, head
+from .processes import EmulatedCloud, Process, RunningSidecar, emulator, environment, run, serve, wait_until
+from .cloud import ENV, emulator_admin, config, add_fault
+from .wire import Response, Connection, fetch, request_head
 
 QUICKLY = {"minRetrySeconds": 0.1, "maxRetrySeconds": 1, "permanentRetrySeconds": 10}
 
@@ -26,13 +26,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture(autouse=True)
-def fair_weather(cloud: EmulatedCloud) -> Iterator[None]:
+def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
     yield
-    admin(cloud.url, "DELETE", "faults")
+    emulator_admin(cloud.url, "DELETE", "faults")
 
 
-def probes(sidecar: Serving) -> dict[str, int]:
-    return {path: ask(sidecar.urls["ops"], f"/{path}").status for path in ("livez", "startupz", "readyz")}
+def probes(sidecar: RunningSidecar) -> dict[str, int]:
+    return {path: fetch(sidecar.urls["ops"], f"/{path}").status for path in ("livez", "startupz", "readyz")}
 
 
 # --- the gates --------------------------------------------------------------------------------------------------------
@@ -40,11 +40,11 @@ def probes(sidecar: Serving) -> dict[str, int]:
 
 def test_it_answers_before_the_first_credential(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """While the cloud hangs, both listeners answer, and a client is told when to come again."""
-    fault(cloud, kind="*", times=None, delay=30)
+    add_fault(cloud, kind="*", times=None, delay=30)
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
-        health = ask(sidecar.urls["credentials"], "/healthz").status
+        health = fetch(sidecar.urls["credentials"], "/healthz").status
         green = probes(sidecar)
-        dark = ask(sidecar.urls["credentials"], "/latest/meta-data/ram/security-credentials/default")
+        dark = fetch(sidecar.urls["credentials"], "/latest/meta-data/ram/security-credentials/default")
 
         assert health == 200
         assert green == {"livez": 200, "startupz": 503, "readyz": 503}
@@ -61,33 +61,33 @@ def test_the_gates(gate: str, early: int, late: int, cloud: EmulatedCloud, tmp_p
 
     It is 503 for clients meanwhile, and 200 by itself as soon as the cloud answers.
     """
-    fault(cloud, kind="*", times=None, drop=True)
+    add_fault(cloud, kind="*", times=None, drop=True)
     seconds = 60 if gate == "credentials" else 2
     startup = {"gate": gate, "timeoutSeconds": seconds}
     with serve(config(cloud, startup=startup, refresh=QUICKLY), home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("refresh_failed")
         first = probes(sidecar)["startupz"]
-        until(lambda: probes(sidecar)["startupz"] == late)
-        dark = ask(sidecar.urls["credentials"], "/credentials").status
+        wait_until(lambda: probes(sidecar)["startupz"] == late)
+        dark = fetch(sidecar.urls["credentials"], "/credentials").status
         green = probes(sidecar)
-        admin(cloud.url, "DELETE", "faults")
+        emulator_admin(cloud.url, "DELETE", "faults")
         sidecar.process.event("credentials_issued")
 
         assert (first, dark) == (early, 503)
         assert green == {"livez": 200, "startupz": late, "readyz": 503}
         assert probes(sidecar) == {"livez": 200, "startupz": 200, "readyz": 200}
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
         assert sidecar.process.stop() == 0
 
 
 def test_the_gate_waits_for_who_is_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A credential that comes within the time is in time: nobody leaves afterwards."""
-    fault(cloud, kind="token", times=1, delay=1)
+    add_fault(cloud, kind="token", times=1, delay=1)
     startup = {"gate": "credentials", "timeoutSeconds": 2}
     with serve(config(cloud, startup=startup), home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
         with pytest.raises(AssertionError, match="still running"):
-            sidecar.process.code(2)
+            sidecar.process.wait(2)
 
         assert probes(sidecar) == {"livez": 200, "startupz": 200, "readyz": 200}
 
@@ -97,7 +97,7 @@ def test_a_configuration_that_never_works(cloud: EmulatedCloud, tmp_path: Path) 
     whole = config(cloud, startup={"gate": "credentials", "timeoutSeconds": 1})
     whole["profiles"]["default"]["identity"] = {"type": "tokenFile", "tokenFile": str(tmp_path / "absent")}
     with serve(whole, home=tmp_path, env=ENV) as sidecar:
-        code = sidecar.process.code()
+        code = sidecar.process.wait()
 
         assert code == 2
         assert "absent: no such file" in sidecar.process.event("start_up_failed")["error"]
@@ -105,11 +105,11 @@ def test_a_configuration_that_never_works(cloud: EmulatedCloud, tmp_path: Path) 
 
 def test_stopped_before_there_is_anything(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """SIGTERM while the gate waits is a stop as asked, exit 0, and no failure of the start."""
-    fault(cloud, kind="*", times=None, delay=30)
+    add_fault(cloud, kind="*", times=None, delay=30)
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
         sidecar.process.send(signal.SIGTERM)
 
-        assert sidecar.process.code(5) == 0
+        assert sidecar.process.wait(5) == 0
         assert sidecar.process.events("start_up_failed") == []
 
 
@@ -118,7 +118,7 @@ def test_stopped_before_there_is_anything(cloud: EmulatedCloud, tmp_path: Path) 
 
 def test_draining_goes_on_refreshing(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Sessions that end during the drain are replaced: every read until the last moment has a whole and valid one."""
-    fault(cloud, kind="sts", times=None, expirationOffset=3)
+    add_fault(cloud, kind="sts", times=None, expirationOffset=3)
     whole = config(cloud, shutdown={"drainSeconds": 5}, refresh=QUICKLY)
     with serve(whole, home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
@@ -127,9 +127,9 @@ def test_draining_goes_on_refreshing(cloud: EmulatedCloud, tmp_path: Path) -> No
         started, before = time.monotonic(), len(sidecar.process.events("credentials_issued"))
         answers = []
         while time.monotonic() < started + 4:
-            answers.append(ask(sidecar.urls["credentials"], "/credentials"))
+            answers.append(fetch(sidecar.urls["credentials"], "/credentials"))
             time.sleep(0.05)
-        code = sidecar.process.code()
+        code = sidecar.process.wait()
         took = time.monotonic() - started
 
         assert {answer.status for answer in answers} == {200}
@@ -146,22 +146,22 @@ def test_a_native_sidecar_leaves_when_it_is_told(cloud: EmulatedCloud, tmp_path:
         started = time.monotonic()
         sidecar.process.send(signal.SIGTERM)
 
-        assert sidecar.process.code() == 0
+        assert sidecar.process.wait() == 0
         assert time.monotonic() - started < 1
 
 
 def test_who_waits_is_answered(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A client that is waiting for the first credential when we are stopped gets an answer, not a broken connection."""
-    fault(cloud, kind="token", times=1, delay=2)
-    answers: list[Answer] = []
+    add_fault(cloud, kind="token", times=1, delay=2)
+    answers: list[Response] = []
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar, Connection(sidecar.urls["credentials"]) as client:
-        client.send(head("GET", "/credentials"))
-        waiter = threading.Thread(target=lambda: answers.append(client.answer()))
+        client.send(request_head("GET", "/credentials"))
+        waiter = threading.Thread(target=lambda: answers.append(client.read_response()))
         waiter.start()
-        until(lambda: b"\nidaas_sidecar_build_info" in ask(sidecar.urls["ops"], "/metrics").body)
+        wait_until(lambda: b"\nidaas_sidecar_build_info" in fetch(sidecar.urls["ops"], "/metrics").body)
         sidecar.process.send(signal.SIGTERM)
         waiter.join(20)
-        code = sidecar.process.code()
+        code = sidecar.process.wait()
 
     assert code == 0
     assert [answer.status for answer in answers] in ([200], [503])
@@ -171,17 +171,17 @@ def test_nothing_is_left_of_a_stopped_one(cloud: EmulatedCloud, tmp_path: Path) 
     """After SIGTERM the port is free for the next one at once, and its clients' connections are closed."""
     with serve(config(cloud), home=tmp_path, env=ENV) as sidecar, Connection(sidecar.urls["credentials"]) as idle:
         sidecar.process.event("credentials_issued")
-        idle.send(head("GET", "/credentials"))
-        idle.answer()
+        idle.send(request_head("GET", "/credentials"))
+        idle.read_response()
         base = sidecar.urls["credentials"]
         code = sidecar.process.stop()
-        closed = idle.closed()
+        closed = idle.is_closed()
     again = config(cloud)
     again["server"]["bind"] = base.removeprefix("http://")
     with serve(again, home=tmp_path, env=ENV) as sidecar:
         assert (code, closed) == (0, True)
         assert sidecar.urls["credentials"] == base
-        assert ask(base, "/credentials").status == 200
+        assert fetch(base, "/credentials").status == 200
 
 
 # --- other versions ---------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_a_newer_file_beneath_an_older_program(cloud: EmulatedCloud, tmp_path: P
         sidecar.process.event("credentials_issued")
         said = [event["message"] for event in sidecar.process.events("configuration")]
 
-        assert ask(sidecar.urls["credentials"], "/credentials").status == 200
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
         assert len([line for line in said if "shiny" in line]) == 1
         assert len([line for line in said if "profiles.default.exchange.shinier" in line]) == 1
 
@@ -213,7 +213,7 @@ def test_a_newer_file_under_a_running_program(cloud: EmulatedCloud, tmp_path: Pa
         sidecar.process.event("config_reloaded")
         sidecar.config_path.write_text(json.dumps(config(cloud, configVersion="2.0")))
         failed = sidecar.process.event("config_reload_failed")["error"]
-        served = json.loads(ask(sidecar.urls["credentials"], "/credentials").body)["AccessKeyId"]
+        served = json.loads(fetch(sidecar.urls["credentials"], "/credentials").body)["AccessKeyId"]
 
         assert "configVersion: 2.0 is not supported" in failed
         assert served == key
@@ -226,7 +226,7 @@ def test_a_file_of_the_next_major_version(cloud: EmulatedCloud, tmp_path: Path) 
     ended = run("serve", "--config", str(path), env=environment(tmp_path, **ENV))
 
     assert ended.code == 2
-    assert "configVersion: 2.0 is not supported; this program reads 1.x" in ended.complaint
+    assert "configVersion: 2.0 is not supported; this program reads 1.x" in ended.error_line
 
 
 def test_a_typing_error_is_none_of_a_newer_version(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -234,8 +234,8 @@ def test_a_typing_error_is_none_of_a_newer_version(cloud: EmulatedCloud, tmp_pat
     path = tmp_path / "config.json"
     path.write_text(json.dumps(newer(cloud) | {"configVersion": "1.0"}))
     with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV)) as process:
-        code = process.code()
-        said = process.stderr.so_far()
+        code = process.wait()
+        said = process.stderr.lines()
 
     assert code == 2
     assert "shin" in said[-1]

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .processes import EmulatedCloud, Serving, emulator, environment, run, serve, until
-from .test_service import ENV, config
-from .wire import Answer, Connection, ask, head
+from .processes import EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .cloud import ENV, config
+from .wire import Response, Connection, fetch, request_head
 
 ROLES = "/latest/meta-data/ram/security-credentials"
 TTL = "X-aliyun-ecs-metadata-token-ttl-seconds"
@@ -34,7 +34,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture(scope="module")
-def sidecar(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def sidecar(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
     """Everything at its default."""
     with serve(config(cloud), home=tmp_path_factory.mktemp("plain"), env=ENV) as running:
         running.process.event("credentials_issued")
@@ -42,7 +42,7 @@ def sidecar(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.fixture(scope="module")
-def hardened(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def hardened(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
     """A path token, and session tokens required."""
     home = tmp_path_factory.mktemp("hardened")
     (home / "path-token").write_text(PATH_TOKEN)
@@ -53,18 +53,18 @@ def hardened(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def base(sidecar: Serving) -> str:
+def base(sidecar: RunningSidecar) -> str:
     return sidecar.urls["credentials"]
 
 
-def said(base: str, raw: bytes) -> Answer:
+def said(base: str, raw: bytes) -> Response:
     """The answer to these very bytes."""
     with Connection(base) as connection:
         connection.send(raw)
-        return connection.answer()
+        return connection.read_response()
 
 
-def code(answer: Answer) -> str:
+def code(answer: Response) -> str:
     return str(json.loads(answer.body)["Code"])
 
 
@@ -91,7 +91,7 @@ BAD_HOSTS = (
 @pytest.mark.parametrize("host", BAD_HOSTS)
 def test_a_foreign_host(base: str, host: str, path: str) -> None:
     """DNS rebinding: whoever believes to talk to somebody else gets nothing, whatever the port is."""
-    answer = ask(base, path, host=host)
+    answer = fetch(base, path, host=host)
 
     assert (answer.status, code(answer)) == (403, "AccessDenied.Host")
 
@@ -100,8 +100,8 @@ def test_a_foreign_host(base: str, host: str, path: str) -> None:
 def test_no_host_or_two(base: str, path: str) -> None:
     """A missing Host is no HTTP/1.1, and two Hosts are believed by two programs each."""
     none = said(base, f"GET {path} HTTP/1.1\r\n\r\n".encode())
-    two = ask(base, path, "Host: evil.example")
-    same = ask(base, path, "HOST: 127.0.0.1")
+    two = fetch(base, path, "Host: evil.example")
+    same = fetch(base, path, "HOST: 127.0.0.1")
 
     assert [answer.status for answer in (none, two, same)] == [400, 400, 400]
 
@@ -111,7 +111,7 @@ def test_no_host_or_two(base: str, path: str) -> None:
 )
 def test_our_own_hosts(base: str, host: str) -> None:
     """The loopback names and the metadata address pass, with any port."""
-    assert ask(base, "/credentials", host=host).status == 200
+    assert fetch(base, "/credentials", host=host).status == 200
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_our_own_hosts(base: str, host: str) -> None:
 )
 def test_a_whole_url_as_target(base: str, target: str) -> None:
     """Who takes us for a proxy is refused; two slashes are a path, and one that is not served."""
-    answer = ask(base, target)
+    answer = fetch(base, target)
 
     assert answer.status == (404 if target.startswith("//") else 403)
 
@@ -141,9 +141,9 @@ FORWARDED = (
 @pytest.mark.parametrize("name", [*FORWARDED, *map(str.upper, FORWARDED), *map(str.lower, FORWARDED)])
 def test_forwarded(base: str, name: str, value: str) -> None:
     """SSRF through a reverse proxy: GET and PUT alike, in any case of the header, also with nothing in it."""
-    get = ask(base, f"{ROLES}/default", f"{name}: {value}")
-    uri = ask(base, "/credentials", f"{name}: {value}")
-    put = ask(base, "/latest/api/token", f"{name}: {value}", f"{TTL}: 60", method="PUT")
+    get = fetch(base, f"{ROLES}/default", f"{name}: {value}")
+    uri = fetch(base, "/credentials", f"{name}: {value}")
+    put = fetch(base, "/latest/api/token", f"{name}: {value}", f"{TTL}: 60", method="PUT")
 
     assert {(answer.status, code(answer)) for answer in (get, uri, put)} == {(403, "AccessDenied.Forwarded")}
 
@@ -158,20 +158,20 @@ BROWSER = (
 def test_browsers(base: str, line: str) -> None:
     """A page that asks loopback is refused on every path and method, a preflight among them."""
     asked = [
-        ask(base, "/credentials", line),
-        ask(base, "/latest/api/token", line, f"{TTL}: 60", method="PUT"),
-        ask(base, "/credentials", line, "Access-Control-Request-Method: GET", method="OPTIONS"),
+        fetch(base, "/credentials", line),
+        fetch(base, "/latest/api/token", line, f"{TTL}: 60", method="PUT"),
+        fetch(base, "/credentials", line, "Access-Control-Request-Method: GET", method="OPTIONS"),
     ]
 
     assert {(answer.status, code(answer)) for answer in asked} == {(403, "AccessDenied.Browser")}
 
 
-def test_no_cors_on_any_answer(sidecar: Serving, base: str) -> None:
+def test_no_cors_on_any_answer(sidecar: RunningSidecar, base: str) -> None:
     """No answer of any listener permits a page to read it."""
-    asked = [ask(base, path) for path in (*PATHS, "/healthz", "/nowhere")]
-    asked += [ask(base, path, "Origin: null") for path in PATHS]
+    asked = [fetch(base, path) for path in (*PATHS, "/healthz", "/nowhere")]
+    asked += [fetch(base, path, "Origin: null") for path in PATHS]
     asked += [
-        ask(sidecar.urls["ops"], path, "Origin: null") for path in ("/livez", "/metrics", "/status", "/status.json")
+        fetch(sidecar.urls["ops"], path, "Origin: null") for path in ("/livez", "/metrics", "/status", "/status.json")
     ]
 
     assert not [name for answer in asked for name in answer.headers if name.startswith("access-control")]
@@ -181,7 +181,7 @@ def test_no_cors_on_any_answer(sidecar: Serving, base: str) -> None:
 
 
 def new_token(base: str, ttl: str = "21600", *lines: str) -> str:
-    answer = ask(base, "/latest/api/token", f"{TTL}: {ttl}", *lines, method="PUT")
+    answer = fetch(base, "/latest/api/token", f"{TTL}: {ttl}", *lines, method="PUT")
     assert answer.status == 200
     return answer.body.decode()
 
@@ -205,15 +205,15 @@ WITH_PATH_TOKEN = [
 
 
 @pytest.mark.parametrize(("target", "lines", "status"), WITH_PATH_TOKEN)
-def test_the_path_token(hardened: Serving, target: str, lines: tuple[str, ...], status: int) -> None:
+def test_the_path_token(hardened: RunningSidecar, target: str, lines: tuple[str, ...], status: int) -> None:
     """Who cannot choose the whole URL, or a header, gets nothing; a query, which ends in logs, is no place for it."""
-    answer = ask(hardened.urls["credentials"], target, *lines)
+    answer = fetch(hardened.urls["credentials"], target, *lines)
 
     assert answer.status == status
     assert status == 200 or code(answer) == "AccessDenied.PathToken"
 
 
-def test_session_tokens(hardened: Serving, sidecar: Serving) -> None:
+def test_session_tokens(hardened: RunningSidecar, sidecar: RunningSidecar) -> None:
     """Required: none, a wrong one, another sidecar's and two of them are refused; the right one is taken."""
     here = hardened.urls["credentials"]
     own = new_token(here, "60", OWN)
@@ -228,23 +228,23 @@ def test_session_tokens(hardened: Serving, sidecar: Serving) -> None:
         "two": (f"{TOKEN}: {own}", f"{TOKEN}: {own}"),
     }
 
-    found = {name: ask(here, f"{ROLES}/default", OWN, *extra).status for name, extra in lines.items()}
+    found = {name: fetch(here, f"{ROLES}/default", OWN, *extra).status for name, extra in lines.items()}
 
     assert found == {"own": 200, "none": 401, "foreign": 401, "prolonged": 401, "cut": 401, "two": 401}
-    assert ask(here, f"{ROLES}/default?{TOKEN}={own}", OWN).status == 401
+    assert fetch(here, f"{ROLES}/default?{TOKEN}={own}", OWN).status == 401
 
 
-def test_a_session_token_ends(hardened: Serving) -> None:
+def test_a_session_token_ends(hardened: RunningSidecar) -> None:
     """A token for a second is none two seconds later."""
     here = hardened.urls["credentials"]
     token = new_token(here, "1", OWN)
     statuses: list[int] = []
 
     def refused() -> bool:
-        statuses.append(ask(here, f"{ROLES}/default", OWN, f"{TOKEN}: {token}").status)
+        statuses.append(fetch(here, f"{ROLES}/default", OWN, f"{TOKEN}: {token}").status)
         return statuses[-1] == 401
 
-    until(refused, 5)
+    wait_until(refused, 5)
     assert statuses[0] == 200
 
 
@@ -284,8 +284,8 @@ def test_ttls(base: str, ttl: str, status: int) -> None:
 
 def test_no_ttl_or_two(base: str) -> None:
     """A TTL that is not said, or said twice, is none."""
-    none = ask(base, "/latest/api/token", method="PUT")
-    two = ask(base, "/latest/api/token", f"{TTL}: 60", f"{TTL.lower()}: 60", method="PUT")
+    none = fetch(base, "/latest/api/token", method="PUT")
+    two = fetch(base, "/latest/api/token", f"{TTL}: 60", f"{TTL.lower()}: 60", method="PUT")
 
     assert (none.status, two.status) == (400, 400)
 
@@ -342,8 +342,8 @@ def test_credentials_at_no_other_place(base: str, method: str) -> None:
         if method == "GET" and path in DOCUMENTED:
             continue
         with Connection(base) as connection:
-            connection.send(head(method, path, "Connection: close"))
-            answer = connection.answer(head_only=method == "HEAD")
+            connection.send(request_head(method, path, "Connection: close"))
+            answer = connection.read_response(head_only=method == "HEAD")
 
         assert answer.status in (400, 403, 404, 405), path
         assert not [mark for mark in CREDENTIAL if mark in answer.body], path
@@ -352,16 +352,16 @@ def test_credentials_at_no_other_place(base: str, method: str) -> None:
 @pytest.mark.parametrize("path", DOCUMENTED)
 def test_credentials_where_they_belong(base: str, path: str) -> None:
     """The control: there they are."""
-    answer = ask(base, path)
+    answer = fetch(base, path)
 
     assert answer.status == 200
     assert all(mark in answer.body for mark in CREDENTIAL)
 
 
-def test_no_credential_on_the_operations_port(sidecar: Serving) -> None:
+def test_no_credential_on_the_operations_port(sidecar: RunningSidecar) -> None:
     """Nothing that is asked there, by whatever path, contains one."""
     for path in (*DOCUMENTED, *OTHERS):
-        answer = ask(sidecar.urls["ops"], path)
+        answer = fetch(sidecar.urls["ops"], path)
         assert not [mark for mark in CREDENTIAL if mark in answer.body], path
 
 
@@ -401,17 +401,17 @@ def test_confusing_requests(base: str, raw: bytes) -> None:
     """What one program may read so and another otherwise is 400, and the connection is not used again."""
     with Connection(base) as connection:
         connection.send(raw)
-        answer = connection.answer()
+        answer = connection.read_response()
 
         assert (answer.status, code(answer)) == (400, "BadRequest")
-        assert connection.closed()
+        assert connection.is_closed()
 
 
 def test_a_header_in_other_letters_is_the_same_header(base: str) -> None:
     """Rules hold for a header's name in any case; a name that only looks like it is another header."""
-    assert ask(base, "/credentials", "x-FORWARDED-for: 1").status == 403
-    assert ask(base, "/credentials", "X_Forwarded_For: 1").status == 200
-    assert ask(base, "/latest/api/token", f"{TTL.upper()}: 60", method="PUT").status == 200
+    assert fetch(base, "/credentials", "x-FORWARDED-for: 1").status == 403
+    assert fetch(base, "/credentials", "X_Forwarded_For: 1").status == 200
+    assert fetch(base, "/latest/api/token", f"{TTL.upper()}: 60", method="PUT").status == 200
 
 
 # --- where it listens -------------------------------------------------------------------------------------------------
@@ -430,7 +430,7 @@ def other_addresses() -> list[tuple[int, tuple[object, ...]]]:
     ]
 
 
-def test_no_other_address_answers(sidecar: Serving) -> None:
+def test_no_other_address_answers(sidecar: RunningSidecar) -> None:
     """Bound to loopback and nowhere else: each other address of this machine refuses the connection."""
     ports = [int(urlsplit(sidecar.urls[name]).port or 0) for name in ("credentials", "ops")]
     addresses = other_addresses()
@@ -453,5 +453,5 @@ def test_a_wildcard_is_refused(cloud: EmulatedCloud, tmp_path: Path) -> None:
         warning = running.process.event("configuration")["message"]
 
     assert refused.code == 2
-    assert "server.bind: 0.0.0.0:0 is reachable from other machines" in refused.complaint
+    assert "server.bind: 0.0.0.0:0 is reachable from other machines" in refused.error_line
     assert warning.startswith("access.unsafeBind:")

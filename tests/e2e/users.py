@@ -1,4 +1,4 @@
-"""Other users of the machine: the program started as one, and requests made by one. Needs root."""
+"""Run the program and send requests as other users of the machine. Needs root."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from .processes import PROGRAM
+from .processes import DEADLINE, PROGRAM
 
-NOBODY = 65532
+IMAGE_UID = 65532
 """The uid that the image and the manifests run as."""
 
 needs_root = pytest.mark.skipif(
@@ -22,10 +22,10 @@ needs_root = pytest.mark.skipif(
 
 def program_as(uid: int, *, home: Path) -> tuple[str, ...]:
     """
-    The program, run as `uid` with nothing more than that user may; `home` is given to it.
+    Return the command that runs the program as `uid` without privileges. `home` is given to that user.
 
-    Where the interpreter lies in a directory that is root's alone, a copy of the way to it is mounted over that
-    directory, in a mount namespace of this process's own.
+    If the interpreter is below a directory that only root may enter, the command mounts a copy of the path to the
+    interpreter over that directory, in a mount namespace of its own.
     """
     for path in (home, *home.rglob("*")):
         os.chown(path, uid, uid)
@@ -45,14 +45,14 @@ def program_as(uid: int, *, home: Path) -> tuple[str, ...]:
 
 
 def _closed_parent(path: Path) -> Path | None:
-    """The first directory above `path` that other users may not enter."""
+    """Return the first directory above `path` that other users may not enter."""
     return next((parent for parent in reversed(path.parents) if not parent.stat().st_mode & 0o001), None)
 
 
-def ask_as(
+def fetch_as(
     uid: int, port: int, target: str, *, gid: int | None = None, groups: Sequence[int] = ()
 ) -> tuple[int, bytes]:
-    """Status and body of a GET by another user's process."""
+    """Send a GET from a process of another user and return the status and the body."""
     script = (
         f"exec 3<>/dev/tcp/127.0.0.1/{port}; "
         f"printf 'GET {target} HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nConnection: close\\r\\n\\r\\n' >&3; cat <&3"
@@ -64,7 +64,7 @@ def ask_as(
         extra_groups=groups,
         cwd="/",
         capture_output=True,
-        timeout=20,
+        timeout=DEADLINE,
         check=True,
     )
     head, _, body = done.stdout.partition(b"\r\n\r\n")

@@ -30,7 +30,7 @@ from ..clock import Clock
 from ..conftest import handler
 from ..e2e.processes import Demo, demo
 from ..e2e.wire import Connection as Wire
-from ..e2e.wire import ask
+from ..e2e.wire import fetch
 from .requests import FORWARDED, HOSTS, conversations
 
 pytestmark = pytest.mark.fuzz
@@ -235,6 +235,6 @@ def test_any_bytes_on_a_real_socket(sidecar: Demo, listener: str) -> None:
         assert b"HTTP/1.1 500" not in answers
 
     once()
-    assert ask(sidecar.ops_url, "/livez").status == 200
-    assert not [line for line in sidecar.process.stderr.so_far() if "failed" in line or "Traceback" in line]
+    assert fetch(sidecar.ops_url, "/livez").status == 200
+    assert not [line for line in sidecar.process.stderr.lines() if "failed" in line or "Traceback" in line]
     assert len(list(descriptors.iterdir())) < 200

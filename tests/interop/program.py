@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from ..e2e.processes import ROOT, until
+from ..e2e.processes import ROOT, wait_until
 
 SECONDS = 60
 """For one answer: the slowest SDK gives up after about 30 s, and two cores may be busy with all of them."""
@@ -79,7 +79,7 @@ def _ask_until(program: Program, wanted: Answer) -> Answer:
         return answers[-1] == wanted
 
     with suppress(AssertionError):
-        until(come, BACK_OFF)
+        wait_until(come, BACK_OFF)
     return answers[-1]
 
 

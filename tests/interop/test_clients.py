@@ -10,8 +10,8 @@ import pytest
 
 from .clients import CLIENTS, KITS, Away, Client, Costs, Kit, in_ci
 from .program import Answer
-from .stage import Requests
-from .story import CALLS, STATIC, Story, play
+from .testbed import Requests
+from .scenario import CALLS, STATIC, Story, play
 
 Marks = Mapping[str, list[pytest.MarkDecorator]]
 """Marks by the client's name."""

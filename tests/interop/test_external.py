@@ -23,7 +23,7 @@ from ..e2e.processes import EmulatedCloud, emulator
 from .clients import GO, NODE, PYTHON, Client, in_ci
 from .conftest import bare_environment
 from .program import Answer, Program
-from .stage import answer, configuration
+from .testbed import answer, configuration
 
 CALLS = 5
 CLIENTS = (

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import trustme
 
-from .liar import Liar, Lie, liar
-from .processes import EmulatedCloud, Serving, emulator, environment, run, serve, until
+from .fault_proxy import FaultProxy, Reply, fault_proxy
+from .processes import EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
 from .test_floods import memory
-from .test_service import ENV, config
-from .wire import ask
+from .cloud import ENV, config
+from .wire import fetch
 
 CANARY = b"canary-0123456789"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -30,40 +30,40 @@ LARGEST_GROWTH = 16 * 1_048_576
 """Bytes: libuv takes up to 32 pieces of 256 KiB from an endless stream before anybody can tell it to stop."""
 
 
-def whole(body: bytes, *lines: bytes, head: bytes = HEAD) -> Callable[[], Lie]:
+def whole(body: bytes, *lines: bytes, head: bytes = HEAD) -> Callable[[], Reply]:
     """An answer with this body and its true length."""
     extra = b"".join(line + b"\r\n" for line in (*lines, b"Content-Length: %d" % len(body)))
     return lambda: [head + extra + b"\r\n" + body]
 
 
-def endless_body() -> Lie:
+def endless_body() -> Reply:
     yield HEAD + b"\r\n" + b'{"a":"' + CANARY
     yield from itertools.repeat(CANARY * 1_000, 100_000)
 
 
-def endless_head() -> Lie:
+def endless_head() -> Reply:
     yield HEAD
     yield from (b"X-%d: %s\r\n" % (number, CANARY * 100) for number in range(100_000))
 
 
-def slow_body() -> Lie:
+def slow_body() -> Reply:
     yield HEAD + b"Content-Length: 100000\r\n\r\n"
     for _ in range(60):
         yield b"{"
         time.sleep(0.5)
 
 
-def cut_short() -> Lie:
+def cut_short() -> Reply:
     return [HEAD + b'Content-Length: 1000\r\n\r\n{"a": "' + CANARY]
 
 
-def silence() -> Lie:
+def silence() -> Reply:
     time.sleep(60)
     return []
 
 
 BOMB = gzip.compress(CANARY + b"\0" * 50_000_000, 9)
-LIES: dict[str, tuple[Callable[[], Lie], str]] = {
+LIES: dict[str, tuple[Callable[[], Reply], str]] = {
     "huge body": (endless_body, "an answer of more than 262144 bytes"),
     "endless head": (endless_head, "RemoteProtocolError"),
     "cut short": (cut_short, "RemoteProtocolError"),
@@ -92,19 +92,21 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 
 @pytest.fixture(scope="module")
-def between(cloud: EmulatedCloud) -> Iterator[Liar]:
-    with liar(cloud.url) as server:
+def between(cloud: EmulatedCloud) -> Iterator[FaultProxy]:
+    with fault_proxy(cloud.url) as server:
         yield server
 
 
 @pytest.fixture(autouse=True)
-def honest(between: Liar) -> Iterator[None]:
+def honest(between: FaultProxy) -> Iterator[None]:
     yield
     between.lie = between.certificate = None
 
 
 @pytest.fixture(scope="module")
-def sidecar(cloud: EmulatedCloud, between: Liar, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+def sidecar(
+    cloud: EmulatedCloud, between: FaultProxy, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningSidecar]:
     home = tmp_path_factory.mktemp("sidecar")
     with serve(through(cloud, between, home), home=home, env=ENV) as running:
         for name in ("token", "sts"):
@@ -113,7 +115,7 @@ def sidecar(cloud: EmulatedCloud, between: Liar, tmp_path_factory: pytest.TempPa
         yield running
 
 
-def through(cloud: EmulatedCloud, between: Liar, home: Path) -> dict[str, Any]:
+def through(cloud: EmulatedCloud, between: FaultProxy, home: Path) -> dict[str, Any]:
     """One profile whose token endpoint is the liar, one whose STS it is."""
     settings = config(cloud, logging={"level": "debug"})
     settings["server"]["adminSocket"] = str(home / "admin.sock")
@@ -126,7 +128,7 @@ def through(cloud: EmulatedCloud, between: Liar, home: Path) -> dict[str, Any]:
     return settings
 
 
-def refresh(sidecar: Serving, profile: str) -> tuple[dict[str, Any], float]:
+def refresh(sidecar: RunningSidecar, profile: str) -> tuple[dict[str, Any], float]:
     """What comes of proving the identity anew, and how long that took."""
     home = sidecar.config_path.parent
     started = time.monotonic()
@@ -145,10 +147,10 @@ def refresh(sidecar: Serving, profile: str) -> tuple[dict[str, Any], float]:
 
 @pytest.mark.parametrize("profile", ["token", "sts"])
 @pytest.mark.parametrize("name", LIES)
-def test_a_lie(sidecar: Serving, between: Liar, name: str, profile: str) -> None:
+def test_a_lie(sidecar: RunningSidecar, between: FaultProxy, name: str, profile: str) -> None:
     """One clear line, bounded memory, the last good session for clients; and the truth is believed again."""
     lie, words = LIES[name]
-    held = ask(sidecar.urls["credentials"], f"/credentials/{profile}")
+    held = fetch(sidecar.urls["credentials"], f"/credentials/{profile}")
     before = memory(sidecar.process.pid)
     between.lie, between.told = Again(lie), 0
     found, took = refresh(sidecar, profile)
@@ -162,7 +164,7 @@ def test_a_lie(sidecar: Serving, between: Liar, name: str, profile: str) -> None
     assert len(found["last_error"]) < 400
     assert took < 5
     assert grown < LARGEST_GROWTH
-    assert ask(sidecar.urls["credentials"], f"/credentials/{profile}").body == held.body
+    assert fetch(sidecar.urls["credentials"], f"/credentials/{profile}").body == held.body
     assert CANARY.decode() not in everything_said(sidecar)
     between.lie = None
     assert refresh(sidecar, profile)[0]["state"] == "fresh"
@@ -171,21 +173,21 @@ def test_a_lie(sidecar: Serving, between: Liar, name: str, profile: str) -> None
 class Again:
     """A lie that can be told more than once."""
 
-    def __init__(self, lie: Callable[[], Lie]) -> None:
+    def __init__(self, lie: Callable[[], Reply]) -> None:
         self._lie = lie
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._lie())
 
 
-def everything_said(sidecar: Serving) -> str:
+def everything_said(sidecar: RunningSidecar) -> str:
     ops = sidecar.urls["ops"]
-    pages = [ask(ops, path).body.decode() for path in ("/metrics", "/status", "/status.json", "/readyz")]
-    return "\n".join([*sidecar.process.stderr.so_far(), *pages])
+    pages = [fetch(ops, path).body.decode() for path in ("/metrics", "/status", "/status.json", "/readyz")]
+    return "\n".join([*sidecar.process.stderr.lines(), *pages])
 
 
 @pytest.mark.parametrize(("name", "lie"), [("slow body", slow_body), ("silence", silence)])
-def test_slowness(sidecar: Serving, between: Liar, name: str, lie: Callable[[], Lie]) -> None:
+def test_slowness(sidecar: RunningSidecar, between: FaultProxy, name: str, lie: Callable[[], Reply]) -> None:
     """An answer that trickles, or never comes, is given up in bounded time."""
     between.lie = Again(lie)
     found, took = refresh(sidecar, "token")
@@ -193,11 +195,11 @@ def test_slowness(sidecar: Serving, between: Liar, name: str, lie: Callable[[], 
     assert found["state"] == "stale"
     assert "no complete answer within" in found["last_error"] or "no answer in time" in found["last_error"]
     assert took < TOTAL + 3
-    assert ask(sidecar.urls["credentials"], "/credentials/token").status == 200
+    assert fetch(sidecar.urls["credentials"], "/credentials/token").status == 200
 
 
 @pytest.mark.parametrize("wrong", ["unknown CA", "another host"])
-def test_a_wrong_certificate(cloud: EmulatedCloud, between: Liar, tmp_path: Path, wrong: str) -> None:
+def test_a_wrong_certificate(cloud: EmulatedCloud, between: FaultProxy, tmp_path: Path, wrong: str) -> None:
     """A certificate of a CA that is not ours, or for another host, ends the call before anything is sent."""
     ours, theirs = trustme.CA(), trustme.CA()
     ours.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -215,12 +217,12 @@ def test_a_wrong_certificate(cloud: EmulatedCloud, between: Liar, tmp_path: Path
     assert between.told == 0
 
 
-def test_the_liar_can_be_heard(between: Liar) -> None:
+def test_the_liar_can_be_heard(between: FaultProxy) -> None:
     """The lies of this file do reach who asks for them."""
     between.lie = [CANARY]
     host, port = between.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 5) as client:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        until(lambda: between.told > 0)
+        wait_until(lambda: between.told > 0)
 
         assert client.recv(100) == CANARY

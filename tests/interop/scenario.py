@@ -15,12 +15,12 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..e2e.processes import until
+from ..e2e.processes import wait_until
 from .clients import Client
 from .conftest import bare_environment
 from .namespace import metadata_namespace
 from .program import Answer, Program, ask_all, ask_until
-from .stage import Requests, Stage, staged
+from .testbed import Requests, Stage, staged
 
 CALLS = 5
 GAP = 10.0
@@ -76,7 +76,7 @@ def play(clients: Iterable[Client], home: Path) -> Story:
                 _others(story, stage, cast, home, metadata=metadata)
             gone = time.monotonic()
             story.away = ask_all(programs)
-            until(lambda: time.monotonic() - gone >= GAP, 2 * GAP)
+            wait_until(lambda: time.monotonic() - gone >= GAP, 2 * GAP)
             with stage.serving():
                 story.held_back = stage.held()
                 asking = {name: each for name, each in programs.items() if cast[name].again}

@@ -10,7 +10,7 @@ from typing import Any
 from app.emulator import Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, role_arn
 from tests.e2e.processes import EmulatedCloud
-from tests.e2e.test_service import ENV, admin, config
+from tests.e2e.cloud import ENV, emulator_admin, config
 
 LIFE = 24
 """Seconds that a session lives: replaced after some ten, so that an hour sees as many refreshes as a fortnight."""
@@ -27,7 +27,7 @@ def prepared(cloud: EmulatedCloud, home: Path) -> dict[str, str]:
     world = World.default(profiles=PROFILES, issuer=cloud.issuer, token_seconds=90, session_seconds=LIFE)
     client = replace(world.clients[CLIENT_ID], secrets=tuple(map(Secret, SECRETS)))
     world = replace(world, clients={**world.clients, CLIENT_ID: client})
-    admin(cloud.url, "PUT", "world", json.loads(world.to_json()))
+    emulator_admin(cloud.url, "PUT", "world", json.loads(world.to_json()))
     secret = home / SECRET_FILE
     secret.write_text(CLIENT_SECRET)
     secret.chmod(0o600)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 
-from ..e2e.processes import EmulatedCloud, emulator, environment, run, serve, until
+from ..e2e.processes import EmulatedCloud, emulator, environment, run, serve, wait_until
 from .namespace import METADATA
 
 PROFILES = ("default", "p2")
@@ -50,7 +50,7 @@ class Stage:
     def serving(self) -> Iterator[None]:
         """A new `serve`, from when it has every profile's credentials until it has gone, on the ports of the last."""
         with serve(configuration(self._cloud, self._server), home=self._home, env=SECRET) as sidecar:
-            until(lambda: answer(f"{sidecar.urls['ops']}/readyz")[0] == 200)
+            wait_until(lambda: answer(f"{sidecar.urls['ops']}/readyz")[0] == 200)
             self._server |= {"bind": address(sidecar.urls["credentials"]), "ops": address(sidecar.urls["ops"])}
             self._marks = 0
             yield
@@ -75,7 +75,7 @@ class Stage:
         # A scrape's answer may be as old as LONGEST_REUSE of the ops handler: the one that counts this request is not.
         got(f"{self.metadata_url}/healthz")
         self._marks += 1
-        until(lambda: self._counted()[MARK] == self._marks)
+        wait_until(lambda: self._counted()[MARK] == self._marks)
         return Requests({which: count for which, count in self._counted().items() if which != MARK})
 
     def _counted(self) -> Requests:

@@ -10,11 +10,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.processes import EmulatedCloud, Serving
-from tests.e2e.test_admin import ask_unix
-from tests.e2e.test_service import admin
+from tests.e2e.processes import EmulatedCloud, RunningSidecar
+from tests.e2e.wire import admin_request
+from tests.e2e.cloud import emulator_admin
 
-from .soak_world import LIFE, PROFILES, SECRET_FILE, SECRETS, configuration
+from .soak_setup import LIFE, PROFILES, SECRET_FILE, SECRETS, configuration
 
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "token", "status": 503},
@@ -33,7 +33,7 @@ OUTAGES: tuple[dict[str, Any], ...] = ({"drop": True}, {"status": 503}, {"delay"
 class Weather:
     """Changes now and then; `happened` counts what did."""
 
-    def __init__(self, cloud: EmulatedCloud, sidecar: Serving, home: Path, chance: random.Random) -> None:
+    def __init__(self, cloud: EmulatedCloud, sidecar: RunningSidecar, home: Path, chance: random.Random) -> None:
         self._cloud = cloud
         self._sidecar = sidecar
         self._home = home
@@ -55,8 +55,8 @@ class Weather:
 
     def clear(self) -> None:
         """Fair weather."""
-        admin(self._cloud.url, "DELETE", "faults")
-        admin(self._cloud.url, "DELETE", "journal")
+        emulator_admin(self._cloud.url, "DELETE", "faults")
+        emulator_admin(self._cloud.url, "DELETE", "journal")
         self._outage_ends = None
 
     def _calm(self) -> None:
@@ -89,7 +89,7 @@ class Weather:
 
     def _order(self) -> None:
         self.happened["order"] += 1
-        ask_unix(str(self._home / "admin.sock"), "POST", f"/refresh/{self._chance.choice(PROFILES)}")
+        admin_request(str(self._home / "admin.sock"), "POST", f"/refresh/{self._chance.choice(PROFILES)}")
 
     def _hup(self) -> None:
         self.happened["SIGHUP"] += 1
@@ -97,4 +97,4 @@ class Weather:
 
     def _add(self, name: str, members: dict[str, Any]) -> None:
         self.happened[name] += 1
-        admin(self._cloud.url, "POST", "faults", members)
+        emulator_admin(self._cloud.url, "POST", "faults", members)

@@ -1,4 +1,4 @@
-"""A sidecar that has a bug which no loop survives: `python -m tests.e2e.dying serve --config F`."""
+"""A sidecar with a bug that ends a refresh loop: `python -m tests.e2e.ending_loop serve --config F`."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ from app.config.loader import load
 from app.main import logger, run
 from app.service import Service
 
-MARK = "die-now"
-"""A file beside the configuration: while it is there, a refresh ends its loop."""
+TRIGGER_FILE = "end-loops"
+"""A file in the directory of the configuration. While it exists, a refresh ends its loop."""
 
 
 class EndsLoopsError(BaseException):
-    """What `except Exception` does not catch."""
+    """An exception that `except Exception` does not catch."""
 
 
-class Deadly(httpx.AsyncBaseTransport):
-    """Real connections, while nobody asks for the bug."""
+class EndingTransport(httpx.AsyncBaseTransport):
+    """A real transport that raises `EndsLoopsError` while the trigger file exists."""
 
-    def __init__(self, mark: Path) -> None:
-        self._mark = mark
+    def __init__(self, trigger: Path) -> None:
+        self._trigger = trigger
         self._inner = httpx.AsyncHTTPTransport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if self._mark.exists():
+        """Send the request, or raise."""
+        if self._trigger.exists():
             raise EndsLoopsError
         return await self._inner.handle_async_request(request)
 
@@ -38,7 +39,7 @@ class Deadly(httpx.AsyncBaseTransport):
 async def _serve(path: Path) -> int:
     loaded = load(str(path), os.environ, hostname="host-1", now=time.time)
     log = logger(loaded, sys.stderr)
-    service = Service(loaded, os.environ, log, transport=lambda _way: Deadly(path.with_name(MARK)))
+    service = Service(loaded, os.environ, log, transport=lambda _way: EndingTransport(path.with_name(TRIGGER_FILE)))
     await service.start()
     await asyncio.Event().wait()
     return 0
