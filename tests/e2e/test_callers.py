@@ -46,13 +46,13 @@ def two_roles(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:
     return settings
 
 
-@pytest.fixture(scope="module", params=["root", "nobody"])
+@pytest.fixture(scope="module", params=["root", "unprivileged"])
 def sidecar(
     request: pytest.FixtureRequest, cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningSidecar]:
     """The sidecar as root, which may read every process, and as a user without privileges."""
     home = tmp_path_factory.mktemp(request.param)
-    extra = {"program": program_as(IMAGE_UID, home=home)} if request.param == "nobody" else {}
+    extra = {"program": program_as(IMAGE_UID, home=home)} if request.param == "unprivileged" else {}
     with serve(two_roles(cloud), home=home, env=ENV, **extra) as running:
         for name in ("first", "second", "group"):
             running.process.event("credentials_issued", profile=name)
@@ -69,7 +69,7 @@ def test_unprivileged_sidecar(sidecar: RunningSidecar, request: pytest.FixtureRe
     status = Path(f"/proc/{sidecar.process.pid}/status").read_text()
     fields = {name: rest.split() for name, _, rest in (line.partition(":") for line in status.splitlines())}
 
-    if request.node.callspec.params["sidecar"] == "nobody":
+    if request.node.callspec.params["sidecar"] == "unprivileged":
         assert fields["Uid"] == [str(IMAGE_UID)] * 4
         assert fields["CapEff"] == ["0" * 16]
         for name in ("environ", "mem", "maps"):

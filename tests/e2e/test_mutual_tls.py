@@ -1,4 +1,4 @@
-"""Mutual TLS and trust per leg, over real sockets: what is shown, what is believed, and that files may change."""
+"""Mutual TLS and trust per connection, over real sockets: the certificate sent, the CA trusted, rotation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ENVIRON = {"PASSWORD": "of-key", "WRONG": "of-another"}
 
 @dataclass
 class Site:
-    """The emulated cloud, which asks for client certificates, and the files of one client."""
+    """The emulated cloud, which requests client certificates, and the files of one client."""
 
     emulator: Emulator
     directory: Path
@@ -39,13 +39,13 @@ class Site:
     tls_url: str
 
     def write(self, name: str = OIDC_CLIENT_ID, authority: Authority | None = None, **details: Any) -> None:
-        """A new certificate and key in the client's files."""
+        """Write a new certificate and key to the client's files."""
         issued = authority.issue(name) if authority else self.emulator.issue_certificate(name, **details)
         (self.directory / "tls.crt").write_text(issued.leaf_pem + issued.chain_pem)
         (self.directory / "tls.key").write_text(issued.key_pem)
 
-    def cloud(self, events: list[Event] | None = None, *, identity: Any = None, exchange: Any = None) -> Pipeline:
-        """Our outbound half; `identity` and `exchange` change their connections."""
+    def pipeline(self, events: list[Event] | None = None, *, identity: Any = None, exchange: Any = None) -> Pipeline:
+        """Return a pipeline; `identity` and `exchange` change the settings of their connections."""
         files = {"certificateFile": f"{self.directory}/tls.crt", "privateKeyFile": f"{self.directory}/tls.key"}
         profile = {
             "identity": {
@@ -71,6 +71,7 @@ class Site:
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """An emulated cloud on real sockets and a client with a certificate."""
     sockets = bind()
     emulator = Emulator(World.default(issuer=f"{sockets.tls_url}/api/v2/iauths_system/oauth2"))
     async with listening(emulator, directory=tmp_path, sockets=sockets, client_ca=emulator.workload_ca) as where:
@@ -79,101 +80,102 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-async def test_the_certificate_proves_the_client(site: Site) -> None:
-    """By discovery, with the certificate of the connection and nothing else; when it ends is told."""
+@pytest.fixture
+def offline_site(tmp_path: Path) -> Site:
+    """A client with a certificate whose cloud does not listen."""
+    emulator = Emulator(World.default())
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(emulator.workload_ca)
+    site = Site(emulator, tmp_path, str(ca_file), "https://127.0.0.1:1")
+    site.write()
+    return site
+
+
+async def test_certificate_authenticates_the_client(site: Site) -> None:
+    """The certificate alone authenticates the client, at a discovered endpoint, and its expiry is an event."""
     events: list[Event] = []
-    cloud = site.cloud(events)
+    pipeline = site.pipeline(events)
     try:
-        await cloud.fetch("default")
+        await pipeline.fetch("default")
     finally:
-        await cloud.aclose()
+        await pipeline.aclose()
 
     form = next(call for call in site.emulator.journal if "grant_type" in call.fields).fields
-    (end,) = [event for event in events if isinstance(event, IdentityExpiry)]
+    (expiry,) = [event for event in events if isinstance(event, IdentityExpiry)]
     assert not form.keys() & {"client_secret", "client_assertion", "authorization"}
-    assert end.kind == "tlsCertificate"
-    assert 29 * 86400 < end.not_after - time.time() < 31 * 86400
+    assert expiry.kind == "tlsCertificate"
+    assert 29 * 86400 < expiry.not_after - time.time() < 31 * 86400
 
 
-async def test_a_rotated_certificate_is_shown_next(site: Site) -> None:
-    """The files change under a running sidecar: the next request shows the new ones, with no restart."""
-    # Tokens of a minute are never handed out twice, so that each fetch proves itself anew.
+async def test_rotated_certificate_is_used_next(site: Site) -> None:
+    """The next request after a change of the files uses the new certificate, without a restart."""
+    # A token that lives for a minute is not reused, so that each fetch authenticates again.
     site.emulator.world = replace(site.emulator.world, token_seconds=60)
-    cloud = site.cloud()
+    pipeline = site.pipeline()
     try:
-        await cloud.fetch("default")
-        site.write("somebody")
+        await pipeline.fetch("default")
+        site.write("another-client")
         with pytest.raises(Refused, match="invalid_client"):
-            await cloud.fetch("default")
+            await pipeline.fetch("default")
         site.write()
-        await cloud.fetch("default")
+        await pipeline.fetch("default")
     finally:
-        await cloud.aclose()
+        await pipeline.aclose()
 
 
-async def test_another_authoritys_certificate(site: Site) -> None:
-    """A certificate that the server does not know ends the connection."""
-    site.write(authority=Authority("somebody else", time.time))
-    cloud = site.cloud()
+async def test_certificate_of_another_ca(site: Site) -> None:
+    """A certificate of a CA that the server does not know ends the connection."""
+    site.write(authority=Authority("another CA", time.time))
+    pipeline = site.pipeline()
     try:
         with pytest.raises(Unreachable):
-            await cloud.fetch("default")
+            await pipeline.fetch("default")
     finally:
-        await cloud.aclose()
+        await pipeline.aclose()
 
 
-async def test_each_leg_believes_its_own_authority(site: Site) -> None:
-    """The identity's leg trusts the server's CA, the exchange's leg another one, and says so."""
+async def test_each_connection_has_its_own_ca(site: Site) -> None:
+    """The exchange's connection trusts only its own CA, and the error names the endpoint and the cause."""
     (site.directory / "other.pem").write_text(site.emulator.workload_ca)
-    cloud = site.cloud(exchange={"caFile": f"{site.directory}/other.pem"})
+    pipeline = site.pipeline(exchange={"caFile": f"{site.directory}/other.pem"})
     try:
         with pytest.raises(
             Unreachable, match=f"{site.tls_url}/: could not connect: the server's certificate is not from a trusted CA"
         ):
-            await cloud.fetch("default")
+            await pipeline.fetch("default")
     finally:
-        await cloud.aclose()
+        await pipeline.aclose()
 
     assert [call.kind for call in site.emulator.journal] == ["workload", "workload"]
 
 
 @pytest.mark.parametrize(
-    ("write", "words"),
+    ("write", "message"),
     [
-        ({"tls.key": "no key"}, "no usable certificate with its key"),
-        ({"tls.crt": "no certificate"}, "no usable certificate with its key"),
+        ({"tls.key": "not a key"}, "no usable certificate with its key"),
+        ({"tls.crt": "not a certificate"}, "no usable certificate with its key"),
         ({"tls.crt": "", "tls.key": ""}, "no usable certificate with its key"),
     ],
 )
-def test_files_that_are_none(write: dict[str, str], words: str, tmp_path: Path) -> None:
-    """A certificate that cannot be used is found at start, with the key that names it."""
-    emulator = Emulator(World.default())
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_text(emulator.workload_ca)
-    site = Site(emulator, tmp_path, str(ca_file), "https://127.0.0.1:1")
-    site.write()
+def test_unusable_files(write: dict[str, str], message: str, offline_site: Site, tmp_path: Path) -> None:
+    """A certificate or key that cannot be used is an error at start that names the configuration key."""
     for name, text in write.items():
         (tmp_path / name).write_text(text)
 
-    with pytest.raises(ConfigError, match=rf"identity.connection.certificateFile: .*tls.crt: {words}"):
-        site.cloud()
+    with pytest.raises(ConfigError, match=rf"identity.connection.certificateFile: .*tls.crt: {message}"):
+        offline_site.pipeline()
 
 
-def test_a_key_of_another_certificate(tmp_path: Path) -> None:
-    """Certificate and key that do not belong together."""
-    emulator = Emulator(World.default())
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_text(emulator.workload_ca)
-    site = Site(emulator, tmp_path, str(ca_file), "https://127.0.0.1:1")
-    site.write()
-    (tmp_path / "tls.key").write_text(emulator.issue_certificate().key_pem)
+def test_key_of_another_certificate(offline_site: Site, tmp_path: Path) -> None:
+    """A key that does not belong to the certificate is an error at start."""
+    (tmp_path / "tls.key").write_text(offline_site.emulator.issue_certificate().key_pem)
 
     with pytest.raises(ConfigError, match="the key does not belong to the certificate"):
-        site.cloud()
+        offline_site.pipeline()
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("password", "message"),
     [
         ({"privateKeyPasswordEnvVarName": "PASSWORD"}, None),
         ({"privateKeyPasswordEnvVarName": "WRONG"}, "no usable certificate with its key"),
@@ -181,19 +183,14 @@ def test_a_key_of_another_certificate(tmp_path: Path) -> None:
         ({}, "no usable certificate with its key"),
     ],
 )
-def test_an_encrypted_key(more: dict[str, str], words: str | None, tmp_path: Path) -> None:
-    """Its password is a variable's; a wrong one or none is found at start, and nobody is asked on a terminal."""
-    emulator = Emulator(World.default())
-    ca_file = tmp_path / "ca.pem"
-    ca_file.write_text(emulator.workload_ca)
-    site = Site(emulator, tmp_path, str(ca_file), "https://127.0.0.1:1")
-    site.write()
+def test_encrypted_key(password: dict[str, str], message: str | None, offline_site: Site, tmp_path: Path) -> None:
+    """The password of a key comes from a variable; a wrong or missing one is an error at start, without a prompt."""
     key = load_pem_private_key((tmp_path / "tls.key").read_bytes(), None)
     encrypted = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"of-key"))
     (tmp_path / "tls.key").write_bytes(encrypted)
 
-    if words is None:
-        assert site.cloud(identity=more)
+    if message is None:
+        assert offline_site.pipeline(identity=password)
         return
-    with pytest.raises(ConfigError, match=words):
-        site.cloud(identity=more)
+    with pytest.raises(ConfigError, match=message):
+        offline_site.pipeline(identity=password)

@@ -1,4 +1,4 @@
-"""A whole run at debug level with everything going wrong: no secret in what it says, shows or leaves behind."""
+"""A whole run at debug level with many faults: no secret in the log, in the pages or in a file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
+from .cloud import SECRET, add_fault, config
 from .fault_proxy import FaultProxy, fault_proxy
 from .processes import PROGRAM, EmulatedCloud, Process, RunningSidecar, emulator, environment, run, serve
-from .cloud import SECRET, config, add_fault
 from .users import IMAGE_UID, needs_root, program_as
 from .wire import Connection, fetch
 
@@ -43,43 +43,48 @@ ENV = {
 
 @pytest.fixture
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """An emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
         yield running
 
 
 @pytest.fixture
-def between(cloud: EmulatedCloud) -> Iterator[FaultProxy]:
+def proxy(cloud: EmulatedCloud) -> Iterator[FaultProxy]:
+    """A proxy in front of the emulated cloud."""
     with fault_proxy(cloud.url) as server:
         yield server
 
 
-def everything(cloud: EmulatedCloud, between: FaultProxy, home: Path) -> dict[str, Any]:
-    """Profiles that work, that are refused, lied to, and that hold secrets in every place where there can be one."""
+def all_profiles(cloud: EmulatedCloud, proxy: FaultProxy, home: Path) -> dict[str, Any]:
+    """Return profiles that work, fail or get faulty replies, with a secret in every possible place."""
     settings = config(cloud, logging={"level": "debug"}, access={"pathToken": {"envVarName": "PATH_TOKEN"}})
     settings["server"]["adminSocket"] = str(home / "admin.sock")
     settings["startup"] = {"gate": "listening"}
     good = settings["profiles"]["default"]
     key = home / "key.pem"
     key.write_bytes(encrypted_key(CANARIES["private key password"]))
-    proof = {"privateKeyFile": str(key), "privateKeyPasswordEnvVarName": "KEY_PASSWORD"}
-    said = f"import sys; sys.stderr.write('{CANARIES['command stderr']}'); print('{CANARIES['command output']}')"
+    key_settings = {"privateKeyFile": str(key), "privateKeyPasswordEnvVarName": "KEY_PASSWORD"}
     script = home / "token.py"
-    script.write_text(said)
+    script.write_text(
+        f"import sys; sys.stderr.write('{CANARIES['command stderr']}'); print('{CANARIES['command output']}')"
+    )
     settings["profiles"] |= {
-        "lied-to": copied(good, identity={"tokenEndpoint": f"{between.url}/api/v2/iauths_system/oauth2/token"}),
-        "lied-to-by-sts": copied(good, exchange={"endpoints": [between.url]}),
-        "key": copied(good, identity={"authnConfiguration": {"authnMethod": "PRIVATE_KEY_JWT", **proof}}),
-        "command": copied(good)
+        "faulty-token": changed_copy(
+            good, identity={"tokenEndpoint": f"{proxy.url}/api/v2/iauths_system/oauth2/token"}
+        ),
+        "faulty-sts": changed_copy(good, exchange={"endpoints": [proxy.url]}),
+        "key": changed_copy(good, identity={"authnConfiguration": {"authnMethod": "PRIVATE_KEY_JWT", **key_settings}}),
+        "command": changed_copy(good)
         | {
             "identity": {
                 "type": "command",
                 "command": [sys.executable, str(script), CANARIES["command argument"]],
             }
         },
-        "proxied": copied(
+        "proxied": changed_copy(
             good,
             identity={
-                "tokenEndpoint": "https://login.example.com/token",  # loopback is never asked through a proxy
+                "tokenEndpoint": "https://login.example.com/token",  # requests to loopback do not use a proxy
                 "connection": {"proxy": f"http://user:{CANARIES['proxy password']}@127.0.0.1:9"},
             },
         ),
@@ -88,6 +93,7 @@ def everything(cloud: EmulatedCloud, between: FaultProxy, home: Path) -> dict[st
 
 
 def encrypted_key(password: str) -> bytes:
+    """Return an encrypted private key as PEM."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -98,33 +104,33 @@ def encrypted_key(password: str) -> bytes:
     )
 
 
-def copied(profile: dict[str, Any], **changes: dict[str, Any]) -> dict[str, Any]:
-    """A profile with some members of its legs changed."""
+def changed_copy(profile: dict[str, Any], **changes: dict[str, Any]) -> dict[str, Any]:
+    """Return a copy of a profile with some members of its sections changed."""
     copy = json.loads(json.dumps(profile))
-    for leg, members in changes.items():
-        copy[leg] |= members
+    for section, members in changes.items():
+        copy[section] |= members
     return dict(copy)
 
 
-def lies() -> list[list[bytes]]:
-    """Answers with a text in them that is nobody's business."""
-    text = CANARIES["upstream text"].encode()
+def faulty_replies() -> list[list[bytes]]:
+    """Return replies that contain a text which must not be repeated."""
+    canary = CANARIES["upstream text"].encode()
     body = json.dumps({"error": "invalid_client", "error_description": CANARIES["upstream text"]}).encode()
     refusal = b"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     return [
-        [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text), text],
+        [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(canary), canary],
         [refusal, body],
-        [b"nonsense " + text + b"\r\n\r\n"],
-        [b"HTTP/1.1 302 Found\r\nLocation: http://" + text + b"\r\n\r\n"],
+        [b"nonsense " + canary + b"\r\n\r\n"],
+        [b"HTTP/1.1 302 Found\r\nLocation: http://" + canary + b"\r\n\r\n"],
     ]
 
 
-def refused_requests(sidecar: RunningSidecar, session: str) -> list[bytes]:
-    """Bodies of all kinds of refusals; each request holds something that must not be repeated."""
+def error_bodies(sidecar: RunningSidecar, session: str) -> list[bytes]:
+    """Send requests with a text that must not be repeated, and return the bodies of all kinds of errors."""
     base, ops = sidecar.urls["credentials"], sidecar.urls["ops"]
     token, header = CANARIES["path token"], f"X-A: {CANARIES['request header']}"
     query = f"?x={CANARIES['request query']}"
-    asked = [
+    responses = [
         fetch(base, f"/{token}/credentials{query}", header, host="evil.example"),
         fetch(base, f"/{token}/credentials{query}", header, "Via: 1"),
         fetch(base, f"/{token}/credentials{query}", header, "Origin: null"),
@@ -139,78 +145,82 @@ def refused_requests(sidecar: RunningSidecar, session: str) -> list[bytes]:
     ]
     with Connection(base) as connection:
         connection.send(f"GET /{token}/credentials HTTP/9 {header}\r\n\r\n".encode())
-        asked.append(connection.read_response())
-    assert all(answer.status >= 400 for answer in asked)
-    return [answer.body for answer in asked]
+        responses.append(connection.read_response())
+    assert all(answer.status >= 400 for answer in responses)
+    return [answer.body for answer in responses]
 
 
-def test_a_whole_run(cloud: EmulatedCloud, between: FaultProxy, tmp_path: Path) -> None:
+def test_whole_run(cloud: EmulatedCloud, proxy: FaultProxy, tmp_path: Path) -> None:
     """
-    At debug level, with refused requests, an upstream that lies and fails, orders and a reload's worth of refreshes:
-    none of the canaries in the log, the metrics, the status, an error's body, or what `config --show` prints.
+    No secret appears in the log, the metrics, the status, an error body or the output of `config --show`.
+
+    The run is at debug level, with refused requests, a faulty and failing upstream, admin commands and refreshes.
     """
-    settings = everything(cloud, between, tmp_path)
+    settings = all_profiles(cloud, proxy, tmp_path)
     with serve(settings, home=tmp_path, env=ENV) as sidecar:
         base, ops, token = sidecar.urls["credentials"], sidecar.urls["ops"], CANARIES["path token"]
-        own = f"X-Aliyun-Parameters-Secrets-Token: {token}"
+        path_token_header = f"X-Aliyun-Parameters-Secrets-Token: {token}"
         sidecar.process.event("credentials_issued", profile="default")
         for name in ("key", "command", "proxied"):
             sidecar.process.event("refresh_failed", profile=name)
-        session = fetch(base, "/latest/api/token", own, TTL, method="PUT").body.decode()
-        role = fetch(base, f"{ROLES}/default", own, f"X-aliyun-ecs-metadata-token: {session}")
-        held = [json.loads(role.body)]
-        shown = refused_requests(sidecar, session)
-        for lie in lies():
-            between.lie = lie
-            shown += [ordered(sidecar, name) for name in ("lied-to", "lied-to-by-sts")]
-        between.lie = None
+        session = fetch(base, "/latest/api/token", path_token_header, TTL, method="PUT").body.decode()
+        first = fetch(base, f"{ROLES}/default", path_token_header, f"X-aliyun-ecs-metadata-token: {session}")
+        sessions = [json.loads(first.body)]
+        outputs = error_bodies(sidecar, session)
+        for reply in faulty_replies():
+            proxy.reply = reply
+            outputs += [refresh_output(sidecar, name) for name in ("faulty-token", "faulty-sts")]
+        proxy.reply = None
         add_fault(cloud, kind="sts", times=1, body=CANARIES["upstream text"])
-        shown += [ordered(sidecar, name) for name in (*settings["profiles"], "default")]
-        held.append(json.loads(fetch(base, "/credentials", own).body))
-        shown += [fetch(ops, path).body for path in ("/metrics", "/status.json", "/status", "/readyz", "/startupz")]
-        shown.append(printed(sidecar, "config", "--show"))
-        shown.append(printed(sidecar, "config", "--show", "--json"))
+        outputs += [refresh_output(sidecar, name) for name in (*settings["profiles"], "default")]
+        sessions.append(json.loads(fetch(base, "/credentials", path_token_header).body))
+        outputs += [fetch(ops, path).body for path in ("/metrics", "/status.json", "/status", "/readyz", "/startupz")]
+        outputs.append(command_output(sidecar, "config", "--show"))
+        outputs.append(command_output(sidecar, "config", "--show", "--json"))
         sidecar.process.stop()
         log = "\n".join((*sidecar.process.stderr.lines(), *sidecar.process.stdout.lines()))
 
     secrets = {**CANARIES, "client secret": SECRET, "session token": session, "any JWT": "eyJ"}
-    for number, body in enumerate(held):
+    for number, body in enumerate(sessions):
         secrets |= {f"{name} {number}": body[name] for name in ("AccessKeySecret", "SecurityToken")}
-    said = log + b"\n".join(shown).decode()
-    assert role.status == 200
-    assert held[0]["AccessKeyId"] != held[1]["AccessKeyId"], "the refresh did not happen"
+    text = log + b"\n".join(outputs).decode()
+    assert first.status == 200
+    assert sessions[0]["AccessKeyId"] != sessions[1]["AccessKeyId"], "the refresh did not replace the session"
     assert '"event":"credentials_issued"' in log
     assert '"event":"denied"' in log
-    assert [name for name, secret in secrets.items() if secret in said] == []
+    assert [name for name, secret in secrets.items() if secret in text] == []
 
 
-def ordered(sidecar: RunningSidecar, profile: str) -> bytes:
-    """What the command says of a refresh, whether or not it worked."""
-    return printed(sidecar, "refresh", "--profile", profile, "--json")
+def refresh_output(sidecar: RunningSidecar, profile: str) -> bytes:
+    """Return the output of a refresh command, whether or not it succeeded."""
+    return command_output(sidecar, "refresh", "--profile", profile, "--json")
 
 
-def printed(sidecar: RunningSidecar, *arguments: str) -> bytes:
+def command_output(sidecar: RunningSidecar, *arguments: str) -> bytes:
+    """Run a command and return its output. Fails if it has a traceback."""
     env = environment(sidecar.config_path.parent, **ENV)
-    done = run(*arguments, "--config", str(sidecar.config_path), env=env, seconds=60)
+    done = run(*arguments, "--config", str(sidecar.config_path), env=env)
     assert "Traceback" not in done.err
     return (done.out + done.err).encode()
 
 
 # --- crashes ----------------------------------------------------------------------------------------------------------
 
-CORES = Path("/proc/sys/kernel/core_pattern").read_text().strip()
+CORE_PATTERN = Path("/proc/sys/kernel/core_pattern").read_text().strip()
 
 
 def with_cores(program: tuple[str, ...]) -> tuple[str, ...]:
-    """`program`, which may leave core files of any size."""
+    """Return `program` with no limit on the size of core files."""
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     limit = "unlimited" if hard == resource.RLIM_INFINITY else str(hard)
     return ("sh", "-c", f'ulimit -c {limit}; exec "$@"', "sh", *program)
 
 
-@pytest.mark.skipif(CORES.startswith("|") or "/" in CORES, reason="skipped: needs a core_pattern that is a file name")
+@pytest.mark.skipif(
+    CORE_PATTERN.startswith("|") or "/" in CORE_PATTERN, reason="skipped: needs a core_pattern that is a file name"
+)
 def test_no_core_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Killed where any other program leaves its memory in a file, the sidecar leaves none; the control does."""
+    """After SIGABRT the sidecar leaves no core file, in a place where a control program leaves one."""
     control, ours = tmp_path / "control", tmp_path / "ours"
     for directory in (control, ours):
         directory.mkdir()
@@ -223,17 +233,17 @@ def test_no_core_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
         process.event("credentials_issued")
         process.send(signal.SIGABRT)
         code = process.wait()
-        said = process.stderr.lines()
+        log = process.stderr.lines()
 
-    assert list(control.glob("core*")), "no core files here at all, so this shows nothing"
+    assert list(control.glob("core*")), "this machine writes no core files, so the test proves nothing"
     assert code == -signal.SIGABRT
     assert list(ours.glob("core*")) == []
-    assert not [line for line in said if re.search(r"eyJ|STS\..*SecurityToken|demo-client-secret", line)]
+    assert not [line for line in log if re.search(r"eyJ|STS\..*SecurityToken|demo-client-secret", line)]
 
 
 @needs_root
-def test_nobody_looks_into_it(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Not even a process of the same user reads its environment or memory, or attaches to it as a debugger."""
+def test_same_user_cannot_inspect_the_process(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A process of the same user cannot read the environment or memory of the sidecar, or attach a debugger."""
     (tmp_path / "home").mkdir()
     home = tmp_path / "home"
     with serve(config(cloud), home=home, env=ENV, program=program_as(IMAGE_UID, home=home)) as sidecar:
@@ -241,9 +251,9 @@ def test_nobody_looks_into_it(cloud: EmulatedCloud, tmp_path: Path) -> None:
         pid = sidecar.process.pid
         owners = {os.stat(f"/proc/{pid}/{name}").st_uid for name in ("environ", "mem", "maps", "fd")}
         attach = "import ctypes; libc = ctypes.CDLL(None, use_errno=True); print(libc.ptrace(16, {}, 0, 0))"
-        tried = subprocess.run(
+        attached = subprocess.run(
             ["/usr/bin/python3", "-c", attach.format(pid)], user=IMAGE_UID, cwd="/", capture_output=True, check=False
         )
 
     assert owners == {0}
-    assert tried.stdout.strip() == b"-1"
+    assert attached.stdout.strip() == b"-1"

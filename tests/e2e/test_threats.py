@@ -1,6 +1,6 @@
-"""Attacks on the HTTP face of a real process, row by row as the threat list has them; floods and users stand apart.
+"""Attacks over HTTP on a real process, in the order of the threat list. Floods and users have files of their own.
 
-In-process clients have hidden dead checks elsewhere, so nothing here is taken from one: sockets, bytes, a `serve`.
+Each test uses sockets and a real `serve`: in-process clients have hidden missing checks elsewhere.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .processes import EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
 from .cloud import ENV, config
-from .wire import Response, Connection, fetch, request_head
+from .processes import DEADLINE, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .wire import Connection, Response, fetch, request_head
 
 ROLES = "/latest/meta-data/ram/security-credentials"
 TTL = "X-aliyun-ecs-metadata-token-ttl-seconds"
 TOKEN = "X-aliyun-ecs-metadata-token"
 PATH_TOKEN = "path-token-0123456789"
-CREDENTIAL = (b"STS.", b"SecurityToken", b"AccessKeySecret")
+CREDENTIAL_MARKS = (b"STS.", b"SecurityToken", b"AccessKeySecret")
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
 
 @pytest.fixture(scope="module")
 def sidecar(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
-    """Everything at its default."""
+    """A sidecar with default settings."""
     with serve(config(cloud), home=tmp_path_factory.mktemp("plain"), env=ENV) as running:
         running.process.event("credentials_issued")
         yield running
@@ -43,7 +43,7 @@ def sidecar(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture(scope="module")
 def hardened(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
-    """A path token, and session tokens required."""
+    """A sidecar with a path token and required session tokens."""
     home = tmp_path_factory.mktemp("hardened")
     (home / "path-token").write_text(PATH_TOKEN)
     access = {"pathToken": {"file": str(home / "path-token")}, "metadataTokens": "required"}
@@ -54,18 +54,20 @@ def hardened(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def base(sidecar: RunningSidecar) -> str:
+    """The base URL of the credentials listener."""
     return sidecar.urls["credentials"]
 
 
-def said(base: str, raw: bytes) -> Response:
-    """The answer to these very bytes."""
+def send_raw(base: str, raw: bytes) -> Response:
+    """Send exactly these bytes and return the response."""
     with Connection(base) as connection:
         connection.send(raw)
         return connection.read_response()
 
 
-def code(answer: Response) -> str:
-    return str(json.loads(answer.body)["Code"])
+def code(response: Response) -> str:
+    """Return the Code of a response."""
+    return str(json.loads(response.body)["Code"])
 
 
 # --- 1: the Host header -----------------------------------------------------------------------------------------------
@@ -89,44 +91,44 @@ BAD_HOSTS = (
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("host", BAD_HOSTS)
-def test_a_foreign_host(base: str, host: str, path: str) -> None:
-    """DNS rebinding: whoever believes to talk to somebody else gets nothing, whatever the port is."""
-    answer = fetch(base, path, host=host)
+def test_foreign_host(base: str, host: str, path: str) -> None:
+    """A foreign Host is refused, whatever its port is: that is how a request after DNS rebinding looks."""
+    response = fetch(base, path, host=host)
 
-    assert (answer.status, code(answer)) == (403, "AccessDenied.Host")
+    assert (response.status, code(response)) == (403, "AccessDenied.Host")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_no_host_or_two(base: str, path: str) -> None:
-    """A missing Host is no HTTP/1.1, and two Hosts are believed by two programs each."""
-    none = said(base, f"GET {path} HTTP/1.1\r\n\r\n".encode())
+def test_missing_or_repeated_host(base: str, path: str) -> None:
+    """A request without Host or with two Hosts gets 400: two programs could read two Hosts differently."""
+    none = send_raw(base, f"GET {path} HTTP/1.1\r\n\r\n".encode())
     two = fetch(base, path, "Host: evil.example")
     same = fetch(base, path, "HOST: 127.0.0.1")
 
-    assert [answer.status for answer in (none, two, same)] == [400, 400, 400]
+    assert [response.status for response in (none, two, same)] == [400, 400, 400]
 
 
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.0.0.1:7117", "localhost", "LOCALHOST:80", "[::1]", "100.100.100.200"]
 )
-def test_our_own_hosts(base: str, host: str) -> None:
-    """The loopback names and the metadata address pass, with any port."""
+def test_allowed_hosts(base: str, host: str) -> None:
+    """The loopback names and the metadata address are accepted, with any port."""
     assert fetch(base, "/credentials", host=host).status == 200
 
 
 @pytest.mark.parametrize(
     "target", ["http://127.0.0.1/credentials", "http://evil.example/credentials", "//127.0.0.1/credentials"]
 )
-def test_a_whole_url_as_target(base: str, target: str) -> None:
-    """Who takes us for a proxy is refused; two slashes are a path, and one that is not served."""
-    answer = fetch(base, target)
+def test_absolute_form_target(base: str, target: str) -> None:
+    """A target in absolute form, as for a proxy, gets 403; a path with two slashes gets 404."""
+    response = fetch(base, target)
 
-    assert answer.status == (404 if target.startswith("//") else 403)
+    assert response.status == (404 if target.startswith("//") else 403)
 
 
 # --- 2: forwarded requests, browsers ----------------------------------------------------------------------------------
 
-FORWARDED = (
+FORWARDING_HEADERS = (
     "X-Forwarded-For",
     "X-Forwarded-Host",
     "X-Forwarded-Proto",
@@ -138,58 +140,61 @@ FORWARDED = (
 
 
 @pytest.mark.parametrize("value", ["203.0.113.7", ""])
-@pytest.mark.parametrize("name", [*FORWARDED, *map(str.upper, FORWARDED), *map(str.lower, FORWARDED)])
+@pytest.mark.parametrize(
+    "name", [*FORWARDING_HEADERS, *map(str.upper, FORWARDING_HEADERS), *map(str.lower, FORWARDING_HEADERS)]
+)
 def test_forwarded(base: str, name: str, value: str) -> None:
-    """SSRF through a reverse proxy: GET and PUT alike, in any case of the header, also with nothing in it."""
+    """A forwarding header is refused on GET and PUT, in any case and also empty: SSRF through a reverse proxy."""
     get = fetch(base, f"{ROLES}/default", f"{name}: {value}")
     uri = fetch(base, "/credentials", f"{name}: {value}")
     put = fetch(base, "/latest/api/token", f"{name}: {value}", f"{TTL}: 60", method="PUT")
 
-    assert {(answer.status, code(answer)) for answer in (get, uri, put)} == {(403, "AccessDenied.Forwarded")}
+    assert {(response.status, code(response)) for response in (get, uri, put)} == {(403, "AccessDenied.Forwarded")}
 
 
-BROWSER = (
+BROWSER_HEADERS = (
     *("Origin: https://evil.example", "Origin: null", "ORIGIN: http://127.0.0.1", "Sec-Fetch-Site: cross-site"),
     *("Sec-Fetch-Site: none", "sec-fetch-mode: navigate", "Sec-Fetch-Dest: empty"),
 )
 
 
-@pytest.mark.parametrize("line", BROWSER)
+@pytest.mark.parametrize("line", BROWSER_HEADERS)
 def test_browsers(base: str, line: str) -> None:
-    """A page that asks loopback is refused on every path and method, a preflight among them."""
-    asked = [
+    """A request of a web page is refused on every path and method, including a preflight."""
+    responses = [
         fetch(base, "/credentials", line),
         fetch(base, "/latest/api/token", line, f"{TTL}: 60", method="PUT"),
         fetch(base, "/credentials", line, "Access-Control-Request-Method: GET", method="OPTIONS"),
     ]
 
-    assert {(answer.status, code(answer)) for answer in asked} == {(403, "AccessDenied.Browser")}
+    assert {(response.status, code(response)) for response in responses} == {(403, "AccessDenied.Browser")}
 
 
-def test_no_cors_on_any_answer(sidecar: RunningSidecar, base: str) -> None:
-    """No answer of any listener permits a page to read it."""
-    asked = [fetch(base, path) for path in (*PATHS, "/healthz", "/nowhere")]
-    asked += [fetch(base, path, "Origin: null") for path in PATHS]
-    asked += [
+def test_no_cors_header(sidecar: RunningSidecar, base: str) -> None:
+    """No response of any listener has a CORS header that lets a page read it."""
+    responses = [fetch(base, path) for path in (*PATHS, "/healthz", "/nowhere")]
+    responses += [fetch(base, path, "Origin: null") for path in PATHS]
+    responses += [
         fetch(sidecar.urls["ops"], path, "Origin: null") for path in ("/livez", "/metrics", "/status", "/status.json")
     ]
 
-    assert not [name for answer in asked for name in answer.headers if name.startswith("access-control")]
+    assert not [name for response in responses for name in response.headers if name.startswith("access-control")]
 
 
 # --- 3: tokens --------------------------------------------------------------------------------------------------------
 
 
 def new_token(base: str, ttl: str = "21600", *lines: str) -> str:
-    answer = fetch(base, "/latest/api/token", f"{TTL}: {ttl}", *lines, method="PUT")
-    assert answer.status == 200
-    return answer.body.decode()
+    """Fetch a session token."""
+    response = fetch(base, "/latest/api/token", f"{TTL}: {ttl}", *lines, method="PUT")
+    assert response.status == 200
+    return response.body.decode()
 
 
-OWN = f"X-Aliyun-Parameters-Secrets-Token: {PATH_TOKEN}"
-WITH_PATH_TOKEN = [
+PATH_TOKEN_HEADER = f"X-Aliyun-Parameters-Secrets-Token: {PATH_TOKEN}"
+PATH_TOKEN_REQUESTS = [
     (f"/{PATH_TOKEN}/credentials", (), 200),
-    ("/credentials", (OWN,), 200),
+    ("/credentials", (PATH_TOKEN_HEADER,), 200),
     ("/credentials", (), 403),
     (f"/{PATH_TOKEN[:-1]}/credentials", (), 403),
     (f"/{PATH_TOKEN}x/credentials", (), 403),
@@ -199,24 +204,24 @@ WITH_PATH_TOKEN = [
     (f"/credentials#{PATH_TOKEN}", (), 403),
     (f"//{PATH_TOKEN}/credentials", (), 403),
     ("/credentials", (f"X-Aliyun-Parameters-Secrets-Token: {PATH_TOKEN}x",), 403),
-    ("/credentials", (OWN, OWN), 403),
+    ("/credentials", (PATH_TOKEN_HEADER, PATH_TOKEN_HEADER), 403),
     ("/credentials", (f"Cookie: token={PATH_TOKEN}", f"Authorization: Bearer {PATH_TOKEN}"), 403),
 ]
 
 
-@pytest.mark.parametrize(("target", "lines", "status"), WITH_PATH_TOKEN)
-def test_the_path_token(hardened: RunningSidecar, target: str, lines: tuple[str, ...], status: int) -> None:
-    """Who cannot choose the whole URL, or a header, gets nothing; a query, which ends in logs, is no place for it."""
-    answer = fetch(hardened.urls["credentials"], target, *lines)
+@pytest.mark.parametrize(("target", "lines", "status"), PATH_TOKEN_REQUESTS)
+def test_path_token(hardened: RunningSidecar, target: str, lines: tuple[str, ...], status: int) -> None:
+    """Only the path token in the path or in its header is accepted, never in a query, which ends up in logs."""
+    response = fetch(hardened.urls["credentials"], target, *lines)
 
-    assert answer.status == status
-    assert status == 200 or code(answer) == "AccessDenied.PathToken"
+    assert response.status == status
+    assert status == 200 or code(response) == "AccessDenied.PathToken"
 
 
 def test_session_tokens(hardened: RunningSidecar, sidecar: RunningSidecar) -> None:
-    """Required: none, a wrong one, another sidecar's and two of them are refused; the right one is taken."""
+    """In required mode a missing, wrong, foreign or repeated session token gets 401, and the right one 200."""
     here = hardened.urls["credentials"]
-    own = new_token(here, "60", OWN)
+    own = new_token(here, "60", PATH_TOKEN_HEADER)
     foreign = new_token(sidecar.urls["credentials"])
     forged = f"{int(own.split('.')[0]) + 3600}.{own.split('.')[1]}"
     lines = {
@@ -228,27 +233,29 @@ def test_session_tokens(hardened: RunningSidecar, sidecar: RunningSidecar) -> No
         "two": (f"{TOKEN}: {own}", f"{TOKEN}: {own}"),
     }
 
-    found = {name: fetch(here, f"{ROLES}/default", OWN, *extra).status for name, extra in lines.items()}
+    statuses = {
+        name: fetch(here, f"{ROLES}/default", PATH_TOKEN_HEADER, *extra).status for name, extra in lines.items()
+    }
 
-    assert found == {"own": 200, "none": 401, "foreign": 401, "prolonged": 401, "cut": 401, "two": 401}
-    assert fetch(here, f"{ROLES}/default?{TOKEN}={own}", OWN).status == 401
+    assert statuses == {"own": 200, "none": 401, "foreign": 401, "prolonged": 401, "cut": 401, "two": 401}
+    assert fetch(here, f"{ROLES}/default?{TOKEN}={own}", PATH_TOKEN_HEADER).status == 401
 
 
-def test_a_session_token_ends(hardened: RunningSidecar) -> None:
-    """A token for a second is none two seconds later."""
+def test_session_token_expires(hardened: RunningSidecar) -> None:
+    """A session token is accepted at first and refused after its TTL."""
     here = hardened.urls["credentials"]
-    token = new_token(here, "1", OWN)
+    token = new_token(here, "3", PATH_TOKEN_HEADER)
     statuses: list[int] = []
 
     def refused() -> bool:
-        statuses.append(fetch(here, f"{ROLES}/default", OWN, f"{TOKEN}: {token}").status)
+        statuses.append(fetch(here, f"{ROLES}/default", PATH_TOKEN_HEADER, f"{TOKEN}: {token}").status)
         return statuses[-1] == 401
 
-    wait_until(refused, 5)
+    wait_until(refused)
     assert statuses[0] == 200
 
 
-# --- the TTL's edges, written down ------------------------------------------------------------------------------------
+# --- TTLs -------------------------------------------------------------------------------------------------------------
 
 TTLS = {
     "1": 200,
@@ -274,16 +281,16 @@ TTLS = {
 
 @pytest.mark.parametrize(("ttl", "status"), TTLS.items(), ids=[repr(ttl) for ttl in TTLS])
 def test_ttls(base: str, ttl: str, status: int) -> None:
-    """What is a TTL and what is not, exactly; white space around a header's value is no part of it."""
+    """Only 1 to 21600 in plain digits is a TTL; white space around a header value does not count."""
     raw = b"PUT /latest/api/token HTTP/1.1\r\nHost: 127.0.0.1\r\n" + f"{TTL}:{ttl}\r\n\r\n".encode()
-    answer = said(base, raw)
+    response = send_raw(base, raw)
 
-    assert answer.status == status
-    assert status == 200 or code(answer) == "BadRequest"
+    assert response.status == status
+    assert status == 200 or code(response) == "BadRequest"
 
 
-def test_no_ttl_or_two(base: str) -> None:
-    """A TTL that is not said, or said twice, is none."""
+def test_missing_or_repeated_ttl(base: str) -> None:
+    """A missing or repeated TTL gets 400."""
     none = fetch(base, "/latest/api/token", method="PUT")
     two = fetch(base, "/latest/api/token", f"{TTL}: 60", f"{TTL.lower()}: 60", method="PUT")
 
@@ -293,8 +300,8 @@ def test_no_ttl_or_two(base: str) -> None:
 # --- paths and methods ------------------------------------------------------------------------------------------------
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "PROPFIND", "get")
-DOCUMENTED = ("/credentials", "/credentials/", "/credentials/default", f"{ROLES}/default", f"{ROLES}/default/")
-OTHERS = (
+DOCUMENTED_PATHS = ("/credentials", "/credentials/", "/credentials/default", f"{ROLES}/default", f"{ROLES}/default/")
+OTHER_PATHS = (
     *(
         "/",
         "//",
@@ -336,39 +343,39 @@ OTHERS = (
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_credentials_at_no_other_place(base: str, method: str) -> None:
-    """Every method on every path but the documented GETs: no byte of a credential, and never a success."""
-    for path in (*DOCUMENTED, *OTHERS):
-        if method == "GET" and path in DOCUMENTED:
+def test_no_credentials_elsewhere(base: str, method: str) -> None:
+    """No method on any path returns a credential or a success, except GET on the documented paths."""
+    for path in (*DOCUMENTED_PATHS, *OTHER_PATHS):
+        if method == "GET" and path in DOCUMENTED_PATHS:
             continue
         with Connection(base) as connection:
             connection.send(request_head(method, path, "Connection: close"))
-            answer = connection.read_response(head_only=method == "HEAD")
+            response = connection.read_response(head_only=method == "HEAD")
 
-        assert answer.status in (400, 403, 404, 405), path
-        assert not [mark for mark in CREDENTIAL if mark in answer.body], path
-
-
-@pytest.mark.parametrize("path", DOCUMENTED)
-def test_credentials_where_they_belong(base: str, path: str) -> None:
-    """The control: there they are."""
-    answer = fetch(base, path)
-
-    assert answer.status == 200
-    assert all(mark in answer.body for mark in CREDENTIAL)
+        assert response.status in (400, 403, 404, 405), path
+        assert not [mark for mark in CREDENTIAL_MARKS if mark in response.body], path
 
 
-def test_no_credential_on_the_operations_port(sidecar: RunningSidecar) -> None:
-    """Nothing that is asked there, by whatever path, contains one."""
-    for path in (*DOCUMENTED, *OTHERS):
-        answer = fetch(sidecar.urls["ops"], path)
-        assert not [mark for mark in CREDENTIAL if mark in answer.body], path
+@pytest.mark.parametrize("path", DOCUMENTED_PATHS)
+def test_credentials_at_the_documented_paths(base: str, path: str) -> None:
+    """The documented paths return credentials; this is the control of the test above."""
+    response = fetch(base, path)
+
+    assert response.status == 200
+    assert all(mark in response.body for mark in CREDENTIAL_MARKS)
 
 
-# --- what two programs may read differently ---------------------------------------------------------------------------
+def test_no_credentials_on_the_ops_listener(sidecar: RunningSidecar) -> None:
+    """No path of the operations listener returns a credential."""
+    for path in (*DOCUMENTED_PATHS, *OTHER_PATHS):
+        response = fetch(sidecar.urls["ops"], path)
+        assert not [mark for mark in CREDENTIAL_MARKS if mark in response.body], path
+
+
+# --- ambiguous requests -----------------------------------------------------------------------------------------------
 
 START = b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-CONFUSING = {
+AMBIGUOUS = {
     "folded header": START + b"X-A: a\r\n b\r\n\r\n",
     "folded Host": b"GET /credentials HTTP/1.1\r\nHost:\r\n 127.0.0.1\r\n\r\n",
     "bare CR in a value": START + b"X-A: a\rb\r\n\r\n",
@@ -388,50 +395,50 @@ CONFUSING = {
     "a list of lengths": START + b"Content-Length: 1, 1\r\n\r\na",
     "a hexadecimal length": START + b"Content-Length: 0x1\r\n\r\na",
     "another coding": START + b"Transfer-Encoding: gzip\r\n\r\n",
-    "a coding behind chunked": START + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
-    "a chunk of a strange size": START + b"Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
+    "a coding after chunked": START + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "a hexadecimal chunk size with a prefix": START + b"Transfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "HTTP/3.0": b"GET /credentials HTTP/3.0\r\nHost: 127.0.0.1\r\n\r\n",
     "no version": b"GET /credentials\r\n\r\n",
 }
 
 
-@pytest.mark.parametrize("raw", CONFUSING.values(), ids=CONFUSING)
-def test_confusing_requests(base: str, raw: bytes) -> None:
-    """What one program may read so and another otherwise is 400, and the connection is not used again."""
+@pytest.mark.parametrize("raw", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_ambiguous_requests(base: str, raw: bytes) -> None:
+    """A request that two programs could read differently gets 400, and the connection is closed."""
     with Connection(base) as connection:
         connection.send(raw)
-        answer = connection.read_response()
+        response = connection.read_response()
 
-        assert (answer.status, code(answer)) == (400, "BadRequest")
+        assert (response.status, code(response)) == (400, "BadRequest")
         assert connection.is_closed()
 
 
-def test_a_header_in_other_letters_is_the_same_header(base: str) -> None:
-    """Rules hold for a header's name in any case; a name that only looks like it is another header."""
+def test_header_names_in_any_case(base: str) -> None:
+    """Rules apply to a header name in any case; a name that only looks similar is another header."""
     assert fetch(base, "/credentials", "x-FORWARDED-for: 1").status == 403
     assert fetch(base, "/credentials", "X_Forwarded_For: 1").status == 200
     assert fetch(base, "/latest/api/token", f"{TTL.upper()}: 60", method="PUT").status == 200
 
 
-# --- where it listens -------------------------------------------------------------------------------------------------
+# --- addresses --------------------------------------------------------------------------------------------------------
 
 
 def other_addresses() -> list[tuple[int, tuple[object, ...]]]:
-    """The machine's own addresses that are not loopback, by family."""
+    """Return the addresses of this machine that are not loopback, with their family."""
     listed = subprocess.run(["ip", "-o", "addr"], capture_output=True, text=True, check=True).stdout
-    found = re.findall(r"^\d+: (\S+)\s+(inet6?) ([0-9a-f.:]+)/", listed, re.MULTILINE)
+    statuses = re.findall(r"^\d+: (\S+)\s+(inet6?) ([0-9a-f.:]+)/", listed, re.MULTILINE)
     return [
         (socket.AF_INET, (address, 0))
         if kind == "inet"
         else (socket.AF_INET6, (address, 0, 0, socket.if_nametoindex(name)))
-        for name, kind, address in found
+        for name, kind, address in statuses
         if name.split("@")[0] != "lo"
     ]
 
 
-def test_no_other_address_answers(sidecar: RunningSidecar) -> None:
-    """Bound to loopback and nowhere else: each other address of this machine refuses the connection."""
+def test_no_other_address_accepts_connections(sidecar: RunningSidecar) -> None:
+    """Each address of this machine besides loopback refuses the connection."""
     ports = [int(urlsplit(sidecar.urls[name]).port or 0) for name in ("credentials", "ops")]
     addresses = other_addresses()
     assert addresses, "skipped: needs a network interface besides lo"
@@ -439,12 +446,12 @@ def test_no_other_address_answers(sidecar: RunningSidecar) -> None:
     for family, (address, _, *scope) in addresses:
         for port in ports:
             with socket.socket(family, socket.SOCK_STREAM) as client:
-                client.settimeout(5)
+                client.settimeout(DEADLINE)
                 assert client.connect_ex((address, port, *scope)) == errno.ECONNREFUSED, address
 
 
-def test_a_wildcard_is_refused(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Credentials on all interfaces only for who says that it is unsafe, and then with a warning at each start."""
+def test_wildcard_bind(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A bind to all interfaces is refused unless access.unsafeBind is set, which gives a warning at each start."""
     path = tmp_path / "config.json"
     server = {"bind": "0.0.0.0:0", "ops": None}
     path.write_text(json.dumps(config(cloud, server=server)))
