@@ -1,4 +1,4 @@
-"""Who got what, and who was refused: one line each, and a flood of refusals in few."""
+"""The audit log: one line for each served session, one for each refusal, and a count for a flood of refusals."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, PeerProces
 CREDENTIALS = Credentials("STS.id", "canary-secret", "canary-token", 0.0, 3600.0, "request-1")
 
 
-class Later:
-    """Calls back when the test says that the time has come."""
+class ManualTimer:
+    """Calls back when the test calls `expire`."""
 
     def __init__(self) -> None:
         self.waiting: list[tuple[float, Callable[[], None]]] = []
 
     def __call__(self, seconds: float, call: Callable[[], None]) -> None:
+        """Remember the callback."""
         self.waiting.append((seconds, call))
 
-    def pass_by(self) -> None:
+    def expire(self) -> None:
+        """Call all callbacks that wait."""
         waiting, self.waiting = self.waiting, []
         for _, call in waiting:
             call()
@@ -35,40 +37,46 @@ class Later:
 
 @pytest.fixture
 def stream() -> io.StringIO:
+    """The stream of the log."""
     return io.StringIO()
 
 
 @pytest.fixture
-def later() -> Later:
-    return Later()
+def timer() -> ManualTimer:
+    """A timer that the test controls."""
+    return ManualTimer()
 
 
 @pytest.fixture
-def audit(stream: io.StringIO, later: Later) -> Audit:
+def audit(stream: io.StringIO, timer: ManualTimer) -> Audit:
+    """An audit that logs to `stream`."""
     log = Log(stream, level="info", json_lines=True, now=lambda: 0.0)
-    return Audit(log, lambda name: {"role": f"role of {name}"}, later)
+    return Audit(log, lambda name: {"role": f"role of {name}"}, timer)
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    """Return the log lines."""
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def peer(uid: int, process: PeerProcess = PeerProcess()) -> Peer:  # noqa: B008 - immutable
-    async def look(_caller: PeerCredentials) -> PeerProcess:
+    """Return a peer with this uid and process."""
+
+    async def attest(_caller: PeerCredentials) -> PeerProcess:
         return process
 
-    return Peer(lambda: PeerCredentials(uid, 1), look)
+    return Peer(lambda: PeerCredentials(uid, 1), attest)
 
 
-async def written(audit: Audit) -> None:
-    """Returns when every process has been looked for."""
+async def attested(audit: Audit) -> None:
+    """Wait until every process has been looked up."""
     await asyncio.gather(*audit.attesting)
 
 
-async def test_who_got_a_session(audit: Audit, stream: io.StringIO) -> None:
-    """The line tells of the session and of the caller's process, and nothing secret."""
+async def test_served_session(audit: Audit, stream: io.StringIO) -> None:
+    """The line for a served session names the session and the caller's process, and contains no secret."""
     audit.served("credentials", "p2", CREDENTIALS, peer(1001, PeerProcess(7, "/bin/x", frozenset({20, 10}))))
-    await written(audit)
+    await attested(audit)
     (line,) = lines(stream)
 
     assert (
@@ -90,34 +98,34 @@ async def test_who_got_a_session(audit: Audit, stream: io.StringIO) -> None:
     assert "canary" not in stream.getvalue()
 
 
-async def test_a_stranger(audit: Audit, stream: io.StringIO) -> None:
-    """Of whom nothing is known nothing is said."""
+async def test_unknown_peer(audit: Audit, stream: io.StringIO) -> None:
+    """The line for an unknown peer has no member about the peer."""
     audit.denied("credentials", "", "Host", UNKNOWN_PEER)
 
     assert lines(stream)[0].keys() == {"timestamp", "level", "event", "message", "listener", "reason"}
 
 
-async def test_a_flood_becomes_a_count(audit: Audit, stream: io.StringIO, later: Later) -> None:
-    """The first refusal is told at once, the next of its kind together, and when they end nothing more comes."""
+async def test_flood_is_counted(audit: Audit, stream: io.StringIO, timer: ManualTimer) -> None:
+    """The first refusal is logged at once, further ones of its kind as one count per pause, then nothing."""
     for _ in range(1000):
         audit.denied("credentials", "p2", "Caller", peer(1001))
-    await written(audit)
+    await attested(audit)
     assert [line.get("count") for line in lines(stream)] == [None]
 
-    assert later.waiting[0][0] == PAUSE
-    later.pass_by()
-    later.pass_by()
+    assert timer.waiting[0][0] == PAUSE
+    timer.expire()
+    timer.expire()
     assert [line.get("count") for line in lines(stream)] == [None, 999]
     assert lines(stream)[1].items() >= {"reason": "Caller", "profile": "p2", "uid": 1001}.items()
-    assert later.waiting == []
+    assert timer.waiting == []
 
     audit.denied("credentials", "p2", "Caller", peer(1001))
-    await written(audit)
+    await attested(audit)
     assert [line.get("count") for line in lines(stream)] == [None, 999, None]
 
 
-async def test_kinds_are_told_apart(audit: Audit, stream: io.StringIO) -> None:
-    """Another user, profile, reason or listener is another refusal."""
+async def test_kinds_are_logged_separately(audit: Audit, stream: io.StringIO) -> None:
+    """Refusals that differ in user, profile, reason or listener are logged separately."""
     for arguments in (
         ("credentials", "p2", "Caller", peer(1)),
         ("credentials", "p2", "Caller", peer(2)),
@@ -126,18 +134,18 @@ async def test_kinds_are_told_apart(audit: Audit, stream: io.StringIO) -> None:
         ("metadata", "p2", "Caller", peer(1)),
     ):
         audit.denied(*arguments)
-    await written(audit)
+    await attested(audit)
 
     assert len(lines(stream)) == 5
 
 
-async def test_the_number_of_kinds_is_bounded(audit: Audit, stream: io.StringIO, later: Later) -> None:
-    """However many users are refused, what is remembered is bounded, and none goes uncounted."""
+async def test_number_of_kinds_is_bounded(audit: Audit, stream: io.StringIO, timer: ManualTimer) -> None:
+    """The number of remembered kinds is bounded, and every refusal is counted."""
     for uid in range(MOST_KINDS + 500):
         audit.denied("credentials", "p2", "Caller", peer(uid))
-    await written(audit)
+    await attested(audit)
     first = len(lines(stream))
-    later.pass_by()
+    timer.expire()
 
     assert first == MOST_KINDS + 1
     assert sum(line.get("count", 1) for line in lines(stream)) == MOST_KINDS + 500

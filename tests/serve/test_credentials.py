@@ -1,4 +1,4 @@
-"""What a request's head gets for an answer, without a socket: routes, the guard's reasons, tokens, cold starts."""
+"""Responses of the credential handler without a socket: routes, access rules, tokens, cold start."""
 
 from __future__ import annotations
 
@@ -23,23 +23,25 @@ PATH_TOKEN = b"path-token-0123456789"
 
 
 @pytest.fixture
-async def ready(offline: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
-    """Two profiles, both with credentials."""
-    sidecar = offline(configuration("default", "p2"))
+async def ready(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
+    """A sidecar with two profiles that have credentials."""
+    sidecar = bench(configuration("default", "p2"))
     async with running(*sidecar.refreshers.values()):
         await clock.asleep(2)
         yield sidecar
 
 
-def ask(
+def request(
     at: CredentialHandler, target: bytes, *headers: tuple[bytes, bytes], method: bytes = b"GET", host: bool = True
 ) -> Answer:
+    """Return the handler's answer to a request that needs no wait."""
     answer = at.answer(Request(method, target, [*([HOST] if host else []), *headers]))
     assert isinstance(answer, Answer)
     return answer
 
 
 def code(answer: Answer) -> str:
+    """Return the Code of an answer."""
     return str(json.loads(answer.response.body)["Code"])
 
 
@@ -81,16 +83,16 @@ def code(answer: Answer) -> str:
     ],
 )
 async def test_routes(ready: Offline, target: bytes, status: int) -> None:
-    """Only the documented paths answer; they are matched raw, and only the ECS prefix ignores case."""
-    assert ask(ready.handler, target).response.status == status
+    """Only the documented paths are served; they are compared without decoding; only the ECS prefix ignores case."""
+    assert request(ready.handler, target).response.status == status
 
 
 async def test_profiles_get_their_own(ready: Offline) -> None:
-    """Each profile's path has that profile's credentials, on the URI and the ECS side alike."""
+    """Each profile's path returns that profile's credentials, by URI and by ECS role."""
     first, second = (
-        json.loads(ask(ready.handler, path).response.body) for path in (b"/credentials", b"/credentials/p2")
+        json.loads(request(ready.handler, path).response.body) for path in (b"/credentials", b"/credentials/p2")
     )
-    role = json.loads(ask(ready.handler, ROLES + b"/p2").response.body)
+    role = json.loads(request(ready.handler, ROLES + b"/p2").response.body)
 
     assert first["AccessKeyId"] == ready.refreshers["default"].credentials().access_key_id
     assert second == role
@@ -100,18 +102,18 @@ async def test_profiles_get_their_own(ready: Offline) -> None:
 @pytest.mark.parametrize("target", [b"/credentials", ROLES, ROLES + b"/default", b"/healthz"])
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"])
 async def test_other_methods(ready: Offline, target: bytes, method: bytes) -> None:
-    """What is only to be read answers 405 to everything but GET, and says so in Allow."""
-    response = ask(ready.handler, target, method=method).response
+    """A path that can only be read answers every method but GET with 405 and Allow: GET."""
+    response = request(ready.handler, target, method=method).response
 
     assert response.status == 405
     assert dict(response.headers)[b"Allow"] == b"GET"
 
 
 async def test_every_answer_has_length_and_type(ready: Offline) -> None:
-    """Content-Length equals the body and Content-Type is there, also on errors, tokens and role lists."""
+    """Every answer has a Content-Length that equals the body, Content-Type and no-store; errors too."""
     targets = (b"/credentials", b"/nowhere", ROLES, ROLES + b"/default", b"/healthz", b"/latest/api/token")
     for target in targets:
-        response = ask(ready.handler, target).response
+        response = request(ready.handler, target).response
         headers = dict(response.headers)
         assert int(headers[b"Content-Length"]) == len(response.body) > 0
         assert headers[b"Content-Type"]
@@ -119,33 +121,33 @@ async def test_every_answer_has_length_and_type(ready: Offline) -> None:
 
 
 async def test_answers_are_made_once(ready: Offline) -> None:
-    """The same bytes object answers every request until the next refresh makes another."""
-    before = ask(ready.handler, b"/credentials").response
-    assert ask(ready.handler, b"/credentials").response is before
+    """All requests get the same bytes object until the next refresh."""
+    before = request(ready.handler, b"/credentials").response
+    assert request(ready.handler, b"/credentials").response is before
 
     await ready.clock.advance(1400)
 
-    assert ask(ready.handler, b"/credentials").response is not before
+    assert request(ready.handler, b"/credentials").response is not before
 
 
 async def test_role_list_is_one_name_without_newline(ready: Offline) -> None:
-    """Python uses the list's body raw: a newline would become part of its next path."""
-    assert ask(ready.handler, ROLES + b"/").response.body == b"default"
+    """The role list has no newline: Python's SDK uses the body in its next path as it is."""
+    assert request(ready.handler, ROLES + b"/").response.body == b"default"
 
 
-async def test_role_list_without_default(offline: Callable[..., Offline]) -> None:
-    """Without a profile `default` the list names the first profile of the file."""
-    sidecar = offline(configuration("p3", "p2"))
+async def test_role_list_without_default(bench: Callable[..., Offline]) -> None:
+    """Without a profile `default` the role list names the first profile of the file."""
+    sidecar = bench(configuration("p3", "p2"))
 
-    assert ask(sidecar.handler, ROLES).response.body == b"p3"
+    assert request(sidecar.handler, ROLES).response.body == b"p3"
 
 
 # --- cold start and outages -------------------------------------------------------------------------------------------
 
 
-async def test_cold_start_waits(offline: Callable[..., Offline]) -> None:
-    """Before the first attempt has ended a request waits, within each protocol's patience."""
-    sidecar = offline()
+async def test_cold_start_waits(bench: Callable[..., Offline]) -> None:
+    """Before the first attempt has ended, a request waits for the patience of its protocol: 4 s (URI), 0.8 s (ECS)."""
+    sidecar = bench()
 
     uri = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]))
     ecs = sidecar.handler.answer(Request(b"GET", ROLES + b"/default", [HOST]))
@@ -155,10 +157,10 @@ async def test_cold_start_waits(offline: Callable[..., Offline]) -> None:
     assert (uri.patience, ecs.patience) == (4.0, 0.8)
 
 
-async def test_503_says_why_and_when(offline: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
-    """Without credentials the answer is 503 with Retry-After and the upstream's code, not its words."""
-    emulator.faults.add(Fault("sts", code="AuthenticationFail.NoPermission", message="upstream's own words"))
-    sidecar = offline()
+async def test_503_says_why_and_when(bench: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
+    """Without credentials the answer is 503 with Retry-After and the upstream's code, but not its message."""
+    emulator.faults.add(Fault("sts", code="AuthenticationFail.NoPermission", message="upstream message"))
+    sidecar = bench()
     async with running(*sidecar.refreshers.values()):
         await clock.asleep()
         answer = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)
@@ -166,11 +168,11 @@ async def test_503_says_why_and_when(offline: Callable[..., Offline], emulator: 
     assert (answer.response.status, code(answer)) == (503, "CredentialsUnavailable")
     assert dict(answer.response.headers)[b"Retry-After"] == b"225"
     assert b"AuthenticationFail.NoPermission" in answer.response.body
-    assert b"own words" not in answer.response.body
+    assert b"upstream message" not in answer.response.body
 
 
-async def test_one_profiles_failure_is_its_own(offline: Callable[..., Offline], clock: Clock) -> None:
-    """A broken profile answers 503 while its neighbour answers 200."""
+async def test_failure_of_one_profile(bench: Callable[..., Offline], clock: Clock) -> None:
+    """A profile that fails answers 503, and the other profile answers 200."""
     config = configuration("default", "p2")
     config["profiles"]["p2"]["exchange"]["roleArn"] = "acs:ram::1234567890123456:role/absent"
     sidecar = offline(config)
@@ -182,9 +184,9 @@ async def test_one_profiles_failure_is_its_own(offline: Callable[..., Offline], 
     assert (good.response.status, bad.response.status) == (200, 503)
 
 
-# --- the guard --------------------------------------------------------------------------------------------------------
+# --- access rules -----------------------------------------------------------------------------------------------------
 
-GOOD_HOSTS = (
+ALLOWED_HOSTS = (
     b"127.0.0.1",
     b"127.0.0.1:7117",
     b"localhost",
@@ -193,7 +195,7 @@ GOOD_HOSTS = (
     b"[::1]:7117",
     b"100.100.100.200",
 )
-BAD_HOSTS = (
+FOREIGN_HOSTS = (
     b"evil.example",
     b"evil.example:7117",
     b"127.0.0.1.nip.io",
@@ -207,24 +209,24 @@ BAD_HOSTS = (
 )
 
 
-@pytest.mark.parametrize("host", GOOD_HOSTS)
-async def test_good_hosts(ready: Offline, host: bytes) -> None:
-    """The host part of a loopback or metadata Host passes, with any port or none."""
-    assert ask(ready.handler, b"/credentials", (b"host", host), host=False).response.status == 200
+@pytest.mark.parametrize("host", ALLOWED_HOSTS)
+async def test_allowed_hosts(ready: Offline, host: bytes) -> None:
+    """A loopback or metadata host is accepted, with any port or none."""
+    assert request(ready.handler, b"/credentials", (b"host", host), host=False).response.status == 200
 
 
-@pytest.mark.parametrize("host", BAD_HOSTS)
-async def test_bad_hosts(ready: Offline, host: bytes) -> None:
-    """Any other host is refused: it is what a rebound name looks like."""
-    answer = ask(ready.handler, b"/credentials", (b"host", host), host=False)
+@pytest.mark.parametrize("host", FOREIGN_HOSTS)
+async def test_foreign_hosts(ready: Offline, host: bytes) -> None:
+    """Any other host is refused: a request after DNS rebinding looks like this."""
+    answer = request(ready.handler, b"/credentials", (b"host", host), host=False)
 
     assert (answer.response.status, code(answer), answer.denied) == (403, "AccessDenied.Host", "Host")
 
 
 @pytest.mark.parametrize("headers", [[], [HOST, HOST]], ids=["missing", "twice"])
-async def test_unclear_hosts(ready: Offline, headers: list[tuple[bytes, bytes]]) -> None:
-    """No Host or two of them is no request to reason about: 400."""
-    answer = ask(ready.handler, b"/credentials", *headers, host=False)
+async def test_missing_or_repeated_host(ready: Offline, headers: list[tuple[bytes, bytes]]) -> None:
+    """A missing or repeated Host header gets 400."""
+    answer = request(ready.handler, b"/credentials", *headers, host=False)
 
     assert (answer.response.status, code(answer)) == (400, "BadRequest")
 
@@ -245,10 +247,10 @@ async def test_unclear_hosts(ready: Offline, headers: list[tuple[bytes, bytes]])
     ],
 )
 @pytest.mark.parametrize("value", [b"", b"203.0.113.7"], ids=["empty", "value"])
-async def test_suspicious_headers(ready: Offline, header: bytes, reason: str, value: bytes) -> None:
-    """Proxies' and browsers' headers are refused whatever they say, on GET and PUT alike."""
-    get = ask(ready.handler, b"/credentials", (header, value))
-    put = ask(ready.handler, b"/latest/api/token", (header, value), method=b"PUT")
+async def test_forwarding_and_browser_headers(ready: Offline, header: bytes, reason: str, value: bytes) -> None:
+    """Headers of proxies and browsers are refused with any value, on GET and PUT."""
+    get = request(ready.handler, b"/credentials", (header, value))
+    put = request(ready.handler, b"/latest/api/token", (header, value), method=b"PUT")
 
     assert [get.denied, put.denied] == [reason, reason]
     assert [get.response.status, put.response.status] == [403, 403]
@@ -256,8 +258,8 @@ async def test_suspicious_headers(ready: Offline, header: bytes, reason: str, va
 
 
 async def test_absolute_form(ready: Offline) -> None:
-    """A target with a scheme and host is a proxy's request."""
-    answer = ask(ready.handler, b"http://127.0.0.1:7117/credentials")
+    """A target in absolute form is refused as forwarded."""
+    answer = request(ready.handler, b"http://127.0.0.1:7117/credentials")
 
     assert (answer.response.status, answer.denied) == (403, "Forwarded")
 
@@ -285,11 +287,11 @@ async def test_absolute_form(ready: Offline) -> None:
     ],
 )
 async def test_path_token(ready: Offline, target: bytes, header: bytes | None, status: int) -> None:
-    """With a path token every credential needs it, as first segment or as header, never in a query."""
+    """With a path token every credential needs it, as first path segment or as header, never in a query."""
     at = handler(ready.refreshers, ready.clock, path_token=PATH_TOKEN)
     headers = [(b"x-aliyun-parameters-secrets-token", header)] if header else []
 
-    assert ask(at, target, *headers).response.status == status
+    assert request(at, target, *headers).response.status == status
 
 
 TTL = b"x-aliyun-ecs-metadata-token-ttl-seconds"
@@ -297,13 +299,14 @@ TOKEN = b"x-aliyun-ecs-metadata-token"
 
 
 def new_token(at: CredentialHandler, ttl: bytes = b"21600") -> bytes:
-    response = ask(at, b"/latest/api/token", (TTL, ttl), method=b"PUT").response
+    """Fetch a session token."""
+    response = request(at, b"/latest/api/token", (TTL, ttl), method=b"PUT").response
     assert response.status == 200
     return response.body
 
 
 async def test_session_token_is_one_short_line(ready: Offline) -> None:
-    """The token's body is what nine SDKs put into a header as it is: visible ASCII, no newline, under 256 bytes."""
+    """A session token is printable ASCII without space or newline, under 256 bytes: nine SDKs send it as it is."""
     token = new_token(ready.handler)
 
     assert token.decode().isprintable()
@@ -331,66 +334,66 @@ async def test_session_token_is_one_short_line(ready: Offline) -> None:
     ],
 )
 def test_ttl(values: list[bytes], expected: int | None) -> None:
-    """A TTL is 1 to 21600 in plain digits, given once; anything else is a 400."""
+    """A TTL is 1 to 21600 in plain digits, given once; every other value is invalid."""
     assert ttl_of(values) == expected
 
 
 async def test_bad_ttl_is_400(ready: Offline) -> None:
-    """A bad TTL answers BadRequest and no token."""
-    answer = ask(ready.handler, b"/latest/api/token", (TTL, b"0"), method=b"PUT")
+    """An invalid TTL answers BadRequest without a token."""
+    answer = request(ready.handler, b"/latest/api/token", (TTL, b"0"), method=b"PUT")
 
     assert (answer.response.status, code(answer)) == (400, "BadRequest")
 
 
 async def test_token_path_takes_only_put(ready: Offline) -> None:
-    """GET on the token path is 405."""
-    assert ask(ready.handler, b"/latest/api/token").response.status == 405
+    """GET on the token path answers 405."""
+    assert request(ready.handler, b"/latest/api/token").response.status == 405
 
 
 @pytest.mark.parametrize(("required", "without"), [(False, 200), (True, 401)], ids=["optional", "required"])
 async def test_metadata_tokens(ready: Offline, required: bool, without: int) -> None:
-    """A token that is sent must be valid in both modes; one that is missing matters in required mode alone."""
+    """A token that is sent must be valid in both modes; a missing one is refused only in required mode."""
     at = handler(ready.refreshers, ready.clock, required=required)
     token = new_token(at, b"180")
     role = ROLES + b"/default"
 
-    assert ask(at, role, (TOKEN, token)).response.status == 200
-    assert ask(at, ROLES, (TOKEN, token)).response.status == 200
-    assert ask(at, role).response.status == without
-    assert ask(at, role, (TOKEN, b"")).response.status == 401
-    assert ask(at, role, (TOKEN, token[:-1] + b"A")).response.status == 401
-    assert ask(at, role, (TOKEN, token), (TOKEN, token)).response.status == 401
+    assert request(at, role, (TOKEN, token)).response.status == 200
+    assert request(at, ROLES, (TOKEN, token)).response.status == 200
+    assert request(at, role).response.status == without
+    assert request(at, role, (TOKEN, b"")).response.status == 401
+    assert request(at, role, (TOKEN, token[:-1] + b"A")).response.status == 401
+    assert request(at, role, (TOKEN, token), (TOKEN, token)).response.status == 401
     ready.clock.skip(180)
-    assert ask(at, role, (TOKEN, token)).response.status == 401
+    assert request(at, role, (TOKEN, token)).response.status == 401
 
 
-def test_another_instances_token(clock: Clock) -> None:
-    """A token sealed with another key, or bent in any byte, is none."""
+def test_token_of_another_instance(clock: Clock) -> None:
+    """A token of another key, or with any byte changed, is invalid."""
     ours, theirs = SessionTokens(b"a" * 32, clock.time), SessionTokens(b"b" * 32, clock.time)
     token = ours.issue(60)
-    bent = [token[:at] + bytes([token[at] ^ 1]) + token[at + 1 :] for at in range(len(token))]
+    changed = [token[:at] + bytes([token[at] ^ 1]) + token[at + 1 :] for at in range(len(token))]
 
     assert ours.expiry(token) == clock.time() + 60
     assert theirs.expiry(token) is None
-    assert not any(ours.expiry(item) for item in [*bent, token + b"=", token[:-1], b"", b"\xff\xfe"])
+    assert not any(ours.expiry(item) for item in [*changed, token + b"=", token[:-1], b"", b"\xff\xfe"])
 
 
-def test_a_token_of_before_a_boot(clock: Clock) -> None:
-    """Where the key is kept and the clock begins anew, a token with longer to live than any may is none."""
-    kept, later = SessionTokens(b"k" * 32, clock.time), clock.time() - 50_000
-    again = SessionTokens(b"x" * 32, lambda: later)
-    again.replace_key(b"k" * 32)
+def test_token_from_before_a_reboot(clock: Clock) -> None:
+    """After a reboot that set the clock back, a token with more life than the maximum is invalid."""
+    before, boot_time = SessionTokens(b"k" * 32, clock.time), clock.time() - 50_000
+    after = SessionTokens(b"x" * 32, lambda: boot_time)
+    after.replace_key(b"k" * 32)
 
-    assert again.expiry(kept.issue(21_600)) is None
-    assert again.expiry(again.issue(21_600)) is not None
+    assert after.expiry(before.issue(21_600)) is None
+    assert after.expiry(after.issue(21_600)) is not None
 
 
 async def test_metadata_listener_serves_nothing_else(ready: Offline) -> None:
-    """On the metadata address the ECS paths answer and every other path is 404."""
+    """The metadata listener serves the ECS paths, and every other path is 404."""
     at = handler(ready.refreshers, ready.clock, metadata_only=True)
 
-    assert ask(at, ROLES + b"/default").response.status == 200
-    assert [ask(at, path).response.status for path in (b"/credentials", b"/healthz", b"/")] == [404, 404, 404]
+    assert request(at, ROLES + b"/default").response.status == 200
+    assert [request(at, path).response.status for path in (b"/credentials", b"/healthz", b"/")] == [404, 404, 404]
 
 
 VALUES = MetadataValues(
@@ -419,30 +422,30 @@ VALUES = MetadataValues(
     ],
 )
 @pytest.mark.parametrize("metadata_only", [False, True])
-async def test_values_of_the_machine(ready: Offline, path: bytes, answer: bytes | None, metadata_only: bool) -> None:
-    """What is configured is answered, as text without a newline at its end, and nothing else is."""
+async def test_metadata_values(ready: Offline, path: bytes, answer: bytes | None, metadata_only: bool) -> None:
+    """Only configured metadata values are served, as text without a final newline."""
     at = handler(ready.refreshers, ready.clock, metadata_only=metadata_only, values=VALUES)
-    response = ask(at, path).response
+    response = request(at, path).response
 
     assert (response.status, response.body) == ((200, answer) if answer is not None else (404, NOT_FOUND.body))
-    assert ask(at, path, method=b"PUT").response.status == (405 if answer is not None else 404)
+    assert request(at, path, method=b"PUT").response.status == (405 if answer is not None else 404)
 
 
-async def test_values_need_what_roles_need(ready: Offline) -> None:
-    """Hardened mode and the path token hold for them too."""
+async def test_metadata_values_need_tokens_too(ready: Offline) -> None:
+    """Required mode and the path token apply to metadata values too."""
     hardened = handler(ready.refreshers, ready.clock, required=True, values=VALUES)
     hidden = handler(ready.refreshers, ready.clock, path_token=PATH_TOKEN, values=VALUES)
     token = new_token(hardened)
 
-    assert ask(hardened, b"/latest/meta-data/vpc-id").response.status == 401
-    assert ask(hardened, b"/latest/meta-data/vpc-id", (TOKEN, token)).response.status == 200
-    assert ask(hidden, b"/latest/meta-data/vpc-id").response.status == 403
+    assert request(hardened, b"/latest/meta-data/vpc-id").response.status == 401
+    assert request(hardened, b"/latest/meta-data/vpc-id", (TOKEN, token)).response.status == 200
+    assert request(hidden, b"/latest/meta-data/vpc-id").response.status == 403
 
 
-async def test_a_read_below_the_horizon_is_counted(ready: Offline, clock: Clock) -> None:
-    """An answer with less life than promised, although the last refresh succeeded, is marked as a violation."""
-    assert ask(ready.handler, b"/credentials").below_horizon is False
+async def test_read_below_the_horizon_is_counted(ready: Offline, clock: Clock) -> None:
+    """A session with less life than promised, although the last refresh succeeded, is marked as a violation."""
+    assert request(ready.handler, b"/credentials").below_horizon is False
 
     clock.skip(1800)
 
-    assert ask(ready.handler, b"/credentials").below_horizon is True
+    assert request(ready.handler, b"/credentials").below_horizon is True

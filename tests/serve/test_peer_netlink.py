@@ -1,4 +1,4 @@
-"""Whose connection it is, on real sockets of this process, by netlink and by /proc/net/tcp alike."""
+"""The owner of a connection, on real sockets of this process, by netlink and by /proc/net/tcp."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from app.serve.peers.peer import PeerCredentials
 
 
 @pytest.fixture(params=[True, False], ids=["netlink", "proc"])
-def peers(request: pytest.FixtureRequest) -> Iterator[SocketOwners]:
-    made = SocketOwners(netlink=request.param)
-    yield made
-    made.close()
+def owners(request: pytest.FixtureRequest) -> Iterator[SocketOwners]:
+    """A look-up by netlink, and one by /proc/net/tcp."""
+    lookup = SocketOwners(netlink=request.param)
+    yield lookup
+    lookup.close()
 
 
 @pytest.fixture(params=["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """A client's socket and the server's for it; the last client talks IPv4 from an IPv6 socket."""
+    """A client's socket and the server's socket for it. The last client connects to IPv4 from an IPv6 socket."""
     server_host = "127.0.0.1" if "." in request.param else "::1"
     family = socket.AF_INET6 if ":" in server_host else socket.AF_INET
     with socket.create_server((server_host, 0), family=family) as listening:
@@ -34,72 +35,73 @@ def pair(request: pytest.FixtureRequest) -> Iterator[tuple[socket.socket, socket
                 yield client, accepted
 
 
-def ask(peers: SocketOwners, accepted: socket.socket) -> PeerCredentials | None:
-    return peers.owner_of(accepted.getpeername()[:2], accepted.getsockname()[:2])
+def owner(owners: SocketOwners, accepted: socket.socket) -> PeerCredentials | None:
+    """Look up the owner of an accepted connection."""
+    return owners.owner_of(accepted.getpeername()[:2], accepted.getsockname()[:2])
 
 
-def test_the_owner_of_the_clients_end(peers: SocketOwners, pair: tuple[socket.socket, socket.socket]) -> None:
-    """The uid and the inode are those of the client's own socket, whatever family it is of."""
+def test_owner_of_the_clients_socket(owners: SocketOwners, pair: tuple[socket.socket, socket.socket]) -> None:
+    """The uid and the inode are those of the client's socket, in every address family."""
     client, accepted = pair
 
-    assert ask(peers, accepted) == PeerCredentials(os.geteuid(), os.fstat(client.fileno()).st_ino)
+    assert owner(owners, accepted) == PeerCredentials(os.geteuid(), os.fstat(client.fileno()).st_ino)
 
 
-def test_half_closed_is_still_a_caller(peers: SocketOwners, pair: tuple[socket.socket, socket.socket]) -> None:
-    """A client that has said all it has to say is still there."""
+def test_half_closed_connection_has_an_owner(owners: SocketOwners, pair: tuple[socket.socket, socket.socket]) -> None:
+    """A client that has closed only its sending side is still found."""
     client, accepted = pair
     client.shutdown(socket.SHUT_WR)
 
-    assert ask(peers, accepted) is not None
+    assert owner(owners, accepted) is not None
 
 
-def test_gone_is_nobody(peers: SocketOwners, pair: tuple[socket.socket, socket.socket]) -> None:
-    """When the client's socket is closed nobody can say whose it was, though the kernel still knows of it."""
+def test_closed_connection_has_no_owner(owners: SocketOwners, pair: tuple[socket.socket, socket.socket]) -> None:
+    """The owner of a closed client socket is unknown, although the kernel still lists the socket."""
     client, accepted = pair
     client.close()
 
-    assert ask(peers, accepted) is None
+    assert owner(owners, accepted) is None
 
 
-def test_a_listener_on_the_port_is_nobody(peers: SocketOwners) -> None:
-    """The kernel falls back to a server that listens on the client's port: that one has not asked us anything."""
-    with socket.create_server(("127.0.0.1", 0)) as impostor:
-        assert peers.owner_of(impostor.getsockname(), ("127.0.0.1", 7117)) is None
+def test_listener_is_not_an_owner(owners: SocketOwners) -> None:
+    """A listener on the client's port is not the owner, although the kernel falls back to it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert owners.owner_of(listener.getsockname(), ("127.0.0.1", 7117)) is None
 
 
-def test_somebody_who_is_only_trying_is_nobody(peers: SocketOwners) -> None:
-    """A connection that is not established is none: its owner has merely taken the port."""
+def test_unestablished_connection_has_no_owner(owners: SocketOwners) -> None:
+    """A connection that is not established has no owner: its client has only taken the port."""
     full = socket.create_server(("127.0.0.1", 0), backlog=0)
-    crowd = []
+    clients = []
     try:
         for _ in range(8):
             client = socket.socket()
             client.setblocking(False)
             client.connect_ex(full.getsockname())
-            crowd.append(client)
-        waiting = [client for client in crowd if not established(client)]
+            clients.append(client)
+        waiting = [client for client in clients if not is_established(client)]
         assert waiting
-        assert [peers.owner_of(client.getsockname(), full.getsockname()) for client in waiting] == [None] * len(waiting)
+        assert {owners.owner_of(client.getsockname(), full.getsockname()) for client in waiting} == {None}
     finally:
-        for client in (*crowd, full):
+        for client in (*clients, full):
             client.close()
 
 
-def established(client: socket.socket) -> bool:
-    """By TCP_INFO's first byte, the state."""
+def is_established(client: socket.socket) -> bool:
+    """Return whether TCP_INFO's first byte, the state, is ESTABLISHED."""
     return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == 1
 
 
 @pytest.mark.parametrize(
     "client", [("203.0.113.7", 40_000), ("2001:db8::7", 40_000), ("no address", 1), ("127.0.0.1", 70_000)]
 )
-def test_from_elsewhere_is_nobody(peers: SocketOwners, client: tuple[str, int]) -> None:
-    """A client of another machine is in no table of ours; what is no address is nobody either."""
-    assert peers.owner_of(client, ("127.0.0.1", 7117)) is None
+def test_remote_client_has_no_owner(owners: SocketOwners, client: tuple[str, int]) -> None:
+    """A client of another machine, or an invalid address, has no owner."""
+    assert owners.owner_of(client, ("127.0.0.1", 7117)) is None
 
 
-def test_an_id_outside_our_user_namespace_is_nobody(tmp_path: Path) -> None:
-    """Where ids are mapped, the overflow uid may be anybody; where all are known, it is the user nobody."""
+def test_unmapped_id_has_no_owner(tmp_path: Path) -> None:
+    """In a user namespace with mapped ids the overflow uid is no owner; without mapping it is the user nobody."""
     fake = tmp_path / "proc"
     for name in ("self", "sys/kernel", "net"):
         (fake / name).mkdir(parents=True)
@@ -116,23 +118,23 @@ def test_an_id_outside_our_user_namespace_is_nobody(tmp_path: Path) -> None:
     assert SocketOwners(fake, netlink=False).owner_of(*addresses) == PeerCredentials(1001, 4711)
 
 
-def test_a_thousand_questions_leave_nothing_behind(pair: tuple[socket.socket, socket.socket]) -> None:
-    """Answers belong to their questions, also after some that found nobody."""
-    peers = SocketOwners()
-    found = [
+def test_thousand_look_ups(pair: tuple[socket.socket, socket.socket]) -> None:
+    """After a thousand look-ups, half of them without an owner, each result still belongs to its own look-up."""
+    owners = SocketOwners()
+    results = [
         answer
         for _ in range(500)
-        for answer in (peers.owner_of(("127.0.0.1", 1), ("127.0.0.1", 2)), ask(peers, pair[1]))
+        for answer in (owners.owner_of(("127.0.0.1", 1), ("127.0.0.1", 2)), owner(owners, pair[1]))
     ]
-    peers.close()
+    owners.close()
 
-    assert set(found[::2]) == {None}
-    assert len(set(found[1::2])) == 1
-    assert found[1] is not None
+    assert set(results[::2]) == {None}
+    assert len(set(results[1::2])) == 1
+    assert results[1] is not None
 
 
-def test_a_unix_socket() -> None:
-    """Of a unix connection the kernel notes whose it is when it is made."""
+def test_unix_socket() -> None:
+    """The peer of a unix socket is the user that connected."""
     ours, theirs = socket.socketpair(socket.AF_UNIX)
     with ours, theirs:
         assert unix_peer(ours) == PeerCredentials(os.geteuid(), 0)

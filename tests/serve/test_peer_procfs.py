@@ -1,4 +1,4 @@
-"""What can be said of the process behind a socket, on this machine's /proc and on made-up ones."""
+"""The process behind a socket, on this machine's /proc and on fake ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CALLER = PeerCredentials(1001, 4711)
 def process(
     proc: Path, pid: int, *, uid: int = 1001, gid: int = 100, groups: str = "", sockets: tuple[int, ...] = ()
 ) -> None:
-    """Adds a process to a made-up /proc."""
+    """Add a process to a fake /proc."""
     home = proc / str(pid)
     (home / "fd").mkdir(parents=True)
     (home / "status").write_text(
@@ -30,17 +30,17 @@ def process(
         (home / "fd" / str(number)).symlink_to(f"socket:[{inode}]")
 
 
-def test_our_own() -> None:
-    """A socket of this process leads to it."""
-    with socket.socket() as ours:
-        found = ProcFs().holder_of(PeerCredentials(os.geteuid(), os.fstat(ours.fileno()).st_ino))
+def test_own_socket() -> None:
+    """A socket of this process leads to this process."""
+    with socket.socket() as sock:
+        result = ProcFs().holder_of(PeerCredentials(os.geteuid(), os.fstat(sock.fileno()).st_ino))
 
-    assert (found.pid, found.executable) == (os.getpid(), os.readlink("/proc/self/exe"))
-    assert found.groups == {os.getegid(), *os.getgroups()}
+    assert (result.pid, result.executable) == (os.getpid(), os.readlink("/proc/self/exe"))
+    assert result.groups == {os.getegid(), *os.getgroups()}
 
 
-def test_the_holder_of_the_socket(tmp_path: Path) -> None:
-    """It is found by the socket's inode, not by its user; its groups are its own and those it is in besides."""
+def test_holder_is_found_by_inode(tmp_path: Path) -> None:
+    """The holder is found by the socket's inode; its groups are the primary and the supplementary ones."""
     process(tmp_path, 10, sockets=(1, 2))
     process(tmp_path, 11, gid=200, groups="300 400", sockets=(3, 4711))
 
@@ -48,26 +48,26 @@ def test_the_holder_of_the_socket(tmp_path: Path) -> None:
 
 
 def test_several_holders(tmp_path: Path) -> None:
-    """After a fork only a group that all of them have is certain."""
+    """Of several holders after a fork, only the groups that all of them have are certain."""
     process(tmp_path, 10, gid=100, groups="300", sockets=(4711,))
     process(tmp_path, 11, gid=200, groups="300", sockets=(4711,))
 
     assert ProcFs(tmp_path).holder_of(CALLER).groups == {300}
 
 
-@pytest.mark.parametrize("gone", ["status", "everything"])
-def test_a_holder_that_goes(tmp_path: Path, gone: str) -> None:
-    """What cannot be read is not guessed."""
+@pytest.mark.parametrize("missing", ["status", "everything"])
+def test_holder_that_ends(tmp_path: Path, missing: str) -> None:
+    """If the status of the holder cannot be read, its groups are unknown."""
     process(tmp_path, 10, sockets=(4711,))
     (tmp_path / "10/status").unlink()
-    if gone == "everything":
+    if missing == "everything":
         (tmp_path / "10/exe").unlink()
 
     assert ProcFs(tmp_path).holder_of(CALLER).groups is None
 
 
-def test_nobody_in_sight(tmp_path: Path) -> None:
-    """In a PID namespace of our own nothing is said of processes whose sockets are not shown."""
+def test_invisible_holder(tmp_path: Path) -> None:
+    """In a PID namespace of its own, nothing is known of processes whose sockets are not visible."""
     process(tmp_path, 10, groups="300")
     (tmp_path / "self/ns").mkdir(parents=True)
     (tmp_path / "self/ns/pid").touch()
@@ -76,30 +76,30 @@ def test_nobody_in_sight(tmp_path: Path) -> None:
     assert ProcFs(tmp_path).holder_of(CALLER) == PeerProcess()
 
 
-def test_no_proc(tmp_path: Path) -> None:
-    """Without /proc nothing is known, and nothing breaks."""
+def test_missing_proc(tmp_path: Path) -> None:
+    """Without /proc the result is an unknown process."""
     assert ProcFs(tmp_path / "absent").holder_of(CALLER) == PeerProcess()
 
 
-async def test_looks_of_one_user_keep_no_others_waiting() -> None:
-    """However many of his one user has waiting, another's look is made, and his own are made one by one."""
-    gate, running, most = threading.Event(), 0, 0
+async def test_look_ups_of_one_user_do_not_delay_others() -> None:
+    """Look-ups of one user run one after the other, and do not delay those of another user."""
+    released, running, maximum = threading.Event(), 0, 0
 
     def attest(caller: PeerCredentials) -> PeerProcess:
-        nonlocal running, most
+        nonlocal running, maximum
         if caller.uid == 1001:
             running += 1
-            most = max(most, running)
-            gate.wait(5)
+            maximum = max(maximum, running)
+            released.wait(60)
             running -= 1
         return PeerProcess(caller.uid)
 
     in_turn = AttestInTurn(attest)
     waiting = [asyncio.create_task(in_turn(PeerCredentials(1001, number))) for number in range(10 * AT_ONCE)]
     await asyncio.sleep(0)
-    other = await asyncio.wait_for(in_turn(PeerCredentials(1002, 1)), 4)
-    gate.set()
+    other = await asyncio.wait_for(in_turn(PeerCredentials(1002, 1)), 30)
+    released.set()
     await asyncio.gather(*waiting)
     in_turn.close()
 
-    assert (other.pid, most) == (1002, 1)
+    assert (other.pid, maximum) == (1002, 1)

@@ -1,4 +1,4 @@
-"""The protocol without a socket: what a bug of ours does to a connection, and what is kept of a request for a page."""
+"""The protocol without a socket: errors of a handler, unread responses, hop limits, unix sockets."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from app.serve.responses import Response
 from app.system.sockets import bound, bound_unix
 
 
-class Wire(asyncio.Transport):
-    """Keeps what is written."""
+class RecordingTransport(asyncio.Transport):
+    """A transport that records what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,16 +50,18 @@ class Wire(asyncio.Transport):
         return self.closing
 
 
-def at_once(_: Request) -> Response:
+def fail_at_once(_: Request) -> Response:
+    """Raise in the handler."""
     raise RuntimeError("a bug")
 
 
-async def _later() -> Response:
+async def _fail() -> Response:
     raise RuntimeError("a bug")
 
 
-def later(_: Request) -> Coroutine[Any, Any, Response]:
-    return _later()
+def fail_later(_: Request) -> Coroutine[Any, Any, Response]:
+    """Return a coroutine that raises."""
+    return _fail()
 
 
 def connection_to(handle: Callable[[Request], Any]) -> BoundedProtocol:
@@ -68,38 +70,36 @@ def connection_to(handle: Callable[[Request], Any]) -> BoundedProtocol:
     return BoundedProtocol(Context(loop, handle, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop)))
 
 
-@pytest.mark.parametrize("lane", [at_once, later])
-async def test_a_bug_answers_500_and_is_logged(
-    lane: Callable[[Request], Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    """When answering itself fails, the client gets 500 and no other byte, and the log has the exception."""
-    connection = connection_to(lane)
-    wire = Wire()
-    connection.connection_made(wire)
+@pytest.mark.parametrize("handle", [fail_at_once, fail_later])
+async def test_error_in_a_handler_gives_500(handle: Callable[[Request], Any], caplog: pytest.LogCaptureFixture) -> None:
+    """If a handler raises, the client gets 500 and no other byte, and the exception is logged."""
+    connection = connection_to(handle)
+    transport = RecordingTransport()
+    connection.connection_made(transport)
     with caplog.at_level(logging.ERROR):
         connection.data_received(b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         if connection.task is not None:
             await connection.task
 
-    assert wire.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
-    assert wire.written.endswith(
+    assert transport.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert transport.written.endswith(
         b'{"Code":"InternalError","Message":"this server failed to answer; its log says more"}'
     )
-    assert wire.closing or wire.ended
+    assert transport.closing or transport.ended
     assert caplog.records[0].exc_info
     connection.connection_lost(None)
 
 
 @pytest.mark.parametrize(("unread", "aborted"), [(0, False), (100, True)])
-async def test_who_does_not_read_cannot_put_off_the_end(unread: int, aborted: bool) -> None:
-    """An idle connection is closed; one whose client leaves answers unread is cut, since a close would wait for it."""
-    connection = connection_to(at_once)
-    wire = Wire()
-    connection.connection_made(wire)
-    wire.unread = unread
+async def test_expired_connection(unread: int, aborted: bool) -> None:
+    """An idle connection is closed; one with unread responses is aborted, since a close would wait for the client."""
+    connection = connection_to(fail_at_once)
+    transport = RecordingTransport()
+    connection.connection_made(transport)
+    transport.unread = unread
     connection.expire()
 
-    assert (wire.aborted, wire.closing) == (aborted, not aborted)
+    assert (transport.aborted, transport.closing) == (aborted, not aborted)
     connection.connection_lost(None)
 
 
@@ -110,7 +110,7 @@ async def test_who_does_not_read_cannot_put_off_the_end(unread: int, aborted: bo
         ("[::1]:0", socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS),
     ],
 )
-def test_answers_die_at_the_first_router(address: str, level: int, option: int) -> None:
+def test_hop_limit_of_accepted_connections(address: str, level: int, option: int) -> None:
     """An accepted connection has the listener's hop limit of 1, on IPv4 and IPv6."""
     listening = bound(address, "server.bind", hop_limit=1)
     with listening, socket.create_connection(listening.getsockname()[:2]):
@@ -120,8 +120,8 @@ def test_answers_die_at_the_first_router(address: str, level: int, option: int) 
             assert accepted.getsockopt(level, option) == 1
 
 
-def test_nor_do_answers_to_ipv4_from_all_addresses() -> None:
-    """An IPv6 socket that is bound to all addresses has IPv4 clients, and the same limit for them."""
+def test_hop_limit_for_ipv4_on_an_ipv6_socket() -> None:
+    """An IPv6 socket that is bound to all addresses has the same hop limit for IPv4 clients."""
     listening = bound("[::]:0", "server.bind", hop_limit=1)
     with listening, socket.create_connection(("127.0.0.1", listening.getsockname()[1])):
         listening.setblocking(True)
@@ -130,8 +130,8 @@ def test_nor_do_answers_to_ipv4_from_all_addresses() -> None:
             assert accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
 
 
-def test_a_socket_whose_owner_takes_nobody_in(tmp_path: Path) -> None:
-    """Somebody else's unix socket with a full backlog is in use; looking whether it is does not wait."""
+def test_unix_socket_with_a_full_backlog(tmp_path: Path) -> None:
+    """A unix socket of another process with a full backlog counts as in use, and the check does not wait."""
     path = str(tmp_path / "admin.sock")
     with socket.socket(socket.AF_UNIX) as other, socket.socket(socket.AF_UNIX) as waiting:
         other.bind(path)

@@ -1,4 +1,4 @@
-"""How often one caller may ask."""
+"""The rate limit per caller."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from ..clock import Clock
 
 
 def peer(uid: int) -> Peer:
-    async def look(_caller: PeerCredentials) -> PeerProcess:
+    """Return a peer with this uid."""
+
+    async def attest(_caller: PeerCredentials) -> PeerProcess:
         return PeerProcess()
 
-    return Peer(lambda: PeerCredentials(uid, 1), look)
+    return Peer(lambda: PeerCredentials(uid, 1), attest)
 
 
-def test_a_seconds_worth_at_once_and_then_the_rate(clock: Clock) -> None:
-    """A burst of a second's requests passes; after it, as many as the time that went by allows."""
+def test_burst_then_rate(clock: Clock) -> None:
+    """A burst of one second's requests is allowed; after it, as many as the elapsed time permits."""
     rate = RateLimit(4, clock.time)
     burst = [rate.allows(peer(1)) for _ in range(6)]
     clock.skip(0.5)
@@ -25,8 +27,8 @@ def test_a_seconds_worth_at_once_and_then_the_rate(clock: Clock) -> None:
     assert [rate.allows(peer(1)) for _ in range(3)] == [True, True, False]
 
 
-def test_less_than_one_a_second(clock: Clock) -> None:
-    """The first request always passes, also under a rate of less than one."""
+def test_rate_below_one_per_second(clock: Clock) -> None:
+    """The first request is always allowed, also at a rate below one per second."""
     rate = RateLimit(0.5, clock.time)
     assert [rate.allows(peer(1)), rate.allows(peer(1))] == [True, False]
 
@@ -34,8 +36,8 @@ def test_less_than_one_a_second(clock: Clock) -> None:
     assert rate.allows(peer(1))
 
 
-def test_each_uid_has_its_own(clock: Clock) -> None:
-    """One user's requests take nothing from another's; those whose uid nobody knows share one."""
+def test_each_uid_has_its_own_limit(clock: Clock) -> None:
+    """Requests of one uid do not count for another; callers without a known uid share one limit."""
     rate = RateLimit(1, clock.time)
 
     assert [rate.allows(item) for item in (peer(1), peer(2), UNKNOWN_PEER, peer(1), UNKNOWN_PEER)] == [
@@ -43,8 +45,8 @@ def test_each_uid_has_its_own(clock: Clock) -> None:
     ]  # fmt: skip
 
 
-def test_it_remembers_a_bounded_number(clock: Clock) -> None:
-    """However many users there are, so many are kept; the one forgotten begins anew."""
+def test_number_of_callers_is_bounded(clock: Clock) -> None:
+    """The limit remembers a bounded number of callers; a forgotten caller starts with a full burst."""
     rate = RateLimit(1, clock.time)
     allowed = [rate.allows(peer(uid)) for uid in range(MOST_CALLERS + 1)]
 
@@ -53,8 +55,8 @@ def test_it_remembers_a_bounded_number(clock: Clock) -> None:
     assert not rate.allows(peer(MOST_CALLERS))
 
 
-def test_a_clock_that_goes_back(clock: Clock) -> None:
-    """A clock set back gives nothing and takes nothing."""
+def test_clock_set_back(clock: Clock) -> None:
+    """A clock that is set back neither allows nor costs a request."""
     rate = RateLimit(1, clock.time)
     rate.allows(peer(1))
     clock.skip(-10)
