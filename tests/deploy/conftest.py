@@ -1,4 +1,4 @@
-"""What the tests of `deploy/` share: files, tools that may be missing, and our real loader."""
+"""Helpers of the tests of `deploy/`: paths, tools that may be missing, and the configuration loader."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Load = Callable[..., Loaded]
 
 
 def tool(name: str, how: str) -> str:
-    """The program's path, from this venv or PATH; without it the test is skipped, though never in CI."""
+    """Return the path of a program in this venv or on PATH. Without it the test is skipped; in CI it fails."""
     found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     if found is None:
         reason = f"skipped: needs {name} ({how})"
@@ -32,7 +32,7 @@ def tool(name: str, how: str) -> str:
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> Load:
-    """A configuration of ours, as text or value, read by the loader that `serve` uses."""
+    """Load a configuration, given as text or as a value, with the loader that `serve` uses."""
 
     def read(config: str | dict[str, Any], **environ: str) -> Loaded:
         path = tmp_path / "config.json"

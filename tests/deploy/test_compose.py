@@ -35,22 +35,24 @@ KEYS = {
 
 @pytest.fixture
 def sidecar() -> dict[str, Any]:
+    """The sidecar's service."""
     return COMPOSE["services"]["sidecar"]
 
 
 @pytest.fixture
 def application() -> dict[str, Any]:
+    """The application's service."""
     return COMPOSE["services"]["app"]
 
 
 def test_keys() -> None:
-    """There is no key that compose does not know: these were compared with its specification."""
+    """The services have only keys that were compared with the Compose specification."""
     assert set(COMPOSE) == {"services", "secrets"}
     assert {name: set(service) for name, service in COMPOSE["services"].items()} == KEYS
 
 
 def test_one_loopback(application: dict[str, Any]) -> None:
-    """The application lives in the sidecar's network and asks it there, and not the machine."""
+    """The application is in the sidecar's network and uses the sidecar, not the machine's metadata service."""
     assert application["network_mode"] == "service:sidecar"
     assert application["environment"] == {
         "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:7117/${PATH_TOKEN}/credentials",
@@ -58,14 +60,14 @@ def test_one_loopback(application: dict[str, Any]) -> None:
     }
 
 
-def test_the_application_waits_for_credentials(sidecar: dict[str, Any], application: dict[str, Any]) -> None:
-    """Healthy means ready, and the application starts when the sidecar is healthy."""
+def test_application_waits_for_credentials(sidecar: dict[str, Any], application: dict[str, Any]) -> None:
+    """The sidecar is healthy when it is ready, and the application starts after that."""
     assert sidecar["healthcheck"]["test"] == ["CMD", "idaas-sidecar", "health", "--ready"]
     assert application["depends_on"] == {"sidecar": {"condition": "service_healthy", "restart": True}}
 
 
 def test_hardened(sidecar: dict[str, Any]) -> None:
-    """The sidecar has the limits that the image is tried under, and publishes no port."""
+    """The sidecar has the limits under which the image is tested, and publishes no port."""
     assert sidecar["read_only"] is True
     assert sidecar["cap_drop"] == ["ALL"]
     assert sidecar["security_opt"] == ["no-new-privileges:true"]
@@ -74,7 +76,7 @@ def test_hardened(sidecar: dict[str, Any]) -> None:
 
 
 def test_configuration(sidecar: dict[str, Any], loaded: Load, tmp_path: Path) -> None:
-    """The configuration is mounted read-only where the sidecar looks, and the loader takes it."""
+    """The configuration is mounted read-only at the default path, and the loader accepts it."""
     secret = tmp_path / "client-secret"
     secret.write_text("made-up\n")
     authentication = CONFIG["profiles"]["default"]["identity"]["authnConfiguration"]
@@ -86,13 +88,13 @@ def test_configuration(sidecar: dict[str, Any], loaded: Load, tmp_path: Path) ->
     assert sidecar["volumes"] == ["./config.json:/etc/idaas-sidecar/config.json:ro"]
 
 
-def test_a_path_token_of_its_own(sidecar: dict[str, Any]) -> None:
-    """Without a path token in .env compose starts nothing; with one, the sidecar asks for it."""
+def test_path_token_is_required(sidecar: dict[str, Any]) -> None:
+    """Compose starts nothing without a path token in .env; with one, the sidecar requires it."""
     assert CONFIG["access"] == {"pathToken": {"envVarName": "PATH_TOKEN"}}
     assert sidecar["environment"]["PATH_TOKEN"].startswith("${PATH_TOKEN:?")
 
 
 def test_secret_is_a_file(sidecar: dict[str, Any]) -> None:
-    """The secret is in no variable, where `docker inspect` would show it."""
+    """The secret is in no variable, which `docker inspect` would show."""
     assert COMPOSE["secrets"] == {"client-secret": {"file": "./client-secret"}}
     assert set(sidecar["environment"]) == {"PATH_TOKEN"}

@@ -1,4 +1,4 @@
-"""deploy/kubernetes/sidecar.yaml: valid for every Kubernetes it claims, and meaning what it says."""
+"""deploy/kubernetes/sidecar.yaml: valid for every supported Kubernetes version, with the documented properties."""
 
 from __future__ import annotations
 
@@ -30,42 +30,47 @@ Object = dict[str, Any]
 
 
 def by_kind(kind: str) -> Object:
+    """Return the only document of a kind."""
     (document,) = [document for document in DOCUMENTS if document["kind"] == kind]
     return document
 
 
 @pytest.fixture
 def pod() -> Object:
+    """The pod's specification."""
     return by_kind("Deployment")["spec"]["template"]["spec"]
 
 
 @pytest.fixture
 def sidecar(pod: Object) -> Object:
+    """The sidecar's container."""
     (container,) = pod["initContainers"]
     return container
 
 
 @pytest.fixture
 def application(pod: Object) -> Object:
+    """The application's container."""
     (container,) = pod["containers"]
     return container
 
 
 @pytest.fixture
 def config() -> Object:
+    """The configuration in the ConfigMap."""
     return json.loads(by_kind("ConfigMap")["data"]["config.json"])
 
 
 def variables(container: Object) -> dict[str, str]:
-    """Each variable's value, or the field of the pod that it is taken from."""
+    """Return each variable's value, or the field of the pod from which it is taken."""
     return {
         item["name"]: item["value"] if "value" in item else item["valueFrom"]["fieldRef"]["fieldPath"]
         for item in container["env"]
     }
 
 
-def test_there_are_versions_to_check() -> None:
-    """The schemas reach from the oldest version with native sidecars to a newer one."""
+def test_schema_versions() -> None:
+    """The schemas begin with the oldest version that has native sidecars and include newer ones."""
     assert VERSIONS[0].startswith("1.29")
     assert len(VERSIONS) > 5
 
@@ -73,12 +78,12 @@ def test_there_are_versions_to_check() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document["kind"])
 def test_valid(document: Object, version: str) -> None:
-    """Each document keeps to the strict schema: no key that the API server would drop or refuse."""
+    """Each document conforms to the strict schema, without a key that the API server drops or refuses."""
     kubernetes_validate.validate(document, version, strict=True)
 
 
-def test_strictness(pod: Object) -> None:
-    """The check above does see a misspelt key in the sidecar."""
+def test_strict_schema_rejects_unknown_keys(pod: Object) -> None:
+    """The strict schema rejects a misspelt key in the sidecar; this is the control of the test above."""
     broken = json.loads(json.dumps(by_kind("Deployment")))
     broken["spec"]["template"]["spec"]["initContainers"][0]["livenesProbe"] = {}
 
@@ -87,23 +92,23 @@ def test_strictness(pod: Object) -> None:
 
 
 def test_no_secret(pod: Object) -> None:
-    """The block that we call secretless has no Secret, neither of its own nor by reference."""
-    everything = json.dumps(DOCUMENTS).lower()
+    """The manifest without secrets has no Secret and no reference to one."""
+    text = json.dumps(DOCUMENTS).lower()
 
     assert not [document for document in DOCUMENTS if document["kind"] == "Secret"]
-    assert "secretkeyref" not in everything
-    assert "secretname" not in everything
+    assert "secretkeyref" not in text
+    assert "secretname" not in text
 
 
 def test_native_sidecar(sidecar: Object) -> None:
-    """It is an init container that stays: started before the application, stopped after it."""
+    """The sidecar is an init container that restarts: it starts before the application and stops after it."""
     assert sidecar["restartPolicy"] == "Always"
     assert "command" not in sidecar
     assert "args" not in sidecar
 
 
-def test_the_application_waits_for_credentials(sidecar: Object, loaded: Load, config: Object) -> None:
-    """The startup probe asks /startupz, whose gate is `credentials`, and is more patient than the sidecar itself."""
+def test_startup_probe_waits_for_credentials(sidecar: Object, loaded: Load, config: Object) -> None:
+    """The startup probe requests /startupz, whose gate is `credentials`, and allows more time than the gate."""
     probe = sidecar["startupProbe"]
     settings = loaded(config, PATH_TOKEN=POD_UID).settings
 
@@ -112,8 +117,8 @@ def test_the_application_waits_for_credentials(sidecar: Object, loaded: Load, co
     assert probe["periodSeconds"] * probe["failureThreshold"] > settings.startup.timeout_seconds
 
 
-def test_probes_ask_the_ops_port(sidecar: Object, loaded: Load, config: Object) -> None:
-    """Liveness is /livez, and the port that both probes name is the one that ops listens on."""
+def test_probes_use_the_ops_port(sidecar: Object, loaded: Load, config: Object) -> None:
+    """The liveness probe requests /livez, and both probes use the port of the ops listener."""
     settings = loaded(config, PATH_TOKEN=POD_UID).settings
 
     assert sidecar["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "ops"}
@@ -122,12 +127,12 @@ def test_probes_ask_the_ops_port(sidecar: Object, loaded: Load, config: Object) 
 
 
 def test_no_readiness_probe(sidecar: Object) -> None:
-    """A readiness probe would take the application out of service while its credentials are still good."""
+    """The sidecar has no readiness probe: it would take the application out of service while its session is valid."""
     assert "readinessProbe" not in sidecar
 
 
 def test_credentials_stay_on_loopback(loaded: Load, config: Object) -> None:
-    """Only ops is reachable from outside the pod."""
+    """Only the ops listener can be reached from outside the pod."""
     settings = loaded(config, PATH_TOKEN=POD_UID).settings
 
     assert settings.server.bind == "127.0.0.1:7117"
@@ -136,7 +141,7 @@ def test_credentials_stay_on_loopback(loaded: Load, config: Object) -> None:
 
 
 def test_hardened(sidecar: Object, pod: Object) -> None:
-    """No root, no writable root, no capability, no way to more, the runtime's seccomp profile."""
+    """The sidecar has no root, no writable root filesystem, no capability and the runtime's seccomp profile."""
     assert sidecar["securityContext"] == {
         "runAsNonRoot": True,
         "runAsUser": 65532,
@@ -150,13 +155,13 @@ def test_hardened(sidecar: Object, pod: Object) -> None:
 
 
 def test_memory(sidecar: Object) -> None:
-    """64 MiB is the limit that the image is tried under; CPU has none."""
+    """The memory limit is 64 MiB, under which the image is tested; CPU has no limit."""
     assert sidecar["resources"]["limits"] == {"memory": "64Mi"}
     assert sidecar["resources"]["requests"]["memory"] == "48Mi"
 
 
 def test_mounts(sidecar: Object, application: Object, pod: Object) -> None:
-    """Every volume is declared and mounted read-only, into the sidecar alone."""
+    """Every volume is mounted read-only, and only into the sidecar."""
     mounts = sidecar["volumeMounts"]
 
     assert sorted(mount["name"] for mount in mounts) == sorted(volume["name"] for volume in pod["volumes"])
@@ -165,7 +170,7 @@ def test_mounts(sidecar: Object, application: Object, pod: Object) -> None:
 
 
 def test_identity_is_the_projected_token(sidecar: Object, pod: Object, loaded: Load, config: Object) -> None:
-    """The token file of the configuration is where kubelet puts a token with an audience of its own."""
+    """The configured token file is where kubelet writes a token with an audience of its own."""
     identity = loaded(config, PATH_TOKEN=POD_UID).settings.profiles["default"].identity
     (source,) = [
         source["serviceAccountToken"]
@@ -179,8 +184,8 @@ def test_identity_is_the_projected_token(sidecar: Object, pod: Object, loaded: L
     assert source["audience"]
 
 
-def test_configuration_is_where_it_is_looked_for(sidecar: Object, pod: Object) -> None:
-    """The ConfigMap is mounted at the default path, so that neither an argument nor a variable is needed."""
+def test_configuration_is_at_the_default_path(sidecar: Object, pod: Object) -> None:
+    """The ConfigMap is mounted at the default path, so that no argument or variable is needed."""
     (mount,) = [mount for mount in sidecar["volumeMounts"] if mount["name"] == "idaas-sidecar-config"]
     (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "idaas-sidecar-config"]
 
@@ -189,7 +194,7 @@ def test_configuration_is_where_it_is_looked_for(sidecar: Object, pod: Object) -
 
 
 def test_session_is_named_after_the_pod(sidecar: Object, loaded: Load, config: Object) -> None:
-    """The downward API's two variables become the RoleSessionName."""
+    """The two variables of the downward API become the RoleSessionName."""
     environ = variables(sidecar)
     profile = loaded(config, PATH_TOKEN=POD_UID, POD_NAMESPACE="shop", POD_NAME="cart-7d9f").settings.profiles[
         "default"
@@ -201,7 +206,7 @@ def test_session_is_named_after_the_pod(sidecar: Object, loaded: Load, config: O
 
 
 def test_path_token_is_the_pods_uid(sidecar: Object, application: Object, loaded: Load, config: Object) -> None:
-    """Both sides take the random UUID of the pod; the application's URI is made of it, so it must come first."""
+    """Sidecar and application use the random UUID of the pod; it is defined before the URI that contains it."""
     path_token = loaded(config, PATH_TOKEN=POD_UID).settings.access.path_token
     names = [item["name"] for item in application["env"]]
 
@@ -213,7 +218,7 @@ def test_path_token_is_the_pods_uid(sidecar: Object, application: Object, loaded
 
 
 def test_application_environment(application: Object) -> None:
-    """The application asks the sidecar, and not the node it runs on."""
+    """The application uses the sidecar and not the metadata service of the node."""
     environ = variables(application)
 
     assert environ["ALIBABA_CLOUD_CREDENTIALS_URI"] == "http://127.0.0.1:7117/$(PATH_TOKEN)/credentials"
@@ -221,15 +226,15 @@ def test_application_environment(application: Object) -> None:
 
 
 def test_service_account(pod: Object) -> None:
-    """The pod runs as the account that is declared, which the trust policy names."""
+    """The pod runs as the declared service account, which the trust policy names."""
     name = by_kind("ServiceAccount")["metadata"]["name"]
 
     assert pod["serviceAccountName"] == name
     assert f"system:serviceaccount:<namespace>:{name}" in TEXT
 
 
-def test_the_variant_in_the_comment(loaded: Load, config: Object, tmp_path: Any) -> None:
-    """The identity that the closing comment offers instead is one that the loader takes."""
+def test_variant_in_the_comment(loaded: Load, config: Object, tmp_path: Any) -> None:
+    """The loader accepts the alternative identity in the last comment of the manifest."""
     comment = TEXT[TEXT.index("#   {\n") :]
     identity = json.loads("".join(line.removeprefix("#") for line in comment.splitlines()))
     secret = tmp_path / "client-secret"

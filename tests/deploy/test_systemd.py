@@ -1,4 +1,4 @@
-"""deploy/systemd: a unit that systemd takes without a word, hardened, with a configuration that fits it."""
+"""deploy/systemd: a hardened unit that systemd accepts without a warning, with a configuration that fits it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .conftest import ROOT, Load, tool
 
 UNIT = ROOT / "deploy" / "systemd" / "idaas-sidecar.service"
 CONFIG = (ROOT / "deploy" / "systemd" / "config.json").read_text()
-MOST_EXPOSED = 13
-"""Tenths, of `systemd-analyze security`; ordinary services have 96."""
+MAXIMUM_EXPOSURE = 13
+"""Exposure by `systemd-analyze security`, in tenths. Ordinary services have 96."""
 
-HOW = "apt-get install systemd"
+SYSTEMD = "apt-get install systemd"
 
 
 def directives() -> dict[str, list[str]]:
-    """Each key's values, continued lines joined."""
+    """Return the values of each key, with continued lines joined."""
     found = defaultdict(list)
     for line in re.sub(r"\\\n", " ", UNIT.read_text()).splitlines():
         key, equals, value = line.partition("=")
@@ -30,14 +30,15 @@ def directives() -> dict[str, list[str]]:
     return found
 
 
-def one(key: str) -> str:
+def value_of(key: str) -> str:
+    """Return the only value of a key."""
     (value,) = directives()[key]
     return value
 
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """The unit, with a program to start that exists here."""
+    """The unit with a program that exists on this machine."""
     program = tmp_path / "bin" / "idaas-sidecar"
     program.parent.mkdir()
     program.touch(mode=0o755)
@@ -46,19 +47,19 @@ def unit(tmp_path: Path) -> Path:
     return path
 
 
-def test_verified(unit: Path) -> None:
-    """systemd has nothing to say about the unit; an unknown key would be one line, and exit code 0."""
+def test_verify(unit: Path) -> None:
+    """`systemd-analyze verify` reports nothing; an unknown key would be one line with exit code 0."""
     checked = subprocess.run(
-        [tool("systemd-analyze", HOW), "verify", "--man=no", unit], capture_output=True, text=True, check=False
+        [tool("systemd-analyze", SYSTEMD), "verify", "--man=no", unit], capture_output=True, text=True, check=False
     )
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
 
 
 def test_exposure(unit: Path) -> None:
-    """systemd's own measure of what the service could do, if it were taken over, is low."""
+    """The exposure that `systemd-analyze security` calculates is low."""
     checked = subprocess.run(
-        [tool("systemd-analyze", HOW), "security", "--offline=true", f"--threshold={MOST_EXPOSED}", unit],
+        [tool("systemd-analyze", SYSTEMD), "security", "--offline=true", f"--threshold={MAXIMUM_EXPOSURE}", unit],
         capture_output=True,
         text=True,
         check=False,
@@ -69,7 +70,7 @@ def test_exposure(unit: Path) -> None:
 
 
 def test_configuration(loaded: Load, tmp_path: Path) -> None:
-    """The configuration beside the unit finds the secret that systemd hands over, and the path token."""
+    """The configuration beside the unit finds the secret that systemd passes, and the path token."""
     (tmp_path / "client-secret").write_text("made-up\n")
     (tmp_path / "path-token").write_text("0f8fad5b-d9cb-469f-a165-70867728950e\n")
 
@@ -80,36 +81,36 @@ def test_configuration(loaded: Load, tmp_path: Path) -> None:
     assert result.settings.server.ops == "127.0.0.1:7118"
 
 
-def test_times_fit(loaded: Load, tmp_path: Path) -> None:
-    """systemd waits longer than the sidecar takes to give up at start and to drain at stop."""
+def test_timeouts(loaded: Load, tmp_path: Path) -> None:
+    """systemd waits longer than the sidecar's start gate and its drain."""
     (tmp_path / "client-secret").write_text("made-up\n")
     (tmp_path / "path-token").write_text("0f8fad5b-d9cb-469f-a165-70867728950e\n")
     settings = loaded(CONFIG, CREDENTIALS_DIRECTORY=str(tmp_path), RUNTIME_DIRECTORY=str(tmp_path)).settings
 
-    assert float(one("TimeoutStartSec")) > settings.startup.timeout_seconds
-    assert float(one("TimeoutStopSec")) > max(settings.shutdown.drain_seconds, 25)
+    assert float(value_of("TimeoutStartSec")) > settings.startup.timeout_seconds
+    assert float(value_of("TimeoutStopSec")) > max(settings.shutdown.drain_seconds, 25)
 
 
-def test_secret_is_handed_over() -> None:
-    """The secret's name in the unit is the file's name in the configuration, and no variable holds it."""
+def test_secret_is_passed_as_a_credential() -> None:
+    """The credential's name in the unit is the file name in the configuration, and no variable holds the secret."""
     (profile,) = json.loads(CONFIG)["profiles"].values()
-    name, _, source = one("LoadCredential").partition(":")
+    name, _, source = value_of("LoadCredential").partition(":")
 
     assert profile["identity"]["authnConfiguration"]["clientSecretFile"] == f"${{CREDENTIALS_DIRECTORY}}/{name}"
     assert source == f"/etc/idaas-sidecar/{name}"
     assert "Environment" not in directives()
 
 
-def test_bad_configuration_is_not_tried_again() -> None:
-    """A crash and a cloud that is away are; exit code 2 is for a person to correct."""
-    assert one("Restart") == "on-failure"
-    assert one("RestartPreventExitStatus") == "2"
-    assert one("StartLimitIntervalSec") == "0"
+def test_restarts() -> None:
+    """The unit restarts after a crash or an outage, but not after exit code 2, which needs a change by a person."""
+    assert value_of("Restart") == "on-failure"
+    assert value_of("RestartPreventExitStatus") == "2"
+    assert value_of("StartLimitIntervalSec") == "0"
 
 
 def prepare(directory: Path) -> dict[str, str]:
-    """Runs ExecStartPre as systemd would, `$$` and quotes undone; what client.env then says."""
-    command = one("ExecStartPre")
+    """Run ExecStartPre as systemd does, with `$$` and quotes removed, and return the variables of client.env."""
+    command = value_of("ExecStartPre")
     assert command.startswith("/bin/sh -euc '")
     script = command.removeprefix("/bin/sh -euc '").removesuffix("'").replace("$$", "$")
     subprocess.run(["/bin/sh", "-euc", script], env={"RUNTIME_DIRECTORY": str(directory)}, check=True)
@@ -117,7 +118,7 @@ def prepare(directory: Path) -> dict[str, str]:
 
 
 def test_client_environment(tmp_path: Path) -> None:
-    """Whoever reads client.env has the URI with the token in it, and keeps away from the machine's role."""
+    """client.env has the URI with the path token and disables the machine's metadata service."""
     variables = prepare(tmp_path)
     token = (tmp_path / "path-token").read_text().strip()
 
@@ -129,15 +130,15 @@ def test_client_environment(tmp_path: Path) -> None:
 
 
 def test_path_token_survives_a_restart(tmp_path: Path) -> None:
-    """A sidecar that is started anew keeps the token that running applications know."""
+    """A restarted sidecar keeps the path token that running applications use."""
     before = prepare(tmp_path)
 
     assert prepare(tmp_path) == before
-    assert one("RuntimeDirectoryPreserve") == "yes"
+    assert value_of("RuntimeDirectoryPreserve") == "yes"
 
 
 def test_path_token_is_random(tmp_path: Path) -> None:
-    """Two machines have two tokens."""
+    """Two machines have different path tokens."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
 
