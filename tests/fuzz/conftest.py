@@ -1,4 +1,4 @@
-"""How much is tried: FUZZ_EXAMPLES for each property, always the same ones unless FUZZ_RANDOM is set (`make fuzz`)."""
+"""The number of examples: FUZZ_EXAMPLES per property, the same in each run unless FUZZ_RANDOM is set (`make fuzz`)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ settings.register_profile(
     "fuzz",
     max_examples=int(os.environ.get("FUZZ_EXAMPLES", "400")),
     derandomize=not os.environ.get("FUZZ_RANDOM"),
-    database=None,  # findings become tests, not files
-    deadline=None,  # a shared machine's pauses are no findings; a hang ends at the test's own time limits
+    database=None,  # a failing example becomes a test, not a file
+    deadline=None,  # a busy machine is not a failure; the tests have deadlines for hangs
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )

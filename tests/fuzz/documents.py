@@ -1,4 +1,4 @@
-"""JSON documents that are nearly right: somewhere a value is another one, gone, or under another name."""
+"""JSON documents that are almost valid: somewhere a value is changed, missing, or under another name."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from hypothesis import strategies
 
-CANARY = "canary-text-of-somebody-else"
-"""What must not be repeated wherever it comes from outside; it looks like an identifier, so only the place tells."""
+CANARY = "canary-text-of-another-party"
+"""A text that must not be repeated. It looks like an identifier, so that only its place can tell it from one."""
 
 TEXTS = (
     *("", " ", CANARY + " with spaces", "\0", "\ud800", "\u202e\n\r", "a" * 5_000, "-1", "1e999", "NaN", "${HOME}"),
@@ -35,10 +35,10 @@ values = strategies.recursive(
 
 @dataclass(frozen=True)
 class Change:
-    """One change somewhere in a document, drawn without knowing it, so that it can be made in any."""
+    """One change in a document, drawn without the document, so that it can be applied to any."""
 
     path: tuple[int, ...]
-    """Which member at each level, counted round; where the document ends before the path does, there it is."""
+    """The member at each level, modulo the number of members. Applies earlier if the document ends."""
     action: Literal["replace", "delete", "rename", "append"]
     value: Any
     name: str
@@ -53,13 +53,13 @@ changes = strategies.builds(
 )
 
 
-def nearly(document: Any, most: int = 2) -> strategies.SearchStrategy[Any]:
-    """Copies of `document` with one to `most` changes."""
+def almost(document: Any, most: int = 2) -> strategies.SearchStrategy[Any]:
+    """Return copies of `document` with one to `most` changes."""
     return strategies.lists(changes, min_size=1, max_size=most).map(lambda found: changed(document, found))
 
 
 def changed(document: Any, found: Iterable[Change]) -> Any:
-    """A copy of `document` with these changes, made one after the other."""
+    """Return a copy of `document` with these changes, applied in their order."""
     copy = json.loads(json.dumps(document))
     for change in found:
         copy = _with(copy, change, change.path)
@@ -83,7 +83,7 @@ def _with(value: Any, change: Change, path: tuple[int, ...]) -> Any:
 
 
 Cut = tuple[int, int, bytes]
-"""Where, counted round; how many bytes go; what comes in their place."""
+"""Position (modulo the length), number of removed bytes, inserted bytes."""
 
 cuts: strategies.SearchStrategy[list[Cut]] = strategies.lists(
     strategies.tuples(strategies.integers(0, 4_000), strategies.integers(0, 5), strategies.binary(max_size=5)),
@@ -93,14 +93,14 @@ cuts: strategies.SearchStrategy[list[Cut]] = strategies.lists(
 
 
 def cut(raw: bytes, found: Iterable[Cut]) -> bytes:
-    """`raw` with these pieces changed."""
+    """Return `raw` with these pieces replaced."""
     data = bytearray(raw)
-    for at, gone, instead in found:
+    for at, removed, inserted in found:
         start = at % (len(data) + 1)
-        data[start : start + gone] = instead
+        data[start : start + removed] = inserted
     return bytes(data)
 
 
-def written(value: Any) -> bytes:
-    """`value` as JSON bytes; what JSON cannot say of a string, as Python writes it."""
+def to_json(value: Any) -> bytes:
+    """Return `value` as JSON bytes. Strings that UTF-8 cannot encode are encoded as Python does (surrogatepass)."""
     return json.dumps(value).encode(errors="surrogatepass")

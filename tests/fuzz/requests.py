@@ -1,4 +1,4 @@
-"""Bytes that are nearly HTTP: requests put together from good and bad parts, then cut, bent and joined."""
+"""Bytes that are almost HTTP: requests made from valid and invalid parts, then cut, changed and joined."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ FORWARDED = [b"X-Forwarded-For", b"x-forwarded-proto", b"Forwarded", b"VIA", b"X
 
 
 def mostly(
-    good: strategies.SearchStrategy[bytes], odd: strategies.SearchStrategy[bytes]
+    good: strategies.SearchStrategy[bytes], bad: strategies.SearchStrategy[bytes]
 ) -> strategies.SearchStrategy[bytes]:
-    """Of twelve, eleven good ones: a request with everything wrong is refused at its first byte, and shows nothing."""
-    return strategies.integers(0, 11).flatmap(lambda number: odd if number == 11 else good)
+    """Return a good value eleven times of twelve: a request with many faults is refused at its first byte."""
+    return strategies.integers(0, 11).flatmap(lambda number: bad if number == 11 else good)
 
 
 methods = mostly(
@@ -56,7 +56,7 @@ ends = strategies.integers(0, 40).flatmap(
     )
 )
 
-odd_headers = strategies.one_of(
+unusual_headers = strategies.one_of(
     strategies.tuples(strategies.sampled_from(FORWARDED), strategies.sampled_from([b"", b"203.0.113.7"])),
     strategies.tuples(strategies.sampled_from([b"Host", b"HOST", b"host"]), hosts),
     strategies.sampled_from(
@@ -83,12 +83,14 @@ odd_headers = strategies.one_of(
 
 @strategies.composite
 def requests(draw: strategies.DrawFn) -> bytes:
-    """One request, seldom quite right."""
+    """Return one request, which is rarely quite valid."""
     lines = [b" ".join([draw(methods), draw(targets), draw(versions)])]
     lines.append(b"Host: " + draw(hosts))
     if draw(strategies.integers(0, 2)) == 2:
         separators = mostly(strategies.just(b": "), strategies.sampled_from([b":", b" : "]))
-        lines += [name + draw(separators) + value for name, value in draw(strategies.lists(odd_headers, max_size=3))]
+        lines += [
+            name + draw(separators) + value for name, value in draw(strategies.lists(unusual_headers, max_size=3))
+        ]
     if draw(strategies.integers(0, 30)) == 0:
         lines.append(b"X-Long: " + b"a" * draw(strategies.sampled_from([8_000, 16_384, 40_000])))
     raw = b"".join(line + draw(ends) for line in lines) + b"\r\n"
@@ -97,8 +99,8 @@ def requests(draw: strategies.DrawFn) -> bytes:
 
 
 @strategies.composite
-def bent(draw: strategies.DrawFn, raw: bytes) -> bytes:
-    """`raw` with a few bytes changed, lost or put in."""
+def mutated(draw: strategies.DrawFn, raw: bytes) -> bytes:
+    """Return `raw` with a few bytes changed, removed or inserted."""
     data = bytearray(raw)
     for _ in range(max(0, draw(strategies.integers(0, 6)) - 4)):
         at = draw(strategies.integers(0, len(data)))
@@ -114,7 +116,7 @@ def bent(draw: strategies.DrawFn, raw: bytes) -> bytes:
 
 @strategies.composite
 def conversations(draw: strategies.DrawFn) -> list[bytes]:
-    """What one client sends, in the segments in which it arrives."""
-    raw = b"".join(draw(bent(item)) for item in draw(strategies.lists(requests(), min_size=1, max_size=3)))
+    """Return what one client sends, in the segments in which it arrives."""
+    raw = b"".join(draw(mutated(item)) for item in draw(strategies.lists(requests(), min_size=1, max_size=3)))
     cuts = sorted(draw(strategies.lists(strategies.integers(0, len(raw)), max_size=4)))
     return [piece for start, end in zip([0, *cuts], [*cuts, len(raw)], strict=True) if (piece := raw[start:end])]

@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration file: it is loaded, or refused with one line that tells no secret."""
+"""Any configuration file is either loaded or refused with one line per problem that contains no secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from app.core.schedule import lead
 from app.emulator.world.world import MANAGED_ROLE_ARN
 
 from ..conftest import configuration, exchange, identity
-from .documents import cut, cuts, nearly, values, written
+from .documents import almost, cut, cuts, to_json, values
 
 pytestmark = pytest.mark.fuzz
 
@@ -28,7 +28,7 @@ ENVIRON = {"IDAAS_SECRET": SECRET, "PATH_TOKEN": "canary-path-token-0123456789",
 ENVIRON |= {name: "/nonexistent" for name in ("CREDENTIALS_DIRECTORY", "RUNTIME_DIRECTORY", "TOKEN_COMMAND")}
 ENVIRON |= {"POD_NAME": "pod-1", "POD_NAMESPACE": "shop"}
 EXAMPLE = json.loads((Path(__file__).parents[2] / "config.example.json").read_text())
-for name in ("sdk", "exchanged"):  # whose files of the SDK's are not here
+for name in ("sdk", "exchanged"):  # these read files of the SDK, which do not exist here
     del EXAMPLE["profiles"][name]
 WHOLE = configuration(
     profiles={
@@ -76,7 +76,7 @@ SDK = identity() | {"authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", 
 
 
 def attempt(path: Path, raw: bytes, *, look: bool = True, **more: str) -> Loaded | None:
-    """What the loader makes of `raw`; None where it refused, as it may. Any other exception is a finding."""
+    """Load `raw`; return None if it is refused. Any other exception fails the test."""
     path.write_bytes(raw)
     found = loaded(str(path), ENVIRON | more, look=look)
     if isinstance(found, Loaded):
@@ -86,20 +86,20 @@ def attempt(path: Path, raw: bytes, *, look: bool = True, **more: str) -> Loaded
 
 
 def loaded(path: str | None, environ: dict[str, str], *, look: bool = True) -> Loaded | str:
-    """Settings, or the complaint: one line, without a secret."""
+    """Return the settings, or the error text: printable lines without a secret."""
     nowhere = Path("/nonexistent/config.json")
     try:
         return load(path, environ, hostname="h", now=lambda: 1e9, look=look, default_path=nowhere)
-    except ConfigError as why:
-        line = str(why)
-    assert line.isprintable()
-    assert "canary-client" not in line
-    assert "canary-path" not in line
-    return line
+    except ConfigError as error:
+        text = str(error)
+    assert all(problem.isprintable() for problem in text.split("\n"))
+    assert "canary-client" not in text
+    assert "canary-path" not in text
+    return text
 
 
 def check(found: Loaded) -> None:
-    """What was taken can be worked with."""
+    """Check that loaded settings can be used."""
     for profile in found.settings.profiles.values():
         seconds = profile.exchange.duration_seconds
         assert seconds is None or math.isfinite(lead(seconds))
@@ -107,21 +107,22 @@ def check(found: Loaded) -> None:
 
 
 @contextmanager
-def a_file(factory: pytest.TempPathFactory) -> Iterator[Path]:
+def config_file(factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yield the path of a configuration file."""
     path = factory.mktemp("fuzz") / "config.json"
     yield path
     path.unlink()
 
 
 @pytest.mark.parametrize(("base", "look"), [(WHOLE, True), (EXAMPLE, False)], ids=["whole", "example"])
-def test_nearly_right(base: Any, look: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A file with a few wrong values, keys or types: Settings, or one line that names the file; and not always one."""
+def test_almost_valid_file(base: Any, look: bool, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A file with a few wrong values, keys or types gives settings or an error that names the file; both happen."""
     outcomes: Counter[bool] = Counter()
-    with a_file(tmp_path_factory) as path:
+    with config_file(tmp_path_factory) as path:
 
-        @given(document=nearly(base))
+        @given(document=almost(base))
         def once(document: Any) -> None:
-            found = attempt(path, written(document), look=look)
+            found = attempt(path, to_json(document), look=look)
             outcomes[found is not None] += document != base
             if found is not None:
                 check(found)
@@ -132,11 +133,11 @@ def test_nearly_right(base: Any, look: bool, tmp_path_factory: pytest.TempPathFa
 
 
 def test_any_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Bytes that are no JSON, or no longer, or not what they were."""
+    """Bytes that are not JSON, truncated or changed give settings or an error."""
     raws = strategies.one_of(
-        strategies.binary(max_size=200), cuts.map(lambda found: cut(written(WHOLE), found)), values.map(written)
+        strategies.binary(max_size=200), cuts.map(lambda found: cut(to_json(WHOLE), found)), values.map(to_json)
     )
-    with a_file(tmp_path_factory) as path:
+    with config_file(tmp_path_factory) as path:
 
         @given(raw=raws)
         def once(raw: bytes) -> None:
@@ -145,18 +146,18 @@ def test_any_bytes(tmp_path_factory: pytest.TempPathFactory) -> None:
         once()
 
 
-def test_the_sdks_own_file(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """The same for a file of the IDaaS SDK's, which is somebody else's and read leniently."""
-    with a_file(tmp_path_factory) as path:
+def test_sdk_file(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A changed client-config.json of the IDaaS SDK, which is read leniently, gives settings or an error."""
+    with config_file(tmp_path_factory) as path:
         sdk = path.with_name("client-config.json")
         whole = configuration(
             profiles={"default": {"identity": {"type": "idaas", "clientConfigPath": str(sdk)}, "exchange": exchange()}}
         )
 
-        @given(document=nearly(SDK))
+        @given(document=almost(SDK))
         def once(document: Any) -> None:
-            sdk.write_bytes(written(document))
-            found = attempt(path, written(whole), X=SECRET)
+            sdk.write_bytes(to_json(document))
+            found = attempt(path, to_json(whole), X=SECRET)
             if found is not None:
                 check(found)
 
@@ -165,7 +166,7 @@ def test_the_sdks_own_file(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @given(values=strategies.dictionaries(strategies.sampled_from(VARIABLES), strategies.text(max_size=40)))
 def test_any_environment(values: dict[str, str]) -> None:
-    """No file at all: whatever the variables of the SDKs hold is one profile, or one line."""
+    """Without a file, any values of the SDKs' variables give one profile or an error."""
     environ = {name: value.replace("\0", "") for name, value in values.items()}
     found = loaded(None, {"HOME": "/nonexistent", **environ})
     if isinstance(found, Loaded):

@@ -1,4 +1,4 @@
-"""Whatever bytes arrive: no exception, no 500, well-formed answers, and a credential only for those who may have it."""
+"""Any bytes from a client: no exception, no 500, well-formed responses, and credentials only for permitted requests."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ from app.serve.responses import Response, document
 from ..clock import Clock
 from ..conftest import handler
 from ..e2e.processes import Demo, demo
-from ..e2e.wire import Connection as Wire
-from ..e2e.wire import fetch
+from ..e2e.wire import Connection, fetch
 from .requests import FORWARDED, HOSTS, conversations
 
 pytestmark = pytest.mark.fuzz
 
 SECRETS = {name: f"canary-secret-of-{name}" for name in ("default", "p2")}
-ANSWER = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z ]+\r\n((?:[A-Za-z-]+: [^\r\n]*\r\n)*)\r\n")
+RESPONSE = re.compile(rb"HTTP/1\.1 ([0-9]{3}) [A-Za-z ]+\r\n((?:[A-Za-z-]+: [^\r\n]*\r\n)*)\r\n")
 LENGTH = re.compile(rb"Content-Length: ([0-9]+)\r\n")
-MAY = re.compile(
+PERMITTED = re.compile(
     rb"GET (/credentials(/default|/p2)?|/latest/meta-data/ram/security-credentials/(default|p2))/?(\?[^ ]*)? HTTP/1",
     re.I,
 )
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that records what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,18 +75,20 @@ class Transport(asyncio.Transport):
         pass
 
 
-class Witness:
-    """Hears what the audit hears."""
+class AuditChecks:
+    """An audit that checks its arguments."""
 
     def served(self, listener: str, profile: str, credentials: Credentials, peer: Peer) -> None:
+        """Check the profile of a served session."""
         assert profile in SECRETS
 
     def denied(self, listener: str, profile: str, reason: str, peer: Peer) -> None:
+        """Check that a refusal has a reason."""
         assert reason
 
 
 async def refreshers(clock: Clock) -> dict[str, Refresher]:
-    """Two profiles with credentials."""
+    """Return the refreshers of two profiles that have credentials."""
 
     def fetch(name: str) -> Credentials:
         return Credentials("STS.id", SECRETS[name], "canary-token", clock.time(), clock.time() + 3600)
@@ -115,22 +116,22 @@ async def refreshers(clock: Clock) -> dict[str, Refresher]:
 
 
 def ignore(_event: Event) -> None:
-    """Nobody listens."""
+    """Ignore an event."""
 
 
-async def nothing() -> Response:
+async def empty() -> Response:
     """Return an empty scrape or status."""
     return document(200, {})
 
 
-async def said(segments: list[bytes], listener: str) -> bytes:
-    """All that the listener answers to them."""
+async def responses_to(segments: list[bytes], listener: str) -> bytes:
+    """Return all bytes that the listener sends in response to the segments."""
     clock = Clock()
     profiles = await refreshers(clock)
     counters = RequestCounters(clock.time)
     loop = asyncio.get_running_loop()
     if listener == "credentials":
-        dispatcher = Dispatcher("credentials", handler(profiles, clock), counters, Witness())
+        dispatcher = Dispatcher("credentials", handler(profiles, clock), counters, AuditChecks())
         context = Context(loop, dispatcher, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), repeats=dispatcher)
     else:
         items = list(profiles.values())
@@ -138,8 +139,8 @@ async def said(segments: list[bytes], listener: str) -> bytes:
             items,
             gate=Gate("listening", timeout=1, started_at=0, sources=items, now=clock.time),
             dead_loops=list,
-            scrape=nothing,
-            status=nothing,
+            scrape=empty,
+            status=empty,
             page_guard=lambda: Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=False),
         )
         context = Context(loop, ops, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop))
@@ -157,57 +158,57 @@ async def said(segments: list[bytes], listener: str) -> bytes:
     return transport.written
 
 
-def statuses(answers: bytes, methods: bytes) -> list[int]:
-    """The status of each answer; fails where the bytes are anything but whole answers one behind the other."""
+def statuses(responses: bytes, methods: bytes) -> list[int]:
+    """Return the status of each response. Fails if the bytes are not a sequence of complete responses."""
     found = []
     at = 0
-    while at < len(answers):
-        head = ANSWER.match(answers, at)
-        assert head is not None, answers[at : at + 200]
+    while at < len(responses):
+        head = RESPONSE.match(responses, at)
+        assert head is not None, responses[at : at + 200]
         at = head.end()
         found.append(int(head[1]))
         if head[1] == b"100":
             continue
         length = LENGTH.search(head[2])
         assert length is not None
-        if answers[at : at + 5] != b"HTTP/" or b"HEAD" not in methods:  # the answer to a HEAD has no body
+        if responses[at : at + 5] != b"HTTP/" or b"HEAD" not in methods:  # a response to HEAD has no body
             at += int(length[1])
-    assert at == len(answers) or b"HEAD" in methods
+    assert at == len(responses) or b"HEAD" in methods
     return found
 
 
 @pytest.mark.parametrize("listener", ["credentials", "ops"])
 @given(segments=conversations())
 def test_any_bytes(listener: str, segments: list[bytes]) -> None:
-    """Nothing that is sent raises, or makes us say anything but whole answers, none of them 500."""
+    """No bytes raise an exception or give anything but complete responses, none of them 500."""
     raw = b"".join(segments)
-    answers = asyncio.run(said(segments, listener))
+    responses = asyncio.run(responses_to(segments, listener))
 
-    assert 500 not in statuses(answers, raw)
-    if b"canary-" in answers:
+    assert 500 not in statuses(responses, raw)
+    if b"canary-" in responses:
         assert listener == "credentials"
-        assert MAY.search(raw)
+        assert PERMITTED.search(raw)
         assert any(host in raw.lower() for host in HOSTS)
 
 
-def test_the_bytes_are_good_enough() -> None:
-    """Among them are requests that do get a credential: tests that only ever see refusals would show nothing."""
-    found = find(conversations(), lambda segments: b"canary-" in asyncio.run(said(segments, "credentials")))
+def test_examples_reach_credentials() -> None:
+    """The generated requests include some that get a credential; this is the control of the other tests."""
+    found = find(conversations(), lambda segments: b"canary-" in asyncio.run(responses_to(segments, "credentials")))
 
-    assert MAY.search(b"".join(found))
+    assert PERMITTED.search(b"".join(found))
 
 
 @given(segments=conversations())
-def test_one_request_with_a_forbidden_header(segments: list[bytes]) -> None:
-    """Where every Host is foreign, or a proxy's or browser's header stands in each request, no credential goes out."""
+def test_forbidden_headers(segments: list[bytes]) -> None:
+    """If every Host is foreign, or each request has a forwarding header, no credential is sent."""
     raw = b"".join(segments)
     for host in HOSTS:
         raw = raw.replace(host, b"evil.example")
     proxied = re.sub(rb"(?i)host:", FORWARDED[0] + b": x\r\nHost:", b"".join(segments))
 
-    assert b"canary-" not in asyncio.run(said([raw], "credentials"))
+    assert b"canary-" not in asyncio.run(responses_to([raw], "credentials"))
     if b"host:" in proxied.lower() and proxied.lower().count(b"http/1") == proxied.lower().count(b"\nhost:"):
-        assert b"canary-" not in asyncio.run(said([proxied], "credentials"))
+        assert b"canary-" not in asyncio.run(responses_to([proxied], "credentials"))
 
 
 @pytest.fixture(scope="module")
@@ -218,21 +219,21 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 @pytest.mark.parametrize("listener", ["credentials", "ops"])
 def test_any_bytes_on_a_real_socket(sidecar: Demo, listener: str) -> None:
-    """A real process takes the same bytes: each connection ends, the process lives, says no 500 and logs no bug."""
+    """With the same bytes a real process closes each connection, lives on, sends no 500 and logs no error."""
     base = sidecar.metadata_url if listener == "credentials" else sidecar.ops_url
     descriptors = Path(f"/proc/{sidecar.process.pid}/fd")
 
     @given(segments=conversations())
     def once(segments: list[bytes]) -> None:
-        answers = b""
-        with Wire(base, 15) as wire, suppress(ConnectionError):
-            with suppress(OSError):  # it may have hung up already, which is an answer too
+        responses = b""
+        with Connection(base) as client, suppress(ConnectionError):
+            with suppress(OSError):  # the server may have closed the connection
                 for segment in segments:
-                    wire.send(segment)
-                wire.socket.shutdown(socket.SHUT_WR)
-            while piece := wire.socket.recv(65_536):
-                answers += piece
-        assert b"HTTP/1.1 500" not in answers
+                    client.send(segment)
+                client.socket.shutdown(socket.SHUT_WR)
+            while piece := client.socket.recv(65_536):
+                responses += piece
+        assert b"HTTP/1.1 500" not in responses
 
     once()
     assert fetch(sidecar.ops_url, "/livez").status == 200

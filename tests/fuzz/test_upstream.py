@@ -1,4 +1,4 @@
-"""Whatever the cloud answers: whole credentials with a future end, or one of our errors that repeats nothing of it."""
+"""Any response of the cloud gives complete credentials with a future end, or an error that does not repeat it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ from app.upstream.client import LARGEST_ANSWER, Limits, UpstreamClient
 
 from ..clock import Clock
 from ..conftest import BASE, Offline, exchange
-from ..identity.identities import CHAIN, IDAAS_IDENTITIES, OTHER_IDENTITIES, one_profile
-from ..workload import Workload
-from .documents import CANARY, Change, Cut, changed, changes, cut, cuts, written
+from ..refresh.test_matrix import CHAIN, IDAAS, OTHERS, Place, profile
+from .documents import CANARY, Change, Cut, changed, changes, cut, cuts, to_json
 
 pytestmark = pytest.mark.fuzz
 
@@ -46,7 +45,7 @@ WAYS: dict[str, Callable[[Workload], dict[str, Any]]] = {
         {**IDAAS_IDENTITIES["CLIENT_SECRET_POST"](workload), "scope": None}, MANAGED
     ),
 }
-MOST_CALLS = 5
+MAXIMUM_CALLS = 5
 
 codes = strategies.sampled_from([200, 200, 200, 200, 201, 204, 301, 400, 401, 403, 404, 429, 500, 503, 599])
 headers = strategies.dictionaries(
@@ -64,8 +63,8 @@ headers = strategies.dictionaries(
 
 
 @dataclass(frozen=True)
-class Bend:
-    """What happens to one answer: `number` counts the fetch's calls."""
+class Mutation:
+    """The changes to one response. `number` is the number of the call within a fetch."""
 
     number: int
     status: int | None
@@ -74,16 +73,16 @@ class Bend:
     cuts: list[Cut]
 
     def body(self, raw: bytes) -> bytes:
-        """The body as it arrives."""
+        """Return the changed body."""
         if self.changes:
-            with suppress(ValueError):  # no JSON: a role's name, a document
-                raw = written(changed(json.loads(raw), self.changes))
+            with suppress(ValueError):  # not JSON: the name of a role, a document
+                raw = to_json(changed(json.loads(raw), self.changes))
         return cut(raw, self.cuts)
 
 
-bends = strategies.builds(
-    Bend,
-    number=strategies.integers(0, MOST_CALLS),
+mutations = strategies.builds(
+    Mutation,
+    number=strategies.integers(0, MAXIMUM_CALLS),
     status=strategies.one_of(strategies.none(), strategies.none(), codes),
     headers=strategies.one_of(strategies.just({}), headers),
     changes=strategies.lists(changes, max_size=2),
@@ -91,59 +90,61 @@ bends = strategies.builds(
 )
 
 
-class Bent(httpx.AsyncBaseTransport):
-    """The emulated cloud, whose answers are bent on the way back; what it really said is kept."""
+class MutatingTransport(httpx.AsyncBaseTransport):
+    """The emulated cloud behind a transport that changes responses. `bodies` records the original and changed ones."""
 
     def __init__(self, emulator: Emulator) -> None:
-        self._cloud = httpx.ASGITransport(emulator)  # type: ignore[arg-type]
-        self.bend: Bend | None = None
+        self._inner = httpx.ASGITransport(emulator)  # type: ignore[arg-type]
+        self.mutation: Mutation | None = None
         self.calls = 0
-        self.said: list[bytes] = []
+        self.bodies: list[bytes] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        found = await self._cloud.handle_async_request(request)
+        """Send the request and change the response if it is the one of the mutation."""
+        found = await self._inner.handle_async_request(request)
         raw = b"".join([piece async for piece in found.stream])  # type: ignore[union-attr]
-        bend, number = self.bend, self.calls
+        mutation, number = self.mutation, self.calls
         self.calls += 1
-        self.said.append(raw)
-        if bend is None or number != bend.number:
+        self.bodies.append(raw)
+        if mutation is None or number != mutation.number:
             return httpx.Response(found.status_code, headers=found.headers, stream=httpx.ByteStream(raw))
-        body = bend.body(raw)
-        self.said.append(body)
-        status = found.status_code if bend.status is None else bend.status
-        return httpx.Response(status, headers={**found.headers, **bend.headers}, stream=httpx.ByteStream(body))
+        body = mutation.body(raw)
+        self.bodies.append(body)
+        status = found.status_code if mutation.status is None else mutation.status
+        return httpx.Response(status, headers={**found.headers, **mutation.headers}, stream=httpx.ByteStream(body))
 
 
 @pytest.fixture
 def way(
-    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, offline: Callable[..., Offline]
-) -> tuple[Offline, Bent]:
-    workload = Workload(tmp_path, emulator)
-    bent_cloud = Bent(emulator)
-    sidecar = offline(WAYS[request.param](workload), workload.environ, transport=lambda _way: bent_cloud)
-    return sidecar, bent_cloud
+    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, bench: Callable[..., Offline]
+) -> tuple[Offline, MutatingTransport]:
+    """A sidecar and the transport through which it reaches the cloud."""
+    place = Place(tmp_path, emulator)
+    transport = MutatingTransport(emulator)
+    sidecar = bench(WAYS[request.param](place), place.environ, transport=lambda _way: transport)
+    return sidecar, transport
 
 
-def attempt(sidecar: Offline, cloud: Bent, bend: Bend | None) -> Credentials | None:
-    """What comes of a fetch; None where it failed, as it may. Any other exception is a finding."""
-    cloud.bend, cloud.calls, cloud.said = bend, 0, []
+def attempt(sidecar: Offline, cloud: MutatingTransport, mutation: Mutation | None) -> Credentials | None:
+    """Fetch with a mutation; return None if the fetch fails as documented. Any other exception fails the test."""
+    cloud.mutation, cloud.calls, cloud.bodies = mutation, 0, []
     sidecar.pipeline.forget_token("default")
     try:
         return asyncio.run(sidecar.fetch())
-    except SidecarError as why:
-        line = str(why)
-        hint = why.retry_after
+    except SidecarError as error:
+        line = str(error)
+        hint = error.retry_after
     assert "\n" not in line
     assert len(line) < 1_000
     assert CANARY not in line
     assert hint is None or 0 <= hint < 1e9
-    for secret in secrets_in(cloud.said):
+    for secret in secrets_in(cloud.bodies):
         assert secret not in line
     return None
 
 
 def secrets_in(bodies: list[bytes]) -> set[str]:
-    """What in these bodies is nobody's to repeat."""
+    """Return the secrets in these bodies."""
     found = re.findall(
         rb'"(?:access_token|SecurityToken|AccessKeySecret|securityToken|accessKeySecret|id_token)":\s*"([^"]{8,})"',
         b"".join(bodies),
@@ -152,16 +153,16 @@ def secrets_in(bodies: list[bytes]) -> set[str]:
 
 
 @pytest.mark.parametrize("way", WAYS, indirect=True)
-def test_any_answer(way: tuple[Offline, Bent], clock: Clock) -> None:
-    """One answer of a fetch is bent: the session is whole all the same, or the failure is one of ours; both happen."""
+def test_any_response(way: tuple[Offline, MutatingTransport], clock: Clock) -> None:
+    """With one response of a fetch changed, the session is complete or the failure is a SidecarError; both happen."""
     sidecar, cloud = way
     outcomes: Counter[tuple[int, bool]] = Counter()
     assert attempt(sidecar, cloud, None) is not None
 
-    @given(bend=bends)
-    def once(bend: Bend) -> None:
-        found = attempt(sidecar, cloud, bend)
-        outcomes[bend.number, found is not None] += bend.number < cloud.calls
+    @given(mutation=mutations)
+    def once(mutation: Mutation) -> None:
+        found = attempt(sidecar, cloud, mutation)
+        outcomes[mutation.number, found is not None] += mutation.number < cloud.calls
         if found is not None:
             assert found.access_key_id
             assert found.access_key_secret
@@ -174,15 +175,15 @@ def test_any_answer(way: tuple[Offline, Bent], clock: Clock) -> None:
         assert min(outcomes[number, True], outcomes[number, False]) > 0, outcomes
 
 
-async def look(wire: UpstreamClient, url: str) -> None:
-    """One question, and what is made of its answer."""
+async def fetch_document(client: UpstreamClient, url: str) -> None:
+    """Send a GET and parse the response. Fails unless the result is within bounds or a SidecarError."""
     try:
-        reply = await wire.get(url)
-        assert len(reply.body) <= LARGEST_ANSWER
-        reply.members(url)
+        response = await client.get(url)
+        assert len(response.body) <= LARGEST_ANSWER
+        response.members(url)
         return
-    except SidecarError as why:
-        line = str(why)
+    except SidecarError as error:
+        line = str(error)
     assert line.isprintable()
     assert "canary-" not in line
 
@@ -194,34 +195,34 @@ WHOLE = (
 
 
 def test_any_bytes_on_the_wire() -> None:
-    """Bytes that are nearly an HTTP answer, from a real socket: an answer within bounds, or one of our errors."""
+    """Bytes that are almost an HTTP response, from a real socket, give a response within bounds or a SidecarError."""
 
-    async def answer(raw: bytes) -> None:
-        async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def fetch_bytes(raw: bytes) -> None:
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"\r\n\r\n")
             writer.write(raw)
             await writer.drain()
             writer.close()
 
-        server = await asyncio.start_server(say, "127.0.0.1", 0)
+        server = await asyncio.start_server(respond, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        wire = UpstreamClient(
+        client = UpstreamClient(
             httpx.AsyncHTTPTransport(verify=False, trust_env=False),
             limits=Limits(2.0, 2.0),
             now=lambda: 1e9,
-            observe=ignored,
+            observe=ignore,
         )
         try:
-            await look(wire, url)
+            await fetch_document(client, url)
         finally:
-            await wire.aclose()
+            await client.aclose()
             server.close()
 
     @given(raw=strategies.one_of(cuts.map(lambda found: cut(WHOLE, found)), strategies.binary(max_size=100)))
     def once(raw: bytes) -> None:
-        asyncio.run(answer(raw))
+        asyncio.run(fetch_bytes(raw))
 
     once()
 
 
-ignored: Observe = lambda _event: None  # noqa: E731
+ignore: Observe = lambda _event: None  # noqa: E731
