@@ -163,7 +163,7 @@ def sdks(sidecar: RunningSidecar, verdicts: Verdicts, home: Path) -> Iterator[Sd
     """Those of SDKS that are installed (`make interop-install`), each on the profile `sdk`."""
     uri = f"{sidecar.urls['credentials']}/credentials/sdk"
     for client in CLIENTS:
-        if client.name in SDKS and client.kit.lacks is None:
+        if client.name in SDKS and client.kit.missing is None:
             variables = {
                 **environment(home),
                 **client.kit.environment,

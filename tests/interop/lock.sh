@@ -1,6 +1,6 @@
 #!/bin/sh
-# Pins the clients anew after a change of requirements.in, package.json, go.mod or pom.xml (needs uv, npm, go and mvn):
-# names, versions and hashes, and no index's address, so that they install from whatever index the tools are set up for.
+# Updates the locks after a change of requirements.in, package.json, go.mod or pom.xml (needs uv, npm, go and mvn).
+# The locks have names, versions and hashes but no index, so that they install from the index that the tools use.
 set -eu
 cd "$(dirname "$0")"
 uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
@@ -15,7 +15,7 @@ mvn --batch-mode --quiet --strict-checksums -f java/pom.xml \
 rm -r "$jars"
 cd node
 npm install --package-lock-only --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
-# Where to give money is no business of a lock: what is left has no address in it.
+# Remove the funding links, so that the lock contains no URL.
 node -e 'const fs = require("node:fs"), lock = JSON.parse(fs.readFileSync("package-lock.json"));
 for (const each of Object.values(lock.packages)) delete each.funding;
 fs.writeFileSync("package-lock.json", JSON.stringify(lock, null, 2) + "\n")'

@@ -1,4 +1,4 @@
-"""A network namespace whose loopback has the address of the ECS metadata service, and which leads nowhere else."""
+"""A network namespace whose loopback has the address of the ECS metadata service, without any other network."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 METADATA = "100.100.100.200"
-NETWORK = 0x40000000
-"""CLONE_NEWNET of <linux/sched.h>: the kind of namespace that setns is handed."""
+CLONE_NEWNET = 0x40000000
+"""From <linux/sched.h>: the kind of namespace that setns gets."""
 
-LACKS = None if os.geteuid() == 0 and shutil.which("ip") else "needs root and ip (apt-get install iproute2)"
+MISSING = None if os.geteuid() == 0 and shutil.which("ip") else "needs root and ip (apt-get install iproute2)"
 
 
 @contextmanager
 def metadata_namespace() -> Iterator[None]:
     """
-    A namespace of its own, for the length of the block.
+    Enter a new network namespace for the length of the block.
 
-    In it are this thread's new connections and the processes and threads that it starts, and nothing that was there
-    before. The clients of fixed address run there as they are.
+    New connections of this thread and the processes and threads that it starts are in the namespace; what existed
+    before is not. Clients with a fixed metadata address run there without a change.
     """
     name = f"idaas-interop-{os.getpid()}"
     _ip("netns", "add", name)
@@ -47,8 +47,8 @@ def _entered(namespace: Path) -> Iterator[None]:
 
 
 def _enter(descriptor: int) -> None:
-    # os.setns came with Python 3.12.
-    if ctypes.CDLL(None, use_errno=True).setns(descriptor, NETWORK):
+    # os.setns exists since Python 3.12.
+    if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "setns")
 
 

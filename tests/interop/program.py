@@ -1,4 +1,4 @@
-"""A client program as a process: it asks its SDK once for each line that it is sent, and tells what it got."""
+"""A client program as a process: it calls its SDK once for each line on stdin, and prints the result."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from types import TracebackType
 from ..e2e.processes import ROOT, wait_until
 
 SECONDS = 60
-"""For one answer: the slowest SDK gives up after about 30 s, and two cores may be busy with all of them."""
+"""The time for one result: the slowest SDK gives up after about 30 s, and two cores may be busy with all of them."""
 
-Answer = dict[str, str]
-"""The three values, or `error`."""
+Result = dict[str, str]
+"""The three values of a credential, or `error`."""
 
 BACK_OFF = 15.0
-"""Seconds, after which every SDK has asked again: Java's ECS provider waits up to 10, OSS Java 10."""
+"""Seconds after which every SDK has tried again: Java's ECS provider waits up to 10 s, OSS Java 10 s."""
 
 
 class Program:
-    """A running client program; leaving the context ends it."""
+    """A running client program. It is killed when the context exits."""
 
     def __init__(self, command: list[str], environment: Mapping[str, str], log: Path) -> None:
         self._log = log
@@ -33,23 +33,23 @@ class Program:
                 command, env=dict(environment), cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
             )
 
-    def ask(self) -> Answer:
-        """What the SDK gives when it is asked once."""
+    def call(self) -> Result:
+        """Make the program call its SDK once, and return the result."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
             self._process.stdin.write(b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            return self._silent("ended")
-        # An answer is written at once and whole.
+            return self._no_result("ended")
+        # A program writes a result as one line with one write.
         readable, _, _ = select.select([self._process.stdout], [], [], SECONDS)
         line = self._process.stdout.readline() if readable else b""
-        answer: Answer = json.loads(line) if line else self._silent(f"no answer within {SECONDS} s, or ended")
-        return answer
+        result: Result = json.loads(line) if line else self._no_result(f"no result within {SECONDS} s, or ended")
+        return result
 
-    def _silent(self, why: str) -> Answer:
-        return {"error": f"{why}; it said: {self._log.read_text(errors='replace')[-2000:]}"}
+    def _no_result(self, reason: str) -> Result:
+        return {"error": f"{reason}; its stderr: {self._log.read_text(errors='replace')[-2000:]}"}
 
     def __enter__(self) -> Program:
         return self
@@ -61,28 +61,29 @@ class Program:
         self._process.communicate()
 
 
-def ask_all(programs: Mapping[str, Program]) -> dict[str, Answer]:
-    """One answer of each, asked all at once."""
-    return at_once(Program.ask, programs)
+def call_all(programs: Mapping[str, Program]) -> dict[str, Result]:
+    """Call all programs at once and return their results."""
+    return at_once(Program.call, programs)
 
 
-def ask_until(programs: Mapping[str, Program], wanted: Answer) -> dict[str, Answer]:
-    """The last answer of each, asked all at once and again until they give what is wanted, or the deadline is over."""
-    return at_once(lambda program: _ask_until(program, wanted), programs)
+def call_until(programs: Mapping[str, Program], wanted: Result) -> dict[str, Result]:
+    """Call all programs at once, each until it returns `wanted` or the deadline is over; return the last results."""
+    return at_once(lambda program: _call_until(program, wanted), programs)
 
 
-def _ask_until(program: Program, wanted: Answer) -> Answer:
-    answers: list[Answer] = []
+def _call_until(program: Program, wanted: Result) -> Result:
+    results: list[Result] = []
 
-    def come() -> bool:
-        answers.append(program.ask())
-        return answers[-1] == wanted
+    def is_wanted() -> bool:
+        results.append(program.call())
+        return results[-1] == wanted
 
     with suppress(AssertionError):
-        wait_until(come, BACK_OFF)
-    return answers[-1]
+        wait_until(is_wanted, BACK_OFF)
+    return results[-1]
 
 
-def at_once(ask: Callable[[Program], Answer], programs: Mapping[str, Program]) -> dict[str, Answer]:
+def at_once(work: Callable[[Program], Result], programs: Mapping[str, Program]) -> dict[str, Result]:
+    """Apply `work` to all programs at once, each in a thread."""
     with ThreadPoolExecutor(max(1, len(programs))) as pool:
-        return dict(zip(programs, pool.map(ask, programs.values()), strict=True))
+        return dict(zip(programs, pool.map(work, programs.values()), strict=True))

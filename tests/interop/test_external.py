@@ -1,6 +1,6 @@
-"""Mode `External` of the SDKs' own profile file: no server; they run `get --format external` themselves.
+"""Mode `External` of the SDKs' profile file: without a server, the SDK runs `get --format external` itself.
 
-The newest credentials-java that is to be had, 1.0.3, does not know this mode.
+The newest available credentials-java, 1.0.3, does not support this mode.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from app.upstream.acs3 import KeyPair
 from ..e2e.processes import EmulatedCloud, emulator
 from .clients import GO, NODE, PYTHON, Client, in_ci
 from .conftest import bare_environment
-from .program import Answer, Program
-from .testbed import answer, configuration
+from .program import Program, Result
+from .testbed import configuration, http_request
 
 CALLS = 5
 CLIENTS = (
@@ -35,7 +35,7 @@ ROWS = [
     pytest.param(
         each,
         id=each.name,
-        marks=pytest.mark.skipif(each.lacks is not None and not in_ci(), reason=f"skipped: {each.lacks}"),
+        marks=pytest.mark.skipif(each.missing is not None and not in_ci(), reason=f"skipped: {each.missing}"),
     )
     for each in CLIENTS
 ]
@@ -48,10 +48,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
         yield running
 
 
-def asked(client: Client, cloud: EmulatedCloud, home: Path, profile: str) -> list[Answer]:
-    """What the client gives on each of its calls, with a home whose profile file names our command."""
-    lacks = client.lacks
-    assert lacks is None, f"{client.name}: {lacks}"
+def call(client: Client, cloud: EmulatedCloud, home: Path, profile: str) -> list[Result]:
+    """Return the results of the client's calls, in a home whose profile file names the command."""
+    missing = client.missing
+    assert missing is None, f"{client.name}: {missing}"
     config = home / "config.json"
     config.write_text(json.dumps(configuration(cloud, {})))
     command = f"{sys.executable} -m app get --config {config} --profile {profile} --format external"
@@ -61,18 +61,18 @@ def asked(client: Client, cloud: EmulatedCloud, home: Path, profile: str) -> lis
     variables = {"IDAAS_SECRET": CLIENT_SECRET, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
     environment = {**bare_environment(home), **client.kit.environment, **variables}
     with Program(client.kit.start(client.program), environment, home / "stderr") as program:
-        return [program.ask() for _ in range(CALLS)]
+        return [program.call() for _ in range(CALLS)]
 
 
 def sessions(cloud: EmulatedCloud) -> list[str]:
-    """The session names of all that the emulated STS has issued for tokens, in their order."""
-    _, text = answer(f"{cloud.url}/_emulator/journal")
+    """Return the session names of all sessions that the emulated STS has issued for tokens, in their order."""
+    _, text = http_request(f"{cloud.url}/_emulator/journal")
     calls: list[dict[str, Any]] = json.loads(text)["calls"]
     return [each["fields"]["RoleSessionName"] for each in calls if each["kind"] == "sts" and each["outcome"] == "ok"]
 
 
-def assumes(cloud: EmulatedCloud, keys: Answer) -> int:
-    """The status of a further AssumeRole that is signed with the three values: the emulated STS verifies it."""
+def assume_role(cloud: EmulatedCloud, keys: Result) -> int:
+    """Return the status of a further AssumeRole that is signed with the three values. The emulated STS verifies it."""
     query = {"RoleArn": CHAINED_ROLE_ARN, "RoleSessionName": "further", "DurationSeconds": "900"}
     headers = acs3.acs3(
         cloud.url.partition("://")[2],
@@ -83,27 +83,28 @@ def assumes(cloud: EmulatedCloud, keys: Answer) -> int:
         at=time.time(),
         nonce="nonce-1",
     )
-    return answer(f"{cloud.url}/?{urlencode(query)}", "POST", headers=headers)[0]
+    return http_request(f"{cloud.url}/?{urlencode(query)}", "POST", headers=headers)[0]
 
 
 @pytest.mark.parametrize("client", ROWS)
-def test_the_sdk_runs_get(client: Client, cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Five calls cost one session, of the profile that the command names; STS accepts what was signed with it.
+def test_sdk_runs_get(client: Client, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """
+    Five calls use one session of the named profile, and STS accepts a request signed with it.
 
-    The trap: the SDK writes it, secret and all, into its profile file.
+    Note: the SDK writes the session, with its secret, to its profile file.
     """
     before = len(sessions(cloud))
-    answers = asked(client, cloud, tmp_path, "p2")
+    results = call(client, cloud, tmp_path, "p2")
     issued = sessions(cloud)[before:]
 
-    assert answers == answers[:1] * CALLS
+    assert results == results[:1] * CALLS
     assert issued == ["p2"]
-    assert assumes(cloud, answers[0]) == 200
-    assert answers[0]["AccessKeySecret"] in (tmp_path / ".aliyun" / "config.json").read_text()
+    assert assume_role(cloud, results[0]) == 200
+    assert results[0]["AccessKeySecret"] in (tmp_path / ".aliyun" / "config.json").read_text()
 
 
-def test_sts_can_say_no(cloud: EmulatedCloud) -> None:
-    """What the test above goes by: keys that nobody issued are refused."""
+def test_sts_refuses_unknown_keys(cloud: EmulatedCloud) -> None:
+    """STS refuses keys that it has not issued; this is the control of the test above."""
     keys = {"AccessKeyId": "STS.nobody", "AccessKeySecret": "wrong", "SecurityToken": "wrong"}
 
-    assert assumes(cloud, keys) >= 400
+    assert assume_role(cloud, keys) >= 400

@@ -137,7 +137,7 @@ def succeeds(client: Client, home: Path, *arguments: str) -> bool:
     """Whether the program gets the correct keys on its first call."""
     environment = {**bare_environment(home), **client.kit.environment, **client.environment}
     with Program([*client.kit.start(client.program), *arguments], environment, home / "stderr") as program:
-        return program.ask() == KEYS
+        return program.call() == KEYS
 
 
 def context(url: HttpUrl) -> Context:

@@ -1,9 +1,8 @@
-"""
-What the official SDK sends and what we send, with one configuration file, to one emulator that verifies both.
+"""The requests of the official SDK and of the sidecar, with one configuration file, to one emulator that verifies both.
 
-Each method's requests are compared field by field: query, form, headers that matter, a JWT's header and claims. What
-changes with every request (times, ids, signatures) is only compared for being there. Every other difference stands in
-`DIFFERENCES` with its reason, and each of those must occur.
+The requests of each method are compared by field: query, form, relevant headers, a JWT's header and claims. Fields
+that change with every request (times, ids, signatures) are compared for presence only. Every other difference is
+listed in `DIFFERENCES` with its reason, and each listed difference must occur.
 """
 
 from __future__ import annotations
@@ -57,11 +56,11 @@ CHANGING = frozenset(
         *("authorization.Signature", "x-aliyun-ecs-metadata-token", "subject_token", "x-acs-security-token"),
     }
 )
-"""Times, ids and signatures: there or not, but never alike."""
+"""Times, ids and signatures. Only their presence is compared."""
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(SDK.lacks is not None and not in_ci(), reason=f"skipped: {SDK.lacks}"),
+    pytest.mark.skipif(SDK.missing is not None and not in_ci(), reason=f"skipped: {SDK.missing}"),
 ]
 Fields = dict[str, str]
 Authn = Callable[["Site"], dict[str, Any]]
@@ -80,15 +79,17 @@ class Site:
 
     @property
     def port(self) -> int:
+        """The port of the emulated cloud."""
         return urlsplit(self.url).port or 0
 
     def file(self, name: str, text: str) -> str:
+        """Write a file and return its path."""
         path = self.directory / name
         path.write_text(text)
         return str(path)
 
     def config(self, authn: dict[str, Any], scope: str | None, **more: Any) -> str:
-        """The SDK's client-config.json, for both."""
+        """Write the client-config.json that the SDK and the sidecar read, and return its path."""
         keys = {"identityType": "CLIENT", "ecsMetadataEndpoint": self.url, **authn}
         whole = {
             "idaasInstanceId": INSTANCE_ID,
@@ -104,10 +105,10 @@ class Site:
         given = {name: value for name, value in whole.items() if value is not None}
         return self.file("client-config.json", json.dumps(given))
 
-    async def theirs(self, config: str, what: str, **variables: str) -> Any:
-        """What the official SDK prints."""
-        lacks = SDK.lacks
-        assert lacks is None, lacks
+    async def run_sdk(self, config: str, what: str, **variables: str) -> Any:
+        """Run the official SDK and return the document that it prints."""
+        missing = SDK.missing
+        assert missing is None, missing
         environ = bare_environment(self.directory) | self.environ | variables | {"METADATA": str(self.port)}
         process = await asyncio.create_subprocess_exec(
             SDK.command,
@@ -123,8 +124,8 @@ class Site:
         assert process.returncode == 0, err.decode()
         return json.loads(out.splitlines()[-1])
 
-    async def ours(self, config: str, **profile: Any) -> None:
-        """What our outbound half fetches with the same file."""
+    async def run_sidecar(self, config: str, **profile: Any) -> None:
+        """Fetch credentials with the sidecar's pipeline, from the same file."""
         exchange = {
             "roleArn": role_arn("default"),
             "oidcProviderArn": PROVIDER_ARN,
@@ -136,45 +137,47 @@ class Site:
         path = self.file("config.json", json.dumps({"configVersion": "1.0", "profiles": {"default": whole}}))
         environ = {"HOME": str(self.directory), **self.environ}
         loaded = load(path, environ, hostname="h", now=time.time)
-        cloud = Pipeline(loaded.settings, environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None)
+        pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None)
         try:
-            await cloud.fetch("default")
+            await pipeline.fetch("default")
         finally:
-            await cloud.aclose()
+            await pipeline.aclose()
 
-    def taken(self, kind: str) -> list[Fields]:
-        """The calls of `kind` so far, which are forgotten; all of them had been accepted."""
+    def take(self, kind: str) -> list[Fields]:
+        """Return the fields of all recorded calls of a kind and clear the record. All calls must have been accepted."""
         calls = [call for call in self.emulator.journal if call.kind == kind]
         self.emulator.journal.clear()
         assert {call.outcome for call in calls} == {"ok"}
-        return [taken_apart(call.fields) for call in calls]
+        return [comparable(call.fields) for call in calls]
 
 
 @asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[Site]:
+async def open_site(directory: Path) -> AsyncIterator[Site]:
+    """Run an emulated cloud."""
     sockets = bind()
     world = World.default(issuer=f"{sockets.tls_url}/api/v2/iauths_system/oauth2")
     emulator = Emulator(world)
-    async with listening(emulator, directory=directory, sockets=sockets) as where:
+    async with listening(emulator, directory=directory, sockets=sockets) as addresses:
         environ = {
-            "SSL_CERT_FILE": str(where.ca_file),
-            "REQUESTS_CA_BUNDLE": str(where.ca_file),
+            "SSL_CERT_FILE": str(addresses.ca_file),
+            "REQUESTS_CA_BUNDLE": str(addresses.ca_file),
             "IDAAS_SECRET": CLIENT_SECRET,
         }
-        yield Site(emulator, where.url, where.tls_url, where.ca_file, directory, environ)
+        yield Site(emulator, addresses.url, addresses.tls_url, addresses.ca_file, directory, environ)
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with opened(tmp_path) as found:
+    """An emulated cloud."""
+    async with open_site(tmp_path) as found:
         yield found
 
 
-# --- requests, taken apart --------------------------------------------------------------------------------------------
+# --- comparable requests ----------------------------------------------------------------------------------------------
 
 
-def taken_apart(fields: Any) -> Fields:
-    """A request's fields, with tokens and signatures as members of their own, and what changes masked."""
+def comparable(fields: Any) -> Fields:
+    """Return the fields of a request, with tokens and signatures split into members and changing values masked."""
     found: Fields = {}
     for name, value in fields.items():
         if name == "client_assertion" and value.count(".") == 2:
@@ -193,23 +196,24 @@ def taken_apart(fields: Any) -> Fields:
 
 
 def jwt_fields(token: str) -> Fields:
+    """Return the header and the claims of a JWT as fields."""
     header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2])
     life = {"life": str(claims["exp"] - claims["iat"])} if "iat" in claims else {}
     both = {"header": header, "claims": claims | life}
     return {f"{which}.{name}": str(value) for which, members in both.items() for name, value in members.items()}
 
 
-def differences(theirs: Fields, ours: Fields) -> dict[str, tuple[str | None, str | None]]:
-    """Fields that differ: what they send, what we send."""
-    names = sorted(theirs.keys() | ours.keys())
-    return {name: (theirs.get(name), ours.get(name)) for name in names if theirs.get(name) != ours.get(name)}
+def differences(sdk: Fields, sidecar: Fields) -> dict[str, tuple[str | None, str | None]]:
+    """Return the fields that differ: the value of the SDK, the value of the sidecar."""
+    names = sorted(sdk.keys() | sidecar.keys())
+    return {name: (sdk.get(name), sidecar.get(name)) for name in names if sdk.get(name) != sidecar.get(name)}
 
 
 # --- the methods ------------------------------------------------------------------------------------------------------
 
 
 def key(site: Site, private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, form: Any) -> str:
-    """Registers the key with the client; the private half as PEM."""
+    """Register the public key with the client and return the private key as PEM."""
     public = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -219,10 +223,13 @@ def key(site: Site, private: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, for
 
 
 def secret(method: str) -> Authn:
+    """Return the settings of a method with a client secret."""
     return lambda site: {"authnMethod": method, "clientSecretEnvVarName": "IDAAS_SECRET"}
 
 
 def private_key(make: Callable[[], Any], form: Any = serialization.PrivateFormat.PKCS8) -> Authn:
+    """Return the settings of PRIVATE_KEY_JWT with a new key."""
+
     def authn(site: Site) -> dict[str, Any]:
         site.environ["IDAAS_KEY"] = key(site, make(), form)
         return {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyEnvVarName": "IDAAS_KEY"}
@@ -231,6 +238,7 @@ def private_key(make: Callable[[], Any], form: Any = serialization.PrivateFormat
 
 
 def pkcs7(site: Site) -> dict[str, Any]:
+    """Return the settings of PKCS7."""
     return {
         "authnMethod": "PKCS7",
         "applicationFederatedCredentialName": FEDERATED_PKCS7,
@@ -239,6 +247,8 @@ def pkcs7(site: Site) -> dict[str, Any]:
 
 
 def oidc(end: str) -> Authn:
+    """Return the settings of OIDC with a token file that ends with `end`."""
+
     def authn(site: Site) -> dict[str, Any]:
         return {
             "authnMethod": "OIDC",
@@ -251,6 +261,7 @@ def oidc(end: str) -> Authn:
 
 
 def pca(site: Site) -> dict[str, Any]:
+    """Return the settings of PCA with a new certificate."""
     issued = site.emulator.issue_certificate(CLIENT_ID)
     site.environ["IDAAS_KEY"] = issued.key_pem
     return {
@@ -263,6 +274,7 @@ def pca(site: Site) -> dict[str, Any]:
 
 
 def plugin(site: Site) -> dict[str, Any]:
+    """Return the settings of PLUGIN with an AccessKey."""
     site.environ |= {
         "ALIBABA_CLOUD_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "ALIBABA_CLOUD_ACCESS_KEY_SECRET": ACCESS_KEY_SECRET,
@@ -289,92 +301,98 @@ METHODS: dict[str, Authn] = {
 }
 
 Difference = tuple[str | None, str | None, str]
-"""What they send, what we send, and why."""
+"""The value of the SDK, the value of the sidecar, and the reason."""
 
 AGENT = "idaas-credential-sidecar"
 OAUTH: dict[str, Difference] = {
-    "accept": (None, "application/json", "said, so that a gateway in between answers JSON too"),
-    "user-agent": ("python-urllib3/2.8.0", AGENT, "each its own"),
+    "accept": (None, "application/json", "sent, so that a gateway in between responds with JSON too"),
+    "user-agent": ("python-urllib3/2.8.0", AGENT, "each program has its own"),
 }
 DIFFERENCES: dict[str, dict[str, Difference]] = {
     "PKCS7": {
         "client_assertion": (
             "PKCS#7 in lines",
             "PKCS#7 in one line",
-            "the SDK passes on what the metadata service wrote, the CLI and we take line breaks out: both are official",
+            "the SDK sends the metadata service's text, the CLI and the sidecar remove line breaks: both are official",
         )
     }
 }
 
 
 def stated(*tables: dict[str, Difference]) -> dict[str, tuple[str | None, str | None]]:
-    """The differences that are known, without their reasons."""
+    """Return the stated differences without their reasons."""
     return {name: found[:2] for table in tables for name, found in table.items()}
 
 
 @pytest.mark.parametrize("name", METHODS)
 async def test_token_request(name: str, site: Site) -> None:
-    """The token request of each method, ours beside the official one: alike but for the differences stated."""
+    """For each method, the two token requests are equal except for the stated differences."""
     config = site.config(METHODS[name](site), SCOPE)
-    got = await site.theirs(config, "token")
-    theirs = site.taken("token")
-    await site.ours(config)
-    ours = site.taken("token")
+    result = await site.run_sdk(config, "token")
+    sdk = site.take("token")
+    await site.run_sidecar(config)
+    sidecar = site.take("token")
 
-    assert "got" in got, got
-    assert len(theirs) == len(ours) == 1
-    assert differences(theirs[0], ours[0]) == stated(OAUTH, DIFFERENCES.get(name, {}))
+    assert "got" in result, result
+    assert len(sdk) == len(sidecar) == 1
+    assert differences(sdk[0], sidecar[0]) == stated(OAUTH, DIFFERENCES.get(name, {}))
 
 
 async def test_metadata_requests(site: Site) -> None:
-    """Both ask for a session token by PUT, then for the document by GET; the audience is spaced otherwise."""
+    """Both send a PUT for a session token and a GET for the document; only the white space in the audience differs."""
     config = site.config(pkcs7(site), SCOPE)
-    await site.theirs(config, "token")
-    theirs = site.taken("metadata")
-    await site.ours(config)
-    ours = site.taken("metadata")
+    await site.run_sdk(config, "token")
+    sdk = site.take("metadata")
+    await site.run_sidecar(config)
+    sidecar = site.take("metadata")
 
-    found = [differences(one, other) for one, other in zip(theirs, ours, strict=True)]
-    host = {"host": ("100.100.100.200", f"127.0.0.1:{site.port}", "the SDK's address is fixed, so it was redirected")}
-    ttl = {"x-aliyun-ecs-metadata-token-ttl-seconds": ("3600", "60", "ours is for this one question")}
+    found = [differences(one, other) for one, other in zip(sdk, sidecar, strict=True)]
+    host = {
+        "host": (
+            "100.100.100.200",
+            f"127.0.0.1:{site.port}",
+            "the SDK's address is fixed, so its connection was redirected",
+        )
+    }
+    ttl = {"x-aliyun-ecs-metadata-token-ttl-seconds": ("3600", "60", "the sidecar uses the token once")}
     spaces = {
         "audience": (
             f'{{"aud": "{INSTANCE_ID}", "signingTime": …}}',
             f'{{"aud":"{INSTANCE_ID}","signingTime":…}}',
-            "Python's and Java's official SDKs differ in this themselves; ours is Java's and Go's",
+            "the official SDKs of Python and Java differ in this; the sidecar does as Java and Go do",
         )
     }
     assert found == [stated(OAUTH, host, ttl), stated(OAUTH, host, spaces)]
 
 
 async def test_token_exchange(site: Site) -> None:
-    """RFC 8693 with a client secret: the fields are the SDK's, whatever the subject is."""
+    """The fields of an RFC 8693 token exchange with a client secret are those of the SDK."""
     config = site.config(secret("CLIENT_SECRET_POST")(site), SCOPE)
     subject = site.emulator.workload_token(sub=CLIENT_ID)
-    got = await site.theirs(config, "exchange", SUBJECT_TOKEN=subject)
-    theirs = site.taken("token")[-1]
+    result = await site.run_sdk(config, "exchange", SUBJECT_TOKEN=subject)
+    sdk = site.take("token")[-1]
     source = {"type": "tokenFile", "tokenFile": site.file("subject", subject)}
-    await site.ours(config, identity={"tokenExchange": {"subject": source}})
-    ours = site.taken("token")[0]
+    await site.run_sidecar(config, identity={"tokenExchange": {"subject": source}})
+    sidecar = site.take("token")[0]
 
-    assert "got" in got, got
-    assert differences(theirs, ours) == stated(OAUTH)
+    assert "got" in result, result
+    assert differences(sdk, sidecar) == stated(OAUTH)
 
 
 PROVIDER = "x-acs-credentials-provider"
-"""Where the SDK found its keys: a header of its own for the cloud's statistics, which we have no word for."""
+"""The source of the SDK's keys: a header for the cloud's statistics, which the sidecar does not send."""
 
 
 def without_signed_names(fields: Fields) -> Fields:
-    """The SDK signs every header that it sends, also accept and user-agent: only what the gateway demands counts."""
+    """Remove the signed headers that the gateway does not require: the SDK also signs accept and user-agent."""
     named = fields.get("authorization.SignedHeaders", "").split(";")
     names = [name for name in named if name.startswith("x-acs-") and name != PROVIDER]
     return fields | {"authorization.SignedHeaders": ";".join(["host", *names])}
 
 
-def openapi_difference(theirs: Fields, ours: Fields) -> dict[str, Any]:
-    """Differences of two signed calls beside their user agents."""
-    found = differences(without_signed_names(theirs), without_signed_names(ours))
+def openapi_difference(sdk: Fields, sidecar: Fields) -> dict[str, Any]:
+    """Return the differences of two signed calls, without their user agents."""
+    found = differences(without_signed_names(sdk), without_signed_names(sidecar))
     agent = found.pop("user-agent")
     found.pop(PROVIDER, None)
     assert agent[0].startswith("AlibabaCloud ")
@@ -383,127 +401,127 @@ def openapi_difference(theirs: Fields, ours: Fields) -> dict[str, Any]:
 
 
 async def test_plugin(site: Site) -> None:
-    """GenerateOauthToken: one signature, one set of parameters, one set of headers."""
+    """GenerateOauthToken has the same signature, parameters and headers."""
     config = site.config(plugin(site), f"{AUDIENCE}|read {AUDIENCE}|write")
-    got = await site.theirs(config, "token")
-    (theirs,) = site.taken("openapi")
-    await site.ours(config)
-    (ours,) = site.taken("openapi")
-    for fields in (theirs, ours):
-        # The SDK keeps the values in a set, so their order is any.
+    result = await site.run_sdk(config, "token")
+    (sdk,) = site.take("openapi")
+    await site.run_sidecar(config)
+    (sidecar,) = site.take("openapi")
+    for fields in (sdk, sidecar):
+        # The SDK keeps the values in a set, so that their order varies.
         values = sorted(fields.pop(f"ScopeValues.{index}") for index in (1, 2))
         assert values == ["read", "write"]
 
-    assert "got" in got, got
-    assert openapi_difference(theirs, ours) == {}
+    assert "got" in result, result
+    assert openapi_difference(sdk, sidecar) == {}
 
 
 async def test_assume_role(site: Site) -> None:
-    """The STS SDK's AssumeRole, signed with a user's key, beside a link of ours, signed with a session's."""
+    """AssumeRole of the STS SDK, signed with a user's key, equals that of a chained role, signed with a session's."""
     plugin(site)
     config = site.config(secret("CLIENT_SECRET_POST")(site), SCOPE)
     endpoint = site.tls_url.removeprefix("https://")
-    got = await site.theirs(config, "assume", ROLE_ARN=CHAINED_ROLE_ARN, STS_ENDPOINT=endpoint)
-    (theirs,) = site.taken("sts")
+    result = await site.run_sdk(config, "assume", ROLE_ARN=CHAINED_ROLE_ARN, STS_ENDPOINT=endpoint)
+    (sdk,) = site.take("sts")
     link = {"roleArn": CHAINED_ROLE_ARN, "roleSessionName": "session-1", "endpoints": [site.tls_url]}
-    await site.ours(config, chain=[link])
-    ours = site.taken("sts")[1]
+    await site.run_sidecar(config, chain=[link])
+    sidecar = site.take("sts")[1]
     session = {"x-acs-accesskey-id", "x-acs-security-token"}
 
-    assert "got" in got, got
-    found = openapi_difference(theirs, ours)
+    assert "got" in result, result
+    found = openapi_difference(sdk, sidecar)
     assert found.pop("authorization.ACS3-HMAC-SHA256 Credential")[0] == ACCESS_KEY_ID
     assert found.pop("authorization.SignedHeaders")
     assert found.keys() == session
-    assert session <= ours.keys()
+    assert session <= sidecar.keys()
 
 
 async def test_developer_api(site: Site) -> None:
-    """The adapter's obtainAccessCredential; it says JSON twice where we say it once."""
+    """obtainAccessCredential of the adapter equals that of the sidecar."""
     config = site.config(secret("CLIENT_SECRET_POST")(site), PAM_SCOPE)
-    got = await site.theirs(config, "pam", ROLE_ARN=MANAGED_ROLE_ARN)
-    (theirs,) = site.taken("developerapi")
-    await site.ours(config, exchange={"type": "developerApi", "roleArn": MANAGED_ROLE_ARN})
-    (ours,) = site.taken("developerapi")
-    for fields in (theirs, ours):
+    result = await site.run_sdk(config, "pam", ROLE_ARN=MANAGED_ROLE_ARN)
+    (sdk,) = site.take("developerapi")
+    await site.run_sidecar(config, exchange={"type": "developerApi", "roleArn": MANAGED_ROLE_ARN})
+    (sidecar,) = site.take("developerapi")
+    for fields in (sdk, sidecar):
         assert fields.pop("authorization").startswith("Bearer eyJ")
 
-    assert "got" in got, got
-    assert differences(theirs, ours) == stated(OAUTH)
+    assert "got" in result, result
+    assert differences(sdk, sidecar) == stated(OAUTH)
 
 
-# --- where the official SDK is wrong ----------------------------------------------------------------------------------
+# --- errors of the official SDK ---------------------------------------------------------------------------------------
 
 
 async def test_keys_that_the_sdk_cannot_read(site: Site) -> None:
-    """PKCS#1, as `openssl genrsa -traditional` writes it, fails in the SDK at every call; ours is accepted."""
+    """A PKCS#1 key, as `openssl genrsa -traditional` writes it, fails in the SDK at every call; the sidecar uses it."""
     authn = private_key(RSA, serialization.PrivateFormat.TraditionalOpenSSL)(site)
     config = site.config(authn, SCOPE)
 
-    got = await site.theirs(config, "token")
-    await site.ours(config)
+    result = await site.run_sdk(config, "token")
+    await site.run_sidecar(config)
 
-    assert "failed" in got
-    assert len(site.taken("token")) == 1
+    assert "failed" in result
+    assert len(site.take("token")) == 1
 
 
-async def test_a_token_file_with_a_newline(site: Site) -> None:
-    """The SDK sends the newline at a token file's end as part of the token; the emulator, as a server may, refuses."""
+async def test_token_file_with_a_newline(site: Site) -> None:
+    """The SDK sends the newline at the end of a token file, which the emulator refuses; the sidecar removes it."""
     config = site.config(oidc("\n")(site), SCOPE)
 
-    got = await site.theirs(config, "token")
+    result = await site.run_sdk(config, "token")
     refused = [call for call in site.emulator.journal if call.kind == "token"]
     site.emulator.journal.clear()
-    await site.ours(config)
+    await site.run_sidecar(config)
 
-    assert "failed" in got
+    assert "failed" in result
     assert refused[0].fields["client_assertion"].endswith("\n")
-    assert len(site.taken("token")) == 1
+    assert len(site.take("token")) == 1
 
 
-async def test_an_unknown_method(site: Site) -> None:
-    """The SDK takes a method that it does not know for NONE and fails at first use; ours is refused when it is read."""
+async def test_unknown_method(site: Site) -> None:
+    """The SDK treats an unknown method as NONE and fails at first use; the sidecar refuses it at load time."""
     config = site.config({"authnMethod": "CLIENT_SECRET_PSOT", "clientSecretEnvVarName": "IDAAS_SECRET"}, SCOPE)
 
-    got = await site.theirs(config, "token")
+    result = await site.run_sdk(config, "token")
 
-    assert "failed" in got
+    assert "failed" in result
     with pytest.raises(SidecarError, match="did you mean CLIENT_SECRET_POST"):
-        await site.ours(config)
+        await site.run_sidecar(config)
     assert not site.emulator.journal
 
 
 async def test_time_limits_of_the_file(site: Site) -> None:
-    """The SDK checks httpConfiguration and never uses it: it waits three seconds where the file says two; we do not."""
+    """The SDK ignores httpConfiguration and waits for 3 s although the file says 2 s; the sidecar applies it."""
     config = site.config(secret("CLIENT_SECRET_POST")(site), SCOPE, httpConfiguration={"readTimeout": 2000})
     site.emulator.faults.add(Fault("token", times=2, delay=3))
 
-    got = await site.theirs(config, "token")
+    result = await site.run_sdk(config, "token")
 
-    assert "got" in got
+    assert "got" in result
     with pytest.raises(Unreachable, match="no answer in time"):
-        await site.ours(config)
+        await site.run_sidecar(config)
 
 
-async def test_the_scope_that_nobody_named(site: Site) -> None:
-    """Without a scope the SDK asks for one that the API's own page does not know; ours asks for the page's."""
+async def test_missing_scope(site: Site) -> None:
+    """Without a scope the SDK sends one that the API's page does not list; the sidecar sends the page's."""
     config = site.config(secret("CLIENT_SECRET_POST")(site), None)
 
-    got = await site.theirs(config, "token")
-    theirs = [call.fields["scope"] for call in site.emulator.journal]
+    result = await site.run_sdk(config, "token")
+    sdk = [call.fields["scope"] for call in site.emulator.journal]
     site.emulator.journal.clear()
-    await site.ours(config, exchange={"type": "developerApi", "roleArn": MANAGED_ROLE_ARN})
+    await site.run_sidecar(config, exchange={"type": "developerApi", "roleArn": MANAGED_ROLE_ARN})
 
-    assert "failed" in got
-    assert theirs == ["urn:cloud:idaas:pam|cloud_account:obtain_access_credential"]
-    assert site.taken("token")[0]["scope"] == PAM_SCOPE
+    assert "failed" in result
+    assert sdk == ["urn:cloud:idaas:pam|cloud_account:obtain_access_credential"]
+    assert site.take("token")[0]["scope"] == PAM_SCOPE
 
 
-async def test_tokens_beyond_their_end(site: Site) -> None:
+async def test_sdk_uses_tokens_after_their_end(site: Site) -> None:
     """
-    The SDK adds its jitter to the moment a token becomes stale: one of 20 minutes is handed out after its end, always.
+    The SDK adds jitter to the time at which a token becomes stale, so that it returns 20-minute tokens after their end.
 
-    Ours is handed out until a fifth of its life is left (tests/refresh/test_pipeline.py).
+    The sidecar reuses a token until a fifth of its life is left (tests/refresh/test_pipeline.py).
     """
     program = str(PROGRAM.parent / "stale.py")
     process = await asyncio.create_subprocess_exec(
@@ -511,7 +529,7 @@ async def test_tokens_beyond_their_end(site: Site) -> None:
     )
     async with asyncio.timeout(SECONDS):
         out, _ = await process.communicate()
-    late = json.loads(out)
+    seconds_late = json.loads(out)
 
-    assert min(late) >= 0
-    assert 240 < max(late) <= 360
+    assert min(seconds_late) >= 0
+    assert 240 < max(seconds_late) <= 360

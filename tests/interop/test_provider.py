@@ -1,7 +1,7 @@
-"""A second opinion on OAuth: a real OpenID provider (npm oidc-provider) accepts our five ways to prove a client.
+"""A real OpenID provider (npm oidc-provider) accepts the five ways in which the sidecar authenticates as a client.
 
-The way goes on to the emulated STS, where the provider is registered with its keys: who gets credentials has shown a
-token of somebody who has never seen our emulator.
+The token is then exchanged at the emulated STS, which trusts the provider's keys. So the credentials prove that an
+independent implementation issued the token.
 """
 
 from __future__ import annotations
@@ -40,20 +40,21 @@ SECRET = "s3cr3t+/ %:=&-of-32-or-more-octets"
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(NODE.lacks is not None and not in_ci(), reason=f"skipped: {NODE.lacks}"),
+    pytest.mark.skipif(NODE.missing is not None and not in_ci(), reason=f"skipped: {NODE.missing}"),
 ]
 SECRET_METHODS = ("client_secret_basic", "client_secret_post", "client_secret_jwt")
 METHODS = (*SECRET_METHODS, "private_key_jwt", "tls_client_auth")
 
 
-def private(key: Any) -> str:
+def private_pem(key: Any) -> str:
+    """Return a private key as PEM."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
 
 
-def client(method: str, key: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
-    """A client's registration, as RFC 7591 names its members."""
+def registration(method: str, key: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
+    """Return the registration of a client, with the members of RFC 7591."""
     more: dict[str, Any] = {}
     if method in SECRET_METHODS:
         more = {"client_secret": SECRET}
@@ -74,7 +75,7 @@ def client(method: str, key: ec.EllipticCurvePrivateKey) -> dict[str, Any]:
 
 
 class Site:
-    """The provider, the emulated cloud that trusts it, and what our side needs to reach both."""
+    """The provider, the emulated cloud that trusts it, and the sidecar's settings for both."""
 
     def __init__(
         self, directory: Path, emulator: Emulator, cloud_url: str, issuer: str, environ: dict[str, str]
@@ -86,7 +87,7 @@ class Site:
         self.environ = environ
 
     async def fetch(self, method: str, **changes: Any) -> None:
-        """Credentials by way of the provider."""
+        """Fetch credentials by way of the provider."""
         authentication: dict[str, Any] = {"method": method}
         if method in SECRET_METHODS:
             authentication |= {"clientSecretEnvVarName": "SECRET"}
@@ -111,23 +112,23 @@ class Site:
         profiles = {"default": {"identity": identity, "exchange": exchange}}
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": profiles}))
         loaded = load(str(path), self.environ, hostname="host-1", now=time.time)
-        cloud = Pipeline(
+        pipeline = Pipeline(
             loaded.settings, self.environ, clocks=Clocks(time.time, time.monotonic), observe=lambda _: None
         )
         try:
-            credentials = await cloud.fetch("default")
+            credentials = await pipeline.fetch("default")
         finally:
-            await cloud.aclose()
+            await pipeline.aclose()
         assert credentials.access_key_id.startswith("STS.")
 
 
 @asynccontextmanager
 async def provider(config: dict[str, Any], directory: Path) -> AsyncIterator[None]:
-    """The Node program, for the length of a block."""
+    """Run the Node program while the block runs."""
     path = directory / "provider.json"
     path.write_text(json.dumps(config))
-    lacks = NODE.lacks
-    assert lacks is None, lacks
+    missing = NODE.missing
+    assert missing is None, missing
     environ = bare_environment(directory) | NODE.environment
     log = directory / "provider.log"
     with log.open("wb") as stderr:
@@ -149,25 +150,27 @@ async def provider(config: dict[str, Any], directory: Path) -> AsyncIterator[Non
 
 @pytest.fixture(params=["http", "https"])
 async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
-    async with opened(tmp_path, secure=request.param == "https") as found:
+    """A provider with http and one with https."""
+    async with open_site(tmp_path, secure=request.param == "https") as found:
         yield found
 
 
 @asynccontextmanager
-async def opened(directory: Path, *, secure: bool) -> AsyncIterator[Site]:
+async def open_site(directory: Path, *, secure: bool) -> AsyncIterator[Site]:
+    """Run a provider and an emulated cloud that trusts it."""
     key, signing = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     issuer = f"{'https' if secure else 'http'}://127.0.0.1:{port}"
-    clients = [client(method, key) for method in METHODS]
+    clients = [registration(method, key) for method in METHODS]
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(signing)) | {"use": "sig", "alg": "RS256", "kid": "k1"}
     config = {"port": port, "issuer": issuer, "audience": AUDIENCE, "clients": clients, "jwks": {"keys": [jwk]}}
     authority = Authority("second opinion", time.time)
     issued = authority.issue("tls_client_auth")
     (directory / "tls.crt").write_text(issued.leaf_pem + issued.chain_pem)
     (directory / "tls.key").write_text(issued.key_pem)
-    environ = {"HOME": str(directory), "SECRET": SECRET, "KEY": private(key)}
+    environ = {"HOME": str(directory), "SECRET": SECRET, "KEY": private_pem(key)}
     if secure:
         server = authority.issue("localhost", server=True)
         config |= {"key": server.key_pem, "cert": server.leaf_pem + server.chain_pem, "ca": pem(authority.root)}
@@ -177,12 +180,12 @@ async def opened(directory: Path, *, secure: bool) -> AsyncIterator[Site]:
         async with httpx.AsyncClient(verify=False, trust_env=False) as http:
             jwks = (await http.get(f"{issuer}/jwks")).json()
         emulator = Emulator(trusting(issuer, jwks))
-        async with listening(emulator, directory=directory) as where:
-            yield Site(directory, emulator, where.url, issuer, environ)
+        async with listening(emulator, directory=directory) as addresses:
+            yield Site(directory, emulator, addresses.url, issuer, environ)
 
 
 def trusting(issuer: str, jwks: dict[str, Any]) -> World:
-    """A world whose default role trusts the provider."""
+    """Return a world whose default role trusts the provider."""
     world = World.default()
     role = world.roles[role_arn("default")]
     condition = {"StringEquals": {"oidc:iss": [issuer], "oidc:aud": [AUDIENCE]}}
@@ -201,29 +204,29 @@ def trusting(issuer: str, jwks: dict[str, Any]) -> World:
 
 @pytest.mark.parametrize("method", [*SECRET_METHODS, "private_key_jwt"])
 async def test_accepted(method: str, site: Site) -> None:
-    """Each method, with a secret full of what form encoding changes, found by discovery."""
+    """Each method is accepted at a discovered endpoint, with a secret full of characters that form encoding changes."""
     await site.fetch(method)
 
 
 async def test_assertion_for_the_issuer(site: Site) -> None:
-    """A provider may want its issuer as the audience of an assertion."""
+    """An assertion whose audience is the issuer is accepted, as some providers require."""
     await site.fetch("private_key_jwt", authentication={"assertionAudience": "issuer"})
     await site.fetch("client_secret_jwt", authentication={"assertionAudience": "issuer"})
 
 
 async def test_mutual_tls(tmp_path: Path) -> None:
-    """The client's certificate is its proof; the file's key and certificate are read anew when they change."""
-    async with opened(tmp_path, secure=True) as site:
+    """The client's certificate authenticates it; changed certificate and key files are used by the next request."""
+    async with open_site(tmp_path, secure=True) as site:
         await site.fetch("tls_client_auth")
-        stranger = Authority("somebody else", time.time).issue("tls_client_auth")
-        (tmp_path / "tls.crt").write_text(stranger.leaf_pem)
-        (tmp_path / "tls.key").write_text(stranger.key_pem)
+        other = Authority("another CA", time.time).issue("tls_client_auth")
+        (tmp_path / "tls.crt").write_text(other.leaf_pem)
+        (tmp_path / "tls.key").write_text(other.key_pem)
         with pytest.raises(Refused, match="invalid_client"):
             await site.fetch("tls_client_auth")
 
 
-async def test_a_wrong_secret_is_refused(site: Site) -> None:
-    """The second opinion can say no."""
+async def test_wrong_secret_is_refused(site: Site) -> None:
+    """The provider refuses a wrong secret."""
     site.environ["SECRET"] = "another-secret-of-32-or-more-octets"
     for method in SECRET_METHODS:
         with pytest.raises(Refused, match="invalid_client"):

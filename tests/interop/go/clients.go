@@ -11,7 +11,7 @@ import (
 	"github.com/aliyun/credentials-go/credentials"
 	"github.com/denverdino/aliyungo/metadata"
 
-	// The module's own name under go.mod's `replace`: one build has only one version of a path.
+	// A path of its own under `replace` in go.mod, because a build has only one version of a path.
 	metadata2019 "aliyungo-2019.invalid/aliyungo/metadata"
 )
 
@@ -44,7 +44,7 @@ func credentialsECS(arguments []string) (call, error) {
 	return viaCredentials(config)
 }
 
-// credentials-go, default chain, with nothing but the environment to go by
+// credentials-go, default chain, configured by environment variables only
 func credentialsChain([]string) (call, error) {
 	return viaCredentials(nil)
 }
@@ -135,13 +135,13 @@ func viaACK(from provider.CredentialsProvider) call {
 	}
 }
 
-// aliyungo, as external-dns uses it: finds its role, then asks for it; METADATA_ENDPOINT may say where
+// aliyungo, as external-dns uses it: it reads the role list, then the role. METADATA_ENDPOINT may set the address.
 func aliyungo([]string) (call, error) {
 	from := metadata.NewMetaData(nil)
 	return viaAliyungo(from.RoleName, from.RamRoleToken), nil
 }
 
-// aliyungo of 2019, which asks under `Ram`, as ossutil v1 and JindoSDK do
+// aliyungo of 2019, which requests a path with `Ram`, as ossutil v1 and JindoSDK do
 func aliyungo2019([]string) (call, error) {
 	from := metadata2019.NewMetaData(nil)
 	return viaAliyungo(from.RoleName, func(role string) (metadata.RoleAuth, error) {
@@ -150,13 +150,13 @@ func aliyungo2019([]string) (call, error) {
 	}), nil
 }
 
-func viaAliyungo(find func() (string, error), ask func(role string) (metadata.RoleAuth, error)) call {
+func viaAliyungo(find func() (string, error), fetch func(role string) (metadata.RoleAuth, error)) call {
 	return func() (triple, error) {
 		role, err := find()
 		if err != nil {
 			return triple{}, err
 		}
-		got, err := ask(role)
+		got, err := fetch(role)
 		if err == nil && got.Code != "Success" {
 			err = errors.New(got.Code)
 		}

@@ -1,5 +1,5 @@
-// The Go client SDKs, one subcommand each: clients NAME [ARGUMENT…]. Asks its SDK once for each line on stdin, and
-// answers each with one line of JSON: the three values, or {"error": …}.
+// The Go client SDKs, one subcommand each: clients NAME [ARGUMENT…]. Calls its SDK once for each line on stdin, and
+// prints one line of JSON for each call: the three values, or {"error": …}.
 package main
 
 import (
@@ -9,39 +9,39 @@ import (
 	"os"
 )
 
-// What the SDK answered, under the names that the sidecar's own answer has.
+// The result of the SDK, with the member names of the sidecar's response.
 type triple struct {
 	AccessKeyId, AccessKeySecret, SecurityToken string
 }
 
-// Asks the SDK once.
+// Calls the SDK once.
 type call func() (triple, error)
 
 func main() {
-	// Some SDKs print to stdout; the answers are ours alone.
-	answers := json.NewEncoder(os.Stdout)
+	// Some SDKs print to stdout, which is for results only.
+	results := json.NewEncoder(os.Stdout)
 	os.Stdout = os.Stderr
 	build, known := clients[os.Args[1]]
 	if !known {
 		fmt.Fprintln(os.Stderr, "no such client:", os.Args[1])
 		os.Exit(2)
 	}
-	var ask call
-	for asked := bufio.NewScanner(os.Stdin); asked.Scan(); {
-		answers.Encode(answer(&ask, build))
+	var sdk call
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		results.Encode(result(&sdk, build))
 	}
 }
 
-// Builds the client with the first call, as an application would, and again if that failed.
-func answer(ask *call, build func(arguments []string) (call, error)) any {
+// Builds the client with the first call, as an application does, and again if that failed.
+func result(sdk *call, build func(arguments []string) (call, error)) any {
 	var err error
-	if *ask == nil {
-		*ask, err = build(os.Args[2:])
+	if *sdk == nil {
+		*sdk, err = build(os.Args[2:])
 	}
 	if err != nil {
 		return failure(err)
 	}
-	got, err := (*ask)()
+	got, err := (*sdk)()
 	if err != nil {
 		return failure(err)
 	}

@@ -12,7 +12,7 @@ import com.aliyuncs.auth.BasicSessionCredentials;
 import com.aliyuncs.auth.URLCredentialsProvider;
 import java.util.Map;
 
-/** The subcommands; the SDK's class names are the documentation. */
+/** The subcommands. The class names of the SDKs document them. */
 final class Clients {
     static final Map<String, Harness.Build> ALL =
             Map.ofEntries(
@@ -84,7 +84,7 @@ final class Clients {
         return () -> viaSLS(provider.getCredentials());
     }
 
-    /** ROLE: the older class, which fetches within its getters */
+    /** ROLE: the older class, which fetches in its getters */
     private static Harness.Call slsECSCredentials(String[] arguments) {
         ECSRoleCredentials credentials = new ECSRoleCredentials(arguments[0]);
         return () -> viaSLS(credentials);

@@ -5,48 +5,48 @@ import java.io.PrintStream;
 import java.util.Arrays;
 
 /**
- * The Java client SDKs, one subcommand each: Harness NAME [ARGUMENT…]. Asks its SDK once for each line on stdin, and
- * answers each with one line of JSON: the three values, or {"error": …}.
+ * The Java client SDKs, one subcommand each: Harness NAME [ARGUMENT…]. Calls its SDK once for each line on stdin, and
+ * prints one line of JSON for each call: the three values, or {"error": …}.
  */
 public final class Harness {
-    /** What the SDK answered; any of it may be null. */
+    /** The result of the SDK. Any value may be null. */
     record Triple(String accessKeyId, String accessKeySecret, String securityToken) {}
 
-    /** Asks the SDK once. */
+    /** Calls the SDK once. */
     interface Call {
-        Triple ask() throws Exception;
+        Triple get() throws Exception;
     }
 
-    /** Makes the SDK's object. */
+    /** Builds the SDK's client. */
     interface Build {
         Call from(String[] arguments) throws Exception;
     }
 
     public static void main(String[] words) throws IOException {
-        // Some SDKs print to stdout; the answers are ours alone.
-        PrintStream answers = System.out;
+        // Some SDKs print to stdout, which is for results only.
+        PrintStream results = System.out;
         System.setOut(System.err);
         Build build = Clients.ALL.get(words[0]);
         String[] arguments = Arrays.copyOfRange(words, 1, words.length);
-        BufferedReader asked = new BufferedReader(new InputStreamReader(System.in));
+        BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
         Call call = null;
-        while (asked.readLine() != null) {
+        while (lines.readLine() != null) {
             try {
-                // Built with the first call, as an application would, and again if that failed.
+                // Built with the first call, as an application does, and again if that failed.
                 call = call == null ? build.from(arguments) : call;
-                answers.println(told(call.ask()));
+                results.println(json(call.get()));
             } catch (Exception error) {
-                answers.println(object("error", error.toString()));
+                results.println(object("error", error.toString()));
             }
-            answers.flush();
+            results.flush();
         }
-        // Some SDKs leave threads behind that would keep the process.
+        // Some SDKs leave threads that would keep the process running.
         System.exit(0);
     }
 
-    private static String told(Triple got) {
+    private static String json(Triple got) {
         if (got == null || got.accessKeyId() == null) {
-            return object("error", "the SDK answered null");
+            return object("error", "the SDK returned null");
         }
         return object(
                 "AccessKeyId", got.accessKeyId(),

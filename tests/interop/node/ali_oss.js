@@ -1,10 +1,10 @@
-// ali-oss over @alicloud/credentials, as its manual shows: ali_oss.js URI
-// It never looks at an expiration: its callback gives it new values every refreshSTSTokenInterval milliseconds, here
-// with every request. The AccessKeyId and the token are those of the address that it signs; the secret is in none.
+// ali-oss with @alicloud/credentials, as in its manual: ali_oss.js URI
+// ali-oss ignores the expiration. It calls `refreshSTSToken` every refreshSTSTokenInterval milliseconds, here with every
+// request. AccessKeyId and token are taken from the URL that it signs. The secret is in no URL.
 'use strict';
 const { default: Credential, Config } = require('@alicloud/credentials');
 const OSS = require('ali-oss');
-const { answer } = require('./harness');
+const { run } = require('./harness');
 
 const credential = new Credential(new Config({ type: 'credentials_uri', credentialsURI: process.argv[2] }));
 const refreshSTSToken = async () => {
@@ -13,7 +13,7 @@ const refreshSTSToken = async () => {
 };
 let client;
 
-answer(async () => {
+run(async () => {
   client ??= new OSS({
     ...(await refreshSTSToken()),
     region: 'oss-cn-hangzhou',

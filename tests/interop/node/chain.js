@@ -1,7 +1,7 @@
-// @alicloud/credentials, default chain: chain.js, with nothing but the environment to go by
+// @alicloud/credentials, default chain: chain.js, configured by environment variables only
 'use strict';
 const { default: Credential } = require('@alicloud/credentials');
-const { answer } = require('./harness');
+const { run } = require('./harness');
 
 const credential = new Credential();
-answer(() => credential.getCredential());
+run(() => credential.getCredential());

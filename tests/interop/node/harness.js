@@ -1,20 +1,20 @@
-// What the Node client programs share: one question for each line on stdin, one line of JSON for each answer.
+// Shared by the Node client programs: one call for each line on stdin, one line of JSON for each result.
 'use strict';
 const readline = require('node:readline');
 
-// `ask` asks the SDK once; it gives an object of the three values, or throws.
-exports.answer = async (ask) => {
-  const say = process.stdout.write.bind(process.stdout);
-  process.stdout.write = process.stderr.write.bind(process.stderr); // some SDKs print; the answers are ours alone
+// `call` calls the SDK once; it returns an object with the three values, or throws.
+exports.run = async (call) => {
+  const print = process.stdout.write.bind(process.stdout);
+  process.stdout.write = process.stderr.write.bind(process.stderr); // some SDKs print to stdout, which is for results only
   for await (const _ of readline.createInterface({ input: process.stdin })) {
-    let told;
+    let result;
     try {
-      const { accessKeyId: AccessKeyId, accessKeySecret: AccessKeySecret, securityToken: SecurityToken } = await ask();
-      told = { AccessKeyId, AccessKeySecret, SecurityToken };
+      const { accessKeyId: AccessKeyId, accessKeySecret: AccessKeySecret, securityToken: SecurityToken } = await call();
+      result = { AccessKeyId, AccessKeySecret, SecurityToken };
     } catch (error) {
-      told = { error: String(error) };
+      result = { error: String(error) };
     }
-    say(`${JSON.stringify(told)}\n`);
+    print(`${JSON.stringify(result)}\n`);
   }
-  process.exit(0); // a keep-alive connection would hold the process
+  process.exit(0); // a keep-alive connection would keep the process running
 };

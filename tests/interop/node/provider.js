@@ -1,5 +1,5 @@
-// An OpenID provider that is not ours (npm oidc-provider): `provider.js CONFIG`, CONFIG a JSON file with
-// { port, issuer, key, cert, ca, audience, clients }. With `key` it serves https and asks for client certificates.
+// An independent OpenID provider (npm oidc-provider): `provider.js CONFIG`. CONFIG is a JSON file with
+// { port, issuer, key, cert, ca, audience, clients, jwks }. With `key` it serves https and requests client certificates.
 // Prints `ready` when it listens.
 const { readFileSync } = require("node:fs");
 const http = require("node:http");

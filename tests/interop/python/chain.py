@@ -1,14 +1,14 @@
-"""alibabacloud-credentials, default chain: chain.py, with nothing but the environment to go by"""
+"""alibabacloud-credentials, default chain: chain.py, configured by environment variables only"""
 
 from alibabacloud_credentials.client import Client
-from harness import answer
+from harness import run
 
 client = Client()
 
 
-def ask():
-    got = client.get_credential()
-    return got.access_key_id, got.access_key_secret, got.security_token
+def call():
+    credentials = client.get_credential()
+    return credentials.access_key_id, credentials.access_key_secret, credentials.security_token
 
 
-answer(ask)
+run(call)

@@ -3,14 +3,14 @@
 import sys
 
 from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider
-from harness import answer
+from harness import run
 
 provider = EcsRamRoleCredentialsProvider(role_name="".join(sys.argv[1:]), async_update_enabled=False)
 
 
-def ask():
-    got = provider.get_credentials()
-    return got.get_access_key_id(), got.get_access_key_secret(), got.get_security_token()
+def call():
+    credentials = provider.get_credentials()
+    return credentials.get_access_key_id(), credentials.get_access_key_secret(), credentials.get_security_token()
 
 
-answer(ask)
+run(call)

@@ -1,15 +1,15 @@
-"""What the Python client programs share: one question for each line on stdin, one line of JSON for each answer."""
+"""Shared by the Python client programs: one call for each line on stdin, one line of JSON for each result."""
 
 import json
 import sys
 
 
-def answer(ask):
-    """`ask` asks the SDK once; it gives the three values, or raises."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # some SDKs print; the answers are ours alone
+def run(call):
+    """`call` calls the SDK once; it returns the three values, or raises."""
+    results, sys.stdout = sys.stdout, sys.stderr  # some SDKs print to stdout, which is for results only
     for _ in sys.stdin:
         try:
-            told = dict(zip(("AccessKeyId", "AccessKeySecret", "SecurityToken"), ask(), strict=True))
+            result = dict(zip(("AccessKeyId", "AccessKeySecret", "SecurityToken"), call(), strict=True))
         except Exception as error:
-            told = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(told), file=answers, flush=True)
+            result = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(result), file=results, flush=True)

@@ -1,16 +1,16 @@
-"""oss2's metadata provider, which takes any URL: oss2_uri.py URI"""
+"""oss2, metadata provider, which accepts any URL: oss2_uri.py URI"""
 
 import sys
 
-from harness import answer
+from harness import run
 from oss2.credentials import EcsRamRoleCredentialsProvider
 
 provider = EcsRamRoleCredentialsProvider(sys.argv[1])
 
 
-def ask():
-    got = provider.get_credentials()
-    return got.get_access_key_id(), got.get_access_key_secret(), got.get_security_token()
+def call():
+    credentials = provider.get_credentials()
+    return credentials.get_access_key_id(), credentials.get_access_key_secret(), credentials.get_security_token()
 
 
-answer(ask)
+run(call)

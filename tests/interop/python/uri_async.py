@@ -5,15 +5,15 @@ import sys
 
 from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
-from harness import answer
+from harness import run
 
 client = Client(Config(type="credentials_uri", credentials_uri=sys.argv[1]))
 
 
-async def ask():
-    got = await client.get_credential_async()
-    return got.access_key_id, got.access_key_secret, got.security_token
+async def call():
+    credentials = await client.get_credential_async()
+    return credentials.access_key_id, credentials.access_key_secret, credentials.security_token
 
 
 with asyncio.Runner() as runner:
-    answer(lambda: runner.run(ask()))
+    run(lambda: runner.run(call()))

@@ -4,14 +4,14 @@ import sys
 
 from alibabacloud_credentials.client import Client
 from alibabacloud_credentials.models import Config
-from harness import answer
+from harness import run
 
 client = Client(Config(type="credentials_uri", credentials_uri=sys.argv[1]))
 
 
-def ask():
-    got = client.get_credential()
-    return got.access_key_id, got.access_key_secret, got.security_token
+def call():
+    credentials = client.get_credential()
+    return credentials.access_key_id, credentials.access_key_secret, credentials.security_token
 
 
-answer(ask)
+run(call)

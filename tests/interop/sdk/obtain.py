@@ -1,8 +1,8 @@
-"""What an application does with the official SDK: `obtain.py CONFIG WHAT`, the result as one JSON line.
+"""Call the official SDK as an application does: `obtain.py CONFIG OPERATION`. Prints the result as one JSON line.
 
-WHAT: `token`; `exchange` (of the token in $SUBJECT_TOKEN); `pam` (a role managed by IDaaS, $ROLE_ARN); `assume` (the
-STS SDK's AssumeRole of $ROLE_ARN, with an AccessKey).
-The metadata service's address is fixed in the SDK: its connections go to $METADATA instead, unknown to the SDK.
+OPERATION: `token`; `exchange` (of the token in $SUBJECT_TOKEN); `pam` (a role managed by IDaaS, $ROLE_ARN); `assume`
+(AssumeRole of $ROLE_ARN by the STS SDK, with an AccessKey).
+The address of the metadata service is fixed in the SDK. Connections to it are redirected to the port $METADATA.
 """
 
 import json
@@ -14,7 +14,7 @@ ADDRESS = ("100.100.100.200", 80)
 
 
 def redirect(to):
-    """Connections to the metadata service's address go to the port `to` of this machine."""
+    """Redirect connections to the metadata service's address to the port `to` of this machine."""
     connect = socket.socket.connect
     socket.socket.connect = lambda self, address: connect(self, ("127.0.0.1", to) if address == ADDRESS else address)
 
@@ -61,11 +61,11 @@ def main():
     redirect(int(os.environ["METADATA"]))
     from cloud_idaas.core import IDaaSCredentialProviderFactory
 
-    config, what = sys.argv[1:]
+    config, operation = sys.argv[1:]
     try:
-        if what != "assume":
+        if operation != "assume":
             IDaaSCredentialProviderFactory.init(config)
-        print(json.dumps({"got": globals()[what](IDaaSCredentialProviderFactory)}))
+        print(json.dumps({"got": globals()[operation](IDaaSCredentialProviderFactory)}))
     except Exception as error:
         causes = []
         while error is not None and len(causes) < 5:

@@ -1,4 +1,4 @@
-"""How long the official SDK's cache hands out a token of 20 minutes: the seconds after its end, over 200 caches."""
+"""Print for how many seconds after its end the official SDK's cache returns a 20-minute token, for 200 caches."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -9,11 +9,11 @@ LIFE = timedelta(seconds=1200)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def late():
-    """Seconds after the token's end at which the cache still gives it; its clock is ours."""
+def seconds_late():
+    """Return the seconds after the token's end at which the cache last returns it. The clock of the cache is fake."""
     clock = [NOW]
     end = NOW + LIFE
-    # What the SDK sets for every token: a fifth of its life before its end.
+    # The SDK sets this for every token: a fifth of its life before its end.
     first = RefreshResult.builder("old").stale_time(end - LIFE / 5).build()
     found = iter([first, RefreshResult.builder("new").stale_time(end + LIFE).build()])
     cache = CachedResultSupplier(lambda: next(found), clock=lambda: clock[0])
@@ -22,4 +22,4 @@ def late():
     return (clock[0] - timedelta(seconds=10) - end).total_seconds()
 
 
-print(json.dumps([late() for _ in range(200)]))
+print(json.dumps([seconds_late() for _ in range(200)]))
