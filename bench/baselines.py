@@ -1,4 +1,4 @@
-"""What we are compared with: nginx and a static Go server, both giving the sidecar's own bytes."""
+"""The baselines: nginx and a static Go server. Both serve the bytes that the sidecar serves."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ http {{
 
 @contextlib.contextmanager
 def nginx(body: bytes, directory: Path) -> Iterator[tuple[int, int]]:
-    """One process serving `body` as a static file: its id and port."""
+    """Run one nginx process that serves `body` as a static file; yield its process id and port."""
     port = free_port()
     www = directory / "www"
     www.mkdir()
@@ -61,12 +61,12 @@ def nginx(body: bytes, directory: Path) -> Iterator[tuple[int, int]]:
 
 
 def nginx_binary() -> str | None:
-    """Where nginx is; Debian puts it where only root looks."""
+    """Return the path of nginx. Debian installs it in a directory that is on root's PATH only."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 def build_go(directory: Path) -> Path | None:
-    """static.go as a program, or None where there is no Go."""
+    """Compile static.go and return its path, or None without Go."""
     if shutil.which("go") is None:
         return None
     binary = directory / "static"
@@ -77,7 +77,7 @@ def build_go(directory: Path) -> Path | None:
 
 @contextlib.contextmanager
 def go_server(binary: Path, body: bytes, directory: Path) -> Iterator[tuple[int, int]]:
-    """One process giving `body` from memory: its id and port."""
+    """Run one process that serves `body` from memory; yield its process id and port."""
     port = free_port()
     file = directory / "credential.json"
     file.write_bytes(body)

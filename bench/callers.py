@@ -1,4 +1,4 @@
-"""What it costs to know whose connection it is, with a thousand sockets open: one question, and a whole request."""
+"""The cost of identifying the calling user with a thousand sockets open: one look-up, and a whole request."""
 
 from __future__ import annotations
 
@@ -18,36 +18,37 @@ from processes import cpu_seconds
 from sidecar import Cloud, Sidecar, sidecar
 from table import Figure, ratio
 
-CROWD = 1_000
-QUESTIONS, REQUESTS, ROUNDS = 200, 2_000, 5
+OPEN_CONNECTIONS = 1_000
+LOOK_UPS, REQUESTS, ROUNDS = 200, 2_000, 5
 CREDENTIALS = "/credentials"
 
 
 def figures(cloud: Cloud, directory: Path) -> Iterator[Figure]:
-    """Netlink beside the kernel's table as text, then requests with a rule about callers beside those without."""
-    yield from _questions()
+    """Compare netlink with the kernel's table as text, and requests with and without a rule about callers."""
+    yield from _look_ups()
     with ExitStack() as stack:
         servers = [stack.enter_context(sidecar(cloud, directory, uids=uids)) for uids in (None, [os.geteuid()])]
         for server in servers:
             size.settle(server)
-            stack.enter_context(client.idle_connections(server.port, CREDENTIALS, CROWD))
-        without, ruled = zip(*[[_per_request(server) for server in servers] for _ in range(ROUNDS)], strict=True)
-    times = median(one / other for one, other in zip(ruled, without, strict=True))
-    name = f"a request on a new connection with a rule about callers, {CROWD} others open: µs of CPU"
-    yield ratio(name, median(ruled) * 1e6, "no rule", median(without) * 1e6, times, "µs", None)
+            stack.enter_context(client.idle_connections(server.port, CREDENTIALS, OPEN_CONNECTIONS))
+        without, with_rule = zip(*[[_per_request(server) for server in servers] for _ in range(ROUNDS)], strict=True)
+    factor = median(one / other for one, other in zip(with_rule, without, strict=True))
+    name = f"a request with a rule about callers on a new connection, {OPEN_CONNECTIONS:,} others open: µs of CPU"
+    yield ratio(name, median(with_rule) * 1e6, "no rule", median(without) * 1e6, factor, "µs", None)
 
 
-def _questions() -> Iterator[Figure]:
-    peers = _peers()
-    for name, crowd in (("one connection", 0), (f"{CROWD} connections", CROWD)):
+def _look_ups() -> Iterator[Figure]:
+    """Compare the two ways to look up the owner of a connection."""
+    module = _netlink_module()
+    for name, others in (("no other connection", 0), (f"{OPEN_CONNECTIONS:,} open connections", OPEN_CONNECTIONS)):
         with ExitStack() as stack:
-            pairs = [_pair(stack) for _ in range(crowd + 1)]
+            pairs = [_pair(stack) for _ in range(others + 1)]
             ends = (pairs[0][0].getsockname(), pairs[0][1].getsockname())
-            fast, slow = peers.Peers(), peers.Peers(netlink=False)
-            took = {asked: _microseconds(asked, ends) for asked in (fast, slow)}
+            fast, slow = module.SocketOwners(), module.SocketOwners(netlink=False)
+            took = {owners: _microseconds(owners, ends) for owners in (fast, slow)}
             fast.close()
         yield ratio(
-            f"whose connection is it, {name}: µs",
+            f"identifying the calling user, {name}: µs",
             took[fast],
             "/proc/net/tcp",
             took[slow],
@@ -57,12 +58,12 @@ def _questions() -> Iterator[Figure]:
         )
 
 
-def _peers() -> Any:
-    """The module that asks the kernel, as installed, else as it lies in the repository."""
+def _netlink_module() -> Any:
+    """Return the module of the kernel look-ups: the installed one, or the one in the repository."""
     try:
-        return importlib.import_module("idaas_sidecar.peers")
+        return importlib.import_module("idaas_sidecar.serve.peers.netlink")
     except ImportError:
-        return importlib.import_module("app.peers")
+        return importlib.import_module("app.serve.peers.netlink")
 
 
 def _pair(stack: ExitStack) -> tuple[socket.socket, socket.socket]:
@@ -72,18 +73,18 @@ def _pair(stack: ExitStack) -> tuple[socket.socket, socket.socket]:
         return one, stack.enter_context(other)
 
 
-def _microseconds(peers: Any, ends: tuple[Any, Any]) -> float:
-    """The median of so many questions, each of which has an answer."""
+def _microseconds(owners: Any, ends: tuple[Any, Any]) -> float:
+    """Return the median time of one look-up. Each look-up must have a result."""
     took = []
-    for _ in range(QUESTIONS):
+    for _ in range(LOOK_UPS):
         started = time.perf_counter()
-        assert peers.caller(*ends) is not None
+        assert owners.owner_of(*ends) is not None
         took.append(time.perf_counter() - started)
     return median(took) * 1e6
 
 
 def _per_request(server: Sidecar) -> float:
-    """Seconds of the server's processor time for a connection, a request and its answer."""
+    """Return the server's CPU time in seconds for a connection with one request."""
     before = cpu_seconds(server.pid)
     for _ in range(REQUESTS):
         status, _, _ = client.get(server.port, CREDENTIALS)

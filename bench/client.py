@@ -1,4 +1,4 @@
-"""The smallest HTTP client that can measure: sockets, whole answers, no sleeping longer than a millisecond."""
+"""A small HTTP client for measurements: sockets, complete responses, no sleep longer than a millisecond."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import time
 from collections.abc import Iterator
 
 REQUEST = "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n"
-PATIENCE = 20.0
-"""Seconds until a server that does not answer fails the run."""
+TIMEOUT = 20.0
+"""Seconds after which a server that does not respond fails the run."""
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
 
 
 def get(port: int, path: str, sock: socket.socket | None = None) -> tuple[int, bytes, bytes]:
-    """Status, head and body; on `sock` if one is given, which stays open."""
+    """Send a GET and return status, head and body. A given `sock` is used and stays open."""
     if sock is not None:
         return _exchange(sock, port, path)
-    with socket.create_connection(("127.0.0.1", port), PATIENCE) as fresh:
+    with socket.create_connection(("127.0.0.1", port), TIMEOUT) as fresh:
         return _exchange(fresh, port, path)
 
 
-def until_200(port: int, path: str, *, since: float, give_up_after: float = PATIENCE) -> float:
-    """Seconds from `since` to the end of the first 200."""
-    while time.perf_counter() - since < give_up_after:
+def until_200(port: int, path: str, *, since: float, timeout: float = TIMEOUT) -> float:
+    """Poll until the first 200 and return the seconds from `since` to its end."""
+    while time.perf_counter() - since < timeout:
         with contextlib.suppress(OSError):
             if get(port, path)[0] == 200:
                 return time.perf_counter() - since
         time.sleep(0.0005)
-    raise TimeoutError(f"127.0.0.1:{port}{path}: no 200 within {give_up_after:g} s")
+    raise TimeoutError(f"127.0.0.1:{port}{path}: no 200 within {timeout:g} s")
 
 
 @contextlib.contextmanager
 def idle_connections(port: int, path: str, count: int) -> Iterator[list[socket.socket]]:
-    """`count` keep-alive connections that have asked once and now say nothing."""
+    """Open `count` keep-alive connections that have sent one request each."""
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE)) for _ in range(count)]
+        sockets = [stack.enter_context(socket.create_connection(("127.0.0.1", port), TIMEOUT)) for _ in range(count)]
         for sock in sockets:
             get(port, path, sock)
         yield sockets
@@ -51,18 +51,18 @@ def _exchange(sock: socket.socket, port: int, path: str) -> tuple[int, bytes, by
     sock.sendall(REQUEST.format(path, port).encode())
     data = b""
     while b"\r\n\r\n" not in data:
-        data += _some(sock)
+        data += _receive(sock)
     head, _, body = data.partition(b"\r\n\r\n")
     length = _content_length(head)
     while len(body) < length:
-        body += _some(sock)
+        body += _receive(sock)
     return int(head.split(b" ", 2)[1]), head, body
 
 
-def _some(sock: socket.socket) -> bytes:
+def _receive(sock: socket.socket) -> bytes:
     data = sock.recv(65536)
     if not data:
-        raise ConnectionError("the connection was closed before the answer was whole")
+        raise ConnectionError("the connection was closed before the response was complete")
     return data
 
 

@@ -1,6 +1,7 @@
-"""Ten thousand sidecars, one account, a day on a virtual clock: does the schedule hold? How and why: bench/README.md.
+"""Simulate ten thousand sidecars of one account for a day on a virtual clock. Goals and method: bench/README.md.
 
-Exit code 0 if every goal is met, else 1: nothing here depends on the machine, and the same seed gives the same day.
+The exit code is 0 if every goal is met, else 1. The result does not depend on the machine: the same seed gives the
+same day.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-if not __package__:  # started by its path: this directory is on the path, and the repository is not
+if not __package__:  # started by its path: sys.path has this directory, but not the repository
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from app.core.schedule import Schedule
@@ -23,30 +24,34 @@ from bench.fleet_goals import Goal, Part, Spans, goals, minimum, parts, spans, w
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Plays one day and prints what came of it."""
+    """Simulate one day and print the result."""
     asked = _parser().parse_args(arguments)
-    began = time.perf_counter()
+    started = time.perf_counter()
     schedule = Schedule()
     record = Fleet(_day(asked), schedule).live()
     found = spans(record, schedule.max_retry)
-    reached = list(goals(record, found))
-    print(_json(record, found, reached) if asked.json else "\n".join(_report(record, found, reached)))
+    results = list(goals(record, found))
+    print(_json(record, found, results) if asked.json else "\n".join(_report(record, found, results)))
     if asked.png:
         Path(asked.png).write_bytes(fleet_chart.png(record, found))
-    print(f"{time.perf_counter() - began:.1f} s for {record.day.ends / 3600:g} h", file=sys.stderr)
-    return 0 if all(goal.met for goal in reached) else 1
+    print(f"{time.perf_counter() - started:.1f} s for {record.day.ends / 3600:g} h", file=sys.stderr)
+    return 0 if all(goal.met for goal in results) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sidecars", type=int, default=10_000, help="how many there are (10000)")
-    parser.add_argument("--quota", type=int, default=100, help="calls a second that the account has (100)")
-    parser.add_argument("--rollout", type=float, default=60.0, metavar="S", help="seconds in which they start (60)")
-    parser.add_argument("--outage", type=float, default=1_800.0, metavar="S", help="seconds of the outage (1800)")
-    parser.add_argument("--hours", type=float, default=24.0, help="length of the day, at least 10 (24)")
-    parser.add_argument("--seed", type=int, default=1, help="chance (1)")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON instead of tables")
-    parser.add_argument("--png", metavar="FILE", help="draw the calls a second over time")
+    parser.add_argument("--sidecars", type=int, default=10_000, help="number of sidecars (10000)")
+    parser.add_argument("--quota", type=int, default=100, help="calls per second of the account (100)")
+    parser.add_argument(
+        "--rollout", type=float, default=60.0, metavar="S", help="seconds in which all sidecars start (60)"
+    )
+    parser.add_argument(
+        "--outage", type=float, default=1_800.0, metavar="S", help="length of the outage in seconds (1800)"
+    )
+    parser.add_argument("--hours", type=float, default=24.0, help="length of the simulation in hours, at least 10 (24)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the random numbers (1)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--png", metavar="FILE", help="write a chart of the calls per second")
     return parser
 
 
@@ -62,19 +67,19 @@ def _day(asked: argparse.Namespace) -> Day:
     )
 
 
-def _report(record: Record, found: Spans, reached: Sequence[Goal]) -> Iterator[str]:
+def _report(record: Record, found: Spans, results: Sequence[Goal]) -> Iterator[str]:
     day = record.day
-    yield f"{day.sidecars} sidecars, {day.quota} calls a second, {day.ends / 3600:g} h, seed {day.seed}\n"
+    yield f"{day.sidecars} sidecars, {day.quota} calls per second, {day.ends / 3600:g} h, seed {day.seed}\n"
     yield f"physical minimum of the roll-out: {minimum(day):.0f} s; last sidecar ready after {found.ready:.0f} s"
-    told = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in waits(record).items())
-    yield f"from a sidecar's own start until it is ready: {told}"
-    yield f"sidecars that left at their start gate ({day.gate:g} s) and were started again: {record.restarts}\n"
-    yield "| part of the day | seconds | calls | calls/s mean | peak | throttled | client-visible failures |"
+    percentiles = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in waits(record).items())
+    yield f"from the start of a sidecar until it is ready: {percentiles}"
+    yield f"sidecars that exited at their start gate ({day.gate:g} s) and were restarted: {record.restarts}\n"
+    yield "| phase | seconds | calls | calls/s mean | peak | throttled | client-visible failures |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     yield from map(_row, parts(record, found))
     yield "\n| goal | reached | bound | verdict |\n| --- | --- | --- | --- |"
-    for goal in reached:
-        yield f"| {goal.name} | {goal.value:.3g} | ≤ {goal.bound:g} | {'reached' if goal.met else 'MISSED'} |"
+    for goal in results:
+        yield f"| {goal.name} | {goal.value:.3g} | ≤ {goal.bound:g} | {'results' if goal.met else 'MISSED'} |"
 
 
 def _row(part: Part) -> str:
@@ -82,7 +87,7 @@ def _row(part: Part) -> str:
     return f"| {part.name} | {numbers} | {part.failures} |"
 
 
-def _json(record: Record, found: Spans, reached: Sequence[Goal]) -> str:
+def _json(record: Record, found: Spans, results: Sequence[Goal]) -> str:
     document = {
         "day": asdict(record.day),
         "minimum": minimum(record.day),
@@ -90,7 +95,7 @@ def _json(record: Record, found: Spans, reached: Sequence[Goal]) -> str:
         "waits": waits(record),
         "restarts": record.restarts,
         "parts": [asdict(part) for part in parts(record, found)],
-        "goals": [asdict(goal) | {"met": goal.met} for goal in reached],
+        "goals": [asdict(goal) | {"met": goal.met} for goal in results],
     }
     return json.dumps(document)
 

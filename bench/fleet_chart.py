@@ -1,4 +1,4 @@
-"""Calls a second over a fleet's day, as a picture: the whole day, and two moments of it closely."""
+"""A chart of a fleet's calls per second: the whole day, and two details."""
 
 from __future__ import annotations
 
@@ -12,40 +12,42 @@ from bench.picture import Colour, Picture, text_width
 GRID, INK, BLUE, DARK = (225, 225, 225), (40, 40, 40), (150, 185, 230), (20, 70, 150)
 RED, OUTAGE, CUT, GREEN = (205, 40, 40), (228, 228, 228), (255, 232, 200), (30, 130, 60)
 
-LEAST = 0.5
-"""The lower edge: a logarithm has no zero, and a second has whole calls."""
+LOWER_EDGE = 0.5
+"""The value at the lower edge. A logarithmic axis has no zero, and calls are whole numbers."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A rectangle of the picture, with time (seconds) along and calls a second (logarithmic) up."""
+    """A rectangle of the chart: time in seconds along the x axis, calls per second (logarithmic) along the y axis."""
 
     left: int
     top: int
     width: int
     height: int
     span: Span
-    most: float
+    maximum: float
 
     def x(self, at: float) -> int:
+        """Return the x coordinate of an instant."""
         begins, ends = self.span
         return self.left + round((at - begins) / (ends - begins) * self.width)
 
     def y(self, calls: float) -> int:
-        share = math.log(max(calls, LEAST) / LEAST) / math.log(self.most / LEAST)
+        """Return the y coordinate of a number of calls."""
+        share = math.log(max(calls, LOWER_EDGE) / LOWER_EDGE) / math.log(self.maximum / LOWER_EDGE)
         return self.top + self.height - round(min(1.0, share) * self.height)
 
 
 def png(record: Record, found: Spans) -> bytes:
-    """The picture's bytes."""
+    """Return the chart as the bytes of a PNG file."""
     picture = Picture(1280, 760)
     day = record.day
-    most = 2 * max(*record.calls, day.quota)
-    whole = Panel(70, 70, 1180, 300, (0, day.ends), most)
-    start = Panel(70, 450, 420, 240, (0, 300), most)
-    outage = Panel(580, 450, 670, 240, (day.outage[0] - 300, found.recovery[1] + 360), most)
-    words = f"{day.sidecars} sidecars, one account of {day.quota} calls a second: calls a second, seed {day.seed}"
-    picture.text(70, 16, words, size=3)
+    maximum = 2 * max(*record.calls, day.quota)
+    whole = Panel(70, 70, 1180, 300, (0, day.ends), maximum)
+    start = Panel(70, 450, 420, 240, (0, 300), maximum)
+    outage = Panel(580, 450, 670, 240, (day.outage[0] - 300, found.recovery[1] + 360), maximum)
+    label = f"{day.sidecars} sidecars, one account of {day.quota} calls per second: calls per second, seed {day.seed}"
+    picture.text(70, 16, label, size=3)
     _legend(picture, 70, 44)
     for panel, title in ((whole, "hours"), (start, "roll-out: seconds"), (outage, "outage and recovery: seconds")):
         _draw(picture, panel, record, title)
@@ -53,7 +55,7 @@ def png(record: Record, found: Spans) -> bytes:
 
 
 def _legend(picture: Picture, left: int, top: int) -> None:
-    for words, colour in (
+    for label, colour in (
         ("mean", DARK),
         ("least to most", BLUE),
         ("refused", RED),
@@ -62,26 +64,26 @@ def _legend(picture: Picture, left: int, top: int) -> None:
         ("outage", OUTAGE),
         ("quota halved", CUT),
     ):
-        thin = words in ("the quota", "half of it")
+        thin = label in ("the quota", "half of it")
         picture.box(left, top + (4 if thin else 0), 20, 2 if thin else 10, colour)
-        picture.text(left + 26, top, words)
-        left += 50 + text_width(words)
+        picture.text(left + 26, top, label)
+        left += 50 + text_width(label)
 
 
 def _draw(picture: Picture, panel: Panel, record: Record, title: str) -> None:
-    _ground(picture, panel, record.day)
+    _background(picture, panel, record.day)
     for column in range(panel.width):
         _column(picture, panel, record, column)
     _quota(picture, panel, record.day)
     _axes(picture, panel, title)
 
 
-def _ground(picture: Picture, panel: Panel, day: Day) -> None:
+def _background(picture: Picture, panel: Panel, day: Day) -> None:
     for span, colour in ((day.outage, OUTAGE), (day.cut, CUT)):
         left, right = (min(max(panel.x(at), panel.left), panel.left + panel.width) for at in span)
         picture.box(left, panel.top, right - left, panel.height, colour)
     for calls in (1, 10, 100, 1_000):
-        if calls < panel.most:
+        if calls < panel.maximum:
             picture.box(panel.left, panel.y(calls), panel.width, 1, GRID)
 
 
@@ -93,8 +95,8 @@ def _column(picture: Picture, panel: Panel, record: Record, column: int) -> None
     if not calls:
         return
     x, bottom = panel.left + column, panel.top + panel.height
-    least = min(calls) if len(calls) > 1 else 0  # a second alone has no range: it stands on the ground
-    _bar(picture, x, panel.y(max(calls)), min(panel.y(least), bottom), BLUE)
+    minimum = min(calls) if len(calls) > 1 else 0  # a single second has no range: its bar begins at the x axis
+    _bar(picture, x, panel.y(max(calls)), min(panel.y(minimum), bottom), BLUE)
     refused = max(record.throttled[first:last])
     if refused:
         _bar(picture, x, panel.y(refused), bottom, RED)
@@ -119,14 +121,14 @@ def _axes(picture: Picture, panel: Panel, title: str) -> None:
     picture.box(panel.left - 1, panel.top, 1, panel.height, INK)
     picture.box(panel.left - 1, bottom, panel.width + 1, 1, INK)
     for calls in (1, 10, 100, 1_000):
-        if calls < panel.most:
-            words = str(calls)
-            picture.text(panel.left - 8 - text_width(words), panel.y(calls) - 4, words)
+        if calls < panel.maximum:
+            label = str(calls)
+            picture.text(panel.left - 8 - text_width(label), panel.y(calls) - 4, label)
     unit, step = (3600, 2 * 3600) if title == "hours" else (1, 60 if panel.span[1] <= 600 else 300)
     at = math.ceil(panel.span[0] / step) * step
     while at <= panel.span[1]:
-        words = f"{at // unit:g}"
+        label = f"{at // unit:g}"
         picture.box(panel.x(at), bottom, 1, 5, INK)
-        picture.text(panel.x(at) - text_width(words) // 2, bottom + 9, words)
+        picture.text(panel.x(at) - text_width(label) // 2, bottom + 9, label)
         at += step
     picture.text(panel.left, bottom + 27, title)

@@ -1,4 +1,4 @@
-"""A day of a fleet: thousands of real refreshers before one account's STS quota."""
+"""The simulation of a fleet for a day: thousands of real refreshers that share the STS quota of one account."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from app.emulator.sts.quota import Quota
 from app.refresh.refresher import Policy, Refresher
 from app.upstream.errors import error_of
 from app.upstream.response import UpstreamResponse
-from bench.virtual import Errand, VirtualTime, pause
+from bench.virtual import Task, VirtualTime, pause
 
 LATENCY = 0.2
-"""Seconds that a call takes, refused or not: a nearby region's round trip with TLS; of no weight in the figures."""
+"""Seconds that a call takes, refused or not: a round trip with TLS to a nearby region. It hardly affects figures."""
 
 RESTART = 10.0
-"""Seconds until a process that has left is started again; it doubles each time (kubelet's CrashLoopBackOff)."""
+"""Seconds until a process that has exited is restarted. They double each time (kubelet's CrashLoopBackOff)."""
 
 THROTTLED = UpstreamResponse(
     400, b'{"Code":"Throttling.User","Message":"Request was denied due to user flow control."}'
 )
-"""What is known of the answer: its code and its words. Its status is documented nowhere, and Retry-After neither."""
+"""The response of STS: its code and message are documented; its status and Retry-After are not."""
 
 Span = tuple[float, float]
 
@@ -33,12 +33,12 @@ Span = tuple[float, float]
 @dataclass(frozen=True)
 class Day:
     """
-    What happens to the fleet, in seconds from the start of the roll-out.
+    The events of the simulated day, in seconds from the start of the roll-out.
 
-    `quota`: calls a second, shared by all, in a fixed window as the emulator counts them; one too many is
-    `Throttling.User` without a Retry-After, because no reference promises one. `cut`: when half of that is left.
-    `outage`: when no call is answered at all. `gate`: a process that has nothing after so long leaves with exit 4
-    (`startup.timeoutSeconds`), and whoever started it starts it again.
+    `quota`: calls per second of the account, in a fixed window as the emulator counts them. A call above the quota gets
+    `Throttling.User` without Retry-After, because no reference promises one. `cut`: when half of the quota is left.
+    `outage`: when no call is answered. `gate`: a process without credentials after this time exits with 4
+    (`startup.timeoutSeconds`) and is restarted.
     """
 
     sidecars: int = 10_000
@@ -52,31 +52,33 @@ class Day:
     seed: int = 1
 
     def quota_at(self, now: float) -> int:
+        """Return the quota at an instant."""
         return self.quota // 2 if _within(now, self.cut) else self.quota
 
     def down_at(self, now: float) -> bool:
+        """Return whether the cloud is down at an instant."""
         return _within(now, self.outage)
 
 
 @dataclass
 class Record:
-    """What was seen: calls by their second, and what became of each sidecar."""
+    """The record of a simulation: calls per second, and the sidecars' times."""
 
     day: Day
     calls: list[int] = field(default_factory=list)
     throttled: list[int] = field(default_factory=list)
     started: dict[str, float] = field(default_factory=dict)
-    """When a sidecar was rolled out; restarts do not change it."""
+    """The time at which a sidecar was rolled out. A restart does not change it."""
     ready: dict[str, float] = field(default_factory=dict)
     restarts: int = 0
     without: list[tuple[float, float]] = field(default_factory=list)
-    """From when to when a sidecar that had been ready held nothing valid."""
+    """The spans in which a sidecar that had been ready had no valid session."""
     low: list[tuple[float, float]] = field(default_factory=list)
-    """From when to when a sidecar held less than promise 2 says."""
+    """The spans in which the session of a sidecar had less life than promise 2 guarantees."""
 
 
 class Fleet:
-    """The sidecars of one account, and the account."""
+    """The sidecars of one account, and the account's quota."""
 
     def __init__(self, day: Day, schedule: Schedule) -> None:
         seconds = int(day.ends) + 1
@@ -85,33 +87,33 @@ class Fleet:
         self._schedule = schedule
         self._time = VirtualTime()
         self._quota = Quota()
-        self._held: dict[str, Credentials] = {}
+        self._sessions: dict[str, Credentials] = {}
 
     def live(self) -> Record:
-        """Plays the day, and says what was seen."""
-        chance = random.Random(self._day.seed)
+        """Simulate the day and return its record."""
+        rng = random.Random(self._day.seed)
         for index in range(self._day.sidecars):
-            at = chance.uniform(0.0, self._day.rollout)
+            at = rng.uniform(0.0, self._day.rollout)
             self.record.started[str(index)] = at
-            self._begin(str(index), at, random.Random(chance.random()))
+            self._begin(str(index), at, random.Random(rng.random()))
         self._time.run(self._day.ends)
-        for name in self._held:
-            self._look(name, self._day.ends)
+        for name in self._sessions:
+            self._check_service(name, self._day.ends)
         return self.record
 
-    def _begin(self, name: str, at: float, chance: random.Random, restart: float = RESTART) -> None:
-        process = self._refresher(name, chance).run()
+    def _begin(self, name: str, at: float, rng: random.Random, restart: float = RESTART) -> None:
+        process = self._refresher(name, rng).run()
         self._time.begin(at, process)
-        self._time.begin(at + self._day.gate, self._gate(name, process, chance, restart))
+        self._time.begin(at + self._day.gate, self._gate(name, process, rng, restart))
 
-    async def _gate(self, name: str, process: Errand, chance: random.Random, restart: float) -> None:
+    async def _gate(self, name: str, process: Task, rng: random.Random, restart: float) -> None:
         if name in self.record.ready:
             return
         self._time.end(process)
         self.record.restarts += 1
-        self._begin(name, self._time.now() + restart, chance, 2 * restart)
+        self._begin(name, self._time.now() + restart, rng, 2 * restart)
 
-    def _refresher(self, name: str, chance: random.Random) -> Refresher:
+    def _refresher(self, name: str, rng: random.Random) -> Refresher:
         return Refresher(
             name,
             self._fetch,
@@ -119,7 +121,7 @@ class Fleet:
             observe=self._observe,
             clocks=Clocks(self._time.now, self._time.now),
             sleep=pause,
-            random=chance.random,
+            random=rng.random,
         )
 
     async def _fetch(self) -> Credentials:
@@ -145,17 +147,17 @@ class Fleet:
         name = event.profile
         now = self._time.now()
         self.record.ready.setdefault(name, now)
-        self._look(name, now)
-        self._held[name] = event.credentials
+        self._check_service(name, now)
+        self._sessions[name] = event.credentials
 
-    def _look(self, name: str, now: float) -> None:
-        """At the end of a session's service: whether a reader went without, or saw less life than promised."""
-        held = self._held.get(name)
-        if held is None:
+    def _check_service(self, name: str, now: float) -> None:
+        """At the end of a session's service, record if a reader had no session, or less life than promised."""
+        session = self._sessions.get(name)
+        if session is None:
             return
-        if now > held.expires_at:
-            self.record.without.append((held.expires_at, now))
-        low_from = held.expires_at - horizon(self._day.life)
+        if now > session.expires_at:
+            self.record.without.append((session.expires_at, now))
+        low_from = session.expires_at - horizon(self._day.life)
         if now > low_from:
             self.record.low.append((low_from, now))
 

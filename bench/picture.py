@@ -1,4 +1,4 @@
-"""A picture of rectangles and small letters, written as PNG (RFC 2083) with nothing but zlib."""
+"""A picture of rectangles and small letters, written as PNG (RFC 2083) with zlib only."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _GLYPHS = {
     )
     for letter, rows in zip(letters, shapes.split(), strict=True)
 }
-"""Five rows of three dots for each character, a row being an octal digit; a small letter is drawn as its capital."""
+"""Five rows of three dots for each character; a row is an octal digit. Letters are drawn as capitals."""
 
 
 class Picture:
-    """Pixels, (0, 0) at the top left. What lies outside is not drawn."""
+    """Pixels with (0, 0) at the top left. Pixels outside of the picture are not drawn."""
 
-    def __init__(self, width: int, height: int, ground: Colour = (255, 255, 255)) -> None:
+    def __init__(self, width: int, height: int, background: Colour = (255, 255, 255)) -> None:
         self.width = width
         self.height = height
-        self._rows = [bytearray(bytes(ground) * width) for _ in range(height)]
+        self._rows = [bytearray(bytes(background) * width) for _ in range(height)]
 
     def box(self, left: int, top: int, width: int, height: int, colour: Colour) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         first, last = max(0, left), min(self.width, left + width)
         if first >= last:
             return
@@ -37,7 +37,7 @@ class Picture:
             row[3 * first : 3 * last] = bytes(colour) * (last - first)
 
     def text(self, left: int, top: int, words: str, colour: Colour = (40, 40, 40), size: int = 2) -> None:
-        """Letters of 3 by 5 dots, each `size` pixels wide; a space where there is no such letter."""
+        """Draw letters of 3 by 5 dots, each dot `size` pixels wide. An unknown letter is a space."""
         for index, letter in enumerate(words.upper()):
             for y, row in enumerate(_GLYPHS.get(letter, "")):
                 for x in range(3):
@@ -45,7 +45,7 @@ class Picture:
                         self.box(left + (index * 4 + x) * size, top + y * size, size, size, colour)
 
     def png(self) -> bytes:
-        """The picture as a file's bytes."""
+        """Return the bytes of a PNG file."""
         head = struct.pack(">IIBBBBB", self.width, self.height, 8, 2, 0, 0, 0)
         pixels = b"".join(b"\0" + row for row in self._rows)
         chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(pixels, 9)), (b"IEND", b""))
@@ -53,7 +53,7 @@ class Picture:
 
 
 def text_width(words: str, size: int = 2) -> int:
-    """Pixels that `words` are wide."""
+    """Return the width of `words` in pixels."""
     return len(words) * 4 * size
 
 

@@ -1,4 +1,4 @@
-"""Processes that a bench starts, pins to a core, looks at through /proc and ends again: these and no others."""
+"""Processes that the benchmark starts, pins to a core, measures through /proc and ends."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import IO
 
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = CORES[0], CORES[-1]
-"""The server under test has one core for itself; the load, the emulated cloud and this script have the other."""
+"""The server under test has one core. The load, the emulated cloud and this script share the other one."""
 
 
 def pinned(core: int, command: Sequence[str]) -> list[str]:
-    """`command` on one core, where the machine has two and taskset."""
+    """Return `command` pinned to a core, if the machine has two cores and taskset."""
     return ["taskset", "-c", str(core), *command] if len(CORES) > 1 and shutil.which("taskset") else list(command)
 
 
@@ -30,8 +30,8 @@ def started(
     stdout: int | IO[bytes] = subprocess.DEVNULL,
     stderr: int | IO[bytes] = subprocess.DEVNULL,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """`command` while the block lasts."""
-    # taskset becomes the command (exec), so the process's id is the server's own.
+    """Run `command` while the block runs."""
+    # taskset replaces itself with the command (exec), so that the process id is the server's.
     process = subprocess.Popen(pinned(core, command), env=env, stdout=stdout, stderr=stderr)
     try:
         yield process
@@ -49,22 +49,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of all present threads, to the nanosecond; a thread that has ended is not counted."""
+    """Return the CPU time of all current threads, with nanosecond resolution. Ended threads are not included."""
     return sum(int(_read(task / "schedstat").split()[0]) for task in _tasks(pid)) / 1e9
 
 
 def wake_ups(pid: int) -> int:
-    """How often any present thread went to sleep and was woken."""
+    """Return how often the current threads have been woken from sleep."""
     return sum(_fields(task / "status")["voluntary_ctxt_switches"] for task in _tasks(pid))
 
 
 def pss_kib(pid: int) -> int:
-    """Proportional set size: private memory, and its share of what others have mapped too."""
+    """Return the proportional set size: private memory, and a share of the memory mapped by several processes."""
     return _fields(Path(f"/proc/{pid}/smaps_rollup"))["Pss"]
 
 
 def rss_kib(pid: int) -> int:
-    """Resident set size: what the process would have if it were alone on the machine."""
+    """Return the resident set size: the memory of the process if it were alone on the machine."""
     return _fields(Path(f"/proc/{pid}/smaps_rollup"))["Rss"]
 
 
@@ -73,12 +73,12 @@ def _tasks(pid: int) -> list[Path]:
 
 
 def _fields(path: Path) -> dict[str, int]:
-    """The `Name:   123 kB` lines of a file in /proc."""
+    """Return the `Name:   123 kB` lines of a file in /proc."""
     return {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+)(?: kB)?$", _read(path), re.MULTILINE)}
 
 
 def _read(path: Path) -> str:
     try:
         return path.read_text()
-    except FileNotFoundError:  # a thread that has just ended
+    except FileNotFoundError:  # the thread has just ended
         return "0"

@@ -1,6 +1,6 @@
-"""`make bench`: measures the installed sidecar beside nginx and a static Go server; how and why: bench/README.md.
+"""`make bench`: measure the installed sidecar beside nginx and a static Go server. Method: bench/README.md.
 
-Exit code 0 whenever it ran: on a machine that others use too, a missed goal is a question, not a verdict.
+The exit code is 0 whenever the run completes. On a shared machine a single missed goal proves nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # for tests.e2e, which attacks.py shares with the tests
+
+import attacks
 import baselines
 import callers
 import client
+import outage
 import size
 import start
 import traffic
@@ -28,7 +32,7 @@ from table import Figure, markdown
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured."""
+    """The number and the length of the measurements."""
 
     rounds: int
     seconds: float
@@ -38,16 +42,17 @@ class Extent:
 
 QUICK = Extent(rounds=2, seconds=1, spawns=3, idle_seconds=10)
 FULL = Extent(rounds=7, seconds=2, spawns=11, idle_seconds=60)
-PARTS = ("start", "size", "idle", "crowd", "callers", "traffic")
+PARTS = ("start", "outage", "size", "idle", "crowd", "callers", "attacks", "traffic")
 
 
 def main() -> int:
+    """Measure the selected parts and print the table."""
     arguments = _parser().parse_args()
     figures = []
     for figure in _measured(QUICK if arguments.quick else FULL, arguments.only or PARTS):
         figures.append(figure)
         print(f"{figure.verdict:8} {figure.figure}: {figure.ours} {figure.ratio}", file=sys.stderr, flush=True)
-    table = f"{_where()}\n\n{markdown(figures)}"
+    table = f"{_machine()}\n\n{markdown(figures)}"
     print(json.dumps([asdict(figure) for figure in figures], ensure_ascii=False) if arguments.json else table)
     if arguments.out:
         Path(arguments.out).write_text(table + "\n")
@@ -56,10 +61,10 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="a look in two minutes: fewer and shorter rounds")
-    parser.add_argument("--json", action="store_true", help="the figures as JSON instead of a table")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, about two minutes")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of a table")
     parser.add_argument("--out", metavar="FILE", help="write the table to FILE too")
-    parser.add_argument("--only", choices=PARTS, action="append", help="one part alone; may be repeated")
+    parser.add_argument("--only", choices=PARTS, action="append", help="measure only this part; may be repeated")
     return parser
 
 
@@ -71,6 +76,8 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
         body = _body(cloud, directory)
         if "start" in parts:
             yield from start.figures(cloud, directory, extent.spawns)
+        if "outage" in parts:
+            yield from outage.figures(cloud, directory, extent.spawns)
         if "size" in parts:
             yield from size.memory(cloud, directory)
         if "idle" in parts:
@@ -79,6 +86,8 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
             yield from start.crowd(cloud, directory, go, body, extent.spawns)
         if "callers" in parts:
             yield from callers.figures(cloud, directory)
+        if "attacks" in parts:
+            yield from attacks.figures(cloud, directory)
         if "traffic" in parts:
             servers = _servers(stack, cloud, directory, go, body)
             yield from traffic.figures(servers, rounds=extent.rounds, seconds=extent.seconds)
@@ -87,7 +96,7 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
 def _servers(
     stack: ExitStack, cloud: Cloud, directory: Path, go: Path | None, body: bytes
 ) -> dict[str, tuple[int, str]]:
-    """The sidecar and whoever of the baselines is there: process ids and URLs."""
+    """Start the sidecar and the installed baselines; return their process ids and URLs."""
     ours = stack.enter_context(sidecar(cloud, directory))
     size.settle(ours)
     found = {"ours": (ours.pid, ours.port)}
@@ -99,7 +108,7 @@ def _servers(
 
 
 def _body(cloud: Cloud, directory: Path) -> bytes:
-    """A credential's bytes, for the baselines to give."""
+    """Return the body of a credential response, which the baselines serve."""
     with sidecar(cloud, directory) as ours:
         _ready(ours)
         return client.get(ours.port, baselines.PATH)[2]
@@ -109,8 +118,9 @@ def _ready(ours: Sidecar) -> None:
     client.until_200(ours.ops, "/readyz", since=time.perf_counter())
 
 
-def _where() -> str:
-    burden = f"; more is installed than users have: {', '.join(extras())}" if extras() else ""
+def _machine() -> str:
+    """Return the first line of the table: date, Python version, cores, and packages that users do not have."""
+    burden = f"; installed besides the requirements: {', '.join(extras())}" if extras() else ""
     python = ".".join(map(str, sys.version_info[:3]))
     return f"{time.strftime('%Y-%m-%d')}, Python {python}, {len(CORES)} cores, `{Path(command()[0]).name}`{burden}"
 

@@ -1,4 +1,4 @@
-"""The product as users run it: the installed command, an emulated cloud beside it, a configuration file between."""
+"""The product as users run it: the installed command, an emulated cloud and a configuration file."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from processes import LOAD_CORE, started
 
 ACCOUNT = "acs:ram::1234567890123456"
 SECRET_VARIABLE = "BENCH_CLIENT_SECRET"
+SECRETS = {SECRET_VARIABLE: "demo-client-secret", "BENCH_CACHE_KEY": "0123456789abcdef" * 4}
 
 
 def command() -> list[str]:
-    """The installed `idaas-sidecar` beside this interpreter, else the package as it lies in the repository."""
+    """Return the installed `idaas-sidecar` beside this interpreter, or the package in the repository."""
     installed = Path(sys.executable).with_name("idaas-sidecar")
     return [str(installed)] if installed.exists() else [sys.executable, "-m", "app"]
 
 
 def extras() -> list[str]:
-    """Packages that no user has and that httpx imports where they are there: they cost memory and time."""
+    """Return installed packages that users do not have and that httpx imports: they cost memory and time."""
     return [name for name in ("rich", "pygments", "pytest") if importlib.util.find_spec(name)]
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """The emulator's answer to `--json`."""
+    """The addresses that the emulator prints with `--json`."""
 
     url: str
     tls_url: str
@@ -52,25 +53,37 @@ class Sidecar:
 
 @contextlib.contextmanager
 def emulated_cloud() -> Iterator[Cloud]:
-    """The emulator in a process of its own."""
+    """Run the emulator as a process."""
     with started([*command(), "emulator", "--port", "0", "--json"], core=LOAD_CORE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        told = json.loads(process.stdout.readline())
-        yield Cloud(told["emulatorUrl"], told["tlsUrl"], told["issuer"], told["caFile"])
+        addresses = json.loads(process.stdout.readline())
+        yield Cloud(addresses["emulatorUrl"], addresses["tlsUrl"], addresses["issuer"], addresses["caFile"])
 
 
 @contextlib.contextmanager
 def sidecar(
-    cloud: Cloud, directory: Path, *, profiles: int = 1, tls: bool = False, uids: list[int] | None = None
+    cloud: Cloud,
+    directory: Path,
+    *,
+    profiles: int = 1,
+    tls: bool = False,
+    uids: list[int] | None = None,
+    cache: Path | None = None,
 ) -> Iterator[Sidecar]:
-    """`serve --config` with a client secret; returns at once, not when it answers. `uids`: a rule about callers."""
+    """
+    Run `serve` with a client secret; returns before it listens.
+
+    `uids`: a rule about callers. `cache`: a directory for the encrypted credential cache.
+    """
     port, ops = free_port(), free_port()
     path = directory / f"sidecar-{port}.json"
     settings = configuration(cloud, port, ops, profiles=profiles, tls=tls)
     if uids is not None:
         settings["profiles"]["default"]["callers"] = {"uids": uids}
+    if cache is not None:
+        settings["cache"] = {"directory": str(cache), "keyEnvVarName": "BENCH_CACHE_KEY"}
     path.write_text(json.dumps(settings))
-    env = {**os.environ, SECRET_VARIABLE: "demo-client-secret", "PYTHONDONTWRITEBYTECODE": "1"}
+    env = {**os.environ, **SECRETS, "PYTHONDONTWRITEBYTECODE": "1"}
     with (
         open(directory / f"sidecar-{port}.log", "wb") as log,
         started([*command(), "serve", "--config", str(path)], env=env, stderr=log) as process,
@@ -79,7 +92,7 @@ def sidecar(
 
 
 def configuration(cloud: Cloud, port: int, ops: int, *, profiles: int = 1, tls: bool = False) -> dict[str, Any]:
-    """Every defence at its default; `tls`: both legs to the cloud over https, as in production."""
+    """Return a configuration with default protections. `tls`: https to the cloud, as in production."""
     names = ["default", *(f"p{number}" for number in range(2, profiles + 1))]
     base = cloud.tls_url if tls else cloud.url
     return {

@@ -1,4 +1,4 @@
-"""What a sidecar costs while nothing happens: memory, processor time, wake-ups."""
+"""The cost of a sidecar without load: memory, CPU time, wake-ups."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ CREDENTIALS = "/credentials"
 
 
 def memory(cloud: Cloud, directory: Path) -> Iterator[Figure]:
-    """PSS from the first refresh to the ten-thousandth read."""
+    """Measure the PSS from the first refresh to the ten-thousandth read."""
     with sidecar(cloud, directory) as ours:
         settle(ours)
         fresh = pss_kib(ours.pid)
         yield plain("memory (PSS) after start and first refresh", fresh / 1024, "MiB", Goal(40, 30, " MiB"))
-        read_and_watch(ours)
+        read_with_probes(ours)
         used = pss_kib(ours.pid) / 1024
         yield plain("memory (PSS) after 10 000 reads, probes, scrapes", used, "MiB", Goal(40, 30, " MiB"))
-        yield plain("the same as RSS: shares nothing with anybody", rss_kib(ours.pid) / 1024, "MiB")
+        yield plain("the same as RSS, without sharing", rss_kib(ours.pid) / 1024, "MiB")
     yield plain("each idle connection", per_connection(cloud, directory), "KiB", Goal(11, None, " KiB"))
     with sidecar(cloud, directory, profiles=1 + PROFILES) as many:
         settle(many, seconds=4)
         each = (pss_kib(many.pid) - fresh) / PROFILES
-        yield plain("each further profile (1 and 101)", each, "KiB", Goal(10, None, " KiB"))
+        yield plain("each additional profile (1 and 101)", each, "KiB", Goal(10, None, " KiB"))
 
 
 def per_connection(cloud: Cloud, directory: Path) -> float:
+    """Return the PSS of one idle connection in KiB."""
     with sidecar(cloud, directory) as ours:
         settle(ours)
         before = pss_kib(ours.pid)
@@ -42,34 +43,34 @@ def per_connection(cloud: Cloud, directory: Path) -> float:
 
 
 def idle(cloud: Cloud, directory: Path, seconds: float) -> Iterator[Figure]:
-    """What it costs to do nothing, with nobody asking."""
+    """Measure CPU time and wake-ups without requests."""
     with sidecar(cloud, directory) as ours:
         settle(ours, seconds=3)
         cpu, woken = cpu_seconds(ours.pid), wake_ups(ours.pid)
         time.sleep(seconds)
-        spent = (cpu_seconds(ours.pid) - cpu) * 1000 * 60 / seconds
+        used = (cpu_seconds(ours.pid) - cpu) * 1000 * 60 / seconds
         per_second = (wake_ups(ours.pid) - woken) / seconds
-    yield plain(f"idle CPU in 60 s (measured {seconds:g} s)", spent, "ms", Goal(5, 0, " ms"))
-    yield plain("idle wake-ups a second", per_second, "", Goal(0.1, 0))
+    yield plain(f"idle CPU in 60 s (measured {seconds:g} s)", used, "ms", Goal(5, 0, " ms"))
+    yield plain("idle wake-ups per second", per_second, "", Goal(0.1, 0))
 
 
 def settle(ours: Sidecar, seconds: float = 1.0) -> None:
-    """Credentials are there, and what follows them is done."""
+    """Wait until credentials are served and the work after the refresh is done."""
     client.until_200(ours.port, CREDENTIALS, since=time.perf_counter())
     client.until_200(ours.ops, "/readyz", since=time.perf_counter())
     time.sleep(seconds)
 
 
-def read_and_watch(ours: Sidecar) -> None:
-    """Reads as an application's, with kubelet and Prometheus coming by; a new connection for every hundredth."""
+def read_with_probes(ours: Sidecar) -> None:
+    """Read as an application does, with probes and scrapes between; every hundredth read is on a new connection."""
     for start in range(0, READS, 100):
         with client.idle_connections(ours.port, CREDENTIALS, 1) as (sock,):
             for number in range(start, start + 99):
                 client.get(ours.port, CREDENTIALS, sock)
-                _watch(ours, number)
+                _probe(ours, number)
 
 
-def _watch(ours: Sidecar, number: int) -> None:
+def _probe(ours: Sidecar, number: int) -> None:
     if number % PROBE_EVERY == 0:
         client.get(ours.ops, "/livez")
         client.get(ours.ops, "/readyz")

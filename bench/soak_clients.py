@@ -1,4 +1,4 @@
-"""The soak's clients: raw sockets that hold each answer against the promises, and real SDKs where there are some."""
+"""The clients of the soak: raw sockets that check each response against the promises, and installed real SDKs."""
 
 from __future__ import annotations
 
@@ -13,154 +13,159 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.e2e.processes import RunningSidecar, environment
-from tests.e2e.wire import Response, Connection, request_head
+from tests.e2e.wire import Connection, Response, request_head
 from tests.interop.clients import CLIENTS
 from tests.interop.program import Program
 
 ROLES = "/latest/meta-data/ram/security-credentials"
-FOUR = ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
+MEMBERS = ("AccessKeyId", "AccessKeySecret", "SecurityToken", "Expiration")
 SDKS = ("python-sync", "node-uri", "go-uri")
 GRACE = 1.0
-"""Seconds: Expiration has whole ones."""
+"""Seconds of tolerance, because Expiration has whole seconds."""
 
 
-class Verdicts:
-    """What all clients together saw. One lock: they are threads."""
+class Checks:
+    """The results of all clients. One lock, because the clients are threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._best: dict[str, float] = {}
+        self._latest_end: dict[str, float] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
-        """Answers at credential paths by profile and status, as the sidecar's metric counts them."""
+        """Responses at credential paths by profile and status, as the sidecar's metric counts them."""
         self.by_status: Counter[int] = Counter()
         self.sdk: Counter[str] = Counter()
-        self.wrong: list[str] = []
-        self.least = float("inf")
+        self.problems: list[str] = []
+        self.shortest_life = float("inf")
 
     def __str__(self) -> str:
-        return f"{sum(self.by_status.values())} answers, {len(self.wrong)} wrong"
+        return f"{sum(self.by_status.values())} responses, {len(self.problems)} problems"
 
-    def answered(self, profile: str, answer: Response, *, asked_at: float, counts: bool) -> None:
-        """Judges one answer: whole and in the future, or 503 with nothing valid that anybody has seen."""
+    def check(self, profile: str, response: Response, *, sent_at: float, counts: bool) -> None:
+        """Check a response: a 200 is complete and not expired; at a 503 no client has seen a session that is valid."""
         with self._lock:
-            self.by_status[answer.status] += 1
+            self.by_status[response.status] += 1
             if counts:
-                self.counts[profile, str(answer.status)] += 1
-            if answer.status == 200:
-                self._whole(profile, answer)
-            elif answer.status == 503:
-                left = self._best.get(profile, 0.0) - asked_at
-                if "retry-after" not in answer.headers or left > GRACE:
-                    self._complain(f"{profile}: 503 with {left:.1f} s left of a session that was handed out")
+                self.counts[profile, str(response.status)] += 1
+            if response.status == 200:
+                self._check_session(profile, response)
+            elif response.status == 503:
+                remaining = self._latest_end.get(profile, 0.0) - sent_at
+                if "retry-after" not in response.headers or remaining > GRACE:
+                    self._report(f"{profile}: 503 although a served session has {remaining:.1f} s left")
             else:
-                self._complain(f"{profile}: {answer.status} {answer.body[:100]!r}")
+                self._report(f"{profile}: {response.status} {response.body[:100]!r}")
 
-    def _whole(self, profile: str, answer: Response) -> None:
-        body = json.loads(answer.body)
-        ends = timegm(time.strptime(body["Expiration"], "%Y-%m-%dT%H:%M:%SZ"))
-        if not all(body[name] for name in FOUR) or ends <= time.time() - GRACE:
-            self._complain(f"{profile}: a 200 that is not whole, or has ended")
-        self._best[profile] = max(ends, self._best.get(profile, 0))
-        self.least = min(self.least, ends - time.time())
+    def _check_session(self, profile: str, response: Response) -> None:
+        body = json.loads(response.body)
+        expires_at = timegm(time.strptime(body["Expiration"], "%Y-%m-%dT%H:%M:%SZ"))
+        if not all(body[name] for name in MEMBERS) or expires_at <= time.time() - GRACE:
+            self._report(f"{profile}: a 200 that is incomplete or has expired")
+        self._latest_end[profile] = max(expires_at, self._latest_end.get(profile, 0))
+        self.shortest_life = min(self.shortest_life, expires_at - time.time())
 
     def called(self, name: str, outcome: str) -> None:
-        """Counts what an SDK gave."""
+        """Count the result of an SDK."""
         with self._lock:
             self.sdk[f"{name}: {outcome}"] += 1
 
-    def complain(self, text: str) -> None:
-        """Something that should not be."""
+    def report(self, text: str) -> None:
+        """Record a problem."""
         with self._lock:
-            self._complain(text)
+            self._report(text)
 
-    def _complain(self, text: str) -> None:
-        if len(self.wrong) < 100:
-            self.wrong.append(text)
+    def _report(self, text: str) -> None:
+        if len(self.problems) < 100:
+            self.problems.append(text)
 
 
 class Client(threading.Thread):
-    """One client, until it is stopped."""
+    """A client that runs until it is stopped."""
 
-    def __init__(self, name: str, verdicts: Verdicts) -> None:
+    def __init__(self, name: str, checks: Checks) -> None:
         super().__init__(name=name, daemon=True)
-        self.verdicts = verdicts
-        self._over = threading.Event()
+        self.checks = checks
+        self._stopped = threading.Event()
 
     def run(self) -> None:
-        while not self._over.is_set():
+        """Call until the client is stopped."""
+        while not self._stopped.is_set():
             try:
                 self.call()
             except (OSError, AssertionError, ValueError) as error:
-                self.verdicts.complain(f"{self.name}: {type(error).__name__}: {str(error)[:200]}")
-            self._over.wait(self.pause)
+                self.checks.report(f"{self.name}: {type(error).__name__}: {str(error)[:200]}")
+            self._stopped.wait(self.pause)
 
     def stop(self) -> None:
-        self._over.set()
+        """Stop the client and wait for it."""
+        self._stopped.set()
         self.join(60)
 
     pause = 0.02
 
     @abstractmethod
     def call(self) -> None:
-        """One call of the application's."""
+        """Make one call of the application."""
 
 
 class Raw(Client):
-    """Raw sockets: a connection per call, a connection for many, or the metadata service with a token."""
+    """Raw sockets: one connection per call, one for many calls, or the metadata service with a session token."""
 
-    def __init__(self, kind: str, profile: str, base: str, verdicts: Verdicts) -> None:
-        super().__init__(f"{kind} {profile}", verdicts)
+    def __init__(self, kind: str, profile: str, base: str, checks: Checks) -> None:
+        super().__init__(f"{kind} {profile}", checks)
         self._kind = kind
         self._profile = profile
         self._base = base
 
     @classmethod
-    def several(cls, sidecar: RunningSidecar, verdicts: Verdicts) -> Iterator[Raw]:
-        """One of each kind for each profile that is counted."""
+    def several(cls, sidecar: RunningSidecar, checks: Checks) -> Iterator[Raw]:
+        """Yield a client of each kind for each profile whose responses are counted."""
         base = sidecar.urls["credentials"]
         for profile in ("default", "p2", "p3"):
             for kind in ("new", "kept", "metadata"):
-                yield cls(kind, profile, base, verdicts)
+                yield cls(kind, profile, base, checks)
 
     def call(self) -> None:
+        """Send one request, or twenty on a kept connection."""
         with Connection(self._base, 30) as connection:
             for _ in range(20 if self._kind == "kept" else 1):
                 if self._kind == "metadata":
                     self._by_role(connection)
                 else:
-                    self._ask(connection, f"/credentials/{self._profile}", counts=True)
+                    self._fetch(connection, f"/credentials/{self._profile}", counts=True)
 
     def _by_role(self, connection: Connection) -> None:
         connection.send(request_head("PUT", "/latest/api/token", "X-aliyun-ecs-metadata-token-ttl-seconds: 21600"))
         token = connection.read_response().body.decode()
-        self._ask(connection, f"{ROLES}/{self._profile}", f"X-aliyun-ecs-metadata-token: {token}", counts=False)
+        self._fetch(connection, f"{ROLES}/{self._profile}", f"X-aliyun-ecs-metadata-token: {token}", counts=False)
 
-    def _ask(self, connection: Connection, path: str, *lines: str, counts: bool) -> None:
-        asked_at = time.time()
+    def _fetch(self, connection: Connection, path: str, *lines: str, counts: bool) -> None:
+        sent_at = time.time()
         connection.send(request_head("GET", path, *lines))
-        self.verdicts.answered(self._profile, connection.read_response(), asked_at=asked_at, counts=counts)
+        self.checks.check(self._profile, connection.read_response(), sent_at=sent_at, counts=counts)
 
 
 class Sdk(Client):
-    """A real SDK's program; it may raise while there is nothing to be had, and is only counted."""
+    """The program of a real SDK. It may fail while there is no session; its results are only counted."""
 
     pause = 0.5
 
-    def __init__(self, name: str, program: Program, verdicts: Verdicts) -> None:
-        super().__init__(name, verdicts)
+    def __init__(self, name: str, program: Program, checks: Checks) -> None:
+        super().__init__(name, checks)
         self._program = program
 
     def call(self) -> None:
-        answer = self._program.ask()
-        self.verdicts.called(self.name, "raised" if "error" in answer else "keys")
+        """Call the SDK once."""
+        result = self._program.call()
+        self.checks.called(self.name, "error" if "error" in result else "credentials")
 
     def stop(self) -> None:
+        """Stop the client and its program."""
         super().stop()
         self._program.__exit__(None, None, None)
 
 
-def sdks(sidecar: RunningSidecar, verdicts: Verdicts, home: Path) -> Iterator[Sdk]:
-    """Those of SDKS that are installed (`make interop-install`), each on the profile `sdk`."""
+def sdks(sidecar: RunningSidecar, checks: Checks, home: Path) -> Iterator[Sdk]:
+    """Yield the clients of SDKS that are installed (`make interop-install`), each with the profile `sdk`."""
     uri = f"{sidecar.urls['credentials']}/credentials/sdk"
     for client in CLIENTS:
         if client.name in SDKS and client.kit.missing is None:
@@ -171,4 +176,4 @@ def sdks(sidecar: RunningSidecar, verdicts: Verdicts, home: Path) -> Iterator[Sd
                 "PATH": os.environ["PATH"],
             }
             program = Program([*client.kit.start(client.program), uri], variables, home / f"{client.name}.log")
-            yield Sdk(client.name, program, verdicts)
+            yield Sdk(client.name, program, checks)

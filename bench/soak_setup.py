@@ -1,4 +1,4 @@
-"""What the soak runs in: an emulated cloud with short sessions, profiles by file and by variable."""
+"""The setup of a soak: an emulated cloud with short sessions, and profiles with secrets in a file and in a variable."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 
 from app.emulator import Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, role_arn
+from tests.e2e.cloud import ENV, config, emulator_admin
 from tests.e2e.processes import EmulatedCloud
-from tests.e2e.cloud import ENV, emulator_admin, config
 
 LIFE = 24
-"""Seconds that a session lives: replaced after some ten, so that an hour sees as many refreshes as a fortnight."""
+"""The life of a session in seconds. A session is replaced after about ten, so that an hour has as many refreshes as two
+weeks."""
 
 PROFILES = ("default", "p2", "p3", "sdk")
-"""`sdk` is for clients whose requests are not counted one by one."""
+"""The requests of `sdk` are not counted one by one."""
 
 SECRETS = (CLIENT_SECRET, "second-secret")
 SECRET_FILE = "client-secret"
 
 
-def prepared(cloud: EmulatedCloud, home: Path) -> dict[str, str]:
-    """Has the cloud give short sessions and take two secrets; the sidecar's environment."""
+def prepare(cloud: EmulatedCloud, home: Path) -> dict[str, str]:
+    """Make the cloud issue short sessions and accept two secrets; return the sidecar's environment."""
     world = World.default(profiles=PROFILES, issuer=cloud.issuer, token_seconds=90, session_seconds=LIFE)
     client = replace(world.clients[CLIENT_ID], secrets=tuple(map(Secret, SECRETS)))
     world = replace(world, clients={**world.clients, CLIENT_ID: client})
@@ -35,22 +36,22 @@ def prepared(cloud: EmulatedCloud, home: Path) -> dict[str, str]:
 
 
 def configuration(cloud: EmulatedCloud, home: Path, *, seconds: int = 900, level: str = "info") -> dict[str, Any]:
-    """The sidecar's file; `seconds` and `level` are what a reload changes."""
-    whole = config(
+    """Return the sidecar's configuration. A reload changes `seconds` and `level`."""
+    settings = config(
         cloud,
         refresh={"minRetrySeconds": 0.2, "maxRetrySeconds": 4, "permanentRetrySeconds": 10},
         startup={"gate": "listening"},
         cache={"directory": str(home / "cache"), "keyEnvVarName": "CACHE_KEY"},
         logging={"level": level},
     )
-    whole["server"]["adminSocket"] = str(home / "admin.sock")
-    profile = whole["profiles"].pop("default")
+    settings["server"]["adminSocket"] = str(home / "admin.sock")
+    profile = settings["profiles"].pop("default")
     for name in PROFILES:
-        each = json.loads(json.dumps(profile))
-        each["exchange"] |= {"roleArn": role_arn(name), "durationSeconds": seconds if name == "p3" else 900}
+        copy = json.loads(json.dumps(profile))
+        copy["exchange"] |= {"roleArn": role_arn(name), "durationSeconds": seconds if name == "p3" else 900}
         if name != "default":
             authentication = {"authnMethod": "CLIENT_SECRET_BASIC", "clientSecretFile": str(home / SECRET_FILE)}
-            each["identity"]["authnConfiguration"] = authentication
-        whole["profiles"][name] = each
-    whole["profiles"]["p2"]["files"] = [{"path": str(home / "p2.ini")}]
-    return whole
+            copy["identity"]["authnConfiguration"] = authentication
+        settings["profiles"][name] = copy
+    settings["profiles"]["p2"]["files"] = [{"path": str(home / "p2.ini")}]
+    return settings

@@ -1,4 +1,4 @@
-// A static Go server: net/http giving prebuilt bytes, the yardstick of bench/README.md.
+// A static Go server: net/http with a prebuilt body, a baseline of bench/README.md.
 package main
 
 import (

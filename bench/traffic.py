@@ -1,4 +1,4 @@
-"""Throughput, processor time per request and tail latency of the sidecar and of the baselines, in turns."""
+"""Throughput, CPU time per request and tail latency of the sidecar and the baselines, in alternating rounds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEEP_ALIVE = Shape("keep-alive, 64 connections", 64)
 NEW = Shape("new connections, 64 at once", 64, close=True)
 MANY = Shape("keep-alive, 256 connections", 256)
 
-# What is measured of which shape, against whom, and the goal.
+# The load, the measured field, its unit, the baseline and the goal.
 Measured = tuple[Shape, str, str, str, Goal | None]
 TABLE: tuple[Measured, ...] = (
     (KEEP_ALIVE, "per_second", "requests/s", "nginx", Goal(0.45, 0.61, " × nginx", at_least=True)),
@@ -46,19 +46,19 @@ TABLE: tuple[Measured, ...] = (
 
 
 def figures(servers: Mapping[str, tuple[int, str]], *, rounds: int, seconds: float) -> Iterator[Figure]:
-    """The whole comparison; `servers` are process ids and URLs, by name."""
+    """Yield the whole comparison. `servers`: process id and URL by name."""
     if not load.has("wrk"):
         yield skipped("throughput and p99", load.WRK)
         return
     measured = {shape: in_turns(servers, shape, rounds=rounds, seconds=seconds) for shape in (KEEP_ALIVE, NEW, MANY)}
-    for shape, field, unit, whose, goal in TABLE:
-        yield _compared(measured[shape], shape, field, unit, whose, goal)
+    for shape, field, unit, baseline, goal in TABLE:
+        yield _compared(measured[shape], shape, field, unit, baseline, goal)
     errors = sum(item.errors for found in measured.values() for item in found["ours"])
     yield Figure("errors in all of these", str(errors), goal="0", verdict="reached" if errors == 0 else "MISSED")
 
 
 def in_turns(servers: Mapping[str, tuple[int, str]], shape: Shape, *, rounds: int, seconds: float) -> Rounds:
-    """Each server in each round, after one short round that is thrown away; another order every time."""
+    """Run each server in each round, in alternating order, after a short warm-up round."""
     for pid, url in servers.values():
         load.wrk(pid, url, connections=shape.connections, seconds=1, close=shape.close)
     found: dict[str, list[load.Round]] = {name: [] for name in servers}
@@ -69,12 +69,12 @@ def in_turns(servers: Mapping[str, tuple[int, str]], shape: Shape, *, rounds: in
     return found
 
 
-def _compared(rounds: Rounds, shape: Shape, field: str, unit: str, whose: str, goal: Goal | None) -> Figure:
+def _compared(rounds: Rounds, shape: Shape, field: str, unit: str, baseline: str, goal: Goal | None) -> Figure:
     name = f"{shape.name}: {unit}"
-    if whose not in rounds:
-        return skipped(f"{name} beside {whose}", SERVERS[whose])
+    if baseline not in rounds:
+        return skipped(f"{name} beside {baseline}", SERVERS[baseline])
     value: Callable[[load.Round], float] = lambda item: getattr(item, field)  # noqa: E731
-    ours, theirs = ([value(item) for item in rounds[side]] for side in ("ours", whose))
-    # The median of the rounds' ratios: a neighbour's noise hits a whole round, not one side of it.
+    ours, theirs = ([value(item) for item in rounds[side]] for side in ("ours", baseline))
+    # The median of the rounds' ratios: load of other programs affects a whole round, not one side of it.
     times = median(mine / other for mine, other in zip(ours, theirs, strict=True))
-    return ratio(name, median(ours), whose, median(theirs), times, unit.split()[0], goal)
+    return ratio(name, median(ours), baseline, median(theirs), times, unit.split()[0], goal)

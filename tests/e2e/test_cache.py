@@ -23,6 +23,7 @@ from app.config.loader import load
 from app.core.values import Credentials
 from app.store.sealed_cache import SealedCache
 
+from .cloud import ENV, add_fault, config, emulator_admin
 from .processes import (
     PROGRAM,
     ROOT,
@@ -35,10 +36,8 @@ from .processes import (
     serve,
     wait_until,
 )
-from .wire import admin_request
-from .cloud import ENV, emulator_admin, config, add_fault
 from .users import needs_root
-from .wire import fetch
+from .wire import admin_request, fetch
 
 KEY = "0123456789abcdef" * 4
 CACHE_ENV = {"CACHE_KEY": KEY, **ENV}

@@ -18,7 +18,7 @@ from app.conformance.wire.sender import SocketSender
 from app.conformance.wire.url import HttpUrl
 
 from .credential_server import KEYS, TOKEN, Careless, CredentialServer, Fractional, FrameworkDefaults, listening
-from .processes import Demo, CommandResult, demo, environment, run
+from .processes import CommandResult, Demo, demo, environment, run
 
 UNABLE = {"credentials-csharp", "credentials-cpp", "credentials-swift"}
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

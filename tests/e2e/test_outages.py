@@ -1,6 +1,6 @@
 """A real cloud that is stopped, killed or replaced under a real sidecar, and a refresh loop that ends.
 
-How fast reads are while the cloud hangs is measured in bench/attacks.py.
+How fast reads are while the cloud hangs is measured in bench/outage.py.
 """
 
 from __future__ import annotations
