@@ -32,6 +32,7 @@ Changes = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
         yield running
 

@@ -55,6 +55,7 @@ def write_offset(path: Path, seconds: int) -> None:
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
         yield running
 

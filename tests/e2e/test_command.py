@@ -127,9 +127,8 @@ async def test_children_left_behind_are_not_waited_for(holds_output: bool, tmp_p
             tokens = [(await command(script, timeout=30).token()).value for _ in range(3)]
 
         assert tokens == [JWT] * 3
-        assert (
-            len(os.listdir("/proc/self/fd")) <= before + 1
-        )  # one for the loop's child watcher, opened with the first child
+        # One more for the loop's child watcher, which is opened with the first child.
+        assert len(os.listdir("/proc/self/fd")) <= before + 1
     finally:
         for pid in (await asyncio.to_thread(Path(pids).read_text)).split():
             os.kill(int(pid), signal.SIGKILL)

@@ -25,6 +25,7 @@ SECRET = {"IDAAS_SECRET": CLIENT_SECRET}
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
         yield running
 

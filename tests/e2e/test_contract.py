@@ -16,6 +16,7 @@ TTL = "X-aliyun-ecs-metadata-token-ttl-seconds: 21600"
 
 @pytest.fixture(scope="module")
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
     with demo("--profiles", "2", home=tmp_path_factory.mktemp("contract")) as running:
         yield running
 

@@ -28,12 +28,14 @@ ROLES = "/latest/meta-data/ram/security-credentials"
 
 @pytest.fixture(scope="module")
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
     with demo(home=tmp_path_factory.mktemp("floods")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
         yield running
 

@@ -57,7 +57,7 @@ FAMILIES = {
 
 def ip(*words: str) -> None:
     """Run the ip command."""
-    subprocess.run(("ip", *words), check=True, capture_output=True, timeout=20)
+    subprocess.run(("ip", *words), check=True, capture_output=True, timeout=DEADLINE)
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,7 @@ print(json.dumps({"access_token": json.load(urllib.request.urlopen(request))["to
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
         yield running
 

@@ -17,6 +17,7 @@ from .wire import Connection, fetch, request_head
 
 @pytest.fixture(scope="module")
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
     with demo(home=tmp_path_factory.mktemp("listener")) as running:
         yield running
 
@@ -192,9 +193,8 @@ def client_that_does_not_read(base: str, requests: int) -> socket.socket:
     with contextlib.suppress(TimeoutError):
         for _ in range(requests // 10):
             client.sendall(request_head("GET", "/credentials") * 10)
-            fetch(
-                base, "/healthz"
-            )  # after this response those requests have been read; a longer pipeline would end the connection
+            # After this response the ten requests have been read. A longer pipeline would end the connection.
+            fetch(base, "/healthz")
     return client
 
 

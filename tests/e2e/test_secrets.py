@@ -43,7 +43,7 @@ ENV = {
 
 @pytest.fixture
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """An emulated cloud."""
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
         yield running
 

@@ -29,6 +29,7 @@ CREDENTIAL_MARKS = (b"STS.", b"SecurityToken", b"AccessKeySecret")
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
         yield running
 

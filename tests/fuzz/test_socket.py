@@ -213,6 +213,7 @@ def test_forbidden_headers(segments: list[bytes]) -> None:
 
 @pytest.fixture(scope="module")
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
     with demo("--profiles", "2", home=tmp_path_factory.mktemp("fuzz")) as running:
         yield running
 

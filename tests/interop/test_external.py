@@ -44,6 +44,7 @@ pytestmark = pytest.mark.interop
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
     with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
         yield running
 
