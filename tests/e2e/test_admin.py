@@ -75,7 +75,7 @@ def test_refresh_renews_one_profile(sidecar: RunningSidecar, cloud: EmulatedClou
     calls = json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("default: refreshed; good until 20")
+    assert done.out.startswith("default: refreshed; valid until 20")
     assert [call["kind"] for call in calls] == ["token", "sts"]
     assert served_key(sidecar) != before[0]
     assert served_key(sidecar, "p2") == before[1]
@@ -106,7 +106,7 @@ def test_failed_refresh(sidecar: RunningSidecar, cloud: EmulatedCloud, members: 
 
     assert done.code == code
     assert done.out.startswith("default: failed: ")
-    assert "what is held is good until" in done.out
+    assert "the current credentials are valid until" in done.out
     assert served_key(sidecar) == before
 
 
@@ -116,7 +116,7 @@ def test_purge(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
     done = command(sidecar, "purge", "--profile", "default")
 
     assert done.code == 3
-    assert "what is held" not in done.out
+    assert "the current credentials" not in done.out
     assert fetch(sidecar.urls["credentials"], "/credentials").status == 503
     assert fetch(sidecar.urls["credentials"], "/credentials/p2").status == 200
     assert command(sidecar, "refresh").code == 0
@@ -222,7 +222,7 @@ def test_no_sidecar_listens(tmp_path: Path, cloud: EmulatedCloud) -> None:
     unset = run("refresh", "--config", str(path), env=environment(tmp_path))
 
     assert (absent.code, unset.code) == (4, 2)
-    assert "does the sidecar run?" in absent.error_line
+    assert "is the sidecar running?" in absent.error_line
     assert "server.adminSocket: not set" in unset.error_line
 
 
@@ -243,7 +243,7 @@ def test_socket_of_another_user(tmp_path: Path, cloud: EmulatedCloud) -> None:
         done = run("refresh", "--config", str(path), env=environment(tmp_path))
 
     assert done.code == 2
-    assert "somebody else listens there (uid 1001)" in done.error_line
+    assert "the listener belongs to another user (uid 1001)" in done.error_line
 
 
 def test_no_secret_in_output_or_log(sidecar: RunningSidecar) -> None:

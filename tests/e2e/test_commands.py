@@ -164,7 +164,7 @@ def test_health_of_a_running_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert (live.code, ready.code, by_variable.code) == (0, 0, 0)
     assert (live.err, ready.err) == ("", "")
     assert absent.code == 1
-    assert absent.error_line == f"idaas-sidecar health: {ops}: Connection refused; does the sidecar run?"
+    assert absent.error_line == f"idaas-sidecar health: {ops}: Connection refused; is the sidecar running?"
 
 
 def test_health_of_a_sidecar_without_credentials(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_config(path: str, tmp_path: Path) -> None:
     env = environment(tmp_path, **SECRET)
     good, show, schema = (run("config", "--config", path, *flag, env=env) for flag in ([], ["--show"], ["--schema"]))
 
-    assert good.out == f"{path}: good; profiles: default\n"
+    assert good.out == f"{path}: valid; profiles: default\n"
     assert f'"127.0.0.1:0"  ({path})' in show.out
     assert json.loads(schema.out)["$schema"].startswith("https://json-schema.org/")
     assert (good.code, show.code, schema.code) == (0, 0, 0)

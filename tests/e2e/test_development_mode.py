@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from .processes import ROOT, EmulatedCloud, emulator, environment, until
-from .test_service import ENV, config
-from .wire import ask
+from .cloud import ENV, config
+from .processes import ROOT, EmulatedCloud, emulator, environment, wait_until
+from .wire import fetch
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,12 @@ def test_uvicorn_serves_a_working_sidecar(cloud: EmulatedCloud, tmp_path: Path) 
             if "running on" in line:
                 break
         base = lines[-1].split("running on ")[1].split(" ")[0].replace("\x1b[1m", "").replace("\x1b[0m", "")
-        until(lambda: ask(base, "/readyz").status == 200)
-        codes = {target: ask(base, target).status for target in ("/livez", "/credentials", "/metrics", "/status.json")}
-        restricted = json.loads(ask(base, "/credentials/p2").body)
-        order = json.loads(ask(base, "/refresh", method="POST").body)
+        wait_until(lambda: fetch(base, "/readyz").status == 200)
+        codes = {
+            target: fetch(base, target).status for target in ("/livez", "/credentials", "/metrics", "/status.json")
+        }
+        restricted = json.loads(fetch(base, "/credentials/p2").body)
+        order = json.loads(fetch(base, "/refresh", method="POST").body)
         server.terminate()
 
     assert codes == {"/livez": 200, "/credentials": 200, "/metrics": 200, "/status.json": 200}

@@ -169,20 +169,38 @@ def test_exit_codes(file: Path, script: str, code: int) -> None:
     assert execute(file, sys.executable, "-c", script).code == code
 
 
-@pytest.mark.parametrize(
-    ("command", "error_line"),
-    [
-        (("/no/such/command",), "/no/such/command: no such command"),
-        (("/etc/passwd",), "/etc/passwd: not executable"),
-        ((), "idaas-sidecar exec: no command; write it after --"),
-    ],
-)
-def test_command_that_cannot_run(file: Path, command: tuple[str, ...], error_line: str) -> None:
-    """A command that cannot run gives one line and exit code 2."""
-    done = execute(file, *command)
+@pytest.mark.parametrize("command", ["/no/such/command", "no-such-command"])
+def test_command_that_does_not_exist(file: Path, command: str) -> None:
+    """A command that does not exist gives one line and exit code 127, as in a shell."""
+    done = execute(file, command)
+
+    assert done.code == 127
+    assert done.error_line == f"idaas-sidecar exec: {command}: no such command"
+
+
+@pytest.mark.parametrize("command", ["/etc/passwd", "/tmp"])
+def test_command_that_is_not_executable(file: Path, command: str) -> None:
+    """A file without the execute permission, and a directory, give one line and exit code 126, as in a shell."""
+    done = execute(file, command)
+
+    assert done.code == 126
+    assert done.error_line == f"idaas-sidecar exec: {command}: not executable"
+
+
+def test_command_that_cannot_be_executed(file: Path) -> None:
+    """Any other reason why the system cannot start the command gives one line and exit code 126, as in bash."""
+    done = execute(file, "/etc/passwd/command")
+
+    assert done.code == 126
+    assert done.error_line == "idaas-sidecar exec: /etc/passwd/command: cannot be executed: Not a directory"
+
+
+def test_no_command(file: Path) -> None:
+    """Without a command, `exec` gives one line and exit code 2."""
+    done = execute(file)
 
     assert done.code == 2
-    assert error_line in done.error_line
+    assert "idaas-sidecar exec: no command; write it after --" in done.error_line
 
 
 def test_refusal_of_the_cloud(file: Path) -> None:

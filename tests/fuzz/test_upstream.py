@@ -26,7 +26,7 @@ from app.upstream.client import LARGEST_ANSWER, Limits, UpstreamClient
 
 from ..clock import Clock
 from ..conftest import BASE, Offline, exchange
-from ..refresh.test_matrix import CHAIN, IDAAS, OTHERS, Place, profile
+from ..refresh.test_matrix import CHAIN, Place
 from .documents import CANARY, Change, Cut, changed, changes, cut, cuts, to_json
 
 pytestmark = pytest.mark.fuzz
