@@ -32,9 +32,15 @@ def instructions() -> list[tuple[str, str]]:
 
 
 def final_stage() -> list[tuple[str, str]]:
-    """Return the instructions of the final stage."""
-    last = max(index for index, (word, _) in enumerate(instructions()) if word == "FROM")
-    return instructions()[last:]
+    """Return the instructions of the last stage, after those of the stages that it is built from."""
+    stages: dict[str, list[tuple[str, str]]] = {}
+    found: list[tuple[str, str]] = []
+    for word, rest in instructions():
+        if word == "FROM":
+            base, _, name = rest.partition(" AS ")
+            found = stages[name] = [*stages.get(base, [])]
+        found.append((word, rest))
+    return found
 
 
 def arguments_of(word: str, among: list[tuple[str, str]]) -> list[str]:
@@ -45,7 +51,7 @@ def arguments_of(word: str, among: list[tuple[str, str]]) -> list[str]:
 def test_base_image_is_an_argument() -> None:
     """The base image of every stage is an argument, and the file needs no syntax image."""
     assert instructions()[0] == ("ARG", "BASE_IMAGE=python:3.12-slim")
-    assert {rest.split(" ")[0] for rest in arguments_of("FROM", instructions())} == {"${BASE_IMAGE}"}
+    assert {rest.split(" ")[0] for rest in arguments_of("FROM", instructions())} == {"${BASE_IMAGE}", "runtime"}
     assert not re.search(r"^#\s*syntax\s*=", DOCKERFILE, re.MULTILINE | re.IGNORECASE)
 
 

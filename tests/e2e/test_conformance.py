@@ -160,7 +160,7 @@ def test_no_secret_is_printed(tmp_path: Path, server: Callable[[], CredentialSer
     [
         (("https://127.0.0.1/x",), "URL: must begin with http://"),
         (("http://user:hush@127.0.0.1/x",), "URL: must not have userinfo"),
-        (("http://127.0.0.1/x", "--ecs", "http://127.0.0.1/latest"), "--ecs: must be http://HOST:PORT alone"),
+        (("http://127.0.0.1/x", "--ecs", "http://127.0.0.1/latest"), "--ecs: must be http://HOST:PORT without a path"),
         ((), "arguments are required: URL"),
     ],
 )

@@ -21,7 +21,7 @@ import pytest
 from app.emulator import Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER_ARN
 
-from ..system.test_file_watch import as_kubernetes
+from ..system.test_file_watch import write_volume
 from .cloud import ENV, config, emulator_admin, metric, replace_config
 from .processes import DEADLINE, EmulatedCloud, Process, RunningSidecar, emulator, environment, serve, wait_until
 from .wire import Connection, fetch, request_head
@@ -232,18 +232,18 @@ def test_kubernetes_volumes(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Each revision of configuration and secret is loaded when Kubernetes swaps the link of their volume."""
     etc, secrets = tmp_path / "etc", tmp_path / "secrets"
     os.umask(0o077)
-    as_kubernetes(secrets, 1, **{"client-secret": CLIENT_SECRET})
-    as_kubernetes(etc, 1, **{"config.json": json.dumps(with_secret_file(cloud, secrets / "client-secret"))})
+    write_volume(secrets, 1, **{"client-secret": CLIENT_SECRET})
+    write_volume(etc, 1, **{"config.json": json.dumps(with_secret_file(cloud, secrets / "client-secret"))})
     arguments = ("serve", "--config", str(etc / "config.json"))
     with Process(*arguments, env=environment(tmp_path)) as process:
         process.event("watching")
         for revision, seconds in ((2, 1800), (3, 2700)):
             settings = with_secret_file(cloud, secrets / "client-secret", durationSeconds=seconds)
-            as_kubernetes(etc, revision, **{"config.json": json.dumps(settings)})
+            write_volume(etc, revision, **{"config.json": json.dumps(settings)})
             wait_until(lambda revision=revision: len(process.events("config_reloaded")) == revision - 1)  # type: ignore[misc]
         before = len(process.events("credentials_issued"))
         accept(cloud, CLIENT_SECRET, "second-secret")
-        as_kubernetes(secrets, 2, **{"client-secret": "second-secret"})
+        write_volume(secrets, 2, **{"client-secret": "second-secret"})
         wait_until(lambda: len(process.events("credentials_issued")) >= before + 2)
 
         assert [line["changes"][0]["is"] for line in process.events("config_reloaded")] == [1800, 2700]

@@ -26,7 +26,8 @@ from app.upstream.client import LARGEST_ANSWER, Limits, UpstreamClient
 
 from ..clock import Clock
 from ..conftest import BASE, Offline, exchange
-from ..refresh.test_matrix import CHAIN, Place
+from ..identity.identities import CHAIN, IDAAS_IDENTITIES, OTHER_IDENTITIES, one_profile
+from ..workload import Workload
 from .documents import CANARY, Change, Cut, changed, changes, cut, cuts, to_json
 
 pytestmark = pytest.mark.fuzz
@@ -116,12 +117,12 @@ class MutatingTransport(httpx.AsyncBaseTransport):
 
 @pytest.fixture
 def way(
-    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, bench: Callable[..., Offline]
+    request: pytest.FixtureRequest, tmp_path: Path, emulator: Emulator, offline: Callable[..., Offline]
 ) -> tuple[Offline, MutatingTransport]:
     """A sidecar and the transport through which it reaches the cloud."""
-    place = Place(tmp_path, emulator)
+    workload = Workload(tmp_path, emulator)
     transport = MutatingTransport(emulator)
-    sidecar = bench(WAYS[request.param](place), place.environ, transport=lambda _way: transport)
+    sidecar = offline(WAYS[request.param](workload), workload.environ, transport=lambda _way: transport)
     return sidecar, transport
 
 

@@ -23,9 +23,9 @@ PATH_TOKEN = b"path-token-0123456789"
 
 
 @pytest.fixture
-async def ready(bench: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
+async def ready(offline: Callable[..., Offline], clock: Clock) -> AsyncIterator[Offline]:
     """A sidecar with two profiles that have credentials."""
-    sidecar = bench(configuration("default", "p2"))
+    sidecar = offline(configuration("default", "p2"))
     async with running(*sidecar.refreshers.values()):
         await clock.asleep(2)
         yield sidecar
@@ -135,9 +135,9 @@ async def test_role_list_is_one_name_without_newline(ready: Offline) -> None:
     assert request(ready.handler, ROLES + b"/").response.body == b"default"
 
 
-async def test_role_list_without_default(bench: Callable[..., Offline]) -> None:
+async def test_role_list_without_default(offline: Callable[..., Offline]) -> None:
     """Without a profile `default` the role list names the first profile of the file."""
-    sidecar = bench(configuration("p3", "p2"))
+    sidecar = offline(configuration("p3", "p2"))
 
     assert request(sidecar.handler, ROLES).response.body == b"p3"
 
@@ -145,9 +145,9 @@ async def test_role_list_without_default(bench: Callable[..., Offline]) -> None:
 # --- cold start and outages -------------------------------------------------------------------------------------------
 
 
-async def test_cold_start_waits(bench: Callable[..., Offline]) -> None:
+async def test_cold_start_waits(offline: Callable[..., Offline]) -> None:
     """Before the first attempt has ended, a request waits for the patience of its protocol: 4 s (URI), 0.8 s (ECS)."""
-    sidecar = bench()
+    sidecar = offline()
 
     uri = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]))
     ecs = sidecar.handler.answer(Request(b"GET", ROLES + b"/default", [HOST]))
@@ -157,10 +157,10 @@ async def test_cold_start_waits(bench: Callable[..., Offline]) -> None:
     assert (uri.patience, ecs.patience) == (4.0, 0.8)
 
 
-async def test_503_says_why_and_when(bench: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
+async def test_503_says_why_and_when(offline: Callable[..., Offline], emulator: Emulator, clock: Clock) -> None:
     """Without credentials the answer is 503 with Retry-After and the upstream's code, but not its message."""
     emulator.faults.add(Fault("sts", code="AuthenticationFail.NoPermission", message="upstream message"))
-    sidecar = bench()
+    sidecar = offline()
     async with running(*sidecar.refreshers.values()):
         await clock.asleep()
         answer = sidecar.handler.answer(Request(b"GET", b"/credentials", [HOST]), waited=True)
@@ -171,7 +171,7 @@ async def test_503_says_why_and_when(bench: Callable[..., Offline], emulator: Em
     assert b"upstream message" not in answer.response.body
 
 
-async def test_failure_of_one_profile(bench: Callable[..., Offline], clock: Clock) -> None:
+async def test_failure_of_one_profile(offline: Callable[..., Offline], clock: Clock) -> None:
     """A profile that fails answers 503, and the other profile answers 200."""
     config = configuration("default", "p2")
     config["profiles"]["p2"]["exchange"]["roleArn"] = "acs:ram::1234567890123456:role/absent"
