@@ -27,7 +27,7 @@ import time
 import traceback
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import CodeType, FunctionType
@@ -99,7 +99,8 @@ class Coverage:
         """Return the tests that can notice a mutant; for a line that runs at import, all of its module."""
         if mutant.at_import:
             return self.modules.get(mutant.path, [])
-        return self.lines.get((mutant.path, mutant.line), [])
+        lines = (mutant.path, mutant.line), (mutant.path, mutant.statement)
+        return next(filter(None, map(self.lines.get, lines)), [])
 
 
 # --- children ---------------------------------------------------------------------------------------------------------
@@ -182,8 +183,16 @@ def outcomes(
 class Session:
     """A pytest plugin: collects the tests, records what they cover, and tries the mutants in place of running them."""
 
-    def __init__(self, paths: Sequence[str], mutants: Sequence[Mutant], jobs: int, report: Callable[[Outcome], None]):
+    def __init__(
+        self,
+        paths: Sequence[str],
+        mutants: Sequence[Mutant],
+        imported: set[tuple[str, int]],
+        jobs: int,
+        report: Callable[[Outcome], None],
+    ) -> None:
         self._paths, self._mutants, self._jobs, self._report = paths, mutants, jobs, report
+        self._imported = imported
         self.coverage = Coverage({}, {})
         self.later: list[Mutant] = []
 
@@ -197,8 +206,10 @@ class Session:
         self.coverage = answer
         now = [mutant for mutant in self._mutants if not mutant.at_import]
         for outcome in outcomes(now, self.coverage, self._attempt, self._jobs):
-            if outcome.test == NEEDS_IMPORT:
-                self.later.append(outcome.mutant)
+            mutant = outcome.mutant
+            only_at_import = outcome.verdict == "uncovered" and (mutant.path, mutant.line) in self._imported
+            if outcome.test == NEEDS_IMPORT or only_at_import:
+                self.later.append(replace(mutant, at_import=True))
             else:
                 self._report(outcome)
         return True
@@ -276,15 +287,33 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 # --- mutants that run at import ---------------------------------------------------------------------------------------
 
 
+def lines_at_import(paths: Sequence[str]) -> set[tuple[str, int]]:
+    """In a child: return the lines that run when the modules are imported."""
+    silent()
+    include = [str(ROOT / path) for path in paths]
+    recorder = coverage.Coverage(data_file=None, config_file=False, include=include, messages=False)
+    recorder.start()
+    for path in paths:
+        importlib.import_module(_module_name(path)[0])
+    recorder.stop()
+    found = recorder.get_data()
+    return {(path, line) for path in paths for line in found.lines(str(ROOT / path)) or ()}
+
+
+def _module_name(path: str) -> tuple[str, bool]:
+    """Return a module's name, and whether it is a package."""
+    parts = Path(path).with_suffix("").parts
+    is_package = parts[-1] == "__init__"
+    return ".".join(parts[:-1] if is_package else parts), is_package
+
+
 class MutatedModule(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds one module and executes the mutated one in its place."""
 
     def __init__(self, mutant: Mutant) -> None:
         self._mutant = mutant
         self._path = ROOT / mutant.path
-        parts = Path(mutant.path).with_suffix("").parts
-        self._is_package = parts[-1] == "__init__"
-        self._name = ".".join(parts[:-1] if self._is_package else parts)
+        self._name, self._is_package = _module_name(mutant.path)
 
     def find_spec(self, name: str, path: object, target: object = None) -> Any:
         if name != self._name:
@@ -358,11 +387,14 @@ def main() -> int:
     mutants = [mutant for path in paths for mutant in mutants_of(ROOT, path)][:: arguments.every]
     for name in HEAVY:
         importlib.import_module(name)
+    pid, reading = in_child(partial(lines_at_import, paths))
+    imported = received(reading)
+    os.waitpid(pid, 0)
     print(f"{len(mutants)} mutants of {len(paths)} modules; the unit tests run once first", file=sys.stderr)
 
     def within_functions() -> object:
         progress = Progress(len(mutants))
-        session = Session(paths, mutants, arguments.jobs, progress)
+        session = Session(paths, mutants, imported, arguments.jobs, progress)
         code = pytest.main(
             [*QUIET, "--no-header", "--no-summary", *IGNORED, *(arguments.tests or ["tests"])], [session]
         )

@@ -45,6 +45,8 @@ class Mutant:
     at_import: bool
     """Whether the line runs when the module is imported, and not within a function."""
     text: str
+    statement: int
+    """The first line of the statement that contains the change."""
     index: int
     """The number of the changed node in `ast.walk`, and of its change."""
     choice: int
@@ -75,12 +77,22 @@ def mutants_of(root: Path, path: str) -> Iterator[Mutant]:
     tree = ast.parse(text)
     skipped = _skipped(tree)
     within = _lines_within_functions(tree)
+    statements = _first_lines(tree)
     for index, node in enumerate(ast.walk(tree)):
         if id(node) in skipped or not isinstance(node, ast.expr | ast.stmt):
             continue
         text, at_import = lines[node.lineno - 1].strip(), node.lineno not in within
         for choice, (change, _) in enumerate(_changes(node)):
-            yield Mutant(path, node.lineno, change, at_import, text, index, choice, root)
+            yield Mutant(path, node.lineno, change, at_import, text, statements[id(node)], index, choice, root)
+
+
+def _first_lines(tree: ast.Module) -> dict[int, int]:
+    """Return the first line of the innermost statement around each node, by the node's id."""
+    found: dict[int, int] = {}
+    for node in ast.walk(tree):  # an inner statement comes after the outer one
+        if isinstance(node, ast.stmt):
+            found.update((id(inner), node.lineno) for inner in ast.walk(node))
+    return found
 
 
 def _lines_within_functions(tree: ast.Module) -> set[int]:
@@ -177,7 +189,7 @@ def _constants(node: ast.Constant) -> Iterator[Change]:
         yield f"{value} -> {not value}", lambda found: setattr(found, "value", not value)
     elif isinstance(value, int | float):
         yield f"{value!r} -> {value + 1!r}", lambda found: setattr(found, "value", value + 1)
-    elif isinstance(value, str) and value:
+    elif isinstance(value, str) and value and " " not in value:  # not the words of a message
         yield f"{value[:20]!r} changed", lambda found: setattr(found, "value", value + "~")
     elif isinstance(value, bytes) and value:
         yield f"{value[:20]!r} changed", lambda found: setattr(found, "value", value + b"~")
