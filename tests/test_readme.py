@@ -70,6 +70,23 @@ def test_the_configuration_works(tmp_path: Path) -> None:
     assert found.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("language", "path"),
+    [
+        ("python", "python/readme.py"),
+        ("go", "go/readme/main.go"),
+        ("java", "java/Example.java"),
+        ("node", "node/readme.js"),
+    ],
+)
+def test_examples_are_those_that_run(language: str, path: str) -> None:
+    """The example of each language is the file that tests/interop/test_readme.py runs with the real SDK."""
+    found = re.search(rf"<!-- sdk {language} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+
+    assert found is not None
+    assert found[1] == (ROOT / "tests" / "interop" / path).read_text()
+
+
 def blocks(page: str) -> list[str]:
     """Return the fenced blocks of a page, with their languages."""
     return re.findall(r"^```.*?^```$", page, re.DOTALL | re.MULTILINE)

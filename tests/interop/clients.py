@@ -89,7 +89,7 @@ NODE = Kit(
 )
 GO = Kit(
     name="go",
-    sources=("go.sum", "go.mod", "clients.go", "main.go"),
+    sources=("go.sum", "go.mod", "clients.go", "main.go", "readme/main.go"),
     launcher="./clients",
     tools={"go": "Go 1.26 or newer; Debian's is older"},
     scripts=False,
@@ -97,7 +97,7 @@ GO = Kit(
 JAVA_TOOLS = "apt-get install openjdk-17-jdk-headless maven"
 JAVA = Kit(
     name="java",
-    sources=("jars.sha256", "pom.xml", "Clients.java", "Harness.java"),
+    sources=("jars.sha256", "pom.xml", "Clients.java", "Harness.java", "Example.java"),
     launcher="java",
     tools={"java": JAVA_TOOLS, "javac": JAVA_TOOLS, "mvn": JAVA_TOOLS},
     options=(

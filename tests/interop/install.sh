@@ -43,15 +43,17 @@ node_kit() {
 go_kit() {
     # A Go toolchain may be where its archive was unpacked, which is not always on PATH.
     PATH=$PATH:/usr/local/go/bin:$PWD/.interop/go-toolchain/bin
-    sources="$pins/go/go.sum $pins/go/go.mod $pins/go/clients.go $pins/go/main.go"
+    sources="$pins/go/go.sum $pins/go/go.mod $pins/go/clients.go $pins/go/main.go $pins/go/readme/main.go"
     # shellcheck disable=SC2086 # a list of words
     if [ -x .interop/go/clients ] && fresh go $sources; then return; fi
     command -v go >/dev/null || go_toolchain || return 0
     rm -rf .interop/go
     mkdir -p .interop/go
     # go.sum has the hash of every module. -mod=readonly prevents additions to it.
-    (cd "$pins/go" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off \
-        go build -mod=readonly -trimpath -buildvcs=false -ldflags='-s -w' -o ../../../.interop/go/clients .)
+    for program in clients:. readme:./readme; do
+        (cd "$pins/go" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off go build -mod=readonly -trimpath -buildvcs=false \
+            -ldflags='-s -w' -o "../../../.interop/go/${program%%:*}" "${program#*:}")
+    done
     # shellcheck disable=SC2086
     cat $sources >.interop/go/.installed
 }
@@ -69,7 +71,7 @@ java_kit() {
     for tool in java javac mvn; do
         if without $tool "apt-get install openjdk-17-jdk-headless maven"; then return; fi
     done
-    sources="$pins/java/jars.sha256 $pins/java/pom.xml $pins/java/Clients.java $pins/java/Harness.java"
+    sources="$pins/java/jars.sha256 $pins/java/pom.xml $pins/java/Clients.java $pins/java/Harness.java $pins/java/Example.java"
     # shellcheck disable=SC2086
     if fresh java $sources; then return; fi
     rm -rf .interop/java

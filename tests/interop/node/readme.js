@@ -1,0 +1,3 @@
+const { default: Credential } = require('@alicloud/credentials');
+
+new Credential().getCredential().then((credential) => console.log(credential.accessKeyId));
