@@ -34,22 +34,39 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
         yield running
 
 
+@pytest.fixture(scope="module", params=["cold memo", "warm memo"])
+def memo(request: pytest.FixtureRequest) -> str:
+    """Whether the sidecar has answered permitted requests, and remembers their heads, before the attacks."""
+    return str(request.param)
+
+
+def warm_up(base: str, memo: str, prefix: str = "", *lines: str) -> None:
+    """With a warm memo, send each permitted request three times: it is remembered after the first."""
+    for target in (f"{prefix}/credentials", f"{prefix}/credentials/", f"{ROLES}/default", f"{ROLES}/"):
+        for _ in range(3 if memo == "warm memo" else 0):
+            assert fetch(base, target, *lines).status == 200
+
+
 @pytest.fixture(scope="module")
-def sidecar(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
+def sidecar(cloud: EmulatedCloud, memo: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
     """A sidecar with default settings."""
     with serve(config(cloud), home=tmp_path_factory.mktemp("plain"), env=ENV) as running:
         running.process.event("credentials_issued")
+        warm_up(running.urls["credentials"], memo)
         yield running
 
 
 @pytest.fixture(scope="module")
-def hardened(cloud: EmulatedCloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
+def hardened(cloud: EmulatedCloud, memo: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSidecar]:
     """A sidecar with a path token and required session tokens."""
     home = tmp_path_factory.mktemp("hardened")
     (home / "path-token").write_text(PATH_TOKEN)
     access = {"pathToken": {"file": str(home / "path-token")}, "metadataTokens": "required"}
     with serve(config(cloud, access=access), home=home, env=ENV) as running:
         running.process.event("credentials_issued")
+        url, by_header = running.urls["credentials"], f"X-Aliyun-Parameters-Secrets-Token: {PATH_TOKEN}"
+        token = fetch(url, "/latest/api/token", f"{TTL}: 3600", by_header, method="PUT").body.decode()
+        warm_up(url, memo, f"/{PATH_TOKEN}", by_header, f"{TOKEN}: {token}")
         yield running
 
 
