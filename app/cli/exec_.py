@@ -116,12 +116,19 @@ async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
         raise error if isinstance(error, SidecarError) else Unreachable("no answer from the cloud") from None
 
 
+def _exists(command: str, environ: Mapping[str, str]) -> bool:
+    """Return whether the command exists: a directory of PATH that this user may not search is no reason to say so."""
+    return "/" in command or any(os.path.exists(os.path.join(place, command)) for place in os.get_exec_path(environ))
+
+
 async def _run_command(command: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:
     try:
         child = await children.start(asyncio.create_subprocess_exec(*command, env=environ))
     except FileNotFoundError:
         raise CommandNotStarted(f"{command[0]}: no such command", exit_code=NOT_FOUND) from None
     except PermissionError:
+        if not _exists(command[0], environ):
+            raise CommandNotStarted(f"{command[0]}: no such command", exit_code=NOT_FOUND) from None
         raise CommandNotStarted(f"{command[0]}: not executable", exit_code=CANNOT_EXECUTE) from None
     except OSError as error:  # such as "Not a directory" or "Argument list too long"
         raise CommandNotStarted(

@@ -143,7 +143,6 @@ def _bound_to(name: str, profile: Profile) -> bytes:
 
 
 def _read(directory: int, name: str) -> bytes:
-    # A link, or a second name of another user's file, would make this program accept what that user wrote.
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
@@ -152,16 +151,23 @@ def _read(directory: int, name: str) -> bytes:
         link = error.errno == errno.ELOOP
         raise EntryError(f"{name}: {'a symbolic link' if link else error.strerror}") from None
     try:
-        found = os.fstat(descriptor)
-        single = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-        why = files.private_to_user(found) if single else "not a file with one name"
-        if why is not None:
-            raise EntryError(f"{name}: {why}")
-        # By the descriptor: opened as a file, a directory would raise, and leave it open.
-        with open(descriptor, "rb", closefd=False) as file:
-            raw = file.read(LARGEST + 1)
+        return content(descriptor, name)
     finally:
         os.close(descriptor)
+
+
+def content(descriptor: int, name: str) -> bytes:
+    """Return what the open file `name` contains. Raises EntryError unless it is a private file of this user."""
+    found = os.fstat(descriptor)
+    # A link, or a second name of another user's file, would make this program accept what that user wrote. A file has
+    # no name if it was replaced since it was opened: it contains the previous entry.
+    regular = stat.S_ISREG(found.st_mode) and found.st_nlink <= 1
+    why = files.private_to_user(found) if regular else "not a file with one name"
+    if why is not None:
+        raise EntryError(f"{name}: {why}")
+    # By the descriptor: opened as a file, a directory would raise, and leave it open.
+    with open(descriptor, "rb", closefd=False) as file:
+        raw = file.read(LARGEST + 1)
     if len(raw) > LARGEST:
         raise EntryError(f"{name}: larger than {LARGEST} bytes")
     return raw

@@ -130,8 +130,9 @@ class Process:
 
     def anonymous_bytes(self) -> int:
         """Return the anonymous memory of the process in bytes: the memory that the process itself has filled."""
-        lines = Path(f"/proc/{self.pid}/smaps_rollup").read_text().splitlines()
-        return 1024 * int(next(line for line in lines if line.startswith("Anonymous:")).split()[1])
+        # From `status`: `smaps_rollup` of a process that cannot be dumped is for root alone.
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return 1024 * int(next(line for line in lines if line.startswith("RssAnon:")).split()[1])
 
     def __enter__(self) -> Process:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -176,6 +177,15 @@ def test_command_that_does_not_exist(file: Path, command: str) -> None:
 
     assert done.code == 127
     assert done.error_line == f"idaas-sidecar exec: {command}: no such command"
+
+
+def test_path_with_a_forbidden_directory(file: Path, tmp_path: Path) -> None:
+    """A directory of PATH that the user may not search does not make a missing command "not executable"."""
+    forbidden = tmp_path / "forbidden"
+    forbidden.mkdir(mode=0)
+    done = execute(file, "no-such-command", PATH=f"{forbidden}:{os.environ['PATH']}")
+
+    assert (done.code, done.error_line) == (127, "idaas-sidecar exec: no-such-command: no such command")
 
 
 @pytest.mark.parametrize("command", ["/etc/passwd", "/tmp"])

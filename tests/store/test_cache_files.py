@@ -10,7 +10,8 @@ import pytest
 
 from app.config.settings import Profile
 from app.store.errors import StoreError
-from app.store.sealed_cache import SealedCache
+from app.store.sealed_cache import SealedCache, content
+from app.system import files
 
 from .sessions import OTHER_SESSION, assert_refused, mode_of, needs_root
 
@@ -28,6 +29,16 @@ def test_hard_link_is_refused(cache: SealedCache, profile: Profile, entry: Path)
     os.link(entry, entry.with_name("elsewhere"))
 
     assert_refused(cache, profile, "not a file with one name")
+
+
+def test_entry_replaced_while_it_is_opened(entry: Path) -> None:
+    """An entry that is replaced between its opening and its checks is read: it is the previous entry, complete."""
+    before = entry.read_bytes()
+    descriptor = os.open(entry, os.O_RDONLY)
+    files.replace(str(entry), b"the next entry")
+
+    assert content(descriptor, entry.name) == before
+    os.close(descriptor)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["fifo", "directory"])
