@@ -122,7 +122,12 @@ def load(
         draft.stop_at_mistakes()
     draft.warnings.extend(warnings.warnings(settings))
     return Loaded(
-        settings, draft.origin, now(), draft.sources, tuple(map(one_line, draft.warnings)), tuple(draft.files)
+        settings,
+        draft.origin,
+        now(),
+        draft.sources if trace else {},
+        tuple(map(one_line, draft.warnings)),
+        tuple(draft.files),
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 from ..config import validate
@@ -17,6 +18,7 @@ from ..config.settings import Profile, Settings
 from ..core.clocks import Clocks
 from ..core.events import Event, Observe, Refreshed
 from ..core.schedule import Schedule
+from ..core.values import Credentials
 from ..system.sleep import InterruptibleSleep, Sleep
 from .lazy_pipeline import LazyPipeline, MakePipeline, alike
 from .refresher import Policy, Refresher
@@ -32,6 +34,9 @@ class SupervisedProfile:
         self.pipeline = pipeline
         self.refresher: Refresher
         self.loop: asyncio.Task[None] | None = None
+
+    def fetch(self) -> Awaitable[Credentials]:
+        return self.pipeline.fetch(self.refresher.profile)
 
     def start(self) -> None:
         if self.loop is None:
@@ -206,9 +211,9 @@ class Profiles:
         sleep = InterruptibleSleep(self._sleep)
         item.refresher = Refresher(
             name,
-            lambda: item.pipeline.fetch(name),
+            item.fetch,
             policy=policy(profile, self._schedule),
-            observe=lambda event: self._heard(item, event),
+            observe=partial(self._heard, item),
             clocks=self._clocks,
             sleep=sleep.sleep,
             wake=sleep.wake,

@@ -4,31 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 Sleep = Callable[[float], Awaitable[None]]
 
 
 class InterruptibleSleep:
-    """The sleep of one task: `wake` ends it, and does nothing while the task is awake."""
+    """
+    The sleep of one task: `wake` ends it, and does nothing while the task is awake.
+
+    The task itself sleeps and is cancelled by `wake`, as `asyncio.timeout` does it: a task of its own for the sleep
+    costs 0.6 KiB, which each profile pays.
+    """
+
+    __slots__ = ("_sleep", "_task", "_woken")
 
     def __init__(self, sleep: Sleep = asyncio.sleep) -> None:
         self._sleep = sleep
-        self._sleeping: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._woken = False
 
     async def sleep(self, seconds: float) -> None:
         """Return after `seconds`, or at `wake`."""
-        self._sleeping = asyncio.ensure_future(self._sleep(seconds))
+        task = self._task = asyncio.current_task()
+        cancellations = task.cancelling() if task is not None else 0
         try:
-            await self._sleeping  # `asyncio.wait` would tell `wake` from a cancellation too, for 0.7 KiB per profile
+            await self._sleep(seconds)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if task is None or not self._woken or task.uncancel() > cancellations:
                 raise
         finally:
-            self._sleeping.cancel()
-            self._sleeping = None
+            self._task, self._woken = None, False
 
     def wake(self) -> None:
         """End the sleep under way."""
-        if self._sleeping is not None:
-            self._sleeping.cancel()
+        if self._task is not None and not self._woken:
+            self._woken = True
+            self._task.cancel()

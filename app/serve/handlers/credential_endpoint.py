@@ -23,7 +23,7 @@ class CredentialEndpoint:
         self._clocks = clocks
         self._held: HeldSession | None = None
         self._response = NOT_FOUND
-        self._used_by: set[int | None] = set()
+        self._used_by: frozenset[int | None] = frozenset()  # an empty set of each profile's own has 216 bytes
 
     def current(self) -> tuple[Response, bool] | None:
         """
@@ -40,14 +40,14 @@ class CredentialEndpoint:
         if held is not self._held:
             self._response = response(200, uri_document(held.credentials))
             self._held = held
-            self._used_by.clear()
+            self._used_by = frozenset()
         return self._response, left < held.promised and self.source.healthy
 
     def first_use_by(self, uid: int | None) -> Credentials | None:
         """Return the session's credentials if `uid` (None: unknown) receives them for the first time, else None."""
         if uid in self._used_by or len(self._used_by) == MOST_USERS or self._held is None:
             return None
-        self._used_by.add(uid)
+        self._used_by |= {uid}
         return self._held.credentials
 
     async def refreshed(self) -> None:
