@@ -25,6 +25,8 @@ class Attempts:
     Attempts are made one at a time: an order during an attempt leads to one more after it, however many orders come.
     """
 
+    __slots__ = ("_ended", "_monotonic", "_sleep", "_wake", "due", "phase")
+
     def __init__(self, monotonic: Now, sleep: Sleep, wake: Callable[[], None]) -> None:
         self.phase = Phase.ATTEMPTING
         self.due = monotonic()

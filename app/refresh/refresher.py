@@ -46,6 +46,21 @@ class Refresher:
     early.
     """
 
+    __slots__ = (
+        "_attempts",
+        "_clocks",
+        "_dropped",
+        "_error",
+        "_failures",
+        "_fetch",
+        "_fleet_in_step",
+        "_observe",
+        "_random",
+        "held",
+        "policy",
+        "profile",
+    )
+
     def __init__(
         self,
         profile: str,

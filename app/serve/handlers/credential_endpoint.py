@@ -17,6 +17,8 @@ MOST_USERS = 256
 class CredentialEndpoint:
     """One profile's credentials as a response, built once per session. Only `refreshed` waits."""
 
+    __slots__ = ("_clocks", "_held", "_response", "_used_by", "callers", "source")
+
     def __init__(self, source: Source, clocks: Clocks, callers: CallerRule | None = None) -> None:
         self.source = source
         self.callers = callers
