@@ -134,9 +134,9 @@ class Access(Strict, frozen=True):
         Literal["refuse", "allow"],
         Meta(description="Requests with `X-Forwarded-*`, `Forwarded`, `Via` or `X-Real-IP`."),
     ] = "refuse"
-    browsers: Annotated[Literal["refuse", "allow"], Meta(description="Requests with `Origin` or `Sec-Fetch-*`.")] = (
-        "refuse"
-    )
+    browsers: Annotated[
+        Literal["refuse", "allow"], Meta(description="Requests with headers that only browsers send.")
+    ] = "refuse"
     path_token: Annotated[
         PathToken | Literal["generate"] | None,
         Meta(

@@ -17,6 +17,9 @@ _FORWARDED = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _HARMLESS = frozenset({b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length"})
 """Headers that the SDKs send. They are skipped first, because they are most of all headers."""
 
+_FETCH_OF_NODE = (b"sec-fetch-mode", b"cors")
+"""The one such header of Node's built-in `fetch` (undici). A browser sends Sec-Fetch-Site with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Denial:
@@ -56,17 +59,17 @@ class Guard:
                 if host is not None:  # two Hosts: two programs could each believe a different one
                     return _BAD_HOST
                 host = value
-            elif name not in _HARMLESS and (denial := self._judge_name(name)) is not None:
+            elif name not in _HARMLESS and (denial := self._judge_header(name, value)) is not None:
                 return denial
         return self._judge_host(host)
 
-    def _judge_name(self, name: bytes) -> Denial | None:
+    def _judge_header(self, name: bytes, value: bytes) -> Denial | None:
         # SSRF: a reverse proxy in front of an application can be made to forward a request here; these headers show it.
         if self._refuse_forwarded and (name in _FORWARDED or name.startswith(b"x-forwarded-")):
             return _FORWARDED_DENIAL
-        # DNS rebinding and plain cross-site requests: only a browser sends these headers, and no SDK is a browser.
+        # DNS rebinding and plain cross-site requests. A page's script cannot remove Sec-Fetch-Site.
         if self._refuse_browsers and (name == b"origin" or name.startswith(b"sec-fetch-")):
-            return _BROWSER_DENIAL
+            return None if (name, value) == _FETCH_OF_NODE else _BROWSER_DENIAL
         return None
 
     def _judge_host(self, host: bytes | None) -> Denial | None:

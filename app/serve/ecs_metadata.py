@@ -9,7 +9,7 @@ import hmac
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..core.values import Now
 from ..system.secrets import same
@@ -69,11 +69,12 @@ class MetadataValues:
     def __init__(self, values: Mapping[str, str], *, document: bool = False) -> None:
         self._values = {VALUES + name.encode(): response(200, text.encode(), TEXT) for name, text in values.items()}
         if values:
-            # The real service lists what exists; iLogtail requests the list to learn whether it runs on ECS.
-            names = sorted({name.split("/")[0] + ("/" if "/" in name else "") for name in values} | {"ram/"})
-            self._values |= dict.fromkeys(
-                (VALUES, VALUES.removesuffix(b"/")), response(200, "\n".join(names).encode(), TEXT)
-            )
+            # The real service lists what exists: iLogtail requests the list to learn whether it runs on ECS, and
+            # cloud-init follows every directory of it.
+            for directory, names in _listings([*values, "ram/security-credentials/"]).items():
+                listing = response(200, "\n".join(sorted(names)).encode(), TEXT)
+                for path in (VALUES + directory.encode(), (VALUES + directory.encode()).removesuffix(b"/")):
+                    self._values.setdefault(path, listing)
         if document:
             members = {name: text for name, text in values.items() if "/" not in name}
             self._values[DOCUMENT] = response(200, json.dumps(members).encode())
@@ -82,6 +83,17 @@ class MetadataValues:
         """Return the answer to a GET of `path`, or None. As on ECS, only the names are case-sensitive."""
         start = len(VALUES)
         return self._values.get(path[:start].lower() + path[start:])
+
+
+def _listings(names: Iterable[str]) -> dict[str, set[str]]:
+    """Return every directory above `names` (empty, or with a final slash) and the names in it."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        directory = ""
+        for part in re.findall("[^/]+/?", name):
+            found.setdefault(directory, set()).add(part)
+            directory += part
+    return found
 
 
 def ttl_of(values: list[bytes]) -> int | None:

@@ -122,16 +122,6 @@ CASES: list[tuple[str, Change, set[str], dict[str, str]]] = [
     ),
     ("no tokens", status(is_token, b"404 Not Found", b"{}"), set(), {"ecs LoongCollector": ""}),
     (
-        "wrong tokens accepted",
-        lambda request, raw: (
-            b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 0\r\n\r\n"
-            if request.values(b"x-aliyun-ecs-metadata-token") == [b"idaas-sidecar-conformance-no-such-thing"]
-            else raw
-        ),
-        {"ecs 9 wrong token"},
-        {},
-    ),
-    (
         "Ram not found",
         status(lambda request: b"/Ram/" in request.target, b"404 Not Found", b"{}"),
         {"ecs 10 paths"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,10 @@ from .program import Result
 from .scenario import CALLS, STATIC, Outcome, run_scenario
 from .testbed import Requests
 
-Marks = Mapping[str, list[pytest.MarkDecorator]]
-"""Marks by the client's name."""
 
-NONE: Marks = {}
-KEEPS_ITS_TOKEN = pytest.mark.xfail(
-    strict=True,
-    reason="keeps its metadata token for 48 minutes, and a new sidecar rejects the tokens of the old one: 401",
-)
-FAIL: Marks = {name: [KEEPS_ITS_TOKEN] for name in ("ack-ecs", "ack-ecs-list", "ack-endpoint")}
-
-
-def rows(*clients: Client, fail: Marks = NONE) -> list[object]:
+def rows(*clients: Client) -> list[object]:
     """Return the clients as parameters. Clients that cannot run are skipped, but never in CI."""
-    return [pytest.param(each, id=each.name, marks=_marks(each) + fail.get(each.name, [])) for each in clients]
+    return [pytest.param(each, id=each.name, marks=_marks(each)) for each in clients]
 
 
 def _marks(client: Client) -> list[pytest.MarkDecorator]:
@@ -98,7 +87,7 @@ def test_survives_without_the_sidecar_at_the_end_of_a_session(client: Client, ou
     check(outcome.stopped_at_the_end[client.name], client.while_stopped_at_the_end, outcome.sessions_outage[-1])
 
 
-@pytest.mark.parametrize("client", rows(*CLIENTS, fail=FAIL))
+@pytest.mark.parametrize("client", rows(*CLIENTS))
 def test_finds_the_new_sidecar_at_the_end_of_a_session(client: Client, outcome: Outcome) -> None:
     """After the restart, every client that fetches has the new session, at the latest after its back-off."""
     assert outcome.session_at_the_end != outcome.sessions_outage[-1]
@@ -174,5 +163,5 @@ def restarts(client: Client) -> tuple[str, str]:
     """Return the behaviour during the two restarts, as the page writes it."""
     during = {"keeps": "keeps its credentials", "fails": "fails"}
     after = ", then gets new" if client.later_calls else ""
-    after_at_the_end = ", then rejected" if client.name in FAIL else ", then gets new" if client.margin else ""
+    after_at_the_end = ", then gets new" if client.margin else ""
     return during[client.while_stopped] + after, during[client.while_stopped_at_the_end] + after_at_the_end

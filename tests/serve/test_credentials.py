@@ -99,7 +99,7 @@ async def test_profiles_get_their_own(ready: Offline) -> None:
     assert first["AccessKeyId"] != second["AccessKeyId"]
 
 
-@pytest.mark.parametrize("target", [b"/credentials", ROLES, ROLES + b"/default", b"/healthz"])
+@pytest.mark.parametrize("target", [b"/credentials", ROLES, ROLES + b"/default"])
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"])
 async def test_other_methods(ready: Offline, target: bytes, method: bytes) -> None:
     """A path that can only be read answers every method but GET with 405 and Allow: GET."""
@@ -107,6 +107,19 @@ async def test_other_methods(ready: Offline, target: bytes, method: bytes) -> No
 
     assert response.status == 405
     assert dict(response.headers)[b"Allow"] == b"GET"
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+async def test_healthz_can_be_read(ready: Offline, method: bytes) -> None:
+    """The liveness of the credentials listener answers GET and HEAD, which `wget --spider` sends."""
+    assert request(ready.handler, b"/healthz", method=method).response.status == 200
+
+
+async def test_healthz_takes_no_other_method(ready: Offline) -> None:
+    """The liveness of the credentials listener answers 405 to other methods."""
+    response = request(ready.handler, b"/healthz", method=b"POST").response
+
+    assert (response.status, dict(response.headers)[b"Allow"]) == (405, b"GET, HEAD")
 
 
 async def test_every_answer_has_length_and_type(ready: Offline) -> None:
@@ -244,6 +257,8 @@ async def test_missing_or_repeated_host(ready: Offline, headers: list[tuple[byte
         (b"origin", "Browser"),
         (b"sec-fetch-site", "Browser"),
         (b"sec-fetch-mode", "Browser"),
+        (b"sec-fetch-dest", "Browser"),
+        (b"sec-fetch-user", "Browser"),
     ],
 )
 @pytest.mark.parametrize("value", [b"", b"203.0.113.7"], ids=["empty", "value"])
@@ -255,6 +270,16 @@ async def test_forwarding_and_browser_headers(ready: Offline, header: bytes, rea
     assert [get.denied, put.denied] == [reason, reason]
     assert [get.response.status, put.response.status] == [403, 403]
     assert code(get) == f"AccessDenied.{reason}"
+
+
+@pytest.mark.parametrize("mode", [b"cors", b"navigate", b"no-cors", b"same-origin", b"websocket", b"CORS"])
+async def test_fetch_of_node_is_no_browser(ready: Offline, mode: bytes) -> None:
+    """Node's built-in `fetch` sends `Sec-Fetch-Mode: cors` alone and is served; a browser adds Sec-Fetch-Site."""
+    alone = request(ready.handler, b"/credentials", (b"sec-fetch-mode", mode))
+    page = request(ready.handler, b"/credentials", (b"sec-fetch-mode", mode), (b"sec-fetch-site", b"same-origin"))
+
+    assert alone.response.status == (200 if mode == b"cors" else 403)
+    assert page.response.status == 403
 
 
 async def test_absolute_form(ready: Offline) -> None:
@@ -350,21 +375,21 @@ async def test_token_path_takes_only_put(ready: Offline) -> None:
     assert request(ready.handler, b"/latest/api/token").response.status == 405
 
 
-@pytest.mark.parametrize(("required", "without"), [(False, 200), (True, 401)], ids=["optional", "required"])
-async def test_metadata_tokens(ready: Offline, required: bool, without: int) -> None:
-    """A token that is sent must be valid in both modes; a missing one is refused only in required mode."""
+@pytest.mark.parametrize(("required", "status"), [(False, 200), (True, 401)], ids=["optional", "required"])
+async def test_metadata_tokens(ready: Offline, required: bool, status: int) -> None:
+    """In required mode the token must be valid and sent once; in optional mode no token, whatever it is, matters."""
     at = handler(ready.refreshers, ready.clock, required=required)
     token = new_token(at, b"180")
     role = ROLES + b"/default"
 
     assert request(at, role, (TOKEN, token)).response.status == 200
     assert request(at, ROLES, (TOKEN, token)).response.status == 200
-    assert request(at, role).response.status == without
-    assert request(at, role, (TOKEN, b"")).response.status == 401
-    assert request(at, role, (TOKEN, token[:-1] + b"A")).response.status == 401
-    assert request(at, role, (TOKEN, token), (TOKEN, token)).response.status == 401
+    assert request(at, role).response.status == status
+    assert request(at, role, (TOKEN, b"")).response.status == status
+    assert request(at, role, (TOKEN, token[:-1] + b"A")).response.status == status
+    assert request(at, role, (TOKEN, token), (TOKEN, token)).response.status == status
     ready.clock.skip(180)
-    assert request(at, role, (TOKEN, token)).response.status == 401
+    assert request(at, role, (TOKEN, token)).response.status == status
 
 
 def test_token_of_another_instance(clock: Clock) -> None:
@@ -417,7 +442,15 @@ VALUES = MetadataValues(
         (b"/latest/meta-data/Region-Id", None),
         (b"/latest/meta-data/region-id/", None),
         (b"/latest/meta-data/zone-id", None),
-        (b"/latest/meta-data/tags/instance/", None),
+        (b"/latest/meta-data/tags/instance/", b"team"),
+        (b"/latest/meta-data/tags/instance", b"team"),
+        (b"/latest/meta-data/tags/", b"instance/"),
+        (b"/latest/meta-data/ram/", b"security-credentials/"),
+        (b"/latest/meta-data/ram", b"security-credentials/"),
+        (b"/2016-01-01/meta-data/region-id", b"cn-hangzhou"),
+        (b"/2016-01-01/meta-data/", b"instance-id\nram/\nregion-id\ntags/\nvpc-id"),
+        (b"/2016-1-1/meta-data/region-id", None),
+        (b"/x/2016-01-01/meta-data/region-id", None),
         (b"/latest/user-data", None),
     ],
 )

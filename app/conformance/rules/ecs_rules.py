@@ -68,7 +68,7 @@ def _mode(endpoint: EcsEndpoint) -> Problems:
 
 
 def _wrong_token(endpoint: EcsEndpoint) -> Problems:
-    _require_tokens(endpoint)
+    require_mandatory_tokens(endpoint)
     outcome = endpoint.get(endpoint.role_path, f"{TOKEN_HEADER}: {MISSING}", without_token=True)
     return ["a wrong token gets status 200"] if succeeded(outcome) else []
 
@@ -139,6 +139,13 @@ def _require_tokens(endpoint: EcsEndpoint) -> None:
         raise NotApplicable(f"the server has no tokens: status {outcome.status}")
 
 
+def require_mandatory_tokens(endpoint: EcsEndpoint) -> None:
+    """Raise NotApplicable where a GET succeeds without a token: no token matters there, whatever it is."""
+    _require_tokens(endpoint)
+    if succeeded(endpoint.get(endpoint.role_path, without_token=True)):
+        raise NotApplicable("tokens are optional")
+
+
 EcsRule = Rule[EcsEndpoint]
 ECS_RULES: tuple[EcsRule, ...] = (
     EcsRule("2", "host", "Host 100.100.100.200 is accepted", "allow it in addition to the loopback names",
@@ -151,7 +158,7 @@ ECS_RULES: tuple[EcsRule, ...] = (
         "respond with 404: ack-ram-tool tolerates only 403 and 404, ossfs v1 sleeps on 500 and 503", _token_path),
     EcsRule("8", "mode", "roles are served without a token or, if tokens are required, with one",
         "make tokens optional: a dozen clients never send one", _mode),
-    EcsRule("9", "wrong token", "a wrong token is rejected", "respond with 401", _wrong_token),
+    EcsRule("9", "wrong token", "a wrong token is rejected where one is required", "respond with 401", _wrong_token),
     EcsRule("10", "paths", "the role path ignores case and an empty query; the list works with and without a slash",
         "match the prefix without case: ossutil and JindoSDK write Ram", _role_paths),
     EcsRule("11", "wrong role", "an unknown role gets 404", "respond with 404", _wrong_role),

@@ -8,7 +8,7 @@ from ..probe.endpoint import EcsEndpoint, UriEndpoint
 from ..wire.metadata import TOKEN_HEADER
 from ..wire.request import Request
 from .body_checks import require_response, succeeded
-from .ecs_rules import EcsRule
+from .ecs_rules import EcsRule, require_mandatory_tokens
 from .rule import NotApplicable, Problems
 from .uri_rules import UriRule
 
@@ -40,6 +40,7 @@ def expired_token(sleep: Callable[[float], None]) -> EcsRule:
     """The rule for expired tokens. Its check waits until a token has expired."""
 
     def check(endpoint: EcsEndpoint) -> Problems:
+        require_mandatory_tokens(endpoint)
         token = require_response(endpoint.put_token(str(MIN_TTL), purpose="to expire")).body.decode("latin-1")
         sleep(MIN_TTL + 1.5)
         if not token.isascii() or not token.isprintable():
@@ -47,4 +48,6 @@ def expired_token(sleep: Callable[[float], None]) -> EcsRule:
         outcome = endpoint.get(endpoint.role_path, f"{TOKEN_HEADER}: {token}", without_token=True)
         return ["a token is accepted after its expiry"] if succeeded(outcome) else []
 
-    return EcsRule("9", "expired token", "an expired token is rejected", "respond with 401", check)
+    return EcsRule(
+        "9", "expired token", "an expired token is rejected where one is required", "respond with 401", check
+    )

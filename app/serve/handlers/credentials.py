@@ -18,7 +18,7 @@ from ..rate_limit import RateLimit
 from ..request import Request
 from ..responses import NOT_FOUND, THROTTLED, document, method_not_allowed
 from .credential_endpoint import CredentialEndpoint
-from .ecs import PREFIX, EcsRoutes
+from .ecs import EcsRoutes, metadata_path
 from .outcome import Answer, Grant, Pending, denied
 
 URI_PATIENCE = 4.0
@@ -28,6 +28,7 @@ HEALTHZ = b"/healthz"
 PATH_TOKEN_HEADER = b"x-aliyun-parameters-secrets-token"
 
 _GET_ONLY = method_not_allowed(b"GET")
+_READ_ONLY = method_not_allowed(b"GET, HEAD")
 _HEALTHY = document(200, {"status": "ok"})
 _NO_PATH_TOKEN = deny("PathToken", "the URL must begin with the path token")
 
@@ -84,12 +85,13 @@ class CredentialHandler:
         if denial is not None:
             return denied(denial)
         path = request.path
-        if path.lower().startswith(PREFIX):
-            return self._metadata(path, request)
+        below_latest = metadata_path(path)
+        if below_latest is not None:
+            return self._metadata(below_latest, request)
         if self._rules.metadata_only:
             return Answer(NOT_FOUND, "other")
         if path == HEALTHZ:
-            return Answer(_HEALTHY if request.method == b"GET" else _GET_ONLY, "healthz")
+            return Answer(_HEALTHY if request.method in (b"GET", b"HEAD") else _READ_ONLY, "healthz")
         return self._credentials(path, request)
 
     def redeem(self, grant: Grant, peer: Peer, *, waited: bool = False) -> Answer | Pending:

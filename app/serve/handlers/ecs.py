@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from ..access import Denial, deny
@@ -15,6 +16,9 @@ ECS_PATIENCE = 0.8
 """Seconds that a cold start may hold an ECS client: most SDKs give up after 1."""
 
 PREFIX = b"/latest/"
+_DATED = re.compile(rb"/[0-9]{4}-[0-9]{2}-[0-9]{2}/")
+"""A version of the metadata service: cloud-init requests /2016-01-01/meta-data/. All versions are the latest one."""
+
 ROLES = b"/latest/meta-data/ram/security-credentials"
 TOKEN_PATH = b"/latest/api/token"
 
@@ -23,6 +27,14 @@ _PUT_ONLY = method_not_allowed(b"PUT")
 _BAD_TTL = error(400, "BadRequest", "X-aliyun-ecs-metadata-token-ttl-seconds must be given once, 1 to 21600")
 _NO_PROFILE = deny("Caller", "there is no profile for this user (callers)")
 _BAD_SESSION = deny("MetadataToken", "the metadata token is missing, wrong or expired", 401)
+
+
+def metadata_path(path: bytes) -> bytes | None:
+    """Return `path` below `/latest/` if it is a path of the metadata service, else None."""
+    if path[: len(PREFIX)].lower() == PREFIX:
+        return path
+    dated = _DATED.match(path)
+    return PREFIX + path[dated.end() :] if dated is not None else None
 
 
 class EcsRoutes:
@@ -73,10 +85,12 @@ class EcsRoutes:
 
     def _session_expiry(self, request: Request) -> float | Denial:
         """Return when the session token of the request expires, infinity if none is needed, or the refusal."""
+        # SSRF: a server that can be made to GET cannot be made to PUT first. A dozen SDKs cannot either.
+        if not self._sessions_required:
+            return float(
+                "inf"
+            )  # whatever was sent: velero and ack-ram-tool keep a token across restarts of this process
         tokens = request.values(TOKEN_HEADER)
-        if not tokens:
-            # SSRF: a server that can be made to GET cannot be made to PUT first. A dozen SDKs cannot either.
-            return _BAD_SESSION if self._sessions_required else float("inf")
         expiry = self._sessions.expiry(tokens[0]) if len(tokens) == 1 else None
         return expiry if expiry is not None else _BAD_SESSION
 
