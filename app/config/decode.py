@@ -1,7 +1,7 @@
 """A JSON object against the types of its keys: every mistake is found, in words of JSON and not of Python.
 
-An unknown key gets a did-you-mean, a word is compared with those allowed, `${VAR}` and `~` are expanded where a key
-allows it, and every value's origin is noted for `config --show`.
+An unknown key gets a did-you-mean, a word is compared with those allowed, `${VAR}` is replaced in every string, `~` is
+expanded in paths, and every value's origin is noted for `config --show`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from ..system import files
 
 T = TypeVar("T", bound=Strict)
 
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)\})?")
+"""`$${`, which stands for `${`, or a variable; a `${` alone matches too, and is a mistake."""
 _SECRET = re.compile(r"(secret|password|passphrase|(private|access)_?key(_?id)?)$", re.IGNORECASE)
 """The end of a key that would hold a secret itself."""
 
@@ -58,16 +59,26 @@ class Decoder:
     """
     Checks objects of one origin (a file, the environment).
 
-    `lenient`: an unknown key is dropped with a warning instead of an error. `sources` (if `trace`), `warnings` and
-    `mistakes` grow with `members`; each mistake begins with the key's path.
+    `variables`: `${VAR}` in a string is replaced by the variable of `environ`. `lenient`: an unknown key is dropped
+    with a warning instead of an error. `sources` (if `trace`), `warnings` and `mistakes` grow with `members`. Each
+    mistake begins with the key's path.
     """
 
-    def __init__(self, origin: str, environ: Mapping[str, str], *, lenient: bool = False, trace: bool = True) -> None:
+    def __init__(
+        self,
+        origin: str,
+        environ: Mapping[str, str],
+        *,
+        variables: bool = False,
+        lenient: bool = False,
+        trace: bool = True,
+    ) -> None:
         self.sources: dict[str, str] = {}
         self.warnings: list[str] = []
         self.mistakes: list[str] = []
         self._origin = origin
         self._environ = environ
+        self._variables = variables
         self._lenient = lenient
         self._trace = trace
 
@@ -100,12 +111,15 @@ class Decoder:
             self._mistake(path, _wrong_kind(value, members))
             return None
         self._note(path, self._origin)
+        # A policy is a document of RAM's: it has variables of its own.
+        found = self._expand(value, path) if not isinstance(kind, inspect.AnyType) else value
+        if isinstance(found, str) and mark_of(info, EXPANDED):
+            found = files.expanded(found, self._environ.get("HOME"))
         if isinstance(kind, inspect.LiteralType):
-            if value not in kind.values:
-                shown = "" if mark_of(info, HIDDEN) else value
+            if found not in kind.values:
+                shown = "" if mark_of(info, HIDDEN) else found
                 self._mistake(path, _unknown_word(shown, [str(item) for item in kind.values]))
-            return value
-        found = self._expand(value, path) if isinstance(value, str) and mark_of(info, EXPANDED) else value
+            return found
         complaint = _beyond_limits(found, kind)
         if complaint:
             self._mistake(path, complaint)
@@ -138,7 +152,7 @@ class Decoder:
             return self._object(value, structs[0], path)
         tags = {str(item.tag): item for item in structs}
         default = mark_of(info, DEFAULT) or (structs[0].tag if len(structs) == 1 else None)
-        tag = value.get(field, default)
+        tag = self._expand(value.get(field, default), f"{path}.{field}")
         if tag is None:
             self._mistake(f"{path}.{field}", "required")
         elif not isinstance(tag, str):
@@ -182,16 +196,28 @@ class Decoder:
             return
         self.warnings.append(f"{path}: {words}; ignored, because the file's configVersion is newer than this program's")
 
-    def _expand(self, value: str, path: str) -> str:
-        def put(match: re.Match[str]) -> str:
-            if not self._environ.get(match[1]):
-                self._mistake(path, f"the environment variable {match[1]} is not set or empty")
-            return self._environ.get(match[1], "")
+    def _expand(self, value: Any, path: str) -> Any:
+        """Return a string with its variables replaced, and every other value as it is."""
+        if not self._variables or not isinstance(value, str) or "${" not in value:
+            return value
+        names: dict[str, None] = {}
 
-        names = dict.fromkeys(f"${{{name}}}" for name in _VARIABLE.findall(value))
+        def put(match: re.Match[str]) -> str:
+            name = match[1]
+            if match[0] == "$${":
+                return "${"
+            if name is None:
+                self._mistake(path, "`${` begins a variable, such as `${NAME}`; write `$${` for these two characters")
+                return ""
+            names[f"${{{name}}}"] = None
+            if not self._environ.get(name):
+                self._mistake(path, f"the environment variable {name} is not set or empty")
+            return self._environ.get(name, "")
+
+        found = _VARIABLE.sub(put, value)
         if names:
             self._note(path, f"{self._origin} with {', '.join(names)}")
-        return files.expanded(_VARIABLE.sub(put, value), self._environ.get("HOME"))
+        return found
 
 
 # --- types in words ---------------------------------------------------------------------------------------------------

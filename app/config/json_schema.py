@@ -20,6 +20,10 @@ def schema() -> dict[str, Any]:
     named = {name: _readable(name, part) for name, part in parts.items()}
     root = named.pop(whole["$ref"].rpartition("/")[2])
     root["title"] = "Configuration of idaas-credential-sidecar"
+    root["description"] = (
+        "In every string, except within a policy, "
+        "${NAME} is replaced by the environment variable NAME; $${ stands for ${."
+    )
     return {"$schema": DIALECT, **root, "$defs": named}
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, inspect
 
 EXPANDED = "expanded"
-"""Marks text that may hold `${VAR}` and begin with `~`: one file then serves many pods."""
+"""Marks text that may begin with `~`, the home directory."""
 
 HIDDEN = "hidden"
 """Marks a key in whose place people may write a secret: a message does not repeat its value."""

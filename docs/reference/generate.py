@@ -229,8 +229,9 @@ idaas-sidecar config --schema   # print the JSON Schema from which this page is 
 - A key of another authentication method in `authnConfiguration` or `clientAuthentication` has no effect. It is a
   warning.
 - Secrets are never in the file. The file names environment variables or files, which are read when they are used.
-- `${NAME}` is replaced by the environment variable `NAME`, and `~` at the beginning by the home directory, in paths of
-  files, `roleArn`, `roleSessionName`, `command`, `adminSocket` and `metadata.values`.
+- In every string, except within a `policy`, `${NAME}` is replaced by the environment variable `NAME`; `$${` stands for
+  `${`. A variable that is not set or empty is a mistake. The IDaaS SDK's own file has no variables.
+- `~` at the beginning of a path is replaced by the home directory.
 
 A heading is the path of an object in the file; `<name>` stands for the name of a profile. The default `{}` means that
 every key of the object has its own default."""

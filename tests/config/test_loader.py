@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.config.loader import load
 from app.emulator.world.world import PROVIDER_ARN, role_arn
+from app.exchange.settings import StsExchange
 from app.identity.idaas import IdaasIdentity
 
 from ..conftest import ENVIRON, configuration, exchange, identity
@@ -75,6 +76,32 @@ def test_variables_are_replaced(loaded: Load, tmp_path: Path) -> None:
     assert profile.identity.authn_configuration is not None
     assert profile.identity.authn_configuration.client_secret_file == f"{tmp_path}/secret"
     assert result.sources["profiles.default.exchange.roleArn"] == f"{result.origin} with ${{NS}}, ${{APP}}"
+
+
+def test_variables_in_every_string(loaded: Load) -> None:
+    """`${VAR}` is replaced in tags, words of a choice, lists, URLs and values; `$${` stands for `${`."""
+    config = configuration(
+        profiles={
+            "default": {
+                "identity": identity(type="${KIND}", issuer="https://${HOST}/${PATH_}", scope="${HOST}|$${b}"),
+                "exchange": exchange(endpoints=["https://sts.${REGION}.aliyuncs.com"]),
+            }
+        },
+        logging={"level": "${LEVEL}"},
+        access={"allowedHosts": ["${HOST}"]},
+    )
+    environ = {"KIND": "idaas", "HOST": "idp.example", "PATH_": "x/y", "REGION": "cn-beijing", "LEVEL": "debug"}
+
+    result = loaded(config, ENVIRON | environ)
+
+    profile = result.settings.profiles["default"]
+    assert isinstance(profile.identity, IdaasIdentity)
+    assert profile.identity.issuer == "https://idp.example/x/y"
+    assert profile.identity.scope == "idp.example|${b}"
+    assert isinstance(profile.exchange, StsExchange)
+    assert profile.exchange.endpoints == ["https://sts.cn-beijing.aliyuncs.com"]
+    assert result.settings.logging.level == "debug"
+    assert result.settings.access.allowed_hosts == ["idp.example"]
 
 
 def test_variables_in_a_policy_are_not_replaced(loaded: Load) -> None:

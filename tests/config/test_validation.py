@@ -88,6 +88,12 @@ REFUSALS: list[tuple[Any, str]] = [
         configuration(metadata={"values": {"vpc-id": "${NO}"}}),
         "metadata.values.vpc-id: the environment variable NO is not set",
     ),
+    (configuration(metadata={"values": {"vpc-id": "${}"}}), "metadata.values.vpc-id: `${` begins a variable"),
+    (configuration(metadata={"values": {"vpc-id": "${NO"}}), "metadata.values.vpc-id: `${` begins a variable"),
+    (configuration(metadata={"values": {"vpc-id": "${N-O}"}}), "metadata.values.vpc-id: `${` begins a variable"),
+    (configuration(logging={"level": "${NO}"}), "logging.level: the environment variable NO is not set"),
+    (with_exchange(type="${NO}"), f"{EXCHANGE}.type: the environment variable NO is not set"),
+    (with_exchange(regionId="${NO}"), f"{EXCHANGE}.regionId: the environment variable NO is not set"),
     (
         configuration(metadata={"identityDocument": True}),
         "metadata.identityDocument: needs metadata.values.instance-id",
