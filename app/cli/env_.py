@@ -22,8 +22,25 @@ HIGHER_PRIORITY_VARIABLES = (
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
     "ALIBABA_CLOUD_SECURITY_TOKEN",
     "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+    "ALIBABA_CLOUD_PROFILE",
+    # aliyun-cli and terraform know these names, too.
+    *(f"ALIBABACLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN", "PROFILE")),
+    *(f"ALICLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN", "PROFILE")),
+    *(f"ALICLOUD_{name}" for name in ("ACCESS_KEY", "SECRET_KEY", "SHARED_CREDENTIALS_FILE", "CREDENTIALS_URI")),
 )
-"""The variables that every SDK checks before the credentials URI: static keys and the token file of RRSA."""
+"""The variables that SDKs check before the credentials URI: static keys, the token file of RRSA, a chosen profile."""
+
+OTHER_SOURCES_DISABLED = {
+    "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
+    "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true",
+    "ALIBABA_CLOUD_CREDENTIALS_FILE": "/dev/null",
+}
+"""
+Every default credential chain tries the CLI's profile file, the credentials file and the ECS role before the URI.
+
+A developer's long-lived key in one of the files would sign instead of the role. No variable disables the credentials
+file, so it is replaced by an empty one.
+"""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -44,8 +61,7 @@ def client_variables(base_url: str, profile: str, path_token: str | None) -> dic
     """Return the variables of a client of the credentials listener at `base_url`."""
     prefix = f"{base_url}/{path_token}" if path_token else base_url
     uri = f"{prefix}/credentials" if profile == "default" else f"{prefix}/credentials/{profile}"
-    # Every default credential chain tries the ECS role before the URI, so the ECS role must be disabled.
-    return {"ALIBABA_CLOUD_CREDENTIALS_URI": uri, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
+    return {"ALIBABA_CLOUD_CREDENTIALS_URI": uri, **OTHER_SOURCES_DISABLED}
 
 
 def kubernetes_env(loaded: Loaded, profile: str) -> str:
@@ -56,7 +72,7 @@ def kubernetes_env(loaded: Loaded, profile: str) -> str:
     """
     token = loaded.settings.access.path_token
     if token is None:
-        return _yaml(client_variables(_base_url(loaded), profile, None))
+        return _yaml(_container_variables(loaded, profile, None))
     if not isinstance(token, PathToken) or token.env_var_name is None:
         raise ConfigError(
             "access.pathToken: a manifest cannot contain the token; set envVarName and fill that variable from the "
@@ -65,7 +81,13 @@ def kubernetes_env(loaded: Loaded, profile: str) -> str:
     # Kubernetes expands $(NAME) if NAME is defined earlier in the block. The sidecar's container has the same variable.
     name = token.env_var_name
     uid = f"- name: {name}\n  valueFrom: {{ fieldRef: {{ fieldPath: metadata.uid }} }}\n"
-    return uid + _yaml(client_variables(_base_url(loaded), profile, f"$({name})"))
+    return uid + _yaml(_container_variables(loaded, profile, f"$({name})"))
+
+
+def _container_variables(loaded: Loaded, profile: str, path_token: str | None) -> dict[str, str]:
+    """Return the variables that a container needs: no developer's profile files are in an image."""
+    variables = client_variables(_base_url(loaded), profile, path_token)
+    return {name: variables[name] for name in ("ALIBABA_CLOUD_CREDENTIALS_URI", "ALIBABA_CLOUD_ECS_METADATA_DISABLED")}
 
 
 def _yaml(values: Mapping[str, str]) -> str:

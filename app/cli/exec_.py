@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import secrets
 import signal
 import socket
 import sys
+import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Collection, Mapping
@@ -28,6 +30,7 @@ from ..core.errors import ConfigError, SidecarError, Unreachable
 from ..main import logger
 from ..main import run as run_loop
 from ..service import Service
+from ..system import files
 from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
 from .env_ import HIGHER_PRIORITY_VARIABLES, client_variables
@@ -48,7 +51,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)
-    unset = (*HIGHER_PRIORITY_VARIABLES, *secret_variables(loaded))
+    unset = (*HIGHER_PRIORITY_VARIABLES, *PLAIN_HTTP_PROXY, *secret_variables(loaded))
     return run_loop(lambda: _run(private_configuration(loaded, arguments.profile), command, dict(environ), unset))
 
 
@@ -76,6 +79,34 @@ def secret_variables(loaded: Loaded) -> list[str]:
     return [value for key, value in leaves(loaded.settings) if key.lower().endswith("envvarname") and value]
 
 
+DEFAULT_REGION = "cn-hangzhou"
+"""The region of aliyun-cli where neither the environment nor the profile names one; every command can name another."""
+
+PLAIN_HTTP_PROXY = ("HTTP_PROXY", "http_proxy")
+"""
+Unset for the command: credentials-python sends loopback requests through this proxy and ignores NO_PROXY. The proxy
+would see the path token and the credentials. Cloud endpoints are https, which HTTPS_PROXY is for.
+"""
+
+CLI_PROFILE_FLAGS = ("--config-path", "--profile", "-p", "--mode", "--access-key-id")
+"""The flags of aliyun-cli that choose other credentials than those of its default profile file."""
+
+
+def with_cli_profile(command: list[str], uri: str, region: str, directory: str) -> list[str]:
+    """
+    Return the command, with a profile file of its own in `directory` if it is aliyun-cli.
+
+    aliyun-cli uses the credentials URI only if a profile has the mode `CredentialsURI`. No variable names its file.
+    """
+    flags = {argument.partition("=")[0] for argument in command[1:]}
+    if os.path.basename(command[0]) != "aliyun" or flags.intersection(CLI_PROFILE_FLAGS):
+        return command
+    path = os.path.join(directory, "aliyun-cli.json")
+    profile = {"name": "default", "mode": "CredentialsURI", "credentials_uri": uri, "region_id": region}
+    files.replace(path, json.dumps({"current": "default", "profiles": [profile]}).encode())
+    return [*command, "--config-path", path]
+
+
 def no_proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
     """Return `no_proxy` and `NO_PROXY` with 127.0.0.1: most clients use a proxy for it otherwise (docs/clients.md)."""
     variables = {}
@@ -92,11 +123,18 @@ async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], unse
     await service.start()
     try:
         await _wait_for_credentials(service, loaded)
-        (profile,) = loaded.settings.profiles
+        ((profile, settings),) = loaded.settings.profiles.items()
         client = client_variables(service.urls()["credentials"], profile, token)
         for name in unset:
             environ.pop(name, None)
-        return await _run_command(command, environ | client | no_proxy_variables(environ), children)
+        region = environ.get("ALIBABA_CLOUD_REGION_ID") or getattr(settings.exchange, "region_id", None)
+        with tempfile.TemporaryDirectory(prefix="idaas-sidecar-") as directory:  # mode 0700
+            uri = client["ALIBABA_CLOUD_CREDENTIALS_URI"]
+            with_profile = with_cli_profile(command, uri, region or DEFAULT_REGION, directory)
+            # In a script aliyun-cli then fails, instead of signing with the developer's own key.
+            ignored = {} if with_profile != command else {"ALIBABA_CLOUD_IGNORE_PROFILE": "TRUE"}
+            variables = environ | client | ignored | no_proxy_variables(environ)
+            return await _run_command(with_profile, variables, children)
     finally:
         await service.stop()
 

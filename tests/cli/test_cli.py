@@ -350,36 +350,39 @@ def test_show_as_text(path: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 # --- env --------------------------------------------------------------------------------------------------------------
 
+SET = {
+    "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:7117/credentials",
+    "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
+    "ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true",
+    "ALIBABA_CLOUD_CREDENTIALS_FILE": "/dev/null",
+}
+UNSET = (
+    "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+    "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
+    "ALIBABA_CLOUD_PROFILE",
+    "ALIBABACLOUD_ACCESS_KEY_ID",
+    "ALIBABACLOUD_ACCESS_KEY_SECRET",
+    "ALIBABACLOUD_SECURITY_TOKEN",
+    "ALIBABACLOUD_PROFILE",
+    "ALICLOUD_ACCESS_KEY_ID",
+    "ALICLOUD_ACCESS_KEY_SECRET",
+    "ALICLOUD_SECURITY_TOKEN",
+    "ALICLOUD_PROFILE",
+    "ALICLOUD_ACCESS_KEY",
+    "ALICLOUD_SECRET_KEY",
+    "ALICLOUD_SHARED_CREDENTIALS_FILE",
+    "ALICLOUD_CREDENTIALS_URI",
+)
 SHELLS = [
-    (
-        "sh",
-        [
-            "export ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:7117/credentials",
-            "export ALIBABA_CLOUD_ECS_METADATA_DISABLED=true",
-            "unset ALIBABA_CLOUD_ACCESS_KEY_ID ALIBABA_CLOUD_ACCESS_KEY_SECRET ALIBABA_CLOUD_SECURITY_TOKEN "
-            "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
-        ],
-    ),
-    (
-        "fish",
-        [
-            "set -gx ALIBABA_CLOUD_CREDENTIALS_URI 'http://127.0.0.1:7117/credentials'",
-            "set -gx ALIBABA_CLOUD_ECS_METADATA_DISABLED 'true'",
-            "set -e ALIBABA_CLOUD_ACCESS_KEY_ID",
-            "set -e ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-            "set -e ALIBABA_CLOUD_SECURITY_TOKEN",
-            "set -e ALIBABA_CLOUD_OIDC_TOKEN_FILE",
-        ],
-    ),
+    ("sh", [*(f"export {name}={value}" for name, value in SET.items()), f"unset {' '.join(UNSET)}"]),
+    ("fish", [*(f"set -gx {name} '{value}'" for name, value in SET.items()), *(f"set -e {name}" for name in UNSET)]),
     (
         "powershell",
         [
-            "$env:ALIBABA_CLOUD_CREDENTIALS_URI = 'http://127.0.0.1:7117/credentials'",
-            "$env:ALIBABA_CLOUD_ECS_METADATA_DISABLED = 'true'",
-            "Remove-Item Env:ALIBABA_CLOUD_ACCESS_KEY_ID -ErrorAction SilentlyContinue",
-            "Remove-Item Env:ALIBABA_CLOUD_ACCESS_KEY_SECRET -ErrorAction SilentlyContinue",
-            "Remove-Item Env:ALIBABA_CLOUD_SECURITY_TOKEN -ErrorAction SilentlyContinue",
-            "Remove-Item Env:ALIBABA_CLOUD_OIDC_TOKEN_FILE -ErrorAction SilentlyContinue",
+            *(f"$env:{name} = '{value}'" for name, value in SET.items()),
+            *(f"Remove-Item Env:{name} -ErrorAction SilentlyContinue" for name in UNSET),
         ],
     ),
 ]

@@ -69,6 +69,9 @@ def test_environment_of_the_command(file: Path) -> None:
 
     assert (len(token), last) == (32, "credentials")
     assert environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] == "true"
+    assert environ["ALIBABA_CLOUD_CLI_PROFILE_DISABLED"] == "true"
+    assert environ["ALIBABA_CLOUD_CREDENTIALS_FILE"] == "/dev/null"
+    assert environ["ALIBABA_CLOUD_IGNORE_PROFILE"] == "TRUE"
     assert environ["KEPT"] == "yes"
     assert "ALIBABA_CLOUD_ACCESS_KEY_ID" not in environ
     assert SECRET not in done.out
@@ -145,6 +148,62 @@ def test_loopback_needs_no_proxy(file: Path, variables: dict[str, str]) -> None:
 
     assert json.loads(done.out)["Code"] == "Success"
     assert {shown["no_proxy"], shown["NO_PROXY"]} == {"one.example,127.0.0.1" if variables else "127.0.0.1"}
+
+
+def test_proxy_for_plain_http_is_removed(file: Path) -> None:
+    """No proxy sees loopback requests of a client that ignores NO_PROXY; the proxy for https stays."""
+    proxies = {
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://one.example",
+    }
+    shown = json.loads(execute(file, sys.executable, "-c", PRINT_ENVIRONMENT, **proxies).out)
+
+    assert {name: value for name, value in shown.items() if name.lower() in ("http_proxy", "https_proxy")} == {
+        "https_proxy": "http://one.example"
+    }
+
+
+STUB = """#!{python}
+import json, os, stat, sys
+path = sys.argv[sys.argv.index("--config-path") + 1] if "--config-path" in sys.argv else None
+print(json.dumps({{
+    "arguments": sys.argv[1:],
+    "path": path,
+    "profile": json.load(open(path)) if path else None,
+    "mode": oct(stat.S_IMODE(os.stat(path).st_mode)) if path else None,
+    "ignored": os.environ.get("ALIBABA_CLOUD_IGNORE_PROFILE"),
+    "uri": os.environ["ALIBABA_CLOUD_CREDENTIALS_URI"],
+}}))
+"""
+
+
+@pytest.fixture
+def aliyun(tmp_path: Path) -> str:
+    """A program with the name of aliyun-cli, which prints what it was given."""
+    path = tmp_path / "aliyun"
+    path.write_text(STUB.format(python=sys.executable))
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_aliyun_cli_gets_a_profile_file_of_its_own(file: Path, aliyun: str) -> None:
+    """aliyun-cli reads the URI from a private profile file, which is gone afterwards, and no file of the user."""
+    given = json.loads(execute(file, aliyun, "sts", "GetCallerIdentity", ALIBABA_CLOUD_REGION_ID="cn-beijing").out)
+    (profile,) = given["profile"]["profiles"]
+
+    assert given["arguments"][:2] == ["sts", "GetCallerIdentity"]
+    assert (profile["mode"], profile["credentials_uri"]) == ("CredentialsURI", given["uri"])
+    assert (profile["region_id"], given["mode"], given["ignored"]) == ("cn-beijing", "0o600", None)
+    assert not Path(given["path"]).exists()
+
+
+@pytest.mark.parametrize("flag", ["--profile", "--config-path=x", "--mode"])
+def test_profile_that_the_user_names(flag: str, file: Path, aliyun: str) -> None:
+    """A profile that the command line names is not replaced."""
+    given = json.loads(execute(file, aliyun, "sts", flag, "other").out)
+
+    assert given["arguments"] == ["sts", flag, "other"]
 
 
 def test_files_of_the_running_sidecar_are_unchanged(cloud: EmulatedCloud, file: Path) -> None:
