@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["_Parser"]
 
 PROGRAM = "idaas-sidecar"
-FORMATS = ("uri", "external", "env", "ini", "json")
+FORMATS = ("json", "aliyun", "external", "env", "uri", "aws")
 SHELLS = ("sh", "fish", "powershell", "k8s")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 

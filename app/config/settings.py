@@ -36,9 +36,9 @@ class CredentialFile(Strict, frozen=True):
 
     path: Annotated[Expanded, Meta(description="Absolute path of the file. Its directory must exist.")]
     format: Annotated[
-        Literal["ini", "json", "uri", "external", "env"],
-        Meta(description="Format, as `get --format` prints it. `ini` is the format of `~/.alibabacloud/credentials`."),
-    ] = "ini"
+        Literal["aliyun", "json", "uri", "external", "env", "aws"],
+        Meta(description="Format, as `get --format` prints it. `aliyun` is the format of `~/.aliyun/config.json`."),
+    ] = "aliyun"
     mode: Annotated[
         Literal["0600", "0400", "0640", "0440"],
         Meta(description="Permissions of the file: for the owner, or for the owner and the group."),

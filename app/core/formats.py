@@ -79,16 +79,40 @@ def env_lines(credentials: Credentials) -> str:
     return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in values.items())
 
 
-def ini_lines(credentials: Credentials) -> str:
-    """Return a `[default]` section for `~/.alibabacloud/credentials`."""
-    return "\n".join(
-        (
-            "[default]",
-            "type = sts",
-            f"access_key_id = {credentials.access_key_id}",
-            f"access_key_secret = {credentials.access_key_secret}",
-            f"security_token = {credentials.security_token}",
-        )
+def aliyun_document(credentials: Credentials) -> str:
+    """
+    Return `~/.aliyun/config.json` with one profile of mode `StsToken`, which aliyun-cli and all six SDKs read.
+
+    aliyun-cli requires a region; `--region` names another one.
+    """
+    profile = {
+        "name": "default",
+        "mode": "StsToken",
+        "access_key_id": credentials.access_key_id,
+        "access_key_secret": credentials.access_key_secret,
+        "sts_token": credentials.security_token,
+        "region_id": "cn-hangzhou",
+        "output_format": "json",
+        "language": "en",
+    }
+    return json.dumps({"current": "default", "profiles": [profile]})
+
+
+def aws_document(credentials: Credentials) -> str:
+    """
+    Return what the AWS SDKs read, for tools that speak S3 to OSS.
+
+    `credential_process` needs `Version` and reads `SessionToken`; the container provider reads `Token`.
+    """
+    return json.dumps(
+        {
+            "Version": 1,
+            "AccessKeyId": credentials.access_key_id,
+            "SecretAccessKey": credentials.access_key_secret,
+            "SessionToken": credentials.security_token,
+            "Token": credentials.security_token,
+            "Expiration": timestamp(credentials.expires_at),
+        }
     )
 
 

@@ -21,7 +21,8 @@ FORMATS: Mapping[str, Callable[[Credentials], str]] = {
     "uri": lambda credentials: formats.uri_document(credentials).decode(),
     "external": formats.external_document,
     "env": formats.env_lines,
-    "ini": formats.ini_lines,
+    "aliyun": formats.aliyun_document,
+    "aws": formats.aws_document,
     "json": formats.plain_document,
 }
 """The formats of credentials by name; each ends without a newline."""

@@ -82,7 +82,12 @@ FORMATS = {
     rf'"sts_token": "{WORD}", "expiration": "{TIME}"}}\n',
     "env": rf"export ALIBABA_CLOUD_ACCESS_KEY_ID={KEY}\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET={WORD}\n"
     rf"export ALIBABA_CLOUD_SECURITY_TOKEN={WORD}\n",
-    "ini": rf"\[default\]\ntype = sts\naccess_key_id = {KEY}\naccess_key_secret = {WORD}\nsecurity_token = {WORD}\n",
+    "aliyun": rf'{{"current": "default", "profiles": \[{{"name": "default", "mode": "StsToken", '
+    rf'"access_key_id": "{KEY}", "access_key_secret": "{WORD}", '
+    rf'"sts_token": "{WORD}", "region_id": "cn-hangzhou", "output_format": "json", '
+    rf'"language": "en"}}\]}}\n',
+    "aws": rf'{{"Version": 1, "AccessKeyId": "{KEY}", "SecretAccessKey": "{WORD}", "SessionToken": "{WORD}", '
+    rf'"Token": "{WORD}", "Expiration": "{TIME}"}}\n',
 }
 
 
@@ -97,17 +102,17 @@ def test_get(name: str, path: str, tmp_path: Path) -> None:
 
 def test_get_into_a_file(path: str, tmp_path: Path) -> None:
     """`--out` replaces the file as a whole with mode 0600; a file that cannot be written is one error line."""
-    target, missing = tmp_path / "credentials.ini", tmp_path / "nowhere" / "x"
+    target, missing = tmp_path / "credentials.json", tmp_path / "nowhere" / "x"
     target.write_text("previous content")
-    done = run("get", "--config", path, "--format", "ini", "--out", str(target), env=environment(tmp_path, **SECRET))
+    done = run("get", "--config", path, "--format", "aliyun", "--out", str(target), env=environment(tmp_path, **SECRET))
     failed = run("get", "--config", path, "--out", str(missing), env=environment(tmp_path, **SECRET))
 
     assert (done.code, done.out, done.err) == (0, "", "")
-    assert re.fullmatch(FORMATS["ini"], target.read_text())
+    assert re.fullmatch(FORMATS["aliyun"], target.read_text())
     assert target.stat().st_mode & 0o777 == 0o600
     assert failed.code == 2
     assert failed.error_line == f"idaas-sidecar get: {missing}: cannot be written: No such file or directory"
-    assert sorted(item.name for item in tmp_path.iterdir() if "credentials" in item.name) == ["credentials.ini"]
+    assert sorted(item.name for item in tmp_path.iterdir() if "credentials" in item.name) == ["credentials.json"]
 
 
 def test_get_prints_json_by_default(path: str, tmp_path: Path) -> None:
