@@ -21,6 +21,17 @@ class CredentialDocument(BaseModel):
     LastUpdated: Annotated[Instant, Field(description="When the session was issued.")]
 
 
+class AwsDocument(BaseModel):
+    """The same session as the SDKs of AWS read it."""
+
+    Version: Annotated[Literal[1], Field(description="For `credential_process`.")]
+    AccessKeyId: Annotated[str, Field(examples=["STS.example"])]
+    SecretAccessKey: str
+    SessionToken: Annotated[str, Field(description="For `credential_process`.")]
+    Token: Annotated[str, Field(description="The same, for the container credentials provider.")]
+    Expiration: Annotated[Instant, Field(description="The end of the session.")]
+
+
 class ErrorDocument(BaseModel):
     """Every error. Several clients judge by `Code` alone and never look at the status."""
 

@@ -69,6 +69,20 @@ def credentials(answer: Answer) -> APIRouter:
         """Return the credentials of one profile. A trailing slash is accepted."""
         return await answer(request)
 
+    @router.get("/aws/{profile}", response_model=models.AwsDocument, summary="Credentials for the SDKs of AWS")
+    async def aws_credentials(request: Request, profile: Profile) -> Response:
+        """Return the credentials of one profile as the SDKs of AWS read them, for tools that speak S3 to OSS."""
+        return await answer(request)
+
+    @router.get(
+        "/{path_token}/aws/{profile}",
+        response_model=models.AwsDocument,
+        summary="Credentials for the SDKs of AWS, with a path token",
+    )
+    async def aws_credentials_with_path_token(request: Request, path_token: PathToken, profile: Profile) -> Response:
+        """Return the credentials of one profile, for a client that knows the path token."""
+        return await answer(request)
+
     @router.get(
         "/{path_token}/credentials",
         response_model=models.CredentialDocument,

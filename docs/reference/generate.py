@@ -128,6 +128,7 @@ LABEL_VALUES: Mapping[str, Mapping[str, str]] = {
         "ecs_role": "credentials by an ECS path",
         "ecs_list": "the list of ECS roles",
         "ecs_token": "an ECS metadata session token",
+        "aws": "the credentials of a profile, as the SDKs of AWS read them",
         "ecs_value": "a value of `metadata.values`, or the identity document",
         "healthz": "`/healthz`",
         "denied": "any path; the access rules refused the request",

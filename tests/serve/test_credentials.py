@@ -99,7 +99,39 @@ async def test_profiles_get_their_own(ready: Offline) -> None:
     assert first["AccessKeyId"] != second["AccessKeyId"]
 
 
-@pytest.mark.parametrize("target", [b"/credentials", ROLES, ROLES + b"/default"])
+@pytest.mark.parametrize("path", [b"/aws/p2", b"/aws/p2/", b"/aws/p2?x"])
+async def test_document_for_the_sdks_of_aws(ready: Offline, path: bytes) -> None:
+    """`/aws/{profile}` returns the profile's session as the AWS SDKs read it, with the token under both names."""
+    ours = json.loads(request(ready.handler, b"/credentials/p2").response.body)
+    answer = request(ready.handler, path)
+
+    assert json.loads(answer.response.body) == {
+        "Version": 1,
+        "AccessKeyId": ours["AccessKeyId"],
+        "SecretAccessKey": ours["AccessKeySecret"],
+        "SessionToken": ours["SecurityToken"],
+        "Token": ours["SecurityToken"],
+        "Expiration": ours["Expiration"],
+    }
+    assert (answer.label, answer.profile) == ("aws", "p2")
+
+
+@pytest.mark.parametrize("path", [b"/aws", b"/aws/", b"/aws/nobody", b"/AWS/p2", b"/awsp2"])
+async def test_paths_that_are_not_aws(ready: Offline, path: bytes) -> None:
+    """Other paths than `/aws/{profile}` are not found."""
+    assert request(ready.handler, path).response.status == 404
+
+
+async def test_aws_needs_the_path_token(ready: Offline) -> None:
+    """The path token applies to the document for AWS SDKs as to every other one."""
+    at = handler(ready.refreshers, ready.clock, path_token=PATH_TOKEN)
+
+    assert request(at, b"/aws/p2").response.status == 403
+    assert request(at, b"/" + PATH_TOKEN + b"/aws/p2").response.status == 200
+    assert request(at, b"/aws/p2", method=b"POST").response.status == 403
+
+
+@pytest.mark.parametrize("target", [b"/credentials", b"/aws/p2", ROLES, ROLES + b"/default"])
 @pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH", b"TRACE"])
 async def test_other_methods(ready: Offline, target: bytes, method: bytes) -> None:
     """A path that can only be read answers every method but GET with 405 and Allow: GET."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...core.clocks import Clocks
 from ...core.errors import NoCredentials
-from ...core.formats import uri_document
+from ...core.formats import aws_document, uri_document
 from ...core.values import Credentials
 from ..callers import CallerRule
 from ..responses import NOT_FOUND, Response, response, unavailable
@@ -44,6 +44,11 @@ class CredentialEndpoint:
             self._held = held
             self._used_by = frozenset()
         return self._response, left < held.promised and self.source.healthy
+
+    def aws_response(self) -> Response:
+        """Return the session as the AWS SDKs read it. To be called after `current` has returned a response."""
+        # Built for each request: such a client asks once per session.
+        return response(200, aws_document(self._held.credentials).encode()) if self._held is not None else NOT_FOUND
 
     def first_use_by(self, uid: int | None) -> Credentials | None:
         """Return the session's credentials if `uid` (None: unknown) receives them for the first time, else None."""

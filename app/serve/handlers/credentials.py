@@ -109,6 +109,8 @@ class CredentialHandler:
         found = endpoint.current()
         if found is not None:
             response, below_horizon = found
+            if grant.label == "aws":
+                response = endpoint.aws_response()
             return Answer(response, grant.label, profile, "", below_horizon, endpoint.first_use_by(peer.uid))
         if not waited:
             return Pending(endpoint.refreshed, grant.patience, cold=True)
@@ -126,11 +128,12 @@ class CredentialHandler:
                 path = b"/" + rest
             elif not self._has_header_token(request):
                 return denied(_NO_PATH_TOKEN)
-        name = _profile_name(path)
-        endpoint = self._endpoints.get(name) if name is not None else None
+        name, is_aws = _profile_name(path)
+        endpoint = self._endpoints.get(name)
         if endpoint is None:
             return Answer(NOT_FOUND, "other")
-        return Grant(endpoint, "credentials", URI_PATIENCE, request.method == b"GET")
+        label = "aws" if is_aws else "credentials"
+        return Grant(endpoint, label, URI_PATIENCE, request.method == b"GET")
 
     def _metadata(self, path: bytes, request: Request) -> Answer | Pending | Grant:
         needs_token = self._rules.path_token is not None and not self._rules.metadata_only
@@ -143,9 +146,11 @@ class CredentialHandler:
         return self._rules.path_token is not None and len(values) == 1 and same(values[0], self._rules.path_token)
 
 
-def _profile_name(path: bytes) -> bytes | None:
-    """Return the profile that a credentials path names, or None. Raw bytes; one trailing slash is accepted."""
-    path = path.removesuffix(b"/")
+def _profile_name(path: bytes) -> tuple[bytes, bool]:
+    """Return the profile that a path names (empty: none), and whether it asks for the document of the AWS SDKs."""
+    path = path.removesuffix(b"/")  # raw bytes; one final slash is accepted
     if path == b"/credentials":
-        return b"default"
-    return path.removeprefix(b"/credentials/") if path.startswith(b"/credentials/") else None
+        return b"default", False
+    if path.startswith(b"/credentials/"):
+        return path.removeprefix(b"/credentials/"), False
+    return (path.removeprefix(b"/aws/") if path.startswith(b"/aws/") else b""), True

@@ -52,7 +52,7 @@ class Grant(NamedTuple):
 
     endpoint: CredentialEndpoint
     label: str
-    """The endpoint label of the metrics: `credentials` or `ecs_role`."""
+    """The endpoint label of the metrics: `credentials`, `aws` or `ecs_role`."""
     patience: float
     """Seconds that this kind of client waits at a cold start."""
     is_get: bool
