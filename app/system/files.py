@@ -125,7 +125,7 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
     except FileNotFoundError:
         raise Unreadable("no such file") from None
     except PermissionError:
-        raise Unreadable(f"not readable by this user (uid {os.getuid()}); change its owner or mode") from None
+        raise Unreadable(f"not readable by this user (uid {os.geteuid()}); change its owner or mode") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or 'not a file name'}") from None
     if len(raw) > largest:

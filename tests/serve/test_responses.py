@@ -7,7 +7,6 @@ import pytest
 from app.serve import responses
 from app.serve.responses import Response, document, method_not_allowed, response, unavailable
 
-PLAIN = response(200, b"body", responses.TEXT, ((b"X-Extra", b"1"),))
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 4\r\nCache-Control: no-store\r\n"
     b"X-Extra: 1\r\n"
@@ -25,12 +24,21 @@ HEAD = (
 )
 def test_bytes_of_a_response(method: bytes, keep_alive: bool, expected: bytes) -> None:
     """HEAD gets no body, and a connection that ends is announced."""
-    assert PLAIN.bytes_for(method, keep_alive=keep_alive) == expected
+    plain = response(200, b"body", responses.TEXT, ((b"X-Extra", b"1"),))
+
+    assert plain.bytes_for(method, keep_alive=keep_alive) == expected
+
+
+def test_bytes_are_sent_without_a_copy() -> None:
+    """The usual request, a GET on a connection that stays, gets the bytes that were built once."""
+    plain = response(200, b"body")
+
+    assert plain.bytes_for(b"GET", keep_alive=True) is plain.wire
 
 
 def test_body_is_the_end_of_the_bytes() -> None:
     """`body` is the body alone, also if it is empty."""
-    assert PLAIN.body == b"body"
+    assert response(200, b"body").body == b"body"
     assert response(200, b"").body == b""
 
 

@@ -170,13 +170,51 @@ def test_unreadable_file(tmp_path: Path, read: Callable[[str, int], bytes], name
     assert str(caught.value) == message
 
 
-@needs_root
-def test_file_that_this_user_may_not_read(tmp_path: Path) -> None:
-    """A file of root that this user may not read gives the user's id and a remedy."""
-    path = write_secret(tmp_path, 0o600, uid=0)
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[None]:
+    """The effective user 65532 in the directory of the test, which cannot be reached from `/`."""
     tmp_path.chmod(0o755)
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    os.seteuid(65532)
+    yield
+    os.seteuid(0)
+    os.chdir(before)
 
-    assert read_as_unprivileged_user(path) == "not readable by this user (uid 65532); change its owner or mode"
+
+@needs_root
+@pytest.mark.parametrize(
+    ("mode", "uid", "message"),
+    [
+        (0o600, 0, "not readable by this user (uid 65532); change its owner or mode"),
+        (0o640, 65532, "other users can read it (mode 0640); chmod 600 it"),
+        (0o644, 0, "other users can read it (mode 0644); chmod 600 it"),
+        (0o644, 1001, "belongs to uid 1001, who could read and change it; make it uid 65532's or root's"),
+    ],
+)
+def test_secret_of_an_unprivileged_user(
+    tmp_path: Path, request: pytest.FixtureRequest, mode: int, uid: int, message: str
+) -> None:
+    """An unprivileged user reads no secret that others could have read, and gets a remedy for each."""
+    write_secret(tmp_path, mode, uid=uid)
+    request.getfixturevalue("unprivileged")
+
+    with pytest.raises(files.Unreadable) as caught:
+        files.read_secret("secret", 100)
+    assert str(caught.value) == message
+
+
+@needs_root
+@pytest.mark.parametrize(("mode", "uid"), [(0o600, 65532), (0o400, 65532), (0o640, 0)])
+def test_private_secret_of_an_unprivileged_user(
+    tmp_path: Path, request: pytest.FixtureRequest, mode: int, uid: int
+) -> None:
+    """An unprivileged user reads its own private secret, and a secret of root that its group may read."""
+    write_secret(tmp_path, mode, uid=uid, gid=0)
+    request.getfixturevalue("unprivileged")
+
+    assert files.read_secret("secret", 100) == b"s3cret\n"
+    assert files.exposure("secret") is None
 
 
 @pytest.mark.parametrize("length", [0, 6, 7])
@@ -385,13 +423,28 @@ def test_existing_file_is_not_created(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_failed_write_keeps_the_previous_file(tmp_path: Path) -> None:
+@pytest.fixture(params=[False, True], ids=["by path", "below a directory"])
+def replace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Disk, bytes], None]]:
+    """`files.replace` with a file's whole path, and with its name below an open directory."""
+    directory = os.open(tmp_path, os.O_RDONLY)
+
+    def write(disk: Disk, content: bytes) -> None:
+        if request.param:
+            files.replace(disk.path.name, content, directory=directory, sync=disk.sync)
+        else:
+            files.replace(str(disk.path), content, sync=disk.sync)
+
+    yield write
+    os.close(directory)
+
+
+def test_failed_write_keeps_the_previous_file(tmp_path: Path, replace: Callable[[Disk, bytes], None]) -> None:
     """If the disk fails, the previous file stays, no draft stays, and no descriptor stays open."""
     path = tmp_path / "file"
     path.write_text("previous")
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(OSError, match="No space left on device"):
-        files.replace(str(path), b"next", sync=Disk(path, error=errno.ENOSPC).sync)
+        replace(Disk(path, error=errno.ENOSPC), b"next")
 
     assert path.read_text() == "previous"
     assert os.listdir(tmp_path) == ["file"]
@@ -399,7 +452,9 @@ def test_failed_write_keeps_the_previous_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_draft_of_a_killed_writer_is_replaced(tmp_path: Path, kind: str) -> None:
+def test_draft_of_a_killed_writer_is_replaced(
+    tmp_path: Path, kind: str, replace: Callable[[Disk, bytes], None]
+) -> None:
     """A draft that a killed writer left, or a link in its place, is replaced and not written through."""
     target, draft = tmp_path / "target", tmp_path / f"file.{os.getpid()}.new"
     target.write_text("theirs")
@@ -409,8 +464,8 @@ def test_draft_of_a_killed_writer_is_replaced(tmp_path: Path, kind: str) -> None
         draft.write_text("half")
         draft.chmod(0o644)
     disk = Disk(tmp_path / "file")
-    files.replace(str(disk.path), b"content", sync=disk.sync)
+    replace(disk, b"content")
 
-    assert disk.calls == [("file", 0o600, b"content", None)]
+    assert disk.calls[0] == ("file", 0o600, b"content", None)
     assert target.read_text() == "theirs"
     assert sorted(os.listdir(tmp_path)) == ["file", "target"]

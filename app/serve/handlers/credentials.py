@@ -124,8 +124,7 @@ class CredentialHandler:
                 path = b"/" + rest
             elif not self._has_header_token(request):
                 return denied(_NO_PATH_TOKEN)
-        name = _profile_name(path)
-        endpoint = self._endpoints.get(name) if name is not None else None
+        endpoint = self._endpoints.get(_profile_name(path))
         if endpoint is None:
             return Answer(NOT_FOUND, "other")
         return Grant(endpoint, "credentials", URI_PATIENCE, request.method == b"GET")
@@ -141,9 +140,9 @@ class CredentialHandler:
         return self._rules.path_token is not None and len(values) == 1 and same(values[0], self._rules.path_token)
 
 
-def _profile_name(path: bytes) -> bytes | None:
-    """Return the profile that a credentials path names, or None. Raw bytes; one trailing slash is accepted."""
+def _profile_name(path: bytes) -> bytes:
+    """Return the profile that a credentials path names, or nothing. Raw bytes; one trailing slash is accepted."""
     path = path.removesuffix(b"/")
     if path == b"/credentials":
         return b"default"
-    return path.removeprefix(b"/credentials/") if path.startswith(b"/credentials/") else None
+    return path.removeprefix(b"/credentials/") if path.startswith(b"/credentials/") else b""
