@@ -117,7 +117,7 @@ async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:
     """Return the answer of the listener's handler; None where the application makes it."""
     state = http.scope.get("state") or {}
     path: bytes = http.scope.get("raw_path") or http.url.path.encode()
-    query: bytes = http.scope.get("query_string") or b""
+    query: bytes = http.scope["query_string"]
     client = http.scope.get("client")
     request = Request(
         http.method.encode(),

@@ -66,6 +66,7 @@ def test_replaced_key() -> None:
         ([b"0"], None),
         ([b"21601"], None),
         ([b"6 0"], None),
+        ([b"~60~"], None),
         ([b"60\n"], None),
         ([b""], None),
         ([], None),
