@@ -194,6 +194,17 @@ def test_cold_start(
     assert (answer.below_horizon, answer.first_use) == (None, None)
 
 
+def test_a_first_request_has_not_waited(handler: CredentialHandler, sources: dict[str, FakeSource]) -> None:
+    """A request that is not said to have waited waits, also by a grant that is remembered."""
+    sources["default"].held = None
+    request = Request(b"GET", b"/credentials", [HOST])
+    grant = handler.resolve(request)
+    assert isinstance(grant, Grant)
+
+    assert isinstance(handler.answer(request), Pending)
+    assert isinstance(handler.redeem(grant, UNKNOWN_PEER), Pending)
+
+
 def test_other_methods_do_not_wait(handler: CredentialHandler, sources: dict[str, FakeSource]) -> None:
     """A method that is not allowed is refused at once, also without credentials."""
     sources["default"].held = None
