@@ -10,9 +10,9 @@ import pytest
 from app.core.errors import NoCredentials
 from app.serve.access import Guard
 from app.serve.callers import AllowedCallers
-from app.serve.ecs_metadata import TOKEN_HEADER, TTL_HEADER, MetadataValues, SessionTokens
+from app.serve.ecs_metadata import MetadataValues, SessionTokens
 from app.serve.handlers.credential_endpoint import CredentialEndpoint
-from app.serve.handlers.credentials import PATH_TOKEN_HEADER, CredentialHandler, ListenerRules
+from app.serve.handlers.credentials import CredentialHandler, ListenerRules
 from app.serve.handlers.outcome import NEVER, Answer, Grant, Pending
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, PeerProcess, no_process
 from app.serve.rate_limit import RateLimit
@@ -25,6 +25,9 @@ from .sources import FakeSession, FakeSource, session
 HOST = (b"host", b"127.0.0.1:7117")
 ROLES = b"/latest/meta-data/ram/security-credentials"
 PATH_TOKEN = b"path-token-0123456789"
+PATH_TOKEN_HEADER = b"x-aliyun-parameters-secrets-token"
+TTL_HEADER = b"x-aliyun-ecs-metadata-token-ttl-seconds"
+TOKEN_HEADER = b"x-aliyun-ecs-metadata-token"
 OWNER = AllowedCallers(frozenset({1001}), frozenset())
 GROUP = AllowedCallers(frozenset({1001}), frozenset({500}))
 
@@ -128,6 +131,8 @@ def test_labels(
 
     assert (answer.response.status, answer.label, answer.profile) == (status, label, profile)
     assert answer.denied == ""
+    if status == 405:
+        assert answer.response.headers[-1] == (b"Allow", b"PUT" if label == "ecs_token" else b"GET")
 
 
 @pytest.mark.parametrize(
@@ -407,7 +412,7 @@ def test_path_token(
     at = CredentialHandler(endpoints, replace(rules, path_token=PATH_TOKEN))
     answer = answered(at, target, *((PATH_TOKEN_HEADER, value) for value in values))
 
-    assert answer.denied == ("PathToken" if denied else "")
+    assert (answer.response.status, answer.denied) == ((403, "PathToken") if denied else (200, ""))
     if denied:
         assert json.loads(answer.response.body) == {
             "Code": "AccessDenied.PathToken",

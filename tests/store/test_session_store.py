@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
@@ -331,6 +332,35 @@ async def test_one_good_operation_ends_a_problem(
         ("", "c"),
         ("", "c"),
     ]
+
+
+async def test_a_hanging_disk_is_left_behind(fake_cache: FakeCache, events: list[Event], profile: Profile) -> None:
+    """After the end, only the operation under way still reaches a disk that hung, and the thread ends with it."""
+    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.2)
+    before = set(threading.enumerate())
+    fake_cache.unblocked.clear()
+    store.observe(refreshed(1))
+    store.observe(refreshed(2, "p2"))
+    await store.aclose()
+    (thread,) = set(threading.enumerate()) - before
+    fake_cache.unblocked.set()
+    await asyncio.to_thread(thread.join, 5)
+
+    assert not thread.is_alive()
+    assert fake_cache.entries == {"default": session(1)}
+
+
+async def test_ended_operations_are_forgotten(store: SessionStore) -> None:
+    """The store keeps no operation that has ended: a process writes sessions for months."""
+    counts = []
+    for number in range(1, 3):
+        for _ in range(number * 50):
+            store.observe(refreshed(number))
+        await settle(store)
+        await asyncio.sleep(0)
+        counts.append(sum(isinstance(found, asyncio.Task) for found in gc.get_objects()))
+
+    assert counts[1] < counts[0] + 50
 
 
 async def test_session_is_bound_to_the_configuration_at_its_time(
