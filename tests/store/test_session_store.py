@@ -343,6 +343,7 @@ async def test_a_hanging_disk_is_left_behind(fake_cache: FakeCache, events: list
     store.observe(refreshed(2, "p2"))
     await store.aclose()
     (thread,) = set(threading.enumerate()) - before
+    assert thread.is_alive()  # the end did not wait for the disk
     fake_cache.unblocked.set()
     await asyncio.to_thread(thread.join, 5)
 

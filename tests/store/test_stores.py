@@ -25,13 +25,13 @@ Configured = Callable[..., Settings]
 
 @pytest.fixture
 def configured(loaded: Callable[..., Loaded], tmp_path: Path) -> Configured:
-    """Return settings with the cache `cache`, with the credential file `app.ini`, with both or with none."""
+    """Return settings of two profiles, with a cache, with a credential file of `default`, with both or with none."""
 
     def build(*, cache: bool = False, file: bool = False) -> Settings:
         changes: dict[str, Any] = {}
         if cache:
             changes["cache"] = {"directory": str(tmp_path / "cache"), "keyEnvVarName": "CACHE_KEY"}
-        config = configuration(**changes)
+        config = configuration("default", "p2", **changes)
         if file:
             config["profiles"]["default"]["files"] = [{"path": str(tmp_path / "app.ini")}]
         return loaded(config, {**ENVIRON, "CACHE_KEY": KEY}).settings
