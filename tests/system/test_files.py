@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import stat
 import subprocess
@@ -389,6 +390,12 @@ def test_file_below_a_directory_is_synced_with_it(tmp_path: Path) -> None:
 
     assert disk.calls == [("file", 0o600, b"content", None), ("directory", 0o700, b"", b"content")]
     assert stat.S_IMODE(disk.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("write", [files.replace, files.create])
+def test_files_are_synced_by_default(write: Callable[..., None]) -> None:
+    """Unless a test observes the disk, a writer calls fsync."""
+    assert inspect.signature(write).parameters["sync"].default is os.fsync
 
 
 @pytest.mark.usefixtures("lax_umask")
