@@ -52,9 +52,8 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
         summary="Short-lived Alibaba Cloud STS credentials for every process on localhost.",
         description=routes.DESCRIPTION,
         openapi_tags=routes.TAGS,
-        docs_url=None,  # FastAPI's pages load scripts from elsewhere; pages.py has one without
-        redoc_url=None,
-        openapi_url=None,  # served below, after the access rules
+        # Served below, after the access rules. None also turns off FastAPI's pages, which load foreign scripts.
+        openapi_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         **options,
@@ -80,9 +79,7 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
         return await page(http, lambda: JSONResponse(app.openapi(), headers=_NO_STORE))
 
     def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _without_validation_errors(FastAPI.openapi(app))
-        return app.openapi_schema
+        return _without_validation_errors(FastAPI.openapi(app))  # made once
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
     # Paths without a route and methods without one: the handlers have the words for those, too.
@@ -97,8 +94,8 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
 def openapi_document(version: str) -> dict[str, Any]:
     """Return the OpenAPI document of all listeners, for docs/openapi.json."""
 
-    def unused(_: Request) -> Response:
-        return NOT_FOUND
+    def unused(_: Request) -> None:
+        """Answer nothing: no request comes."""
 
     return create_app(Handlers(unused, unused, unused, unused, dict), version=version).openapi()
 
@@ -117,7 +114,7 @@ async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:
     """Return the answer of the listener's handler; None where the application makes it."""
     state = http.scope.get("state") or {}
     path: bytes = http.scope.get("raw_path") or http.url.path.encode()
-    query: bytes = http.scope.get("query_string") or b""
+    query: bytes = http.scope["query_string"]
     client = http.scope.get("client")
     request = Request(
         http.method.encode(),

@@ -151,7 +151,7 @@ class SidecarCollector(Collector):
 
 def exposition(collector: Collector) -> bytes:
     """Return the body of a scrape."""
-    registry = CollectorRegistry(auto_describe=False)
+    registry = CollectorRegistry()
     registry.register(collector)
     return generate_latest(registry)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -61,8 +62,7 @@ def error(status: int, code: str, message: str, extra: Headers = ()) -> Response
 
 def unavailable(message: str, retry_after: float) -> Response:
     """Return 503 with Retry-After in whole seconds, rounded up: a client that comes earlier comes in vain."""
-    seconds = str(int(-(-retry_after // 1))).encode()
-    return error(503, "CredentialsUnavailable", message, ((b"Retry-After", seconds),))
+    return error(503, "CredentialsUnavailable", message, ((b"Retry-After", b"%d" % math.ceil(retry_after)),))
 
 
 def document(status: int, value: object) -> Response:

@@ -29,7 +29,7 @@ FORMATS: Mapping[str, Callable[[Credentials], str]] = {
 
 
 class CredentialFiles:
-    """Writes the `files` of the profiles. The methods wait for the disk, and raise EntryError or ConfigError."""
+    """Writes the `files` of the profiles. The methods wait for the disk, and raise EntryError when all is tried."""
 
     def __init__(self) -> None:
         self._written: dict[str, set[str]] = {}
@@ -40,25 +40,38 @@ class CredentialFiles:
     def write(self, name: str, profile: Profile, credentials: Credentials) -> None:
         """Replace the profile's files, and remove those that are no longer configured."""
         paths = {file.path for file in profile.files}
-        _unlink(self._written.get(name, set()) - paths)
-        self._written[name] = paths
+        failures = self._unlink(name, self._written.get(name, set()) - paths)
+        self._written.setdefault(name, set()).update(paths)
         for index, file in enumerate(profile.files):
             try:
                 write(file.path, file.format, credentials, int(file.mode, 8))
             except ConfigError as error:
                 place = f"profiles.{name}.files[{index}]"
-                raise EntryError(
-                    f"{place}: {error}; does its directory exist, and may this user write there?"
-                ) from None
+                failures.append(f"{place}: {error}; does its directory exist, and may this user write there?")
+        _raise(failures)
 
     def remove(self, name: str) -> None:
         """Remove what was written for the profile."""
-        _unlink(self._written.pop(name, set()))
+        _raise(self._unlink(name, self._written.get(name, set())))
 
     def tidy(self, names: Collection[str]) -> None:
         """Remove what was written for other profiles than these."""
-        for name in self._written.keys() - set(names):
-            self.remove(name)
+        gone = sorted(self._written.keys() - set(names))
+        _raise([failure for name in gone for failure in self._unlink(name, self._written[name])])
+
+    def _unlink(self, name: str, paths: Collection[str]) -> list[str]:
+        """Remove these files of a profile; return why some are still there. Those are tried again the next time."""
+        failures = []
+        others = {path for other, written in self._written.items() if other != name for path in written}
+        for path in sorted(paths):
+            try:
+                if path not in others:  # the configuration may give one profile's file to another
+                    _unlink(path)
+            except OSError as error:
+                failures.append(f"{path}: cannot be removed: {error.strerror}")
+            else:
+                self._written[name].remove(path)
+        return failures
 
 
 def write(path: str, format_name: str, credentials: Credentials, mode: int = 0o600) -> None:
@@ -70,10 +83,11 @@ def write(path: str, format_name: str, credentials: Credentials, mode: int = 0o6
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _unlink(paths: Collection[str]) -> None:
-    for path in paths:
-        try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
-        except OSError as error:
-            raise ConfigError(f"{path}: cannot be removed: {error.strerror}") from None
+def _unlink(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _raise(failures: list[str]) -> None:
+    if failures:
+        raise EntryError("; ".join(failures))

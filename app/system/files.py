@@ -9,8 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import BinaryIO
+
+Sync = Callable[[int], None]
+"""Returns when the file or directory of a descriptor is on the disk: `os.fsync`."""
 
 
 class Unreadable(Exception):
@@ -71,27 +74,29 @@ def exists(path: str) -> bool:
     return True
 
 
-def replace(path: str, content: bytes, mode: int = 0o600, *, directory: int | None = None) -> None:
+def replace(
+    path: str, content: bytes, mode: int = 0o600, *, directory: int | None = None, sync: Sync = os.fsync
+) -> None:
     """
     Make `path` a file with `content` and `mode`; it is complete on the disk before it has that name.
 
     `directory`: the descriptor below which `path` is resolved. A writer that is killed leaves the previous file or the
     new one. Raises OSError.
     """
-    with _draft(path, content, mode, directory) as draft:
+    with _draft(path, content, mode, directory, sync) as draft:
         os.rename(draft, path, src_dir_fd=directory, dst_dir_fd=directory)
     if directory is not None:
-        os.fsync(directory)
+        sync(directory)
 
 
-def create(path: str, content: bytes, mode: int = 0o600) -> None:
+def create(path: str, content: bytes, mode: int = 0o600, *, sync: Sync = os.fsync) -> None:
     """Do what `replace` does for a file that does not exist yet. Raises FileExistsError, OSError."""
-    with _draft(path, content, mode, None) as draft:
+    with _draft(path, content, mode, None, sync) as draft:
         os.link(draft, path)  # unlike rename, it does not replace what is there
 
 
 @contextlib.contextmanager
-def _draft(path: str, content: bytes, mode: int, directory: int | None) -> Iterator[str]:
+def _draft(path: str, content: bytes, mode: int, directory: int | None, sync: Sync) -> Iterator[str]:
     """Write a file beside `path`, which is gone afterwards whatever happens."""
     draft = f"{path}.{os.getpid()}.new"
     with contextlib.suppress(FileNotFoundError):
@@ -102,7 +107,7 @@ def _draft(path: str, content: bytes, mode: int, directory: int | None) -> Itera
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            sync(descriptor)
             os.fchmod(descriptor, mode)  # whatever the umask, and only when the file is complete
         yield draft
     finally:
@@ -120,7 +125,7 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
     except FileNotFoundError:
         raise Unreadable("no such file") from None
     except PermissionError:
-        raise Unreadable(f"not readable by this user (uid {os.getuid()}); change its owner or mode") from None
+        raise Unreadable(f"not readable by this user (uid {os.geteuid()}); change its owner or mode") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or 'not a file name'}") from None
     if len(raw) > largest:

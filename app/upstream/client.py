@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -139,6 +140,8 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
 def _instant(text: str) -> float | None:
     """Return an HTTP date as seconds since the epoch, or None."""
     try:
-        return parsedate_to_datetime(text).timestamp()
+        date = parsedate_to_datetime(text)
+        # The form of asctime names no zone: every HTTP date is in UTC (RFC 9110, section 5.6.7).
+        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError, TypeError):
         return None

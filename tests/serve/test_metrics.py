@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.values import STATES, State, Status
-from app.observe.counters import RefreshCounters, RequestCounters
-from app.serve.metrics import SidecarCollector, exposition
+from app.observe.counters import Histogram, RefreshCounters, RequestCounters
+from app.serve.metrics import CONTENT_TYPE, SidecarCollector, exposition
 
 from ..clock import Clock
 
@@ -62,3 +63,59 @@ def test_remaining_lifetime_is_zero_without_a_session(clock: Clock) -> None:
     assert samples["idaas_sidecar_credential_expiry_timestamp_seconds", "held"] == 5000
     assert ("idaas_sidecar_credential_expiry_timestamp_seconds", "empty") not in samples
     assert samples["idaas_sidecar_refresh_consecutive_failures", "empty"] == 3
+
+
+def full_scrape() -> str:
+    """Return a scrape of two profiles in which every metric has a value."""
+    requests, refreshes = RequestCounters(lambda: 9_000.0), RefreshCounters(lambda: 9_000.0)
+    requests.requests["credentials", "healthz", 200, ""] += 2
+    requests.served("default", True)
+    requests.denied["Host"] += 3
+    requests.durations["credentials", "healthz"] = Histogram((0.001, 0.1))
+    for seconds in (0.0005, 0.0015, 0.002, 5.0):
+        requests.durations["credentials", "healthz"].add(seconds)
+    refreshes.refreshes["default", "success"] += 4
+    refreshes.refreshes["p2", "refused"] += 5
+    refreshes.last_refresh["default"] = 8_000.0
+    refreshes.last_refresh["gone"] = 7_000.0
+    refreshes.stages["default", "token"] = Histogram((0.5,))
+    refreshes.stages["default", "token"].add(0.25)
+    refreshes.identity_expiries["default", "certificate"] = 99_000.0
+    refreshes.identity_expiries["gone", "certificate"] = 98_000.0
+    refreshes.clock_offset = 1.5
+    collector = SidecarCollector(
+        [
+            FixedSource(status("default", "fresh", expires_at=12_000.0, left=3_000.0)),
+            FixedSource(status("p2", "denied", failures=5)),
+        ],
+        requests,
+        refreshes,
+        version="1.2",
+        loaded_at=6_000.0,
+        reloaded=False,
+        on_trial=["p2"],
+        unverified_tls=["default"],
+    )
+    return exposition(collector).decode()
+
+
+def test_scrape_has_every_metric() -> None:
+    """A scrape has each metric with its type, its help, its labels and its values, as in scrape.txt."""
+    expected = (Path(__file__).parent / "scrape.txt").read_text()
+
+    assert list(text_string_to_metric_families(full_scrape())) == list(text_string_to_metric_families(expected))
+
+
+def test_scrape_of_a_new_process(clock: Clock) -> None:
+    """Before the first request, refresh and reload, optional samples are absent, and the reload counts as good."""
+    samples = scraped(clock, status("default", "starting"))
+
+    assert samples["idaas_sidecar_config_reload_success",] == 1
+    assert samples["idaas_sidecar_config_reload_timestamp_seconds",] == 0
+    absent = ("clock_offset", "tls_verification", "profile_change", "last_", "identity", "requests", "denied")
+    assert not [key for key in samples if key[0].startswith(tuple(f"idaas_sidecar_{name}" for name in absent))]
+
+
+def test_content_type() -> None:
+    """The content type is that of the Prometheus text format."""
+    assert CONTENT_TYPE.startswith(b"text/plain; version=")

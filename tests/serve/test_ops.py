@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from app.emulator import Emulator, Fault
-from app.serve import pages
 from app.serve.access import Guard
 from app.serve.handlers.gate import Gate
 from app.serve.handlers.ops import OpsHandler
 from app.serve.peers.peer import Peer, no_process
 from app.serve.request import Request
-from app.serve.responses import Response, document
+from app.serve.responses import NOT_FOUND, Response, document
 
 from ..clock import Clock
 from ..conftest import Offline, running
+from .sources import FakeSource
 
 LOCALHOST = [(b"host", b"localhost:7118")]
 
@@ -30,8 +30,13 @@ def from_host(host: str) -> Peer:
 
 
 async def empty() -> Response:
-    """Return a scrape without metrics."""
+    """Return a status without members."""
     return document(200, {})
+
+
+async def scrape() -> Response:
+    """Return a scrape with one metric."""
+    return document(200, {"metric": 1})
 
 
 def ops(
@@ -48,7 +53,7 @@ def ops(
         refreshers,
         gate=Gate(kind, timeout=timeout, started_at=clock.time(), sources=refreshers, now=clock.time),
         dead_loops=lambda: dead or [],
-        scrape=empty,
+        scrape=scrape,
         status=status,
         page_guard=lambda: Guard(allowed_hosts=("localhost",), refuse_forwarded=True, refuse_browsers=False),
     )
@@ -177,17 +182,104 @@ async def test_status_requests_at_the_same_time_share_one_answer(offline: Callab
     assert built <= 2
 
 
-def test_the_status_page_shows_everything() -> None:
-    """The page shows what a reload left undone and what is on trial, and escapes all text."""
-    page = pages.status_page(
-        {
-            "version": "1",
-            "config_error": "profiles: <required>",
-            "restart_needed": ["server.bind"],
-            "profiles": [{"profile": "<b>", "state": "fresh", "on_trial": "HTTP 404"}],
-        }
-    )
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+async def test_metrics_and_status_have_bodies_of_their_own(offline: Callable[..., Offline], method: bytes) -> None:
+    """`/metrics` answers everyone with the scrape, `/status.json` this machine with the status."""
+    at = ops(offline())
+    metrics = at(Request(method, b"/metrics", [], from_host("10.0.0.7")))
+    status = at(Request(method, b"/status.json", LOCALHOST, from_host("127.0.0.1")))
 
-    for words in ("profiles: &lt;required&gt;", "server.bind", "HTTP 404", "&lt;b&gt;"):
-        assert words in page
-    assert "<b>" not in page
+    assert asyncio.iscoroutine(metrics)
+    assert (await metrics).body == b'{"metric":1}'
+    assert asyncio.iscoroutine(status)
+    assert (await status).body == b"{}"
+
+
+@pytest.mark.parametrize("path", [b"/", b"/livez/", b"/Livez", b"/credentials", b"/metrics/x", b"/refresh"])
+async def test_other_paths(offline: Callable[..., Offline], path: bytes) -> None:
+    """Every other path of the listener is 404, whatever the method."""
+    assert ops(offline())(Request(b"GET", path, LOCALHOST)) is NOT_FOUND
+    assert ops(offline())(Request(b"POST", path, LOCALHOST)) is NOT_FOUND
+
+
+@pytest.mark.parametrize("path", [b"/status", b"/docs", b"/openapi.json"])
+@pytest.mark.parametrize("method", [b"HEAD", b"POST"])
+async def test_pages_are_for_get(offline: Callable[..., Offline], path: bytes, method: bytes) -> None:
+    """The pages of the application accept GET only."""
+    response = ops(offline())(Request(method, path, LOCALHOST, from_host("127.0.0.1")))
+
+    assert isinstance(response, Response)
+    assert (response.status, response.headers[-1]) == (405, (b"Allow", b"GET"))
+
+
+@pytest.mark.parametrize("method", [b"GET", b"HEAD"])
+@pytest.mark.parametrize(
+    ("path", "status", "body"),
+    [
+        (b"/livez", 503, {"status": "dead", "loops": ["p2"]}),
+        (b"/healthz", 503, {"status": "dead", "loops": ["p2"]}),
+        (
+            b"/readyz",
+            503,
+            {
+                "status": "not ready",
+                "profiles": [
+                    {"profile": "new", "state": "starting", "reason": "no answer from the cloud yet"},
+                    {"profile": "bad", "state": "denied", "reason": "HTTP 403"},
+                ],
+            },
+        ),
+        (
+            b"/startupz",
+            503,
+            {
+                "status": "starting",
+                "profiles": [
+                    {"profile": "new", "state": "starting", "reason": "no answer from the cloud yet"},
+                    {"profile": "bad", "state": "denied", "reason": "HTTP 403"},
+                ],
+            },
+        ),
+    ],
+)
+async def test_failing_probes(clock: Clock, method: bytes, path: bytes, status: int, body: object) -> None:
+    """A probe that fails names what is dead or missing, and why; GET and HEAD get the same response."""
+    sources = [
+        FakeSource("good"),
+        FakeSource("new", state="starting"),
+        FakeSource("bad", state="denied", last_error="HTTP 403"),
+        FakeSource("optional", state="denied", required=False),
+    ]
+    at = probes(clock, sources, dead=["p2"])
+    response = at(Request(method, path, []))
+
+    assert isinstance(response, Response)
+    assert (response.status, json.loads(response.body)) == (status, body)
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/healthz", b"/readyz", b"/startupz", b"/readyz?verbose"])
+async def test_passing_probes(clock: Clock, path: bytes) -> None:
+    """A probe that passes says only that."""
+    response = probes(clock, [FakeSource()], dead=[])(Request(b"GET", path, []))
+
+    assert isinstance(response, Response)
+    assert (response.status, response.body) == (200, b'{"status":"ok"}')
+
+
+async def test_readiness_is_not_the_gate(clock: Clock) -> None:
+    """With the gate `listening`, start-up is over at once, and readiness waits for the credentials."""
+    at = probes(clock, [FakeSource(state="starting")], dead=[], kind="listening")
+
+    assert [code(at, path) for path in (b"/startupz", b"/readyz")] == [200, 503]
+
+
+def probes(clock: Clock, sources: list[FakeSource], *, dead: list[str], kind: str = "credentials") -> OpsHandler:
+    """Return a handler over fake sources."""
+    return OpsHandler(
+        sources,
+        gate=Gate(kind, timeout=60, started_at=clock.time(), sources=sources, now=clock.time),
+        dead_loops=lambda: dead,
+        scrape=scrape,
+        status=empty,
+        page_guard=lambda: Guard(allowed_hosts=("localhost",), refuse_forwarded=True, refuse_browsers=False),
+    )

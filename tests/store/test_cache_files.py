@@ -143,3 +143,13 @@ def test_no_descriptor_stays_open(cache: SealedCache, profile: Profile, entry: P
         assert_refused(cache, profile, "not a file with one name")
 
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_entry_that_cannot_be_removed(cache: SealedCache, entry: Path) -> None:
+    """An entry that cannot be removed is an error that names the directory and the reason."""
+    entry.unlink()
+    entry.mkdir()
+    for operation in (lambda: cache.remove("default"), lambda: cache.tidy([])):
+        with pytest.raises(StoreError) as caught:
+            operation()
+        assert str(caught.value) == f"{entry.parent}: Is a directory"

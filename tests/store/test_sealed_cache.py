@@ -128,6 +128,36 @@ def test_tidy_removes_entries_of_removed_profiles(cache: SealedCache, profile: P
     assert sorted(path.name for path in entry.parent.iterdir()) == ["README", "default.sealed"]
 
 
+def test_instance_survives_a_restart(cache: SealedCache, directory: Path, tmp_path: Path) -> None:
+    """The instance's bytes stay with the directory, and differ with the key and with the directory."""
+    found = cache.instance()
+    seed = directory / "idaas-sidecar" / "instance"
+
+    assert SealedCache(str(directory), lambda: KEY).instance() == found
+    assert found == hmac.digest(KEY.encode(), b"instance" + seed.read_bytes(), "sha256")
+    assert (len(seed.read_bytes()), mode_of(seed)) == (32, 0o600)
+    assert SealedCache(str(directory), lambda: KEY[::-1]).instance() != found
+    assert SealedCache(str(tmp_path / "other"), lambda: KEY).instance() != found
+
+
+def test_instance_is_not_tidied(cache: SealedCache) -> None:
+    """Tidying keeps the seed of the instance."""
+    found = cache.instance()
+    cache.tidy([])
+
+    assert cache.instance() == found
+
+
+def test_format_of_an_entry(cache: SealedCache, profile: Profile, entry: Path) -> None:
+    """An entry is the format's line, a nonce of 12 bytes, and the session in AES-256-GCM with a derived key."""
+    raw = entry.read_bytes()
+    cipher = AESGCM(hmac.digest(KEY.encode(), b"idaas-sidecar cache 1\n", "sha256"))
+    text = cipher.decrypt(raw[22:34], raw[34:], _bound_to("default", profile))
+
+    assert raw.startswith(b"idaas-sidecar cache 1\n")
+    assert msgspec.json.decode(text)["access_key_secret"] == "canary-secret"
+
+
 # --- changed entries --------------------------------------------------------------------------------------------------
 
 
@@ -161,10 +191,11 @@ def test_every_truncation_is_refused(cache: SealedCache, profile: Profile, entry
 
 def test_huge_file_is_refused(cache: SealedCache, profile: Profile, entry: Path) -> None:
     """A huge file is refused, and no more of it is read than the largest entry has."""
-    with entry.open("r+b") as file:
-        file.truncate(10 << 30)
+    for length, message in ((10 << 30, "larger than 65536 bytes"), (65_537, "larger than 65536"), (65_536, "damaged")):
+        with entry.open("r+b") as file:
+            file.truncate(length)
 
-    assert_refused(cache, profile, "larger than 65536 bytes")
+        assert_refused(cache, profile, f"default.sealed: {message}")
 
 
 def test_entry_of_another_profile_is_refused(cache: SealedCache, profile: Profile, entry: Path) -> None:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from app.config.loader import Loaded
 from app.config.settings import Profile
 from app.core.errors import ConfigError, Refused
-from app.core.events import Dropped, Event, Refreshed, StoreFailed
+from app.core.events import ClockRead, Dropped, Event, Refreshed, StoreFailed
 from app.core.values import Credentials
 from app.store.errors import EntryError, StoreError
 from app.store.sealed_cache import SealedCache
 from app.store.session_store import SessionStore
 
 from ..conftest import configuration
+from ..simulated_loop import simulated
 from .sessions import KEY
 
 REFUSED = Refused("no", status=403, code="NoPermission", withdrawn=True)
@@ -227,6 +230,138 @@ async def test_hanging_disk_does_not_block(
 
     assert [profile for profile, _ in messages(events)] == ["", "default"]
     assert "did not answer" in messages(events)[0][1]
+
+
+@pytest.mark.parametrize(("patience", "message"), [(None, "within 2 s"), (0.5, "within 0.5 s")])
+def test_patience(
+    fake_cache: FakeCache, events: list[Event], profile: Profile, patience: float | None, message: str
+) -> None:
+    """A start waits 2 s for the disk, if nothing else is configured, and says so."""
+    seconds = 2.0 if patience is None else patience
+
+    @simulated
+    async def waits() -> None:
+        options = {} if patience is None else {"patience": patience}
+        store = SessionStore(fake_cache, lambda _name: profile, events.append, **options)  # type: ignore[arg-type]
+        fake_cache.unblocked.clear()
+        for wait in (store.restore(["default"]), store.ask(lambda: 1), store.remove("default")):
+            began = asyncio.get_running_loop().time()
+            await wait
+            assert asyncio.get_running_loop().time() - began == pytest.approx(seconds)
+        store.observe(refreshed(1))
+        began = asyncio.get_running_loop().time()
+        await store.aclose()
+        assert asyncio.get_running_loop().time() - began == pytest.approx(seconds)
+        fake_cache.unblocked.set()
+
+    waits()
+
+    assert messages(events) == [
+        ("", f"the disk did not answer {message}; service goes on without it"),
+        (
+            "default",
+            "the disk did not answer in time; the entry stays there, and may be used after a restart",
+        ),
+    ]
+
+
+async def test_ask(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
+    """`ask` returns the disk's answer; a failure is reported for all profiles, and the answer is None."""
+
+    def fails() -> int:
+        raise StoreError("/cache: full")
+
+    assert await store.ask(lambda: 1) == 1
+    assert await store.ask(fails) is None
+    assert messages(events) == [("", "/cache: full; service goes on without it")]
+
+
+@pytest.mark.parametrize("store_name", ["cache", "files"])
+async def test_reports_name_the_store(
+    fake_cache: FakeCache, events: list[Event], profile: Profile, store_name: Literal["cache", "files"]
+) -> None:
+    """Each report says which store failed; the cache is the usual one."""
+    fake_cache.errors = dict.fromkeys(("write", "remove"), StoreError("full"))
+    options = {} if store_name == "cache" else {"store": store_name}
+    store = SessionStore(fake_cache, lambda _name: profile, events.append, **options)  # type: ignore[arg-type]
+    store.observe(refreshed(1))
+    store.observe(Dropped("default", REFUSED))
+    await store.aclose()
+
+    assert events == [
+        StoreFailed("", "full; service goes on without it", store_name),
+        StoreFailed("default", "full; the entry stays there, and may be used after a restart", store_name),
+    ]
+
+
+async def test_tidy(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
+    """`tidy` removes the sessions of other profiles, in order with the other operations; a failure is reported."""
+    store.observe(refreshed(1))
+    store.observe(refreshed(2, "gone"))
+    store.tidy(["default"])
+    assert await store.restore(["default", "gone"]) == {"default": session(1)}
+    fake_cache.errors = {"tidy": EntryError("/file: cannot be removed")}
+    store.tidy([])
+    await settle(store)
+
+    assert messages(events) == [("", "/file: cannot be removed; service goes on without it")]
+
+
+async def test_other_events_are_ignored(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
+    """Only new and dropped sessions concern the store."""
+    fake_cache.entries = {"default": session(1)}
+    store.observe(ClockRead(1.0))
+    await store.restore(["default"])
+
+    assert (fake_cache.entries, events) == ({"default": session(1)}, [])
+
+
+async def test_one_good_operation_ends_a_problem(
+    store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
+    """A good operation of one profile ends the problem of all profiles, and its own, but not that of another."""
+    fake_cache.errors = {"write default": EntryError("a"), "write p2": EntryError("b"), "write p3": StoreError("c")}
+    for name in ("default", "p2", "p3", "p4", "default", "p2", "p3"):
+        store.observe(refreshed(1, name))
+    fake_cache.unblocked.set()
+    await settle(store)
+
+    assert [(name, message[0]) for name, message in messages(events)] == [
+        ("default", "a"),
+        ("p2", "b"),
+        ("", "c"),
+        ("", "c"),
+    ]
+
+
+async def test_a_hanging_disk_is_left_behind(fake_cache: FakeCache, events: list[Event], profile: Profile) -> None:
+    """After the end, only the operation under way still reaches a disk that hung, and the thread ends with it."""
+    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.2)
+    before = set(threading.enumerate())
+    fake_cache.unblocked.clear()
+    store.observe(refreshed(1))
+    store.observe(refreshed(2, "p2"))
+    await store.aclose()
+    (thread,) = set(threading.enumerate()) - before
+    assert thread.is_alive()  # the end did not wait for the disk
+    fake_cache.unblocked.set()
+    await asyncio.to_thread(thread.join, 5)
+
+    assert not thread.is_alive()
+    assert fake_cache.entries == {"default": session(1)}
+
+
+async def test_ended_operations_are_forgotten(store: SessionStore) -> None:
+    """The store keeps no operation that has ended: a process writes sessions for months."""
+    counts = []
+    for number in range(1, 3):
+        for _ in range(number * 50):
+            store.observe(refreshed(number))
+        await settle(store)
+        await asyncio.sleep(0)
+        counts.append(sum(isinstance(found, asyncio.Task) for found in gc.get_objects()))
+
+    assert counts[1] < counts[0] + 50
 
 
 async def test_session_is_bound_to_the_configuration_at_its_time(

@@ -1,10 +1,15 @@
-"""Which files are accepted as secrets: those that no other user could have read."""
+"""Which files are accepted as secrets: those that no other user could have read. How files are written."""
 
 from __future__ import annotations
 
+import errno
+import inspect
 import os
+import stat
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -142,3 +147,332 @@ def test_other_file_types_are_refused(tmp_path: Path, kind: str) -> None:
 
     with pytest.raises(files.Unreadable, match="not a regular file"):
         files.read_secret(str(path), 100)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("read", [files.read, files.read_secret])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("absent", "no such file"),
+        ("a" * 300, "cannot be read: File name too long"),
+        ("a\0b", "cannot be read: not a file name"),
+        ("secret", "larger than 6 bytes, so it is the wrong file"),
+    ],
+)
+def test_unreadable_file(tmp_path: Path, read: Callable[[str, int], bytes], name: str, message: str) -> None:
+    """The error of a file that cannot be used ends a sentence that begins with its name."""
+    write_secret(tmp_path, 0o600)
+
+    with pytest.raises(files.Unreadable) as caught:
+        read(str(tmp_path / name), 6)
+    assert str(caught.value) == message
+
+
+@pytest.fixture
+def unprivileged(tmp_path: Path) -> Iterator[None]:
+    """The effective user 65532 in the directory of the test, which cannot be reached from `/`."""
+    tmp_path.chmod(0o755)
+    before = os.getcwd()
+    os.chdir(tmp_path)
+    os.seteuid(65532)
+    yield
+    os.seteuid(0)
+    os.chdir(before)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("mode", "uid", "message"),
+    [
+        (0o600, 0, "not readable by this user (uid 65532); change its owner or mode"),
+        (0o640, 65532, "other users can read it (mode 0640); chmod 600 it"),
+        (0o644, 0, "other users can read it (mode 0644); chmod 600 it"),
+        (0o644, 1001, "belongs to uid 1001, who could read and change it; make it uid 65532's or root's"),
+    ],
+)
+def test_secret_of_an_unprivileged_user(
+    tmp_path: Path, request: pytest.FixtureRequest, mode: int, uid: int, message: str
+) -> None:
+    """An unprivileged user reads no secret that others could have read, and gets a remedy for each."""
+    write_secret(tmp_path, mode, uid=uid)
+    request.getfixturevalue("unprivileged")
+
+    with pytest.raises(files.Unreadable) as caught:
+        files.read_secret("secret", 100)
+    assert str(caught.value) == message
+
+
+@needs_root
+@pytest.mark.parametrize(("mode", "uid"), [(0o600, 65532), (0o400, 65532), (0o640, 0)])
+def test_private_secret_of_an_unprivileged_user(
+    tmp_path: Path, request: pytest.FixtureRequest, mode: int, uid: int
+) -> None:
+    """An unprivileged user reads its own private secret, and a secret of root that its group may read."""
+    write_secret(tmp_path, mode, uid=uid, gid=0)
+    request.getfixturevalue("unprivileged")
+
+    assert files.read_secret("secret", 100) == b"s3cret\n"
+    assert files.exposure("secret") is None
+
+
+@pytest.mark.parametrize("length", [0, 6, 7])
+def test_largest_file_is_read(tmp_path: Path, length: int) -> None:
+    """A file of exactly the largest length is read whole."""
+    path = tmp_path / "file"
+    path.write_bytes(b"x" * length)
+
+    assert files.read(str(path), 7) == b"x" * length
+
+
+@pytest.mark.parametrize("name", ["absent", "a\0b", "directory"])
+def test_exposure_of_what_cannot_be_read(tmp_path: Path, name: str) -> None:
+    """What cannot be read as a file has no exposure: reading it gives the reason."""
+    (tmp_path / "directory").mkdir()
+
+    assert files.exposure(str(tmp_path / name)) is None
+
+
+def test_refused_files_leave_no_descriptor_open(tmp_path: Path) -> None:
+    """A file that is refused, or that is not a regular file, is closed."""
+    path = write_secret(tmp_path, 0o644)
+    before = len(os.listdir("/proc/self/fd"))
+    for name in (path, tmp_path):
+        with pytest.raises(files.Unreadable):
+            files.read_secret(str(name), 100)
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "home", "expected"),
+    [
+        ("~", "/home/user", "/home/user"),
+        ("~/a/~", "/home/user", "/home/user/a/~"),
+        ("~root", "/home/user", "/root"),
+        ("/a/~", "/home/user", "/a/~"),
+        ("a", "/home/user", "a"),
+        ("~root/a", None, "/root/a"),
+    ],
+)
+def test_tilde_is_expanded(path: str, home: str | None, expected: str) -> None:
+    """`~` is the home directory that is given, `~name` that account's."""
+    assert files.expanded(path, home) == expected
+
+
+@pytest.mark.parametrize("home", [None, ""])
+@pytest.mark.parametrize("path", ["~", "~/a"])
+def test_tilde_without_home(path: str, home: str | None) -> None:
+    """Without a home directory, `~` is the account's own."""
+    assert files.expanded(path, home) == os.path.expanduser(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "private", "private_to_write"),
+    [
+        (0o600, True, True),
+        (0o700, True, True),
+        (0o640, False, True),
+        (0o644, False, True),
+        (0o755, False, True),
+        (0o620, False, False),
+        (0o602, False, False),
+        (0o610, False, True),
+    ],
+)
+def test_private_to_user(tmp_path: Path, mode: int, private: bool, private_to_write: bool) -> None:
+    """A private file gives other users no permission; a readable one may let them read, but never write."""
+    path = write_secret(tmp_path, mode)
+    reason = f"not private to this user (uid {os.geteuid()}, mode {mode:04o})"
+
+    assert files.private_to_user(path.stat()) == (None if private else reason)
+    assert files.private_to_user(path.stat(), readable=True) == (None if private_to_write else reason)
+
+
+@needs_root
+def test_file_of_another_user_is_not_private(tmp_path: Path) -> None:
+    """A file of another user is not private to this one, whatever its mode."""
+    path = write_secret(tmp_path, 0o600, uid=1001)
+
+    assert files.private_to_user(path.stat()) == "not private to this user (uid 1001, mode 0600)"
+
+
+def test_stamp_changes_with_the_file(tmp_path: Path) -> None:
+    """The stamp stays while a file does, and changes with its content, its replacement, its mode and its removal."""
+    path = tmp_path / "file"
+    stamps = [files.stamp(str(path))]
+    path.write_text("1")
+    stamps.append(files.stamp(str(path)))
+    assert files.stamp(str(path)) == stamps[-1]
+    os.utime(path, (1, 1))
+    stamps.append(files.stamp(str(path)))
+    path.write_text("22")
+    os.utime(path, (1, 1))
+    stamps.append(files.stamp(str(path)))
+    files.replace(str(path), b"22")
+    os.utime(path, (1, 1))
+    stamps.append(files.stamp(str(path)))
+
+    assert stamps[0] is None
+    assert files.stamp("a\0b") is None
+    assert len(set(stamps)) == len(stamps)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("file", True), ("absent", False), ("file/below", False), (".", True)])
+def test_exists(tmp_path: Path, name: str, expected: bool) -> None:
+    """Only what is certainly absent does not exist."""
+    (tmp_path / "file").touch()
+
+    assert files.exists(f"{tmp_path}/{name}") is expected
+
+
+def test_what_cannot_be_looked_at_exists(tmp_path: Path) -> None:
+    """A path that cannot be looked at counts as existing, so that reading it gives the reason."""
+    (tmp_path / "loop").symlink_to("loop")
+
+    assert files.exists(str(tmp_path / "loop"))
+    assert files.exists("~root")
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lax_umask() -> Iterator[None]:
+    """The umask 000."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@dataclass
+class Disk:
+    """The state of things at each call of fsync: what is synced, its mode and content, and the file's content then."""
+
+    path: Path
+    calls: list[tuple[str, int, bytes, bytes | None]] = field(default_factory=list)
+    error: int | None = None
+
+    def sync(self, descriptor: int) -> None:
+        """Record a call; raise `error`, if there is one."""
+        mode = os.fstat(descriptor).st_mode
+        draft = b"" if stat.S_ISDIR(mode) else Path(f"/proc/self/fd/{descriptor}").read_bytes()
+        kind = "directory" if stat.S_ISDIR(mode) else "file"
+        self.calls.append((kind, stat.S_IMODE(mode), draft, self.path.read_bytes() if self.path.exists() else None))
+        if self.error is not None:
+            raise OSError(self.error, os.strerror(self.error))
+
+
+@pytest.mark.usefixtures("lax_umask")
+@pytest.mark.parametrize("mode", [0o600, 0o640])
+def test_replaced_file_is_complete_on_the_disk(tmp_path: Path, mode: int) -> None:
+    """The new file is private until it is complete and synced; only then it gets its mode and its name."""
+    path = tmp_path / "file"
+    path.write_bytes(b"previous")
+    disk = Disk(path)
+    files.replace(str(path), b"next", mode, sync=disk.sync)
+
+    assert disk.calls == [("file", 0o600, b"next", b"previous")]
+    assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (b"next", mode)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.usefixtures("lax_umask")
+def test_file_below_a_directory_is_synced_with_it(tmp_path: Path) -> None:
+    """A file below an open directory is synced, renamed, and then the directory is synced, which keeps the name."""
+    tmp_path.chmod(0o700)
+    directory = os.open(tmp_path, os.O_RDONLY)
+    disk = Disk(tmp_path / "file")
+    files.replace("file", b"content", directory=directory, sync=disk.sync)
+    os.close(directory)
+
+    assert disk.calls == [("file", 0o600, b"content", None), ("directory", 0o700, b"", b"content")]
+    assert stat.S_IMODE(disk.path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("write", [files.replace, files.create])
+def test_files_are_synced_by_default(write: Callable[..., None]) -> None:
+    """Unless a test observes the disk, a writer calls fsync."""
+    assert inspect.signature(write).parameters["sync"].default is os.fsync
+
+
+@pytest.mark.usefixtures("lax_umask")
+@pytest.mark.parametrize("write", [files.replace, files.create])
+def test_written_files_are_private_by_default(tmp_path: Path, write: Callable[..., None]) -> None:
+    """Without a mode, a file is for its owner alone under any umask, and its descriptor is closed."""
+    before = len(os.listdir("/proc/self/fd"))
+    write(str(tmp_path / "file"), b"content")
+
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o600
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.usefixtures("lax_umask")
+def test_created_file_is_complete_on_the_disk(tmp_path: Path) -> None:
+    """A created file is synced before it has its name, and leaves no draft."""
+    disk = Disk(tmp_path / "file")
+    files.create(str(disk.path), b"content", 0o640, sync=disk.sync)
+
+    assert disk.calls == [("file", 0o600, b"content", None)]
+    assert (disk.path.read_bytes(), stat.S_IMODE(disk.path.stat().st_mode)) == (b"content", 0o640)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_existing_file_is_not_created(tmp_path: Path) -> None:
+    """Creating a file that exists fails and changes nothing."""
+    (tmp_path / "file").write_text("theirs")
+
+    with pytest.raises(FileExistsError):
+        files.create(str(tmp_path / "file"), b"ours")
+    assert (tmp_path / "file").read_text() == "theirs"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.fixture(params=[False, True], ids=["by path", "below a directory"])
+def replace(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[Disk, bytes], None]]:
+    """`files.replace` with a file's whole path, and with its name below an open directory."""
+    directory = os.open(tmp_path, os.O_RDONLY)
+
+    def write(disk: Disk, content: bytes) -> None:
+        if request.param:
+            files.replace(disk.path.name, content, directory=directory, sync=disk.sync)
+        else:
+            files.replace(str(disk.path), content, sync=disk.sync)
+
+    yield write
+    os.close(directory)
+
+
+def test_failed_write_keeps_the_previous_file(tmp_path: Path, replace: Callable[[Disk, bytes], None]) -> None:
+    """If the disk fails, the previous file stays, no draft stays, and no descriptor stays open."""
+    path = tmp_path / "file"
+    path.write_text("previous")
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(OSError, match="No space left on device"):
+        replace(Disk(path, error=errno.ENOSPC), b"next")
+
+    assert path.read_text() == "previous"
+    assert os.listdir(tmp_path) == ["file"]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_draft_of_a_killed_writer_is_replaced(
+    tmp_path: Path, kind: str, replace: Callable[[Disk, bytes], None]
+) -> None:
+    """A draft that a killed writer left, or a link in its place, is replaced and not written through."""
+    target, draft = tmp_path / "target", tmp_path / f"file.{os.getpid()}.new"
+    target.write_text("theirs")
+    if kind == "link":
+        draft.symlink_to(target)
+    else:
+        draft.write_text("half")
+        draft.chmod(0o644)
+    disk = Disk(tmp_path / "file")
+    replace(disk, b"content")
+
+    assert disk.calls[0] == ("file", 0o600, b"content", None)
+    assert target.read_text() == "theirs"
+    assert sorted(os.listdir(tmp_path)) == ["file", "target"]

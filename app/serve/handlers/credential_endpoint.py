@@ -35,8 +35,7 @@ class CredentialEndpoint:
         says, although the cloud answers.
         """
         held = self.source.held
-        left = held.left(self._clocks) if held is not None else 0.0
-        if held is None or left <= 0:
+        if held is None or (left := held.left(self._clocks)) <= 0:
             self._held, self._response = None, NOT_FOUND  # an expired secret is not kept in memory
             return None
         if held is not self._held:

@@ -1,0 +1,202 @@
+"""One listener on a real socket: it answers from start until stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.serve.listener import Listener
+from app.serve.memo import Decision
+from app.serve.peers.peer import UNKNOWN_PEER, Peer
+from app.serve.request import Request
+from app.serve.responses import STOPPING, Response, document
+
+from ..simulated_loop import simulated
+
+GET = b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n"
+HELLO = document(200, "hello")
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def hello(_request: Request) -> Response:
+    """Answer every request."""
+    return HELLO
+
+
+def make(sock: socket.socket, handle: Callable[[Request], Any] = hello, **options: Any) -> Listener:
+    """Return a listener for 16 connections, if `options` do not say otherwise."""
+    return Listener(sock, handle, **{"peer_of": lambda _: UNKNOWN_PEER, "max_connections": 16, **options})
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def sock(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.socket]:
+    """A bound socket."""
+    if request.param == "unix":
+        found = socket.socket(socket.AF_UNIX)
+        found.bind(str(tmp_path / "socket"))
+    else:
+        found = socket.socket()
+        found.bind(("127.0.0.1", 0))
+    found.setblocking(False)
+    yield found
+    found.close()
+
+
+async def connect(sock: socket.socket) -> Streams:
+    """Connect to a listener's socket."""
+    if sock.family == socket.AF_UNIX:
+        return await asyncio.open_unix_connection(sock.getsockname())
+    return await asyncio.open_connection(*sock.getsockname())
+
+
+async def fetched(streams: Streams) -> bytes:
+    """Return the bytes of one answer."""
+    reader, writer = streams
+    writer.write(GET)
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(int(line[16:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length: "))
+    return head + await reader.readexactly(length)
+
+
+def closed(*connections: Streams) -> None:
+    """Close the clients' ends."""
+    for _, writer in connections:
+        writer.close()
+
+
+async def test_answers_until_stop(sock: socket.socket) -> None:
+    """A listener answers; `stop` closes idle connections and the socket."""
+    listener = make(sock)
+    await listener.start()
+    client = await connect(sock)
+    async with asyncio.timeout(5):
+        assert [await fetched(client), await fetched(client)] == [HELLO.wire] * 2
+        address = sock.getsockname()
+        await listener.stop()
+        assert await client[0].read() == b""
+    closed(client)
+
+    with socket.socket(sock.family) as late, pytest.raises(ConnectionRefusedError):
+        late.connect(address)
+
+
+async def test_number_of_connections_is_limited(sock: socket.socket) -> None:
+    """One connection above the maximum closes the one that is idle for longest."""
+    listener = make(sock, max_connections=2)
+    await listener.start()
+    clients = [await connect(sock) for _ in range(3)]
+    async with asyncio.timeout(5):
+        assert await fetched(clients[2]) == HELLO.wire
+        assert await clients[0][0].read() == b""
+        assert await fetched(clients[1]) == HELLO.wire
+        await listener.stop()
+    closed(*clients)
+
+
+async def test_request_has_its_peer(sock: socket.socket) -> None:
+    """The peer of a connection is made from its transport, and is part of the request."""
+    peer, seen = Peer(lambda: None, None, host="made"), list[object]()  # type: ignore[arg-type]
+
+    def peer_of(transport: asyncio.Transport) -> Peer:
+        seen.append(transport.get_extra_info("socket").family)
+        return peer
+
+    def handle(request: Request) -> Response:
+        seen.append(request)
+        return HELLO
+
+    listener = make(sock, handle, peer_of=peer_of)
+    await listener.start()
+    client = await connect(sock)
+    async with asyncio.timeout(5):
+        await fetched(client)
+        await listener.stop()
+    closed(client)
+
+    assert seen == [sock.family, Request(b"GET", b"/a", [(b"host", b"localhost")], peer)]
+
+
+class Memo:
+    """Repeats that remember nothing but that they were asked to."""
+
+    def __init__(self) -> None:
+        self.remembered: list[bytes] = []
+
+    def recall(self, _head: bytes, /) -> Decision | None:
+        return None
+
+    def repeat(self, _decision: Decision, _peer: Peer, /) -> Response | Coroutine[Any, Any, Response]:
+        raise AssertionError
+
+    def remember(self, head: bytes, _request: Request, /, *, keep_alive: bool) -> None:
+        assert keep_alive
+        self.remembered.append(head)
+
+
+async def test_repeats_and_application(sock: socket.socket) -> None:
+    """Answered requests are remembered; what the handler leaves over is for the application."""
+    memo, left_over = Memo(), list[bytes]()
+
+    async def application(request: Request, transport: asyncio.Transport, /, *, keep_alive: bool, done: Any) -> None:
+        left_over.append(request.target)
+        transport.write(HELLO.bytes_for(b"GET", keep_alive=keep_alive))
+        done()
+
+    for handle in (hello, lambda _: None):
+        listener = make(sock.dup(), handle, repeats=memo, application=application)
+        await listener.start()
+        client = await connect(sock)
+        async with asyncio.timeout(5):
+            assert await fetched(client) == HELLO.wire
+            await listener.stop()
+        closed(client)
+
+    assert (memo.remembered, left_over) == ([GET], [b"/a"])
+
+
+@pytest.mark.parametrize(("takes", "answer", "stops_in"), [(1.5, HELLO, 1.5), (60.0, STOPPING, 2.0)])
+def test_stop_waits_for_responses(tmp_path: Path, takes: float, answer: Response, stops_in: float) -> None:
+    """`stop` waits for a response under way, and for 2 s at most; then the client gets 503."""
+
+    @simulated
+    async def stops() -> None:
+        asked = asyncio.Event()
+
+        async def slow(_request: Request) -> Response:
+            asked.set()
+            await asyncio.sleep(takes)
+            return HELLO
+
+        with socket.socket(socket.AF_UNIX) as sock:  # delivers at once, so that no simulated second passes meanwhile
+            sock.bind(str(tmp_path / "socket"))
+            sock.setblocking(False)
+            listener = make(sock, slow)
+            await listener.start()
+            reader, writer = await connect(sock)
+            writer.write(GET)
+            await asked.wait()
+            began = asyncio.get_running_loop().time()
+            await listener.stop()
+
+            assert asyncio.get_running_loop().time() - began == pytest.approx(stops_in)
+            assert (await reader.read()).endswith(answer.body)
+            closed((reader, writer))
+
+    stops()
+
+
+async def test_stop_without_start(sock: socket.socket) -> None:
+    """A listener that was not started, or could not be, is stopped without an error."""
+    await make(sock).stop()
+    sock.close()
+    listener = make(sock)
+    with pytest.raises((OSError, ValueError)):
+        await listener.start()
+
+    await listener.stop()
