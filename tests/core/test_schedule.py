@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies
 
 from app.core.errors import ConfigError
-from app.core.schedule import Schedule, horizon, lead, servable, slack
+from app.core.schedule import Schedule, horizon, lead, servable, slack, soonest
 from app.core.values import Credentials
 
 
@@ -61,6 +61,32 @@ def test_spread_refresh_is_within_bounds(chance: float, life: float, jitter: flo
 
     shortest = min(60, (latest - held.issued_at) / 24)
     assert held.issued_at + shortest - 0.001 <= begins <= latest + 0.001
+
+
+@pytest.mark.parametrize(
+    ("chance", "jitter", "age"),
+    [
+        (0.0, 0.1, 1440),
+        (0.1, 0.1, 1440 - (2 * 360 * 0.1 * 1260) ** 0.5 * 23 / 24),
+        (1 / 7, 0.1, 1440 - 360 * 23 / 24),
+        (0.5, 0.1, 1440 - (0.5 * 1260 + 180) * 23 / 24),
+        (1.0, 0.1, 60),
+        (0.0, 0.0, 1440),
+        (0.5, 0.0, 1440 - 720 * 23 / 24),
+    ],
+)
+def test_spread_refresh_is_drawn_from_the_whole_interval(chance: float, jitter: float, age: float) -> None:
+    """A spread refresh of a 3600 s session is due 60 to 1440 s after its issue, by the equilibrium distribution."""
+    assert Schedule(jitter=jitter).refresh_at(session(3600), chance, spread=True) == pytest.approx(1000 + age)
+
+
+@pytest.mark.parametrize(
+    ("life", "left", "expected"),
+    [(3600, 3600, 720), (3600, 200, 40), (3600, 100, 20), (3600, 50, 20), (50, 50, 10), (50, 5, 10), (90, 0, 18)],
+)
+def test_new_session_is_left_alone_for_a_while(life: float, left: float, expected: float) -> None:
+    """A new session is kept for a fifth of what is left, at least for 20 s or a fifth of its lifetime."""
+    assert soonest(life, left) == pytest.approx(expected)
 
 
 def test_refreshes_of_a_fleet_are_even() -> None:
@@ -170,15 +196,38 @@ def test_permanent_errors_are_retried_slowly() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"jitter": 0.5}, "refresh.jitter: 0.5"),
-        ({"min_retry": 290.0}, "minRetrySeconds 290"),
-        ({"permanent_retry": 30.0}, "permanentRetrySeconds: 30"),
+        ({"jitter": 0.5}, "refresh.jitter: 0.5 is not between 0 and 0.2"),
+        ({"jitter": -0.01}, "refresh.jitter: -0.01 is not between 0 and 0.2"),
+        (
+            {"min_retry": 290.0},
+            "refresh: minRetrySeconds 290 must be at least 0.1 and not above maxRetrySeconds 240",
+        ),
+        (
+            {"min_retry": 0.09},
+            "refresh: minRetrySeconds 0.09 must be at least 0.1 and not above maxRetrySeconds 240",
+        ),
+        (
+            {"permanent_retry": 30.0},
+            "refresh.permanentRetrySeconds: 30 is below maxRetrySeconds 240; a refusal must not be retried faster than "
+            "an outage",
+        ),
     ],
 )
 def test_contradictory_schedule_is_refused(changes: dict[str, float], message: str) -> None:
     """A schedule with contradictory settings is refused when it is created, with the values in the message."""
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError) as caught:
         Schedule(**changes)
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"jitter": 0.0}, {"jitter": 0.2}, {"min_retry": 0.1}, {"min_retry": 240.0}, {"permanent_retry": 240.0}],
+)
+def test_limits_of_a_schedule_are_allowed(changes: dict[str, float]) -> None:
+    """Each setting may have the value of its limit."""
+    Schedule(**changes)
 
 
 @pytest.mark.parametrize(("at", "expected"), [(999.0, True), (4599.99, True), (4600.0, False), (5000.0, False)])
