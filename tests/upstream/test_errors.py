@@ -248,6 +248,17 @@ def test_expired_credentials_are_an_error() -> None:
         credentials_from({"Credentials": SESSION}, now=NOW + 3600, where=URL)
 
 
+def test_session_longer_than_any_role_allows_is_an_error() -> None:
+    """An expiry up to 12 h (the longest session) and 1 h (a clock that is behind) ahead is believed, a later one not."""
+    latest = NOW + 3600 - 43_200 - 3_600
+    credentials = credentials_from({"Credentials": SESSION}, now=latest, where=URL)
+
+    assert credentials.expires_at == NOW + 3600
+    with pytest.raises(Unreachable) as caught:
+        credentials_from({"Credentials": SESSION}, now=latest - 1, where=URL)
+    assert str(caught.value) == (f"{URL}: the credentials end later than any session does; check this machine's clock")
+
+
 def test_instant_reads_one_format() -> None:
     """Only STS's format of a time is read, as UTC."""
     assert instant("1970-01-01T00:00:10Z") == 10.0
