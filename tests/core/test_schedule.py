@@ -25,7 +25,7 @@ def session(life: float, issued_at: float = 1000.0) -> Credentials:
 )
 def test_lead_depends_on_the_lifetime(life: float, expected: float) -> None:
     """Sessions are replaced early enough for every client's refresh margin and to outlast an outage."""
-    assert lead(life) == pytest.approx(expected, abs=1)
+    assert lead(life) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 0.999])
@@ -81,6 +81,14 @@ def test_spread_refresh_is_drawn_from_the_whole_interval(chance: float, jitter: 
 
 
 @pytest.mark.parametrize(
+    ("life", "shortest"), [(43_200, 60), (7200, 60), (3600, 60), (1800, 30), (900, 15)], ids=lambda value: str(value)
+)
+def test_new_session_is_not_replaced_while_a_fleet_rolls_out(life: float, shortest: float) -> None:
+    """A spread refresh comes 60 s after the session's issue at the earliest; sooner for sessions of less than 3600 s."""
+    assert Schedule().refresh_at(session(life), 1.0, spread=True) == pytest.approx(1000 + shortest)
+
+
+@pytest.mark.parametrize(
     ("life", "left", "expected"),
     [(3600, 3600, 720), (3600, 200, 40), (3600, 100, 20), (3600, 50, 20), (50, 50, 10), (50, 5, 10), (90, 0, 18)],
 )
@@ -122,7 +130,10 @@ def test_pauses_without_a_session_are_short(failures: int, chance: float, expect
 
 @pytest.mark.parametrize(
     ("failures", "slack", "expected"),
-    [(1, 300, 9.375), (2, 300, 18.75), (5, 300, 150), (9, 300, 150), (9, 1200, 240), (9, 100, 50), (9, 20, 40)],
+    [
+        *[(1, 300, 9.375), (2, 300, 18.75), (5, 300, 150), (9, 300, 150), (9, 1200, 240), (9, 100, 50), (9, 20, 40)],
+        *[(1, 480, 15), (9, 480, 240), (9, 482, 240), (9, 80, 40), (9, 82, 41)],
+    ],
 )
 def test_pauses_depend_on_the_slack(failures: int, slack: float, expected: float) -> None:
     """A pause is at most half of the slack and between 40 and 240 s; the first one is a 32nd of the slack."""
@@ -142,6 +153,12 @@ def test_first_pause_after_throttling_is_longer() -> None:
 def test_slack_counts_to_the_next_limit(at: float, expected: float) -> None:
     """The slack counts down to the guaranteed lifetime, then to the end of the session, then it is 0."""
     assert slack(session(3600), at) == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(1000, 360), (1359, 1), (1360, 540), (1899, 1), (1900, 0)])
+def test_slack_of_a_short_session_counts_to_its_lead(at: float, expected: float) -> None:
+    """A session of 900 s guarantees 540 s, which is its lead."""
+    assert slack(session(900), at) == expected
 
 
 @given(

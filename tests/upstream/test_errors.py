@@ -249,7 +249,7 @@ def test_expired_credentials_are_an_error() -> None:
 
 
 def test_session_longer_than_any_role_allows_is_an_error() -> None:
-    """An expiry up to 12 h (the longest session) and 1 h (a clock that is behind) ahead is believed, a later one not."""
+    """An expiry is believed up to 12 h (the longest session) and 1 h (a clock that is behind) from now."""
     latest = NOW + 3600 - 43_200 - 3_600
     credentials = credentials_from({"Credentials": SESSION}, now=latest, where=URL)
 
