@@ -160,6 +160,7 @@ STS_ENDPOINTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         ("https://a.example.com", "https://b.example.com"),
     ),
     ({"explicit": ["http://127.0.0.1:7140"]}, ("http://127.0.0.1:7140",)),
+    ({"explicit": ["https://a.example.com/~/"]}, ("https://a.example.com/~",)),
 ]
 
 

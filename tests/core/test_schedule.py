@@ -84,7 +84,7 @@ def test_spread_refresh_is_drawn_from_the_whole_interval(chance: float, jitter: 
     ("life", "shortest"), [(43_200, 60), (7200, 60), (3600, 60), (1800, 30), (900, 15)], ids=lambda value: str(value)
 )
 def test_new_session_is_not_replaced_while_a_fleet_rolls_out(life: float, shortest: float) -> None:
-    """A spread refresh comes 60 s after the session's issue at the earliest; sooner for sessions of less than 3600 s."""
+    """A spread refresh comes at the earliest 60 s after the session's issue; sooner for short sessions."""
     assert Schedule().refresh_at(session(life), 1.0, spread=True) == pytest.approx(1000 + shortest)
 
 

@@ -25,12 +25,13 @@ class FakeCloud:
     """
     Return sessions of one hour, or raise the errors that are queued in `errors`.
 
-    `behind`: seconds by which the cloud's clock is behind this machine's. `takes`: seconds of one fetch.
+    All in seconds: `life` of a session, `behind` is how far the cloud's clock is behind, one fetch `takes` its time.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.calls = 0
+        self.life = 3600.0
         self.behind = 0.0
         self.takes = 0.0
         self.errors: list[Exception] = []
@@ -45,7 +46,7 @@ class FakeCloud:
         if self.errors:
             raise self.errors.pop(0)
         now = self.clock.time() - self.behind
-        return Credentials(f"STS.{self.calls}", "secret", "token", issued_at=now, expires_at=now + 3600)
+        return Credentials(f"STS.{self.calls}", "secret", "token", issued_at=now, expires_at=now + self.life)
 
 
 @pytest.fixture
@@ -168,6 +169,18 @@ async def test_session_that_arrives_late_in_its_life_is_left_alone(
         found.append(await clock.asleep())
 
     assert found == pytest.approx(pauses)
+
+
+@pytest.mark.parametrize(("behind", "served"), [(40, True), (41, False)])
+async def test_very_short_session_is_served_with_a_fifth_left(
+    behind: float, served: bool, refresher: Refresher, cloud: FakeCloud, clock: Clock
+) -> None:
+    """A session of 50 s is served if a fifth of it is left on arrival."""
+    cloud.life, cloud.behind = 50.0, behind
+    async with running(refresher):
+        await clock.asleep()
+
+    assert (refresher.left() > 0) is served
 
 
 @pytest.mark.parametrize("behind", [3580.5, 3600, 5000])
