@@ -153,6 +153,8 @@ STS_ENDPOINTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"region": "cn-hangzhou", "vpc": True}, ("https://sts-vpc.cn-hangzhou.aliyuncs.com",)),
     ({"region": "cn-hangzhou-finance"}, ("https://sts.cn-hangzhou.aliyuncs.com",)),
     ({"region": "ap-south-1"}, GLOBAL_ENDPOINT),
+    ({"region": "ap-southeast-2"}, GLOBAL_ENDPOINT),
+    ({"region": "cn-beijing-gov-1"}, GLOBAL_ENDPOINT),
     ({"region": "ap-south-1", "vpc": True}, ("https://sts-vpc.ap-south-1.aliyuncs.com",)),
     ({"explicit": ["sts.example.com"]}, ("https://sts.example.com",)),
     (
@@ -331,6 +333,7 @@ PROXIES = [
     ("http://localhost:7140", "http://own:6", ENVIRON, None),
     ("http://[::1]:7140", "http://own:6", ENVIRON, None),
     ("http://100.100.100.200/latest", "http://own:6", ENVIRON, None),
+    ("http://169.254.169.254/latest", "http://own:6", ENVIRON, None),
 ]
 
 

@@ -140,6 +140,11 @@ def test_pauses_depend_on_the_slack(failures: int, slack: float, expected: float
     assert Schedule().retry_after(failures, 1.0, slack=slack) == expected
 
 
+def test_first_pause_is_the_shortest_retry() -> None:
+    """Without a session and without throttling, the first pause is up to `min_retry`."""
+    assert [Schedule(min_retry=0.1).retry_after(1, chance) for chance in (0.0, 1.0)] == [0.05, 0.1]
+
+
 def test_first_pause_after_throttling_is_longer() -> None:
     """After throttling at the start the first pause is 4 to 8 s instead of 0.5 s."""
     schedule = Schedule()

@@ -74,6 +74,7 @@ async def test_end_of_an_attempt_releases_its_callers(turns: Turns) -> None:
 
 async def test_next_attempt_has_its_own_callers(turns: Turns) -> None:
     """Callers that come during the next attempt wait for its end and not for the previous one."""
+    assert not await turns.released()
     turns.attempts.end()
     turns.attempts.begin()
 

@@ -659,6 +659,11 @@ async def test_session_of_a_withdrawn_role_is_dropped_by_policy(
     )
 
 
+def test_withdrawn_role_is_served_by_default() -> None:
+    """Unless the configuration says otherwise, a profile is required and its session is served to its end."""
+    assert Policy(Schedule()) == Policy(Schedule(), required=True, drop_when_withdrawn=False)
+
+
 async def test_withdrawn_role_without_a_session_drops_nothing(
     refresher: Refresher, cloud: FakeCloud, clock: Clock, events: list[Event]
 ) -> None:
