@@ -268,7 +268,7 @@ async def test_reloaded_configuration_is_used_everywhere(
         await until((tmp_path / "credentials.ini").exists)
         await until(lambda: not list((tmp_path / "cache").rglob("*default*")))
         codes = [(await site.get(path)).status_code for path in ("/credentials/default", "/credentials/p2")]
-        with_token = await site.get("/credentials/p2", Authorization=ENVIRON["IDAAS_SECRET"])
+        with_token = await site.get(f"/{ENVIRON['IDAAS_SECRET']}/credentials/p2")
         written = (tmp_path / "credentials.ini").read_text()
 
         assert site.service.settings.profiles.keys() == {"p2"}

@@ -31,6 +31,8 @@ class Server:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.lines.append(head.partition(b"\r\n")[0].decode())
                 writer.write(ANSWER)
+                if self.lines[-1].startswith("CONNECT"):
+                    break  # there is nothing behind the tunnel
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from app.core.errors import Refused, SidecarError, Unreachable
 from app.exchange.sts import credentials_from, instant
 from app.identity.token_response import token_from
-from app.upstream.errors import Meaning, error_of
+from app.upstream.errors import CODES, Effect, Meaning, error_of
 from app.upstream.response import UpstreamResponse
 
 NOW = 1_767_323_045.0
@@ -137,6 +137,33 @@ def test_sts_error_class(status: int, code: str, expected: str, hint: str) -> No
     assert str(error).startswith(f"{URL}: HTTP {status} {code} (request REQ-1)")
     assert hint in str(error)
     assert "s3cr3t" not in str(error)
+
+
+EFFECTS = {
+    "refused": [
+        *("invalid_client", "invalid_scope", "scope_not_found", "access_denied", "invalid_grant"),
+        *("unauthorized_client", "unsupported_grant_type", "invalid_target", "operation_denied_by_license"),
+        *(f"{AUTH_FAIL}.OIDCToken.AudienceNotMatch", f"{AUTH_FAIL}.OIDCToken.IssuerNotMatch"),
+        *(f"{AUTH_FAIL}.OIDCToken.HttpsUrlInvalid", f"{AUTH_FAIL}.OIDCToken.PublicKeyFingerprintMismatch"),
+        *("InvalidParameter.DurationSeconds", "InvalidParameter.PolicyGrammar", "InvalidTimeStamp.Expired"),
+        *("InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive", "SignatureDoesNotMatch"),
+        "InvalidSecurityToken.Expired",
+    ],
+    "renew_token": [f"{AUTH_FAIL}.OIDCToken.{name}" for name in ("Expired", "Invalid", "InvalidSignature")],
+    "withdrawn": [f"{AUTH_FAIL}.NoPermission", "EntityNotExist.Role", "NoPermission"],
+    "transient": [
+        *("temporarily_unavailable", "server_error", "authorization_pending", "ServiceUnavailable", "InternalError"),
+        f"{AUTH_FAIL}.OIDCToken.IssuerConfigurationBroken",
+    ],
+}
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_effect_of_each_code(effect: str) -> None:
+    """Every code of the table has its effect, and there is no other effect."""
+    assert sorted(code for code, meaning in CODES.items() if meaning.effect == effect) == sorted(EFFECTS[effect])
+    assert set(get_args(Effect)) == EFFECTS.keys()
+    assert len(CODES) == sum(map(len, EFFECTS.values()))
 
 
 @pytest.mark.parametrize(

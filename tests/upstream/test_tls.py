@@ -88,6 +88,27 @@ def test_authority_of_the_environment_comes_second(ca: str | None, files: Path, 
     assert ("second" in str(subjects(context))) is (ca is None)
 
 
+@pytest.mark.parametrize(
+    ("file", "directory", "fewest", "most"),
+    [("second.pem", "missing", 1, 1), ("missing", ".", 0, 0), ("missing", "missing", 50, 1000)],
+    ids=["file", "directory", "neither"],
+)
+def test_authorities_of_certifi_replace_a_missing_store(
+    file: str, directory: str, fewest: int, most: int, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's store is its file or its directory; without both, the CAs of certifi are trusted."""
+    trustme.CA(organization_name="second").cert_pem.write_to_path(str(files / "second.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(files / file))  # read by OpenSSL, which knows no other environment
+    monkeypatch.setenv("SSL_CERT_DIR", str(files / directory))
+
+    assert fewest <= len(subjects(trust(files).context())) <= most
+
+
+def test_repr_hides_the_environment(files: Path) -> None:
+    """The repr has no environment, which may hold secrets."""
+    assert "s3cr3t" not in repr(trust(files, environ={"IDAAS_SECRET": "s3cr3t"}))
+
+
 def test_store_of_the_system_is_trusted_by_default(files: Path) -> None:
     """Without a file the connection verifies by the system's store, or by certifi's."""
     context = trust(files).context()

@@ -148,6 +148,29 @@ async def test_plain_requests_survive_a_changed_authority(tmp_path: Path) -> Non
     assert (plain.opened, len(secure.lines)) == (1, 2)
 
 
+@pytest.mark.parametrize("through_a_proxy", [False, True])
+async def test_plain_requests_read_no_authority(through_a_proxy: bool, tmp_path: Path) -> None:
+    """Without TLS a missing CA file does not matter, neither directly nor through a proxy."""
+    async with serving() as server:
+        proxy = f"http://{server.authority}" if through_a_proxy else None
+        found = transport(proxy=proxy, trust=Trust(str(tmp_path / "missing"), "tls.caFile", {}))
+        await get(found, "http://login.example.com/" if through_a_proxy else f"http://{server.authority}/")
+        await found.aclose()
+
+    assert len(server.lines) == 1
+
+
+async def test_tunnel_through_a_plain_proxy() -> None:
+    """A request with TLS gets a tunnel from a proxy without TLS, and its trust is not used for the proxy."""
+    async with serving() as proxy:
+        found = transport(proxy=f"http://{proxy.authority}")
+        with pytest.raises(httpx.TransportError):  # behind the tunnel there is no TLS server
+            await get(found, "https://login.example.com/token")
+        await found.aclose()
+
+    assert proxy.lines[0] == "CONNECT login.example.com:443 HTTP/1.1"
+
+
 async def test_request_under_way_outlives_a_changed_authority(tmp_path: Path) -> None:
     """A connection with the previous files is not closed by the first request with the new ones."""
     site = Site(tmp_path)
