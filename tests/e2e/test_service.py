@@ -195,9 +195,13 @@ def test_outage_from_start_to_end(tmp_path: Path) -> None:
     with demo("--lifetime", "4", home=tmp_path) as sidecar:
         base = sidecar.metadata_url
         add_fault(sidecar, kind="*", times=None, drop=True)
-        answers = [fetch(base, "/credentials")]
-        while answers[-1].status == 200:
+        answers = []
+
+        def refuses() -> bool:
             answers.append(fetch(base, "/credentials"))
+            return answers[-1].status == 503
+
+        wait_until(refuses)
         ended_at = time.time()
         emulator_admin(sidecar.emulator_url, "DELETE", "faults")
         wait_until(lambda: fetch(base, "/credentials").status == 200)
