@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from app.observe.log import Log
 from app.service import Service
 
 from .clock import Clock
-from .conftest import ENVIRON, configuration
+from .conftest import ENVIRON, configuration, with_client_auth
 from .refresh.simulated import Time, emulated_cloud
 from .simulated_loop import simulated
 
@@ -232,11 +233,11 @@ async def test_expired_session_is_not_restored(loaded: Load, emulator: Emulator,
 
 @simulated
 async def test_tokens_do_not_survive_a_restart_without_a_cache(loaded: Load, cloud: Emulator, time: Time) -> None:
-    """Without a cache a metadata session token is valid for one process."""
+    """Without a cache a metadata session token is valid for one process, whose key has 32 random bytes."""
     settings, codes = loaded(), []
     token = ""
-    for entropy in (b"e", b"f"):
-        async with running(settings, cloud, time, entropy=lambda size, byte=entropy: byte * size) as site:
+    for key in (b"e" * 32, b"f" * 32):
+        async with running(settings, cloud, time, entropy={32: key}.__getitem__) as site:
             await ready(site)
             token = (
                 token
@@ -280,17 +281,63 @@ async def test_reloaded_configuration_is_used_everywhere(
 @simulated
 async def test_trial_serves_with_its_first_session(loaded: Load, cloud: Emulator, time: Time) -> None:
     """A changed role is served as soon as it has a session, without another reload."""
-    changed = configuration()
-    async with running(loaded(), cloud, time, load=lambda: loaded(changed)) as site:
+    config = configuration(access={"pathToken": {"envVarName": "IDAAS_SECRET"}})
+    config["profiles"]["default"]["exchange"]["durationSeconds"] = 1800
+    changed = loaded(config)
+    async with running(loaded(), cloud, time, load=lambda: changed) as site:
         await ready(site)
         before = (await site.get("/credentials")).json()
-        changed["profiles"]["default"]["exchange"]["durationSeconds"] = 1800
         site.service.reload()
         await time.advance(5)
-        after = (await site.get("/credentials")).json()
+        without_token = await site.get("/credentials")
+        after = (await site.get(f"/{ENVIRON['IDAAS_SECRET']}/credentials")).json()
 
+        assert without_token.status_code == 403
         assert before["AccessKeyId"] != after["AccessKeyId"]
         assert after["Expiration"] < before["Expiration"]
+    assert cloud.totals["token"] == 1  # the token outlives the pipeline that obtained it
+
+
+@simulated
+async def test_cloud_clock_outlives_a_reload(loaded: Load, cloud: Emulator, time: Time) -> None:
+    """The cloud's clock is known to the pipeline of a changed configuration, so no assertion of it is too old."""
+    config = with_client_auth("CLIENT_SECRET_JWT")
+    first = loaded(config)
+    config["profiles"]["default"]["identity"]["scope"] = "api.demo.example|read"
+    changed = loaded(config)
+    time.cloud_ahead = -600
+    async with running(first, cloud, time, load=lambda: changed) as site:
+        await ready(site)
+        before = [call.outcome for call in cloud.journal if call.kind == "token"]
+        cloud.journal.clear()
+        site.service.reload()
+        await time.advance(5)
+
+    assert before[-1] == "ok"
+    assert len(before) > 1
+    assert [call.outcome for call in cloud.journal if call.kind == "token"] == ["ok"]
+
+
+@simulated
+async def test_failed_start_is_a_dead_loop(loaded: Load, cloud: Emulator, time: Time) -> None:
+    """A bug that ends the start in the background is reported, and the sidecar is not live."""
+    broken = replace(loaded(), files=("a\0b",))  # no file system has this name
+    async with running(broken, cloud, time, load=loaded) as site:
+        await time.advance(1)
+
+        assert site.service.dead_loops() == ["start"]
+        assert (await site.get("/livez")).json() == {"status": "dead", "loops": ["start"]}
+
+
+@simulated
+async def test_objects_of_the_start_are_not_collected(loaded: Load, cloud: Emulator, time: Time) -> None:
+    """When the first attempts have ended, what lives until the end is excluded from garbage collection."""
+    gc.unfreeze()
+    async with running(loaded(), cloud, time) as site:
+        await ready(site)
+        await time.advance(1)
+
+        assert gc.get_freeze_count() > 0
 
 
 # --- listeners --------------------------------------------------------------------------------------------------------

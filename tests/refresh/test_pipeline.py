@@ -539,3 +539,43 @@ async def test_each_leg_has_its_connection(offline: Build, clock: Clock) -> None
         ("profiles.default.chain[1].connection", Connection(proxy="http://chain:3")),
     }
     assert cloud.closed == 3
+
+
+CLAIMS = {"iss": "https://other.example.com", "aud": "other", "sub": "other"}
+OIDC_CLIENT = {
+    "type": "oidcClient",
+    "issuer": "http://127.0.0.1:7080",
+    "tokenEndpoint": "http://127.0.0.1:7080/token",
+    "clientId": "client-1",
+    "clientAuthentication": {"method": "client_secret_post", "clientSecretEnvVarName": "IDAAS_SECRET"},
+    "audience": "api.example.com",
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "compared"),
+    [
+        ({}, ["iss", "aud", "sub"]),
+        ({"identity": OIDC_CLIENT}, ["iss", "aud"]),
+        ({"identity": "exchanged"}, ["iss", "aud"]),
+        ({"identity": "file"}, []),
+    ],
+    ids=["idaas", "oidcClient", "token exchange", "token file"],
+)
+async def test_claims_are_compared_with_what_is_configured(
+    changes: dict[str, Any], compared: list[str], offline: Build, clock: Clock, tmp_path: Path
+) -> None:
+    """Issuer, audience and subject are compared as far as the configuration says what STS will find."""
+    (tmp_path / "token").write_text(token(**CLAIMS, exp=clock.time() + 900))
+    by_file = {"type": "tokenFile", "tokenFile": str(tmp_path / "token")}
+    exchanged = identity(tokenExchange={"subject": by_file})
+    found = {"exchanged": exchanged, "file": by_file}.get(str(changes.get("identity")), changes.get("identity"))
+    profile = {"identity": found or identity(), "exchange": exchange()}
+    sidecar = offline(
+        configuration(profiles={"default": profile}),
+        transport=PreparedCloud(clock, token(**CLAIMS, exp=clock.time() + 900)).route,
+    )
+    await sidecar.fetch()
+
+    warnings = [item.message for item in sidecar.events if isinstance(item, Warned)]
+    assert [sentence.split()[2] for sentence in warnings] == compared
