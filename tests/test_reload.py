@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
 import resource
 from collections.abc import AsyncIterator
 from contextlib import contextmanager
@@ -405,7 +406,19 @@ async def test_stop_cancels_what_is_under_way(site: Site) -> None:
     reloader.reload()
     await asyncio.sleep(0)
     await reloader.stop()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
     reloader.busy.release()
     await site.quiet()
 
     assert (site.reads, site.adopted, site.lines()) == (0, [], [])
+
+
+async def test_stop_closes_the_watch(site: Site) -> None:
+    """After a stop the descriptor of the watch is closed."""
+    before = len(os.listdir("/proc/self/fd"))
+    reloader = site.build(with_files(site))
+    reloader.start()
+    during = len(os.listdir("/proc/self/fd"))
+    await reloader.stop()
+
+    assert (during, len(os.listdir("/proc/self/fd"))) == (before + 1, before)
