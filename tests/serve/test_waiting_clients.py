@@ -32,14 +32,15 @@ class ColdStart:
         await self.credentials.wait()
         return response(200, b"{}")
 
-    def connect(self, sent: bytes) -> None:
-        """Open a connection that sends these bytes."""
+    async def connect(self, sent: bytes) -> None:
+        """Open a connection that sends these bytes, and let its answer begin."""
         connection, transport = BoundedProtocol(self._context), RecordingTransport()
         connection.connection_made(transport)
         self.connections.append(connection)
         self.transports.append(transport)
         if sent:
             connection.data_received(sent)
+            await asyncio.sleep(0)
 
     async def answered(self) -> list[int]:
         """Let the credentials arrive; return the status that each connection got, or 0."""
@@ -60,7 +61,7 @@ async def start() -> AsyncIterator[ColdStart]:
 async def test_longest_waiting_clients_get_429(start: ColdStart) -> None:
     """At the limit the clients that wait for longest get 429 at once and are closed, and the others get 200."""
     for _ in range(20):
-        start.connect(HEAD)
+        await start.connect(HEAD)
     closed = [transport.closing or transport.ended for transport in start.transports]
 
     assert closed == [True] * 4 + [False] * 16
@@ -73,7 +74,7 @@ async def test_longest_waiting_clients_get_429(start: ColdStart) -> None:
 async def test_idle_connections_are_closed_first(start: ColdStart) -> None:
     """A connection without a request is closed before a client that waits, and gets no answer."""
     for sent in [HEAD] * 8 + [b""] * 8 + [HEAD] * 4:
-        start.connect(sent)
+        await start.connect(sent)
 
     assert await start.answered() == [200] * 8 + [0] * 8 + [200] * 4
     closed = [transport.closing or transport.ended for transport in start.transports]
