@@ -31,7 +31,7 @@ def shortened(name: str) -> str:
     if len(clean) > LONGEST_SESSION_NAME:
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         return f"{clean[: LONGEST_SESSION_NAME - 9]}-{digest}"
-    return clean if len(clean) > 1 else f"{clean}--"[:2]
+    return clean.ljust(2, "-")
 
 
 def check_session_name(name: str, place: str) -> None:

@@ -98,9 +98,11 @@ class Refused(SidecarError):
 class NoCredentials(SidecarError):
     """No valid credentials are held. `retry_after`: seconds until the next attempt is due."""
 
+    retry_after: float
+
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
     def at(self, place: str) -> NoCredentials:
-        return NoCredentials(f"{place}: {self}", retry_after=self.retry_after or 1.0)
+        return NoCredentials(f"{place}: {self}", retry_after=self.retry_after)

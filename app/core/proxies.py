@@ -17,7 +17,7 @@ def check_proxy(url: str, place: str) -> None:
     """Raise ConfigError unless `url` is a valid proxy URL. The message never quotes it: it may hold a password."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
     if not good or parts.path not in ("", "/") or parts.query or parts.fragment:

@@ -86,19 +86,23 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     try:
         context.load_cert_chain(client.file, client.key_file, password)
     except FileNotFoundError:
-        missing = next((path for path in (client.file, client.key_file) if path and not os.path.exists(path)), "")
-        raise ConfigError(f"{client.place}: {missing or client.file}: no such file") from None
+        raise ConfigError(f"{client.place}: {client.file}: no such file") from None
     except PermissionError:
         raise ConfigError(f"{client.place}: {client.file}: not readable by this user (uid {os.getuid()})") from None
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "the password is wrong or missing"
-        known = {
-            "KEY_VALUES_MISMATCH": "the key does not belong to the certificate",
-            "NO_START_LINE": "it holds no PEM",
-        }
         raise ConfigError(
-            f"{client.place}: {client.file}: no usable certificate with its key: {known.get(reason, reason)}"
+            f"{client.place}: {client.file}: no usable certificate with its key: {_mismatch(client.file, error)}"
         ) from None
+
+
+def _mismatch(certificate_file: str, error: Exception) -> str:
+    """Return why a certificate cannot be used with its key. OpenSSL gives no reason for most errors of a PEM file."""
+    reason = getattr(error, "reason", None)
+    if reason == "KEY_VALUES_MISMATCH":
+        return "the key does not belong to the certificate"
+    if certificate_end(certificate_file) is None:
+        return "it holds no PEM certificate"
+    return reason or "the password is wrong or missing, or the key is not PEM"
 
 
 def certificate_end(path: str) -> float | None:

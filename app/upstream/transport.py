@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Hashable, Mapping
 from urllib.parse import urlsplit
 
@@ -35,7 +36,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         if proxy is not None:
             parts = urlsplit(proxy)  # host and port alone: a proxy's URL may hold a password
             request.extensions[PROXY] = authority(parts.hostname or "", parts.port or 80)
-        secure = request.url.scheme == "https" or bool(proxy and proxy.startswith("https:"))
+        secure = request.url.scheme == "https" or (proxy is not None and _secure(proxy))
         transport = await self._transport(proxy, secure=secure)
         return await transport.handle_async_request(request)
 
@@ -44,8 +45,8 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         version = await asyncio.to_thread(self._trust.version) if secure else None
         transport = self._open.get((proxy, version))
         if transport is None:
-            verify = await asyncio.to_thread(self._trust.context) if secure else False
-            transport = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False)
+            context = await asyncio.to_thread(self._trust.context) if secure else None
+            transport = httpx.AsyncHTTPTransport(verify=context or False, proxy=_proxy(proxy, context), trust_env=False)
             await self._retire(proxy)
             self._open[proxy, version] = transport
         return transport
@@ -61,3 +62,14 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for transport in (*self._open.values(), *self._retired):
             await transport.aclose()
+
+
+def _proxy(url: str | None, context: ssl.SSLContext | None) -> httpx.Proxy | None:
+    """Return the proxy with the trust of its own TLS connection: `verify` of httpx is that of the server."""
+    if url is None:
+        return None
+    return httpx.Proxy(url, ssl_context=context if _secure(url) else None)
+
+
+def _secure(url: str) -> bool:
+    return urlsplit(url).scheme == "https"

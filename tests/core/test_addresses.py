@@ -17,6 +17,8 @@ from app.core.errors import ConfigError
         ("127.8.9.10", True),
         ("::1", True),
         ("localhost", True),
+        ("::ffff:127.0.0.1", True),
+        ("::ffff:10.0.0.1", False),
         ("localhost.example.com", False),
         ("127.0.0.1.nip.io", False),
         ("0.0.0.0", False),
@@ -27,6 +29,35 @@ from app.core.errors import ConfigError
 def test_loopback_is_recognised_by_its_spelling(host: str, expected: bool) -> None:
     """A host is loopback by its spelling alone; no name is resolved."""
     assert addresses.is_loopback(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("100.100.100.200", True), ("100.100.100.201", False), ("169.254.169.254", False)],
+)
+def test_private_listeners_are_loopback_and_the_ecs_metadata_address(host: str, expected: bool) -> None:
+    """Only this machine reaches a loopback address or the ECS metadata address."""
+    assert addresses.is_private(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("localhost", True),
+        ("a_b-c.example.com", True),
+        ("127.0.0.1", True),
+        ("[::1]", True),
+        ("", False),
+        ("::1", False),
+        ("[localhost]", False),
+        ("localhost:80", False),
+        ("host/path", False),
+        ("host~", False),
+    ],
+)
+def test_host_of_a_host_header(text: str, expected: bool) -> None:
+    """The host part of a Host header is a name, an IPv4 address, or an IPv6 address in brackets."""
+    assert addresses.is_host(text) is expected
 
 
 @pytest.mark.parametrize(
@@ -122,6 +153,8 @@ STS_ENDPOINTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"region": "cn-hangzhou", "vpc": True}, ("https://sts-vpc.cn-hangzhou.aliyuncs.com",)),
     ({"region": "cn-hangzhou-finance"}, ("https://sts.cn-hangzhou.aliyuncs.com",)),
     ({"region": "ap-south-1"}, GLOBAL_ENDPOINT),
+    ({"region": "ap-southeast-2"}, GLOBAL_ENDPOINT),
+    ({"region": "cn-beijing-gov-1"}, GLOBAL_ENDPOINT),
     ({"region": "ap-south-1", "vpc": True}, ("https://sts-vpc.ap-south-1.aliyuncs.com",)),
     ({"explicit": ["sts.example.com"]}, ("https://sts.example.com",)),
     (
@@ -129,6 +162,7 @@ STS_ENDPOINTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
         ("https://a.example.com", "https://b.example.com"),
     ),
     ({"explicit": ["http://127.0.0.1:7140"]}, ("http://127.0.0.1:7140",)),
+    ({"explicit": ["https://a.example.com/~/"]}, ("https://a.example.com/~",)),
 ]
 
 
@@ -142,18 +176,135 @@ def test_sts_endpoints_are_selected(settings: dict[str, Any], expected: tuple[st
     assert endpoints.sts_endpoints(**arguments) == expected
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"explicit": []}, "exchange.endpoints: empty; add an endpoint, or remove the key to use the region's"),
+        ({"explicit": ["a.example.com", "b c"]}, "exchange.endpoints[1]: 'https://b c' is not a URL of the form"),
+        ({"vpc": True}, "exchange.vpc: needs regionId; a VPC endpoint belongs to one region"),
+        ({"region": "x"}, "exchange.regionId: 'x' is not a region's id, such as cn-hangzhou"),
+        ({"region": "cn.example.com/"}, "exchange.regionId: 'cn.example.com/' is not a region's id"),
+    ],
+)
+def test_invalid_sts_endpoint_is_refused(settings: dict[str, Any], message: str) -> None:
+    """An endpoint, a region or a combination of both that cannot work is refused with its key."""
+    with pytest.raises(ConfigError) as caught:
+        endpoints.sts_endpoints(**{"region": None, "vpc": False, "explicit": None, "place": "exchange", **settings})
+
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"region": "cn-hangzhou"}, "https://eiam-developerapi.cn-hangzhou.aliyuncs.com"),
+        ({"region": "us-west-1"}, "https://eiam-developerapi.us-west-1.aliyuncs.com"),
+        ({"region": "cn-hangzhou", "vpc": True}, "https://eiam-developerapi-cn.vpc-proxy.aliyuncs.com"),
+        ({"region": "cn-hongkong", "vpc": True}, "https://eiam-developerapi-hk.vpc-proxy.aliyuncs.com"),
+        ({"region": "ap-southeast-1", "vpc": True}, "https://eiam-developerapi-sg.vpc-proxy.aliyuncs.com"),
+        ({"region": "ap-southeast-5", "vpc": True}, "https://eiam-developerapi-jk.vpc-proxy.aliyuncs.com"),
+        ({"region": "ap-northeast-2", "vpc": True}, "https://eiam-developerapi-sel.vpc-proxy.aliyuncs.com"),
+        ({"region": "eu-central-1", "vpc": True}, "https://eiam-developerapi-eu.vpc-proxy.aliyuncs.com"),
+        ({"region": "cn-hangzhou", "explicit": "api.example.com"}, "https://api.example.com"),
+        ({"explicit": "http://127.0.0.1:7140/path"}, "http://127.0.0.1:7140"),
+    ],
+)
+def test_developer_api_is_selected(settings: dict[str, Any], expected: str) -> None:
+    """The explicit endpoint of the DeveloperAPI wins; otherwise it is the region's, or the one in the region's VPC."""
+    assert (
+        endpoints.developer_api(**{"region": None, "vpc": False, "explicit": None, **settings}, place="x") == expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {},
+            "exchange.regionId: required to find the DeveloperAPI, unless exchange.endpoint or the identity's "
+            "developerApiEndpoint is set",
+        ),
+        ({"region": "CN"}, "exchange.regionId: 'CN' is not a region's id, such as cn-hangzhou"),
+        (
+            {"region": "us-west-1", "vpc": True},
+            "exchange.vpc: us-west-1 has no VPC endpoint; these regions have one: cn-hangzhou, cn-hongkong, "
+            "ap-southeast-1, ap-southeast-5, ap-northeast-2, eu-central-1",
+        ),
+        ({"explicit": "ftp://x"}, "exchange.endpoint: 'ftp://x' is not a URL of the form https://host/path"),
+    ],
+)
+def test_developer_api_that_cannot_be_found_is_refused(settings: dict[str, Any], message: str) -> None:
+    """A region without the DeveloperAPI, or none at all, is refused with its key."""
+    with pytest.raises(ConfigError) as caught:
+        endpoints.developer_api(**{"region": None, "vpc": False, "explicit": None, **settings}, place="exchange")
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("login.example.com/token", "https://login.example.com/token"),
+        ("http://login.example.com:80/token", "https://login.example.com:80/token"),
+        ("https://login.example.com", "https://login.example.com"),
+        ("ftp://login.example.com", "ftp://login.example.com"),
+        ("http://127.0.0.1:7140/x", "http://127.0.0.1:7140/x"),
+        ("http://localhost?x", "http://localhost?x"),
+        ("http://[::1]:7140/x", "http://[::1]:7140/x"),
+        ("http://[2001:db8::1]/x", "https://[2001:db8::1]/x"),
+        ("http:///x", "https:///x"),
+    ],
+)
+def test_sdk_endpoint_uses_https_except_on_loopback(url: str, expected: str) -> None:
+    """The IDaaS SDK adds a missing scheme and replaces http by https; loopback hosts keep http."""
+    assert urls.sdk_endpoint(url) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://127.0.0.1:7117", ("127.0.0.1", 7117)),
+        ("http://127.0.0.1:7117/", ("127.0.0.1", 7117)),
+        ("http://[::1]", ("::1", 80)),
+        ("https://127.0.0.1:7117", None),
+        ("http://127.0.0.1:7117/path", None),
+        ("http://127.0.0.1:7117?query", None),
+        ("http://127.0.0.1:7117#fragment", None),
+    ],
+)
+def test_authority_of_an_http_url(url: str, expected: tuple[str, int] | None) -> None:
+    """An http URL without path, query and fragment has a host and a port, by default 80."""
+    assert urls.http_authority(url, "url") == expected
+
+
+def test_authority_of_no_url_is_refused() -> None:
+    """Text that is not a URL has no authority, and the message names its key."""
+    with pytest.raises(ConfigError, match=r"^url: 'x' is not a URL of the form https://host/path$"):
+        urls.http_authority("x", "url")
+
+
 ENVIRON = {
     "HTTPS_PROXY": "http://secure:1",
     "http_proxy": "plain:2",
     "NO_PROXY": "no.example.com, .inner.example.com,10.0.0.0/8,port.example.com:443,",
 }
+
+
+def proxied(no_proxy: str) -> dict[str, str]:
+    """Return an environment with a proxy and these exceptions."""
+    return {"HTTPS_PROXY": "http://secure:1", "NO_PROXY": no_proxy}
+
+
 PROXIES = [
     ("https://login.example.com", None, ENVIRON, "http://secure:1"),
     ("http://login.example.com", None, ENVIRON, "http://plain:2"),
     ("https://login.example.com", None, {}, None),
     ("https://login.example.com", None, {"ALL_PROXY": "http://all:3"}, "http://all:3"),
     ("https://login.example.com", None, {"https_proxy": "http://low:4", "HTTPS_PROXY": "http://up:5"}, "http://low:4"),
+    ("https://login.example.com", None, {"all_proxy": "http://low:4", "ALL_PROXY": "http://up:5"}, "http://low:4"),
+    ("https://login.example.com", None, {"https_proxy": "", "HTTPS_PROXY": "http://up:5"}, "http://up:5"),
     ("https://login.example.com", "http://own:6", ENVIRON, "http://own:6"),
+    ("https://login.example.com", "none", ENVIRON, None),
     ("https://no.example.com", "http://own:6", ENVIRON, "http://own:6"),
     ("https://no.example.com", None, ENVIRON, None),
     ("https://sub.no.example.com", None, ENVIRON, None),
@@ -161,12 +312,28 @@ PROXIES = [
     ("https://a.inner.example.com", None, ENVIRON, None),
     ("https://port.example.com", None, ENVIRON, None),
     ("https://10.1.2.3", None, ENVIRON, None),
+    ("https://10.1.2.3", None, proxied("10.9.9.9/8"), None),
+    ("https://[fd00::1]", None, proxied("fd00::1"), None),
+    ("https://[fd00::1]", None, proxied("fe80::/10,fd00::/8"), None),
+    ("https://[fe80::1]", None, proxied("fd00::/8"), "http://secure:1"),
+    ("https://login.example.com", None, proxied("*.example.com"), None),
+    ("https://login.example.com", None, proxied(",LOGIN.example.com"), None),
+    ("https://login.example.com.", None, proxied("a.example.com,"), "http://secure:1"),
+    ("https://login.example.com", None, proxied("other/path"), "http://secure:1"),
+    ("https://login.example.com", None, {"https_proxy": "http://low:4", "no_proxy": "login.example.com"}, None),
+    (
+        "https://login.example.com",
+        None,
+        {"https_proxy": "http://low:4", "no_proxy": "x", "NO_PROXY": "*"},
+        "http://low:4",
+    ),
     ("https://11.1.2.3", None, ENVIRON, "http://secure:1"),
     ("https://login.example.com", None, {"ALL_PROXY": "http://all:3", "NO_PROXY": "*"}, None),
     ("http://127.0.0.1:7140", "http://own:6", ENVIRON, None),
     ("http://localhost:7140", "http://own:6", ENVIRON, None),
     ("http://[::1]:7140", "http://own:6", ENVIRON, None),
     ("http://100.100.100.200/latest", "http://own:6", ENVIRON, None),
+    ("http://169.254.169.254/latest", "http://own:6", ENVIRON, None),
 ]
 
 
@@ -183,7 +350,19 @@ def test_http_and_https_proxies_are_accepted(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "proxy:8080", "socks5://u:s3cr3t@proxy", "http://", "http://u:s3cr3t@proxy:port", "http://proxy/path"]
+    "url",
+    [
+        "",
+        "proxy:8080",
+        "socks5://u:s3cr3t@proxy",
+        "http://",
+        "http://u:s3cr3t@proxy:port",
+        "http://proxy:0",
+        "http://proxy:65536",
+        "http://proxy/path",
+        "http://proxy?query",
+        "http://proxy#fragment",
+    ],
 )
 def test_invalid_proxy_is_refused(url: str) -> None:
     """An invalid proxy is refused, and its URL is not repeated because it may hold a password."""

@@ -42,6 +42,12 @@ def test_long_session_name_ends_in_a_hash() -> None:
     assert re.fullmatch(r"n{55}-[0-9a-f]{8}", first)
 
 
+@pytest.mark.parametrize("name", ["ab", "a" * 64])
+def test_name_that_fits_is_not_shortened(name: str) -> None:
+    """A name of 2 to 64 characters is the session name as it is."""
+    assert arns.shortened(name) == name
+
+
 @pytest.mark.parametrize("name", ["ab", "a" * 64, "A.b@c-d_9"])
 def test_valid_session_name_is_accepted(name: str) -> None:
     """A session name has 2 to 64 characters of STS's alphabet."""

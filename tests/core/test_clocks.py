@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from app.core.clocks import Clocks, CloudClock, JumpDetector
+from app.core.clocks import Clocks, CloudClock, JumpDetector, watch_jumps
+
+from ..simulated_loop import simulated
 
 
 class ManualClocks:
@@ -25,7 +29,8 @@ class ManualClocks:
 
 
 @pytest.mark.parametrize(
-    ("moved", "expected"), [(0, None), (4.9, None), (-4.9, None), (5.1, 5.1), (-5.1, -5.1), (3_600, 3_600)]
+    ("moved", "expected"),
+    [(0, None), (4.9, None), (-4.9, None), (5, None), (-5, None), (5.1, 5.1), (-5.1, -5.1), (3_600, 3_600)],
 )
 def test_jump_above_5_seconds_is_reported_once(moved: float, expected: float | None) -> None:
     """A jump of more than 5 s between two checks is reported once with its size; less is slewing."""
@@ -65,3 +70,42 @@ def test_cloud_clock_follows_the_date_headers() -> None:
     clock.learn(1.5)
 
     assert clock.now() == manual.wall
+
+
+@pytest.mark.parametrize(("offset", "used"), [(1.9, 0), (2.0, 2.0), (-1.9, 0), (-2.0, -2.0)])
+def test_offset_below_two_seconds_counts_as_none(offset: float, used: float) -> None:
+    """An offset of 2 s or more is used; a smaller one is within the exactness of a Date header."""
+    manual = ManualClocks()
+    clock = CloudClock(manual.clocks())
+    clock.learn(offset)
+
+    assert clock.now() == manual.wall + used
+    assert clock.is_synchronised()
+
+
+@pytest.mark.parametrize(("moved", "kept"), [(5.0, True), (-5.0, True), (5.1, False), (-5.1, False)])
+def test_offset_is_kept_until_a_jump(moved: float, kept: bool) -> None:
+    """A wall clock that moves by at most 5 s keeps the offset; a larger jump ends it."""
+    manual = ManualClocks()
+    clock = CloudClock(manual.clocks())
+    clock.learn(60.0)
+    manual.wall += moved
+
+    assert clock.is_synchronised() is kept
+    assert clock.now() == manual.wall + (60.0 if kept else 0.0)
+
+
+@simulated
+async def test_clock_is_checked_every_30_seconds() -> None:
+    """A jump is reported at the next check, which comes every 30 s; without a jump nothing is reported."""
+    loop = asyncio.get_running_loop()
+    began, ahead = loop.time(), 0.0
+    reports: list[tuple[float, float]] = []
+    clocks = Clocks(lambda: 1_000_000.0 + loop.time() + ahead, loop.time)
+    watch = asyncio.create_task(watch_jumps(clocks, lambda seconds: reports.append((loop.time() - began, seconds))))
+    for step in (0.0, 100.0, 0.0, -50.0):
+        ahead += step
+        await asyncio.sleep(35)
+    watch.cancel()
+
+    assert reports == [(60, pytest.approx(100)), (120, pytest.approx(-50))]

@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 import re
 
-from app.core.formats import env_lines, error_document, external_document, ini_lines, timestamp, uri_document
+import pytest
+
+from app.core.formats import (
+    env_lines,
+    error_document,
+    external_document,
+    ini_lines,
+    plain_document,
+    timestamp,
+    timestamp_ms,
+    uri_document,
+)
 from app.core.values import Credentials
 
 SESSION = Credentials("STS.key", "se/cr+et=", "to/ke+n==", issued_at=1_767_323_045.9, expires_at=1_767_326_645.0)
@@ -64,6 +75,19 @@ def test_timestamp_has_no_fraction() -> None:
     assert timestamp(1_767_323_045.999) == "2026-01-02T03:04:05Z"
 
 
+@pytest.mark.parametrize(
+    ("instant", "expected"),
+    [
+        (1_767_323_045.0, "2026-01-02T03:04:05.000Z"),
+        (1_767_323_045.0625, "2026-01-02T03:04:05.062Z"),
+        (1_767_323_045.9375, "2026-01-02T03:04:05.937Z"),
+    ],
+)
+def test_timestamp_of_the_log_has_milliseconds(instant: float, expected: str) -> None:
+    """Timestamps of the log have three digits of milliseconds, truncated."""
+    assert timestamp_ms(instant) == expected
+
+
 def test_external_document_has_the_cli_names() -> None:
     """`aliyun configure --mode External` gets the key names of the Alibaba Cloud CLI."""
     assert json.loads(external_document(SESSION)) == {
@@ -75,13 +99,33 @@ def test_external_document_has_the_cli_names() -> None:
     }
 
 
+def test_plain_document_has_the_api_names() -> None:
+    """Scripts get the three values and the expiry under the names of the STS API."""
+    assert json.loads(plain_document(SESSION)) == {
+        "AccessKeyId": "STS.key",
+        "AccessKeySecret": "se/cr+et=",
+        "SecurityToken": "to/ke+n==",
+        "Expiration": "2026-01-02T04:04:05Z",
+    }
+
+
 def test_env_lines_are_quoted_for_a_shell() -> None:
     """Values with characters that a shell interprets are quoted."""
     credentials = Credentials("STS.k", "a b$c'", "t", issued_at=0, expires_at=1)
 
-    assert "export ALIBABA_CLOUD_ACCESS_KEY_SECRET='a b$c'\"'\"''" in env_lines(credentials).splitlines()
+    assert env_lines(credentials).splitlines() == [
+        "export ALIBABA_CLOUD_ACCESS_KEY_ID=STS.k",
+        "export ALIBABA_CLOUD_ACCESS_KEY_SECRET='a b$c'\"'\"''",
+        "export ALIBABA_CLOUD_SECURITY_TOKEN=t",
+    ]
 
 
 def test_ini_has_a_default_section_of_type_sts() -> None:
     """The credentials file has a default section of type sts."""
-    assert ini_lines(SESSION).splitlines()[:3] == ["[default]", "type = sts", "access_key_id = STS.key"]
+    assert ini_lines(SESSION).splitlines() == [
+        "[default]",
+        "type = sts",
+        "access_key_id = STS.key",
+        "access_key_secret = se/cr+et=",
+        "security_token = to/ke+n==",
+    ]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies
 
 from app.core.errors import ConfigError
-from app.core.schedule import Schedule, horizon, lead, servable, slack
+from app.core.schedule import Schedule, horizon, lead, servable, slack, soonest
 from app.core.values import Credentials
 
 
@@ -25,7 +25,7 @@ def session(life: float, issued_at: float = 1000.0) -> Credentials:
 )
 def test_lead_depends_on_the_lifetime(life: float, expected: float) -> None:
     """Sessions are replaced early enough for every client's refresh margin and to outlast an outage."""
-    assert lead(life) == pytest.approx(expected, abs=1)
+    assert lead(life) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 0.999])
@@ -63,6 +63,40 @@ def test_spread_refresh_is_within_bounds(chance: float, life: float, jitter: flo
     assert held.issued_at + shortest - 0.001 <= begins <= latest + 0.001
 
 
+@pytest.mark.parametrize(
+    ("chance", "jitter", "age"),
+    [
+        (0.0, 0.1, 1440),
+        (0.1, 0.1, 1440 - (2 * 360 * 0.1 * 1260) ** 0.5 * 23 / 24),
+        (1 / 7, 0.1, 1440 - 360 * 23 / 24),
+        (0.5, 0.1, 1440 - (0.5 * 1260 + 180) * 23 / 24),
+        (1.0, 0.1, 60),
+        (0.0, 0.0, 1440),
+        (0.5, 0.0, 1440 - 720 * 23 / 24),
+    ],
+)
+def test_spread_refresh_is_drawn_from_the_whole_interval(chance: float, jitter: float, age: float) -> None:
+    """A spread refresh of a 3600 s session is due 60 to 1440 s after its issue, by the equilibrium distribution."""
+    assert Schedule(jitter=jitter).refresh_at(session(3600), chance, spread=True) == pytest.approx(1000 + age)
+
+
+@pytest.mark.parametrize(
+    ("life", "shortest"), [(43_200, 60), (7200, 60), (3600, 60), (1800, 30), (900, 15)], ids=lambda value: str(value)
+)
+def test_new_session_is_not_replaced_while_a_fleet_rolls_out(life: float, shortest: float) -> None:
+    """A spread refresh comes at the earliest 60 s after the session's issue; sooner for short sessions."""
+    assert Schedule().refresh_at(session(life), 1.0, spread=True) == pytest.approx(1000 + shortest)
+
+
+@pytest.mark.parametrize(
+    ("life", "left", "expected"),
+    [(3600, 3600, 720), (3600, 200, 40), (3600, 100, 20), (3600, 50, 20), (50, 50, 10), (50, 5, 10), (90, 0, 18)],
+)
+def test_new_session_is_left_alone_for_a_while(life: float, left: float, expected: float) -> None:
+    """A new session is kept for a fifth of what is left, at least for 20 s or a fifth of its lifetime."""
+    assert soonest(life, left) == pytest.approx(expected)
+
+
 def test_refreshes_of_a_fleet_are_even() -> None:
     """When 4000 sidecars start together, no five minutes of three hours have more than 1.2 times the mean calls."""
     rng = random.Random(1)
@@ -96,11 +130,19 @@ def test_pauses_without_a_session_are_short(failures: int, chance: float, expect
 
 @pytest.mark.parametrize(
     ("failures", "slack", "expected"),
-    [(1, 300, 9.375), (2, 300, 18.75), (5, 300, 150), (9, 300, 150), (9, 1200, 240), (9, 100, 50), (9, 20, 40)],
+    [
+        *[(1, 300, 9.375), (2, 300, 18.75), (5, 300, 150), (9, 300, 150), (9, 1200, 240), (9, 100, 50), (9, 20, 40)],
+        *[(1, 480, 15), (9, 480, 240), (9, 482, 240), (9, 80, 40), (9, 82, 41)],
+    ],
 )
 def test_pauses_depend_on_the_slack(failures: int, slack: float, expected: float) -> None:
     """A pause is at most half of the slack and between 40 and 240 s; the first one is a 32nd of the slack."""
     assert Schedule().retry_after(failures, 1.0, slack=slack) == expected
+
+
+def test_first_pause_is_the_shortest_retry() -> None:
+    """Without a session and without throttling, the first pause is up to `min_retry`."""
+    assert [Schedule(min_retry=0.1).retry_after(1, chance) for chance in (0.0, 1.0)] == [0.05, 0.1]
 
 
 def test_first_pause_after_throttling_is_longer() -> None:
@@ -116,6 +158,12 @@ def test_first_pause_after_throttling_is_longer() -> None:
 def test_slack_counts_to_the_next_limit(at: float, expected: float) -> None:
     """The slack counts down to the guaranteed lifetime, then to the end of the session, then it is 0."""
     assert slack(session(3600), at) == expected
+
+
+@pytest.mark.parametrize(("at", "expected"), [(1000, 360), (1359, 1), (1360, 540), (1899, 1), (1900, 0)])
+def test_slack_of_a_short_session_counts_to_its_lead(at: float, expected: float) -> None:
+    """A session of 900 s guarantees 540 s, which is its lead."""
+    assert slack(session(900), at) == expected
 
 
 @given(
@@ -170,15 +218,38 @@ def test_permanent_errors_are_retried_slowly() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"jitter": 0.5}, "refresh.jitter: 0.5"),
-        ({"min_retry": 290.0}, "minRetrySeconds 290"),
-        ({"permanent_retry": 30.0}, "permanentRetrySeconds: 30"),
+        ({"jitter": 0.5}, "refresh.jitter: 0.5 is not between 0 and 0.2"),
+        ({"jitter": -0.01}, "refresh.jitter: -0.01 is not between 0 and 0.2"),
+        (
+            {"min_retry": 290.0},
+            "refresh: minRetrySeconds 290 must be at least 0.1 and not above maxRetrySeconds 240",
+        ),
+        (
+            {"min_retry": 0.09},
+            "refresh: minRetrySeconds 0.09 must be at least 0.1 and not above maxRetrySeconds 240",
+        ),
+        (
+            {"permanent_retry": 30.0},
+            "refresh.permanentRetrySeconds: 30 is below maxRetrySeconds 240; a refusal must not be retried faster than "
+            "an outage",
+        ),
     ],
 )
 def test_contradictory_schedule_is_refused(changes: dict[str, float], message: str) -> None:
     """A schedule with contradictory settings is refused when it is created, with the values in the message."""
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError) as caught:
         Schedule(**changes)
+
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"jitter": 0.0}, {"jitter": 0.2}, {"min_retry": 0.1}, {"min_retry": 240.0}, {"permanent_retry": 240.0}],
+)
+def test_limits_of_a_schedule_are_allowed(changes: dict[str, float]) -> None:
+    """Each setting may have the value of its limit."""
+    Schedule(**changes)
 
 
 @pytest.mark.parametrize(("at", "expected"), [(999.0, True), (4599.99, True), (4600.0, False), (5000.0, False)])

@@ -105,10 +105,23 @@ def test_cold_start_waits_no_longer_than_the_sdk(
 
 
 def test_cold_start_responds_when_credentials_arrive(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """A client that requests before the first credential gets it when it arrives."""
+    """
+    Clients that request before the first credential get it when it arrives; one may be sent away once more by 503.
+
+    tests/refresh/test_cold_start.py judges how long a client waits.
+    """
     add_fault(cloud, kind="token", delay=1)
-    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
-        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar, Connection(sidecar.urls["credentials"]) as client:
+        assert first_credentials(client)["Code"] == "Success"
+
+
+def first_credentials(client: Connection) -> dict[str, str]:
+    """Request credentials until there are some; on a slow machine they arrive after a client's time limit of 4 s."""
+    client.send(request_head("GET", "/credentials"))
+    while (response := client.read_response()).status == 503:
+        client.send(request_head("GET", "/credentials"))
+    assert response.status == 200
+    return dict(json.loads(response.body))
 
 
 def test_two_hundred_first_requests(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -119,7 +132,12 @@ def test_two_hundred_first_requests(cloud: EmulatedCloud, tmp_path: Path) -> Non
         connections = [stack.enter_context(Connection(sidecar.urls["credentials"])) for _ in range(200)]
         for connection in connections:
             connection.send(request_head("GET", "/credentials"))
-        bodies = {connection.read_response().body for connection in connections}
+        bodies = set()
+        for connection in connections:
+            response = connection.read_response()
+            bodies.add(
+                json.dumps(json.loads(response.body) if response.status == 200 else first_credentials(connection))
+            )
     calls = json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]
 
     assert len(bodies) == 1
@@ -169,21 +187,31 @@ def test_metadata_values(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 
 def test_outage_from_start_to_end(tmp_path: Path) -> None:
-    """In an outage a session is served to its end, then requests get 503 with Retry-After, and 200 after the outage."""
+    """
+    In an outage a session is served to its end, then requests get 503 with Retry-After, and 200 after the outage.
+
+    tests/refresh/test_cold_start.py judges the last second of the session.
+    """
     with demo("--lifetime", "4", home=tmp_path) as sidecar:
         base = sidecar.metadata_url
         add_fault(sidecar, kind="*", times=None, drop=True)
-        served = fetch(base, "/credentials").body
-        wait_until(lambda: fetch(base, "/credentials").status == 503)
+        answers = []
+
+        def refuses() -> bool:
+            answers.append(fetch(base, "/credentials"))
+            return answers[-1].status == 503
+
+        wait_until(refuses)
         ended_at = time.time()
-        refused = fetch(base, "/credentials")
         emulator_admin(sidecar.emulator_url, "DELETE", "faults")
         wait_until(lambda: fetch(base, "/credentials").status == 200)
 
+    refused, served = answers[-1], [answer for answer in answers if answer.status == 200]
     assert int(refused.headers["retry-after"]) >= 1
     assert json.loads(refused.body)["Code"] == "CredentialsUnavailable"
-    expiration = time.strptime(json.loads(served)["Expiration"], "%Y-%m-%dT%H:%M:%SZ")
-    assert ended_at >= time.mktime(expiration) - time.timezone
+    for answer in served[-1:]:  # on a slow machine the session may have ended before the first request
+        expiration = time.strptime(json.loads(answer.body)["Expiration"], "%Y-%m-%dT%H:%M:%SZ")
+        assert ended_at >= time.mktime(expiration) - time.timezone
 
 
 METRICS = [

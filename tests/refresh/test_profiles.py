@@ -137,7 +137,21 @@ async def test_removed_profile_is_gone_immediately(running: RunningProfiles, clo
     running.profiles.change(running.load(configuration("default")).settings)
 
     assert [item.profile for item in running.profiles.refreshers] == ["default"]
-    assert "p2" not in running.profiles
+    assert ["default" in running.profiles, "p2" in running.profiles] == [True, False]
+
+
+async def test_clock_jump_concerns_every_profile(running: RunningProfiles, clock: Clock) -> None:
+    """After the machine slept longer than its sessions, every profile is refreshed."""
+    running.start(two_profiles())
+    await running.settled()
+    clock.jump(9_000)
+    running.profiles.clock_jumped()
+    await running.settled()
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+    assert (running.issued("default"), running.issued("p2")) == (2, 2)
+    assert running.profiles.dead() == []
 
 
 async def test_failing_change_leaves_the_old_profile_serving(running: RunningProfiles, clock: Clock) -> None:

@@ -507,6 +507,22 @@ async def test_metadata_values_need_tokens_too(ready: Offline) -> None:
     assert request(hidden, b"/latest/meta-data/vpc-id").response.status == 403
 
 
+@pytest.mark.parametrize(
+    ("passed", "outage", "expected"), [(1740, False, False), (1741, False, True), (1741, True, False)]
+)
+async def test_short_lifetime_in_an_outage_is_no_violation(
+    passed: float, outage: bool, expected: bool, ready: Offline, clock: Clock
+) -> None:
+    """Less than 1860 s left is a violation only while the cloud answers: the promise does not cover an outage."""
+    if outage:
+        ready.emulator.faults.add(Fault("*", status=503, times=None))
+        await clock.advance(1500)
+        passed -= 1500
+    clock.skip(passed)
+
+    assert request(ready.handler, b"/credentials").below_horizon is expected
+
+
 async def test_read_below_the_horizon_is_counted(ready: Offline, clock: Clock) -> None:
     """A session with less life than promised, although the last refresh succeeded, is marked as a violation."""
     assert request(ready.handler, b"/credentials").below_horizon is False

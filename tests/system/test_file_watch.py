@@ -154,7 +154,7 @@ async def test_many_changes_are_few_reports(tmp_path: Path) -> None:
     """A hundred changes in a row cause few reports, and the last change is among them."""
     path, reports = tmp_path / "file", Reports()
     path.write_text("x")
-    watch = FileWatch(reports.queue.put_nowait)
+    watch = FileWatch(reports.queue.put_nowait, settle=0.01)
     watch.start()
     watch.follow([str(path)])
     for number in range(100):

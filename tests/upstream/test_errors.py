@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from app.core.errors import Refused, SidecarError, Unreachable
 from app.exchange.sts import credentials_from, instant
 from app.identity.token_response import token_from
-from app.upstream.errors import error_of
+from app.upstream.errors import CODES, Effect, Meaning, error_of
 from app.upstream.response import UpstreamResponse
 
 NOW = 1_767_323_045.0
@@ -86,11 +86,18 @@ def test_three_spellings_of_an_error(members: dict[str, str]) -> None:
 
 def test_missing_grant_is_explained() -> None:
     """If IDaaS says that the application lacks the resource server, the message says how to grant it."""
-    members = {"error": "invalid_request", "error_description": "app x has not been authorized by resource server y"}
+    description = "app x has not been authorized by resource server y"
+    for members in ({"error": "x", "error_description": description}, {"Code": "x", "Message": description}):
+        assert str(error_of(response(400, **members), URL)) == (
+            f"{URL}: HTTP 400 x: grant the application access to the resource server in IDaaS"
+        )
 
-    assert "grant the application access to the resource server in IDaaS" in str(
-        error_of(response(400, **members), URL)
-    )
+
+def test_error_without_a_code_has_its_status() -> None:
+    """Without a code the status stands for it."""
+    error = error_of(response(418), URL)
+
+    assert (str(error), getattr(error, "code", None)) == (f"{URL}: HTTP 418 418", "418")
 
 
 STS = [
@@ -114,6 +121,8 @@ STS = [
     (429, "Throttling.Something", THROTTLED, ""),
     (400, "ServiceUnavailable", TRANSIENT, ""),
     (500, "InternalError", TRANSIENT, ""),
+    (499, "SomethingNew", PERMANENT, ""),
+    (500, "SomethingNew", TRANSIENT, ""),
     (502, "SomethingNew", TRANSIENT, ""),
     (400, "SomethingNew", PERMANENT, ""),
 ]
@@ -128,6 +137,90 @@ def test_sts_error_class(status: int, code: str, expected: str, hint: str) -> No
     assert str(error).startswith(f"{URL}: HTTP {status} {code} (request REQ-1)")
     assert hint in str(error)
     assert "s3cr3t" not in str(error)
+
+
+EFFECTS = {
+    "refused": [
+        *("invalid_client", "invalid_scope", "scope_not_found", "access_denied", "invalid_grant"),
+        *("unauthorized_client", "unsupported_grant_type", "invalid_target", "operation_denied_by_license"),
+        *(f"{AUTH_FAIL}.OIDCToken.AudienceNotMatch", f"{AUTH_FAIL}.OIDCToken.IssuerNotMatch"),
+        *(f"{AUTH_FAIL}.OIDCToken.HttpsUrlInvalid", f"{AUTH_FAIL}.OIDCToken.PublicKeyFingerprintMismatch"),
+        *("InvalidParameter.DurationSeconds", "InvalidParameter.PolicyGrammar", "InvalidTimeStamp.Expired"),
+        *("InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive", "SignatureDoesNotMatch"),
+        "InvalidSecurityToken.Expired",
+    ],
+    "renew_token": [f"{AUTH_FAIL}.OIDCToken.{name}" for name in ("Expired", "Invalid", "InvalidSignature")],
+    "withdrawn": [f"{AUTH_FAIL}.NoPermission", "EntityNotExist.Role", "NoPermission"],
+    "transient": [
+        *("temporarily_unavailable", "server_error", "authorization_pending", "ServiceUnavailable", "InternalError"),
+        f"{AUTH_FAIL}.OIDCToken.IssuerConfigurationBroken",
+    ],
+}
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_effect_of_each_code(effect: str) -> None:
+    """Every code of the table has its effect, and there is no other effect."""
+    assert sorted(code for code, meaning in CODES.items() if meaning.effect == effect) == sorted(EFFECTS[effect])
+    assert set(get_args(Effect)) == EFFECTS.keys()
+    assert len(CODES) == sum(map(len, EFFECTS.values()))
+
+
+@pytest.mark.parametrize(
+    ("code", "withdrawn"),
+    [
+        (f"{AUTH_FAIL}.NoPermission", True),
+        ("EntityNotExist.Role", True),
+        ("NoPermission", True),
+        (f"{AUTH_FAIL}.OIDCToken.Expired", False),
+        ("InvalidParameter.DurationSeconds", False),
+        ("SomethingNew", False),
+    ],
+)
+def test_codes_of_a_withdrawn_role(code: str, withdrawn: bool) -> None:
+    """Three codes say that the role, or the trust in this workload, no longer exists."""
+    error = error_of(response(403, Code=code), URL)
+
+    assert isinstance(error, Refused)
+    assert error.withdrawn is withdrawn
+
+
+OWN = {"Own": Meaning("transient", "own words"), "EntityNotExist.Role": Meaning("renew_token", "own words")}
+STATUSES = {403: Meaning("withdrawn", "words of the status"), 404: Meaning("renew_token"), 409: Meaning("transient")}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "renew_token", "withdrawn"),
+    [
+        (400, "EntityNotExist.Role", "EntityNotExist.Role: own words", True, False),
+        (403, "EntityNotExist.Role", "EntityNotExist.Role: own words", True, False),
+        (403, "SomethingNew", "SomethingNew: words of the status", False, True),
+        (403, "access_denied", "access_denied: the application is not authorised for that", False, True),
+        (403, "NoPermission", "NoPermission: the caller may not assume the role", False, True),
+        (404, "SomethingNew", "SomethingNew", True, False),
+        (404, f"{AUTH_FAIL}.NoPermission", f"{AUTH_FAIL}.NoPermission: the role's trust policy", False, True),
+        (400, "SomethingNew", "SomethingNew", False, False),
+    ],
+)
+def test_meanings_of_one_service_come_first(
+    status: int, code: str, message: str, renew_token: bool, withdrawn: bool
+) -> None:
+    """A service's own meaning of a code comes first; its meaning of a status supplies what the code leaves open."""
+    error = error_of(response(status, Code=code), URL, codes=OWN, statuses=STATUSES)
+
+    assert isinstance(error, Refused)
+    assert str(error).startswith(f"{URL}: HTTP {status} {message}")
+    assert (error.renew_token, error.withdrawn) == (renew_token, withdrawn)
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "Own"), (409, "SomethingNew"), (503, "SomethingNew")])
+def test_transient_error_keeps_its_code(status: int, code: str) -> None:
+    """A transient error has no remedy, and keeps its code and the pause that the server asks for."""
+    error = error_of(response(status, Code=code), URL, codes=OWN, statuses=STATUSES)
+
+    assert isinstance(error, Unreachable)
+    assert (str(error), error.code, error.retry_after) == (f"{URL}: HTTP {status} {code}", code, 7.0)
+    assert not error.throttled
 
 
 @pytest.mark.parametrize("spelling", [("error", "request_id"), ("Code", "RequestId")])
@@ -246,6 +339,17 @@ def test_expired_credentials_are_an_error() -> None:
     """A session that has expired by our clock is an error that names the clock."""
     with pytest.raises(Unreachable, match="already expired by this machine's clock; check the clock"):
         credentials_from({"Credentials": SESSION}, now=NOW + 3600, where=URL)
+
+
+def test_session_longer_than_any_role_allows_is_an_error() -> None:
+    """An expiry is believed up to 12 h (the longest session) and 1 h (a clock that is behind) from now."""
+    latest = NOW + 3600 - 43_200 - 3_600
+    credentials = credentials_from({"Credentials": SESSION}, now=latest, where=URL)
+
+    assert credentials.expires_at == NOW + 3600
+    with pytest.raises(Unreachable) as caught:
+        credentials_from({"Credentials": SESSION}, now=latest - 1, where=URL)
+    assert str(caught.value) == (f"{URL}: the credentials end later than any session does; check this machine's clock")
 
 
 def test_instant_reads_one_format() -> None:

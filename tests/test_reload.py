@@ -1,0 +1,424 @@
+"""A changed configuration in a running sidecar: what is used, what is reported, and what a changed file starts."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import resource
+from collections.abc import AsyncIterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import trustme
+
+from app.config.loader import Loaded, load
+from app.config.settings import Access
+from app.core.errors import ConfigError
+from app.observe.log import Log
+from app.refresh.profiles import Profiles
+from app.reload import Reloader, ReloadStatus
+
+from .clock import Clock
+from .conftest import configuration, exchange, identity
+
+
+class RecordingProfiles:
+    """Records which profiles are renewed, and which are retried."""
+
+    def __init__(self) -> None:
+        self.orders: list[str] = []
+
+    async def renew(self, name: str) -> None:
+        """Record a refresh with a new token."""
+        self.orders.append(f"renew {name}")
+
+    def retry(self, name: str) -> None:
+        """Record the retry of a failed profile."""
+        self.orders.append(f"retry {name}")
+
+
+class Site:
+    """A configuration file, the reloader of it, and what the reloader does."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self.directory, self.clock = directory, clock
+        self.stream = io.StringIO()
+        self.profiles = RecordingProfiles()
+        self.adopted: list[tuple[Loaded, str | None]] = []
+        self.error: Exception | None = None
+        self.reads = 0
+        self.reloader: Reloader
+
+    def write(self, config: dict[str, Any]) -> None:
+        """Write the configuration file."""
+        (self.directory / "config.json").write_text(json.dumps(config))
+
+    def load(self) -> Loaded:
+        """Read the configuration file."""
+        self.reads += 1
+        path = str(self.directory / "config.json")
+        return load(path, self.environ, hostname="host-1", now=self.clock.time)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of the sidecar."""
+        return {"HOME": str(self.directory), "IDAAS_SECRET": "s3cr3t-0123456789", "K": f"{'A' * 43}="}
+
+    def build(self, config: dict[str, Any], *, reads: bool = True) -> Reloader:
+        """Return the reloader of a configuration; without `reads` it cannot read another one."""
+        self.write(config)
+        log = Log(self.stream, level="info", json_lines=True, now=self.clock.time)
+        self.reloader = Reloader(
+            self.load(),
+            self.load if reads else None,
+            self.environ,
+            log,
+            cast(Profiles, self.profiles),
+            path_token=self._path_token,
+            adopt=self._adopt,
+        )
+        self.reads = 0
+        return self.reloader
+
+    def _path_token(self, access: Access) -> str | None:
+        if access.max_connections == 601:
+            raise ConfigError("access.pathToken: no token")
+        return f"token of {access.max_connections}"
+
+    def _adopt(self, loaded: Loaded, token: str | None) -> None:
+        if self.error is not None:
+            raise self.error
+        self.adopted.append((loaded, token))
+
+    async def reload(self) -> None:
+        """Reload, and return when everything that the reload starts has ended."""
+        self.reloader.reload()
+        await self.quiet()
+
+    async def quiet(self) -> None:
+        """Return when nothing that the reloader started is under way."""
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(cast("set[asyncio.Task[None]]", others))
+        await asyncio.sleep(0)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the log lines, without their time and their sentence, unless that is the event's only field."""
+        found = [json.loads(line) for line in self.stream.getvalue().splitlines()]
+        for line in found:
+            del line["timestamp"], line["level"]
+            if line["event"] != "configuration":
+                del line["message"]
+        return found
+
+    def events(self) -> list[str]:
+        """Return the names of the logged events."""
+        return [line["event"] for line in self.lines()]
+
+
+@pytest.fixture
+async def site(tmp_path: Path, clock: Clock) -> AsyncIterator[Site]:
+    """A site whose reloader is stopped after the test."""
+    found = Site(tmp_path, clock)
+    yield found
+    await found.reloader.stop()
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    """Return the default configuration with changes of its profile."""
+    return configuration(profiles={"default": {"identity": identity(), "exchange": exchange()} | changes})
+
+
+async def test_changed_configuration_is_used(site: Site, clock: Clock) -> None:
+    """A changed configuration is adopted with its path token, and the log has each changed key."""
+    reloader = site.build(configuration())
+    before = reloader.status
+    clock.skip(60)
+    site.write(changed(required=False, onDenied="stop") | {"access": {"maxConnections": 600}})
+    await site.reload()
+
+    loaded, token = site.adopted[0]
+    assert before == ReloadStatus(clock.time() - 60)
+    assert reloader.loaded is loaded
+    assert (loaded.settings.profiles["default"].required, token, len(site.adopted)) == (False, "token of 600", 1)
+    assert reloader.status == ReloadStatus(clock.time(), None, ("access.maxConnections",))
+    path = str(site.directory / "config.json")
+    assert site.lines() == [
+        {
+            "event": "config_reloaded",
+            "config": path,
+            "changes": [
+                {"key": "access.maxConnections", "was": 2048, "is": 600},
+                {"key": "profiles.default.onDenied", "was": "serve", "is": "stop"},
+                {"key": "profiles.default.required", "was": True, "is": False},
+            ],
+        },
+        {"event": "restart_needed", "keys": ["access.maxConnections"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "keys"),
+    [
+        ({"server": {"bind": "127.0.0.1:7201"}}, ["server.bind"]),
+        ({"cache": {"directory": "/cache", "keyEnvVarName": "K"}}, ["cache.directory", "cache.keyEnvVarName"]),
+        ({"startup": {"timeoutSeconds": 7}}, ["startup.timeoutSeconds"]),
+        ({"access": {"hopLimit": 2}}, ["access.hopLimit"]),
+        ({"access": {"maxConnections": 600, "requestsPerSecond": 7}}, ["access.maxConnections"]),
+        ({"logging": {"format": "text", "level": "debug"}}, ["logging.format"]),
+        ({"logging": {"level": "debug"}}, []),
+        ({"refresh": {"minRetrySeconds": 7}}, []),
+    ],
+)
+async def test_keys_that_need_a_restart(changes: dict[str, Any], keys: list[str], site: Site) -> None:
+    """Keys of the listeners, the cache, the start and the log's format take effect at the next start."""
+    reloader = site.build(configuration())
+    site.write(configuration(**changes))
+    await site.reload()
+
+    assert reloader.status.restart_needed == tuple(keys)
+    assert site.events() == ["config_reloaded", *(["restart_needed"] if keys else [])]
+
+
+async def test_reverted_key_needs_no_restart(site: Site) -> None:
+    """The configuration is compared with the one at the start, so a key that is changed back needs no restart."""
+    reloader = site.build(configuration())
+    for port, needed in ((7201, True), (7202, True), (7117, False)):
+        site.write(configuration(server={"bind": f"127.0.0.1:{port}"}))
+        await site.reload()
+        assert bool(reloader.status.restart_needed) is needed
+
+
+async def test_warnings_of_a_changed_configuration_are_logged(site: Site) -> None:
+    """Each warning of the changed configuration is logged after the changes."""
+    site.build(configuration())
+    site.write(changed(exchange=exchange(durationSeconds=900)))
+    await site.reload()
+
+    warnings = site.reloader.loaded.warnings
+    assert len(warnings) >= 1
+    assert [line.get("message") for line in site.lines()] == [None, *warnings]
+    assert site.events()[1:] == ["configuration"] * len(warnings)
+
+
+async def test_configuration_that_cannot_work_changes_nothing(site: Site, clock: Clock) -> None:
+    """A configuration with mistakes is reported in one line, and the one before stays in use with its status."""
+    reloader = site.build(configuration())
+    site.write(configuration(startup={"timeoutSeconds": 7}))
+    await site.reload()
+    in_use, since = reloader.loaded, clock.time()
+    clock.skip(60)
+    site.write(configuration(startup={"gate": "x"}, refresh={"jitter": "x"}))
+    await site.reload()
+
+    error = reloader.status.error
+    assert error is not None
+    assert "\n" not in error
+    assert "; " in error
+    assert reloader.status == ReloadStatus(since, error, ("startup.timeoutSeconds",))
+    assert (reloader.loaded, len(site.adopted)) == (in_use, 1)
+    assert site.lines()[-1] == {"event": "config_reload_failed", "error": error}
+
+    site.write(configuration(startup={"timeoutSeconds": 7}))
+    await site.reload()
+    assert reloader.status == ReloadStatus(clock.time(), None, ("startup.timeoutSeconds",))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            configuration(),
+            configuration(access={"maxConnections": 601}),
+            "access.pathToken: no token",
+        ),
+        (
+            configuration(server={"metadata": "127.0.0.1:7201"}),
+            configuration(access={"pathToken": {"envVarName": "IDAAS_SECRET"}}),
+            "server.metadata: its clients cannot send access.pathToken; set access.metadataTokens to required, ",
+        ),
+    ],
+    ids=["path token", "listener of the start"],
+)
+async def test_configuration_must_fit_what_stays(
+    before: dict[str, Any], after: dict[str, Any], message: str, site: Site
+) -> None:
+    """The new rules must fit the listeners that stay open, and the path token must be readable."""
+    reloader = site.build(before)
+    site.write(after)
+    await site.reload()
+
+    assert str(reloader.status.error).startswith(message)
+    assert site.adopted == []
+
+
+async def test_no_configuration_is_adopted_while_busy(site: Site) -> None:
+    """While `busy` is held a reload waits."""
+    reloader = site.build(configuration())
+    async with reloader.busy:
+        reloader.reload()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert (site.reads, site.adopted) == (0, [])
+    await site.quiet()
+
+    assert len(site.adopted) == 1
+
+
+async def test_exception_of_a_reload_is_logged_by_its_type(site: Site) -> None:
+    """A bug while a configuration is adopted is logged without its text, and the next reload works."""
+    site.build(configuration())
+    site.error = RuntimeError("s3cr3t")
+    await site.reload()
+    site.error = None
+    await site.reload()
+
+    assert site.lines()[0] == {"event": "internal_error", "error": "RuntimeError"}
+    assert len(site.adopted) == 1
+
+
+async def test_without_a_reader_nothing_is_replaced(site: Site) -> None:
+    """A sidecar that cannot read its configuration again watches no files and keeps what it has."""
+    reloader = site.build(configuration(), reads=False)
+    reloader.start()
+    site.write(configuration("p2"))
+    await site.reload()
+
+    assert (site.adopted, site.lines()) == ([], [])
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def with_files(site: Site, **changes: Any) -> dict[str, Any]:
+    """Return two profiles that prove their identity with a file, and a third one that reads a CA file when used."""
+    secret = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(site.directory / "secret")}
+    by_file = {"identity": identity(authnConfiguration=secret), "exchange": exchange()}
+    (site.directory / "secret").write_text("first")
+    trustme.CA().cert_pem.write_to_path(str(site.directory / "ca.pem"))
+    third = {"identity": identity(), "exchange": exchange(connection={"caFile": str(site.directory / "ca.pem")})}
+    return configuration(profiles={"a": by_file, "b": by_file, "c": third}) | changes
+
+
+@pytest.mark.parametrize(
+    ("names", "orders"),
+    [
+        (["secret"], ["renew a", "renew b"]),
+        (["ca.pem"], ["retry c"]),
+        (["secret", "ca.pem"], ["renew a", "renew b", "retry c"]),
+        ([], []),
+    ],
+)
+async def test_changed_files_concern_their_profiles(names: list[str], orders: list[str], site: Site) -> None:
+    """A replaced proof is tried at once; a file that is read when used matters to a profile that failed."""
+    site.build(with_files(site)).start()
+    for name in names:
+        with (site.directory / name).open("a") as file:
+            file.write("second version")
+    site.reloader.reload()
+    await site.quiet()
+
+    assert sorted(site.profiles.orders) == orders
+    changes = [line for line in site.lines() if line["event"] == "files_changed"]
+    assert changes == (
+        [{"event": "files_changed", "files": sorted(f"{site.directory}/{name}" for name in names)}] * bool(names)
+    )
+    assert site.reads == 1
+
+
+async def test_changed_configuration_file_is_read(site: Site) -> None:
+    """A change of the configuration file is noticed at the next check and read, beside the reload itself."""
+    site.build(configuration()).start()
+    site.write(configuration(startup={"timeoutSeconds": 7}))
+    await site.reload()
+
+    assert site.reads == 2
+    assert "files_changed" in site.events()
+
+
+async def test_changed_path_token_is_read(site: Site) -> None:
+    """A change of the file with the path token is a reload."""
+    token = site.directory / "token"
+    token.write_text("first-token-0123456789")
+    site.build(configuration(access={"pathToken": {"file": str(token)}})).start()
+    token.write_text("second-token-0123456789")
+    await site.reload()
+
+    assert site.reads == 2
+
+
+async def test_files_of_the_changed_configuration_are_watched(site: Site) -> None:
+    """After a reload the files that the new configuration names are watched, and the other ones are not."""
+    site.build(configuration()).start()
+    site.write(with_files(site))
+    await site.reload()
+    site.profiles.orders.clear()
+    trustme.CA().cert_pem.write_to_path(str(site.directory / "ca.pem"))
+    await site.reload()
+
+    assert site.profiles.orders == ["retry c"]
+    site.write(configuration())
+    await site.reload()
+    site.profiles.orders.clear()
+    (site.directory / "ca.pem").write_text("the third version")
+    await site.reload()
+    assert site.profiles.orders == []
+
+
+async def test_number_of_watched_files_is_logged(site: Site) -> None:
+    """The start of the watch is logged with the number of files."""
+    site.build(with_files(site)).start()
+
+    assert site.lines() == [{"event": "watching", "files": 3}]
+
+
+@contextmanager
+def no_more_descriptors() -> Any:
+    """Let no new descriptor be opened within the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_files_are_checked_at_a_reload_where_they_cannot_be_watched(site: Site) -> None:
+    """Without inotify the log says so, and a reload still finds the changed files."""
+    reloader = site.build(with_files(site))
+    with no_more_descriptors():
+        reloader.start()
+    (site.directory / "secret").write_text("second version")
+    await site.reload()
+
+    assert site.lines()[0] == {"event": "files_not_watched", "error": "Too many open files"}
+    assert "watching" not in site.events()
+    assert sorted(site.profiles.orders) == ["renew a", "renew b"]
+
+
+async def test_stop_cancels_what_is_under_way(site: Site) -> None:
+    """After a stop no configuration is adopted."""
+    reloader = site.build(configuration())
+    await reloader.busy.acquire()
+    reloader.reload()
+    await asyncio.sleep(0)
+    await reloader.stop()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    reloader.busy.release()
+    await site.quiet()
+
+    assert (site.reads, site.adopted, site.lines()) == (0, [], [])
+
+
+async def test_stop_closes_the_watch(site: Site) -> None:
+    """After a stop the descriptor of the watch is closed."""
+    before = len(os.listdir("/proc/self/fd"))
+    reloader = site.build(with_files(site))
+    reloader.start()
+    during = len(os.listdir("/proc/self/fd"))
+    await reloader.stop()
+
+    assert (during, len(os.listdir("/proc/self/fd"))) == (before + 1, before)

@@ -1,0 +1,283 @@
+"""One request to the cloud: what is sent, its limits, and what each kind of answer or failure becomes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+
+from app.core.errors import Unreachable
+from app.core.events import ClockRead, Event
+from app.upstream.client import Limits, UpstreamClient
+from app.upstream.transport import PROXY
+
+from ..clock import Clock
+from ..simulated_loop import simulated
+
+URL = "https://login.example.com/token"
+DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
+"""The time of the test's clock."""
+
+
+class Server(httpx.AsyncBaseTransport):
+    """Give one answer to every request, and record requests and closed answers."""
+
+    def __init__(self, status: int = 200, body: bytes = b"{}", **headers: str) -> None:
+        self.status, self.body = status, body
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.error: Exception | None = None
+        self.takes = 0.0
+        self.proxy: str | None = None
+        self.requests: list[httpx.Request] = []
+        self.closed = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self.proxy is not None:
+            request.extensions[PROXY] = self.proxy
+        await asyncio.sleep(self.takes)
+        if self.error is not None:
+            raise self.error
+        return httpx.Response(self.status, headers=self.headers, stream=Body(self))
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+class Body(httpx.AsyncByteStream):
+    """The body of an answer, in two pieces."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        half = len(self._server.body) // 2
+        yield self._server.body[:half]
+        yield self._server.body[half:]
+
+    async def aclose(self) -> None:
+        self._server.closed += 1
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """The events of the client."""
+    return []
+
+
+@pytest.fixture
+def client(clock: Clock, events: list[Event]) -> Callable[..., UpstreamClient]:
+    """Build a client of a server."""
+
+    def build(server: Server, limits: Limits | None = None) -> UpstreamClient:
+        return UpstreamClient(server, limits=limits or Limits(), now=clock.time, observe=events.append)
+
+    return build
+
+
+Build = Callable[..., UpstreamClient]
+
+
+async def test_post_sends_a_form(client: Build) -> None:
+    """A POST has the fields as a form, the caller's headers, and asks for uncompressed JSON."""
+    server = Server(body=b'{"a": 1}')
+    response = await client(server).post(URL, {"a": "1 2", "b": "ü"}, {"Authorization": "Basic x"})
+
+    request = server.requests[0]
+    assert (request.method, str(request.url), await request.aread()) == ("POST", URL, b"a=1+2&b=%C3%BC")
+    assert {name: request.headers[name] for name in ("accept", "accept-encoding", "user-agent", "authorization")} == {
+        "accept": "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "idaas-credential-sidecar",
+        "authorization": "Basic x",
+    }
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert (response.status, response.body, response.retry_after) == (200, b'{"a": 1}', None)
+
+
+async def test_get_and_put_have_no_body(client: Build) -> None:
+    """A GET and a PUT have the caller's headers and no body."""
+    server = Server()
+    answers = [await client(server).get(URL), await client(server).get(URL, {"x": "1"})]
+    answers.append(await client(server).put(URL, {"x": "2"}))
+
+    assert [answer.body for answer in answers] == [b"{}"] * 3
+    assert [(item.method, item.headers.get("x"), await item.aread()) for item in server.requests] == [
+        ("GET", None, b""),
+        ("GET", "1", b""),
+        ("PUT", "2", b""),
+    ]
+
+
+async def test_limits_of_a_request(client: Build) -> None:
+    """The transport gets the seconds to connect and to the next byte; an exchange has the sum with two reads."""
+    server = Server()
+    await client(server).get(URL)
+    await client(server, Limits(2.0, 3.0)).get(URL)
+
+    timeouts = [request.extensions["timeout"] for request in server.requests]
+    assert [(timeout["connect"], timeout["read"]) for timeout in timeouts] == [(5.0, 10.0), (2.0, 3.0)]
+    assert (Limits().total, Limits(2.0, 3.0).total) == (25.0, 8.0)
+
+
+@pytest.mark.parametrize(("takes", "complete"), [(7.9, True), (8.1, False)])
+@simulated
+async def test_whole_exchange_has_one_deadline(takes: float, complete: bool) -> None:
+    """An exchange that is not complete in time is an error with the seconds that it had."""
+    server = Server()
+    server.takes = takes
+    client = UpstreamClient(server, limits=Limits(2.0, 3.0), now=lambda: 0.0, observe=lambda _event: None)
+    if complete:
+        assert (await client.get(URL)).status == 200
+        return
+    with pytest.raises(Unreachable) as caught:
+        await client.get(URL)
+
+    assert str(caught.value) == f"{URL}: no complete answer within 8 s"
+
+
+@pytest.mark.parametrize("status", [200, 204, 299, 400, 404, 500, 599])
+async def test_any_status_is_an_answer(status: int, client: Build) -> None:
+    """Every status but a redirect is the caller's to judge."""
+    server = Server(status, b"words")
+    response = await client(server).get(URL)
+
+    assert (response.status, response.body, server.closed) == (status, b"words", 1)
+
+
+@pytest.mark.parametrize(
+    ("server", "message"),
+    [
+        (Server(300), "HTTP 300, a redirect, which is not followed; configure the final URL"),
+        (Server(399), "HTTP 399, a redirect, which is not followed; configure the final URL"),
+        (
+            Server(302, location="https://other.example.com/"),
+            "HTTP 302, a redirect, which is not followed; configure the final URL",
+        ),
+        (Server(content_encoding="gzip"), "a compressed answer, which was not requested"),
+        (Server(content_encoding="gzip, identity"), "a compressed answer, which was not requested"),
+        (Server(body=b"x" * 262_145), "an answer of more than 262144 bytes"),
+        (
+            Server(x_idaas_emulator="1"),
+            "an emulator's answer from an address that is not this machine's; refused",
+        ),
+    ],
+)
+async def test_unusable_answer_is_an_error(server: Server, message: str, client: Build) -> None:
+    """An answer that cannot be used is an error with the URL without its query, and is closed."""
+    server.requests.clear()
+    server.closed = 0
+    with pytest.raises(Unreachable) as caught:
+        await client(server).get(f"{URL}?secret=1")
+
+    assert str(caught.value) == f"{URL}: {message}"
+    assert (len(server.requests), server.closed) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("server", "url"),
+    [
+        (Server(body=b"x" * 262_144), URL),
+        (Server(content_encoding="Identity"), URL),
+        (Server(x_idaas_emulator="1"), "http://127.0.0.1:7140/token"),
+        (Server(x_idaas_emulator="1"), "http://100.100.100.200/latest"),
+    ],
+    ids=["largest", "identity", "emulator on loopback", "emulated metadata"],
+)
+async def test_answer_at_a_limit_is_usable(server: Server, url: str, client: Build) -> None:
+    """The largest body, no encoding, and an emulator on this machine are accepted."""
+    assert (await client(server).get(url)).body == server.body
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "error", "proxy", "message"),
+    [
+        (URL, {}, httpx.ReadTimeout(""), None, f"{URL}: no answer in time"),
+        (URL, {}, httpx.ReadTimeout(""), "proxy:8080", f"{URL}: no answer in time (through the proxy proxy:8080)"),
+        (URL, {}, OSError("a bug"), None, f"{URL}: OSError"),
+        ("https://x:port/", {}, None, None, "https://x:port/: not a usable URL: Invalid port: 'port'"),
+        (
+            URL,
+            {"Authorization": "Bearer ü…"},
+            None,
+            None,
+            f"{URL}: a key, token or name to send there is not ASCII, so it is invalid",
+        ),
+    ],
+)
+async def test_failure_is_described(
+    url: str, headers: dict[str, str], error: Exception | None, proxy: str | None, message: str, client: Build
+) -> None:
+    """A request that fails is an error with the URL, the reason, and the proxy in between."""
+    server = Server()
+    server.error, server.proxy = error, proxy
+    with pytest.raises(Unreachable) as caught:
+        await client(server).get(url, headers)
+
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("headers", "offset"),
+    [
+        ({"date": DATE}, 0.5),
+        ({"date": "Fri, 02 Jan 2026 03:14:05 GMT"}, 600.5),
+        ({"date": "Fri, 02 Jan 2026 02:04:05 GMT"}, -3599.5),
+        ({}, None),
+        ({"date": "yesterday"}, None),
+        ({"date": "Fri, 02 Jan 99999999999 03:04:05 GMT"}, None),
+    ],
+)
+async def test_date_tells_the_clocks_difference(
+    headers: dict[str, str], offset: float | None, client: Build, events: list[Event]
+) -> None:
+    """A Date header is the cloud's clock, half a second later on average; without one nothing is learnt."""
+    await client(Server(**headers)).get(URL)
+
+    assert events == ([ClockRead(offset)] if offset is not None else [])
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"x-acs-retry-after": "1500"}, 1.5),
+        ({"x-acs-retry-after": "1500", "retry-after": "17"}, 1.5),
+        ({"x-acs-retry-after": "soon", "retry-after": "17"}, 17.0),
+        ({"x-acs-retry-after": "1234567890"}, 123456.789),
+        ({"retry-after": "17"}, 17.0),
+        ({"retry-after": " 17 "}, 17.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"retry-after": "1234567890"}, 123456789.0),
+        ({"retry-after": "Fri, 02 Jan 2026 03:05:05 GMT"}, 60.0),
+        ({"retry-after": "Fri, 02 Jan 2026 03:05:05 GMT", "date": "Fri, 02 Jan 2026 03:04:35 GMT"}, 30.0),
+        ({"retry-after": "Fri, 02 Jan 2026 03:04:00 GMT"}, 0.0),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "1.5"}, None),
+        ({}, None),
+    ],
+)
+async def test_pause_that_the_server_asks_for(headers: dict[str, str], seconds: float | None, client: Build) -> None:
+    """Retry-After has seconds or a date by the server's clock; x-acs-retry-after has milliseconds and comes first."""
+    response = await client(Server(429, **headers)).get(URL)
+
+    assert response.retry_after == seconds
+
+
+@pytest.mark.parametrize("name", ["retry-after", "x-acs-retry-after"])
+async def test_digits_of_other_scripts_are_no_number(name: str, client: Build) -> None:
+    """A superscript digit, which Python takes for a digit but not for a number, is ignored."""
+    server = Server(429)
+    server.headers = [(name.encode(), "²".encode())]  # type: ignore[assignment]
+
+    assert (await client(server).get(URL)).retry_after is None
+
+
+async def test_closed_client_closes_its_transport(client: Build) -> None:
+    """Closing a client closes its connections."""
+    server = Server()
+    await client(server).aclose()
+
+    assert server.closed == 1

@@ -1,0 +1,144 @@
+"""What people read about a request that failed: the reason and its remedy, and nothing of another library's text."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+
+import httpx
+import pytest
+
+from app.upstream.failures import describe
+
+HOST = "login.example.com"
+
+
+def caused(error: Exception, *causes: BaseException) -> Exception:
+    """Return an error with a chain of causes."""
+    current: BaseException = error
+    for cause in causes:
+        current.__cause__ = cause
+        current = cause
+    return error
+
+
+def in_context(error: Exception, context: BaseException) -> Exception:
+    """Return an error that was raised while another one was handled."""
+    error.__context__ = context
+    return error
+
+
+def tls(reason: str | None) -> ssl.SSLError:
+    """Return a TLS error with OpenSSL's reason."""
+    error = ssl.SSLError(1, "words of OpenSSL")
+    error.reason = reason  # type: ignore[assignment]
+    return error
+
+
+def certificate(code: int, message: str = "words of OpenSSL") -> ssl.SSLCertVerificationError:
+    """Return the error of a certificate that was rejected."""
+    error = ssl.SSLCertVerificationError(1, "words")
+    error.verify_code, error.verify_message = code, message
+    return error
+
+
+CONNECT = [
+    (errno.ECONNREFUSED, "connection refused; does the server run, is the port right?"),
+    (errno.EHOSTUNREACH, "no route to that host; check routes and firewalls"),
+    (errno.ENETUNREACH, "this machine has no route to that network; check its network"),
+    (errno.EACCES, "a firewall or network policy of this machine prohibits it"),
+    (errno.EPERM, "a firewall or network policy of this machine prohibits it"),
+    (errno.ECONNRESET, "the connection was reset; does something in between refuse it?"),
+    (errno.ETIMEDOUT, "no answer to the connection attempt; check routes and firewalls"),
+]
+TLS = [
+    (tls("WRONG_VERSION_NUMBER"), "the server does not speak TLS; is the port right, and is it https?"),
+    (tls("UNSUPPORTED_PROTOCOL"), "TLS failed: UNSUPPORTED_PROTOCOL"),
+    (tls(None), "TLS failed: no reason given"),
+    (certificate(10), "the server's certificate has expired; renew it there, or set this machine's clock"),
+    (certificate(9), "the server's certificate is not valid yet; set this machine's clock"),
+    (certificate(62), "the server's certificate is for another name; use a name that the certificate has"),
+    (certificate(64), "the server's certificate is for another name; use a name that the certificate has"),
+    *[
+        (certificate(code), "the server's certificate is not from a trusted CA; name its CA with tls.caFile")
+        for code in (2, 18, 19, 20, 21)
+    ],
+    (certificate(28, "CA\nrejected"), "the server's certificate was rejected: CA rejected"),
+]
+
+
+@pytest.mark.parametrize(("number", "words"), CONNECT)
+def test_connection_error_is_described_by_its_number(number: int, words: str) -> None:
+    """A connection that fails is described by its error number, with what to check."""
+    error = OSError(number, "words of the system")
+
+    assert describe(caused(httpx.ConnectError("words"), error), HOST) == f"could not connect: {words}"
+    assert describe(caused(httpx.ReadError("words"), error), HOST) == words
+
+
+@pytest.mark.parametrize(("error", "words"), TLS, ids=lambda value: str(value)[:60])
+def test_tls_error_is_described_by_its_code(error: Exception, words: str) -> None:
+    """A TLS connection that fails is described by its reason or verification code, with what to do."""
+    assert describe(caused(httpx.ConnectError("words"), error), HOST) == f"could not connect: {words}"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            httpx.ProxyError("407 Proxy\nAuthentication Required"),
+            "the proxy refused: 407 Proxy Authentication Required",
+        ),
+        (httpx.ConnectTimeout("words"), "could not connect in time; check routes and firewalls"),
+        (httpx.PoolTimeout("words"), "could not connect in time; check routes and firewalls"),
+        (httpx.ReadTimeout("words"), "no answer in time"),
+        (httpx.WriteTimeout("words"), "no answer in time"),
+        (httpx.RemoteProtocolError("what the server sent"), "not an HTTP answer (RemoteProtocolError)"),
+        (httpx.ConnectError("words"), "could not connect (ConnectError)"),
+        (httpx.ReadError("words"), "ReadError"),
+        (OSError(errno.ENOSPC, "words"), "OSError"),
+        (
+            caused(httpx.ConnectError("words"), socket.gaierror(-2, "words")),
+            f"could not connect: the name {HOST} could not be resolved (DNS); "
+            "check the name and this machine's resolver",
+        ),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_other_failures_are_described_by_their_type(error: Exception, words: str) -> None:
+    """Any other failure is described by its type; only a proxy's own words are repeated, in one line."""
+    assert describe(error, HOST) == words
+
+
+REFUSED = OSError(errno.ECONNREFUSED, "words")
+WORDS = "could not connect: connection refused; does the server run, is the port right?"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        caused(httpx.ConnectError(""), ValueError(), REFUSED),
+        in_context(httpx.ConnectError(""), REFUSED),
+        caused(httpx.ConnectError(""), ExceptionGroup("", [ValueError(), REFUSED])),
+        caused(httpx.ConnectError(""), ExceptionGroup("", [caused(ValueError(), REFUSED)])),
+        in_context(caused(httpx.ConnectError(""), REFUSED), tls("UNSUPPORTED_PROTOCOL")),
+    ],
+    ids=["cause of a cause", "context", "member of a group", "cause of a member", "cause before context"],
+)
+def test_first_known_cause_is_described(error: Exception) -> None:
+    """The causes behind an error are searched, and the members of a group one by one."""
+    assert describe(error, HOST) == WORDS
+
+
+def test_circle_of_causes_is_searched_once() -> None:
+    """Errors that are each other's causes end the search."""
+    error, other = httpx.ConnectError(""), ValueError()
+    caused(error, other, error)
+
+    assert describe(error, HOST) == "could not connect (ConnectError)"
+
+
+def test_proxy_is_named() -> None:
+    """The proxy in between is named, because it may be the cause."""
+    assert describe(httpx.ReadTimeout(""), HOST, "proxy:8080") == "no answer in time (through the proxy proxy:8080)"

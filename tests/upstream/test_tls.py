@@ -1,0 +1,267 @@
+"""What a connection trusts and presents, and the message where one of its files cannot be used."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from app.core.connection import Connection
+from app.core.errors import ConfigError
+from app.upstream.tls import ClientCertificate, Trust, certificate_end, client_certificate
+
+PLACE = "exchange.connection"
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """A CA of this module."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def files(tmp_path: Path, authority: trustme.CA) -> Path:
+    """A directory with a CA, two certificates with their keys, and files that are neither."""
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name in ("client", "other"):
+        issued = authority.issue_cert(f"{name}.example.com")
+        key = issued.private_key_pem.bytes()
+        leaf = issued.cert_chain_pems[0].bytes()
+        (tmp_path / f"{name}.crt").write_bytes(leaf)
+        (tmp_path / f"{name}.key").write_bytes(key)
+        (tmp_path / f"{name}.both").write_bytes(key + leaf)
+        encrypted = load_pem_private_key(key, None).private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"of-key")
+        )
+        (tmp_path / f"{name}.encrypted").write_bytes(encrypted)
+    (tmp_path / "text").write_text("words")
+    (tmp_path / "large").write_bytes(b"x" * 1_048_577)
+    return tmp_path
+
+
+def trust(files: Path, ca: str | None = None, environ: dict[str, str] | None = None, **changes: Any) -> Trust:
+    """Return the trust of a connection with a CA file."""
+    return Trust(str(files / ca) if ca else None, "tls.caFile", environ or {}, **changes)
+
+
+def presenting(files: Path, certificate: str, key: str | None, password: str | None = None) -> Trust:
+    """Return the trust of a connection with a client certificate."""
+    client = ClientCertificate(
+        str(files / certificate),
+        str(files / key) if key else None,
+        (lambda: password) if password is not None else None,
+        f"{PLACE}.certificateFile",
+    )
+    return trust(files, "ca.pem", client=client)
+
+
+def subjects(context: ssl.SSLContext) -> set[str]:
+    """Return the names of the CAs that a context trusts."""
+    return {str(found["subject"]) for found in context.get_ca_certs()}
+
+
+def test_named_authority_is_trusted_alone(files: Path) -> None:
+    """The CAs of the file replace those of the system, and the server's name is verified."""
+    context = trust(files, "ca.pem").context()
+
+    assert len(subjects(context)) == 1
+    assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+
+
+@pytest.mark.parametrize("ca", ["ca.pem", None])
+def test_authority_of_the_environment_comes_second(ca: str | None, files: Path, tmp_path: Path) -> None:
+    """SSL_CERT_FILE is used if the configuration names no file."""
+    trustme.CA(organization_name="second").cert_pem.write_to_path(str(tmp_path / "second.pem"))
+    context = trust(files, ca, {"SSL_CERT_FILE": str(tmp_path / "second.pem")}).context()
+
+    assert ("second" in str(subjects(context))) is (ca is None)
+
+
+@pytest.mark.parametrize(
+    ("file", "directory", "fewest", "most"),
+    [("second.pem", "missing", 1, 1), ("missing", ".", 0, 0), ("missing", "missing", 50, 1000)],
+    ids=["file", "directory", "neither"],
+)
+def test_authorities_of_certifi_replace_a_missing_store(
+    file: str, directory: str, fewest: int, most: int, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's store is its file or its directory; without both, the CAs of certifi are trusted."""
+    trustme.CA(organization_name="second").cert_pem.write_to_path(str(files / "second.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(files / file))  # read by OpenSSL, which knows no other environment
+    monkeypatch.setenv("SSL_CERT_DIR", str(files / directory))
+
+    assert fewest <= len(subjects(trust(files).context())) <= most
+
+
+def test_repr_hides_the_environment(files: Path) -> None:
+    """The repr has no environment, which may hold secrets."""
+    assert "s3cr3t" not in repr(trust(files, environ={"IDAAS_SECRET": "s3cr3t"}))
+
+
+def test_store_of_the_system_is_trusted_by_default(files: Path) -> None:
+    """Without a file the connection verifies by the system's store, or by certifi's."""
+    context = trust(files).context()
+
+    assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
+
+
+def test_verification_can_be_switched_off(files: Path) -> None:
+    """Without verification neither the certificate nor its name matters, and no CA file is read."""
+    context = trust(files, "missing", verify=False).context()
+
+    assert (context.check_hostname, context.verify_mode) == (False, ssl.CERT_NONE)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("missing", "No such file or directory"), ("text", "[X509: NO_CERTIFICATE_OR")]
+)
+@pytest.mark.parametrize("from_environment", [True, False])
+def test_unusable_authority_is_refused(name: str, reason: str, from_environment: bool, files: Path) -> None:
+    """A CA file that cannot be used is an error with the key or variable that names it."""
+    path = str(files / name)
+    broken = trust(files, None, {"SSL_CERT_FILE": path}) if from_environment else trust(files, name)
+    with pytest.raises(ConfigError) as caught:
+        broken.context()
+
+    place = "SSL_CERT_FILE" if from_environment else "tls.caFile"
+    assert str(caught.value).startswith(f"{place}: {path}: no usable PEM bundle: {reason}")
+
+
+@pytest.mark.parametrize("changed", ["ca.pem", "client.crt", "client.key"])
+def test_version_changes_with_each_file(changed: str, files: Path) -> None:
+    """A new version of any file of a connection is noticed."""
+    found = presenting(files, "client.crt", "client.key")
+    before = found.version()
+    assert found.version() == before
+    (files / changed).write_bytes(b"another content")
+
+    assert found.version() != before
+
+
+def test_version_without_files(files: Path) -> None:
+    """Without files there is one version; the key's file does not count if the key is in the certificate's file."""
+    assert trust(files).version() == ()
+    both = presenting(files, "client.both", None).version()
+    assert isinstance(both, tuple)
+    assert len(both) == 2
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "password"),
+    [
+        ("client.crt", "client.key", None),
+        ("client.both", None, None),
+        ("client.crt", "client.encrypted", "of-key"),
+        ("client.crt", "client.key", "not needed"),
+    ],
+)
+def test_client_certificate_is_presented(certificate: str, key: str | None, password: str | None, files: Path) -> None:
+    """The certificate and its key are in two files or in one, and the key may be encrypted."""
+    assert presenting(files, certificate, key, password).context()
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "password", "message"),
+    [
+        ("missing", "client.key", None, "missing: no such file"),
+        ("client.crt", "missing", None, "missing: no such file"),
+        ("missing", None, None, "missing: no such file"),
+        ("client.crt", "large", None, "large: larger than 1048576 bytes, so it is the wrong file"),
+        (
+            "client.crt",
+            "other.key",
+            None,
+            "client.crt: no usable certificate with its key: the key does not belong to the certificate",
+        ),
+        ("text", "client.key", None, "text: no usable certificate with its key: it holds no PEM certificate"),
+        (
+            "client.crt",
+            "client.encrypted",
+            None,
+            "client.crt: no usable certificate with its key: the password is wrong or missing, or the key is not PEM",
+        ),
+        (
+            "client.crt",
+            "client.encrypted",
+            "x" * 2000,
+            "client.crt: no usable certificate with its key: the password is wrong or missing, or the key is not PEM",
+        ),
+    ],
+)
+def test_unusable_client_certificate_is_refused(
+    certificate: str, key: str | None, password: str | None, message: str, files: Path
+) -> None:
+    """A certificate or key that cannot be used is an error with its key, its file and the reason."""
+    with pytest.raises(ConfigError) as caught:
+        presenting(files, certificate, key, password).context()
+
+    assert str(caught.value) == f"{PLACE}.certificateFile: {files}/{message}"
+
+
+@pytest.mark.parametrize(("certificate", "key"), [("client.crt", "client.key"), ("client.both", None)])
+def test_key_that_others_can_read_is_refused(certificate: str, key: str | None, files: Path) -> None:
+    """The file with the private key must be private to this user."""
+    exposed = files / (key or certificate)
+    exposed.chmod(0o644)
+    with pytest.raises(ConfigError) as caught:
+        presenting(files, certificate, key).context()
+
+    assert str(caught.value).startswith(f"{PLACE}.certificateFile: {exposed}: ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can read every file")
+def test_unreadable_certificate_is_refused(files: Path) -> None:
+    """A certificate that this user cannot read is an error with the user's id."""
+    (files / "client.crt").chmod(0)
+    with pytest.raises(ConfigError) as caught:
+        presenting(files, "client.crt", "client.key").context()
+
+    assert str(caught.value) == (
+        f"{PLACE}.certificateFile: {files}/client.crt: not readable by this user (uid {os.getuid()})"
+    )
+
+
+def test_end_of_a_certificate(files: Path) -> None:
+    """The end of the first certificate of a file is known; of a file without one it is not."""
+    end = x509.load_pem_x509_certificate((files / "client.crt").read_bytes()).not_valid_after_utc.timestamp()
+
+    assert certificate_end(str(files / "client.crt")) == end
+    assert certificate_end(str(files / "text")) is None
+    assert certificate_end(str(files / "missing")) is None
+
+
+def test_client_certificate_of_a_connection() -> None:
+    """A connection names the certificate's file, the key's file and the variable with the password of the key."""
+    connection = Connection(certificate_file="a", private_key_file="b", private_key_password_env_var_name="PASSWORD")
+    found = client_certificate(connection, PLACE, {"PASSWORD": "of-key"})
+
+    assert found is not None
+    assert (found.file, found.key_file, found.place) == ("a", "b", f"{PLACE}.certificateFile")
+    assert found.password is not None
+    assert found.password() == "of-key"
+    missing = client_certificate(connection, PLACE, {})
+    assert missing is not None
+    assert missing.password is not None
+    with pytest.raises(ConfigError, match=rf"^{PLACE}\.privateKeyPasswordEnvVarName: "):
+        missing.password()
+
+
+def test_connection_without_a_client_certificate() -> None:
+    """Without a certificate nothing is presented, and a key alone is an error."""
+    assert client_certificate(Connection(), PLACE, {}) is None
+    only_certificate = client_certificate(Connection(certificate_file="a"), PLACE, {})
+    assert only_certificate == ClientCertificate("a", None, None, f"{PLACE}.certificateFile")
+    with pytest.raises(ConfigError) as caught:
+        client_certificate(Connection(private_key_file="b"), PLACE, {})
+    assert str(caught.value) == f"{PLACE}.privateKeyFile: needs certificateFile beside it"
