@@ -11,14 +11,13 @@ import pytest
 from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.emulator import Fault
-from app.identity.context import Context
 from app.identity.ecs_metadata import EcsMetadata, metadata_service
-from app.system.child_reaper import ChildReaper
 from app.upstream.acs3 import KeyPair
 
 from ..conftest import Offline, exchange
 from ..upstream.fake_http import FakeHttp, Sent, answer
 from ..workload import Workload
+from .contexts import context
 from .identities import METADATA_ENDPOINT, one_profile, pkcs7, plugin_ecs_role
 
 Build = Callable[..., Offline]
@@ -208,8 +207,8 @@ async def test_service_has_a_connection_without_a_proxy() -> None:
         connections.append((connection, place))
         return http
 
-    context = Context(connect, {}, lambda: NOW, lambda: True, lambda: "id", lambda _host: False, ChildReaper())
+    found = metadata_service(f"{SERVICE}/", context(connect=connect))
 
-    assert await metadata_service(f"{SERVICE}/", context).identity_document("idaas_1") == "MII"
+    assert await found.identity_document("idaas_1") == "MII"
     assert connections == [(Connection(proxy="none"), "ecsMetadataEndpoint")]
     assert http.sent[0].url == TOKEN_URL
