@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import tempfile
 from asyncio.subprocess import Process
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +65,37 @@ async def test_printed_token_is_read(use: str, found: Token) -> None:
     assert await shell(f"echo '{PRINTED}'", use=use).token() == found
 
 
-async def test_command_gets_the_environment_and_no_input() -> None:
+@pytest.fixture
+def own_input() -> Iterator[None]:
+    """Give this process a standard input that is not empty."""
+    saved = os.dup(0)
+    with tempfile.TemporaryFile() as file:
+        file.write(b"input of this process")
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+        yield
+    os.dup2(saved, 0)
+    os.close(saved)
+
+
+async def test_command_gets_the_environment_and_no_input(own_input: None, capfd: pytest.CaptureFixture[str]) -> None:
     """The command has exactly the given environment, an empty standard input, and no standard error."""
     script = 'cat; echo error >&2; echo "$PRINTED"'
 
     assert (await shell(script, environ={"PRINTED": PRINTED, "PATH": os.defpath}).token()).value == JWT
+    assert capfd.readouterr().err == ""
+
+
+async def test_nothing_is_left_behind() -> None:
+    """A finished command leaves no task and no descriptor."""
+    await shell(f"echo '{PRINTED}'").token()  # opens what the loop keeps for all commands
+    before = os.listdir("/proc/self/fd")
+
+    await shell(f"echo '{PRINTED}'").token()
+    await asyncio.sleep(0)  # the loop removes what was cancelled
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert os.listdir("/proc/self/fd") == before
 
 
 async def test_command_leads_its_own_process_group(tmp_path: Path) -> None:
@@ -180,10 +209,12 @@ async def test_settings_reach_the_command() -> None:
 
 
 def test_defaults_of_the_settings() -> None:
-    """A command has 10 s, and prints an access token."""
-    identity = convert({"type": "command", "command": ["/x"]}, CommandIdentity)
+    """A command has 10 s and prints an access token; its arguments and environment, which may be secret, are hidden."""
+    source = command.build(CommandIdentity(("/x", "s3cr3t")), "p", context(environ={"SECRET": "s3cr3t"}))
 
-    assert (identity.timeout_seconds, identity.token_use) == (10.0, "access_token")
+    assert isinstance(source, Command)
+    assert (source.timeout, source.use) == (10.0, "access_token")
+    assert re.sub(r"<.*>", "…", repr(source)) == "Command(timeout=10.0, use='access_token', place='p.command', now=…)"
 
 
 def test_relative_path_is_refused() -> None:
