@@ -174,8 +174,11 @@ async def test_endpoint_is_discovered(method: dict[str, str], endpoint: str) -> 
 @pytest.mark.parametrize("method", ["client_secret_jwt", "private_key_jwt"])
 @pytest.mark.parametrize(
     ("configured", "audience"),
-    [({}, f"{ISSUER}/token"), ({"assertionAudience": "tokenEndpoint"}, f"{ISSUER}/token")]
-    + [({"assertionAudience": "issuer"}, ISSUER)],
+    [
+        ({}, f"{ISSUER}/token"),
+        ({"assertionAudience": "tokenEndpoint"}, f"{ISSUER}/token"),
+        ({"assertionAudience": "issuer"}, ISSUER),
+    ],
     ids=["default", "tokenEndpoint", "issuer"],
 )
 async def test_audience_of_the_assertion(
