@@ -8,6 +8,8 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from app.config.decode import convert
 from app.core.connection import Connection
@@ -28,7 +30,7 @@ from ..upstream.fake_http import FakeHttp, Sent, answer
 from ..workload import Workload
 from .contexts import NOW, context
 from .test_jwt_claims import token
-from .test_private_key import EC, ENCRYPTION, pem
+from .test_private_key import EC, ENCRYPTION, PASSWORD, pem
 
 JWT = token({})
 TOKEN = answer({"access_token": JWT, "expires_in": 600})
@@ -180,9 +182,13 @@ async def test_identity_document_is_the_assertion() -> None:
 
 
 @pytest.mark.parametrize("inline", [False, True], ids=["files", "text"])
-async def test_certificate_is_sent_with_its_assertion(inline: bool, workload: Workload) -> None:
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain key", "encrypted key"])
+async def test_certificate_is_sent_with_its_assertion(inline: bool, encrypted: bool, workload: Workload) -> None:
     """PCA sends the certificate, its chain and an assertion of its key, and reports when the certificate ends."""
     issued = workload.emulator.issue_certificate()
+    key = load_pem_private_key(issued.key_pem.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    password = {"privateKeyPasswordEnvVarName": "PASSWORD"} if encrypted else {}
     expiries: list[tuple[str, float]] = []
     texts = {"clientX509Certificate": issued.leaf_pem, "x509CertChains": issued.chain_pem}
     files = {
@@ -192,12 +198,14 @@ async def test_certificate_is_sent_with_its_assertion(inline: bool, workload: Wo
     method = {
         "authnMethod": "PCA",
         "applicationFederatedCredentialName": "fed-1",
-        "privateKeyFile": workload.write_file("tls.key", issued.key_pem),
+        "privateKeyFile": workload.write_file("tls.key", pem(key, encryption=ENCRYPTION if encrypted else None)),
+        **password,
         **(texts if inline else files),
     }
-    method_of(method).read("p", {})
+    notes = Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
+    method_of(method).read("p", {"PASSWORD": PASSWORD})
 
-    sent = await sent_by(method, Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None))
+    sent = await sent_by(method, notes, PASSWORD=PASSWORD)
 
     assert sent.fields["application_federated_credential_name"] == "fed-1"
     assert sent.fields["client_assertion_type"] == "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
@@ -431,6 +439,13 @@ UNREADABLE: list[tuple[Change, str]] = [
         "m.algorithm: RS256 does not fit the key, whose own is ES256",
     ),
     (
+        lambda workload: {
+            "authnMethod": "PRIVATE_KEY_JWT",
+            "privateKeyFile": workload.write_file("key.pem", pem(ec.generate_private_key(ec.BrainpoolP256R1()))),
+        },
+        "m: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
+    ),
+    (
         lambda workload: certificate(workload, clientX509Certificate=None),
         "m: clientX509Certificate or clientX509CertificateFile is required",
     ),
@@ -465,7 +480,7 @@ UNREADABLE: list[tuple[Change, str]] = [
 def test_unreadable_secret_is_reported(make: Change, message: str, workload: Workload) -> None:
     """A secret, key or certificate that is missing, ambiguous or unusable is reported with its key."""
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
-        method_of(make(workload)).read("m", {"PASSWORD": "of-the-key", "WRONG": "another"})
+        method_of(make(workload)).read("m", {"PASSWORD": PASSWORD, "WRONG": "another"})
 
 
 READABLE: list[Change] = [
@@ -481,13 +496,13 @@ READABLE: list[Change] = [
 @pytest.mark.parametrize("make", READABLE, ids=range(len(READABLE)))
 def test_readable_secret_is_accepted(make: Change, workload: Workload) -> None:
     """A secret in a variable or a file, an encrypted key with its password, and a certificate with its key pass."""
-    method_of(make(workload)).read("m", {"S": "s", "PASSWORD": "of-the-key"})
+    method_of(make(workload)).read("m", {"S": "s", "PASSWORD": PASSWORD})
 
 
 async def test_password_is_used_for_the_assertion(workload: Workload) -> None:
     """An assertion is signed with an encrypted key, and its password is read each time."""
     method = locked(workload, privateKeyPasswordEnvVarName="PASSWORD")
 
-    assert (await sent_by(method, PASSWORD="of-the-key")).fields["client_assertion"]
+    assert (await sent_by(method, PASSWORD=PASSWORD)).fields["client_assertion"]
     with pytest.raises(ConfigError, match=r"^p\.authnConfiguration: no usable private key: the password is wrong"):
         await sent_by(method, PASSWORD="another")
