@@ -155,17 +155,27 @@ async def test_new_secret_that_is_refused_is_replaced_by_the_previous_one() -> N
     await source.token()
     environ["IDAAS_SECRET"] = "second"
 
-    await source.token()
-    await source.token()
+    found = [await source.token() for _ in range(2)]
 
+    assert found == [Token(JWT, NOW + 600)] * 2
     assert [sent.fields["client_secret"] for sent in http.sent] == ["first", "second", "first", "second"]
     assert recorder.warnings == [
         "the new client secret or key is refused; the previous one still works and stays in use"
     ]
 
 
-async def test_secret_that_never_worked_is_tried_twice() -> None:
+async def test_proof_that_is_accepted_the_second_time() -> None:
     """`invalid_client` is tried once more, since a proof can be refused for its age; there is no warning."""
+    http = FakeHttp(REFUSED, TOKEN)
+    recorder = Recorder()
+    surroundings = context(http, environ={"IDAAS_SECRET": "s"})
+
+    assert await idaas.build(application(), "p", surroundings, recorder.notes, None).token() == Token(JWT, NOW + 600)
+    assert recorder.warnings == []
+
+
+async def test_secret_that_never_worked_is_tried_twice() -> None:
+    """A second `invalid_client` is final."""
     http = FakeHttp(REFUSED, REFUSED)
     recorder = Recorder()
     surroundings = context(http, environ={"IDAAS_SECRET": "s"})

@@ -21,6 +21,7 @@ from app.identity.context import Notes, TokenSource
 from app.identity.idaas import IdaasIdentity
 from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
 from app.identity.methods.method import ClientFacts, Method
+from app.identity.methods.plugin import IdaasPlugin
 from app.identity.oidc_client import OidcClientIdentity
 from app.identity.oidc_client import build as build_oidc_client
 from app.upstream.acs3 import KeyPair, acs3
@@ -50,7 +51,9 @@ def source_of(method: dict[str, Any], http: FakeHttp, notes: Notes | None = None
     if "authnMethod" in method:
         changes = {"clientId": CLIENT, "tokenEndpoint": ENDPOINT, "authnConfiguration": method}
         found = keys(**changes, openApiEndpoint="eiam.example.com", scope="aud|a aud|b")
-        return idaas.build(convert(found, IdaasIdentity), "p", surroundings, notes, None)
+        application = convert(found, IdaasIdentity)
+        assert application.authn_configuration.identity_type == "CLIENT"
+        return idaas.build(application, "p", surroundings, notes, None)
     settings = {"type": "oidcClient", "clientId": CLIENT, "tokenEndpoint": ENDPOINT, "clientAuthentication": method}
     return build_oidc_client(convert(settings, OidcClientIdentity), "p", surroundings, notes)
 
@@ -71,12 +74,23 @@ def method_of(keys: dict[str, Any]) -> Method:
     return convert(keys, next(kind for kind in kinds if kind.__struct_config__.tag == tag))
 
 
-@pytest.mark.parametrize("kind", IDAAS_METHODS, ids=lambda kind: str(kind.__struct_config__.tag))
-def test_only_machine_identities_are_supported(kind: type[Method]) -> None:
-    """Every method of IDaaS has the SDK's keys for the type of identity and the environment, with their defaults."""
-    found = convert({"authnMethod": kind.__struct_config__.tag}, kind)
+ENVIRONMENTS = [
+    *("COMMON", "COMPUTER", "KUBERNETES", "ALIBABA_CLOUD_ECS", "ALIBABA_CLOUD_ECI", "ALIBABA_CLOUD_ACK"),
+    *("AWS_EC2", "AWS_ESK", "GOOGLE_VM", "HUAWEI_CLOUD_ECS", "CUSTOM", None),
+]
 
-    assert (found.identity_type, found.client_deploy_environment) == ("CLIENT", None)  # type: ignore[attr-defined]
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("kind", IDAAS_METHODS, ids=lambda kind: str(kind.__struct_config__.tag))
+def test_sdk_keys_of_every_method(kind: type[Method], environment: str | None) -> None:
+    """Every method of IDaaS has the SDK's keys for the type of the identity and for its environment."""
+    keys = {"identityType": "CLIENT", "clientDeployEnvironment": environment}
+
+    found = convert({"authnMethod": kind.__struct_config__.tag, **keys}, kind)
+
+    assert found.client_deploy_environment == environment
+    url = EIAM if kind is IdaasPlugin else None
+    assert found.url(facts(open_api_endpoint="eiam.example.com")) == url
 
 
 def test_methods_are_selected_by_their_tags() -> None:
@@ -335,8 +349,9 @@ VALID: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("method", "changes"), VALID, ids=range(len(VALID)))
 def test_complete_method_passes(method: dict[str, Any], changes: dict[str, Any]) -> None:
-    """A method with all that it needs passes."""
+    """A method with all that it needs passes; a client has no token exchange unless its facts say so."""
     method_of(method).check("p.m", facts(**changes))
+    assert not facts(**changes).exchanges_tokens
 
 
 INVALID: list[tuple[dict[str, Any], dict[str, Any], str]] = [
@@ -506,3 +521,22 @@ async def test_password_is_used_for_the_assertion(workload: Workload) -> None:
     assert (await sent_by(method, PASSWORD=PASSWORD)).fields["client_assertion"]
     with pytest.raises(ConfigError, match=r"^p\.authnConfiguration: no usable private key: the password is wrong"):
         await sent_by(method, PASSWORD="another")
+
+
+async def test_new_key_of_another_kind_is_reported(workload: Workload) -> None:
+    """A key that is replaced by one that does not fit the configured algorithm is a configuration error."""
+    path = workload.register_key(CLIENT_ID)
+    method = {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": path, "algorithm": "ES256"}
+    assert (await sent_by(method)).fields["client_assertion"]
+    workload.write_file("key.pem", pem(ec.generate_private_key(ec.SECP384R1())))
+
+    with pytest.raises(
+        ConfigError, match=r"^p\.authnConfiguration\.algorithm: ES256 does not fit the key, whose own is"
+    ):
+        await sent_by(method)
+
+
+def test_method_without_build_makes_no_source() -> None:
+    """A method without `build` is a defect of the program."""
+    with pytest.raises(NotImplementedError):
+        Method().build(None)  # type: ignore[arg-type]

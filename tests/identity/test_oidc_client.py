@@ -188,8 +188,12 @@ async def test_audience_of_the_assertion(
     keys = {"privateKeyFile": workload.register_key(OIDC_CLIENT_ID)} if method == "private_key_jwt" else None
     authentication = {"method": method, **(keys or {"clientSecretEnvVarName": "SECRET"}), **configured}
 
-    (sent,) = await requested(client(clientAuthentication=authentication, tokenEndpoint=f"{ISSUER}/token"), TOKEN)
+    identity = client(clientAuthentication=authentication, tokenEndpoint=f"{ISSUER}/token")
 
+    (sent,) = await requested(identity, TOKEN)
+
+    used = identity.client_authentication.assertion_audience
+    assert used == configured.get("assertionAudience", "tokenEndpoint")
     claims = jwt.decode(sent.fields["client_assertion"], options={"verify_signature": False})
     assert (claims["aud"], claims["iss"], claims["sub"], claims["jti"]) == (audience, "c-1", "c-1", "id-1")
 
@@ -217,8 +221,7 @@ async def test_refused_new_secret_is_replaced_by_the_previous_one() -> None:
     await source.token()
     environ["SECRET"] = "second"
 
-    await source.token()
-
+    assert await source.token() == Token(JWT, NOW + 600)
     assert [sent.fields["client_secret"] for sent in http.sent] == ["first", "second", "first"]
     assert warnings == ["the new client secret or key is refused; the previous one still works and stays in use"]
 
@@ -232,3 +235,20 @@ def test_place_of_the_method() -> None:
             context(),
             NO_NOTES,
         )
+
+
+async def test_token_use_of_a_client() -> None:
+    """With `tokenUse` the id token is presented, with its own end."""
+    id_token = token({"exp": NOW + 300})
+    response = answer({"access_token": JWT, "id_token": id_token, "expires_in": 600})
+    found = {
+        use: await module.build(
+            client(tokenEndpoint=f"{ISSUER}/token", **use_key),
+            "p",
+            context(FakeHttp(response), environ={"SECRET": "s"}),
+            NO_NOTES,
+        ).token()
+        for use, use_key in (("default", {}), ("id_token", {"tokenUse": "id_token"}))
+    }
+
+    assert found == {"default": Token(JWT, NOW + 600), "id_token": Token(id_token, NOW + 300)}
