@@ -214,6 +214,7 @@ def test_defaults_of_the_settings() -> None:
 
     assert isinstance(source, Command)
     assert (source.timeout, source.use) == (10.0, "access_token")
+    assert "children" not in repr(source)
     assert re.sub(r"<.*>", "…", repr(source)) == "Command(timeout=10.0, use='access_token', place='p.command', now=…)"
 
 

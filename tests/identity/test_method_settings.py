@@ -17,6 +17,7 @@ from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.values import Token
 from app.emulator.world.world import CLIENT_ID
 from app.identity import idaas
+from app.identity.client_auth import Proof, jwt_bearer
 from app.identity.context import Notes, TokenSource
 from app.identity.idaas import IdaasIdentity
 from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
@@ -540,3 +541,10 @@ def test_method_without_build_makes_no_source() -> None:
     """A method without `build` is a defect of the program."""
     with pytest.raises(NotImplementedError):
         Method().build(None)  # type: ignore[arg-type]
+
+
+def test_proof_is_empty_by_default_and_hidden() -> None:
+    """A proof has no fields and no headers unless a method adds them, and its repr shows neither."""
+    assert (Proof().fields, Proof().headers) == ({}, {})
+    for proof in (jwt_bearer("s3cr3t"), Proof(headers={"Authorization": "s3cr3t"})):
+        assert "s3cr3t" not in repr(proof)
