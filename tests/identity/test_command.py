@@ -210,10 +210,13 @@ async def test_settings_reach_the_command() -> None:
 
 def test_defaults_of_the_settings() -> None:
     """A command has 10 s and prints an access token; its arguments and environment, which may be secret, are hidden."""
-    source = command.build(CommandIdentity(("/x", "s3cr3t")), "p", context(environ={"SECRET": "s3cr3t"}))
+    surroundings = context(environ={"SECRET": "s3cr3t"})
+
+    source = command.build(CommandIdentity(("/x", "s3cr3t")), "p", surroundings)
 
     assert isinstance(source, Command)
     assert (source.timeout, source.use) == (10.0, "access_token")
+    assert "s3cr3t" not in repr(surroundings)
     assert "children" not in repr(source)
     assert re.sub(r"<.*>", "…", repr(source)) == "Command(timeout=10.0, use='access_token', place='p.command', now=…)"
 

@@ -354,8 +354,3 @@ async def test_token_of_the_subject_is_exchanged(tmp_path: Path) -> None:
         "subject_token": TOKEN,
         "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
     }
-
-
-def test_repr_of_the_surroundings_shows_no_secret() -> None:
-    """The repr of what all sources share has no environment variable."""
-    assert "s3cr3t" not in repr(context(environ={"IDAAS_SECRET": "s3cr3t"}))
