@@ -23,6 +23,7 @@ from app.identity.idaas import IdaasIdentity
 from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
 from app.identity.methods.method import ClientFacts, Method
 from app.identity.methods.plugin import IdaasPlugin
+from app.identity.methods.private_key_jwt import IdaasPrivateKeyJwt
 from app.identity.oidc_client import OidcClientIdentity
 from app.identity.oidc_client import build as build_oidc_client
 from app.upstream.acs3 import KeyPair, acs3
@@ -548,3 +549,11 @@ def test_proof_is_empty_by_default_and_hidden() -> None:
     assert (Proof().fields, Proof().headers) == ({}, {})
     for proof in (jwt_bearer("s3cr3t"), Proof(headers={"Authorization": "s3cr3t"})):
         assert "s3cr3t" not in repr(proof)
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", None])
+def test_algorithm_can_be_configured(algorithm: str | None) -> None:
+    """Each algorithm that a key may sign with can be configured, and a key needs no password."""
+    found = convert({"authnMethod": "PRIVATE_KEY_JWT", "algorithm": algorithm}, IdaasPrivateKeyJwt)
+
+    assert (found.algorithm, found.password("p", {})) == (algorithm, None)
