@@ -29,6 +29,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -96,11 +97,17 @@ class Coverage:
     modules: dict[str, list[str]]
 
     def tests(self, mutant: Mutant) -> list[str]:
-        """Return the tests that can notice a mutant; for a line that runs at import, all of its module."""
+        """Return the tests that can notice a mutant; for a line that runs at import, all of its module or package."""
         if mutant.at_import:
-            return self.modules.get(mutant.path, [])
+            return self.modules.get(mutant.path) or self._of_package(mutant.path)
         lines = (mutant.path, mutant.line), (mutant.path, mutant.statement)
         return next(filter(None, map(self.lines.get, lines)), [])
+
+    def _of_package(self, path: str) -> list[str]:
+        """Return the tests of the package's other modules: no test runs a line of a module without functions."""
+        package = path.rpartition("/")[0]
+        tests = (tests for module, tests in self.modules.items() if module.rpartition("/")[0] == package)
+        return list(dict.fromkeys(chain.from_iterable(tests)))
 
 
 # --- children ---------------------------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ async def test_session_is_restored_after_a_restart(
     loaded: Load, emulator: Emulator, clock: Clock, tmp_path: Path
 ) -> None:
     """After a restart in an outage the sessions of the cache are served, and the log has a line for each."""
-    settings = loaded(cached(tmp_path), CACHE_ENVIRON)
+    settings = loaded(cached(tmp_path) | {"access": {"metadataTokens": "required"}}, CACHE_ENVIRON)
     async with running(settings, emulator, clock) as site:
         await ready(site)
         session = (await site.get("/credentials")).json()
@@ -234,7 +234,7 @@ async def test_expired_session_is_not_restored(loaded: Load, emulator: Emulator,
 @simulated
 async def test_tokens_do_not_survive_a_restart_without_a_cache(loaded: Load, cloud: Emulator, time: Time) -> None:
     """Without a cache a metadata session token is valid for one process, whose key has 32 random bytes."""
-    settings, codes = loaded(), []
+    settings, codes = loaded(configuration(access={"metadataTokens": "required"})), []
     token = ""
     for key in (b"e" * 32, b"f" * 32):
         async with running(settings, cloud, time, entropy={32: key}.__getitem__) as site:
@@ -274,7 +274,7 @@ async def test_reloaded_configuration_is_used_everywhere(
 
         assert site.service.settings.profiles.keys() == {"p2"}
         assert (codes, with_token.status_code) == ([403, 403], 200)
-        assert f"access_key_id = {with_token.json()['AccessKeyId']}" in written
+        assert with_token.json()["AccessKeyId"] in written
         assert site.lines("credentials_issued") == site.lines("credentials_issued")[:1]
 
 

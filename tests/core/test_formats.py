@@ -8,10 +8,11 @@ import re
 import pytest
 
 from app.core.formats import (
+    aliyun_document,
+    aws_document,
     env_lines,
     error_document,
     external_document,
-    ini_lines,
     plain_document,
     timestamp,
     timestamp_ms,
@@ -120,12 +121,32 @@ def test_env_lines_are_quoted_for_a_shell() -> None:
     ]
 
 
-def test_ini_has_a_default_section_of_type_sts() -> None:
-    """The credentials file has a default section of type sts."""
-    assert ini_lines(SESSION).splitlines() == [
-        "[default]",
-        "type = sts",
-        "access_key_id = STS.key",
-        "access_key_secret = se/cr+et=",
-        "security_token = to/ke+n==",
-    ]
+def test_profile_file_has_one_profile_of_mode_sts_token() -> None:
+    """The profile file of aliyun-cli and the SDKs has one profile, which is the current one."""
+    assert json.loads(aliyun_document(SESSION)) == {
+        "current": "default",
+        "profiles": [
+            {
+                "name": "default",
+                "mode": "StsToken",
+                "access_key_id": "STS.key",
+                "access_key_secret": "se/cr+et=",
+                "sts_token": "to/ke+n==",
+                "region_id": "cn-hangzhou",
+                "output_format": "json",
+                "language": "en",
+            }
+        ],
+    }
+
+
+def test_document_for_the_sdks_of_aws() -> None:
+    """The document has the token under the names of the container provider and of `credential_process`."""
+    assert json.loads(aws_document(SESSION)) == {
+        "Version": 1,
+        "AccessKeyId": "STS.key",
+        "SecretAccessKey": "se/cr+et=",
+        "SessionToken": "to/ke+n==",
+        "Token": "to/ke+n==",
+        "Expiration": "2026-01-02T04:04:05Z",
+    }

@@ -1,7 +1,8 @@
-"""The DeveloperAPI of IDaaS: its errors, and the endpoint that is used."""
+"""The DeveloperAPI of IDaaS: its request, its answer, its errors, and the endpoint that is used."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 import pytest
 
 from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.values import Credentials, Token
 from app.emulator import Fault
 from app.emulator.world.world import MANAGED_ROLE_ARN, role_arn
+from app.exchange.developer_api import ObtainAccessCredential
 
 from ..conftest import Offline, managed_exchange
 from ..identity.identities import client_secret, one_profile, token_file
+from ..upstream.fake_http import FakeHttp, Sent, answer
 from ..workload import Workload
 
 Build = Callable[..., Offline]
@@ -94,3 +98,136 @@ async def test_endpoint_is_selected(changes: dict[str, Any], url: str, workload:
 
     with pytest.raises(Unreachable, match=f"{url}/v2/.*an emulator's answer from an address"):
         await offline(one_profile(identity, exchange), workload.environ).fetch()
+
+
+NOW = 1_767_323_045.0
+EXPIRATION = "2026-01-02T04:04:05Z"
+END = 1_767_326_645
+"""EXPIRATION in seconds since the epoch."""
+
+WHERE = "https://api.example.com/v2/idaas%2F1/cloudAccountRoles/_/actions/obtainAccessCredential"
+VALUES = {"accessKeyId": "STS.id", "accessKeySecret": "secret", "securityToken": "token"}
+
+
+def action(http: FakeHttp, duration_seconds: int | None = None) -> ObtainAccessCredential:
+    """Return the action for a role whose name and instance need encoding."""
+    return ObtainAccessCredential(
+        http, "https://api.example.com", "idaas/1", "acs:ram::1:role/a", duration_seconds, lambda: NOW
+    )
+
+
+def session(expiration: Any, expires_at: Any = None) -> dict[str, Any]:
+    """Return the body of a successful answer with its two ends; None: the answer does not name that end."""
+    return {
+        "cloudAccountRoleAccessCredential": {
+            "accessCredentialExpiresAt": expires_at,
+            "alibabaCloudStsToken": {**VALUES, "expiration": expiration},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("duration_seconds", "query"),
+    [
+        (None, "cloudAccountRoleExternalId=acs%3Aram%3A%3A1%3Arole%2Fa"),
+        (900, "cloudAccountRoleExternalId=acs%3Aram%3A%3A1%3Arole%2Fa&durationSeconds=900"),
+    ],
+)
+async def test_request_names_the_role(duration_seconds: int | None, query: str) -> None:
+    """The token is in the header; without a configured length, the role's own applies."""
+    http = FakeHttp(answer(session(EXPIRATION)))
+
+    await action(http, duration_seconds).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+    assert http.sent == [Sent("GET", f"{WHERE}?{query}", {}, {"Authorization": "Bearer e30.e30.c2ln"})]
+
+
+@pytest.mark.parametrize(
+    ("expiration", "expires_at", "end"),
+    [
+        (EXPIRATION, None, END),
+        (None, END - 60, END - 60),
+        (EXPIRATION, END - 60, END - 60),
+        (EXPIRATION, END + 60, END),
+        (EXPIRATION, "1767326645", END),
+        (EXPIRATION, True, END),
+        ("soon", END, END),
+    ],
+)
+async def test_session_ends_at_the_earlier_of_two_ends(expiration: Any, expires_at: Any, end: float) -> None:
+    """The answer names the end twice; the earlier one counts, and one that can be read is enough."""
+    http = FakeHttp(answer(session(expiration, expires_at)))
+
+    found = await action(http).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+    assert found == Credentials("STS.id", "secret", "token", issued_at=NOW, expires_at=float(end))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (session(None), "HTTP 200 without complete credentials"),
+        (session(None, True), "HTTP 200 without complete credentials"),
+        (session("2026-01-02T03:04:05Z"), "the credentials have already expired by this machine's clock"),
+        ({"cloudAccountRoleAccessCredential": {}}, "HTTP 200 without complete credentials"),
+        ({"cloudAccountRoleAccessCredential": [1]}, "HTTP 200 without complete credentials"),
+    ],
+)
+async def test_unusable_session_is_transient(body: dict[str, Any], message: str) -> None:
+    """A 200 without a usable session may be followed by one with it."""
+    with pytest.raises(Unreachable, match=f"^{re.escape(WHERE)}: {message}"):
+        await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+
+async def test_role_of_another_cloud_is_refused() -> None:
+    """A credential without the keys of Alibaba Cloud belongs to another cloud, which a repetition does not change."""
+    body = {"cloudAccountRoleAccessCredential": {"awsStsToken": {}}}
+
+    with pytest.raises(Refused, match="that role belongs to another cloud") as caught:
+        await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+    assert (caught.value.status, caught.value.code) == (200, "another_vendor")
+
+
+OPERATOR = "IDaaS's own access to the target account is set up wrongly; ask its administrator"
+API_ERRORS = [
+    (400, "invalid_client_credential", "", OPERATOR),
+    (400, "invalid_audience", "", OPERATOR),
+    (
+        401,
+        "invalid_token",
+        "renew",
+        "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?",
+    ),
+    (
+        403,
+        "forbidden",
+        "withdrawn",
+        "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
+    ),
+    (404, "unknown", "", "is that the DeveloperAPI's host?"),
+    (
+        404,
+        "not_found",
+        "withdrawn",
+        "IDaaS does not know that role or instance: check roleArn and idaasInstanceId",
+    ),
+    (
+        404,
+        "cloud_account_role_not_found",
+        "withdrawn",
+        "IDaaS does not manage that role: check roleArn and the role's place in IDaaS",
+    ),
+    (405, "unknown", "", ""),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "effect", "cure"), API_ERRORS, ids=[f"{e[0]} {e[1]}" for e in API_ERRORS])
+async def test_error_of_the_api_has_an_effect_and_a_cure(status: int, code: str, effect: str, cure: str) -> None:
+    """The code or the status decides whether a new token may help, and whether the role no longer exists."""
+    with pytest.raises(Refused) as caught:
+        await action(FakeHttp(answer({"error": code}, status))).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+    assert str(caught.value).startswith(f"{WHERE}: HTTP {status} {code}")
+    assert cure in str(caught.value)
+    assert (caught.value.renew_token, caught.value.withdrawn) == (effect == "renew", effect == "withdrawn")

@@ -65,6 +65,92 @@ async def test_order_of_key_sources(tmp_path: Path) -> None:
     assert await resolve_keys(tmp_path, **without_cli) == KeyPair("STS.ecs", "of-ecs", "token-ecs")
 
 
+def cli_profile(name: str) -> dict[str, str]:
+    """Return a profile of the CLI whose key has the profile's name."""
+    return {"name": name, "access_key_id": f"LTAI{name}", "access_key_secret": "of-cli"}
+
+
+CLI_FILES: list[tuple[dict[str, str], dict[str, Any], str]] = [
+    ({}, {"profiles": [cli_profile("other"), cli_profile("default")]}, "LTAIdefault"),
+    ({}, {"current": "", "profiles": [cli_profile("default")]}, "LTAIdefault"),
+    ({}, {"current": "b", "profiles": [cli_profile("default"), cli_profile("b")]}, "LTAIb"),
+    (
+        {"ALIBABA_CLOUD_PROFILE": "c"},
+        {"current": "b", "profiles": [cli_profile("b"), cli_profile("c")]},
+        "LTAIc",
+    ),
+    ({}, {"profiles": ["default", None, cli_profile("default")]}, "LTAIdefault"),
+    ({}, {"current": "none", "profiles": [cli_profile("default")]}, "LTAIini"),
+    ({}, {"profiles": []}, "LTAIini"),
+    ({}, {"profiles": 3}, "LTAIini"),
+    ({}, {}, "LTAIini"),
+]
+
+
+@pytest.mark.parametrize(("environ", "file", "key_id"), CLI_FILES)
+async def test_profile_of_the_cli_is_selected(
+    environ: dict[str, str], file: dict[str, Any], key_id: str, tmp_path: Path
+) -> None:
+    """The variable names the profile, else the file's `current`; without that profile the next source is used."""
+    write_file(tmp_path, ".aliyun/config.json", json.dumps(file))
+    write_file(tmp_path, ".alibabacloud/credentials", INI)
+
+    assert (await resolve_keys(tmp_path, **environ)).access_key_id == key_id
+
+
+SECOND = INI.replace("default", "second").replace("LTAIini", "LTAIsecond")
+INI_FILES = [
+    ({}, {"credentials.ini": INI, "credentials": SECOND}, KeyPair("LTAIini", "of-ini")),
+    ({}, {"credentials": INI + SECOND}, KeyPair("LTAIini", "of-ini")),
+    ({"ALIBABA_CLOUD_PROFILE": "second"}, {"credentials": INI + SECOND}, KeyPair("LTAIsecond", "of-ini")),
+    ({}, {"credentials": SECOND}, KeyPair("STS.ecs", "of-ecs", "token-ecs")),
+    ({}, {"credentials": INI_STS}, KeyPair("STS.ini", "of-ini", "token-ini")),
+    ({}, {"credentials": INI.replace("type = access_key\n", "")}, KeyPair("LTAIini", "of-ini")),
+    ({}, {"credentials": INI.replace("of-ini", "of-%(x)s%")}, KeyPair("LTAIini", "of-%(x)s%")),
+    ({}, {"credentials": f"{INI}# {'x' * (1_048_576 - len(INI) - 2)}"}, KeyPair("LTAIini", "of-ini")),
+]
+
+
+@pytest.mark.parametrize(("environ", "texts", "found"), INI_FILES, ids=range(len(INI_FILES)))
+async def test_section_of_the_credentials_file_is_selected(
+    environ: dict[str, str], texts: dict[str, str], found: KeyPair, tmp_path: Path
+) -> None:
+    """The variable names the section, else it is `default`; without it the instance's role is used."""
+    for name, text in texts.items():
+        write_file(tmp_path, f".alibabacloud/{name}", text)
+
+    assert await resolve_keys(tmp_path, **environ) == found
+
+
+async def test_credentials_file_has_a_largest_size(tmp_path: Path) -> None:
+    """A file above 1 MiB is refused with its path."""
+    write_file(tmp_path, ".alibabacloud/credentials", f"{INI}# {'x' * (1_048_577 - len(INI) - 2)}")
+
+    with pytest.raises(ConfigError, match=f"^{tmp_path}/.alibabacloud/credentials: larger than 1048576 bytes"):
+        await resolve_keys(tmp_path)
+
+
+@pytest.mark.parametrize("path", [".aliyun/config.json", ".alibabacloud/credentials"])
+async def test_file_that_others_can_read_is_refused(path: str, tmp_path: Path) -> None:
+    """A file with a secret that other users can read is refused with its path."""
+    write_file(tmp_path, path, "{}")
+    (tmp_path / path).chmod(0o644)
+
+    with pytest.raises(ConfigError, match=f"^{tmp_path}/{path}: other users can read it"):
+        await resolve_keys(tmp_path)
+
+
+async def test_error_names_all_sources(tmp_path: Path) -> None:
+    """Without any key, the error names the variable, both files and the variable that excludes the instance."""
+    with pytest.raises(ConfigError) as caught:
+        await resolve_keys(tmp_path, ALIBABA_CLOUD_ECS_METADATA_DISABLED=" True ")
+
+    assert str(caught.value) == (
+        f"PLUGIN: no AccessKey: neither ALIBABA_CLOUD_ACCESS_KEY_ID, nor {tmp_path}/.aliyun/config.json, nor "
+        f"{tmp_path}/.alibabacloud/credentials.ini, and ALIBABA_CLOUD_ECS_METADATA_DISABLED is set"
+    )
+
+
 async def test_changed_file_is_read_again(tmp_path: Path) -> None:
     """Keys are read at every call, so a rotated file needs no restart."""
     write_file(tmp_path, ".alibabacloud/credentials.ini", INI)

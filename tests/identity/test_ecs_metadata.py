@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.connection import Connection, HttpConfiguration
+from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.emulator import Fault
+from app.identity.ecs_metadata import EcsMetadata, metadata_service
+from app.upstream.acs3 import KeyPair
 
 from ..conftest import Offline, exchange
+from ..upstream.fake_http import FakeHttp, Sent, answer
 from ..workload import Workload
+from .contexts import context
 from .identities import METADATA_ENDPOINT, one_profile, pkcs7, plugin_ecs_role
 
 Build = Callable[..., Offline]
@@ -81,3 +87,128 @@ async def test_role_name_that_is_not_ascii_is_refused(workload: Workload, offlin
 
     with pytest.raises(Unreachable, match="instead of text"):
         await offline(one_profile(plugin_ecs_role(workload), exchange()), workload.environ).fetch()
+
+
+NOW = 1_767_323_045.9
+SERVICE = "http://100.100.100.200"
+TOKEN_URL = f"{SERVICE}/latest/api/token"
+ROLES = f"{SERVICE}/latest/meta-data/ram/security-credentials/"
+PUT = Sent("PUT", TOKEN_URL, {}, {"X-aliyun-ecs-metadata-token-ttl-seconds": "60"})
+SESSION = answer(" session-1\n")
+ROLE_KEYS = {"Code": "Success", "AccessKeyId": "STS.id", "AccessKeySecret": "secret", "SecurityToken": "token"}
+
+
+def get(url: str) -> Sent:
+    """Return a GET with the session token."""
+    return Sent("GET", url, {}, {"X-aliyun-ecs-metadata-token": "session-1"})
+
+
+def service(http: FakeHttp, *, endpoint: str = SERVICE, ours: tuple[str, ...] = ()) -> EcsMetadata:
+    """Return the metadata service; the addresses `ours` belong to this network namespace."""
+    return EcsMetadata(http, endpoint, lambda host: host in ours, lambda: NOW)
+
+
+async def test_identity_document_is_for_the_audience() -> None:
+    """The document is requested for the audience and this second, and its line breaks are removed."""
+    http = FakeHttp(SESSION, answer("MII\nAB C\n"))
+
+    assert await service(http).identity_document("idaas_1") == "MIIABC"
+
+    audience = "%7B%22aud%22%3A%22idaas_1%22%2C%22signingTime%22%3A1767323045%7D"
+    assert http.sent == [PUT, get(f"{SERVICE}/latest/dynamic/instance-identity/pkcs7?audience={audience}")]
+
+
+async def test_keys_of_the_named_role() -> None:
+    """The role's name is one segment of the path."""
+    http = FakeHttp(SESSION, answer(ROLE_KEYS))
+
+    assert await service(http).role_keys("role/1") == KeyPair("STS.id", "secret", "token")
+    assert http.sent == [PUT, get(f"{ROLES}role%2F1")]
+
+
+@pytest.mark.parametrize("names", ["role-1", "role-1\n", "role-1\nrole-2"])
+async def test_keys_of_the_only_role(names: str) -> None:
+    """Without a configured name the first role of the list is used; each request has a session token of its own."""
+    http = FakeHttp(SESSION, answer(names), SESSION, answer(ROLE_KEYS))
+
+    assert await service(http).role_keys(None) == KeyPair("STS.id", "secret", "token")
+    assert http.sent == [PUT, get(ROLES), PUT, get(f"{ROLES}role-1")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"Code": "Failed"}, {"Code": None}, {"AccessKeyId": ""}, {"AccessKeySecret": None}, {"SecurityToken": 3}],
+)
+async def test_incomplete_keys_are_transient(changes: dict[str, Any]) -> None:
+    """Keys are used only if the service reports success and all three values are there."""
+    http = FakeHttp(SESSION, answer(ROLE_KEYS | changes))
+
+    with pytest.raises(Unreachable, match=f"^{re.escape(ROLES)}: an answer without complete credentials$"):
+        await service(http).role_keys("role-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [(400, False), (404, False), (428, False), (430, False), (499, False), (429, True), (500, True), (503, True)],
+)
+@pytest.mark.parametrize("at", [TOKEN_URL, f"{SERVICE}/latest/dynamic/instance-identity/pkcs7"])
+async def test_status_of_each_request_is_checked(at: str, status: int, transient: bool) -> None:
+    """429 and 5xx are transient and keep Retry-After, any other status is permanent; the URL has no query."""
+    failed = answer("", status, retry_after=3.0)
+    http = FakeHttp(failed) if at == TOKEN_URL else FakeHttp(SESSION, failed)
+
+    with pytest.raises(SidecarError, match=f"^{re.escape(at)}: HTTP {status}") as caught:
+        await service(http).identity_document("idaas_1")
+
+    if transient:
+        assert isinstance(caught.value, Unreachable)
+        assert caught.value.retry_after == 3.0
+    else:
+        assert isinstance(caught.value, Refused)
+        assert (caught.value.status, caught.value.code) == (status, str(status))
+
+
+@pytest.mark.parametrize(
+    ("answers", "at"),
+    [
+        ((answer(""),), TOKEN_URL),
+        ((SESSION, answer("")), f"{SERVICE}/latest/dynamic/instance-identity/pkcs7"),
+    ],
+    ids=["session", "document"],
+)
+async def test_empty_answer_names_its_url(answers: tuple[Any, ...], at: str) -> None:
+    """An empty body is a transient error that names the request which it answers."""
+    with pytest.raises(Unreachable, match=f"^{re.escape(at)}: HTTP 200 with an empty body$"):
+        await service(FakeHttp(*answers)).identity_document("idaas_1")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "refused"), [("http://100.100.100.200:80", True), ("http://127.0.0.1:7081", False)]
+)
+async def test_only_the_clouds_address_must_not_be_ours(endpoint: str, refused: bool) -> None:
+    """The cloud's address must not belong to this namespace; an emulated service on loopback does."""
+    http = FakeHttp(SESSION, answer("MII"))
+    own = service(http, endpoint=endpoint, ours=("100.100.100.200", "127.0.0.1"))
+
+    if refused:
+        with pytest.raises(ConfigError, match=f"^{endpoint}: that address belongs to this network namespace"):
+            await own.identity_document("idaas_1")
+        assert not http.sent
+    else:
+        assert await own.identity_document("idaas_1") == "MII"
+
+
+async def test_service_has_a_connection_without_a_proxy() -> None:
+    """The service is reached directly, whatever the proxy and the trust of the identity's connection."""
+    http = FakeHttp(SESSION, answer("MII"))
+    connections: list[tuple[Connection, str]] = []
+
+    def connect(connection: Connection, place: str, _http: HttpConfiguration | None = None) -> FakeHttp:
+        connections.append((connection, place))
+        return http
+
+    found = metadata_service(f"{SERVICE}/", context(connect=connect))
+
+    assert await found.identity_document("idaas_1") == "MII"
+    assert connections == [(Connection(proxy="none"), "ecsMetadataEndpoint")]
+    assert http.sent[0].url == TOKEN_URL

@@ -1,4 +1,4 @@
-"""What single authentication methods need, and how a token's claims are checked."""
+"""What can be asked of every kind of identity, what single methods need, and how a token's claims are checked."""
 
 from __future__ import annotations
 
@@ -10,13 +10,27 @@ from typing import Any
 import pytest
 
 from app.config.decode import convert
+from app.core.base import READ_LATER
+from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.events import Warned
+from app.core.values import Token
+from app.identity import identities
+from app.identity.command import CommandIdentity
+from app.identity.context import Notes
+from app.identity.idaas import IdaasIdentity
+from app.identity.identities import Identity
 from app.identity.methods.oidc import IdaasOidc
+from app.identity.oidc_client import OidcClientIdentity
+from app.identity.token_file import TokenFileIdentity
 
 from ..conftest import BASE, Offline, exchange
+from ..conftest import identity as idaas_keys
+from ..upstream.fake_http import FakeHttp, answer
 from ..workload import Workload
+from .contexts import NOW, context
 from .identities import client_secret, idaas, one_profile, pca, plugin_access_key, plugin_ecs_role, token_file
+from .test_jwt_claims import token
 
 Build = Callable[..., Offline]
 
@@ -125,3 +139,218 @@ async def test_access_key_that_is_not_ascii_is_refused(workload: Workload, offli
 
     with pytest.raises(Unreachable, match="is not ASCII"):
         await offline(one_profile(identity, exchange()), workload.environ).fetch()
+
+
+ISSUER = "https://idp.example.com"
+NO_NOTES = Notes(lambda _kind, _end: None, lambda _sentence: None)
+
+
+def application(method: dict[str, Any] | None = None, **changes: Any) -> IdaasIdentity:
+    """Return an application of IDaaS with CLIENT_SECRET_POST or another method."""
+    keys = idaas_keys(**({"authnConfiguration": method} if method else {}))
+    return convert(keys | changes, IdaasIdentity)
+
+
+def client(**changes: Any) -> OidcClientIdentity:
+    """Return a client of an OpenID provider, by default with discovery."""
+    keys = {"type": "oidcClient", "clientId": "c-1", "issuer": ISSUER}
+    method = {"method": "client_secret_post", "clientSecretEnvVarName": "SECRET"}
+    return convert(keys | {"clientAuthentication": method} | changes, OidcClientIdentity)
+
+
+FILE = TokenFileIdentity("/token")
+COMMAND = CommandIdentity(("/bin/sh", "-c", "exit 3"))
+EXCHANGE = {"tokenExchange": {"subject": {"type": "tokenFile", "tokenFile": "/token"}}}
+PLUGIN = application({"authnMethod": "PLUGIN"}, openApiEndpoint="eiam.example.com")
+PKCS7 = application({"authnMethod": "PKCS7", "ecsMetadataEndpoint": "http://127.0.0.1:7081"})
+SUBJECT = {"type": "oidcClient", "clientId": "c-1", "issuer": ISSUER}
+KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+def test_parts_of_an_identity() -> None:
+    """An identity with a token exchange has two parts, each with its place."""
+    both = application(**EXCHANGE)
+
+    assert list(identities.parts(FILE, "p.identity")) == [(FILE, "p.identity")]
+    assert list(identities.parts(both, "p.identity")) == [
+        (both, "p.identity"),
+        (FILE, "p.identity.tokenExchange.subject"),
+    ]
+
+
+def test_method_of_an_identity() -> None:
+    """A client has an authentication method with its place; a file, a command and an incomplete identity have none."""
+    assert identities.method_of(PLUGIN, "p") == (PLUGIN.authn_configuration, "p.authnConfiguration")
+    assert identities.method_of(client(), "p") == (client().client_authentication, "p.clientAuthentication")
+    for other in (FILE, COMMAND, IdaasIdentity()):
+        assert identities.method_of(other, "p") is None
+
+
+TIMEOUTS = {"httpConfiguration": {"connectTimeout": 3000}}
+
+
+def test_connection_of_an_identity() -> None:
+    """A client has a connection and time limits; a file and a command have none."""
+    proxy = {"connection": {"proxy": "none"}}
+    for found in (application(**proxy, **TIMEOUTS), client(**proxy, **TIMEOUTS)):
+        assert identities.connection_of(found) == Connection(proxy="none")
+        assert identities.http_of(found) == HttpConfiguration(connect_timeout=3000)
+    for other in (FILE, COMMAND):
+        assert identities.connection_of(other) is None
+        assert identities.http_of(other) is None
+    assert HttpConfiguration() == HttpConfiguration(5000, 10000, False)
+
+
+def test_instance_of_an_identity() -> None:
+    """An application of IDaaS names its instance and its DeveloperAPI; other identities name neither."""
+    found = application(developerApiEndpoint="api.example.com")
+
+    assert identities.instance_of(found) == (idaas_keys()["idaasInstanceId"], "api.example.com")
+    for other in (client(), FILE, COMMAND):
+        assert identities.instance_of(other) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("identity", "endpoint"),
+    [(PKCS7, "http://127.0.0.1:7081"), (PLUGIN, "http://100.100.100.200")]
+    + [(other, None) for other in (application(), client(), FILE, COMMAND)],
+)
+def test_metadata_endpoint_of_an_identity(identity: Identity, endpoint: str | None) -> None:
+    """PKCS7 and PLUGIN ask the ECS metadata service, by default at the cloud's address."""
+    assert identities.metadata_endpoint(identity) == endpoint
+
+
+@pytest.mark.parametrize(
+    ("identity", "urls"),
+    [
+        (application(), [f"{BASE}/api/v2/iauths_system/oauth2/token"]),
+        (application(tokenExchange={"subject": SUBJECT}), [f"{BASE}/api/v2/iauths_system/oauth2/token", ISSUER]),
+        (PLUGIN, ["https://eiam.example.com"]),
+        (client(), [ISSUER]),
+        (client(tokenEndpoint=f"{ISSUER}/token"), [f"{ISSUER}/token"]),
+        (client(issuer=None, tokenEndpoint=f"{ISSUER}/token"), [f"{ISSUER}/token"]),
+        (IdaasIdentity(), []),
+        (FILE, []),
+        (COMMAND, []),
+    ],
+)
+def test_urls_of_an_identity(identity: Identity, urls: list[str]) -> None:
+    """The URLs that an identity contacts: the token endpoint, the issuer for discovery, or PLUGIN's OpenAPI."""
+    assert list(identities.urls(identity, "identity")) == urls
+
+
+@pytest.mark.parametrize(
+    ("method", "environ", "files"),
+    [
+        ({}, {}, [(KUBERNETES, READ_LATER)]),
+        ({"oidcTokenFilePath": "/own"}, {}, []),
+        ({"oidcTokenFilePathEnvVarName": "TOKEN_PATH"}, {"TOKEN_PATH": " /named "}, [("/named", READ_LATER)]),
+        ({"oidcTokenFilePathEnvVarName": "TOKEN_PATH"}, {}, []),
+        (None, {}, []),
+    ],
+)
+def test_implied_files_of_an_identity(
+    method: dict[str, str] | None, environ: dict[str, str], files: list[tuple[str, str]]
+) -> None:
+    """A token file that no key names directly is watched, also that of a token exchange's subject."""
+    found = application() if method is None else application({"authnMethod": "OIDC", **method})
+    outer = application(tokenExchange={"subject": idaas_keys(authnConfiguration={"authnMethod": "OIDC"})})
+
+    assert list(identities.implied_files(found, environ)) == files
+    assert list(identities.implied_files(outer, {})) == [(KUBERNETES, READ_LATER)]
+    assert list(identities.implied_files(FILE, {})) == []
+
+
+PROXY = {"connection": {"proxy": "socks5://p:1"}}
+INVALID: list[tuple[Identity, str]] = [
+    (CommandIdentity(("sh",)), r"p\.command\[0\]: 'sh' must be an absolute path"),
+    (application(clientId=None), r"p\.clientId: required"),
+    (client(issuer=None), r"p\.issuer: required, unless tokenEndpoint is set"),
+    (application(**PROXY), r"p\.connection\.proxy: not a proxy"),
+    (client(**PROXY), r"p\.connection\.proxy: not a proxy"),
+    (application(tokenExchange={"subject": SUBJECT | PROXY}), r"p\.tokenExchange\.subject\.connection\.proxy: not a"),
+    (
+        application(tokenExchange={"subject": {"type": "command", "command": ["sh"]}}),
+        r"p\.tokenExchange\.subject\.command\[0\]: 'sh' must be",
+    ),
+]
+
+
+@pytest.mark.parametrize(("identity", "message"), INVALID, ids=[message for _, message in INVALID])
+def test_invalid_identity_is_refused(identity: Identity, message: str) -> None:
+    """Each kind of identity is checked, its proxy too, and the subject of a token exchange with it."""
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        identities.check(identity, "p")
+
+
+@pytest.mark.parametrize(
+    "identity",
+    [
+        application(),
+        application(connection={"proxy": "none"}),
+        client(connection={"proxy": "http://proxy.example.com:3128"}),
+        FILE,
+        COMMAND,
+    ],
+)
+def test_valid_identity_passes(identity: Identity) -> None:
+    """A complete identity of each kind passes, with any valid proxy."""
+    identities.check(identity, "p")
+
+
+@pytest.mark.parametrize(
+    ("identity", "message"),
+    [
+        (application(), r"p\.authnConfiguration\.clientSecretEnvVarName: the environment variable IDAAS_SECRET is not"),
+        (client(), r"p\.clientAuthentication\.clientSecretEnvVarName: the environment variable SECRET is not set"),
+        (CommandIdentity(("/nowhere", "/bin/sh")), r"p\.command\[0\]: /nowhere: no such file"),
+    ],
+)
+def test_missing_secret_or_executable_is_reported(identity: Identity, message: str) -> None:
+    """The secrets and the executable that the settings name must exist."""
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        identities.read_one(identity, "p", {})
+
+
+@pytest.mark.parametrize("identity", [application(**EXCHANGE), client(), FILE, COMMAND])
+def test_existing_secret_and_executable_are_accepted(identity: Identity) -> None:
+    """An identity whose secret or executable exists passes; a token file and the subject are not read here."""
+    identities.read_one(identity, "p", {"IDAAS_SECRET": "s", "SECRET": "s"})
+
+
+TOKEN = token({"exp": NOW + 900})
+TOKEN_ANSWER = answer({"access_token": TOKEN, "expires_in": 600})
+
+
+async def test_source_of_each_kind(tmp_path: Path) -> None:
+    """Each kind of identity has a token source; errors name the place of the identity."""
+    environ = {"IDAAS_SECRET": "s", "SECRET": "s"}
+    path = tmp_path / "token"
+    path.write_text(TOKEN)
+
+    file = identities.build(TokenFileIdentity(str(path)), "p", context(), NO_NOTES)
+    assert await file.token() == Token(TOKEN, NOW + 900)
+    with pytest.raises(Unreachable, match=r"^p\.command: the command ended with status 3"):
+        await identities.build(COMMAND, "p", context(), NO_NOTES).token()
+    for settings in (application(), client(tokenEndpoint=f"{ISSUER}/token")):
+        surroundings = context(FakeHttp(TOKEN_ANSWER), environ=environ)
+        assert await identities.build(settings, "p", surroundings, NO_NOTES).token() == Token(TOKEN, NOW + 600)
+
+
+async def test_token_of_the_subject_is_exchanged(tmp_path: Path) -> None:
+    """The subject's token goes to the application's token endpoint with its type; the place names the subject."""
+    path = tmp_path / "token"
+    exchanging = application(tokenExchange={"subject": {"type": "tokenFile", "tokenFile": str(path)}})
+    http = FakeHttp(TOKEN_ANSWER)
+    source = identities.build(exchanging, "p", context(http, environ={"IDAAS_SECRET": "s"}), NO_NOTES)
+
+    with pytest.raises(ConfigError, match=rf"^p\.tokenExchange\.subject\.tokenFile: {path}: no such file"):
+        await source.token()
+    path.write_text(TOKEN)
+    assert await source.token() == Token(TOKEN, NOW + 600)
+
+    assert {name: http.sent[0].fields.get(name) for name in ("grant_type", "subject_token", "subject_token_type")} == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": TOKEN,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.identity.jwt_claims import Claims, ExpectedClaims, mismatches, unverified
+from app.identity.jwt_claims import Claims, ExpectedClaims, mismatches, seconds_until_issued, unverified
 
 NOW = 1_767_323_045.0
 CLAIMS = {
@@ -69,6 +69,8 @@ def test_invalid_jwt_has_no_claims(text: str) -> None:
         ({"exp": 1767323045.5, "iat": 0}, Claims(None, (), None, 0.0, 1767323045.5)),
         ({"exp": 10**400, "iat": -1}, Claims(None, (), None, None, None)),
         ({"exp": float("nan"), "iat": float("inf")}, Claims(None, (), None, None, None)),
+        ({"exp": 99_999_999_999, "iat": 1e11}, Claims(None, (), None, None, 99_999_999_999.0)),
+        ({"exp": 1e11, "iat": 1e11 + 0.5}, Claims(None, (), None, None, None)),
     ],
 )
 def test_claim_of_the_wrong_type_is_absent(claims: dict[str, Any], expected: Claims) -> None:
@@ -81,13 +83,15 @@ def test_claim_of_the_wrong_type_is_absent(claims: dict[str, Any], expected: Cla
     [
         ({}, []),
         ({"aud": ["other", "api.example.com"]}, []),
-        ({"iat": NOW + 59}, []),
+        ({"iat": NOW + 60}, []),
+        ({"exp": NOW + 0.5}, []),
         ({"iss": "https://login.example.com/oauth2/"}, ["the token's iss is 'https://login.example.com/oauth2/', the"]),
         ({"iss": None}, ["the token's iss is missing, the configuration says 'https://login.example.com/oauth2'"]),
         ({"aud": "other"}, ["the token's aud is 'other', the scope asks for 'api.example.com'"]),
         ({"aud": None}, ["the token's aud is missing, the scope asks for"]),
         ({"sub": "someone"}, ["the token's sub is 'someone', not the client id 'app_example'"]),
-        ({"iat": NOW + 300}, ["the token's iat is more than 60 s ahead of this machine's clock; check the clock"]),
+        ({"iat": NOW + 60.5}, ["the token's iat is more than 60 s ahead of this machine's clock; check the clock"]),
+        ({"exp": NOW}, ["the token's exp has passed by this machine's clock; check the clock"]),
         ({"exp": NOW - 90}, ["the token's exp has passed by this machine's clock; check the clock"]),
         ({"iss": "x", "sub": "y"}, ["the token's iss is 'x'", "the token's sub is 'y'"]),
     ],
@@ -100,6 +104,31 @@ def test_mismatch_is_one_sentence(changes: dict[str, Any], starts: list[str]) ->
     sentences = list(mismatches(found, EXPECTED, NOW))
 
     assert [sentence[: len(start)] for sentence, start in zip(sentences, starts, strict=True)] == starts
+
+
+@pytest.mark.parametrize("padding", ["", "=", "=="])
+@pytest.mark.parametrize("length", range(4))
+def test_padding_is_accepted(length: int, padding: str) -> None:
+    """Some issuers add the padding of base64, which a JWT does not have."""
+    header, payload, signature = token({"sub": "x" * length}).split(".")
+    found = unverified(f"{header}{padding}.{payload}{'=' * (-len(payload) % 4)}.{signature}{padding}")
+
+    assert found == unverified(f"{header}.{payload}.{signature}") == Claims(None, (), "x" * length, None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        (token({"iat": NOW + 7.5}), 7.5),
+        (token({"iat": NOW}), 0.0),
+        (token({"iat": NOW - 7.5}), 0.0),
+        (token({}), 0.0),
+        ("opaque", 0.0),
+    ],
+)
+def test_seconds_until_a_token_is_issued(text: str, seconds: float) -> None:
+    """A token whose `iat` is in the future is not valid until then; any other token does not wait."""
+    assert seconds_until_issued(text, NOW) == seconds
 
 
 def test_no_expectations_give_no_mismatch() -> None:
@@ -119,3 +148,23 @@ def test_foreign_claim_is_quoted_and_shortened() -> None:
 
     assert len(sentences) == 2
     assert all("\n" not in sentence and len(sentence) < 1_000 for sentence in sentences)
+
+
+@pytest.mark.parametrize(
+    ("audiences", "shown"),
+    [
+        (["y" * 200], repr("y" * 200)),
+        (["y" * 201], repr("y" * 200)),
+        (list("abcde"), "'a', 'b', 'c', 'd', 'e'"),
+        (list("abcdef"), "'a', 'b', 'c', 'd', 'e'"),
+    ],
+    ids=["200 characters", "201 characters", "5 values", "6 values"],
+)
+def test_at_most_five_claims_of_200_characters_are_shown(audiences: list[str], shown: str) -> None:
+    """A message shows at most five audiences with 200 characters each."""
+    found = unverified(token(CLAIMS | {"aud": audiences}))
+    assert found is not None
+
+    (sentence,) = mismatches(found, EXPECTED, NOW)
+
+    assert sentence.startswith(f"the token's aud is {shown}, the scope asks for")

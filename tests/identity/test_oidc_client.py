@@ -6,15 +6,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import jwt
 import pytest
 
+from app.config.decode import convert
+from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.values import Token
 from app.emulator import Fault
+from app.emulator.world.world import OIDC_CLIENT_ID
+from app.identity import oidc_client as module
+from app.identity.context import Notes
+from app.identity.oidc_client import OidcClientIdentity
 
 from ..clock import Clock
 from ..conftest import Offline
+from ..upstream.fake_http import FakeHttp, Sent, answer
 from ..workload import Workload
+from .contexts import NOW, context
 from .identities import oidc_client, one_profile, sts_exchange
+from .test_jwt_claims import token
 
 Build = Callable[..., Offline]
 
@@ -105,3 +116,139 @@ def test_invalid_oidc_client_is_refused(
 
     with pytest.raises(ConfigError, match=message):
         loaded(one_profile(identity, sts_exchange("command")), workload.environ)
+
+
+NO_NOTES = Notes(lambda _kind, _end: None, lambda _sentence: None)
+ISSUER = "https://idp.example.com"
+DOCUMENT_URL = f"{ISSUER}/.well-known/openid-configuration"
+MTLS = {"mtls_endpoint_aliases": {"token_endpoint": "https://mtls.example.com/token"}}
+DOCUMENT = answer({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/token", **MTLS})
+JWT = token({})
+TOKEN = answer({"access_token": JWT, "expires_in": 600})
+POST_SECRET = {"method": "client_secret_post", "clientSecretEnvVarName": "SECRET"}
+
+
+def client(**changes: Any) -> OidcClientIdentity:
+    """Return a client with client_secret_post."""
+    keys = {"type": "oidcClient", "clientId": "c-1", "issuer": ISSUER, "clientAuthentication": POST_SECRET}
+    return convert(keys | changes, OidcClientIdentity)
+
+
+async def requested(identity: OidcClientIdentity, *answers: Any) -> list[Sent]:
+    """Return the requests for the client's token, which they obtain."""
+    http = FakeHttp(*answers)
+    source = module.build(identity, "p", context(http, environ={"SECRET": "s"}), NO_NOTES)
+
+    assert await source.token() == Token(JWT, NOW + 600)
+    return http.sent
+
+
+ALL = {"scope": "s-1 s-2", "audience": "a-1", "resource": "urn:r-1"}
+
+
+@pytest.mark.parametrize("parameters", [{}, ALL, {"scope": ""}], ids=["none", "all", "empty"])
+async def test_configured_parameters_are_sent(parameters: dict[str, str]) -> None:
+    """`scope`, `audience` and `resource` are sent as far as they are configured."""
+    (sent,) = await requested(client(tokenEndpoint=f"{ISSUER}/own", **parameters), TOKEN)
+
+    assert (sent.method, sent.url) == ("POST", f"{ISSUER}/own")
+    assert sent.fields == {
+        "client_id": "c-1",
+        "grant_type": "client_credentials",
+        "client_secret": "s",
+        **{name: value for name, value in parameters.items() if value},
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "endpoint"),
+    [(POST_SECRET, f"{ISSUER}/token"), ({"method": "tls_client_auth"}, "https://mtls.example.com/token")],
+)
+async def test_endpoint_is_discovered(method: dict[str, str], endpoint: str) -> None:
+    """Without a token endpoint the issuer's document names it; a client with a certificate has one of its own."""
+    sent = await requested(client(clientAuthentication=method), DOCUMENT, TOKEN)
+
+    assert [(item.method, item.url) for item in sent] == [("GET", DOCUMENT_URL), ("POST", endpoint)]
+
+
+@pytest.mark.parametrize("method", ["client_secret_jwt", "private_key_jwt"])
+@pytest.mark.parametrize(
+    ("configured", "audience"),
+    [
+        ({}, f"{ISSUER}/token"),
+        ({"assertionAudience": "tokenEndpoint"}, f"{ISSUER}/token"),
+        ({"assertionAudience": "issuer"}, ISSUER),
+    ],
+    ids=["default", "tokenEndpoint", "issuer"],
+)
+async def test_audience_of_the_assertion(
+    method: str, configured: dict[str, str], audience: str, workload: Workload
+) -> None:
+    """The assertion is for the token endpoint, or for the issuer where the provider requires that."""
+    keys = {"privateKeyFile": workload.register_key(OIDC_CLIENT_ID)} if method == "private_key_jwt" else None
+    authentication = {"method": method, **(keys or {"clientSecretEnvVarName": "SECRET"}), **configured}
+
+    identity = client(clientAuthentication=authentication, tokenEndpoint=f"{ISSUER}/token")
+
+    (sent,) = await requested(identity, TOKEN)
+
+    used = identity.client_authentication.assertion_audience
+    assert used == configured.get("assertionAudience", "tokenEndpoint")
+    claims = jwt.decode(sent.fields["client_assertion"], options={"verify_signature": False})
+    assert (claims["aud"], claims["iss"], claims["sub"], claims["jti"]) == (audience, "c-1", "c-1", "id-1")
+
+
+async def test_connection_of_a_client() -> None:
+    """The provider is reached as configured, and its time limits apply."""
+    connections: list[Any] = []
+
+    def connect(*arguments: Any) -> FakeHttp:
+        connections.append(arguments)
+        return FakeHttp()
+
+    identity = client(connection={"proxy": "none"}, httpConfiguration={"readTimeout": 3000})
+    module.build(identity, "p", context(connect=connect), NO_NOTES)
+
+    assert connections == [(Connection(proxy="none"), "p.connection", HttpConfiguration(read_timeout=3000))]
+
+
+async def test_refused_new_secret_is_replaced_by_the_previous_one() -> None:
+    """A new secret that the provider does not know yet is refused: the previous one is used, with a warning."""
+    environ, warnings = {"SECRET": "first"}, list[str]()
+    http = FakeHttp(TOKEN, answer({"error": "invalid_client"}, 401), TOKEN)
+    notes = Notes(lambda _kind, _end: None, warnings.append)
+    source = module.build(client(tokenEndpoint=f"{ISSUER}/token"), "p", context(http, environ=environ), notes)
+    await source.token()
+    environ["SECRET"] = "second"
+
+    assert await source.token() == Token(JWT, NOW + 600)
+    assert [sent.fields["client_secret"] for sent in http.sent] == ["first", "second", "first"]
+    assert warnings == ["the new client secret or key is refused; the previous one still works and stays in use"]
+
+
+def test_place_of_the_method() -> None:
+    """An error of the authentication method names its key."""
+    with pytest.raises(ConfigError, match=r"^p\.clientAuthentication: clientSecretEnvVarName or clientSecretFile"):
+        module.build(
+            client(clientAuthentication={"method": "client_secret_post"}),
+            "p",
+            context(),
+            NO_NOTES,
+        )
+
+
+async def test_token_use_of_a_client() -> None:
+    """With `tokenUse` the id token is presented, with its own end."""
+    id_token = token({"exp": NOW + 300})
+    response = answer({"access_token": JWT, "id_token": id_token, "expires_in": 600})
+    found = {
+        use: await module.build(
+            client(tokenEndpoint=f"{ISSUER}/token", **use_key),
+            "p",
+            context(FakeHttp(response), environ={"SECRET": "s"}),
+            NO_NOTES,
+        ).token()
+        for use, use_key in (("default", {}), ("id_token", {"tokenUse": "id_token"}))
+    }
+
+    assert found == {"default": Token(JWT, NOW + 600), "id_token": Token(id_token, NOW + 300)}

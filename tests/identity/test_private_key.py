@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from app.core.errors import ConfigError
+from app.emulator import Emulator, World
 from app.identity import private_key
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -54,6 +55,8 @@ PLAIN = {
     "newlines became two characters": (pem(RSA).replace("\n", "\\n"), RSA),
     "newlines became four characters": (pem(EC).replace("\n", "\\r\\n"), EC),
     "no newlines at all": (pem(RSA).replace("\n", ""), RSA),
+    "empty lines": (pem(RSA).replace("\n", "\n\n"), RSA),
+    "lines of white space": (pem(EC).replace("\n", "\n \n"), EC),
     "Windows newlines": (pem(RSA).replace("\n", "\r\n"), RSA),
     "after parameters": (
         f"-----BEGIN EC PARAMETERS-----\nBggq\n-----END EC PARAMETERS-----\n{pem(EC, TRADITIONAL)}",
@@ -100,9 +103,10 @@ def test_every_form_of_an_encrypted_key_is_read(name: str) -> None:
         (pem(RSA)[:400], None, "damaged, or not a private key"),
         (pem(RSA).replace("M", "N"), None, "damaged, or not a private key"),
         (base64.b64encode(b"s3cr3t" * 9).decode(), None, "damaged, or not a private key"),
+        (der(EC)[:40] + "!" + der(EC)[40:], None, "damaged, or not a private key"),
         (pem(RSA), PASSWORD, "a password is configured, but the key is not encrypted"),
     ],
-    ids=["empty", "a word", "not ASCII", "cut", "changed", "other base64", "needless password"],
+    ids=["empty", "a word", "not ASCII", "cut", "changed", "other base64", "not base64", "needless password"],
 )
 def test_invalid_key_is_refused(text: str, password: str | None, message: str) -> None:
     """An invalid key is a configuration error that quotes nothing of it."""
@@ -156,3 +160,25 @@ def test_configured_algorithm_must_fit_the_key(key: private_key.PrivateKey, algo
         return
     with pytest.raises(ConfigError, match=rf"^place\.algorithm: {algorithm} does not fit the key, whose own is "):
         private_key.check_algorithm(algorithm, key, "place")
+
+
+def test_certificate_is_that_of_its_key(signing_key: rsa.RSAPrivateKey) -> None:
+    """The first certificate of a PEM file is read, and belongs to its own key alone."""
+    issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
+    key = private_key.load_private_key(issued.key_pem, None, "place")
+
+    leaf = private_key.load_certificate(issued.leaf_pem + issued.chain_pem, "place")
+
+    assert private_key.belongs(leaf, key)
+    assert not private_key.belongs(leaf, RSA)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "s3cr3t", pem(EC), "-----BEGIN CERTIFICATE-----\ns3cr3t\n-----END CERTIFICATE-----"]
+)
+def test_invalid_certificate_is_refused(text: str) -> None:
+    """Text without a certificate is a configuration error that quotes nothing of it."""
+    with pytest.raises(ConfigError) as caught:
+        private_key.load_certificate(text, "place")
+
+    assert str(caught.value) == "place: no usable PEM certificate (-----BEGIN CERTIFICATE-----)"

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import Unreachable
+from app.core.errors import Refused, Unreachable
 from app.core.events import IdentityExpiry
+from app.core.values import Token
 from app.emulator import Emulator
+from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
+from app.identity.token_file import TokenFile
 
 from ..clock import Clock
 from ..conftest import Offline, exchange
 from .identities import one_profile
+from .test_jwt_claims import token
 
 Build = Callable[..., Offline]
 
@@ -39,6 +43,19 @@ async def test_token_file_is_read_at_each_refresh(offline: Build, emulator: Emul
     assert [event.kind for event in sidecar.events if isinstance(event, IdentityExpiry)] == ["tokenFile"] * 2
 
 
+async def test_token_of_a_file_is_not_kept(offline: Build, emulator: Emulator, tmp_path: Path) -> None:
+    """A token that is replaced while the previous one is valid is used at once."""
+    path = tmp_path / "token"
+    tokens = [emulator.workload_token(jti=jti) for jti in ("1", "2", "2")]
+    identity = {"type": "tokenFile", "tokenFile": str(path)}
+    sidecar = offline(one_profile(identity, exchange(oidcProviderArn=WORKLOAD_PROVIDER_ARN)))
+    for value in tokens:
+        path.write_text(value)
+        await sidecar.fetch()
+
+    assert [call.fields["OIDCToken"] for call in emulator.journal] == tokens
+
+
 async def test_expired_token_file_is_not_sent(offline: Build, emulator: Emulator, clock: Clock, tmp_path: Path) -> None:
     """An expired token of a file is not sent, and the error names the program that writes the file."""
     path = tmp_path / "token"
@@ -49,3 +66,47 @@ async def test_expired_token_file_is_not_sent(offline: Build, emulator: Emulator
 
     with pytest.raises(Unreachable, match="has expired; the program that writes it is late"):
         await sidecar.fetch()
+
+
+NOW = 1_767_323_045.0
+PLACE = "identity.tokenFile"
+
+
+def source(text: str, *, is_synchronised: bool = True) -> TokenFile:
+    """Return the source of the token `text`, at NOW."""
+    return TokenFile(lambda: text, PLACE, lambda: NOW, lambda: is_synchronised)
+
+
+@pytest.mark.parametrize(
+    ("claims", "is_synchronised", "expires_at"),
+    [
+        ({"exp": NOW + 1}, True, NOW + 1),
+        ({"exp": NOW}, False, NOW),
+        ({"exp": NOW - 60}, False, NOW - 60),
+        ({}, True, NOW),
+    ],
+    ids=["valid", "ends now, by an unknown clock", "expired by an unknown clock", "without an end"],
+)
+async def test_token_is_presented(claims: dict[str, float], is_synchronised: bool, expires_at: float) -> None:
+    """A token is presented until its end; where the cloud's time is unknown, the cloud judges."""
+    text = token(claims)
+
+    assert await source(text, is_synchronised=is_synchronised).token() == Token(text, expires_at)
+
+
+@pytest.mark.parametrize("expires_at", [NOW, NOW - 1])
+async def test_expired_token_is_transient(expires_at: float) -> None:
+    """A token that has expired by the cloud's time may be replaced by its writer at any time."""
+    with pytest.raises(Unreachable) as caught:
+        await source(token({"exp": expires_at})).token()
+
+    assert str(caught.value) == f"{PLACE}: the token in the file has expired; the program that writes it is late"
+
+
+async def test_file_without_a_jwt_is_refused() -> None:
+    """A file that holds something else is a definite error that quotes nothing of it."""
+    with pytest.raises(Refused) as caught:
+        await source("opaque").token()
+
+    assert str(caught.value) == f"{PLACE}: the file does not hold a JWT"
+    assert (caught.value.status, caught.value.code) == (0, "invalid_token")

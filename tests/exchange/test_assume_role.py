@@ -1,0 +1,88 @@
+"""AssumeRole of a chained role: the signed request, and the end of the session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import Refused
+from app.core.values import Credentials
+from app.exchange.assume_role import AssumeRole
+from app.upstream.acs3 import KeyPair, acs3
+
+from ..upstream.fake_http import FakeHttp, answer
+
+NOW = 1_767_323_045.0
+ENDPOINT = "https://sts.example.com:8443"
+VALUES = {"AccessKeyId": "STS.next", "AccessKeySecret": "of-next", "SecurityToken": "token-next"}
+SESSION = answer({"Credentials": {**VALUES, "Expiration": "2026-01-02T04:04:05Z"}, "RequestId": "R-2"})
+GIVEN = {"policy": '{"Version":"1"}', "external_id": "ext-1", "source_identity": "app-1"}
+
+
+def action(http: FakeHttp, **given: Any) -> AssumeRole:
+    """Return the action for one role and one endpoint."""
+    optional: dict[str, Any] = {"policy": None, "external_id": None, "source_identity": None, **given}
+    return AssumeRole(
+        http, (ENDPOINT,), "role", "session-1", 900, now=lambda: NOW, new_id=lambda: "nonce-1", **optional
+    )
+
+
+def parent(seconds: float = 1_800) -> Credentials:
+    """Return the previous session of the chain, which ends in `seconds`."""
+    return Credentials("STS.first", "of-first", "token-first", issued_at=NOW, expires_at=NOW + seconds)
+
+
+@pytest.mark.parametrize(
+    ("given", "extra", "names"),
+    [
+        ({}, "", {}),
+        (
+            GIVEN,
+            "&ExternalId=ext-1&Policy=%7B%22Version%22%3A%221%22%7D&RoleArn=role&RoleSessionName=session-1"
+            "&SourceIdentity=app-1",
+            {"Policy": '{"Version":"1"}', "ExternalId": "ext-1", "SourceIdentity": "app-1"},
+        ),
+    ],
+    ids=["required parameters", "all parameters"],
+)
+async def test_request_is_signed_by_the_previous_session(
+    given: dict[str, str], extra: str, names: dict[str, str]
+) -> None:
+    """The URL has exactly the parameters that are configured, and the keys of the previous session sign them."""
+    http = FakeHttp(SESSION)
+
+    await action(http, **given).assume(parent())
+
+    query = {"RoleArn": "role", "RoleSessionName": "session-1", "DurationSeconds": "900", **names}
+    headers = acs3(
+        "sts.example.com:8443",
+        query,
+        action="AssumeRole",
+        version="2015-04-01",
+        keys=KeyPair("STS.first", "of-first", "token-first"),
+        at=NOW,
+        nonce="nonce-1",
+    )
+    tail = extra or "&RoleArn=role&RoleSessionName=session-1"
+    (sent,) = http.sent
+    assert (sent.method, sent.url) == ("POST", f"{ENDPOINT}/?DurationSeconds=900{tail}")
+    assert (sent.fields, sent.headers) == ({}, headers)
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(1_800, 1_800), (7_200, 3_600)], ids=["the parent ends", "it ends"])
+async def test_session_does_not_outlive_its_parent(left: float, seconds: float) -> None:
+    """The session ends with its parent's or with its own end, whichever is earlier."""
+    found = await action(FakeHttp(SESSION)).assume(parent(left))
+
+    assert found == Credentials(
+        "STS.next", "of-next", "token-next", issued_at=NOW, expires_at=NOW + seconds, request_id="R-2"
+    )
+
+
+async def test_refusal_is_an_error() -> None:
+    """An answer other than 200 is an error that names the endpoint and STS's code."""
+    http = FakeHttp(answer({"Code": "EntityNotExist.Role"}, 404))
+
+    with pytest.raises(Refused, match=f"^{ENDPOINT}: HTTP 404 EntityNotExist.Role"):
+        await action(http).assume(parent())

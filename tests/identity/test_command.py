@@ -1,0 +1,241 @@
+"""A token that a command prints. tests/e2e/test_command.py kills commands and their children."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import tempfile
+from asyncio.subprocess import Process
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.config.decode import convert
+from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.values import Token
+from app.identity import command
+from app.identity.command import Command, CommandIdentity
+from app.system.child_reaper import ChildReaper
+
+from .contexts import NOW, context
+from .test_jwt_claims import token
+
+PLACE = "identity.command"
+JWT = token({})
+ID_TOKEN = token({"exp": NOW + 900})
+PRINTED = json.dumps({"access_token": JWT, "id_token": ID_TOKEN, "expires_in": 600})
+
+
+class Children(ChildReaper):
+    """The reaper of orphans, which must know each command while it runs; it records what it hears of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events: list[str] = []
+        self.started = asyncio.Event()
+
+    async def start(self, starting: Any) -> Process:
+        """Record the start."""
+        process = await super().start(starting)
+        self.events.append("started")
+        self.started.set()
+        return process
+
+    def ended(self, process: Process) -> None:
+        """Record the end with the exit status."""
+        self.events.append(f"ended {process.returncode}")
+        super().ended(process)
+
+
+def shell(script: str, **changes: Any) -> Command:
+    """Return the source of the token that a shell script prints."""
+    settings: dict[str, Any] = {"timeout": 60.0, "use": "access_token", "place": PLACE, "environ": {}, **changes}
+    return Command(("/bin/sh", "-c", script), now=lambda: NOW, **settings)
+
+
+@pytest.mark.parametrize(
+    ("use", "found"), [("access_token", Token(JWT, NOW + 600)), ("id_token", Token(ID_TOKEN, NOW + 900))]
+)
+async def test_printed_token_is_read(use: str, found: Token) -> None:
+    """The configured one of the printed tokens is used, with its own end."""
+    assert await shell(f"echo '{PRINTED}'", use=use).token() == found
+
+
+@pytest.fixture
+def own_input() -> Iterator[None]:
+    """Give this process a standard input that is not empty."""
+    saved = os.dup(0)
+    with tempfile.TemporaryFile() as file:
+        file.write(b"input of this process")
+        file.seek(0)
+        os.dup2(file.fileno(), 0)
+        yield
+    os.dup2(saved, 0)
+    os.close(saved)
+
+
+async def test_command_gets_the_environment_and_no_input(own_input: None, capfd: pytest.CaptureFixture[str]) -> None:
+    """The command has exactly the given environment, an empty standard input, and no standard error."""
+    script = 'cat; echo error >&2; echo "$PRINTED"'
+
+    assert (await shell(script, environ={"PRINTED": PRINTED, "PATH": os.defpath}).token()).value == JWT
+    assert capfd.readouterr().err == ""
+
+
+async def test_nothing_is_left_behind() -> None:
+    """A finished command leaves no task and no descriptor."""
+    await shell(f"echo '{PRINTED}'").token()  # opens what the loop keeps for all commands
+    before = set(os.listdir("/proc/self/fd"))
+
+    await shell(f"echo '{PRINTED}'").token()
+    await asyncio.sleep(0)  # the loop removes what was cancelled
+
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert set(os.listdir("/proc/self/fd")) <= before
+
+
+async def test_command_leads_its_own_process_group(tmp_path: Path) -> None:
+    """The command is the leader of a process group, so that its children can be killed with it."""
+    path = tmp_path / "ids"
+    script = f"read pid _ _ _ group _ < /proc/self/stat; echo $pid $group > {path}; echo '{PRINTED}'"
+    await shell(script).token()
+
+    pid, group = (await asyncio.to_thread(path.read_text)).split()
+    assert pid == group
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 7", "the command ended with status 7; run it by hand to see why"),
+        ("echo text; exit 7", "the command ended with status 7; run it by hand to see why"),
+        (f"echo '{PRINTED}'; exit 1", "the command ended with status 1; run it by hand to see why"),
+        ("kill -9 $$", "the command ended with status -9; run it by hand to see why"),
+        ("true", "the command printed 0 bytes that are not a JSON object"),
+        ("echo []", "the command printed 3 bytes that are not a JSON object"),
+        ("printf '%100000s' | tr ' ' '['", "the command printed more than 65536 bytes"),
+        ("printf '%65536s' | tr ' ' '['", "the command printed 65536 bytes that are not a JSON object"),
+        ("printf '%65537s'", "the command printed more than 65536 bytes"),
+        ("printf '%65537s'; sleep 600", "the command printed more than 65536 bytes"),
+        ("echo {}", "an answer without access_token"),
+    ],
+)
+async def test_unusable_output_is_transient(script: str, message: str) -> None:
+    """A command that fails, or prints no token, may succeed later; nothing of its output is repeated."""
+    with pytest.raises(Unreachable) as caught:
+        await shell(script, environ={"PATH": os.defpath}).token()
+
+    assert str(caught.value) == f"{PLACE}: {message}"
+
+
+async def test_longest_output_is_read() -> None:
+    """An output of 65,536 bytes is read as a whole."""
+    script = f"echo '{PRINTED}'; printf '%{65_536 - len(PRINTED) - 1}s'"
+
+    assert (await shell(script, environ={"PATH": os.defpath}).token()).value == JWT
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [("access_denied", 0, "access_denied"), ("access_denied", 3, "access_denied"), ("<b>", 0, "(unreadable)")],
+)
+async def test_error_of_the_command_is_a_refusal(error: str, status: int, code: str) -> None:
+    """An `error` member is a refusal with the exit status, whatever that is."""
+    printed = json.dumps({"error": error, "access_token": JWT, "expires_in": 600})
+
+    with pytest.raises(Refused) as caught:
+        await shell(f"echo '{printed}'; exit {status}").token()
+
+    assert str(caught.value) == f"{PLACE}: the command says {code}"
+    assert (caught.value.status, caught.value.code) == (status, code)
+
+
+async def test_command_that_takes_too_long_is_killed() -> None:
+    """A command that exceeds its time limit is killed and reaped."""
+    children = Children()
+
+    with pytest.raises(Unreachable) as caught:
+        await shell("exec sleep 600", timeout=0.1, environ={"PATH": os.defpath}, children=children).token()
+
+    assert str(caught.value) == f"{PLACE}: the command did not end within 0.1 s"
+    assert children.events == ["started", "ended -9"]
+
+
+async def test_cancelled_command_is_killed() -> None:
+    """When the caller is cancelled, the command is killed and reaped before that is reported."""
+    children = Children()
+    call = asyncio.create_task(shell("exec sleep 600", environ={"PATH": os.defpath}, children=children).token())
+    await children.started.wait()
+    await asyncio.sleep(0)
+    call.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert children.events == ["started", "ended -9"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (("/nowhere/command",), "/nowhere/command: cannot be started: No such file or directory"),
+        (("/dev/null",), "/dev/null: cannot be started: Permission denied"),
+        (("/bin/sh", "a\0b"), "/bin/sh: cannot be started: not a command"),
+    ],
+)
+async def test_command_that_cannot_be_started(argv: tuple[str, ...], message: str) -> None:
+    """A command that cannot be started is a configuration error with its path."""
+    with pytest.raises(ConfigError) as caught:
+        await Command(argv, 60.0, "access_token", PLACE, lambda: NOW, {}).token()
+
+    assert str(caught.value) == f"{PLACE}: {message}"
+
+
+async def test_settings_reach_the_command() -> None:
+    """The token's use, the environment and the place of errors are those of the configuration."""
+    script = 'test "$MARK" = 1 && echo "{}"'
+    settings = {"command": ["/bin/sh", "-c", script], "tokenUse": "id_token", "timeoutSeconds": 5}
+    identity = convert({"type": "command", **settings}, CommandIdentity)
+    children = Children()
+    surroundings = context(environ={"MARK": "1"}, children=children)
+
+    with pytest.raises(Unreachable, match=r"^p\.identity\.command: an answer without id_token$"):
+        await command.build(identity, "p.identity", surroundings).token()
+    assert children.events == ["started", "ended 0"]
+
+
+def test_defaults_of_the_settings() -> None:
+    """A command has 10 s and prints an access token; its arguments and environment, which may be secret, are hidden."""
+    surroundings = context(environ={"SECRET": "s3cr3t"})
+
+    source = command.build(CommandIdentity(("/x", "s3cr3t")), "p", surroundings)
+
+    assert isinstance(source, Command)
+    assert (source.timeout, source.use) == (10.0, "access_token")
+    assert "s3cr3t" not in repr(surroundings)
+    assert "children" not in repr(source)
+    assert re.sub(r"<.*>", "…", repr(source)) == "Command(timeout=10.0, use='access_token', place='p.command', now=…)"
+
+
+def test_relative_path_is_refused() -> None:
+    """The executable has an absolute path, so that no PATH decides what runs."""
+    command.check(CommandIdentity(("/bin/sh", "x")), "identity")
+    with pytest.raises(ConfigError, match=r"^identity\.command\[0\]: 'sh' must be an absolute path$"):
+        command.check(CommandIdentity(("sh", "/x")), "identity")
+
+
+def test_executable_is_checked(tmp_path: Path) -> None:
+    """The executable exists, is a file, and may be executed by this user."""
+    path = tmp_path / "program"
+    path.write_text("x")
+
+    command.check_executable("/bin/sh", PLACE)
+    for missing in (f"{path}.other", str(tmp_path)):
+        with pytest.raises(ConfigError, match=f"^{PLACE}: {missing}: no such file$"):
+            command.check_executable(missing, PLACE)
+    with pytest.raises(ConfigError, match=rf"^{PLACE}: {path}: not executable by this user \(uid {os.getuid()}\)$"):
+        command.check_executable(str(path), PLACE)

@@ -1,0 +1,137 @@
+"""The token endpoint of an OpenID provider: what is requested when, and which documents are used."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from app.core.errors import Refused, SidecarError, Unreachable
+from app.identity.discovery import Discovery
+
+from ..clock import Clock
+from ..upstream.fake_http import FakeHttp, Sent, answer
+
+ISSUER = "https://idp.example.com"
+WHERE = f"{ISSUER}/.well-known/openid-configuration"
+DOWN = answer({}, 503)
+
+
+def document(path: str = "token", **members: Any) -> dict[str, Any]:
+    """Return a discovery document."""
+    return {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/{path}", **members}
+
+
+def discovery(http: FakeHttp, clock: Clock, *, issuer: str = ISSUER, mutual_tls: bool = False) -> Discovery:
+    """Return the discovery of one issuer."""
+    return Discovery(http, issuer, mutual_tls=mutual_tls, now=clock.time)
+
+
+@pytest.mark.parametrize("issuer", [ISSUER, f"{ISSUER}/"])
+async def test_document_is_below_the_issuer(issuer: str, clock: Clock) -> None:
+    """The document is below the issuer's URL, with or without the slash that the issuer ends in."""
+    http = FakeHttp(answer(document(issuer=issuer)))
+
+    assert await discovery(http, clock, issuer=issuer).token_endpoint() == f"{ISSUER}/token"
+    assert http.sent == [Sent("GET", WHERE, {}, {})]
+
+
+async def test_document_is_used_for_an_hour(clock: Clock) -> None:
+    """A document is used for 3600 s from when it was fetched, and then a new one."""
+    http = FakeHttp(answer(document("1")), answer(document("2")))
+    found = discovery(http, clock)
+
+    endpoints = [await found.token_endpoint()]
+    clock.skip(3599.5)
+    endpoints.append(await found.token_endpoint())
+    clock.skip(0.5)
+    endpoints.append(await found.token_endpoint())
+
+    assert endpoints == [f"{ISSUER}/{path}" for path in ("1", "1", "2")]
+
+
+async def test_previous_document_is_used_while_none_can_be_fetched(clock: Clock) -> None:
+    """A provider that is down has no new endpoint, so the previous one is used; each use tries again."""
+    http = FakeHttp(answer(document("1")), DOWN, Unreachable("down"), answer(document("2")))
+    found = discovery(http, clock)
+    endpoints = [await found.token_endpoint()]
+    clock.skip(3_600)
+
+    endpoints += [await found.token_endpoint() for _ in range(3)]
+
+    assert endpoints == [f"{ISSUER}/{path}" for path in ("1", "1", "1", "2")]
+
+
+async def test_refusal_is_raised_although_there_is_a_previous_document(clock: Clock) -> None:
+    """A definite error says that the issuer has changed, so the previous endpoint is not used."""
+    http = FakeHttp(answer(document()), answer({}, 404))
+    found = discovery(http, clock)
+    await found.token_endpoint()
+    clock.skip(3_600)
+
+    with pytest.raises(Refused, match="HTTP 404"):
+        await found.token_endpoint()
+
+
+ALIASES = {"mtls_endpoint_aliases": {"token_endpoint": "https://mtls.example.com/token"}}
+
+
+@pytest.mark.parametrize(
+    ("members", "mutual_tls", "endpoint"),
+    [
+        (ALIASES, True, "https://mtls.example.com/token"),
+        (ALIASES, False, f"{ISSUER}/token"),
+        ({"mtls_endpoint_aliases": {}}, True, f"{ISSUER}/token"),
+        ({"mtls_endpoint_aliases": ["token_endpoint"]}, True, f"{ISSUER}/token"),
+        ({}, True, f"{ISSUER}/token"),
+    ],
+)
+async def test_alias_is_for_mutual_tls(members: dict[str, Any], mutual_tls: bool, endpoint: str, clock: Clock) -> None:
+    """A client with a certificate uses the endpoint for mutual TLS (RFC 8705 section 5), if there is one."""
+    http = FakeHttp(answer(document(**members)))
+
+    assert await discovery(http, clock, mutual_tls=mutual_tls).token_endpoint() == endpoint
+
+
+@pytest.mark.parametrize(
+    ("status", "transient"),
+    [(400, False), (404, False), (428, False), (430, False), (499, False), (429, True), (500, True), (503, True)],
+)
+async def test_status_is_permanent_or_transient(status: int, transient: bool, clock: Clock) -> None:
+    """429 and 5xx are transient and keep the server's Retry-After; any other status is permanent."""
+    http = FakeHttp(answer({}, status, retry_after=17.0))
+
+    with pytest.raises(SidecarError) as caught:
+        await discovery(http, clock).token_endpoint()
+
+    if transient:
+        assert isinstance(caught.value, Unreachable)
+        assert str(caught.value).startswith(f"{WHERE}: HTTP {status}")
+        assert caught.value.retry_after == 17.0
+    else:
+        assert isinstance(caught.value, Refused)
+        assert (caught.value.status, caught.value.code) == (status, str(status))
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "message", "code"),
+    [
+        (document(issuer=f"{ISSUER}/"), Refused, "the document names another issuer", "issuer_mismatch"),
+        ({"token_endpoint": f"{ISSUER}/token"}, Refused, "the document names another issuer", "issuer_mismatch"),
+        (document(token_endpoint="http://idp.example.com/token"), Refused, "its token_endpoint is not", "bad_endpoint"),
+        (document(token_endpoint=3), Unreachable, "names no token_endpoint", ""),
+        (document(token_endpoint=None), Unreachable, "names no token_endpoint", ""),
+        ([], Unreachable, "HTTP 200 with a JSON list instead of an object", ""),
+    ],
+)
+async def test_unusable_document_is_not_used(
+    body: Any, error: type[SidecarError], message: str, code: str, clock: Clock
+) -> None:
+    """A document that would send the proof elsewhere is refused; one without an endpoint may be followed by another."""
+    with pytest.raises(error, match=f"^{re.escape(f'{WHERE}: {message}')}") as caught:
+        await discovery(FakeHttp(answer(body)), clock).token_endpoint()
+
+    assert isinstance(caught.value, Refused | Unreachable)
+    assert caught.value.code == code
+    assert isinstance(caught.value, Unreachable) or caught.value.status == 200

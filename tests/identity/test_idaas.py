@@ -1,0 +1,201 @@
+"""An M2M application of IDaaS: the checks of its settings, and the requests for its token."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from app.config.decode import convert
+from app.core.connection import Connection, HttpConfiguration
+from app.core.errors import ConfigError, Refused
+from app.core.values import Token
+from app.identity import idaas
+from app.identity.context import Notes
+from app.identity.idaas import IdaasIdentity
+from app.identity.methods.method import ClientFacts
+
+from ..conftest import identity as keys
+from ..upstream.fake_http import FakeHttp, answer
+from .contexts import NOW, context
+from .test_jwt_claims import token
+
+JWT = token({})
+TOKEN = answer({"access_token": JWT, "expires_in": 600})
+REFUSED = answer({"error": "invalid_client"}, 401)
+
+
+def application(**changes: Any) -> IdaasIdentity:
+    """Return an application with CLIENT_SECRET_POST."""
+    return convert(keys() | changes, IdaasIdentity)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"idaasInstanceId": None}, "p.idaasInstanceId: required"),
+        ({"clientId": ""}, "p.clientId: required"),
+        ({"issuer": None}, "p.issuer: required"),
+        ({"tokenEndpoint": None}, "p.tokenEndpoint: required"),
+        ({"authnConfiguration": None}, "p.authnConfiguration: required"),
+        ({"scope": None}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all"),
+        ({"scope": ""}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all"),
+        ({"scope": "a|b c|d"}, "p.scope: names 2 audiences (a, c); a token has one"),
+        (
+            {"tokenEndpoint": "http://idaas.example.com/token"},
+            "p.tokenEndpoint: 'http://idaas.example.com/token'",
+        ),
+        ({"authnConfiguration": {"authnMethod": "PCA"}}, "p.authnConfiguration.applicationFederatedCredentialName: "),
+    ],
+)
+def test_incomplete_application_is_refused(changes: dict[str, Any], message: str) -> None:
+    """Each key that the application needs is required, and is refused where it cannot work."""
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+        idaas.check(application(**changes), "p")
+
+
+def test_facts_of_an_application() -> None:
+    """The authentication method knows the identity's client, issuer, instance, scope, OpenAPI and connection."""
+    plain = application(openApiEndpoint="eiam.example.com", connection={"proxy": "none"})
+    exchanging = application(tokenExchange={"subject": {"type": "tokenFile", "tokenFile": "/t"}})
+
+    assert idaas.facts(plain, "p") == ClientFacts(
+        "p",
+        keys()["clientId"],
+        keys()["issuer"],
+        Connection(proxy="none"),
+        instance_id=keys()["idaasInstanceId"],
+        scope=keys()["scope"],
+        open_api_endpoint="eiam.example.com",
+        exchanges_tokens=False,
+    )
+    assert idaas.facts(exchanging, "p").exchanges_tokens
+
+
+class Recorder:
+    """What a source reports."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.expiries: list[tuple[str, float]] = []
+        self.notes = Notes(lambda kind, end: self.expiries.append((kind, end)), self.warnings.append)
+
+
+async def test_token_request() -> None:
+    """The client's token is requested with the scope, on the configured connection with its time limits."""
+    http = FakeHttp(TOKEN)
+    connections: list[Any] = []
+
+    def connect(*arguments: Any) -> FakeHttp:
+        connections.append(arguments)
+        return http
+
+    found = application(connection={"proxy": "none"}, httpConfiguration={"readTimeout": 3000})
+    surroundings = context(connect=connect, environ={"IDAAS_SECRET": "s"})
+
+    assert await idaas.build(found, "p", surroundings, Recorder().notes, None).token() == Token(JWT, NOW + 600)
+    assert connections == [(Connection(proxy="none"), "p.connection", HttpConfiguration(read_timeout=3000))]
+    (sent,) = http.sent
+    assert (sent.method, sent.url) == ("POST", keys()["tokenEndpoint"])
+    assert sent.fields == {
+        "client_id": keys()["clientId"],
+        "grant_type": "client_credentials",
+        "scope": keys()["scope"],
+        "client_secret": "s",
+    }
+
+
+class Subject:
+    """The source of a subject's token."""
+
+    async def token(self) -> Token:
+        """Return a token."""
+        return Token("subject-token", NOW + 60)
+
+
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+JWT_TYPE = "urn:ietf:params:oauth:token-type:jwt"
+
+
+@pytest.mark.parametrize(
+    ("types", "fields"),
+    [
+        ({}, {"subject_token_type": ACCESS_TOKEN, "requested_token_type": ACCESS_TOKEN}),
+        ({"subjectTokenType": JWT_TYPE, "requestedTokenType": None}, {"subject_token_type": JWT_TYPE}),
+        (
+            {"requestedTokenType": JWT_TYPE},
+            {"subject_token_type": ACCESS_TOKEN, "requested_token_type": JWT_TYPE},
+        ),
+    ],
+)
+async def test_token_exchange_request(types: dict[str, Any], fields: dict[str, str]) -> None:
+    """A token exchange (RFC 8693) sends the subject's token, the types that are configured, and the scope."""
+    http = FakeHttp(TOKEN)
+    found = application(tokenExchange={"subject": {"type": "tokenFile", "tokenFile": "/t"}, **types})
+    surroundings = context(http, environ={"IDAAS_SECRET": "s"})
+
+    assert await idaas.build(found, "p", surroundings, Recorder().notes, Subject()).token() == Token(JWT, NOW + 600)
+    assert http.sent[0].fields == {
+        "client_id": keys()["clientId"],
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": "subject-token",
+        "scope": keys()["scope"],
+        "client_secret": "s",
+        **fields,
+    }
+
+
+async def test_new_secret_that_is_refused_is_replaced_by_the_previous_one() -> None:
+    """A new secret that IDaaS does not know yet is refused: the previous one is used, with a warning."""
+    environ = {"IDAAS_SECRET": "first"}
+    http = FakeHttp(TOKEN, REFUSED, TOKEN, TOKEN)
+    recorder = Recorder()
+    source = idaas.build(application(), "p", context(http, environ=environ), recorder.notes, None)
+    await source.token()
+    environ["IDAAS_SECRET"] = "second"
+
+    found = [await source.token() for _ in range(2)]
+
+    assert found == [Token(JWT, NOW + 600)] * 2
+    assert [sent.fields["client_secret"] for sent in http.sent] == ["first", "second", "first", "second"]
+    assert recorder.warnings == [
+        "the new client secret or key is refused; the previous one still works and stays in use"
+    ]
+
+
+async def test_proof_that_is_accepted_the_second_time() -> None:
+    """`invalid_client` is tried once more, since a proof can be refused for its age; there is no warning."""
+    http = FakeHttp(REFUSED, TOKEN)
+    recorder = Recorder()
+    surroundings = context(http, environ={"IDAAS_SECRET": "s"})
+
+    assert await idaas.build(application(), "p", surroundings, recorder.notes, None).token() == Token(JWT, NOW + 600)
+    assert recorder.warnings == []
+
+
+async def test_secret_that_never_worked_is_tried_twice() -> None:
+    """A second `invalid_client` is final."""
+    http = FakeHttp(REFUSED, REFUSED)
+    recorder = Recorder()
+    surroundings = context(http, environ={"IDAAS_SECRET": "s"})
+
+    with pytest.raises(Refused, match="invalid_client"):
+        await idaas.build(application(), "p", surroundings, recorder.notes, None).token()
+
+    assert [sent.fields["client_secret"] for sent in http.sent] == ["s", "s"]
+    assert recorder.warnings == []
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "invalid_scope"), (404, "no_such_path")])
+async def test_other_refusal_is_not_repeated(status: int, code: str) -> None:
+    """Another refusal than of the client is final; 404 asks whether the URL is the token endpoint's."""
+    http = FakeHttp(answer({"error": code}, status))
+    surroundings = context(http, environ={"IDAAS_SECRET": "s"})
+
+    with pytest.raises(Refused) as caught:
+        await idaas.build(application(), "p", surroundings, Recorder().notes, None).token()
+
+    assert len(http.sent) == 1
+    assert caught.value.code == code
+    assert ("is that the token endpoint's URL?" in str(caught.value)) == (status == 404)

@@ -1,0 +1,95 @@
+"""The token in an OAuth token response: which answers hold one, and when the token ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.core.errors import Unreachable
+from app.core.values import Token
+from app.identity.token_response import token_from
+
+from .test_jwt_claims import token
+
+NOW = 1_767_323_045.0
+WHERE = "https://idp.example.com/token"
+JWT = token({})
+
+
+@pytest.mark.parametrize(
+    ("members", "seconds"),
+    [
+        ({"expires_in": 600}, 600),
+        ({"expires_in": 0.5}, 0.5),
+        ({"expires_in": 1}, 1),
+        ({"expires_at": NOW + 600}, 600),
+        ({"expires_at": NOW + 0.5}, 0.5),
+        ({"expires_in": 600, "expires_at": NOW + 500}, 500),
+        ({"expires_in": 400, "expires_at": NOW + 500}, 400),
+        ({"expires_in": 600, "expires_at": 0}, 600),
+        ({"expires_in": 600, "expires_at": 1e11 + 0.5}, 600),
+        ({"expires_in": 1e11 - 1}, 1e11 - 1),
+    ],
+)
+def test_token_ends_at_the_earlier_end(members: dict[str, Any], seconds: float) -> None:
+    """The token ends at the earliest end that the answer and its `exp` name."""
+    assert token_from({"access_token": JWT, **members}, now=NOW, where=WHERE) == Token(JWT, NOW + seconds)
+
+
+def test_exp_is_one_of_the_ends() -> None:
+    """The token's `exp` counts, and so does an earlier end in the answer."""
+    text = token({"exp": NOW + 300})
+
+    found = [token_from({"access_token": text, "expires_in": end}, now=NOW, where=WHERE) for end in (200, 400)]
+
+    assert [item.expires_at - NOW for item in found] == [200, 300]
+
+
+def test_id_token_has_its_own_end() -> None:
+    """`expires_in` and `expires_at` belong to the access token, so they say nothing about an id token."""
+    text = token({"exp": NOW + 300})
+    members = {"access_token": JWT, "id_token": text, "expires_in": 100, "expires_at": NOW + 100}
+
+    assert token_from(members, now=NOW, where=WHERE, use="id_token") == Token(text, NOW + 300)
+
+
+@pytest.mark.parametrize("kind", [None, "Bearer", "bearer", "BEARER", "N_A"])
+def test_bearer_token_is_used(kind: str | None) -> None:
+    """A bearer token, also one that is not an access token (RFC 8693 2.2.1), or one without a type is used."""
+    members = {"access_token": JWT, "expires_in": 60, "token_type": kind}
+
+    assert token_from(members, now=NOW, where=WHERE).value == JWT
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({}, "an answer without access_token"),
+        ({"access_token": ""}, "an answer without access_token"),
+        ({"access_token": ["e30.e30.c2ln"]}, "an answer without access_token"),
+        ({"id_token": JWT}, "an answer without access_token"),
+        ({"access_token": JWT, "token_type": "DPoP"}, "a token of type DPoP, not Bearer"),
+        ({"access_token": JWT, "token_type": ""}, "a token of type , not Bearer"),
+        (
+            {"access_token": "opaque", "expires_in": 60},
+            "the access_token is not a JWT, which STS needs",
+        ),
+        ({"access_token": JWT}, "the answer does not say how long the token lives"),
+        ({"access_token": JWT, "expires_in": 0}, "the answer does not say how long the token lives"),
+        ({"access_token": JWT, "expires_in": True}, "the answer does not say how long the token lives"),
+        ({"access_token": JWT, "expires_in": "600"}, "the answer does not say how long the token lives"),
+        ({"access_token": JWT, "expires_in": 1e11}, "the answer does not say how long the token lives"),
+        ({"access_token": JWT, "expires_in": 1e11 + 0.5}, "the answer does not say how long the token lives"),
+        ({"access_token": JWT, "expires_at": NOW}, "the token has already expired by this machine's clock"),
+        ({"access_token": JWT, "expires_in": 60, "expires_at": 1}, "the token has already expired by this machine's"),
+        ({"access_token": JWT, "expires_in": 60, "expires_at": 0.5}, "the token has already expired by this machine's"),
+        ({"access_token": token({"exp": NOW}), "expires_in": 60}, "the token has already expired by this machine's"),
+    ],
+)
+def test_unusable_answer_is_transient(members: dict[str, Any], message: str) -> None:
+    """An answer without a usable token is a transient error that names the endpoint."""
+    with pytest.raises(Unreachable) as caught:
+        token_from(members, now=NOW, where=WHERE)
+
+    assert str(caught.value).startswith(f"{WHERE}: {message}")
