@@ -258,12 +258,12 @@ class BoundedProtocol(asyncio.Protocol):
         self.task = self._context.loop.create_task(work)
 
     def _send(self, response: Response, request: Request) -> None:
+        self.deadline = self._context.loop.time() + IDLE_SECONDS  # before the write: `pause_writing` sets another one
         self.transport.write(response.bytes_for(request.method, keep_alive=self._keep_alive))
         self._next_request()
 
     def _next_request(self) -> None:
         if self._keep_alive:
-            self.deadline = self._context.loop.time() + IDLE_SECONDS
             self._context.table.touch(self)
         else:
             self.transport.close()
@@ -292,6 +292,7 @@ class BoundedProtocol(asyncio.Protocol):
     def _application_done(self) -> None:
         self._end_wait()
         if not self.transport.is_closing():
+            self.deadline = self._context.loop.time() + IDLE_SECONDS
             self._next_request()
 
     def _end_wait(self) -> None:

@@ -74,8 +74,14 @@ class RequestReader:
         self._sink = sink
         self._parser = httptools.HttpRequestParser(self)
         self.receiving = False
+        self._reading_head = False
+        self._spans_segments = False
+        self._pending = 0
+        self._pipelined = 0
+        self._head_size = 0
+        self._body_size = 0
         self._target = b""
-        # `feed` and `on_message_begin` set the other members before any use.
+        self._headers: RequestHeaders = []
 
     def close(self) -> None:
         """Release the parser: it holds this object, and this object holds it, which only the collector would free."""
@@ -108,11 +114,12 @@ class RequestReader:
         # Starvation: a segment of 256 KiB holds some thousand requests, and a client that sends such segments on a
         # hundred connections would keep the event loop from all others for seconds.
         for at in range(0, len(data), PIECE):
-            self._parser.feed_data(data[at : at + PIECE])
+            self._parser.feed_data(data[at : at + PIECE] if len(data) > PIECE else data)
             if self._parser is None or self._sink.closed_to_requests:
                 return
 
     def _refuse(self, response: Response) -> None:
+        self._reading_head = False
         if self._sink is not None:
             self._sink.refuse(response)
 
@@ -121,7 +128,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         self._spans_segments = self._target == b""
         self._target = b""
-        self._headers: RequestHeaders = []
+        self._headers = []
         self.receiving = self._reading_head = True
         self._pending = self._head_size = self._body_size = 0
         self._sink.begin_request()
