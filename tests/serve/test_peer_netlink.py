@@ -235,6 +235,7 @@ def test_kernel_without_answer(diag: tuple[SockDiag, socket.socket]) -> None:
     """If the kernel does not answer, the look-up does not wait."""
     with pytest.raises(BlockingIOError):
         diag[0].find(CLIENT, SERVER)
+    assert diag[0].works() is False
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from app.serve.request import RequestHeaders
-from app.serve.request_reader import RequestReader
+from app.serve.request_reader import PIECE, RequestReader
 from app.serve.responses import Response
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
@@ -156,24 +156,32 @@ def test_limits(data: bytes, status: int | None, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "limit", "status"),
+    ("start", "status"),
     [
-        (b"GET /", 16_384, 414),
-        (b"GET /" + b"a" * 8191 + b" HTTP/1.1\r\nX: ", 16_384, 431),
-        (b"GET /" + b"a" * 8192 + b" HTTP/1.1\r\nX: ", 16_384, 414),
-        (b"GET / HTTP/1.1\r\nX: ", 16_384, 431),
-        (b"GET / HTTP/1.1\r\n", 16_384, 431),
-        (b"GET".ljust(16_384), 16_384, 414),
-        (CHUNKED + b"1;", 24_576, 431),
+        (b"GET /", 414),
+        (b"GET /" + b"a" * 8191 + b" HTTP/1.1\r\nX: ", 431),
+        (b"GET /" + b"a" * 8192 + b" HTTP/1.1\r\nX: ", 414),
+        (b"GET / HTTP/1.1\r\nX: ", 431),
+        (b"GET / HTTP/1.1\r\n", 431),
+        (b"GET".ljust(16_384), 414),
     ],
 )
 @pytest.mark.parametrize("size", [100, 4000, 30_000])
-def test_endless_request(start: bytes, limit: int, status: int, size: int) -> None:
-    """A head without end is refused beyond 16384 bytes, a request without end beyond 24576."""
-    data = start.ljust(limit, b"a")
+def test_endless_head(start: bytes, status: int, size: int) -> None:
+    """A head without end is refused beyond 16384 bytes."""
+    data = start.ljust(16_384, b"a")
 
     assert read(*pieces(data, size)).refused is None
     assert read(*pieces(data, size), data[-1:]).refused == status
+
+
+@pytest.mark.parametrize("size", [100, 4000, 30_000])
+def test_endless_chunk_extension(size: int) -> None:
+    """A request whose body is short but never ends is refused beyond 24576 bytes."""
+    data = (CHUNKED + b"1;").ljust(24_576, b"a")
+
+    assert read(*pieces(data, size)).refused is None
+    assert read(*pieces(data, size), b"a").refused == 431
 
 
 def test_endless_second_request() -> None:
@@ -261,6 +269,7 @@ def test_requests_after_the_last() -> None:
 
 def test_rest_of_a_long_segment() -> None:
     """After the last request, the rest of a segment is parsed in pieces of 4096 bytes, and only the first of them."""
+    assert PIECE == 4096
     assert read(GET * 1000, last=1).begun == -(-4096 // len(GET))
     assert read(GET * 1000).begun == 1000
 
@@ -284,17 +293,16 @@ def test_error_in_the_sink(caplog: pytest.LogCaptureFixture) -> None:
     assert record.exc_info[1] is bug
 
 
-def test_reader_that_is_closed_meanwhile() -> None:
-    """A reader that is closed by its sink drops the rest of the segment."""
+@pytest.mark.parametrize(("size", "rest"), [(4096, GET), (100, b"\x16\x03\x01")])
+def test_reader_that_is_closed_meanwhile(size: int, rest: bytes) -> None:
+    """A reader that is closed while it hands over a request drops the rest of the segment."""
     sink = Sink()
     reader = RequestReader(sink)
-    request = b"GET / HTTP/1.1\r\nX: ".ljust(4092, b"a") + b"\r\n\r\n"
 
     def close(*_arguments: object, **_named: object) -> None:
-        sink.last = 0
         reader.close()
 
     sink.complete_request = close  # type: ignore[method-assign]
-    reader.feed(request + GET)
+    reader.feed(b"GET / HTTP/1.1\r\nX: ".ljust(size - 4, b"a") + b"\r\n\r\n" + rest)
 
     assert (sink.begun, sink.refusals) == (1, [])
