@@ -272,6 +272,7 @@ def test_other_senders_are_refused() -> None:
     with ours, other:
         with pytest.raises(OSError, match=r"refused|not permitted"):
             other.sendto(answer(1), (ours.getsockname()[0], 0))
+        assert ours.getpeername() == (0, 0)
         assert not ours.getblocking()
         assert not ours.get_inheritable()
         with pytest.raises(BlockingIOError):

@@ -159,12 +159,12 @@ def test_user_without_a_process(machine: Path) -> None:
     assert certain_groups(machine) is None
 
 
-@pytest.mark.parametrize("hidden", ["1/status", "self/ns/pid"])
+@pytest.mark.parametrize("hidden", ["1", "self"])
 def test_hidden_processes(machine: Path, hidden: str) -> None:
     """Where processes are hidden, a user's groups are unknown."""
     process(machine, 10)
     namespace = (machine / "self/ns/pid").stat().st_ino
-    (machine / hidden).unlink()
+    (machine / hidden).rename(machine / "hidden")
 
     assert ProcFs(machine, namespace).holder_of(CALLER) == PeerProcess()
 
@@ -277,8 +277,7 @@ async def test_closed_look_ups() -> None:
 
     def attest(caller: PeerCredentials) -> PeerProcess:
         started.release()
-        released.wait(60)
-        return PeerProcess(caller.uid)
+        return PeerProcess(caller.uid if released.wait(30) else None)
 
     in_turn = AttestInTurn(attest)
     tasks = [asyncio.create_task(in_turn(PeerCredentials(uid, 1))) for uid in range(3)]
