@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from app.serve.listener import Listener
 from app.serve.memo import Decision
 from app.serve.peers.peer import Peer, no_process
 from app.serve.request import Request
+from app.serve.request_reader import RequestReader
 from app.serve.responses import (
     INTERNAL_ERROR,
     NOT_FOUND,
@@ -317,12 +319,13 @@ async def test_request_behind_a_response_that_is_owed(tmp_path: Path) -> None:
         assert len(place.requests) == 1
 
 
+@pytest.mark.parametrize("more", [GET, b"\x16\x03\x01", GET[:5]])
 @simulated
-async def test_pipelined_behind_a_response_that_is_owed(tmp_path: Path) -> None:
-    """The same holds for a second request in the same segment."""
+async def test_pipelined_behind_a_response_that_is_owed(tmp_path: Path, more: bytes) -> None:
+    """The same holds for more bytes in the same segment, whatever they are."""
     async with listening(tmp_path, lambda _request: after(1)) as place:
         client = await place.connect()
-        client.send(GET + GET)
+        client.send(GET + more)
 
         assert await client.rest() == ENDS
         assert len(place.requests) == 1
@@ -451,6 +454,41 @@ async def test_used_connection_outlives_an_unused_one(tmp_path: Path) -> None:
         used.send(GET)
 
         await used.receive(STAYS)
+
+
+@simulated
+async def test_closed_connections_make_room(tmp_path: Path) -> None:
+    """A connection that its client has closed does not count."""
+    async with listening(tmp_path, lambda _request: OK, most=2) as place:
+        client, closed = await place.connect(), await place.connect()
+        closed.close()
+        await asyncio.sleep(0.1)
+        await place.connect()
+        client.send(GET)
+
+        await client.receive(STAYS)
+
+
+@simulated
+async def test_closed_connections_are_freed(tmp_path: Path) -> None:
+    """The memory of a closed connection is freed at once, without the garbage collector."""
+
+    def readers() -> int:
+        return sum(type(found) is RequestReader for found in gc.get_objects())
+
+    async with listening(tmp_path, lambda _request: OK) as place:
+        gc.collect()
+        gc.disable()
+        try:
+            before, client = readers(), await place.connect()
+            client.send(GET)
+            await client.receive(STAYS)
+            assert readers() == before + 1
+            client.close()
+            await asyncio.sleep(0.1)
+            assert readers() == before
+        finally:
+            gc.enable()
 
 
 @pytest.mark.parametrize(("seconds", "received"), [(1.0, STAYS), (60.0, STOPPING.bytes_for(b"GET", keep_alive=False))])
@@ -592,6 +630,37 @@ async def test_repeated_request_behind_a_part_of_another(tmp_path: Path) -> None
         assert repeats.asked == [start, GET]
         assert len(place.requests) == 1
         assert len(repeats.repeated) == 1
+
+
+@simulated
+async def test_repeated_request_behind_a_response_that_is_owed(tmp_path: Path) -> None:
+    """A remembered segment that arrives before the response that is owed is dropped, and that response is the last."""
+    repeats = RecordedRepeats()
+    repeats.know(GET)
+    repeats.outcome = lambda: after(1)
+    async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
+        client = await place.connect()
+        client.send(GET)
+        await asyncio.sleep(0.5)
+        client.send(GET)
+
+        assert await client.rest() == ENDS
+        assert len(repeats.repeated) == 1
+
+
+@simulated
+async def test_repeated_request_behind_a_refusal(tmp_path: Path) -> None:
+    """A remembered segment after a refusal is dropped."""
+    repeats = RecordedRepeats()
+    repeats.know(GET)
+    async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
+        client = await place.connect()
+        client.send(b"\x16\x03\x01")
+        assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        client.send(GET)
+        await asyncio.sleep(0.5)
+
+        assert repeats.repeated == []
 
 
 @simulated
