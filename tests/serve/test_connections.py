@@ -275,15 +275,16 @@ async def test_slow_second_request(tmp_path: Path, begun_after: float) -> None:
 
 @simulated
 async def test_bytes_that_are_no_request(tmp_path: Path) -> None:
-    """A refusal ends the responses at once; what still arrives is dropped for a second."""
+    """A refusal ends the responses at once; what still arrives is dropped for a second, to the next check."""
     async with listening(tmp_path, lambda _request: OK) as place:
         client = await place.connect()
+        await asyncio.sleep(0.5)
         client.send(b"GET * HTTP/1.1\r\n\r\n" + GET)
         assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
-        assert client.seconds == 0
+        assert client.seconds == 0.5
         client.send(GET)
 
-        assert await client.refused_at() == pytest.approx(1.0, abs=0.11)
+        assert await client.refused_at() == pytest.approx(2.0, abs=0.11)
         assert place.requests == []
 
 
@@ -554,6 +555,7 @@ WITH_BODY = b"GET /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
         ([GET], NOT_FOUND, []),
         ([GET.replace(b"GET", b"PUT")], OK, []),
         ([GET[:9], GET[9:]], OK, []),
+        ([b"GET /b HTTP/1.1\r\nX: ", GET], OK, []),
         ([GET + GET], OK, []),
         ([GET + GET[:9], GET[9:]], OK, []),
         ([WITH_BODY % 3 + b"abc"], OK, []),
