@@ -88,7 +88,15 @@ def test_forwarded_request(name: bytes) -> None:
 def test_request_of_a_web_page(name: bytes) -> None:
     """A browser's header is refused, unless the configuration allows it."""
     assert judge(HOST, (name, b"")) == BROWSER
+    assert judge(HOST, (name, b"cors")) == BROWSER
     assert judge(HOST, (name, b""), refuse_browsers=False) is None
+
+
+def test_request_of_nodes_fetch() -> None:
+    """The one such header that Node's fetch sends is accepted; with another value, or beside another one, it is not."""
+    assert judge(HOST, (b"sec-fetch-mode", b"cors")) is None
+    assert judge(HOST, (b"sec-fetch-mode", b"navigate")) == BROWSER
+    assert judge(HOST, (b"sec-fetch-mode", b"cors"), (b"sec-fetch-site", b"none")) == BROWSER
 
 
 @pytest.mark.parametrize(

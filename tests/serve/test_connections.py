@@ -650,14 +650,15 @@ async def test_repeated_request_behind_a_response_that_is_owed(tmp_path: Path) -
         assert len(repeats.repeated) == 1
 
 
+@pytest.mark.parametrize("refused", [b"\x16\x03\x01", b"GET * HTTP/1.1\r\n\r\n"])
 @simulated
-async def test_repeated_request_behind_a_refusal(tmp_path: Path) -> None:
+async def test_repeated_request_behind_a_refusal(tmp_path: Path, refused: bytes) -> None:
     """A remembered segment after a refusal is dropped."""
     repeats = RecordedRepeats()
     repeats.know(GET)
     async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
         client = await place.connect()
-        client.send(b"\x16\x03\x01")
+        client.send(refused)
         assert (await client.rest()).startswith(b"HTTP/1.1 400 Bad Request\r\n")
         client.send(GET)
         await asyncio.sleep(0.5)
