@@ -150,7 +150,7 @@ def test_a_hundred_thousand_session_tokens(sidecar: Demo) -> None:
 
 def test_longest_waiting_clients_get_429(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """At the connection limit during a cold start, the clients that wait for longest get 429 and the others 200."""
-    add_fault(cloud, kind="token", times=1, delay=3)
+    add_fault(cloud, kind="token", times=1, delay=2)
     with serve(config(cloud, access={"maxConnections": 16}), home=tmp_path, env=ENV) as starting, ExitStack() as stack:
         waiting = []
         for _ in range(20):

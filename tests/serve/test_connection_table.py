@@ -18,13 +18,26 @@ FOREVER = float("inf")
 class Recorded:
     """A connection that records what the table does to it."""
 
-    def __init__(self, *, busy: bool = False, deadline: float = FOREVER) -> None:
-        self.busy = busy
+    def __init__(
+        self, *, owes: bool = False, deadline: float = FOREVER, answered: bool = False, unread: int = 0
+    ) -> None:
+        self.owes = owes
+        self.answered = answered
+        self.unread = unread
+        self.dropped = 0
         self.deadline = deadline
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[Response] | None = None
         self.closed = False
         self.expired: list[float] = []
         self.given_up: list[Response] = []
+
+    def unread_bytes(self) -> int:
+        """Return what the test says."""
+        return self.unread
+
+    def drop(self) -> None:
+        """Record."""
+        self.dropped += 1
 
     def close(self) -> None:
         """Record."""
@@ -62,14 +75,14 @@ def table(most: int = 16) -> ConnectionTable:
 async def test_too_many_connections(busy: list[bool], used: list[int], victim: int, newest_busy: bool) -> None:
     """The idle connection that was unused for longest ends for a new one; without an idle one, the longest waiting."""
     at = table(3)
-    connections = [Recorded(busy=value) for value in busy]
+    connections = [Recorded(owes=value) for value in busy]
     for connection in connections:
         at.add(connection)
     for number in used:
         at.touch(connections[number])
     assert [connection.given_up for connection in connections] == [[], [], []]
 
-    newest = Recorded(busy=newest_busy)
+    newest = Recorded(owes=newest_busy)
     at.add(newest)
 
     assert [connection.given_up for connection in connections] == [
@@ -135,7 +148,7 @@ async def test_deadlines_are_checked_once_a_second() -> None:
 async def test_drain(seconds: float, took: float, ended: bool) -> None:
     """Idle connections are closed at once; the others have time for their response, and then get the reason."""
     loop = asyncio.get_running_loop()
-    at, idle, busy = table(), Recorded(), Recorded(busy=True)
+    at, idle, busy = table(), Recorded(), Recorded(owes=True)
 
     async def respond() -> None:
         await asyncio.sleep(seconds)

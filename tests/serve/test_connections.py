@@ -27,6 +27,7 @@ from app.serve.responses import (
     Response,
     document,
 )
+from app.serve.turns import Turns
 from app.system.sockets import bound_unix
 
 from ..simulated_loop import simulated
@@ -141,7 +142,7 @@ async def listening(
         return PEER
 
     sock = bound_unix(str(path), "test")
-    listener = Listener(sock, recorded, peer_of=peer_of, max_connections=most, repeats=repeats)
+    listener = Listener(sock, recorded, Turns(), peer_of=peer_of, max_connections=most, repeats=repeats)
     await listener.start()
     place = Place(path, listener, requests, asked)
     try:
@@ -191,6 +192,23 @@ async def test_pipelined_requests(tmp_path: Path) -> None:
         client.send(GET + GET)
 
         await client.receive(STAYS + OTHER.bytes_for(b"GET", keep_alive=True))
+
+
+@pytest.mark.parametrize("known", [False, True])
+@simulated
+async def test_pipelined_requests_are_limited(tmp_path: Path, known: bool) -> None:
+    """The 16th request that a client sends without a pause is its last; after a pause, counting starts from zero."""
+    repeats = RecordedRepeats()
+    if known:
+        repeats.know(GET)
+    async with listening(tmp_path, lambda _request: OK, repeats=repeats) as place:
+        steady, hasty = await place.connect(), await place.connect()
+        for _ in range(2):
+            steady.send(GET * 15)
+            await steady.receive(STAYS * 15)
+        hasty.send(GET * 17)
+
+        assert await hasty.rest() == STAYS * 15 + ENDS
 
 
 @simulated

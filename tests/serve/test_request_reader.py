@@ -58,8 +58,9 @@ def read(*segments: bytes, last: int = 1000) -> Sink:
     sink = Sink(last)
     reader = RequestReader(sink)
     for segment in segments:
-        if not sink.closed_to_requests:
-            reader.feed(segment)
+        rest = segment
+        while rest and not sink.closed_to_requests:
+            rest = rest[reader.feed(rest) :]
     return sink
 
 
@@ -97,7 +98,7 @@ def chunks(size: int) -> bytes:
 
 def test_request() -> None:
     """A request is reported with its target undecoded and its header names in lower case, in order."""
-    sink = read(b"PUT /%41?b=%20 HTTP/1.1\r\nHost: A\r\nX-Token:  B\r\nhost: c\r\n\r\n")
+    sink = read(b"PUT /%41?b=%20 HTTP/1.1\r\nHost: A\r\nX-Token:  B \t\r\nhost: c\r\n\r\n")
 
     headers = [(b"host", b"A"), (b"x-token", b"B"), (b"host", b"c")]
     assert sink.requests == [(b"PUT", b"/%41?b=%20", headers, True)]
@@ -177,11 +178,18 @@ def test_endless_head(start: bytes, status: int, size: int) -> None:
 
 @pytest.mark.parametrize("size", [100, 4000, 30_000])
 def test_endless_chunk_extension(size: int) -> None:
-    """A request whose body is short but never ends is refused beyond 24576 bytes."""
-    data = (CHUNKED + b"1;").ljust(24_576, b"a")
+    """A body that is short but never ends is refused beyond 8192 bytes on the wire."""
+    data = CHUNKED + b"1;".ljust(8192, b"a")
 
     assert read(*pieces(data, size)).refused is None
-    assert read(*pieces(data, size), b"a").refused == 431
+    assert read(*pieces(data, size), b"a").refused == 413
+
+
+def test_next_chunked_request() -> None:
+    """The size of a second body on the wire is counted from zero."""
+    sink = read(CHUNKED, b"1;".ljust(8000, b"a"), b"\r\na\r\n0\r\n\r\n", CHUNKED, b"1;".ljust(8000, b"a"))
+
+    assert (len(sink.requests), sink.refused) == (1, None)
 
 
 def test_endless_second_request() -> None:
@@ -198,6 +206,8 @@ def test_endless_second_request() -> None:
         b"\x16\x03\x01",
         b"GET / HTTP/2.0\r\n\r\n",
         b"GET / HTTP/0.9\r\n\r\n",
+        b"GET / RTSP/1.0\r\n\r\n",
+        b"GET / ICE/1.0\r\n\r\n",
         b"GET *\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\n\r\n",
         b"CONNECT example:443 HTTP/1.1\r\n\r\n",
@@ -239,10 +249,26 @@ def test_connection_stays_open(data: bytes, keep_alive: bool) -> None:
     assert sink.refused is None
 
 
-def test_pipelined_requests() -> None:
-    """The 16th request in one segment is the connection's last; a new segment counts from zero."""
-    assert [request[3] for request in read(GET * 16).requests] == [True] * 15 + [False]
-    assert [request[3] for request in read(GET * 15, GET * 15).requests] == [True] * 30
+def test_one_request_at_a_time() -> None:
+    """Of several requests in one segment, one is handed over; the number of parsed bytes says where the next begins."""
+    sink = Sink()
+    reader = RequestReader(sink)
+
+    assert reader.feed(GET + lines(3) + GET) == len(GET)
+    assert reader.feed(lines(3) + GET[:5]) == len(lines(3))
+    assert reader.feed(GET[:5]) == 5
+    assert reader.feed(GET[5:] + body(3)) == len(GET[5:])
+    assert reader.feed(body(3)) == len(body(3))
+    assert len(sink.requests) == 4
+
+
+def test_request_behind_a_body() -> None:
+    """A request whose head is in one piece with the end of a body is handed over with that request."""
+    sink = Sink()
+    reader = RequestReader(sink)
+
+    assert reader.feed(body(5) + GET + GET) == len(body(5) + GET)
+    assert [method for method, *_ in sink.requests] == [b"POST", b"GET"]
 
 
 @pytest.mark.parametrize(
@@ -258,20 +284,34 @@ def test_expect_continue(version: bytes, value: bytes, expected: int) -> None:
     assert read(too_long).continued == 0
 
 
-def test_requests_after_the_last() -> None:
-    """After the last request, later ones in the segment begin, and neither continue, complete nor are refused."""
-    expecting = b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab"
-    sink = read(GET + expecting + target(3000) + lines(101), last=1)
+@pytest.mark.parametrize(
+    "more",
+    [
+        GET,
+        b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n",
+        target(8193),
+        b"GET * HTTP/1.1\r\n\r\n",
+        lines(101),
+    ],
+)
+def test_request_after_the_last(more: bytes) -> None:
+    """A request that is parsed after the last one begins, and is neither continued, handed over nor refused."""
+    sink = Sink(last=1)
+    reader = RequestReader(sink)
+    reader.feed(body(5) + more)
 
     assert len(sink.requests) == 1
-    assert (sink.begun, sink.continued, sink.refusals) == (4, 0, [])
+    assert (sink.begun, sink.continued, sink.refusals) == (2, 0, [])
 
 
-def test_rest_of_a_long_segment() -> None:
-    """After the last request, the rest of a segment is parsed in pieces of 4096 bytes, and only the first of them."""
+def test_pieces_of_a_segment() -> None:
+    """A long segment is parsed in pieces of 4096 bytes; after a refusal, the rest is left."""
+    sink = Sink()
+    data = body(20_000)
+
     assert PIECE == 4096
-    assert read(GET * 1000, last=1).begun == -(-4096 // len(GET))
-    assert read(GET * 1000).begun == 1000
+    assert RequestReader(sink).feed(data) == len(data) - 20_000 + 4096
+    assert [status for status, _ in sink.refusals] == [413]
 
 
 def test_error_in_the_sink(caplog: pytest.LogCaptureFixture) -> None:
