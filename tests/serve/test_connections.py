@@ -338,13 +338,14 @@ async def test_request_behind_a_response_that_is_owed(tmp_path: Path) -> None:
         assert len(place.requests) == 1
 
 
+@pytest.mark.parametrize("first", [GET, POST + b"body"])
 @pytest.mark.parametrize("more", [GET, b"\x16\x03\x01", GET[:5]])
 @simulated
-async def test_pipelined_behind_a_response_that_is_owed(tmp_path: Path, more: bytes) -> None:
+async def test_pipelined_behind_a_response_that_is_owed(tmp_path: Path, first: bytes, more: bytes) -> None:
     """The same holds for more bytes in the same segment, whatever they are."""
     async with listening(tmp_path, lambda _request: after(1)) as place:
         client = await place.connect()
-        client.send(GET + more)
+        client.send(first + more)
 
         assert await client.rest() == ENDS
         assert len(place.requests) == 1
