@@ -77,16 +77,8 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self.receiving = False
         self._reading_head = False
-        self._spans_segments = False
-        self._pending = 0
-        self._complete = False
-        self._in_chunk = False
-        self._head = b""
-        self._head_size = 0
-        self._body_size = 0
-        self._body_on_the_wire = 0
         self._target = b""
-        self._headers: RequestHeaders = []
+        # `feed` and `on_message_begin` set the other members before any use.
 
     def close(self) -> None:
         """Release the parser: it holds this object, and this object holds it, which only the collector would free."""
@@ -130,7 +122,7 @@ class RequestReader:
         while at < len(data):
             found = data.find(_END_OF_HEAD, at, at + PIECE)
             end = found + len(_END_OF_HEAD) if found >= 0 else min(at + PIECE, len(data))
-            piece = data if end - at == len(data) else data[at:end]
+            piece = data[at:end]
             at = end
             if self._reading_head:
                 self._head += piece
@@ -147,7 +139,6 @@ class RequestReader:
         return at
 
     def _refuse(self, response: Response) -> None:
-        self._reading_head = False
         if self._sink is not None:
             self._sink.refuse(response)
 
@@ -156,7 +147,7 @@ class RequestReader:
     def on_message_begin(self) -> None:
         self._spans_segments = self._target == b""
         self._target = b""
-        self._headers = []
+        self._headers: RequestHeaders = []
         self.receiving = self._reading_head = True
         self._in_chunk = False
         self._pending = self._head_size = self._body_size = self._body_on_the_wire = 0
