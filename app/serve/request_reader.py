@@ -77,7 +77,7 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self.receiving = False
         self._reading_head = False
-        self._target = b""
+        self._head = self._target = b""
         # `feed` and `on_message_begin` set the other members before any use.
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
@@ -90,6 +91,74 @@ async def test_too_many_connections(busy: list[bool], used: list[int], victim: i
     ]
     assert newest.given_up == []
     assert len(at) == 3
+
+
+@pytest.mark.parametrize(
+    ("owes", "answered", "victim"),
+    [
+        ([True, True, True], [False, True, False], 1),
+        ([True, True, True], [False, True, True], 1),
+        ([True, True, True], [True, False, True], 0),
+        ([True, True, False], [True, True, False], 2),
+        ([True, False, True], [True, True, True], 1),
+    ],
+)
+async def test_client_that_had_a_response(owes: list[bool], answered: list[bool], victim: int) -> None:
+    """Without an idle connection, a client that has had a response already ends before one that waits for its first."""
+    at = table(3)
+    connections = [Recorded(owes=one, answered=other) for one, other in zip(owes, answered, strict=True)]
+    for connection in connections:
+        at.add(connection)
+    at.add(Recorded(answered=True, owes=True))
+
+    assert [bool(connection.given_up) for connection in connections] == [number == victim for number in range(3)]
+
+
+SHARE = 16_384
+QUARTER = 1_048_576 - SHARE
+"""Bytes of a response that is unread, so that four such connections need 4 MiB."""
+
+
+async def test_unread_responses() -> None:
+    """Unread responses need 4 MiB at most, with 16 KiB for each connection; the one unread for longest ends first."""
+    at = table()
+    connections = [Recorded(unread=QUARTER) for _ in range(4)]
+    for connection in connections:
+        at.stall(connection)
+    assert [connection.dropped for connection in connections] == [0, 0, 0, 0]
+
+    at.stall(connections[0])
+    assert [connection.dropped for connection in connections] == [0, 0, 0, 0]
+    at.stall(Recorded())
+    assert [connection.dropped for connection in connections] == [0, 1, 0, 0]
+    at.stall(Recorded(unread=2 * QUARTER))
+    assert [connection.dropped for connection in connections] == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("end", [ConnectionTable.unstall, ConnectionTable.discard])
+async def test_responses_that_were_read(end: Callable[[ConnectionTable, Recorded], None]) -> None:
+    """A client that has read its response, or that is gone, needs no memory any more."""
+    at, first = table(), Recorded(unread=3 * QUARTER)
+    at.stall(first)
+    end(at, first)
+    end(at, first)
+    others = [Recorded(unread=QUARTER) for _ in range(4)]
+    for connection in others:
+        at.stall(connection)
+    assert [connection.dropped for connection in (first, *others)] == [0, 0, 0, 0, 0]
+    at.stall(Recorded())
+
+    assert [connection.dropped for connection in (first, *others)] == [0, 1, 0, 0, 0]
+
+
+async def test_one_large_response() -> None:
+    """A single response may need more."""
+    at, large = table(), Recorded(unread=5 * QUARTER)
+    at.stall(large)
+    assert large.dropped == 0
+    at.stall(Recorded())
+
+    assert large.dropped == 1
 
 
 async def test_closed_connections_do_not_count() -> None:
