@@ -41,6 +41,7 @@ LARGE = document(200, "a" * 4_000_000)
 
 STAYS = OK.bytes_for(b"GET", keep_alive=True)
 ENDS = OK.bytes_for(b"GET", keep_alive=False)
+FAILURE = ("idaas_sidecar.protocol", "answering a request failed")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 Outcome = Response | Coroutine[Any, Any, Response]
@@ -398,7 +399,7 @@ async def test_handler_that_fails_later(tmp_path: Path, caplog: pytest.LogCaptur
         client.send(GET)
 
         assert await client.rest() == INTERNAL_ERROR.bytes_for(b"GET", keep_alive=False)
-    assert [record.getMessage() for record in caplog.records] == ["answering a request failed"]
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [FAILURE]
 
 
 @simulated
@@ -700,4 +701,4 @@ async def test_repetition_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFi
         client.send(GET)
 
         assert await client.rest() == INTERNAL_ERROR.bytes_for(b"GET", keep_alive=False)
-    assert [record.getMessage() for record in caplog.records] == ["answering a request failed"]
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [FAILURE]
