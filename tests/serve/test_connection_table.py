@@ -146,7 +146,8 @@ async def test_responses_that_were_read(end: Callable[[ConnectionTable, Recorded
     for connection in others:
         at.stall(connection)
     assert [connection.dropped for connection in (first, *others)] == [0, 0, 0, 0, 0]
-    at.stall(Recorded())
+    others[3].unread += 1
+    at.stall(others[3])
 
     assert [connection.dropped for connection in (first, *others)] == [0, 1, 0, 0, 0]
 
