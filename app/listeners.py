@@ -21,6 +21,7 @@ from .refresh.profiles import Profiles
 from .serve.access import Guard
 from .serve.audit import Audit
 from .serve.callers import AllowedCallers, CallerRule, EveryRule
+from .serve.connection import Handle
 from .serve.dispatch import Dispatcher
 from .serve.ecs_metadata import MetadataValues, SessionTokens
 from .serve.handlers.credential_endpoint import CredentialEndpoint
@@ -29,22 +30,27 @@ from .serve.listener import Listener
 from .serve.peers.connections import TcpPeers, UnixPeers
 from .serve.peers.netlink import SocketOwners
 from .serve.peers.procfs import AttestInTurn, ProcFs
-from .serve.protocol import Application, Handle
 from .serve.rate_limit import RateLimit
+from .serve.turns import Turns
 from .system import runtime_dir
 from .system.sockets import address_of, bound, bound_unix
 
 OTHER_FILES = 48
 """Descriptors kept for everything but client connections: the cloud, files, the loop itself."""
 
+MOST_FOR_OPERATIONS = 512
+"""Connections to the operations listener: probes and scrapes need a few, and each costs memory."""
+
+MOST_FOR_ORDERS = 64
+"""Connections to the admin socket. Other users can connect to an abstract one; they are refused at their request."""
+
 
 @dataclass(frozen=True, slots=True)
 class OpsAndAdmin:
-    """What answers on the listeners without credentials. `application` makes the pages of the operations listener."""
+    """What answers on the listeners without credentials."""
 
     ops: Handle
     admin: Handle
-    application: Application
 
 
 class CredentialDispatchers:
@@ -150,19 +156,22 @@ class Listeners:
         self._admin_socket = settings.server.admin_socket
         self._owners = SocketOwners()
         self._attestation = AttestInTurn(ProcFs().holder_of)
-        most = min(settings.access.max_connections, allow_many_connections() // len(sockets))
-        self._listeners = [self._listener(name, sock, credentials, others, most) for name, sock in sockets.items()]
+        self._turns = Turns()
+        self._most = min(settings.access.max_connections, allow_many_connections() // len(sockets))
+        self._listeners = [self._listener(name, sock, credentials, others) for name, sock in sockets.items()]
 
     def _listener(
-        self, name: str, sock: socket.socket, credentials: CredentialDispatchers, others: OpsAndAdmin, most: int
+        self, name: str, sock: socket.socket, credentials: CredentialDispatchers, others: OpsAndAdmin
     ) -> Listener:
         if name == "admin":
-            return Listener(sock, others.admin, peer_of=UnixPeers(self._attestation), max_connections=most)
+            most = min(self._most, MOST_FOR_ORDERS)
+            return Listener(sock, others.admin, self._turns, peer_of=UnixPeers(self._attestation), max_connections=most)
         peer_of = TcpPeers(sock, self._owners, self._attestation)
         if name == "ops":
-            return Listener(sock, others.ops, peer_of=peer_of, max_connections=most, application=others.application)
-        dispatcher = credentials.dispatchers[name]
-        return Listener(sock, dispatcher, peer_of=peer_of, max_connections=most, repeats=dispatcher)
+            most = min(self._most, MOST_FOR_OPERATIONS)
+            return Listener(sock, others.ops, self._turns, peer_of=peer_of, max_connections=most)
+        handle = credentials.dispatchers[name]
+        return Listener(sock, handle, self._turns, peer_of=peer_of, max_connections=self._most, repeats=handle)
 
     async def start(self) -> None:
         """Return when every listener answers."""

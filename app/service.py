@@ -30,6 +30,7 @@ from .serve.audit import Audit
 from .serve.handlers.admin import AdminHandler
 from .serve.handlers.gate import Gate, missing
 from .serve.handlers.ops import OpsHandler
+from .serve.handlers.shared_pages import SharedPages
 from .store.stores import Stores
 from .system.child_reaper import ChildReaper
 from .system.sockets import address_of
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
     from .refresh.connections import Transport
     from .refresh.pipeline import Pipeline
-    from .serve.asgi import AsgiApplication
+    from .serve.request import Request
+    from .serve.responses import Response
 
 
 class Service:
@@ -72,7 +74,7 @@ class Service:
         self._children = children or ChildReaper()
         self._events = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._application: AsgiApplication | None = None
+        self._application: FastAPI | None = None
         requests, refreshes = RequestCounters(clocks.wall), RefreshCounters(clocks.wall)
         make_pipeline = _pipeline_maker(environ, clocks, self._observe, transport, self._children)
         self._profiles = Profiles(
@@ -100,8 +102,8 @@ class Service:
         )
         self._report = Report(self._profiles, self._reloader, requests, refreshes)
         self._orders = Orders(self._profiles, self._stores.all, self._report, log)
-        others = OpsAndAdmin(self._ops_handler(settings), self._admin_handler(), self._run_application)
-        self._ops, self._admin = others.ops, others.admin
+        self._ops, self._admin = self._ops_handler(settings), self._admin_handler()
+        others = OpsAndAdmin(SharedPages(self._ops, self._page), self._admin)
         self._listeners = Listeners(sockets, settings, self._credentials, others) if listen else None
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -265,16 +267,13 @@ class Service:
         )
         return create_app(handlers, version=__version__, **options)
 
-    async def _run_application(self, *arguments: object, **options: object) -> None:
-        """Let the application answer a request of the operations listener; it is imported at the first one."""
+    async def _page(self, request: Request) -> Response:
+        """Return the application's response to a request; it is imported at the first one."""
         if self._application is None:
-            self._application = await asyncio.to_thread(self._load_application)
-        await self._application(*arguments, **options)  # type: ignore[arg-type]
+            self._application = await asyncio.to_thread(self.application)
+        from .serve.asgi import answer
 
-    def _load_application(self) -> AsgiApplication:
-        from .serve.asgi import AsgiApplication
-
-        return AsgiApplication(self.application(), "ops")
+        return await answer(self._application, request, "ops")
 
 
 def _pipeline_maker(

@@ -32,7 +32,7 @@ def simulated(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):
-    """Move the time to the next timer when no task is ready. Work for a thread runs immediately."""
+    """Move the time to the next timer when no task and no descriptor is ready. Work for a thread runs immediately."""
 
     def __init__(self) -> None:
         self.now = START_MONOTONIC
@@ -53,8 +53,10 @@ class _TimeSkippingSelector(selectors.DefaultSelector):  # type: ignore[misc,val
             found: list[Any] = super().select(THREAD_TIMEOUT)
             assert found, "every task waits for an event that will never happen"
             return found
-        self._loop.now += max(0.0, timeout)
-        return list(super().select(0))
+        found = super().select(0)
+        if not found:
+            self._loop.now += max(0.0, timeout)
+        return list(found)
 
 
 class _ImmediateExecutor(ThreadPoolExecutor):

@@ -23,8 +23,9 @@ from app.core.values import Credentials
 from app.observe.counters import RequestCounters
 from app.serve.access import Guard
 from app.serve.application import Handlers, create_app, openapi_document
-from app.serve.asgi import AsgiApplication
+from app.serve.asgi import answer
 from app.serve.callers import AllowedCallers
+from app.serve.connection import Context
 from app.serve.connection_table import ConnectionTable
 from app.serve.dispatch import Dispatcher
 from app.serve.ecs_metadata import MetadataValues, SessionTokens
@@ -33,12 +34,15 @@ from app.serve.handlers.credential_endpoint import CredentialEndpoint
 from app.serve.handlers.credentials import CredentialHandler, ListenerRules
 from app.serve.handlers.gate import Gate
 from app.serve.handlers.ops import OpsHandler
+from app.serve.handlers.shared_pages import SharedPages
 from app.serve.peers.peer import Peer, PeerCredentials, no_process
-from app.serve.protocol import BoundedProtocol, Context
+from app.serve.protocol import BoundedProtocol
 from app.serve.responses import Response, document
+from app.serve.turns import Turns
 
 from .clock import Clock
 from .conftest import Offline, configuration, running
+from .transport import RecordingTransport
 
 PATH_TOKEN = b"path-token-0123456789"
 ROLES = b"/latest/meta-data/ram/security-credentials"
@@ -71,19 +75,20 @@ class Doors:
         """Return the answers of the bounded protocol to the same bytes on one connection after another."""
         loop = asyncio.get_running_loop()
         handle = getattr(self.handlers, listener)
+        pages = SharedPages(handle, lambda request: answer(self.app, request, listener)) if listener == "ops" else None
         context = Context(
             loop,
-            handle,
+            pages or handle,
             lambda _: peer,
             ConnectionTable(16, loop),
+            Turns().lane(),
             repeats=handle if isinstance(handle, Dispatcher) else None,
-            application=AsgiApplication(self.app, listener),
         )
         raw = b"%b %b HTTP/1.1\r\n" % (method, target)
         raw += b"".join(b"%b: %b\r\n" % header for header in headers) + b"\r\n"
         answers = []
         for _ in range(times):
-            transport = Transport(peer.host)
+            transport = RecordingTransport({"peername": (peer.host, 1), "sockname": ("127.0.0.1", 7117)})
             connection = BoundedProtocol(context)
             connection.connection_made(transport)
             connection.data_received(raw)
@@ -122,30 +127,6 @@ class Doors:
         await self.app(scope, receive, send)
         body = b"".join(message.get("body", b"") for message in sent[1:])
         return sent[0]["status"], by_name(sent[0]["headers"]), body
-
-
-class Transport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self, host: str) -> None:
-        super().__init__({"peername": (host, 1), "sockname": ("127.0.0.1", 7117)})
-        self.written = b""
-        self.closing = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def write_eof(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closing = True
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def get_write_buffer_size(self) -> int:
-        return 0
 
 
 def by_name(headers: Any) -> tuple[tuple[str, str], ...]:

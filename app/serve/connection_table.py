@@ -11,16 +11,29 @@ from .responses import STOPPING, TOO_MANY_WAITING, Response
 SWEEP_SECONDS = 1.0
 """How often deadlines are checked, and only while there are connections: cheaper than a timer per request."""
 
+UNREAD_BYTES = 4_194_304
+"""Memory for responses that clients leave unread, over all connections of a listener."""
+
+UNREAD_SHARE = 16_384
+"""What each such connection counts beside its response: the kernel's buffers."""
+
 
 class OpenConnection(Protocol):
     """What the table needs of a connection. `deadline` is an instant of the event loop's clock."""
 
+    answered: bool
     deadline: float
-    task: asyncio.Task[None] | None
+    task: asyncio.Task[Response] | None
 
     @property
-    def busy(self) -> bool:
+    def owes(self) -> bool:
         """Whether a response is owed."""
+
+    def unread_bytes(self) -> int:
+        """Return the bytes of responses that the kernel does not take."""
+
+    def drop(self) -> None:
+        """Close now."""
 
     def close(self) -> None:
         """Close when what was written has been sent."""
@@ -33,12 +46,18 @@ class OpenConnection(Protocol):
 
 
 class ConnectionTable:
-    """The open connections in the order of their last use; enforces their number and their deadlines."""
+    """
+    The open connections in the order of their last use.
+
+    Enforces their number, their deadlines and the memory for unread responses.
+    """
 
     def __init__(self, most: int, loop: asyncio.AbstractEventLoop) -> None:
         self._most = most
         self._loop = loop
         self._open: OrderedDict[OpenConnection, None] = OrderedDict()
+        self._stalled: OrderedDict[OpenConnection, int] = OrderedDict()
+        self._stalled_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -55,14 +74,29 @@ class ConnectionTable:
     def discard(self, connection: OpenConnection) -> None:
         """Forget a connection that is closed."""
         self._open.pop(connection, None)
+        self.unstall(connection)
 
     def touch(self, connection: OpenConnection) -> None:
         """Note that the connection was used now."""
         self._open.move_to_end(connection)
 
+    def stall(self, connection: OpenConnection) -> None:
+        """Count a response that its client does not read; if all are too large, close the ones unread for longest."""
+        self.unstall(connection)
+        self._stalled[connection] = unread = connection.unread_bytes() + UNREAD_SHARE
+        self._stalled_bytes += unread
+        while self._stalled_bytes > UNREAD_BYTES and len(self._stalled) > 1:
+            longest = next(iter(self._stalled))
+            self.unstall(longest)
+            longest.drop()
+
+    def unstall(self, connection: OpenConnection) -> None:
+        """Note that the client has read its responses, or is gone."""
+        self._stalled_bytes -= self._stalled.pop(connection, 0)
+
     async def drain(self, patience: float) -> None:
         """Close idle connections at once, the others when they are answered or after `patience` seconds."""
-        for connection in [item for item in self._open if not item.busy]:
+        for connection in [item for item in self._open if not item.owes]:
             connection.close()
         tasks = [item.task for item in self._open if item.task]
         if tasks:
@@ -72,13 +106,23 @@ class ConnectionTable:
 
     def _evict(self, newest: OpenConnection) -> None:
         # Starvation: a client that opens connections and sends nothing, or that waits for credentials that do not
-        # exist yet, must not keep out a client with a request. Idle connections go first, then the one that has waited
-        # longest; that one gets the reason.
-        others = (item for item in self._open if item is not newest)
-        first = next(others)
-        victim = first if not first.busy else next((item for item in others if not item.busy), first)
-        del self._open[victim]
+        # exist yet, must not keep out a client with a request. Idle connections go first, then one that has had a
+        # response already, then the one that has waited longest; those that wait get the reason.
+        victim = self._victim(newest)
+        self.discard(victim)
         victim.give_up(TOO_MANY_WAITING)
+
+    def _victim(self, newest: OpenConnection) -> OpenConnection:
+        waiting = answered = None
+        for item in self._open:
+            if item is newest:
+                continue
+            if not item.owes:
+                return item
+            waiting = waiting or item
+            if answered is None and item.answered:
+                answered = item
+        return answered or waiting or newest
 
     def _sweep(self) -> None:
         now = self._loop.time()

@@ -6,43 +6,50 @@ import asyncio
 import socket
 from collections.abc import Callable
 
+from ..system.sockets import BACKLOG
+from .connection import Context, Handle, Repeats
 from .connection_table import ConnectionTable
 from .peers.peer import Peer
-from .protocol import Application, BoundedProtocol, Context, Handle, Repeats
-
-BACKLOG = 2_048
+from .protocol import BoundedProtocol
+from .turns import Turns
 
 DRAIN_SECONDS = 2.0
 """How long `stop` waits for responses under way."""
 
+MOST_ACCEPTED = 64
+"""Connections accepted between two turns of a busy loop. The loop itself accepts one in a turn."""
+
 
 class Listener:
-    """Answers on `sock` from `start` until `stop`."""
+    """Answers on `sock` from `start` until `stop`. `turns` is shared by all listeners of the process."""
 
     def __init__(
         self,
         sock: socket.socket,
         handle: Handle,
+        turns: Turns,
         *,
         peer_of: Callable[[asyncio.Transport], Peer],
         max_connections: int,
         repeats: Repeats | None = None,
-        application: Application | None = None,
     ) -> None:
         self._socket = sock
         self._handle = handle
+        self._turns = turns
         self._peer_of = peer_of
         self._max_connections = max_connections
         self._repeats = repeats
-        self._application = application
         self._table: ConnectionTable | None = None
+        self._context: Context | None = None
         self._server: asyncio.Server | None = None
+        self._accepting: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
         """Accept connections."""
         loop = asyncio.get_running_loop()
         self._table = ConnectionTable(self._max_connections, loop)
-        context = Context(loop, self._handle, self._peer_of, self._table, self._repeats, self._application)
+        lane = self._turns.lane(self._accept)
+        context = self._context = Context(loop, self._handle, self._peer_of, self._table, lane, self._repeats)
         create = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
         self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=BACKLOG)
 
@@ -51,3 +58,19 @@ class Listener:
         if self._server is not None and self._table is not None:
             self._server.close()
             await self._table.drain(DRAIN_SECONDS)
+
+    def _accept(self) -> None:
+        """Accept connections that wait in the kernel's queue, because a busy loop takes them too slowly."""
+        context = self._context
+        assert context is not None  # noqa: S101 - the lane was made in `start`
+        for _ in range(MOST_ACCEPTED):
+            try:
+                sock, _address = self._socket.accept()
+            except OSError:  # none waits, the listener is closed, or no descriptor is free
+                return
+            sock.setblocking(False)
+            task = context.loop.create_task(
+                context.loop.connect_accepted_socket(lambda: BoundedProtocol(context), sock)
+            )
+            self._accepting.add(task)
+            task.add_done_callback(self._accepting.discard)

@@ -12,118 +12,55 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Coroutine
+from typing import Any
 
-from .connection_table import ConnectionTable
+from .connection import IDLE_SECONDS, LINGER_SECONDS, REQUEST_SECONDS, Connection, Context
 from .memo import Decision
 from .peers.peer import Peer
 from .request import Request, RequestHeaders
 from .request_reader import RequestReader
-from .responses import INTERNAL_ERROR, NOT_FOUND, REQUEST_TIMEOUT, Response
+from .responses import INTERNAL_ERROR, REQUEST_TIMEOUT, THROTTLED, Response
 
 _LOGGER = logging.getLogger("idaas_sidecar.protocol")
 
-REQUEST_SECONDS = 10.0
-"""From a request's first byte to its last; trickling does not extend it."""
+MOST_PIPELINED = 16
+"""Requests that a client sends without a pause; no SDK sends two. The response to the last of them is the
+connection's last."""
 
-IDLE_SECONDS = 5.0
-"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
+HOLD_SECONDS = 1.0
+"""How long a connection is not read after a request above the rate: the `Retry-After` of its response."""
 
-LINGER_SECONDS = 1.0
-"""How long the rest of a refused request is read and dropped, so that the refusal arrives."""
+Outcome = Response | Coroutine[Any, Any, Response]
 
 
-class Handle(Protocol):
+class BoundedProtocol(Connection):
     """
-    Answers a request: a response at once; a coroutine where it has to wait; None where the application answers.
+    The requests and responses of one connection.
 
-    Raises nothing; an exception all the same is answered by 500 and logged.
-    """
-
-    def __call__(self, request: Request, /) -> Response | Coroutine[Any, Any, Response] | None: ...
-
-
-class Repeats(Protocol):
-    """Answers repeated requests by their bytes (`Dispatcher`)."""
-
-    def recall(self, head: bytes, /) -> Decision | None: ...
-
-    def repeat(self, decision: Decision, peer: Peer, /) -> Response | Coroutine[Any, Any, Response]: ...
-
-    def remember(self, head: bytes, request: Request, /, *, keep_alive: bool) -> None: ...
-
-
-class Application(Protocol):
-    """Runs the application for one request, which writes its response to the transport itself."""
-
-    async def __call__(
-        self, request: Request, transport: asyncio.Transport, /, *, keep_alive: bool, done: Callable[[], None]
-    ) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What all connections of one listener share. `repeats` and `application` are None where there is none."""
-
-    loop: asyncio.AbstractEventLoop
-    handle: Handle
-    peer_of: Callable[[asyncio.Transport], Peer]
-    table: ConnectionTable
-    repeats: Repeats | None = None
-    application: Application | None = None
-
-
-class BoundedProtocol(asyncio.Protocol):
-    """
-    One connection.
-
-    `busy`: a response is owed; it is the last one if the client sends more before it. `task` makes that response.
-    `_last`: the request that the segment under way was answered 200 for, until it has been remembered.
+    `_pipelined`: requests since the client last paused. `_last`: the request that the segment under way was answered
+    200 for, until it has been remembered.
     """
 
-    __slots__ = (
-        "_context",
-        "_keep_alive",
-        "_last",
-        "_lingering",
-        "_peer",
-        "_reader",
-        "busy",
-        "deadline",
-        "task",
-        "transport",
-    )  # fmt: skip
+    __slots__ = ("_keep_alive", "_last", "_peer", "_pipelined", "_reader")
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         self._reader: RequestReader | None = None
         self._peer: Peer | None = None
         self._last: Request | None = None
         self._keep_alive = True
-        self._lingering = False
-        self.busy = False
-        self.task: asyncio.Task[None] | None = None
-
-    # --- the connection's life ----------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self.transport = transport
-        self.deadline = self._context.loop.time() + IDLE_SECONDS
-        self._context.table.add(self)
+        self._pipelined = 0
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._context.table.discard(self)
-        if self.task is not None:
-            self.task.cancel()
+        super().connection_lost(exc)
         if self._reader is not None:
             self._reader.close()
             self._reader = None
 
     def eof_received(self) -> bool:
         """Keep the connection half open where a client that has sent everything still waits for its response."""
-        return self.busy
+        return self.owes
 
     def data_received(self, data: bytes) -> None:
         if self.busy:  # pipelined behind a response that is owed, which no client does: that response is the last
@@ -131,6 +68,20 @@ class BoundedProtocol(asyncio.Protocol):
             return
         if self._lingering:
             return
+        if self._paused:  # by a transport that delivers what it had read
+            self._kept += data
+            return
+        self._pipelined = 0
+        if self.transport.get_write_buffer_size():
+            self.hold_unread(data)
+        elif self._context.lane.admits():
+            self.advance(data)
+        else:
+            self.queue(data)
+
+    def advance(self, data: bytes) -> None:
+        """Answer the first request in `data`, and keep the rest in `_kept`."""
+        self._pipelined += 1
         reader = self._reader
         if self._context.repeats is not None and (reader is None or not reader.receiving):
             decision = self._context.repeats.recall(data)
@@ -141,50 +92,27 @@ class BoundedProtocol(asyncio.Protocol):
             reader = self._reader = RequestReader(self)
         at_start = not reader.receiving
         self._last = None
-        reader.feed(data)
-        self._remember_last(data if at_start else None)
+        parsed = reader.feed(data)
+        if parsed == len(data):
+            self._remember_last(data if at_start and self._pipelined == 1 else None)
+        elif self.busy:
+            self._keep_alive = False
+        elif not self.closed_to_requests:
+            self.queue(data[parsed:])
 
     def expire(self) -> None:
         """The deadline has passed: half a request gets 408, an idle connection is closed."""
-        if self._reader is not None and self._reader.receiving and not self.closed_to_requests:
+        if self._reader is not None and self._reader.receiving and not self.closed_to_requests and not self._kept:
             self.refuse(REQUEST_TIMEOUT)
         else:
-            self.drop()
-
-    def close(self) -> None:
-        """Close when what was written has been sent."""
-        self.transport.close()
-
-    def drop(self) -> None:
-        """Close now. A client that does not read would keep a graceful close waiting for ever."""
-        if self.transport.get_write_buffer_size():
-            self.transport.abort()
-        else:
-            self.transport.close()
-
-    def give_up(self, response: Response) -> None:
-        """Close now; a client that waits for a response gets `response`."""
-        if self.task is not None and not self.transport.is_closing():
-            self.task.cancel()
-            self.transport.write(response.bytes_for(b"GET", keep_alive=False))
-        self.drop()
-
-    def pause_writing(self) -> None:
-        """The client does not read its responses: accept no more requests from it, and not for long."""
-        self.transport.pause_reading()
-        self.deadline = self._context.loop.time() + REQUEST_SECONDS
-
-    def resume_writing(self) -> None:
-        """The client has read what was sent: accept requests again."""
-        self.transport.resume_reading()
-        self.deadline = self._context.loop.time() + IDLE_SECONDS
+            super().expire()
 
     # --- repeated requests --------------------------------------------------------------------------------------------
 
     def _repeat(self, decision: Decision) -> None:
         assert self._context.repeats is not None  # noqa: S101 - the decision came from there
-        self._keep_alive = decision.keep_alive
-        outcome: Response | Coroutine[Any, Any, Response] | None
+        self._keep_alive = decision.keep_alive and self._pipelined < MOST_PIPELINED
+        outcome: Outcome
         try:
             outcome = self._context.repeats.repeat(decision, self._identified())
         except Exception:
@@ -205,11 +133,6 @@ class BoundedProtocol(asyncio.Protocol):
 
     # --- requests from the reader -------------------------------------------------------------------------------------
 
-    @property
-    def closed_to_requests(self) -> bool:
-        """Whether further bytes no longer count: refused, closing, or a response is owed that will be the last."""
-        return self._lingering or self.busy or self.transport.is_closing()
-
     def begin_request(self) -> None:
         """The first byte of a request has arrived: it has to be complete in time."""
         if self.closed_to_requests:
@@ -223,7 +146,7 @@ class BoundedProtocol(asyncio.Protocol):
 
     def complete_request(self, method: bytes, target: bytes, headers: RequestHeaders, *, keep_alive: bool) -> None:
         """A whole request has arrived: answer it."""
-        self._keep_alive = keep_alive
+        self._keep_alive = keep_alive and self._pipelined < MOST_PIPELINED
         request = Request(method, target, headers, self._identified())
         outcome = self._context.handle(request)
         self._last = request if isinstance(outcome, Response) and outcome.status == 200 else None
@@ -235,11 +158,7 @@ class BoundedProtocol(asyncio.Protocol):
             self._keep_alive = False
             return
         self.transport.write(response.bytes_for(b"GET", keep_alive=False))
-        # Closed with bytes unread, the kernel would reset the connection and the response with it: half-closed, what
-        # still arrives is read and dropped for a moment.
-        self.transport.write_eof()
-        self._lingering = True
-        self.deadline = self._context.loop.time() + LINGER_SECONDS
+        self.finish(LINGER_SECONDS)
 
     def _identified(self) -> Peer:
         if self._peer is None:
@@ -248,51 +167,45 @@ class BoundedProtocol(asyncio.Protocol):
 
     # --- responses ----------------------------------------------------------------------------------------------------
 
-    def _respond(self, outcome: Response | Coroutine[Any, Any, Response] | None, request: Request) -> None:
+    def _respond(self, outcome: Outcome, request: Request) -> None:
         if isinstance(outcome, Response):
             self._send(outcome, request)
             return
         self.busy = True
         self.deadline = float("inf")
-        work = self._run_application(request) if outcome is None else self._wait_for(outcome, request)
-        self.task = self._context.loop.create_task(work)
+        # The coroutine is the task, so that a task that is cancelled before it begins leaves none that never ran.
+        self.task = self._context.loop.create_task(outcome)
+        self.task.add_done_callback(lambda task: self._ready(task, request))
+
+    def _ready(self, task: asyncio.Task[Response], request: Request) -> None:
+        """Send the response that `task` has made."""
+        self.busy, self.task = False, None
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None:
+            _LOGGER.error("answering a request failed", exc_info=error)
+            self._keep_alive = False
+        if not self.closed_to_requests:
+            self._send(INTERNAL_ERROR if error is not None else task.result(), request)
 
     def _send(self, response: Response, request: Request) -> None:
-        self.transport.write(response.bytes_for(request.method, keep_alive=self._keep_alive))
-        self._next_request()
+        self.answered = True
+        if not self._keep_alive:
+            self._send_last(response, request)
+            return
+        self.deadline = self._context.loop.time() + IDLE_SECONDS  # before the write: `pause_writing` sets another one
+        self.transport.write(response.bytes_for(request.method, keep_alive=True))
+        self._context.table.touch(self)
+        if response is THROTTLED:
+            self.hold(HOLD_SECONDS)
 
-    def _next_request(self) -> None:
-        if self._keep_alive:
-            self.deadline = self._context.loop.time() + IDLE_SECONDS
-            self._context.table.touch(self)
+    def _send_last(self, response: Response, request: Request) -> None:
+        self.transport.set_write_buffer_limits(0)  # write now: it must be known whether the client reads it
+        self.transport.write(response.bytes_for(request.method, keep_alive=False))
+        if self.unread():
+            self.finish()
+        elif self._pipelined >= MOST_PIPELINED:
+            self.finish(LINGER_SECONDS)
         else:
             self.transport.close()
-
-    async def _wait_for(self, outcome: Coroutine[Any, Any, Response], request: Request) -> None:
-        try:
-            response = await outcome
-        except Exception:
-            _LOGGER.exception("answering a request failed")
-            response, self._keep_alive = INTERNAL_ERROR, False
-        self._end_wait()
-        if not self.closed_to_requests:
-            self._send(response, request)
-
-    async def _run_application(self, request: Request) -> None:
-        """Let the application answer this one request."""
-        if self._context.application is None:
-            self._end_wait()
-            self._send(NOT_FOUND, request)
-            return
-        self.deadline = self._context.loop.time() + REQUEST_SECONDS
-        await self._context.application(
-            request, self.transport, keep_alive=self._keep_alive, done=self._application_done
-        )
-
-    def _application_done(self) -> None:
-        self._end_wait()
-        if not self.transport.is_closing():
-            self._next_request()
-
-    def _end_wait(self) -> None:
-        self.busy, self.task = False, None

@@ -19,14 +19,13 @@ LARGEST_HEAD = 16_384
 MOST_LINES = 100
 LONGEST_TARGET = 8_192
 LARGEST_BODY = 1_024
-LARGEST_REQUEST = LARGEST_HEAD + 8 * LARGEST_BODY
-"""Bytes on the wire: a body in chunks of one byte is six times its size."""
-
-MOST_PIPELINED = 16
-"""Requests in one segment; no SDK sends two. The response to the last of them is the connection's last."""
+LARGEST_BODY_ON_THE_WIRE = 8 * LARGEST_BODY
+"""A body in chunks of one byte is six times its size. Chunk extensions and trailers, which are ignored, count too."""
 
 PIECE = 4_096
-"""Bytes parsed before the reader checks whether the rest of a segment still counts."""
+"""Bytes parsed before the reader checks whether the rest still counts."""
+
+_END_OF_HEAD = b"\r\n\r\n"
 
 
 class RequestSink(Protocol):
@@ -57,12 +56,15 @@ class RequestReader:
     """
 
     __slots__ = (
+        "_body_on_the_wire",
         "_body_size",
+        "_complete",
+        "_head",
         "_head_size",
         "_headers",
+        "_in_chunk",
         "_parser",
         "_pending",
-        "_pipelined",
         "_reading_head",
         "_sink",
         "_spans_segments",
@@ -75,51 +77,68 @@ class RequestReader:
         self._parser = httptools.HttpRequestParser(self)
         self.receiving = False
         self._reading_head = False
-        self._spans_segments = False
-        self._pending = 0
-        self._pipelined = 0
-        self._head_size = 0
-        self._body_size = 0
-        self._target = b""
-        self._headers: RequestHeaders = []
+        self._head = self._target = b""
+        # `feed` and `on_message_begin` set the other members before any use.
 
     def close(self) -> None:
         """Release the parser: it holds this object, and this object holds it, which only the collector would free."""
         self._parser = None  # type: ignore[assignment]  # nothing is fed after this
         self._sink = None  # type: ignore[assignment]
 
-    def feed(self, data: bytes) -> None:
-        """Parse one segment of bytes from the client."""
-        self._pipelined = 0
+    def feed(self, data: bytes) -> int:
+        """
+        Parse bytes from the client until a request is complete, or to their end; return how many were parsed.
+
+        A request that follows another one in `data` is left for the next call. Where the end of a body and a whole
+        head are in one piece, both requests are handed over.
+        """
+        self._complete = False
         self._spans_segments = True
         try:
-            self._parse(data)
+            parsed = self._parse(data)
         except httptools.HttpParserCallbackError as error:
             # A bug of this program, not of the client: answer 500, and show nothing.
             _LOGGER.error("answering a request failed", exc_info=error.__context__ or error)
             self._refuse(INTERNAL_ERROR)
+            return len(data)
         except httptools.HttpParserUpgrade:
-            pass  # answered already; no other protocol is offered, which HTTP expresses by not switching
+            return len(data)  # answered already; no other protocol is offered: HTTP says so by not switching
         except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
+            return len(data)
         # The parser reports a header only when it is complete: what it still holds back must be counted here. Where a
-        # segment ends one request and begins another, the share of each is unknown; counting starts with the next one.
-        if self.receiving and self._spans_segments:
-            self._pending += len(data)
-            if self._pending > (LARGEST_HEAD if self._reading_head else LARGEST_REQUEST):
+        # piece ends one request and begins another, the share of each is unknown; counting starts with the next one.
+        if self._reading_head and self._spans_segments:
+            self._pending += parsed
+            if self._pending > LARGEST_HEAD:
                 long = len(self._target) > LONGEST_TARGET or not self._target
                 self._refuse(TARGET_TOO_LONG if long else HEAD_TOO_LARGE)
+        return parsed
 
-    def _parse(self, data: bytes) -> None:
-        # Starvation: a segment of 256 KiB holds some thousand requests, and a client that sends such segments on a
-        # hundred connections would keep the event loop from all others for seconds.
-        for at in range(0, len(data), PIECE):
-            self._parser.feed_data(data[at : at + PIECE] if len(data) > PIECE else data)
-            if self._parser is None or self._sink.closed_to_requests:
-                return
+    def _parse(self, data: bytes) -> int:
+        # Starvation: a segment may hold some thousand requests. A piece ends with a head, so that one request is
+        # answered before the next one is looked at.
+        at = 0
+        while at < len(data):
+            found = data.find(_END_OF_HEAD, at, at + PIECE)
+            end = found + len(_END_OF_HEAD) if found >= 0 else min(at + PIECE, len(data))
+            piece = data[at:end]
+            at = end
+            if self._reading_head:
+                self._head += piece
+            else:
+                self._head = piece
+                if self.receiving:
+                    self._body_on_the_wire += len(piece)
+                    if self._body_on_the_wire > LARGEST_BODY_ON_THE_WIRE:
+                        self._refuse(HEAD_TOO_LARGE if self._in_chunk else BODY_TOO_LARGE)
+                        return len(data)
+            self._parser.feed_data(piece)
+            if self._complete or self._parser is None or self._sink.closed_to_requests:
+                break
+        return at
 
     def _refuse(self, response: Response) -> None:
-        self._reading_head = False
         if self._sink is not None:
             self._sink.refuse(response)
 
@@ -128,9 +147,10 @@ class RequestReader:
     def on_message_begin(self) -> None:
         self._spans_segments = self._target == b""
         self._target = b""
-        self._headers = []
+        self._headers: RequestHeaders = []
         self.receiving = self._reading_head = True
-        self._pending = self._head_size = self._body_size = 0
+        self._in_chunk = False
+        self._pending = self._head_size = self._body_size = self._body_on_the_wire = 0
         self._sink.begin_request()
 
     def on_url(self, url: bytes) -> None:
@@ -141,13 +161,16 @@ class RequestReader:
             self._refuse(BAD_REQUEST)
             return
         self._head_size += len(name) + len(value) + 4
-        self._headers.append((name.lower(), value))
+        self._headers.append((name.lower(), value.rstrip(b" \t")))  # the parser leaves the white space at the end
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
+        head, self._head = self._head, b""
         if self._sink.closed_to_requests:
             return
-        if len(self._target) > LONGEST_TARGET:
+        if self._target + b" HTTP/1." not in head:  # the parser also takes RTSP/1.0 and ICE/1.0
+            self._refuse(BAD_REQUEST)
+        elif len(self._target) > LONGEST_TARGET:
             self._refuse(TARGET_TOO_LONG)
         elif self._head_size + len(self._target) > LARGEST_HEAD or len(self._headers) > MOST_LINES:
             self._refuse(HEAD_TOO_LARGE)
@@ -159,8 +182,15 @@ class RequestReader:
         if self._body_size > LARGEST_BODY:
             self._refuse(BODY_TOO_LARGE)
 
+    def on_chunk_header(self) -> None:
+        self._in_chunk = True
+
+    def on_chunk_complete(self) -> None:
+        self._in_chunk = False
+
     def on_message_complete(self) -> None:
         self.receiving = False
+        self._complete = True
         if self._sink.closed_to_requests:
             return
         version = self._parser.get_http_version()
@@ -168,11 +198,5 @@ class RequestReader:
         if not self._target.startswith((b"/", b"http")) or version not in ("1.1", "1.0"):
             self._refuse(BAD_REQUEST)
             return
-        self._pipelined += 1
-        keep_alive = (
-            self._parser.should_keep_alive()
-            and self._pipelined < MOST_PIPELINED
-            and version != "1.0"
-            and not self._parser.should_upgrade()
-        )
+        keep_alive = self._parser.should_keep_alive() and version != "1.0" and not self._parser.should_upgrade()
         self._sink.complete_request(self._parser.get_method(), self._target, self._headers, keep_alive=keep_alive)

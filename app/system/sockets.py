@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
+import struct
 
 from ..core.addresses import authority, listen_address
 from ..core.errors import ConfigError
+
+BACKLOG = 2_048
+"""Connections that wait to be accepted; the kernel limits it to net.core.somaxconn."""
+
+BUFFER_BYTES = 8_192
+"""Send and receive buffer of an accepted connection; the kernel doubles it. The kernel's defaults grow to megabytes."""
+
+UNREAD_MILLISECONDS = 10_000
+"""How long the kernel keeps a response that the client does not read, after which it resets the connection."""
+
+_SIOCOUTQNSD = 0x894B
 
 
 def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.socket:
@@ -23,14 +37,50 @@ def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.s
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hop_limit)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hop_limit)
+    _limit_buffers(sock)
     try:
         sock.bind((host, port))
-        sock.listen(2048)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise ConfigError(f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}") from None
     sock.setblocking(False)
     return sock
+
+
+def _limit_buffers(sock: socket.socket) -> None:
+    """
+    Bound the kernel's memory for each connection that `sock` will accept; it inherits the options.
+
+    A cgroup of the kernel's version 2 counts socket memory: 40 clients that never read had a sidecar killed at 64 MiB.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        # The kernel takes no further response while an earlier one has not left.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
+
+
+def unsent_bytes(sock: socket.socket | None) -> int:
+    """Return the bytes in the kernel that have not left because the client's window is closed; 0 where not known."""
+    if sock is None:
+        return 0
+    found = bytearray(4)
+    try:
+        fcntl.ioctl(sock.fileno(), _SIOCOUTQNSD, found)
+    except OSError:  # a unix socket, or a connection that is closed
+        return 0
+    return int(struct.unpack("i", found)[0])
+
+
+def reset_on_close(sock: socket.socket | None) -> None:
+    """Let closing `sock` drop what was not sent. The kernel would keep it, and go on sending."""
+    if sock is None:
+        return
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def bound_unix(path: str, place: str) -> socket.socket:

@@ -18,18 +18,23 @@ from app.core.values import Credentials
 from app.observe.counters import RequestCounters
 from app.refresh.refresher import Policy, Refresher
 from app.serve.access import Guard
+from app.serve.connection import Context
 from app.serve.connection_table import ConnectionTable
 from app.serve.dispatch import Dispatcher
 from app.serve.handlers.gate import Gate
 from app.serve.handlers.ops import OpsHandler
+from app.serve.handlers.shared_pages import SharedPages
 from app.serve.peers.peer import UNKNOWN_PEER, Peer
-from app.serve.protocol import BoundedProtocol, Context
+from app.serve.protocol import BoundedProtocol
+from app.serve.request import Request
 from app.serve.responses import Response, document
+from app.serve.turns import Turns
 
 from ..clock import Clock
 from ..conftest import handler
 from ..e2e.processes import Demo, demo
 from ..e2e.wire import Connection, fetch
+from ..transport import RecordingTransport
 from .requests import FORWARDED, HOSTS, conversations
 
 pytestmark = pytest.mark.fuzz
@@ -41,38 +46,6 @@ PERMITTED = re.compile(
     rb"GET (/credentials(/default|/p2)?|/latest/meta-data/ram/security-credentials/(default|p2))/?(\?[^ ]*)? HTTP/1",
     re.I,
 )
-
-
-class Transport(asyncio.Transport):
-    """A transport that records what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.closing = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def write_eof(self) -> None:
-        pass
-
-    def close(self) -> None:
-        self.closing = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
 
 
 class AuditChecks:
@@ -124,15 +97,23 @@ async def empty() -> Response:
     return document(200, {})
 
 
+async def page(_request: Request) -> Response:
+    """Return an empty page."""
+    return document(200, {})
+
+
 async def responses_to(segments: list[bytes], listener: str) -> bytes:
     """Return all bytes that the listener sends in response to the segments."""
     clock = Clock()
     profiles = await refreshers(clock)
     counters = RequestCounters(clock.time)
     loop = asyncio.get_running_loop()
+    table, lane = ConnectionTable(16, loop), Turns().lane()
     if listener == "credentials":
         dispatcher = Dispatcher("credentials", handler(profiles, clock), counters, AuditChecks())
-        context = Context(loop, dispatcher, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), repeats=dispatcher)
+        context = Context(
+            loop, dispatcher, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().lane(), repeats=dispatcher
+        )
     else:
         items = list(profiles.values())
         ops = OpsHandler(
@@ -143,16 +124,16 @@ async def responses_to(segments: list[bytes], listener: str) -> bytes:
             status=empty,
             page_guard=lambda: Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=False),
         )
-        context = Context(loop, ops, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop))
-    transport = Transport()
+        context = Context(loop, SharedPages(ops, page), lambda _: UNKNOWN_PEER, table, lane)
+    transport = RecordingTransport()
     connection = BoundedProtocol(context)
     connection.connection_made(transport)
     for segment in segments:
         if transport.closing:
             break
         connection.data_received(segment)
-        if connection.task is not None:
-            await connection.task
+        while not transport.closing and connection.owes:  # noqa: ASYNC110 - turns of the loop, not time
+            await asyncio.sleep(0)
     connection.expire()
     connection.connection_lost(None)
     return transport.written

@@ -103,6 +103,41 @@ async def test_unknown_peer(audit: Audit, stream: io.StringIO) -> None:
     audit.denied("credentials", "", "Host", UNKNOWN_PEER)
 
     assert lines(stream)[0].keys() == {"timestamp", "level", "event", "message", "listener", "reason"}
+    assert lines(stream)[0].items() >= {"event": "denied", "listener": "credentials", "reason": "Host"}.items()
+
+
+async def test_refused_peer(audit: Audit, stream: io.StringIO) -> None:
+    """The line for a refusal names the profile and the caller's process; groups that are not certain are left out."""
+    audit.denied("credentials", "p2", "Caller", peer(1001, PeerProcess(7, "/bin/x")))
+    await attested(audit)
+    (line,) = lines(stream)
+
+    refused = {"listener": "credentials", "profile": "p2", "reason": "Caller"}
+    assert line.items() >= {**refused, "uid": 1001, "pid": 7, "executable": "/bin/x"}.items()
+    assert "gids" not in line
+    assert not audit.attesting
+
+
+async def test_count_without_profile_and_user(audit: Audit, stream: io.StringIO, timer: ManualTimer) -> None:
+    """A count of refusals of unknown peers names neither a profile nor a user."""
+    for _ in range(3):
+        audit.denied("metadata", "", "Host", UNKNOWN_PEER)
+    timer.expire()
+
+    counted = {"event": "denied", "listener": "metadata", "reason": "Host", "count": 2}
+    assert lines(stream)[1].items() >= counted.items()
+    assert not {"profile", "uid"} & lines(stream)[1].keys()
+
+
+async def test_refusals_after_a_count(audit: Audit, stream: io.StringIO, timer: ManualTimer) -> None:
+    """Refusals after a count are counted for another pause."""
+    for _ in range(2):
+        audit.denied("credentials", "p2", "Host", UNKNOWN_PEER)
+        audit.denied("credentials", "p2", "Host", UNKNOWN_PEER)
+        timer.expire()
+
+    assert [seconds for seconds, _ in timer.waiting] == [PAUSE]
+    assert [line.get("count") for line in lines(stream)] == [None, 1, 2]
 
 
 async def test_flood_is_counted(audit: Audit, stream: io.StringIO, timer: ManualTimer) -> None:
@@ -112,11 +147,12 @@ async def test_flood_is_counted(audit: Audit, stream: io.StringIO, timer: Manual
     await attested(audit)
     assert [line.get("count") for line in lines(stream)] == [None]
 
-    assert timer.waiting[0][0] == PAUSE
+    assert timer.waiting[0][0] == PAUSE == 1.0
     timer.expire()
     timer.expire()
     assert [line.get("count") for line in lines(stream)] == [None, 999]
-    assert lines(stream)[1].items() >= {"reason": "Caller", "profile": "p2", "uid": 1001}.items()
+    counted = {"listener": "credentials", "reason": "Caller", "profile": "p2", "uid": 1001}
+    assert lines(stream)[1].items() >= counted.items()
     assert timer.waiting == []
 
     audit.denied("credentials", "p2", "Caller", peer(1001))
@@ -147,5 +183,6 @@ async def test_number_of_kinds_is_bounded(audit: Audit, stream: io.StringIO, tim
     first = len(lines(stream))
     timer.expire()
 
+    assert MOST_KINDS == 256
     assert first == MOST_KINDS + 1
     assert sum(line.get("count", 1) for line in lines(stream)) == MOST_KINDS + 500

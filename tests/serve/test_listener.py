@@ -15,6 +15,7 @@ from app.serve.memo import Decision
 from app.serve.peers.peer import UNKNOWN_PEER, Peer
 from app.serve.request import Request
 from app.serve.responses import STOPPING, Response, document
+from app.serve.turns import Turns
 
 from ..simulated_loop import simulated
 
@@ -31,7 +32,7 @@ def hello(_request: Request) -> Response:
 
 def make(sock: socket.socket, handle: Callable[[Request], Any] = hello, **options: Any) -> Listener:
     """Return a listener for 16 connections, if `options` do not say otherwise."""
-    return Listener(sock, handle, **{"peer_of": lambda _: UNKNOWN_PEER, "max_connections": 16, **options})
+    return Listener(sock, handle, Turns(), **{"peer_of": lambda _: UNKNOWN_PEER, "max_connections": 16, **options})
 
 
 @pytest.fixture(params=["tcp", "unix"])
@@ -139,25 +140,18 @@ class Memo:
         self.remembered.append(head)
 
 
-async def test_repeats_and_application(sock: socket.socket) -> None:
-    """Answered requests are remembered; what the handler leaves over is for the application."""
-    memo, left_over = Memo(), list[bytes]()
+async def test_answered_requests_are_remembered(sock: socket.socket) -> None:
+    """A complete request that was answered is given to `repeats`."""
+    memo = Memo()
+    listener = make(sock, repeats=memo)
+    await listener.start()
+    client = await connect(sock)
+    async with asyncio.timeout(5):
+        assert await fetched(client) == HELLO.wire
+        await listener.stop()
+    closed(client)
 
-    async def application(request: Request, transport: asyncio.Transport, /, *, keep_alive: bool, done: Any) -> None:
-        left_over.append(request.target)
-        transport.write(HELLO.bytes_for(b"GET", keep_alive=keep_alive))
-        done()
-
-    for handle in (hello, lambda _: None):
-        listener = make(sock.dup(), handle, repeats=memo, application=application)
-        await listener.start()
-        client = await connect(sock)
-        async with asyncio.timeout(5):
-            assert await fetched(client) == HELLO.wire
-            await listener.stop()
-        closed(client)
-
-    assert (memo.remembered, left_over) == ([GET], [b"/a"])
+    assert memo.remembered == [GET]
 
 
 @pytest.mark.parametrize(("takes", "answer", "stops_in"), [(1.5, HELLO, 1.5), (60.0, STOPPING, 2.0)])

@@ -12,42 +12,16 @@ from typing import Any
 import pytest
 
 from app.core.errors import ConfigError
+from app.serve.connection import Context
 from app.serve.connection_table import ConnectionTable
 from app.serve.peers.peer import UNKNOWN_PEER
-from app.serve.protocol import BoundedProtocol, Context
+from app.serve.protocol import BoundedProtocol
 from app.serve.request import Request
 from app.serve.responses import Response
+from app.serve.turns import Turns
 from app.system.sockets import bound, bound_unix
 
-
-class RecordingTransport(asyncio.Transport):
-    """A transport that records what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.closing = False
-        self.ended = False
-        self.aborted = False
-        self.unread = 0
-
-    def get_write_buffer_size(self) -> int:
-        return self.unread
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.written += bytes(data)
-
-    def close(self) -> None:
-        self.closing = True
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def is_closing(self) -> bool:
-        return self.closing
+from ..transport import RecordingTransport
 
 
 def fail_at_once(_: Request) -> Response:
@@ -67,7 +41,9 @@ def fail_later(_: Request) -> Coroutine[Any, Any, Response]:
 def connection_to(handle: Callable[[Request], Any]) -> BoundedProtocol:
     """Return a connection to a listener with this handler."""
     loop = asyncio.get_running_loop()
-    return BoundedProtocol(Context(loop, handle, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop)))
+    return BoundedProtocol(
+        Context(loop, handle, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().lane())
+    )
 
 
 @pytest.mark.parametrize("handle", [fail_at_once, fail_later])
@@ -79,7 +55,7 @@ async def test_error_in_a_handler_gives_500(handle: Callable[[Request], Any], ca
     with caplog.at_level(logging.ERROR):
         connection.data_received(b"GET /credentials HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         if connection.task is not None:
-            await connection.task
+            await asyncio.wait([connection.task])
 
     assert transport.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert transport.written.endswith(
@@ -99,7 +75,7 @@ async def test_expired_connection(unread: int, aborted: bool) -> None:
     transport.unread = unread
     connection.expire()
 
-    assert (transport.aborted, transport.closing) == (aborted, not aborted)
+    assert (transport.aborted, transport.closing) == (aborted, True)
     connection.connection_lost(None)
 
 

@@ -48,10 +48,14 @@ def test_each_uid_has_its_own_limit(clock: Clock) -> None:
 def test_number_of_callers_is_bounded(clock: Clock) -> None:
     """The limit remembers a bounded number of callers; a forgotten caller starts with a full burst."""
     rate = RateLimit(1, clock.time)
-    allowed = [rate.allows(peer(uid)) for uid in range(MOST_CALLERS + 1)]
+    allowed = [rate.allows(peer(uid)) for uid in range(MOST_CALLERS)]
 
+    assert MOST_CALLERS == 1024
     assert all(allowed)
-    assert rate.allows(peer(0))
+    assert not rate.allows(peer(0))
+    assert rate.allows(peer(MOST_CALLERS))
+    assert rate.allows(peer(1))
+    assert not rate.allows(peer(0))
     assert not rate.allows(peer(MOST_CALLERS))
 
 

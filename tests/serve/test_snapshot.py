@@ -28,8 +28,10 @@ class Builds:
 
     async def bodies(self, requests: int = 1) -> set[bytes]:
         """Return the bodies of requests at the same time."""
-        answers = await asyncio.gather(*(self.snapshot.response() for _ in range(requests)))
-        return {answer.body for answer in answers}
+        answers = [self.snapshot.response() for _ in range(requests)]
+        waits = [answer for answer in answers if not isinstance(answer, Response)]
+        at_once = [answer for answer in answers if isinstance(answer, Response)]
+        return {answer.body for answer in (*at_once, *await asyncio.gather(*waits))}
 
 
 @simulated

@@ -12,6 +12,7 @@ from app.serve.peers.peer import UNKNOWN_PEER
 from app.serve.protocol import BoundedProtocol, Context
 from app.serve.request import Request
 from app.serve.responses import Response, response
+from app.serve.turns import Turns
 
 from .test_protocol import RecordingTransport
 
@@ -26,7 +27,9 @@ class ColdStart:
         self.transports: list[RecordingTransport] = []
         self.connections: list[BoundedProtocol] = []
         loop = asyncio.get_running_loop()
-        self._context = Context(loop, self._answer, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop))
+        self._context = Context(
+            loop, self._answer, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().lane()
+        )
 
     async def _answer(self, _request: Request) -> Response:
         await self.credentials.wait()

@@ -18,7 +18,7 @@ from .peer import PeerCredentials
 _NETLINK, _SOCK_DIAG = 16, 4
 _BY_FAMILY, _REQUEST = 20, 1
 _HEADER = struct.Struct("=IHHII")
-_QUESTION = struct.Struct("=IHHII BBBBI 2s2s16s16sI8s")
+_QUESTION = struct.Struct("=IHHII BBBBI 2s2s16s16sIQ")
 """`nlmsghdr` and `inet_diag_req_v2` (linux/inet_diag.h): the two ports and addresses are in network byte order."""
 _OWNER = struct.Struct("=II")
 _OWNER_OFFSET = _HEADER.size + 4 + 48 + 12
@@ -45,17 +45,13 @@ class SocketOwners:
 
     def __init__(self, proc: Path = Path("/proc"), *, netlink: bool = True) -> None:
         self._proc = proc
-        self._sequence = 0
         self._overflow = _overflow_uid(proc)
-        self._netlink = _netlink() if netlink else None
-        if self._netlink is not None and not self._works():
-            self.close()
-            self._netlink = None
+        self._sock_diag = sock_diag(kernel_socket()) if netlink else None
 
     def owner_of(self, client: Address, server: Address) -> PeerCredentials | None:
         """Return the owner of the client's end of the connection from `client` to `server`."""
         try:
-            found = self._read(client, server) if self._netlink is None else self._ask(client, server)
+            found = (self._sock_diag.find if self._sock_diag is not None else self._read)(client, server)
         except (OSError, ValueError, IndexError, OverflowError, struct.error):
             return None
         if found is None:
@@ -66,36 +62,8 @@ class SocketOwners:
         return PeerCredentials(uid, inode) if inode and state in _ALIVE and uid != self._overflow else None
 
     def close(self) -> None:
-        if self._netlink is not None:
-            self._netlink.close()
-
-    # --- netlink ------------------------------------------------------------------------------------------------------
-
-    def _works(self) -> bool:
-        """Return whether the kernel answers at all: without its `tcp_diag` it knows no socket."""
-        with socket.socket() as ours:
-            try:
-                ours.bind(("127.0.0.1", 0))
-                ours.listen(1)
-                return self._ask(ours.getsockname(), ("0.0.0.0", 0)) is not None  # noqa: S104 - the unspecified address
-            except (OSError, struct.error):
-                return False
-
-    def _ask(self, client: Address, server: Address) -> Found | None:
-        assert self._netlink is not None  # noqa: S101 - callers look first
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
-        self._netlink.send(_question(client, server, self._sequence))
-        while True:  # answers to earlier questions are skipped
-            answer = self._netlink.recv(4096)
-            _, kind, _, sequence, _ = _HEADER.unpack_from(answer)
-            if sequence == self._sequence:
-                break
-        if kind != _BY_FAMILY:
-            return None
-        uid, inode = _OWNER.unpack_from(answer, _OWNER_OFFSET)
-        return uid, inode, answer[_HEADER.size + 1]
-
-    # --- /proc/net ----------------------------------------------------------------------------------------------------
+        if self._sock_diag is not None:
+            self._sock_diag.close()
 
     def _read(self, client: Address, server: Address) -> Found | None:
         """Return the same from the kernel's table as text: some milliseconds, and more with every socket."""
@@ -109,6 +77,41 @@ class SocketOwners:
         return None
 
 
+class SockDiag:
+    """Asks the kernel about one socket at a time, over a netlink socket that does not block. Raises OSError."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._sequence = 0
+
+    def works(self) -> bool:
+        """Return whether the kernel answers at all: without its `tcp_diag` it knows no socket."""
+        with socket.socket() as ours:
+            try:
+                ours.bind(("127.0.0.1", 0))
+                ours.listen()
+                return self.find(ours.getsockname(), ("0.0.0.0", 0)) is not None  # noqa: S104 - the unspecified address
+            except (OSError, struct.error):
+                return False
+
+    def find(self, client: Address, server: Address) -> Found | None:
+        """Return what the kernel says about the socket with these addresses; None if it knows none."""
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        self._socket.send(_question(client, server, self._sequence))
+        while True:  # answers to earlier questions are skipped
+            answer = self._socket.recv(4096)
+            _, kind, _, sequence, _ = _HEADER.unpack_from(answer)
+            if sequence == self._sequence:
+                break
+        if kind != _BY_FAMILY:
+            return None
+        uid, inode = _OWNER.unpack_from(answer, _OWNER_OFFSET)
+        return uid, inode, answer[_HEADER.size + 1]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
 def unix_peer(connection: socket.socket) -> PeerCredentials | None:
     """Return who connected to a unix socket, as the kernel noted then (SO_PEERCRED); None where it does not say."""
     try:
@@ -118,17 +121,25 @@ def unix_peer(connection: socket.socket) -> PeerCredentials | None:
     return PeerCredentials(uid, 0)
 
 
-def _netlink() -> socket.socket | None:
+def kernel_socket() -> socket.socket | None:
+    """Return a netlink socket to which the kernel alone can send; None where a sandbox forbids it, or not on Linux."""
     try:
         found = socket.socket(_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _SOCK_DIAG)
-    except (OSError, AttributeError):  # a sandbox without netlink; not Linux
-        return None
-    try:
         found.connect((0, 0))  # 0 is the kernel: another process cannot send to this socket from now on
-    except OSError:
-        found.close()
+    except (OSError, AttributeError):
         return None
     return found
+
+
+def sock_diag(sock: socket.socket | None) -> SockDiag | None:
+    """Return a look-up over `sock`; None, with `sock` closed, where the kernel gives no answers."""
+    if sock is None:
+        return None
+    found = SockDiag(sock)
+    if found.works():
+        return found
+    found.close()
+    return None
 
 
 def _question(client: Address, server: Address, sequence: int) -> bytes:
@@ -142,7 +153,7 @@ def _question(client: Address, server: Address, sequence: int) -> bytes:
         socket.inet_pton(family, client[0]),
         socket.inet_pton(family, server[0]),
         0,  # any interface
-        b"\xff" * 8,  # no cookie
+        0xFFFFFFFF_FFFFFFFF,  # no cookie
     )
 
 

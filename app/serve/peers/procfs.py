@@ -11,13 +11,11 @@ from weakref import WeakValueDictionary
 
 from .peer import PeerCredentials, PeerProcess
 
-_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
-"""The kernel's PROC_PID_INIT_INO: from there every process of the machine is visible."""
-
+INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""The inode of the machine's PID namespace (the kernel's PROC_PID_INIT_INO). From there every process is visible."""
 
 AT_ONCE = 2
 """Attestations at the same time: they take the interpreter from all other work."""
-
 
 MOST_LISTS = 20
 """Lists of processes, of which all but the first cost less than a millisecond; a busy machine needs a few."""
@@ -59,8 +57,9 @@ class ProcFs:
     with a shared PID namespace and one of the two.
     """
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = Path("/proc"), initial_namespace: int = INITIAL_PID_NAMESPACE) -> None:
         self._proc = proc
+        self._initial_namespace = initial_namespace
 
     def holder_of(self, caller: PeerCredentials) -> PeerProcess:
         """Return what is known about the process that holds the caller's socket; None for what is not certain."""
@@ -95,7 +94,7 @@ class ProcFs:
         on to another process before it was read.
         """
         try:
-            all_visible = os.stat(self._proc / "self/ns/pid").st_ino == _INITIAL_PID_NAMESPACE
+            all_visible = os.stat(self._proc / "self/ns/pid").st_ino == self._initial_namespace
             os.stat(self._proc / "1/status")  # hidepid=, systemd's ProtectProc=
         except OSError:
             return None

@@ -1,0 +1,220 @@
+"""One connection between its requests: when it is read, how much it may hold, and how it ends.
+
+What is unread costs memory. The kernel charges its socket buffers to the sidecar's cgroup, so both sides of a
+connection are bounded: `system/sockets.py` keeps the buffers small, and a connection whose last response has not left
+is not read. `ConnectionTable` bounds the sum.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..system.sockets import reset_on_close, unsent_bytes
+from .connection_table import ConnectionTable
+from .memo import Decision
+from .peers.peer import Peer
+from .request import Request
+from .responses import Response
+from .turns import Lane
+
+REQUEST_SECONDS = 10.0
+"""From a request's first byte to its last; trickling does not extend it. Also how long a client may leave a response
+unread, and how long a request waits for its turn."""
+
+IDLE_SECONDS = 5.0
+"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
+
+LINGER_SECONDS = 1.0
+"""How long the rest of a refused request is read and dropped, so that the refusal arrives."""
+
+_UNREAD, _QUEUED, _HELD = 1, 2, 4
+
+
+class Handle(Protocol):
+    """
+    Answers a request: a response at once, or a coroutine where it has to wait.
+
+    Raises nothing; an exception all the same is answered by 500 and logged.
+    """
+
+    def __call__(self, request: Request, /) -> Response | Coroutine[Any, Any, Response]: ...
+
+
+class Repeats(Protocol):
+    """Answers repeated requests by their bytes (`Dispatcher`)."""
+
+    def recall(self, head: bytes, /) -> Decision | None: ...
+
+    def repeat(self, decision: Decision, peer: Peer, /) -> Response | Coroutine[Any, Any, Response]: ...
+
+    def remember(self, head: bytes, request: Request, /, *, keep_alive: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all connections of one listener share. `repeats` is None where there is none."""
+
+    loop: asyncio.AbstractEventLoop
+    handle: Handle
+    peer_of: Callable[[asyncio.Transport], Peer]
+    table: ConnectionTable
+    lane: Lane
+    repeats: Repeats | None = None
+
+
+class Connection(asyncio.Protocol):
+    """
+    The flow of one connection. `BoundedProtocol` adds requests and responses.
+
+    `busy`: a response is owed; it is the last one if the client sends more before it. `task` makes that response.
+    `_kept`: bytes that were received and not looked at yet. `_paused`: why the connection is not read, as flags:
+    the client leaves its response unread, a request waits for its turn, the caller is above its rate.
+    """
+
+    __slots__ = ("_context", "_kept", "_lingering", "_paused", "answered", "busy", "deadline", "task", "transport")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._kept = b""
+        self._paused = 0
+        self._lingering = False
+        self.answered = False
+        self.busy = False
+        self.task: asyncio.Task[Response] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self.transport = transport
+        self.deadline = self._context.loop.time() + IDLE_SECONDS
+        self._context.table.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._context.table.discard(self)
+        self._kept = b""
+        if self.task is not None:
+            self.task.cancel()
+
+    # --- when it is read ----------------------------------------------------------------------------------------------
+
+    def advance(self, data: bytes) -> None:
+        """Answer the first request in `data`, and keep the rest in `_kept`."""
+        raise NotImplementedError
+
+    def queue(self, data: bytes) -> None:
+        """Keep `data` for a later turn of the loop, and read nothing meanwhile."""
+        self._kept = data
+        self._queue()
+
+    def hold_unread(self, data: bytes) -> None:
+        """Keep `data` until the client has read its last response."""
+        self._kept = data
+        self.transport.set_write_buffer_limits(0)  # has `pause_writing` called
+
+    def hold(self, seconds: float) -> None:
+        """Read nothing for so long: the caller is above its rate, so that its next request costs nothing before."""
+        self._pause(_HELD)
+        self.deadline = self._context.loop.time() + seconds + IDLE_SECONDS
+        self._context.loop.call_later(seconds, self._resume, _HELD)
+
+    def proceed(self) -> None:
+        """Answer one request: this connection's turn has come."""
+        self._paused &= ~_QUEUED
+        if self._paused or self.transport.is_closing():
+            return  # where it is paused for another reason, `_resume` queues it again
+        if self.transport.get_write_buffer_size():
+            self.hold_unread(self._kept)
+            return
+        data, self._kept = self._kept, b""
+        if data:
+            self.advance(data)
+        if not self._paused:
+            self.transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """The client does not read its responses: accept no more requests from it, and not for long."""
+        self._pause(_UNREAD)
+        self.deadline = self._context.loop.time() + REQUEST_SECONDS
+        self._context.table.stall(self)
+
+    def resume_writing(self) -> None:
+        """The client has read what was sent: accept requests again."""
+        self._context.table.unstall(self)
+        self.deadline = self._context.loop.time() + IDLE_SECONDS
+        self._resume(_UNREAD)
+
+    def _pause(self, reason: int) -> None:
+        if not self._paused:
+            self.transport.pause_reading()
+        self._paused |= reason
+
+    def _resume(self, reason: int) -> None:
+        self._paused &= ~reason
+        if self._paused or self.transport.is_closing():
+            return
+        if self._kept and not self.closed_to_requests:
+            self._queue()
+        else:
+            self.transport.resume_reading()
+
+    def _queue(self) -> None:
+        self._pause(_QUEUED)
+        self.deadline = max(self.deadline, self._context.loop.time() + REQUEST_SECONDS)
+        self._context.lane.wait(self)
+
+    # --- how it ends --------------------------------------------------------------------------------------------------
+
+    @property
+    def closed_to_requests(self) -> bool:
+        """Whether further bytes no longer count: refused, closing, or a response is owed that will be the last."""
+        return self._lingering or self.busy or self.transport.is_closing()
+
+    @property
+    def owes(self) -> bool:
+        """Whether a response is owed: a request was received, or bytes that may be one."""
+        return self.busy or bool(self._kept)
+
+    def close(self) -> None:
+        """Close when what was written has been sent."""
+        self.transport.close()
+
+    def drop(self) -> None:
+        """Close now. An unread response would keep a graceful close waiting for the client, here or in the kernel."""
+        if self.unread():
+            reset_on_close(self.transport.get_extra_info("socket"))
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def give_up(self, response: Response) -> None:
+        """Close now; a client that waits for a response gets `response`."""
+        if self.owes and not self.transport.is_closing() and not self.unread():
+            if self.task is not None:
+                self.task.cancel()
+            self.transport.write(response.bytes_for(b"GET", keep_alive=False))
+            self.transport.abort() if self.transport.get_write_buffer_size() else self.transport.close()
+        else:
+            self.drop()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.drop()
+
+    def finish(self, seconds: float = REQUEST_SECONDS) -> None:
+        """End the sending side; for so long, read and drop what still arrives."""
+        # Closed with bytes unread, the kernel would reset the connection and the response with it.
+        self.transport.write_eof()
+        self._lingering = True
+        self._kept = b""
+        self.deadline = self._context.loop.time() + seconds
+
+    def unread(self) -> bool:
+        """Return whether a part of the last response has not left this machine."""
+        if self.transport.get_write_buffer_size():
+            return True
+        return unsent_bytes(self.transport.get_extra_info("socket")) > 0
+
+    def unread_bytes(self) -> int:
+        """Return the bytes of responses that the kernel does not take."""
+        return self.transport.get_write_buffer_size()

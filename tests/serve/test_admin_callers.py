@@ -1,0 +1,45 @@
+"""Who may use the admin socket."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.serve.handlers.admin import AdminHandler
+from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, no_process
+from app.serve.request import Request
+from app.serve.responses import Response
+
+OWNER = 1000
+
+
+def user(uid: int) -> Peer:
+    """Return a peer with this uid."""
+    return Peer(lambda: PeerCredentials(uid, 0), no_process)
+
+
+@pytest.mark.parametrize(
+    ("peer", "allowed"),
+    [(user(OWNER), True), (user(0), True), (user(OWNER + 1), False), (user(65_534), False), (UNKNOWN_PEER, False)],
+    ids=["owner", "root", "other", "nobody", "unknown"],
+)
+def test_only_the_owner_and_root(peer: Peer, allowed: bool) -> None:
+    """The owner and root may give orders; any other user, and a caller that is not known, gets 403 and no effect."""
+    levels: list[str] = []
+
+    async def renew(_profile: str, _purge: bool) -> dict[str, Any]:
+        raise AssertionError
+
+    handler = AdminHandler(lambda: ["default"], uid=OWNER, renew=renew, set_level=levels.append)
+    response = handler(Request(b"PUT", b"/log-level/debug", [], peer))
+
+    assert isinstance(response, Response)
+    assert levels == (["debug"] if allowed else [])
+    assert response.status == (200 if allowed else 403)
+    if not allowed:
+        assert json.loads(response.body) == {
+            "Code": "AccessDenied.Admin",
+            "Message": "the admin socket is for the sidecar's own user and root",
+        }

@@ -1,0 +1,254 @@
+"""The open connections of a listener: their number, their deadlines, and their end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from app.serve.connection_table import ConnectionTable
+from app.serve.responses import STOPPING, TOO_MANY_WAITING, Response
+
+from ..simulated_loop import simulated
+
+FOREVER = float("inf")
+
+
+class Recorded:
+    """A connection that records what the table does to it."""
+
+    def __init__(
+        self, *, owes: bool = False, deadline: float = FOREVER, answered: bool = False, unread: int = 0
+    ) -> None:
+        self.owes = owes
+        self.answered = answered
+        self.unread = unread
+        self.dropped = 0
+        self.deadline = deadline
+        self.task: asyncio.Task[Response] | None = None
+        self.closed = False
+        self.expired: list[float] = []
+        self.given_up: list[Response] = []
+
+    def unread_bytes(self) -> int:
+        """Return what the test says."""
+        return self.unread
+
+    def drop(self) -> None:
+        """Record."""
+        self.dropped += 1
+
+    def close(self) -> None:
+        """Record."""
+        self.closed = True
+
+    def expire(self) -> None:
+        """Record the time."""
+        self.expired.append(asyncio.get_running_loop().time())
+
+    def give_up(self, response: Response) -> None:
+        """Record the response."""
+        self.given_up.append(response)
+
+
+def table(most: int = 16) -> ConnectionTable:
+    """Return a table on the running loop."""
+    return ConnectionTable(most, asyncio.get_running_loop())
+
+
+@pytest.mark.parametrize(
+    ("busy", "used", "victim"),
+    [
+        ([False, False, False], [], 0),
+        ([False, False, False], [0], 1),
+        ([False, False, False], [0, 1], 2),
+        ([True, False, False], [], 1),
+        ([True, True, False], [], 2),
+        ([True, False, True], [], 1),
+        ([False, True, True], [], 0),
+        ([True, True, True], [], 0),
+        ([True, True, True], [0], 1),
+    ],
+)
+@pytest.mark.parametrize("newest_busy", [False, True])
+async def test_too_many_connections(busy: list[bool], used: list[int], victim: int, newest_busy: bool) -> None:
+    """The idle connection that was unused for longest ends for a new one; without an idle one, the longest waiting."""
+    at = table(3)
+    connections = [Recorded(owes=value) for value in busy]
+    for connection in connections:
+        at.add(connection)
+    for number in used:
+        at.touch(connections[number])
+    assert [connection.given_up for connection in connections] == [[], [], []]
+
+    newest = Recorded(owes=newest_busy)
+    at.add(newest)
+
+    assert [connection.given_up for connection in connections] == [
+        [TOO_MANY_WAITING] if number == victim else [] for number in range(3)
+    ]
+    assert newest.given_up == []
+    assert len(at) == 3
+
+
+@pytest.mark.parametrize(
+    ("owes", "answered", "victim"),
+    [
+        ([True, True, True], [False, True, False], 1),
+        ([True, True, True], [False, True, True], 1),
+        ([True, True, True], [True, False, True], 0),
+        ([True, True, False], [True, True, False], 2),
+        ([True, False, True], [True, True, True], 1),
+    ],
+)
+async def test_client_that_had_a_response(owes: list[bool], answered: list[bool], victim: int) -> None:
+    """Without an idle connection, a client that has had a response already ends before one that waits for its first."""
+    at = table(3)
+    connections = [Recorded(owes=one, answered=other) for one, other in zip(owes, answered, strict=True)]
+    for connection in connections:
+        at.add(connection)
+    at.add(Recorded(answered=True, owes=True))
+
+    assert [bool(connection.given_up) for connection in connections] == [number == victim for number in range(3)]
+
+
+SHARE = 16_384
+QUARTER = 1_048_576 - SHARE
+"""Bytes of a response that is unread, so that four such connections need 4 MiB."""
+
+
+async def test_unread_responses() -> None:
+    """Unread responses need 4 MiB at most, with 16 KiB for each connection; the one unread for longest ends first."""
+    at = table()
+    connections = [Recorded(unread=QUARTER) for _ in range(4)]
+    for connection in connections:
+        at.stall(connection)
+    assert [connection.dropped for connection in connections] == [0, 0, 0, 0]
+
+    at.stall(connections[0])
+    assert [connection.dropped for connection in connections] == [0, 0, 0, 0]
+    at.stall(Recorded())
+    assert [connection.dropped for connection in connections] == [0, 1, 0, 0]
+    at.stall(Recorded(unread=2 * QUARTER))
+    assert [connection.dropped for connection in connections] == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize("end", [ConnectionTable.unstall, ConnectionTable.discard])
+async def test_responses_that_were_read(end: Callable[[ConnectionTable, Recorded], None]) -> None:
+    """A client that has read its response, or that is gone, needs no memory any more."""
+    at, first = table(), Recorded(unread=3 * QUARTER)
+    at.stall(first)
+    end(at, first)
+    end(at, first)
+    others = [Recorded(unread=QUARTER) for _ in range(4)]
+    for connection in others:
+        at.stall(connection)
+    assert [connection.dropped for connection in (first, *others)] == [0, 0, 0, 0, 0]
+    others[3].unread += 1
+    at.stall(others[3])
+
+    assert [connection.dropped for connection in (first, *others)] == [0, 1, 0, 0, 0]
+
+
+async def test_one_large_response() -> None:
+    """A single response may need more."""
+    at, large = table(), Recorded(unread=5 * QUARTER)
+    at.stall(large)
+    assert large.dropped == 0
+    at.stall(Recorded())
+
+    assert large.dropped == 1
+
+
+async def test_closed_connections_do_not_count() -> None:
+    """A connection that is closed makes room for another one; closing it twice is no error."""
+    at = table(2)
+    first, second, third = Recorded(), Recorded(), Recorded()
+    at.add(first)
+    at.add(second)
+    at.discard(first)
+    at.discard(first)
+    assert len(at) == 1
+    at.add(third)
+
+    assert len(at) == 2
+    assert [connection.given_up for connection in (first, second, third)] == [[], [], []]
+
+
+@simulated
+async def test_deadlines() -> None:
+    """A connection whose deadline has come expires at the next whole second; the others stay."""
+    at = table()
+    start = asyncio.get_running_loop().time()
+    connections = {seconds: Recorded(deadline=start + seconds) for seconds in (0.0, 1.0, 1.1, 2.5, 4.0)}
+    for connection in connections.values():
+        at.add(connection)
+    await asyncio.sleep(3.5)
+
+    first = {seconds: connection.expired[:1] for seconds, connection in connections.items()}
+    assert first == {0.0: [start + 1], 1.0: [start + 1], 1.1: [start + 2], 2.5: [start + 3], 4.0: []}
+
+
+@simulated
+async def test_deadlines_are_checked_once_a_second() -> None:
+    """A later connection does not add checks; without connections there are none."""
+    loop = asyncio.get_running_loop()
+    at, start, first = table(), loop.time(), Recorded(deadline=0)
+    at.add(first)
+    await asyncio.sleep(0.5)
+    at.add(Recorded())
+    await asyncio.sleep(3)
+    assert [later - earlier for earlier, later in pairwise([start, *first.expired])] == [1, 1, 1]
+
+    other = table()
+    other.add(first)
+    other.discard(first)
+    await asyncio.sleep(10.5)
+    late = Recorded(deadline=0)
+    added = loop.time()
+    other.add(late)
+    await asyncio.sleep(1.1)
+    assert late.expired == [added + 1]
+
+
+@pytest.mark.parametrize(("seconds", "took", "ended"), [(1.0, 1.0, True), (5.0, 2.0, False)])
+@simulated
+async def test_drain(seconds: float, took: float, ended: bool) -> None:
+    """Idle connections are closed at once; the others have time for their response, and then get the reason."""
+    loop = asyncio.get_running_loop()
+    at, idle, busy = table(), Recorded(), Recorded(owes=True)
+
+    async def respond() -> None:
+        await asyncio.sleep(seconds)
+        at.discard(busy)
+
+    at.add(busy)
+    at.add(idle)
+    busy.task = asyncio.create_task(respond())
+    start = loop.time()
+    draining = asyncio.create_task(at.drain(2.0))
+    await asyncio.sleep(0)
+    assert (idle.closed, busy.closed) == (True, False)
+    assert (idle.given_up, busy.given_up) == ([], [])
+    at.discard(idle)
+    await draining
+
+    assert loop.time() - start == took
+    assert busy.given_up == ([] if ended else [STOPPING])
+    assert (busy.closed, idle.given_up) == (False, [])
+    busy.task.cancel()
+
+
+@simulated
+async def test_drain_without_responses() -> None:
+    """Where no response is owed, draining does not wait; a connection that does not close is given up."""
+    loop = asyncio.get_running_loop()
+    at, idle = table(), Recorded()
+    at.add(idle)
+    start = loop.time()
+    await at.drain(2.0)
+
+    assert loop.time() == start
+    assert (idle.closed, idle.given_up) == (True, [STOPPING])

@@ -1,0 +1,62 @@
+"""The listening sockets of the configured addresses."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from app.config.settings import Server
+from app.core.errors import ConfigError
+from app.listeners import bind
+
+ANY_PORT = "127.0.0.1:0"
+
+
+def hop_limit(listening: socket.socket) -> int:
+    """Return the TTL of what a client of this listener receives."""
+    with socket.create_connection(listening.getsockname()):
+        listening.setblocking(True)
+        accepted, _ = listening.accept()
+        with accepted:
+            return accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL)
+
+
+def test_hop_limit_of_each_listener() -> None:
+    """The credentials and metadata listeners answer with the hop limit, the operations listener does not."""
+    sockets = bind(Server(bind=ANY_PORT, metadata=ANY_PORT, ops=ANY_PORT, admin_socket=None), 3)
+    try:
+        found = {name: hop_limit(sock) for name, sock in sockets.items()}
+    finally:
+        for sock in sockets.values():
+            sock.close()
+
+    assert found.pop("ops") > 3
+    assert found == {"credentials": 3, "metadata": 3}
+
+
+def test_only_configured_listeners(tmp_path: Path) -> None:
+    """A listener that is not configured has no socket."""
+    path = str(tmp_path / "admin.sock")
+    sockets = bind(Server(bind=ANY_PORT, metadata=None, ops=None, admin_socket=path), 1)
+    names = {name: sock.getsockname() for name, sock in sockets.items()}
+    for sock in sockets.values():
+        sock.close()
+
+    assert names.keys() == {"credentials", "admin"}
+    assert names["admin"] == path
+
+
+@pytest.mark.parametrize("key", ["bind", "metadata", "ops"])
+def test_address_in_use(key: str) -> None:
+    """The error for an address in use names its key; no other listener stays open."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        first = f"127.0.0.1:{free.getsockname()[1]}"
+        free.close()
+        server = Server(**{"bind": first, "metadata": None, "ops": None, "admin_socket": None, key: address})
+        with pytest.raises(ConfigError, match=rf"^server\.{key}: cannot listen on {address}: the port is in use"):
+            bind(server, 1)
+
+        socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))).close()
