@@ -38,9 +38,6 @@ from .system.sockets import address_of, bound, bound_unix
 OTHER_FILES = 48
 """Descriptors kept for everything but client connections: the cloud, files, the loop itself."""
 
-MOST_FOR_OPERATIONS = 512
-"""Connections to the operations listener: probes and scrapes need a few, and each costs memory."""
-
 MOST_FOR_ORDERS = 64
 """Connections to the admin socket. Other users can connect to an abstract one; they are refused at their request."""
 
@@ -168,8 +165,7 @@ class Listeners:
             return Listener(sock, others.admin, self._turns, peer_of=UnixPeers(self._attestation), max_connections=most)
         peer_of = TcpPeers(sock, self._owners, self._attestation)
         if name == "ops":
-            most = min(self._most, MOST_FOR_OPERATIONS)
-            return Listener(sock, others.ops, self._turns, peer_of=peer_of, max_connections=most)
+            return Listener(sock, others.ops, self._turns, peer_of=peer_of, max_connections=self._most)
         handle = credentials.dispatchers[name]
         return Listener(sock, handle, self._turns, peer_of=peer_of, max_connections=self._most, repeats=handle)
 

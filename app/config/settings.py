@@ -158,7 +158,7 @@ class Access(Strict, frozen=True):
         Meta(
             ge=16,
             le=65536,
-            description="Connections per listener, 512 of `ops`. At the limit, the oldest idle one is closed.",
+            description="Connections per listener. At the limit, the oldest idle one is closed.",
         ),
     ] = 2048
     requests_per_second: Annotated[

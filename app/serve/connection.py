@@ -107,6 +107,11 @@ class Connection(asyncio.Protocol):
         self.keep(data)
         self._queue()
 
+    def skip(self) -> None:
+        """Read nothing until a later turn: what arrives is dropped, but at the pace of requests."""
+        self._pause(_QUEUED)
+        self._context.lane.wait(self)
+
     def keep(self, data: bytes) -> None:
         """Keep `data` instead of what was kept before."""
         self._context.table.kept_bytes += len(data) - len(self._kept)
@@ -175,6 +180,11 @@ class Connection(asyncio.Protocol):
     def closed_to_requests(self) -> bool:
         """Whether further bytes no longer count: refused, closing, or a response is owed that will be the last."""
         return self._lingering or self.busy or self.transport.is_closing()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is closed, or being closed."""
+        return self.transport.is_closing()
 
     @property
     def owes(self) -> bool:

@@ -14,7 +14,7 @@ SWEEP_SECONDS = 1.0
 UNREAD_BYTES = 4_194_304
 """Memory for responses that clients leave unread, over all connections of a listener."""
 
-KEPT_BYTES = 2_097_152
+KEPT_BYTES = 4_194_304
 """Memory for requests that wait for their turn, over all connections of a listener. Beyond it, a connection ends when
 it sends further requests before its response: no SDK does."""
 

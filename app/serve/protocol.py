@@ -76,10 +76,12 @@ class BoundedProtocol(Connection):
             self.queue(data)
 
     def _receive_late(self, data: bytes) -> None:
+        if self._paused:  # by a transport that delivers what it had read
+            self.keep(self._kept + data)
+            return
         if self.busy:  # pipelined behind a response that is owed, which no client does: that response is the last
             self._keep_alive = False
-        elif self._paused and not self._lingering:  # by a transport that delivers what it had read
-            self.keep(self._kept + data)
+        self.skip()
 
     def advance(self, data: bytes) -> None:
         """Answer the first request in `data`, and keep the rest in `_kept`."""

@@ -25,6 +25,10 @@ class Waiting(Protocol):
 
     answered: bool
 
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is closed and needs no turn."""
+
     def proceed(self) -> None:
         """Answer one request, unless the connection is closed or paused meanwhile."""
 
@@ -71,8 +75,10 @@ class Turns:
             for lane, left in waiting.items():
                 if left:
                     waiting[lane] = left - 1
-                    self.count += 1
-                    lane.next().proceed()
+                    connection = lane.next()
+                    if not connection.closed:
+                        self.count += 1
+                        connection.proceed()
         if self._occupied():
             self.count = 2 * MOST_PER_TURN  # what arrives in this turn waits behind the others
             self.over()
