@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .config import secret_refs
-from .config.settings import Access, PathToken, Profile, Server, Settings
-from .core.addresses import authority
+from .config.settings import ALLOWED_HOSTS, Access, PathToken, Profile, Server, Settings
+from .core.addresses import authority, listen_address
 from .core.clocks import Clocks
 from .core.errors import SidecarError
 from .observe.counters import RequestCounters
@@ -37,9 +37,6 @@ from .system.sockets import address_of, bound, bound_unix
 
 OTHER_FILES = 48
 """Descriptors kept for everything but client connections: the cloud, files, the loop itself."""
-
-MOST_FOR_OPERATIONS = 512
-"""Connections to the operations listener: probes and scrapes need a few, and each costs memory."""
 
 MOST_FOR_ORDERS = 64
 """Connections to the admin socket. Other users can connect to an abstract one; they are refused at their request."""
@@ -113,7 +110,7 @@ class CredentialDispatchers:
             name: CredentialHandler(
                 self._endpoints,
                 ListenerRules(
-                    guard=guard(access, refuse_browsers=access.browsers == "refuse"),
+                    guard=guard(settings, refuse_browsers=access.browsers == "refuse"),
                     sessions=self._sessions,
                     sessions_required=access.metadata_tokens == "required",
                     path_token=path_token.encode() if path_token is not None else None,
@@ -168,8 +165,7 @@ class Listeners:
             return Listener(sock, others.admin, self._turns, peer_of=UnixPeers(self._attestation), max_connections=most)
         peer_of = TcpPeers(sock, self._owners, self._attestation)
         if name == "ops":
-            most = min(self._most, MOST_FOR_OPERATIONS)
-            return Listener(sock, others.ops, self._turns, peer_of=peer_of, max_connections=most)
+            return Listener(sock, others.ops, self._turns, peer_of=peer_of, max_connections=self._most)
         handle = credentials.dispatchers[name]
         return Listener(sock, handle, self._turns, peer_of=peer_of, max_connections=self._most, repeats=handle)
 
@@ -196,13 +192,25 @@ class Listeners:
         return found
 
 
-def guard(access: Access, *, refuse_browsers: bool) -> Guard:
+def guard(settings: Settings, *, refuse_browsers: bool) -> Guard:
     """Return the access rules that hold for every path."""
+    access = settings.access
     return Guard(
-        allowed_hosts=access.allowed_hosts,
+        allowed_hosts=_allowed_hosts(settings),
         refuse_forwarded=access.forwarded == "refuse",
         refuse_browsers=refuse_browsers,
     )
+
+
+def _allowed_hosts(settings: Settings) -> list[str]:
+    """Return the configured hosts; where they are the defaults, the addresses that are bound as well."""
+    hosts, server = list(settings.access.allowed_hosts), settings.server
+    if hosts == list(ALLOWED_HOSTS):
+        for key, address in (("bind", server.bind), ("metadata", server.metadata), ("ops", server.ops)):
+            if address is not None:
+                host, _ = listen_address(address, f"server.{key}")
+                hosts.append(f"[{host}]" if ":" in host else host)
+    return hosts
 
 
 def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:

@@ -93,6 +93,7 @@ def logger(loaded: Loaded, stream: TextIO) -> Log:
     json_lines = config.format == "json" or (config.format == "auto" and not stream.isatty())
     log = Log(stream, level=config.level, json_lines=json_lines, now=time.time)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)  # Python's own warnings would be raw lines on stderr
     return log
 
 

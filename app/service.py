@@ -242,7 +242,7 @@ class Service:
             dead_loops=self.dead_loops,
             scrape=self._report.metrics_response,
             status=self._report.status_response,
-            page_guard=lambda: guard(self.settings.access, refuse_browsers=False),  # people open pages with a browser
+            page_guard=lambda: guard(self.settings, refuse_browsers=False),  # people open pages with a browser
         )
 
     def _admin_handler(self) -> AdminHandler:

@@ -1,4 +1,4 @@
-"""The latency of one client while others attack: idle, slow, flooding and pipelining connections."""
+"""The latency of one client, and the memory, while others attack: idle, slow, flooding and unread connections."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 
 import client
 import size
+from processes import rss_kib
 from sidecar import Cloud, Sidecar, sidecar
 from table import Figure, Goal, plain
 
-from tests.e2e.attacks import CROWD, flood, open_connections, pipelining, trickling
+from tests.e2e.attacks import CROWD, flood, open_connections, pipelining, socket_bytes, trickling
 from tests.e2e.wire import request_head
 
 REQUESTS = 200
@@ -20,6 +21,16 @@ GOAL = Goal(50, None, " ms")
 """A client's p99 under attack."""
 
 PIPELINES = 100
+
+BUSY = 2_000
+"""Connections that pipeline without pause and stay open, at the credentials and at the operations listener."""
+
+PROBE_GOAL = Goal(1_000, None, " ms")
+"""The slowest probe: the time limit of the kubelet's probes in the manifests."""
+
+SECONDS_OF_MEMORY = 15
+MEMORY_GOAL = Goal(64, None, " MiB")
+"""The memory limit of the manifests. A cgroup of version 2 counts the memory of sockets as well."""
 
 
 def figures(cloud: Cloud, directory: Path) -> Iterator[Figure]:
@@ -39,6 +50,37 @@ def figures(cloud: Cloud, directory: Path) -> Iterator[Figure]:
         for name, (attack, goal) in attacks.items():
             with attack:
                 yield plain(f"one client beside {name}: p99", _p99(ours), "ms", goal)
+        yield from _busy(ours, base, ops)
+        for name, clients in (("40 clients that never read", 40), (f"{BUSY:,} clients that never read", BUSY)):
+            with pipelining(base, clients, requests=10, reads=False):
+                yield plain(f"memory with sockets beside {name}: peak", _peak(ours, base, ops), "MiB", MEMORY_GOAL)
+
+
+def _busy(ours: Sidecar, base: str, ops: str) -> Iterator[Figure]:
+    name = f"{BUSY:,} busy connections at both listeners"
+    with pipelining(base, BUSY, requests=10), pipelining(ops, BUSY, target="/livez", requests=10):
+        yield plain(f"one client beside {name}: slowest", _slowest(ours.port, "/credentials"), "ms", PROBE_GOAL)
+        yield plain(f"a probe beside {name}: slowest", _slowest(ours.ops, "/livez"), "ms", PROBE_GOAL)
+        yield plain(f"memory with sockets beside {name}: peak", _peak(ours, base, ops), "MiB", None)
+
+
+def _slowest(port: int, path: str) -> float:
+    """Return the time of the slowest of 20 requests, each on a new connection, in milliseconds."""
+    took = []
+    for _ in range(20):
+        since = time.perf_counter()
+        assert client.get(port, path)[0] == 200
+        took.append((time.perf_counter() - since) * 1000)
+    return max(took)
+
+
+def _peak(ours: Sidecar, *bases: str) -> float:
+    """Return the most that the process and its sockets use within so many seconds, in MiB."""
+    peak, until = 0.0, time.monotonic() + SECONDS_OF_MEMORY
+    while time.monotonic() < until:
+        peak = max(peak, rss_kib(ours.pid) / 1024 + socket_bytes(*bases) / 1_048_576)
+        time.sleep(0.2)
+    return peak
 
 
 @contextmanager

@@ -155,7 +155,11 @@ class Access(Strict, frozen=True):
     ] = 1
     max_connections: Annotated[
         int,
-        Meta(ge=16, le=65536, description="Connections per listener. At the limit, the oldest idle one is closed."),
+        Meta(
+            ge=16,
+            le=65536,
+            description="Connections per listener. At the limit, the oldest idle one is closed.",
+        ),
     ] = 2048
     requests_per_second: Annotated[
         Annotated[float, Meta(gt=0, le=1_000_000)] | None,

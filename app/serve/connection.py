@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..system.sockets import reset_on_close, unsent_bytes
-from .connection_table import ConnectionTable
+from .connection_table import IDLE_SECONDS, KEPT_BYTES, ConnectionTable
 from .memo import Decision
 from .peers.peer import Peer
 from .request import Request
@@ -23,9 +23,6 @@ from .turns import Lane
 REQUEST_SECONDS = 10.0
 """From a request's first byte to its last; trickling does not extend it. Also how long a client may leave a response
 unread, and how long a request waits for its turn."""
-
-IDLE_SECONDS = 5.0
-"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
 
 LINGER_SECONDS = 1.0
 """How long the rest of a refused request is read and dropped, so that the refusal arrives."""
@@ -92,7 +89,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._context.table.discard(self)
-        self._kept = b""
+        self.keep(b"")
         if self.task is not None:
             self.task.cancel()
 
@@ -104,12 +101,25 @@ class Connection(asyncio.Protocol):
 
     def queue(self, data: bytes) -> None:
         """Keep `data` for a later turn of the loop, and read nothing meanwhile."""
-        self._kept = data
+        if self.answered and self._context.table.kept_bytes > KEPT_BYTES:
+            self.finish(LINGER_SECONDS)
+            return
+        self.keep(data)
         self._queue()
+
+    def skip(self) -> None:
+        """Read nothing until a later turn: what arrives is dropped, but at the pace of requests."""
+        self._pause(_QUEUED)
+        self._context.lane.wait(self)
+
+    def keep(self, data: bytes) -> None:
+        """Keep `data` instead of what was kept before."""
+        self._context.table.kept_bytes += len(data) - len(self._kept)
+        self._kept = data
 
     def hold_unread(self, data: bytes) -> None:
         """Keep `data` until the client has read its last response."""
-        self._kept = data
+        self.keep(data)
         self.transport.set_write_buffer_limits(0)  # has `pause_writing` called
 
     def hold(self, seconds: float) -> None:
@@ -126,7 +136,8 @@ class Connection(asyncio.Protocol):
         if self.transport.get_write_buffer_size():
             self.hold_unread(self._kept)
             return
-        data, self._kept = self._kept, b""
+        data = self._kept
+        self.keep(b"")
         if data:
             self.advance(data)
         if not self._paused:
@@ -171,6 +182,11 @@ class Connection(asyncio.Protocol):
         return self._lingering or self.busy or self.transport.is_closing()
 
     @property
+    def closed(self) -> bool:
+        """Whether the connection is closed, or being closed."""
+        return self.transport.is_closing()
+
+    @property
     def owes(self) -> bool:
         """Whether a response is owed: a request was received, or bytes that may be one."""
         return self.busy or bool(self._kept)
@@ -206,7 +222,7 @@ class Connection(asyncio.Protocol):
         # Closed with bytes unread, the kernel would reset the connection and the response with it.
         self.transport.write_eof()
         self._lingering = True
-        self._kept = b""
+        self.keep(b"")
         self.deadline = self._context.loop.time() + seconds
 
     def unread(self) -> bool:

@@ -14,8 +14,23 @@ SWEEP_SECONDS = 1.0
 UNREAD_BYTES = 4_194_304
 """Memory for responses that clients leave unread, over all connections of a listener."""
 
+KEPT_BYTES = 4_194_304
+"""Memory for requests that wait for their turn, over all connections of a listener. Beyond it, a connection ends when
+it sends further requests before its response: no SDK does."""
+
 UNREAD_SHARE = 16_384
 """What each such connection counts beside its response: the kernel's buffers."""
+IDLE_SECONDS = 5.0
+"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
+
+YOUNG_SECONDS = 1.0
+"""How long a connection without a request is not regarded as idle: a busy loop has not read it yet."""
+
+CHECKED_CLOSINGS = 8
+"""Of so many connections that end with a response, one is checked for a client that does not read it."""
+
+SUSPICION_SECONDS = 10.0
+"""After such a client, for so long every one is checked."""
 
 
 class OpenConnection(Protocol):
@@ -49,7 +64,8 @@ class ConnectionTable:
     """
     The open connections in the order of their last use.
 
-    Enforces their number, their deadlines and the memory for unread responses.
+    Enforces their number, their deadlines and the memory for unread responses. `kept_bytes`: the sum of what
+    connections have received and not looked at.
     """
 
     def __init__(self, most: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -58,6 +74,9 @@ class ConnectionTable:
         self._open: OrderedDict[OpenConnection, None] = OrderedDict()
         self._stalled: OrderedDict[OpenConnection, int] = OrderedDict()
         self._stalled_bytes = 0
+        self.kept_bytes = 0
+        self._closings = 0
+        self._suspicious_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -94,6 +113,19 @@ class ConnectionTable:
         """Note that the client has read its responses, or is gone."""
         self._stalled_bytes -= self._stalled.pop(connection, 0)
 
+    def checks_closing(self) -> bool:
+        """
+        Return whether to look for a client that does not read the last response, which is a system call.
+
+        Memory: the kernel keeps such a response for UNREAD_MILLISECONDS after the close, outside this table.
+        """
+        self._closings += 1
+        return self._closings % CHECKED_CLOSINGS == 0 or self._loop.time() < self._suspicious_until
+
+    def suspect(self) -> None:
+        """Note a client that does not read the last response."""
+        self._suspicious_until = self._loop.time() + SUSPICION_SECONDS
+
     async def drain(self, patience: float) -> None:
         """Close idle connections at once, the others when they are answered or after `patience` seconds."""
         for connection in [item for item in self._open if not item.owes]:
@@ -107,22 +139,27 @@ class ConnectionTable:
     def _evict(self, newest: OpenConnection) -> None:
         # Starvation: a client that opens connections and sends nothing, or that waits for credentials that do not
         # exist yet, must not keep out a client with a request. Idle connections go first, then one that has had a
-        # response already, then the one that has waited longest; those that wait get the reason.
+        # response already, then one that was accepted just now and is not read yet, then the one that has waited
+        # longest. Those that wait get the reason.
         victim = self._victim(newest)
         self.discard(victim)
         victim.give_up(TOO_MANY_WAITING)
 
     def _victim(self, newest: OpenConnection) -> OpenConnection:
-        waiting = answered = None
+        young = self._loop.time() + IDLE_SECONDS - YOUNG_SECONDS
+        answered = unread = waiting = None
         for item in self._open:
             if item is newest:
                 continue
-            if not item.owes:
+            if item.owes:
+                waiting = waiting or item
+                if item.answered:
+                    answered = answered or item
+            elif item.answered or item.deadline < young:
                 return item
-            waiting = waiting or item
-            if answered is None and item.answered:
-                answered = item
-        return answered or waiting or newest
+            else:
+                unread = unread or item
+        return answered or unread or waiting or newest
 
     def _sweep(self) -> None:
         now = self._loop.time()

@@ -15,7 +15,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from .connection import IDLE_SECONDS, LINGER_SECONDS, REQUEST_SECONDS, Connection, Context
+from .connection import LINGER_SECONDS, REQUEST_SECONDS, Connection, Context
+from .connection_table import IDLE_SECONDS
 from .memo import Decision
 from .peers.peer import Peer
 from .request import Request, RequestHeaders
@@ -63,13 +64,8 @@ class BoundedProtocol(Connection):
         return self.owes
 
     def data_received(self, data: bytes) -> None:
-        if self.busy:  # pipelined behind a response that is owed, which no client does: that response is the last
-            self._keep_alive = False
-            return
-        if self._lingering:
-            return
-        if self._paused:  # by a transport that delivers what it had read
-            self._kept += data
+        if self.busy or self._lingering or self._paused:
+            self._receive_late(data)
             return
         self._pipelined = 0
         if self.transport.get_write_buffer_size():
@@ -78,6 +74,14 @@ class BoundedProtocol(Connection):
             self.advance(data)
         else:
             self.queue(data)
+
+    def _receive_late(self, data: bytes) -> None:
+        if self._paused:  # by a transport that delivers what it had read
+            self.keep(self._kept + data)
+            return
+        if self.busy:  # pipelined behind a response that is owed, which no client does: that response is the last
+            self._keep_alive = False
+        self.skip()
 
     def advance(self, data: bytes) -> None:
         """Answer the first request in `data`, and keep the rest in `_kept`."""
@@ -201,9 +205,13 @@ class BoundedProtocol(Connection):
             self.hold(HOLD_SECONDS)
 
     def _send_last(self, response: Response, request: Request) -> None:
-        self.transport.set_write_buffer_limits(0)  # write now: it must be known whether the client reads it
+        table = self._context.table
+        checked = table.checks_closing()
+        if checked:
+            self.transport.set_write_buffer_limits(0)  # write now: it must be known whether the client reads it
         self.transport.write(response.bytes_for(request.method, keep_alive=False))
-        if self.unread():
+        if checked and self.unread():
+            table.suspect()
             self.finish()
         elif self._pipelined >= MOST_PIPELINED:
             self.finish(LINGER_SECONDS)

@@ -199,4 +199,5 @@ class RequestReader:
             self._refuse(BAD_REQUEST)
             return
         keep_alive = self._parser.should_keep_alive() and version != "1.0" and not self._parser.should_upgrade()
-        self._sink.complete_request(self._parser.get_method(), self._target, self._headers, keep_alive=keep_alive)
+        headers, self._headers = self._headers, []
+        self._sink.complete_request(self._parser.get_method(), self._target, headers, keep_alive=keep_alive)

@@ -15,9 +15,19 @@ from typing import Protocol
 MOST_PER_TURN = 128
 """Requests after which a turn should end: some 5 ms of work. A turn ends at twice as many at the latest."""
 
+LONG_TURN = 0.003
+"""Seconds of a turn after which connections that wait in the kernel's queue are accepted in batches. Below it, the
+loop's own way of accepting them, one in a turn, is fast enough, and takes less CPU time."""
+
 
 class Waiting(Protocol):
-    """A connection that has sent a request and waits for its turn."""
+    """A connection that has sent a request and waits for its turn. `answered`: it has had a response before."""
+
+    answered: bool
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is closed and needs no turn."""
 
     def proceed(self) -> None:
         """Answer one request, unless the connection is closed or paused meanwhile."""
@@ -35,7 +45,7 @@ class Turns:
         self.count = 0
         self._lanes: list[Lane] = []
         self._accept: list[Callable[[], None]] = []
-        self._scheduled = False
+        self._scheduled: float | None = None
 
     def lane(self, accept: Callable[[], None] | None = None) -> Lane:
         """Return the lane of another listener. `accept` takes connections from its backlog, up to a bound."""
@@ -47,37 +57,53 @@ class Turns:
 
     def over(self) -> bool:
         """Return whether this turn has answered as much as it may; see that the next turn begins."""
-        if not self._scheduled:
-            self._scheduled = True
+        if self._scheduled is None:
+            self._scheduled = asyncio.get_running_loop().time()
             asyncio.get_running_loop().call_soon(self._next)
         return self.count > 2 * MOST_PER_TURN
 
     def _next(self) -> None:
-        self._scheduled = False
+        assert self._scheduled is not None  # noqa: S101 - `over` has set it
+        took = asyncio.get_running_loop().time() - self._scheduled
+        self._scheduled = None
         self.count = 0
-        for accept in self._accept:
-            accept()
-        waiting = True
-        while waiting and self.count < MOST_PER_TURN:
-            waiting = False
-            for lane in self._lanes:
-                if lane.waiting:
-                    waiting = True
-                    self.count += 1
-                    lane.waiting.popleft().proceed()
-        if any(lane.waiting for lane in self._lanes):
+        if took > LONG_TURN or self._occupied():
+            for accept in self._accept:
+                accept()
+        waiting = {lane: len(lane) for lane in self._lanes}  # who queues again meanwhile waits for the next turn
+        while self.count < MOST_PER_TURN and any(waiting.values()):
+            for lane, left in waiting.items():
+                if left:
+                    waiting[lane] = left - 1
+                    connection = lane.next()
+                    if not connection.closed:
+                        self.count += 1
+                        connection.proceed()
+        if self._occupied():
             self.count = 2 * MOST_PER_TURN  # what arrives in this turn waits behind the others
             self.over()
 
+    def _occupied(self) -> bool:
+        return any(len(lane) for lane in self._lanes)
+
 
 class Lane:
-    """The requests of one listener."""
+    """
+    The requests of one listener, in the order of their arrival.
 
-    __slots__ = ("_turns", "waiting")
+    The first request of a connection goes before the further ones of others: a client that opens a connection per
+    request, as most SDKs do, is not delayed by those that send without pause.
+    """
+
+    __slots__ = ("_first", "_further", "_turns")
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self.waiting: deque[Waiting] = deque()
+        self._first: deque[Waiting] = deque()
+        self._further: deque[Waiting] = deque()
+
+    def __len__(self) -> int:
+        return len(self._first) + len(self._further)
 
     def admits(self) -> bool:
         """Count one request; return False if it has to wait for a later turn."""
@@ -87,5 +113,9 @@ class Lane:
 
     def wait(self, connection: Waiting) -> None:
         """Let the connection proceed in a later turn, after those that wait already."""
-        self.waiting.append(connection)
+        (self._further if connection.answered else self._first).append(connection)
         self._turns.over()
+
+    def next(self) -> Waiting:
+        """Remove and return the connection whose turn it is. Some connection must wait."""
+        return (self._first or self._further).popleft()

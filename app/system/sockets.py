@@ -9,6 +9,7 @@ import os
 import socket
 import stat
 import struct
+import sys
 
 from ..core.addresses import authority, listen_address
 from ..core.errors import ConfigError
@@ -16,7 +17,7 @@ from ..core.errors import ConfigError
 BACKLOG = 2_048
 """Connections that wait to be accepted; the kernel limits it to net.core.somaxconn."""
 
-BUFFER_BYTES = 8_192
+BUFFER_BYTES = 4_096
 """Send and receive buffer of an accepted connection; the kernel doubles it. The kernel's defaults grow to megabytes."""
 
 UNREAD_MILLISECONDS = 10_000
@@ -67,12 +68,10 @@ def unsent_bytes(sock: socket.socket | None) -> int:
     """Return the bytes in the kernel that have not left because the client's window is closed; 0 where not known."""
     if sock is None:
         return 0
-    found = bytearray(4)
     try:
-        fcntl.ioctl(sock.fileno(), _SIOCOUTQNSD, found)
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), _SIOCOUTQNSD, b"\0\0\0\0"), sys.byteorder)
     except OSError:  # a unix socket, or a connection that is closed
         return 0
-    return int(struct.unpack("i", found)[0])
 
 
 def reset_on_close(sock: socket.socket | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import subprocess
@@ -50,14 +51,20 @@ def trickling(connections: list[Connection]) -> Iterator[None]:
 
 
 PIPELINES = r"""
-import selectors, socket, sys
-request = b"GET /credentials HTTP/1.1\r\nHost: localhost\r\n\r\n"
+import resource, selectors, socket, sys
+host, port, connections, target, requests, reads = sys.argv[1:]
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % target.encode()
 selector = selectors.DefaultSelector()
 def new():
-    sock = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+    sock = socket.socket()
+    if reads == "0":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
     sock.setblocking(False)
-    selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
-for _ in range(int(sys.argv[3])):
+    sock.connect_ex((host, int(port)))
+    selector.register(sock, selectors.EVENT_WRITE | (selectors.EVENT_READ if reads == "1" else 0))
+for _ in range(int(connections)):
     new()
 print("sending", flush=True)
 while True:
@@ -66,7 +73,7 @@ while True:
             if events & selectors.EVENT_READ and not key.fileobj.recv(1_000_000):
                 raise ConnectionResetError
             if events & selectors.EVENT_WRITE:
-                key.fileobj.send(request * 4000)
+                key.fileobj.send(request * int(requests))
         except BlockingIOError:
             continue
         except OSError:
@@ -77,18 +84,43 @@ while True:
 
 
 @contextmanager
-def pipelining(base: str, connections: int) -> Iterator[None]:
-    """Send pipelined requests without end on so many connections, and reopen closed ones. Runs as a process."""
+def pipelining(
+    base: str, connections: int, *, target: str = "/credentials", requests: int = 4_000, reads: bool = True
+) -> Iterator[None]:
+    """
+    Send pipelined requests without end on so many connections, and reopen closed ones. Runs as a process.
+
+    `requests`: how many are in one segment; up to 15 of them do not end the connection. Without `reads` no response is
+    read, and the client's own buffer is as small as the kernel permits.
+    """
     host, _, port = base.removeprefix("http://").partition(":")
-    with subprocess.Popen(
-        [sys.executable, "-c", PIPELINES, host, port, str(connections)], stdout=subprocess.PIPE
-    ) as attacker:
+    arguments = (host, port, str(connections), target, str(requests), str(int(reads)))
+    with subprocess.Popen([sys.executable, "-c", PIPELINES, *arguments], stdout=subprocess.PIPE) as attacker:
         assert attacker.stdout is not None
         attacker.stdout.readline()
         try:
             yield
         finally:
             attacker.kill()
+
+
+def socket_bytes(*bases: str) -> int:
+    """
+    Return the memory of all sockets at the listeners' ports, as `ss` reports it: received, unsent and reserved bytes.
+
+    A cgroup of version 2 counts it as `sock`. Closed sockets whose data the kernel still holds are included.
+    """
+    ports = {base.rpartition(":")[2] for base in bases}
+    total = 0
+    for port in ports:
+        command = ["ss", "-tamnH", f"sport = :{port}"]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for received, reserved, unsent in SOCKET_MEMORY.findall(listed):
+            total += int(received) + int(reserved) + int(unsent)
+    return total
+
+
+SOCKET_MEMORY = re.compile(r"skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)")
 
 
 @contextmanager

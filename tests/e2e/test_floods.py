@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -18,7 +19,7 @@ from typing import BinaryIO
 
 import pytest
 
-from .attacks import flood, open_connections, pipelining, trickling
+from .attacks import flood, open_connections, pipelining, socket_bytes, trickling
 from .cloud import ENV, add_fault, config
 from .processes import DEADLINE, PROGRAM, ROOT, Demo, EmulatedCloud, demo, emulator, environment, serve, wait_until
 from .wire import Connection, admin_request, fetch, request_head
@@ -66,6 +67,42 @@ def test_endless_pipelines(sidecar: Demo) -> None:
     """With a hundred connections that pipeline thousands of requests, every request of another client gets 200."""
     with pipelining(sidecar.metadata_url, 100):
         check_good_client(sidecar)
+
+
+def test_busy_connections(sidecar: Demo) -> None:
+    """With 500 connections that pipeline at both listeners and stay open, every other request and probe gets 200."""
+    with (
+        pipelining(sidecar.metadata_url, 500, requests=10),
+        pipelining(sidecar.ops_url, 500, target="/livez", requests=10),
+    ):
+        for _ in range(10):
+            assert fetch(sidecar.metadata_url, "/credentials").status == 200
+            assert fetch(sidecar.ops_url, "/livez").status == 200
+
+
+@pytest.mark.skipif(shutil.which("ss") is None, reason="needs ss (apt-get install iproute2)")
+def test_clients_that_never_read_hold_little_memory(sidecar: Demo) -> None:
+    """With 500 clients that send requests and read nothing, the kernel holds less than 16 KiB for each of them."""
+    with pipelining(sidecar.metadata_url, 500, requests=10, reads=False):
+        wait_until(lambda: socket_bytes(sidecar.metadata_url) > 0)
+        for _ in range(20):
+            assert fetch(sidecar.ops_url, "/livez").status == 200
+            assert socket_bytes(sidecar.metadata_url) < 500 * 16_384
+
+
+@pytest.mark.parametrize("target", ["/status.json", "/status", "/metrics"])
+def test_status_floods(sidecar: Demo, target: str) -> None:
+    """Five hundred requests for a page at once share one response: memory grows by less than 8 MiB."""
+    assert fetch(sidecar.ops_url, target).status == 200  # FastAPI and prometheus-client are imported at the first one
+    before = sidecar.process.anonymous_bytes()
+    with ExitStack() as stack:
+        connections = [stack.enter_context(Connection(sidecar.ops_url)) for _ in range(500)]
+        for connection in connections:
+            connection.send(request_head("GET", target))
+        statuses = {connection.read_response().status for connection in connections}
+
+    assert statuses == {200}
+    assert sidecar.process.anonymous_bytes() - before < 8 * 1_048_576
 
 
 @pytest.mark.parametrize(

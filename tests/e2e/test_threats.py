@@ -468,6 +468,18 @@ def test_no_other_address_accepts_connections(sidecar: RunningSidecar) -> None:
                 assert client.connect_ex((address, port, *scope)) == errno.ECONNREFUSED, address
 
 
+def test_bound_address_is_an_allowed_host(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A sidecar that is bound to another loopback address serves the URL that it logs, and no other one."""
+    settings = config(cloud, server={"bind": "127.0.0.2:0", "ops": "127.0.0.1:0"})
+    with serve(settings, home=tmp_path, env=ENV) as running:
+        running.process.event("credentials_issued")
+        base = running.urls["credentials"]
+
+        assert base.startswith("http://127.0.0.2:")
+        assert fetch(base, "/credentials", host=base.removeprefix("http://")).status == 200
+        assert fetch(base, "/credentials", host="127.0.0.3").status == 403
+
+
 def test_wildcard_bind(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A bind to all interfaces is refused unless access.unsafeBind is set, which gives a warning at each start."""
     path = tmp_path / "config.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 from collections.abc import Callable, Coroutine
@@ -13,11 +14,11 @@ import pytest
 
 from app.core.errors import ConfigError
 from app.serve.connection import Context
-from app.serve.connection_table import ConnectionTable
+from app.serve.connection_table import UNREAD_BYTES, ConnectionTable
 from app.serve.peers.peer import UNKNOWN_PEER
 from app.serve.protocol import BoundedProtocol
 from app.serve.request import Request
-from app.serve.responses import Response
+from app.serve.responses import THROTTLED, Response, response
 from app.serve.turns import Turns
 from app.system.sockets import bound, bound_unix
 
@@ -116,3 +117,141 @@ def test_unix_socket_with_a_full_backlog(tmp_path: Path) -> None:
 
         with pytest.raises(ConfigError, match="it is in use"):
             bound_unix(path, "server.adminSocket")
+
+
+async def requests_in_turns(*segments: bytes, transport: RecordingTransport) -> BoundedProtocol:
+    """Send the segments on one connection to a listener that answers each request with its target."""
+    connection = connection_to(lambda request: response(200, request.target))
+    transport.protocol = connection
+    connection.connection_made(transport)
+    for segment in segments:
+        connection.data_received(segment)
+    return connection
+
+
+def head(target: str) -> bytes:
+    """Return a GET request."""
+    return f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
+async def test_one_request_is_answered_per_turn() -> None:
+    """Of three pipelined requests the first is answered at once, the others one per turn; nothing is read meanwhile."""
+    transport = RecordingTransport()
+    connection = await requests_in_turns(head("/1") + head("/2") + head("/3"), transport=transport)
+    answered, reading = [transport.written.count(b"HTTP/1.1 200")], [transport.reading]
+    for _ in range(2):
+        await asyncio.sleep(0)
+        answered.append(transport.written.count(b"HTTP/1.1 200"))
+        reading.append(transport.reading)
+
+    assert answered == [1, 2, 3]
+    assert reading == [False, False, True]
+    connection.connection_lost(None)
+
+
+async def test_unread_response_delays_the_next_request() -> None:
+    """A request behind an unread response is answered when the client has read that response."""
+    transport = RecordingTransport()
+    connection = await requests_in_turns(head("/1"), transport=transport)
+    transport.unread = 1_000
+    connection.data_received(head("/2"))
+    await asyncio.sleep(0)
+
+    assert (transport.written.count(b"HTTP/1.1 200"), transport.reading) == (1, False)
+    transport.unread = 0
+    connection.resume_writing()
+    await asyncio.sleep(0)
+    assert (transport.written.count(b"HTTP/1.1 200"), transport.reading) == (2, True)
+    connection.connection_lost(None)
+
+
+async def test_unread_bytes_are_bounded_over_all_connections() -> None:
+    """If unread responses exceed the bound of the listener, the connections that are unread for longest are closed."""
+    context = connection_to(fail_at_once)._context
+    transports = []
+    for _ in range(5):
+        connection, transport = BoundedProtocol(context), RecordingTransport()
+        transport.protocol = connection
+        connection.connection_made(transport)
+        transport.unread = UNREAD_BYTES // 3
+        connection.hold_unread(b"")
+        transports.append(transport)
+
+    assert [transport.aborted for transport in transports] == [True, True, True, False, False]
+
+
+async def test_new_connection_goes_before_busy_ones() -> None:
+    """Behind a hundred connections with further requests, the first request of a new connection is answered first."""
+    context = connection_to(lambda request: response(200, request.target))._context
+    transports = []
+    for _ in range(100):
+        connection, transport = BoundedProtocol(context), RecordingTransport()
+        connection.connection_made(transport)
+        connection.data_received(head("/1"))
+        connection.data_received(head("/2"))
+        connection.queue(head("/3"))
+        transports.append(transport)
+    new, transport = BoundedProtocol(context), RecordingTransport()
+    new.connection_made(transport)
+    new.queue(head("/new"))
+    order = []
+    for item in [*transports, transport]:
+        item.write = lambda _, item=item: order.append(item)
+    await asyncio.sleep(0)
+
+    assert order[0] is transport
+
+
+async def test_connection_above_the_rate_is_not_read() -> None:
+    """After 429 the connection is not read until `Retry-After` has passed, so that its requests cost nothing."""
+    connection = connection_to(lambda _request: THROTTLED)
+    transport = RecordingTransport()
+    connection.connection_made(transport)
+    connection.data_received(head("/1"))
+
+    assert transport.written.startswith(b"HTTP/1.1 429 ")
+    assert not transport.reading
+    connection.connection_lost(None)
+
+
+async def test_cancelled_wait_leaves_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    """A client that leaves before its response is begun causes no RuntimeWarning."""
+    connection = connection_to(fail_later)
+    connection.connection_made(RecordingTransport())
+    connection.data_received(head("/1"))
+    connection.connection_lost(None)
+    await asyncio.sleep(0)
+    gc.collect()
+
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"GET / RTSP/1.0\r\nHost: a\r\n\r\n", 400),
+        (b"GET / RTSP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"SOURCE / ICE/1.0\r\nHost: a\r\n\r\n", 400),
+        (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"a" * 9_000 + b"\r\na\r\n0\r\n\r\n", 413),
+        (b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1;a=b\r\na\r\n0\r\n\r\n", 200),
+    ],
+    ids=["RTSP/1.0", "RTSP/1.1", "ICE/1.0", "long chunk extension", "short chunk extension"],
+)
+async def test_other_protocols_and_chunk_extensions(raw: bytes, status: int) -> None:
+    """Only HTTP is accepted, and chunk extensions count towards the size of a body."""
+    transport = RecordingTransport()
+    connection = await requests_in_turns(raw, transport=transport)
+
+    assert transport.written.startswith(b"HTTP/1.1 %d " % status)
+    connection.connection_lost(None)
+
+
+async def test_white_space_after_a_header_value() -> None:
+    """White space at the end of a header value is not part of it (RFC 9112, section 5.1)."""
+    seen = []
+    connection = connection_to(lambda request: seen.append(request.headers) or response(200, b""))
+    connection.connection_made(RecordingTransport())
+    connection.data_received(b"GET / HTTP/1.1\r\nHost: 127.0.0.1 \t \r\n\r\n")
+
+    assert seen == [[(b"host", b"127.0.0.1")]]
+    connection.connection_lost(None)
