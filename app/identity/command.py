@@ -20,6 +20,7 @@ from ..core.text import printable_id
 from ..core.values import Now, Token, TokenUse
 from ..system.bounded_pipe import BoundedPipe
 from ..system.child_reaper import ChildReaper
+from ..system.disk import Disk, Stalled
 from .context import Context, TokenSource
 from .token_response import token_from
 
@@ -64,6 +65,7 @@ class Command:
     now: Now
     environ: Mapping[str, str] = field(repr=False)
     children: ChildReaper = field(default_factory=ChildReaper, repr=False)
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def token(self) -> Token:
         """Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable."""
@@ -110,6 +112,13 @@ class Command:
             raise
 
     async def _start(self, stdout: int) -> Process:
+        try:
+            # The event loop stands still from the fork until the child has opened the executable.
+            await self.disk.call(self.argv[0], os.stat, self.argv[0])
+        except Stalled as error:
+            raise Unreachable(f"{self.place}: {self.argv[0]}: {error}") from None
+        except OSError:  # the start says why
+            pass
         try:
             starting = asyncio.create_subprocess_exec(
                 *self.argv,
@@ -172,4 +181,5 @@ def build(identity: CommandIdentity, place: str, context: Context) -> TokenSourc
         context.now,
         context.environ,
         context.children,
+        context.disk,
     )

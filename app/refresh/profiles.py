@@ -47,7 +47,7 @@ class Profiles:
     The profiles by name, in the order of the file.
 
     `refreshers` is one list for the life of this object, changed in place: its holders see what serves now. `replaced`
-    is called when another refresher begins to serve a profile.
+    is called with the profile's name when another refresher begins to serve it.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Profiles:
         *,
         clocks: Clocks,
         observe: Observe,
-        replaced: Callable[[], None],
+        replaced: Callable[[str], None],
         sleep: Sleep = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -230,7 +230,7 @@ class Profiles:
         del self._trials[name]
         self._list()
         self._close_unused(before.pipeline)
-        self._replaced()
+        self._replaced(name)
 
     def _list(self) -> None:
         self.refreshers[:] = [item.refresher for item in self._serving.values()]

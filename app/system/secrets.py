@@ -5,10 +5,12 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Unreachable
 from ..core.values import Secret
 from . import files
+from .disk import Disk, Stalled
 
 LARGEST = 65_536
 """Bytes of a secret file: room for an RSA-16384 key, and harmless in memory."""
@@ -30,27 +32,46 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
     return read
 
 
-def from_file(path: str, place: str, *, private: bool = False) -> Secret:
+@dataclass(frozen=True, slots=True)
+class FileSecret:
     """
-    Return the reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
+    The reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
 
     `private`: the secret is refused where other users could read it. Tokens and certificates are accepted with the mode
     that their writer chose.
     """
-    read_file = files.read_secret if private else files.read
 
-    def read() -> str:
+    path: str = field(repr=False)
+    place: str
+    private: bool = False
+
+    def __call__(self) -> str:
+        read_file = files.read_secret if self.private else files.read
         try:
-            value = read_file(path, LARGEST).decode("utf-8-sig").strip()
+            value = read_file(self.path, LARGEST).decode("utf-8-sig").strip()
         except files.Unreadable as why:
-            raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
+            raise ConfigError(f"{self.place}: {_shown_path(self.path)}: {why}") from None
         except UnicodeDecodeError:
-            raise ConfigError(f"{place}: {_shown_path(path)}: not UTF-8 text") from None
+            raise ConfigError(f"{self.place}: {_shown_path(self.path)}: not UTF-8 text") from None
         if not value:
-            raise ConfigError(f"{place}: {_shown_path(path)}: empty")
+            raise ConfigError(f"{self.place}: {_shown_path(self.path)}: empty")
         return value
 
-    return read
+
+def from_file(path: str, place: str, *, private: bool = False) -> FileSecret:
+    """Return the reader of the secret in the file at `path`."""
+    return FileSecret(path, place, private)
+
+
+async def read(secret: Secret, disk: Disk) -> str:
+    """Return the secret; one in a file is read by `disk`. Raises ConfigError, and Unreachable where the disk hangs."""
+    source = secret.source if isinstance(secret, Rotating) else secret
+    if not isinstance(source, FileSecret):
+        return secret()
+    try:
+        return await disk.call(source.path, secret)
+    except Stalled as error:
+        raise Unreachable(f"{source.place}: {_shown_path(source.path)}: {error}") from None
 
 
 def one_of(
@@ -74,15 +95,15 @@ class Rotating:
     The last one that worked stays in memory for that. Not for concurrent use: one token is requested at a time.
     """
 
-    def __init__(self, read: Secret) -> None:
-        self._read = read
+    def __init__(self, source: Secret) -> None:
+        self.source = source
         self._used = ""
         self._good = ""
         self._again = False
 
     def __call__(self) -> str:
         again, self._again = self._again, False
-        self._used = self._good if again else self._read()
+        self._used = self._good if again else self.source()
         return self._used
 
     def worked(self) -> None:

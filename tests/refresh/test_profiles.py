@@ -74,7 +74,7 @@ class RunningProfiles:
         self.pipeline_settings.append(settings)
         return pipeline
 
-    def _count(self) -> None:
+    def _count(self, _name: str) -> None:
         self.replaced += 1
 
     def held(self, name: str) -> str:

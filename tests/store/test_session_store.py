@@ -44,6 +44,8 @@ class FakeCache:
     """By the operation (`read`, `write`, `remove`, `tidy`), or by operation and profile (`read p2`)."""
     unblocked: threading.Event = field(default_factory=threading.Event)
 
+    writes: int = 0
+
     def __post_init__(self) -> None:
         self.unblocked.set()
 
@@ -55,6 +57,7 @@ class FakeCache:
     def write(self, name: str, _profile: Profile, credentials: Credentials) -> None:
         """Replace the entry of a profile."""
         self._raise_error("write", name)
+        self.writes += 1
         self.entries[name] = credentials
 
     def remove(self, name: str) -> None:
@@ -248,3 +251,32 @@ async def test_session_is_bound_to_the_configuration_at_its_time(
     assert cache.read("default", after) == session(2)
     with pytest.raises(EntryError):
         cache.read("default", before)
+
+
+# --- a disk that hangs for hours --------------------------------------------------------------------------------------
+
+
+async def test_sessions_do_not_queue_up(store: SessionStore, fake_cache: FakeCache) -> None:
+    """While the disk hangs, only the last session of each profile waits; it is written when the disk answers."""
+    fake_cache.unblocked.clear()
+    store.tidy(["default"])  # occupies the thread
+    for number in range(100):
+        store.observe(refreshed(number))
+    fake_cache.unblocked.set()
+    await store.aclose()
+
+    assert fake_cache.writes == 1
+    assert fake_cache.entries == {"default": session(99)}
+
+
+async def test_removal_comes_between_two_writes(store: SessionStore, fake_cache: FakeCache) -> None:
+    """A removal while the disk hangs drops the session before it and keeps the one after it."""
+    fake_cache.unblocked.clear()
+    store.tidy(["default"])
+    store.observe(refreshed(1))
+    store.observe(Dropped("default", REFUSED))
+    store.observe(refreshed(2))
+    fake_cache.unblocked.set()
+    await store.aclose()
+
+    assert fake_cache.entries == {"default": session(2)}
