@@ -134,7 +134,7 @@ class Service:
 
     async def _begin(self) -> None:
         """Serve what the cache holds, start to refresh, and watch files."""
-        async with self._orders.busy, self._reloader.busy:  # no order and no other configuration in between
+        async with self._reloader.busy:  # no other configuration in between
             await self._restore()
         self._profiles.start()
         await self._reloader.start()
@@ -148,7 +148,8 @@ class Service:
         for name, credentials in sessions.items():
             if not servable(credentials, self._clocks.wall()):
                 continue  # it expired during the restart
-            self._profiles.refresher(name).restore(credentials)
+            if not self._profiles.refresher(name).restore(credentials):
+                continue  # it was purged meanwhile
             self._log.write(
                 log_events.CREDENTIALS_RESTORED,
                 profile=name,

@@ -122,6 +122,11 @@ class Profiles:
             item.refresher.refresh_now()
         await self._serving[name].refresher.settled()
 
+    def purge(self, name: str) -> None:
+        """Drop the profile's session, and what an attempt under way brings."""
+        for item in self._both(name):
+            item.refresher.purge()
+
     def retry(self, name: str) -> None:
         """Refresh the profile now if its last attempt failed."""
         for item in self._both(name):

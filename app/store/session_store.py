@@ -133,9 +133,7 @@ class SessionStore:
 
     def _removal(self, name: str) -> asyncio.Future[None]:
         with self._lock:
-            self._unwritten.pop(
-                name, None
-            )  # a later session is written after the removal
+            self._unwritten.pop(name, None)  # a later session is written after the removal
         return self._in_order(self._backend.remove, name)
 
     async def _removed(self, name: str, removal: asyncio.Future[None]) -> None:
