@@ -8,13 +8,13 @@ import json
 import os
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from ..core.base import Expanded, Strict
+from ..core.base import HIDDEN, Expanded, Strict
 from ..core.errors import ConfigError, Refused, Unreachable
 from ..core.text import printable_id
 from ..core.values import Now, Token, TokenUse
@@ -29,6 +29,22 @@ REAP_SECONDS = 1.0
 
 LARGEST_OUTPUT = 65_536
 """Bytes; a token has at most 20 000 characters."""
+
+
+INHERITED = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE"),
+        *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    )
+)
+"""Variables that every command inherits, beside those whose names begin with LOCALE. No secret of the sidecar is among
+them: the command is another program, and its environment can be read by all processes of the user."""
+
+LOCALE = "LC_"
+
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 
 
 class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
@@ -46,6 +62,13 @@ class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
     timeout_seconds: Annotated[
         float, Meta(gt=0, le=120, description="Seconds until the executable is killed, with its child processes.")
     ] = 10.0
+    environment: Annotated[
+        tuple[Annotated[str, Meta(pattern=VARIABLE, extra={HIDDEN: True})], ...],
+        Meta(
+            description="Names of the variables of the sidecar that the executable inherits, beside `PATH`, `HOME`, "
+            "`TMPDIR`, and those of locale, time zone, proxies and CA certificates."
+        ),
+    ] = ()
     token_use: Annotated[TokenUse, Meta(description="Which member of the output is the token.")] = "access_token"  # noqa: S105 - a name
 
 
@@ -54,8 +77,8 @@ class Command:
     """
     The token that `argv` prints as JSON on its standard output, in the words of an OAuth token response.
 
-    Its standard input is empty and its standard error is discarded; it inherits the sidecar's environment. Nothing of
-    its output is shown.
+    Its standard input is empty, its standard error is discarded, and its environment is `environ`. Nothing of its
+    output is shown.
     """
 
     argv: tuple[str, ...] = field(repr=False)
@@ -171,6 +194,13 @@ def check_executable(path: str, place: str) -> None:
         raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})")
 
 
+def inherited(environ: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
+    """Return the environment of a command: the variables that all commands need, and those that are named."""
+    return {
+        name: value for name, value in environ.items() if name in INHERITED or name.startswith(LOCALE) or name in named
+    }
+
+
 def build(identity: CommandIdentity, place: str, context: Context) -> TokenSource:
     """Return the source of the token that the command prints."""
     return Command(
@@ -179,7 +209,7 @@ def build(identity: CommandIdentity, place: str, context: Context) -> TokenSourc
         identity.token_use,
         f"{place}.command",
         context.now,
-        context.environ,
+        inherited(context.environ, identity.environment),
         context.children,
         context.disk,
     )
