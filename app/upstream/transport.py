@@ -12,6 +12,7 @@ from ..core.addresses import authority
 from ..core.errors import Unreachable
 from ..core.proxies import proxy_for
 from ..system.disk import Disk, Stalled
+from .bounded import BoundedNetwork
 from .tls import Trust
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         if transport is None:
             verify = await self._from_disk(self._trust.context) if secure else False
             transport = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False)
+            # httpx has no argument for it.
+            transport._pool._network_backend = BoundedNetwork(transport._pool._network_backend)
             await self._retire(proxy)
             self._open[proxy, version] = transport
         return transport
