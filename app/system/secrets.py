@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..core.display import shown_path, shown_variable
 from ..core.errors import ConfigError, Unreachable
 from ..core.values import Secret
 from . import files
@@ -23,10 +24,10 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
         value = environ.get(name, "").strip()
         if not value:
             raise ConfigError(
-                f"{place}: the environment variable {_shown_name(name)} is not set or empty; set it, or name another"
+                f"{place}: the environment variable {shown_variable(name)} is not set or empty; set it, or name another"
             )
         if re.search("[\ud800-\udfff]", value):  # how Python represents bytes that are not UTF-8
-            raise ConfigError(f"{place}: the environment variable {_shown_name(name)} is not UTF-8 text")
+            raise ConfigError(f"{place}: the environment variable {shown_variable(name)} is not UTF-8 text")
         return value
 
     return read
@@ -50,11 +51,11 @@ class FileSecret:
         try:
             value = read_file(self.path, LARGEST).decode("utf-8-sig").strip()
         except files.Unreadable as why:
-            raise ConfigError(f"{self.place}: {_shown_path(self.path)}: {why}") from None
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}") from None
         except UnicodeDecodeError:
-            raise ConfigError(f"{self.place}: {_shown_path(self.path)}: not UTF-8 text") from None
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text") from None
         if not value:
-            raise ConfigError(f"{self.place}: {_shown_path(self.path)}: empty")
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: empty")
         return value
 
 
@@ -71,7 +72,7 @@ async def read(secret: Secret, disk: Disk) -> str:
     try:
         return await disk.call(source.path, secret)
     except Stalled as error:
-        raise Unreachable(f"{source.place}: {_shown_path(source.path)}: {error}") from None
+        raise Unreachable(f"{source.place}: {shown_path(source.path)}: {error}") from None
 
 
 def one_of(
@@ -119,17 +120,3 @@ class Rotating:
 def same(left: bytes, right: bytes) -> bool:
     """Return whether two secrets are equal, in constant time. The only comparison of secrets."""
     return hmac.compare_digest(left, right)
-
-
-_HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
-"""People write the secret where its name belongs, and a message about that must not repeat it."""
-
-
-def _shown_name(name: str) -> str:
-    named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
-    random = all(re.search(kind, name) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
-    return name if named and not random else _HIDDEN
-
-
-def _shown_path(path: str) -> str:
-    return path if path.startswith(("/", "./", "../", "~")) and path.isprintable() else _HIDDEN
