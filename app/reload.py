@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -60,7 +60,7 @@ class _Prepared:
     """A configuration that was read and checked, and what follows from it."""
 
     loaded: Loaded
-    path_token: str | None
+    path_token: str | None = field(repr=False)
     watched: WatchedFiles
     changes: list[dict[str, Any]]
     restart_needed: list[str]
