@@ -84,6 +84,10 @@ class Refresher:
         finally:
             self._attempts.release()
 
+    def never_run(self) -> None:
+        """Release callers waiting in `settled`: `run` is not going to be called."""
+        self._attempts.release()
+
     async def _attempt(self) -> None:
         """Refresh once, and schedule the next attempt."""
         self._attempts.begin()
