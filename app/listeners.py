@@ -88,6 +88,12 @@ class CredentialDispatchers:
         for name, handler in self._handlers(settings, path_token).items():
             self.dispatchers[name].apply(handler)
 
+    def replace(self, name: str, configured: Profile) -> None:
+        """Serve a profile, configured so, with its present refresher from the next request on."""
+        endpoint = self._endpoints[name] = self._endpoint(name, configured)
+        for dispatcher in self.dispatchers.values():
+            dispatcher.replace(endpoint)
+
     def replace_session_key(self, key: bytes) -> None:
         """Replace the key of the metadata session tokens; what was remembered of the old tokens is dropped."""
         self._sessions.replace_key(key)

@@ -23,12 +23,18 @@ from .observe import log_events
 from .observe.library_log import LibraryHandler
 from .observe.log import Log
 from .refresh.refresher import Refresher
+from .reload import PATIENCE
 from .serve.handlers.gate import missing
 from .service import Service
+from .system.disk import DaemonThreads
 from .system.hardening import no_dumps
+from .system.survey import Survey
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+SWITCH_SECONDS = 0.001
+"""The longest wait of the event loop for a thread that computes, such as a reload: Python's default is 0.005."""
 
 OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
@@ -36,12 +42,26 @@ OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: TextIO = sys.stderr) -> int:
     """Run the sidecar until it is stopped; return the exit code. Raises ConfigError."""
     no_dumps()
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+    survey = Survey()
 
     def reading() -> Loaded:
-        return load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False)
+        return load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False, survey=survey)
 
-    loaded = reading()
-    return run(lambda: _serve(loaded, reading, environ, logger(loaded, stream)))
+    loaded = _in_time(reading)
+    return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
+
+
+def _in_time(reading: Callable[[], Loaded]) -> Loaded:
+    """Return the configuration. Raises ConfigError, also where its file system hangs."""
+    try:
+        return DaemonThreads().submit(reading).result(PATIENCE)
+    except TimeoutError:
+        raise ConfigError(
+            f"the configuration, or a file that it names, was not read within {PATIENCE:g} s; does the file system "
+            "of one of them hang?"
+        ) from None
 
 
 def create_app() -> FastAPI:
@@ -97,8 +117,10 @@ def logger(loaded: Loaded, stream: TextIO) -> Log:
     return log
 
 
-async def _serve(loaded: Loaded, reading: Callable[[], Loaded], environ: Mapping[str, str], log: Log) -> int:
-    service = Service(loaded, environ, log, load=reading)
+async def _serve(
+    loaded: Loaded, reading: Callable[[], Loaded], survey: Survey, environ: Mapping[str, str], log: Log
+) -> int:
+    service = Service(loaded, environ, log, load=reading, survey=survey)
     signals = Signals(asyncio.get_running_loop())
     await service.start()
     signals.on_reload(service.reload)

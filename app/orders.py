@@ -14,31 +14,36 @@ from .store.session_store import SessionStore
 
 
 class Orders:
-    """Carries out orders one after another. `busy` is held meanwhile, and during a restore from the cache."""
+    """Carries out orders. An order for several profiles is for all of them at once: a cloud that hangs delays none."""
 
     def __init__(
         self, profiles: Profiles, stores: Callable[[], Sequence[SessionStore]], report: Report, log: Log
     ) -> None:
-        self.busy = asyncio.Lock()
         self._profiles = profiles
         self._stores = stores
         self._report = report
         self._log = log
 
-    async def renew(self, name: str, purge: bool) -> dict[str, Any]:
-        """Refresh a profile now, after dropping its credentials if `purge`; return its status afterwards."""
-        async with self.busy:
-            if name not in self._profiles:
-                return _removed(name)
-            if purge:
-                self._profiles.refresher(name).purge()
-                for store in self._stores():
-                    await store.remove(name)
+    async def renew(self, names: Sequence[str], purge: bool) -> list[dict[str, Any]]:
+        """
+        Refresh profiles now, after dropping their credentials if `purge`; return the status of each afterwards.
+
+        When the first `await` is reached, no dropped session is served any more.
+        """
+        known = [name for name in names if name in self._profiles]
+        if purge:
+            for name in known:
+                self._profiles.purge(name)
+            await asyncio.gather(*(store.remove(name) for store in self._stores() for name in known))
+        for name in known:
             self._log.write(log_events.PURGED if purge else log_events.REFRESH_ORDERED, profile=name)
-            await self._profiles.renew(name)
-            if name not in self._profiles:
-                return _removed(name)
-            return self._report.profile(self._profiles.refresher(name).status)
+        await asyncio.gather(*(self._profiles.renew(name) for name in known if name in self._profiles))
+        return [self._status(name) for name in names]
+
+    def _status(self, name: str) -> dict[str, Any]:
+        if name not in self._profiles:
+            return _removed(name)
+        return self._report.profile(self._profiles.refresher(name).status)
 
     def set_level(self, level: str) -> None:
         """Set the log level until the next reload or start. Raises ValueError for an unknown level."""

@@ -9,21 +9,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import msgspec
 
 from .config import validate
-from .config.explain import Difference, differences
+from .config.explain import differences
 from .config.loader import Loaded
 from .config.settings import Access
 from .config.watched_files import WatchedFiles, watched_files
-from .core.errors import ConfigError
+from .core.errors import ConfigError, SidecarError
 from .observe import log_events
 from .observe.log import Log
 from .refresh.profiles import Profiles
-from .system.file_watch import FileWatch
+from .system.disk import Disk, Stalled
+from .system.file_watch import POLL, FileWatch
+from .system.survey import Survey
+
+T = TypeVar("T")
+
+PATIENCE = 30.0
+"""Seconds to read and check a configuration: a thousand profiles take two on one slow core."""
+
+STALLED_RETRY = 30.0
+"""Seconds until a configuration that could not be read in time is read again."""
+
+MOST_CHANGES = 100
+"""Changed keys that the log names: a line with all keys of a thousand profiles is larger than log collectors take."""
 
 AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format")
 """Beginnings of keys that a running process cannot change; they take effect at the next start."""
@@ -40,6 +53,17 @@ class ReloadStatus:
     at: float
     error: str | None = None
     restart_needed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A configuration that was read and checked, and what follows from it."""
+
+    loaded: Loaded
+    path_token: str | None = field(repr=False)
+    watched: WatchedFiles
+    changes: list[dict[str, Any]]
+    restart_needed: list[str]
 
 
 Load = Callable[[], Loaded]
@@ -67,6 +91,8 @@ class Reloader:
         *,
         path_token: Callable[[Access], str | None],
         adopt: Adopt,
+        disk: Disk,
+        survey: Survey,
     ) -> None:
         self.loaded = loaded
         self.status = ReloadStatus(loaded.at)
@@ -78,86 +104,129 @@ class Reloader:
         self._profiles = profiles
         self._path_token = path_token
         self._adopt = adopt
+        self._disk = disk
+        self._survey = survey
         self._watched = WatchedFiles(frozenset(), frozenset())
-        self._watch = FileWatch(self._files_changed)
+        self._watch = FileWatch(self._files_changed, self._not_reported, survey=survey)
+        self._ordered = self._reloading = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Start to watch files."""
         if self._load is None:
             return
-        why = self._watch.start()
-        if why is not None:
-            self._log.write(log_events.FILES_NOT_WATCHED, error=why)
-        self._follow()
-        if why is None:
-            self._log.write(log_events.WATCHING, files=len(self._watched.all()))
+        self._watch.start()
+        self._watched = await self._off_loop(lambda: self._named_by(self.loaded))
+        await self._watch.follow(self._watched.all())
+        self._start(self._watch.run())
+        self._log.write(log_events.WATCHING, files=len(self._watched.all()))
 
     async def stop(self) -> None:
         """Stop watching, and cancel what is under way."""
-        self._watch.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._watch.stop()
 
     # --- the configuration --------------------------------------------------------------------------------------------
 
     def reload(self) -> None:
         """Read the configuration again, and check all watched files (SIGHUP)."""
         self._watch.check()
-        self._start(self._reload())
+        self._order()
+
+    def _order(self) -> None:
+        """Reload now, or once more after the reload under way: a thousand orders meanwhile are one."""
+        self._ordered = True
+        if not self._reloading:
+            self._reloading = True
+            self._start(self._reload_while_ordered())
+
+    async def _reload_while_ordered(self) -> None:
+        try:
+            while self._ordered:
+                self._ordered = False
+                await self._reload()
+        finally:
+            self._reloading = False
 
     async def _reload(self) -> None:
         if self._load is None:
             return
+        load = self._load
         async with self.busy:
             try:
-                loaded, token = await asyncio.to_thread(self._read, self._load)
-            except ConfigError as error:
-                message = "; ".join(str(error).splitlines())
-                self.status = ReloadStatus(self.status.at, message, self.status.restart_needed)
-                self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message)
+                prepared = await self._off_loop(lambda: self._prepare(load))
+            except (ConfigError, Stalled) as error:
+                self._fail(error)
                 return
-            changes = list(differences(self.loaded.settings, loaded.settings))
-            self.loaded = loaded
+            self.loaded, self._watched = prepared.loaded, prepared.watched
             # In one step: a request in between would be judged by a rule or a token that is no longer valid.
-            self._adopt(loaded, token)
-            self._follow()
-            self._report(changes)
+            self._adopt(prepared.loaded, prepared.path_token)
+            self._report(prepared)
+            await self._watch.follow(self._watched.all())
 
-    def _read(self, load: Load) -> tuple[Loaded, str | None]:
+    def _fail(self, error: SidecarError) -> None:
+        message = "; ".join(str(error).splitlines())
+        if isinstance(error, Stalled):
+            places = ", ".join(self._survey.hanging()) or self.loaded.origin
+            message = f"the configuration, or a file that it names, cannot be read: {error}; look at {places}"
+            asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
+        self.status = ReloadStatus(self.status.at, message, self.status.restart_needed)
+        self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message)
+
+    async def _off_loop(self, call: Callable[[], T]) -> T:
+        """Return what a call returns that reads files or takes long for many profiles. Raises Stalled."""
+        return await self._disk.call("", call, patience=PATIENCE)
+
+    def _prepare(self, load: Load) -> _Prepared:
+        """Return all that takes time of a reload, so that the rest is one short step of the loop."""
+        needed = self._watched.configuration | self._watched.path_token
+        self._survey.look(needed)
+        if any(map(self._survey.hangs, needed)):
+            raise Stalled("the file system does not answer")
         loaded = load()
         # The listeners stay as they were at start, whatever the file says now: the new rules must fit them, too. A path
         # token, for example, would be useless beside a metadata listener that is still there.
         validate.check(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
-        return loaded, self._path_token(loaded.settings.access)
+        return _Prepared(
+            loaded,
+            self._path_token(loaded.settings.access),
+            self._named_by(loaded),
+            [
+                {"key": key, "was": was, "is": now}
+                for key, was, now in differences(self.loaded.settings, loaded.settings)
+            ],
+            [key for key, _, _ in differences(self._at_start, loaded.settings) if key.startswith(AT_START)],
+        )
 
-    def _report(self, changes: list[Difference]) -> None:
-        since_start = [key for key, _, _ in differences(self._at_start, self.loaded.settings)]
-        restart_needed = tuple(key for key in since_start if key.startswith(AT_START))
-        self.status = ReloadStatus(self.loaded.at, None, restart_needed)
-        shown = [{"key": key, "was": was, "is": now} for key, was, now in changes]
-        self._log.write(log_events.CONFIG_RELOADED, config=self.loaded.origin, changes=shown)
-        for warning in self.loaded.warnings:
+    def _named_by(self, loaded: Loaded) -> WatchedFiles:
+        return watched_files(loaded.settings, loaded.files, self._environ)
+
+    def _report(self, prepared: _Prepared) -> None:
+        loaded, restart_needed = prepared.loaded, prepared.restart_needed
+        self.status = ReloadStatus(loaded.at, None, tuple(restart_needed))
+        more = len(prepared.changes) - MOST_CHANGES
+        shown = [*prepared.changes[:MOST_CHANGES], *([f"and {more} more"] if more > 0 else [])]
+        self._log.write(log_events.CONFIG_RELOADED, config=loaded.origin, changes=shown)
+        for warning in loaded.warnings:
             self._log.write(log_events.CONFIGURATION, warning)
         if restart_needed:
-            self._log.write(log_events.RESTART_NEEDED, keys=list(restart_needed))
+            self._log.write(log_events.RESTART_NEEDED, keys=restart_needed)
 
     # --- files --------------------------------------------------------------------------------------------------------
-
-    def _follow(self) -> None:
-        """Watch the files that the configuration names now."""
-        self._watched = watched_files(self.loaded.settings, self.loaded.files, self._environ)
-        self._watch.follow(self._watched.all())
 
     def _files_changed(self, names: frozenset[str]) -> None:
         self._log.write(log_events.FILES_CHANGED, files=sorted(names))
         if names & (self._watched.configuration | self._watched.path_token):
-            self._start(self._reload())
+            self._order()
         for name in {name for file in names for name in self._watched.proofs.get(file, ())}:
             self._start(self._profiles.renew(name))
         for name in {name for file in names for name in self._watched.read_later.get(file, ())}:
             self._profiles.retry(name)
+
+    def _not_reported(self, why: str) -> None:
+        self._log.write(log_events.FILES_NOT_WATCHED, error=why, seconds=POLL)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         """Start a task; an exception of it is logged by its type."""

@@ -33,7 +33,9 @@ from .serve.handlers.ops import OpsHandler
 from .serve.handlers.shared_pages import SharedPages
 from .store.stores import Stores
 from .system.child_reaper import ChildReaper
+from .system.disk import Disk
 from .system.sockets import address_of
+from .system.survey import Survey
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -50,8 +52,8 @@ class Service:
 
     `start` returns when every listener answers; credentials follow in the background. `stop` is graceful. The
     constructor binds the addresses and raises ConfigError where one cannot be had. `load` reads the configuration for
-    `reload`; without it file changes have no effect. `listen`: without it nothing is bound, for an ASGI server that
-    runs the application.
+    `reload`, with `survey`; without it file changes have no effect. `listen`: without it nothing is bound, for an ASGI
+    server that runs the application.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Service:
         *,
         clocks: Clocks | None = None,
         load: Load | None = None,
+        survey: Survey | None = None,
         transport: Transport | None = None,
         entropy: Callable[[int], bytes] = os.urandom,
         path_token: str | None = None,
@@ -76,9 +79,10 @@ class Service:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._application: FastAPI | None = None
         requests, refreshes = RequestCounters(clocks.wall), RefreshCounters(clocks.wall)
-        make_pipeline = _pipeline_maker(environ, clocks, self._observe, transport, self._children)
+        disk = Disk()
+        make_pipeline = _pipeline_maker(environ, clocks, self._observe, transport, self._children, disk)
         self._profiles = Profiles(
-            settings, make_pipeline, clocks=clocks, observe=self._observe, replaced=self._apply_settings
+            settings, make_pipeline, clocks=clocks, observe=self._observe, replaced=self._replaced
         )
         self.refreshers = self._profiles.refreshers
         self._stores = Stores(settings, environ, self._profiles.profile, self._observe)
@@ -96,9 +100,16 @@ class Service:
             given_path_token=path_token,
             port=address_of(sockets["credentials"])[1] if listen else 0,
         )
-        self._path_token = self._credentials.path_token(settings.access)
         self._reloader = Reloader(
-            loaded, load, environ, log, self._profiles, path_token=self._credentials.path_token, adopt=self._adopt
+            loaded,
+            load,
+            environ,
+            log,
+            self._profiles,
+            path_token=self._credentials.path_token,
+            adopt=self._adopt,
+            disk=disk,
+            survey=survey or Survey(),
         )
         self._report = Report(self._profiles, self._reloader, requests, refreshes)
         self._orders = Orders(self._profiles, self._stores.all, self._report, log)
@@ -125,10 +136,10 @@ class Service:
 
     async def _begin(self) -> None:
         """Serve what the cache holds, start to refresh, and watch files."""
-        async with self._orders.busy, self._reloader.busy:  # no order and no other configuration in between
+        async with self._reloader.busy:  # no other configuration in between
             await self._restore()
         self._profiles.start()
-        self._reloader.start()
+        await self._reloader.start()
         await self._freeze_garbage()
 
     async def _restore(self) -> None:
@@ -139,7 +150,8 @@ class Service:
         for name, credentials in sessions.items():
             if not servable(credentials, self._clocks.wall()):
                 continue  # it expired during the restart
-            self._profiles.refresher(name).restore(credentials)
+            if not self._profiles.refresher(name).restore(credentials):
+                continue  # it was purged meanwhile
             self._log.write(
                 log_events.CREDENTIALS_RESTORED,
                 profile=name,
@@ -182,7 +194,6 @@ class Service:
 
     def _adopt(self, loaded: Loaded, path_token: str | None) -> None:
         """Use another configuration from now on. Does not wait."""
-        self._path_token = path_token
         self._profiles.change(loaded.settings)
         for store in self._stores.all():
             store.tidy(tuple(loaded.settings.profiles))
@@ -190,9 +201,9 @@ class Service:
         self._credentials.apply(loaded.settings, path_token)
         self._log.set_level(loaded.settings.logging.level)
 
-    def _apply_settings(self) -> None:
+    def _replaced(self, name: str) -> None:
         """A profile on trial serves now."""
-        self._credentials.apply(self.settings, self._path_token)
+        self._credentials.replace(name, self.settings.profiles[name])
 
     def _clock_jumped(self, seconds: float) -> None:
         self._log.write(log_events.CLOCK_JUMPED, seconds=round(seconds))
@@ -282,6 +293,7 @@ def _pipeline_maker(
     observe: Callable[[Event], None],
     transport: Transport | None,
     children: ChildReaper,
+    disk: Disk,
 ) -> Callable[[Settings], Pipeline]:
     """Return what builds the pipeline of a configuration; cloud clock and tokens outlive each of them."""
     cloud_clock = CloudClock(clocks)
@@ -299,6 +311,7 @@ def _pipeline_maker(
             tokens=tokens,
             transport=transport,
             children=children,
+            disk=disk,
         )
 
     return make

@@ -27,6 +27,11 @@ def get(port: int, path: str, sock: socket.socket | None = None) -> tuple[int, b
         return _exchange(fresh, port, path)
 
 
+def connection(port: int) -> socket.socket:
+    """Return a connection for requests one after the other."""
+    return socket.create_connection(("127.0.0.1", port), TIMEOUT)
+
+
 def until_200(port: int, path: str, *, since: float, timeout: float = TIMEOUT) -> float:
     """Poll until the first 200 and return the seconds from `since` to its end."""
     while time.perf_counter() - since < timeout:

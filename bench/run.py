@@ -22,6 +22,7 @@ import baselines
 import callers
 import client
 import outage
+import reload
 import size
 import start
 import traffic
@@ -42,7 +43,7 @@ class Extent:
 
 QUICK = Extent(rounds=2, seconds=1, spawns=3, idle_seconds=10)
 FULL = Extent(rounds=7, seconds=2, spawns=11, idle_seconds=60)
-PARTS = ("start", "outage", "size", "idle", "crowd", "callers", "attacks", "traffic")
+PARTS = ("start", "outage", "size", "idle", "crowd", "callers", "attacks", "reload", "traffic")
 
 
 def main() -> int:
@@ -88,6 +89,8 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
             yield from callers.figures(cloud, directory)
         if "attacks" in parts:
             yield from attacks.figures(cloud, directory)
+        if "reload" in parts:
+            yield from reload.figures(cloud, directory)
         if "traffic" in parts:
             servers = _servers(stack, cloud, directory, go, body)
             yield from traffic.figures(servers, rounds=extent.rounds, seconds=extent.seconds)

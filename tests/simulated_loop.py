@@ -13,6 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
+from app.system.disk import DaemonThreads
+
 START_MONOTONIC = 1_000.0
 """The loop's time when it is created."""
 
@@ -41,6 +43,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self.now
+
+    def run_in_executor(self, executor: Any, call: Any, *arguments: Any) -> Any:
+        """Run work for threads of its own (`system/disk.py`) immediately, too."""
+        return super().run_in_executor(None if isinstance(executor, DaemonThreads) else executor, call, *arguments)
 
 
 class _TimeSkippingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]

@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
-import resource
 from collections.abc import AsyncIterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import trustme
 
 from app.config.loader import Loaded, load
 from app.config.settings import Access
@@ -21,6 +17,8 @@ from app.core.errors import ConfigError
 from app.observe.log import Log
 from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
+from app.system.disk import Disk
+from app.system.survey import Survey
 
 from .clock import Clock
 from .conftest import configuration, exchange, identity
@@ -80,6 +78,8 @@ class Site:
             cast(Profiles, self.profiles),
             path_token=self._path_token,
             adopt=self._adopt,
+            disk=Disk(),
+            survey=Survey(),
         )
         self.reads = 0
         return self.reloader
@@ -278,147 +278,3 @@ async def test_exception_of_a_reload_is_logged_by_its_type(site: Site) -> None:
 
     assert site.lines()[0] == {"event": "internal_error", "error": "RuntimeError"}
     assert len(site.adopted) == 1
-
-
-async def test_without_a_reader_nothing_is_replaced(site: Site) -> None:
-    """A sidecar that cannot read its configuration again watches no files and keeps what it has."""
-    reloader = site.build(configuration(), reads=False)
-    reloader.start()
-    site.write(configuration("p2"))
-    await site.reload()
-
-    assert (site.adopted, site.lines()) == ([], [])
-
-
-# --- files ------------------------------------------------------------------------------------------------------------
-
-
-def with_files(site: Site, **changes: Any) -> dict[str, Any]:
-    """Return two profiles that prove their identity with a file, and a third one that reads a CA file when used."""
-    secret = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(site.directory / "secret")}
-    by_file = {"identity": identity(authnConfiguration=secret), "exchange": exchange()}
-    (site.directory / "secret").write_text("first")
-    trustme.CA().cert_pem.write_to_path(str(site.directory / "ca.pem"))
-    third = {"identity": identity(), "exchange": exchange(connection={"caFile": str(site.directory / "ca.pem")})}
-    return configuration(profiles={"a": by_file, "b": by_file, "c": third}) | changes
-
-
-@pytest.mark.parametrize(
-    ("names", "orders"),
-    [
-        (["secret"], ["renew a", "renew b"]),
-        (["ca.pem"], ["retry c"]),
-        (["secret", "ca.pem"], ["renew a", "renew b", "retry c"]),
-        ([], []),
-    ],
-)
-async def test_changed_files_concern_their_profiles(names: list[str], orders: list[str], site: Site) -> None:
-    """A replaced proof is tried at once; a file that is read when used matters to a profile that failed."""
-    site.build(with_files(site)).start()
-    for name in names:
-        with (site.directory / name).open("a") as file:
-            file.write("second version")
-    site.reloader.reload()
-    await site.quiet()
-
-    assert sorted(site.profiles.orders) == orders
-    changes = [line for line in site.lines() if line["event"] == "files_changed"]
-    assert changes == (
-        [{"event": "files_changed", "files": sorted(f"{site.directory}/{name}" for name in names)}] * bool(names)
-    )
-    assert site.reads == 1
-
-
-async def test_changed_configuration_file_is_read(site: Site) -> None:
-    """A change of the configuration file is noticed at the next check and read, beside the reload itself."""
-    site.build(configuration()).start()
-    site.write(configuration(startup={"timeoutSeconds": 7}))
-    await site.reload()
-
-    assert site.reads == 2
-    assert "files_changed" in site.events()
-
-
-async def test_changed_path_token_is_read(site: Site) -> None:
-    """A change of the file with the path token is a reload."""
-    token = site.directory / "token"
-    token.write_text("first-token-0123456789")
-    site.build(configuration(access={"pathToken": {"file": str(token)}})).start()
-    token.write_text("second-token-0123456789")
-    await site.reload()
-
-    assert site.reads == 2
-
-
-async def test_files_of_the_changed_configuration_are_watched(site: Site) -> None:
-    """After a reload the files that the new configuration names are watched, and the other ones are not."""
-    site.build(configuration()).start()
-    site.write(with_files(site))
-    await site.reload()
-    site.profiles.orders.clear()
-    trustme.CA().cert_pem.write_to_path(str(site.directory / "ca.pem"))
-    await site.reload()
-
-    assert site.profiles.orders == ["retry c"]
-    site.write(configuration())
-    await site.reload()
-    site.profiles.orders.clear()
-    (site.directory / "ca.pem").write_text("the third version")
-    await site.reload()
-    assert site.profiles.orders == []
-
-
-async def test_number_of_watched_files_is_logged(site: Site) -> None:
-    """The start of the watch is logged with the number of files."""
-    site.build(with_files(site)).start()
-
-    assert site.lines() == [{"event": "watching", "files": 3}]
-
-
-@contextmanager
-def no_more_descriptors() -> Any:
-    """Let no new descriptor be opened within the block."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-async def test_files_are_checked_at_a_reload_where_they_cannot_be_watched(site: Site) -> None:
-    """Without inotify the log says so, and a reload still finds the changed files."""
-    reloader = site.build(with_files(site))
-    with no_more_descriptors():
-        reloader.start()
-    (site.directory / "secret").write_text("second version")
-    await site.reload()
-
-    assert site.lines()[0] == {"event": "files_not_watched", "error": "Too many open files"}
-    assert "watching" not in site.events()
-    assert sorted(site.profiles.orders) == ["renew a", "renew b"]
-
-
-async def test_stop_cancels_what_is_under_way(site: Site) -> None:
-    """After a stop no configuration is adopted."""
-    reloader = site.build(configuration())
-    await reloader.busy.acquire()
-    reloader.reload()
-    await asyncio.sleep(0)
-    await reloader.stop()
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-    reloader.busy.release()
-    await site.quiet()
-
-    assert (site.reads, site.adopted, site.lines()) == (0, [], [])
-
-
-async def test_stop_closes_the_watch(site: Site) -> None:
-    """After a stop the descriptor of the watch is closed."""
-    before = len(os.listdir("/proc/self/fd"))
-    reloader = site.build(with_files(site))
-    reloader.start()
-    during = len(os.listdir("/proc/self/fd"))
-    await reloader.stop()
-
-    assert (during, len(os.listdir("/proc/self/fd"))) == (before + 1, before)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.urls import without_login
+from ..core.display import displayed
 from .decode import join
 
 Difference = tuple[str, Any, Any]
@@ -33,13 +33,10 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shown(key: str, value: Any) -> Any:
-    """Return a leaf's value without secrets: a proxy without its password, a command without its arguments."""
-    last = key.rpartition(".")[2]
-    if last == "proxy" and value:
-        return without_login(value)
-    if last == "command" and len(value) > 1:
+    """Return a leaf's value without what may be secret: a command without its arguments, a URL without its login."""
+    if key.rpartition(".")[2] == "command" and len(value) > 1:
         return [value[0], f"(and {len(value) - 1} arguments)"]
-    return value
+    return displayed(key, value)
 
 
 def differences(before: msgspec.Struct, after: msgspec.Struct) -> Iterator[Difference]:

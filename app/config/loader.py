@@ -23,9 +23,11 @@ from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
 from ..system import files
 from ..system.json_file import read_object
+from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
 from .decode import Decoder, join
 from .settings import PROFILE_NAME, Profile, Settings
+from .watched_files import watched_files
 
 Sts = TypeVar("Sts", ExchangeSettings, ChainedRole)
 
@@ -96,12 +98,14 @@ def load(
     default_path: Path = DEFAULT_PATH,
     look: bool = True,
     trace: bool = True,
+    survey: Survey | None = None,
 ) -> Loaded:
     """
     Return the effective configuration. Raises ConfigError: a line per mistake, with the thing, the place and the cure.
 
     `look`: whether the secrets and files that it names must exist; a command that uses none of them need not ask.
-    `trace`: whether each value's origin is kept, which is the largest part of a profile's memory.
+    `trace`: whether each value's origin is kept, which is the largest part of a profile's memory. `survey`: finds the
+    files that do not answer; the profiles that need one are not checked, and a warning says so.
     """
     file = _find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file, trace=trace)
@@ -117,10 +121,11 @@ def load(
     settings = _complete(_build(draft.raw), draft, environ, hostname)
     draft.run(validate.checks(settings))
     draft.stop_at_mistakes()
+    unchecked = _unchecked(settings, draft, environ, survey) if survey is not None else frozenset()
     if look:
-        draft.run(validate.existence_checks(settings, environ))
+        draft.run(validate.existence_checks(settings, environ, unchecked))
         draft.stop_at_mistakes()
-    draft.warnings.extend(warnings.warnings(settings))
+    draft.warnings.extend(warnings.warnings(settings, unchecked))
     return Loaded(
         settings,
         draft.origin,
@@ -129,6 +134,20 @@ def load(
         tuple(map(one_line, draft.warnings)),
         tuple(draft.files),
     )
+
+
+def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], survey: Survey) -> frozenset[str]:
+    """Return the profiles that need files which do not answer now; warn of each."""
+    watched = watched_files(settings, draft.files, environ)
+    survey.look(watched.all())
+    found: dict[str, str] = {}
+    for file in filter(survey.hangs, sorted(watched.all())):
+        found |= dict.fromkeys(watched.proofs.get(file, set()) | watched.read_later.get(file, set()), file)
+    draft.warnings += [
+        f"profiles.{name}: {file}: the file system does not answer; the files of this profile are not checked"
+        for name, file in sorted(found.items())
+    ]
+    return frozenset(found)
 
 
 def _find(path: str | None, environ: Mapping[str, str], default_path: str) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 from ..core import addresses, proxies, urls
@@ -57,9 +57,17 @@ def check(settings: Settings) -> None:
         found()
 
 
-def existence_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the checks that what is named exists: variables, files, the environment's proxies."""
+def existence_checks(
+    settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()
+) -> Iterator[Check]:
+    """
+    Yield the checks that what is named exists: variables, files, the environment's proxies.
+
+    `unchecked`: profiles that need files which do not answer.
+    """
     for name, profile in settings.profiles.items():
+        if name in unchecked:
+            continue
         place = f"profiles.{name}"
         for identity, where in identities.parts(profile.identity, f"{place}.identity"):
             yield partial(identities.read_one, identity, where, environ)
@@ -68,7 +76,7 @@ def existence_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator
             yield partial(_connection, connection, where, environ)
     if isinstance(settings.access.path_token, PathToken):
         yield lambda token=settings.access.path_token: secret_refs.path_token(token, environ)()  # type: ignore[misc]
-    if settings.tls.ca_file is not None:
+    if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # a file of every profile
         yield partial(_bundle, settings.tls.ca_file, "tls.caFile")
     if settings.cache.directory is not None:
         yield lambda: secret_refs.cache_key(settings.cache, environ)()

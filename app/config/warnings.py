@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from ..core.errors import ConfigError
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
@@ -15,12 +15,17 @@ from ..system import files, secrets
 from .settings import PathToken, Settings
 
 
-def warnings(settings: Settings) -> Iterator[str]:
-    """Yield the sentences, each beginning with the key that it is about."""
+def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[str]:
+    """
+    Yield the sentences, each beginning with the key that it is about.
+
+    `unchecked`: profiles that need files which do not answer.
+    """
     for name, profile in settings.profiles.items():
         place = f"profiles.{name}"
-        for identity, where in identities.parts(profile.identity, f"{place}.identity"):
-            yield from _identity(identity, where)
+        if name not in unchecked:
+            for identity, where in identities.parts(profile.identity, f"{place}.identity"):
+                yield from _identity(identity, where)
         last, where = (profile.chain[-1], f"chain[{len(profile.chain) - 1}]") if profile.chain else (None, "exchange")
         seconds = (last or profile.exchange).duration_seconds
         if seconds is not None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, inspect
 
+from .display import displayed
+
 EXPANDED = "expanded"
 """Marks text that may begin with `~`, the home directory."""
 
@@ -42,7 +44,9 @@ class Strict(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         members = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        shown = (f"{name}={'…' if value and name in _UNPRINTED else repr(value)}" for name, value in members)
+        shown = (
+            f"{name}={'…' if value and name in _UNPRINTED else repr(displayed(name, value))}" for name, value in members
+        )
         return f"{type(self).__name__}({', '.join(shown)})"
 
     @classmethod

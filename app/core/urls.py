@@ -6,6 +6,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from .addresses import is_loopback
+from .display import without_login
 from .errors import ConfigError
 
 _URL = re.compile(r"[!-~]+")
@@ -24,9 +25,10 @@ def endpoint(url: str, place: str) -> str:
     return url
 
 
-def without_login(url: str) -> str:
-    """Return `url` with user name and password replaced by `***`."""
-    return re.sub(r"//[^/]*@", "//***@", url)
+def refuse_login(url: str, place: str) -> None:
+    """Raise ConfigError where the URL holds a user name or a password."""
+    if without_login(url) != url:
+        raise ConfigError(f"{place}: the URL contains a user name or password; remove it")
 
 
 def sdk_endpoint(url: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import Refused
+from ..core.numbers import seconds
 from ..core.values import Credentials, Now, Token
 from ..upstream.errors import Meaning, error_of
 from ..upstream.response import Get
@@ -74,8 +75,7 @@ class ObtainAccessCredential:
 
 def _end(found: Mapping[str, Any], values: Mapping[str, Any]) -> float | None:
     """Return the earlier of the two ends that the answer names; one alone is enough."""
-    number = found.get("accessCredentialExpiresAt")
-    said = float(number) if isinstance(number, int) and not isinstance(number, bool) else None
+    said = seconds(found.get("accessCredentialExpiresAt"))
     ends = [end for end in (instant(values.get("expiration")), said) if end is not None]
     return min(ends, default=None)
 

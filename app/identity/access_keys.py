@@ -6,13 +6,13 @@ In order: environment variables, the CLI's `~/.aliyun/config.json`, the SDKs' cr
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Unreachable
 from ..system import files
+from ..system.disk import Disk, Stalled
 from ..system.json_file import read_object
 from ..upstream.acs3 import KeyPair
 
@@ -36,10 +36,14 @@ class AccessKeys:
 
     environ: Mapping[str, str] = field(repr=False)
     role: Callable[[str | None], Awaitable[KeyPair]]
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def keys(self) -> KeyPair:
-        """The keys of now; files are read each time. Raises ConfigError, or what `role` raises."""
-        found = await asyncio.to_thread(self._found)
+        """The keys of now; files are read each time. Raises ConfigError, Unreachable, or what `role` raises."""
+        try:
+            found = await self.disk.call(self._home(".aliyun/config.json"), self._found)
+        except Stalled as error:
+            raise Unreachable(f"PLUGIN: the AccessKey's files below {self._home('')}: {error}") from None
         return found if isinstance(found, KeyPair) else await self.role(found.name)
 
     def _found(self) -> KeyPair | EcsRole:

@@ -8,18 +8,19 @@ import json
 import os
 import signal
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from msgspec import Meta
 
-from ..core.base import Expanded, Strict
+from ..core.base import HIDDEN, Expanded, Strict
 from ..core.errors import ConfigError, Refused, Unreachable
 from ..core.text import printable_id
 from ..core.values import Now, Token, TokenUse
 from ..system.bounded_pipe import BoundedPipe
 from ..system.child_reaper import ChildReaper
+from ..system.disk import Disk, Stalled
 from .context import Context, TokenSource
 from .token_response import token_from
 
@@ -28,6 +29,22 @@ REAP_SECONDS = 1.0
 
 LARGEST_OUTPUT = 65_536
 """Bytes; a token has at most 20 000 characters."""
+
+
+INHERITED = frozenset(
+    (
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE"),
+        *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    )
+)
+"""Variables that every command inherits, beside those whose names begin with LOCALE. No secret of the sidecar is among
+them: the command is another program, and its environment can be read by all processes of the user."""
+
+LOCALE = "LC_"
+
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
 
 
 class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
@@ -45,6 +62,13 @@ class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
     timeout_seconds: Annotated[
         float, Meta(gt=0, le=120, description="Seconds until the executable is killed, with its child processes.")
     ] = 10.0
+    environment: Annotated[
+        tuple[Annotated[str, Meta(pattern=VARIABLE, extra={HIDDEN: True})], ...],
+        Meta(
+            description="Names of the variables of the sidecar that the executable inherits, beside `PATH`, `HOME`, "
+            "`TMPDIR`, and those of locale, time zone, proxies and CA certificates."
+        ),
+    ] = ()
     token_use: Annotated[TokenUse, Meta(description="Which member of the output is the token.")] = "access_token"  # noqa: S105 - a name
 
 
@@ -53,8 +77,8 @@ class Command:
     """
     The token that `argv` prints as JSON on its standard output, in the words of an OAuth token response.
 
-    Its standard input is empty and its standard error is discarded; it inherits the sidecar's environment. Nothing of
-    its output is shown.
+    Its standard input is empty, its standard error is discarded, and its environment is `environ`. Nothing of its
+    output is shown.
     """
 
     argv: tuple[str, ...] = field(repr=False)
@@ -64,6 +88,7 @@ class Command:
     now: Now
     environ: Mapping[str, str] = field(repr=False)
     children: ChildReaper = field(default_factory=ChildReaper, repr=False)
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def token(self) -> Token:
         """Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable."""
@@ -110,6 +135,13 @@ class Command:
             raise
 
     async def _start(self, stdout: int) -> Process:
+        try:
+            # The event loop stands still from the fork until the child has opened the executable.
+            await self.disk.call(self.argv[0], os.stat, self.argv[0])
+        except Stalled as error:
+            raise Unreachable(f"{self.place}: {self.argv[0]}: {error}") from None
+        except OSError:  # the start says why
+            pass
         try:
             starting = asyncio.create_subprocess_exec(
                 *self.argv,
@@ -162,6 +194,13 @@ def check_executable(path: str, place: str) -> None:
         raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})")
 
 
+def inherited(environ: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
+    """Return the environment of a command: the variables that all commands need, and those that are named."""
+    return {
+        name: value for name, value in environ.items() if name in INHERITED or name.startswith(LOCALE) or name in named
+    }
+
+
 def build(identity: CommandIdentity, place: str, context: Context) -> TokenSource:
     """Return the source of the token that the command prints."""
     return Command(
@@ -170,6 +209,7 @@ def build(identity: CommandIdentity, place: str, context: Context) -> TokenSourc
         identity.token_use,
         f"{place}.command",
         context.now,
-        context.environ,
+        inherited(context.environ, identity.environment),
         context.children,
+        context.disk,
     )

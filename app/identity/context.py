@@ -9,6 +9,7 @@ from typing import Protocol
 from ..core.connection import Connection, HttpConfiguration
 from ..core.values import Now, Token
 from ..system.child_reaper import ChildReaper
+from ..system.disk import Disk
 from ..upstream.response import HttpClient
 
 
@@ -40,6 +41,7 @@ class Context:
     new_id: Callable[[], str]
     is_ours: Callable[[str], bool]
     children: ChildReaper
+    disk: Disk
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.numbers import seconds
+
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+={0,2}\.([A-Za-z0-9_-]+={0,2})\.[A-Za-z0-9_-]+={0,2}")
 """A signed JWT in compact form (RFC 7515 7.1). Some issuers add the padding of base64, which does not belong there."""
 
@@ -56,8 +58,8 @@ def unverified(token: str) -> Claims | None:
         issuer=_text(payload.get("iss")),
         audiences=_texts(payload.get("aud")),
         subject=_text(payload.get("sub")),
-        issued_at=_number(payload.get("iat")),
-        expires_at=_number(payload.get("exp")),
+        issued_at=seconds(payload.get("iat")),
+        expires_at=seconds(payload.get("exp")),
     )
 
 
@@ -103,8 +105,3 @@ def _text(value: Any) -> str | None:
 def _texts(value: Any) -> tuple[str, ...]:
     values = value if isinstance(value, list) else [value]
     return tuple(item for item in values if isinstance(item, str))
-
-
-def _number(value: Any) -> float | None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if number and 0 <= value < 1e11 else None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
@@ -13,6 +12,7 @@ from ..core.base import OtherFile, Strict
 from ..core.errors import Refused, Unreachable
 from ..core.values import Now, Secret, Token
 from ..system import secrets
+from ..system.disk import Disk
 from . import jwt_claims
 from .context import Context, TokenSource
 
@@ -37,9 +37,10 @@ class TokenFile:
     place: str
     now: Now
     is_synchronised: Callable[[], bool]
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def token(self) -> Token:
-        value = await asyncio.to_thread(self.read)
+        value = await secrets.read(self.read, self.disk)
         claims = jwt_claims.unverified(value)
         if claims is None:
             raise Refused(f"{self.place}: the file does not hold a JWT", status=0, code="invalid_token")
@@ -51,4 +52,5 @@ class TokenFile:
 def build(identity: TokenFileIdentity, place: str, context: Context) -> TokenSource:
     """Return the source of the token in the file."""
     place = f"{place}.{identity.key('token_file')}"
-    return TokenFile(secrets.from_file(identity.token_file, place), place, context.now, context.is_synchronised)
+    read = secrets.from_file(identity.token_file, place)
+    return TokenFile(read, place, context.now, context.is_synchronised, context.disk)

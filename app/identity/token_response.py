@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.errors import Unreachable
+from ..core.numbers import seconds
 from ..core.text import printable_id
 from ..core.values import Token, TokenUse
 from . import jwt_claims
@@ -39,7 +40,6 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
     return Token(value, min(ends))
 
 
-def _plus(base: float, seconds: Any) -> float | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e11:
-        return None
-    return base + seconds
+def _plus(base: float, value: Any) -> float | None:
+    found = seconds(value)
+    return base + found if found else None

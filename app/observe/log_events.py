@@ -123,9 +123,9 @@ WATCHING = _event(
 FILES_NOT_WATCHED = _event(
     "files_not_watched",
     "warning",
-    "file changes are not noticed; send SIGHUP after a change",
-    "The system has no inotify, or its limits are used up.",
-    {"error": "the reason"},
+    "the kernel reports no file changes; the files are looked at every few seconds",
+    "The system has no inotify, or its limits are used up (`fs.inotify.max_user_instances`, `max_user_watches`).",
+    {"error": "the reason", "seconds": "seconds between two looks"},
 )
 FILES_CHANGED = _event(
     "files_changed",

@@ -11,6 +11,7 @@ from ..config.settings import Settings
 from ..core.connection import Connection, HttpConfiguration
 from ..core.events import Observe
 from ..core.values import Now
+from ..system.disk import Disk
 from ..upstream.client import Limits, UpstreamClient
 from ..upstream.tls import Trust, client_certificate
 from ..upstream.transport import RoutingTransport
@@ -56,7 +57,7 @@ class Connections:
             await client.aclose()
 
 
-def real_transport(settings: Settings, environ: Mapping[str, str]) -> Transport:
+def real_transport(settings: Settings, environ: Mapping[str, str], disk: Disk) -> Transport:
     """Return what opens real connections; legs without files of their own share the trust of the whole file."""
 
     def transport(route: Route) -> RoutingTransport:
@@ -68,6 +69,6 @@ def real_transport(settings: Settings, environ: Mapping[str, str]) -> Transport:
             verify=route.verify,
             client=client_certificate(route.connection, route.place, environ),
         )
-        return RoutingTransport(proxy=route.connection.proxy or settings.proxy, environ=environ, trust=trust)
+        return RoutingTransport(proxy=route.connection.proxy or settings.proxy, environ=environ, trust=trust, disk=disk)
 
     return transport

@@ -26,6 +26,7 @@ from ..identity.oidc_client import OidcClientIdentity
 from ..identity.token_file import TokenFile, TokenFileIdentity
 from ..system import sockets
 from ..system.child_reaper import ChildReaper
+from ..system.disk import Disk, Stalled
 from ..upstream.tls import certificate_end
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
@@ -64,6 +65,7 @@ class Pipeline:
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
         children: ChildReaper | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self._clock = cloud_clock or CloudClock(clocks)
         self._clocks = clocks
@@ -72,8 +74,9 @@ class Pipeline:
         self._tokens = tokens or TokenCache(now=self._clock.now)
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._reserve = asyncio.Semaphore(MOST_AT_ONCE - AT_ONCE)
+        self._disk = disk or Disk()
         self._connections = Connections(
-            transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe
+            transport or real_transport(settings, environ, self._disk), now=clocks.wall, observe=self._observe
         )
         context = Context(
             connect=self._connections.to,
@@ -83,6 +86,7 @@ class Pipeline:
             new_id=new_id,
             is_ours=is_ours,
             children=children or ChildReaper(),
+            disk=self._disk,
         )
         self._expiries: dict[Identity, dict[str, float]] = {}
         self._sources: dict[Identity, TokenSource] = {}
@@ -208,10 +212,16 @@ class Pipeline:
         found = dict(self._expiries[identity])
         connection = identities.connection_of(identity)
         if connection is not None and connection.certificate_file:
-            end = await asyncio.to_thread(certificate_end, connection.certificate_file)
-            found |= {"tlsCertificate": end} if end is not None else {}
+            found |= await self._certificate_end(connection.certificate_file)
         for kind, not_after in found.items():
             self._observe(IdentityExpiry(name, kind, not_after))
+
+    async def _certificate_end(self, path: str) -> dict[str, float]:
+        try:
+            end = await self._disk.call(path, certificate_end, path)
+        except Stalled:  # the TLS connection that needs the file says so
+            return {}
+        return {"tlsCertificate": end} if end is not None else {}
 
     def _inspect(self, token: Token, name: str) -> None:
         """Warn where the token's claims differ from the configuration; the cloud decides about the token."""

@@ -23,28 +23,35 @@ from ..system.sleep import InterruptibleSleep, Sleep
 from .lazy_pipeline import LazyPipeline, MakePipeline, alike
 from .refresher import Policy, Refresher
 
+STARTED_AT_ONCE, START_PAUSE = 10, 0.01
+"""Loops that a reload starts in one step, and seconds until the next ones: a thousand first steps take 100 ms."""
+
 
 class SupervisedProfile:
     """One profile under supervision: its configuration, its refresher, and the task that runs the refresher."""
 
-    __slots__ = ("loop", "pipeline", "profile", "refresher")
+    __slots__ = ("loop", "pipeline", "profile", "refresher", "stopped")
 
     def __init__(self, profile: Profile, pipeline: LazyPipeline) -> None:
         self.profile = profile
         self.pipeline = pipeline
         self.refresher: Refresher
         self.loop: asyncio.Task[None] | None = None
+        self.stopped = False
 
     def fetch(self) -> Awaitable[Credentials]:
         return self.pipeline.fetch(self.refresher.profile)
 
     def start(self) -> None:
-        if self.loop is None:
+        if self.loop is None and not self.stopped:
             self.loop = asyncio.create_task(self.refresher.run())
 
     def stop(self) -> None:
+        self.stopped = True
         if self.loop is not None:
             self.loop.cancel()
+        else:
+            self.refresher.never_run()
 
 
 class Profiles:
@@ -52,7 +59,7 @@ class Profiles:
     The profiles by name, in the order of the file.
 
     `refreshers` is one list for the life of this object, changed in place: its holders see what serves now. `replaced`
-    is called when another refresher begins to serve a profile.
+    is called with the profile's name when another refresher begins to serve it.
     """
 
     def __init__(
@@ -62,7 +69,7 @@ class Profiles:
         *,
         clocks: Clocks,
         observe: Observe,
-        replaced: Callable[[], None],
+        replaced: Callable[[str], None],
         sleep: Sleep = asyncio.sleep,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -127,6 +134,11 @@ class Profiles:
             item.refresher.refresh_now()
         await self._serving[name].refresher.settled()
 
+    def purge(self, name: str) -> None:
+        """Drop the profile's session, and what an attempt under way brings."""
+        for item in self._both(name):
+            item.refresher.purge()
+
     def retry(self, name: str) -> None:
         """Refresh the profile now if its last attempt failed."""
         for item in self._both(name):
@@ -164,25 +176,40 @@ class Profiles:
         if not old.serves(settings):
             self._pipeline = LazyPipeline(settings, self._make_pipeline)
         serving = {}
+        new: list[SupervisedProfile] = []
         for name, profile in settings.profiles.items():
-            serving[name] = self._adopt(name, profile, changed=name in changed)
+            serving[name] = self._adopt(name, profile, new, changed=name in changed)
         self._serving = serving
+        self._start(new)
         self._list()
         self._close_unused(old)
 
-    def _adopt(self, name: str, profile: Profile, *, changed: bool) -> SupervisedProfile:
-        """Return what serves the profile now; a changed profile starts its trial."""
+    def _adopt(self, name: str, profile: Profile, new: list[SupervisedProfile], *, changed: bool) -> SupervisedProfile:
+        """Return what serves the profile now; `new` receives what is to be started, such as a trial."""
         item = self._serving.get(name)
         if item is None:
             item = self._supervise(name, profile)
-            item.start()
+            new.append(item)
         elif changed:
             self._trials[name] = self._supervise(name, profile)
-            self._trials[name].start()
+            new.append(self._trials[name])
         else:
             item.profile, item.pipeline = profile, self._pipeline
         item.refresher.policy = policy(profile, self._schedule)
         return item
+
+    def _start(self, items: list[SupervisedProfile]) -> None:
+        """Start the loops, many of them in turn, so that the event loop serves clients in between."""
+        for item in items[:STARTED_AT_ONCE]:
+            item.start()
+        if len(items) > STARTED_AT_ONCE:
+            self._wait_at_stop(asyncio.create_task(self._start_in_turn(items[STARTED_AT_ONCE:])))
+
+    async def _start_in_turn(self, items: list[SupervisedProfile]) -> None:
+        for index, item in enumerate(items):
+            if index % STARTED_AT_ONCE == 0 and not item.stopped:
+                await asyncio.sleep(START_PAUSE)
+            item.start()
 
     def _end(self, names: set[str]) -> None:
         """Stop the trials of these profiles, and their serving where they were removed from the configuration."""
@@ -235,7 +262,7 @@ class Profiles:
         del self._trials[name]
         self._list()
         self._close_unused(before.pipeline)
-        self._replaced()
+        self._replaced(name)
 
     def _list(self) -> None:
         self.refreshers[:] = [item.refresher for item in self._serving.values()]

@@ -55,6 +55,7 @@ class Refresher:
         "_fetch",
         "_fleet_in_step",
         "_observe",
+        "_purges",
         "_random",
         "held",
         "policy",
@@ -84,6 +85,7 @@ class Refresher:
         self._failures = 0
         self._error: Exception | None = None
         self._dropped = False
+        self._purges = 0
         self._fleet_in_step = True  # a start, or an order: other sidecars may refresh at the same moment
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -98,12 +100,20 @@ class Refresher:
         finally:
             self._attempts.release()
 
+    def never_run(self) -> None:
+        """Release callers waiting in `settled`: `run` is not going to be called."""
+        self._attempts.release()
+
     async def _attempt(self) -> None:
         """Refresh once, and schedule the next attempt."""
         self._attempts.begin()
-        started = self._clocks.monotonic()
+        started, purges = self._clocks.monotonic(), self._purges
         try:
-            self._accept(await self._fetch(), started)
+            credentials = await self._fetch()
+            if self._purges == purges:
+                self._accept(credentials, started)
+            else:
+                self._attempts.schedule(0.0)  # it was requested before the purge, so it is dropped with the rest
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
@@ -120,18 +130,26 @@ class Refresher:
         self._attempts.order()
 
     def purge(self) -> None:
-        """Drop the held session: readers wait for the next attempt, or learn that there is nothing."""
+        """
+        Drop the held session, and what an attempt under way brings.
+
+        Readers wait for the next attempt, or learn that there is nothing.
+        """
         self.held = None
         self._dropped = True
+        self._purges += 1
 
-    def restore(self, credentials: Credentials) -> None:
+    def restore(self, credentials: Credentials) -> bool:
         """
-        Serve a session from before a restart, while it is valid, until an attempt brings a newer one.
+        Serve a session from before a restart, while it is valid, until an attempt brings a newer one; return whether.
 
-        Callers waiting for the first attempt get it at once. To be called before `run`.
+        Callers waiting for the first attempt get it at once. After a purge it is not served. To be called before `run`.
         """
+        if self._dropped:
+            return False
         self.held = hold_restored(credentials, self._clocks)
         self._attempts.release()
+        return True
 
     def clock_jumped(self) -> None:
         """

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from ..core.values import Credentials
 from ..observe.counters import RequestCounters
+from .handlers.credential_endpoint import CredentialEndpoint
 from .handlers.credentials import CredentialHandler
 from .handlers.outcome import NEVER, Answer, Grant, Pending
 from .memo import Decision, DecisionMemo
@@ -46,6 +47,11 @@ class Dispatcher:
     def apply(self, handler: CredentialHandler) -> None:
         """Use another handler from the next request on. Remembered decisions of the previous one are dropped."""
         self._handler = handler
+        self._memo.clear()
+
+    def replace(self, endpoint: CredentialEndpoint) -> None:
+        """Serve a profile from another endpoint. With a thousand profiles a new handler would take milliseconds."""
+        self._handler.replace(endpoint)
         self._memo.clear()
 
     def forget_decisions(self) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any, Literal, Protocol, TypeVar
 
 from ..config.settings import Profile
 from ..core.errors import SidecarError
 from ..core.events import Dropped, Event, Observe, Refreshed, StoreFailed
 from ..core.values import Credentials
+from ..system.disk import OneDaemonThread
 from .errors import EntryError, StoreError
 
 T = TypeVar("T")
@@ -29,6 +31,13 @@ class StoreBackend(Protocol):
     def write(self, name: str, profile: Profile, credentials: Credentials) -> None: ...
     def remove(self, name: str) -> None: ...
     def tidy(self, names: Collection[str]) -> None: ...
+
+
+@dataclass(slots=True)
+class _Write:
+    """A session that waits for the thread; a newer one takes its place."""
+
+    session: tuple[Profile, Credentials] = field(repr=False)
 
 
 class SessionStore:
@@ -55,7 +64,9 @@ class SessionStore:
         self._patience = patience
         # One thread of its own: a removal is not overtaken by the write before it, and a disk that hangs occupies this
         # thread and not all of those that others work in.
-        self._thread = ThreadPoolExecutor(1, "cache")
+        self._thread = OneDaemonThread()
+        self._unwritten: dict[str, _Write] = {}
+        self._lock = Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reported: set[str] = set()
 
@@ -86,16 +97,22 @@ class SessionStore:
         """Write what was issued, remove what was dropped."""
         match event:
             case Refreshed(profile=name, credentials=credentials):
-                written = self._in_order(self._backend.write, name, self._profile(name), credentials)
-                self._start(self._attempt(name, written))
+                # While a disk hangs, the sessions of hours do not queue up: the last one of each profile is written.
+                with self._lock:
+                    waiting = self._unwritten.get(name)
+                    if waiting is not None:
+                        waiting.session = self._profile(name), credentials
+                        return
+                    waiting = self._unwritten[name] = _Write((self._profile(name), credentials))
+                self._start(self._attempt(name, self._in_order(self._write, name, waiting)))
             case Dropped(profile=name):
-                self._start(self._removed(name, self._in_order(self._backend.remove, name)))
+                self._start(self._removed(name, self._removal(name)))
             case _:
                 pass
 
     async def remove(self, name: str) -> None:
         """Remove the profile's session; return when it is gone, or when it was reported that it is not."""
-        await self._removed(name, self._in_order(self._backend.remove, name))
+        await self._removed(name, self._removal(name))
 
     def tidy(self, names: Collection[str]) -> None:
         """Remove the sessions of other profiles than these."""
@@ -106,6 +123,18 @@ class SessionStore:
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._patience)
         self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _write(self, name: str, write: _Write) -> None:
+        """Write the last session before the next removal. Runs in the thread."""
+        with self._lock:
+            if self._unwritten.get(name) is write:
+                del self._unwritten[name]
+        self._backend.write(name, *write.session)
+
+    def _removal(self, name: str) -> asyncio.Future[None]:
+        with self._lock:
+            self._unwritten.pop(name, None)  # a later session is written after the removal
+        return self._in_order(self._backend.remove, name)
 
     async def _removed(self, name: str, removal: asyncio.Future[None]) -> None:
         try:

@@ -1,127 +1,172 @@
-"""File changes, by the kernel's events about their directories and not by polling.
+"""File changes: by the kernel's events about their directories, and by a look every few seconds without them.
 
 Every symbolic link behind a name is followed, because Kubernetes replaces one (`..data`) to change all files of a
-volume at once.
+volume at once. All system calls about the files are made on threads: a file system that hangs stops no listener.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
-from collections.abc import Callable, Collection, Hashable, Iterator
+from collections.abc import Callable, Collection, Hashable
+from functools import partial
 
-from .files import stamp
+from .disk import DaemonThreads
 from .inotify import Inotify
+from .sleep import InterruptibleSleep
+from .survey import Survey
 
 SETTLE = 0.2
 """Seconds from the first event to a check: a writer's steps come together, and a half-written file is not read."""
 
 PAUSE = 1.0
-"""Seconds between two checks: a program that rewrites a file without end does not keep the loop busy."""
+"""Seconds between two checks: a program that rewrites a file without end does not keep the process busy."""
 
-MOST_LINKS = 16
-"""Symbolic links behind one name; the kernel gives up after 40."""
+POLL = 5.0
+"""Seconds between two checks where the kernel reports nothing, because its limits are used up or it has no inotify."""
+
+SELDOM = 60.0
+"""Seconds between two checks where the kernel reports changes: it does not report those of another machine (NFS)."""
 
 Changed = Callable[[frozenset[str]], None]
 """Receives the names of the files that have changed."""
 
+NotReported = Callable[[str], None]
+"""Receives why the kernel reports no changes, so that files are looked at every POLL seconds instead."""
+
 
 class FileWatch:
     """
-    Reports which of the named files changed. Needs a running loop.
+    Reports which of the named files changed, while `run` runs.
 
-    `follow` may be called again with other names. Without inotify (no Linux, limits used up) only `check` notices.
+    `follow` may be called again with other names. `not_reported` is called once at most.
     """
 
-    def __init__(self, changed: Changed, *, settle: float = SETTLE, pause: float = PAUSE) -> None:
+    def __init__(
+        self,
+        changed: Changed,
+        not_reported: NotReported = lambda _why: None,
+        *,
+        open_inotify: Callable[[], Inotify] = Inotify,
+        settle: float = SETTLE,
+        pause: float = PAUSE,
+        survey: Survey | None = None,
+    ) -> None:
         self._changed = changed
+        self._not_reported = not_reported
+        self._open_inotify = open_inotify
         self._settle = settle
-        self._pause = pause
+        self._between_checks = pause
+        self._survey = survey or Survey()
+        self._sleep = InterruptibleSleep()
+        self._threads = DaemonThreads()
         self._stamps: dict[str, Hashable] = {}
+        self._used_up = False
         self._inotify: Inotify | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_check = float("-inf")
+        self._listening = False
+        self._why: str | None = None
+        self._wanted = asyncio.Event()
 
-    def start(self) -> str | None:
-        """Start to watch; return why that is impossible, or None."""
+    def start(self) -> None:
+        """Have the kernel report changes, where it can."""
+        self._survey.answered = partial(_call_in, asyncio.get_running_loop(), self.check)
         try:
-            self._inotify = Inotify()
+            self._inotify = self._open_inotify()
         except (OSError, AttributeError) as error:
-            return str(getattr(error, "strerror", None) or "this system has no inotify")
-        self._listen()
-        return None
+            self._report_nothing(str(getattr(error, "strerror", None) or "this system has no inotify"))
 
-    def follow(self, names: Collection[str]) -> None:
+    async def follow(self, names: Collection[str]) -> None:
         """Watch these files from now on, as they are now; other files are forgotten."""
-        self._stamps = {name: self._stamps.get(name, stamp(name)) for name in names}
-        self._arm()
+        new = await self._look([name for name in names if name not in self._stamps])
+        # A file that does not answer has no state yet: the first one is reported as a change.
+        self._stamps = {name: self._stamps.get(name, new.get(name, _UNKNOWN)) for name in names}
+
+    async def run(self) -> None:
+        """Check after events and at `check`, and every so often in any case, until cancelled."""
+        while True:
+            self._wanted.clear()
+            await self._check()  # at the start, too: a file may have changed since `follow`
+            await self._sleep.sleep(self._between_checks)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SELDOM if self._why is None else POLL):
+                    await self._wanted.wait()
 
     def check(self) -> None:
-        """Report at once what has changed since the last check."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._listen()
-        self._last_check = asyncio.get_running_loop().time()
-        self._arm()  # first: a change between arming and checking is reported twice, and not never
-        found = {name: stamp(name) for name in self._stamps}
-        changed = frozenset(name for name, now in found.items() if now != self._stamps[name])
-        self._stamps = found
-        if changed:
-            self._changed(changed)
+        """Look at all files now."""
+        self._wanted.set()
+        self._sleep.wake()
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._inotify is not None:
-            asyncio.get_running_loop().remove_reader(self._inotify.descriptor)
+        """Stop watching."""
+        if self._inotify is None:
+            return
+        self._ignore_events()
+        if (
+            not self._survey.hanging()
+        ):  # a thread that hangs would use the descriptor's number later: it ends with the process
             self._inotify.close()
-            self._inotify = None
+        self._inotify = None
+
+    # --- checks -------------------------------------------------------------------------------------------------------
+
+    async def _check(self) -> None:
+        self._listen()  # first: an event that comes while files are looked at leads to another check
+        found = await self._look(list(self._stamps))
+        # `follow` may have replaced the names meanwhile.
+        changed = {name: now for name, now in found.items() if self._stamps.get(name, now) != now}
+        self._stamps |= changed
+        if changed:
+            self._changed(frozenset(changed))
 
     def _listen(self) -> None:
-        if self._inotify is not None:
+        if self._inotify is not None and not self._listening:
             self._inotify.drain()
             asyncio.get_running_loop().add_reader(self._inotify.descriptor, self._on_event)
+            self._listening = True
+
+    def _ignore_events(self) -> None:
+        if self._inotify is not None and self._listening:
+            asyncio.get_running_loop().remove_reader(self._inotify.descriptor)
+            self._listening = False
 
     def _on_event(self) -> None:
         # Starvation: in a directory that others write to, events can be made faster than they can be read. They are
         # left unread until the check that they lead to.
-        assert self._inotify is not None  # noqa: S101 - events come only while it is open
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(self._inotify.descriptor)
-        if self._timer is None:
-            at = max(loop.time() + self._settle, self._last_check + self._pause)
-            self._timer = loop.call_at(at, self.check)
+        self._ignore_events()
+        asyncio.get_running_loop().call_later(self._settle, self._wanted.set)
 
-    def _arm(self) -> None:
-        """Watch every directory in which a change could give one of the names another file."""
+    def _report_nothing(self, why: str) -> None:
+        if self._why is None:
+            self._why = why
+            self._not_reported(why)
+
+    # --- looking ------------------------------------------------------------------------------------------------------
+
+    async def _look(self, names: Collection[str]) -> dict[str, Hashable]:
+        """Return the state of each file that answers; watch the directories that a change of one would show in."""
+        if not names:
+            return {}
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, self._survey.look, names, self._arm)
+        if self._used_up:
+            self._report_nothing(os.strerror(errno.ENOSPC))
+        return found
+
+    def _arm(self, directory: str) -> None:
+        """Watch a directory. Runs in a thread."""
         if self._inotify is None:
             return
-        for directory in {place for name in self._stamps for place in directories(name)}:
-            with contextlib.suppress(OSError):  # gone this moment, or not readable: its parent reports the rest
-                self._inotify.watch(directory)
-
-
-def directories(name: str) -> Iterator[str]:
-    """Yield the directories between `name` and its file: each link's, and the nearest one that exists."""
-    path = os.path.abspath(os.path.expanduser(name))
-    for _ in range(MOST_LINKS):
-        yield from _links_above(path)
-        parent = os.path.dirname(path)
-        while not os.path.isdir(parent):
-            parent = os.path.dirname(parent)
-        yield parent
         try:
-            path = os.path.join(os.path.dirname(path), os.readlink(path))
-        except OSError:  # not a link: this is the file
-            return
+            self._inotify.watch(directory)
+        except OSError as error:  # gone this moment, or not readable: its parent reports the rest
+            self._used_up = self._used_up or error.errno in (errno.ENOSPC, errno.ENOMEM)
 
 
-def _links_above(path: str) -> Iterator[str]:
-    """Yield the parents of those directories above `path` that are links themselves."""
-    above = os.path.dirname(path)
-    while above != "/":
-        if os.path.islink(above):
-            yield os.path.dirname(above)
-        above = os.path.dirname(above)
+def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        loop.call_soon_threadsafe(call)
+
+
+_UNKNOWN: Hashable = object()
+"""The state of a file that has not answered yet."""

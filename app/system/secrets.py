@@ -5,10 +5,13 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from ..core.errors import ConfigError
+from ..core.display import shown_path, shown_variable
+from ..core.errors import ConfigError, Unreachable
 from ..core.values import Secret
 from . import files
+from .disk import Disk, Stalled
 
 LARGEST = 65_536
 """Bytes of a secret file: room for an RSA-16384 key, and harmless in memory."""
@@ -21,36 +24,55 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
         value = environ.get(name, "").strip()
         if not value:
             raise ConfigError(
-                f"{place}: the environment variable {_shown_name(name)} is not set or empty; set it, or name another"
+                f"{place}: the environment variable {shown_variable(name)} is not set or empty; set it, or name another"
             )
         if re.search("[\ud800-\udfff]", value):  # how Python represents bytes that are not UTF-8
-            raise ConfigError(f"{place}: the environment variable {_shown_name(name)} is not UTF-8 text")
+            raise ConfigError(f"{place}: the environment variable {shown_variable(name)} is not UTF-8 text")
         return value
 
     return read
 
 
-def from_file(path: str, place: str, *, private: bool = False) -> Secret:
+@dataclass(frozen=True, slots=True)
+class FileSecret:
     """
-    Return the reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
+    The reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
 
     `private`: the secret is refused where other users could read it. Tokens and certificates are accepted with the mode
     that their writer chose.
     """
-    read_file = files.read_secret if private else files.read
 
-    def read() -> str:
+    path: str = field(repr=False)
+    place: str
+    private: bool = False
+
+    def __call__(self) -> str:
+        read_file = files.read_secret if self.private else files.read
         try:
-            value = read_file(path, LARGEST).decode("utf-8-sig").strip()
+            value = read_file(self.path, LARGEST).decode("utf-8-sig").strip()
         except files.Unreadable as why:
-            raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}") from None
         except UnicodeDecodeError:
-            raise ConfigError(f"{place}: {_shown_path(path)}: not UTF-8 text") from None
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text") from None
         if not value:
-            raise ConfigError(f"{place}: {_shown_path(path)}: empty")
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: empty")
         return value
 
-    return read
+
+def from_file(path: str, place: str, *, private: bool = False) -> FileSecret:
+    """Return the reader of the secret in the file at `path`."""
+    return FileSecret(path, place, private)
+
+
+async def read(secret: Secret, disk: Disk) -> str:
+    """Return the secret; one in a file is read by `disk`. Raises ConfigError, and Unreachable where the disk hangs."""
+    source = secret.source if isinstance(secret, Rotating) else secret
+    if not isinstance(source, FileSecret):
+        return secret()
+    try:
+        return await disk.call(source.path, secret)
+    except Stalled as error:
+        raise Unreachable(f"{source.place}: {shown_path(source.path)}: {error}") from None
 
 
 def one_of(
@@ -74,15 +96,15 @@ class Rotating:
     The last one that worked stays in memory for that. Not for concurrent use: one token is requested at a time.
     """
 
-    def __init__(self, read: Secret) -> None:
-        self._read = read
+    def __init__(self, source: Secret) -> None:
+        self.source = source
         self._used = ""
         self._good = ""
         self._again = False
 
     def __call__(self) -> str:
         again, self._again = self._again, False
-        self._used = self._good if again else self._read()
+        self._used = self._good if again else self.source()
         return self._used
 
     def worked(self) -> None:
@@ -98,17 +120,3 @@ class Rotating:
 def same(left: bytes, right: bytes) -> bool:
     """Return whether two secrets are equal, in constant time. The only comparison of secrets."""
     return hmac.compare_digest(left, right)
-
-
-_HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
-"""People write the secret where its name belongs, and a message about that must not repeat it."""
-
-
-def _shown_name(name: str) -> str:
-    named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
-    random = all(re.search(kind, name) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
-    return name if named and not random else _HIDDEN
-
-
-def _shown_path(path: str) -> str:
-    return path if path.startswith(("/", "./", "../", "~")) and path.isprintable() else _HIDDEN

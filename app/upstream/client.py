@@ -18,6 +18,7 @@ from ..core.addresses import is_private
 from ..core.errors import Unreachable
 from ..core.events import ClockRead, Observe
 from ..core.values import Now
+from .bounded import TooMuch
 from .failures import describe
 from .response import UpstreamResponse
 from .transport import PROXY
@@ -83,6 +84,8 @@ class UpstreamClient:
                 return await self._exchange(request, where)
         except TimeoutError:
             raise Unreachable(f"{where}: no complete answer within {self._total:g} s") from None
+        except TooMuch as error:
+            raise Unreachable(f"{where}: {error}") from None
         except (httpx.HTTPError, OSError) as error:
             proxy = request.extensions.get(PROXY)
             raise Unreachable(f"{where}: {describe(error, request.url.host, proxy)}") from None

@@ -40,6 +40,11 @@ class Trust:
     verify: bool = True
     client: ClientCertificate | None = None
 
+    @property
+    def path(self) -> str:
+        """The file that stands for all of them: the client certificate, else the CA bundle, else the system's store."""
+        return self.client.file if self.client else self.ca_file or "(the system's CA certificates)"
+
     def version(self) -> Hashable:
         """Return the state of the files behind `context`. Takes a few system calls."""
         client = (self.client.file, self.client.key_file) if self.client else ()
@@ -110,9 +115,9 @@ def certificate_end(path: str) -> float | None:
     from cryptography import x509  # 8 MiB: only for a client certificate
 
     try:
-        with open(path, "rb") as file:
-            return x509.load_pem_x509_certificate(file.read()).not_valid_after_utc.timestamp()
-    except (OSError, ValueError):
+        found = x509.load_pem_x509_certificate(files.read(path, LARGEST_KEY))
+        return found.not_valid_after_utc.timestamp()
+    except (files.Unreadable, ValueError):
         return None
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
 from ..core.addresses import authority
+from ..core.errors import Unreachable
 from ..core.proxies import proxy_for
+from ..system.disk import Disk, Stalled
+from .bounded import BoundedNetwork
 from .tls import Trust
+
+T = TypeVar("T")
 
 PROXY = "idaas_sidecar.proxy"
 """The extension of a request that names the proxy in between, as host and port."""
@@ -24,10 +29,13 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     `proxy`: the proxy of this leg, `proxies.NO_PROXY` for none at all, None for what the environment says.
     """
 
-    def __init__(self, *, proxy: str | None, environ: Mapping[str, str], trust: Trust) -> None:
+    def __init__(
+        self, *, proxy: str | None, environ: Mapping[str, str], trust: Trust, disk: Disk | None = None
+    ) -> None:
         self._proxy = proxy
         self._environ = environ
         self._trust = trust
+        self._disk = disk or Disk()
         self._open: dict[tuple[str | None, Hashable], httpx.AsyncHTTPTransport] = {}
         self._retired: list[httpx.AsyncHTTPTransport] = []
 
@@ -42,14 +50,23 @@ class RoutingTransport(httpx.AsyncBaseTransport):
 
     async def _transport(self, proxy: str | None, *, secure: bool) -> httpx.AsyncHTTPTransport:
         # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
-        version = await asyncio.to_thread(self._trust.version) if secure else None
+        version = await self._from_disk(self._trust.version) if secure else None
         transport = self._open.get((proxy, version))
         if transport is None:
-            context = await asyncio.to_thread(self._trust.context) if secure else None
+            context = await self._from_disk(self._trust.context) if secure else None
             transport = httpx.AsyncHTTPTransport(verify=context or False, proxy=_proxy(proxy, context), trust_env=False)
+            # httpx has no argument for it.
+            transport._pool._network_backend = BoundedNetwork(transport._pool._network_backend)
             await self._retire(proxy)
             self._open[proxy, version] = transport
         return transport
+
+    async def _from_disk(self, call: Callable[[], T]) -> T:
+        """Return what a look at the TLS files returns. Raises Unreachable where their file system hangs."""
+        try:
+            return await self._disk.call(self._trust.path, call)
+        except Stalled as error:
+            raise Unreachable(f"{self._trust.place}: {self._trust.path}: {error}") from None
 
     async def _retire(self, proxy: str | None) -> None:
         """Set the transports with the previous files aside: a request may be under way on one, so it closes later."""

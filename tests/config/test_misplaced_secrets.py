@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from app.config.explain import differences, leaves, shown
+from app.core.display import displayed
+
 from ..conftest import ENVIRON, configuration
 from .configurations import SECRET, Load, profile, refusal, with_authn, with_exchange, with_identity
 
@@ -20,6 +23,7 @@ MISPLACED: list[Any] = [
     with_authn("PRIVATE_KEY_JWT", privateKeyFile=f"-----BEGIN {SECRET}"),
     with_authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="KEY"),
     with_identity(tokenEndpoint=f"https://u:{SECRET}@login.example.com/token"),
+    with_identity(issuer=f"https://u:{SECRET}@login.example.com"),
     with_exchange(endpoints=[f"https://u:{SECRET}@sts.example.com"]),
     configuration(access={"pathToken": SECRET}),
     configuration(access={"pathToken": {"envVarName": SECRET}}),
@@ -53,3 +57,31 @@ def test_key_for_a_secret_gets_a_remedy(config: Any, message: str, loaded: Load)
 def test_misspelt_value_gets_a_suggestion(loaded: Load) -> None:
     """A misspelt value of an enumeration gets a suggestion, as misspelt keys do."""
     assert refusal(loaded, with_authn("CLIENT_SECRET_BASICS")).endswith("; did you mean CLIENT_SECRET_BASIC?")
+
+
+UNUSED: list[Any] = [
+    with_identity(connection={"privateKeyPasswordEnvVarName": SECRET}),
+    with_authn(clientSecretEnvVarName="IDAAS_SECRET", privateKeyEnvVarName=SECRET),
+    with_identity(connection={"proxy": f"http://u:{SECRET}@proxy:1"}),
+    configuration(metadata={"values": {"region-id": f"https://u:{SECRET}@x"}}),
+]
+"""Configurations that are accepted, with a secret in a place where it is not used."""
+
+
+@pytest.mark.parametrize("config", UNUSED, ids=[f"{number}" for number in range(len(UNUSED))])
+def test_unused_secret_is_not_shown(config: Any, loaded: Load) -> None:
+    """A secret in a place that is not used appears neither in `config --show`, a reload's changes, nor a repr."""
+    found = loaded(config, ENVIRON)
+    before = loaded(configuration(), ENVIRON).settings
+    texts = [repr([(key, shown(key, value)) for key, value in leaves(found.settings)]), repr(found.settings)]
+
+    assert SECRET not in " ".join((*texts, repr(list(differences(before, found.settings))), *found.warnings))
+
+
+def test_names_and_paths_are_shown(loaded: Load) -> None:
+    """The names of variables and the paths of files are shown as they are."""
+    values = {key: shown(key, value) for key, value in leaves(loaded(configuration(), ENVIRON).settings)}
+
+    assert values["profiles.default.identity.authnConfiguration.clientSecretEnvVarName"] == "IDAAS_SECRET"
+    assert displayed("tls.caFile", "/etc/ssl/ca.pem") == "/etc/ssl/ca.pem"
+    assert displayed("endpoints", ("https://sts.example.com",)) == ("https://sts.example.com",)

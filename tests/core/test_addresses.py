@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.core import addresses, endpoints, proxies, urls
+from app.core import addresses, display, endpoints, proxies, urls
 from app.core.errors import ConfigError
 
 
@@ -382,4 +382,4 @@ def test_invalid_proxy_is_refused(url: str) -> None:
 )
 def test_login_in_a_url_is_masked(url: str, shown: str) -> None:
     """A login in a URL is shown as `***`."""
-    assert urls.without_login(url) == shown
+    assert display.without_login(url) == shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import stat
 from collections.abc import Iterator
@@ -13,9 +14,9 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, SECRET, add_fault, config, emulator_admin
-from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve
+from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
 from .users import needs_root
-from .wire import admin_request, fetch
+from .wire import admin_request, fetch, request_head
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +123,30 @@ def test_purge(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
     assert command(sidecar, "refresh").code == 0
     assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
     sidecar.process.event("purged", profile="default")
+
+
+def test_purge_of_all_profiles_beside_a_hanging_cloud(
+    sidecar: RunningSidecar, cloud: EmulatedCloud, socket_name: str
+) -> None:
+    """Purge drops the sessions of all profiles at once, although a refresh hangs and the refetch hangs, too."""
+    add_fault(cloud, kind="*", times=None, delay=3600)
+    address = "\0" + socket_name[1:] if socket_name.startswith("@") else socket_name
+    with socket.socket(socket.AF_UNIX) as refresh, socket.socket(socket.AF_UNIX) as purge:
+        for client, order in ((refresh, "/refresh"), (purge, "/purge")):
+            client.connect(address)
+            client.sendall(request_head("POST", order))
+            sidecar.process.event("refresh_ordered", profile="p2")
+        wait_until(lambda: states(sidecar) == {"dropped"})
+        answered = select.select([purge], [], [], 0)[0]
+
+    assert answered == []
+    assert {line["profile"] for line in sidecar.process.events("purged")} == {"default", "p2"}
+
+
+def states(sidecar: RunningSidecar) -> set[str]:
+    """Return the states of the profiles."""
+    found = json.loads(fetch(sidecar.urls["ops"], "/status.json").body)["profiles"]
+    return {profile["state"] for profile in found}
 
 
 def test_log_level(sidecar: RunningSidecar) -> None:

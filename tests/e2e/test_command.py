@@ -15,7 +15,8 @@ from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.values import Token
 from app.identity.command import Command
 
-from .processes import DEADLINE, wait_until
+from .cloud import config
+from .processes import DEADLINE, EmulatedCloud, environment, run, serve, wait_until
 
 NOW = 1767323045.0
 JWT = "e30.e30.c2ln"
@@ -48,6 +49,50 @@ async def test_environment_and_input() -> None:
     )
 
     assert (await command(script, T=JWT).token()).value == JWT
+
+
+SECRETS = {"CLIENT_SECRET": "of-client", "PATH_TOKEN": "of-path-0123456789", "CACHE_KEY": "of-cache-" * 5}
+
+
+def test_secrets_of_the_sidecar_are_not_inherited(tmp_path: Path) -> None:
+    """A running sidecar's command inherits what programs need and what is named, and no secret of the sidecar."""
+    script = "import json, os; open('seen', 'w').write(json.dumps(dict(os.environ))); print('{\"error\": \"e\"}')"
+    identity = {
+        "type": "command",
+        "command": [sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r}); {script}"],
+        "environment": ["NAMED", "ABSENT"],
+    }
+    nowhere = "http://127.0.0.1:9"
+    settings = config(EmulatedCloud(None, nowhere, nowhere, nowhere, tmp_path))  # type: ignore[arg-type]
+    settings["profiles"]["other"] = json.loads(json.dumps(settings["profiles"]["default"]))
+    settings["profiles"]["other"]["identity"]["authnConfiguration"]["clientSecretEnvVarName"] = "CLIENT_SECRET"
+    settings["profiles"]["default"]["identity"] = identity
+    settings["access"] = {"pathToken": {"envVarName": "PATH_TOKEN"}}
+    settings["cache"] = {"directory": str(tmp_path / "cache"), "keyEnvVarName": "CACHE_KEY"}
+    others = {"NAMED": "n", "LC_ALL": "C.UTF-8", "https_proxy": nowhere, "OTHER": "o"}
+    (tmp_path / "cache").mkdir(mode=0o700)
+    with serve(settings, home=tmp_path, env={**SECRETS, **others}) as sidecar:
+        sidecar.process.event("refresh_failed", profile="default")
+    seen = json.loads((tmp_path / "seen").read_text())
+
+    assert seen.keys() - {"LC_CTYPE"} == {"PATH", "HOME", "TMPDIR", "NAMED", "LC_ALL", "https_proxy"}
+    assert seen["NAMED"] == "n"
+
+
+def test_name_in_environment_is_not_repeated(tmp_path: Path) -> None:
+    """A value in the place of a name is refused, and not shown: it may be a secret."""
+    settings = {
+        "configVersion": "1.0",
+        "profiles": {
+            "default": {"identity": {"type": "command", "command": ["/bin/true"], "environment": ["A=s3cr3t"]}}
+        },
+    }
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    done = run("config", "--config", str(tmp_path / "config.json"), env=environment(tmp_path))
+
+    assert done.code == 2
+    assert "profiles.default.identity.environment[0]" in done.err
+    assert "s3cr3t" not in done.err
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,11 @@ def endless_head() -> Reply:
     yield from (b"X-%d: %s\r\n" % (number, CANARY * 100) for number in range(100_000))
 
 
+def endless_interim_answers() -> Reply:
+    """Interim answers without a final one."""
+    yield from itertools.repeat(b"HTTP/1.1 103 Early Hints\r\nLink: " + CANARY + b"\r\n\r\n", 1_000_000)
+
+
 def slow_body() -> Reply:
     """A body of one byte every half second."""
     yield HEAD + b"Content-Length: 100000\r\n\r\n"
@@ -73,6 +78,7 @@ BOMB = gzip.compress(CANARY + b"\0" * 50_000_000, 9)
 REPLIES: dict[str, tuple[Callable[[], Reply], str]] = {
     "huge body": (endless_body, "an answer of more than 262144 bytes"),
     "endless head": (endless_head, "RemoteProtocolError"),
+    "endless interim answers": (endless_interim_answers, "more than 16 interim answers (1xx)"),
     "truncated body": (truncated, "RemoteProtocolError"),
     "redirect": (
         complete(b"", b"Location: http://127.0.0.1:1/" + CANARY, head=b"HTTP/1.1 302 Found\r\n"),

@@ -297,6 +297,18 @@ def test_changed_path_token(cloud: EmulatedCloud, tmp_path: Path) -> None:
         assert issued(sidecar, "default") == 1
 
 
+def test_storm_of_signals(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Hundreds of SIGHUPs in a row lead to the reload under way and one more, and the last state of the file counts."""
+    with running(cloud, tmp_path, two_profiles(cloud)) as sidecar:
+        for _ in range(500):
+            sidecar.process.send(signal.SIGHUP)
+        replace_config(sidecar, two_profiles(cloud) | {"access": {"browsers": "allow"}})
+        sidecar.process.send(signal.SIGHUP)
+        wait_until(lambda: any(line["changes"] for line in sidecar.process.events("config_reloaded")))
+
+        assert len(sidecar.process.events("config_reloaded")) < 100
+
+
 # --- under load -------------------------------------------------------------------------------------------------------
 
 

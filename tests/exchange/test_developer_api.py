@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,7 +62,21 @@ async def test_refused_token_is_replaced_once(workload: Workload, offline: Build
     assert (workload.emulator.totals["token"], workload.emulator.totals["developerapi"]) == (2, 3)
 
 
-@pytest.mark.parametrize("body", [b"{}", b'{"cloudAccountRoleAccessCredential": 1}', b"[]"])
+ABSURD_END = {
+    "accessCredentialExpiresAt": 10**400,
+    "alibabaCloudStsToken": {"accessKeyId": "STS.x", "accessKeySecret": "s", "securityToken": "t"},
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        json.dumps({"cloudAccountRoleAccessCredential": ABSURD_END}).encode(),
+        b'{"cloudAccountRoleAccessCredential": 1}',
+        b"[]",
+    ],
+)
 async def test_response_without_credentials_is_an_error(body: bytes, workload: Workload, offline: Build) -> None:
     """A 200 without credentials is a transient error."""
     workload.scope = ""

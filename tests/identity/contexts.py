@@ -6,6 +6,7 @@ from typing import Any
 
 from app.identity.context import Context
 from app.system.child_reaper import ChildReaper
+from app.system.disk import Disk
 
 from ..upstream.fake_http import FakeHttp
 
@@ -23,5 +24,6 @@ def context(http: FakeHttp | None = None, **changes: Any) -> Context:
         "new_id": lambda: "id-1",
         "is_ours": lambda _host: False,
         "children": ChildReaper(),
+        "disk": Disk(),
     }
     return Context(**usual | changes)

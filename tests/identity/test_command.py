@@ -198,7 +198,12 @@ async def test_command_that_cannot_be_started(argv: tuple[str, ...], message: st
 async def test_settings_reach_the_command() -> None:
     """The token's use, the environment and the place of errors are those of the configuration."""
     script = 'test "$MARK" = 1 && echo "{}"'
-    settings = {"command": ["/bin/sh", "-c", script], "tokenUse": "id_token", "timeoutSeconds": 5}
+    settings = {
+        "command": ["/bin/sh", "-c", script],
+        "tokenUse": "id_token",
+        "timeoutSeconds": 5,
+        "environment": ["MARK"],
+    }
     identity = convert({"type": "command", **settings}, CommandIdentity)
     children = Children()
     surroundings = context(environ={"MARK": "1"}, children=children)

@@ -222,7 +222,7 @@ async def sidecar(
         make_pipeline,
         clocks=clocks,
         observe=observe,
-        replaced=lambda: None,
+        replaced=lambda _name: None,
         sleep=asyncio.sleep,
         chance=chance,
     )

@@ -15,6 +15,7 @@ from app.config.settings import Settings
 from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError
 from app.refresh.connections import Connections, Route, real_transport
+from app.system.disk import Disk
 from app.upstream.client import Limits
 
 from ..upstream.server import serving
@@ -105,7 +106,9 @@ def settings_with(loaded: Callable[..., Loaded], **changes: Any) -> Settings:
 
 async def send_one_request(settings: Settings, connection: Connection, environ: dict[str, str]) -> None:
     """Send one request with the transport of a route."""
-    transport = real_transport(settings, environ)(Route(connection, "exchange.connection", Limits(), verify=True))
+    transport = real_transport(settings, environ, Disk())(
+        Route(connection, "exchange.connection", Limits(), verify=True)
+    )
     await transport.handle_async_request(httpx.Request("GET", "http://login.example.com/"))
     await transport.aclose()
 
@@ -137,7 +140,7 @@ async def test_authority_of_a_leg_comes_before_that_of_the_file(
     tls = msgspec.structs.replace(loaded().settings.tls, ca_file=of_the_file and str(tmp_path / of_the_file))
     environ = {"SSL_CERT_FILE": str(tmp_path / "environment.pem")}
     route = Route(Connection(ca_file=own and str(tmp_path / own)), "exchange.connection", Limits(), verify=True)
-    transport = real_transport(settings_with(loaded, tls=tls), environ)(route)
+    transport = real_transport(settings_with(loaded, tls=tls), environ, Disk())(route)
 
     with pytest.raises(ConfigError) as caught:
         await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))
@@ -147,7 +150,7 @@ async def test_authority_of_a_leg_comes_before_that_of_the_file(
 async def test_leg_without_verification_reads_no_authority(tmp_path: Path, loaded: Callable[..., Loaded]) -> None:
     """Where the server's certificate is not verified, a missing CA file does not matter."""
     route = Route(Connection(ca_file=str(tmp_path / "missing.pem")), "exchange.connection", Limits(), verify=False)
-    transport = real_transport(loaded().settings, {})(route)
+    transport = real_transport(loaded().settings, {}, Disk())(route)
 
     with pytest.raises(httpx.ConnectError):
         await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))
@@ -156,7 +159,9 @@ async def test_leg_without_verification_reads_no_authority(tmp_path: Path, loade
 async def test_client_certificate_of_a_leg(tmp_path: Path, loaded: Callable[..., Loaded]) -> None:
     """The client certificate of a leg is read when a connection needs it, and an error names its key."""
     connection = Connection(certificate_file=str(tmp_path / "tls.crt"))
-    transport = real_transport(loaded().settings, {})(Route(connection, "exchange.connection", Limits(), verify=True))
+    transport = real_transport(loaded().settings, {}, Disk())(
+        Route(connection, "exchange.connection", Limits(), verify=True)
+    )
 
     with pytest.raises(ConfigError) as caught:
         await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))

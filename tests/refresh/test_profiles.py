@@ -16,7 +16,7 @@ from app.core.events import Event, Refreshed, RefreshFailed
 from app.emulator import Emulator, Fault
 from app.emulator.world.world import role_arn
 from app.refresh.pipeline import Pipeline
-from app.refresh.profiles import Profiles
+from app.refresh.profiles import STARTED_AT_ONCE, Profiles
 
 from ..clock import Clock
 from ..conftest import ENVIRON, configuration, exchange, identity
@@ -74,7 +74,7 @@ class RunningProfiles:
         self.pipeline_settings.append(settings)
         return pipeline
 
-    def _count(self) -> None:
+    def _count(self, _name: str) -> None:
         self.replaced += 1
 
     def held(self, name: str) -> str:
@@ -116,6 +116,38 @@ async def test_change_affects_only_its_profile(running: RunningProfiles, clock: 
     assert running.profiles.refresher("p2") is neighbour
     assert neighbour.status.next_refresh_at == planned
     assert (running.issued("default"), running.issued("p2"), running.replaced) == (2, 1, 1)
+
+
+def many_profiles(**changes: Any) -> dict[str, Any]:
+    """Return more profiles than a change starts in one step. `changes` replace members of their exchanges."""
+    config = configuration(*(f"p{number}" for number in range(3 * STARTED_AT_ONCE)))
+    for profile in config["profiles"].values():
+        profile["exchange"] = exchange("default") | changes
+    return config
+
+
+async def test_change_of_many_profiles_starts_all_trials(running: RunningProfiles, clock: Clock) -> None:
+    """All changed profiles are tried, although their loops start in turn, and all of them are replaced."""
+    running.start(many_profiles())
+    await running.settled()
+    await running.change(many_profiles(durationSeconds=1800))
+    await running.settled()
+
+    assert running.replaced == 3 * STARTED_AT_ONCE
+
+
+async def test_profile_that_ends_before_its_start_releases_callers(running: RunningProfiles, clock: Clock) -> None:
+    """A caller that waits for a profile which is removed before its loop starts is released."""
+    running.start(configuration("default"))
+    await running.settled()
+    running.profiles.change(running.load(many_profiles()).settings)
+    last = running.profiles.refresher(f"p{3 * STARTED_AT_ONCE - 1}")
+    waiting = asyncio.create_task(last.settled())
+    await asyncio.sleep(0)
+    running.profiles.change(running.load(configuration("default")).settings)
+
+    await waiting
+    assert last.held is None
 
 
 async def test_unchanged_configuration_makes_no_call(running: RunningProfiles, clock: Clock) -> None:

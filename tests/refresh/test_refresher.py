@@ -37,10 +37,12 @@ class FakeCloud:
         self.errors: list[Exception] = []
         self.open = asyncio.Event()
         self.open.set()
+        self.asked = asyncio.Event()
 
     async def fetch(self) -> Credentials:
         """Return a session, or raise the next queued error, as soon as `open` is set."""
         self.calls += 1
+        self.asked.set()
         await self.open.wait()
         self.clock.skip(self.takes)
         if self.errors:
@@ -365,6 +367,31 @@ async def test_restored_session_lasts_at_most_its_lifetime(refresher: Refresher,
     clock.skip(3600)
 
     assert refresher.left() == 0
+
+
+async def test_restored_session_is_not_served_after_a_purge(refresher: Refresher, clock: Clock) -> None:
+    """A purge during the restore from the cache wins: the session from before the restart is not served."""
+    refresher.purge()
+    restored = refresher.restore(Credentials("STS.0", "secret", "token", clock.time(), clock.time() + 3600))
+
+    assert not restored
+    assert refresher.held is None
+    assert refresher.status.state == "dropped"
+
+
+async def test_purge_drops_what_an_attempt_under_way_brings(
+    refresher: Refresher, cloud: FakeCloud, clock: Clock, events: list[Event]
+) -> None:
+    """A session that was requested before a purge is never served, stored or reported; another attempt follows."""
+    cloud.open.clear()
+    async with running(refresher):
+        await cloud.asked.wait()
+        refresher.purge()
+        cloud.open.set()
+        await clock.asleep()
+
+    assert refresher.credentials().access_key_id == "STS.2"
+    assert [event.credentials.access_key_id for event in events if isinstance(event, Refreshed)] == ["STS.2"]
 
 
 # --- orders and news from outside -------------------------------------------------------------------------------------

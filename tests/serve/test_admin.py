@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -27,9 +28,9 @@ class Orders:
         self.given: list[object] = []
         self.handler = AdminHandler(lambda: ("default", "p2"), uid=OWNER, renew=self._renew, set_level=self._level)
 
-    async def _renew(self, profile: str, purge: bool) -> dict[str, Any]:
-        self.given.append((profile, purge))
-        return {"profile": profile}
+    async def _renew(self, profiles: Sequence[str], purge: bool) -> list[dict[str, Any]]:
+        self.given += [(profile, purge) for profile in profiles]
+        return [{"profile": profile} for profile in profiles]
 
     def _level(self, level: str) -> None:
         self.given.append(level)

@@ -99,12 +99,18 @@ async def test_too_many_connections(busy: list[bool], used: list[int], victim: i
         ([True, True, True], [False, True, False], 1),
         ([True, True, True], [False, True, True], 1),
         ([True, True, True], [True, False, True], 0),
-        ([True, True, False], [True, True, False], 2),
+        ([True, True, False], [True, True, True], 2),
+        ([True, True, False], [True, True, False], 0),
+        ([True, True, False], [False, False, False], 2),
         ([True, False, True], [True, True, True], 1),
     ],
 )
 async def test_client_that_had_a_response(owes: list[bool], answered: list[bool], victim: int) -> None:
-    """Without an idle connection, a client that has had a response already ends before one that waits for its first."""
+    """
+    An idle connection ends first, then one that has had a response already, then one that is not read yet.
+
+    A client that waits for its first response ends last.
+    """
     at = table(3)
     connections = [Recorded(owes=one, answered=other) for one, other in zip(owes, answered, strict=True)]
     for connection in connections:

@@ -47,6 +47,8 @@ class FakeCache:
     """By the operation (`read`, `write`, `remove`, `tidy`), or by operation and profile (`read p2`)."""
     unblocked: threading.Event = field(default_factory=threading.Event)
 
+    writes: int = 0
+
     def __post_init__(self) -> None:
         self.unblocked.set()
 
@@ -58,6 +60,7 @@ class FakeCache:
     def write(self, name: str, _profile: Profile, credentials: Credentials) -> None:
         """Replace the entry of a profile."""
         self._raise_error("write", name)
+        self.writes += 1
         self.entries[name] = credentials
 
     def remove(self, name: str) -> None:
@@ -321,10 +324,11 @@ async def test_one_good_operation_ends_a_problem(
 ) -> None:
     """A good operation of one profile ends the problem of all profiles, and its own, but not that of another."""
     fake_cache.errors = {"write default": EntryError("a"), "write p2": EntryError("b"), "write p3": StoreError("c")}
-    for name in ("default", "p2", "p3", "p4", "default", "p2", "p3"):
-        store.observe(refreshed(1, name))
     fake_cache.unblocked.set()
-    await settle(store)
+    for names in (("default", "p2", "p3", "p4"), ("default", "p2", "p3")):
+        for name in names:
+            store.observe(refreshed(1, name))
+        await settle(store)
 
     assert [(name, message[0]) for name, message in messages(events)] == [
         ("default", "a"),
@@ -335,19 +339,18 @@ async def test_one_good_operation_ends_a_problem(
 
 
 async def test_a_hanging_disk_is_left_behind(fake_cache: FakeCache, events: list[Event], profile: Profile) -> None:
-    """After the end, only the operation under way still reaches a disk that hung, and the thread ends with it."""
-    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.2)
-    before = set(threading.enumerate())
+    """After the end, only the operation under way still reaches a disk that hung."""
+    store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.05)
     fake_cache.unblocked.clear()
     store.observe(refreshed(1))
     store.observe(refreshed(2, "p2"))
     await store.aclose()
-    (thread,) = set(threading.enumerate()) - before
-    assert thread.is_alive()  # the end did not wait for the disk
+    assert fake_cache.entries == {}  # the end did not wait for the disk
     fake_cache.unblocked.set()
-    await asyncio.to_thread(thread.join, 5)
+    async with asyncio.timeout(10):
+        while not fake_cache.entries:  # noqa: ASYNC110 - a thread sets no event
+            await asyncio.sleep(0.01)
 
-    assert not thread.is_alive()
     assert fake_cache.entries == {"default": session(1)}
 
 
@@ -383,3 +386,32 @@ async def test_session_is_bound_to_the_configuration_at_its_time(
     assert cache.read("default", after) == session(2)
     with pytest.raises(EntryError):
         cache.read("default", before)
+
+
+# --- a disk that hangs for hours --------------------------------------------------------------------------------------
+
+
+async def test_sessions_do_not_queue_up(store: SessionStore, fake_cache: FakeCache) -> None:
+    """While the disk hangs, only the last session of each profile waits; it is written when the disk answers."""
+    fake_cache.unblocked.clear()
+    store.tidy(["default"])  # occupies the thread
+    for number in range(100):
+        store.observe(refreshed(number))
+    fake_cache.unblocked.set()
+    await store.aclose()
+
+    assert fake_cache.writes == 1
+    assert fake_cache.entries == {"default": session(99)}
+
+
+async def test_removal_comes_between_two_writes(store: SessionStore, fake_cache: FakeCache) -> None:
+    """A removal while the disk hangs drops the session before it and keeps the one after it."""
+    fake_cache.unblocked.clear()
+    store.tidy(["default"])
+    store.observe(refreshed(1))
+    store.observe(Dropped("default", REFUSED))
+    store.observe(refreshed(2))
+    fake_cache.unblocked.set()
+    await store.aclose()
+
+    assert fake_cache.entries == {"default": session(2)}

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Hashable
 from pathlib import Path
 
 import pytest
 
-from app.system.file_watch import FileWatch, directories, stamp
+from app.system.file_watch import PAUSE, POLL, SELDOM, FileWatch
+from app.system.files import stamp
+from app.system.inotify import Inotify
+from app.system.survey import Survey, directories
 
 from ..simulated_loop import simulated
 
@@ -37,8 +42,10 @@ async def reports() -> Reports:
 async def watch(reports: Reports) -> AsyncIterator[FileWatch]:
     """A running watch."""
     found = FileWatch(reports.queue.put_nowait, settle=0.02, pause=0.05)
-    assert found.start() is None
+    found.start()
+    running = asyncio.create_task(found.run())
     yield found
+    running.cancel()
     found.stop()
 
 
@@ -95,7 +102,7 @@ async def test_changed_file_is_reported(
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("x")
     other.write_text("x")
-    watch.follow([str(one), str(other)])
+    await watch.follow([str(one), str(other)])
     change(one)
 
     assert await reports.next() == {str(one)}
@@ -104,7 +111,7 @@ async def test_changed_file_is_reported(
 async def test_created_file_is_reported(watch: FileWatch, reports: Reports, tmp_path: Path) -> None:
     """A file that does not exist yet, nor its directory, is reported when it is created."""
     path = tmp_path / "a" / "b" / "token"
-    watch.follow([str(path)])
+    await watch.follow([str(path)])
     path.parent.mkdir(parents=True)
     path.write_text("x")
 
@@ -117,7 +124,7 @@ async def test_swapped_link_of_a_volume_is_reported_each_time(
     """Each swap of a Kubernetes volume's link is reported."""
     volume = tmp_path / "volume"
     write_volume(volume, 1, config="1", secret="1")
-    watch.follow([str(volume / "config"), str(volume / "secret")])
+    await watch.follow([str(volume / "config"), str(volume / "secret")])
 
     for revision in (2, 3, 4):
         write_volume(volume, revision, config=str(revision), secret="1")
@@ -130,7 +137,7 @@ async def test_swapped_link_in_the_path_is_reported(watch: FileWatch, reports: R
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
     (tmp_path / "current").symlink_to("first")
-    watch.follow([str(tmp_path / "current" / "file")])
+    await watch.follow([str(tmp_path / "current" / "file")])
     (tmp_path / "next").symlink_to("second")
     (tmp_path / "next").rename(tmp_path / "current")
 
@@ -141,11 +148,13 @@ async def test_change_of_another_file_is_not_reported(watch: FileWatch, reports:
     """Changes of a neighbouring file are not reported."""
     path = tmp_path / "file"
     path.write_text("x")
-    watch.follow([str(path)])
+    await watch.follow([str(path)])
     for number in range(20):
         (tmp_path / "neighbour").write_text(str(number))
-    watch.check()
+        await asyncio.sleep(0)
+    write_in_place(path)
 
+    assert await reports.next() == {str(path)}
     assert reports.queue.empty()
 
 
@@ -156,14 +165,16 @@ async def test_many_changes_are_few_reports(tmp_path: Path) -> None:
     path.write_text("x")
     watch = FileWatch(reports.queue.put_nowait, settle=0.01)
     watch.start()
-    watch.follow([str(path)])
+    await watch.follow([str(path)])
+    running = asyncio.create_task(watch.run())
     for number in range(100):
         path.write_text("x" * number)
         await asyncio.sleep(0)
     first = await reports.next()
     path.write_text("the last")
-    watch.check()
+    await asyncio.sleep(SELDOM + PAUSE)
     later = [reports.queue.get_nowait() for _ in range(reports.queue.qsize())]
+    running.cancel()
     watch.stop()
 
     assert first == later[-1] == {str(path)}
@@ -175,12 +186,111 @@ async def test_follow_replaces_the_paths(watch: FileWatch, reports: Reports, tmp
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("x")
     other.write_text("x")
-    watch.follow([str(one)])
-    watch.follow([str(other)])
+    await watch.follow([str(one)])
+    await watch.follow([str(other)])
     write_in_place(one)
     write_in_place(other)
 
     assert await reports.next() == {str(other)}
+
+
+# --- without the kernel's reports -------------------------------------------------------------------------------------
+
+
+def no_instance_left() -> Inotify:
+    """Fail as the kernel does when `user.max_inotify_instances` is used up."""
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+class NoWatchLeft(Inotify):
+    """An inotify instance of a user who has used up `max_user_watches`."""
+
+    def watch(self, directory: str) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("open_inotify", [no_instance_left, NoWatchLeft])
+@simulated
+async def test_files_are_polled_without_inotify(tmp_path: Path, open_inotify: Callable[[], Inotify]) -> None:
+    """Where the kernel reports nothing, each change is reported within POLL seconds, and the reason is told once."""
+    path, reports, reasons = tmp_path / "token", Reports(), list[str]()
+    watch = FileWatch(reports.queue.put_nowait, reasons.append, open_inotify=open_inotify)
+    watch.start()
+    await watch.follow([str(path)])
+    running = asyncio.create_task(watch.run())
+    for text in ("first", "and second"):
+        path.write_text(text)
+        await asyncio.sleep(POLL + PAUSE)
+        assert reports.queue.get_nowait() == {str(path)}
+    running.cancel()
+    watch.stop()
+
+    assert len(reasons) == 1
+
+
+@simulated
+async def test_change_without_an_event_is_found_later(tmp_path: Path) -> None:
+    """A change that the kernel does not report, as on a network file system, is found within SELDOM seconds."""
+
+    class SilentInotify(Inotify):
+        def watch(self, directory: str) -> None: ...
+
+    path, reports = tmp_path / "token", Reports()
+    watch = FileWatch(reports.queue.put_nowait, open_inotify=SilentInotify)
+    watch.start()
+    await watch.follow([str(path)])
+    running = asyncio.create_task(watch.run())
+    path.write_text("x")
+    await asyncio.sleep(SELDOM + PAUSE)
+    running.cancel()
+    watch.stop()
+
+    assert reports.queue.get_nowait() == {str(path)}
+
+
+# --- file systems that hang -------------------------------------------------------------------------------------------
+
+
+class HangingFileSystem:
+    """`os.stat` of paths below `place` returns when `answers` is set, as on an NFS mount whose server is gone."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = str(place)
+        self.answers = threading.Event()
+
+    def stamp(self, path: str) -> Hashable:
+        """Return the state of the file, once the file system answers."""
+        if path.startswith(self._place):
+            self.answers.wait(60)
+        return stamp(path)
+
+
+async def test_hanging_directory_stops_nothing(reports: Reports, tmp_path: Path) -> None:
+    """While one directory hangs, changes elsewhere are reported; what changed there is reported when it answers."""
+    hung, healthy = tmp_path / "hung", tmp_path / "healthy"
+    for place in (hung, healthy):
+        place.mkdir()
+        (place / "file").write_text("x")
+    system = HangingFileSystem(hung)
+    survey = Survey(stall=0.2, stamp=system.stamp)
+    watch = FileWatch(reports.queue.put_nowait, settle=0.02, pause=0.05, survey=survey)
+    watch.start()
+    await watch.follow([str(hung / "file"), str(hung / "other"), str(healthy / "file")])
+    running = asyncio.create_task(watch.run())
+    write_in_place(healthy / "file")
+
+    assert await reports.next() == {str(healthy / "file")}
+    assert survey.hanging() == [str(hung)]
+
+    system.answers.set()
+    assert str(hung / "file") in await reports.next()
+    running.cancel()
+    watch.stop()
+
+
+def test_path_with_two_slashes_ends(tmp_path: Path) -> None:
+    """A path that begins with two slashes, which POSIX keeps, is followed like one with one."""
+    assert list(directories(f"/{tmp_path}/file")) == list(directories(f"{tmp_path}/file"))
 
 
 def test_directories_on_the_path_of_a_file(tmp_path: Path) -> None:

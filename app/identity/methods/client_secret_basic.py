@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
 from ...core.values import Secret
-from ...system.secrets import Rotating
+from ...system.disk import Disk
+from ...system.secrets import Rotating, read
 from ..client_auth import Proof
 from ..context import TokenSource
 from .keys import ClientSecretMethod
@@ -21,10 +22,12 @@ class ClientSecretBasic:
     client_id: str
     secret: Secret
     form_encoded: bool
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def prove(self, endpoint: str) -> Proof:
         encode = quote_plus if self.form_encoded else str
-        pair = base64.b64encode(f"{encode(self.client_id)}:{encode(self.secret())}".encode()).decode()
+        secret = await read(self.secret, self.disk)
+        pair = base64.b64encode(f"{encode(self.client_id)}:{encode(secret)}".encode()).decode()
         return Proof(headers={"Authorization": f"Basic {pair}"})
 
 
@@ -52,5 +55,5 @@ class OAuthClientSecretBasic(
 def build(method: ClientSecretMethod, parts: ClientParts, *, form_encoded: bool) -> TokenSource:
     """Return the token source of a client that sends its secret in the header."""
     secret = Rotating(method.secret(parts.place, parts.context.environ))
-    auth = ClientSecretBasic(parts.facts.client_id, secret, form_encoded)
+    auth = ClientSecretBasic(parts.facts.client_id, secret, form_encoded, parts.context.disk)
     return parts.token_endpoint_source(auth, secret)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...core.values import Now, Secret
-from ...system.secrets import Rotating
+from ...system.disk import Disk
+from ...system.secrets import Rotating, read
 from ..client_auth import Proof, assertion_claims, jwt_bearer, sign
 from ..context import TokenSource
 from .keys import ClientSecretMethod
@@ -25,10 +26,12 @@ class ClientSecretJwt:
     new_id: Callable[[], str]
     audience: str | None = None
     """None: the URL that is posted to."""
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def prove(self, endpoint: str) -> Proof:
         claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
-        return jwt_bearer(await asyncio.to_thread(sign, claims, self.secret().encode(), "HS256", None))
+        secret = await read(self.secret, self.disk)
+        return jwt_bearer(await asyncio.to_thread(sign, claims, secret.encode(), "HS256", None))
 
 
 class IdaasClientSecretJwt(
@@ -58,5 +61,6 @@ class OAuthClientSecretJwt(ClientSecretMethod, tag_field="method", tag="client_s
 def build(method: ClientSecretMethod, parts: ClientParts, audience: str | None) -> TokenSource:
     """Return the token source of a client that signs assertions with its secret."""
     secret = Rotating(method.secret(parts.place, parts.context.environ))
-    auth = ClientSecretJwt(parts.facts.client_id, secret, parts.context.now, parts.context.new_id, audience)
+    context = parts.context
+    auth = ClientSecretJwt(parts.facts.client_id, secret, context.now, context.new_id, audience, context.disk)
     return parts.token_endpoint_source(auth, secret)

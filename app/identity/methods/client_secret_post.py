@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...core.values import Secret
-from ...system.secrets import Rotating
+from ...system.disk import Disk
+from ...system.secrets import Rotating, read
 from ..client_auth import Proof
 from ..context import TokenSource
 from .keys import ClientSecretMethod
@@ -17,9 +18,10 @@ class ClientSecretPost:
     """The secret as a form field."""
 
     secret: Secret
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def prove(self, endpoint: str) -> Proof:
-        return Proof(fields={"client_secret": self.secret()})
+        return Proof(fields={"client_secret": await read(self.secret, self.disk)})
 
 
 class IdaasClientSecretPost(
@@ -46,4 +48,4 @@ class OAuthClientSecretPost(
 def build(method: ClientSecretMethod, parts: ClientParts) -> TokenSource:
     """Return the token source of a client that sends its secret in the form."""
     secret = Rotating(method.secret(parts.place, parts.context.environ))
-    return parts.token_endpoint_source(ClientSecretPost(secret), secret)
+    return parts.token_endpoint_source(ClientSecretPost(secret, parts.context.disk), secret)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta
 
 from ...core.base import READ_LATER, OtherFile
-from ...core.values import Secret
 from ...system import secrets
+from ...system.secrets import FileSecret
 from ..context import TokenSource
 from .federated import Federated
 from .method import (
@@ -56,21 +55,25 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
             path = environ.get(named, "").strip() if named else KUBERNETES_TOKEN
             yield from [(path, READ_LATER)] if path else ()
 
-    def token(self, place: str, environ: Mapping[str, str]) -> Secret:
-        """Return the reader of the token, found in the SDK's order: path, variable, Kubernetes' own file."""
+    def token(self, place: str, environ: Mapping[str, str]) -> FileSecret:
+        """
+        Return the reader of the token, found in the SDK's order: path, variable, Kubernetes' own file.
+
+        Raises ConfigError where the variable is not set.
+        """
         if self.oidc_token_file_path:
             return secrets.from_file(self.oidc_token_file_path, f"{place}.{self.key('oidc_token_file_path')}")
         if not self.oidc_token_file_path_env_var_name:
             return secrets.from_file(KUBERNETES_TOKEN, f"{place}.{self.key('oidc_token_file_path')}")
         key = f"{place}.{self.key('oidc_token_file_path_env_var_name')}"
         path = secrets.from_environment(environ, self.oidc_token_file_path_env_var_name, key)
-        return lambda: secrets.from_file(path(), key)()
+        return secrets.from_file(path(), key)
 
     def build(self, parts: ClientParts) -> TokenSource:
-        read = self.token(parts.place, parts.context.environ)
+        context = parts.context
 
         async def assertion() -> str:
-            return await asyncio.to_thread(read)
+            return await secrets.read(self.token(parts.place, context.environ), context.disk)
 
         name = str(self.application_federated_credential_name)
         return parts.token_endpoint_source(Federated(name, ID_TOKEN_BEARER, assertion))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
@@ -13,6 +13,7 @@ from ...core.base import ProofFile
 from ...core.errors import ConfigError, Unreachable
 from ...core.values import Secret
 from ...system import secrets
+from ...system.disk import Disk
 from ..client_auth import Proof
 from ..context import TokenSource
 from .federated import federated_fields
@@ -40,26 +41,30 @@ class Pca:
     chain: Secret
     place: str
     expires: Callable[[float], None]
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def prove(self, endpoint: str) -> Proof:
-        leaf = await asyncio.to_thread(self._leaf)
+        leaf, chain = await self._read(self.certificate), await self._read(self.chain)
+        await asyncio.to_thread(self._check, leaf, await self._read(self.jwt.key))
         fields = federated_fields(self.credential_name, X509_JWT_BEARER, await self.jwt.assertion(endpoint))
-        return Proof(fields={**fields, "client_x509": leaf, "client_x509_chain": self.chain()})
+        return Proof(fields={**fields, "client_x509": leaf, "client_x509_chain": chain})
 
-    def _leaf(self) -> str:
+    async def _read(self, secret: Secret) -> str:
+        return await secrets.read(secret, self.disk)
+
+    def _check(self, certificate: str, key_text: str) -> None:
+        """Report when the certificate ends. Raises Unreachable where the key does not belong to it."""
         from .. import private_key
 
-        text = self.certificate()
         password = self.jwt.password() if self.jwt.password else None
-        key = private_key.load_private_key(self.jwt.key(), password, self.place)
-        leaf = private_key.load_certificate(text, self.place)
+        key = private_key.load_private_key(key_text, password, self.place)
+        leaf = private_key.load_certificate(certificate, self.place)
         if not private_key.belongs(leaf, key):
             # They are two files: for a moment of every rotation one is new and the other old.
             raise Unreachable(
                 f"{self.place}: the private key does not belong to the certificate; is one being replaced?"
             )
         self.expires(leaf.not_valid_after_utc.timestamp())
-        return text
 
 
 class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True, kw_only=True):
@@ -118,5 +123,6 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
             self.chain(parts.place),
             parts.place,
             lambda end: parts.notes.expires("certificate", end),
+            parts.context.disk,
         )
         return parts.token_endpoint_source(auth)

@@ -122,7 +122,7 @@ class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw
             instance_id=str(facts.instance_id),
             client_id=facts.client_id,
             scope=str(facts.scope),
-            keys=AccessKeys(parts.context.environ, role=service.role_keys).keys,
+            keys=AccessKeys(parts.context.environ, role=service.role_keys, disk=parts.context.disk).keys,
             now=parts.context.now,
             new_id=parts.context.new_id,
         )

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from ...core.errors import ConfigError
 from ...core.values import Now, Secret
-from ...system.secrets import Rotating
+from ...system.disk import Disk
+from ...system.secrets import Rotating, read
 from ..client_auth import Proof, assertion_claims, jwt_bearer, sign
 from ..context import TokenSource
 from .keys import PrivateKeyMethod
@@ -37,6 +38,7 @@ class PrivateKeyJwt:
     new_id: Callable[[], str]
     audience: str | None = None
     """None: the URL that is posted to."""
+    disk: Disk = field(default_factory=Disk, repr=False)
 
     async def prove(self, endpoint: str) -> Proof:
         return jwt_bearer(await self.assertion(endpoint))
@@ -44,13 +46,13 @@ class PrivateKeyJwt:
     async def assertion(self, endpoint: str) -> str:
         """Return a signed assertion. Raises ConfigError where the key is missing or unusable."""
         claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
-        return await asyncio.to_thread(self._sign, claims)
+        return await asyncio.to_thread(self._sign, claims, await read(self.key, self.disk))
 
-    def _sign(self, claims: Mapping[str, Any]) -> str:
+    def _sign(self, claims: Mapping[str, Any], text: str) -> str:
         # Here, not above: cryptography is 8 MiB, and profiles with a plain secret never need it.
         from .. import private_key
 
-        key = private_key.load_private_key(self.key(), self.password() if self.password else None, self.place)
+        key = private_key.load_private_key(text, self.password() if self.password else None, self.place)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)
         return sign(claims, key, self.algorithm or private_key.algorithm_for(key, self.place), self.key_id)
@@ -96,6 +98,7 @@ def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret, audience: 
         now=parts.context.now,
         new_id=parts.context.new_id,
         audience=audience,
+        disk=parts.context.disk,
     )
 
 

@@ -16,8 +16,8 @@ from ..access import deny
 from ..request import Request
 from ..responses import NOT_FOUND, Response, document, error, method_not_allowed
 
-Renew = Callable[[str, bool], Awaitable[dict[str, Any]]]
-"""Refreshes one profile now, after dropping its credentials if the flag is set; returns the profile's status."""
+Renew = Callable[[Sequence[str], bool], Awaitable[list[dict[str, Any]]]]
+"""Refreshes profiles now, after dropping their credentials if the flag is set; returns the status of each."""
 
 _WRONG_USER = deny("Admin", "the admin socket is for the sidecar's own user and root").response
 _POST_ONLY = method_not_allowed(b"POST")
@@ -61,7 +61,7 @@ class AdminHandler:
         return self._renewed(known if profile is None else (profile,), purge=purge)
 
     async def _renewed(self, profiles: Sequence[str], *, purge: bool) -> Response:
-        return document(200, {"profiles": [await self._renew(name, purge) for name in profiles]})
+        return document(200, {"profiles": await self._renew(profiles, purge)})
 
     def _level(self, method: bytes, level: str | None) -> Response:
         if method != b"PUT":

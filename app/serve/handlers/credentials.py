@@ -63,6 +63,11 @@ class CredentialHandler:
         self._rules = rules
         self._ecs = EcsRoutes(endpoints, rules.sessions, rules.values, sessions_required=rules.sessions_required)
 
+    def replace(self, endpoint: CredentialEndpoint) -> None:
+        """Serve a profile that is known already from another endpoint."""
+        self._endpoints[endpoint.source.profile.encode()] = endpoint
+        self._ecs.replace(endpoint)
+
     def throttle(self, target: bytes, peer: Peer) -> Answer | None:
         """Return the refusal of a request above the caller's rate. To be asked once per request, before any work."""
         # Starvation: one user who sends requests without end. Liveness is answered in any case.

@@ -55,6 +55,12 @@ class EcsRoutes:
         self._values = values
         self._sessions_required = sessions_required
 
+    def replace(self, endpoint: CredentialEndpoint) -> None:
+        """Serve a profile that is known already from another endpoint."""
+        name = endpoint.source.profile.encode()
+        self._in_order[self._in_order.index(self._endpoints[name])] = endpoint
+        self._endpoints[name] = endpoint
+
     def resolve(self, path: bytes, request: Request) -> Answer | Pending | Grant:
         """Return the grant for a role, or the answer of every other path. `path`: the target without its query."""
         if path == TOKEN_PATH:

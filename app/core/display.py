@@ -1,0 +1,47 @@
+"""Configuration values as they are shown: people write secrets where names, paths and URLs belong."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
+
+_PATHS = ("file", "path", "directory")
+
+
+def shown_variable(name: str) -> str:
+    """Return the name of an environment variable, or HIDDEN where it looks like a secret."""
+    named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
+    random = all(re.search(kind, name) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    return name if named and not random else HIDDEN
+
+
+def shown_path(path: str) -> str:
+    """Return a path, or HIDDEN where it does not begin like one."""
+    return path if path.startswith(("/", "./", "../", "~")) and path.isprintable() else HIDDEN
+
+
+def without_login(text: str) -> str:
+    """Return `text` with user name and password of the URLs in it replaced by `***`."""
+    return re.sub(r"//[^/]*@", "//***@", text)
+
+
+def displayed(key: str, value: Any) -> Any:
+    """
+    Return the value of a key without what may be secret; `key` is that of the file, or the name of the field.
+
+    Hidden are: what is no variable's name and no path where one belongs, a URL's login, and private keys anywhere.
+    """
+    if isinstance(value, tuple | list):
+        return type(value)(displayed(key, item) for item in value)
+    if isinstance(value, dict):
+        return {name: displayed("", item) for name, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    kind = key.rpartition(".")[2].replace("_", "").lower()
+    if kind.endswith("envvarname"):
+        return shown_variable(value)
+    if kind.endswith(_PATHS):
+        return shown_path(value)
+    return HIDDEN if "PRIVATE KEY" in value else without_login(value)

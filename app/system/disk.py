@@ -1,0 +1,153 @@
+"""File system calls off the event loop: a file system that hangs (NFS, FUSE) holds up only the calls about it."""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
+
+from ..core.errors import Unreachable
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+PATIENCE = 5.0
+"""Seconds for one call. Reading a small file takes milliseconds, and a disk that has to spin up some seconds."""
+
+FILE_CALLS = 1
+"""Calls about one file at the same time: a file that hangs keeps one thread, however often it is asked for."""
+
+DIRECTORY_CALLS = 8
+"""Calls about files of one directory at the same time: they hang together, and not all of the threads with them."""
+
+ALL_CALLS = 128
+"""Threads in all. A thread that hangs in the kernel keeps some 20 KiB."""
+
+
+class Stalled(Unreachable):
+    """A file system call did not return in time."""
+
+
+class DaemonThreads(Executor):
+    """
+    Runs each call on a thread of its own, which the end of the process does not wait for.
+
+    The threads of `ThreadPoolExecutor` are joined at exit: one that hangs in the kernel would keep the process.
+    """
+
+    def submit(self, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Start `call`."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        # `threading.Thread.start` would wait until the new thread runs.
+        _thread.start_new_thread(_run, (future, call, arguments, named))
+        return future
+
+
+def _run(future: Future[Any], call: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> None:
+    try:
+        result = call(*arguments, **named)
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class OneDaemonThread(Executor):
+    """Runs calls one after the other on one thread, which the end of the process does not wait for."""
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._started = False
+
+    def submit(self, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Run `call` after all calls that were submitted before."""
+        future: Future[T] = Future()
+        self._calls.put((future, partial(call, *arguments, **named)))
+        if not self._started:
+            self._started = True
+            _thread.start_new_thread(self._work, ())
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the thread after the calls submitted until now, or with `cancel_futures` after the one under way."""
+        while cancel_futures and not self._calls.empty():
+            waiting = self._calls.get()
+            if waiting is not None:
+                waiting[0].cancel()
+        self._calls.put(None)
+
+    def _work(self) -> None:
+        while (next_call := self._calls.get()) is not None:
+            future, call = next_call
+            if future.set_running_or_notify_cancel():
+                _run(future, call, (), {})
+
+
+class Disk:
+    """
+    Runs file system calls on threads, with a time limit for each.
+
+    A call that does not return keeps its thread until the file system answers. Calls about the same file wait for it,
+    and calls about other files go on. The bounds per file, per directory and in all keep the number of threads small.
+    """
+
+    def __init__(self, patience: float = PATIENCE, threads: Executor | None = None) -> None:
+        self._patience = patience
+        self._threads = threads or DaemonThreads()
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._all = asyncio.Semaphore(ALL_CALLS)
+
+    async def call(self, path: str, call: Callable[..., T], *arguments: Any, patience: float | None = None) -> T:
+        """
+        Return what `call` returns, which is about the file at `path`. Raises what `call` raises, and Stalled.
+
+        `patience`: the seconds for a call that does more than read a small file.
+        """
+        seconds = self._patience if patience is None else patience
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await asyncio.shield(await self._started(path, call, arguments))
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Stalled(f"the file system did not answer within {seconds:g} s") from None
+
+    async def _started(self, path: str, call: Callable[..., T], arguments: tuple[Any, ...]) -> asyncio.Future[T]:
+        """Start the call when its file, its directory and all others leave it a turn."""
+        with contextlib.ExitStack() as turns:
+            for turn in (
+                self._turn(path, FILE_CALLS),
+                self._turn(f"{os.path.dirname(path)}/", DIRECTORY_CALLS),
+                self._all,
+            ):
+                await turn.acquire()
+                turns.callback(turn.release)
+            future = asyncio.get_running_loop().run_in_executor(self._threads, call, *arguments)
+            future.add_done_callback(_Ended(turns.pop_all()))
+            return future
+
+    def _turn(self, name: str, most: int) -> asyncio.Semaphore:
+        found = self._turns.get(name)
+        if found is None:
+            found = self._turns[name] = asyncio.Semaphore(most)
+        return found
+
+
+class _Ended:
+    """Gives the turns of a call back when its thread has ended, which may be long after its caller has gone."""
+
+    def __init__(self, turns: contextlib.ExitStack) -> None:
+        self._turns = turns
+
+    def __call__(self, future: asyncio.Future[Any]) -> None:
+        self._turns.close()
+        if not future.cancelled():
+            future.exception()  # it was reported, or its caller has gone

@@ -1,0 +1,62 @@
+"""File systems in a bad state, for `serve` as a process: one that hangs, and a kernel without inotify instances."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .processes import PROGRAM, wait_until
+
+_HANGING = """
+import ctypes, os, sys, time
+
+place, switch, *program = sys.argv[1:]
+parent = os.getpid()
+if os.fork():
+    while os.path.exists(switch):
+        time.sleep(0.01)
+    os.execvp(program[0], program)
+ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG, SIGKILL
+descriptor = None
+while os.getppid() == parent:
+    if descriptor is None and os.path.exists(switch):
+        descriptor = os.open("/dev/fuse", os.O_RDWR)
+        options = f"fd={descriptor},rootmode=40755,user_id=0,group_id=0,allow_other".encode()
+        if ctypes.CDLL(None, use_errno=True).mount(b"hanging", place.encode(), b"fuse", 0, options):
+            os._exit(1)
+        os.rename(switch, switch + "-done")
+    time.sleep(0.05)
+"""
+"""Replaces itself with a program. When the file `switch` appears, a FUSE file system that never answers is mounted."""
+
+needs_fuse = pytest.mark.skipif(
+    not os.access("/dev/fuse", os.R_OK | os.W_OK) or os.geteuid() != 0,
+    reason="skipped: needs root and /dev/fuse, to mount a file system that hangs",
+)
+
+_NO_INOTIFY = ("unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-euc")
+_USE_UP = 'echo 0 >/proc/sys/user/max_inotify_instances; exec "$@"'
+
+
+def hanging(place: Path, switch: Path) -> tuple[str, ...]:
+    """Return a program for `serve` in whose mount namespace `place` hangs from the moment that `switch` appears."""
+    return ("unshare", "--mount", sys.executable, "-c", _HANGING, str(place), str(switch), *PROGRAM)
+
+
+def hang(switch: Path) -> None:
+    """Make the file system of `hanging` hang; return when it does."""
+    switch.write_text("")
+    done = switch.with_name(f"{switch.name}-done")
+    wait_until(done.exists)
+
+
+def without_inotify() -> tuple[str, ...]:
+    """Return a program for `serve` whose user has used up `user.max_inotify_instances`; skip where that is refused."""
+    program = (*_NO_INOTIFY, _USE_UP, "sh")
+    if subprocess.run((*program, "true"), capture_output=True, check=False).returncode:
+        pytest.skip("skipped: needs user namespaces, to use up the limit of inotify instances")
+    return (*program, *PROGRAM)

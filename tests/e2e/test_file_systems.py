@@ -1,0 +1,167 @@
+"""File systems that hang, and changes that the kernel does not report."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
+
+from .cloud import ENV, config, emulator_admin, replace_config
+from .file_systems import hang, hanging, needs_fuse, without_inotify
+from .processes import EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .wire import fetch
+
+HANGING_PROFILES = 12
+"""More than Python's shared thread pool has threads, and than the bound of one directory."""
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
+    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+def token_profile(cloud: EmulatedCloud, token: Path) -> dict[str, Any]:
+    """Return a profile that proves its identity with a token file."""
+    profile = config(cloud)["profiles"]["default"]
+    profile["identity"] = {"type": "tokenFile", "tokenFile": str(token)}
+    profile["exchange"]["oidcProviderArn"] = WORKLOAD_PROVIDER_ARN
+    profile["required"] = False
+    return dict(profile)
+
+
+def write_token(cloud: EmulatedCloud, path: Path) -> None:
+    """Write a new token of the emulated cluster."""
+    path.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
+
+
+def served_key(sidecar: RunningSidecar, profile: str) -> str:
+    """Return the AccessKeyId that the sidecar serves for a profile."""
+    return str(json.loads(fetch(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
+
+
+def stalled(sidecar: RunningSidecar) -> set[str]:
+    """Return the profiles whose token file did not answer."""
+    failed = sidecar.process.events("refresh_failed")
+    return {line["profile"] for line in failed if "the file system did not answer within" in line["error"]}
+
+
+@needs_fuse
+def test_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """
+    A file system that hangs costs the profiles whose files it holds, and nothing else.
+
+    Requests, metrics, other token files, reloads, SIGHUP and the end of the process go on.
+    """
+    hung, healthy, switch = tmp_path / "hung", tmp_path / "healthy", tmp_path / "switch"
+    hung.mkdir()
+    healthy.mkdir()
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    settings["refresh"] = {"maxRetrySeconds": 10, "permanentRetrySeconds": 10}
+    settings["profiles"]["healthy"] = token_profile(cloud, healthy / "token")
+    for number in range(HANGING_PROFILES):
+        settings["profiles"][f"hung{number}"] = token_profile(cloud, hung / f"token{number}")
+    write_token(cloud, healthy / "token")
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        for name in ("default", "healthy"):
+            sidecar.process.event("credentials_issued", profile=name)
+        sidecar.process.event("watching")
+        hang(switch)
+        for _ in range(50):
+            sidecar.process.send(signal.SIGHUP)
+        sidecar.process.event("config_reloaded")
+        wait_until(lambda: stalled(sidecar) == {f"hung{number}" for number in range(HANGING_PROFILES)})
+        before = served_key(sidecar, "healthy")
+        flags = ("--config", str(sidecar.config_path), "--profile", "healthy")
+        refreshed = run("refresh", *flags, env=environment(tmp_path, **ENV))
+        after = served_key(sidecar, "healthy")
+        metrics = fetch(sidecar.urls["ops"], "/metrics")
+        write_token(cloud, healthy / "token")
+        changed = sidecar.process.event("files_changed", files=[str(healthy / "token")])
+        replace_config(sidecar, settings | {"access": {"browsers": "allow"}})
+        wait_until(lambda: any(line["changes"] for line in sidecar.process.events("config_reloaded")))
+
+        assert (refreshed.code, refreshed.err) == (0, "")
+        assert before != after
+        assert metrics.status == 200
+        assert changed["level"] == "info"
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+def test_hanging_configuration(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """While the configuration's file system hangs, a reload changes nothing, names the place, and stops no request."""
+    home, switch = tmp_path / "home", tmp_path / "switch"
+    home.mkdir()
+    with serve(config(cloud), home=home, env=ENV, program=hanging(home, switch)) as sidecar:
+        sidecar.process.event("credentials_issued")
+        sidecar.process.event("watching")
+        before = served_key(sidecar, "default")
+        hang(switch)
+        sidecar.process.send(signal.SIGHUP)
+        failed = sidecar.process.event("config_reload_failed")
+
+        assert str(home) in failed["error"]
+        assert served_key(sidecar, "default") == before
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+def test_start_beside_a_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A secret whose file system hangs at the start costs its own profile alone."""
+    hung, switch = tmp_path / "hung", tmp_path / "switch"
+    hung.mkdir()
+    settings = config(cloud)
+    other = json.loads(json.dumps(settings["profiles"]["default"])) | {"required": False}
+    method = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(hung / "secret")}
+    other["identity"]["authnConfiguration"] = method
+    settings["profiles"]["other"] = other
+    switch.write_text("")
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="default")
+        failed = sidecar.process.event("refresh_failed", profile="other")
+
+        assert "clientSecretFile" in failed["error"]
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+def test_end_beside_a_hanging_cache(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A cache directory that hangs does not keep the process from ending."""
+    cache, switch = tmp_path / "cache", tmp_path / "switch"
+    cache.mkdir(mode=0o700)
+    settings = config(cloud) | {"cache": {"directory": str(cache), "keyEnvVarName": "CACHE_KEY"}}
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    env = {**ENV, "CACHE_KEY": "0123456789abcdef" * 4}
+    with serve(settings, home=tmp_path, env=env, program=hanging(cache, switch)) as sidecar:
+        sidecar.process.event("credentials_issued")
+        sidecar.process.event("watching")
+        hang(switch)
+        refreshed = run("refresh", "--config", str(sidecar.config_path), env=environment(tmp_path, **env))
+
+        assert refreshed.code == 0
+        assert sidecar.process.stop() == 0
+
+
+def test_token_file_without_inotify(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """With the limit of inotify instances used up, a token file is found soon after it is written; said once."""
+    token = tmp_path / "volume" / "token"
+    settings = config(cloud) | {"startup": {"gate": "listening"}}
+    settings["refresh"] = {"permanentRetrySeconds": 3600}
+    settings["profiles"] = {"default": token_profile(cloud, token)}
+    with serve(settings, home=tmp_path, env=ENV, program=without_inotify()) as sidecar:
+        sidecar.process.event("refresh_failed")
+        sidecar.process.event("watching")
+        token.parent.mkdir()
+        write_token(cloud, token)
+        sidecar.process.event("credentials_issued")
+
+        assert len(sidecar.process.events("files_not_watched")) == 1
