@@ -33,6 +33,7 @@ from .serve.handlers.ops import OpsHandler
 from .store.stores import Stores
 from .system.child_reaper import ChildReaper
 from .system.sockets import address_of
+from .upstream.resolver import Resolver
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -284,9 +285,10 @@ def _pipeline_maker(
     transport: Transport | None,
     children: ChildReaper,
 ) -> Callable[[Settings], Pipeline]:
-    """Return what builds the pipeline of a configuration; cloud clock and tokens outlive each of them."""
+    """Return what builds the pipeline of a configuration; cloud clock, tokens and look-ups outlive each of them."""
     cloud_clock = CloudClock(clocks)
     tokens = TokenCache(now=cloud_clock.now)
+    resolver = Resolver()
 
     def make(settings: Settings) -> Pipeline:
         from .refresh.pipeline import Pipeline  # httpx takes 60 ms and 4 MiB: in a thread, after the listeners are up
@@ -299,6 +301,7 @@ def _pipeline_maker(
             cloud_clock=cloud_clock,
             tokens=tokens,
             transport=transport,
+            resolver=resolver,
             children=children,
         )
 

@@ -59,4 +59,9 @@ def listen_address(text: str, place: str) -> tuple[str, int]:
 
 def authority(host: str, port: int) -> str:
     """Return the authority of a URL: `host:port`, with an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """Return `host` as URLs write it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host

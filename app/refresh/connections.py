@@ -12,6 +12,7 @@ from ..core.connection import Connection, HttpConfiguration
 from ..core.events import Observe
 from ..core.values import Now
 from ..upstream.client import Limits, UpstreamClient
+from ..upstream.resolver import Resolver
 from ..upstream.tls import Trust, client_certificate
 from ..upstream.transport import RoutingTransport
 
@@ -56,8 +57,9 @@ class Connections:
             await client.aclose()
 
 
-def real_transport(settings: Settings, environ: Mapping[str, str]) -> Transport:
+def real_transport(settings: Settings, environ: Mapping[str, str], resolver: Resolver | None = None) -> Transport:
     """Return what opens real connections; legs without files of their own share the trust of the whole file."""
+    names = resolver or Resolver()
 
     def transport(route: Route) -> RoutingTransport:
         own = route.connection.ca_file
@@ -68,6 +70,7 @@ def real_transport(settings: Settings, environ: Mapping[str, str]) -> Transport:
             verify=route.verify,
             client=client_certificate(route.connection, route.place, environ),
         )
-        return RoutingTransport(proxy=route.connection.proxy or settings.proxy, environ=environ, trust=trust)
+        proxy = route.connection.proxy or settings.proxy
+        return RoutingTransport(proxy=proxy, environ=environ, trust=trust, resolver=names)
 
     return transport

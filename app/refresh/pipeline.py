@@ -26,6 +26,7 @@ from ..identity.oidc_client import OidcClientIdentity
 from ..identity.token_file import TokenFile, TokenFileIdentity
 from ..system import sockets
 from ..system.child_reaper import ChildReaper
+from ..upstream.resolver import Resolver
 from ..upstream.tls import certificate_end
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
@@ -61,6 +62,7 @@ class Pipeline:
         cloud_clock: CloudClock | None = None,
         tokens: TokenCache | None = None,
         transport: Transport | None = None,
+        resolver: Resolver | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
         children: ChildReaper | None = None,
@@ -73,7 +75,7 @@ class Pipeline:
         self._turns = asyncio.Semaphore(AT_ONCE)
         self._reserve = asyncio.Semaphore(MOST_AT_ONCE - AT_ONCE)
         self._connections = Connections(
-            transport or real_transport(settings, environ), now=clocks.wall, observe=self._observe
+            transport or real_transport(settings, environ, resolver), now=clocks.wall, observe=self._observe
         )
         context = Context(
             connect=self._connections.to,

@@ -10,12 +10,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from ..core.addresses import is_private
+from ..core.addresses import authority, bracketed, is_private
 from ..core.errors import Unreachable
 from ..core.events import ClockRead, Observe
+from ..core.text import quoted
 from ..core.values import Now
 from .failures import describe
 from .response import UpstreamResponse
@@ -98,7 +100,8 @@ class UpstreamClient:
                 raise Unreachable(f"{where}: a compressed answer, which was not requested")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
-                    f"{where}: HTTP {response.status_code}, a redirect, which is not followed; configure the final URL"
+                    f"{where}: HTTP {response.status_code}, a redirect{_target(response)}, which is not followed; "
+                    "configure the final URL"
                 )
             body = bytearray()
             async for chunk in response.aiter_raw():
@@ -122,6 +125,16 @@ def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
     # An emulator in the place of the cloud would hand out invalid keys: it is accepted from loopback only.
     if EMULATOR_HEADER in response.headers and not is_private(response.request.url.host):
         raise Unreachable(f"{where}: an emulator's answer from an address that is not this machine's; refused")
+
+
+def _target(response: httpx.Response) -> str:
+    """Return ` to ` and the URL that a redirect names, without its query, which may hold a token; else nothing."""
+    try:
+        parts = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
+        host = authority(parts.hostname or "", parts.port) if parts.port else bracketed(parts.hostname or "")
+    except ValueError:
+        return ""
+    return f" to {quoted(f'{parts.scheme}://{host}{parts.path}')}" if response.headers.get("location") else ""
 
 
 def _retry_after(headers: httpx.Headers, now: float) -> float | None:

@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from ..core.addresses import authority
 from ..core.proxies import proxy_for
+from .connect import Network
+from .resolver import Resolver
 from .tls import Trust
 
 PROXY = "idaas_sidecar.proxy"
-"""The extension of a request that names the proxy in between, as host and port."""
+"""The extension of a request that has its ProxyInBetween, if there is one."""
+
+IDLE_CONNECTIONS, IDLE_SECONDS = 20, 5.0
+"""Connections of a pool that stay open without a request, and for how long: the defaults of httpx."""
+
+
+@dataclass(slots=True)
+class ProxyInBetween:
+    """The proxy of a request, as host and port. `passed`: whether it has connected to the server."""
+
+    address: str
+    passed: bool = False
+
+    async def trace(self, event: str, _: Mapping[str, Any]) -> None:
+        """Note that the handshake with the server begins; called by httpcore at each step of a request."""
+        self.passed = self.passed or event == "proxy.start_tls.started"
+
+
+class PooledTransport(httpx.AsyncHTTPTransport):
+    """The transport of httpx over a pool of connections. httpx makes its pool with no choice of the network."""
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+        self._pool = pool
 
 
 class RoutingTransport(httpx.AsyncBaseTransport):
@@ -23,32 +51,65 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     `proxy`: the proxy of this leg, `proxies.NO_PROXY` for none at all, None for what the environment says.
     """
 
-    def __init__(self, *, proxy: str | None, environ: Mapping[str, str], trust: Trust) -> None:
+    def __init__(
+        self, *, proxy: str | None, environ: Mapping[str, str], trust: Trust, resolver: Resolver | None = None
+    ) -> None:
         self._proxy = proxy
         self._environ = environ
         self._trust = trust
-        self._open: dict[tuple[str | None, Hashable], httpx.AsyncHTTPTransport] = {}
-        self._retired: list[httpx.AsyncHTTPTransport] = []
+        self._network = Network(resolver or Resolver())
+        self._open: dict[tuple[str | None, Hashable], PooledTransport] = {}
+        self._retired: list[PooledTransport] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxy_for(str(request.url), self._proxy, self._environ)
         if proxy is not None:
             parts = urlsplit(proxy)  # host and port alone: a proxy's URL may hold a password
-            request.extensions[PROXY] = authority(parts.hostname or "", parts.port or 80)
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            between = ProxyInBetween(authority(parts.hostname or "", port))
+            request.extensions |= {PROXY: between, "trace": between.trace}
         secure = request.url.scheme == "https" or bool(proxy and proxy.startswith("https:"))
         transport = await self._transport(proxy, secure=secure)
         return await transport.handle_async_request(request)
 
-    async def _transport(self, proxy: str | None, *, secure: bool) -> httpx.AsyncHTTPTransport:
+    async def _transport(self, proxy: str | None, *, secure: bool) -> PooledTransport:
         # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
         version = await asyncio.to_thread(self._trust.version) if secure else None
         transport = self._open.get((proxy, version))
         if transport is None:
-            verify = await asyncio.to_thread(self._trust.context) if secure else False
-            transport = httpx.AsyncHTTPTransport(verify=verify, proxy=proxy, trust_env=False)
+            transport = PooledTransport(await self._pool(proxy, secure=secure))
             await self._retire(proxy)
             self._open[proxy, version] = transport
         return transport
+
+    async def _pool(self, proxy: str | None, *, secure: bool) -> httpcore.AsyncConnectionPool:
+        """Return a new pool. It has no limit of its own: a server that hangs would take the places of all others."""
+        options: dict[str, Any] = {
+            "ssl_context": await asyncio.to_thread(self._trust.context) if secure else None,
+            "max_connections": None,
+            "max_keepalive_connections": IDLE_CONNECTIONS,
+            "keepalive_expiry": IDLE_SECONDS,
+            "network_backend": self._network,
+        }
+        if proxy is None:
+            return httpcore.AsyncConnectionPool(**options)
+        between = httpx.Proxy(proxy)
+        return httpcore.AsyncHTTPProxy(
+            httpcore.URL(
+                scheme=between.url.raw_scheme,
+                host=between.url.raw_host,
+                port=between.url.port,
+                target=between.url.raw_path,
+            ),
+            between.raw_auth,
+            between.headers.raw,
+            proxy_ssl_context=await self._proxy_trust() if between.url.scheme == "https" else None,
+            **options,
+        )
+
+    async def _proxy_trust(self) -> ssl.SSLContext:
+        """Return the trust in a proxy with TLS: the CAs of the leg, without its client certificate."""
+        return await asyncio.to_thread(replace(self._trust, verify=True, client=None).context)
 
     async def _retire(self, proxy: str | None) -> None:
         """Set the transports with the previous files aside: a request may be under way on one, so it closes later."""

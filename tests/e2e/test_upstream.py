@@ -80,7 +80,7 @@ async def test_https_uses_the_proxy(configured: bool, variables: dict[str, str])
     async with server(responding(b"HTTP/1.1 403 Forbidden\r\n\r\n", seen)) as proxy:
         environ = {name: value.format(proxy) for name, value in variables.items()}
         upstream = new_client(environ, configured=f"http://{proxy}" if configured else None)
-        with pytest.raises(Unreachable, match="the proxy refused: 403"):
+        with pytest.raises(Unreachable, match=f"the proxy {proxy} refused: 403 Forbidden; allow idaas.example there"):
             await upstream.post("https://idaas.example/token", {})
         await upstream.aclose()
 
@@ -259,7 +259,8 @@ async def test_each_connection_has_its_own_proxy(tmp_path: Path) -> None:
         pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=lambda _: None)
         stack.push_async_callback(pipeline.aclose)
         for name in profiles:
-            with pytest.raises(Unreachable, match="the proxy refused: 407"):
+            refusal = f"the proxy {addresses[name]} refused: 407 No; give its user name and password in the proxy's URL"
+            with pytest.raises(Unreachable, match=refusal):
                 await pipeline.fetch(name)
 
     assert seen == {
