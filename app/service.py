@@ -22,6 +22,7 @@ from .observe.counters import RefreshCounters, RequestCounters
 from .observe.event_log import EventLog
 from .observe.log import Log
 from .orders import Orders
+from .refresh.places import Places
 from .refresh.profiles import Profiles
 from .refresh.token_cache import TokenCache
 from .reload import Load, Reloader
@@ -285,10 +286,10 @@ def _pipeline_maker(
     transport: Transport | None,
     children: ChildReaper,
 ) -> Callable[[Settings], Pipeline]:
-    """Return what builds the pipeline of a configuration; cloud clock, tokens and look-ups outlive each of them."""
+    """Return what builds the pipeline of a configuration; clock, tokens, look-ups and places outlive each of them."""
     cloud_clock = CloudClock(clocks)
     tokens = TokenCache(now=cloud_clock.now)
-    resolver = Resolver()
+    resolver, places = Resolver(), Places()
 
     def make(settings: Settings) -> Pipeline:
         from .refresh.pipeline import Pipeline  # httpx takes 60 ms and 4 MiB: in a thread, after the listeners are up
@@ -302,6 +303,7 @@ def _pipeline_maker(
             tokens=tokens,
             transport=transport,
             resolver=resolver,
+            places=places,
             children=children,
         )
 

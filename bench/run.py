@@ -21,6 +21,7 @@ import attacks
 import baselines
 import callers
 import client
+import neighbours
 import outage
 import size
 import start
@@ -42,7 +43,7 @@ class Extent:
 
 QUICK = Extent(rounds=2, seconds=1, spawns=3, idle_seconds=10)
 FULL = Extent(rounds=7, seconds=2, spawns=11, idle_seconds=60)
-PARTS = ("start", "outage", "size", "idle", "crowd", "callers", "attacks", "traffic")
+PARTS = ("start", "outage", "size", "idle", "crowd", "callers", "attacks", "neighbours", "traffic")
 
 
 def main() -> int:
@@ -88,6 +89,8 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
             yield from callers.figures(cloud, directory)
         if "attacks" in parts:
             yield from attacks.figures(cloud, directory)
+        if "neighbours" in parts:
+            yield from neighbours.figures(directory)
         if "traffic" in parts:
             servers = _servers(stack, cloud, directory, go, body)
             yield from traffic.figures(servers, rounds=extent.rounds, seconds=extent.seconds)

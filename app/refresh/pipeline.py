@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
 from ..config.settings import Profile, Settings
@@ -30,26 +29,18 @@ from ..upstream.resolver import Resolver
 from ..upstream.tls import certificate_end
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
+from .places import Places, servers_of
 from .token_cache import TokenCache
 
 T = TypeVar("T")
-
-AT_ONCE = 2
-"""Fetches at the same time. A hundred at once leave 10 KiB a profile behind, and the account's STS quota is shared."""
-
-TURN_SECONDS = 1.0
-"""The longest wait for a turn: at start-up the profiles of a pod are through in less, unless some of them hang."""
-
-MOST_AT_ONCE = 32
-"""Fetches at the same time, whatever hangs: a thousand that lose patience together would keep clients waiting."""
 
 
 class Pipeline:
     """
     Fetches credentials for the profiles of `settings`.
 
-    Profiles with one identity share one token. `cloud_clock` and `tokens` outlive the pipeline where they are given: a
-    changed configuration has another pipeline.
+    Profiles with one identity share one token. `cloud_clock`, `tokens`, `resolver` and `places` outlive the pipeline
+    where they are given: a changed configuration has another pipeline.
     """
 
     def __init__(
@@ -63,6 +54,7 @@ class Pipeline:
         tokens: TokenCache | None = None,
         transport: Transport | None = None,
         resolver: Resolver | None = None,
+        places: Places | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
         children: ChildReaper | None = None,
@@ -72,8 +64,8 @@ class Pipeline:
         self._observer = observe
         self._profiles = settings.profiles
         self._tokens = tokens or TokenCache(now=self._clock.now)
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._reserve = asyncio.Semaphore(MOST_AT_ONCE - AT_ONCE)
+        self._places = places or Places()
+        self._servers = servers_of(settings)
         self._connections = Connections(
             transport or real_transport(settings, environ, resolver), now=clocks.wall, observe=self._observe
         )
@@ -102,7 +94,7 @@ class Pipeline:
 
         Raises Refused, Unreachable or ConfigError.
         """
-        async with self._turn():
+        async with self._places.at(self._servers[name]):
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 
@@ -172,21 +164,6 @@ class Pipeline:
             return await work
         finally:
             self._observe(StageTimed(name, stage, loop.time() - started))
-
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Let few fetch at once. A fetch that hangs must not hold up the others, so a turn is not waited for long."""
-        turns = self._turns
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await turns.acquire()
-        except TimeoutError:
-            turns = self._reserve
-            await turns.acquire()
-        try:
-            yield
-        finally:
-            turns.release()
 
     # --- what is noticed on the way -----------------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         self._network = Network(resolver or Resolver())
         self._open: dict[tuple[str | None, Hashable], PooledTransport] = {}
         self._retired: list[PooledTransport] = []
+        self._opening = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxy_for(str(request.url), self._proxy, self._environ)
@@ -75,12 +76,13 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     async def _transport(self, proxy: str | None, *, secure: bool) -> PooledTransport:
         # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
         version = await asyncio.to_thread(self._trust.version) if secure else None
-        transport = self._open.get((proxy, version))
-        if transport is None:
-            transport = PooledTransport(await self._pool(proxy, secure=secure))
-            await self._retire(proxy)
-            self._open[proxy, version] = transport
-        return transport
+        async with self._opening:  # requests that come together share one trust store of a mebibyte
+            transport = self._open.get((proxy, version))
+            if transport is None:
+                transport = PooledTransport(await self._pool(proxy, secure=secure))
+                await self._retire(proxy)
+                self._open[proxy, version] = transport
+            return transport
 
     async def _pool(self, proxy: str | None, *, secure: bool) -> httpcore.AsyncConnectionPool:
         """Return a new pool. It has no limit of its own: a server that hangs would take the places of all others."""

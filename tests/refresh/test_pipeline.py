@@ -14,7 +14,7 @@ from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.events import StageTimed, Warned
 from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CLIENT_ID, role_arn
-from app.refresh.pipeline import AT_ONCE
+from app.refresh.places import AT_ONCE
 
 from ..clock import Clock
 from ..conftest import Offline, configuration, exchange, identity, running, with_client_auth
