@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from .addresses import is_loopback
+from .addresses import authority, is_loopback
 from .errors import ConfigError
 
 _URL = re.compile(r"[!-~]+")
@@ -22,6 +22,12 @@ def endpoint(url: str, place: str) -> str:
     if parts.query or parts.fragment:
         raise ConfigError(f"{place}: {without_login(url)!r} has a query or a fragment; leave it out")
     return url
+
+
+def server_of(url: str) -> str:
+    """Return host and port of a URL: what requests, clocks and places of one server have in common."""
+    parts = urlsplit(url)
+    return authority(parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443))
 
 
 def without_login(url: str) -> str:

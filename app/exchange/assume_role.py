@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..core.values import Credentials, Now
+from ..core.values import Credentials, ServerNow
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
 from ..upstream.errors import error_of
@@ -27,7 +27,7 @@ class AssumeRole:
     policy: str | None
     external_id: str | None
     source_identity: str | None
-    now: Now
+    now: ServerNow
     new_id: Callable[[], str]
 
     async def assume(self, parent: Credentials) -> Credentials:
@@ -48,13 +48,13 @@ class AssumeRole:
             action="AssumeRole",
             version=VERSION,
             keys=KeyPair(parent.access_key_id, parent.access_key_secret, parent.security_token),
-            at=self.now(),
+            at=self.now(endpoint),
             nonce=self.new_id(),
         )
         response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
         if response.status != 200:
             raise error_of(response, endpoint)
-        return credentials_from(response.members(endpoint), now=self.now(), where=endpoint)
+        return credentials_from(response.members(endpoint), now=self.now(endpoint), where=endpoint)
 
     def _query(self) -> dict[str, str]:
         given = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ..config.settings import Profile, Settings
@@ -15,6 +16,7 @@ from ..core import arns
 from ..core.clocks import Clocks, CloudClock
 from ..core.errors import Refused, SidecarError, Unreachable
 from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, Warned
+from ..core.urls import server_of
 from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
 from ..identity import identities, jwt_claims
@@ -74,19 +76,22 @@ class Pipeline:
             environ=environ,
             now=self._clock.now,  # what the cloud judges by its clock is computed in its time
             is_synchronised=self._clock.is_synchronised,
+            server_now=self._server_now,
+            server_is_synchronised=lambda url: self._clock.is_synchronised(server_of(url)),
             new_id=new_id,
             is_ours=is_ours,
             children=children or ChildReaper(),
         )
-        self._expiries: dict[Identity, dict[str, float]] = {}
-        self._sources: dict[Identity, TokenSource] = {}
-        for name, profile in settings.profiles.items():
-            if profile.identity not in self._sources:
-                self._sources[profile.identity] = self._source(name, profile.identity, context)
         self._exchanges = {
-            name: exchanges(profile, f"profiles.{name}", self._connections, now=self._clock.now, new_id=new_id)
+            name: exchanges(profile, f"profiles.{name}", self._connections, now=self._server_now, new_id=new_id)
             for name, profile in settings.profiles.items()
         }
+        self._expiries: dict[Identity, dict[str, float]] = {}
+        self._sources: dict[tuple[Identity, str], TokenSource] = {}
+        for name, profile in settings.profiles.items():
+            key = (profile.identity, self._judge(name))
+            if key not in self._sources:
+                self._sources[key] = self._source(name, profile.identity, context.at(key[1]))
 
     async def fetch(self, name: str) -> Credentials:
         """
@@ -119,12 +124,14 @@ class Pipeline:
             return await self._exchange(name, await self._token(name))
 
     async def _token(self, name: str) -> Token:
-        source = self._sources[self._identity(name)]
+        judge = self._judge(name)
+        source = self._sources[self._identity(name), judge]
 
         async def obtain() -> Token:
             token = await source.token()
             self._inspect(token, name)
-            return token
+            # The token's end is in its server's time, and the cache has one clock for the tokens of all servers.
+            return replace(token, expires_at=token.expires_at - self._server_now(judge) + self._clock.now())
 
         # A file is read when used, never kept: its writer may have replaced the token.
         work = obtain() if isinstance(source, TokenFile) else self._tokens.token(self._identity(name), obtain)
@@ -137,7 +144,7 @@ class Pipeline:
         try:
             return await self._timed(name, "exchange", self._exchanges[name].first.credentials(token))
         except Refused as error:
-            now = self._clock.now()
+            now = self._server_now(self._exchanges[name].url)
             wait = jwt_claims.seconds_until_issued(token.value, now) if error.renew_token else 0.0
             if wait <= 0:
                 raise
@@ -169,8 +176,16 @@ class Pipeline:
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, ClockRead):
-            self._clock.learn(event.offset)
+            self._clock.learn(event.server, event.offset)
         self._observer(event)
+
+    def _server_now(self, url: str) -> float:
+        return self._clock.now(server_of(url))
+
+    def _judge(self, name: str) -> str:
+        """Return the URL of the server that judges the profile's proof: the identity's own, else the exchange's."""
+        own = identities.own_url(self._identity(name), f"profiles.{name}.identity")
+        return own if own is not None else self._exchanges[name].url
 
     def _identity(self, name: str) -> Identity:
         """Return the key by which profiles share source and token: the identity as configured, scope included."""

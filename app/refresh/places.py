@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from ..config.settings import Settings
 from ..config.validate import urls_of
+from ..core.urls import server_of
 from ..identity import identities
 from ..identity.command import CommandIdentity
 
@@ -95,7 +95,7 @@ def servers_of(settings: Settings) -> dict[str, Hashable]:
     servers: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
         place = f"profiles.{name}"
-        hosts = [urlsplit(url).netloc for url in urls_of(profile, place)]
+        hosts = [server_of(url) for url in urls_of(profile, place)]
         parts = [part for part, _ in identities.parts(profile.identity, place)]
         executables = [part.command[0] for part in parts if isinstance(part, CommandIdentity)]
         key = (*hosts, *executables)

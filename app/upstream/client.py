@@ -18,6 +18,7 @@ from ..core.addresses import authority, bracketed, is_private
 from ..core.errors import Unreachable
 from ..core.events import ClockRead, Observe
 from ..core.text import quoted
+from ..core.urls import server_of
 from ..core.values import Now
 from .failures import describe
 from .response import UpstreamResponse
@@ -111,7 +112,7 @@ class UpstreamClient:
             date = _instant(response.headers.get("date", ""))
             if date is not None:
                 # A Date is cut to whole seconds: half a second is its mean error.
-                self._observe(ClockRead(date + 0.5 - self._now()))
+                self._observe(ClockRead(server_of(where), date + 0.5 - self._now()))
             now = self._now() if date is None else date
             return UpstreamResponse(response.status_code, bytes(body), _retry_after(response.headers, now))
         finally:

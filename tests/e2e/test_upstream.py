@@ -180,7 +180,7 @@ async def test_clock_offset_is_read_from_date(clock: Clock) -> None:
     date = format_datetime(datetime.fromtimestamp(clock.time() + 90, UTC), usegmt=True)
     await mock_client({"Date": date}, events, clock).post("http://127.0.0.1:1/", {})
 
-    assert events == [ClockRead(pytest.approx(90.5))]
+    assert events == [ClockRead("127.0.0.1:1", pytest.approx(90.5))]
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 2026 99:99:99 GMT"])

@@ -46,7 +46,7 @@ def test_each_event_is_counted(clock: Clock) -> None:
         RefreshFailed("default", Unreachable("x"), 1, 1.0, 0.1),
         RefreshFailed("default", Refused("x", status=401, code="x"), 2, 1.0, 0.1),
         RefreshFailed("default", RuntimeError("x"), 3, 1.0, 0.1),
-        ClockRead(2.5),
+        ClockRead("sts.test:443", 2.5),
         IdentityExpiry("default", "tokenFile", 99.0),
         Warned("default", "x"),
     ):
