@@ -30,6 +30,9 @@ MOST_AT_ONCE = 32
 FURTHER_PLACES = 60
 """Further places for all servers together, which bounds the memory when several of them hang."""
 
+MOST_OF_ALL = 400
+"""Fetches at the same time. One that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
+
 
 @dataclass(slots=True)
 class _Queue:
@@ -45,6 +48,7 @@ class Places:
     def __init__(self) -> None:
         self._queues: dict[Hashable, _Queue] = {}
         self._further = 0
+        self._under_way = 0
 
     @asynccontextmanager
     async def at(self, servers: Hashable) -> AsyncIterator[None]:
@@ -64,6 +68,7 @@ class Places:
             if granted.done():
                 self._further -= queue.under_way > AT_ONCE
                 queue.under_way -= 1
+                self._under_way -= 1
             else:
                 queue.waiting.remove(entry)
             self._released(servers, queue)
@@ -80,9 +85,12 @@ class Places:
         while queue.waiting and self._has_place(queue, queue.waiting[0][0]):
             self._further += queue.under_way >= AT_ONCE
             queue.under_way += 1
+            self._under_way += 1
             queue.waiting.popleft()[1].set_result(None)
 
     def _has_place(self, queue: _Queue, since: float) -> bool:
+        if self._under_way >= MOST_OF_ALL:
+            return False
         if queue.under_way < AT_ONCE:
             return True
         patient = _now() - since >= TURN_SECONDS

@@ -74,6 +74,8 @@ def describe(error: Exception, host: str, proxy: ProxyInBetween | None = None) -
 def _refusal(answer: str, host: str, proxy: str) -> str:
     if answer.startswith("407"):
         cure = "give its user name and password in the proxy's URL"
+    elif answer.startswith("5"):
+        cure = f"it cannot reach {host}; check its network and its DNS"
     else:
         cure = f"allow {host} there, or list it in NO_PROXY if it can be reached directly"
     return f"the proxy {proxy} refused: {answer}; {cure}"

@@ -206,6 +206,28 @@ async def test_proxy_that_refuses_connections(request_to: Callable[..., Awaitabl
     assert f"127.0.0.1:{port}: connection refused" in error
 
 
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [
+        ("403 Forbidden", "allow idaas.test there, or list it in NO_PROXY if it can be reached directly"),
+        ("407 Proxy Authentication Required", "give its user name and password in the proxy's URL"),
+        ("502 Bad Gateway", "it cannot reach idaas.test; check its network and its DNS"),
+    ],
+)
+async def test_proxy_that_refuses(status: str, cure: str, request_to: Callable[..., Awaitable[str]]) -> None:
+    """A proxy that refuses is named, with its answer and the remedy for that answer."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    async with listening(refuse) as port:
+        error = await request_to("https://idaas.test/token?secret=1", f"http://user:password@127.0.0.1:{port}")
+
+    assert error == f"https://idaas.test/token: the proxy 127.0.0.1:{port} refused: {status}; {cure}"
+
+
 async def test_silent_proxy(request_to: Callable[..., Awaitable[str]]) -> None:
     """A proxy that accepts the connection and does not answer is named, and not the server."""
     async with listening(silent) as port:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from app.refresh.places import AT_ONCE, FURTHER_PLACES, MOST_AT_ONCE, TURN_SECONDS, Places
+from app.refresh.places import AT_ONCE, FURTHER_PLACES, MOST_AT_ONCE, MOST_OF_ALL, TURN_SECONDS, Places
 
-from ..simulated_loop import simulated
+from ..simulated_loop import START_MONOTONIC, simulated
 
 HOUR = 3_600.0
 
@@ -98,6 +98,19 @@ async def test_slow_server_gets_more_requests_at_once() -> None:
 
 
 @simulated
+async def test_fetches_of_all_servers_are_limited() -> None:
+    """However many servers hang, at most MOST_OF_ALL fetches run at once, and the others follow."""
+    load = Load()
+    for number in range(3 * MOST_OF_ALL):
+        load.start(f"hang{number}", 25)
+    await asyncio.sleep(TURN_SECONDS + 1)
+    assert sum(load.under_way.values()) == MOST_OF_ALL
+    await asyncio.gather(*load.tasks)
+
+    assert now() - START_MONOTONIC == 3 * 25
+
+
+@simulated
 async def test_places_are_given_back() -> None:
     """After failures, cancellations and refusals every place is free again, and no server is remembered."""
     load = Load()
@@ -117,4 +130,4 @@ async def test_places_are_given_back() -> None:
         with pytest.raises(RuntimeError):
             await fail(load.places, trouble)
 
-    assert (load.places._queues, load.places._further) == ({}, 0)
+    assert (load.places._queues, load.places._further, load.places._under_way) == ({}, 0, 0)
