@@ -114,6 +114,8 @@ def _unresolved(error: NameNotResolved) -> str:
         return f"was not resolved within {error.seconds:g} s: {_SILENT}"
     if error.code in (socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY):
         return "does not exist in DNS; check the name"
+    if error.code == socket.EAI_MEMORY:
+        return "was not looked up (DNS): this machine has no thread or memory left for it"
     if error.code == socket.EAI_AGAIN:
         return f"could not be resolved: {_SILENT}"
     return "could not be resolved: DNS answers with an error; check the name and this machine's resolver"

@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from ..core.values import Now
 
@@ -26,6 +27,9 @@ MOST_REPEATED = 16
 
 GetAddresses = Callable[[str], list[str]]
 """Returns the addresses of a name; it may block. Raises OSError."""
+
+Start = Callable[[Callable[[], None]], None]
+"""Runs a function beside the event loop. Raises RuntimeError where that is not possible."""
 
 
 class NameNotResolved(OSError):
@@ -48,8 +52,11 @@ class _LookUp:
 class Resolver:
     """Resolves names; of one event loop. Threads are daemons, so a look-up that hangs does not delay the exit."""
 
-    def __init__(self, addresses: GetAddresses | None = None, *, now: Now = time.monotonic) -> None:
+    def __init__(
+        self, addresses: GetAddresses | None = None, *, now: Now = time.monotonic, start: Start | None = None
+    ) -> None:
         self._addresses = addresses or system_addresses
+        self._start = start or _in_a_thread
         self._now = now
         self._under_way: defaultdict[str, list[_LookUp]] = defaultdict(list)
 
@@ -73,7 +80,10 @@ class Resolver:
         started = _LookUp(self._now(), asyncio.get_running_loop().create_future())
         known.append(started)
         started.result.add_done_callback(lambda _: self._ended(host, started))
-        threading.Thread(target=self._work, args=(host, started.result), name=f"dns {host}", daemon=True).start()
+        try:
+            self._start(partial(self._work, host, started.result))
+        except RuntimeError:  # a limit of threads or memory
+            started.result.set_result(int(socket.EAI_MEMORY))
         return started
 
     def _ended(self, host: str, ended: _LookUp) -> None:
@@ -92,6 +102,10 @@ class Resolver:
             found = int(socket.EAI_NONAME)
         with contextlib.suppress(RuntimeError):
             result.get_loop().call_soon_threadsafe(result.set_result, found)
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="look-up", daemon=True).start()
 
 
 def system_addresses(host: str) -> list[str]:

@@ -98,6 +98,10 @@ def certificate_error(code: int, message: str = "") -> ssl.SSLCertVerificationEr
         (NameNotResolved("n.test", None, 5), "the name n.test was not resolved within 5 s: no answer from DNS"),
         (NameNotResolved("n.test", socket.EAI_NONAME, 0), "the name n.test does not exist in DNS; check the name"),
         (NameNotResolved("n.test", socket.EAI_AGAIN, 0), "the name n.test could not be resolved: no answer from DNS"),
+        (
+            NameNotResolved("n.test", socket.EAI_MEMORY, 0),
+            "was not looked up (DNS): this machine has no thread or memory",
+        ),
         (NameNotResolved("n.test", socket.EAI_FAIL, 0), "could not be resolved: DNS answers with an error"),
         (certificate_error(10), "the server's certificate has expired; renew it there, or set this machine's clock"),
         (certificate_error(9), "the server's certificate is not valid yet; set this machine's clock"),

@@ -118,3 +118,16 @@ async def test_a_caller_that_gives_up_does_not_end_the_look_up_of_others(dns: Fa
     dns.release()
 
     assert await second == ["192.0.2.1", "2001:db8::1"]
+
+
+async def test_limit_of_threads(dns: FakeDns) -> None:
+    """Where no thread can be started, the look-up fails at once, and the next one is tried again."""
+
+    def refuse(_work: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver(dns.addresses, start=refuse)
+    for _ in range(3):
+        with pytest.raises(NameNotResolved) as caught:
+            await resolver.resolve("sts.good.test", 30)
+        assert caught.value.code == socket.EAI_MEMORY
