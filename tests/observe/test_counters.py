@@ -76,3 +76,14 @@ def test_bucket_includes_its_upper_bound() -> None:
         histogram.add(value)
 
     assert histogram.counts == [1, 2, 1]
+
+
+def test_absurd_clock_is_not_the_offset() -> None:
+    """A server whose clock is absurd does not hide the offset of the others; alone, it is shown."""
+    refreshes = RefreshCounters(lambda: 0.0)
+    shown = []
+    for offset in (1e9, 2e9, 2.5, -1e9, 90.0):
+        refreshes.observe(ClockRead("sts.test:443", offset))
+        shown.append(refreshes.clock_offset)
+
+    assert shown == [1e9, 2e9, 2.5, 2.5, 90.0]
