@@ -11,6 +11,7 @@ import pytest
 from app.config.loader import Loaded
 from app.core.events import Refreshed, RefreshFailed
 from app.emulator import Emulator
+from app.emulator.world.world import CHAINED_ROLE_ARN
 
 from ..conftest import with_client_auth
 from ..simulated_loop import simulated
@@ -88,3 +89,22 @@ async def test_absurd_date_of_another_cloud(
         assert [event.error for event in running.events(RefreshFailed) if event.profile == "default"] == []
         assert len([event for event in running.events(Refreshed) if event.profile == "default"]) > 2
         assert running.profiles.refresher("default").left() >= 1_860
+
+
+@pytest.mark.parametrize("wrong", [-86_400, -1_200, 1_200, 86_400])
+@simulated
+async def test_signed_request_to_another_server_at_a_start(
+    wrong: float, loaded: Callable[..., Loaded], cloud: Emulator, time: Time
+) -> None:
+    """With a wrong clock of ours, a signed request to a server that has not answered yet is repeated by its clock."""
+    config = with_client_auth("CLIENT_SECRET_POST")
+    role = {"roleArn": CHAINED_ROLE_ARN, "endpoints": ["http://127.0.0.3:7080"]}
+    config["profiles"]["default"]["chain"] = [role]
+    time.step_wall_clock(wrong)
+    async with sidecar(loaded(config), cloud, time) as running:
+        await time.advance(1)
+        failures = [str(event.error) for event in running.events(RefreshFailed)]
+
+    # A clock that is ahead by a day refuses the session, which is another matter: it has expired by that clock.
+    assert [failure for failure in failures if "InvalidTimeStamp" in failure] == []
+    assert bool(failures) == (wrong == 86_400)
