@@ -7,6 +7,7 @@ followed, nothing is decompressed, and an answer marked by the emulator counts o
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -94,7 +95,10 @@ class UpstreamClient:
             raise Unreachable(f"{where}: a key, token or name to send there is not ASCII, so it is invalid") from None
 
     async def _exchange(self, request: httpx.Request, where: str) -> UpstreamResponse:
-        response = await self._client.send(request, stream=True)
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
+            raise Unreachable(f"{where}: a redirect to an invalid URL; configure the final URL") from None
         try:
             _refuse_remote_emulator(response, where)
             if response.headers.get("content-encoding", "identity").lower() != "identity":
@@ -128,14 +132,20 @@ def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
         raise Unreachable(f"{where}: an emulator's answer from an address that is not this machine's; refused")
 
 
+_TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")
+"""A URL whose path holds plain names and no JWT."""
+
+
 def _target(response: httpx.Response) -> str:
-    """Return ` to ` and the URL that a redirect names, without its query, which may hold a token; else nothing."""
+    """Return ` to ` and the URL that a redirect names, without login and query, which may hold secrets; else ""."""
     try:
         parts = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
         host = authority(parts.hostname or "", parts.port) if parts.port else bracketed(parts.hostname or "")
     except ValueError:
         return ""
-    return f" to {quoted(f'{parts.scheme}://{host}{parts.path}')}" if response.headers.get("location") else ""
+    target = f"{parts.scheme}://{host}{parts.path}"
+    known = "location" in response.headers and _TARGET.fullmatch(target) is not None
+    return f" to {quoted(target)}" if known else ""
 
 
 def _retry_after(headers: httpx.Headers, now: float) -> float | None:

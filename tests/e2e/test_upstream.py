@@ -183,6 +183,40 @@ async def test_clock_offset_is_read_from_date(clock: Clock) -> None:
     assert events == [ClockRead("127.0.0.1:1", pytest.approx(90.5))]
 
 
+REDIRECTS = [
+    ("https://login.example/sign-in?state=secret#secret", " to https://login.example/sign-in,"),
+    ("https://user:secret@login.example:8443/", " to https://login.example:8443/,"),
+    ("/v2/token?secret", " to https://sts.example:444/v2/token,"),
+    ("https://[fd00::5]/x", " to https://[fd00::5]/x,"),
+    ("https://login.example/eyJsecret", ","),
+    ("https://login.example/a;secret", ","),
+]
+
+
+@pytest.mark.parametrize(("location", "named"), REDIRECTS)
+async def test_redirect_is_named(location: str, named: str, clock: Clock) -> None:
+    """A redirect is not followed; the error names the host and the path that it leads to, and nothing else of it."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(302, headers={"Location": location}))
+    upstream = UpstreamClient(transport, limits=Limits(), now=clock.time, observe=lambda _: None)
+    with pytest.raises(Unreachable) as caught:
+        await upstream.post("https://sts.example:444/?Action=secret", {})
+
+    assert str(caught.value) == (
+        f"https://sts.example:444/: HTTP 302, a redirect{named} which is not followed; configure the final URL"
+    )
+
+
+@pytest.mark.parametrize("location", ["https://login.example/\x1b[31msecret", "https://[secret", "secret:secret"])
+async def test_redirect_to_an_invalid_url(location: str, clock: Clock) -> None:
+    """A redirect to something that is no URL is an error of the server that does not repeat it."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(302, headers={"Location": location}))
+    upstream = UpstreamClient(transport, limits=Limits(), now=clock.time, observe=lambda _: None)
+    with pytest.raises(Unreachable, match=r"a redirect|RemoteProtocolError") as caught:
+        await upstream.post("https://sts.example/", {})
+
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 2026 99:99:99 GMT"])
 async def test_invalid_date_is_ignored(date: str, clock: Clock) -> None:
     """An invalid Date header gives no offset and no error."""
