@@ -22,6 +22,7 @@ from .observe.counters import RefreshCounters, RequestCounters
 from .observe.event_log import EventLog
 from .observe.log import Log
 from .orders import Orders
+from .refresh.places import Places
 from .refresh.profiles import Profiles
 from .refresh.token_cache import TokenCache
 from .reload import Load, Reloader
@@ -36,6 +37,7 @@ from .system.child_reaper import ChildReaper
 from .system.disk import Disk
 from .system.sockets import address_of
 from .system.survey import Survey
+from .upstream.resolver import Resolver
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -295,9 +297,10 @@ def _pipeline_maker(
     children: ChildReaper,
     disk: Disk,
 ) -> Callable[[Settings], Pipeline]:
-    """Return what builds the pipeline of a configuration; cloud clock and tokens outlive each of them."""
+    """Return what builds the pipeline of a configuration; clock, tokens, look-ups and places outlive each of them."""
     cloud_clock = CloudClock(clocks)
     tokens = TokenCache(now=cloud_clock.now)
+    resolver, places = Resolver(), Places()
 
     def make(settings: Settings) -> Pipeline:
         from .refresh.pipeline import Pipeline  # httpx takes 60 ms and 4 MiB: in a thread, after the listeners are up
@@ -310,6 +313,8 @@ def _pipeline_maker(
             cloud_clock=cloud_clock,
             tokens=tokens,
             transport=transport,
+            resolver=resolver,
+            places=places,
             children=children,
             disk=disk,
         )

@@ -21,7 +21,7 @@ IMPORTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("httptools, uvloop", ("httptools", "uvloop"), ()),
     ("msgspec", ("msgspec.json",), ()),
     ("cachetools", ("cachetools",), ()),
-    ("httpx, certifi", ("httpx", "certifi"), ()),
+    ("httpx, httpcore, certifi", ("httpx", "httpcore", "certifi"), ()),
     ("pyjwt, cryptography", ("jwt", "cryptography.x509"), ("httpx",)),
     ("prometheus-client", ("prometheus_client",), ("httpx",)),
     ("uvicorn", ("uvicorn.protocols.http.httptools_impl",), ("httptools", "uvloop", "httpx")),

@@ -10,7 +10,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ import attacks
 import baselines
 import callers
 import client
+import neighbours
 import outage
 import reload
 import size
@@ -43,7 +44,7 @@ class Extent:
 
 QUICK = Extent(rounds=2, seconds=1, spawns=3, idle_seconds=10)
 FULL = Extent(rounds=7, seconds=2, spawns=11, idle_seconds=60)
-PARTS = ("start", "outage", "size", "idle", "crowd", "callers", "attacks", "reload", "traffic")
+PARTS = ("start", "outage", "size", "idle", "crowd", "callers", "attacks", "reload", "neighbours", "traffic")
 
 
 def main() -> int:
@@ -75,22 +76,20 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
         cloud = stack.enter_context(emulated_cloud())
         go = baselines.build_go(directory)
         body = _body(cloud, directory)
-        if "start" in parts:
-            yield from start.figures(cloud, directory, extent.spawns)
-        if "outage" in parts:
-            yield from outage.figures(cloud, directory, extent.spawns)
-        if "size" in parts:
-            yield from size.memory(cloud, directory)
-        if "idle" in parts:
-            yield from size.idle(cloud, directory, extent.idle_seconds)
-        if "crowd" in parts:
-            yield from start.crowd(cloud, directory, go, body, extent.spawns)
-        if "callers" in parts:
-            yield from callers.figures(cloud, directory)
-        if "attacks" in parts:
-            yield from attacks.figures(cloud, directory)
-        if "reload" in parts:
-            yield from reload.figures(cloud, directory)
+        measure: dict[str, Callable[[], Iterable[Figure]]] = {
+            "start": lambda: start.figures(cloud, directory, extent.spawns),
+            "outage": lambda: outage.figures(cloud, directory, extent.spawns),
+            "size": lambda: size.memory(cloud, directory),
+            "idle": lambda: size.idle(cloud, directory, extent.idle_seconds),
+            "crowd": lambda: start.crowd(cloud, directory, go, body, extent.spawns),
+            "callers": lambda: callers.figures(cloud, directory),
+            "attacks": lambda: attacks.figures(cloud, directory),
+            "reload": lambda: reload.figures(cloud, directory),
+            "neighbours": lambda: neighbours.figures(directory),
+        }
+        for part, figures in measure.items():
+            if part in parts:
+                yield from figures()
         if "traffic" in parts:
             servers = _servers(stack, cloud, directory, go, body)
             yield from traffic.figures(servers, rounds=extent.rounds, seconds=extent.seconds)

@@ -99,8 +99,8 @@ def _base_url(loaded: Loaded) -> str:
     host, port = listen_address(loaded.settings.server.bind, "server.bind")
     if port == 0:
         raise ConfigError("server.bind: port 0 is only known to the running sidecar; configure a port")
-    # A client cannot connect to a wildcard address.
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    # A client cannot connect to a wildcard address; `::` includes IPv4.
+    host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104
     return f"http://{authority(host, port)}"
 
 

@@ -50,8 +50,9 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
         raise ValueError(f"{path}: {error}; see idaas-sidecar config --config {path}") from None
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
-    # A client cannot connect to a wildcard address, and this command resolves no names.
-    return {"0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104
+    # A client cannot connect to a wildcard address, and this command resolves no names. `::` includes IPv4, whose
+    # loopback address exists on every machine; ::1 does not where IPv6 is disabled.
+    return {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104
 
 
 def _configured_address(config: object) -> str:

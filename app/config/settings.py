@@ -82,7 +82,11 @@ class Server(Strict, frozen=True):
         str, Meta(description="Credentials listener. A loopback address, unless `access.unsafeBind` is true.")
     ] = "127.0.0.1:7117"
     ops: Annotated[
-        str | None, Meta(description="Operations listener: probes, metrics, status. null: no such listener.")
+        str | None,
+        Meta(
+            description="Operations listener: probes, metrics, status. `[::]:7118` is every address of "
+            "IPv4 and IPv6. null: no such listener."
+        ),
     ] = "127.0.0.1:7118"
     metadata: Annotated[
         str | None,

@@ -128,14 +128,14 @@ def _other_metadata_service(profile: Profile, place: str, server: Server) -> Non
 
 
 def _environment_proxies(profile: Profile, place: str, proxy: str | None, environ: Mapping[str, str]) -> None:
-    for url in _urls(profile, place):
+    for url in urls_of(profile, place):
         found = proxies.proxy_for(url, proxy, environ)
         if found is not None:
             proxies.check_proxy(found, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")
 
 
-def _urls(profile: Profile, place: str) -> Iterator[str]:
-    """Yield the URLs that the profile contacts."""
+def urls_of(profile: Profile, place: str) -> Iterator[str]:
+    """Yield the URLs that the profile contacts, as far as they are known beforehand."""
     yield from identities.urls(profile.identity, f"{place}.identity")
     instance = IdaasInstance(*identities.instance_of(profile.identity))
     yield from exchange_checks.urls(profile.exchange, instance, f"{place}.exchange")

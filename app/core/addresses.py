@@ -36,10 +36,15 @@ def is_host(text: str) -> bool:
 
 
 def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
-    """Return whether two listeners conflict: they have the same port, and the same host or a wildcard."""
+    """
+    Return whether two listeners conflict: they have the same port, and the same host or a wildcard.
+
+    `::` is every address of both families, `0.0.0.0` every IPv4 address.
+    """
     hosts = {one[0], other[0]}
-    same_family = (":" in one[0]) == (":" in other[0])
-    return one[1] == other[1] != 0 and (len(hosts) == 1 or (same_family and bool(hosts & {"0.0.0.0", "::"})))  # noqa: S104
+    both_ipv4 = not any(":" in host for host in hosts)
+    wildcard = "::" in hosts or (both_ipv4 and "0.0.0.0" in hosts)  # noqa: S104
+    return one[1] == other[1] != 0 and (len(hosts) == 1 or wildcard)
 
 
 def listen_address(text: str, place: str) -> tuple[str, int]:
@@ -59,4 +64,9 @@ def listen_address(text: str, place: str) -> tuple[str, int]:
 
 def authority(host: str, port: int) -> str:
     """Return the authority of a URL: `host:port`, with an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"
+
+
+def bracketed(host: str) -> str:
+    """Return `host` as URLs write it: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host

@@ -18,6 +18,15 @@ CHECK_SECONDS = 30.0
 EXACTNESS = 2.0
 """Seconds of difference to the cloud that count as none: a Date header is cut to whole seconds, and travelled."""
 
+AGREEMENT = 5.0
+"""Seconds by which the clocks of servers may differ and still agree: twice EXACTNESS, and some drift."""
+
+LARGEST_OFFSET = 7 * 86_400.0
+"""Seconds. A server whose Date differs by more is wrong itself: a clock of this machine like that hardly passes TLS."""
+
+MOST_SERVERS = 4_096
+"""Servers whose clocks are remembered; more than one process asks."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
@@ -58,31 +67,44 @@ async def watch_jumps(clocks: Clocks, jumped: Callable[[float], None]) -> None:
 
 class CloudClock:
     """
-    The cloud's time by its `Date` headers, for everything that the cloud judges by its own clock.
+    The clocks of the cloud's servers by their `Date` headers, for everything that a server judges by its own clock.
 
-    It equals this machine's clock until the first answer, and again after a jump of the wall clock: the offset that was
-    learnt before no longer holds then.
+    A server's clock is used for requests to that server. For a server that has not said its time, the others count if
+    two or more have said theirs and all agree: then it is this machine's clock that is wrong. Otherwise, and after a
+    jump of the wall clock, the time is that of this machine. Servers are named by host and port (`urls.server_of`).
     """
 
     def __init__(self, clocks: Clocks) -> None:
         self._clocks = clocks
-        self._offset = 0.0
-        self._apart = clocks.apart
-        self._learnt = False
+        self._offsets: dict[str, tuple[float, float]] = {}
+        """Of each server, the offset and `Clocks.apart` when it was learnt."""
 
-    def learn(self, offset: float) -> None:
-        """Use the cloud's clock minus the wall clock, as an answer showed it just now."""
-        self._offset = offset if abs(offset) >= EXACTNESS else 0.0
-        self._apart = self._clocks.apart
-        self._learnt = True
+    def learn(self, server: str, offset: float) -> None:
+        """Use the server's clock minus the wall clock, as an answer showed it just now; ignore one that is absurd."""
+        self._offsets.pop(server, None)
+        if abs(offset) > LARGEST_OFFSET:
+            return
+        if len(self._offsets) >= MOST_SERVERS:
+            self._offsets.clear()
+        self._offsets[server] = (offset if abs(offset) >= EXACTNESS else 0.0, self._clocks.apart)
 
-    def is_synchronised(self) -> bool:
-        """Return whether `now` is synchronised with the cloud's clock."""
-        if abs(self._clocks.apart - self._apart) > JUMP:
-            self._offset, self._learnt = 0.0, False
-        return self._learnt
+    def is_synchronised(self, server: str = "") -> bool:
+        """Return whether `now` is synchronised with the server's clock; without a name, with that of all servers."""
+        return self._offset(server) is not None
 
-    def now(self) -> float:
-        """Return the cloud's time, exact to about a second if it is synchronised."""
-        self.is_synchronised()
-        return self._clocks.wall() + self._offset
+    def now(self, server: str = "") -> float:
+        """Return the server's time, exact to about a second if it is synchronised; without a name, that of all."""
+        return self._clocks.wall() + (self._offset(server) or 0.0)
+
+    def _offset(self, server: str) -> float | None:
+        known = self._known()
+        if server in known:
+            return known[server]
+        offsets = sorted(known.values())
+        agreed = len(offsets) > 1 and offsets[-1] - offsets[0] <= AGREEMENT
+        return offsets[len(offsets) // 2] if agreed else None
+
+    def _known(self) -> dict[str, float]:
+        """Return the offsets that still hold: the wall clock has not been set since they were learnt."""
+        apart = self._clocks.apart
+        return {server: offset for server, (offset, then) in self._offsets.items() if abs(apart - then) <= JUMP}

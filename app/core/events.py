@@ -66,8 +66,9 @@ class StoreFailed:
 
 @dataclass(frozen=True, slots=True)
 class ClockRead:
-    """The cloud's clock minus this machine's, in seconds, by a `Date` header; exact to about a second."""
+    """A server's clock minus this machine's, in seconds, by a `Date` header; exact to about a second."""
 
+    server: str
     offset: float
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
@@ -32,13 +33,14 @@ def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> s
     addresses never use a proxy: an identity document or a secret would leave the machine.
     """
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = (parts.hostname or "").rstrip(".")
     if is_loopback(host) or host in METADATA_ADDRESSES:
         return None
     if configured is not None:
         return None if configured == NO_PROXY else configured
+    port = 80 if parts.scheme == "http" else 443
     chosen = _first(environ, f"{parts.scheme}_proxy", f"{parts.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
-    if chosen is None or _exempt(host, _first(environ, "no_proxy", "NO_PROXY") or ""):
+    if chosen is None or _exempt(host, parts.port or port, _first(environ, "no_proxy", "NO_PROXY") or ""):
         return None
     return chosen if "://" in chosen else f"http://{chosen}"
 
@@ -47,20 +49,55 @@ def _first(environ: Mapping[str, str], *names: str) -> str | None:
     return next((environ[name] for name in names if environ.get(name)), None)
 
 
-def _exempt(host: str, no_proxy: str) -> bool:
-    for rule in (item.strip().lower() for item in no_proxy.split(",")):
-        rule = rule if rule.count(":") != 1 else rule.partition(":")[0]
-        if not rule:
-            continue
-        if rule == "*" or host == rule or host.endswith("." + rule.lstrip("*").lstrip(".")):
-            return True
-        if "/" in rule and _within(host, rule):
-            return True
-    return False
+def _exempt(host: str, port: int, no_proxy: str) -> bool:
+    """
+    Return whether an entry of NO_PROXY covers the server.
+
+    Entries are separated by commas or spaces: `*`, a name (with everything below it), `.name`, an address, a network
+    such as `fd00::/8`, each but the last with or without a port. An IPv6 address may be in brackets.
+    """
+    return any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry)
+
+
+def _covers(entry: str, host: str, port: int) -> bool:
+    if "/" in entry:
+        return _within(host, entry.translate(_NO_BRACKETS))
+    name, wanted = _split(entry)
+    if wanted not in ("", str(port)):
+        return False
+    if name == "*" or host == name:
+        return True
+    address = _address(host)
+    if address is not None:  # the end of an address is no domain
+        return address == _address(name)
+    return host.endswith("." + name.lstrip("*").lstrip("."))
+
+
+def _split(entry: str) -> tuple[str, str]:
+    """Return host and port of an entry, without brackets and final dot; text with two colons or more is IPv6."""
+    if entry.startswith("["):
+        host, bracket, rest = entry[1:].partition("]")
+        return (host, rest.removeprefix(":")) if bracket else (entry, "")
+    host, _, port = entry.partition(":") if entry.count(":") == 1 else (entry, "", "")
+    return host.rstrip("."), port
+
+
+_NO_BRACKETS = str.maketrans("", "", "[]")
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return an IP address in its only form, an IPv4 address in an IPv6 one as IPv4; None for a name."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def _within(host: str, network: str) -> bool:
+    address = _address(host)
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
+        return address is not None and address in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from .addresses import is_loopback
+from .addresses import authority, is_loopback
 from .display import without_login
 from .errors import ConfigError
 
@@ -29,6 +29,12 @@ def refuse_login(url: str, place: str) -> None:
     """Raise ConfigError where the URL holds a user name or a password."""
     if without_login(url) != url:
         raise ConfigError(f"{place}: the URL contains a user name or password; remove it")
+
+
+def server_of(url: str) -> str:
+    """Return host and port of a URL: what requests, clocks and places of one server have in common."""
+    parts = urlsplit(url)
+    return authority(parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443))
 
 
 def sdk_endpoint(url: str) -> str:

@@ -9,6 +9,9 @@ from typing import Literal
 Now = Callable[[], float]
 """The wall clock: seconds since the epoch. Always passed in."""
 
+ServerNow = Callable[[str], float]
+"""The clock of the server of a URL as far as it is known, else the wall clock: seconds since the epoch."""
+
 Random = Callable[[], float]
 """A random number, uniform in [0, 1). Always passed in."""
 

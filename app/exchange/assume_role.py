@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..core.values import Credentials, Now
+from ..core.values import Credentials, ServerNow
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
+from ..upstream.dated import dated
 from ..upstream.errors import error_of
 from ..upstream.response import Post
 from .sts import credentials_from, first_reachable
@@ -27,7 +28,7 @@ class AssumeRole:
     policy: str | None
     external_id: str | None
     source_identity: str | None
-    now: Now
+    now: ServerNow
     new_id: Callable[[], str]
 
     async def assume(self, parent: Credentials) -> Credentials:
@@ -36,10 +37,13 @@ class AssumeRole:
 
         Raises Refused or Unreachable.
         """
-        found = await first_reachable(self.endpoints, lambda endpoint: self._request(endpoint, parent))
+        found = await first_reachable(self.endpoints, lambda endpoint: self._dated(endpoint, parent))
         return replace(found, expires_at=min(found.expires_at, parent.expires_at))
 
-    async def _request(self, endpoint: str, parent: Credentials) -> Credentials:
+    async def _dated(self, endpoint: str, parent: Credentials) -> Credentials:
+        return await dated(lambda: self.now(endpoint), lambda at: self._request(endpoint, parent, at))
+
+    async def _request(self, endpoint: str, parent: Credentials, at: float) -> Credentials:
         query = self._query()
         # The parameters are in the URL, as the official SDK sends them; none of them is secret.
         headers = acs3.acs3(
@@ -48,13 +52,13 @@ class AssumeRole:
             action="AssumeRole",
             version=VERSION,
             keys=KeyPair(parent.access_key_id, parent.access_key_secret, parent.security_token),
-            at=self.now(),
+            at=at,
             nonce=self.new_id(),
         )
         response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
         if response.status != 200:
             raise error_of(response, endpoint)
-        return credentials_from(response.members(endpoint), now=self.now(), where=endpoint)
+        return credentials_from(response.members(endpoint), now=self.now(endpoint), where=endpoint)
 
     def _query(self) -> dict[str, str]:
         given = {

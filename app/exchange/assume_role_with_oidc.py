@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ..core.errors import Refused
 from ..core.formats import timestamp
-from ..core.values import Credentials, Now, Token
+from ..core.values import Credentials, ServerNow, Token
 from ..upstream.errors import error_of
 from ..upstream.response import Post
 from .sts import credentials_from, first_reachable
@@ -27,7 +27,7 @@ class AssumeRoleWithOidc:
     session_name: str
     duration_seconds: int
     policy: str | None
-    now: Now
+    now: ServerNow
 
     async def credentials(self, token: Token) -> Credentials:
         """Return a new session. Raises Refused, with `renew_token` where a new token may pass; or Unreachable."""
@@ -40,12 +40,12 @@ class AssumeRoleWithOidc:
         return await first_reachable(self.endpoints, lambda endpoint: self._request(endpoint, token))
 
     async def _request(self, endpoint: str, token: Token) -> Credentials:
-        now = self.now()
+        now = self.now(endpoint)
         query = f"Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&Timestamp={quote(timestamp(now), safe='')}"
         response = await self.http.post(f"{endpoint}/?{query}", self._fields(token))
         if response.status != 200:
             raise error_of(response, endpoint)
-        return credentials_from(response.members(endpoint), now=self.now(), where=endpoint)
+        return credentials_from(response.members(endpoint), now=self.now(endpoint), where=endpoint)
 
     def _fields(self, token: Token) -> dict[str, str]:
         fields = {

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from ..core.errors import Refused
 from ..core.numbers import seconds
-from ..core.values import Credentials, Now, Token
+from ..core.values import Credentials, ServerNow, Token
 from ..upstream.errors import Meaning, error_of
 from ..upstream.response import Get
 from .sts import complete, instant
@@ -45,7 +45,7 @@ class ObtainAccessCredential:
     instance_id: str
     role_arn: str
     duration_seconds: int | None
-    now: Now
+    now: ServerNow
 
     async def credentials(self, token: Token) -> Credentials:
         """Return a new session. Raises Refused, with `renew_token` where the token was refused; or Unreachable."""
@@ -70,7 +70,7 @@ class ObtainAccessCredential:
                 code="another_vendor",
             )
         triple = [values.get(name) for name in ("accessKeyId", "accessKeySecret", "securityToken")]
-        return complete(triple, _end(found, values), now=self.now(), where=where)
+        return complete(triple, _end(found, values), now=self.now(where), where=where)
 
 
 def _end(found: Mapping[str, Any], values: Mapping[str, Any]) -> float | None:

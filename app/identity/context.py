@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from ..core.connection import Connection, HttpConfiguration
-from ..core.values import Now, Token
+from ..core.values import Now, ServerNow, Token
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk
 from ..upstream.response import HttpClient
@@ -30,7 +31,8 @@ class Context:
     """
     The surroundings of all token sources of one configuration.
 
-    `now` is the cloud's time as far as it is known, `is_synchronised` tells whether it is. `is_ours`: whether an
+    `now` is the time of the server that judges the identity as far as it is known, and `is_synchronised` tells whether
+    it is; `at` binds both to a server. `is_ours`: whether an
     address belongs to this network namespace.
     """
 
@@ -42,6 +44,14 @@ class Context:
     is_ours: Callable[[str], bool]
     children: ChildReaper
     disk: Disk
+    server_now: ServerNow
+    server_is_synchronised: Callable[[str], bool]
+
+    def at(self, url: str) -> Context:
+        """Return these surroundings by the clock of the server of `url`."""
+        return replace(
+            self, now=partial(self.server_now, url), is_synchronised=partial(self.server_is_synchronised, url)
+        )
 
 
 @dataclass(frozen=True, slots=True)

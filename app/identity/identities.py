@@ -81,10 +81,18 @@ def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tu
 def urls(identity: Identity, place: str) -> Iterator[str]:
     """Yield the URLs that the identity contacts, as far as they are known beforehand."""
     for part, where in parts(identity, place):
-        if isinstance(part, IdaasIdentity) and part.authn_configuration is not None:
-            yield part.authn_configuration.url(idaas.facts(part, where)) or str(part.token_endpoint)
-        elif isinstance(part, OidcClientIdentity):
-            yield str(part.token_endpoint or part.issuer)
+        url = own_url(part, where)
+        if url is not None:
+            yield url
+
+
+def own_url(identity: Identity, place: str) -> str | None:
+    """Return the URL that the identity contacts itself, the subject of its token exchange aside; None without one."""
+    if isinstance(identity, IdaasIdentity) and identity.authn_configuration is not None:
+        return identity.authn_configuration.url(idaas.facts(identity, place)) or str(identity.token_endpoint)
+    if isinstance(identity, OidcClientIdentity):
+        return str(identity.token_endpoint or identity.issuer)
+    return None
 
 
 def metadata_endpoint(identity: Identity) -> str | None:
@@ -111,7 +119,13 @@ def instance_of(identity: Identity) -> tuple[str | None, str | None]:
 
 
 def build(identity: Identity, place: str, context: Context, notes: Notes) -> TokenSource:
-    """Return the source of the identity's token, which is configured at `place`."""
+    """
+    Return the source of the identity's token, which is configured at `place`.
+
+    What a server judges is dated by that server's clock; without a server of its own, by the clock of `context`.
+    """
+    url = own_url(identity, place)
+    context = context.at(url) if url is not None else context
     match identity:
         case TokenFileIdentity():
             return token_file.build(identity, place, context)

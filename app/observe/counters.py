@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ..core.clocks import LARGEST_OFFSET
 from ..core.errors import SidecarError
 from ..core.events import ClockRead, Event, IdentityExpiry, Refreshed, RefreshFailed, StageTimed
 from ..core.values import Now
@@ -82,11 +83,17 @@ class RefreshCounters:
             case StageTimed(profile=profile, stage=stage, seconds=seconds):
                 self.stages.setdefault((profile, stage), Histogram(STAGE_BUCKETS)).add(seconds)
             case ClockRead(offset=offset):
-                self.clock_offset = offset
+                self._clock(offset)
             case IdentityExpiry(profile=profile, kind=kind, not_after=instant):
                 self.identity_expiries[profile, kind] = instant
             case _:
                 pass
+
+    def _clock(self, offset: float) -> None:
+        """Keep the offset of the last server; an absurd one only where no server has said another one."""
+        before = self.clock_offset
+        if abs(offset) <= LARGEST_OFFSET or before is None or abs(before) > LARGEST_OFFSET:
+            self.clock_offset = offset
 
 
 def outcome(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Mapping
 
+from ..core.clocks import LARGEST_OFFSET
 from ..core.errors import SidecarError
 from ..core.events import ClockRead, Dropped, Event, Refreshed, RefreshFailed, StoreFailed, Warned
 from ..core.formats import timestamp
@@ -14,6 +15,8 @@ from .log_events import LogEvent
 
 CLOCK_TOLERANCE = 60.0
 """Seconds between this machine's clock and the cloud's without a warning."""
+
+_ABSURD = "a server's clock is absurd and is not used; check that server, or set this machine's clock"
 
 MOST_REMEMBERED = 1_000
 """Warnings remembered as written. Some quote what the cloud said, which may differ every time."""
@@ -47,8 +50,8 @@ class EventLog:
             case StoreFailed(profile=profile, message=message, store=store):
                 found = log_events.CACHE_UNUSABLE if store == "cache" else log_events.FILES_UNUSABLE
                 self._log.write(found, message, profile=profile or None)
-            case ClockRead(offset=offset):
-                self._clock(offset)
+            case ClockRead(server=server, offset=offset):
+                self._clock(server, offset)
             case _:
                 pass
 
@@ -84,11 +87,13 @@ class EventLog:
             where = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             self._log.write(log_events.TRACEBACK, profile=event.profile, frames=where)
 
-    def _clock(self, offset: float) -> None:
+    def _clock(self, server: str, offset: float) -> None:
+        key = f"clock:{server}"
         if abs(offset) <= CLOCK_TOLERANCE:
-            self._written.discard("clock")
+            self._written.discard(key)
             return
-        self._once("clock", log_events.CLOCK_OFFSET, seconds=round(offset))
+        message = "" if abs(offset) <= LARGEST_OFFSET else _ABSURD
+        self._once(key, log_events.CLOCK_OFFSET, message, server=server, seconds=round(offset))
 
     def _once(self, key: str, event: LogEvent, message: str = "", /, **fields: object) -> None:
         """Write a warning that is repeated only after its cause was gone."""

@@ -196,8 +196,9 @@ CLOCK_OFFSET = _event(
     "clock_offset",
     "warning",
     "this machine's clock differs from the cloud's; set the clock",
-    "Above 60 s, by the Date header of the cloud's responses. Repeated only after the clock was right.",
-    {"seconds": "the cloud's clock minus this machine's"},
+    "Above 60 s, by the Date header of a server's responses. Repeated only after the clocks agreed. A difference of "
+    "more than a week has another message, and is not used for requests.",
+    {"server": "host and port of the server", "seconds": "the server's clock minus this machine's"},
 )
 CLOCK_JUMPED = _event(
     "clock_jumped",

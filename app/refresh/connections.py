@@ -13,6 +13,7 @@ from ..core.events import Observe
 from ..core.values import Now
 from ..system.disk import Disk
 from ..upstream.client import Limits, UpstreamClient
+from ..upstream.resolver import Resolver
 from ..upstream.tls import Trust, client_certificate
 from ..upstream.transport import RoutingTransport
 
@@ -57,8 +58,11 @@ class Connections:
             await client.aclose()
 
 
-def real_transport(settings: Settings, environ: Mapping[str, str], disk: Disk) -> Transport:
+def real_transport(
+    settings: Settings, environ: Mapping[str, str], disk: Disk, resolver: Resolver | None = None
+) -> Transport:
     """Return what opens real connections; legs without files of their own share the trust of the whole file."""
+    names = resolver or Resolver()
 
     def transport(route: Route) -> RoutingTransport:
         own = route.connection.ca_file
@@ -69,6 +73,7 @@ def real_transport(settings: Settings, environ: Mapping[str, str], disk: Disk) -
             verify=route.verify,
             client=client_certificate(route.connection, route.place, environ),
         )
-        return RoutingTransport(proxy=route.connection.proxy or settings.proxy, environ=environ, trust=trust, disk=disk)
+        proxy = route.connection.proxy or settings.proxy
+        return RoutingTransport(proxy=proxy, environ=environ, trust=trust, disk=disk, resolver=names)
 
     return transport

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config.settings import Profile
-from ..core.values import Now
+from ..core.values import ServerNow
 from ..exchange import validate
 from ..exchange.assume_role import AssumeRole
 from ..exchange.assume_role_with_oidc import AssumeRoleWithOidc
@@ -20,24 +20,31 @@ from .connections import Connections
 
 @dataclass(frozen=True, slots=True)
 class Exchanges:
-    """The roles of a profile: the first one by token, each further one by the credentials before it."""
+    """
+    The roles of a profile: the first one by token, each further one by the credentials before it.
 
+    `url`: where the first role is requested; the first one of several endpoints.
+    """
+
+    url: str
     first: Exchange
     chain: tuple[AssumeRole, ...]
 
 
 def exchanges(
-    profile: Profile, place: str, connections: Connections, *, now: Now, new_id: Callable[[], str]
+    profile: Profile, place: str, connections: Connections, *, now: ServerNow, new_id: Callable[[], str]
 ) -> Exchanges:
     """Return the roles of `profile`, which is configured at `place`."""
     chain = (
         _chained(role, f"{place}.chain[{index}]", profile.exchange, connections, now=now, new_id=new_id)
         for index, role in enumerate(profile.chain)
     )
-    return Exchanges(_first(profile, f"{place}.exchange", connections, now=now), tuple(chain))
+    instance = IdaasInstance(*instance_of(profile.identity))
+    url = next(validate.urls(profile.exchange, instance, f"{place}.exchange"))
+    return Exchanges(url, _first(profile, f"{place}.exchange", connections, now=now), tuple(chain))
 
 
-def _first(profile: Profile, place: str, connections: Connections, *, now: Now) -> Exchange:
+def _first(profile: Profile, place: str, connections: Connections, *, now: ServerNow) -> Exchange:
     exchange = profile.exchange
     http = connections.to(exchange.connection, f"{place}.connection")
     if isinstance(exchange, DeveloperApiExchange):
@@ -68,7 +75,7 @@ def _chained(
     exchange: ExchangeSettings,
     connections: Connections,
     *,
-    now: Now,
+    now: ServerNow,
     new_id: Callable[[], str],
 ) -> AssumeRole:
     return AssumeRole(

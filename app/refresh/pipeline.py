@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TypeVar
 
 from ..config.settings import Profile, Settings
@@ -16,6 +16,7 @@ from ..core import arns
 from ..core.clocks import Clocks, CloudClock
 from ..core.errors import Refused, SidecarError, Unreachable
 from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, Warned
+from ..core.urls import server_of
 from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
 from ..identity import identities, jwt_claims
@@ -27,29 +28,22 @@ from ..identity.token_file import TokenFile, TokenFileIdentity
 from ..system import sockets
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
+from ..upstream.resolver import Resolver
 from ..upstream.tls import certificate_end
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
+from .places import Places, servers_of
 from .token_cache import TokenCache
 
 T = TypeVar("T")
-
-AT_ONCE = 2
-"""Fetches at the same time. A hundred at once leave 10 KiB a profile behind, and the account's STS quota is shared."""
-
-TURN_SECONDS = 1.0
-"""The longest wait for a turn: at start-up the profiles of a pod are through in less, unless some of them hang."""
-
-MOST_AT_ONCE = 32
-"""Fetches at the same time, whatever hangs: a thousand that lose patience together would keep clients waiting."""
 
 
 class Pipeline:
     """
     Fetches credentials for the profiles of `settings`.
 
-    Profiles with one identity share one token. `cloud_clock` and `tokens` outlive the pipeline where they are given: a
-    changed configuration has another pipeline.
+    Profiles with one identity share one token. `cloud_clock`, `tokens`, `resolver` and `places` outlive the pipeline
+    where they are given: a changed configuration has another pipeline.
     """
 
     def __init__(
@@ -62,6 +56,8 @@ class Pipeline:
         cloud_clock: CloudClock | None = None,
         tokens: TokenCache | None = None,
         transport: Transport | None = None,
+        resolver: Resolver | None = None,
+        places: Places | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
         children: ChildReaper | None = None,
@@ -72,31 +68,36 @@ class Pipeline:
         self._observer = observe
         self._profiles = settings.profiles
         self._tokens = tokens or TokenCache(now=self._clock.now)
-        self._turns = asyncio.Semaphore(AT_ONCE)
-        self._reserve = asyncio.Semaphore(MOST_AT_ONCE - AT_ONCE)
+        self._places = places or Places()
+        self._servers = servers_of(settings)
         self._disk = disk or Disk()
         self._connections = Connections(
-            transport or real_transport(settings, environ, self._disk), now=clocks.wall, observe=self._observe
+            transport or real_transport(settings, environ, self._disk, resolver),
+            now=clocks.wall,
+            observe=self._observe,
         )
         context = Context(
             connect=self._connections.to,
             environ=environ,
             now=self._clock.now,  # what the cloud judges by its clock is computed in its time
             is_synchronised=self._clock.is_synchronised,
+            server_now=self._server_now,
+            server_is_synchronised=lambda url: self._clock.is_synchronised(server_of(url)),
             new_id=new_id,
             is_ours=is_ours,
             children=children or ChildReaper(),
             disk=self._disk,
         )
-        self._expiries: dict[Identity, dict[str, float]] = {}
-        self._sources: dict[Identity, TokenSource] = {}
-        for name, profile in settings.profiles.items():
-            if profile.identity not in self._sources:
-                self._sources[profile.identity] = self._source(name, profile.identity, context)
         self._exchanges = {
-            name: exchanges(profile, f"profiles.{name}", self._connections, now=self._clock.now, new_id=new_id)
+            name: exchanges(profile, f"profiles.{name}", self._connections, now=self._server_now, new_id=new_id)
             for name, profile in settings.profiles.items()
         }
+        self._expiries: dict[Identity, dict[str, float]] = {}
+        self._sources: dict[tuple[Identity, str], TokenSource] = {}
+        for name, profile in settings.profiles.items():
+            key = (profile.identity, self._judge(name))
+            if key not in self._sources:
+                self._sources[key] = self._source(name, profile.identity, context.at(key[1]))
 
     async def fetch(self, name: str) -> Credentials:
         """
@@ -104,7 +105,7 @@ class Pipeline:
 
         Raises Refused, Unreachable or ConfigError.
         """
-        async with self._turn():
+        async with self._places.at(self._servers[name]):
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 
@@ -129,12 +130,14 @@ class Pipeline:
             return await self._exchange(name, await self._token(name))
 
     async def _token(self, name: str) -> Token:
-        source = self._sources[self._identity(name)]
+        judge = self._judge(name)
+        source = self._sources[self._identity(name), judge]
 
         async def obtain() -> Token:
             token = await source.token()
             self._inspect(token, name)
-            return token
+            # The token's end is in its server's time, and the cache has one clock for the tokens of all servers.
+            return replace(token, expires_at=token.expires_at - self._server_now(judge) + self._clock.now())
 
         # A file is read when used, never kept: its writer may have replaced the token.
         work = obtain() if isinstance(source, TokenFile) else self._tokens.token(self._identity(name), obtain)
@@ -147,7 +150,7 @@ class Pipeline:
         try:
             return await self._timed(name, "exchange", self._exchanges[name].first.credentials(token))
         except Refused as error:
-            now = self._clock.now()
+            now = self._server_now(self._exchanges[name].url)
             wait = jwt_claims.seconds_until_issued(token.value, now) if error.renew_token else 0.0
             if wait <= 0:
                 raise
@@ -175,27 +178,20 @@ class Pipeline:
         finally:
             self._observe(StageTimed(name, stage, loop.time() - started))
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        """Let few fetch at once. A fetch that hangs must not hold up the others, so a turn is not waited for long."""
-        turns = self._turns
-        try:
-            async with asyncio.timeout(TURN_SECONDS):
-                await turns.acquire()
-        except TimeoutError:
-            turns = self._reserve
-            await turns.acquire()
-        try:
-            yield
-        finally:
-            turns.release()
-
     # --- what is noticed on the way -----------------------------------------------------------------------------------
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, ClockRead):
-            self._clock.learn(event.offset)
+            self._clock.learn(event.server, event.offset)
         self._observer(event)
+
+    def _server_now(self, url: str) -> float:
+        return self._clock.now(server_of(url))
+
+    def _judge(self, name: str) -> str:
+        """Return the URL of the server that judges the profile's proof: the identity's own, else the exchange's."""
+        own = identities.own_url(self._identity(name), f"profiles.{name}.identity")
+        return own if own is not None else self._exchanges[name].url
 
     def _identity(self, name: str) -> Identity:
         """Return the key by which profiles share source and token: the identity as configured, scope included."""

@@ -125,7 +125,11 @@ class SidecarCollector(Collector):
         yield from (total, seconds, denied)
 
     def _process(self) -> Iterator[Metric]:
-        offset = _gauge("clock_offset_seconds", "The cloud's clock minus this machine's, by Date headers.", [])
+        offset = _gauge(
+            "clock_offset_seconds",
+            "The cloud's clock minus this machine's, by the last Date header that is not absurd.",
+            [],
+        )
         if self._refresh_counters.clock_offset is not None:
             offset.add_metric([], self._refresh_counters.clock_offset)
         loaded = _gauge("config_reload_success", "1 if the last reload of the configuration succeeded, else 0.", [])

@@ -10,6 +10,7 @@ import socket
 import stat
 import struct
 import sys
+from collections.abc import Callable
 
 from ..core.addresses import authority, listen_address
 from ..core.errors import ConfigError
@@ -25,13 +26,36 @@ UNREAD_MILLISECONDS = 10_000
 
 _SIOCOUTQNSD = 0x894B
 
+MakeSocket = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
 
-def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.socket:
-    """Return a listening socket. `hop_limit`: the TTL of its answers. Raises ConfigError if the address is not free."""
+NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+"""The kernel has no IPv6 (`ipv6.disable=1`), or no interface with it."""
+
+
+def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeSocket = socket.socket) -> socket.socket:
+    """
+    Return a listening socket. `[::]` is every address, of IPv4 and IPv6, as far as the kernel has both.
+
+    `hop_limit`: the TTL of its answers. Raises ConfigError if the address is not free.
+    """
     host, port = listen_address(address, place)
+    try:
+        try:
+            return _listening(host, port, hop_limit, make)
+        except OSError as error:
+            if host != "::" or error.errno not in NO_IPV6:
+                raise
+            return _listening("0.0.0.0", port, hop_limit, make)  # noqa: S104 - what [::] means on such a kernel
+    except OSError as error:
+        raise ConfigError(f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}") from None
+
+
+def _listening(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = make(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # whatever net.ipv6.bindv6only says
     if hop_limit is not None:
         # Routed access: an answer with TTL 1 ends at the first router, so a port that is exposed to another host gives
         # it no answer. An IPv6 socket that is bound to all addresses answers IPv4 clients, too.
@@ -42,9 +66,9 @@ def bound(address: str, place: str, *, hop_limit: int | None = None) -> socket.s
     try:
         sock.bind((host, port))
         sock.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         sock.close()
-        raise ConfigError(f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}") from None
+        raise
     sock.setblocking(False)
     return sock
 
@@ -135,6 +159,8 @@ def address_of(sock: socket.socket) -> tuple[str, int]:
 
 def _cure(error: OSError) -> str:
     match error.errno:
+        case 97:
+            return "this machine has no IPv6; use an IPv4 address"
         case 98:
             return "the port is in use; stop the other program, or choose another port"
         case 99:

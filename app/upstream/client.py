@@ -7,16 +7,20 @@ followed, nothing is decompressed, and an answer marked by the emulator counts o
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from ..core.addresses import is_private
+from ..core.addresses import authority, bracketed, is_private
 from ..core.errors import Unreachable
 from ..core.events import ClockRead, Observe
+from ..core.text import quoted
+from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
 from .failures import describe
@@ -95,14 +99,18 @@ class UpstreamClient:
             raise Unreachable(f"{where}: a key, token or name to send there is not ASCII, so it is invalid") from None
 
     async def _exchange(self, request: httpx.Request, where: str) -> UpstreamResponse:
-        response = await self._client.send(request, stream=True)
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
+            raise Unreachable(f"{where}: a redirect to an invalid URL; configure the final URL") from None
         try:
             _refuse_remote_emulator(response, where)
             if response.headers.get("content-encoding", "identity").lower() != "identity":
                 raise Unreachable(f"{where}: a compressed answer, which was not requested")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
-                    f"{where}: HTTP {response.status_code}, a redirect, which is not followed; configure the final URL"
+                    f"{where}: HTTP {response.status_code}, a redirect{_target(response)}, which is not followed; "
+                    "configure the final URL"
                 )
             body = bytearray()
             async for chunk in response.aiter_raw():
@@ -112,7 +120,7 @@ class UpstreamClient:
             date = _instant(response.headers.get("date", ""))
             if date is not None:
                 # A Date is cut to whole seconds: half a second is its mean error.
-                self._observe(ClockRead(date + 0.5 - self._now()))
+                self._observe(ClockRead(server_of(where), date + 0.5 - self._now()))
             now = self._now() if date is None else date
             return UpstreamResponse(response.status_code, bytes(body), _retry_after(response.headers, now))
         finally:
@@ -126,6 +134,22 @@ def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
     # An emulator in the place of the cloud would hand out invalid keys: it is accepted from loopback only.
     if EMULATOR_HEADER in response.headers and not is_private(response.request.url.host):
         raise Unreachable(f"{where}: an emulator's answer from an address that is not this machine's; refused")
+
+
+_TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")
+"""A URL whose path holds plain names and no JWT."""
+
+
+def _target(response: httpx.Response) -> str:
+    """Return ` to ` and the URL that a redirect names, without login and query, which may hold secrets; else ""."""
+    try:
+        parts = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
+        host = authority(parts.hostname or "", parts.port) if parts.port else bracketed(parts.hostname or "")
+    except ValueError:
+        return ""
+    target = f"{parts.scheme}://{host}{parts.path}"
+    known = "location" in response.headers and _TARGET.fullmatch(target) is not None
+    return f" to {quoted(target)}" if known else ""
 
 
 def _retry_after(headers: httpx.Headers, now: float) -> float | None:

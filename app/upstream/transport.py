@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable, Hashable, Mapping
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from ..core.addresses import authority
@@ -14,12 +17,36 @@ from ..core.errors import Unreachable
 from ..core.proxies import proxy_for
 from ..system.disk import Disk, Stalled
 from .bounded import BoundedNetwork
+from .connect import Network
+from .resolver import Resolver
 from .tls import Trust
 
 T = TypeVar("T")
 
 PROXY = "idaas_sidecar.proxy"
-"""The extension of a request that names the proxy in between, as host and port."""
+"""The extension of a request that has its ProxyInBetween, if there is one."""
+
+IDLE_CONNECTIONS, IDLE_SECONDS = 20, 5.0
+"""Connections of a pool that stay open without a request, and for how long: the defaults of httpx."""
+
+
+@dataclass(slots=True)
+class ProxyInBetween:
+    """The proxy of a request, as host and port. `passed`: whether it has connected to the server."""
+
+    address: str
+    passed: bool = False
+
+    async def trace(self, event: str, _: Mapping[str, Any]) -> None:
+        """Note that the handshake with the server begins; called by httpcore at each step of a request."""
+        self.passed = self.passed or event == "proxy.start_tls.started"
+
+
+class PooledTransport(httpx.AsyncHTTPTransport):
+    """The transport of httpx over a pool of connections. httpx makes its pool with no choice of the network."""
+
+    def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
+        self._pool = pool
 
 
 class RoutingTransport(httpx.AsyncBaseTransport):
@@ -30,36 +57,73 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, *, proxy: str | None, environ: Mapping[str, str], trust: Trust, disk: Disk | None = None
+        self,
+        *,
+        proxy: str | None,
+        environ: Mapping[str, str],
+        trust: Trust,
+        disk: Disk | None = None,
+        resolver: Resolver | None = None,
     ) -> None:
         self._proxy = proxy
         self._environ = environ
         self._trust = trust
         self._disk = disk or Disk()
-        self._open: dict[tuple[str | None, Hashable], httpx.AsyncHTTPTransport] = {}
-        self._retired: list[httpx.AsyncHTTPTransport] = []
+        self._network = BoundedNetwork(Network(resolver or Resolver()))
+        self._open: dict[tuple[str | None, Hashable], PooledTransport] = {}
+        self._retired: list[PooledTransport] = []
+        self._opening = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxy_for(str(request.url), self._proxy, self._environ)
         if proxy is not None:
             parts = urlsplit(proxy)  # host and port alone: a proxy's URL may hold a password
-            request.extensions[PROXY] = authority(parts.hostname or "", parts.port or 80)
-        secure = request.url.scheme == "https" or (proxy is not None and _secure(proxy))
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            between = ProxyInBetween(authority(parts.hostname or "", port))
+            request.extensions |= {PROXY: between, "trace": between.trace}
+        secure = request.url.scheme == "https" or bool(proxy and proxy.startswith("https:"))
         transport = await self._transport(proxy, secure=secure)
         return await transport.handle_async_request(request)
 
-    async def _transport(self, proxy: str | None, *, secure: bool) -> httpx.AsyncHTTPTransport:
+    async def _transport(self, proxy: str | None, *, secure: bool) -> PooledTransport:
         # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
         version = await self._from_disk(self._trust.version) if secure else None
-        transport = self._open.get((proxy, version))
-        if transport is None:
-            context = await self._from_disk(self._trust.context) if secure else None
-            transport = httpx.AsyncHTTPTransport(verify=context or False, proxy=_proxy(proxy, context), trust_env=False)
-            # httpx has no argument for it.
-            transport._pool._network_backend = BoundedNetwork(transport._pool._network_backend)
-            await self._retire(proxy)
-            self._open[proxy, version] = transport
-        return transport
+        async with self._opening:  # requests that come together share one trust store of a mebibyte
+            transport = self._open.get((proxy, version))
+            if transport is None:
+                transport = PooledTransport(await self._pool(proxy, secure=secure))
+                await self._retire(proxy)
+                self._open[proxy, version] = transport
+            return transport
+
+    async def _pool(self, proxy: str | None, *, secure: bool) -> httpcore.AsyncConnectionPool:
+        """Return a new pool. It has no limit of its own: a server that hangs would take the places of all others."""
+        options: dict[str, Any] = {
+            "ssl_context": await self._from_disk(self._trust.context) if secure else None,
+            "max_connections": None,
+            "max_keepalive_connections": IDLE_CONNECTIONS,
+            "keepalive_expiry": IDLE_SECONDS,
+            "network_backend": self._network,
+        }
+        if proxy is None:
+            return httpcore.AsyncConnectionPool(**options)
+        between = httpx.Proxy(proxy)
+        return httpcore.AsyncHTTPProxy(
+            httpcore.URL(
+                scheme=between.url.raw_scheme,
+                host=between.url.raw_host,
+                port=between.url.port,
+                target=between.url.raw_path,
+            ),
+            between.raw_auth,
+            between.headers.raw,
+            proxy_ssl_context=await self._proxy_trust() if between.url.scheme == "https" else None,
+            **options,
+        )
+
+    async def _proxy_trust(self) -> ssl.SSLContext:
+        """Return the trust in a proxy with TLS: the CAs of the leg, without its client certificate."""
+        return await self._from_disk(replace(self._trust, verify=True, client=None).context)
 
     async def _from_disk(self, call: Callable[[], T]) -> T:
         """Return what a look at the TLS files returns. Raises Unreachable where their file system hangs."""
@@ -79,14 +143,3 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for transport in (*self._open.values(), *self._retired):
             await transport.aclose()
-
-
-def _proxy(url: str | None, context: ssl.SSLContext | None) -> httpx.Proxy | None:
-    """Return the proxy with the trust of its own TLS connection: `verify` of httpx is that of the server."""
-    if url is None:
-        return None
-    return httpx.Proxy(url, ssl_context=context if _secure(url) else None)
-
-
-def _secure(url: str) -> bool:
-    return urlsplit(url).scheme == "https"

@@ -195,7 +195,7 @@ def collector() -> SidecarCollector:
         Refreshed("default", session, next_refresh_at=0.0, took=0.0),
         RefreshFailed("default", ValueError(), failures=1, retry_in=0.0, took=0.0),
         StageTimed("default", "token", 0.0),
-        ClockRead(0.0),
+        ClockRead("sts.aliyuncs.com:443", 0.0),
         IdentityExpiry("default", "certificate", 0.0),
     ):
         refreshes.observe(event)

@@ -490,7 +490,7 @@ def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFix
         ({"server": {}}, ("127.0.0.1", 7118)),
         ({"server": {"ops": "127.0.0.1:80"}}, ("127.0.0.1", 80)),
         ({"server": {"ops": "0.0.0.0:7118"}}, ("127.0.0.1", 7118)),
-        ({"server": {"ops": "[::]:7118"}}, ("::1", 7118)),
+        ({"server": {"ops": "[::]:7118"}}, ("127.0.0.1", 7118)),
         ({"server": {"ops": "localhost:7118"}}, ("127.0.0.1", 7118)),
     ],
 )

@@ -92,7 +92,9 @@ def test_invalid_listen_address_is_refused(text: str) -> None:
         (("127.0.0.1", 0), ("127.0.0.1", 0), False),
         (("127.0.0.1", 80), ("127.0.0.2", 80), False),
         (("127.0.0.1", 80), ("::1", 80), False),
-        (("127.0.0.1", 80), ("::", 80), False),
+        (("127.0.0.1", 80), ("::", 80), True),
+        (("0.0.0.0", 80), ("::", 80), True),
+        (("0.0.0.0", 80), ("::1", 80), False),
         (("::1", 80), ("::", 80), True),
     ],
 )
@@ -341,6 +343,61 @@ PROXIES = [
 def test_proxy_is_selected(url: str, configured: str | None, environ: dict[str, str], expected: str | None) -> None:
     """The configured proxy wins over the environment's; loopback and metadata addresses never use a proxy."""
     assert proxies.proxy_for(url, configured, environ) == expected
+
+
+EXEMPT = [
+    ("[fd00::5]", "https://[fd00::5]", True),
+    ("[fd00::5]", "https://[fd00::5]:8443", True),
+    ("[fd00::5]", "https://[fd00::6]", False),
+    ("[fd00::5]:8443", "https://[fd00::5]:8443", True),
+    ("[fd00::5]:8443", "https://[fd00::5]", False),
+    ("[fd00::5]:443", "https://[fd00::5]", True),
+    ("fd00::5", "https://[fd00::5]:8443", True),
+    ("FD00:0:0::5", "https://[fd00::5]", True),
+    ("fd00::/8", "https://[fd00::5]", True),
+    ("[fd00::]/8", "https://[fd12::5]", True),
+    ("fd00::/8", "https://[fe80::5]", False),
+    ("::ffff:192.0.2.1", "https://192.0.2.1", True),
+    ("192.0.2.0/24", "https://[::ffff:192.0.2.1]", True),
+    ("a.test b.test\tc.test", "https://b.test", True),
+    ("a.test, b.test  c.test", "https://c.test", True),
+    ("a.test, b.test", "https://d.test", False),
+    ("sts.test.", "https://sts.test", True),
+    ("sts.test", "https://sts.test.", True),
+    ("sts.test.", "https://a.sts.test.", True),
+    ("sts.test.:443", "https://sts.test", True),
+    ("STS.test", "https://sts.TEST", True),
+    ("sts.test:8443", "https://sts.test:8443", True),
+    ("sts.test:8443", "https://a.sts.test:8443", True),
+    ("sts.test:8443", "https://sts.test", False),
+    ("sts.test:80", "https://sts.test", False),
+    ("sts.test:", "https://sts.test", True),
+    (".test", "https://sts.test", True),
+    ("*.test", "https://sts.test", True),
+    ("192.0.2.1:443", "https://192.0.2.1", True),
+    ("192.0.2.1:80", "https://192.0.2.1", False),
+    ("2.1", "https://192.0.2.1", False),
+    ("1", "https://192.0.2.1", False),
+    ("*", "https://[fd00::5]:8443", True),
+    ("[fd00::5", "https://[fd00::5]", False),
+    ("sts.test:port", "https://sts.test", False),
+    ("/", "https://sts.test", False),
+    (" , ,", "https://sts.test", False),
+]
+
+
+@pytest.mark.parametrize(("no_proxy", "url", "exempt"), EXEMPT)
+def test_entries_of_no_proxy(no_proxy: str, url: str, exempt: bool) -> None:
+    """NO_PROXY holds names, addresses and networks of both families, with brackets, ports, final dots and spaces."""
+    environ = {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": no_proxy}
+
+    assert (proxies.proxy_for(url, None, environ) is None) == exempt
+
+
+@pytest.mark.parametrize("url", ["https://localhost.", "https://127.0.0.1.", "https://100.100.100.200./latest"])
+def test_final_dot_of_a_loopback_name(url: str) -> None:
+    """A final dot does not send a request for loopback or the metadata service through a proxy."""
+    assert proxies.proxy_for(url, "http://proxy:3128", {}) is None
 
 
 @pytest.mark.parametrize("url", ["http://proxy:8080", "https://proxy.example.com", "http://u:p@proxy:8080/"])

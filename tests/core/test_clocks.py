@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from app.core.clocks import Clocks, CloudClock, JumpDetector, watch_jumps
+from app.core.clocks import LARGEST_OFFSET, MOST_SERVERS, Clocks, CloudClock, JumpDetector, watch_jumps
 
 from ..simulated_loop import simulated
 
@@ -55,21 +55,79 @@ def test_slow_drift_is_not_a_jump() -> None:
         assert detector.jumped() is None
 
 
+TOKEN, STS, OTHER = "idaas.test:443", "sts.test:443", "other.test:443"
+
+
 def test_cloud_clock_follows_the_date_headers() -> None:
-    """Before a response, and after a step of ours, the cloud's clock equals ours; offsets below 2 s count as none."""
+    """Before a response, and after a step of ours, a server's clock equals ours; offsets below 2 s count as none."""
     manual = ManualClocks()
     clock = CloudClock(manual.clocks())
-    assert (clock.now(), clock.is_synchronised()) == (manual.wall, False)
-    clock.learn(600.0)
+    assert (clock.now(STS), clock.is_synchronised(STS)) == (manual.wall, False)
+    clock.learn(STS, 600.0)
     manual.tick(1_000)
-    assert (clock.now(), clock.is_synchronised()) == (manual.wall + 600, True)
+    assert (clock.now(STS), clock.is_synchronised(STS)) == (manual.wall + 600, True)
     manual.wall += 600
-    assert (clock.now(), clock.is_synchronised()) == (manual.wall, False)
-    clock.learn(-30.0)
-    assert clock.now() == manual.wall - 30
-    clock.learn(1.5)
+    assert (clock.now(STS), clock.is_synchronised(STS)) == (manual.wall, False)
+    clock.learn(STS, -30.0)
+    assert clock.now(STS) == manual.wall - 30
+    clock.learn(STS, 1.5)
 
-    assert clock.now() == manual.wall
+    assert clock.now(STS) == manual.wall
+
+
+def test_clock_belongs_to_its_server() -> None:
+    """What one server says about the time is not used for another server that has not said its time."""
+    manual = ManualClocks()
+    clock = CloudClock(manual.clocks())
+    clock.learn(TOKEN, 3_600.0)
+
+    assert clock.now(TOKEN) == manual.wall + 3_600
+    assert (clock.now(STS), clock.is_synchronised(STS)) == (manual.wall, False)
+    assert (clock.now(), clock.is_synchronised()) == (manual.wall, False)
+
+
+@pytest.mark.parametrize(
+    ("offsets", "expected"),
+    [
+        ({TOKEN: 600.0, STS: 601.0}, 601.0),
+        ({TOKEN: 600.0, STS: 604.9, "a": 602.0}, 602.0),
+        ({TOKEN: 0.5, STS: -1.0}, 0.0),
+        ({TOKEN: 600.0, STS: 610.0}, None),
+        ({TOKEN: 0.0, STS: 3_600.0}, None),
+        ({TOKEN: 600.0, STS: 600.0, "a": 0.0}, None),
+    ],
+)
+def test_servers_that_agree_are_used_for_another_server(offsets: dict[str, float], expected: float | None) -> None:
+    """A server that has not said its time is taken to have that of all others, if there are two and all agree."""
+    manual = ManualClocks()
+    clock = CloudClock(manual.clocks())
+    for server, offset in offsets.items():
+        clock.learn(server, offset)
+
+    assert clock.is_synchronised(OTHER) == (expected is not None)
+    assert clock.now(OTHER) == clock.now() == manual.wall + (expected or 0.0)
+
+
+@pytest.mark.parametrize("offset", [-LARGEST_OFFSET - 1, LARGEST_OFFSET + 1, -1.7e9, 2.2e11])
+def test_absurd_clock_is_ignored(offset: float) -> None:
+    """A Date that differs by more than a week is not used, not even for the server that sent it."""
+    manual = ManualClocks()
+    clock = CloudClock(manual.clocks())
+    clock.learn(STS, 600.0)
+    clock.learn(STS, offset)
+    clock.learn(TOKEN, offset)
+
+    assert (clock.now(STS), clock.is_synchronised(STS)) == (manual.wall, False)
+    assert (clock.now(OTHER), clock.is_synchronised(OTHER)) == (manual.wall, False)
+
+
+def test_memory_of_servers_is_bounded() -> None:
+    """However many servers say their time, a bounded number is remembered."""
+    clock = CloudClock(ManualClocks().clocks())
+    for number in range(3 * MOST_SERVERS):
+        clock.learn(f"s{number}.test:443", 600.0)
+
+    assert len(clock._offsets) <= MOST_SERVERS
 
 
 @pytest.mark.parametrize(("offset", "used"), [(1.9, 0), (2.0, 2.0), (-1.9, 0), (-2.0, -2.0)])
@@ -77,10 +135,10 @@ def test_offset_below_two_seconds_counts_as_none(offset: float, used: float) -> 
     """An offset of 2 s or more is used; a smaller one is within the exactness of a Date header."""
     manual = ManualClocks()
     clock = CloudClock(manual.clocks())
-    clock.learn(offset)
+    clock.learn(STS, offset)
 
-    assert clock.now() == manual.wall + used
-    assert clock.is_synchronised()
+    assert clock.now(STS) == manual.wall + used
+    assert clock.is_synchronised(STS)
 
 
 @pytest.mark.parametrize(("moved", "kept"), [(5.0, True), (-5.0, True), (5.1, False), (-5.1, False)])
@@ -88,11 +146,11 @@ def test_offset_is_kept_until_a_jump(moved: float, kept: bool) -> None:
     """A wall clock that moves by at most 5 s keeps the offset; a larger jump ends it."""
     manual = ManualClocks()
     clock = CloudClock(manual.clocks())
-    clock.learn(60.0)
+    clock.learn(STS, 60.0)
     manual.wall += moved
 
-    assert clock.is_synchronised() is kept
-    assert clock.now() == manual.wall + (60.0 if kept else 0.0)
+    assert clock.is_synchronised(STS) is kept
+    assert clock.now(STS) == manual.wall + (60.0 if kept else 0.0)
 
 
 @simulated

@@ -123,7 +123,7 @@ def test_probes_use_the_ops_port(sidecar: Object, loaded: Load, config: Object) 
 
     assert sidecar["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "ops"}
     assert sidecar["ports"] == [{"name": "ops", "containerPort": 7118}]
-    assert settings.server.ops == "0.0.0.0:7118"
+    assert settings.server.ops == "[::]:7118"
 
 
 def test_no_readiness_probe(sidecar: Object) -> None:

@@ -173,10 +173,12 @@ class CommandResult:
         return lines[0]
 
 
-def run(*arguments: str, env: Mapping[str, str], seconds: float = DEADLINE) -> CommandResult:
+def run(
+    *arguments: str, env: Mapping[str, str], seconds: float = DEADLINE, program: tuple[str, ...] = PROGRAM
+) -> CommandResult:
     """Run a command until it exits."""
     done = subprocess.run(
-        (*PROGRAM, *arguments),
+        (*program, *arguments),
         env=dict(env),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
@@ -256,9 +258,9 @@ class EmulatedCloud:
 
 
 @contextmanager
-def emulator(*flags: str, home: Path) -> Iterator[EmulatedCloud]:
+def emulator(*flags: str, home: Path, program: tuple[str, ...] = PROGRAM) -> Iterator[EmulatedCloud]:
     """Run `emulator --json` on free ports."""
-    with Process("emulator", "--json", "--port", "0", *flags, env=environment(home)) as process:
+    with Process("emulator", "--json", "--port", "0", *flags, env=environment(home), program=program) as process:
         values = json.loads(process.stdout.find(bool))
         yield EmulatedCloud(process, values["emulatorUrl"], values["tlsUrl"], values["issuer"], Path(values["caFile"]))
 

@@ -121,7 +121,10 @@ def faulty_replies() -> list[list[bytes]]:
         [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(canary), canary],
         [refusal, body],
         [b"nonsense " + canary + b"\r\n\r\n"],
-        [b"HTTP/1.1 302 Found\r\nLocation: http://" + canary + b"\r\n\r\n"],
+        # Host and path of a redirect are named; login, query and fragment are not, nor a path that is no plain name.
+        [b"HTTP/1.1 302 Found\r\nLocation: http://%s:%s@idp.test/p?q=%s#%s\r\n\r\n" % ((canary,) * 4)],
+        [b"HTTP/1.1 302 Found\r\nLocation: http://idp.test/eyJ" + canary + b"\r\n\r\n"],
+        [b"HTTP/1.1 302 Found\r\nLocation: http://idp.test/;" + canary + b"\r\n\r\n"],
     ]
 
 

@@ -80,7 +80,7 @@ async def test_https_uses_the_proxy(configured: bool, variables: dict[str, str])
     async with server(responding(b"HTTP/1.1 403 Forbidden\r\n\r\n", seen)) as proxy:
         environ = {name: value.format(proxy) for name, value in variables.items()}
         upstream = new_client(environ, configured=f"http://{proxy}" if configured else None)
-        with pytest.raises(Unreachable, match="the proxy refused: 403"):
+        with pytest.raises(Unreachable, match=f"the proxy {proxy} refused: 403 Forbidden; allow idaas.example there"):
             await upstream.post("https://idaas.example/token", {})
         await upstream.aclose()
 
@@ -180,7 +180,41 @@ async def test_clock_offset_is_read_from_date(clock: Clock) -> None:
     date = format_datetime(datetime.fromtimestamp(clock.time() + 90, UTC), usegmt=True)
     await mock_client({"Date": date}, events, clock).post("http://127.0.0.1:1/", {})
 
-    assert events == [ClockRead(pytest.approx(90.5))]
+    assert events == [ClockRead("127.0.0.1:1", pytest.approx(90.5))]
+
+
+REDIRECTS = [
+    ("https://login.example/sign-in?state=secret#secret", " to https://login.example/sign-in,"),
+    ("https://user:secret@login.example:8443/", " to https://login.example:8443/,"),
+    ("/v2/token?secret", " to https://sts.example:444/v2/token,"),
+    ("https://[fd00::5]/x", " to https://[fd00::5]/x,"),
+    ("https://login.example/eyJsecret", ","),
+    ("https://login.example/a;secret", ","),
+]
+
+
+@pytest.mark.parametrize(("location", "named"), REDIRECTS)
+async def test_redirect_is_named(location: str, named: str, clock: Clock) -> None:
+    """A redirect is not followed; the error names the host and the path that it leads to, and nothing else of it."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(302, headers={"Location": location}))
+    upstream = UpstreamClient(transport, limits=Limits(), now=clock.time, observe=lambda _: None)
+    with pytest.raises(Unreachable) as caught:
+        await upstream.post("https://sts.example:444/?Action=secret", {})
+
+    assert str(caught.value) == (
+        f"https://sts.example:444/: HTTP 302, a redirect{named} which is not followed; configure the final URL"
+    )
+
+
+@pytest.mark.parametrize("location", ["https://login.example/\x1b[31msecret", "https://[secret", "secret:secret"])
+async def test_redirect_to_an_invalid_url(location: str, clock: Clock) -> None:
+    """A redirect to something that is no URL is an error of the server that does not repeat it."""
+    transport = httpx.MockTransport(lambda _: httpx.Response(302, headers={"Location": location}))
+    upstream = UpstreamClient(transport, limits=Limits(), now=clock.time, observe=lambda _: None)
+    with pytest.raises(Unreachable, match=r"a redirect|RemoteProtocolError") as caught:
+        await upstream.post("https://sts.example/", {})
+
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Thu, 99 Jan 2026 99:99:99 GMT"])
@@ -259,7 +293,8 @@ async def test_each_connection_has_its_own_proxy(tmp_path: Path) -> None:
         pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=lambda _: None)
         stack.push_async_callback(pipeline.aclose)
         for name in profiles:
-            with pytest.raises(Unreachable, match="the proxy refused: 407"):
+            refusal = f"the proxy {addresses[name]} refused: 407 No; give its user name and password in the proxy's URL"
+            with pytest.raises(Unreachable, match=refusal):
                 await pipeline.fetch(name)
 
     assert seen == {

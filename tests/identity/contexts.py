@@ -21,6 +21,8 @@ def context(http: FakeHttp | None = None, **changes: Any) -> Context:
         "environ": {},
         "now": lambda: NOW,
         "is_synchronised": lambda: True,
+        "server_now": lambda _url: NOW,
+        "server_is_synchronised": lambda _url: True,
         "new_id": lambda: "id-1",
         "is_ours": lambda _host: False,
         "children": ChildReaper(),

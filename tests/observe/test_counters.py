@@ -46,7 +46,7 @@ def test_each_event_is_counted(clock: Clock) -> None:
         RefreshFailed("default", Unreachable("x"), 1, 1.0, 0.1),
         RefreshFailed("default", Refused("x", status=401, code="x"), 2, 1.0, 0.1),
         RefreshFailed("default", RuntimeError("x"), 3, 1.0, 0.1),
-        ClockRead(2.5),
+        ClockRead("sts.test:443", 2.5),
         IdentityExpiry("default", "tokenFile", 99.0),
         Warned("default", "x"),
     ):
@@ -76,3 +76,14 @@ def test_bucket_includes_its_upper_bound() -> None:
         histogram.add(value)
 
     assert histogram.counts == [1, 2, 1]
+
+
+def test_absurd_clock_is_not_the_offset() -> None:
+    """A server whose clock is absurd does not hide the offset of the others; alone, it is shown."""
+    refreshes = RefreshCounters(lambda: 0.0)
+    shown = []
+    for offset in (1e9, 2e9, 2.5, -1e9, 90.0):
+        refreshes.observe(ClockRead("sts.test:443", offset))
+        shown.append(refreshes.clock_offset)
+
+    assert shown == [1e9, 2e9, 2.5, 2.5, 90.0]

@@ -112,7 +112,7 @@ def test_clock_offset_is_logged_once_until_it_ends(clock: Clock) -> None:
     """An offset above a minute is logged once, and again only after it has ended."""
     lines = Lines(clock)
     for offset in (5.0, 90.0, 95.0, 3.0, -120.0):
-        lines.event_log.observe(ClockRead(offset))
+        lines.event_log.observe(ClockRead("sts.test:443", offset))
 
     assert [event["seconds"] for event in lines.events] == [90, -120]
 

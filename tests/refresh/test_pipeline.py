@@ -24,7 +24,7 @@ from app.core.formats import timestamp
 from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_ID, role_arn
 from app.refresh.connections import Route
-from app.refresh.pipeline import AT_ONCE
+from app.refresh.places import AT_ONCE
 
 from ..clock import Clock
 from ..conftest import Offline, configuration, exchange, identity, running, with_client_auth

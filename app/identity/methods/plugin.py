@@ -13,6 +13,7 @@ from ...core.errors import ConfigError, Unreachable
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
+from ...upstream.dated import dated
 from ...upstream.errors import Meaning, error_of
 from ...upstream.response import Post, UpstreamResponse
 from ..access_keys import AccessKeys
@@ -46,6 +47,9 @@ class GenerateOauthToken:
 
     async def token(self) -> Token:
         """Return a token. Raises Refused, Unreachable or ConfigError."""
+        return await dated(self.now, self._request)
+
+    async def _request(self, at: float) -> Token:
         query = self._query()
         headers = acs3.acs3(
             self.endpoint.partition("://")[2],
@@ -53,7 +57,7 @@ class GenerateOauthToken:
             action="GenerateOauthToken",
             version=VERSION,
             keys=await self.keys(),
-            at=self.now(),
+            at=at,
             nonce=self.new_id(),
         )
         response = await self.http.post(f"{self.endpoint}/?{acs3.canonical_query(query)}", {}, headers)

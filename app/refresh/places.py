@@ -1,0 +1,115 @@
+"""How many profiles fetch at once, by the servers that they need.
+
+A hundred fetches at once leave 10 KiB a profile behind, and STS counts the requests of an account. So most fetches wait
+for a place. The places belong to servers: a server that hangs delays no profile that does not need it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from ..config.settings import Settings
+from ..config.validate import urls_of
+from ..core.urls import server_of
+from ..identity import identities
+from ..identity.command import CommandIdentity
+
+AT_ONCE = 2
+"""Fetches from the same servers at the same time, if they are quick. Fetches from other servers never take these."""
+
+TURN_SECONDS = 1.0
+"""A fetch that has waited for so long may take a further place: a server is slow, or hangs."""
+
+MOST_AT_ONCE = 32
+"""Fetches from the same servers at the same time, whatever hangs."""
+
+FURTHER_PLACES = 60
+"""Further places for all servers together, which bounds the memory when several of them hang."""
+
+MOST_OF_ALL = 400
+"""Fetches at the same time. One that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
+
+
+@dataclass(slots=True)
+class _Queue:
+    """The fetches from the same servers: how many are under way, and since when the others wait."""
+
+    under_way: int = 0
+    waiting: deque[tuple[float, asyncio.Future[None]]] = field(default_factory=deque)
+
+
+class Places:
+    """The places of all fetches; of one event loop."""
+
+    def __init__(self) -> None:
+        self._queues: dict[Hashable, _Queue] = {}
+        self._further = 0
+        self._under_way = 0
+
+    @asynccontextmanager
+    async def at(self, servers: Hashable) -> AsyncIterator[None]:
+        """Hold a place for a fetch from `servers` for the length of the block, in the order of arrival."""
+        queue = self._queues.setdefault(servers, _Queue())
+        granted = asyncio.get_running_loop().create_future()
+        entry = (_now(), granted)
+        queue.waiting.append(entry)
+        self._grant(queue)
+        try:
+            if not granted.done():
+                await asyncio.wait([granted], timeout=TURN_SECONDS)
+                self._grant(queue)
+            await asyncio.wait([granted])
+            yield
+        finally:
+            if granted.done():
+                self._further -= queue.under_way > AT_ONCE
+                queue.under_way -= 1
+                self._under_way -= 1
+            else:
+                queue.waiting.remove(entry)
+            self._released(servers, queue)
+
+    def _released(self, servers: Hashable, queue: _Queue) -> None:
+        self._grant(queue)
+        for other in self._queues.values():  # a further place may be for any of them
+            self._grant(other)
+        if not queue.under_way and not queue.waiting:
+            self._queues.pop(servers, None)
+
+    def _grant(self, queue: _Queue) -> None:
+        """Give places to those who wait, in the order of their arrival."""
+        while queue.waiting and self._has_place(queue, queue.waiting[0][0]):
+            self._further += queue.under_way >= AT_ONCE
+            queue.under_way += 1
+            self._under_way += 1
+            queue.waiting.popleft()[1].set_result(None)
+
+    def _has_place(self, queue: _Queue, since: float) -> bool:
+        if self._under_way >= MOST_OF_ALL:
+            return False
+        if queue.under_way < AT_ONCE:
+            return True
+        patient = _now() - since >= TURN_SECONDS
+        return patient and queue.under_way < MOST_AT_ONCE and self._further < FURTHER_PLACES
+
+
+def servers_of(settings: Settings) -> dict[str, Hashable]:
+    """Return the servers that each profile needs: hosts with their ports, and executables that print a token."""
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all profiles of the same servers
+    servers: dict[str, Hashable] = {}
+    for name, profile in settings.profiles.items():
+        place = f"profiles.{name}"
+        hosts = [server_of(url) for url in urls_of(profile, place)]
+        parts = [part for part, _ in identities.parts(profile.identity, place)]
+        executables = [part.command[0] for part in parts if isinstance(part, CommandIdentity)]
+        key = (*hosts, *executables)
+        servers[name] = found.setdefault(key, key)
+    return servers
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

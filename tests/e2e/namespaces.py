@@ -1,0 +1,86 @@
+"""A network for one test: a user, network and mount namespace. It needs no root where user namespaces are allowed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from .processes import DEADLINE, ROOT
+
+UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--mount")
+REASON = "skipped: needs user namespaces, ip, unshare and nsenter (iproute2, util-linux)"
+
+
+@cache
+def available() -> bool:
+    """Return whether this machine lets a test make a namespace."""
+    if not all(map(shutil.which, ("ip", "unshare", "nsenter"))):
+        return False
+    return subprocess.run((*UNSHARE, "true"), capture_output=True, timeout=DEADLINE).returncode == 0
+
+
+needs_namespaces = pytest.mark.skipif(not available() and not os.environ.get("CI"), reason=REASON)
+
+
+@contextmanager
+def namespace(setup: str) -> Iterator[tuple[str, ...]]:
+    """
+    Run the shell commands `setup` in a new namespace, and yield the command that runs a program there.
+
+    The namespace has a loopback interface and nothing else.
+    """
+    script = f"ip link set lo up; {setup}; echo ready; exec sleep infinity"
+    holder = subprocess.Popen((*UNSHARE, "sh", "-euc", script), stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "ready\n"
+        yield (
+            "nsenter",
+            f"--target={holder.pid}",
+            "--user",
+            "--net",
+            "--mount",
+            f"--wd={ROOT}",
+            "--preserve-credentials",
+        )
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+DNS_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+print("ready", flush=True)
+while True:
+    query, client = server.recvfrom(4096)
+    if b"\\x04hang\\x04test" not in query:
+        end = query.index(b"\\0", 12) + 5
+        server.sendto(query[:2] + b"\\x81\\x83\\0\\1" + 6 * b"\\0" + query[12:end], client)
+"""
+"""Answers NXDOMAIN for every name, and nothing for `*.hang.test`."""
+
+
+@contextmanager
+def partly_silent_dns(directory: Path) -> Iterator[tuple[str, ...]]:
+    """Run a namespace whose resolver is silent for `*.hang.test`, for longer than a test, and knows no other name."""
+    resolv_conf = directory / "resolv.conf"
+    resolv_conf.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+    with namespace(f"mount --bind {resolv_conf} /etc/resolv.conf") as enter:
+        server = subprocess.Popen((*enter, sys.executable, "-c", DNS_SERVER), stdout=subprocess.PIPE, text=True)
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            yield enter
+        finally:
+            server.kill()
+            server.communicate()

@@ -1,0 +1,133 @@
+"""How many fetches run at once: a server that hangs takes few places, and none of another server's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from app.refresh.places import AT_ONCE, FURTHER_PLACES, MOST_AT_ONCE, MOST_OF_ALL, TURN_SECONDS, Places
+
+from ..simulated_loop import START_MONOTONIC, simulated
+
+HOUR = 3_600.0
+
+
+class Load:
+    """Fetches from servers, each of which takes a given time."""
+
+    def __init__(self) -> None:
+        self.places = Places()
+        self.under_way: dict[str, int] = {}
+        self.most: dict[str, int] = {}
+        self.tasks: list[asyncio.Task[float]] = []
+
+    def start(self, server: str, takes: float, *, count: int = 1) -> None:
+        """Start requests that answer after `takes` seconds."""
+        self.tasks += [asyncio.create_task(self.request(server, takes)) for _ in range(count)]
+
+    async def request(self, server: str, takes: float) -> float:
+        """Make a request and return the seconds that it waited for a place."""
+        started = now()
+        async with self.places.at(server):
+            waited = now() - started
+            self.under_way[server] = self.under_way.get(server, 0) + 1
+            self.most[server] = max(self.most.get(server, 0), self.under_way[server])
+            await asyncio.sleep(takes)
+            self.under_way[server] -= 1
+        return waited
+
+    async def end(self) -> None:
+        """Cancel all requests."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def now() -> float:
+    """Return the time of the simulated loop."""
+    return asyncio.get_running_loop().time()
+
+
+@simulated
+async def test_servers_that_hang_delay_no_other_server() -> None:
+    """Ten servers with a hundred hanging requests each delay a request to another server not at all."""
+    load = Load()
+    for number in range(10):
+        load.start(f"hang{number}", HOUR, count=100)
+    await asyncio.sleep(TURN_SECONDS + 1)
+
+    assert await load.request("healthy", 0.1) == 0
+    assert max(load.most.values()) <= MOST_AT_ONCE
+    assert sum(load.most.values()) == 10 * AT_ONCE + FURTHER_PLACES + 1
+    await load.end()
+
+
+@simulated
+async def test_healthy_server_while_others_have_all_further_places() -> None:
+    """With no further place left, requests to a healthy server use its own places one after another."""
+    load = Load()
+    for number in range(10):
+        load.start(f"hang{number}", HOUR, count=100)
+    await asyncio.sleep(TURN_SECONDS + 1)
+    waits = await asyncio.gather(*(load.request("healthy", 0.5) for _ in range(20)))
+
+    assert load.most["healthy"] == AT_ONCE
+    assert waits == [pytest.approx(0.5 * (number // AT_ONCE)) for number in range(20)]
+    await load.end()
+
+
+@simulated
+async def test_fast_server_gets_few_requests_at_once() -> None:
+    """A server that answers quickly has at most AT_ONCE requests at a time."""
+    load = Load()
+    await asyncio.gather(*(load.request("sts", 0.01) for _ in range(100)))
+
+    assert load.most == {"sts": AT_ONCE}
+
+
+@simulated
+async def test_slow_server_gets_more_requests_at_once() -> None:
+    """A server that needs 5 s for an answer has up to MOST_AT_ONCE requests at a time, and all are answered."""
+    load = Load()
+    waits = await asyncio.gather(*(load.request("sts", 5) for _ in range(4 * MOST_AT_ONCE)))
+
+    assert load.most == {"sts": MOST_AT_ONCE}
+    assert max(waits) < 5 * 4 + 2
+
+
+@simulated
+async def test_fetches_of_all_servers_are_limited() -> None:
+    """However many servers hang, at most MOST_OF_ALL fetches run at once, and the others follow."""
+    load = Load()
+    for number in range(3 * MOST_OF_ALL):
+        load.start(f"hang{number}", 25)
+    await asyncio.sleep(TURN_SECONDS + 1)
+    assert sum(load.under_way.values()) == MOST_OF_ALL
+    await asyncio.gather(*load.tasks)
+
+    assert now() - START_MONOTONIC == 3 * 25
+
+
+@simulated
+async def test_places_are_given_back() -> None:
+    """After failures, cancellations and refusals every place is free again, and no server is remembered."""
+    load = Load()
+    load.start("a", HOUR, count=50)
+    load.start("b", HOUR, count=50)
+    await asyncio.sleep(20)
+    await load.end()
+
+    async def fail(places: Places, act: Callable[[], None]) -> None:
+        async with places.at("c"):
+            act()
+
+    def trouble() -> None:
+        raise RuntimeError
+
+    for _ in range(5):
+        with pytest.raises(RuntimeError):
+            await fail(load.places, trouble)
+
+    assert (load.places._queues, load.places._further, load.places._under_way) == ({}, 0, 0)
