@@ -89,7 +89,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._context.table.discard(self)
-        self.keep(b"")
+        if self._kept:
+            self.keep(b"")
         if self.task is not None:
             self.task.cancel()
 

@@ -15,7 +15,7 @@ from typing import Protocol
 MOST_PER_TURN = 128
 """Requests after which a turn should end: some 5 ms of work. A turn ends at twice as many at the latest."""
 
-LONG_TURN = 0.003
+LONG_TURN = 0.01
 """Seconds of a turn after which connections that wait in the kernel's queue are accepted in batches. Below it, the
 loop's own way of accepting them, one in a turn, is fast enough, and takes less CPU time."""
 
