@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
+import os
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import trustme
 
 from app.config.loader import Loaded, load
 from app.config.settings import Access
@@ -18,10 +22,15 @@ from app.observe.log import Log
 from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
 from app.system.disk import Disk
+from app.system.file_watch import PAUSE, POLL, SETTLE
 from app.system.survey import Survey
 
 from .clock import Clock
 from .conftest import configuration, exchange, identity
+from .simulated_loop import simulated
+
+CHECKED = SETTLE + 2 * PAUSE
+"""Seconds until a check that is wanted now has ended. It is less than POLL: a check that is not wanted comes later."""
 
 
 class RecordingProfiles:
@@ -49,6 +58,7 @@ class Site:
         self.adopted: list[tuple[Loaded, str | None]] = []
         self.error: Exception | None = None
         self.reads = 0
+        self.endless: set[asyncio.Task[Any]] = set()
         self.reloader: Reloader
 
     def write(self, config: dict[str, Any]) -> None:
@@ -94,14 +104,28 @@ class Site:
             raise self.error
         self.adopted.append((loaded, token))
 
+    async def start(self) -> None:
+        """Start the reloader, and return when its first check of the files has ended."""
+        before = asyncio.all_tasks()
+        await self.reloader.start()
+        self.endless = asyncio.all_tasks() - before
+        await self.quiet()
+
+    async def stop(self) -> None:
+        """Stop the reloader. Raises TimeoutError if a task goes on."""
+        async with asyncio.timeout(1):
+            await self.reloader.stop()
+
     async def reload(self) -> None:
         """Reload, and return when everything that the reload starts has ended."""
         self.reloader.reload()
         await self.quiet()
 
     async def quiet(self) -> None:
-        """Return when nothing that the reloader started is under way."""
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        """Return when nothing that the reloader started is under way, except for its endless watch."""
+        if self.endless:
+            await asyncio.sleep(CHECKED)
+        while others := asyncio.all_tasks() - {asyncio.current_task()} - self.endless:
             await asyncio.wait(cast("set[asyncio.Task[None]]", others))
         await asyncio.sleep(0)
 
@@ -118,13 +142,22 @@ class Site:
         """Return the names of the logged events."""
         return [line["event"] for line in self.lines()]
 
+    def changed_files(self) -> list[list[str]]:
+        """Return the names of the changed files in each report, without their directory."""
+        reports = [line["files"] for line in self.lines() if line["event"] == "files_changed"]
+        return [[str(Path(file).relative_to(self.directory)) for file in files] for files in reports]
+
 
 @pytest.fixture
 async def site(tmp_path: Path, clock: Clock) -> AsyncIterator[Site]:
-    """A site whose reloader is stopped after the test."""
+    """
+    A site whose reloader is stopped after the test.
+
+    A simulated test has a loop of its own, whose end cancels the watch; the stop then closes the watch's descriptor.
+    """
     found = Site(tmp_path, clock)
     yield found
-    await found.reloader.stop()
+    await found.stop()
 
 
 def changed(**changes: Any) -> dict[str, Any]:
@@ -278,3 +311,177 @@ async def test_exception_of_a_reload_is_logged_by_its_type(site: Site) -> None:
 
     assert site.lines()[0] == {"event": "internal_error", "error": "RuntimeError"}
     assert len(site.adopted) == 1
+
+
+async def test_without_a_reader_nothing_is_replaced(site: Site) -> None:
+    """A sidecar that cannot read its configuration again watches no files and keeps what it has."""
+    site.build(configuration(), reads=False)
+    await site.start()
+    site.write(configuration("p2"))
+    await site.reload()
+
+    assert (site.endless, site.adopted, site.lines()) == (set(), [], [])
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def with_files(site: Site, **changes: Any) -> dict[str, Any]:
+    """Return two profiles that prove their identity with a file, and a third one that reads a CA file when used."""
+    secret = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(site.directory / "secret")}
+    by_file = {"identity": identity(authnConfiguration=secret), "exchange": exchange()}
+    (site.directory / "secret").write_text("first")
+    trustme.CA().cert_pem.write_to_path(str(site.directory / "ca.pem"))
+    third = {"identity": identity(), "exchange": exchange(connection={"caFile": str(site.directory / "ca.pem")})}
+    return configuration(profiles={"a": by_file, "b": by_file, "c": third}) | changes
+
+
+@pytest.mark.parametrize(
+    ("names", "orders"),
+    [
+        (["secret"], ["renew a", "renew b"]),
+        (["ca.pem"], ["retry c"]),
+        (["ca.pem", "secret"], ["renew a", "renew b", "retry c"]),
+        ([], []),
+    ],
+)
+@pytest.mark.parametrize("reload", [True, False], ids=["reload", "event"])
+@simulated
+async def test_changed_files_concern_their_profiles(
+    names: list[str], orders: list[str], reload: bool, site: Site
+) -> None:
+    """A replaced proof is tried at once; a file that is read when used matters to a profile that failed."""
+    site.build(with_files(site))
+    await site.start()
+    for name in names:
+        with (site.directory / name).open("a") as file:
+            file.write("second version")
+    await (site.reload() if reload else site.quiet())
+
+    assert sorted(site.profiles.orders) == orders
+    assert site.changed_files() == [names] * bool(names)
+    assert site.reads == reload
+
+
+@simulated
+async def test_changed_configuration_file_is_read(site: Site) -> None:
+    """A change of the configuration file is noticed at the next check and read, beside the reload itself."""
+    site.build(configuration())
+    await site.start()
+    site.write(configuration(startup={"timeoutSeconds": 7}))
+    await site.reload()
+
+    assert site.reads == 2
+    assert site.changed_files() == [["config.json"]]
+
+
+@simulated
+async def test_changed_path_token_is_read(site: Site) -> None:
+    """A change of the file with the path token is a reload."""
+    token = site.directory / "token"
+    token.write_text("first-token-0123456789")
+    site.build(configuration(access={"pathToken": {"file": str(token)}}))
+    await site.start()
+    token.write_text("second-token-0123456789")
+    await site.reload()
+
+    assert site.reads == 2
+
+
+@simulated
+async def test_files_of_the_changed_configuration_are_watched(site: Site) -> None:
+    """After a reload the files that the new configuration names are watched, and the other ones are not."""
+    site.build(configuration())
+    await site.start()
+    site.write(with_files(site))
+    await site.reload()
+    site.profiles.orders.clear()
+    trustme.CA().cert_pem.write_to_path(str(site.directory / "ca.pem"), append=True)
+    await site.reload()
+
+    assert site.profiles.orders == ["retry c"]
+    site.write(configuration())
+    await site.reload()
+    site.profiles.orders.clear()
+    (site.directory / "ca.pem").write_text("the third version")
+    await site.reload()
+    assert site.profiles.orders == []
+    assert site.changed_files() == [["config.json"], ["ca.pem"], ["config.json"]]
+
+
+@simulated
+async def test_number_of_watched_files_is_logged(site: Site) -> None:
+    """The start of the watch is logged with the number of files."""
+    site.build(with_files(site))
+    await site.start()
+
+    assert site.lines() == [{"event": "watching", "files": 3}]
+
+
+@contextmanager
+def no_more_descriptors() -> Iterator[None]:
+    """Let no new descriptor be opened within the block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@simulated
+async def test_files_are_checked_at_a_reload_where_they_cannot_be_watched(site: Site) -> None:
+    """Without inotify the log says so, and a reload still finds the changed files before the next look at them."""
+    site.build(with_files(site))
+    with no_more_descriptors():
+        await site.start()
+    (site.directory / "secret").write_text("second version")
+    await site.reload()
+
+    assert site.lines()[:2] == [
+        {"event": "files_not_watched", "error": "Too many open files", "seconds": POLL},
+        {"event": "watching", "files": 3},
+    ]
+    assert sorted(site.profiles.orders) == ["renew a", "renew b"]
+
+
+@simulated
+async def test_files_are_polled_where_they_cannot_be_watched(site: Site) -> None:
+    """Without inotify a changed file is found within POLL seconds, without a reload."""
+    site.build(with_files(site))
+    with no_more_descriptors():
+        await site.start()
+    (site.directory / "secret").write_text("second version")
+    await asyncio.sleep(POLL)
+
+    assert sorted(site.profiles.orders) == ["renew a", "renew b"]
+    assert (site.reads, site.changed_files()) == (0, [["secret"]])
+
+
+@simulated
+async def test_stop_cancels_what_is_under_way(site: Site) -> None:
+    """After a stop no configuration is adopted, and no file is watched."""
+    reloader = site.build(configuration())
+    await site.start()
+    await reloader.busy.acquire()
+    reloader.reload()
+    await asyncio.sleep(0)
+    await site.stop()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    reloader.busy.release()
+    site.write(configuration(startup={"timeoutSeconds": 7}))
+    await site.quiet()
+
+    assert (site.reads, site.adopted, site.events()) == (0, [], ["watching"])
+
+
+@simulated
+async def test_stop_closes_the_watch(site: Site) -> None:
+    """After a stop the descriptor of the watch is closed."""
+    before = len(os.listdir("/proc/self/fd"))
+    site.build(with_files(site))
+    await site.start()
+    during = len(os.listdir("/proc/self/fd"))
+    await site.stop()
+
+    assert (during, len(os.listdir("/proc/self/fd"))) == (before + 1, before)
