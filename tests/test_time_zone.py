@@ -146,4 +146,4 @@ async def test_dates_of_the_cloud_are_read_as_utc(date: str, clock: Clock) -> No
     await client.get("http://127.0.0.1/")
     await client.aclose()
 
-    assert events == [ClockRead(0.5)]
+    assert events == [ClockRead("127.0.0.1:80", 0.5)]

@@ -64,7 +64,9 @@ class Survey:
             while not work.done() and done < len(walk.found):
                 done = len(walk.found)
                 wait([work], self._stall)
-            if not work.done():
+            if work.done():
+                work.result()  # a bug in the thread is raised: it would leave out the same file for ever
+            else:
                 self._leave_behind(walk, work)
             found |= walk.found
         return found

@@ -24,7 +24,7 @@ def action(http: FakeHttp, **given: Any) -> AssumeRole:
     """Return the action for one role and one endpoint."""
     optional: dict[str, Any] = {"policy": None, "external_id": None, "source_identity": None, **given}
     return AssumeRole(
-        http, (ENDPOINT,), "role", "session-1", 900, now=lambda: NOW, new_id=lambda: "nonce-1", **optional
+        http, (ENDPOINT,), "role", "session-1", 900, now=lambda _: NOW, new_id=lambda: "nonce-1", **optional
     )
 
 

@@ -19,7 +19,7 @@ CREDENTIALS = Credentials("STS.id", "secret", "token", issued_at=NOW, expires_at
 
 def action(http: FakeHttp, policy: str | None = None) -> AssumeRoleWithOidc:
     """Return the action for one role and one endpoint."""
-    return AssumeRoleWithOidc(http, (ENDPOINT,), "role", "provider", "session-1", 900, policy, lambda: NOW)
+    return AssumeRoleWithOidc(http, (ENDPOINT,), "role", "provider", "session-1", 900, policy, lambda _: NOW)
 
 
 @pytest.mark.parametrize(

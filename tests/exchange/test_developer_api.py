@@ -127,7 +127,7 @@ VALUES = {"accessKeyId": "STS.id", "accessKeySecret": "secret", "securityToken":
 def action(http: FakeHttp, duration_seconds: int | None = None) -> ObtainAccessCredential:
     """Return the action for a role whose name and instance need encoding."""
     return ObtainAccessCredential(
-        http, "https://api.example.com", "idaas/1", "acs:ram::1:role/a", duration_seconds, lambda: NOW
+        http, "https://api.example.com", "idaas/1", "acs:ram::1:role/a", duration_seconds, lambda _: NOW
     )
 
 

@@ -313,7 +313,7 @@ async def test_tidy(store: SessionStore, fake_cache: FakeCache, events: list[Eve
 async def test_other_events_are_ignored(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
     """Only new and dropped sessions concern the store."""
     fake_cache.entries = {"default": session(1)}
-    store.observe(ClockRead(1.0))
+    store.observe(ClockRead("sts.test:443", 1.0))
     await store.restore(["default"])
 
     assert (fake_cache.entries, events) == ({"default": session(1)}, [])

@@ -11,7 +11,7 @@ import pytest
 from app.core.errors import Unreachable
 from app.core.events import ClockRead, Event
 from app.upstream.client import Limits, UpstreamClient
-from app.upstream.transport import PROXY
+from app.upstream.transport import PROXY, ProxyInBetween
 
 from ..clock import Clock
 from ..simulated_loop import simulated
@@ -29,7 +29,7 @@ class Server(httpx.AsyncBaseTransport):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
         self.error: Exception | None = None
         self.takes = 0.0
-        self.proxy: str | None = None
+        self.proxy: ProxyInBetween | None = None
         self.requests: list[httpx.Request] = []
         self.closed = 0
 
@@ -154,7 +154,7 @@ async def test_any_status_is_an_answer(status: int, client: Build) -> None:
         (Server(399), "HTTP 399, a redirect, which is not followed; configure the final URL"),
         (
             Server(302, location="https://other.example.com/"),
-            "HTTP 302, a redirect, which is not followed; configure the final URL",
+            "HTTP 302, a redirect to https://other.example.com/, which is not followed; configure the final URL",
         ),
         (Server(content_encoding="gzip"), "a compressed answer, which was not requested"),
         (Server(content_encoding="gzip, identity"), "a compressed answer, which was not requested"),
@@ -195,7 +195,13 @@ async def test_answer_at_a_limit_is_usable(server: Server, url: str, client: Bui
     ("url", "headers", "error", "proxy", "message"),
     [
         (URL, {}, httpx.ReadTimeout(""), None, f"{URL}: no answer in time"),
-        (URL, {}, httpx.ReadTimeout(""), "proxy:8080", f"{URL}: no answer in time (through the proxy proxy:8080)"),
+        (
+            URL,
+            {},
+            httpx.ReadTimeout(""),
+            ProxyInBetween("proxy:8080"),
+            f"{URL}: no answer in time from the proxy proxy:8080",
+        ),
         (URL, {}, OSError("a bug"), None, f"{URL}: OSError"),
         ("https://x:port/", {}, None, None, "https://x:port/: not a usable URL: Invalid port: 'port'"),
         (
@@ -208,7 +214,12 @@ async def test_answer_at_a_limit_is_usable(server: Server, url: str, client: Bui
     ],
 )
 async def test_failure_is_described(
-    url: str, headers: dict[str, str], error: Exception | None, proxy: str | None, message: str, client: Build
+    url: str,
+    headers: dict[str, str],
+    error: Exception | None,
+    proxy: ProxyInBetween | None,
+    message: str,
+    client: Build,
 ) -> None:
     """A request that fails is an error with the URL, the reason, and the proxy in between."""
     server = Server()
@@ -236,7 +247,7 @@ async def test_date_tells_the_clocks_difference(
     """A Date header is the cloud's clock, half a second later on average; without one nothing is learnt."""
     await client(Server(**headers)).get(URL)
 
-    assert events == ([ClockRead(offset)] if offset is not None else [])
+    assert events == ([ClockRead("login.example.com:443", offset)] if offset is not None else [])
 
 
 @pytest.mark.parametrize(

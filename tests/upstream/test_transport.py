@@ -54,7 +54,7 @@ async def test_proxy_gets_the_request(source: str) -> None:
         await found.aclose()
 
     assert proxy.lines == ["GET http://login.example.com/token HTTP/1.1"]
-    assert request.extensions[PROXY] == proxy.authority
+    assert request.extensions[PROXY].address == proxy.authority
 
 
 async def test_proxy_is_not_used_for_loopback() -> None:
@@ -87,7 +87,7 @@ async def test_default_port_of_a_proxy() -> None:
     with pytest.raises((httpx.ConnectError, httpx.ProxyError, httpx.RemoteProtocolError)):
         await found.handle_async_request(request)
 
-    assert request.extensions[PROXY] == "[::1]:80"
+    assert request.extensions[PROXY].address == "[::1]:80"
 
 
 class Site:
