@@ -22,7 +22,6 @@ from app.store.sealed_cache import SealedCache
 from app.store.session_store import SessionStore
 
 from ..conftest import configuration
-from ..simulated_loop import simulated
 from .sessions import KEY
 
 REFUSED = Refused("no", status=403, code="NoPermission", withdrawn=True)
@@ -233,39 +232,6 @@ async def test_hanging_disk_does_not_block(
 
     assert [profile for profile, _ in messages(events)] == ["", "default"]
     assert "did not answer" in messages(events)[0][1]
-
-
-@pytest.mark.parametrize(("patience", "message"), [(None, "within 2 s"), (0.5, "within 0.5 s")])
-def test_patience(
-    fake_cache: FakeCache, events: list[Event], profile: Profile, patience: float | None, message: str
-) -> None:
-    """A start waits 2 s for the disk, if nothing else is configured, and says so."""
-    seconds = 2.0 if patience is None else patience
-
-    @simulated
-    async def waits() -> None:
-        options = {} if patience is None else {"patience": patience}
-        store = SessionStore(fake_cache, lambda _name: profile, events.append, **options)  # type: ignore[arg-type]
-        fake_cache.unblocked.clear()
-        for wait in (store.restore(["default"]), store.ask(lambda: 1), store.remove("default")):
-            began = asyncio.get_running_loop().time()
-            await wait
-            assert asyncio.get_running_loop().time() - began == pytest.approx(seconds)
-        store.observe(refreshed(1))
-        began = asyncio.get_running_loop().time()
-        await store.aclose()
-        assert asyncio.get_running_loop().time() - began == pytest.approx(seconds)
-        fake_cache.unblocked.set()
-
-    waits()
-
-    assert messages(events) == [
-        ("", f"the disk did not answer {message}; service goes on without it"),
-        (
-            "default",
-            "the disk did not answer in time; the entry stays there, and may be used after a restart",
-        ),
-    ]
 
 
 async def test_ask(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
