@@ -142,6 +142,8 @@ def _by_number(error: Exception, server: str) -> str | None:
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate(cause, server, _cause(error, NotSecured))
+        if isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+            continue  # not a failure: TLS waits for the other side
         if isinstance(cause, ssl.SSLError):
             known = _TLS.get(cause.reason or "", "TLS failed: {1}")
             return known.format(server, quoted(cause.reason or "no reason given"))

@@ -90,6 +90,7 @@ def test_tls_error_is_described_by_its_code(error: Exception, words: str) -> Non
         (httpx.PoolTimeout("words"), "could not connect in time; check routes and firewalls"),
         (httpx.ReadTimeout("words"), "no answer in time"),
         (httpx.WriteTimeout("words"), "no answer in time"),
+        (caused(httpx.ReadTimeout("words"), ssl.SSLWantReadError(2, "words")), "no answer in time"),
         (httpx.RemoteProtocolError("what the server sent"), "not an HTTP answer (RemoteProtocolError)"),
         (httpx.ConnectError("words"), "could not connect (ConnectError)"),
         (httpx.ReadError("words"), "ReadError"),
