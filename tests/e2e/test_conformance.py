@@ -56,7 +56,8 @@ def test_the_demo_conforms(sidecar: Demo, tmp_path: Path) -> None:
     document = json.loads(done.out)
     assert (done.code, done.err) == (0, "")
     assert document["conforms"]
-    assert {item["verdict"] for item in document["rules"]} == {"ok", "advice"}
+    assert {item["verdict"] for item in document["rules"]} == {"ok", "advice", "not seen"}
+    assert findings(document, "not seen") == {"ecs 9 wrong token", "ecs 9 expired token"}
     assert findings(document, "advice") == {"ecs 22 external-dns"}
     assert {item["client"] for item in document["clients"] if item["verdict"] != "works"} == UNABLE
     assert document["requests"] < 150

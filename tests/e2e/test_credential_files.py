@@ -49,16 +49,16 @@ def test_files_follow_the_session(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with serve(settings(cloud, tmp_path, *entries), home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
         wait_until(uri.exists)
-        first_ini, body = ini.read_text(), served(sidecar)
+        first_text, body = ini.read_text(), served(sidecar)
         refresh(sidecar)
         wait_until(lambda: json.loads(uri.read_text()) == served(sidecar) != body)
         names = sorted(item.name for item in tmp_path.iterdir() if item.name.startswith("app"))
         modes = [oct(item.stat().st_mode & 0o777) for item in (ini, uri)]
     os.umask(0o077)
 
-    assert f"access_key_id = {body['AccessKeyId']}\n" in first_ini
-    assert f"security_token = {body['SecurityToken']}\n" in first_ini
-    assert ini.read_text() != first_ini
+    assert f'"access_key_id": "{body["AccessKeyId"]}"' in first_text
+    assert f"security_token = {body['SecurityToken']}\n" in first_text
+    assert ini.read_text() != first_text
     assert (names, modes) == (["app.ini", "app.json"], ["0o640", "0o600"])
 
 
@@ -98,4 +98,4 @@ def test_missing_directory(cloud: EmulatedCloud, tmp_path: Path) -> None:
     assert warning["message"].startswith(
         f"profiles.default.files[0]: {path}: cannot be written: No such file or directory; does its directory exist"
     )
-    assert f"access_key_id = {body['AccessKeyId']}\n" in path.read_text()
+    assert f'"access_key_id": "{body["AccessKeyId"]}"' in path.read_text()
