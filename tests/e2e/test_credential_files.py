@@ -57,7 +57,7 @@ def test_files_follow_the_session(cloud: EmulatedCloud, tmp_path: Path) -> None:
     os.umask(0o077)
 
     assert f'"access_key_id": "{body["AccessKeyId"]}"' in first_text
-    assert f"security_token = {body['SecurityToken']}\n" in first_text
+    assert f'"sts_token": "{body["SecurityToken"]}"' in first_text
     assert ini.read_text() != first_text
     assert (names, modes) == (["app.ini", "app.json"], ["0o640", "0o600"])
 
