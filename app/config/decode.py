@@ -110,6 +110,10 @@ class Decoder:
         if kind is None:
             self._mistake(path, _wrong_kind(value, members))
             return None
+        return self._scalar(value, info, kind, path)
+
+    def _scalar(self, value: Any, info: inspect.Type, kind: inspect.Type, path: str) -> Any:
+        """Return a value without members, checked and expanded. `kind` is its type without the marks of `info`."""
         self._note(path, self._origin)
         # A policy is a document of RAM's: it has variables of its own.
         found = self._expand(value, path) if not isinstance(kind, inspect.AnyType) else value

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+import pytest
 
 from . import namespace
 
@@ -248,3 +250,15 @@ CLIENTS = (
 def in_ci() -> bool:
     """Return whether this is CI, which installs every kit: there a missing kit is a failure."""
     return os.environ.get("CI") == "true"
+
+
+def rows(clients: Iterable[Client]) -> list[object]:
+    """Return the clients as parameters. Clients that cannot run are skipped with the reason, but never in CI."""
+    return [
+        pytest.param(
+            each,
+            id=each.name,
+            marks=pytest.mark.skipif(each.missing is not None and not in_ci(), reason=f"skipped: {each.missing}"),
+        )
+        for each in clients
+    ]

@@ -11,7 +11,7 @@ import pytest
 
 from app.emulator.world.world import CLIENT_SECRET
 
-from ..e2e.processes import EmulatedCloud, RunningSidecar, emulator, serve
+from ..e2e.processes import EmulatedCloud, RunningSidecar, serve
 from ..e2e.wire import fetch
 from .clients import PYTHON, in_ci
 from .conftest import bare_environment
@@ -23,13 +23,6 @@ pytestmark = [
     pytest.mark.skipif(PYTHON.missing is not None and not in_ci(), reason=f"skipped: {PYTHON.missing}"),
 ]
 ENV = {"IDAAS_SECRET": CLIENT_SECRET}
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

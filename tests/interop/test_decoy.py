@@ -6,37 +6,22 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from app.emulator.world.world import CLIENT_SECRET
 
-from ..e2e.processes import EmulatedCloud, emulator
-from .clients import CLIENTS, Client, in_ci
+from ..e2e.processes import EmulatedCloud
+from .clients import CLIENTS, Client, rows
 from .conftest import bare_environment
 from .program import Program, Result
 from .testbed import configuration
 
 DECOY = "LTAI0000000000000000decoy"
-CHAINS = [
-    pytest.param(
-        each,
-        id=each.name,
-        marks=pytest.mark.skipif(each.missing is not None and not in_ci(), reason=f"skipped: {each.missing}"),
-    )
-    for each in CLIENTS
-    if each.protocol == "chain"
-]
+CHAINS = rows(each for each in CLIENTS if each.protocol == "chain")
 pytestmark = pytest.mark.interop
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
-        yield running
 
 
 def plant_profile(home: Path) -> Mapping[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,8 +18,8 @@ from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_SECRET
 from app.upstream import acs3
 from app.upstream.acs3 import KeyPair
 
-from ..e2e.processes import EmulatedCloud, emulator
-from .clients import GO, NODE, PYTHON, Client, in_ci
+from ..e2e.processes import EmulatedCloud
+from .clients import GO, NODE, PYTHON, Client, rows
 from .conftest import bare_environment
 from .program import Program, Result
 from .testbed import configuration, http_request
@@ -31,22 +30,8 @@ CLIENTS = (
     Client("node-external", NODE, "chain.js", "chain", {}),
     Client("go-external", GO, "credentials-chain", "chain", {}),
 )
-ROWS = [
-    pytest.param(
-        each,
-        id=each.name,
-        marks=pytest.mark.skipif(each.missing is not None and not in_ci(), reason=f"skipped: {each.missing}"),
-    )
-    for each in CLIENTS
-]
+ROWS = rows(CLIENTS)
 pytestmark = pytest.mark.interop
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
-        yield running
 
 
 def call(client: Client, cloud: EmulatedCloud, home: Path, profile: str) -> list[Result]:

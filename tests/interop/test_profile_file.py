@@ -13,7 +13,7 @@ import pytest
 from app.emulator.world.world import CLIENT_SECRET
 
 from ..e2e.processes import EmulatedCloud, emulator
-from .clients import CLIENTS, Client, in_ci
+from .clients import CLIENTS, Client, rows
 from .conftest import bare_environment
 from .program import Program
 from .testbed import configuration
@@ -44,15 +44,7 @@ def written(home: Path, cloud: EmulatedCloud) -> None:
 
 @pytest.mark.parametrize(
     "client",
-    [
-        pytest.param(
-            each,
-            id=each.name,
-            marks=pytest.mark.skipif(each.missing is not None and not in_ci(), reason=f"skipped: {each.missing}"),
-        )
-        for each in CLIENTS
-        if each.protocol == "chain"
-    ],
+    rows(each for each in CLIENTS if each.protocol == "chain"),
 )
 def test_default_chain_reads_the_file(client: Client, home: Path) -> None:
     """The default chain returns the session of the file, with its token."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import pwd
 import stat
 import subprocess
 import sys
@@ -246,15 +247,18 @@ def test_refused_files_leave_no_descriptor_open(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+ROOT_HOME = pwd.getpwnam("root").pw_dir
+
+
 @pytest.mark.parametrize(
     ("path", "home", "expected"),
     [
         ("~", "/home/user", "/home/user"),
         ("~/a/~", "/home/user", "/home/user/a/~"),
-        ("~root", "/home/user", "/root"),
+        ("~root", "/home/user", ROOT_HOME),
         ("/a/~", "/home/user", "/a/~"),
         ("a", "/home/user", "a"),
-        ("~root/a", None, "/root/a"),
+        ("~root/a", None, f"{ROOT_HOME}/a"),
     ],
 )
 def test_tilde_is_expanded(path: str, home: str | None, expected: str) -> None:
