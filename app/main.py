@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from .config.loader import Loaded, load
 from .core.errors import ConfigError, SidecarError
 from .observe import log_events
+from .observe.event_log import failure_fields
 from .observe.library_log import LibraryHandler
 from .observe.log import Log
 from .refresh.refresher import Refresher
@@ -156,15 +157,17 @@ async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) ->
         task.cancel()
     if service.usable() or signals.stop.is_set():
         return OK
-    lacking = {status.profile for status in missing(service.refreshers)}
-    for status in missing(service.refreshers):
+    lacking = {status.profile: status for status in missing(service.refreshers)}
+    failed = [item for item in service.refreshers if item.profile in lacking]
+    for item in failed:
         log.write(
             log_events.START_UP_FAILED,
-            profile=status.profile,
-            error=status.last_error or "no answer from the cloud",
+            profile=item.profile,
+            error=lacking[item.profile].last_error or "no answer from the cloud",
+            **failure_fields(item.last_error),
             seconds=startup.timeout_seconds,
         )
-    return exit_code([item for item in service.refreshers if item.profile in lacking])
+    return exit_code(failed)
 
 
 def exit_code(failed: list[Refresher]) -> int:

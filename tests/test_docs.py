@@ -178,5 +178,5 @@ async def test_emulator_page_matches_the_emulator(emulator: Emulator) -> None:
         taken = [(await http.post("/_emulator/faults", content=fault)).status_code for fault in faults]
         known = (await http.get("/_emulator/nothing")).json()["error"]
 
-    assert taken == [200] * 6
+    assert taken == [200] * 8
     assert {path for path in paths} == set(re.findall(r"/_emulator/\w+", known))

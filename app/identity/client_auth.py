@@ -17,10 +17,17 @@ ASSERTION_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a token request carries beside client_id, grant_type and scope."""
+    """
+    What a token request carries beside grant_type and scope.
+
+    `names_client`: whether `headers` say who the client is, so that the form must not say it again. `secrets`: what the
+    proof was made with and does not carry; an answer must not quote it either.
+    """
 
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    names_client: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class ClientAuth(Protocol):
@@ -53,6 +60,6 @@ def sign(claims: Mapping[str, Any], key: Any, algorithm: str, key_id: str | None
     return jwt.encode(dict(claims), key, algorithm, headers={"kid": key_id} if key_id else None, sort_headers=True)
 
 
-def jwt_bearer(assertion: str) -> Proof:
-    """Return an assertion as a proof (RFC 7523 2.2)."""
-    return Proof(fields={"client_assertion_type": JWT_BEARER, "client_assertion": assertion})
+def jwt_bearer(assertion: str, *secrets: str) -> Proof:
+    """Return an assertion, which was made with `secrets`, as a proof (RFC 7523 2.2)."""
+    return Proof(fields={"client_assertion_type": JWT_BEARER, "client_assertion": assertion}, secrets=secrets)

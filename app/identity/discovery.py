@@ -6,7 +6,9 @@ from typing import Any
 
 from ..core import urls
 from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.text import quoted
 from ..core.values import Now
+from ..upstream.errors import error_of
 from ..upstream.response import Get
 
 FRESH_SECONDS = 3600.0
@@ -40,31 +42,42 @@ class Discovery:
     async def _fetch(self) -> str:
         where = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         response = await self._http.get(where)
-        if response.status >= 500 or response.status == 429:
-            raise Unreachable(f"{where}: HTTP {response.status}", retry_after=response.retry_after)
         if response.status != 200:
-            raise Refused(
-                f"{where}: HTTP {response.status}: is that the issuer's URL? With tokenEndpoint no discovery is needed",
-                status=response.status,
-                code=str(response.status),
-            )
+            error = error_of(response, where, asked="the issuer")
+            if isinstance(error, Refused):
+                error = error.reworded(
+                    f"{where}: HTTP {response.status}: is that the issuer's URL? With tokenEndpoint no discovery is "
+                    "needed"
+                )
+            raise error
         return self._endpoint(response.members(where), where)
 
     def _endpoint(self, members: dict[str, Any], where: str) -> str:
         if members.get("issuer") != self._issuer:
             # OIDC Discovery 4.3: a document of another issuer would send the secret to that one.
             raise Refused(
-                f"{where}: the document names another issuer; the configured issuer must equal it to the letter",
+                f"{where}: the document names another issuer, {_shown(members.get('issuer'))}, than the configured "
+                f"{self._issuer!r}; the configured one must equal it to the letter",
                 status=200,
                 code="issuer_mismatch",
+                endpoint=where,
             )
         aliases = members.get("mtls_endpoint_aliases")
         alias = aliases.get("token_endpoint") if self._mutual_tls and isinstance(aliases, dict) else None
         found = alias or members.get("token_endpoint")
         if not isinstance(found, str):
-            raise Unreachable(f"{where}: names no token_endpoint")
+            raise Unreachable(f"{where}: names no token_endpoint", endpoint=where, status=200)
         try:
             return urls.endpoint(found, where)
         except ConfigError:
-            # The URL is the other side's, so it is not quoted.
-            raise Refused(f"{where}: its token_endpoint is not an https URL", status=200, code="bad_endpoint") from None
+            raise Refused(
+                f"{where}: its token_endpoint is not an https URL: {_shown(found)}",
+                status=200,
+                code="bad_endpoint",
+                endpoint=where,
+            ) from None
+
+
+def _shown(value: Any) -> str:
+    """Return a value of the document for a message. It is another side's text: quoted, on one line, and cut."""
+    return repr(quoted(value)) if isinstance(value, str) else "missing"

@@ -169,7 +169,7 @@ class Refresher:
         """Return the held credentials while they are valid. Raises NoCredentials with the seconds to wait."""
         if self.held is not None and self.left() > 0:
             return self.held.credentials
-        why = _words(self._error) if self._error is not None else "no answer from the cloud yet"
+        why = _public_words(self._error) if self._error is not None else "no answer from the cloud yet"
         raise NoCredentials(f"profile {self.profile}: {why}", retry_after=self.retry_after())
 
     def retry_after(self) -> float:
@@ -270,6 +270,11 @@ def _release_frames(error: Exception) -> None:
     cycles they are freed at once, not at a garbage collection that an idle process hardly ever reaches.
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+def _public_words(error: Exception) -> str:
+    """Return an error for clients: the cloud's own words stay in the log, the status and the commands."""
+    return error.own_words if isinstance(error, SidecarError) else _words(error)
 
 
 def _words(error: Exception) -> str:

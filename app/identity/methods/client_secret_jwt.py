@@ -28,7 +28,8 @@ class ClientSecretJwt:
 
     async def prove(self, endpoint: str) -> Proof:
         claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
-        return jwt_bearer(await asyncio.to_thread(sign, claims, self.secret().encode(), "HS256", None))
+        secret = self.secret()
+        return jwt_bearer(await asyncio.to_thread(sign, claims, secret.encode(), "HS256", None), secret)
 
 
 class IdaasClientSecretJwt(
