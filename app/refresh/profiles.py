@@ -176,7 +176,7 @@ class Profiles:
             self._trials[name].start()
         else:
             item.profile, item.pipeline = profile, self._pipeline
-        item.refresher.policy = policy(profile, self._schedule)
+        item.refresher.policy = policy(profile, self._schedule, self._settings.startup.timeout_seconds)
         return item
 
     def _end(self, names: set[str]) -> None:
@@ -207,7 +207,7 @@ class Profiles:
         item.refresher = Refresher(
             name,
             lambda: item.pipeline.fetch(name),
-            policy=policy(profile, self._schedule),
+            policy=policy(profile, self._schedule, self._settings.startup.timeout_seconds),
             observe=lambda event: self._heard(item, event),
             clocks=self._clocks,
             sleep=sleep.sleep,
@@ -236,6 +236,11 @@ class Profiles:
         self.refreshers[:] = [item.refresher for item in self._serving.values()]
 
 
-def policy(profile: Profile, schedule: Schedule) -> Policy:
+def policy(profile: Profile, schedule: Schedule, start_seconds: float) -> Policy:
     """Return the refresher's policy for a profile."""
-    return Policy(schedule, required=profile.required, drop_when_withdrawn=profile.on_denied == "stop")
+    return Policy(
+        schedule,
+        required=profile.required,
+        drop_when_withdrawn=profile.on_denied == "stop",
+        start_seconds=start_seconds,
+    )

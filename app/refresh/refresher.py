@@ -28,12 +28,13 @@ class Policy:
     What the configuration says about keeping a profile fresh; a reload replaces it.
 
     `drop_when_withdrawn`: whether a session is dropped when STS says that the role or its trust is gone. Otherwise it
-    is served to its end.
+    is served to its end. `start_seconds`: how long a refusal is retried soon, before any session was held.
     """
 
     schedule: Schedule
     required: bool = True
     drop_when_withdrawn: bool = False
+    start_seconds: float = 0.0
 
 
 class Refresher:
@@ -69,6 +70,8 @@ class Refresher:
         self._failures = 0
         self._error: Exception | None = None
         self._dropped = False
+        self._began = clocks.monotonic()
+        self._ever_held = False
         self._fleet_in_step = True  # a start, or an order: other sidecars may refresh at the same moment
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -116,6 +119,7 @@ class Refresher:
         Callers waiting for the first attempt get it at once. To be called before `run`.
         """
         self.held = hold_restored(credentials, self._clocks)
+        self._ever_held = True
         self._attempts.release()
 
     def clock_jumped(self) -> None:
@@ -220,6 +224,7 @@ class Refresher:
         # At a start, and when a failure ends, a whole fleet may have got its sessions in one moment.
         spread = self._fleet_in_step or self._failures > 0
         self.held = held
+        self._ever_held = True
         self._fleet_in_step = self._dropped = False
         self._failures = 0
         self._error = None
@@ -243,6 +248,8 @@ class Refresher:
             throttled=isinstance(error, Unreachable) and error.throttled,
             hint=error.retry_after if isinstance(error, SidecarError) else None,
             slack=slack(self.held.credentials, self.held.expires_at - self.left()) if self.held else 0.0,
+            left=self.left(),
+            at_start=not self._ever_held and self._clocks.monotonic() < self._began + self.policy.start_seconds,
         )
         self._attempts.schedule(delay)
         took = self._clocks.monotonic() - started
