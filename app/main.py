@@ -18,7 +18,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
-from .core.errors import ConfigError, SidecarError
+from .core.errors import ConfigError, NotThereYet, SidecarError
+from .core.values import Now
 from .observe import log_events
 from .observe.event_log import failure_fields
 from .observe.library_log import LibraryHandler
@@ -31,6 +32,9 @@ from .system.hardening import no_dumps
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+PATIENCE = 60.0
+"""Seconds; the default of `startup.timeoutSeconds`."""
+
 OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
 
@@ -39,10 +43,28 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
     no_dumps()
 
     def reading() -> Loaded:
-        return load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False)
+        return load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True)
 
-    loaded = reading()
+    loaded = when_complete(reading)
     return run(lambda: _serve(loaded, reading, environ, logger(loaded, stream)))
+
+
+def when_complete(
+    reading: Callable[[], Loaded], sleep: Callable[[float], None] = time.sleep, monotonic: Now = time.monotonic
+) -> Loaded:
+    """
+    Return the configuration when the secrets exist that the listeners need: another program may still write them.
+
+    Raises ConfigError at once, and NotThereYet after `PATIENCE` seconds.
+    """
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            return reading()
+        except NotThereYet:
+            if monotonic() >= until:
+                raise
+            sleep(0.5)
 
 
 def create_app() -> FastAPI:
@@ -52,7 +74,7 @@ def create_app() -> FastAPI:
     It refreshes and serves, on one port, what the listeners serve. It lacks what only the listeners have: the caller's
     identity, the hop limit, the limits of connections and requests, start gate and exit codes.
     """
-    loaded = load(None, os.environ, hostname=socket.gethostname(), now=time.time, trace=False)
+    loaded = load(None, os.environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True)
     log = logger(loaded, sys.stderr)
 
     @contextlib.asynccontextmanager

@@ -19,7 +19,7 @@ from .config.explain import Difference, differences
 from .config.loader import Loaded
 from .config.settings import Access
 from .config.watched_files import WatchedFiles, watched_files
-from .core.errors import ConfigError
+from .core.errors import ConfigError, NotThereYet
 from .observe import log_events
 from .observe.log import Log
 from .refresh.profiles import Profiles
@@ -113,7 +113,7 @@ class Reloader:
         async with self.busy:
             try:
                 loaded, token = await asyncio.to_thread(self._read, self._load)
-            except ConfigError as error:
+            except (ConfigError, NotThereYet) as error:
                 message = "; ".join(str(error).splitlines())
                 self.status = ReloadStatus(self.status.at, message, self.status.restart_needed)
                 self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message)

@@ -6,7 +6,7 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, NotThereYet
 from ..core.values import Secret
 from . import files
 
@@ -34,6 +34,8 @@ def from_file(path: str, place: str, *, private: bool = False) -> Secret:
     """
     Return the reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
 
+    The reader raises NotThereYet where there is no file, or an empty one, and ConfigError where it cannot be used.
+
     `private`: the secret is refused where other users could read it. Tokens and certificates are accepted with the mode
     that their writer chose.
     """
@@ -42,28 +44,42 @@ def from_file(path: str, place: str, *, private: bool = False) -> Secret:
     def read() -> str:
         try:
             value = read_file(path, LARGEST).decode("utf-8-sig").strip()
+        except files.Absent as why:
+            # What is not a path at all will never be there.
+            kind = ConfigError if _shown_path(path) == _HIDDEN else NotThereYet
+            raise kind(f"{place}: {_shown_path(path)}: {why}") from None
         except files.Unreadable as why:
             raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
         except UnicodeDecodeError:
             raise ConfigError(f"{place}: {_shown_path(path)}: not UTF-8 text") from None
         if not value:
-            raise ConfigError(f"{place}: {_shown_path(path)}: empty")
+            raise NotThereYet(f"{place}: {_shown_path(path)}: empty")
         return value
 
     return read
 
 
 def one_of(
-    environ: Mapping[str, str], *, name: str | None, path: str | None, place: str, keys: tuple[str, str]
+    environ: Mapping[str, str],
+    *,
+    name: str | None,
+    path: str | None,
+    place: str,
+    keys: tuple[str, str],
+    private: bool = True,
 ) -> Secret:
-    """Return the one reader that is configured; `keys` are the two keys. Raises ConfigError for none or both."""
+    """
+    Return the one reader that is configured; `keys` are the two keys. Raises ConfigError for none or both.
+
+    `private`: as for `from_file`.
+    """
     variable_key, file_key = keys
     if name and path:
         raise ConfigError(f"{place}: {variable_key} and {file_key} are both set; keep one")
     if name:
         return from_environment(environ, name, f"{place}.{variable_key}")
     if path:
-        return from_file(path, f"{place}.{file_key}", private=True)
+        return from_file(path, f"{place}.{file_key}", private=private)
     raise ConfigError(f"{place}: {variable_key} or {file_key} is required")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.config.decode import convert
-from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.events import Warned
 from app.identity.methods.oidc import IdaasOidc
 
@@ -51,7 +51,7 @@ def test_default_token_file_is_that_of_kubernetes() -> None:
     """Without settings the token file of Kubernetes is read, and the error names it where it is missing."""
     read = IdaasOidc().token("identity", {})
 
-    with pytest.raises(ConfigError, match=r"/var/run/secrets/kubernetes.io/serviceaccount/token: no such file"):
+    with pytest.raises(NotThereYet, match=r"/var/run/secrets/kubernetes.io/serviceaccount/token: no such file"):
         read()
 
 
