@@ -15,8 +15,12 @@ FRESH_SECONDS = 3600.0
 """How long a document is used; afterwards a newer one is fetched, and the old one is used on if that fails."""
 
 
+MOST_ALGORITHMS = 50
+"""Names of algorithms that are read; a provider has a dozen."""
+
+
 class Discovery:
-    """One provider's token endpoint. `mutual_tls`: the endpoint for clients that prove themselves by certificate."""
+    """What one provider says of itself. `mutual_tls`: the endpoint for clients that prove themselves by certificate."""
 
     def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now) -> None:
         self._http = http
@@ -25,6 +29,7 @@ class Discovery:
         self._now = now
         self._found: str | None = None
         self._fresh_until = 0.0
+        self._algorithms: tuple[str, ...] = ()
 
     async def token_endpoint(self) -> str:
         """Return the endpoint, from memory while it is fresh. Raises Refused, Unreachable or ConfigError."""
@@ -39,6 +44,10 @@ class Discovery:
         self._found, self._fresh_until = found, self._now() + FRESH_SECONDS
         return found
 
+    def signing_algorithms(self) -> tuple[str, ...]:
+        """Return the algorithms of assertions that the last document names; empty where it names none."""
+        return self._algorithms
+
     async def _fetch(self) -> str:
         where = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         response = await self._http.get(where)
@@ -50,7 +59,11 @@ class Discovery:
                     "needed"
                 )
             raise error
-        return self._endpoint(response.members(where), where)
+        members = response.members(where)
+        endpoint = self._endpoint(members, where)
+        named = members.get("token_endpoint_auth_signing_alg_values_supported")
+        self._algorithms = tuple(map(str, named[:MOST_ALGORITHMS])) if isinstance(named, list) else ()
+        return endpoint
 
     def _endpoint(self, members: dict[str, Any], where: str) -> str:
         if members.get("issuer") != self._issuer:

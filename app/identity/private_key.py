@@ -8,12 +8,15 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from ..core.errors import ConfigError
@@ -21,9 +24,10 @@ from ..core.errors import ConfigError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_RSA_ALGORITHMS = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -38,14 +42,37 @@ def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}") from None
     if not isinstance(key, PrivateKey):
-        raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other")
+        raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key")
     return key
 
 
 def algorithm_for(key: PrivateKey, place: str) -> str:
-    """RS256, RS384 or RS512 by the modulus, ES256, ES384 or ES512 by the curve, as the official SDKs choose."""
+    """
+    Return RS256, RS384 or RS512 by the modulus, ES256, ES384 or ES512 by the curve, as the IDaaS SDKs choose.
+
+    Raises ConfigError for a key that IDaaS does not take.
+    """
+    if isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other")
     if isinstance(key, RSAPrivateKey):
         return "RS256" if key.key_size <= 2048 else "RS384" if key.key_size <= 3072 else "RS512"
+    return _ec_algorithm(key, place)
+
+
+def fitting_algorithms(key: PrivateKey, place: str) -> tuple[str, ...]:
+    """Return the algorithms that can be computed with `key`, the most widely accepted first. Raises ConfigError."""
+    if isinstance(key, RSAPrivateKey):
+        return _RSA_ALGORITHMS
+    return ("EdDSA",) if isinstance(key, Ed25519PrivateKey) else (_ec_algorithm(key, place),)
+
+
+def standard_algorithm(key: PrivateKey, supported: Sequence[str], place: str) -> str:
+    """Return the first algorithm of `key` that the server supports; the first of all where it names none of them."""
+    fitting = fitting_algorithms(key, place)
+    return next((name for name in fitting if name in supported), fitting[0])
+
+
+def _ec_algorithm(key: EllipticCurvePrivateKey, place: str) -> str:
     algorithm = _EC_ALGORITHMS.get(key.curve.name)
     if algorithm is None:
         raise ConfigError(f"{place}: the curve {key.curve.name} is none of P-256, P-384, P-521")
@@ -54,11 +81,9 @@ def algorithm_for(key: PrivateKey, place: str) -> str:
 
 def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
     """Raises ConfigError where `algorithm` cannot be computed with `key`."""
-    fits = algorithm.startswith("RS") if isinstance(key, RSAPrivateKey) else algorithm == algorithm_for(key, place)
-    if not fits:
-        raise ConfigError(
-            f"{place}.algorithm: {algorithm} does not fit the key, whose own is {algorithm_for(key, place)}"
-        )
+    fitting = fitting_algorithms(key, place)
+    if algorithm not in fitting:
+        raise ConfigError(f"{place}.algorithm: {algorithm} does not fit the key, whose own is {fitting[0]}")
 
 
 def load_certificate(text: str, place: str) -> x509.Certificate:
@@ -72,6 +97,11 @@ def load_certificate(text: str, place: str) -> x509.Certificate:
 def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
     """Whether `certificate` is that of `key`."""
     return certificate.public_key() == key.public_key()
+
+
+def thumbprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of the certificate's DER as base64url without padding (`x5t#S256`)."""
+    return base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).rstrip(b"=").decode()
 
 
 def _load(text: str, password: bytes | None) -> PrivateKeyTypes:

@@ -113,9 +113,12 @@ def test_invalid_key_is_refused(text: str, password: str | None, message: str) -
 
 
 def test_ed25519_key_is_refused() -> None:
-    """An Ed25519 key is refused, because IDaaS accepts only RSA and EC keys."""
+    """An Ed25519 key is loaded for other providers, and refused for IDaaS, which accepts only RSA and EC keys."""
+    key = private_key.load_private_key(pem(ED), None, "place")
+
+    assert private_key.fitting_algorithms(key, "place") == ("EdDSA",)
     with pytest.raises(ConfigError, match="neither an RSA nor an EC key; IDaaS takes no other"):
-        private_key.load_private_key(pem(ED), None, "place")
+        private_key.algorithm_for(key, "place")
 
 
 ALGORITHMS = [

@@ -25,7 +25,8 @@ class ClientSecretBasic:
     async def prove(self, endpoint: str) -> Proof:
         encode = quote_plus if self.form_encoded else str
         pair = base64.b64encode(f"{encode(self.client_id)}:{encode(self.secret())}".encode()).decode()
-        return Proof(headers={"Authorization": f"Basic {pair}"})
+        # RFC 6749 2.3: one way to prove the identity in a request. Okta takes a client_id in the form for a second one.
+        return Proof(headers={"Authorization": f"Basic {pair}"}, names_client=self.form_encoded)
 
 
 class IdaasClientSecretBasic(

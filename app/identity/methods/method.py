@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
@@ -75,6 +75,8 @@ class ClientParts:
     notes: Notes
     http: HttpClient
     token_endpoint_source: MakeSource
+    signing_algorithms: Callable[[], Sequence[str]] = tuple
+    """The algorithms of assertions that the server says it verifies; none where it does not say."""
 
 
 class Method(Strict, frozen=True, kw_only=True):
