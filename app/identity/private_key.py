@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ..core.errors import ConfigError
 
@@ -28,18 +30,31 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _RSA_ALGORITHMS = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
+_PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
+"""How a PKCS#12 begins: a sequence with the version 3 (RFC 7292 section 4)."""
+
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+class OpenSshKey(ValueError):
+    """A key in the format of OpenSSH, which no OAuth tool writes."""
 
 
 def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
     """
-    The key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1, as PEM or as bare base64 DER; a PEM's line breaks may
-    have become spaces or the two characters `\\n`. `place` is what errors call it; they never quote the text.
+    Return the key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1 as PEM; a JWK; or base64 of a PEM, DER or PKCS#12.
+
+    A PEM's line breaks may have become spaces or the two characters `\\n`. `place` is what errors call it; they never
+    quote the text.
     """
     secret = password.encode() if password else None
     try:
         key = _load(text.replace("\\n", "\n").replace("\\r", ""), secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except OpenSshKey:
+        raise ConfigError(
+            f"{place}: a key in OpenSSH's own format; convert a copy with: ssh-keygen -p -m PKCS8 -f KEY_FILE"
+        ) from None
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}") from None
     if not isinstance(key, PrivateKey):
         raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key")
@@ -105,14 +120,48 @@ def thumbprint(certificate: x509.Certificate) -> str:
 
 
 def _load(text: str, password: bytes | None) -> PrivateKeyTypes:
+    if text.lstrip().startswith("{"):
+        return _of_jwk(text)
     match = _PEM.search(text)
     if match is None:
-        return load_der_private_key(_decode(text), password)
+        return _of_bytes(_decode(text), password)
+    if match[1].startswith("OPENSSH"):
+        raise OpenSshKey
     label, body = match[1], match[2]
     if "Proc-Type" in body:  # legacy encrypted PEM: its headers need the lines as they are
         return load_pem_private_key(match[0].encode(), password)
     lines = "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body)))
     return load_pem_private_key(f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode(), password)
+
+
+def _of_bytes(raw: bytes, password: bytes | None) -> PrivateKeyTypes:
+    if b"-----BEGIN " in raw:
+        return _load(raw.decode("ascii"), password)
+    try:
+        return load_der_private_key(raw, password)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        try:
+            key, _, _ = load_key_and_certificates(raw, password)
+        except ValueError:
+            if password is None and _PKCS12.match(raw):
+                raise TypeError("an encrypted PKCS#12") from None
+            raise error from None
+        if key is None:
+            raise ValueError("PKCS#12 without a key") from None
+        return key
+
+
+def _of_jwk(text: str) -> PrivateKeyTypes:
+    """Return the private key of a JWK, or of the first key in a JWK set."""
+    import jwt
+
+    value = json.loads(text)
+    found = value["keys"][0] if isinstance(value, dict) and value.get("keys") else value
+    try:
+        key: PrivateKeyTypes = jwt.PyJWK(found).key
+    except (jwt.PyJWTError, KeyError, AttributeError):
+        raise ValueError("not a JWK") from None
+    return key
 
 
 def _decode(text: str) -> bytes:

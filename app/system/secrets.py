@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import re
 from collections.abc import Mapping
@@ -30,14 +31,14 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
     return read
 
 
-def from_file(path: str, place: str, *, private: bool = False) -> Secret:
+def from_file(path: str, place: str, *, private: bool = False, binary: bool = False) -> Secret:
     """
     Return the reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
 
     The reader raises NotThereYet where there is no file, or an empty one, and ConfigError where it cannot be used.
 
-    `private`: the secret is refused where other users could read it. Tokens and certificates are accepted with the mode
-    that their writer chose.
+    `binary`: content that is not text is returned as base64. `private`: the secret is refused where other users could
+    read it. Tokens and certificates are accepted with the mode that their writer chose.
     """
     read_file = files.read_secret if private else files.read
 
@@ -51,6 +52,8 @@ def from_file(path: str, place: str, *, private: bool = False) -> Secret:
         except files.Unreadable as why:
             raise ConfigError(f"{place}: {_shown_path(path)}: {why}") from None
         except UnicodeDecodeError:
+            if binary:
+                return base64.b64encode(read_file(path, LARGEST)).decode()
             raise ConfigError(f"{place}: {_shown_path(path)}: not UTF-8 text") from None
         if not value:
             raise NotThereYet(f"{place}: {_shown_path(path)}: empty")
@@ -67,11 +70,12 @@ def one_of(
     place: str,
     keys: tuple[str, str],
     private: bool = True,
+    binary: bool = False,
 ) -> Secret:
     """
     Return the one reader that is configured; `keys` are the two keys. Raises ConfigError for none or both.
 
-    `private`: as for `from_file`.
+    `private` and `binary`: as for `from_file`.
     """
     variable_key, file_key = keys
     if name and path:
@@ -79,7 +83,7 @@ def one_of(
     if name:
         return from_environment(environ, name, f"{place}.{variable_key}")
     if path:
-        return from_file(path, f"{place}.{file_key}", private=private)
+        return from_file(path, f"{place}.{file_key}", private=private, binary=binary)
     raise ConfigError(f"{place}: {variable_key} or {file_key} is required")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import Refused, SidecarError, Unreachable
+from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.exchange.sts import credentials_from, instant
 from app.identity.token_response import token_from
 from app.upstream import errors
@@ -168,6 +168,7 @@ def token(**claims: Any) -> str:
     [
         ({"access_token": token(), "expires_in": 1200}, NOW + 1200),
         ({"access_token": token(), "expires_at": NOW + 900}, NOW + 900),
+        ({"access_token": token(), "expires_in": "1200"}, NOW + 1200),
         ({"access_token": token(exp=NOW + 800)}, NOW + 800),
         ({"access_token": token(exp=NOW + 800), "expires_in": 1200, "expires_at": NOW + 900}, NOW + 800),
         ({"access_token": token(exp=NOW + 2000), "expires_in": 1200, "expires_at": NOW + 900}, NOW + 900),
@@ -185,6 +186,7 @@ def test_token_expires_at_the_earliest_time(members: dict[str, Any], expires_at:
     [
         ({}, "an answer without access_token"),
         ({"access_token": ""}, "an answer without access_token"),
+        ({"id_token": token()}, "an answer without access_token, but with id_token; set tokenUse to id_token"),
         ({"access_token": 3}, "an answer without access_token"),
         ({"access_token": "opaque", "expires_in": 1200}, "the access_token is not a JWT, which STS needs"),
         ({"access_token": token(), "token_type": "mac"}, "a token of type mac, not Bearer"),
@@ -201,8 +203,8 @@ def test_token_expires_at_the_earliest_time(members: dict[str, Any], expires_at:
     ],
 )
 def test_response_without_a_usable_token_is_an_error(members: dict[str, Any], message: str) -> None:
-    """A 200 without a usable token is a transient error that repeats nothing of the token."""
-    with pytest.raises(Unreachable) as caught:
+    """A 200 without a usable token repeats nothing of the token; one with another kind of token is no outage."""
+    with pytest.raises(ConfigError if "tokenUse" in message or "not a JWT" in message else Unreachable) as caught:
         token_from(members, now=NOW, where=URL)
 
     assert message in str(caught.value)

@@ -47,10 +47,16 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
 
     private_key_env_var_name: Annotated[
         str | None,
-        Meta(description="Environment variable that holds the private key: PEM, or DER as base64."),
+        Meta(
+            description="Environment variable that holds the private key: PEM, JWK, or PEM, DER or PKCS#12 as base64."
+        ),
     ] = None
     private_key_file: Annotated[
-        ProofFile | None, Meta(description="File that holds the private key, read at every token request.")
+        ProofFile | None,
+        Meta(
+            description="File that holds the private key, read at every token request: PEM, DER, JWK or PKCS#12, "
+            "also as base64."
+        ),
     ] = None
     private_key_password_env_var_name: Annotated[
         str | None,
@@ -102,6 +108,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
             path=self.private_key_file,
             place=place,
             keys=(self.key("private_key_env_var_name"), self.key("private_key_file")),
+            binary=True,
         )
 
     def password(self, place: str, environ: Mapping[str, str]) -> Secret | None:
