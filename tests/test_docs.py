@@ -85,6 +85,7 @@ def load_members(home: Path, members: dict[str, Any]) -> Loaded:
         "OIDC_CLIENT_SECRET": "of-the-client",
         "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(home / "token"),
         "TOKEN_COMMAND": sys.executable,
+        "JOB_TOKEN": "of-the-job",
     }
     return load(str(path), environ, hostname="host-1", now=time.time)
 

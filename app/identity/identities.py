@@ -78,6 +78,9 @@ def read_token(identity: Identity, place: str, environ: Mapping[str, str]) -> No
     """Raise NotThereYet or ConfigError unless the token that the identity reads exists."""
     if isinstance(identity, TokenFileIdentity):
         token_file.read(identity, place, environ)
+    found = method_of(identity, place)
+    if found is not None:
+        found[0].read_token(found[1], environ)
 
 
 def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

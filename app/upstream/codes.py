@@ -93,7 +93,7 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
 
 CURES_BY_WORDS: tuple[tuple[str, str], ...] = (
     ("has not been authorized by resource server", "grant the application access to the resource server in IDaaS"),
-    ("No such OIDC Provider", "there is no such OIDC provider: check oidcProviderArn"),
+    ("No such OIDC Provider", "the OIDC provider's ARN is wrong, or the provider is gone: check oidcProviderArn"),
     ("OIDCProviderArn is not valid", "oidcProviderArn is not a provider's ARN"),
     ("multiple client credentials", "the request proves the client's identity twice; choose one method"),
     ("Audience is required", "set audience to the API's identifier"),

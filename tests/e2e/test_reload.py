@@ -273,7 +273,7 @@ def test_token_file_appears(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A profile without a token file gets credentials as soon as the file is written, long before the next retry."""
     token = tmp_path / "volume" / "token"
     settings = config(cloud) | {"startup": {"gate": "listening"}}
-    settings["refresh"] = {"permanentRetrySeconds": 3600}
+    settings["refresh"] = {"minRetrySeconds": 200, "maxRetrySeconds": 240, "permanentRetrySeconds": 3600}
     settings["profiles"]["default"]["identity"] = {"type": "tokenFile", "tokenFile": str(token)}
     settings["profiles"]["default"]["exchange"]["oidcProviderArn"] = WORKLOAD_PROVIDER_ARN
     with serve(settings, home=tmp_path, env=ENV) as sidecar:

@@ -16,7 +16,7 @@ import pytest
 
 from app.config.loader import load
 from app.core.clocks import Clocks
-from app.core.errors import ConfigError, Unreachable
+from app.core.errors import NotThereYet, Unreachable
 from app.core.events import ClockRead, Event
 from app.refresh.pipeline import Pipeline
 from app.system.sockets import is_ours
@@ -218,7 +218,7 @@ async def test_retry_after(headers: dict[str, str], expected: float | None, cloc
 )
 def test_unreadable_trust_store(ca_file: str | None, environ: dict[str, str], message: str) -> None:
     """A missing CA bundle is an error with its place, never a fallback to another trust store."""
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(NotThereYet, match=message):
         Trust(ca_file, "tls.caFile", environ).context()
 
 

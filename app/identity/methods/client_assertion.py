@@ -45,7 +45,7 @@ class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", f
     def check(self, place: str, facts: ClientFacts) -> None:
         self.token(place, {})
 
-    def read(self, place: str, environ: Mapping[str, str]) -> None:
+    def read_token(self, place: str, environ: Mapping[str, str]) -> None:
         self.token(place, environ)()
 
     def token(self, place: str, environ: Mapping[str, str]) -> Secret:

@@ -92,6 +92,9 @@ class Method(Strict, frozen=True, kw_only=True):
     def read(self, place: str, environ: Mapping[str, str]) -> None:
         """Raise ConfigError unless the secrets, keys and certificates that are named exist and fit."""
 
+    def read_token(self, place: str, environ: Mapping[str, str]) -> None:
+        """Raise NotThereYet or ConfigError unless the token exists that another program writes for the method."""
+
     def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Yield path and FILE mark of files that no key names directly; `files` yields the others."""
         yield from ()
