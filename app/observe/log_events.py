@@ -51,8 +51,6 @@ FAILURE = {
     "request_id": "request id or trace id of the answer",
     "cloud_message": "what the answer says, cleaned, without secrets, at most 300 characters",
 }
-"""The fields of a failed request."""
-
 EVENTS: dict[str, LogEvent] = {}
 
 
