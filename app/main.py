@@ -18,8 +18,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
-from .core.errors import ConfigError, SidecarError
+from .core.errors import ConfigError, NotThereYet, SidecarError
+from .core.values import Now
 from .observe import log_events
+from .observe.event_log import failure_fields
 from .observe.library_log import LibraryHandler
 from .observe.log import Log
 from .refresh.refresher import Refresher
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 SWITCH_SECONDS = 0.001
 """The longest wait of the event loop for a thread that computes, such as a reload: Python's default is 0.005."""
 
+COMPLETE_SECONDS = 60.0
+"""The longest wait for files that another program writes: the default of `startup.timeoutSeconds`."""
+
 OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
 
@@ -47,9 +52,11 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
     survey = Survey()
 
     def reading() -> Loaded:
-        return load(config, environ, hostname=socket.gethostname(), now=time.time, trace=False, survey=survey)
+        return load(
+            config, environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True, survey=survey
+        )
 
-    loaded = _in_time(reading)
+    loaded = when_complete(lambda: _in_time(reading))
     return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
 
 
@@ -64,6 +71,24 @@ def _in_time(reading: Callable[[], Loaded]) -> Loaded:
         ) from None
 
 
+def when_complete(
+    reading: Callable[[], Loaded], sleep: Callable[[float], None] = time.sleep, monotonic: Now = time.monotonic
+) -> Loaded:
+    """
+    Return the configuration when the secrets exist that the listeners need: another program may still write them.
+
+    Raises ConfigError at once, and NotThereYet after a minute, which is the default of `startup.timeoutSeconds`.
+    """
+    until = monotonic() + COMPLETE_SECONDS
+    while True:
+        try:
+            return reading()
+        except NotThereYet:
+            if monotonic() >= until:
+                raise
+            sleep(0.5)
+
+
 def create_app() -> FastAPI:
     """
     Return the application for an ASGI server: `uvicorn --factory app.main:create_app`. A development mode.
@@ -71,7 +96,7 @@ def create_app() -> FastAPI:
     It refreshes and serves, on one port, what the listeners serve. It lacks what only the listeners have: the caller's
     identity, the hop limit, the limits of connections and requests, start gate and exit codes.
     """
-    loaded = load(None, os.environ, hostname=socket.gethostname(), now=time.time, trace=False)
+    loaded = load(None, os.environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True)
     log = logger(loaded, sys.stderr)
 
     @contextlib.asynccontextmanager
@@ -179,15 +204,17 @@ async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) ->
         task.cancel()
     if service.usable() or signals.stop.is_set():
         return OK
-    lacking = {status.profile for status in missing(service.refreshers)}
-    for status in missing(service.refreshers):
+    lacking = {status.profile: status for status in missing(service.refreshers)}
+    failed = [item for item in service.refreshers if item.profile in lacking]
+    for item in failed:
         log.write(
             log_events.START_UP_FAILED,
-            profile=status.profile,
-            error=status.last_error or "no answer from the cloud",
+            profile=item.profile,
+            error=lacking[item.profile].last_error or "no answer from the cloud",
+            **failure_fields(item.last_error),
             seconds=startup.timeout_seconds,
         )
-    return exit_code([item for item in service.refreshers if item.profile in lacking])
+    return exit_code(failed)
 
 
 def exit_code(failed: list[Refresher]) -> int:

@@ -19,7 +19,7 @@ from .config.explain import differences
 from .config.loader import Loaded
 from .config.settings import Access
 from .config.watched_files import WatchedFiles, watched_files
-from .core.errors import ConfigError, SidecarError
+from .core.errors import ConfigError, NotThereYet, SidecarError
 from .observe import log_events
 from .observe.log import Log
 from .refresh.profiles import Profiles
@@ -157,7 +157,7 @@ class Reloader:
         async with self.busy:
             try:
                 prepared = await self._off_loop(lambda: self._prepare(load))
-            except (ConfigError, Stalled) as error:
+            except (ConfigError, NotThereYet, Stalled) as error:
                 self._fail(error)
                 return
             self.loaded, self._watched = prepared.loaded, prepared.watched

@@ -138,7 +138,7 @@ class Fleet:
             return Unreachable("could not connect")
         if self._quota.exceeded("account", limit=self._day.quota_at(now), now=now):
             self.record.throttled[int(now)] += 1
-            return error_of(THROTTLED, "sts")
+            return error_of(THROTTLED, "sts", asked="STS")
         return None
 
     def _observe(self, event: Event) -> None:

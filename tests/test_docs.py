@@ -85,6 +85,7 @@ def load_members(home: Path, members: dict[str, Any]) -> Loaded:
         "OIDC_CLIENT_SECRET": "of-the-client",
         "ALIBABA_CLOUD_OIDC_TOKEN_FILE": str(home / "token"),
         "TOKEN_COMMAND": sys.executable,
+        "JOB_TOKEN": "of-the-job",
     }
     return load(str(path), environ, hostname="host-1", now=time.time)
 
@@ -178,5 +179,5 @@ async def test_emulator_page_matches_the_emulator(emulator: Emulator) -> None:
         taken = [(await http.post("/_emulator/faults", content=fault)).status_code for fault in faults]
         known = (await http.get("/_emulator/nothing")).json()["error"]
 
-    assert taken == [200] * 6
+    assert taken == [200] * 8
     assert {path for path in paths} == set(re.findall(r"/_emulator/\w+", known))

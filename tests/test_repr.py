@@ -32,8 +32,14 @@ HARMLESS = {
     *{("ClientSecretMethod", "client_secret_env_var_name"), ("ClientSecretMethod", "client_secret_file")},
     *{("IdaasOidc", "oidc_token_file_path"), ("IdaasOidc", "oidc_token_file_path_env_var_name")},
     *{("TokenFileIdentity", "token_file"), ("Access", "path_token")},
+    *{
+        (name, key)
+        for name in ("TokenFileIdentity", "OAuthClientAssertion")
+        for key in ("token_file", "token_env_var_name")
+    },
     # What a request asks for, or how.
     *{("OAuthClientSecretJwt", "assertion_audience"), ("OAuthPrivateKeyJwt", "assertion_audience")},
+    *{(name, "assertion_lifetime_seconds") for name in ("OAuthClientSecretJwt", "OAuthPrivateKeyJwt")},
     *{("Access", "metadata_tokens"), ("CommandIdentity", "token_use"), ("OidcClientIdentity", "token_use")},
     *{
         ("IdaasIdentity", "token_endpoint"),
@@ -47,7 +53,12 @@ HARMLESS = {
     },
     ("ClientFacts", "exchanges_tokens"),
     # Callables that read or create a secret when it is used, or an object that has such a callable.
-    *{("ClientSecretPost", "secret"), ("ClientSecretBasic", "secret"), ("ClientSecretJwt", "secret")},
+    *{
+        ("ClientSecretPost", "secret"),
+        ("ClientSecretBasic", "secret"),
+        ("ClientSecretJwt", "secret"),
+        ("ForeignAssertion", "token"),
+    },
     *{("PrivateKeyJwt", "password"), ("ClientCertificate", "password"), ("Federated", "assertion")},
     *{("GenerateOauthToken", "keys"), ("TokenEndpoint", "secret")},
     ("ClientParts", "token_endpoint_source"),

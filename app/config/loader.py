@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core.arns import default_session_name
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, NotThereYet
 from ..core.text import one_line
 from ..core.values import Now
 from ..exchange.settings import PROVIDER_MANAGED, ChainedRole, DeveloperApiExchange, ExchangeSettings
@@ -73,13 +73,21 @@ class _Draft:
         if self.mistakes:
             raise ConfigError("\n".join(dict.fromkeys(one_line(self._located(item)) for item in self.mistakes)))
 
-    def run(self, checks: Iterable[validate.Check]) -> None:
-        """Run all checks, and keep what they complain about."""
+    def run(self, checks: Iterable[validate.Check], *, patient: bool = True) -> list[str]:
+        """
+        Run all checks, and keep what they complain about. Return the files that are not there yet, as sentences.
+
+        `patient`: otherwise a file that is not there is a mistake.
+        """
+        absent: list[str] = []
         for check in checks:
             try:
                 check()
+            except NotThereYet as error:
+                (absent if patient else self.mistakes).append(str(error))
             except ConfigError as error:
                 self.mistakes.append(str(error))
+        return absent
 
     def _located(self, mistake: str) -> str:
         """Return the mistake with the file or the variable in which it can be corrected."""
@@ -99,13 +107,17 @@ def load(
     look: bool = True,
     trace: bool = True,
     survey: Survey | None = None,
+    patient: bool = False,
 ) -> Loaded:
     """
-    Return the effective configuration. Raises ConfigError: a line per mistake, with the thing, the place and the cure.
+    Return the effective configuration. Raises ConfigError: a line per mistake, with the thing, the place and the cure;
+    or NotThereYet, if `patient`, for the file of a path token or cache key that does not exist yet.
 
     `look`: whether the secrets and files that it names must exist; a command that uses none of them need not ask.
-    `trace`: whether each value's origin is kept, which is the largest part of a profile's memory. `survey`: finds the
-    files that do not answer; the profiles that need one are not checked, and a warning says so.
+    `patient`: whether a file that does not exist is waited for, because another program may write it. Token files are
+    waited for in any case. `trace`: whether each value's origin is kept, which is the largest part of a profile's
+    memory. `survey`: finds the files that do not answer; the profiles that need one are not checked, and a warning
+    says so.
     """
     file = _find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file, trace=trace)
@@ -123,8 +135,14 @@ def load(
     draft.stop_at_mistakes()
     unchecked = _unchecked(settings, draft, environ, survey) if survey is not None else frozenset()
     if look:
-        draft.run(validate.existence_checks(settings, environ, unchecked))
+        absent = draft.run(validate.token_checks(settings, environ, unchecked))
+        absent += draft.run(validate.existence_checks(settings, environ, unchecked), patient=patient)
+        needed = draft.run(validate.start_checks(settings, environ), patient=patient)
         draft.stop_at_mistakes()
+        if needed:
+            raise NotThereYet("\n".join(needed))
+        # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
+        draft.warnings += [f"{item}; waiting for the program that writes it" for item in dict.fromkeys(absent)]
     draft.warnings.extend(warnings.warnings(settings, unchecked))
     return Loaded(
         settings,

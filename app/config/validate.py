@@ -12,7 +12,7 @@ from functools import partial
 
 from ..core import addresses, proxies, urls
 from ..core.connection import Connection
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, NotThereYet
 from ..core.schedule import Schedule
 from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
@@ -61,9 +61,10 @@ def existence_checks(
     settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()
 ) -> Iterator[Check]:
     """
-    Yield the checks that what is named exists: variables, files, the environment's proxies.
+    Yield the checks that what the profiles name exists: variables, files, the environment's proxies.
 
-    `unchecked`: profiles that need files which do not answer.
+    They raise NotThereYet for a file that may still be written. `unchecked`: profiles that need files which do not
+    answer.
     """
     for name, profile in settings.profiles.items():
         if name in unchecked:
@@ -74,10 +75,27 @@ def existence_checks(
         yield partial(_environment_proxies, profile, place, settings.proxy, environ)
         for connection, where in _connections(profile, place):
             yield partial(_connection, connection, where, environ)
-    if isinstance(settings.access.path_token, PathToken):
-        yield lambda token=settings.access.path_token: secret_refs.path_token(token, environ)()  # type: ignore[misc]
     if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # a file of every profile
         yield partial(_bundle, settings.tls.ca_file, "tls.caFile")
+
+
+def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()) -> Iterator[Check]:
+    """
+    Yield the checks of the tokens that the profiles read. They raise NotThereYet for a file that is not usable.
+
+    `unchecked`: profiles that need files which do not answer.
+    """
+    for name, profile in settings.profiles.items():
+        if name in unchecked:
+            continue
+        for identity, where in identities.parts(profile.identity, f"profiles.{name}.identity"):
+            yield partial(identities.read_token, identity, where, environ)
+
+
+def start_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Yield the checks of the secrets without which no listener can be opened."""
+    if isinstance(settings.access.path_token, PathToken):
+        yield lambda token=settings.access.path_token: secret_refs.path_token(token, environ)()  # type: ignore[misc]
     if settings.cache.directory is not None:
         yield lambda: secret_refs.cache_key(settings.cache, environ)()
 
@@ -180,6 +198,8 @@ def _bundle(path: str, place: str) -> None:
     """Raise ConfigError unless the file holds certificates; they are parsed when the first request needs them."""
     try:
         raw = files.read(path, LARGEST_BUNDLE)
+    except files.Absent as why:
+        raise NotThereYet(f"{place}: {path}: {why}") from None
     except files.Unreadable as why:
         raise ConfigError(f"{place}: {path}: {why}") from None
     if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from ..core.errors import ConfigError
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
 from ..identity import identities
 from ..identity.identities import Identity
 from ..identity.methods.keys import ClientSecretMethod, PrivateKeyMethod
 from ..identity.methods.oidc import IdaasOidc
 from ..identity.token_file import TokenFileIdentity
-from ..system import files, secrets
+from ..system import files
 from .settings import PathToken, Settings
 
 
@@ -39,13 +38,7 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[st
 
 def _identity(identity: Identity, place: str) -> Iterator[str]:
     if isinstance(identity, TokenFileIdentity):
-        key = f"{place}.{identity.key('token_file')}"
-        try:
-            secrets.from_file(identity.token_file, key)()
-        except ConfigError as error:
-            # Not an error, because kubelet or an agent may write the file a moment later.
-            yield f"{error}; waiting for the program that writes it"
-        yield from _exposed(identity.token_file, key)
+        yield from _exposed(identity.token_file, f"{place}.{identity.key('token_file')}")
     found = identities.method_of(identity, place)
     if found is not None:
         method, where = found

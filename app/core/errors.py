@@ -5,6 +5,7 @@ It is one line, except for a ConfigError about a configuration file: that one ha
 
     SidecarError
     ├── ConfigError       the configuration cannot work; the message names the thing, the place and the cure
+    ├── NotThereYet       a file that the configuration names does not exist yet; another program may write it
     ├── Unreachable       the other side gave no usable answer; a repetition may succeed
     ├── Refused           the other side refused; a repetition cannot succeed
     └── NoCredentials     no valid credentials are held at the moment
@@ -12,20 +13,50 @@ It is one line, except for a ConfigError about a configuration file: that one ha
 
 from __future__ import annotations
 
+TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
+if TYPE_CHECKING:
+    from typing import Self
+
 
 class SidecarError(Exception):
-    """The root. `retry_after`: the seconds to wait before the next attempt, where the error says so."""
+    """
+    The root.
+
+    `retry_after`: the seconds to wait before the next attempt, where the error says so. The other members are what is
+    known of the request that failed, for the fields of a log line; empty or 0 where it is not known. `stage`: `token`,
+    `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
+    """
 
     retry_after: float | None = None
+    stage: str = ""
+    endpoint: str = ""
+    status: int = 0
+    code: str = ""
+    request_id: str = ""
+    cloud_message: str = ""
 
     @property
     def permanent(self) -> bool:
         """Whether a repetition cannot succeed before something is changed."""
         return False
 
-    def at(self, place: str) -> SidecarError:
+    @property
+    def own_words(self) -> str:
+        """The message without the other side's words, for answers to clients."""
+        return Exception.__str__(self)
+
+    def __str__(self) -> str:
+        return f'{self.own_words}; it says "{self.cloud_message}"' if self.cloud_message else self.own_words
+
+    def at(self, place: str) -> Self:
         """Return the same error with its place before the message."""
-        return type(self)(f"{place}: {self}")
+        return self.reworded(f"{place}: {self.own_words}")
+
+    def reworded(self, message: str) -> Self:
+        """Return the same error with another message, before the other side's words."""
+        other = type(self).__new__(type(self), message)
+        other.__dict__.update(self.__dict__)
+        return other
 
 
 class ConfigError(SidecarError):
@@ -36,6 +67,14 @@ class ConfigError(SidecarError):
         return True
 
 
+class NotThereYet(SidecarError):
+    """
+    A file that the configuration names does not exist, or is empty.
+
+    SPIRE, a Vault agent, cert-manager and kubelet write theirs seconds after the start.
+    """
+
+
 class Unreachable(SidecarError):
     """
     No usable answer: connection, time-out, throttling, 5xx, an answer that is not understood.
@@ -44,15 +83,25 @@ class Unreachable(SidecarError):
     """
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, code: str = "", throttled: bool = False
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        code: str = "",
+        throttled: bool = False,
+        endpoint: str = "",
+        status: int = 0,
+        request_id: str = "",
+        cloud_message: str = "",
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
         self.code = code
         self.throttled = throttled
-
-    def at(self, place: str) -> Unreachable:
-        return Unreachable(f"{place}: {self}", retry_after=self.retry_after, code=self.code, throttled=self.throttled)
+        self.endpoint = endpoint
+        self.status = status
+        self.request_id = request_id
+        self.cloud_message = cloud_message
 
 
 class Refused(SidecarError):
@@ -60,7 +109,7 @@ class Refused(SidecarError):
     A definite refusal.
 
     `renew_token`: only the token was refused, so a new one may be accepted. `withdrawn`: the role, or the trust in this
-    workload, no longer exists.
+    workload, no longer exists. `status` 0: refused by this program, before any request.
     """
 
     def __init__(
@@ -72,6 +121,8 @@ class Refused(SidecarError):
         request_id: str = "",
         renew_token: bool = False,
         withdrawn: bool = False,
+        endpoint: str = "",
+        cloud_message: str = "",
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -79,16 +130,8 @@ class Refused(SidecarError):
         self.request_id = request_id
         self.renew_token = renew_token
         self.withdrawn = withdrawn
-
-    def at(self, place: str) -> Refused:
-        return Refused(
-            f"{place}: {self}",
-            status=self.status,
-            code=self.code,
-            request_id=self.request_id,
-            renew_token=self.renew_token,
-            withdrawn=self.withdrawn,
-        )
+        self.endpoint = endpoint
+        self.cloud_message = cloud_message
 
     @property
     def permanent(self) -> bool:

@@ -54,6 +54,14 @@ The minimum time between two sessions, however short their lifetime.
 Retries without a valid session come at the same pace: their longest pause is drawn from 20 to 40 s (`IN_NEED`).
 """
 
+REFUSED_AT_START = (4.0, 16.0)
+"""
+The first and the longest pause after a definite refusal at a start, before any session was held.
+
+A role, key or trust that was made seconds ago is refused for 10 to 30 s. Seven attempts fit into the start gate
+of 60 s.
+"""
+
 CONTENDED = 8.0
 """
 The minimum first pause after throttling.
@@ -126,21 +134,37 @@ class Schedule:
         throttled: bool = False,
         hint: float | None = None,
         slack: float = 0.0,
+        left: float = 0.0,
+        at_start: bool = False,
     ) -> float:
         """
         Return the seconds to wait after the `failures`-th consecutive failure.
 
-        `slack` is the value of the function of that name. `hint` (Retry-After) is a lower bound. It is limited to
-        `permanent_retry`, so no server can delay the next attempt beyond the slowest pace of this schedule.
+        `slack` is the value of the function of that name, `left` the time until the held session ends. `at_start`: no
+        session was ever held, and the start gate is not over.
+
+        `hint` (Retry-After) is a lower bound. No server can delay the next attempt beyond the slowest pace of this
+        schedule, nor, once the held session has ended, beyond the longest pause without one.
 
         `chance` is a random number in [0, 1).
         """
+        if permanent and at_start:
+            first, longest = REFUSED_AT_START
+            return min(longest, first * 2.0 ** min(failures - 1, 30)) * (0.5 + 0.5 * chance)
         if permanent:
             return self.permanent_retry * (0.5 + 0.5 * chance)
         first = max(self.min_retry, slack / 32, CONTENDED if throttled else 0.0)
         longest = min(self.max_retry, max(IN_NEED, self.min_retry, slack / 2))
         delay = min(longest, first * 2.0 ** min(failures - 1, 30)) * (0.5 + 0.5 * chance)
-        return delay if hint is None else min(hint, self.permanent_retry) + delay
+        if hint is None:
+            return delay
+        if left + longest >= self.permanent_retry:
+            return min(hint, self.permanent_retry) + delay
+        # Wish and pause together end at `bound`. A quarter of the pause stays random, or a fleet would come back in one
+        # moment.
+        bound = left + longest
+        wish = min(hint, bound - longest / 4)
+        return wish + delay * min(1.0, (bound - wish) / longest)
 
 
 def _earlier(chance: float, age: float, jitter: float) -> float:

@@ -9,7 +9,7 @@ from ..core.values import Credentials, ServerNow
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
 from ..upstream.dated import dated
-from ..upstream.errors import error_of
+from ..upstream.errors import answer_of
 from ..upstream.response import Post
 from .sts import credentials_from, first_reachable
 
@@ -56,9 +56,9 @@ class AssumeRole:
             nonce=self.new_id(),
         )
         response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
-        if response.status != 200:
-            raise error_of(response, endpoint)
-        return credentials_from(response.members(endpoint), now=self.now(endpoint), where=endpoint)
+        secrets = (parent.access_key_secret,)
+        members = answer_of(response, endpoint, asked="STS", wanted="Credentials", secrets=secrets)
+        return credentials_from(members, now=self.now(endpoint), where=endpoint)
 
     def _query(self) -> dict[str, str]:
         given = {

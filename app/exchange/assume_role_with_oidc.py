@@ -8,7 +8,7 @@ from urllib.parse import quote
 from ..core.errors import Refused
 from ..core.formats import timestamp
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.errors import error_of
+from ..upstream.errors import answer_of
 from ..upstream.response import Post
 from .sts import credentials_from, first_reachable
 
@@ -43,9 +43,8 @@ class AssumeRoleWithOidc:
         now = self.now(endpoint)
         query = f"Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&Timestamp={quote(timestamp(now), safe='')}"
         response = await self.http.post(f"{endpoint}/?{query}", self._fields(token))
-        if response.status != 200:
-            raise error_of(response, endpoint)
-        return credentials_from(response.members(endpoint), now=self.now(endpoint), where=endpoint)
+        members = answer_of(response, endpoint, asked="STS", wanted="Credentials")
+        return credentials_from(members, now=self.now(endpoint), where=endpoint)
 
     def _fields(self, token: Token) -> dict[str, str]:
         fields = {

@@ -10,10 +10,12 @@ from urllib.parse import quote
 from ..core.errors import Refused
 from ..core.numbers import seconds
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.errors import Meaning, error_of
+from ..upstream.codes import Meaning
+from ..upstream.errors import answer_of
 from ..upstream.response import Get
 from .sts import complete, instant
 
+_CREDENTIAL = "cloudAccountRoleAccessCredential"
 _OPERATOR = Meaning("refused", "IDaaS's own access to the target account is set up wrongly; ask its administrator")
 
 _CODES = {
@@ -52,22 +54,24 @@ class ObtainAccessCredential:
         instance = quote(self.instance_id, safe="")
         where = f"{self.endpoint}/v2/{instance}/cloudAccountRoles/_/actions/obtainAccessCredential"
         response = await self.http.get(f"{where}?{self._query()}", {"Authorization": f"Bearer {token.value}"})
-        if response.status != 200:
-            raise error_of(response, where, codes=_CODES, statuses=_STATUSES)
-        return self._session(response.members(where), where)
+        members = answer_of(
+            response, where, asked="the DeveloperAPI", wanted=_CREDENTIAL, codes=_CODES, statuses=_STATUSES
+        )
+        return self._session(members, where)
 
     def _query(self) -> str:
         query = f"cloudAccountRoleExternalId={quote(self.role_arn, safe='')}"
         return query if self.duration_seconds is None else f"{query}&durationSeconds={self.duration_seconds}"
 
     def _session(self, members: Mapping[str, Any], where: str) -> Credentials:
-        found = _object(members.get("cloudAccountRoleAccessCredential"))
+        found = _object(members.get(_CREDENTIAL))
         values = _object(found.get("alibabaCloudStsToken"))
         if found and not values:
             raise Refused(
                 f"{where}: HTTP 200 without alibabaCloudStsToken: that role belongs to another cloud",
                 status=200,
                 code="another_vendor",
+                endpoint=where,
             )
         triple = [values.get(name) for name in ("accessKeyId", "accessKeySecret", "securityToken")]
         return complete(triple, _end(found, values), now=self.now(where), where=where)

@@ -11,16 +11,43 @@ from typing import Any, Protocol
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-ASSERTION_SECONDS = 600
-"""Life of an assertion, as the official SDKs choose it (IDaaS's CLI: 300)."""
+ISSUED_BEFORE = 30
+"""Seconds by which an assertion for an OpenID provider is dated back: many refuse an `iat` of their future."""
+
+LONGEST_LIFE = 300
+"""Seconds of the longest life of an assertion that every provider accepts (Auth0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AssertionStyle:
+    """
+    How a server wants its assertions; the defaults are those of the official IDaaS SDKs (IDaaS's CLI: 300 s).
+
+    `seconds`: from `iat` to `exp`. `issued_before`: seconds from `iat` to now. `audience`: None for the URL that is
+    posted to.
+    """
+
+    seconds: int = 600
+    issued_before: int = 0
+    audience: str | None = None
+
+
+IDAAS_STYLE = AssertionStyle()
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a token request carries beside client_id, grant_type and scope."""
+    """
+    What a token request carries beside grant_type and scope.
+
+    `names_client`: whether `headers` say who the client is, so that the form must not say it again. `secrets`: what the
+    proof was made with and does not carry; an answer must not quote it either.
+    """
 
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    names_client: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 class ClientAuth(Protocol):
@@ -29,30 +56,33 @@ class ClientAuth(Protocol):
     async def prove(self, endpoint: str) -> Proof: ...
 
 
-def assertion_claims(client_id: str, audience: str, *, now: float, jti: str) -> dict[str, Any]:
+def assertion_claims(
+    client_id: str, endpoint: str, *, now: float, jti: str, style: AssertionStyle = IDAAS_STYLE
+) -> dict[str, Any]:
     """Return RFC 7523 claims. IDaaS wants as `aud` the very URL that is posted to, not the issuer."""
-    issued = int(now)
+    issued = int(now) - style.issued_before
     return {
-        "aud": audience,
+        "aud": style.audience or endpoint,
         "sub": client_id,
         "iss": client_id,
         "jti": jti,
         "iat": issued,
-        "exp": issued + ASSERTION_SECONDS,
+        "exp": issued + style.seconds,
     }
 
 
-def sign(claims: Mapping[str, Any], key: Any, algorithm: str, key_id: str | None) -> str:
-    """Return the compact JWS of `claims`, with `kid` where one is given. Imports PyJWT: call it in a thread."""
+def sign(claims: Mapping[str, Any], key: Any, algorithm: str, **headers: str | None) -> str:
+    """Return the compact JWS of `claims`, with the headers that are not None. Imports PyJWT: call it in a thread."""
     import warnings
 
     import jwt
 
     # IDaaS makes the secret: its length is no reason for a warning at every refresh.
     warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
-    return jwt.encode(dict(claims), key, algorithm, headers={"kid": key_id} if key_id else None, sort_headers=True)
+    found = {name: value for name, value in headers.items() if value}
+    return jwt.encode(dict(claims), key, algorithm, headers=found or None, sort_headers=True)
 
 
-def jwt_bearer(assertion: str) -> Proof:
-    """Return an assertion as a proof (RFC 7523 2.2)."""
-    return Proof(fields={"client_assertion_type": JWT_BEARER, "client_assertion": assertion})
+def jwt_bearer(assertion: str, *secrets: str) -> Proof:
+    """Return an assertion, which was made with `secrets`, as a proof (RFC 7523 2.2)."""
+    return Proof(fields={"client_assertion_type": JWT_BEARER, "client_assertion": assertion}, secrets=secrets)

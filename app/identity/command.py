@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
+import re
 import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Collection, Mapping
@@ -16,16 +16,24 @@ from msgspec import Meta
 
 from ..core.base import HIDDEN, Expanded, Strict
 from ..core.errors import ConfigError, Refused, Unreachable
-from ..core.text import printable_id
+from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
 from ..system.bounded_pipe import BoundedPipe
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
+from ..upstream.redaction import redacted
+from .command_output import token_members
 from .context import Context, TokenSource
 from .token_response import token_from
 
 REAP_SECONDS = 1.0
 """For a killed process to be gone, which takes milliseconds."""
+
+LARGEST_LINE = 2_048
+"""Bytes of the end of the standard error that are kept."""
+
+_SECRET_NAME = re.compile("SECRET|TOKEN|PASS|KEY|CREDENTIAL", re.IGNORECASE)
+"""Environment variables whose values are secrets."""
 
 LARGEST_OUTPUT = 65_536
 """Bytes; a token has at most 20 000 characters."""
@@ -56,7 +64,7 @@ class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
             min_length=1,
             description="Absolute path of the executable, then its arguments. No shell is used. The executable prints "
             "an OAuth token response: `access_token` or `id_token`, and `expires_in` or `expires_at` unless the JWT "
-            "has `exp`; or `error`.",
+            'has `exp`; or `error`; or a bare JWT, `{"value": ...}`, an ExecCredential, or SPIRE\'s list of SVIDs.',
         ),
     ]
     timeout_seconds: Annotated[
@@ -77,8 +85,8 @@ class Command:
     """
     The token that `argv` prints as JSON on its standard output, in the words of an OAuth token response.
 
-    Its standard input is empty, its standard error is discarded, and its environment is `environ`. Nothing of its
-    output is shown.
+    Its standard input is empty, and its environment is `environ`. Nothing of its output is shown. Where it fails, the
+    last line of its standard error is, without what looks like a secret.
     """
 
     argv: tuple[str, ...] = field(repr=False)
@@ -92,19 +100,33 @@ class Command:
 
     async def token(self) -> Token:
         """Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable."""
-        status, output = await self._run()
+        status, output, said = await self._run()
         members = self._members(output, status)
         if "error" in members:
             code = printable_id(str(members["error"]))
-            raise Refused(f"{self.place}: the command says {code}", status=status, code=code)
+            raise Refused(
+                f"{self.place}: the command says {code}", status=0, code=code, cloud_message=self._cleaned(said)
+            )
         if status != 0:
-            raise Unreachable(f"{self.place}: the command ended with status {status}; run it by hand to see why")
+            raise Unreachable(
+                f"{self.place}: the command ended with status {status}; run it by hand to see why",
+                cloud_message=self._cleaned(said),
+            )
         return token_from(members, now=self.now(), where=self.place, use=self.use)
 
-    async def _run(self) -> tuple[int, bytes]:
-        """Return the exit status and the output."""
-        with contextlib.closing(BoundedPipe(LARGEST_OUTPUT)) as pipe:
-            process = await self._start(pipe.write_end)
+    def _cleaned(self, said: bytes) -> str:
+        """Return the last line of the standard error, on one line, cut, and without secrets."""
+        lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+        secret = [value for name, value in self.environ.items() if _SECRET_NAME.search(name)]
+        return quoted(redacted(lines[-1], secret)) if lines else ""
+
+    async def _run(self) -> tuple[int, bytes, bytes]:
+        """Return the exit status, the output, and the end of the standard error."""
+        with (
+            contextlib.closing(BoundedPipe(LARGEST_OUTPUT)) as pipe,
+            contextlib.closing(BoundedPipe(LARGEST_LINE, keep_end=True)) as errors,
+        ):
+            process = await self._start(pipe.write_end, errors.write_end)
             try:
                 status = await self._wait(process, pipe)
             finally:
@@ -112,7 +134,8 @@ class Command:
             pipe.read_available()
             if pipe.overflowed.is_set():
                 raise self._overflow()
-            return status, pipe.text
+            errors.read_available()
+            return status, pipe.text, errors.text
 
     async def _wait(self, process: Process, pipe: BoundedPipe) -> int:
         """Return the exit status if the process ends in time and prints no more than it may; kill it otherwise."""
@@ -134,7 +157,7 @@ class Command:
             await asyncio.shield(_kill(process))
             raise
 
-    async def _start(self, stdout: int) -> Process:
+    async def _start(self, stdout: int, stderr: int) -> Process:
         try:
             # The event loop stands still from the fork until the child has opened the executable.
             await self.disk.call(self.argv[0], os.stat, self.argv[0])
@@ -147,7 +170,7 @@ class Command:
                 *self.argv,
                 stdin=DEVNULL,
                 stdout=stdout,
-                stderr=DEVNULL,
+                stderr=stderr,
                 env=dict(self.environ),
                 start_new_session=True,  # a process group of its own, so that its children end with it
             )
@@ -160,15 +183,14 @@ class Command:
         return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes")
 
     def _members(self, output: bytes, status: int) -> dict[str, Any]:
-        try:
-            members = json.loads(output)
-        except (ValueError, RecursionError):
-            members = None
-        if isinstance(members, dict):
+        members = token_members(output, self.use)
+        if members is not None:
             return members
         if status != 0:
             return {}
-        raise Unreachable(f"{self.place}: the command printed {len(output)} bytes that are not a JSON object")
+        raise Unreachable(
+            f"{self.place}: the command printed {len(output)} bytes that are not a JSON object, nor a JWT"
+        )
 
 
 async def _kill(process: Process) -> None:

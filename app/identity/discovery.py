@@ -6,15 +6,21 @@ from typing import Any
 
 from ..core import urls
 from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.text import quoted
 from ..core.values import Now
+from ..upstream.errors import error_of
 from ..upstream.response import Get
 
 FRESH_SECONDS = 3600.0
 """How long a document is used; afterwards a newer one is fetched, and the old one is used on if that fails."""
 
 
+MOST_ALGORITHMS = 50
+"""Names of algorithms that are read; a provider has a dozen."""
+
+
 class Discovery:
-    """One provider's token endpoint. `mutual_tls`: the endpoint for clients that prove themselves by certificate."""
+    """What one provider says of itself. `mutual_tls`: the endpoint for clients that prove themselves by certificate."""
 
     def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now) -> None:
         self._http = http
@@ -23,6 +29,7 @@ class Discovery:
         self._now = now
         self._found: str | None = None
         self._fresh_until = 0.0
+        self._algorithms: tuple[str, ...] = ()
 
     async def token_endpoint(self) -> str:
         """Return the endpoint, from memory while it is fresh. Raises Refused, Unreachable or ConfigError."""
@@ -37,34 +44,53 @@ class Discovery:
         self._found, self._fresh_until = found, self._now() + FRESH_SECONDS
         return found
 
+    def signing_algorithms(self) -> tuple[str, ...]:
+        """Return the algorithms of assertions that the last document names; empty where it names none."""
+        return self._algorithms
+
     async def _fetch(self) -> str:
         where = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         response = await self._http.get(where)
-        if response.status >= 500 or response.status == 429:
-            raise Unreachable(f"{where}: HTTP {response.status}", retry_after=response.retry_after)
         if response.status != 200:
-            raise Refused(
-                f"{where}: HTTP {response.status}: is that the issuer's URL? With tokenEndpoint no discovery is needed",
-                status=response.status,
-                code=str(response.status),
-            )
-        return self._endpoint(response.members(where), where)
+            error = error_of(response, where, asked="the issuer")
+            if isinstance(error, Refused):
+                error = error.reworded(
+                    f"{where}: HTTP {response.status}: is that the issuer's URL? With tokenEndpoint no discovery is "
+                    "needed"
+                )
+            raise error
+        members = response.members(where)
+        endpoint = self._endpoint(members, where)
+        named = members.get("token_endpoint_auth_signing_alg_values_supported")
+        self._algorithms = tuple(map(str, named[:MOST_ALGORITHMS])) if isinstance(named, list) else ()
+        return endpoint
 
     def _endpoint(self, members: dict[str, Any], where: str) -> str:
         if members.get("issuer") != self._issuer:
             # OIDC Discovery 4.3: a document of another issuer would send the secret to that one.
             raise Refused(
-                f"{where}: the document names another issuer; the configured issuer must equal it to the letter",
+                f"{where}: the document names another issuer, {_shown(members.get('issuer'))}, than the configured "
+                f"{self._issuer!r}; the configured one must equal it to the letter",
                 status=200,
                 code="issuer_mismatch",
+                endpoint=where,
             )
         aliases = members.get("mtls_endpoint_aliases")
         alias = aliases.get("token_endpoint") if self._mutual_tls and isinstance(aliases, dict) else None
         found = alias or members.get("token_endpoint")
         if not isinstance(found, str):
-            raise Unreachable(f"{where}: names no token_endpoint")
+            raise Unreachable(f"{where}: names no token_endpoint", endpoint=where, status=200)
         try:
             return urls.endpoint(found, where)
         except ConfigError:
-            # The URL is the other side's, so it is not quoted.
-            raise Refused(f"{where}: its token_endpoint is not an https URL", status=200, code="bad_endpoint") from None
+            raise Refused(
+                f"{where}: its token_endpoint is not an https URL: {_shown(found)}",
+                status=200,
+                code="bad_endpoint",
+                endpoint=where,
+            ) from None
+
+
+def _shown(value: Any) -> str:
+    """Return a value of the document for a message. It is another side's text: quoted, on one line, and cut."""
+    return repr(quoted(value)) if isinstance(value, str) else "missing"

@@ -19,6 +19,7 @@ from ..core.connection import Connection
 from ..core.errors import ConfigError, Refused, Unreachable
 from ..core.values import Now
 from ..upstream.acs3 import KeyPair
+from ..upstream.errors import answer_of, error_of
 from ..upstream.response import GetPut, UpstreamResponse
 from .context import Context
 
@@ -51,10 +52,11 @@ class EcsMetadata:
         """Return the keys of the instance's role; None: its only one. Raises Refused, Unreachable or ConfigError."""
         name = role or await self._text(ROLE)
         where = f"{self.endpoint}{ROLE}"
-        members = (await self._get(ROLE + quote(name.split()[0], safe=""))).members(where)
+        response = await self._get(ROLE + quote(name.split()[0], safe=""))
+        members = answer_of(response, where, asked="the ECS metadata service", wanted="AccessKeyId")
         values = [members.get(key) for key in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
         if members.get("Code") != "Success" or not all(isinstance(value, str) and value for value in values):
-            raise Unreachable(f"{where}: an answer without complete credentials")
+            raise Unreachable(f"{where}: an answer without complete credentials", endpoint=where, status=200)
         key_id, secret, token = map(str, values)
         return KeyPair(key_id, secret, token)
 
@@ -81,15 +83,14 @@ class EcsMetadata:
 
     def _checked(self, response: UpstreamResponse, path: str) -> UpstreamResponse:
         where = f"{self.endpoint}{path.partition('?')[0]}"
-        if response.status >= 500 or response.status == 429:
-            raise Unreachable(f"{where}: HTTP {response.status}", retry_after=response.retry_after)
-        if response.status != 200:
-            raise Refused(
-                f"{where}: HTTP {response.status}: does the instance have that document, or a RAM role?",
-                status=response.status,
-                code=str(response.status),
+        if response.status == 200:
+            return response
+        error = error_of(response, where, asked="the ECS metadata service")
+        if isinstance(error, Refused):  # its 404 is a page
+            error = error.reworded(
+                f"{where}: HTTP {response.status}: does the instance have that document, or a RAM role?"
             )
-        return response
+        raise error
 
 
 def metadata_service(endpoint: str, context: Context) -> EcsMetadata:

@@ -45,6 +45,8 @@ def check(identity: Identity, place: str) -> None:
                 oidc_client.check(part, where)
             case CommandIdentity():
                 command.check(part, where)
+            case TokenFileIdentity():
+                token_file.check(part, where)
         connection = connection_of(part)
         if connection is not None:
             check_proxy(connection, f"{where}.connection")
@@ -60,6 +62,8 @@ def read_one(identity: Identity, place: str, environ: Mapping[str, str]) -> None
     """
     Raise ConfigError unless the secrets, keys, certificates and executables that are named exist and fit.
 
+    Raises NotThereYet for a file that another program may still write.
+
     The subject of a token exchange is an identity of its own (`parts`) and is not visited.
     """
     found = method_of(identity, place)
@@ -68,6 +72,15 @@ def read_one(identity: Identity, place: str, environ: Mapping[str, str]) -> None
         method.read(method_place, environ)
     if isinstance(identity, CommandIdentity):
         command.check_executable(identity.command[0], f"{place}.command[0]")
+
+
+def read_token(identity: Identity, place: str, environ: Mapping[str, str]) -> None:
+    """Raise NotThereYet or ConfigError unless the token that the identity reads exists."""
+    if isinstance(identity, TokenFileIdentity):
+        token_file.read(identity, place, environ)
+    found = method_of(identity, place)
+    if found is not None:
+        found[0].read_token(found[1], environ)
 
 
 def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from msgspec import Meta
@@ -73,11 +74,13 @@ def check(identity: OidcClientIdentity, place: str) -> None:
 def build(identity: OidcClientIdentity, place: str, context: Context, notes: Notes) -> TokenSource:
     """Return the source of the client's token."""
     http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
+    algorithms: Callable[[], Sequence[str]] = tuple
     if identity.token_endpoint:
         url = constant(identity.token_endpoint)
     else:
         mutual_tls = isinstance(identity.client_authentication, tls_client_auth.OAuthTlsClientAuth)
-        url = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now).token_endpoint
+        discovery = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now)
+        url, algorithms = discovery.token_endpoint, discovery.signing_algorithms
 
     def token_endpoint_source(auth: ClientAuth, secret: Rotating | None = None) -> TokenSource:
         endpoint = TokenEndpoint(
@@ -86,5 +89,7 @@ def build(identity: OidcClientIdentity, place: str, context: Context, notes: Not
         parameters = {"scope": identity.scope, "audience": identity.audience, "resource": identity.resource}
         return ClientCredentials(endpoint, {name: value for name, value in parameters.items() if value})
 
-    parts = ClientParts(facts(identity, place), f"{place}.{METHOD_KEY}", context, notes, http, token_endpoint_source)
+    parts = ClientParts(
+        facts(identity, place), f"{place}.{METHOD_KEY}", context, notes, http, token_endpoint_source, algorithms
+    )
     return identity.client_authentication.build(parts)

@@ -7,45 +7,87 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ..core.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_RSA_ALGORITHMS = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
+_PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
+"""How a PKCS#12 begins: a sequence with the version 3 (RFC 7292 section 4)."""
+
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+class OpenSshKey(ValueError):
+    """A key in the format of OpenSSH, which no OAuth tool writes."""
 
 
 def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
     """
-    The key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1, as PEM or as bare base64 DER; a PEM's line breaks may
-    have become spaces or the two characters `\\n`. `place` is what errors call it; they never quote the text.
+    Return the key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1 as PEM; a JWK; or base64 of a PEM, DER or PKCS#12.
+
+    A PEM's line breaks may have become spaces or the two characters `\\n`. `place` is what errors call it; they never
+    quote the text.
     """
     secret = password.encode() if password else None
     try:
         key = _load(text.replace("\\n", "\n").replace("\\r", ""), secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except OpenSshKey:
+        raise ConfigError(
+            f"{place}: a key in OpenSSH's own format; convert a copy with: ssh-keygen -p -m PKCS8 -f KEY_FILE"
+        ) from None
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
         raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}") from None
     if not isinstance(key, PrivateKey):
-        raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other")
+        raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key")
     return key
 
 
 def algorithm_for(key: PrivateKey, place: str) -> str:
-    """RS256, RS384 or RS512 by the modulus, ES256, ES384 or ES512 by the curve, as the official SDKs choose."""
+    """
+    Return RS256, RS384 or RS512 by the modulus, ES256, ES384 or ES512 by the curve, as the IDaaS SDKs choose.
+
+    Raises ConfigError for a key that IDaaS does not take.
+    """
+    if isinstance(key, Ed25519PrivateKey):
+        raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other")
     if isinstance(key, RSAPrivateKey):
         return "RS256" if key.key_size <= 2048 else "RS384" if key.key_size <= 3072 else "RS512"
+    return _ec_algorithm(key, place)
+
+
+def fitting_algorithms(key: PrivateKey, place: str) -> tuple[str, ...]:
+    """Return the algorithms that can be computed with `key`, the most widely accepted first. Raises ConfigError."""
+    if isinstance(key, RSAPrivateKey):
+        return _RSA_ALGORITHMS
+    return ("EdDSA",) if isinstance(key, Ed25519PrivateKey) else (_ec_algorithm(key, place),)
+
+
+def standard_algorithm(key: PrivateKey, supported: Sequence[str], place: str) -> str:
+    """Return the first algorithm of `key` that the server supports; the first of all where it names none of them."""
+    fitting = fitting_algorithms(key, place)
+    return next((name for name in fitting if name in supported), fitting[0])
+
+
+def _ec_algorithm(key: EllipticCurvePrivateKey, place: str) -> str:
     algorithm = _EC_ALGORITHMS.get(key.curve.name)
     if algorithm is None:
         raise ConfigError(f"{place}: the curve {key.curve.name} is none of P-256, P-384, P-521")
@@ -54,11 +96,9 @@ def algorithm_for(key: PrivateKey, place: str) -> str:
 
 def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
     """Raises ConfigError where `algorithm` cannot be computed with `key`."""
-    fits = algorithm.startswith("RS") if isinstance(key, RSAPrivateKey) else algorithm == algorithm_for(key, place)
-    if not fits:
-        raise ConfigError(
-            f"{place}.algorithm: {algorithm} does not fit the key, whose own is {algorithm_for(key, place)}"
-        )
+    fitting = fitting_algorithms(key, place)
+    if algorithm not in fitting:
+        raise ConfigError(f"{place}.algorithm: {algorithm} does not fit the key, whose own is {fitting[0]}")
 
 
 def load_certificate(text: str, place: str) -> x509.Certificate:
@@ -74,15 +114,54 @@ def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
     return certificate.public_key() == key.public_key()
 
 
+def thumbprint(certificate: x509.Certificate) -> str:
+    """Return the SHA-256 of the certificate's DER as base64url without padding (`x5t#S256`)."""
+    return base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).rstrip(b"=").decode()
+
+
 def _load(text: str, password: bytes | None) -> PrivateKeyTypes:
+    if text.lstrip().startswith("{"):
+        return _of_jwk(text)
     match = _PEM.search(text)
     if match is None:
-        return load_der_private_key(_decode(text), password)
+        return _of_bytes(_decode(text), password)
+    if match[1].startswith("OPENSSH"):
+        raise OpenSshKey
     label, body = match[1], match[2]
     if "Proc-Type" in body:  # legacy encrypted PEM: its headers need the lines as they are
         return load_pem_private_key(match[0].encode(), password)
     lines = "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body)))
     return load_pem_private_key(f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode(), password)
+
+
+def _of_bytes(raw: bytes, password: bytes | None) -> PrivateKeyTypes:
+    if b"-----BEGIN " in raw:
+        return _load(raw.decode("ascii"), password)
+    try:
+        return load_der_private_key(raw, password)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        try:
+            key, _, _ = load_key_and_certificates(raw, password)
+        except ValueError:
+            if password is None and _PKCS12.match(raw):
+                raise TypeError("an encrypted PKCS#12") from None
+            raise error from None
+        if key is None:
+            raise ValueError("PKCS#12 without a key") from None
+        return key
+
+
+def _of_jwk(text: str) -> PrivateKeyTypes:
+    """Return the private key of a JWK, or of the first key in a JWK set."""
+    import jwt
+
+    value = json.loads(text)
+    found = value["keys"][0] if isinstance(value, dict) and value.get("keys") else value
+    try:
+        key: PrivateKeyTypes = jwt.PyJWK(found).key
+    except (jwt.PyJWTError, KeyError, AttributeError):
+        raise ValueError("not a JWK") from None
+    return key
 
 
 def _decode(text: str) -> bytes:

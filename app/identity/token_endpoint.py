@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from ..core.errors import Refused
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
-from ..upstream.errors import Meaning, error_of
+from ..upstream.codes import Meaning
+from ..upstream.errors import answer_of
 from ..upstream.response import Post
 from .client_auth import ClientAuth
 from .context import TokenSource
@@ -64,10 +65,12 @@ class TokenEndpoint:
 
     async def _post(self, url: str, grant: Mapping[str, str]) -> Token:
         proof = await self.auth.prove(url)
-        response = await self.http.post(url, {"client_id": self.client_id, **grant, **proof.fields}, proof.headers)
-        if response.status != 200:
-            raise error_of(response, url, statuses=_STATUSES)
-        return token_from(response.members(url), now=self.now(), where=url, use=self.use)
+        client = {} if proof.names_client else {"client_id": self.client_id}
+        response = await self.http.post(url, {**client, **grant, **proof.fields}, proof.headers)
+        members = answer_of(
+            response, url, asked="the token endpoint", wanted=self.use, statuses=_STATUSES, secrets=proof.secrets
+        )
+        return token_from(members, now=self.now(), where=url, use=self.use)
 
 
 @dataclass(frozen=True, slots=True)

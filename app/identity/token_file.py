@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
 from msgspec import Meta
 
 from ..core.base import OtherFile, Strict
-from ..core.errors import Refused, Unreachable
+from ..core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from ..core.values import Now, Secret, Token
 from ..system import secrets
 from ..system.disk import Disk
@@ -21,8 +21,13 @@ class TokenFileIdentity(Strict, tag_field="type", tag="tokenFile", frozen=True):
     """An OIDC token that another program keeps fresh in a file, such as a projected service-account token."""
 
     token_file: Annotated[
-        OtherFile, Meta(description="Path of the file. It is read at every refresh; white space around it is removed.")
-    ]
+        OtherFile | None,
+        Meta(description="Path of the file. It is read at every refresh; white space around it is removed."),
+    ] = None
+    token_env_var_name: Annotated[
+        str | None,
+        Meta(description="Environment variable that holds the token, instead of a file: a CI job's, for example."),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +48,40 @@ class TokenFile:
         value = await secrets.read(self.read, self.disk)
         claims = jwt_claims.unverified(value)
         if claims is None:
-            raise Refused(f"{self.place}: the file does not hold a JWT", status=0, code="invalid_token")
+            raise Refused(f"{self.place}: the token is not a JWT", status=0, code="invalid_token")
         if claims.expires_at is not None and claims.expires_at <= self.now() and self.is_synchronised():
-            raise Unreachable(f"{self.place}: the token in the file has expired; the program that writes it is late")
+            raise Unreachable(f"{self.place}: the token has expired; the program that writes it is late")
         return Token(value, claims.expires_at if claims.expires_at is not None else self.now())
 
 
 def build(identity: TokenFileIdentity, place: str, context: Context) -> TokenSource:
     """Return the source of the token in the file."""
-    place = f"{place}.{identity.key('token_file')}"
-    read = secrets.from_file(identity.token_file, place)
+    read = token(identity, place, context.environ)
     return TokenFile(read, place, context.now, context.is_synchronised, context.disk)
+
+
+def check(identity: TokenFileIdentity, place: str) -> None:
+    """Raise ConfigError unless exactly one of the keys says where the token is. Pure."""
+    token(identity, place, {})
+
+
+def read(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> None:
+    """Raise ConfigError without the variable, and NotThereYet without a usable file: its writer may be at work."""
+    try:
+        token(identity, place, environ)()
+    except ConfigError as error:
+        if identity.token_file is None:
+            raise
+        raise NotThereYet(str(error)) from None
+
+
+def token(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> Secret:
+    """Return the reader of the token. Raises ConfigError unless exactly one key is set."""
+    return secrets.one_of(
+        environ,
+        name=identity.token_env_var_name,
+        path=identity.token_file,
+        place=place,
+        keys=(identity.key("token_env_var_name"), identity.key("token_file")),
+        private=False,
+    )

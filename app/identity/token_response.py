@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import Unreachable
+from ..core.errors import ConfigError, Unreachable
 from ..core.numbers import seconds
 from ..core.text import printable_id
 from ..core.values import Token, TokenUse
@@ -19,17 +19,22 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
     """
     Return the token `use` of a successful answer, valid until the earliest end that the answer and the JWT name.
 
-    Raises Unreachable where the answer holds no such token, or where nothing says how long the token lives.
+    Raises Unreachable where the answer holds no token, or where nothing says how long the token lives. Raises
+    ConfigError where the server issues another token, or another kind, than is configured.
     """
     value = members.get(use)
     if not isinstance(value, str) or not value:
+        other = "id_token" if use == "access_token" else "access_token"
+        if members.get(other):
+            hint = ", or request the scope openid" if use == "id_token" else ""
+            raise ConfigError(f"{where}: an answer without {use}, but with {other}; set tokenUse to {other}{hint}")
         raise Unreachable(f"{where}: an answer without {use}")
     kind = members.get("token_type")
     if kind is not None and str(kind).lower() not in _BEARER:
         raise Unreachable(f"{where}: a token of type {printable_id(str(kind))}, not Bearer")
     claims = jwt_claims.unverified(value)
     if claims is None:
-        raise Unreachable(f"{where}: the {use} is not a JWT, which STS needs; check the resource server's settings")
+        raise ConfigError(f"{where}: the {use} is not a JWT, which STS needs; check the resource server's settings")
     # expires_in and expires_at belong to the access token; an id token has its own exp.
     given = (_plus(now, members.get("expires_in")), _plus(0.0, members.get("expires_at"))) if use != "id_token" else ()
     ends = [end for end in (*given, claims.expires_at) if end is not None]
@@ -41,5 +46,7 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
 
 
 def _plus(base: float, value: Any) -> float | None:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:12])  # some servers, Entra's first version among them, write the number as text
     found = seconds(value)
     return base + found if found else None

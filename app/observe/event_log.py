@@ -25,6 +25,13 @@ Describe = Callable[[str], Mapping[str, str]]
 """Returns what an audit line says about a profile beside its name: identity kind, role, session name."""
 
 
+def failure_fields(error: Exception | None) -> dict[str, object]:
+    """Return what is known of a failed request as fields of a log line; None where it is not known."""
+    if not isinstance(error, SidecarError):
+        return {}
+    return {name: getattr(error, name) or None for name in log_events.FAILURE}
+
+
 class EventLog:
     """Writes a line for each event that an operator needs."""
 
@@ -42,7 +49,11 @@ class EventLog:
                 self._failed(event)
             case Dropped(profile=profile, error=error):
                 self._log.write(
-                    log_events.CREDENTIALS_DROPPED, profile=profile, **self._describe(profile), error=str(error)
+                    log_events.CREDENTIALS_DROPPED,
+                    profile=profile,
+                    **self._describe(profile),
+                    error=str(error),
+                    **failure_fields(error),
                 )
             case Warned(profile=profile, message=message):
                 key = f"warned:{profile}:{message}"
@@ -78,6 +89,7 @@ class EventLog:
             "error" if permanent or not ours else "warning",
             profile=event.profile,
             error=str(error) if ours else type(error).__name__,
+            **failure_fields(error),
             permanent=permanent,
             failures=event.failures,
             retry_in=round(event.retry_in, 1),

@@ -43,6 +43,14 @@ _CALLER = {
     "executable": "executable of the calling process",
 }
 
+FAILURE = {
+    "stage": "`token`, `exchange` or `chain[0]`",
+    "endpoint": "URL of the request that failed",
+    "status": "HTTP status of the answer",
+    "code": "error code of the answer, else its status",
+    "request_id": "request id or trace id of the answer",
+    "cloud_message": "what the answer says, cleaned, without secrets, at most 300 characters",
+}
 EVENTS: dict[str, LogEvent] = {}
 
 
@@ -73,7 +81,7 @@ START_UP_FAILED = _event(
     "error",
     "a required profile has no credentials at the end of start-up",
     "The process exits with 2, 3 or 4. One line per profile.",
-    _PROFILE | {"error": "why the profile has no credentials", "seconds": "`startup.timeoutSeconds`"},
+    _PROFILE | {"error": "why the profile has no credentials"} | FAILURE | {"seconds": "`startup.timeoutSeconds`"},
 )
 DRAINING = _event(
     "draining",
@@ -163,7 +171,7 @@ CREDENTIALS_DROPPED = _event(
     "error",
     "the cloud withdrew the role: the profile's credentials are no longer served",
     "Only with `onDenied: stop`.",
-    _PROFILE | _ROLE | {"error": "the refusal, with the cloud's error code"},
+    _PROFILE | _ROLE | {"error": "the refusal, with the cloud's error code and words"} | FAILURE,
 )
 REFRESH_FAILED = _event(
     "refresh_failed",
@@ -171,8 +179,9 @@ REFRESH_FAILED = _event(
     "a refresh failed; it is repeated",
     "The level is `error` for permanent failures and internal errors.",
     _PROFILE
+    | {"error": "what failed, with the cloud's error code, request id and words"}
+    | FAILURE
     | {
-        "error": "what failed, with the cloud's error code and request id",
         "permanent": "whether a retry cannot succeed before something is changed",
         "failures": "number of failed attempts in a row",
         "retry_in": "seconds to the next attempt",

@@ -156,9 +156,13 @@ class Pipeline:
                 raise
             # STS refuses an iat in its future. A new token would have one too: this one is kept until then.
             raise Unreachable(
-                f"{error}; its iat is {wait:.0f} s ahead of the clock there: the issuer's clock is wrong",
+                f"{error.own_words}; its iat is {wait:.0f} s ahead of the clock there: the issuer's clock is wrong",
                 retry_after=wait,
                 code=error.code,
+                endpoint=error.endpoint,
+                status=error.status,
+                request_id=error.request_id,
+                cloud_message=error.cloud_message,
             ) from None
 
     async def _chain(self, name: str, credentials: Credentials, found: Exchanges) -> Credentials:
@@ -175,6 +179,9 @@ class Pipeline:
         started = loop.time()
         try:
             return await work
+        except SidecarError as error:
+            error.stage = stage
+            raise
         finally:
             self._observe(StageTimed(name, stage, loop.time() - started))
 

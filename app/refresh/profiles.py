@@ -195,7 +195,7 @@ class Profiles:
             new.append(self._trials[name])
         else:
             item.profile, item.pipeline = profile, self._pipeline
-        item.refresher.policy = policy(profile, self._schedule)
+        item.refresher.policy = policy(profile, self._schedule, self._settings.startup.timeout_seconds)
         return item
 
     def _start(self, items: list[SupervisedProfile]) -> None:
@@ -239,7 +239,7 @@ class Profiles:
         item.refresher = Refresher(
             name,
             item.fetch,
-            policy=policy(profile, self._schedule),
+            policy=policy(profile, self._schedule, self._settings.startup.timeout_seconds),
             observe=partial(self._heard, item),
             clocks=self._clocks,
             sleep=sleep.sleep,
@@ -268,6 +268,11 @@ class Profiles:
         self.refreshers[:] = [item.refresher for item in self._serving.values()]
 
 
-def policy(profile: Profile, schedule: Schedule) -> Policy:
+def policy(profile: Profile, schedule: Schedule, start_seconds: float) -> Policy:
     """Return the refresher's policy for a profile."""
-    return Policy(schedule, required=profile.required, drop_when_withdrawn=profile.on_denied == "stop")
+    return Policy(
+        schedule,
+        required=profile.required,
+        drop_when_withdrawn=profile.on_denied == "stop",
+        start_seconds=start_seconds,
+    )

@@ -28,12 +28,13 @@ class Policy:
     What the configuration says about keeping a profile fresh; a reload replaces it.
 
     `drop_when_withdrawn`: whether a session is dropped when STS says that the role or its trust is gone. Otherwise it
-    is served to its end.
+    is served to its end. `start_seconds`: how long a refusal is retried soon, before any session was held.
     """
 
     schedule: Schedule
     required: bool = True
     drop_when_withdrawn: bool = False
+    start_seconds: float = 0.0
 
 
 class Refresher:
@@ -48,9 +49,11 @@ class Refresher:
 
     __slots__ = (
         "_attempts",
+        "_began",
         "_clocks",
         "_dropped",
         "_error",
+        "_ever_held",
         "_failures",
         "_fetch",
         "_fleet_in_step",
@@ -86,6 +89,8 @@ class Refresher:
         self._error: Exception | None = None
         self._dropped = False
         self._purges = 0
+        self._began = clocks.monotonic()
+        self._ever_held = False
         self._fleet_in_step = True  # a start, or an order: other sidecars may refresh at the same moment
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -148,6 +153,7 @@ class Refresher:
         if self._dropped:
             return False
         self.held = hold_restored(credentials, self._clocks)
+        self._ever_held = True
         self._attempts.release()
         return True
 
@@ -202,7 +208,7 @@ class Refresher:
         """Return the held credentials while they are valid. Raises NoCredentials with the seconds to wait."""
         if self.held is not None and self.left() > 0:
             return self.held.credentials
-        why = _words(self._error) if self._error is not None else "no answer from the cloud yet"
+        why = _public_words(self._error) if self._error is not None else "no answer from the cloud yet"
         raise NoCredentials(f"profile {self.profile}: {why}", retry_after=self.retry_after())
 
     def retry_after(self) -> float:
@@ -253,6 +259,7 @@ class Refresher:
         # At a start, and when a failure ends, a whole fleet may have got its sessions in one moment.
         spread = self._fleet_in_step or self._failures > 0
         self.held = held
+        self._ever_held = True
         self._fleet_in_step = self._dropped = False
         self._failures = 0
         self._error = None
@@ -276,6 +283,8 @@ class Refresher:
             throttled=isinstance(error, Unreachable) and error.throttled,
             hint=error.retry_after if isinstance(error, SidecarError) else None,
             slack=slack(self.held.credentials, self.held.expires_at - self.left()) if self.held else 0.0,
+            left=self.left(),
+            at_start=not self._ever_held and self._clocks.monotonic() < self._began + self.policy.start_seconds,
         )
         self._attempts.schedule(delay)
         took = self._clocks.monotonic() - started
@@ -303,6 +312,11 @@ def _release_frames(error: Exception) -> None:
     cycles they are freed at once, not at a garbage collection that an idle process hardly ever reaches.
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+def _public_words(error: Exception) -> str:
+    """Return an error for clients: the cloud's own words stay in the log, the status and the commands."""
+    return error.own_words if isinstance(error, SidecarError) else _words(error)
 
 
 def _words(error: Exception) -> str:

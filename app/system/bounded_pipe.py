@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import os
 
+MOST_READS = 64
+"""Reads in a row; a pipe of the kernel holds 64 KiB."""
+
 
 class BoundedPipe:
     """
     A pipe whose `write_end` is for the process. Needs a running loop, and `close`.
 
+    `keep_end`: only the last `largest` bytes are kept, and the pipe never overflows.
+
     A pipe of the event loop ends when the last holder has closed it. uvloop hands the other end down to every process
     that it starts, so a daemon of a command would hold it although it has closed all descriptors that it knows.
     """
 
-    def __init__(self, largest: int) -> None:
+    def __init__(self, largest: int, *, keep_end: bool = False) -> None:
         self.text = b""
         self.overflowed = asyncio.Event()
         self._largest = largest
+        self._keep_end = keep_end
         self._loop = asyncio.get_running_loop()
         self._read_end, self.write_end = os.pipe()
         os.set_blocking(self._read_end, False)
@@ -25,16 +31,21 @@ class BoundedPipe:
 
     def read_available(self) -> None:
         """Read what has been printed so far: all of it once the process has ended."""
-        while len(self.text) <= self._largest:
+        for _ in range(MOST_READS):  # a process that never stops printing must not hold the loop
             try:
                 chunk = os.read(self._read_end, self._largest)
             except BlockingIOError:
                 return
+            self.text += chunk
+            if self._keep_end:
+                self.text = self.text[-self._largest :]
+            elif len(self.text) > self._largest:
+                self.overflowed.set()
+                break
             if not chunk:
                 break
-            self.text += chunk
         else:
-            self.overflowed.set()
+            return
         self._loop.remove_reader(self._read_end)
 
     def close(self) -> None:

@@ -20,6 +20,10 @@ class Unreadable(Exception):
     """Why a file cannot be used, as the end of a sentence that begins with its name."""
 
 
+class Absent(Unreadable):
+    """There is no such file. Another program may write it a moment later."""
+
+
 def expanded(path: str, home: str | None) -> str:
     """Return `path` with `~` as `home`, or as the account's own where that is None; `~name` as that account's."""
     if home and (path == "~" or path.startswith("~/")):
@@ -123,7 +127,7 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
                 raise Unreadable(why)
             raw = file.read(largest + 1)
     except FileNotFoundError:
-        raise Unreadable("no such file") from None
+        raise Absent("no such file") from None
     except PermissionError:
         raise Unreadable(f"not readable by this user (uid {os.geteuid()}); change its owner or mode") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name

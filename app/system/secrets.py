@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..core.display import shown_path, shown_variable
-from ..core.errors import ConfigError, Unreachable
+from ..core.display import HIDDEN, shown_path, shown_variable
+from ..core.errors import ConfigError, NotThereYet, Unreachable
 from ..core.values import Secret
 from . import files
 from .disk import Disk, Stalled
@@ -38,30 +39,39 @@ class FileSecret:
     """
     The reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
 
-    `private`: the secret is refused where other users could read it. Tokens and certificates are accepted with the mode
-    that their writer chose.
+    The reader raises NotThereYet where there is no file, or an empty one, and ConfigError where it cannot be used.
+
+    `binary`: content that is not text is returned as base64. `private`: the secret is refused where other users could
+    read it. Tokens and certificates are accepted with the mode that their writer chose.
     """
 
     path: str = field(repr=False)
     place: str
     private: bool = False
+    binary: bool = False
 
     def __call__(self) -> str:
         read_file = files.read_secret if self.private else files.read
         try:
             value = read_file(self.path, LARGEST).decode("utf-8-sig").strip()
+        except files.Absent as why:
+            # What is not a path at all will never be there.
+            kind = ConfigError if shown_path(self.path) == HIDDEN else NotThereYet
+            raise kind(f"{self.place}: {shown_path(self.path)}: {why}") from None
         except files.Unreadable as why:
             raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}") from None
         except UnicodeDecodeError:
+            if self.binary:
+                return base64.b64encode(read_file(self.path, LARGEST)).decode()
             raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text") from None
         if not value:
-            raise ConfigError(f"{self.place}: {shown_path(self.path)}: empty")
+            raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty")
         return value
 
 
-def from_file(path: str, place: str, *, private: bool = False) -> FileSecret:
-    """Return the reader of the secret in the file at `path`."""
-    return FileSecret(path, place, private)
+def from_file(path: str, place: str, *, private: bool = False, binary: bool = False) -> FileSecret:
+    """Return the reader of the secret in the file at `path`; FileSecret says what the two flags mean."""
+    return FileSecret(path, place, private, binary)
 
 
 async def read(secret: Secret, disk: Disk) -> str:
@@ -76,16 +86,27 @@ async def read(secret: Secret, disk: Disk) -> str:
 
 
 def one_of(
-    environ: Mapping[str, str], *, name: str | None, path: str | None, place: str, keys: tuple[str, str]
+    environ: Mapping[str, str],
+    *,
+    name: str | None,
+    path: str | None,
+    place: str,
+    keys: tuple[str, str],
+    private: bool = True,
+    binary: bool = False,
 ) -> Secret:
-    """Return the one reader that is configured; `keys` are the two keys. Raises ConfigError for none or both."""
+    """
+    Return the one reader that is configured; `keys` are the two keys. Raises ConfigError for none or both.
+
+    `private` and `binary`: as for `from_file`.
+    """
     variable_key, file_key = keys
     if name and path:
         raise ConfigError(f"{place}: {variable_key} and {file_key} are both set; keep one")
     if name:
         return from_environment(environ, name, f"{place}.{variable_key}")
     if path:
-        return from_file(path, f"{place}.{file_key}", private=True)
+        return from_file(path, f"{place}.{file_key}", private=private, binary=binary)
     raise ConfigError(f"{place}: {variable_key} or {file_key} is required")
 
 

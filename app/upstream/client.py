@@ -24,6 +24,7 @@ from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
 from .failures import describe
+from .redaction import secrets_of
 from .response import UpstreamResponse
 from .transport import PROXY
 
@@ -31,6 +32,9 @@ LARGEST_ANSWER = 262_144
 """Bytes; a token has at most 20 000 characters, and an STS answer some 2 000."""
 
 EMULATOR_HEADER = "x-idaas-emulator"
+
+REQUEST_ID_HEADERS = ("x-acs-request-id", "x-ms-request-id", "x-okta-request-id", "x-request-id", "x-correlation-id")
+"""Where Alibaba Cloud, Entra, Okta and gateways name the request, for an answer whose body does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,23 @@ class UpstreamClient:
     ) -> UpstreamResponse:
         where = url.partition("?")[0]
         try:
+            return await self._send(method, url, where, headers, fields)
+        except Unreachable as error:
+            error.endpoint = where
+            raise
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        where: str,
+        headers: Mapping[str, str] | None,
+        fields: dict[str, str] | None,
+    ) -> UpstreamResponse:
+        try:
             request = self._client.build_request(method, url, data=fields, headers=headers)
             async with asyncio.timeout(self._total):
-                return await self._exchange(request, where)
+                return await self._exchange(request, where, secrets_of(fields or {}, headers or {}))
         except TimeoutError:
             raise Unreachable(f"{where}: no complete answer within {self._total:g} s") from None
         except TooMuch as error:
@@ -98,7 +116,7 @@ class UpstreamClient:
         except UnicodeEncodeError:  # what is sent came from outside too: a role's name, a token, a key
             raise Unreachable(f"{where}: a key, token or name to send there is not ASCII, so it is invalid") from None
 
-    async def _exchange(self, request: httpx.Request, where: str) -> UpstreamResponse:
+    async def _exchange(self, request: httpx.Request, where: str, sent: tuple[str, ...]) -> UpstreamResponse:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
@@ -109,8 +127,8 @@ class UpstreamClient:
                 raise Unreachable(f"{where}: a compressed answer, which was not requested")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
-                    f"{where}: HTTP {response.status_code}, a redirect{_target(response)}, which is not followed; "
-                    "configure the final URL"
+                    f"{where}: HTTP {response.status_code}, a redirect, which is not followed; configure the final URL",
+                    cloud_message=_target(response),
                 )
             body = bytearray()
             async for chunk in response.aiter_raw():
@@ -122,7 +140,13 @@ class UpstreamClient:
                 # A Date is cut to whole seconds: half a second is its mean error.
                 self._observe(ClockRead(server_of(where), date + 0.5 - self._now()))
             now = self._now() if date is None else date
-            return UpstreamResponse(response.status_code, bytes(body), _retry_after(response.headers, now))
+            return UpstreamResponse(
+                response.status_code,
+                bytes(body),
+                _retry_after(response.headers, now),
+                next(filter(None, map(response.headers.get, REQUEST_ID_HEADERS)), ""),
+                sent,
+            )
         finally:
             await response.aclose()
 
@@ -141,7 +165,7 @@ _TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")
 
 
 def _target(response: httpx.Response) -> str:
-    """Return ` to ` and the URL that a redirect names, without login and query, which may hold secrets; else ""."""
+    """Return `Location: ` and the URL that a redirect names, without login and query, which may hold secrets; or ""."""
     try:
         parts = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
         host = authority(parts.hostname or "", parts.port) if parts.port else bracketed(parts.hostname or "")
@@ -149,11 +173,15 @@ def _target(response: httpx.Response) -> str:
         return ""
     target = f"{parts.scheme}://{host}{parts.path}"
     known = "location" in response.headers and _TARGET.fullmatch(target) is not None
-    return f" to {quoted(target)}" if known else ""
+    return f"Location: {quoted(target)}" if known else ""
 
 
 def _retry_after(headers: httpx.Headers, now: float) -> float | None:
-    """Return the seconds of Retry-After (or until its date, by the clock `now`) or of Alibaba's x-acs-retry-after."""
+    """
+    Return the seconds of Retry-After (or until its date, by the clock `now`), or of Alibaba's x-acs-retry-after.
+
+    Okta names the end of the wait in X-Rate-Limit-Reset.
+    """
     milliseconds = headers.get("x-acs-retry-after", "")
     if milliseconds.isascii() and milliseconds.isdigit():
         return int(milliseconds[:9]) / 1000
@@ -161,6 +189,9 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
     if value.isascii() and value.isdigit():
         return float(value[:9])
     until = _instant(value)
+    if until is None:
+        reset = headers.get("x-rate-limit-reset", "").strip()  # Okta sends this alone, as seconds since the epoch
+        until = float(reset) if re.fullmatch(r"[0-9]{9,11}", reset) else None
     return max(0.0, until - now) if until is not None else None
 
 

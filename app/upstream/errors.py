@@ -1,140 +1,115 @@
-"""Error answers of the cloud as errors of ours: one table of codes for every upstream service."""
+"""Error answers of the cloud as errors of ours. Status and headers count before the body, which may be a page."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from ..core.errors import Refused, Unreachable
-from ..core.text import printable_id
+from ..core.text import printable_id, quoted
+from .codes import CODES, CURES_BY_WORDS, Meaning
+from .error_words import ErrorWords, error_words
+from .redaction import redacted
 from .response import UpstreamResponse
-
-Effect = Literal["refused", "renew_token", "withdrawn", "transient"]
-"""
-What an error code means for the next attempt.
-
-`refused`: a repetition cannot succeed. `renew_token`: only the token was refused; a new one may be accepted.
-`withdrawn`: the role, or the trust in this workload, no longer exists. `transient`: a repetition may succeed.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What one error code means, and how to fix its cause."""
-
-    effect: Effect
-    cure: str = ""
-
-
-_FAIL = "AuthenticationFail."
-_TOKEN = "AuthenticationFail.OIDCToken."  # noqa: S105 - the prefix of an error code
 
 _NOTHING: Mapping[Any, Meaning] = MappingProxyType({})
 
-CODES: Mapping[str, Meaning] = MappingProxyType(
-    {
-        # OAuth token endpoints (RFC 6749 5.2, RFC 8693 2.2.2, and IDaaS's own).
-        "invalid_client": Meaning(
-            "refused",
-            "the client id, secret, key or assertion was not accepted: is it current, is the clock right?",
-        ),
-        "invalid_scope": Meaning("refused", "check the scope and that the application may use it"),
-        "scope_not_found": Meaning("refused", "the scope names a permission that the resource server does not have"),
-        "access_denied": Meaning("refused", "the application is not authorised for that resource server or scope"),
-        "invalid_grant": Meaning("refused", "the subject token was not accepted"),
-        "unauthorized_client": Meaning("refused", "the client may not use this grant, or this way to prove itself"),
-        "unsupported_grant_type": Meaning("refused", "the server does not know this grant"),
-        "invalid_target": Meaning("refused", "the server does not know that audience or resource"),
-        "operation_denied_by_license": Meaning("refused", "this IDaaS edition does not include the feature"),
-        "temporarily_unavailable": Meaning("transient"),
-        "server_error": Meaning("transient"),
-        "authorization_pending": Meaning("transient"),
-        # STS (upstream-protocols.md section 4.5).
-        _FAIL + "NoPermission": Meaning(
-            "withdrawn",
-            "the role's trust policy does not match the token (oidc:iss, oidc:aud, oidc:sub), or the OIDC provider's "
-            "ARN is wrong",
-        ),
-        _TOKEN + "AudienceNotMatch": Meaning("refused", "add the token's aud to the OIDC provider's client ids in RAM"),
-        _TOKEN + "IssuerNotMatch": Meaning(
-            "refused", "the OIDC provider's URL in RAM must equal the token's iss to the letter"
-        ),
-        _TOKEN + "Expired": Meaning("renew_token", "the token was too old, or this machine's clock or IDaaS's is off"),
-        _TOKEN + "Invalid": Meaning("renew_token"),
-        _TOKEN + "InvalidSignature": Meaning(
-            "renew_token",
-            "STS knows other keys of that issuer: is it the OIDC provider's, were its keys just changed?",
-        ),
-        _TOKEN + "HttpsUrlInvalid": Meaning(
-            "refused", "STS does not trust the issuer's certificate: check the provider's fingerprint in RAM"
-        ),
-        _TOKEN + "PublicKeyFingerprintMismatch": Meaning(
-            "refused", "the issuer's certificate changed: update the provider's fingerprint in RAM"
-        ),
-        _TOKEN + "IssuerConfigurationBroken": Meaning("transient"),
-        "ServiceUnavailable": Meaning("transient"),
-        "InternalError": Meaning("transient"),
-        "EntityNotExist.Role": Meaning("withdrawn", "there is no such role: check roleArn"),
-        "InvalidParameter.DurationSeconds": Meaning(
-            "refused", "durationSeconds is above the role's MaxSessionDuration, or below 900"
-        ),
-        "InvalidParameter.PolicyGrammar": Meaning("refused", "the session policy is not a RAM policy"),
-        # Signed calls: AssumeRole of a chain, GenerateOauthToken.
-        "InvalidTimeStamp.Expired": Meaning("refused", "this machine's clock is off"),
-        "NoPermission": Meaning(
-            "withdrawn",
-            "the caller may not assume the role (sts:AssumeRole), or the role's trust policy does not name it, or the "
-            "externalId is wrong",
-        ),
-        "InvalidAccessKeyId.NotFound": Meaning("refused", "the AccessKey does not exist"),
-        "InvalidAccessKeyId.Inactive": Meaning("refused", "the AccessKey is switched off"),
-        "SignatureDoesNotMatch": Meaning("refused", "the AccessKey's secret is not the one that the cloud knows"),
-        "InvalidSecurityToken.Expired": Meaning(
-            "refused", "the session that signed has ended; this machine's clock may be off"
-        ),
-    }
-)
+LONGEST_MESSAGE = 300
+"""Characters of the cloud's own words that are shown; Entra's longest common descriptions have some 250."""
+
+LONGEST_READ = 2_000
+"""Characters of a message that are read: secrets are removed before it is cut."""
+
+_THROTTLED = frozenset({"slow_down", "too_many_requests", "rate_limit_exceeded", "E0000047"})
+_TRANSIENT_STATUSES = frozenset({408, 425})
+"""Request timeout, and too early: the request may be repeated (RFC 9110 15.5.9, RFC 8470 5.2)."""
+
+
+_NO_ERROR = frozenset({"", "Success", "OK", "200"})
+"""What answers of Alibaba Cloud have as their code when nothing failed."""
+
+
+def answer_of(
+    response: UpstreamResponse,
+    where: str,
+    *,
+    asked: str,
+    wanted: str = "",
+    codes: Mapping[str, Meaning] = _NOTHING,
+    statuses: Mapping[int, Meaning] = _NOTHING,
+    secrets: Iterable[str] = (),
+) -> dict[str, Any]:
+    """
+    Return the members of a successful answer; `wanted` is the member that makes it one.
+
+    Raises the error that any other answer stands for, as `error_of` says. An `error` with status 200 is that error.
+    """
+    if response.status == 200:
+        members = response.members(where)
+        failed = members.get("error") or not (wanted and members.get(wanted))
+        if not failed or error_words(response.body).code in _NO_ERROR:
+            return members
+    raise error_of(response, where, asked=asked, codes=codes, statuses=statuses, secrets=secrets)
 
 
 def error_of(
     response: UpstreamResponse,
     where: str,
     *,
+    asked: str,
     codes: Mapping[str, Meaning] = _NOTHING,
     statuses: Mapping[int, Meaning] = _NOTHING,
+    secrets: Iterable[str] = (),
 ) -> Refused | Unreachable:
     """
-    Return the error that an answer other than 200 stands for.
+    Return the error that an answer stands for.
 
-    The code is read in each of the three spellings of OAuth, the gateway and the APIs. `codes` are the caller's own
-    meanings and come before CODES. `statuses` supply what the code leaves open: the cure, and an effect other than
-    `refused`. The message quotes the code and the request id only. Raises Unreachable where the body is not a JSON
-    object.
+    `asked`: what `where` should be the URL of. `codes` are the caller's own meanings and come before CODES. `statuses`
+    supply what the code of an API leaves open: the cure, and an effect other than `refused`. `secrets`: what the answer
+    must not quote, besides the secrets of the request.
     """
-    members = response.members(where)
-    code = printable_id(str(_first(members, "error", "Code", "code") or response.status))
-    request_id = printable_id(str(_first(members, "request_id", "RequestId", "requestId") or ""))
-    text = f"{where}: HTTP {response.status} {code}{f' (request {request_id})' if request_id else ''}"
+    hidden = (*response.sent, *secrets)
+    words = error_words(response.body)
+    code = _id(words.code, hidden) or str(response.status)
+    request_id = _id(words.request_id or response.request_id, hidden)
+    message = quoted(redacted(" ".join(words.message[:LONGEST_READ].split()), hidden), LONGEST_MESSAGE)
+    facts: dict[str, Any] = {
+        "endpoint": where,
+        "status": response.status,
+        "code": code,
+        "request_id": request_id,
+        "cloud_message": message,
+    }
+    shown = code if words.from_api else f"with {words.form} instead of JSON"
+    text = f"{where}: HTTP {response.status} {shown}{f' (request {request_id})' if request_id else ''}"
+
     by_code = codes.get(code) or CODES.get(code) or Meaning("refused")
     by_status = statuses.get(response.status) or Meaning("refused")
     effect = by_status.effect if by_code.effect == "refused" else by_code.effect
-    cure = by_code.cure or by_status.cure
-    throttled = response.status == 429 or code == "slow_down" or code.startswith("Throttling")
-    if throttled or response.status >= 500 or effect == "transient":
-        return Unreachable(text, retry_after=response.retry_after, code=code, throttled=throttled)
-    if "has not been authorized by resource server" in str(_first(members, "error_description", "Message") or ""):
-        cure = "grant the application access to the resource server in IDaaS"
+    throttled = response.status == 429 or code in _THROTTLED or code.startswith("Throttling")
+    if throttled or effect == "transient" or _is_transient(response.status, words):
+        return Unreachable(text, retry_after=response.retry_after, throttled=throttled, **facts)
+    if not words.from_api:
+        # A page for people: the URL is wrong, or something in between has answered. No role was withdrawn by it.
+        return Refused(f"{text}: is that the URL of {asked}? A gateway or proxy may have answered", **facts)
+    cure = next((cure for part, cure in CURES_BY_WORDS if part in words.message), by_code.cure or by_status.cure)
     return Refused(
         f"{text}: {cure}" if cure else text,
-        status=response.status,
-        code=code,
-        request_id=request_id,
         renew_token=effect == "renew_token",
         withdrawn=effect == "withdrawn",
+        **facts,
     )
 
 
-def _first(members: Mapping[str, Any], *names: str) -> Any:
-    return next((members[name] for name in names if members.get(name)), None)
+def _is_transient(status: int, words: ErrorWords) -> bool:
+    """Return whether the status alone says that a repetition may succeed."""
+    if status >= 500 or status in _TRANSIENT_STATUSES:
+        return True
+    return status < 400 and not words.code  # neither an answer nor an error: a captive portal, a broken gateway
+
+
+def _id(text: str, hidden: Iterable[str]) -> str:
+    """Return a code or a request id if it can be shown; `(unreadable)` for what may be a secret."""
+    shown = printable_id(text)
+    return shown if redacted(shown, hidden) == shown else "(unreadable)"

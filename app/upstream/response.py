@@ -15,21 +15,24 @@ class UpstreamResponse:
     """
     A complete answer, whatever its status.
 
-    `retry_after`: the seconds that the server asks to wait. `repr` hides the body: it may hold a credential.
+    `retry_after`: the seconds that the server asks to wait. `request_id`: as a header names it. `sent`: the secrets of
+    the request, which the answer may quote. `repr` hides the body: it may hold a credential.
     """
 
     status: int
     body: bytes = field(repr=False)
     retry_after: float | None = None
+    request_id: str = ""
+    sent: tuple[str, ...] = field(default=(), repr=False)
 
     def members(self, where: str) -> dict[str, Any]:
         """Return the body as a JSON object. Raises Unreachable, which names the body's kind and size, not its text."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):
-            raise Unreachable(f"{where}: HTTP {self.status} with {_kind(self.body)} instead of JSON") from None
+            raise self._unusable(where, f"{_kind(self.body)} instead of JSON") from None
         if not isinstance(value, dict):
-            raise Unreachable(f"{where}: HTTP {self.status} with a JSON {type(value).__name__} instead of an object")
+            raise self._unusable(where, f"a JSON {type(value).__name__} instead of an object")
         return value
 
     def text(self, where: str) -> str:
@@ -37,10 +40,13 @@ class UpstreamResponse:
         try:
             value = self.body.decode("ascii").strip()
         except UnicodeDecodeError:
-            raise Unreachable(f"{where}: HTTP {self.status} with {_kind(self.body)} instead of text") from None
+            raise self._unusable(where, f"{_kind(self.body)} instead of text") from None
         if not value:
-            raise Unreachable(f"{where}: HTTP {self.status} with an empty body")
+            raise self._unusable(where, "an empty body")
         return value
+
+    def _unusable(self, where: str, body: str) -> Unreachable:
+        return Unreachable(f"{where}: HTTP {self.status} with {body}", endpoint=where, status=self.status)
 
 
 class Post(Protocol):

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from ..core.connection import Connection
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, NotThereYet
 from ..core.values import Secret
 from ..system import files, secrets
 
@@ -51,7 +51,7 @@ class Trust:
         return tuple(files.stamp(path) for path in (self.ca_file, *client) if path)
 
     def context(self) -> ssl.SSLContext:
-        """Return a new context; takes 20 to 60 ms. Raises ConfigError where a named file cannot be used."""
+        """Return a new context; takes 20 to 60 ms. Raises ConfigError or NotThereYet for a named file."""
         context = self._verifying() if self.verify else _unverified()
         if self.client is not None:
             _present(self.client, context)
@@ -69,6 +69,8 @@ class Trust:
             return ssl.create_default_context(cafile=certifi.where())
         try:
             return ssl.create_default_context(cafile=named)
+        except FileNotFoundError:
+            raise NotThereYet(f"{place}: {named}: no such file") from None
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"{place}: {named}: no usable PEM bundle: {error.strerror or error}") from None
 
@@ -84,6 +86,8 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     key_file = client.key_file or client.file
     try:
         files.read_secret(key_file, LARGEST_KEY)
+    except files.Absent as why:
+        raise NotThereYet(f"{client.place}: {key_file}: {why}") from None
     except files.Unreadable as why:
         raise ConfigError(f"{client.place}: {key_file}: {why}") from None
     # Without a password OpenSSL would ask for one at the terminal: an empty one fails instead.
@@ -91,7 +95,7 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     try:
         context.load_cert_chain(client.file, client.key_file, password)
     except FileNotFoundError:
-        raise ConfigError(f"{client.place}: {client.file}: no such file") from None
+        raise NotThereYet(f"{client.place}: {client.file}: no such file") from None
     except PermissionError:
         raise ConfigError(f"{client.place}: {client.file}: not readable by this user (uid {os.getuid()})") from None
     except (OSError, ValueError) as error:

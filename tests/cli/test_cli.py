@@ -223,7 +223,7 @@ def test_config_of_a_valid_file(path: str, capsys: pytest.CaptureFixture[str]) -
 def test_config_prints_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file with three mistakes gives three lines on stderr and exit 2, from one run."""
     config = configuration(
-        profiles={"default": {"identity": {"type": "tokenFile"}, "exchange": exchange()}},
+        profiles={"default": {"identity": {"type": "command"}, "exchange": exchange()}},
         server={"bind": 7117},
         refesh={},
     )
@@ -235,7 +235,7 @@ def test_config_prints_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixtu
     prefix = f"idaas-sidecar config: {path}: "
     assert printed.out == ""
     assert sorted(printed.err.splitlines()) == [
-        f"{prefix}profiles.default.identity.tokenFile: required",
+        f"{prefix}profiles.default.identity.command: required",
         f"{prefix}refesh: unknown key; did you mean refresh?",
         f"{prefix}server.bind: must be a string, not a whole number",
     ]

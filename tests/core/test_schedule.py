@@ -201,11 +201,34 @@ def test_fault_of_260_seconds_keeps_the_guaranteed_lifetime(seed: int, fault: fl
 
 
 def test_retry_after_is_honoured_up_to_300_seconds() -> None:
-    """Retry-After is a lower bound of the pause with jitter added, and is limited to 300 s."""
+    """While a session lasts, Retry-After is a lower bound of the pause with jitter added, and is limited to 300 s."""
     schedule = Schedule()
 
-    assert schedule.retry_after(1, 0.5, hint=30) == 30.75
-    assert schedule.retry_after(1, 0.5, hint=86_400) == 300.75
+    assert schedule.retry_after(1, 0.5, hint=30, left=3600) == 30.75
+    assert schedule.retry_after(1, 0.5, hint=86_400, left=260) == 300.75
+
+
+@pytest.mark.parametrize("left", [0.0, 1.0, 100.0, 259.0])
+@pytest.mark.parametrize("hint", [0.0, 2.0, 30.0, 90.0, 86_400.0, 1e30])
+@pytest.mark.parametrize("failures", [1, 5, 500])
+def test_no_wish_of_a_server_outlasts_the_session_by_more_than_the_longest_pause(
+    failures: int, hint: float, left: float
+) -> None:
+    """Without a session no pause is longer than 40 s, whatever the server asks for, and the last quarter is random."""
+    pauses = [Schedule().retry_after(failures, chance, hint=hint, left=left) for chance in (0.0, 0.5, 1.0)]
+
+    assert pauses == sorted(set(pauses))
+    assert pauses[0] >= min(hint, left + 30)
+    assert pauses[-1] <= left + 40
+
+
+def test_refusal_at_a_start_is_retried_within_the_start_gate() -> None:
+    """Before any session was held, a refusal is repeated after 2 to 4 s at first, and every 8 to 16 s later."""
+    schedule = Schedule()
+    pauses = [schedule.retry_after(failures, 1.0, permanent=True, at_start=True) for failures in range(1, 6)]
+
+    assert pauses == [4, 8, 16, 16, 16]
+    assert schedule.retry_after(1, 0.0, permanent=True, at_start=True) == 2
 
 
 def test_permanent_errors_are_retried_slowly() -> None:

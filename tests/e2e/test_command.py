@@ -20,6 +20,8 @@ from .processes import DEADLINE, EmulatedCloud, environment, run, serve, wait_un
 
 NOW = 1767323045.0
 JWT = "e30.e30.c2ln"
+TIMED = "e30.eyJleHAiOjE3NjczMjQwMDB9.c2ln"
+"""A token that expires at 1767324000."""
 
 
 def command(script: str, *, timeout: float = 20, use: str = "access_token", **environ: str) -> Command:
@@ -41,8 +43,38 @@ async def test_token() -> None:
     assert (await command(printing(both), use="id_token").token()).expires_at == 1767324000
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        TIMED,
+        json.dumps({"value": TIMED}),
+        json.dumps({"kind": "ExecCredential", "apiVersion": "v1", "status": {"token": TIMED}}),
+        json.dumps([{"svids": [{"spiffe_id": "spiffe://a/b", "svid": TIMED}]}, {"bundles": {}}]),
+        json.dumps({"access_token": JWT, "expires_in": "955"}),
+    ],
+    ids=["bare JWT", "GitHub", "ExecCredential", "SPIRE", "text for a number"],
+)
+async def test_other_forms_of_a_token(text: str) -> None:
+    """A bare JWT, GitHub's `value`, an ExecCredential and SPIRE's list are read, too."""
+    assert (await command(printing(text)).token()).expires_at == 1767324000
+
+
+async def test_last_line_of_standard_error_is_shown() -> None:
+    """A command that fails is quoted: the last line of its standard error, cut, and without secrets."""
+    script = (
+        "import os, sys; sys.stderr.write('x' * 300000);"
+        "sys.stderr.write('\\nvault:\\tno\\x1b route, ' + os.environ['T_TOKEN'] + '\\n\\n');"
+        "raise SystemExit(3)"
+    )
+    with pytest.raises(Unreachable) as caught:
+        await command(script, T_TOKEN="of-the-vault-1").token()
+
+    assert caught.value.cloud_message == "vault: no\\x1b route, [hidden]"
+    assert str(caught.value).endswith('it says "vault: no\\x1b route, [hidden]"')
+
+
 async def test_environment_and_input() -> None:
-    """The command inherits the environment, gets an empty standard input, and its standard error is discarded."""
+    """The command inherits the environment, gets an empty standard input, and may print to its standard error."""
     script = (
         "import json, os, sys; sys.stderr.write('of-x'); assert sys.stdin.read() == '';"
         "print(json.dumps({'access_token': os.environ['T'], 'expires_in': 60}))"

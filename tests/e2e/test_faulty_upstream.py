@@ -82,7 +82,7 @@ REPLIES: dict[str, tuple[Callable[[], Reply], str]] = {
     "truncated body": (truncated, "RemoteProtocolError"),
     "redirect": (
         complete(b"", b"Location: https://127.0.0.1:1/login?state=" + CANARY, head=b"HTTP/1.1 302 Found\r\n"),
-        "HTTP 302, a redirect to https://127.0.0.1:1/login, which is not followed",
+        "HTTP 302, a redirect, which is not followed",
     ),
     "HTML": (complete(b"<html>" + CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"), "of HTML or XML"),
     "wrong type": (complete(CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"), "bytes that are neither"),

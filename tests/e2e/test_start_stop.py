@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .cloud import ENV, add_fault, config, emulator_admin
+from .cloud import ENV, add_fault, config, emulator_admin, replace_config
 from .processes import DEADLINE, EmulatedCloud, Process, RunningSidecar, emulator, environment, run, serve, wait_until
 from .wire import Connection, Response, fetch, request_head
 
@@ -96,13 +96,13 @@ def test_gate_waits_for_a_late_credential(cloud: EmulatedCloud, tmp_path: Path) 
 
 
 def test_missing_token_file_at_the_gate(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """A token file that does not appear within the gate's time gives exit code 2, not the codes for the cloud."""
-    configuration = config(cloud, startup={"gate": "credentials", "timeoutSeconds": 1})
+    """A token file that does not appear within the gate's time gives exit code 4: it can still appear."""
+    configuration = config(cloud, startup={"gate": "credentials", "timeoutSeconds": 5})
     configuration["profiles"]["default"]["identity"] = {"type": "tokenFile", "tokenFile": str(tmp_path / "absent")}
     with serve(configuration, home=tmp_path, env=ENV) as sidecar:
         code = sidecar.process.wait()
 
-        assert code == 2
+        assert code == 4
         assert "absent: no such file" in sidecar.process.event("start_up_failed")["error"]
 
 
@@ -244,3 +244,104 @@ def test_unknown_keys_of_the_same_version(cloud: EmulatedCloud, tmp_path: Path) 
 
     assert code == 2
     assert "shin" in log[-1]
+
+
+# --- not yet ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gate", ["credentials", "listening"])
+def test_role_that_was_just_made(cloud: EmulatedCloud, tmp_path: Path, gate: str) -> None:
+    """A role that STS does not know yet is asked for again within the start gate; a refusal in mid-life is not."""
+    add_fault(cloud, kind="sts", times=2, code="EntityNotExist.Role")
+    settings = config(cloud, startup={"gate": gate})
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        at_start = [line["retry_in"] for line in sidecar.process.events("refresh_failed")]
+        add_fault(cloud, kind="sts", times=None, code="EntityNotExist.Role")
+        run("refresh", "--config", str(sidecar.config_path), env=environment(tmp_path))
+        later = sidecar.process.events("refresh_failed")[-1]["retry_in"]
+
+    assert len(at_start) == 2
+    assert max(at_start) <= 8
+    assert later >= 150
+
+
+def test_changed_role_that_was_just_made(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A changed profile on trial is a start, too: its new role is asked for again soon."""
+    settings = config(cloud)
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        add_fault(cloud, kind="sts", times=1, code="EntityNotExist.Role")
+        settings["profiles"]["default"]["exchange"]["durationSeconds"] = 1800
+        replace_config(sidecar, settings)
+
+        assert sidecar.process.event("refresh_failed")["retry_in"] <= 4
+        wait_until(lambda: len(sidecar.process.events("credentials_issued")) == 2)
+
+
+@pytest.mark.parametrize("body", ["<title>Later</title>", "", '["later"]'])
+def test_wish_of_the_server_at_a_start(cloud: EmulatedCloud, tmp_path: Path, body: str) -> None:
+    """A page with Retry-After is obeyed, and no wish keeps a sidecar without credentials for more than 40 s."""
+    add_fault(cloud, kind="token", status=503, body=body, headers={"Retry-After": "30"})
+    add_fault(cloud, kind="token", status=429, body=body, headers={"Retry-After": "100000"})
+    settings = config(cloud, startup={"gate": "listening"})
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        first = sidecar.process.event("refresh_failed", failures=1)
+        run("refresh", "--config", str(sidecar.config_path), env=environment(tmp_path))
+        second = sidecar.process.event("refresh_failed", failures=2)
+
+    assert 30 <= first["retry_in"] <= 40
+    assert 30 <= second["retry_in"] <= 40
+
+
+def late_files(cloud: EmulatedCloud, directory: Path) -> dict[str, Any]:
+    """Return a configuration whose client secret and CA come from files that do not exist yet."""
+    settings = config(cloud, tls={"caFile": str(directory / "late" / "ca.pem")})
+    identity = settings["profiles"]["default"]["identity"]
+    identity["tokenEndpoint"] = f"{cloud.tls_url}/api/v2/iauths_system/oauth2/token"
+    identity["authnConfiguration"] = {
+        "authnMethod": "CLIENT_SECRET_POST",
+        "clientSecretFile": str(directory / "late" / "secret"),
+    }
+    return settings
+
+
+def test_files_that_appear_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A secret and a CA that another program writes after the start are used as soon as they exist."""
+    with serve(late_files(cloud, tmp_path), home=tmp_path, env={}) as sidecar:
+        failed = sidecar.process.event("refresh_failed")
+        (tmp_path / "late").mkdir()
+        (tmp_path / "late" / "secret").touch(0o600)
+        (tmp_path / "late" / "ca.pem").write_bytes(cloud.ca_file.read_bytes())
+        (tmp_path / "late" / "secret").write_text(ENV["DEMO_SECRET"])
+
+        sidecar.process.event("credentials_issued")
+        warned = [line["message"] for line in sidecar.process.events("configuration")]
+
+    assert "secret: no such file" in failed["error"]
+    assert failed["permanent"] is False
+    assert len([line for line in warned if line.endswith("waiting for the program that writes it")]) == 2
+
+
+def test_files_that_never_appear(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """When the gate is over and the secret still does not exist, the exit code is 4, so that a unit is restarted."""
+    settings = late_files(cloud, tmp_path) | {"startup": {"timeoutSeconds": 2}}
+    with serve(settings, home=tmp_path, env={}) as sidecar:
+        assert "no such file" in sidecar.process.event("start_up_failed")["error"]
+        assert sidecar.process.wait() == 4
+
+
+def test_path_token_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Without its path token nothing is served: the start waits for the file."""
+    path, secret = tmp_path / "config.json", tmp_path / "path-token"
+    path.write_text(json.dumps(config(cloud, access={"pathToken": {"file": str(secret)}})))
+    with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV)) as process:
+        draft = tmp_path / "draft"
+        draft.touch(0o600)
+        draft.write_text("0123456789abcdef")
+        draft.rename(secret)
+
+        process.event("credentials_issued")
+        assert process.stop() == 0

@@ -61,7 +61,7 @@ INVALID_WORLDS = [
     ),
     (
         lambda w: w["clients"][CLIENT_ID].update(publicKeys=[{"pem": "x"}]),
-        f"{CLIENT}.publicKeys.0.pem: not an RSA or EC",
+        f"{CLIENT}.publicKeys.0.pem: not an RSA, EC or Ed25519",
     ),
     (lambda w: w["oidcProviders"][PROVIDER_ARN].update(jwks={"keys": []}), "jwks: no usable key"),
     (lambda w: w["roles"][role_arn("default")].update(trustPolicy={}), f"{ROLE}.trustPolicy: needs"),

@@ -112,6 +112,21 @@ def oidc_client(method: str) -> MakeIdentity:
     return make
 
 
+def client_assertion(workload: Workload) -> dict[str, Any]:
+    """A client of the second issuer that proves itself with a projected service account token."""
+    issuer = workload_issuer(workload.emulator.world)
+    token = workload.emulator.workload_token(aud=[issuer])
+    return oidc_client("client_secret_post")(workload) | {
+        "clientAuthentication": {"method": "client_assertion", "tokenFile": workload.write_file("projected", token)}
+    }
+
+
+def token_variable(workload: Workload) -> dict[str, Any]:
+    """A token in an environment variable."""
+    workload.environ["JOB_TOKEN"] = workload.token
+    return {"type": "tokenFile", "tokenEnvVarName": "JOB_TOKEN"}
+
+
 def token_file(workload: Workload) -> dict[str, Any]:
     """A token in a file."""
     return {"type": "tokenFile", "tokenFile": workload.write_file("token", workload.token + "\n")}
@@ -140,7 +155,9 @@ OTHER_IDENTITIES: dict[str, MakeIdentity] = {
     "client_secret_post": oidc_client("client_secret_post"),
     "client_secret_jwt": oidc_client("client_secret_jwt"),
     "private_key_jwt": oidc_client("private_key_jwt"),
+    "client_assertion": client_assertion,
     "tokenFile": token_file,
+    "tokenEnvVarName": token_variable,
     "command": command,
 }
 IDENTITIES = IDAAS_IDENTITIES | OTHER_IDENTITIES

@@ -12,7 +12,7 @@ import pytest
 from app.config.decode import convert
 from app.core.base import READ_LATER
 from app.core.connection import Connection, HttpConfiguration
-from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.events import Warned
 from app.core.values import Token
 from app.identity import identities
@@ -65,7 +65,7 @@ def test_default_token_file_is_that_of_kubernetes() -> None:
     """Without settings the token file of Kubernetes is read, and the error names it where it is missing."""
     read = IdaasOidc().token("identity", {})
 
-    with pytest.raises(ConfigError, match=r"/var/run/secrets/kubernetes.io/serviceaccount/token: no such file"):
+    with pytest.raises(NotThereYet, match=r"/var/run/secrets/kubernetes.io/serviceaccount/token: no such file"):
         read()
 
 
@@ -344,7 +344,7 @@ async def test_token_of_the_subject_is_exchanged(tmp_path: Path) -> None:
     http = FakeHttp(TOKEN_ANSWER)
     source = identities.build(exchanging, "p", context(http, environ={"IDAAS_SECRET": "s"}), NO_NOTES)
 
-    with pytest.raises(ConfigError, match=rf"^p\.tokenExchange\.subject\.tokenFile: {path}: no such file"):
+    with pytest.raises(NotThereYet, match=rf"^p\.tokenExchange\.subject\.tokenFile: {path}: no such file"):
         await source.token()
     path.write_text(TOKEN)
     assert await source.token() == Token(TOKEN, NOW + 600)

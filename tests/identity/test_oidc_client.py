@@ -62,7 +62,11 @@ async def test_id_token_can_be_used(workload: Workload, offline: Build) -> None:
     [
         (Fault("workload", status=404), Refused, "HTTP 404: is that the issuer's URL"),
         (Fault("workload", status=500), Unreachable, "HTTP 500"),
-        (Fault("workload", body=b'{"issuer": "https://other.example"}'), Refused, "the document names another issuer"),
+        (
+            Fault("workload", body=b'{"issuer": "https://other.example"}'),
+            Refused,
+            "another issuer, 'https://other.example', than the configured 'https://",
+        ),
         (Fault("workload", body=b'{"issuer": "ISSUER"}'), Unreachable, "names no token_endpoint"),
         (
             Fault("workload", body=b'{"issuer": "ISSUER", "token_endpoint": "http://elsewhere.example/token"}'),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import base64
+import json
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.core.errors import ConfigError
 from app.emulator import Emulator, World
 from app.identity import private_key
+from app.system import secrets
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -64,7 +69,20 @@ PLAIN = {
     ),
     "beside a certificate": (f"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n{pem(RSA)}", RSA),
 }
+OTHER_FORMS = {
+    "base64 of a PEM": (base64.b64encode(pem(RSA).encode()).decode(), RSA),
+    "JWK RSA": (json.dumps(RSAAlgorithm.to_jwk(RSA, as_dict=True)), RSA),
+    "JWK EC": (json.dumps(ECAlgorithm.to_jwk(EC, as_dict=True) | {"kid": "k", "use": "sig"}), EC),
+    "JWK set": (json.dumps({"keys": [ECAlgorithm.to_jwk(EC, as_dict=True)]}), EC),
+    "PKCS#12": (
+        base64.b64encode(
+            pkcs12.serialize_key_and_certificates(b"app", RSA, None, None, serialization.NoEncryption())
+        ).decode(),
+        RSA,
+    ),
+}
 ENCRYPTED = {
+    "PKCS#12": base64.b64encode(pkcs12.serialize_key_and_certificates(b"a", RSA, None, None, ENCRYPTION)).decode(),
     "PKCS#8": pem(RSA, encryption=ENCRYPTION),
     "PKCS#8 EC": pem(EC, encryption=ENCRYPTION),
     "PKCS#1 with headers": pem(RSA, TRADITIONAL, ENCRYPTION),
@@ -80,6 +98,40 @@ def test_every_form_of_a_key_is_read(name: str) -> None:
     text, key = PLAIN[name]
 
     assert private_key.load_private_key(text, None, "place").private_numbers() == key.private_numbers()
+
+
+@pytest.mark.parametrize("name", OTHER_FORMS)
+def test_other_forms_of_a_key_are_read(name: str) -> None:
+    """base64 of a PEM, a JWK and PKCS#12 are read."""
+    text, key = OTHER_FORMS[name]
+    found = private_key.load_private_key(text, None, "place")
+
+    assert not isinstance(found, ed25519.Ed25519PrivateKey)
+    assert found.private_numbers() == key.private_numbers()
+
+
+@pytest.mark.parametrize("format", [serialization.PrivateFormat.PKCS8, TRADITIONAL])
+def test_binary_file_is_read(format: serialization.PrivateFormat, tmp_path: Path) -> None:
+    """A file with binary DER is read as it is."""
+    path = tmp_path / "key.der"
+    path.write_bytes(RSA.private_bytes(serialization.Encoding.DER, format, serialization.NoEncryption()))
+    path.chmod(0o600)
+    text = secrets.from_file(str(path), "place", private=True, binary=True)()
+
+    assert private_key.load_private_key(text, None, "place")
+
+
+def test_openssh_key_is_refused_with_the_command_that_converts_it() -> None:
+    """OpenSSH's own format is refused, and the message has the command for a conversion."""
+    with pytest.raises(ConfigError, match="ssh-keygen -p -m PKCS8 -f KEY_FILE"):
+        private_key.load_private_key(pem(ED, serialization.PrivateFormat.OpenSSH), None, "place")
+
+
+@pytest.mark.parametrize("text", ['{"kty": "RSA"}', "{", '{"keys": []}', '{"kty": "oct", "k": "c2Vj"}'])
+def test_invalid_jwk_is_refused(text: str) -> None:
+    """A JWK without a private key is refused, and nothing of it is quoted."""
+    with pytest.raises(ConfigError, match=r"^place: (no usable private key|neither an RSA)"):
+        private_key.load_private_key(text, None, "place")
 
 
 @pytest.mark.parametrize("name", ENCRYPTED)
@@ -117,9 +169,12 @@ def test_invalid_key_is_refused(text: str, password: str | None, message: str) -
 
 
 def test_ed25519_key_is_refused() -> None:
-    """An Ed25519 key is refused, because IDaaS accepts only RSA and EC keys."""
+    """An Ed25519 key is loaded for other providers, and refused for IDaaS, which accepts only RSA and EC keys."""
+    key = private_key.load_private_key(pem(ED), None, "place")
+
+    assert private_key.fitting_algorithms(key, "place") == ("EdDSA",)
     with pytest.raises(ConfigError, match="neither an RSA nor an EC key; IDaaS takes no other"):
-        private_key.load_private_key(pem(ED), None, "place")
+        private_key.algorithm_for(key, "place")
 
 
 ALGORITHMS = [

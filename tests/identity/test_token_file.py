@@ -100,7 +100,7 @@ async def test_expired_token_is_transient(expires_at: float) -> None:
     with pytest.raises(Unreachable) as caught:
         await source(token({"exp": expires_at})).token()
 
-    assert str(caught.value) == f"{PLACE}: the token in the file has expired; the program that writes it is late"
+    assert str(caught.value) == f"{PLACE}: the token has expired; the program that writes it is late"
 
 
 async def test_file_without_a_jwt_is_refused() -> None:
@@ -108,5 +108,5 @@ async def test_file_without_a_jwt_is_refused() -> None:
     with pytest.raises(Refused) as caught:
         await source("opaque").token()
 
-    assert str(caught.value) == f"{PLACE}: the file does not hold a JWT"
+    assert str(caught.value) == f"{PLACE}: the token is not a JWT"
     assert (caught.value.status, caught.value.code) == (0, "invalid_token")

@@ -13,7 +13,7 @@ import pytest
 from app.config.loader import Loaded
 from app.config.settings import Settings
 from app.core.connection import Connection, HttpConfiguration
-from app.core.errors import ConfigError
+from app.core.errors import NotThereYet
 from app.refresh.connections import Connections, Route, real_transport
 from app.system.disk import Disk
 from app.upstream.client import Limits
@@ -128,9 +128,9 @@ async def test_proxy_of_a_leg_comes_before_that_of_the_file(place: str, loaded: 
 @pytest.mark.parametrize(
     ("own", "of_the_file", "message"),
     [
-        ("own.pem", "file.pem", "exchange.connection.caFile: {}/own.pem: no usable PEM bundle"),
-        (None, "file.pem", "tls.caFile: {}/file.pem: no usable PEM bundle"),
-        (None, None, "SSL_CERT_FILE: {}/environment.pem: no usable PEM bundle"),
+        ("own.pem", "file.pem", "exchange.connection.caFile: {}/own.pem: no such file"),
+        (None, "file.pem", "tls.caFile: {}/file.pem: no such file"),
+        (None, None, "SSL_CERT_FILE: {}/environment.pem: no such file"),
     ],
 )
 async def test_authority_of_a_leg_comes_before_that_of_the_file(
@@ -142,7 +142,7 @@ async def test_authority_of_a_leg_comes_before_that_of_the_file(
     route = Route(Connection(ca_file=own and str(tmp_path / own)), "exchange.connection", Limits(), verify=True)
     transport = real_transport(settings_with(loaded, tls=tls), environ, Disk())(route)
 
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(NotThereYet) as caught:
         await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))
     assert str(caught.value).startswith(message.format(tmp_path))
 
@@ -163,6 +163,6 @@ async def test_client_certificate_of_a_leg(tmp_path: Path, loaded: Callable[...,
         Route(connection, "exchange.connection", Limits(), verify=True)
     )
 
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(NotThereYet) as caught:
         await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))
     assert str(caught.value) == f"exchange.connection.certificateFile: {tmp_path}/tls.crt: no such file"

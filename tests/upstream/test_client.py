@@ -154,7 +154,8 @@ async def test_any_status_is_an_answer(status: int, client: Build) -> None:
         (Server(399), "HTTP 399, a redirect, which is not followed; configure the final URL"),
         (
             Server(302, location="https://other.example.com/"),
-            "HTTP 302, a redirect to https://other.example.com/, which is not followed; configure the final URL",
+            "HTTP 302, a redirect, which is not followed; configure the final URL; "
+            'it says "Location: https://other.example.com/"',
         ),
         (Server(content_encoding="gzip"), "a compressed answer, which was not requested"),
         (Server(content_encoding="gzip, identity"), "a compressed answer, which was not requested"),

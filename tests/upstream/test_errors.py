@@ -8,10 +8,11 @@ from typing import Any, get_args
 
 import pytest
 
-from app.core.errors import Refused, SidecarError, Unreachable
+from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.exchange.sts import credentials_from, instant
 from app.identity.token_response import token_from
-from app.upstream.errors import CODES, Effect, Meaning, error_of
+from app.upstream import errors
+from app.upstream.codes import CODES, Effect, Meaning
 from app.upstream.response import UpstreamResponse
 
 NOW = 1_767_323_045.0
@@ -22,8 +23,18 @@ AUTH_FAIL = "AuthenticationFail"
 
 
 def response(status: int, **members: Any) -> UpstreamResponse:
-    """Return a response with this status and these members as its JSON body."""
-    return UpstreamResponse(status, json.dumps(members).encode(), retry_after=7.0)
+    """Return a response with this status and these members as its JSON body, to a request with the secret `s3cr3t`."""
+    return page(status, json.dumps(members).encode())
+
+
+def page(status: int, body: bytes) -> UpstreamResponse:
+    """Return a response with this body."""
+    return UpstreamResponse(status, body, retry_after=7.0, sent=("s3cr3t",))
+
+
+def error_of(answer: UpstreamResponse, where: str, **meanings: Any) -> Refused | Unreachable:
+    """Return the error that the answer of a token endpoint stands for."""
+    return errors.error_of(answer, where, asked="the token endpoint", **meanings)
 
 
 def classify(error: SidecarError) -> str:
@@ -60,12 +71,14 @@ OAUTH = [
 @pytest.mark.parametrize(("status", "code", "expected", "hint"), OAUTH)
 def test_token_endpoint_error_class(status: int, code: str, expected: str, hint: str) -> None:
     """Each code has its class, and the message has code, request id and, where there is one, a remedy."""
-    error = error_of(response(status, error=code, error_description="s3cr3t", request_id="req-1"), URL)
+    error = error_of(response(status, error=code, error_description="secret s3cr3t is wrong", request_id="req-1"), URL)
 
     assert classify(error) == expected
     assert str(error).startswith(f"{URL}: HTTP {status} {code} (request req-1)")
     assert hint in str(error)
-    assert "s3cr3t" not in str(error)
+    assert error.cloud_message == "secret [hidden] is wrong"
+    assert str(error).endswith('it says "secret [hidden] is wrong"')
+    assert "[hidden]" not in error.own_words
 
 
 @pytest.mark.parametrize(
@@ -89,7 +102,7 @@ def test_missing_grant_is_explained() -> None:
     description = "app x has not been authorized by resource server y"
     for members in ({"error": "x", "error_description": description}, {"Code": "x", "Message": description}):
         assert str(error_of(response(400, **members), URL)) == (
-            f"{URL}: HTTP 400 x: grant the application access to the resource server in IDaaS"
+            f'{URL}: HTTP 400 x: grant the application access to the resource server in IDaaS; it says "{description}"'
         )
 
 
@@ -131,12 +144,14 @@ STS = [
 @pytest.mark.parametrize(("status", "code", "expected", "hint"), STS)
 def test_sts_error_class(status: int, code: str, expected: str, hint: str) -> None:
     """Each code of upstream-protocols.md 4.5 has its class, which depends on the code before the status."""
-    error = error_of(response(status, Code=code, Message="s3cr3t", RequestId="REQ-1"), URL)
+    error = error_of(response(status, Code=code, Message="secret s3cr3t is wrong", RequestId="REQ-1"), URL)
 
     assert classify(error) == expected
     assert str(error).startswith(f"{URL}: HTTP {status} {code} (request REQ-1)")
     assert hint in str(error)
-    assert "s3cr3t" not in str(error)
+    assert error.cloud_message == "secret [hidden] is wrong"
+    assert str(error).endswith('it says "secret [hidden] is wrong"')
+    assert "[hidden]" not in error.own_words
 
 
 EFFECTS = {
@@ -225,13 +240,12 @@ def test_transient_error_keeps_its_code(status: int, code: str) -> None:
 
 @pytest.mark.parametrize("spelling", [("error", "request_id"), ("Code", "RequestId")])
 def test_unreadable_error_is_not_repeated(spelling: tuple[str, str]) -> None:
-    """An unreadable code or id is not repeated, and a body that is not JSON is described by its size."""
+    """A code or id that may be a secret is not repeated; a code that is a sentence counts as the message."""
     code, request_id = spelling
-    error = error_of(response(400, **{code: "<b>\n", request_id: "x y"}), URL)
+    error = error_of(response(400, **{code: "s3cr3t", request_id: "x y"}), URL)
 
     assert str(error) == f"{URL}: HTTP 400 (unreadable) (request (unreadable))"
-    with pytest.raises(Unreachable, match="HTTP 502 with 6 bytes of HTML or XML instead of JSON"):
-        error_of(UpstreamResponse(502, b"<html>"), URL)
+    assert error_of(response(404, **{code: "Realm does not exist"}), URL).cloud_message == "Realm does not exist"
 
 
 # --- successful responses ---------------------------------------------------------------------------------------------
@@ -247,6 +261,7 @@ def token(**claims: Any) -> str:
     [
         ({"access_token": token(), "expires_in": 1200}, NOW + 1200),
         ({"access_token": token(), "expires_at": NOW + 900}, NOW + 900),
+        ({"access_token": token(), "expires_in": "1200"}, NOW + 1200),
         ({"access_token": token(exp=NOW + 800)}, NOW + 800),
         ({"access_token": token(exp=NOW + 800), "expires_in": 1200, "expires_at": NOW + 900}, NOW + 800),
         ({"access_token": token(exp=NOW + 2000), "expires_in": 1200, "expires_at": NOW + 900}, NOW + 900),
@@ -264,6 +279,7 @@ def test_token_expires_at_the_earliest_time(members: dict[str, Any], expires_at:
     [
         ({}, "an answer without access_token"),
         ({"access_token": ""}, "an answer without access_token"),
+        ({"id_token": token()}, "an answer without access_token, but with id_token; set tokenUse to id_token"),
         ({"access_token": 3}, "an answer without access_token"),
         ({"access_token": "opaque", "expires_in": 1200}, "the access_token is not a JWT, which STS needs"),
         ({"access_token": token(), "token_type": "mac"}, "a token of type mac, not Bearer"),
@@ -280,8 +296,8 @@ def test_token_expires_at_the_earliest_time(members: dict[str, Any], expires_at:
     ],
 )
 def test_response_without_a_usable_token_is_an_error(members: dict[str, Any], message: str) -> None:
-    """A 200 without a usable token is a transient error that repeats nothing of the token."""
-    with pytest.raises(Unreachable) as caught:
+    """A 200 without a usable token repeats nothing of the token; one with another kind of token is no outage."""
+    with pytest.raises(ConfigError if "tokenUse" in message or "not a JWT" in message else Unreachable) as caught:
         token_from(members, now=NOW, where=URL)
 
     assert message in str(caught.value)
@@ -373,3 +389,142 @@ def test_impossible_values_are_an_error(changes: dict[str, str]) -> None:
     """A value that would break a client's parser, or an expiry that would stop refreshes, is an error."""
     with pytest.raises(Unreachable):
         credentials_from({"Credentials": SESSION | changes}, now=NOW, where=URL)
+
+
+# --- pages and other bodies -------------------------------------------------------------------------------------------
+
+PAGES: dict[str, tuple[bytes, str]] = {
+    "HTML": (b"<html><head><title>Too many\nrequests</title></head></html>", "Too many requests"),
+    "HTML without a title": (b"<!doctype html><style>b{}</style><h2>Slow</h2> <p>down", "Slow down"),
+    "empty": (b"", ""),
+    "list": (b'["slow down"]', '["slow down"]'),
+    "text": (b"slow down\r\n", "slow down"),
+    "not text": (b"\xff\xfe\x00", ""),
+}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize(("status", "expected"), [(429, THROTTLED), (503, TRANSIENT), (408, TRANSIENT)])
+def test_status_and_headers_count_before_the_body(kind: str, status: int, expected: str) -> None:
+    """A throttled or overloaded server is obeyed, whatever its body is: its Retry-After counts."""
+    body, words = PAGES[kind]
+    error = error_of(page(status, body), URL)
+
+    assert classify(error) == expected
+    assert (error.status, error.code, error.cloud_message) == (status, str(status), words)
+
+
+@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
+def test_page_with_a_client_error_questions_the_url(kind: str, status: int) -> None:
+    """A page with a status of 4xx is no outage, asks for a new token of nobody, and withdraws no role."""
+    error = errors.error_of(
+        page(status, PAGES[kind][0]), URL, asked="STS", statuses={status: Meaning("withdrawn", "another cure")}
+    )
+
+    assert isinstance(error, Refused)
+    assert (error.renew_token, error.withdrawn) == (False, False)
+    assert "is that the URL of STS? A gateway or proxy may have answered" in str(error)
+
+
+def test_throttling_of_sts_as_xml() -> None:
+    """The XML form of an STS error has its code, message and request id."""
+    body = (
+        b"<?xml version='1.0' encoding='UTF-8'?><Error><RequestId>REQ-1</RequestId><HostId>sts.aliyuncs.com</HostId>"
+        b"<Code>Throttling.User</Code><Message>Request was denied due to user flow control.</Message></Error>"
+    )
+    error = error_of(page(400, body), URL)
+
+    assert classify(error) == THROTTLED
+    assert (error.code, error.request_id) == ("Throttling.User", "REQ-1")
+    assert error.cloud_message == "Request was denied due to user flow control."
+
+
+PROVIDERS: dict[str, tuple[int, dict[str, Any], str, str, str]] = {
+    "Entra": (
+        401,
+        {
+            "error": "invalid_client",
+            "error_description": "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the "
+            "client secret value.\r\nTrace ID: 0f4c5e1d-0000\r\nCorrelation ID: 11\r\nTimestamp: 2026-01-02 03:04:05Z",
+            "error_codes": [7000215],
+            "trace_id": "0f4c5e1d-0000",
+            "correlation_id": "11",
+        },
+        "invalid_client",
+        "0f4c5e1d-0000",
+        "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent is the client secret value.",
+    ),
+    "Okta": (
+        400,
+        {
+            "errorCode": "E0000001",
+            "errorSummary": "Api validation failed: scope",
+            "errorId": "oae1",
+            "errorCauses": [{"errorSummary": "scope: no such scope"}],
+        },
+        "E0000001",
+        "oae1",
+        "Api validation failed: scope scope: no such scope",
+    ),
+    "Auth0": (
+        403,
+        {"error": "Forbidden", "message": "Service not enabled within domain: api.example.com"},
+        "Forbidden",
+        "",
+        "Service not enabled within domain: api.example.com",
+    ),
+    "Keycloak": (404, {"error": "Realm does not exist"}, "404", "", "Realm does not exist"),
+    "Google": (
+        403,
+        {"error": {"code": 403, "message": "The caller has no permission", "status": "PERMISSION_DENIED"}},
+        "PERMISSION_DENIED",
+        "",
+        "The caller has no permission",
+    ),
+    "problem details": (
+        400,
+        {"type": "about:blank", "title": "Bad Request", "detail": "no", "traceId": "t"},
+        "400",
+        "t",
+        "no",
+    ),
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_words_of_a_provider(provider: str) -> None:
+    """The code, the message and the id of a provider's error are shown, and known apart."""
+    status, members, code, request_id, message = PROVIDERS[provider]
+    error = error_of(response(status, **members), URL)
+
+    assert isinstance(error, Refused)
+    assert (error.code, error.request_id, error.cloud_message) == (code, request_id, message)
+    assert (error.endpoint, error.status) == (URL, status)
+
+
+def test_two_causes_of_one_code_are_told_apart() -> None:
+    """NoPermission for a missing OIDC provider has another cure than for a trust policy."""
+    members = {"Code": f"{AUTH_FAIL}.NoPermission", "Message": "No such OIDC Provider registered."}
+
+    assert "check oidcProviderArn" in str(error_of(response(401, **members), URL))
+
+
+def test_error_with_status_200() -> None:
+    """An `error` with status 200 is that error; a `Code` is one where the answer's own member is missing."""
+    for members in ({"error": "invalid_client"}, {"Code": "EntityNotExist.Role", "Message": "no"}):
+        with pytest.raises(Refused) as caught:
+            errors.answer_of(response(200, **members), URL, asked="STS", wanted="Credentials")
+        assert caught.value.code in members.values()
+    for members in ({"Code": "Success", "Credentials": {"a": 1}}, {"Credentials": {"a": 1}}, {"error": None}, {}):
+        assert errors.answer_of(response(200, **members), URL, asked="STS", wanted="Credentials") == members
+    with pytest.raises(Unreachable, match="instead of JSON"):
+        errors.answer_of(page(200, b"<html>"), URL, asked="STS")
+
+
+def test_words_are_cleaned_and_cut() -> None:
+    """Control characters cannot reach a terminal, and a long message ends after 300 characters."""
+    error = error_of(response(400, error="invalid_scope", error_description="a\x1b[31m\n\u202eb" + "c d" * 1000), URL)
+
+    assert error.cloud_message.startswith("a\\x1b[31m \\u202eb")
+    assert len(error.cloud_message) == errors.LONGEST_MESSAGE

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from app.core.connection import Connection
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, NotThereYet
 from app.upstream.tls import ClientCertificate, Trust, certificate_end, client_certificate
 
 PLACE = "exchange.connection"
@@ -124,18 +124,18 @@ def test_verification_can_be_switched_off(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("missing", "No such file or directory"), ("text", "[X509: NO_CERTIFICATE_OR")]
+    ("name", "reason"), [("missing", "no such file"), ("text", "no usable PEM bundle: [X509: NO_CERTIFICATE_OR")]
 )
 @pytest.mark.parametrize("from_environment", [True, False])
 def test_unusable_authority_is_refused(name: str, reason: str, from_environment: bool, files: Path) -> None:
     """A CA file that cannot be used is an error with the key or variable that names it."""
     path = str(files / name)
     broken = trust(files, None, {"SSL_CERT_FILE": path}) if from_environment else trust(files, name)
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(NotThereYet if name == "missing" else ConfigError) as caught:
         broken.context()
 
     place = "SSL_CERT_FILE" if from_environment else "tls.caFile"
-    assert str(caught.value).startswith(f"{place}: {path}: no usable PEM bundle: {reason}")
+    assert str(caught.value).startswith(f"{place}: {path}: {reason}")
 
 
 @pytest.mark.parametrize("changed", ["ca.pem", "client.crt", "client.key"])
@@ -203,7 +203,7 @@ def test_unusable_client_certificate_is_refused(
     certificate: str, key: str | None, password: str | None, message: str, files: Path
 ) -> None:
     """A certificate or key that cannot be used is an error with its key, its file and the reason."""
-    with pytest.raises(ConfigError) as caught:
+    with pytest.raises(NotThereYet if message.endswith("no such file") else ConfigError) as caught:
         presenting(files, certificate, key, password).context()
 
     assert str(caught.value) == f"{PLACE}.certificateFile: {files}/{message}"

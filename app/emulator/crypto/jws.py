@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt import InvalidKeyError, InvalidTokenError
 from jwt.api_jws import PyJWS
 
-VerificationKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+VerificationKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
-_RSA_ALGORITHMS = ("RS256", "RS384", "RS512")
+_RSA_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _EC_ALGORITHMS = {"secp256r1": ("ES256",), "secp384r1": ("ES384",), "secp521r1": ("ES512",)}
 
 
@@ -73,12 +73,17 @@ def verify_signature(token: Token, keys: Iterable[VerificationKey]) -> bool:
 def _verify_with(token: Token, key: VerificationKey) -> bool:
     # The key decides which algorithms are allowed, never the token: otherwise HS256 with the public key as its
     # secret would pass.
-    algorithms = _RSA_ALGORITHMS if isinstance(key, rsa.RSAPublicKey) else _EC_ALGORITHMS.get(key.curve.name, ())
     try:
-        PyJWS().decode(token.text, key, algorithms=algorithms)
+        PyJWS().decode(token.text, key, algorithms=_algorithms(key))
     except (InvalidTokenError, InvalidKeyError):
         return False
     return True
+
+
+def _algorithms(key: VerificationKey) -> tuple[str, ...]:
+    if isinstance(key, rsa.RSAPublicKey):
+        return _RSA_ALGORITHMS
+    return ("EdDSA",) if isinstance(key, ed25519.Ed25519PublicKey) else _EC_ALGORITHMS.get(key.curve.name, ())
 
 
 def _json_object(text: bytes) -> dict[str, Any]:

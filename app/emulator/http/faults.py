@@ -13,6 +13,8 @@ The settings that replace the response (`body`, `status`, `code`, `drop`) also s
     empty fields           Fault("sts", body=b'{"Credentials": {"AccessKeyId": ""}}')
     oversized body         Fault(body=b"x" * 50_000_000)
     redirect               Fault(status=307, headers={"Location": "https://elsewhere.example/"})
+    quoted secrets         Fault("token", code="invalid_client", quotes_request=True)
+    throttled with a page  Fault("sts", status=429, body=b"<html></html>", headers={"Retry-After": "30"})
     retired signing key    Fault("token", expired_key=True)
     already expired        Fault("token", expiration_offset=-60)
 """
@@ -40,6 +42,7 @@ class Fault:
     `code` without `status` uses the status that the real service gives that code; `status` without `code` uses a
     plausible code. `expiration_offset` replaces the lifetime of the issued token or session: it expires that many
     seconds from now. `expired_key` signs a token with a key that is no longer in the JWKS.
+    `quotes_request` repeats the request's credentials in the error message, as careless services do.
     """
 
     kind: Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "*"] = "*"
@@ -53,6 +56,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     expiration_offset: float | None = None
     expired_key: bool = False
+    quotes_request: bool = False
     drop: bool = False
 
     @property

@@ -10,6 +10,12 @@ from ..world.world import workload_issuer
 MAX_LIFETIME = 3600
 """The maximum time until an assertion's `exp`, in seconds."""
 
+STRICT_LIFETIME = 300
+"""The maximum time from `iat` to `exp`, in seconds (Auth0)."""
+
+STRICT_SLOWNESS = 5
+"""Seconds by which the clock of a strict provider is behind, without tolerance for an `iat` in its future."""
+
 CLOCK_SKEW = 60
 """How far an `iat` may be ahead of the emulator's clock, in seconds, because clocks of clients differ a little."""
 
@@ -42,6 +48,15 @@ def check_claims(token: Token, client_id: str, request: Request, used_ids: Repla
     )
     if not used_ids.add((client_id, str(jti)), expires_at=expires_at, now=request.now):
         raise rejected("jti was used before")
+
+
+def check_strictly(text: str, request: Request) -> None:
+    """Check the time of an assertion as the strictest OpenID providers do. Raises `RefusedError`."""
+    token = parse(text)
+    require(
+        (token.number("exp") - token.number("iat") <= STRICT_LIFETIME, f"it lives for more than {STRICT_LIFETIME} s"),
+        (token.number("iat") <= request.now - STRICT_SLOWNESS, "iat is in the future"),
+    )
 
 
 def require(*rules: tuple[bool, str]) -> None:

@@ -19,7 +19,8 @@ from ..crypto.signing_keys import SigningKeys
 from ..http.request import Request
 from ..http.response import RefusedError
 from ..world.entities import Client
-from .assertion import check_claims, parse
+from ..world.world import WORKLOAD_SUBJECT, workload_issuer
+from .assertion import check_claims, check_strictly, parse, require
 from .federation import check_oidc, check_pca, check_pkcs7, federated_credential
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -60,6 +61,7 @@ class ClientAuthenticator:
             "PRIVATE_KEY_JWT": self._verify_private_key_jwt,
             "TLS_CLIENT_AUTH": _verify_certificate_name,
             "OIDC": self._verify_oidc,
+            "CLIENT_ASSERTION": self._verify_foreign_assertion,
             "PCA": self._verify_pca,
             "PKCS7": self._verify_pkcs7,
         }
@@ -71,6 +73,8 @@ class ClientAuthenticator:
         Raises `RefusedError`. An unknown client and a wrong secret give the same error.
         """
         presented = _presented_credential(request, server)
+        if server == "workload":
+            _check_one_way(presented, request)
         client = request.world.clients.get(presented.client_id)
         if client is None or client.server != server or presented.method not in client.methods:
             raise RefusedError("invalid_client", "Client authentication failed.")
@@ -89,13 +93,24 @@ class ClientAuthenticator:
 
     def _verify_private_key_jwt(self, presented: PresentedCredential, client: Client, request: Request) -> None:
         token = parse(presented.value)
-        if not verify_signature(token, client.keys_for(token.header.get("kid"))):
+        keys = client.keys_for(token.header.get("kid"), token.header.get("x5t#S256"))
+        if not verify_signature(token, keys):
             raise RefusedError("invalid_client", "The signature of the client assertion is wrong.")
         check_claims(token, presented.client_id, request, self._used_ids)
 
     def _verify_oidc(self, presented: PresentedCredential, client: Client, request: Request) -> None:
         credential = federated_credential(request, client, "OIDC")
         check_oidc(presented.value, credential, request, self._workload_keys.published.values())
+
+    def _verify_foreign_assertion(self, presented: PresentedCredential, client: Client, request: Request) -> None:
+        """The token of the cluster, which the client is bound to by its subject, for this provider (RFC 7523 3)."""
+        token = parse(presented.value)
+        require(
+            (verify_signature(token, self._workload_keys.published.values()), "its signature is wrong"),
+            (token.claims.get("sub") == client.assertion_subject, "sub is not the client's subject"),
+            (workload_issuer(request.world) in token.audiences, "aud is not this provider"),
+            (request.now < token.number("exp"), "exp has passed or is missing"),
+        )
 
     def _verify_pca(self, presented: PresentedCredential, client: Client, request: Request) -> None:
         credential = federated_credential(request, client, "PCA")
@@ -117,6 +132,21 @@ def _presented_credential(request: Request, server: Server) -> PresentedCredenti
     if not found:
         raise RefusedError("invalid_client", "No client authentication was found in the request.")
     return found[0]
+
+
+def _check_one_way(presented: PresentedCredential, request: Request) -> None:
+    """Raise `RefusedError` as the strictest OpenID providers do: for two credentials (Okta), for another algorithm."""
+    if presented.method == "CLIENT_SECRET_BASIC" and "client_id" in request.form:
+        raise RefusedError(
+            "invalid_request",
+            "Cannot supply multiple client credentials. Use one of the following: credentials in the Authorization "
+            "header, credentials in the post body, or a client_assertion in the post body.",
+        )
+    if presented.method in ("CLIENT_SECRET_JWT", "PRIVATE_KEY_JWT"):
+        algorithm = parse(presented.value).algorithm
+        if algorithm not in request.world.workload_algorithms:
+            raise RefusedError("invalid_client", f"The algorithm {algorithm} of the client assertion is not accepted.")
+        check_strictly(presented.value, request)
 
 
 def _read_basic(request: Request, server: Server) -> PresentedCredential | None:
@@ -145,7 +175,9 @@ def _read_assertion(request: Request, server: Server) -> PresentedCredential | N
     if "client_assertion" not in request.form:
         return None
     assertion_type, assertion = request.form.get("client_assertion_type", ""), request.form["client_assertion"]
-    if assertion_type == JWT_BEARER:
+    if assertion_type == JWT_BEARER and server == "workload" and parse(assertion).claims.get("sub") == WORKLOAD_SUBJECT:
+        method = "CLIENT_ASSERTION"
+    elif assertion_type == JWT_BEARER:
         method = "CLIENT_SECRET_JWT" if parse(assertion).algorithm == "HS256" else "PRIVATE_KEY_JWT"
     elif assertion_type in _FEDERATED_METHODS and server == "idaas":
         method = _FEDERATED_METHODS[assertion_type]

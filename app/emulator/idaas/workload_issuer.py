@@ -71,6 +71,7 @@ class WorkloadIssuer:
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["RS256"],
             "token_endpoint_auth_methods_supported": [*methods, "tls_client_auth"],
+            "token_endpoint_auth_signing_alg_values_supported": list(request.world.workload_algorithms),
             "mtls_endpoint_aliases": {"token_endpoint": f"{issuer}/token"},
         }
         return json_response(document)

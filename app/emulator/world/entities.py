@@ -25,9 +25,10 @@ Method = Literal[
     "PCA",
     "PLUGIN",
     "TLS_CLIENT_AUTH",
+    "CLIENT_ASSERTION",
 ]
-METHODS: tuple[Method, ...] = get_args(Method)[:-1]
-"""The client authentication methods of IDaaS. Only the workload issuer supports TLS_CLIENT_AUTH."""
+METHODS: tuple[Method, ...] = get_args(Method)[:-2]
+"""The client authentication methods of IDaaS. Only the workload issuer supports the last two."""
 
 
 class WorldError(ValueError):
@@ -44,10 +45,16 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key registered for PRIVATE_KEY_JWT: RSA or EC, SPKI PEM. An assertion's `kid`, if any, must equal `key_id`."""
+    """
+    A key registered for PRIVATE_KEY_JWT: RSA, EC or Ed25519, SPKI PEM.
+
+    An assertion's `kid`, if any, must equal `key_id`.
+    With a `thumbprint`, the key is known as that of a certificate: the assertion must have it as `x5t#S256`.
+    """
 
     pem: str
     key_id: str | None = None
+    thumbprint: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -55,7 +62,7 @@ class PublicKey:
         except (ValueError, UnsupportedAlgorithm):
             is_usable = False
         if not is_usable:
-            raise WorldError("pem: not an RSA or EC public key, give SPKI PEM (-----BEGIN PUBLIC KEY-----)")
+            raise WorldError("pem: not an RSA, EC or Ed25519 public key, give SPKI PEM (-----BEGIN PUBLIC KEY-----)")
 
     def key(self) -> VerificationKey:
         """Return the loaded key."""
@@ -85,7 +92,8 @@ class Client:
     A client of the authorization server named by `server`.
 
     `grants` maps an audience to the scope values granted to the client there. `federated` holds its federated
-    credentials by name. `certificate_name` is the subject common name that TLS_CLIENT_AUTH requires.
+    credentials by name. `certificate_name` is the subject common name that TLS_CLIENT_AUTH requires,
+    `assertion_subject` the subject of the foreign token that CLIENT_ASSERTION requires.
     """
 
     grants: Mapping[str, tuple[str, ...]]
@@ -94,15 +102,17 @@ class Client:
     public_keys: tuple[PublicKey, ...] = ()
     federated: Mapping[str, FederatedCredential] = field(default_factory=dict)
     certificate_name: str | None = None
+    assertion_subject: str | None = None
     server: Literal["idaas", "workload"] = "idaas"
 
     def active_secrets(self, now: float) -> list[str]:
         """Return the secrets that have not expired. Two are active while one replaces the other."""
         return [secret.value for secret in self.secrets if secret.expires_at is None or now < secret.expires_at]
 
-    def keys_for(self, key_id: str | None) -> list[VerificationKey]:
-        """Return the public keys that may verify an assertion with this `kid`; all of them if it has none."""
-        return [key.key() for key in self.public_keys if key_id in (None, key.key_id)]
+    def keys_for(self, key_id: str | None, thumbprint: str | None = None) -> list[VerificationKey]:
+        """Return the public keys that may verify an assertion with this `kid` (None: without one) and `x5t#S256`."""
+        keys = [key for key in self.public_keys if key_id in (None, key.key_id)]
+        return [key.key() for key in keys if key.thumbprint in (None, thumbprint)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class World:
     `issuer_mode` "dynamic" takes the scheme and host of a token's `iss` from the request's URL. `sessions_may` lists
     the actions that assumed roles are allowed. `session_seconds`, if set, is the lifetime of every STS session,
     whatever DurationSeconds requests. `calls_per_second`, if set, is the STS quota of each account.
+    `workload_algorithms` are the algorithms of client assertions at the second issuer.
     """
 
     clients: Mapping[str, Client]
@@ -97,6 +98,7 @@ class World:
     token_seconds: int = 1200
     session_seconds: int | None = None
     calls_per_second: int | None = None
+    workload_algorithms: tuple[str, ...] = ("HS256", "RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA")
 
     def __post_init__(self) -> None:
         url = urlsplit(self.issuer)
@@ -227,9 +229,17 @@ def _idaas_client(workload: str) -> Client:
 _SCOPES, _PAM_SCOPES = ("read", "write"), ("cloud_account_role:obtain_access_credential",)
 _OIDC_CLIENT = Client(
     grants={OIDC_AUDIENCE: ()},
-    methods=("CLIENT_SECRET_BASIC", "CLIENT_SECRET_POST", "CLIENT_SECRET_JWT", "PRIVATE_KEY_JWT", "TLS_CLIENT_AUTH"),
+    methods=(
+        "CLIENT_SECRET_BASIC",
+        "CLIENT_SECRET_POST",
+        "CLIENT_SECRET_JWT",
+        "PRIVATE_KEY_JWT",
+        "TLS_CLIENT_AUTH",
+        "CLIENT_ASSERTION",
+    ),
     secrets=(Secret(OIDC_CLIENT_SECRET),),
     certificate_name=OIDC_CLIENT_ID,
+    assertion_subject=WORKLOAD_SUBJECT,
     server="workload",
 )
 _ACCOUNT_ROOT = {"RAM": [f"acs:ram::{ACCOUNT}:root"]}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Union
 
 from . import (
+    client_assertion,
     client_secret_basic,
     client_secret_jwt,
     client_secret_post,
@@ -39,6 +40,7 @@ OAUTH_METHODS: tuple[type[Method], ...] = (
     client_secret_post.OAuthClientSecretPost,
     client_secret_jwt.OAuthClientSecretJwt,
     private_key_jwt.OAuthPrivateKeyJwt,
+    client_assertion.OAuthClientAssertion,
     tls_client_auth.OAuthTlsClientAuth,
 )
 """What `clientAuthentication.method` selects."""

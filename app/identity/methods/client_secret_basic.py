@@ -28,7 +28,8 @@ class ClientSecretBasic:
         encode = quote_plus if self.form_encoded else str
         secret = await read(self.secret, self.disk)
         pair = base64.b64encode(f"{encode(self.client_id)}:{encode(secret)}".encode()).decode()
-        return Proof(headers={"Authorization": f"Basic {pair}"})
+        # RFC 6749 2.3: one way to prove the identity in a request. Okta takes a client_id in the form for a second one.
+        return Proof(headers={"Authorization": f"Basic {pair}"}, names_client=self.form_encoded)
 
 
 class IdaasClientSecretBasic(

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from ...core.values import Now, Secret
 from ...system.disk import Disk
 from ...system.secrets import Rotating, read
-from ..client_auth import Proof, assertion_claims, jwt_bearer, sign
+from ..client_auth import IDAAS_STYLE, LONGEST_LIFE, AssertionStyle, Proof, assertion_claims, jwt_bearer, sign
 from ..context import TokenSource
 from .keys import ClientSecretMethod
 from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
-from .private_key_jwt import AssertionAudience, audience_of, check_audience
+from .private_key_jwt import AssertionAudience, AssertionLifetime, check_audience, style_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +24,13 @@ class ClientSecretJwt:
     secret: Secret
     now: Now
     new_id: Callable[[], str]
-    audience: str | None = None
-    """None: the URL that is posted to."""
+    style: AssertionStyle = IDAAS_STYLE
     disk: Disk = field(default_factory=Disk, repr=False)
 
     async def prove(self, endpoint: str) -> Proof:
-        claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
+        claims = assertion_claims(self.client_id, endpoint, now=self.now(), jti=self.new_id(), style=self.style)
         secret = await read(self.secret, self.disk)
-        return jwt_bearer(await asyncio.to_thread(sign, claims, secret.encode(), "HS256", None))
+        return jwt_bearer(await asyncio.to_thread(sign, claims, secret.encode(), "HS256"), secret)
 
 
 class IdaasClientSecretJwt(
@@ -43,24 +42,25 @@ class IdaasClientSecretJwt(
     client_deploy_environment: DeployEnvironment = None
 
     def build(self, parts: ClientParts) -> TokenSource:
-        return build(self, parts, None)
+        return build(self, parts, IDAAS_STYLE)
 
 
 class OAuthClientSecretJwt(ClientSecretMethod, tag_field="method", tag="client_secret_jwt", frozen=True, kw_only=True):
     """An assertion signed with the client secret."""
 
     assertion_audience: AssertionAudience = "tokenEndpoint"
+    assertion_lifetime_seconds: AssertionLifetime = LONGEST_LIFE
 
     def check(self, place: str, facts: ClientFacts) -> None:
         check_audience(self.assertion_audience, facts)
 
     def build(self, parts: ClientParts) -> TokenSource:
-        return build(self, parts, audience_of(self.assertion_audience, parts.facts))
+        return build(self, parts, style_of(self.assertion_audience, self.assertion_lifetime_seconds, parts.facts))
 
 
-def build(method: ClientSecretMethod, parts: ClientParts, audience: str | None) -> TokenSource:
+def build(method: ClientSecretMethod, parts: ClientParts, style: AssertionStyle) -> TokenSource:
     """Return the token source of a client that signs assertions with its secret."""
     secret = Rotating(method.secret(parts.place, parts.context.environ))
     context = parts.context
-    auth = ClientSecretJwt(parts.facts.client_id, secret, context.now, context.new_id, audience, context.disk)
+    auth = ClientSecretJwt(parts.facts.client_id, secret, context.now, context.new_id, style, context.disk)
     return parts.token_endpoint_source(auth, secret)

@@ -13,7 +13,7 @@ from ...core.values import Secret
 from ...system import secrets
 from .method import Method
 
-Algorithm = Literal["RS256", "RS384", "RS512", "ES256", "ES384", "ES512"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
 
 class ClientSecretMethod(Method, frozen=True, kw_only=True):
@@ -47,17 +47,27 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
 
     private_key_env_var_name: Annotated[
         str | None,
-        Meta(description="Environment variable that holds the private key: PEM, or DER as base64."),
+        Meta(
+            description="Environment variable that holds the private key: PEM, JWK, or PEM, DER or PKCS#12 as base64."
+        ),
     ] = None
     private_key_file: Annotated[
-        ProofFile | None, Meta(description="File that holds the private key, read at every token request.")
+        ProofFile | None,
+        Meta(
+            description="File that holds the private key, read at every token request: PEM, DER, JWK or PKCS#12, "
+            "also as base64."
+        ),
     ] = None
     private_key_password_env_var_name: Annotated[
         str | None,
         Meta(description="Environment variable that holds the password of an encrypted private key."),
     ] = None
     algorithm: Annotated[
-        Algorithm | None, Meta(description="Signature algorithm of the assertion. null: chosen by the key.")
+        Algorithm | None,
+        Meta(
+            description="Signature algorithm of the assertion. null: with IDaaS by the size of the key, as the SDKs; "
+            "else RS256 for an RSA key, unless the discovery document names others."
+        ),
     ] = None
     key_id: Annotated[
         str | None, Meta(description="`kid` header of the assertion. null: no `kid`, as with the IDaaS SDKs.")
@@ -66,8 +76,14 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
     def read(self, place: str, environ: Mapping[str, str]) -> None:
         self.read_key(place, environ)
 
-    def read_key(self, place: str, environ: Mapping[str, str], certificate: str | None = None) -> None:
-        """Raise ConfigError unless the key can be loaded, fits the algorithm, and is that of the certificate."""
+    def read_key(
+        self, place: str, environ: Mapping[str, str], certificate: str | None = None, *, standard: bool = False
+    ) -> None:
+        """
+        Raise ConfigError unless the key can be loaded, fits the algorithm, and is that of the certificate.
+
+        `standard`: for an OpenID provider, which accepts more kinds of keys than IDaaS.
+        """
         text, password = self.private_key(place, environ)(), self.password(place, environ)
 
         from .. import private_key  # cryptography is 8 MiB: only for methods that sign with a key
@@ -75,7 +91,10 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         key = private_key.load_private_key(text, password() if password else None, place)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)
-        private_key.algorithm_for(key, place)
+        if standard:
+            private_key.fitting_algorithms(key, place)
+        else:
+            private_key.algorithm_for(key, place)
         if certificate is not None:
             leaf = private_key.load_certificate(certificate, place)
             if not private_key.belongs(leaf, key):
@@ -89,6 +108,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
             path=self.private_key_file,
             place=place,
             keys=(self.key("private_key_env_var_name"), self.key("private_key_file")),
+            binary=True,
         )
 
     def password(self, place: str, environ: Mapping[str, str]) -> Secret | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
@@ -75,6 +75,8 @@ class ClientParts:
     notes: Notes
     http: HttpClient
     token_endpoint_source: MakeSource
+    signing_algorithms: Callable[[], Sequence[str]] = tuple
+    """The algorithms of assertions that the server says it verifies; none where it does not say."""
 
 
 class Method(Strict, frozen=True, kw_only=True):
@@ -89,6 +91,9 @@ class Method(Strict, frozen=True, kw_only=True):
 
     def read(self, place: str, environ: Mapping[str, str]) -> None:
         """Raise ConfigError unless the secrets, keys and certificates that are named exist and fit."""
+
+    def read_token(self, place: str, environ: Mapping[str, str]) -> None:
+        """Raise NotThereYet or ConfigError unless the token exists that another program writes for the method."""
 
     def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Yield path and FILE mark of files that no key names directly; `files` yields the others."""

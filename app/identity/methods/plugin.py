@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta
 
@@ -13,9 +13,10 @@ from ...core.errors import ConfigError, Unreachable
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
+from ...upstream.codes import Meaning
 from ...upstream.dated import dated
-from ...upstream.errors import Meaning, error_of
-from ...upstream.response import Post, UpstreamResponse
+from ...upstream.errors import answer_of
+from ...upstream.response import Post
 from ..access_keys import AccessKeys
 from ..context import TokenSource
 from ..ecs_metadata import EcsMetadataSetting, check_endpoint, metadata_service
@@ -50,20 +51,26 @@ class GenerateOauthToken:
         return await dated(self.now, self._request)
 
     async def _request(self, at: float) -> Token:
-        query = self._query()
+        query, keys = self._query(), await self.keys()
         headers = acs3.acs3(
             self.endpoint.partition("://")[2],
             query,
             action="GenerateOauthToken",
             version=VERSION,
-            keys=await self.keys(),
+            keys=keys,
             at=at,
             nonce=self.new_id(),
         )
         response = await self.http.post(f"{self.endpoint}/?{acs3.canonical_query(query)}", {}, headers)
-        if response.status != 200:
-            raise error_of(response, self.endpoint, codes=_CODES)
-        return self._token(response)
+        members = answer_of(
+            response,
+            self.endpoint,
+            asked="the EIAM OpenAPI",
+            wanted="TokenResponse",
+            codes=_CODES,
+            secrets=(keys.secret,),
+        )
+        return self._token(members)
 
     def _query(self) -> dict[str, str]:
         items = self.scope.split()
@@ -75,10 +82,10 @@ class GenerateOauthToken:
             **values,
         }
 
-    def _token(self, response: UpstreamResponse) -> Token:
-        found = response.members(self.endpoint).get("TokenResponse")
+    def _token(self, answer: Mapping[str, Any]) -> Token:
+        found = answer.get("TokenResponse")
         if not isinstance(found, dict):
-            raise Unreachable(f"{self.endpoint}: HTTP 200 without TokenResponse")
+            raise Unreachable(f"{self.endpoint}: HTTP 200 without TokenResponse", endpoint=self.endpoint, status=200)
         names = {
             "access_token": "AccessToken",
             "token_type": "TokenType",

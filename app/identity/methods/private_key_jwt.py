@@ -3,30 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta
 
-from ...core.errors import ConfigError
+from ...core.base import ProofFile
+from ...core.errors import ConfigError, Unreachable
 from ...core.values import Now, Secret
+from ...system import secrets
 from ...system.disk import Disk
 from ...system.secrets import Rotating, read
-from ..client_auth import Proof, assertion_claims, jwt_bearer, sign
+from ..client_auth import (
+    IDAAS_STYLE,
+    ISSUED_BEFORE,
+    LONGEST_LIFE,
+    AssertionStyle,
+    Proof,
+    assertion_claims,
+    jwt_bearer,
+    sign,
+)
 from ..context import TokenSource
 from .keys import PrivateKeyMethod
 from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
+
+if TYPE_CHECKING:
+    from ..private_key import PrivateKey
 
 AssertionAudience = Annotated[
     Literal["tokenEndpoint", "issuer"],
     Meta(description="`aud` of the assertion, as the provider requires it."),
 ]
+AssertionLifetime = Annotated[
+    int,
+    Meta(
+        ge=60,
+        le=LONGEST_LIFE,
+        description="Seconds from `iat` to `exp` of the assertion. `iat` is 30 s before the time of the request.",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateKeyJwt:
-    """An assertion signed with a private key, whose public half is registered with the application."""
+    """
+    An assertion signed with a private key, whose public half is registered with the application.
+
+    `supported`: the algorithms that the server says it verifies; None: chosen by the size of the key, as the IDaaS SDKs
+    do. `certificate`: its thumbprint names the key (`x5t#S256`, RFC 7515 4.1.8); `expires` is told when it ends.
+    """
 
     client_id: str
     key: Secret
@@ -36,8 +63,10 @@ class PrivateKeyJwt:
     place: str
     now: Now
     new_id: Callable[[], str]
-    audience: str | None = None
-    """None: the URL that is posted to."""
+    style: AssertionStyle = IDAAS_STYLE
+    supported: Callable[[], Sequence[str]] | None = None
+    certificate: Secret | None = None
+    expires: Callable[[float], None] = lambda _end: None
     disk: Disk = field(default_factory=Disk, repr=False)
 
     async def prove(self, endpoint: str) -> Proof:
@@ -45,17 +74,40 @@ class PrivateKeyJwt:
 
     async def assertion(self, endpoint: str) -> str:
         """Return a signed assertion. Raises ConfigError where the key is missing or unusable."""
-        claims = assertion_claims(self.client_id, self.audience or endpoint, now=self.now(), jti=self.new_id())
-        return await asyncio.to_thread(self._sign, claims, await read(self.key, self.disk))
+        claims = assertion_claims(self.client_id, endpoint, now=self.now(), jti=self.new_id(), style=self.style)
+        key = await read(self.key, self.disk)
+        password = await read(self.password, self.disk) if self.password else None
+        certificate = await read(self.certificate, self.disk) if self.certificate else None
+        return await asyncio.to_thread(self._sign, claims, key, password, certificate)
 
-    def _sign(self, claims: Mapping[str, Any], text: str) -> str:
+    def _sign(self, claims: Mapping[str, Any], text: str, password: str | None, certificate: str | None) -> str:
         # Here, not above: cryptography is 8 MiB, and profiles with a plain secret never need it.
         from .. import private_key
 
-        key = private_key.load_private_key(text, self.password() if self.password else None, self.place)
+        key = private_key.load_private_key(text, password, self.place)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)
-        return sign(claims, key, self.algorithm or private_key.algorithm_for(key, self.place), self.key_id)
+            algorithm = self.algorithm
+        elif self.supported is None:
+            algorithm = private_key.algorithm_for(key, self.place)
+        else:
+            algorithm = private_key.standard_algorithm(key, self.supported(), self.place)
+        headers = {"kid": self.key_id, "x5t#S256": self._thumbprint(certificate, key)}
+        return sign(claims, key, algorithm, **headers)
+
+    def _thumbprint(self, text: str | None, key: PrivateKey) -> str | None:
+        if text is None:
+            return None
+        from .. import private_key
+
+        certificate = private_key.load_certificate(text, self.place)
+        if not private_key.belongs(certificate, key):
+            # They are two files: for a moment of every rotation one is new and the other old.
+            raise Unreachable(
+                f"{self.place}: the private key does not belong to the certificate; is one being replaced?"
+            )
+        self.expires(certificate.not_valid_after_utc.timestamp())
+        return private_key.thumbprint(certificate)
 
 
 class IdaasPrivateKeyJwt(PrivateKeyMethod, tag_field="authnMethod", tag="PRIVATE_KEY_JWT", frozen=True, kw_only=True):
@@ -65,29 +117,52 @@ class IdaasPrivateKeyJwt(PrivateKeyMethod, tag_field="authnMethod", tag="PRIVATE
     client_deploy_environment: DeployEnvironment = None
 
     def build(self, parts: ClientParts) -> TokenSource:
-        return build(self, parts, None)
+        key = Rotating(self.private_key(parts.place, parts.context.environ))
+        return parts.token_endpoint_source(signer(self, parts, key), key)
 
 
 class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_jwt", frozen=True, kw_only=True):
     """An assertion signed with a private key."""
 
+    certificate_file: Annotated[
+        ProofFile | None,
+        Meta(
+            description="File that holds the key's certificate, as PEM. The assertion then names the certificate "
+            "(`x5t#S256`), as Entra requires it."
+        ),
+    ] = None
     assertion_audience: AssertionAudience = "tokenEndpoint"
+    assertion_lifetime_seconds: AssertionLifetime = LONGEST_LIFE
 
     def check(self, place: str, facts: ClientFacts) -> None:
         check_audience(self.assertion_audience, facts)
 
+    def read(self, place: str, environ: Mapping[str, str]) -> None:
+        certificate = self.certificate(place)
+        self.read_key(place, environ, certificate=certificate() if certificate else None, standard=True)
+
+    def certificate(self, place: str) -> Secret | None:
+        """Return the reader of the certificate, or None where none is configured."""
+        path = self.certificate_file
+        return secrets.from_file(path, f"{place}.{self.key('certificate_file')}") if path else None
+
     def build(self, parts: ClientParts) -> TokenSource:
-        return build(self, parts, audience_of(self.assertion_audience, parts.facts))
+        key: Secret = self.private_key(parts.place, parts.context.environ)
+        certificate = self.certificate(parts.place)
+        # Key and certificate go together: the previous key would not fit the present certificate.
+        rotating = Rotating(key) if certificate is None else None
+        auth = replace(
+            signer(self, parts, rotating or key),
+            style=style_of(self.assertion_audience, self.assertion_lifetime_seconds, parts.facts),
+            supported=parts.signing_algorithms,
+            certificate=certificate,
+            expires=lambda end: parts.notes.expires("certificate", end),
+        )
+        return parts.token_endpoint_source(auth, rotating)
 
 
-def build(method: PrivateKeyMethod, parts: ClientParts, audience: str | None) -> TokenSource:
-    """Return the token source of a client that signs assertions with its private key."""
-    key = Rotating(method.private_key(parts.place, parts.context.environ))
-    return parts.token_endpoint_source(signer(method, parts, key, audience), key)
-
-
-def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret, audience: str | None = None) -> PrivateKeyJwt:
-    """Return what signs the assertions of the method's client with `key`."""
+def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret) -> PrivateKeyJwt:
+    """Return what signs the assertions of the method's client with `key`, in the style of IDaaS."""
     return PrivateKeyJwt(
         parts.facts.client_id,
         key=key,
@@ -97,7 +172,6 @@ def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret, audience: 
         place=parts.place,
         now=parts.context.now,
         new_id=parts.context.new_id,
-        audience=audience,
         disk=parts.context.disk,
     )
 
@@ -108,6 +182,6 @@ def check_audience(configured: str, facts: ClientFacts) -> None:
         raise ConfigError(f"{facts.place}.issuer: required where assertionAudience is issuer")
 
 
-def audience_of(configured: str, facts: ClientFacts) -> str | None:
-    """Return the audience of assertions; None for the URL that is posted to."""
-    return facts.issuer if configured == "issuer" else None
+def style_of(audience: str, seconds: int, facts: ClientFacts) -> AssertionStyle:
+    """Return the style of assertions for an OpenID provider. `audience`: `tokenEndpoint` or `issuer`."""
+    return AssertionStyle(seconds, ISSUED_BEFORE, facts.issuer if audience == "issuer" else None)

@@ -1,0 +1,44 @@
+"""The forms in which programs print a token, as members of an OAuth token response.
+
+An OAuth token response; a bare JWT; GitHub's `{"value": ...}`; the ExecCredential of kubectl's plug-ins; the list that
+`spire-agent api fetch jwt -output json` prints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.values import TokenUse
+from . import jwt_claims
+
+
+def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
+    """Return the members of a token response; `use` is the member of a token without a name. None: no known form."""
+    text = output.decode("utf-8", "replace").strip()
+    if jwt_claims.unverified(text) is not None:
+        return {use: text}
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, list):
+        svid = _spire_token(value)
+        return {use: svid} if svid else None
+    if not isinstance(value, dict):
+        return None
+    found = value.get("value")
+    if value.get("kind") == "ExecCredential":
+        status = value.get("status")
+        found = status.get("token") if isinstance(status, Mapping) else None
+    return {use: found} if isinstance(found, str) and not value.get(use) else value
+
+
+def _spire_token(items: list[Any]) -> str | None:
+    for item in items:
+        svids = item.get("svids") if isinstance(item, Mapping) else None
+        for svid in svids if isinstance(svids, list) else ():
+            if isinstance(svid, Mapping) and isinstance(svid.get("svid"), str):
+                return str(svid["svid"])
+    return None

@@ -1,0 +1,65 @@
+"""client_assertion: a token of another issuer as the client's proof (RFC 7523 2.2), so that no secret is stored.
+
+Kubernetes' projected service account tokens, SPIFFE's JWT-SVIDs, and the job tokens of GitHub and GitLab are such
+tokens. Keycloak calls it federated client authentication, Entra a federated identity credential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta
+
+from ...core.base import OtherFile
+from ...core.values import Secret
+from ...system import secrets
+from ...system.disk import Disk
+from ..client_auth import Proof, jwt_bearer
+from ..context import TokenSource
+from .method import ClientFacts, ClientParts, Method
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignAssertion:
+    """The token of another issuer, read for every request: its writer renews it."""
+
+    token: Secret
+    disk: Disk = field(default_factory=Disk, repr=False)
+
+    async def prove(self, endpoint: str) -> Proof:
+        return jwt_bearer(await secrets.read(self.token, self.disk))
+
+
+class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", frozen=True, kw_only=True):
+    """A token of another issuer that the provider trusts, such as a projected service account token."""
+
+    token_file: Annotated[
+        OtherFile | None,
+        Meta(description="File that holds the token, read at every token request. White space is trimmed."),
+    ] = None
+    token_env_var_name: Annotated[
+        str | None, Meta(description="Environment variable that holds the token, such as a CI job's.")
+    ] = None
+
+    def check(self, place: str, facts: ClientFacts) -> None:
+        self.token(place, {})
+
+    def read_token(self, place: str, environ: Mapping[str, str]) -> None:
+        self.token(place, environ)()
+
+    def token(self, place: str, environ: Mapping[str, str]) -> Secret:
+        """Return the reader of the token. Raises ConfigError unless exactly one key is set."""
+        return secrets.one_of(
+            environ,
+            name=self.token_env_var_name,
+            path=self.token_file,
+            place=place,
+            keys=(self.key("token_env_var_name"), self.key("token_file")),
+            private=False,
+        )
+
+    def build(self, parts: ClientParts) -> TokenSource:
+        token = self.token(parts.place, parts.context.environ)
+        return parts.token_endpoint_source(ForeignAssertion(token, parts.context.disk))

@@ -1,0 +1,110 @@
+"""Secrets kept out of another side's words: an answer may quote the token or the secret that the request carried."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import quote, quote_plus, unquote_plus
+
+HIDDEN = "[hidden]"
+
+SHARED = 8
+"""Characters in a row that a text and a secret may not have in common: an answer may quote a part of a secret."""
+
+SHORTEST = 4
+"""Characters of the shortest secret that is searched for: shorter ones are parts of ordinary words."""
+
+_PUBLIC_FIELDS = frozenset(
+    {
+        *("client_id", "grant_type", "scope", "audience", "resource", "client_assertion_type"),
+        *("subject_token_type", "requested_token_type", "application_federated_credential_name"),
+        *("client_x509", "client_x509_chain"),
+        *("RoleArn", "OIDCProviderArn", "RoleSessionName", "DurationSeconds", "Policy"),
+    }
+)
+"""Form fields that hold no secret. Every other field is taken for one."""
+
+_CREDENTIAL_HEADERS = frozenset({"authorization", "x-acs-security-token", "x-aliyun-ecs-metadata-token"})
+
+_JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
+_OPAQUE = re.compile(r"(?=[\w+=~-]*[a-z])(?=[\w+=~-]*[A-Z])(?=[\w+=~-]*[0-9])[\w+=~-]{32,}", re.ASCII)
+"""Text without a blank as keys and tokens are: long, with small and capital letters and digits. A UUID is not."""
+
+
+def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the secrets in a request's form fields and headers."""
+    found = [value for name, value in fields.items() if name not in _PUBLIC_FIELDS]
+    for name, value in headers.items():
+        if name.lower() in _CREDENTIAL_HEADERS:
+            found += _of_header(value)
+    return tuple(value for value in found if value)
+
+
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """
+    Return `text` without the secrets, in any spelling of `_spellings`, whole or in part, and without other tokens.
+
+    A part of fewer than 8 characters may remain.
+    """
+    hidden = bytearray(len(text))
+    folded = text.lower()
+    if len(folded) == len(text):  # a few letters change their length: then only the original is searched
+        for secret in secrets:
+            for spelling in _spellings(secret):
+                _mark(folded, spelling.lower(), hidden)
+    else:
+        for secret in secrets:
+            for spelling in _spellings(secret):
+                _mark(text, spelling, hidden)
+    for pattern in (_JWT, _OPAQUE):
+        for match in pattern.finditer(text):
+            hidden[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+    return _without(text, hidden)
+
+
+def _of_header(value: str) -> Iterator[str]:
+    scheme, _, rest = value.partition(" ")
+    if not rest:
+        yield value
+    elif scheme.lower() == "basic":
+        yield rest
+        try:
+            secret = base64.b64decode(rest).decode().partition(":")[2]
+        except (binascii.Error, UnicodeDecodeError):
+            return
+        yield secret
+        yield unquote_plus(secret)
+    else:
+        # Of a signature in `name=value` form only the signature: the rest names headers and algorithms.
+        yield rest.rpartition("Signature=")[2]
+
+
+def _spellings(secret: str) -> set[str]:
+    """Return how a server may write a secret: as it is, and escaped for a URL, a form, HTML, JSON, base64 or hex."""
+    raw = secret.encode("utf-8", "surrogateescape")
+    encoded = base64.b64encode(raw).decode().rstrip("=")
+    found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
+    found |= {encoded, encoded.translate({43: "-", 47: "_"}), raw.hex(), " ".join(secret.split())}
+    return {spelling for spelling in found if len(spelling) >= SHORTEST}
+
+
+def _mark(text: str, spelling: str, hidden: bytearray) -> None:
+    """Mark the places in `text` that it has in common with the spelling of a secret."""
+    length = min(SHARED, len(spelling))
+    for start in range(len(text) - length + 1):
+        if text[start : start + length] in spelling:
+            hidden[start : start + length] = b"\1" * length
+
+
+def _without(text: str, hidden: bytearray) -> str:
+    kept: list[str] = []
+    for char, is_hidden in zip(text, hidden, strict=True):
+        if not is_hidden:
+            kept.append(char)
+        elif not kept or kept[-1] != HIDDEN:
+            kept.append(HIDDEN)
+    return "".join(kept)

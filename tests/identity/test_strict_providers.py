@@ -1,0 +1,154 @@
+"""OpenID providers as strict as Okta, Auth0, Entra and Keycloak: what a client may send, and what it may not."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from app.core.errors import ConfigError, Refused
+from app.emulator import PublicKey
+from app.emulator.world.world import OIDC_CLIENT_ID
+
+from ..clock import Clock
+from ..conftest import Offline
+from ..workload import Workload
+from .identities import client_assertion, oidc_client, one_profile, sts_exchange
+
+Build = Callable[..., Offline]
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+RSA = {bits: rsa.generate_private_key(65537, bits) for bits in (2048, 3072)}
+P384, ED25519 = ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate()
+
+
+def with_key(workload: Workload, key: Key, *, thumbprint: str | None = None, **keys: Any) -> dict[str, Any]:
+    """Return a client that signs with `key`, which the provider knows."""
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    world = workload.emulator.world
+    client = replace(world.clients[OIDC_CLIENT_ID], public_keys=(PublicKey(public.decode(), thumbprint=thumbprint),))
+    workload.emulator.world = replace(world, clients={**world.clients, OIDC_CLIENT_ID: client})
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = workload.write_file("client.pem", private.decode())
+    authentication = {"method": "private_key_jwt", "privateKeyFile": path, **keys}
+    return oidc_client("client_secret_post")(workload) | {"clientAuthentication": authentication}
+
+
+def supporting(workload: Workload, *algorithms: str) -> None:
+    """Let the provider accept these algorithms, and name them in its discovery document."""
+    workload.emulator.world = replace(workload.emulator.world, workload_algorithms=algorithms)
+
+
+def last_request(workload: Workload) -> Mapping[str, str]:
+    """Return the form of the last token request."""
+    return [call.fields for call in workload.emulator.journal if "grant_type" in call.fields][-1]
+
+
+async def fetched(
+    identity: dict[str, Any], workload: Workload, offline: Build
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Obtain credentials, and return header and claims of the assertion."""
+    await offline(one_profile(identity, sts_exchange("command")), workload.environ).fetch()
+    text = last_request(workload)["client_assertion"]
+    return jwt.get_unverified_header(text), jwt.decode(text, options={"verify_signature": False})
+
+
+async def test_basic_sends_nothing_about_the_client_in_the_form(workload: Workload, offline: Build) -> None:
+    """client_secret_basic: id and secret in the header, form-encoded, and no client_id in the form (Okta)."""
+    await offline(
+        one_profile(oidc_client("client_secret_basic")(workload), sts_exchange("command")), workload.environ
+    ).fetch()
+
+    assert "client_id" not in last_request(workload)
+
+
+@pytest.mark.parametrize("method", ["private_key_jwt", "client_secret_jwt"])
+async def test_life_of_an_assertion(method: str, workload: Workload, offline: Build, clock: Clock) -> None:
+    """An assertion lives 300 s (Auth0) and is dated back by 30 s, for an issuer whose clock is behind."""
+    _, claims = await fetched(oidc_client(method)(workload), workload, offline)
+
+    assert claims["exp"] - claims["iat"] == 300
+    assert claims["iat"] == int(clock.time()) - 30
+
+
+async def test_configured_life_of_an_assertion(workload: Workload, offline: Build) -> None:
+    """`assertionLifetimeSeconds` shortens the life; the schema refuses more than 300."""
+    _, claims = await fetched(with_key(workload, RSA[2048], assertionLifetimeSeconds=60), workload, offline)
+
+    assert claims["exp"] - claims["iat"] == 60
+    with pytest.raises(ConfigError, match="assertionLifetimeSeconds: must be at most 300"):
+        offline(one_profile(with_key(workload, RSA[2048], assertionLifetimeSeconds=301), sts_exchange("command")))
+
+
+@pytest.mark.parametrize(
+    ("key", "supported", "configured", "algorithm"),
+    [
+        (RSA[2048], ("RS256", "PS256"), None, "RS256"),
+        (RSA[3072], ("RS256", "RS384", "RS512"), None, "RS256"),
+        (RSA[3072], ("PS256", "ES256"), None, "PS256"),
+        (RSA[2048], ("RS512",), None, "RS512"),
+        (RSA[2048], ("RS256", "PS256"), "PS256", "PS256"),
+        (P384, ("RS256", "ES384"), None, "ES384"),
+        (ED25519, ("RS256", "EdDSA"), None, "EdDSA"),
+    ],
+    ids=["RSA", "RSA-3072", "PS256 only", "RS512 only", "PS256 configured", "P-384", "Ed25519"],
+)
+async def test_algorithm_of_an_assertion(
+    key: Key, supported: tuple[str, ...], configured: str | None, algorithm: str, workload: Workload, offline: Build
+) -> None:
+    """RS256 for an RSA key of any size, unless the discovery document or the configuration says otherwise."""
+    supporting(workload, *supported)
+    header, _ = await fetched(with_key(workload, key, algorithm=configured), workload, offline)
+
+    assert header == {"alg": algorithm, "typ": "JWT"}
+
+
+async def test_certificate_names_the_key(workload: Workload, offline: Build) -> None:
+    """With `certificateFile` the assertion has the certificate's SHA-256 thumbprint as `x5t#S256` (Entra)."""
+    issued = workload.emulator.issue_certificate(OIDC_CLIENT_ID)
+    certificate = x509.load_pem_x509_certificate(issued.leaf_pem.encode())
+    thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).rstrip(b"=").decode()
+    key = serialization.load_pem_private_key(issued.key_pem.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    path = workload.write_file("client.crt", issued.leaf_pem)
+    header, _ = await fetched(with_key(workload, key, thumbprint=thumbprint, certificateFile=path), workload, offline)
+
+    assert header["x5t#S256"] == thumbprint
+    with pytest.raises(ConfigError, match="the private key does not belong to the certificate"):
+        offline(one_profile(with_key(workload, RSA[2048], certificateFile=path), sts_exchange("command")))
+
+
+async def test_projected_token_as_assertion(workload: Workload, offline: Build) -> None:
+    """A projected token is the client's assertion, of the standard type, and is read again for every request."""
+    identity = client_assertion(workload)
+    await offline(one_profile(identity, sts_exchange("command")), workload.environ).fetch()
+    sent = last_request(workload)
+
+    assert sent["client_assertion_type"] == "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    assert sent["client_assertion"] == (workload.directory / "projected").read_text()
+    assert sent["client_id"] == OIDC_CLIENT_ID
+    workload.write_file("projected", workload.emulator.workload_token(aud=["another"]))
+    with pytest.raises(Refused, match="aud is not this provider"):
+        await offline(one_profile(identity, sts_exchange("command")), workload.environ).fetch()
+
+
+async def test_job_token_as_assertion(workload: Workload, offline: Build) -> None:
+    """The token may be in an environment variable, as GitLab's job tokens are; one of the two keys is required."""
+    identity = client_assertion(workload)
+    workload.environ["JOB_TOKEN"] = (workload.directory / "projected").read_text()
+    identity["clientAuthentication"] = {"method": "client_assertion", "tokenEnvVarName": "JOB_TOKEN"}
+
+    await offline(one_profile(identity, sts_exchange("command")), workload.environ).fetch()
+    identity["clientAuthentication"] = {"method": "client_assertion"}
+    with pytest.raises(ConfigError, match="clientAuthentication: tokenEnvVarName or tokenFile is required"):
+        offline(one_profile(identity, sts_exchange("command")))
