@@ -6,6 +6,7 @@ of environment.py make one profile, `default`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -89,6 +90,10 @@ class _Draft:
                 self.mistakes.append(str(error))
         return absent
 
+    def is_mistaken(self, path: str) -> bool:
+        """Return whether a mistake was found at the key `path` or below it."""
+        return any(re.match(rf"{re.escape(path)}[.:\[]", mistake) for mistake in self.mistakes)
+
     def _located(self, mistake: str) -> str:
         """Return the mistake with the file or the variable in which it can be corrected."""
         for opening, place in self.places.items():
@@ -128,7 +133,9 @@ def load(
             _read_file(draft, environ)
         _read_sdk_files(draft, environ)
     except ConfigError as error:
-        draft.mistakes.append(str(error))
+        draft.mistakes += str(error).splitlines()
+    if draft.mistakes:
+        _check_the_rest(draft, environ, hostname)
     draft.stop_at_mistakes()
     settings = _complete(_build(draft.raw), draft, environ, hostname)
     draft.run(validate.checks(settings))
@@ -152,6 +159,19 @@ def load(
         tuple(map(one_line, draft.warnings)),
         tuple(draft.files),
     )
+
+
+def _check_the_rest(draft: _Draft, environ: Mapping[str, str], hostname: str) -> None:
+    """Add the mistakes of those sections and profiles whose values are of the right kinds: one run finds them all."""
+    sound = {key: value for key, value in draft.raw.items() if not draft.is_mistaken(key)}
+    sound["configVersion"] = f"{MAJOR}.{MINOR}"
+    profiles = draft.raw.get("profiles")
+    if isinstance(profiles, dict) and "profiles" not in sound:
+        sound["profiles"] = {
+            name: profile for name, profile in profiles.items() if not draft.is_mistaken(join("profiles", name))
+        }
+    with contextlib.suppress(msgspec.ValidationError):  # a required section is missing: nothing can be compared with it
+        draft.run(validate.checks(_complete(_build(sound), draft, environ, hostname)))
 
 
 def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], survey: Survey) -> frozenset[str]:
@@ -191,22 +211,29 @@ def _read_environment(draft: _Draft, environ: Mapping[str, str], default_path: s
 
 def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.files.append(draft.origin)
+    if sdk_file.is_one(draft.origin):
+        raise ConfigError(
+            "this is the IDaaS SDK's file, not a configuration of the sidecar; name its path in "
+            "identity.clientConfigPath of a profile, or leave out --config and set CLOUD_IDAAS_CONFIG_PATH"
+        )
     raw = read_object(draft.origin)
-    decoder = Decoder(draft.origin, environ, variables=True, lenient=_minor(raw) > MINOR, trace=draft.trace)
+    decoder = Decoder(draft.origin, environ, variables=True, lenient=_minor(raw, draft) > MINOR, trace=draft.trace)
     draft.mistakes += _name_mistakes(raw.get("profiles"))
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
     draft.warnings += decoder.warnings
-    draft.mistakes += decoder.mistakes
+    draft.mistakes += (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
 
 
-def _minor(raw: dict[str, Any]) -> int:
+def _minor(raw: dict[str, Any], draft: _Draft) -> int:
     """Return the minor version of the file. Raises ConfigError where its major version is another one."""
     version = raw.get("configVersion")
     if version is None:
-        raise ConfigError(f'configVersion: required; write "configVersion": "{MAJOR}.{MINOR}"')
+        draft.mistakes.append(f'configVersion: required; write "configVersion": "{MAJOR}.{MINOR}"')
+        return MINOR
     if not isinstance(version, str) or not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
-        raise ConfigError(f'configVersion: must be a string of two numbers, such as "{MAJOR}.{MINOR}"')
+        draft.mistakes.append(f'configVersion: must be a string of two numbers, such as "{MAJOR}.{MINOR}"')
+        return MINOR
     major, minor = map(int, version.split("."))
     if major != MAJOR:
         raise ConfigError(f"configVersion: {version} is not supported; this program reads {MAJOR}.x")
@@ -238,11 +265,13 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     path = identity["clientConfigPath"]
     others = [key for key, value in identity.items() if key not in _NOT_IN_THE_SDK_FILE and value is not None]
     if others:
-        raise ConfigError(f"{place}: clientConfigPath stands beside {', '.join(others)}; keep the path or the keys")
+        draft.mistakes.append(f"{place}: clientConfigPath stands beside {', '.join(others)}; keep the path or the keys")
+        return identity
     try:
         found = sdk_file.read(path)
     except ConfigError as error:
-        raise ConfigError(f"{place}.clientConfigPath: {error}") from None
+        draft.mistakes += [f"{place}.clientConfigPath: {line}" for line in str(error).splitlines()]
+        return identity
     draft.places[f"{place}."] = f"{path}: "
     draft.files.append(path)
     decoder = Decoder(path, environ, trace=draft.trace)

@@ -8,13 +8,14 @@ What the SDK degrades silently (an unknown authnMethod, a missing required key) 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from ..core.connection import HttpConfiguration
 from ..core.errors import ConfigError
+from ..core.text import quoted
 from ..core.urls import sdk_endpoint
 from ..identity.idaas import IdaasIdentity
 from ..identity.methods import IDAAS_METHODS
@@ -28,8 +29,15 @@ def default_path(environ: Mapping[str, str]) -> str:
 
 
 def read(path: str) -> dict[str, Any]:
-    """Return the file's identity as the members of an `identity`. Raises ConfigError with the file's name."""
-    known = _known(read_object(path), IdaasIdentity)
+    """
+    Return the file's identity as the members of an `identity`. Raises ConfigError with the file's name.
+
+    The examples of IDaaS's documentation have comments, and line breaks within strings: both are accepted.
+    """
+    known = _known(read_object(path, tolerant=True), IdaasIdentity)
+    left = [f"{path}: {key}: still has {found} of an example; write your own value" for key, found in _examples(known)]
+    if left:
+        raise ConfigError("\n".join(left))
     for key in ("clientConfigPath", "tokenExchange", "connection"):
         known.pop(key, None)  # not in the SDK's file: they stand beside clientConfigPath
     if isinstance(known.get("authnConfiguration"), dict):
@@ -40,6 +48,31 @@ def read(path: str) -> dict[str, Any]:
         if isinstance(known.get(key), str) and known[key]:
             known[key] = sdk_endpoint(known[key])
     return known | _machine(known.get("authnConfiguration"), path)
+
+
+def is_one(path: str) -> bool:
+    """Return whether the file has the keys of the SDK's file instead of a configuration's. A missing file has none."""
+    try:
+        keys = read_object(path, tolerant=True).keys()
+    except ConfigError:
+        return False
+    return "authn_configuration" in map(_snake, keys) and not keys & {"configVersion", "profiles"}
+
+
+_EXAMPLE = re.compile(
+    r"\[[A-Za-z_ -]+\]|<[^<>]+>|\{[A-Za-z_ -]+\}|(?<![a-z0-9])x{3,}(?![a-z0-9])|\*{3,}", re.IGNORECASE
+)
+"""What stands in examples for a value: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`."""
+
+
+def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the key and the text of each value of an example that was not replaced."""
+    for key, value in members.items():
+        if isinstance(value, dict):
+            yield from _examples(value, f"{place}{key}.")
+        found = _EXAMPLE.search(value) if isinstance(value, str) else None
+        if found:
+            yield f"{place}{key}", quoted(found[0])
 
 
 def _authn(raw: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.config import sdk_file
-from app.config.loader import Loaded
+from app.config.loader import Loaded, load
 from app.core.errors import ConfigError
 from app.identity.idaas import IdaasIdentity
 from app.identity.methods.client_secret_basic import IdaasClientSecretBasic
@@ -179,3 +179,63 @@ def test_invalid_sdk_file_is_refused_at_start(
 def test_default_path_of_the_sdk_file(environ: dict[str, str], path: str) -> None:
     """The path is $CLOUD_IDAAS_CONFIG_PATH unless that is blank, else a file in the home directory."""
     assert sdk_file.default_path(environ) == path
+
+
+EXAMPLE = """
+// As the documentation of IDaaS shows it.
+{
+  "idaasInstanceId": "idaas_demo", // the instance
+  "clientId": "app_demo",
+  /* the issuer */ "issuer": "https://login.example.com",
+  "scope": "urn:cloud:idaas:api|
+  app:all",
+  "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "A//B"}
+}
+"""
+
+
+def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
+    """Comments and line breaks within strings are accepted; what looks like a comment within a string stays."""
+    path = tmp_path / "client-config.json"
+    path.write_text(EXAMPLE)
+
+    found = sdk_file.read(str(path))
+
+    assert found["clientId"] == "app_demo"
+    assert found["scope"] == "urn:cloud:idaas:api|\n  app:all"
+    assert found["authnConfiguration"]["clientSecretEnvVarName"] == "A//B"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *(("https://eiam.[region_id].aliyuncs.com", "[region_id]"), ("xxx", "xxx"), ("idaas_xxxx", "xxxx")),
+        *(("<client id>", "<client id>"), ("app_***", "***"), ("https://{instance}.example.com", "{instance}")),
+    ],
+)
+def test_value_of_an_example_is_refused(value: str, shown: str, tmp_path: Path) -> None:
+    """A value that was not replaced is named with its key, wherever it stands; all of them are named at once."""
+    path = write_sdk_file(tmp_path, identity(clientId=value, httpConfiguration={"proxy": value}) | {"other": value})
+
+    with pytest.raises(ConfigError) as caught:
+        sdk_file.read(path)
+
+    assert str(caught.value).splitlines() == [
+        f"{path}: {key}: still has {shown} of an example; write your own value"
+        for key in ("clientId", "httpConfiguration.proxy")
+    ]
+
+
+@pytest.mark.parametrize("value", ["https://[fd00::5]/", "app_xx", "fffxxx0", "a [b1]"])
+def test_value_like_an_example_is_accepted(value: str, tmp_path: Path) -> None:
+    """Addresses of IPv6, and ids that happen to hold the letter, are no examples."""
+    assert sdk_file.read(write_sdk_file(tmp_path, identity(scope=value)))["scope"] == value
+
+
+def test_sdk_file_as_the_configuration_is_recognised(tmp_path: Path) -> None:
+    """The SDK's file given as the configuration is refused with the key that takes it, comments or not."""
+    for text in (json.dumps(identity()), EXAMPLE, json.dumps({"authn_configuration": {}})):
+        path = tmp_path / "config.json"
+        path.write_text(text)
+        with pytest.raises(ConfigError, match=r"this is the IDaaS SDK's file.*identity\.clientConfigPath"):
+            load(str(path), {}, hostname="h", now=lambda: 0.0)

@@ -223,11 +223,11 @@ REFUSALS: list[tuple[Any, str]] = [
     (configuration(proxy="proxy.example.com:8080"), "proxy: not a proxy of the form http://host:port or https://"),
     # JSON
     ("[]", "must hold one JSON object, {…}"),
-    ('{"server": {"bind": "a", "bind": "b"}}', 'the key "bind" appears twice in one object; remove one'),
-    ('{"profiles": {"default": {}, "default": {}}}', 'the key "default" appears twice in one object; remove one'),
+    ('{"server": {"bind": "a", "bind": "b"}}', '1:26: the key "bind" appears twice in one object; remove one'),
+    ('{"profiles": {"default": {}, "default": {}}}', '1:30: the key "default" appears twice in one object; remove one'),
     ('{"configVersion": "\\ud800"}', "not UTF-8 text"),
-    ('{"configVersion": NaN}', "not JSON: a number is invalid or too long"),
-    ('{"configVersion": ' + "9" * 5000 + "}", "not JSON: a number is invalid or too long"),
+    ('{"configVersion": NaN}', "1:19: NaN is not a number of JSON"),
+    ('{"configVersion": ' + "9" * 5000 + "}", "not JSON: a number is too long"),
     ('{"a":' * 100_000, "nested too deeply"),
 ]
 
@@ -242,8 +242,49 @@ def test_invalid_configuration_is_refused(config: Any, message: str, tmp_path: P
         load(str(path), environ, hostname="h", now=lambda: 0.0)
 
     lines = str(caught.value).splitlines()
-    assert any(line.startswith(f"{path}: {message}") for line in lines)
+    assert any(line.startswith((f"{path}: {message}", f"{path}:{message}")) for line in lines)
     assert all(line.startswith(str(path)) for line in lines)
+
+
+def test_all_mistakes_are_found_in_one_run(tmp_path: Path) -> None:
+    """Values of a wrong kind, values that cannot work and a wrong configVersion are all reported by the first run."""
+    broken = configuration(
+        configVersion="x",
+        profiles={
+            "default": profile(exchange=exchange(durationSeconds="1h")),
+            "other": profile(exchange=exchange(roleArn="arn")),
+        },
+        server={"bind": "0.0.0.0:1"},
+    )
+    path = write_file(tmp_path / "config.json", broken)
+
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), ENVIRON, hostname="h", now=lambda: 0.0)
+
+    places = [line.removeprefix(f"{path}: ").partition(": ")[0] for line in str(caught.value).splitlines()]
+    assert places == [
+        *("configVersion", "profiles.default.exchange.durationSeconds"),
+        *("profiles.other.exchange.roleArn", "server.bind"),
+    ]
+
+
+def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:
+    """Comments, duplicate keys, NaN and a syntax error are reported together, in order, with line and column."""
+    text = '{\n  // note\n  "a": NaN, "a": "// text", "\\u0061": 1,\n  /* two\n lines */ "b": -Infinity,\n}'
+    path = write_file(tmp_path / "config.json", text)
+
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), {}, hostname="h", now=lambda: 0.0)
+
+    assert [line.removeprefix(str(path)) for line in str(caught.value).splitlines()] == [
+        ":2:3: a comment, which JSON does not have; remove it",
+        ":3:8: NaN is not a number of JSON",
+        ':3:13: the key "a" appears twice in one object; remove one',
+        ':3:29: the key "a" appears twice in one object; remove one',
+        ":4:3: a comment, which JSON does not have; remove it",
+        ":5:16: -Infinity is not a number of JSON",
+        ":6:1: not JSON: Expecting property name enclosed in double quotes",
+    ]
 
 
 def test_json_syntax_error_has_line_and_column(tmp_path: Path) -> None:
