@@ -24,9 +24,11 @@ class Orders:
         self._report = report
         self._log = log
 
-    async def renew(self, names: Sequence[str], purge: bool) -> list[dict[str, Any]]:
+    async def renew(self, names: Sequence[str], purge: bool, uid: int) -> list[dict[str, Any]]:
         """
         Refresh profiles now, after dropping their credentials if `purge`; return the status of each afterwards.
+
+        `uid`: the user who ordered it, for the log.
 
         When the first `await` is reached, no dropped session is served any more.
         """
@@ -36,7 +38,7 @@ class Orders:
                 self._profiles.purge(name)
             await asyncio.gather(*(store.remove(name) for store in self._stores() for name in known))
         for name in known:
-            self._log.write(log_events.PURGED if purge else log_events.REFRESH_ORDERED, profile=name)
+            self._log.write(log_events.PURGED if purge else log_events.REFRESH_ORDERED, profile=name, uid=uid)
         await asyncio.gather(*(self._profiles.renew(name) for name in known if name in self._profiles))
         return [self._status(name) for name in names]
 
@@ -45,10 +47,10 @@ class Orders:
             return _removed(name)
         return self._report.profile(self._profiles.refresher(name).status)
 
-    def set_level(self, level: str) -> None:
-        """Set the log level until the next reload or start. Raises ValueError for an unknown level."""
+    def set_level(self, level: str, uid: int) -> None:
+        """Set the log level until the next reload or start, by the user `uid`. Raises ValueError for an unknown one."""
         self._log.set_level(level)
-        self._log.write(log_events.LOG_LEVEL_CHANGED, now=level)
+        self._log.write(log_events.LOG_LEVEL_CHANGED, now=level, uid=uid)
 
 
 def _removed(name: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Spans:
         """
         From one minute after the recovery.
 
-        Sessions of that minute are not replaced earlier (LEFT_ALONE), so that it has fewer calls than later minutes.
+        Sessions of that minute are not replaced earlier (ROLLOUT_SECONDS), so it has fewer calls than later minutes.
         """
         return self.recovery[1] + 60, self.day.ends
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -179,10 +179,10 @@ def make_doors(sidecar: Offline, clock: Clock) -> Doors:
     async def empty() -> Response:
         return document(200, {})
 
-    async def renew(name: str, _purge: bool) -> dict[str, Any]:
-        return {"profile": name, "last_error": None}
+    async def renew(names: Sequence[str], _purge: bool, _uid: int) -> list[dict[str, Any]]:
+        return [{"profile": name, "last_error": None} for name in names]
 
-    def level(name: str) -> None:
+    def level(name: str, _uid: int) -> None:
         if name != "debug":
             raise ValueError("there is no such level")
 

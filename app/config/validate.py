@@ -162,7 +162,7 @@ def urls_of(profile: Profile, place: str) -> Iterator[str]:
 
 
 def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str]]:
-    """Yield how the profile's legs reach their servers, where that is configured."""
+    """Yield how the profile's connections reach their servers, where that is configured."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         connection = identities.connection_of(identity)
         if connection is not None:

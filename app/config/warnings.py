@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
+from ..exchange.regions import misspelt
+from ..exchange.settings import PROVIDER_MANAGED, DeveloperApiExchange
 from ..identity import identities
+from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
 from ..identity.methods.keys import ClientSecretMethod, PrivateKeyMethod
 from ..identity.methods.oidc import IdaasOidc
@@ -29,6 +32,10 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[st
         seconds = (last or profile.exchange).duration_seconds
         if seconds is not None:
             yield from _session(seconds, f"{place}.{where}.durationSeconds")
+        for part, key in ((profile.exchange, "exchange"), *((role, "chain") for role in profile.chain)):
+            yield from _region(part.region_id, f"{place}.{key}.regionId")
+        if isinstance(profile.exchange, DeveloperApiExchange):
+            yield from _other_audience(profile.identity, f"{place}.identity")
     if isinstance(settings.access.path_token, PathToken):
         yield from _exposed(settings.access.path_token.file, "access.pathToken.file")
     yield from _exposed(settings.cache.key_file, "cache.keyFile")
@@ -61,6 +68,24 @@ def _exposed(path: str | None, place: str) -> Iterator[str]:
     why = files.exposure(path) if path else None
     if why is not None:
         yield f"{place}: {path}: {why}"
+
+
+def _region(region: str | None, place: str) -> Iterator[str]:
+    """Yield the region that is probably meant by a name that is no region."""
+    meant = misspelt(region) if region else None
+    if meant is not None:
+        yield f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
+
+
+def _other_audience(identity: Identity, place: str) -> Iterator[str]:
+    """Yield why the DeveloperAPI will answer 403 to the token of this scope."""
+    if isinstance(identity, IdaasIdentity) and identity.scope:
+        audience, wanted = (scope.partition("|")[0] for scope in (identity.scope, PROVIDER_MANAGED))
+        if audience != wanted:
+            yield (
+                f"{place}.scope: {identity.scope} is for another audience than the DeveloperAPI's, which refuses its "
+                f"tokens with 403; leave scope out, or write {PROVIDER_MANAGED}"
+            )
 
 
 def _session(seconds: int, place: str) -> Iterator[str]:

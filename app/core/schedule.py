@@ -26,20 +26,21 @@ ROOM_FOR_RETRIES = 300.0
 """
 The time for retries between the latest start of a refresh and the limits above.
 
-A fault that lasts this long minus `IN_NEED` does no harm: the last attempt comes at most `IN_NEED` before the limit.
+A fault that lasts this long minus `LONGEST_PAUSE_WITHOUT_SESSION` does no harm: the last attempt comes at most that
+pause before the limit.
 """
 
 SHORTEST_SESSION = 900.0
 """The minimum of STS. It is also the margin of five SDKs, which refetch such a session on every call."""
 
-LEFT_ALONE = 60.0
+ROLLOUT_SECONDS = 60.0
 """
 The age up to which a session of a roll-out is not replaced.
 
 A roll-out takes about this long, and the account's quota is then needed by sidecars without credentials.
 """
 
-IN_NEED = 40.0
+LONGEST_PAUSE_WITHOUT_SESSION = 40.0
 """
 The longest pause while there is no valid session, or one that ends soon.
 
@@ -47,11 +48,12 @@ The longest pause while there is no valid session, or one that ends soon.
 have succeeded, and must be ready within 150 s (bench/fleet.py).
 """
 
-SOONEST = 20.0
+SHORTEST_INTERVAL = 20.0
 """
 The minimum time between two sessions, however short their lifetime.
 
-Retries without a valid session come at the same pace: their longest pause is drawn from 20 to 40 s (`IN_NEED`).
+Retries without a valid session come at the same pace: their longest pause is drawn from 20 to 40 s
+(`LONGEST_PAUSE_WITHOUT_SESSION`).
 """
 
 REFUSED_AT_START = (4.0, 16.0)
@@ -62,7 +64,7 @@ A role, key or trust that was made seconds ago is refused for 10 to 30 s. Seven 
 of 60 s.
 """
 
-CONTENDED = 8.0
+SHORTEST_PAUSE_WHEN_THROTTLED = 8.0
 """
 The minimum first pause after throttling.
 
@@ -79,8 +81,8 @@ class Schedule:
     `jitter` is the fraction of the session's lifetime by which a refresh may come earlier. It never comes later.
 
     Pauses after a failure double. They start at `min_retry`, or at 1/32 of the slack (see `slack`) if that is longer.
-    They grow to half of the slack, but to `IN_NEED` at least and `max_retry` at most. Each pause is drawn at random
-    from the upper half below its bound, which limits the number of calls per hour.
+    They grow to half of the slack, but to `LONGEST_PAUSE_WITHOUT_SESSION` at least and `max_retry` at most. Each one is
+    drawn at random from the upper half below its bound, which limits the number of calls per hour.
 
     `max_retry` is 240 s because of the recovery from an outage. Ten thousand sidecars that pause this long (180 s on
     average) make 56 calls per second, and an account has 100. All of them succeed within one pause, without throttling.
@@ -122,7 +124,7 @@ class Schedule:
         if not spread:
             return latest - chance * self.jitter * life
         age = latest - held.issued_at
-        alone = min(LEFT_ALONE, age / 24)
+        alone = min(ROLLOUT_SECONDS, age / 24)
         return latest - _earlier(chance, age, min(self.jitter * life, age)) * (1 - alone / age)
 
     def retry_after(
@@ -153,8 +155,8 @@ class Schedule:
             return min(longest, first * 2.0 ** min(failures - 1, 30)) * (0.5 + 0.5 * chance)
         if permanent:
             return self.permanent_retry * (0.5 + 0.5 * chance)
-        first = max(self.min_retry, slack / 32, CONTENDED if throttled else 0.0)
-        longest = min(self.max_retry, max(IN_NEED, self.min_retry, slack / 2))
+        first = max(self.min_retry, slack / 32, SHORTEST_PAUSE_WHEN_THROTTLED if throttled else 0.0)
+        longest = min(self.max_retry, max(LONGEST_PAUSE_WITHOUT_SESSION, self.min_retry, slack / 2))
         delay = min(longest, first * 2.0 ** min(failures - 1, 30)) * (0.5 + 0.5 * chance)
         if hint is None:
             return delay
@@ -205,7 +207,7 @@ def soonest(life: float, left: float) -> float:
     would then repeat forever. A fifth of the lifetime never delays the refresh of a complete session: its lead and the
     largest jitter leave at least that much.
     """
-    return max(min(SOONEST, life / 5), left / 5)
+    return max(min(SHORTEST_INTERVAL, life / 5), left / 5)
 
 
 def servable(held: Credentials | None, now: float) -> bool:

@@ -25,12 +25,6 @@ def endpoint(url: str, place: str) -> str:
     return url
 
 
-def refuse_login(url: str, place: str) -> None:
-    """Raise ConfigError where the URL holds a user name or a password."""
-    if without_login(url) != url:
-        raise ConfigError(f"{place}: the URL contains a user name or password; remove it")
-
-
 def server_of(url: str) -> str:
     """Return host and port of a URL: what requests, clocks and places of one server have in common."""
     parts = urlsplit(url)

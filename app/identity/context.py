@@ -21,7 +21,7 @@ class TokenSource(Protocol):
 
 
 class Connect(Protocol):
-    """Returns the HTTP client of one leg, whose connection is configured at `place`."""
+    """Returns the HTTP client of one server; its connection is configured at `place`."""
 
     def __call__(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> HttpClient: ...
 

@@ -95,7 +95,7 @@ class EcsMetadata:
 
 def metadata_service(endpoint: str, context: Context) -> EcsMetadata:
     """Return the service at `endpoint`."""
-    # A connection of its own: the proxy, CA and certificate of no leg concern the metadata service.
+    # A connection of its own: the proxy, CA and certificate of no connection concern the metadata service.
     http = context.connect(Connection(proxy=proxies.NO_PROXY), "ecsMetadataEndpoint")
     return EcsMetadata(http, endpoint.rstrip("/"), context.is_ours, context.now)
 

@@ -117,7 +117,7 @@ def check(identity: IdaasIdentity, place: str) -> None:
     if not identity.scope:
         raise ConfigError(f"{place}.scope: required; it reads <audience>|<value>, such as api.example.com|.all")
     arns.audience_of(identity.scope, f"{place}.scope")
-    urls.refuse_login(str(identity.issuer), f"{place}.issuer")
+    urls.endpoint(str(identity.issuer), f"{place}.issuer")  # RAM's rules for an OIDC provider
     urls.endpoint(str(identity.token_endpoint), f"{place}.tokenEndpoint")
     assert identity.authn_configuration is not None  # noqa: S101 - refused above; said again for the type checker
     identity.authn_configuration.check(method_place(identity, place), facts(identity, place))

@@ -53,7 +53,7 @@ def check(identity: Identity, place: str) -> None:
 
 
 def check_proxy(connection: Connection, place: str) -> None:
-    """Raise ConfigError unless the leg's proxy, if it names one, is one."""
+    """Raise ConfigError unless the connection's proxy, if it names one, is one."""
     if connection.proxy not in (None, proxies.NO_PROXY):
         proxies.check_proxy(str(connection.proxy), f"{place}.proxy")
 

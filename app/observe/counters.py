@@ -15,7 +15,7 @@ REQUEST_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 1.0, 5.0)
 """Seconds: an answer from memory takes some 10 µs, a cold start waits at most 4 s."""
 
 STAGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds: a leg to the cloud has limits of 5 s to connect and 10 s to the next byte."""
+"""Seconds: a connection to the cloud has limits of 5 s to connect and 10 s to the next byte."""
 
 
 @dataclass(slots=True)

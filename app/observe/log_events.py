@@ -27,6 +27,7 @@ class LogEvent:
 
 
 _PROFILE = {"profile": "name of the profile"}
+_ORDERED_BY = {"uid": "the user who ordered it"}
 _ROLE = {
     "identity": "`identity.type` of the profile",
     "role": "ARN of the role whose credentials are served",
@@ -259,21 +260,25 @@ DENIED = _event(
 # --- orders -----------------------------------------------------------------------------------------------------------
 
 REFRESH_ORDERED = _event(
-    "refresh_ordered", "info", "a refresh was ordered over the admin socket", "By `idaas-sidecar refresh`.", _PROFILE
+    "refresh_ordered",
+    "info",
+    "a refresh was ordered over the admin socket",
+    "By `idaas-sidecar refresh`.",
+    _PROFILE | _ORDERED_BY,
 )
 PURGED = _event(
     "purged",
     "warning",
     "the profile's credentials were dropped by an order over the admin socket",
     "By `idaas-sidecar purge`.",
-    _PROFILE,
+    _PROFILE | _ORDERED_BY,
 )
 LOG_LEVEL_CHANGED = _event(
     "log_level_changed",
     "warning",
     "the log level was changed until the next reload or start",
     "By `idaas-sidecar log-level`.",
-    {"now": "the new level"},
+    {"now": "the new level"} | _ORDERED_BY,
 )
 
 # --- the program itself -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The HTTP clients of all legs, one for each way to a server: limits, trust, proxy, client certificate."""
+"""The HTTP clients of all servers, one for each way to them: limits, trust, proxy, client certificate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..upstream.transport import RoutingTransport
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What makes two legs share connections. `place` is where the connection is configured."""
+    """What two servers have in common that share an HTTP client. `place` is where the connection is configured."""
 
     connection: Connection
     place: str
@@ -33,7 +33,7 @@ Transport = Callable[[Route], httpx.AsyncBaseTransport]
 
 
 class Connections:
-    """Gives each leg its HTTP client; legs with the same route share one."""
+    """Gives each server its HTTP client; servers with the same route share one."""
 
     def __init__(self, transport: Transport, *, now: Now, observe: Observe) -> None:
         self._transport = transport
@@ -42,7 +42,7 @@ class Connections:
         self._open: dict[tuple[Connection, Limits, bool], UpstreamClient] = {}
 
     def to(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> UpstreamClient:
-        """Return the client of a leg. `http`: its own limits, and whether its server's certificate is verified."""
+        """Return the client of a connection. `http`: its limits, and whether its server's certificate is verified."""
         limits = Limits(http.connect_timeout / 1000, http.read_timeout / 1000) if http else Limits()
         route = Route(connection, place, limits, not (http and http.unsafe_ignore_ssl_cert))
         key = (route.connection, route.limits, route.verify)
@@ -61,7 +61,7 @@ class Connections:
 def real_transport(
     settings: Settings, environ: Mapping[str, str], disk: Disk, resolver: Resolver | None = None
 ) -> Transport:
-    """Return what opens real connections; legs without files of their own share the trust of the whole file."""
+    """Return what opens real connections; connections without files of their own share the trust of the whole file."""
     names = resolver or Resolver()
 
     def transport(route: Route) -> RoutingTransport:

@@ -1,6 +1,6 @@
 """The pipeline of a refresh: the identity's token, its exchange for credentials, and the chain of further roles.
 
-The only place that knows all legs. Imported after the listeners are up: httpx takes 60 ms and 4 MiB.
+The only place that knows all requests of a refresh. Imported after the listeners are up: httpx takes 60 ms and 4 MiB.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""TLS trust and the client certificate of one leg; files that have changed are read again."""
+"""TLS trust and the client certificate of one connection; files that have changed are read again."""
 
 from __future__ import annotations
 
@@ -18,18 +18,23 @@ LARGEST_KEY = 1_048_576
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificate:
-    """The client certificate of mutual TLS. `key_file` None: the key is in `file` too."""
+    """
+    The client certificate of mutual TLS. `key_file` None: the key is in `file` too.
+
+    `place` and `key_place`: the configuration keys that name the two files.
+    """
 
     file: str
     key_file: str | None
     password: Secret | None
     place: str
+    key_place: str
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
     """
-    What a leg trusts and presents. The CAs: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
+    What a connection trusts and presents. CAs: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
 
     `version` changes with the files that `context` reads, so a rotated certificate needs no restart.
     """
@@ -87,9 +92,9 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     try:
         files.read_secret(key_file, LARGEST_KEY)
     except files.Absent as why:
-        raise NotThereYet(f"{client.place}: {key_file}: {why}") from None
+        raise NotThereYet(f"{client.key_place}: {key_file}: {why}") from None
     except files.Unreadable as why:
-        raise ConfigError(f"{client.place}: {key_file}: {why}") from None
+        raise ConfigError(f"{client.key_place}: {key_file}: {why}") from None
     # Without a password OpenSSL would ask for one at the terminal: an empty one fails instead.
     password = client.password or (lambda: "")
     try:
@@ -137,4 +142,5 @@ def client_certificate(connection: Connection, place: str, environ: Mapping[str,
         connection.private_key_file,
         secrets.from_environment(environ, password, f"{place}.privateKeyPasswordEnvVarName") if password else None,
         f"{place}.certificateFile",
+        f"{place}.{'privateKeyFile' if connection.private_key_file else 'certificateFile'}",
     )

@@ -53,7 +53,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     """
     Opens connections when first needed, and anew when the files behind `trust` have changed.
 
-    `proxy`: the proxy of this leg, `proxies.NO_PROXY` for none at all, None for what the environment says.
+    `proxy`: the proxy of this connection, `proxies.NO_PROXY` for none at all, None for what the environment says.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         )
 
     async def _proxy_trust(self) -> ssl.SSLContext:
-        """Return the trust in a proxy with TLS: the CAs of the leg, without its client certificate."""
+        """Return the trust in a proxy with TLS: the CAs of the connection, without its client certificate."""
         return await self._from_disk(replace(self._trust, verify=True, client=None).context)
 
     async def _from_disk(self, call: Callable[[], T]) -> T:

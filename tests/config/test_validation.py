@@ -128,6 +128,17 @@ REFUSALS: list[tuple[Any, str]] = [
     (with_identity(clientId=""), f"{IDENTITY}.clientId: required"),
     (with_identity(idaasInstanceId=None), f"{IDENTITY}.idaasInstanceId: required"),
     (with_identity(issuer=None), f"{IDENTITY}.issuer: required"),
+    (with_identity(issuer="http://idaas.example.com"), f"{IDENTITY}.issuer: 'http://idaas.example.com' would send"),
+    (
+        with_identity(issuer="https://idaas.example.com/?x"),
+        f"{IDENTITY}.issuer: 'https://idaas.example.com/?x' has a q",
+    ),
+    (
+        with_identity(issuer="https://idaas.example.com/#f"),
+        f"{IDENTITY}.issuer: 'https://idaas.example.com/#f' has a q",
+    ),
+    (with_identity(issuer="https://u:p@idaas.example.com"), f"{IDENTITY}.issuer: the URL contains a user name or pass"),
+    (with_identity(issuer="idaas"), f"{IDENTITY}.issuer: 'idaas' is not a URL of the form https://host/path"),
     (with_identity(tokenEndpoint=None), f"{IDENTITY}.tokenEndpoint: required"),
     (with_identity(authnConfiguration=None), f"{IDENTITY}.authnConfiguration: required"),
     (with_identity(authnConfiguration={}), f"{AUTHN}.authnMethod: required"),

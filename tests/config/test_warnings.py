@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from ..conftest import configuration
+from app.emulator.world.world import CHAINED_ROLE_ARN, PAM_SCOPE
+
+from ..conftest import configuration, identity, managed_exchange
 from .configurations import Load, profile, with_exchange, with_identity
 
 
@@ -38,6 +40,18 @@ WARNINGS = [
         configuration(profiles={"default": profile(identity={"type": "tokenFile", "tokenFile": "/nowhere"})}),
         "profiles.default.identity.tokenFile: /nowhere: no such file; waiting for the program that writes it",
     ),
+    (
+        with_exchange(regionId="cn-hangzou"),
+        "profiles.default.exchange.regionId: cn-hangzou is not a region that this version knows",
+    ),
+    (
+        configuration(profiles={"default": profile(chain=[{"roleArn": CHAINED_ROLE_ARN, "regionId": "eu-centrel-1"}])}),
+        "profiles.default.chain.regionId: eu-centrel-1 is not a region that this version knows",
+    ),
+    (
+        configuration(profiles={"default": profile(identity=identity(scope="a|b"), exchange=managed_exchange())}),
+        "profiles.default.identity.scope: a|b is for another audience than the DeveloperAPI's",
+    ),
 ]
 
 
@@ -59,6 +73,11 @@ ACCEPTED = [
     configuration(**{"$schema": "https://schemas.example.com/sidecar.json"}),
     with_exchange(policy='{"Version": "1"}'),
     with_exchange(policy={"Version": "1"}),
+    *(
+        with_exchange(regionId=region)
+        for region in ("cn-hangzhou", "ap-southeast-9", "xx-new-1", "cn-hangzhou-finance")
+    ),
+    configuration(profiles={"default": profile(identity=identity(scope=PAM_SCOPE), exchange=managed_exchange())}),
 ]
 
 

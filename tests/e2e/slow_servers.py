@@ -15,7 +15,7 @@ from .processes import EmulatedCloud
 TIMEOUT = 60_000
 """Milliseconds to the next byte, the longest that can be configured. A test's own deadline comes first."""
 
-Leg = Literal["token", "sts"]
+Part = Literal["token", "sts"]
 
 
 @contextmanager
@@ -60,7 +60,7 @@ NEIGHBOURS = {
 """The number of profiles, and the servers that they share."""
 
 
-def beside_healthy(cloud: EmulatedCloud, count: int, ports: list[int], leg: Leg) -> dict[str, Any]:
+def beside_healthy(cloud: EmulatedCloud, count: int, ports: list[int], part: Part) -> dict[str, Any]:
     """Return a configuration of `count` profiles whose token endpoint or STS is at `ports`; the last one is healthy."""
     healthy: dict[str, Any] = config(cloud)["profiles"]["default"]
     profiles = {}
@@ -68,8 +68,8 @@ def beside_healthy(cloud: EmulatedCloud, count: int, ports: list[int], leg: Leg)
         url = f"http://127.0.0.1:{ports[number % len(ports)]}"
         http = {"httpConfiguration": {"connectTimeout": TIMEOUT, "readTimeout": TIMEOUT}}
         identity = healthy["identity"] | http
-        if leg == "token":
+        if part == "token":
             identity |= {"tokenEndpoint": f"{url}/token", "clientId": f"app_{number}"}
-        exchange = healthy["exchange"] | {"endpoints": [url] if leg == "sts" else [cloud.url]}
+        exchange = healthy["exchange"] | {"endpoints": [url] if part == "sts" else [cloud.url]}
         profiles[f"slow{number}"] = {"identity": identity, "exchange": exchange}
     return config(cloud, profiles={**profiles, "healthy": healthy})

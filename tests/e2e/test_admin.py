@@ -122,7 +122,7 @@ def test_purge(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
     assert fetch(sidecar.urls["credentials"], "/credentials/p2").status == 200
     assert command(sidecar, "refresh").code == 0
     assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
-    sidecar.process.event("purged", profile="default")
+    sidecar.process.event("purged", profile="default", uid=os.geteuid())
 
 
 def test_purge_of_all_profiles_beside_a_hanging_cloud(

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from app.core.schedule import IN_NEED, Schedule
+from app.core.schedule import LONGEST_PAUSE_WITHOUT_SESSION, Schedule
 from app.emulator import Fault
 
 from .simulated import Interceptor, Sidecar, Time
@@ -119,7 +119,7 @@ def longest_pause(kind: str, *, served: bool) -> float:
 
     `kind` is `permanent` or `transient`; `served`: whether there is a session to serve.
     """
-    longest = Schedule().max_retry if served else IN_NEED
+    longest = Schedule().max_retry if served else LONGEST_PAUSE_WITHOUT_SESSION
     return (Schedule().permanent_retry if kind == "permanent" else longest) + 30
 
 

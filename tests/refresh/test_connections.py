@@ -1,4 +1,4 @@
-"""The HTTP clients of the legs: who shares one, and what its transport is made of."""
+"""The HTTP clients of the clients: who shares one, and what its transport is made of."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RecordingTransport(httpx.AsyncBaseTransport):
         self.closed = True
 
 
-class Legs:
+class Clients:
     """Connections, their transports in the order of their creation, and the events."""
 
     def __init__(self) -> None:
@@ -51,25 +51,25 @@ class Legs:
 
 
 @pytest.fixture
-def legs() -> Legs:
+def clients() -> Clients:
     """Connections without a network."""
-    return Legs()
+    return Clients()
 
 
-def test_legs_with_the_same_route_share_a_client(legs: Legs) -> None:
-    """Legs share a client if connection, limits and verification are equal, wherever they are configured."""
-    first = legs.connections.to(Connection(), "a")
-    same = [legs.connections.to(Connection(), "b"), legs.connections.to(Connection(), "b", HttpConfiguration())]
+def test_clients_with_the_same_route_share_a_client(clients: Clients) -> None:
+    """Clients share a client if connection, limits and verification are equal, wherever they are configured."""
+    first = clients.connections.to(Connection(), "a")
+    same = [clients.connections.to(Connection(), "b"), clients.connections.to(Connection(), "b", HttpConfiguration())]
     others = [
-        legs.connections.to(Connection(proxy="none"), "c"),
-        legs.connections.to(Connection(), "d", HttpConfiguration(connect_timeout=2000)),
-        legs.connections.to(Connection(), "e", HttpConfiguration(read_timeout=3000)),
-        legs.connections.to(Connection(), "f", HttpConfiguration(unsafe_ignore_ssl_cert=True)),
+        clients.connections.to(Connection(proxy="none"), "c"),
+        clients.connections.to(Connection(), "d", HttpConfiguration(connect_timeout=2000)),
+        clients.connections.to(Connection(), "e", HttpConfiguration(read_timeout=3000)),
+        clients.connections.to(Connection(), "f", HttpConfiguration(unsafe_ignore_ssl_cert=True)),
     ]
 
     assert same == [first, first]
     assert len({first, *others}) == 5
-    assert [transport.route for transport in legs.transports] == [
+    assert [transport.route for transport in clients.transports] == [
         Route(Connection(), "a", Limits(5.0, 10.0), verify=True),
         Route(Connection(proxy="none"), "c", Limits(5.0, 10.0), verify=True),
         Route(Connection(), "d", Limits(2.0, 10.0), verify=True),
@@ -78,22 +78,22 @@ def test_legs_with_the_same_route_share_a_client(legs: Legs) -> None:
     ]
 
 
-async def test_client_has_the_limits_and_reads_the_clock(legs: Legs) -> None:
-    """A client sends with the limits of its leg, and reports the cloud's clock against this machine's."""
-    await legs.connections.to(Connection(), "a", HttpConfiguration(2000, 3000)).get("https://x.example.com/")
+async def test_client_has_the_limits_and_reads_the_clock(clients: Clients) -> None:
+    """A client sends with the limits of its connection, and reports the cloud's clock against this machine's."""
+    await clients.connections.to(Connection(), "a", HttpConfiguration(2000, 3000)).get("https://x.example.com/")
 
-    timeout = legs.transports[0].requests[0].extensions["timeout"]
+    timeout = clients.transports[0].requests[0].extensions["timeout"]
     assert (timeout["connect"], timeout["read"]) == (2.0, 3.0)
-    assert [event.offset for event in legs.events] == [7.5]
+    assert [event.offset for event in clients.events] == [7.5]
 
 
-async def test_all_clients_are_closed(legs: Legs) -> None:
+async def test_all_clients_are_closed(clients: Clients) -> None:
     """Closing closes every client."""
-    legs.connections.to(Connection(), "a")
-    legs.connections.to(Connection(proxy="none"), "b")
-    await legs.connections.aclose()
+    clients.connections.to(Connection(), "a")
+    clients.connections.to(Connection(proxy="none"), "b")
+    await clients.connections.aclose()
 
-    assert [transport.closed for transport in legs.transports] == [True, True]
+    assert [transport.closed for transport in clients.transports] == [True, True]
 
 
 # --- real transports --------------------------------------------------------------------------------------------------
@@ -113,13 +113,13 @@ async def send_one_request(settings: Settings, connection: Connection, environ: 
     await transport.aclose()
 
 
-@pytest.mark.parametrize("place", ["leg", "file", "environment"])
-async def test_proxy_of_a_leg_comes_before_that_of_the_file(place: str, loaded: Callable[..., Loaded]) -> None:
-    """The proxy of a leg is its own, else that of the file, else that of the environment."""
+@pytest.mark.parametrize("place", ["connection", "file", "environment"])
+async def test_proxy_of_a_connection_comes_before_that_of_the_file(place: str, loaded: Callable[..., Loaded]) -> None:
+    """The proxy of a connection is its own, else that of the file, else that of the environment."""
     async with serving() as proxy:
         url, unused = f"http://{proxy.authority}", "http://127.0.0.1:1"
-        settings = settings_with(loaded, proxy={"leg": unused, "file": url}.get(place))
-        connection = Connection(proxy=url if place == "leg" else None)
+        settings = settings_with(loaded, proxy={"connection": unused, "file": url}.get(place))
+        connection = Connection(proxy=url if place == "connection" else None)
         await send_one_request(settings, connection, {"http_proxy": url if place == "environment" else unused})
 
     assert proxy.lines == ["GET http://login.example.com/ HTTP/1.1"]
@@ -133,10 +133,10 @@ async def test_proxy_of_a_leg_comes_before_that_of_the_file(place: str, loaded: 
         (None, None, "SSL_CERT_FILE: {}/environment.pem: no such file"),
     ],
 )
-async def test_authority_of_a_leg_comes_before_that_of_the_file(
+async def test_authority_of_a_connection_comes_before_that_of_the_file(
     own: str | None, of_the_file: str | None, message: str, tmp_path: Path, loaded: Callable[..., Loaded]
 ) -> None:
-    """The CA file of a leg is its own, else that of the file, else that of the environment; an error names its key."""
+    """The CA file of a connection is its own, else the file's, else the environment's; an error names its key."""
     tls = msgspec.structs.replace(loaded().settings.tls, ca_file=of_the_file and str(tmp_path / of_the_file))
     environ = {"SSL_CERT_FILE": str(tmp_path / "environment.pem")}
     route = Route(Connection(ca_file=own and str(tmp_path / own)), "exchange.connection", Limits(), verify=True)
@@ -147,7 +147,9 @@ async def test_authority_of_a_leg_comes_before_that_of_the_file(
     assert str(caught.value).startswith(message.format(tmp_path))
 
 
-async def test_leg_without_verification_reads_no_authority(tmp_path: Path, loaded: Callable[..., Loaded]) -> None:
+async def test_connection_without_verification_reads_no_authority(
+    tmp_path: Path, loaded: Callable[..., Loaded]
+) -> None:
     """Where the server's certificate is not verified, a missing CA file does not matter."""
     route = Route(Connection(ca_file=str(tmp_path / "missing.pem")), "exchange.connection", Limits(), verify=False)
     transport = real_transport(loaded().settings, {}, Disk())(route)
@@ -156,8 +158,8 @@ async def test_leg_without_verification_reads_no_authority(tmp_path: Path, loade
         await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))
 
 
-async def test_client_certificate_of_a_leg(tmp_path: Path, loaded: Callable[..., Loaded]) -> None:
-    """The client certificate of a leg is read when a connection needs it, and an error names its key."""
+async def test_client_certificate_of_a_connection(tmp_path: Path, loaded: Callable[..., Loaded]) -> None:
+    """The client certificate of a connection is read when a connection needs it, and an error names its key."""
     connection = Connection(certificate_file=str(tmp_path / "tls.crt"))
     transport = real_transport(loaded().settings, {}, Disk())(
         Route(connection, "exchange.connection", Limits(), verify=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.core.schedule import IN_NEED, Schedule
+from app.core.schedule import LONGEST_PAUSE_WITHOUT_SESSION, Schedule
 from app.emulator import Emulator, Fault
 from app.exchange.sts import instant
 from app.serve.handlers.outcome import Pending
@@ -92,7 +92,7 @@ async def test_promises_hold_for_a_day(
 
     assert day.served > 20_000
     assert day.least_left >= 1860
-    assert all(in_or_after(second, outage_windows, IN_NEED) for second in day.unavailable)
+    assert all(in_or_after(second, outage_windows, LONGEST_PAUSE_WITHOUT_SESSION) for second in day.unavailable)
     assert day.unavailable, "the long outage must outlast a session, or promise 3 was not tested"
     assert emulator.totals["sts"] < 1_000
 

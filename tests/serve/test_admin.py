@@ -26,13 +26,16 @@ class Orders:
 
     def __init__(self) -> None:
         self.given: list[object] = []
+        self.uids: set[int] = set()
         self.handler = AdminHandler(lambda: ("default", "p2"), uid=OWNER, renew=self._renew, set_level=self._level)
 
-    async def _renew(self, profiles: Sequence[str], purge: bool) -> list[dict[str, Any]]:
+    async def _renew(self, profiles: Sequence[str], purge: bool, uid: int) -> list[dict[str, Any]]:
+        self.uids.add(uid)
         self.given += [(profile, purge) for profile in profiles]
         return [{"profile": profile} for profile in profiles]
 
-    def _level(self, level: str) -> None:
+    def _level(self, level: str, uid: int) -> None:
+        self.uids.add(uid)
         self.given.append(level)
         if level != "debug":
             raise ValueError("there is no such level")
@@ -121,8 +124,9 @@ async def test_other_paths(orders: Orders, method: bytes, target: bytes) -> None
 
 @pytest.mark.parametrize("uid", [OWNER, 0])
 async def test_owner_and_root_are_served(orders: Orders, uid: int) -> None:
-    """The sidecar's own user and root may give orders."""
+    """The sidecar's own user and root may give orders, and each order says who gave it."""
     assert (await orders.answer(b"POST", b"/refresh/p2", user(uid))).status == 200
+    assert orders.uids == {uid}
 
 
 @pytest.mark.parametrize("peer", [user(1), user(1002), UNKNOWN_PEER], ids=["uid 1", "uid 1002", "unknown"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,17 +27,18 @@ def user(uid: int) -> Peer:
     ids=["owner", "root", "other", "nobody", "unknown"],
 )
 def test_only_the_owner_and_root(peer: Peer, allowed: bool) -> None:
-    """The owner and root may give orders; any other user, and a caller that is not known, gets 403 and no effect."""
-    levels: list[str] = []
+    """Orders of the owner and of root count and name them; another or unknown caller gets 403, without effect."""
+    levels: list[tuple[str, int]] = []
 
-    async def renew(_profile: str, _purge: bool) -> dict[str, Any]:
+    async def renew(_profiles: Sequence[str], _purge: bool, _uid: int) -> list[dict[str, Any]]:
         raise AssertionError
 
-    handler = AdminHandler(lambda: ["default"], uid=OWNER, renew=renew, set_level=levels.append)
+    handler = AdminHandler(lambda: ["default"], uid=OWNER, renew=renew, set_level=lambda *order: levels.append(order))
     response = handler(Request(b"PUT", b"/log-level/debug", [], peer))
 
     assert isinstance(response, Response)
-    assert levels == (["debug"] if allowed else [])
+    credentials = peer.credentials
+    assert levels == ([("debug", credentials.uid)] if allowed and credentials is not None else [])
     assert response.status == (200 if allowed else 403)
     if not allowed:
         assert json.loads(response.body) == {

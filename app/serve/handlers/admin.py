@@ -16,8 +16,12 @@ from ..access import deny
 from ..request import Request
 from ..responses import NOT_FOUND, Response, document, error, method_not_allowed
 
-Renew = Callable[[Sequence[str], bool], Awaitable[list[dict[str, Any]]]]
-"""Refreshes profiles now, after dropping their credentials if the flag is set; returns the status of each."""
+Renew = Callable[[Sequence[str], bool, int], Awaitable[list[dict[str, Any]]]]
+"""
+Refreshes profiles now, after dropping their credentials if the flag is set; returns the status of each.
+
+The number is the uid that ordered it.
+"""
 
 _WRONG_USER = deny("Admin", "the admin socket is for the sidecar's own user and root").response
 _POST_ONLY = method_not_allowed(b"POST")
@@ -28,7 +32,7 @@ class AdminHandler:
     """The answers of the admin socket, to callers whose uid is `uid` or root's."""
 
     def __init__(
-        self, profiles: Callable[[], Sequence[str]], *, uid: int, renew: Renew, set_level: Callable[[str], None]
+        self, profiles: Callable[[], Sequence[str]], *, uid: int, renew: Renew, set_level: Callable[[str, int], None]
     ) -> None:
         self._profiles = profiles
         self._uids = frozenset({uid, 0})
@@ -47,27 +51,29 @@ class AdminHandler:
         argument = rest[0] if rest else None
         match order:
             case "refresh" | "purge":
-                return self._renewal(request.method, argument, purge=order == "purge")
+                return self._renewal(request.method, argument, credentials.uid, purge=order == "purge")
             case "log-level":
-                return self._level(request.method, argument)
+                return self._level(request.method, argument, credentials.uid)
         return NOT_FOUND
 
-    def _renewal(self, method: bytes, profile: str | None, *, purge: bool) -> Response | Coroutine[Any, Any, Response]:
+    def _renewal(
+        self, method: bytes, profile: str | None, uid: int, *, purge: bool
+    ) -> Response | Coroutine[Any, Any, Response]:
         if method != b"POST":
             return _POST_ONLY
         known = self._profiles()
         if profile is not None and profile not in known:
             return error(404, "NotFound", f"there is no such profile; there is {', '.join(known)}")
-        return self._renewed(known if profile is None else (profile,), purge=purge)
+        return self._renewed(known if profile is None else (profile,), uid, purge=purge)
 
-    async def _renewed(self, profiles: Sequence[str], *, purge: bool) -> Response:
-        return document(200, {"profiles": await self._renew(profiles, purge)})
+    async def _renewed(self, profiles: Sequence[str], uid: int, *, purge: bool) -> Response:
+        return document(200, {"profiles": await self._renew(profiles, purge, uid)})
 
-    def _level(self, method: bytes, level: str | None) -> Response:
+    def _level(self, method: bytes, level: str | None, uid: int) -> Response:
         if method != b"PUT":
             return _PUT_ONLY
         try:
-            self._set_level(level or "")
+            self._set_level(level or "", uid)
         except ValueError as why:
             return error(400, "BadRequest", str(why))
         return document(200, {"level": level})
