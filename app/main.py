@@ -194,15 +194,21 @@ async def drain(signals: Signals, seconds: float, log: Log) -> None:
 
 
 async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) -> int:
-    """Wait for the first credentials where start-up depends on them; return the exit code, 0 to go on."""
+    """
+    Wait for the first credentials where start-up depends on them; return the exit code, 0 to go on.
+
+    SIGTERM at the gate ends with the reason too: a probe of Kubernetes that loses patience sends it, and the exit code
+    and the last log line are all that remains of the container. SIGINT, a person at a terminal, ends with 0.
+    """
     startup = loaded.settings.startup
     if startup.gate != "credentials":
         return OK
+    began = asyncio.get_running_loop().time()
     waits = [asyncio.create_task(service.ready()), asyncio.create_task(signals.stop.wait())]
     await asyncio.wait(waits, timeout=startup.timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
     for task in waits:
         task.cancel()
-    if service.usable() or signals.stop.is_set():
+    if service.usable() or signals.at_once.is_set():
         return OK
     lacking = {status.profile: status for status in missing(service.refreshers)}
     failed = [item for item in service.refreshers if item.profile in lacking]
@@ -212,7 +218,7 @@ async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) ->
             profile=item.profile,
             error=lacking[item.profile].last_error or "no answer from the cloud",
             **failure_fields(item.last_error),
-            seconds=startup.timeout_seconds,
+            seconds=round(asyncio.get_running_loop().time() - began, 1),
         )
     return exit_code(failed)
 

@@ -82,7 +82,7 @@ START_UP_FAILED = _event(
     "error",
     "a required profile has no credentials at the end of start-up",
     "The process exits with 2, 3 or 4. One line per profile.",
-    _PROFILE | {"error": "why the profile has no credentials"} | FAILURE | {"seconds": "`startup.timeoutSeconds`"},
+    _PROFILE | {"error": "why the profile has no credentials"} | FAILURE | {"seconds": "seconds since the start"},
 )
 DRAINING = _event(
     "draining",
