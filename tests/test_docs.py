@@ -133,7 +133,7 @@ def test_every_type_and_method_has_a_block() -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["identities.md", "exchanges.md", "configuration.md", "operations.md", "monitoring.md", "runbook.md"],
+    ["identities.md", "exchanges.md", "configuration.md", "operations.md", "monitoring.md", "runbook.md", "install.md"],
 )
 def test_links_have_a_target(page: str) -> None:
     """Every link within the pages leads to an existing heading or page."""

@@ -1,4 +1,4 @@
-"""docs/runbook.md and docs/monitoring.md: an entry for each alert, and commands and expressions that exist."""
+"""docs/runbook.md, docs/monitoring.md, docs/install.md: an entry for each alert; commands and expressions that exist."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from .monitoring import ALERTS, APT, rules_file
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 MONITORING = (ROOT / "docs" / "monitoring.md").read_text()
-PAGES = {"runbook.md": RUNBOOK, "monitoring.md": MONITORING}
+PAGES = {"runbook.md": RUNBOOK, "monitoring.md": MONITORING, "install.md": (ROOT / "docs" / "install.md").read_text()}
 PARSER, _ = build_parser()
 SECTIONS = dict(re.findall(r"^## (\S[^\n]*)\n(.*?)(?=^## |\Z)", RUNBOOK, re.DOTALL | re.MULTILINE))
 KUBECTL = {"apply", "create", "describe", "exec", "get", "label", "logs", "port-forward"}
 """Commands of kubectl that the pages use."""
 
-TOOLS = {"base64", "chronyc", "curl", "grep", "openssl", "promtool", "python", "tail", "yq"}
+TOOLS = {
+    *("base64", "chronyc", "curl", "grep", "openssl", "promtool", "python", "sha256sum", "tail", "yq"),
+    *("cosign", "docker", "gh", "git", "helm", "make", "pip", "python3"),
+}
 """Further programs that the pages use."""
 
 
@@ -78,7 +81,9 @@ def test_command_exists(page: str, line: str) -> None:
             assert PARSER.parse_args(words[1:]).command == words[1]
         else:
             assert words[0] in TOOLS | {"kubectl"}, words
-        for path in re.findall(r"\bdeploy/\S+", line):
+        if words[0] == "make":
+            assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text()
+        for path in re.findall(r"(?:deploy|requirements)/[\w./-]+", line):
             assert (ROOT / path).exists()
 
 
