@@ -1,4 +1,4 @@
-"""docs/runbook.md, docs/monitoring.md, docs/install.md: an entry for each alert; commands and expressions that exist."""
+"""docs/runbook.md, monitoring.md and install.md: an entry for each alert; commands and expressions that exist."""
 
 from __future__ import annotations
 
