@@ -24,6 +24,7 @@ need npm npm
 need faketime faketime
 need javac openjdk-17-jdk-headless
 need mvn maven
+need promtool prometheus
 # Go, for the client SDKs, is not in the list: Debian's version is too old. tests/interop/install.sh installs it if needed.
 
 apt-get update -qq

@@ -132,7 +132,10 @@ def test_every_type_and_method_has_a_block() -> None:
     assert {block["exchange"].get("type", "sts") for block in EXCHANGES} == tags(ExchangeSettings)
 
 
-@pytest.mark.parametrize("page", ["identities.md", "exchanges.md", "configuration.md", "operations.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["identities.md", "exchanges.md", "configuration.md", "operations.md", "monitoring.md", "runbook.md", "install.md"],
+)
 def test_links_have_a_target(page: str) -> None:
     """Every link within the pages leads to an existing heading or page."""
     text = (DOCS / page).read_text()
