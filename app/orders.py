@@ -1,16 +1,21 @@
-"""The orders of the admin socket: refresh a profile now, drop its credentials, change the log level."""
+"""The orders of the admin socket: refresh a profile, drop or hand out its credentials, change the log level."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .core.values import Credentials
 from .observe import log_events
 from .observe.log import Log
 from .refresh.profiles import Profiles
 from .report import Report
 from .store.session_store import SessionStore
+
+FIRST_CREDENTIALS_SECONDS = 30.0
+"""The longest wait of `get` for the first credentials: two attempts with the limits of one request to the cloud."""
 
 
 class Orders:
@@ -41,6 +46,20 @@ class Orders:
             self._log.write(log_events.PURGED if purge else log_events.REFRESH_ORDERED, profile=name, uid=uid)
         await asyncio.gather(*(self._profiles.renew(name) for name in known if name in self._profiles))
         return [self._status(name) for name in names]
+
+    async def held(self, name: str, uid: int) -> Credentials:
+        """
+        Return the profile's credentials to the user `uid`, whom the log names.
+
+        Waits up to FIRST_CREDENTIALS_SECONDS for the first ones. Raises NoCredentials.
+        """
+        refresher = self._profiles.refresher(name)
+        if refresher.held is None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(refresher.settled(), FIRST_CREDENTIALS_SECONDS)
+        credentials = refresher.credentials()
+        self._log.write(log_events.GIVEN, profile=name, uid=uid)
+        return credentials
 
     def _status(self, name: str) -> dict[str, Any]:
         if name not in self._profiles:

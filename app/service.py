@@ -264,6 +264,7 @@ class Service:
             uid=os.geteuid(),
             renew=self._orders.renew,
             set_level=self._orders.set_level,
+            held=self._orders.held,
         )
 
     def application(self, **options: object) -> FastAPI:

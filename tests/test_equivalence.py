@@ -19,6 +19,7 @@ import pytest
 from fastapi import FastAPI
 
 from app import __version__
+from app.core.errors import NoCredentials
 from app.core.values import Credentials
 from app.observe.counters import RequestCounters
 from app.serve.access import Guard
@@ -182,6 +183,9 @@ def make_doors(sidecar: Offline, clock: Clock) -> Doors:
     async def renew(names: Sequence[str], _purge: bool, _uid: int) -> list[dict[str, Any]]:
         return [{"profile": name, "last_error": None} for name in names]
 
+    async def held(name: str, _uid: int) -> Credentials:
+        raise NoCredentials(f"profile {name}: none", retry_after=1.0)
+
     def level(name: str, _uid: int) -> None:
         if name != "debug":
             raise ValueError("there is no such level")
@@ -197,7 +201,7 @@ def make_doors(sidecar: Offline, clock: Clock) -> Doors:
             status=empty,
             page_guard=lambda: guard,
         ),
-        admin=AdminHandler(lambda: ["default", "p2"], uid=1001, renew=renew, set_level=level),
+        admin=AdminHandler(lambda: ["default", "p2"], uid=1001, renew=renew, set_level=level, held=held),
         status=lambda: {"version": "1", "profiles": [{"profile": "default", "state": "fresh"}]},
     )
     return Doors(create_app(handlers, version="1"), handlers, sessions.issue(3600))
@@ -279,6 +283,9 @@ TARGETS: dict[str, tuple[bytes, ...]] = {
         b"/log-level/debug",
         b"/log-level/loud",
         b"/log-level",
+        b"/session/default",
+        b"/session/nobody",
+        b"/session/",
         b"/credentials",
         b"/",
     ),

@@ -1,4 +1,4 @@
-"""One request to the admin socket of the running sidecar, for `refresh`, `purge` and `log-level`."""
+"""One request to the admin socket of the running sidecar, for `get`, `refresh`, `purge` and `log-level`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config.loader import load
 from ..core.errors import ConfigError, Unreachable
+from ..core.values import Credentials
 from ..serve.peers.netlink import unix_peer
 from ..system.sockets import unix_address
 
@@ -40,26 +41,48 @@ def admin_request(config: str | None, environ: Mapping[str, str], method: str, t
     Raises Unreachable where no sidecar answers within TIMEOUT_SECONDS.
     """
     path = _admin_socket(config, environ)
+    status, body = _ask(path, method, target)
+    if status != 200:
+        raise ConfigError(f"{path}: {body.get('Message', status)}")
+    return body
+
+
+def _ask(path: str, method: str, target: str) -> tuple[int, dict[str, Any]]:
+    """Return status and JSON object of the answer. Raises as `admin_request` does, whatever the status is."""
     connection = _UnixConnection(path)
     try:
         connection.connect()
         _check_owner(connection.sock, path)
         connection.request(method, target)
         response = connection.getresponse()
-        body = json.loads(response.read())
+        return response.status, dict(json.loads(response.read()))
     except PermissionError:
         raise ConfigError(
             f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root"
         ) from None
     except OSError as error:
         raise Unreachable(f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?") from None
-    except (ValueError, http.client.HTTPException):
+    except (ValueError, TypeError, http.client.HTTPException):
         raise Unreachable(f"{path}: not the answer of a sidecar; does another program listen there?") from None
     finally:
         connection.close()
-    if response.status != 200:
-        raise ConfigError(f"{path}: {body.get('Message', response.status)}")
-    return dict(body)
+
+
+def held_credentials(path: str, profile: str) -> Credentials | None:
+    """
+    Return the profile's credentials from the running sidecar at the socket `path`.
+
+    Returns None where no sidecar of this user or root answers, or where it does not know the profile. Raises
+    Unreachable, with the sidecar's reason, where it has no credentials.
+    """
+    try:
+        status, body = _ask(path, "GET", f"/session/{profile}")
+    except (ConfigError, Unreachable):
+        return None
+    if status == 503:
+        raise Unreachable(f"the running sidecar ({path}): {body.get('Message', 'no credentials')}")
+    found = body.get("credentials")
+    return Credentials(**found) if status == 200 and isinstance(found, dict) else None
 
 
 def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:

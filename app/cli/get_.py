@@ -1,4 +1,8 @@
-"""`get`: print one credential on stdout or write it to a file, without a server."""
+"""`get`: print one credential on stdout or write it to a file.
+
+A running sidecar with an admin socket is asked for what it holds: no request is sent to the cloud, and no HTTP client
+is loaded. Otherwise the command fetches the credentials itself.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +19,38 @@ from ..core.errors import ConfigError
 from ..core.events import ClockRead, Event, Warned
 from ..core.values import Credentials
 from ..observe.event_log import CLOCK_TOLERANCE
-from ..refresh.pipeline import Pipeline
 from ..store import credential_files
 from ..system.hardening import no_dumps
+from .admin_client import held_credentials
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Fetch the credentials of one profile and print or write them."""
+    """Print or write the credentials of one profile."""
     no_dumps()
-    loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
-    check_profile(loaded, arguments.profile)
-    warnings = _WarningPrinter()
-    for warning in loaded.warnings:
-        if warning.startswith(f"profiles.{arguments.profile}.identity."):
-            warnings.print(warning)
-    credentials = asyncio.run(_fetch(loaded, environ, arguments.profile, warnings))
+    credentials = _held(arguments, environ) or _fetched(arguments, environ)
     if arguments.out is not None:
         credential_files.write(arguments.out, arguments.format, credentials)
     else:
         print(credential_files.FORMATS[arguments.format](credentials))
     return 0
+
+
+def _held(arguments: Namespace, environ: Mapping[str, str]) -> Credentials | None:
+    """Return what the running sidecar holds, or None without one."""
+    loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time, look=False)
+    check_profile(loaded, arguments.profile)
+    path = loaded.settings.server.admin_socket
+    return held_credentials(path, arguments.profile) if path is not None else None
+
+
+def _fetched(arguments: Namespace, environ: Mapping[str, str]) -> Credentials:
+    """Return credentials from the cloud. Warnings go to stderr."""
+    loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
+    warnings = _WarningPrinter()
+    for warning in loaded.warnings:
+        if warning.startswith(f"profiles.{arguments.profile}.identity."):
+            warnings.print(warning)
+    return asyncio.run(_fetch(loaded, environ, arguments.profile, warnings))
 
 
 def check_profile(loaded: Loaded, name: str) -> None:
@@ -65,6 +81,8 @@ class _WarningPrinter:
 
 
 async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, warnings: _WarningPrinter) -> Credentials:
+    from ..refresh.pipeline import Pipeline  # with an HTTP client: 60 ms and 4 MiB
+
     pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=warnings.observe)
     try:
         return await pipeline.fetch(profile)

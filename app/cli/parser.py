@@ -115,7 +115,10 @@ def _emulator(commands: Commands) -> None:
 
 def _get(commands: Commands) -> None:
     command = _add_command(
-        commands, "get", "print one credential, without a server", "idaas-sidecar get --profile default --format env"
+        commands,
+        "get",
+        "print one credential: a running sidecar's, else from the cloud",
+        "idaas-sidecar get --profile default --format env",
     )
     _add_config(command)
     _add_profile(command)

@@ -273,6 +273,13 @@ PURGED = _event(
     "By `idaas-sidecar purge`.",
     _PROFILE | _ORDERED_BY,
 )
+GIVEN = _event(
+    "credentials_given",
+    "info",
+    "the profile's credentials were given to a user over the admin socket",
+    "By `idaas-sidecar get`.",
+    _PROFILE | {"uid": "the user who has them now"},
+)
 LOG_LEVEL_CHANGED = _event(
     "log_level_changed",
     "warning",

@@ -29,7 +29,7 @@ from .responses import NOT_FOUND, Response
 Handle = Callable[[Request], Response | Coroutine[Any, Any, Response] | None]
 
 _OPS = PAGES | {STATUS, b"/livez", b"/readyz", b"/startupz", b"/metrics"}
-_ADMIN = (b"/refresh", b"/purge", b"/log-level/")
+_ADMIN = (b"/refresh", b"/purge", b"/log-level/", b"/session/")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 

@@ -93,6 +93,23 @@ class RenewalDocument(BaseModel):
     profiles: list[ProfileStatus]
 
 
+class HeldCredentials(BaseModel):
+    """STS credentials as they are held. Times are seconds since 1970-01-01 UTC."""
+
+    access_key_id: str
+    access_key_secret: str
+    security_token: str
+    issued_at: float
+    expires_at: float
+    request_id: str
+
+
+class SessionDocument(BaseModel):
+    """The held credentials of one profile."""
+
+    credentials: HeldCredentials
+
+
 class LevelDocument(BaseModel):
     """The log level from now on."""
 

@@ -232,6 +232,13 @@ def admin(answer: Answer) -> APIRouter:
         """Drop the held credentials of one profile, then refresh."""
         return await answer(request)
 
+    @router.get(
+        "/session/{profile}", response_model=models.SessionDocument, responses=_errors(503), summary="Held credentials"
+    )
+    async def session(request: Request, profile: Profile) -> Response:
+        """Return the held credentials of one profile, for the command `get`."""
+        return await answer(request)
+
     @router.put(
         "/log-level/{level}", response_model=models.LevelDocument, responses=_errors(400), summary="Set the log level"
     )

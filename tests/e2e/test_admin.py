@@ -278,3 +278,53 @@ def test_no_secret_in_output_or_log(sidecar: RunningSidecar) -> None:
     text = "\n".join([done.out, done.err, *sidecar.process.stderr.lines()])
 
     assert not [word for word in (SECRET, body["AccessKeySecret"], body["SecurityToken"], "eyJ") if word in text]
+
+
+def config_file(directory: Path, settings: dict[str, Any]) -> str:
+    """Write a configuration and return its path."""
+    path = directory / "get.json"
+    path.write_text(json.dumps(settings))
+    return str(path)
+
+
+def test_get_asks_the_running_sidecar(
+    cloud: EmulatedCloud, sidecar: RunningSidecar, socket_name: str, tmp_path: Path
+) -> None:
+    """`get` prints what the running sidecar holds, without a request to the cloud, and the log says who asked."""
+    path = config_file(tmp_path, with_socket(cloud, socket_name))
+    before = len(json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"])
+
+    found = run("get", "--config", path, env=environment(tmp_path, **ENV))
+
+    held = json.loads(fetch(sidecar.urls["credentials"], "/credentials").body)
+    assert found.code == 0
+    assert {key: held[key] for key in ("AccessKeyId", "SecurityToken")} == {
+        key: json.loads(found.out)[key] for key in ("AccessKeyId", "SecurityToken")
+    }
+    assert len(json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]) == before
+    sidecar.process.event("credentials_given", profile="default", uid=os.geteuid())
+
+
+def test_get_has_the_reason_of_the_running_sidecar(
+    cloud: EmulatedCloud, sidecar: RunningSidecar, socket_name: str, tmp_path: Path
+) -> None:
+    """Where the running sidecar holds nothing, `get` ends with its reason and asks nobody else."""
+    path = config_file(tmp_path, with_socket(cloud, socket_name))
+    add_fault(cloud, kind="sts", times=None, status=403, code="NoPermission")
+    run("purge", "--config", path, env=environment(tmp_path))
+
+    found = run("get", "--config", path, env=environment(tmp_path, **ENV))
+
+    assert found.code == 4
+    assert "the running sidecar" in found.error_line
+    assert "NoPermission" in found.error_line
+
+
+def test_get_without_a_running_sidecar(cloud: EmulatedCloud, socket_name: str, tmp_path: Path) -> None:
+    """Where no sidecar listens at the configured socket, `get` fetches the credentials itself."""
+    path = config_file(tmp_path, with_socket(cloud, socket_name))
+
+    found = run("get", "--config", path, env=environment(tmp_path, **ENV))
+
+    assert found.code == 0
+    assert json.loads(found.out)["AccessKeyId"].startswith("STS.")

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from app.core.errors import NoCredentials
+from app.core.values import Credentials
 from app.serve.handlers.admin import AdminHandler
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, no_process
 from app.serve.request import Request
 from app.serve.responses import NOT_FOUND, Response, method_not_allowed
 
 OWNER = 1001
+HELD = Credentials("STS.id", "secret", "token", 1_767_323_045.0, 1_767_326_645.0, "request-1")
 
 
 def user(uid: int) -> Peer:
@@ -27,12 +30,20 @@ class Orders:
     def __init__(self) -> None:
         self.given: list[object] = []
         self.uids: set[int] = set()
-        self.handler = AdminHandler(lambda: ("default", "p2"), uid=OWNER, renew=self._renew, set_level=self._level)
+        self.handler = AdminHandler(
+            lambda: ("default", "p2"), uid=OWNER, renew=self._renew, set_level=self._level, held=self._held
+        )
 
     async def _renew(self, profiles: Sequence[str], purge: bool, uid: int) -> list[dict[str, Any]]:
         self.uids.add(uid)
         self.given += [(profile, purge) for profile in profiles]
         return [{"profile": profile} for profile in profiles]
+
+    async def _held(self, profile: str, uid: int) -> Credentials:
+        self.uids.add(uid)
+        if profile == "p2":
+            raise NoCredentials("profile p2: the cloud said no", retry_after=3.0)
+        return HELD
 
     def _level(self, level: str, uid: int) -> None:
         self.uids.add(uid)
@@ -77,6 +88,25 @@ async def test_unknown_profile(orders: Orders, target: bytes) -> None:
     assert answer.status == 404
     assert json.loads(answer.body) == {"Code": "NotFound", "Message": "there is no such profile; there is default, p2"}
     assert orders.given == []
+
+
+async def test_held_credentials(orders: Orders) -> None:
+    """The held credentials are returned as they are, and a profile without has the reason."""
+    answer = await orders.answer(b"GET", b"/session/default")
+    without = await orders.answer(b"GET", b"/session/p2")
+
+    assert (answer.status, Credentials(**json.loads(answer.body)["credentials"])) == (200, HELD)
+    assert without.status == 503
+    assert json.loads(without.body) == {"Code": "CredentialsUnavailable", "Message": "profile p2: the cloud said no"}
+    assert orders.uids == {OWNER}
+
+
+@pytest.mark.parametrize("target", [b"/session", b"/session/", b"/session/nobody", b"/session/default/x"])
+async def test_unknown_session(orders: Orders, target: bytes) -> None:
+    """Only a known profile has credentials, and only for GET."""
+    assert (await orders.answer(b"GET", target)).status == 404
+    assert (await orders.answer(b"POST", b"/session/default")).status == 405
+    assert orders.uids == set()
 
 
 async def test_log_level(orders: Orders) -> None:

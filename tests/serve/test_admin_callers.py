@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.core.values import Credentials
 from app.serve.handlers.admin import AdminHandler
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, no_process
 from app.serve.request import Request
@@ -33,7 +34,12 @@ def test_only_the_owner_and_root(peer: Peer, allowed: bool) -> None:
     async def renew(_profiles: Sequence[str], _purge: bool, _uid: int) -> list[dict[str, Any]]:
         raise AssertionError
 
-    handler = AdminHandler(lambda: ["default"], uid=OWNER, renew=renew, set_level=lambda *order: levels.append(order))
+    async def held(_profile: str, _uid: int) -> Credentials:
+        raise AssertionError
+
+    handler = AdminHandler(
+        lambda: ["default"], uid=OWNER, renew=renew, set_level=lambda *order: levels.append(order), held=held
+    )
     response = handler(Request(b"PUT", b"/log-level/debug", [], peer))
 
     assert isinstance(response, Response)

@@ -3,18 +3,23 @@
     POST /refresh, /refresh/{profile}    refresh the credentials now
     POST /purge, /purge/{profile}        drop the held credentials, then refresh
     PUT  /log-level/{level}              debug, info, warning or error, until the next reload or start
+    GET  /session/{profile}              the held credentials, for `get`
 
-The commands of the same names use them (app/cli). No response contains a credential.
+The commands of the same names use them (app/cli). The two users who are served could read the configuration and its
+secrets as well, so caller rules do not apply to `/session`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from ...core.errors import NoCredentials
+from ...core.values import Credentials
 from ..access import deny
 from ..request import Request
-from ..responses import NOT_FOUND, Response, document, error, method_not_allowed
+from ..responses import NOT_FOUND, Response, document, error, method_not_allowed, unavailable
 
 Renew = Callable[[Sequence[str], bool, int], Awaitable[list[dict[str, Any]]]]
 """
@@ -23,21 +28,32 @@ Refreshes profiles now, after dropping their credentials if the flag is set; ret
 The number is the uid that ordered it.
 """
 
+Held = Callable[[str, int], Awaitable[Credentials]]
+"""Returns the held credentials of a profile to a uid, after waiting for the first ones. Raises NoCredentials."""
+
 _WRONG_USER = deny("Admin", "the admin socket is for the sidecar's own user and root").response
 _POST_ONLY = method_not_allowed(b"POST")
 _PUT_ONLY = method_not_allowed(b"PUT")
+_GET_ONLY = method_not_allowed(b"GET")
 
 
 class AdminHandler:
     """The answers of the admin socket, to callers whose uid is `uid` or root's."""
 
     def __init__(
-        self, profiles: Callable[[], Sequence[str]], *, uid: int, renew: Renew, set_level: Callable[[str, int], None]
+        self,
+        profiles: Callable[[], Sequence[str]],
+        *,
+        uid: int,
+        renew: Renew,
+        set_level: Callable[[str, int], None],
+        held: Held,
     ) -> None:
         self._profiles = profiles
         self._uids = frozenset({uid, 0})
         self._renew = renew
         self._set_level = set_level
+        self._held = held
 
     def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Return the response, or a coroutine that waits for the cloud."""
@@ -54,6 +70,8 @@ class AdminHandler:
                 return self._renewal(request.method, argument, credentials.uid, purge=order == "purge")
             case "log-level":
                 return self._level(request.method, argument, credentials.uid)
+            case "session":
+                return self._session(request.method, argument, credentials.uid)
         return NOT_FOUND
 
     def _renewal(
@@ -63,11 +81,25 @@ class AdminHandler:
             return _POST_ONLY
         known = self._profiles()
         if profile is not None and profile not in known:
-            return error(404, "NotFound", f"there is no such profile; there is {', '.join(known)}")
+            return self._unknown()
         return self._renewed(known if profile is None else (profile,), uid, purge=purge)
 
     async def _renewed(self, profiles: Sequence[str], uid: int, *, purge: bool) -> Response:
         return document(200, {"profiles": await self._renew(profiles, purge, uid)})
+
+    def _session(self, method: bytes, profile: str | None, uid: int) -> Response | Coroutine[Any, Any, Response]:
+        if method != b"GET":
+            return _GET_ONLY
+        return self._unknown() if profile not in self._profiles() else self._credentials(str(profile), uid)
+
+    async def _credentials(self, profile: str, uid: int) -> Response:
+        try:
+            return document(200, {"credentials": asdict(await self._held(profile, uid))})
+        except NoCredentials as why:
+            return unavailable(str(why), why.retry_after)
+
+    def _unknown(self) -> Response:
+        return error(404, "NotFound", f"there is no such profile; there is {', '.join(self._profiles())}")
 
     def _level(self, method: bytes, level: str | None, uid: int) -> Response:
         if method != b"PUT":
