@@ -64,6 +64,14 @@ A role, key or trust that was made seconds ago is refused for 10 to 30 s. Seven 
 of 60 s.
 """
 
+UNREACHABLE_AT_START = 5.0
+"""
+The longest pause after an outage at a start, before any session was held: an application waits behind the gate.
+
+A start gate of 60 s then has some 15 attempts. A cloud that is back refuses what exceeds its quota, and throttling has
+pauses of its own.
+"""
+
 SHORTEST_PAUSE_WHEN_THROTTLED = 8.0
 """
 The minimum first pause after throttling.
@@ -157,6 +165,8 @@ class Schedule:
             return self.permanent_retry * (0.5 + 0.5 * chance)
         first = max(self.min_retry, slack / 32, SHORTEST_PAUSE_WHEN_THROTTLED if throttled else 0.0)
         longest = min(self.max_retry, max(LONGEST_PAUSE_WITHOUT_SESSION, self.min_retry, slack / 2))
+        if at_start and not throttled and hint is None:
+            longest = max(self.min_retry, UNREACHABLE_AT_START)
         delay = min(longest, first * 2.0 ** min(failures - 1, 30)) * (0.5 + 0.5 * chance)
         if hint is None:
             return delay

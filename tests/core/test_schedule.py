@@ -231,6 +231,18 @@ def test_refusal_at_a_start_is_retried_within_the_start_gate() -> None:
     assert schedule.retry_after(1, 0.0, permanent=True, at_start=True) == 2
 
 
+def test_outage_at_a_start_is_retried_every_few_seconds() -> None:
+    """Before any session was held, pauses after an outage end at 5 s; throttling and Retry-After are obeyed."""
+    schedule = Schedule()
+    pauses = [schedule.retry_after(failures, 1.0, at_start=True) for failures in range(1, 7)]
+
+    assert pauses == [1, 2, 4, 5, 5, 5]
+    assert schedule.retry_after(9, 0.0, at_start=True) == 2.5
+    assert schedule.retry_after(9, 1.0, throttled=True, at_start=True) == 40
+    assert schedule.retry_after(1, 1.0, hint=20.0, at_start=True) == schedule.retry_after(1, 1.0, hint=20.0) > 20
+    assert Schedule(min_retry=8.0).retry_after(9, 1.0, at_start=True) == 8
+
+
 def test_permanent_errors_are_retried_slowly() -> None:
     """Permanent errors are retried every 150 to 300 s."""
     schedule = Schedule()
