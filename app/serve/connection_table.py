@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Protocol
 
-from .responses import STOPPING, TOO_MANY_WAITING, Response
+from .responses import KEEP_ALIVE_SECONDS, STOPPING, TOO_MANY_WAITING, Response
 
 SWEEP_SECONDS = 1.0
 """How often deadlines are checked, and only while there are connections: cheaper than a timer per request."""
@@ -20,8 +20,13 @@ it sends further requests before its response: no SDK does."""
 
 UNREAD_SHARE = 16_384
 """What each such connection counts beside its response: the kernel's buffers."""
-IDLE_SECONDS = 5.0
-"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
+
+IDLE_SECONDS = KEEP_ALIVE_SECONDS + 1.5
+"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch.
+
+Later than announced, so that a request that was sent in the last announced moment arrives before the close. A sweep
+finds the connection up to SWEEP_SECONDS later.
+"""
 
 YOUNG_SECONDS = 1.0
 """How long a connection without a request is not regarded as idle: a busy loop has not read it yet."""
