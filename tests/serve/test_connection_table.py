@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.serve.connection_table import IDLE_SECONDS, ConnectionTable
+from app.serve.connection_table import IDLE_SECONDS, ConnectionTable, connections_within
 from app.serve.responses import STOPPING, TOO_MANY_WAITING, Response
 
 from ..simulated_loop import simulated
@@ -291,3 +291,11 @@ def test_connection_that_is_not_read_yet_is_not_idle(seconds: float, victim: int
         assert [bool(connection.given_up) for connection in connections] == [number == victim for number in range(2)]
 
     test()
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "expected"), [(None, None), (1_000, 40_960), (64, 1_024), (41.5, 64), (41.6, 68), (8, 64)]
+)
+def test_connections_within_a_memory_limit(mebibytes: float | None, expected: int | None) -> None:
+    """With 64 MiB, all listeners have 1,024 connections together; a limit that is too small permits 64."""
+    assert connections_within(None if mebibytes is None else int(mebibytes * 1_048_576)) == expected
