@@ -22,6 +22,7 @@ from .serve.access import Guard
 from .serve.audit import Audit
 from .serve.callers import AllowedCallers, CallerRule, EveryRule
 from .serve.connection import Handle
+from .serve.connection_table import connections_within
 from .serve.dispatch import Dispatcher
 from .serve.ecs_metadata import MetadataValues, SessionTokens
 from .serve.handlers.credential_endpoint import CredentialEndpoint
@@ -33,6 +34,7 @@ from .serve.peers.procfs import AttestInTurn, ProcFs
 from .serve.rate_limit import RateLimit
 from .serve.turns import Turns
 from .system import runtime_dir
+from .system.memory_limit import memory_limit
 from .system.sockets import address_of, bound, bound_unix
 
 OTHER_FILES = 48
@@ -160,7 +162,7 @@ class Listeners:
         self._owners = SocketOwners()
         self._attestation = AttestInTurn(ProcFs().holder_of)
         self._turns = Turns()
-        self._most = min(settings.access.max_connections, allow_many_connections() // len(sockets))
+        self._most = min(settings.access.max_connections, allow_many_connections(memory_limit()) // len(sockets))
         self._listeners = [self._listener(name, sock, credentials, others) for name, sock in sockets.items()]
 
     def _listener(
@@ -254,10 +256,16 @@ def _rule(serving: Profile, configured: Profile) -> CallerRule | None:
     return before if rule is None else EveryRule((rule, before))
 
 
-def allow_many_connections() -> int:
-    """Raise the soft limit of open files to the hard one; return how many connections that leaves room for."""
+def allow_many_connections(memory: int | None) -> int:
+    """
+    Raise the soft limit of open files to the hard one; return how many connections files and memory leave room for.
+
+    `memory`: the limit of the cgroup in bytes. Beyond it, clients that never read would have the sidecar killed.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # where a sandbox forbids it, the default has to suffice
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, soft - OTHER_FILES) if soft != resource.RLIM_INFINITY else 1_000_000
+    files = max(16, soft - OTHER_FILES) if soft != resource.RLIM_INFINITY else 1_000_000
+    permitted = connections_within(memory)
+    return files if permitted is None else min(files, permitted)

@@ -45,6 +45,9 @@ from .clock import Clock
 from .conftest import Offline, configuration, running
 from .transport import RecordingTransport
 
+HOP_BY_HOP = ("connection", "keep-alive")
+"""Headers about the connection, which are the server's and not the application's."""
+
 PATH_TOKEN = b"path-token-0123456789"
 ROLES = b"/latest/meta-data/ram/security-credentials"
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH")
@@ -132,7 +135,7 @@ class Doors:
 
 def by_name(headers: Any) -> tuple[tuple[str, str], ...]:
     found = ((name.decode().lower(), value.decode()) for name, value in headers)
-    return tuple(sorted((name, value) for name, value in found if name != "connection"))
+    return tuple(sorted((name, value) for name, value in found if name not in HOP_BY_HOP))
 
 
 def parsed(raw: bytes, method: bytes) -> Answer:

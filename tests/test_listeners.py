@@ -9,7 +9,7 @@ import pytest
 
 from app.config.settings import Server
 from app.core.errors import ConfigError
-from app.listeners import bind
+from app.listeners import allow_many_connections, bind
 
 ANY_PORT = "127.0.0.1:0"
 
@@ -60,3 +60,11 @@ def test_address_in_use(key: str) -> None:
             bind(server, 1)
 
         socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))).close()
+
+
+def test_connections_fit_into_files_and_memory() -> None:
+    """The number of connections is that of the open files, or less under a memory limit."""
+    files = allow_many_connections(None)
+
+    assert allow_many_connections(64 * 1_048_576) == min(files, 1_024)
+    assert allow_many_connections(1 << 50) == files

@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Protocol
 
-from .responses import STOPPING, TOO_MANY_WAITING, Response
+from .responses import KEEP_ALIVE_SECONDS, STOPPING, TOO_MANY_WAITING, Response
 
 SWEEP_SECONDS = 1.0
 """How often deadlines are checked, and only while there are connections: cheaper than a timer per request."""
@@ -20,8 +20,23 @@ it sends further requests before its response: no SDK does."""
 
 UNREAD_SHARE = 16_384
 """What each such connection counts beside its response: the kernel's buffers."""
-IDLE_SECONDS = 5.0
-"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch."""
+
+PROCESS_BYTES = 40 * 1_048_576
+"""What the process needs without connections: its RSS after a day's use, alone in its container (`make bench`)."""
+
+CONNECTION_BYTES = 24_576
+"""What a connection of a client that never reads needs: 6 KiB of the process, 12 KiB of buffers, and as much as half of
+that again for the clients in the kernel's queue. Measured with 2,000 of them (`make bench`, part `attacks`)."""
+
+FEWEST_CONNECTIONS = 64
+"""How many a memory limit permits at least, over all listeners: the sidecar serves under a limit that is too small."""
+
+IDLE_SECONDS = KEEP_ALIVE_SECONDS + 1.5
+"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch.
+
+Later than announced, so that a request that was sent in the last announced moment arrives before the close. A sweep
+finds the connection up to SWEEP_SECONDS later.
+"""
 
 YOUNG_SECONDS = 1.0
 """How long a connection without a request is not regarded as idle: a busy loop has not read it yet."""
@@ -31,6 +46,11 @@ CHECKED_CLOSINGS = 8
 
 SUSPICION_SECONDS = 10.0
 """After such a client, for so long every one is checked."""
+
+
+def connections_within(memory: int | None) -> int | None:
+    """Return how many connections fit into a memory limit in bytes, over all listeners; None without a limit."""
+    return None if memory is None else max(FEWEST_CONNECTIONS, (memory - PROCESS_BYTES) // CONNECTION_BYTES)
 
 
 class OpenConnection(Protocol):

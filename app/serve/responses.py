@@ -12,7 +12,19 @@ from ..core.formats import error_document
 JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
 
+KEEP_ALIVE_SECONDS = 5
+"""Announced with each response that leaves its connection open: for so long the client may send its next request.
+
+Node's and Apache's pools obey it. A pool that does not must find the connection open or closed, never closing: the
+server closes it later (`connection_table.IDLE_SECONDS`).
+"""
+
 Headers = tuple[tuple[bytes, bytes], ...]
+
+_KEPT = b"Connection: keep-alive\r\nKeep-Alive: timeout=%d\r\n\r\n" % KEEP_ALIVE_SECONDS
+"""The end of a head after which the connection stays open. Java reads the time only with the first of the two lines."""
+
+_CLOSED = b"Connection: close\r\n\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +50,12 @@ class Response:
         if keep_alive and method != b"HEAD":
             return self.wire
         end = len(self.wire) - self.body_length
-        head = self.wire[:end] if keep_alive else self.wire[: end - 2] + b"Connection: close\r\n\r\n"
+        head = self.wire[:end] if keep_alive else self.wire[: end - len(_KEPT)] + _CLOSED
         return head if method == b"HEAD" else head + self.wire[end:]
 
 
 def response(status: int, body: bytes, content_type: bytes = JSON, extra: Headers = ()) -> Response:
-    """Return a response with `body`; Content-Length and Cache-Control are added."""
+    """Return a response with `body`; Content-Length, Cache-Control and, on the wire, Keep-Alive are added."""
     headers: Headers = (
         (b"Content-Type", content_type),
         (b"Content-Length", str(len(body)).encode()),
@@ -52,7 +64,7 @@ def response(status: int, body: bytes, content_type: bytes = JSON, extra: Header
     )
     start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-    return Response(status, headers, start + lines + b"\r\n" + body, len(body))
+    return Response(status, headers, start + lines + _KEPT + body, len(body))
 
 
 def error(status: int, code: str, message: str, extra: Headers = ()) -> Response:

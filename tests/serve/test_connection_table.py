@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.serve.connection_table import ConnectionTable
+from app.serve.connection_table import IDLE_SECONDS, ConnectionTable, connections_within
 from app.serve.responses import STOPPING, TOO_MANY_WAITING, Response
 
 from ..simulated_loop import simulated
@@ -258,3 +258,44 @@ async def test_drain_without_responses() -> None:
 
     assert loop.time() == start
     assert (idle.closed, idle.given_up) == (True, [STOPPING])
+
+
+@simulated
+async def test_closings_that_are_checked() -> None:
+    """One of eight closings is checked; after a client that does not read its response, every one for 10 s."""
+    at = table()
+    assert [at.checks_closing() for _ in range(16)] == ([False] * 7 + [True]) * 2
+    at.suspect()
+    assert all(at.checks_closing() for _ in range(16))
+    await asyncio.sleep(9.9)
+    assert at.checks_closing()
+    await asyncio.sleep(0.1)
+
+    assert not at.checks_closing()
+
+
+@pytest.mark.parametrize(("seconds", "victim"), [(0.9, 0), (1.1, 1)])
+def test_connection_that_is_not_read_yet_is_not_idle(seconds: float, victim: int) -> None:
+    """A connection without a request counts as idle after a second. Before, one that had a response ends first."""
+
+    @simulated
+    async def test() -> None:
+        at = table(2)
+        young = Recorded(deadline=asyncio.get_running_loop().time() + IDLE_SECONDS)
+        connections = [Recorded(owes=True, answered=True), young]
+        for connection in connections:
+            at.add(connection)
+        await asyncio.sleep(seconds)
+        at.add(Recorded(owes=True))
+
+        assert [bool(connection.given_up) for connection in connections] == [number == victim for number in range(2)]
+
+    test()
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "expected"), [(None, None), (1_000, 40_960), (64, 1_024), (41.5, 64), (41.6, 68), (8, 64)]
+)
+def test_connections_within_a_memory_limit(mebibytes: float | None, expected: int | None) -> None:
+    """With 64 MiB, all listeners have 1,024 connections together; a limit that is too small permits 64."""
+    assert connections_within(None if mebibytes is None else int(mebibytes * 1_048_576)) == expected

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -238,10 +239,10 @@ async def test_body_is_awaited(tmp_path: Path) -> None:
 # --- deadlines --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("requested_at", "ends_at"), [(None, 5), (0.5, 6), (3.0, 8)])
+@pytest.mark.parametrize(("requested_at", "ends_at"), [(None, 7), (0.4, 7), (3.0, 10)])
 @simulated
 async def test_idle_connection(tmp_path: Path, requested_at: float | None, ends_at: float) -> None:
-    """A connection without a request for 5 s is closed at the next check, which is once a second."""
+    """A connection without a request for 6.5 s is closed at the next check, which is once a second."""
     async with listening(tmp_path, lambda _request: OK) as place:
         client = await place.connect()
         if requested_at is not None:
@@ -251,6 +252,33 @@ async def test_idle_connection(tmp_path: Path, requested_at: float | None, ends_
 
         assert await client.rest() == b""
         assert client.seconds == pytest.approx(ends_at)
+
+
+@pytest.mark.parametrize("begun_after", [0.0, 0.3, 0.5, 0.999])
+@simulated
+async def test_announced_time_ends_before_the_connection(tmp_path: Path, begun_after: float) -> None:
+    """A request 6 s after a response is answered, a second later than announced; the close is 6.5 to 7.5 s after it."""
+    async with listening(tmp_path, lambda _request: OK) as place:
+        client = await place.connect()
+        await asyncio.sleep(begun_after)
+        for _ in range(3):
+            client.send(GET)
+            await client.receive(STAYS)
+            await asyncio.sleep(announced_seconds(STAYS) + 1)
+        since = client.seconds
+        client.send(GET)
+        await client.receive(STAYS)
+
+        assert await client.rest() == b""
+        assert 6.5 <= client.seconds - since <= 7.5
+    assert b"Keep-Alive" not in ENDS
+
+
+def announced_seconds(response: bytes) -> int:
+    """Return the seconds of the response's Keep-Alive header."""
+    found = re.search(rb"\r\nConnection: keep-alive\r\nKeep-Alive: timeout=(\d+)\r\n", response)
+    assert found is not None
+    return int(found[1])
 
 
 @pytest.mark.parametrize("begun_after", [0.0, 2.0])
@@ -276,7 +304,7 @@ async def test_slow_request(tmp_path: Path, begun_after: float) -> None:
 @pytest.mark.parametrize("begun_after", [0.0, 2.0])
 @simulated
 async def test_slow_second_request(tmp_path: Path, begun_after: float) -> None:
-    """A later request has 10 s as well, and the next one 5 s until it begins."""
+    """A later request has 10 s as well, and the next one 6.5 s until it begins."""
     async with listening(tmp_path, lambda _request: OK) as place:
         client = await place.connect()
         client.send(GET)
@@ -286,7 +314,7 @@ async def test_slow_second_request(tmp_path: Path, begun_after: float) -> None:
         await asyncio.sleep(9)
         client.send(b"body")
         await client.receive(STAYS)
-        await asyncio.sleep(4.5)
+        await asyncio.sleep(6.4)
         client.send(GET)
 
         await client.receive(STAYS)
@@ -319,7 +347,7 @@ async def test_response_that_takes_time(tmp_path: Path, seconds: float) -> None:
         client.send(GET)
         await client.receive(STAYS)
         assert client.seconds == pytest.approx(seconds)
-        await asyncio.sleep(4.5)
+        await asyncio.sleep(6.4)
         client.send(GET)
 
         await client.receive(STAYS)

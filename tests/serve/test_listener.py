@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.serve.listener import Listener
+from app.serve.listener import MOST_ACCEPTED, Listener
 from app.serve.memo import Decision
 from app.serve.peers.peer import UNKNOWN_PEER, Peer
 from app.serve.request import Request
@@ -194,3 +194,33 @@ async def test_stop_without_start(sock: socket.socket) -> None:
         await listener.start()
 
     await listener.stop()
+
+
+async def test_connections_of_the_backlog(tmp_path: Path) -> None:
+    """A busy loop takes the connections that wait in the kernel's queue, up to MOST_ACCEPTED, and serves them."""
+    modes = []
+
+    def peer_of(transport: asyncio.Transport) -> Peer:
+        modes.append(transport.get_extra_info("socket").gettimeout())
+        return UNKNOWN_PEER
+
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(tmp_path / "socket"))
+        sock.setblocking(False)
+        listener = make(sock, peer_of=peer_of, max_connections=100)
+        await listener.start()
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(MOST_ACCEPTED + 1)]
+        for client in clients:
+            client.connect(sock.getsockname())
+            client.sendall(GET)
+        listener._accept()
+        assert len(listener._accepting) == MOST_ACCEPTED
+        for client in clients:
+            client.setblocking(False)
+            async with asyncio.timeout(5):
+                assert (await asyncio.get_running_loop().sock_recv(client, 10_000)) == HELLO.wire
+            client.close()
+        assert (modes, listener._accepting) == ([0.0] * len(clients), set())
+        listener._accept()
+        assert listener._accepting == set()
+        await listener.stop()

@@ -19,7 +19,7 @@ from app.serve.peers.peer import UNKNOWN_PEER
 from app.serve.protocol import BoundedProtocol
 from app.serve.request import Request
 from app.serve.responses import THROTTLED, Response, response
-from app.serve.turns import Turns
+from app.serve.turns import MOST_PER_TURN, Turns
 from app.system.sockets import bound, bound_unix
 
 from ..transport import RecordingTransport
@@ -255,3 +255,119 @@ async def test_white_space_after_a_header_value() -> None:
 
     assert seen == [[(b"host", b"127.0.0.1")]]
     connection.connection_lost(None)
+
+
+CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+
+
+class FullTransport(RecordingTransport):
+    """A transport whose client leaves every response unread. `limit`: the write buffer limit that was set."""
+
+    limit: int | None = None
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self.limit = high
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        super().write(data)
+        self.unread += len(data)
+
+
+async def test_last_response_that_is_not_read() -> None:
+    """
+    The eighth last response is checked: where it is unread the connection stays, with a limit, until it is read.
+
+    From then on every last response is checked.
+    """
+    context = connection_to(lambda _: response(200, b""))._context
+    ends = []
+    for _ in range(9):
+        connection, transport = BoundedProtocol(context), FullTransport()
+        connection.connection_made(transport)
+        connection.data_received(CLOSE)
+        ends.append((transport.ended, transport.closing, transport.limit))
+        assert transport.written.startswith(b"HTTP/1.1 200 ")
+
+    assert ends == [(False, True, None)] * 7 + [(True, False, 0)] * 2
+
+
+async def test_last_response_that_is_read() -> None:
+    """A connection whose last response was taken by the kernel is closed, whether it was checked or not."""
+    context = connection_to(lambda _: response(200, b""))._context
+    ends = []
+    for _ in range(9):
+        connection, transport = BoundedProtocol(context), RecordingTransport()
+        connection.connection_made(transport)
+        connection.data_received(CLOSE)
+        ends.append((transport.ended, transport.closing))
+
+    assert ends == [(False, True)] * 9
+
+
+async def test_end_of_too_many_pipelined_requests() -> None:
+    """The 16th request without a pause ends the sending side; the rest is read and dropped for a second."""
+    transport = RecordingTransport()
+    connection = await requests_in_turns(head("/") * 17, transport=transport)
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+    assert transport.written.count(b"HTTP/1.1 200") == 16
+    assert (transport.ended, transport.closing) == (True, False)
+    assert connection.deadline - asyncio.get_running_loop().time() <= 1
+    connection.connection_lost(None)
+
+
+async def test_request_in_a_busy_turn_waits() -> None:
+    """A request in a turn that has answered its share waits for the next turn, and nothing is read meanwhile."""
+    transport = RecordingTransport()
+    connection = await requests_in_turns(transport=transport)
+    connection._context.lane._turns.count = 2 * MOST_PER_TURN
+    connection.data_received(head("/"))
+    assert (transport.written, transport.reading) == (b"", False)
+    await asyncio.sleep(0)
+
+    assert transport.written.startswith(b"HTTP/1.1 200 ")
+    assert transport.reading
+    connection.connection_lost(None)
+
+
+async def test_bytes_that_a_paused_transport_delivers() -> None:
+    """Bytes that arrive although the connection is not read are kept in their order, and answered in later turns."""
+    transport = RecordingTransport()
+    connection = await requests_in_turns(transport=transport)
+    connection.queue(head("/1")[:10])
+    connection.data_received(head("/1")[10:] + head("/2")[:5])
+    connection.data_received(head("/2")[5:])
+    assert transport.written == b""
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    assert [line[-2:] for line in transport.written.split(b"HTTP/1.1 200")[1:]] == [b"/1", b"/2"]
+    connection.connection_lost(None)
+
+
+async def test_bytes_behind_a_response_that_is_owed_are_dropped_slowly() -> None:
+    """What arrives while a response is owed is dropped, at one piece in a turn."""
+    transport = RecordingTransport()
+    connection = connection_to(lambda _: asyncio.sleep(60, response(200, b"")))
+    connection.connection_made(transport)
+    connection.data_received(head("/1"))
+    connection.data_received(head("/2"))
+    assert not transport.reading
+    await asyncio.sleep(0)
+
+    assert (transport.reading, transport.written) == (True, b"")
+    connection.connection_lost(None)
+
+
+async def test_cancelled_response_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that leaves while its response is made causes no log line."""
+    connection = connection_to(lambda _: asyncio.sleep(60, response(200, b"")))
+    connection.connection_made(RecordingTransport())
+    connection.data_received(head("/1"))
+    await asyncio.sleep(0)
+    connection.connection_lost(None)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    assert caplog.records == []

@@ -11,19 +11,20 @@ HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 4\r\nCache-Control: no-store\r\n"
     b"X-Extra: 1\r\n"
 )
+KEPT = b"Connection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n"
 
 
 @pytest.mark.parametrize(
     ("method", "keep_alive", "expected"),
     [
-        (b"GET", True, HEAD + b"\r\nbody"),
+        (b"GET", True, HEAD + KEPT + b"body"),
         (b"GET", False, HEAD + b"Connection: close\r\n\r\nbody"),
-        (b"HEAD", True, HEAD + b"\r\n"),
+        (b"HEAD", True, HEAD + KEPT),
         (b"HEAD", False, HEAD + b"Connection: close\r\n\r\n"),
     ],
 )
 def test_bytes_of_a_response(method: bytes, keep_alive: bool, expected: bytes) -> None:
-    """HEAD gets no body, and a connection that ends is announced."""
+    """HEAD gets no body; the end of a connection is announced, or how long it stays open."""
     plain = response(200, b"body", responses.TEXT, ((b"X-Extra", b"1"),))
 
     assert plain.bytes_for(method, keep_alive=keep_alive) == expected

@@ -240,6 +240,7 @@ ECS_CLIENTS: tuple[EcsClient, ...] = (
         None,
         token=TokenUse(ttl=3600, ignores_status=True, per_request=False),
         ignores_status=True,
+        remark="LoongCollector itself also needs the instance identity document (metadata.identityDocument)",
     ),
     EcsClient(
         "aliyungo (external-dns)",

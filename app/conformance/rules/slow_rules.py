@@ -33,7 +33,7 @@ def idle(idle_seconds: Callable[[bytes, float], float | None]) -> UriRule:
         return [f"a connection is open after {MAX_IDLE:g} idle seconds"] if still_open else []
 
     return UriRule("17", "idle", f"an idle connection is closed within {MAX_IDLE:g} s",
-                   "close it after about 5 s: credentials-go leaves one connection open per fetch", check)  # fmt: skip
+                   "close it a little after Keep-Alive: credentials-go leaves one open per fetch", check)  # fmt: skip
 
 
 def expired_token(sleep: Callable[[float], None]) -> EcsRule:

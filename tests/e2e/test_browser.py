@@ -1,0 +1,110 @@
+"""A page in a real Chromium gets no credentials: neither by a script, nor as a resource, nor by a visit."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .processes import Demo, demo
+from .wire import fetch
+
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="skipped: needs Chromium (apt-get install chromium-headless-shell)"
+)
+
+PAGE = """<!DOCTYPE html><title>page</title><body><pre id="seen"></pre><script>
+const url = "URL", seen = document.getElementById("seen");
+const note = (name) => (result) => { seen.textContent += name + "=" + result + ";"; };
+const attempt = (name, options) =>
+  fetch(url, options).then((r) => r.type + r.status).catch(() => "refused").then(note(name));
+const element = (name, source) => new Promise((resolve) => {
+  const made = document.createElement(name);
+  made.onload = made.onerror = (event) => { note(name)(event.type); resolve(); };
+  made[source] = url;
+  document.body.append(made);
+});
+Promise.all([
+  attempt("cors", {}), attempt("no-cors", {mode: "no-cors"}), attempt("post", {method: "POST", body: "a"}),
+  attempt("header", {headers: {"X-aliyun-ecs-metadata-token": "a"}}),
+  element("img", "src"), element("script", "src"), element("iframe", "src"),
+]).then(() => note("end")("yes"));
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """A running demo."""
+    with demo(home=tmp_path_factory.mktemp("browser")) as running:
+        yield running
+
+
+@contextmanager
+def page(url: str) -> Iterator[str]:
+    """Serve a page whose script tries to read `url`; yields the page's own address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = PAGE.replace("URL", url).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            """Write nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def shown(url: str, home: Path) -> str:
+    """Return the document that Chromium has after it opened `url`."""
+    assert CHROMIUM is not None
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={home}"]
+    command = [CHROMIUM, *options, "--virtual-time-budget=5000", "--dump-dom", url]
+    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.mark.parametrize("target", ["/credentials", "/latest/meta-data/ram/security-credentials/default"])
+def test_page(sidecar: Demo, target: str, tmp_path: Path) -> None:
+    """Scripts, images and frames of a page are refused: a request without CORS gets 403, which the page cannot read."""
+    with page(sidecar.metadata_url + target) as address:
+        document = shown(address, tmp_path)
+
+    assert "end=yes" in document, document
+    assert "cors=refused" in document
+    assert "header=refused" in document
+    assert "STS." not in document
+    assert set(served_statuses(sidecar)) == {"403"}
+
+
+def test_visit(sidecar: Demo, tmp_path: Path) -> None:
+    """The address of the credentials, opened in the browser, shows an error and no credentials."""
+    document = shown(f"{sidecar.metadata_url}/credentials", tmp_path)
+
+    assert "AccessDenied" in document or "Forbidden" in document, document
+    assert "STS." not in document
+
+
+def served_statuses(sidecar: Demo) -> list[str]:
+    """Return the statuses of the responses that the credentials listener gave."""
+    lines = fetch(sidecar.ops_url, "/metrics").body.decode().splitlines()
+    return [
+        line.partition('code="')[2].partition('"')[0]
+        for line in lines
+        if line.startswith("idaas_sidecar_requests_total{") and 'listener="ops"' not in line
+    ]

@@ -1,0 +1,223 @@
+"""The loop's turns: how many requests one turn answers, in which order, and when waiting connections are accepted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import pytest
+
+from app.serve.turns import LONG_TURN, MOST_PER_TURN, Lane, Turns
+
+from ..simulated_loop import SimulatedLoop, simulated
+
+
+@dataclass
+class Request:
+    """A connection with requests that wait. `proceed` answers one and waits again for the next."""
+
+    lane: Lane
+    order: list[str]
+    name: str = "a"
+    requests: int = 1
+    answered: bool = False
+    closed: bool = False
+    then: Callable[[], None] = field(default=lambda: None)
+
+    def proceed(self) -> None:
+        self.order.append(self.name)
+        self.answered = True
+        self.requests -= 1
+        self.then()
+        if self.requests:
+            self.lane.wait(self)
+
+
+async def turn() -> None:
+    """Let the loop do one more turn."""
+    await asyncio.sleep(0)
+
+
+def advance(seconds: float) -> None:
+    """Move the simulated time, as a busy turn does."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedLoop)
+    loop.now += seconds
+
+
+@simulated
+async def test_requests_of_a_quiet_turn_are_admitted() -> None:
+    """MOST_PER_TURN requests are answered at once, without work for the loop."""
+    turns = Turns()
+    lane = turns.lane()
+
+    assert all(lane.admits() for _ in range(MOST_PER_TURN))
+    assert turns.count == MOST_PER_TURN
+    await turn()
+    assert turns.count == MOST_PER_TURN  # no new turn was asked for
+
+
+@simulated
+async def test_busy_turn_ends_at_twice_as_many() -> None:
+    """Requests above twice MOST_PER_TURN wait; the next turn admits again."""
+    turns = Turns()
+    lane = turns.lane()
+    admitted = [lane.admits() for _ in range(2 * MOST_PER_TURN + 3)]
+
+    assert admitted == [True] * 2 * MOST_PER_TURN + [False] * 3
+    await turn()
+    assert turns.count == 0
+    assert lane.admits()
+
+
+@simulated
+async def test_waiting_requests_take_several_turns() -> None:
+    """A turn answers MOST_PER_TURN waiting requests, in the order of their arrival; the others follow in the next."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    names = [str(number) for number in range(2 * MOST_PER_TURN + 10)]
+    for name in names:
+        lane.wait(Request(lane, order, name))
+    answered = []
+    for _ in range(4):
+        await turn()
+        answered.append(len(order))
+
+    assert answered == [MOST_PER_TURN, 2 * MOST_PER_TURN, 2 * MOST_PER_TURN + 10, 2 * MOST_PER_TURN + 10]
+    assert order == names
+    assert len(lane) == 0
+
+
+@simulated
+async def test_request_in_a_turn_with_waiting_ones_waits_behind_them() -> None:
+    """As long as requests wait, a new one is not admitted; after the last of them it is."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    for _ in range(MOST_PER_TURN + 1):
+        lane.wait(Request(lane, order))
+    await turn()
+
+    assert turns.count == 2 * MOST_PER_TURN
+    assert not lane.admits()
+    await turn()
+    assert turns.count == 1
+    assert lane.admits()
+
+
+@simulated
+async def test_one_request_per_turn_of_a_connection() -> None:
+    """A connection that waits again is answered in the next turn, so that others are between."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    lane.wait(Request(lane, order, "a", requests=3))
+    lane.wait(Request(lane, order, "b", requests=2))
+    answered = []
+    for _ in range(4):
+        await turn()
+        answered.append("".join(order))
+
+    assert answered == ["ab", "abab", "ababa", "ababa"]
+
+
+@simulated
+async def test_first_requests_go_before_further_ones() -> None:
+    """A connection without a response goes before those that had one, which keep their order."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    for name, answered in (("a", True), ("b", True), ("new", False), ("c", True), ("newer", False)):
+        lane.wait(Request(lane, order, name, answered=answered))
+
+    assert len(lane) == 5
+    await turn()
+    assert order == ["new", "newer", "a", "b", "c"]
+
+
+@simulated
+async def test_lanes_take_turns() -> None:
+    """A flood in one lane does not delay the request of another."""
+    turns, order = Turns(), list[str]()
+    flooded, quiet = turns.lane(), turns.lane()
+    for _ in range(3 * MOST_PER_TURN):
+        flooded.wait(Request(flooded, order, "flood"))
+    for _ in range(2):
+        quiet.wait(Request(quiet, order, "probe"))
+    await turn()
+
+    assert [(name, len(list(group))) for name, group in groupby(order)] == [
+        ("flood", 1),
+        ("probe", 1),
+        ("flood", 1),
+        ("probe", 1),
+        ("flood", MOST_PER_TURN - 4),
+    ]
+
+
+@simulated
+async def test_closed_connection_takes_no_place() -> None:
+    """A connection that was closed while it waited is passed over, and does not count."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    for _ in range(MOST_PER_TURN):
+        lane.wait(Request(lane, order, "closed", closed=True))
+    for _ in range(MOST_PER_TURN):
+        lane.wait(Request(lane, order, "open"))
+    await turn()
+
+    assert order == ["open"] * MOST_PER_TURN
+    assert turns.count == MOST_PER_TURN
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waiting", "accepted"),
+    [(LONG_TURN, 0, 0), (LONG_TURN + 0.001, 0, 1), (0.0, 1, 1)],
+    ids=["short", "long", "requests wait"],
+)
+def test_connections_are_accepted_in_batches(seconds: float, waiting: int, accepted: int) -> None:
+    """The backlog of every listener is taken after a long turn, or when requests wait; else the loop does it."""
+
+    @simulated
+    async def test() -> None:
+        turns, order, calls = Turns(), list[str](), list[str]()
+        lane = turns.lane(lambda: calls.append("one"))
+        turns.lane(lambda: calls.append("two"))
+        turns.lane()
+        turns.over()
+        for _ in range(waiting):
+            lane.wait(Request(lane, order))
+        advance(seconds)
+        await turn()
+
+        assert calls == ["one", "two"] * accepted
+        assert len(order) == waiting
+
+    test()
+
+
+@simulated
+async def test_turn_is_measured_from_its_own_begin() -> None:
+    """The time between two turns does not count as the length of the second."""
+    turns, calls = Turns(), list[str]()
+    turns.lane(lambda: calls.append("accept"))
+    turns.over()
+    await turn()
+    advance(10)
+    turns.over()
+    turns.over()
+    await turn()
+    await turn()
+
+    assert calls == []
+
+
+@simulated
+async def test_accepted_connections_come_before_waiting_ones() -> None:
+    """Connections are accepted at the begin of a turn, so that their requests are in it or in the next."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane(lambda: order.append("accept"))
+    lane.wait(Request(lane, order, "a", requests=2))
+    await turn()
+    await turn()
+
+    assert order == ["accept", "a", "accept", "a"]
