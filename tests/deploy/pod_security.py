@@ -59,5 +59,8 @@ def _of_a_container(container: dict[str, Any], pod: dict[str, Any]) -> Iterator[
     capabilities = own.get("capabilities", {})
     if "ALL" not in capabilities.get("drop", ()) or set(capabilities.get("add", ())) - {"NET_BIND_SERVICE"}:
         yield f"{name}: capabilities"
+    probes = [container.get(key, {}).get("httpGet", {}) for key in ("startupProbe", "livenessProbe", "readinessProbe")]
+    if any("host" in probe for probe in probes):  # since 1.34
+        yield f"{name}: probe host"
     if any("hostPort" in port for port in container.get("ports", ())):
         yield f"{name}: hostPort"
