@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from .conftest import RESTRICTED, dry_run, get, kubectl, plain, pod, policy, profile, refusal, until
 
@@ -72,6 +75,39 @@ def test_idempotent() -> None:
     twice = dry_run(plain(once))
 
     assert plain(twice) == plain(once)
+
+
+SETUP: Object = {"name": "setup", "image": "your-app:1.0", "securityContext": RESTRICTED}
+DATA: Object = {"name": "data", "emptyDir": {}}
+POLICY_PODS: dict[str, Object] = {
+    "bare": {},
+    "init-container": {"initContainers": [SETUP]},
+    "volumes-and-variables": {
+        "volumes": [DATA],
+        "containers": [
+            {
+                "name": "app",
+                "image": "your-app:1.0",
+                "securityContext": RESTRICTED,
+                "env": [{"name": "A", "value": "b"}],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            }
+        ],
+    },
+    "native-sidecar": {"initContainers": [{**SETUP, "restartPolicy": "Always"}]},
+    "no-api-token": {"automountServiceAccountToken": False},
+}
+
+
+@pytest.mark.parametrize("name", POLICY_PODS)
+def test_golden_pods(name: str) -> None:
+    """The pods are those in golden/, after defaulting; UPDATE_GOLDEN=1 writes them."""
+    made = plain(dry_run(pod(**POLICY_PODS[name])))
+    path = Path(__file__).parent / "golden" / f"{name}.yaml"
+    if os.environ.get("UPDATE_GOLDEN") == "1":
+        path.write_text(yaml.safe_dump(made, sort_keys=True, width=120))
+
+    assert yaml.safe_load(path.read_text()) == made
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"])

@@ -138,7 +138,7 @@ def test_a_killed_sidecar_comes_back_with_its_session() -> None:
     until(lambda: running("runs", "shop"))
     log = kubectl("logs", "runs", "-n", "shop", "-c", "idaas-sidecar").stdout
 
-    assert "cache" in log
+    assert "credentials_restored" in log
     until(lambda: all(each["ok"] for each in calls("runs", "shop")[-4:]))
 
 
