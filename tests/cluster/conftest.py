@@ -150,6 +150,22 @@ def plain(injected: Object) -> Object:
     return wanted
 
 
+def onboard() -> None:
+    """Write the CredentialPolicy of each namespace, and wait until the API server uses it."""
+    for namespace in ("shop", "lab"):
+        given = policy(namespace, profile("orders", "orders"), profile("shared", "orders"))
+        kubectl("apply", "-f", "-", given=given)
+    kubectl("apply", "-f", "-", given=policy("bank", profile("ledger", "ledger")))
+
+    def used(namespace: str) -> bool:
+        done = kubectl(
+            "create", "--dry-run=server", "-o", "yaml", "-f", "-", given=pod(namespace=namespace), check=False
+        )
+        return "http://127.0.0.1:7140" in done.stdout
+
+    until(lambda: all(used(namespace) for namespace in NAMESPACES))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cluster() -> Iterator[None]:
     """Install the chart and onboard two namespaces; remove all of it at the end."""
@@ -163,15 +179,6 @@ def cluster() -> Iterator[None]:
         metadata = {"name": namespace, "labels": restricted}
         kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         kubectl("create", "serviceaccount", account, "--namespace", namespace)
-    for namespace in ("shop", "lab"):
-        kubectl("create", "-f", "-", given=policy(namespace, profile("orders", "orders"), profile("shared", "orders")))
-    kubectl("create", "-f", "-", given=policy("bank", profile("ledger", "ledger")))
-    for namespace in NAMESPACES:  # the API server's caches follow within seconds
-        wanted = pod(namespace=namespace)
-        until(
-            lambda wanted=wanted: (
-                kubectl("create", "--dry-run=server", "-f", "-", given=wanted, check=False).returncode == 0
-            )
-        )
+    onboard()
     yield
     kubectl("delete", "namespace", *NAMESPACES, "--wait=false")

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from .conftest import CHART, ROOT, get, helm, kubectl, pod, refusal, until
+from .conftest import CHART, ROOT, get, helm, kubectl, onboard, pod, refusal, until
 
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 RELEASE = ["--namespace", "idaas-sidecar", "--create-namespace", "--wait"]
@@ -42,6 +42,7 @@ def test_the_page_onboards_a_team() -> None:
         assert "cn-hangzhou" in made[0]["metadata"]["annotations"]["idaas-sidecar.internal/config"]
     finally:
         kubectl("delete", "deployment", "orders", "-n", "shop", "--wait=false")
+        onboard()
 
 
 def test_upgrade() -> None:

@@ -126,13 +126,18 @@ def test_the_admin_socket_works() -> None:
     assert "orders" in done.stdout + done.stderr
 
 
+def kill(name: str, namespace: str) -> None:
+    """Send SIGKILL to the sidecar of a pod, from the node: a pid namespace protects its pid 1 from itself."""
+    uid = get("pod", name, "-n", namespace)["metadata"]["uid"]
+    ours = f"grep -q '{uid}\\|{uid.replace('-', '_')}' /proc/$p/cgroup"
+    script = f"for p in $(pgrep -f 'idaas-sidecar serve'); do {ours} && kill -9 $p; done; true"
+    subprocess.run([WORK / "in", "sh", "-c", script], check=True, capture_output=True)
+
+
 def test_a_killed_sidecar_comes_back_with_its_session() -> None:
     """After SIGKILL the sidecar restarts and serves the session of the cache; it does not wait for the cloud."""
     until(lambda: running("runs", "shop"))
-    uid = get("pod", "runs", "-n", "shop")["metadata"]["uid"]
-    ours = f"grep -q '{uid}\\|{uid.replace('-', '_')}' /proc/$p/cgroup"  # a pid namespace protects pid 1 from itself
-    kill = f"for p in $(pgrep -f 'idaas-sidecar serve'); do {ours} && kill -9 $p; done; true"
-    subprocess.run([WORK / "in", "sh", "-c", kill], check=True, capture_output=True)
+    kill("runs", "shop")
 
     until(lambda: container("runs", "shop")["restartCount"] == 1)
     until(lambda: running("runs", "shop"))
@@ -140,6 +145,36 @@ def test_a_killed_sidecar_comes_back_with_its_session() -> None:
 
     assert "credentials_restored" in log
     until(lambda: all(each["ok"] for each in calls("runs", "shop")[-4:]))
+
+
+LONG_LIVED = """
+import json, time
+from alibabacloud_credentials.client import Client
+client = Client()
+while True:
+    try: ok = bool(client.get_credential().access_key_id)
+    except Exception: ok = False
+    print(json.dumps({"ok": ok}), flush=True)
+    time.sleep(0.5)
+"""
+
+
+def test_a_long_lived_client_fails_no_call() -> None:
+    """An application with one client of the SDK fails no call while the sidecar is killed twice in a row."""
+    wanted = with_cloud(pod("steady", "bank"))
+    wanted["spec"]["containers"][0]["command"] = ["/opt/app/bin/python", "-c", LONG_LIVED]
+    kubectl("create", "-f", "-", given=wanted)
+    until(lambda: running("steady", "bank"))
+    until(lambda: calls("steady", "bank"))
+
+    for count in (1, 2):
+        kill("steady", "bank")
+        until(lambda count=count: container("steady", "bank")["restartCount"] == count)
+        until(lambda: running("steady", "bank"))
+
+    made = calls("steady", "bank")
+    assert len(made) > 10
+    assert all(each["ok"] for each in made)
 
 
 def test_a_job_completes() -> None:
