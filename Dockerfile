@@ -39,6 +39,9 @@ RUN python3 -m compileall -q -x '/(test|tests|idlelib|lib2to3|turtledemo|site-pa
     "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 ENV PATH=/opt/idaas-sidecar/bin:$PATH
 
+# The mount point of a volume for the admin socket and the cache. A container engine copies its owner to a new volume.
+RUN install -d -m 700 -o 65532 -g 65532 /run/idaas-sidecar
+
 # A numeric user, so that Kubernetes can verify that it is not root (runAsNonRoot).
 USER 65532:65532
 STOPSIGNAL SIGTERM

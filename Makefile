@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find app -name '*.py' -o -name '*.json') pyproject.toml requirements/runtime.txt requirements/build.txt
 
-.PHONY: run test install lint types contracts unit check-long image interop interop-install fuzz soak fleet sbom bench lock clean
+.PHONY: run test install lint types contracts unit cluster-test check-long image interop interop-install fuzz soak fleet sbom bench lock clean
 
 run: install ## run the emulated cloud and the sidecar, over real sockets
 	$(BIN)/idaas-sidecar demo
@@ -45,7 +45,11 @@ contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test
-	$(BIN)/pytest -m 'not fuzz and not interop'
+	$(BIN)/pytest -m 'not fuzz and not interop and not cluster'
+
+# K8S_WORK names the folder of a running cluster; tests/cluster/conftest.py says what is in it.
+cluster-test: $(VENV)/.test ## test the chart and the injection in a real Kubernetes cluster (K8S_WORK=...)
+	$(BIN)/pytest -m cluster -rs tests/cluster
 
 interop-install: $(VENV)/.test ## install the real client SDKs into .interop/
 	sh tests/interop/install.sh
@@ -62,7 +66,7 @@ FUZZ_RANDOM ?= 1
 fuzz: $(VENV)/.test ## run the fuzz tests (about half an hour by default; see FUZZ_EXAMPLES)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) FUZZ_RANDOM=$(FUZZ_RANDOM) $(BIN)/pytest -m fuzz tests/fuzz
 
-check-long: image interop sbom ## run the checks that take minutes or need more than Python
+check-long: image interop sbom cluster-test ## run the checks that take minutes or need more than Python
 	$(MAKE) fuzz FUZZ_EXAMPLES=1000 FUZZ_RANDOM=
 	$(MAKE) soak
 

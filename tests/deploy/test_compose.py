@@ -47,7 +47,7 @@ def application() -> dict[str, Any]:
 
 def test_keys() -> None:
     """The services have only keys that were compared with the Compose specification."""
-    assert set(COMPOSE) == {"services", "secrets"}
+    assert set(COMPOSE) == {"services", "secrets", "volumes"}
     assert {name: set(service) for name, service in COMPOSE["services"].items()} == KEYS
 
 
@@ -79,13 +79,33 @@ def test_configuration(sidecar: dict[str, Any], loaded: Load, tmp_path: Path) ->
     """The configuration is mounted read-only at the default path, and the loader accepts it."""
     secret = tmp_path / "client-secret"
     secret.write_text("made-up\n")
+    (tmp_path / "cache-key").write_text("0123456789abcdef" * 4)
     authentication = CONFIG["profiles"]["default"]["identity"]["authnConfiguration"]
-    (mounted,) = sidecar["secrets"]
-    assert authentication["clientSecretFile"] == f"/run/secrets/{mounted}"
-    text = json.dumps(CONFIG).replace(authentication["clientSecretFile"], str(secret))
+    assert sidecar["secrets"] == ["client-secret", "cache-key"]
+    assert authentication["clientSecretFile"] == "/run/secrets/client-secret"
+    assert CONFIG["cache"]["keyFile"] == "/run/secrets/cache-key"
+    text = json.dumps(CONFIG).replace("/run/secrets/", f"{tmp_path}/")
 
     assert loaded(text, PATH_TOKEN=TOKEN).warnings == ()
-    assert sidecar["volumes"] == ["./config.json:/etc/idaas-sidecar/config.json:ro"]
+    assert sidecar["volumes"] == [
+        "./config.json:/etc/idaas-sidecar/config.json:ro",
+        "run:/run/idaas-sidecar",
+    ]
+
+
+def test_cache_and_admin_socket(sidecar: dict[str, Any]) -> None:
+    """The cache and the admin socket are on a volume that survives a restart; the key of the cache is not on it."""
+    assert COMPOSE["volumes"] == {"run": None}
+    assert CONFIG["cache"] == {"directory": "/run/idaas-sidecar/cache", "keyFile": "/run/secrets/cache-key"}
+    assert CONFIG["server"] == {"adminSocket": "/run/idaas-sidecar/admin.sock"}
+
+
+def test_the_volume_belongs_to_the_sidecar() -> None:
+    """The image has the mount point with the sidecar's user, which a container engine copies to a new volume."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+
+    assert "RUN install -d -m 700 -o 65532 -g 65532 /run/idaas-sidecar\n" in dockerfile
+    assert "USER 65532:65532\n" in dockerfile
 
 
 def test_path_token_is_required(sidecar: dict[str, Any]) -> None:
@@ -96,5 +116,8 @@ def test_path_token_is_required(sidecar: dict[str, Any]) -> None:
 
 def test_secret_is_a_file(sidecar: dict[str, Any]) -> None:
     """The secret is in no variable, which `docker inspect` would show."""
-    assert COMPOSE["secrets"] == {"client-secret": {"file": "./client-secret"}}
+    assert COMPOSE["secrets"] == {
+        "client-secret": {"file": "./client-secret"},
+        "cache-key": {"file": "./cache-key"},
+    }
     assert set(sidecar["environment"]) == {"PATH_TOKEN"}

@@ -10,10 +10,12 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from app.core.errors import ConfigError
 from app.identity.idaas import IdaasIdentity
 from app.identity.token_file import TokenFileIdentity
 
 from .conftest import ROOT, Load
+from .pod_security import violations
 
 FILE = ROOT / "deploy" / "kubernetes" / "sidecar.yaml"
 TEXT = FILE.read_text()
@@ -24,7 +26,11 @@ VERSIONS = [
     for version in kubernetes_validate.utils.all_versions()
     if tuple(int(part) for part in version.split(".")[:2]) >= SINCE
 ]
+LONGEST_GATE_SECONDS = 3600
+"""The maximum of `startup.timeoutSeconds`."""
+
 POD_UID = "6f1c2a54-8f4e-4d3b-9d7e-0a1b2c3d4e5f"
+ENVIRON = {"PATH_TOKEN": POD_UID, "CACHE_KEY": POD_UID}
 
 Object = dict[str, Any]
 
@@ -108,22 +114,47 @@ def test_native_sidecar(sidecar: Object) -> None:
 
 
 def test_startup_probe_waits_for_credentials(sidecar: Object, loaded: Load, config: Object) -> None:
-    """The startup probe requests /startupz, whose gate is `credentials`, and allows more time than the gate."""
+    """The startup probe requests /startupz, whose gate is `credentials`, and allows twice the time of any gate."""
     probe = sidecar["startupProbe"]
-    settings = loaded(config, PATH_TOKEN=POD_UID).settings
+    settings = loaded(config, **ENVIRON).settings
 
     assert probe["httpGet"] == {"path": "/startupz", "port": "ops"}
     assert settings.startup.gate == "credentials"
-    assert probe["periodSeconds"] * probe["failureThreshold"] > settings.startup.timeout_seconds
+    assert settings.startup.timeout_seconds <= LONGEST_GATE_SECONDS
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 2 * LONGEST_GATE_SECONDS
+    with pytest.raises(ConfigError, match="3600"):
+        loaded({**config, "startup": {"timeoutSeconds": LONGEST_GATE_SECONDS + 1}}, **ENVIRON)
 
 
 def test_probes_use_the_ops_port(sidecar: Object, loaded: Load, config: Object) -> None:
     """The liveness probe requests /livez, and both probes use the port of the ops listener."""
-    settings = loaded(config, PATH_TOKEN=POD_UID).settings
+    settings = loaded(config, **ENVIRON).settings
 
     assert sidecar["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "ops"}
     assert sidecar["ports"] == [{"name": "ops", "containerPort": 7118}]
     assert settings.server.ops == "[::]:7118"
+
+
+def test_a_frozen_sidecar_restarts_soon(sidecar: Object) -> None:
+    """The liveness probe does not wait for the pod's whole grace period: a frozen process ignores SIGTERM."""
+    assert sidecar["livenessProbe"]["terminationGracePeriodSeconds"] == 5
+
+
+def test_the_reason_of_an_exit_is_in_the_status(sidecar: Object) -> None:
+    """kubelet copies the last lines of the log to the container's termination message."""
+    assert sidecar["terminationMessagePolicy"] == "FallbackToLogsOnError"
+
+
+def test_restricted(pod: Object) -> None:
+    """Pod Security `restricted` accepts the pod, with the application's container."""
+    assert violations(pod) == []
+
+
+def test_restricted_finds(pod: Object) -> None:
+    """The check finds a container without a security context; this is the control of the test above."""
+    del pod["containers"][0]["securityContext"]
+
+    assert violations(pod) == ["your-app: allowPrivilegeEscalation", "your-app: capabilities"]
 
 
 def test_no_readiness_probe(sidecar: Object) -> None:
@@ -133,7 +164,7 @@ def test_no_readiness_probe(sidecar: Object) -> None:
 
 def test_credentials_stay_on_loopback(loaded: Load, config: Object) -> None:
     """Only the ops listener can be reached from outside the pod."""
-    settings = loaded(config, PATH_TOKEN=POD_UID).settings
+    settings = loaded(config, **ENVIRON).settings
 
     assert settings.server.bind == "127.0.0.1:7117"
     assert settings.server.metadata is None
@@ -161,17 +192,17 @@ def test_memory(sidecar: Object) -> None:
 
 
 def test_mounts(sidecar: Object, application: Object, pod: Object) -> None:
-    """Every volume is mounted read-only, and only into the sidecar."""
+    """Every volume is mounted only into the sidecar, and read-only except the one of the cache and the admin socket."""
     mounts = sidecar["volumeMounts"]
 
     assert sorted(mount["name"] for mount in mounts) == sorted(volume["name"] for volume in pod["volumes"])
-    assert all(mount["readOnly"] for mount in mounts)
+    assert [mount["name"] for mount in mounts if not mount.get("readOnly")] == ["idaas-sidecar-run"]
     assert "volumeMounts" not in application
 
 
 def test_identity_is_the_projected_token(sidecar: Object, pod: Object, loaded: Load, config: Object) -> None:
     """The configured token file is where kubelet writes a token with an audience of its own."""
-    identity = loaded(config, PATH_TOKEN=POD_UID).settings.profiles["default"].identity
+    identity = loaded(config, **ENVIRON).settings.profiles["default"].identity
     (source,) = [
         source["serviceAccountToken"]
         for volume in pod["volumes"]
@@ -182,6 +213,24 @@ def test_identity_is_the_projected_token(sidecar: Object, pod: Object, loaded: L
     assert isinstance(identity, TokenFileIdentity)
     assert identity.token_file == f"{mount['mountPath']}/{source['path']}"
     assert source["audience"]
+
+
+def test_projected_token_is_not_for_all(sidecar: Object, pod: Object) -> None:
+    """kubelet writes the token with mode 0640 and the sidecar's group."""
+    assert pod["securityContext"]["fsGroup"] == sidecar["securityContext"]["runAsGroup"]
+
+
+def test_cache_and_admin_socket(sidecar: Object, pod: Object, loaded: Load, config: Object) -> None:
+    """The cache and the admin socket are on a memory-backed volume of the sidecar; the key is not on it."""
+    result = loaded(config, **ENVIRON)
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == "idaas-sidecar-run"]
+    (mount,) = [mount for mount in sidecar["volumeMounts"] if mount["name"] == "idaas-sidecar-run"]
+
+    assert [each for each in result.warnings if "/token: no such file" not in each] == []
+    assert volume["emptyDir"] == {"medium": "Memory", "sizeLimit": "4Mi"}
+    assert str(result.settings.cache.directory).startswith(f"{mount['mountPath']}/")
+    assert str(result.settings.server.admin_socket).startswith(f"{mount['mountPath']}/")
+    assert variables(sidecar)[str(result.settings.cache.key_env_var_name)] == "metadata.uid"
 
 
 def test_configuration_is_at_the_default_path(sidecar: Object, pod: Object) -> None:
@@ -196,9 +245,7 @@ def test_configuration_is_at_the_default_path(sidecar: Object, pod: Object) -> N
 def test_session_is_named_after_the_pod(sidecar: Object, loaded: Load, config: Object) -> None:
     """The two variables of the downward API become the RoleSessionName."""
     environ = variables(sidecar)
-    profile = loaded(config, PATH_TOKEN=POD_UID, POD_NAMESPACE="shop", POD_NAME="cart-7d9f").settings.profiles[
-        "default"
-    ]
+    profile = loaded(config, **ENVIRON, POD_NAMESPACE="shop", POD_NAME="cart-7d9f").settings.profiles["default"]
 
     assert environ["POD_NAME"] == "metadata.name"
     assert environ["POD_NAMESPACE"] == "metadata.namespace"
@@ -207,7 +254,7 @@ def test_session_is_named_after_the_pod(sidecar: Object, loaded: Load, config: O
 
 def test_path_token_is_the_pods_uid(sidecar: Object, application: Object, loaded: Load, config: Object) -> None:
     """Sidecar and application use the random UUID of the pod; it is defined before the URI that contains it."""
-    path_token = loaded(config, PATH_TOKEN=POD_UID).settings.access.path_token
+    path_token = loaded(config, **ENVIRON).settings.access.path_token
     names = [item["name"] for item in application["env"]]
 
     assert UUID(POD_UID).version == 4
@@ -243,6 +290,6 @@ def test_variant_in_the_comment(loaded: Load, config: Object, tmp_path: Any) -> 
     identity["authnConfiguration"]["clientSecretFile"] = str(secret)
     config["profiles"]["default"]["identity"] = identity
 
-    settings = loaded(config, PATH_TOKEN=POD_UID).settings
+    settings = loaded(config, **ENVIRON).settings
 
     assert isinstance(settings.profiles["default"].identity, IdaasIdentity)

@@ -14,6 +14,12 @@ from .conftest import ROOT, Load, tool
 
 UNIT = ROOT / "deploy" / "systemd" / "idaas-sidecar.service"
 CONFIG = (ROOT / "deploy" / "systemd" / "config.json").read_text()
+CREDENTIALS = f"/run/credentials/{UNIT.name}"
+"""Where systemd passes the credentials of a system service (systemd.exec(5), CREDENTIALS_DIRECTORY)."""
+
+RUNTIME = f"/run/{UNIT.stem}"
+"""The directory of `RuntimeDirectory=` (systemd.exec(5))."""
+
 MAXIMUM_EXPOSURE = 13
 """Exposure by `systemd-analyze security`, in tenths. Ordinary services have 96."""
 
@@ -69,35 +75,57 @@ def test_exposure(unit: Path) -> None:
     assert checked.stderr == ""
 
 
-def test_configuration(loaded: Load, tmp_path: Path) -> None:
-    """The configuration beside the unit finds the secret that systemd passes, and the path token."""
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """The configuration with the files that systemd and the unit make, in a folder of this test."""
     (tmp_path / "client-secret").write_text("made-up\n")
+    (tmp_path / "cache-key").write_text("0123456789abcdef" * 4)
     (tmp_path / "path-token").write_text("0f8fad5b-d9cb-469f-a165-70867728950e\n")
+    assert value_of("RuntimeDirectory") == UNIT.stem
+    return CONFIG.replace(f"{CREDENTIALS}/", f"{tmp_path}/").replace(f"{RUNTIME}/path", f"{tmp_path}/path")
 
-    result = loaded(CONFIG, CREDENTIALS_DIRECTORY=str(tmp_path), RUNTIME_DIRECTORY=str(tmp_path))
+
+def test_configuration(loaded: Load, config: str) -> None:
+    """The configuration beside the unit finds the secrets that systemd passes, and the path token."""
+    result = loaded(config)
 
     assert result.warnings == ()
     assert result.settings.server.bind == "127.0.0.1:7117"
     assert result.settings.server.ops == "127.0.0.1:7118"
 
 
-def test_timeouts(loaded: Load, tmp_path: Path) -> None:
+def test_no_variable(config: str) -> None:
+    """A command outside the unit reads the same file: it needs none of the variables that systemd sets."""
+    assert "${" not in config
+
+
+def test_cache_and_admin_socket(loaded: Load, config: str) -> None:
+    """The cache and the admin socket are in the runtime directory, which is in memory and survives a restart."""
+    settings = loaded(config).settings
+
+    assert settings.server.admin_socket == f"{RUNTIME}/admin.sock"
+    assert settings.cache.directory == f"{RUNTIME}/cache"
+    assert json.loads(CONFIG)["cache"]["keyFile"] == f"{CREDENTIALS}/cache-key"
+    assert value_of("RuntimeDirectoryPreserve") == "yes"
+    assert value_of("RuntimeDirectoryMode") == "0700"
+
+
+def test_timeouts(loaded: Load, config: str) -> None:
     """systemd waits longer than the sidecar's start gate and its drain."""
-    (tmp_path / "client-secret").write_text("made-up\n")
-    (tmp_path / "path-token").write_text("0f8fad5b-d9cb-469f-a165-70867728950e\n")
-    settings = loaded(CONFIG, CREDENTIALS_DIRECTORY=str(tmp_path), RUNTIME_DIRECTORY=str(tmp_path)).settings
+    settings = loaded(config).settings
 
     assert float(value_of("TimeoutStartSec")) > settings.startup.timeout_seconds
     assert float(value_of("TimeoutStopSec")) > max(settings.shutdown.drain_seconds, 25)
 
 
-def test_secret_is_passed_as_a_credential() -> None:
-    """The credential's name in the unit is the file name in the configuration, and no variable holds the secret."""
+def test_secrets_are_passed_as_credentials() -> None:
+    """The credentials' names in the unit are the file names in the configuration, and no variable holds a secret."""
     (profile,) = json.loads(CONFIG)["profiles"].values()
-    name, _, source = value_of("LoadCredential").partition(":")
+    files = [profile["identity"]["authnConfiguration"]["clientSecretFile"], json.loads(CONFIG)["cache"]["keyFile"]]
+    loaded = [line.partition(":") for line in directives()["LoadCredential"]]
 
-    assert profile["identity"]["authnConfiguration"]["clientSecretFile"] == f"${{CREDENTIALS_DIRECTORY}}/{name}"
-    assert source == f"/etc/idaas-sidecar/{name}"
+    assert files == [f"{CREDENTIALS}/{name}" for name, _, _ in loaded]
+    assert all(source == f"/etc/idaas-sidecar/{name}" for name, _, source in loaded)
     assert "Environment" not in directives()
 
 

@@ -1,0 +1,184 @@
+"""The cluster of the tests: a real Kubernetes in K8S_WORK, the chart installed in it, and two onboarded namespaces.
+
+K8S_WORK names a folder with `kc` (kubectl as administrator of a running cluster), `in` (a command in the node's
+namespaces) and `tools/helm`. The images idaas-credential-sidecar:VERSION, idaas-credential-sidecar:VERSION-emulator and
+your-app:1.0 are on the node. Without the folder the tests are skipped.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
+WORK = Path(os.environ.get("K8S_WORK", "/nonexistent"))
+NEEDED = ("kc", "in", "tools/helm", "tools/kubectl")
+PROVIDER = "acs:ram::1234567890123456:oidc-provider/cluster"
+NAMESPACES = {"shop": "orders", "bank": "ledger", "lab": "orders"}
+"""The namespaces of three teams, and the service account of each. All but `lab` enforce Pod Security `restricted`."""
+
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+
+Object = dict[str, Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test of this folder with `cluster`, and skip it without a cluster."""
+    missing = [name for name in NEEDED if not (WORK / name).exists()]
+    reason = f"needs a running cluster in K8S_WORK={WORK}: no {', '.join(missing)}"
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.cluster)
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def kubectl(*arguments: str, given: object = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run kubectl as administrator; `given` is an object, or a list of objects, for its standard input."""
+    text = None if given is None else yaml.safe_dump_all(given if isinstance(given, list) else [given])
+    done = subprocess.run(
+        [WORK / "kc", *arguments], input=text, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def get(*arguments: str) -> Object:
+    """Return what `kubectl get` prints, as a value."""
+    return json.loads(kubectl("get", "-o", "json", *arguments).stdout)
+
+
+def helm(*arguments: str) -> str:
+    """Run helm in the node's namespaces and return its output."""
+    config = WORK / "run" / "pki" / "admin.conf"
+    clean = ["env", "--unset=HTTP_PROXY", "--unset=HTTPS_PROXY", "--unset=http_proxy", "--unset=https_proxy"]
+    command = [WORK / "in", *clean, f"KUBECONFIG={config}", WORK / "tools" / "helm", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def until(what: Callable[[], Any], seconds: float = 90) -> Any:
+    """Return the first true value of `what`, called until the time is over."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.5)
+
+
+def policy(namespace: str, *profiles: Object) -> Object:
+    """Return the CredentialPolicy of a namespace."""
+    return {
+        "apiVersion": "idaas-sidecar.internal/v1alpha1",
+        "kind": "CredentialPolicy",
+        "metadata": {"name": "default", "namespace": namespace},
+        "spec": {"profiles": list(profiles)},
+    }
+
+
+def profile(name: str, *accounts: str, **more: Any) -> Object:
+    """Return a profile whose role has its name. Its STS endpoint is the emulator in the same pod."""
+    return {
+        "name": name,
+        "serviceAccounts": list(accounts),
+        "roleArn": f"acs:ram::1234567890123456:role/{name}",
+        "oidcProviderArn": PROVIDER,
+        "endpoints": ["http://127.0.0.1:7140"],
+        **more,
+    }
+
+
+def pod(name: str = "app", namespace: str = "shop", **changes: Any) -> Object:
+    """Return a pod of a team that requests the profile of its namespace; `changes` replace members of its spec."""
+    account = NAMESPACES[namespace]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": {"idaas-sidecar.internal/inject": "true"},
+            "annotations": {"idaas-sidecar.internal/profiles": account},
+        },
+        "spec": {
+            "serviceAccountName": account,
+            "terminationGracePeriodSeconds": 10,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [{"name": "app", "image": "your-app:1.0", "securityContext": RESTRICTED}],
+            **changes,
+        },
+    }
+
+
+def dry_run(wanted: Object) -> Object:
+    """Return the pod that the API server would make of `wanted`."""
+    return json.loads(kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", given=wanted).stdout)
+
+
+def refusal(wanted: Object) -> str:
+    """Return the message with which the API server refuses `wanted`."""
+    done = kubectl("create", "--dry-run=server", "-f", "-", given=wanted, check=False)
+    assert done.returncode != 0, f"accepted: {done.stdout}"
+    return done.stderr
+
+
+def plain(injected: Object) -> Object:
+    """Return a pod without what the API server adds to each pod, as a user would copy it."""
+    wanted = copy.deepcopy(injected)
+    wanted.pop("status", None)
+    kept = ("name", "namespace", "labels", "annotations")
+    wanted["metadata"] = {key: value for key, value in wanted["metadata"].items() if key in kept}
+    spec = wanted["spec"]
+    api_access = [each["name"] for each in spec["volumes"] if each["name"].startswith("kube-api-access")]
+    spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in api_access]
+    for container in [*spec.get("initContainers", ()), *spec["containers"]]:
+        mounts = [each for each in container.get("volumeMounts", ()) if each["name"] not in api_access]
+        container["volumeMounts"] = mounts
+    return wanted
+
+
+def onboard() -> None:
+    """Write the CredentialPolicy of each namespace, and wait until the API server uses it."""
+    for namespace in ("shop", "lab"):
+        given = policy(namespace, profile("orders", "orders"), profile("shared", "orders"))
+        kubectl("apply", "-f", "-", given=given)
+    kubectl("apply", "-f", "-", given=policy("bank", profile("ledger", "ledger")))
+
+    def used(namespace: str) -> bool:
+        done = kubectl(
+            "create", "--dry-run=server", "-o", "yaml", "-f", "-", given=pod(namespace=namespace), check=False
+        )
+        return "http://127.0.0.1:7140" in done.stdout
+
+    until(lambda: all(used(namespace) for namespace in NAMESPACES))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cluster() -> Iterator[None]:
+    """Install the chart and onboard two namespaces; remove all of it at the end."""
+    if not all((WORK / name).exists() for name in NEEDED):
+        yield
+        return
+    helm("upgrade", "--install", "sidecar", str(CHART), "--namespace", "idaas-sidecar", "--create-namespace", "--wait")
+    for namespace, account in NAMESPACES.items():
+        kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")
+        restricted = {"pod-security.kubernetes.io/enforce": "restricted" if namespace != "lab" else "privileged"}
+        metadata = {"name": namespace, "labels": restricted}
+        kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        kubectl("create", "serviceaccount", account, "--namespace", namespace)
+    onboard()
+    yield
+    kubectl("delete", "namespace", *NAMESPACES, "--wait=false")

@@ -1,0 +1,74 @@
+"""docs/kubernetes.md: its blocks are valid, agree with each other, and name what exists."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import yaml
+
+from .conftest import ROOT
+from .pod_security import violations
+
+PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
+CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
+
+
+def block(name: str) -> str:
+    """Return a code block of the page, without its indentation."""
+    found = re.search(rf"^( *)<!-- {name} -->\n *```\w+\n(.*?)^ *```", PAGE, re.DOTALL | re.MULTILINE)
+    assert found is not None
+    return "\n".join(line.removeprefix(found[1]) for line in found[2].splitlines())
+
+
+def policy() -> dict[str, Any]:
+    """Return the CredentialPolicy of the page."""
+    return yaml.safe_load(block("platform"))
+
+
+def test_five_commands() -> None:
+    """The installation is five commands; the paths in them exist."""
+    commands = block("install").splitlines()
+
+    assert len(commands) == 5
+    for path in re.findall(r"deploy/[\w/.-]+", block("install")):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_policy_conforms_to_the_crd() -> None:
+    """The CredentialPolicy conforms to the schema of the CRD."""
+    crd = yaml.safe_load((CHART / "crds" / "credentialpolicies.yaml").read_text())
+    (version,) = crd["spec"]["versions"]
+
+    jsonschema.validate(policy(), version["schema"]["openAPIV3Schema"])
+    assert policy()["apiVersion"] == f"{crd['spec']['group']}/{version['name']}"
+
+
+def test_the_trust_policy_is_for_the_service_account() -> None:
+    """The trust policy names the namespace, the service account, the provider and the audience of the other blocks."""
+    (profile,) = policy()["spec"]["profiles"]
+    (statement,) = json.loads(block("trust"))["Statement"]
+    condition = statement["Condition"]["StringEquals"]
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    (account,) = profile["serviceAccounts"]
+    assert condition["oidc:sub"] == f"system:serviceaccount:{policy()['metadata']['namespace']}:{account}"
+    assert condition["oidc:aud"] == values["token"]["audience"]
+    assert statement["Principal"] == {"Federated": profile["oidcProviderArn"]}
+
+
+def test_the_teams_workload() -> None:
+    """The team's Deployment is valid, restricted, and requests a profile that lists its service account."""
+    workload = yaml.safe_load(block("team"))
+    template = workload["spec"]["template"]
+    (profile,) = policy()["spec"]["profiles"]
+
+    for version in kubernetes_validate.utils.all_versions():
+        kubernetes_validate.validate(workload, version, strict=True)
+    assert violations(template["spec"]) == []
+    assert template["metadata"]["labels"]["idaas-sidecar.internal/inject"] == "true"
+    assert template["metadata"]["annotations"] == {"idaas-sidecar.internal/profiles": profile["name"]}
+    assert template["spec"]["serviceAccountName"] in profile["serviceAccounts"]
