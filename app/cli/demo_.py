@@ -46,6 +46,7 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
         emulator = Emulator(World.default(profiles=names, issuer=issuer, session_seconds=arguments.lifetime))
         async with listening(emulator, sockets=sockets, directory=directory) as cloud:
+            emulator.tls_fingerprint = cloud.fingerprint
             seconds = max(MIN_DURATION_SECONDS, arguments.lifetime)
             config = _config(names, port, base=cloud.url, issuer=issuer, seconds=seconds)
             path = directory / "config.json"

@@ -71,11 +71,13 @@ async def _run(arguments: Namespace) -> int:
         emulator = Emulator(world)
         client_ca = emulator.workload_ca
         async with listening(emulator, sockets=sockets, directory=Path(directory), client_ca=client_ca) as address:
+            emulator.tls_fingerprint = address.fingerprint
             members = {
                 "emulatorUrl": address.url,
                 "tlsUrl": address.tls_url,
                 "issuer": world.issuer,
                 "caFile": str(address.ca_file),
+                "fingerprint": address.fingerprint,
                 **({} if arguments.world else DEMO_WORLD),
             }
             print(json.dumps(members) if arguments.json else _text(members), flush=True)

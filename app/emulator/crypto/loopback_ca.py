@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -30,12 +30,20 @@ def server_context(directory: Path, client_ca: str | None = None) -> ssl.SSLCont
     ca = _ca_certificate(ca_key)
     leaf = _server_certificate(key, ca, ca_key)
     (directory / CA_FILE).write_bytes(ca.public_bytes(Encoding.PEM))
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + leaf.public_bytes(Encoding.PEM)
+    # The root is presented too, so that its fingerprint can be computed by RAM's rule from the connection alone.
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem += leaf.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM)
     context = _context(pem)
     if client_ca is not None:
         context.load_verify_locations(cadata=client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+def ca_fingerprint(directory: Path) -> str:
+    """Return the SHA-1 fingerprint of the CA certificate that `server_context` wrote, as RAM writes it."""
+    certificate = x509.load_pem_x509_certificate((directory / CA_FILE).read_bytes())
+    return certificate.fingerprint(SHA1()).hex()  # noqa: S303 - RAM's rule
 
 
 def _context(pem: bytes) -> ssl.SSLContext:

@@ -23,6 +23,9 @@ from typing import Literal
 
 from .response import RefusedError, Response
 
+Kind = Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "ram", "*"]
+"""The endpoints of the emulator; `*` is any of them."""
+
 
 class DroppedError(ConnectionResetError):
     """
@@ -42,7 +45,7 @@ class Fault:
     seconds from now. `expired_key` signs a token with a key that is no longer in the JWKS.
     """
 
-    kind: Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "*"] = "*"
+    kind: Kind = "*"
     times: int | None = 1
     delay: float = 0
     status: int | None = None
