@@ -31,7 +31,7 @@ async def call(cloud: Cloud, product: str, action: str, **fields: str) -> Any:
     return await rpc(cloud, signed={**names, "Action": action, "Version": VERSIONS[product], **fields})
 
 
-def trust(*subjects: str, provider: str = f"acs:ram::{ACCOUNT}:oidc-provider/new", issuer: str = ISSUER) -> str:
+def trust(*subjects: str, provider: str = PROVIDER_ARN, issuer: str = ISSUER) -> str:
     """Return a trust policy for `subjects`."""
     equals = {"oidc:iss": [issuer], "oidc:aud": ["api.new.example"], "oidc:sub": list(subjects)}
     statement = {
@@ -137,6 +137,7 @@ async def test_a_role_is_created_with_policies(cloud):
     [
         ({"AssumeRolePolicyDocument": trust(*map(str, range(11)))}, "MalformedPolicyDocument"),
         ({"AssumeRolePolicyDocument": trust("s" * 2048)}, "MalformedPolicyDocument"),
+        ({"AssumeRolePolicyDocument": trust("s", provider=PROVIDER_ARN + "x")}, "MalformedPolicyDocument"),
         ({"AssumeRolePolicyDocument": "{"}, "MalformedPolicyDocument"),
         ({"RoleName": "with_underscore"}, "InvalidParameter.RoleName"),
         ({"RoleName": "r" * 65}, "InvalidParameter.RoleName"),
@@ -189,11 +190,12 @@ async def test_a_created_provider_and_role_are_used_by_sts(cloud):
     await call(cloud, "ims", "DeleteOIDCProvider", OIDCProviderName="idaas-demo")
     issuer, cloud.emulator.tls_fingerprint = cloud.emulator.world.issuer, PRINT
     await call(cloud, "ims", "CreateOIDCProvider", **{**PROVIDER, "IssuerUrl": issuer, "ClientIds": AUDIENCE})
-    document = trust(CLIENT_ID, issuer=issuer).replace("api.new.example", AUDIENCE)
+    own = PROVIDER_ARN.replace("idaas-demo", "new")
+    document = trust(CLIENT_ID, issuer=issuer, provider=own).replace("api.new.example", AUDIENCE)
     created = await call(cloud, "ram", "CreateRole", RoleName="new", AssumeRolePolicyDocument=document)
     target = {
         "RoleArn": created["Role"]["Arn"],
-        "OIDCProviderArn": PROVIDER_ARN.replace("idaas-demo", "new"),
+        "OIDCProviderArn": own,
     }
 
     assert (await cloud.assume_role_with_oidc(**target)).json()["Credentials"]["AccessKeyId"]

@@ -25,6 +25,7 @@ def create(world: World, account: str, fields: Mapping[str, str]) -> Result:
         whole_number(fields, "MaxSessionDuration", 3600),
         description=fields.get("Description", ""),
     )
+    _check_principals(world, role)
     return _stored(world, arn, role)
 
 
@@ -43,6 +44,7 @@ def update(world: World, account: str, fields: Mapping[str, str]) -> Result:
         trust_policy=policy(fields, name) if name in fields else role.trust_policy,
         max_session_duration=whole_number(fields, "NewMaxSessionDuration", role.max_session_duration),
     )
+    _check_principals(world, changed)
     return _stored(world, arn, changed)
 
 
@@ -95,6 +97,17 @@ def _found(world: World, account: str, fields: Mapping[str, str]) -> tuple[str, 
     if arn not in world.roles:
         raise RefusedError("EntityNotExist.Role", f"The role not exists: {arn}.")
     return arn, world.roles[arn]
+
+
+def _check_principals(world: World, role: Role) -> None:
+    """Raise `RefusedError` if the trust policy names a provider or a role that does not exist."""
+    statements = role.trust_policy["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        for values in statement["Principal"].values():
+            for arn in values if isinstance(values, list) else [values]:
+                exists = arn in world.oidc_providers or arn in world.roles
+                if not exists and (":oidc-provider/" in arn or ":role/" in arn):
+                    raise RefusedError("MalformedPolicyDocument", f"The principal does not exist: {arn}.")
 
 
 def _stored(world: World, arn: str, role: Role) -> Result:
