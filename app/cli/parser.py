@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("json", "aliyun", "external", "env", "uri", "aws")
 SHELLS = ("sh", "fish", "powershell", "k8s")
+COMPLETION_SHELLS = ("bash", "zsh", "fish")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -57,7 +58,7 @@ def build_parser() -> tuple[Parser, Commands]:
     # To add a command, add its arguments here and its `run` in a module `<name>_`.
     for add in (
         _serve, _demo, _emulator, _get, _env, _exec, _config, add_setup, _conformance, _health, _refresh, _purge,
-        _log_level, _version, _help,
+        _log_level, _completion, _version, _help,
     ):  # fmt: skip
         add(commands)
     return parser, commands
@@ -149,11 +150,24 @@ def _config(commands: Commands) -> None:
         "config",
         "check the configuration",
         "idaas-sidecar config --show",
+        "idaas-sidecar config --offline --config deploy/config.json",
+        "idaas-sidecar config --example > config.json",
     )
     add_config(command)
+    command.add_argument(
+        "--offline",
+        action="store_true",
+        help="for CI: check all but what only the target machine has, which are the files, secrets and variables that "
+        "the configuration names",
+    )
     output = command.add_mutually_exclusive_group()
     output.add_argument("--schema", action="store_true", help="print the JSON Schema of the file; check nothing")
-    output.add_argument("--show", action="store_true", help="print each effective value and its source")
+    output.add_argument("--example", action="store_true", help="print a complete example of the file; check nothing")
+    output.add_argument(
+        "--show",
+        action="store_true",
+        help="print each effective value and its source; text leaves out defaults of null",
+    )
     command.add_argument("--json", action="store_true", help="with --show: print JSON")
 
 
@@ -200,6 +214,18 @@ def _log_level(commands: Commands) -> None:
     )
     add_config(command)
     command.add_argument("level", choices=LOG_LEVELS, help="lowest level to write, until the next reload or start")
+
+
+def _completion(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "completion",
+        "print the completion script of a shell",
+        "source <(idaas-sidecar completion bash)",
+        'idaas-sidecar completion zsh > "${fpath[1]}/_idaas-sidecar"',
+        "idaas-sidecar completion fish > ~/.config/fish/completions/idaas-sidecar.fish",
+    )
+    command.add_argument("shell", choices=COMPLETION_SHELLS, help="shell that reads the script")
 
 
 def _version(commands: Commands) -> None:

@@ -484,7 +484,13 @@ def openapi() -> str:
     return json.dumps(openapi_document(__version__), indent=2, ensure_ascii=False) + "\n"
 
 
+def example() -> str:
+    """Return the example of the configuration, which `config --example` prints from the installed package."""
+    return (DOCS.parent / "config.example.json").read_text()
+
+
 PAGES = {
+    "../app/cli/config.example.json": example,
     "openapi.json": openapi,
     "reference/commands.md": commands,
     "reference/configuration.md": configuration,
