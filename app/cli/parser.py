@@ -89,6 +89,7 @@ def _demo(commands: Commands) -> None:
     command.add_argument(
         "--lifetime", type=whole_number(1, 43200), default=3600, help="session lifetime in seconds (default: 3600)"
     )
+    _add_seed(command)
     command.add_argument("--json", action="store_true", help="print one JSON line instead of text when ready")
 
 
@@ -103,7 +104,17 @@ def _emulator(commands: Commands) -> None:
         help="http port; https uses the next port; 0 takes free ports (default: 7140)",
     )
     command.add_argument("--world", metavar="FILE", help="JSON file with clients, providers and roles")
+    _add_seed(command)
     command.add_argument("--json", action="store_true", help="print one JSON line instead of text when ready")
+
+
+def _add_seed(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole_number(0, 999_999_999),
+        help="make the credentials that the emulated cloud issues repeatable, for tests (default: random)",
+    )
 
 
 def _get(commands: Commands) -> None:
