@@ -10,12 +10,12 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, SidecarError
 from ..setup import cluster, fingerprint, limits, rotation
 from ..setup.fetch import json_object
 from ..setup.output import aliyun_cli, as_json, terraform, text
@@ -71,11 +71,29 @@ def _write(path: str | None, content: str) -> None:
 def _fingerprints(source: Source, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Return the fingerprints of each issuer that needs them, and add the notes of its chain to the source."""
     found = {}
+    ca_file = source.ca_file or environ.get("SSL_CERT_FILE")
     for issuer in source.issuers_to_ask():
-        chain = fingerprint.presented(issuer, environ.get("SSL_CERT_FILE"))
-        source.notes += chain.notes
+        chain = fingerprint.presented(issuer, ca_file)
+        source.notes += (*chain.notes, *_other_host(issuer, chain, ca_file))
         found[issuer] = chain.fingerprints
     return found
+
+
+def _other_host(issuer: str, chain: fingerprint.Chain, ca_file: str | None) -> Iterator[str]:
+    """Yield a note if the keys of the issuer are on another host, whose certificate may have another root."""
+    try:
+        uri = json_object(f"{issuer.rstrip('/')}{cluster.DISCOVERY_PATH}", ca_file).get("jwks_uri")
+        if not isinstance(uri, str) or fingerprint.endpoint(uri) == (chain.host, chain.port):
+            return
+        other = fingerprint.presented(uri, ca_file)
+    except SidecarError:
+        return  # without a discovery document nothing is known about the keys
+    if other.fingerprint not in chain.fingerprints:
+        # The documentation of April 2025 takes the host of jwks_uri, that of March 2026 the host of the issuer.
+        yield (
+            f"the keys of {issuer} are on {other.host}, whose fingerprint is {other.fingerprint}; if STS reports a "
+            "certificate error, register that fingerprint too"
+        )
 
 
 # --- setup fingerprint ------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import socket
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -41,11 +41,16 @@ FLAGS = {
 
 @dataclass(slots=True)
 class Source:
-    """Workloads with their places. `writes_configuration`: whether the plan needs a file of the sidecar."""
+    """
+    Workloads with their places. `writes_configuration`: whether the plan needs a file of the sidecar.
+
+    `ca_file` is the PEM bundle that the configuration trusts; None for that of the environment.
+    """
 
     workloads: Sequence[tuple[Workload, plan.Where]]
     writes_configuration: bool
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    ca_file: str | None = None
 
     def issuers_to_ask(self) -> Iterator[str]:
         """Check the workloads, and yield each issuer whose fingerprints no workload brings. Raises ConfigError."""
@@ -120,7 +125,7 @@ def _from_configuration(arguments: Namespace, environ: Mapping[str, str], given:
     if not found:
         raise ConfigError(f"{loaded.origin}: IDaaS manages the role of every profile; nothing is to be created in RAM")
     notes = tuple(f"profile {name}: IDaaS manages its role, so RAM needs no provider for it" for name in managed)
-    return Source(found, writes_configuration=False, notes=notes)
+    return Source(found, writes_configuration=False, notes=notes, ca_file=loaded.settings.tls.ca_file)
 
 
 def _profile_place(name: str) -> plan.Where:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,9 @@ import trustme
 
 from app.emulator.world.world import ACCOUNT, AUDIENCE, CLIENT_ID, PROVIDER_ARN, role_arn
 
-from ..e2e.cloud import config
+from ..e2e.cloud import config, emulator_admin
 from ..e2e.processes import DEADLINE, PROGRAM, ROOT, CommandResult, EmulatedCloud, emulator, environment, run
+from .test_fingerprint import tls_server
 
 PRINT = "902ef2deeb3c5b13ea4c3d5193629309e231ae55"
 FLAGS = {
@@ -80,6 +82,34 @@ def test_the_configuration_is_the_source(cloud, tmp_path):
     assert (provider["arn"], provider["issuerUrl"], provider["clientIds"]) == (PROVIDER_ARN, cloud.issuer, [AUDIENCE])
     trusted = plan["roles"][0]["trustPolicy"]["Statement"][0]["Condition"]["StringEquals"]["oidc:sub"]
     assert (trusted, plan["configuration"], plan["notes"]) == ([CLIENT_ID], None, [])
+
+
+def test_the_trust_of_the_configuration_is_used(cloud, tmp_path):
+    """The connection to the issuer trusts `tls.caFile`, as the sidecar does."""
+    path = tmp_path / "config.json"
+    for ca_file, notes in ((str(cloud.ca_file), 0), (None, 1)):
+        path.write_text(json.dumps(config(cloud, tls={"caFile": ca_file})))
+        found = json.loads(setup(tmp_path, "--config", str(path), "--format", "json", "--policy", "P").out)
+        assert len(found["notes"]) == notes
+
+
+def test_keys_on_another_host_are_a_note(cloud, tmp_path):
+    """An issuer whose keys are on another host gets a note with the fingerprint of that host."""
+    ca = trustme.CA()
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(cloud.ca_file.read_bytes() + ca.cert_pem.bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    with tls_server(context) as port:
+        body = json.dumps({"issuer": cloud.issuer, "jwks_uri": f"https://127.0.0.1:{port}/jwks"})
+        emulator_admin(cloud.url, "POST", "faults", {"kind": "discovery", "body": body})
+        values = {**FLAGS, "--issuer": cloud.issuer}
+        del values["--fingerprint"]
+        arguments = [text for pair in values.items() for text in pair]
+        found = setup(tmp_path, *arguments, "--policy", "P", "--format", "json", SSL_CERT_FILE=str(bundle))
+
+    assert found.code == 0, found.err
+    assert any("are on 127.0.0.1, whose fingerprint is" in note for note in json.loads(found.out)["notes"])
 
 
 def test_mistakes_exit_2_with_a_line_each(tmp_path):
