@@ -12,6 +12,7 @@ import pytest
 
 from app.emulator.world.world import ACCOUNT, AUDIENCE, CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, World
 
+from ..e2e.cloud import emulator_admin
 from ..e2e.processes import CommandResult, EmulatedCloud, emulator, environment, run
 from .ram import RamRefusal, call, play_commands, play_terraform, world
 
@@ -22,21 +23,10 @@ PROVIDER = f"acs:ram::{ACCOUNT}:oidc-provider/prod-idaas"
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[EmulatedCloud]:
     """An emulated cloud whose RAM has no OIDC provider and no role."""
-    default = World.default(issuer="https://127.0.0.1:7143/api/v2/iauths_system/oauth2")
-    path = tmp_path / "world.json"
-    path.write_text(replace(default, oidc_providers={}, roles={}).to_json())
     with emulator(home=tmp_path) as running:
-        # The issuer has the port of this emulator.
-        document = json.loads(replace(default, oidc_providers={}, roles={}, issuer=running.issuer).to_json())
-        replace_world(running, document)
+        empty = replace(World.default(issuer=running.issuer), oidc_providers={}, roles={})
+        emulator_admin(running.url, "PUT", "world", json.loads(empty.to_json()))
         yield running
-
-
-def replace_world(cloud: EmulatedCloud, document: Any) -> None:
-    """Replace the world of the emulator."""
-    import httpx
-
-    httpx.put(f"{cloud.url}/_emulator/world", json=document, trust_env=False).raise_for_status()
 
 
 def workloads(cloud: EmulatedCloud) -> dict[str, Any]:
