@@ -8,7 +8,7 @@ from . import limits
 from .workload import KINDS, Workload
 
 Ask = Callable[[str], str]
-"""Shows a question and returns the line that was typed. Raises EOFError at the end of the input."""
+"""Shows a question and returns the line that was typed. Raises ConfigError at the end of the input."""
 Tell = Callable[[str], None]
 
 _KINDS = {

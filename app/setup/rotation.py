@@ -44,12 +44,14 @@ class Rotation:
             f"--Fingerprint {value}"
             for value in missing
         ]
-        if missing and self.upcoming:
+        if self.upcoming and not set(self.upcoming) & set(self.presented):
             steps.append(f"wait at least one day ({WAIT_HOURS} hours), then let the server present the new chain")
         if obsolete:
             steps.append("check that the sidecar obtains credentials: idaas-sidecar refresh")
+            # Without the new chain it is unknown whether a registered fingerprint is of the past or of the future.
+            unless = "" if self.upcoming else ", unless the server will present its chain"
             steps += [
-                f"remove the old fingerprint: aliyun ims RemoveFingerprintFromOIDCProvider "
+                f"remove the old fingerprint{unless}: aliyun ims RemoveFingerprintFromOIDCProvider "
                 f"--OIDCProviderName {provider} --Fingerprint {value}"
                 for value in obsolete
             ]

@@ -166,6 +166,15 @@ def test_a_rotation_adds_waits_and_removes():
     assert list(state.rows()) == [(A, "yes", "yes", "-"), (B, "-", "-", "yes")]
 
 
+def test_the_presented_fingerprint_is_not_removed_before_the_change() -> None:
+    """With both fingerprints registered, the change of the chain precedes the removal of the old fingerprint."""
+    steps = [step.partition(" ")[0] for step in Rotation((A, B), (A,), (B,)).steps()]
+
+    assert steps == ["wait", "check", "remove"]
+    assert "unless the server will present its chain" in Rotation((A, B), (A,)).steps()[-1]
+    assert [step.partition(" ")[0] for step in Rotation((A, B), (B,), (B,)).steps()] == ["check", "remove"]
+
+
 @pytest.mark.parametrize(
     ("registered", "presented", "works", "steps"),
     [
