@@ -36,7 +36,7 @@ def output_of_failing_check(project: Path, *command: str) -> str:
 
 
 UNUSED_FUNCTION = "def planted_function():\n    return 1\n"
-UNDECLARED_DEPENDENCY = "import yaml\n"
+UNDECLARED_DEPENDENCY = "import jsonschema\n"
 SHELL_CALL = "import subprocess\n\nsubprocess.call('ls', shell=True)\n"
 UPWARD_IMPORT = "from {dots}service import Service\n"
 UNUSED_IMPORT = "import os\n"

@@ -21,7 +21,7 @@ from ..emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVID
 from ..main import Signals, drain, logger
 from ..main import run as run_loop
 from ..service import Service
-from .emulator_ import ISSUER_PATH
+from .emulator_ import ISSUER_PATH, random_bytes
 from .env_ import client_variables
 
 SECRET_VARIABLE = "IDAAS_DEMO_CLIENT_SECRET"  # noqa: S105 - the name of a variable
@@ -44,8 +44,10 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
         except OSError as error:
             raise ConfigError(f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}") from None
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
-        emulator = Emulator(World.default(profiles=names, issuer=issuer, session_seconds=arguments.lifetime))
+        world = World.default(profiles=names, issuer=issuer, session_seconds=arguments.lifetime)
+        emulator = Emulator(world, random=random_bytes(arguments.seed))
         async with listening(emulator, sockets=sockets, directory=directory) as cloud:
+            emulator.tls_fingerprint = cloud.fingerprint
             seconds = max(MIN_DURATION_SECONDS, arguments.lifetime)
             config = _config(names, port, base=cloud.url, issuer=issuer, seconds=seconds)
             path = directory / "config.json"

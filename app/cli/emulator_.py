@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from random import Random
 
 from ..core.errors import ConfigError
 from ..emulator import Emulator, World, WorldError, bind, listening
@@ -68,19 +70,26 @@ async def _run(arguments: Namespace) -> int:
         raise ConfigError(f"--world: {error}") from None
     signals = Signals(asyncio.get_running_loop())
     with tempfile.TemporaryDirectory(prefix="idaas-emulator-") as directory:
-        emulator = Emulator(world)
+        emulator = Emulator(world, random=random_bytes(arguments.seed))
         client_ca = emulator.workload_ca
         async with listening(emulator, sockets=sockets, directory=Path(directory), client_ca=client_ca) as address:
+            emulator.tls_fingerprint = address.fingerprint
             members = {
                 "emulatorUrl": address.url,
                 "tlsUrl": address.tls_url,
                 "issuer": world.issuer,
                 "caFile": str(address.ca_file),
+                "fingerprint": address.fingerprint,
                 **({} if arguments.world else DEMO_WORLD),
             }
             print(json.dumps(members) if arguments.json else _text(members), flush=True)
             await signals.stop.wait()
     return 0
+
+
+def random_bytes(seed: int | None) -> Callable[[int], bytes]:
+    """Return a source of random bytes: the system's, or a repeatable one."""
+    return os.urandom if seed is None else Random(seed).randbytes  # noqa: S311 # nosec B311 - fictitious credentials
 
 
 def _text(members: Mapping[str, str]) -> str:

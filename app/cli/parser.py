@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from .. import __version__
+from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, whole_number
+from .setup_arguments import add_setup
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from .arguments import Commands
 
-    Commands = argparse._SubParsersAction["_Parser"]
-
-PROGRAM = "idaas-sidecar"
 FORMATS = ("json", "aliyun", "external", "env", "uri", "aws")
 SHELLS = ("sh", "fish", "powershell", "k8s")
+COMPLETION_SHELLS = ("bash", "zsh", "fish")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -46,16 +46,9 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"{PROGRAM} --help lists the commands"
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that reports bad usage in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
-
-
-def build_parser() -> tuple[_Parser, Commands]:
+def build_parser() -> tuple[Parser, Commands]:
     """Return the parser of the whole command line, and the parsers of the commands in it."""
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM,
         description="Short-lived Alibaba Cloud credentials for every process on localhost.",
         epilog="example: idaas-sidecar demo",
@@ -64,77 +57,88 @@ def build_parser() -> tuple[_Parser, Commands]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROGRAM)
     # To add a command, add its arguments here and its `run` in a module `<name>_`.
     for add in (
-        _serve, _demo, _emulator, _get, _env, _exec, _config, _conformance, _health, _refresh, _purge, _log_level,
-        _version, _help,
+        _serve, _demo, _emulator, _get, _env, _exec, _config, add_setup, _conformance, _health, _refresh, _purge,
+        _log_level, _completion, _version, _help,
     ):  # fmt: skip
         add(commands)
     return parser, commands
 
 
 def _serve(commands: Commands) -> None:
-    command = _add_command(commands, "serve", "run the sidecar", "idaas-sidecar serve --config config.json")
-    _add_config(command)
+    command = add_command(commands, "serve", "run the sidecar", "idaas-sidecar serve --config config.json")
+    add_config(command)
 
 
 def _demo(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands, "demo", "run the emulated cloud and the sidecar in one process", "idaas-sidecar demo --profiles 2"
     )
     # Four ports in a row: credentials, ops, and the emulator's two. Hence the maximum.
     command.add_argument(
         "--port",
-        type=_whole_number(0, 65532),
+        type=whole_number(0, 65532),
         default=7117,
         help="credentials port; the next three ports are used too; 0 takes free ports (default: 7117)",
     )
     command.add_argument(
         "--profiles",
-        type=_whole_number(1, 1000),
+        type=whole_number(1, 1000),
         default=1,
         help="number of profiles, named default, p2, p3, … (default: 1)",
     )
     command.add_argument(
-        "--lifetime", type=_whole_number(1, 43200), default=3600, help="session lifetime in seconds (default: 3600)"
+        "--lifetime", type=whole_number(1, 43200), default=3600, help="session lifetime in seconds (default: 3600)"
     )
+    _add_seed(command)
     command.add_argument("--json", action="store_true", help="print one JSON line instead of text when ready")
 
 
 def _emulator(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands, "emulator", "run the emulated IDaaS and STS alone, on loopback", "idaas-sidecar emulator --port 7143"
     )
     command.add_argument(
         "--port",
-        type=_whole_number(0, 65534),
+        type=whole_number(0, 65534),
         default=7140,
         help="http port; https uses the next port; 0 takes free ports (default: 7140)",
     )
     command.add_argument("--world", metavar="FILE", help="JSON file with clients, providers and roles")
+    _add_seed(command)
     command.add_argument("--json", action="store_true", help="print one JSON line instead of text when ready")
 
 
+def _add_seed(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--seed",
+        metavar="N",
+        type=whole_number(0, 999_999_999),
+        help="make the credentials that the emulated cloud issues repeatable, for tests (default: random)",
+    )
+
+
 def _get(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands,
         "get",
         "print one credential: a running sidecar's, else from the cloud",
         "idaas-sidecar get --profile default --format env",
     )
-    _add_config(command)
-    _add_profile(command)
+    add_config(command)
+    add_profile(command)
     command.add_argument("--format", choices=FORMATS, default="json", help="output format (default: json)")
     command.add_argument("--out", metavar="FILE", help="write to FILE instead of stdout: atomically, with mode 0600")
 
 
 def _env(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands,
         "env",
         "print shell code that sets two variables and unsets those that SDKs check first",
         'eval "$(idaas-sidecar env)"',
     )
-    _add_config(command)
-    _add_profile(command)
+    add_config(command)
+    add_profile(command)
     command.add_argument(
         "--shell",
         choices=SHELLS,
@@ -144,27 +148,45 @@ def _env(commands: Commands) -> None:
 
 
 def _exec(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands, "exec", "run a command with a private sidecar", "idaas-sidecar exec -- aliyun oss ls"
     )
-    _add_config(command)
-    _add_profile(command)
+    add_config(command)
+    add_profile(command)
     command.add_argument(
         "command_line", nargs=argparse.REMAINDER, metavar="-- CMD ARGS", help="the command to run, with its arguments"
     )
 
 
 def _config(commands: Commands) -> None:
-    command = _add_command(commands, "config", "check the configuration", "idaas-sidecar config --show")
-    _add_config(command)
+    command = add_command(
+        commands,
+        "config",
+        "check the configuration",
+        "idaas-sidecar config --show",
+        "idaas-sidecar config --offline --config deploy/config.json",
+        "idaas-sidecar config --example > config.json",
+    )
+    add_config(command)
+    command.add_argument(
+        "--offline",
+        action="store_true",
+        help="for CI: check all but what only the target machine has, which are the files, secrets and variables that "
+        "the configuration names",
+    )
     output = command.add_mutually_exclusive_group()
     output.add_argument("--schema", action="store_true", help="print the JSON Schema of the file; check nothing")
-    output.add_argument("--show", action="store_true", help="print each effective value and its source")
+    output.add_argument("--example", action="store_true", help="print a complete example of the file; check nothing")
+    output.add_argument(
+        "--show",
+        action="store_true",
+        help="print each effective value and its source; text leaves out defaults of null",
+    )
     command.add_argument("--json", action="store_true", help="with --show: print JSON")
 
 
 def _conformance(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands,
         "conformance",
         "check which of the known clients can use a server",
@@ -181,79 +203,58 @@ def _conformance(commands: Commands) -> None:
 
 
 def _health(commands: Commands) -> None:
-    command = _add_command(commands, "health", "check that the sidecar is running", "idaas-sidecar health --ready")
-    _add_config(command)
+    command = add_command(commands, "health", "check that the sidecar is running", "idaas-sidecar health --ready")
+    add_config(command)
     command.add_argument(
         "--ready", action="store_true", help="check that every required profile has a usable credential"
     )
 
 
 def _refresh(commands: Commands) -> None:
-    command = _add_command(
-        commands, "refresh", "refresh the running sidecar's credentials now", "idaas-sidecar refresh"
-    )
+    command = add_command(commands, "refresh", "refresh the running sidecar's credentials now", "idaas-sidecar refresh")
     _add_refresh_options(command)
 
 
 def _purge(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands, "purge", "drop stored credentials, then refresh", "idaas-sidecar purge --profile default"
     )
     _add_refresh_options(command)
 
 
 def _log_level(commands: Commands) -> None:
-    command = _add_command(
+    command = add_command(
         commands, "log-level", "set the log level of the running sidecar", "idaas-sidecar log-level debug"
     )
-    _add_config(command)
+    add_config(command)
     command.add_argument("level", choices=LOG_LEVELS, help="lowest level to write, until the next reload or start")
 
 
+def _completion(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "completion",
+        "print the completion script of a shell",
+        "source <(idaas-sidecar completion bash)",
+        'idaas-sidecar completion zsh > "${fpath[1]}/_idaas-sidecar"',
+        "idaas-sidecar completion fish > ~/.config/fish/completions/idaas-sidecar.fish",
+    )
+    command.add_argument("shell", choices=COMPLETION_SHELLS, help="shell that reads the script")
+
+
 def _version(commands: Commands) -> None:
-    _add_command(commands, "version", "print the version", "idaas-sidecar version")
+    add_command(commands, "version", "print the version", "idaas-sidecar version")
 
 
 def _help(commands: Commands) -> None:
     # Listed and described here; `parse` turns it into --help.
-    command = _add_command(
+    command = add_command(
         commands, "help", "print the list of commands, or the help of one command", "idaas-sidecar help get"
     )
     command.add_argument("name", nargs="?", metavar="COMMAND", help="the command to describe")
 
 
-def _add_command(commands: Commands, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    description = f"{summary[0].upper()}{summary[1:]}."
-    command = commands.add_parser(name, help=summary, description=description, epilog=f"example: {example}")
-    command.add_argument("--debug", action="store_true", help="print a traceback if the command fails")
-    return command
-
-
-def _add_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--config",
-        metavar="FILE",
-        help="configuration file (default: $IDAAS_SIDECAR_CONFIG, else /etc/idaas-sidecar/config.json, else the "
-        "environment variables of the Alibaba Cloud SDKs)",
-    )
-
-
-def _add_profile(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--profile", default="default", help="profile to use (default: default)")
-
-
 def _add_refresh_options(command: argparse.ArgumentParser) -> None:
-    _add_config(command)
+    add_config(command)
     command.add_argument("--profile", help="one profile (default: all)")
     command.add_argument("--json", action="store_true", help="print the results as JSON")
-
-
-def _whole_number(minimum: int, maximum: int) -> Callable[[str], int]:
-    """Return a function that reads a whole number within the limits. At most nine ASCII digits, no sign."""
-
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or len(text) > 9 or not minimum <= int(text) <= maximum:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {minimum} to {maximum}")
-        return int(text)
-
-    return read

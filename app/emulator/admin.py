@@ -1,7 +1,7 @@
 """
 The emulator's admin path, for tests and demos that control it over HTTP:
 
-    /_emulator/faults       GET the pending faults, POST a fault, DELETE all
+    /_emulator/faults       GET the pending faults, POST a fault, DELETE all; ?name= adds one of NAMED_FAULTS
     /_emulator/world        GET the world without secrets, PUT a complete new one
     /_emulator/journal      GET the last calls without secrets, DELETE them
     /_emulator/rotate       POST: replace the signing key; ?retire=true removes the previous one from the JWKS at once
@@ -10,13 +10,15 @@ The emulator's admin path, for tests and demos that control it over HTTP:
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from .crypto.pki import IssuedCertificate
-from .http.faults import Fault, Faults
+from .http.faults import NAMED_FAULTS, Fault, Faults
 from .http.journal import Journal
 from .http.request import Request
 from .http.response import Response, json_response
@@ -81,8 +83,22 @@ def _list_faults(emulator: Administrable, request: Request) -> Response:
 
 
 def _add_fault(emulator: Administrable, request: Request) -> Response:
-    emulator.faults.add(decode(Fault, json.loads(request.body)))
+    members = json.loads(request.body or b"{}")
+    name = request.query.get("name")
+    if name is None:
+        emulator.faults.add(decode(Fault, members))
+        return _list_faults(emulator, request)
+    if name not in NAMED_FAULTS:
+        raise ValueError(f"unknown fault {name!r}; known: {', '.join(NAMED_FAULTS)}")
+    # The members of the body replace those of the named fault.
+    given = asdict(decode(Fault, members))
+    changes = {field: given[field] for field in map(_snake_case, members)} if isinstance(members, dict) else {}
+    emulator.faults.add(replace(NAMED_FAULTS[name], **changes))
     return _list_faults(emulator, request)
+
+
+def _snake_case(key: str) -> str:
+    return re.sub(r"[A-Z]", lambda found: f"_{found[0].lower()}", key)
 
 
 def _clear_faults(emulator: Administrable, request: Request) -> Response:

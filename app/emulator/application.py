@@ -17,7 +17,7 @@ from . import admin
 from .crypto.pki import Authority, IssuedCertificate, pem
 from .crypto.signing_keys import SigningKeys
 from .endpoints import build_endpoints, endpoint_kind
-from .http.asgi import handle_lifespan, read_request, to_starlette
+from .http.asgi import handle_lifespan, read_request, rpc_action, to_starlette
 from .http.faults import NO_FAULT, DroppedError, Fault, Faults
 from .http.journal import Call, Journal, recorded_fields
 from .http.request import Request
@@ -37,7 +37,8 @@ class Emulator:
     `journal` the last requests. `totals` counts requests by endpoint kind on arrival and is never reset.
 
     `now`, `random` and `sleep` replace the clock, the source of random bytes and the delay of faults. `signing_key`
-    saves the time to generate a key.
+    saves the time to generate a key. `tls_fingerprint`, if set, is the fingerprint of the root certificate of https:
+    STS compares it with the fingerprints of the OIDC providers.
     """
 
     def __init__(
@@ -58,7 +59,16 @@ class Emulator:
         self._keys, self._workload_keys = SigningKeys(signing_key), SigningKeys()
         self._workload_ca = Authority("emulated workloads", now)
         ecs_ca = Authority("emulated ECS", now)
-        self._endpoints = build_endpoints(self._keys, self._workload_keys, self._workload_ca, ecs_ca, random)
+        self.tls_fingerprint: str | None = None
+        self._endpoints = build_endpoints(
+            self._keys,
+            self._workload_keys,
+            self._workload_ca,
+            ecs_ca,
+            random,
+            self._change_world,
+            lambda: self.tls_fingerprint,
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -83,6 +93,9 @@ class Emulator:
         """Replace the signing key. With `retire`, tokens of the previous key are rejected at once."""
         self._keys.rotate(retire=retire)
 
+    def _change_world(self, world: World) -> None:
+        self.world = world
+
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             response = await self._respond(StarletteRequest(scope, receive))
@@ -100,8 +113,7 @@ class Emulator:
         if path.startswith(admin.PREFIX):
             request = await read_request(incoming, world=self.world, now=self._now(), fault=NO_FAULT)
             return admin.respond(self, request)
-        action = incoming.headers.get("x-acs-action", incoming.query_params.get("Action"))
-        kind = endpoint_kind(path, action, self.world)
+        kind = endpoint_kind(path, await rpc_action(incoming) if path == "/" else None, self.world)
         if kind is None:
             return json_response({"error": "the emulator has no endpoint at this path"}, 404)
         try:

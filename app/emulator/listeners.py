@@ -18,7 +18,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .crypto.loopback_ca import CA_FILE, server_context
+from .crypto.loopback_ca import CA_FILE, ca_fingerprint, server_context
 from .http.asgi import CLIENT_CERTIFICATE_NAME
 from .http.faults import DroppedError
 
@@ -28,11 +28,16 @@ _SHUTDOWN_TIMEOUT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """The base URLs of a listening emulator, and the CA certificate file that its https clients need."""
+    """
+    The base URLs of a listening emulator, and the CA certificate file that its https clients need.
+
+    `fingerprint` is the SHA-1 fingerprint of that certificate, for the OIDC providers of RAM.
+    """
 
     url: str
     tls_url: str
     ca_file: Path
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,10 @@ async def listening(
     The caller handles signals. On exit both servers stop within a second, whatever clients do, and `sockets` is closed.
     """
     sockets = sockets or bind(port, tls_port)
-    address = ListenAddress(sockets.url, sockets.tls_url, directory / CA_FILE)
     async with AsyncExitStack() as stack:
         stack.callback(sockets.close)
         context = server_context(directory, client_ca)
+        address = ListenAddress(sockets.url, sockets.tls_url, directory / CA_FILE, ca_fingerprint(directory))
         await stack.enter_async_context(_serve(app, sockets.http, None))
         await stack.enter_async_context(_serve(app, sockets.https, context))
         yield address

@@ -18,6 +18,7 @@ from typing import Any, cast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the program can be run by its path, too
 
 from app import __version__
+from app.cli.arguments import examples
 from app.cli.errors import EXIT_CODES
 from app.cli.parser import build_parser
 from app.config.json_schema import schema
@@ -390,14 +391,21 @@ def commands() -> str:
     overview = table(("command", "does"), ((f"[{code(name)}](#{name})", text) for name, text in summaries.items()))
     codes = table(("code", "meaning"), ((str(number), meaning) for number, meaning in EXIT_CODES.items()))
     options = table(("option", "meaning"), map(_option, parser._actions[:2]))
-    parts = (_command(summaries[name], name, command) for name, command in found.choices.items())
+    parts = (part for name, command in found.choices.items() for part in _command(summaries[name], name, command))
     return page("Commands", [_COMMANDS_INTRO], overview, options, ["## Exit codes"], codes, *parts)
 
 
-def _command(summary: str, name: str, command: argparse.ArgumentParser) -> list[str]:
-    example = str(command.epilog).removeprefix("example: ")
-    rows = table(("option", "meaning"), map(_option, command._actions))
-    return [f"## {name}", "", f"{summary[0].upper()}{summary[1:]}.", "", "```sh", example, "```", "", *rows]
+def _command(summary: str, name: str, command: argparse.ArgumentParser) -> Iterator[list[str]]:
+    """Yield the section of a command, and of each of its topics."""
+    options = [action for action in command._actions if not isinstance(action, argparse._SubParsersAction)]
+    rows = table(("option", "meaning"), map(_option, options))
+    shown = ["```sh", *examples(command), "```"]
+    yield [f"## {name}", "", f"{summary[0].upper()}{summary[1:]}.", "", *shown, "", *rows]
+    for action in command._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            summaries = {choice.dest: str(choice.help) for choice in action._choices_actions}
+            for topic, parser in action.choices.items():
+                yield from _command(summaries[topic], f"{name} {topic}", parser)
 
 
 def _option(action: argparse.Action) -> tuple[str, str]:
@@ -476,7 +484,13 @@ def openapi() -> str:
     return json.dumps(openapi_document(__version__), indent=2, ensure_ascii=False) + "\n"
 
 
+def example() -> str:
+    """Return the example of the configuration, which `config --example` prints from the installed package."""
+    return (DOCS.parent / "config.example.json").read_text()
+
+
 PAGES = {
+    "../app/cli/config.example.json": example,
     "openapi.json": openapi,
     "reference/commands.md": commands,
     "reference/configuration.md": configuration,

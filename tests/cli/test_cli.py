@@ -24,8 +24,8 @@ from app.emulator.world.world import PROVIDER_ARN, role_arn
 from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
-    "serve", "demo", "emulator", "get", "env", "exec", "config", "conformance", "health", "refresh", "purge",
-    "log-level", "version", "help",
+    "serve", "demo", "emulator", "get", "env", "exec", "config", "setup", "conformance", "health", "refresh", "purge",
+    "log-level", "completion", "version", "help",
 )  # fmt: skip
 SECRET = "Tr0ub4dor"
 
@@ -92,7 +92,7 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     printed = prints(capsys, "--help", environ={})
 
     assert [command for command in COMMANDS if not re.search(rf"^    {command}\s", printed, re.MULTILINE)] == []
-    assert not any(later in printed for later in ("doctor", "setup"))
+    assert not any(later in printed for later in ("doctor", "migrate"))
 
 
 def test_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
@@ -339,11 +339,11 @@ def test_show_the_environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_show_as_text(path: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The text output has one aligned line per value, with the source in parentheses."""
+    """The text output has one aligned line per value, with its source, and none for a default of null."""
     lines = prints(capsys, "config", "--show", "--config", path).splitlines()
 
     settings = load(path, ENVIRON, hostname="h", now=lambda: 0.0).settings
-    assert len(lines) == len(list(leaves(settings)))
+    assert len(lines) == len([value for _, value in leaves(settings) if value is not None])
     assert lines[0].split() == ["configVersion", '"1.0"', f"({path})"]
     assert len({line.rindex('"127.0.0.1') for line in lines if line.startswith("server.") and "127" in line}) == 1
 

@@ -1,11 +1,14 @@
 """The admin path: faults, world, journal, keys, tokens and certificates; no browsers."""
 
+from pathlib import Path
+
 import jwt
 import pytest
 from cryptography import x509
 
 from app.emulator import World
 from app.emulator.crypto.pki import common_name
+from app.emulator.http.faults import NAMED_FAULTS
 from app.emulator.world.world import CLIENT_SECRET, WORKLOAD_SUBJECT
 
 
@@ -24,6 +27,28 @@ async def test_admin_faults(cloud):
     assert (failed.status_code, failed.text) == (503, "{")
     assert [(fault["kind"], fault["body"]) for fault in listed] == [("token", "{")]
     assert cleared == []
+
+
+async def test_admin_named_faults(cloud):
+    """A fault can be added by name; members of the body replace its own, and an unknown name is refused."""
+    added = await cloud.http.post("/_emulator/faults?name=sts-throttled", json={"times": 2, "status": 429})
+    wrong = await cloud.http.post("/_emulator/faults?name=sts-throtled")
+    refused = await cloud.assume_role_with_oidc()
+
+    (fault,) = added.json()
+    assert (fault["kind"], fault["times"], fault["headers"]) == ("sts", 2, {"x-acs-retry-after": "1500"})
+    assert wrong.status_code == 400
+    assert "known: slow, server-error, sts-throttled" in wrong.json()["error"]
+    assert (refused.status_code, refused.json()["Code"]) == (429, "Throttling.User")
+
+
+@pytest.mark.parametrize("name", NAMED_FAULTS)
+async def test_each_named_fault_changes_a_response(cloud, name):
+    """Each named fault can be added without members, and is in the list."""
+    added = await cloud.http.post(f"/_emulator/faults?name={name}")
+
+    assert (added.status_code, len(added.json())) == (200, 1)
+    assert f"`{name}`" in (Path(__file__).parents[2] / "docs/emulator.md").read_text()
 
 
 async def test_admin_world(cloud):

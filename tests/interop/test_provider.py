@@ -148,21 +148,21 @@ async def provider(config: dict[str, Any], directory: Path) -> AsyncIterator[Non
         await process.wait()
 
 
-@pytest.fixture(params=["http", "https"])
-async def site(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Site]:
-    """A provider with http and one with https."""
-    async with open_site(tmp_path, secure=request.param == "https") as found:
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """A provider with https: RAM accepts no other issuer."""
+    async with open_site(tmp_path) as found:
         yield found
 
 
 @asynccontextmanager
-async def open_site(directory: Path, *, secure: bool) -> AsyncIterator[Site]:
+async def open_site(directory: Path) -> AsyncIterator[Site]:
     """Run a provider and an emulated cloud that trusts it."""
     key, signing = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    issuer = f"{'https' if secure else 'http'}://127.0.0.1:{port}"
+    issuer = f"https://127.0.0.1:{port}"
     clients = [registration(method, key) for method in METHODS]
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(signing)) | {"use": "sig", "alg": "RS256", "kid": "k1"}
     config = {"port": port, "issuer": issuer, "audience": AUDIENCE, "clients": clients, "jwks": {"keys": [jwk]}}
@@ -170,12 +170,11 @@ async def open_site(directory: Path, *, secure: bool) -> AsyncIterator[Site]:
     issued = authority.issue("tls_client_auth")
     (directory / "tls.crt").write_text(issued.leaf_pem + issued.chain_pem)
     (directory / "tls.key").write_text(issued.key_pem)
-    environ = {"HOME": str(directory), "SECRET": SECRET, "KEY": private_pem(key)}
-    if secure:
-        server = authority.issue("localhost", server=True)
-        config |= {"key": server.key_pem, "cert": server.leaf_pem + server.chain_pem, "ca": pem(authority.root)}
-        (directory / "ca.pem").write_text(pem(authority.root))
-        environ["SSL_CERT_FILE"] = str(directory / "ca.pem")
+    ca_file = directory / "ca.pem"
+    ca_file.write_text(pem(authority.root))
+    environ = {"HOME": str(directory), "SECRET": SECRET, "KEY": private_pem(key), "SSL_CERT_FILE": str(ca_file)}
+    server = authority.issue("localhost", server=True)
+    config |= {"key": server.key_pem, "cert": server.leaf_pem + server.chain_pem, "ca": pem(authority.root)}
     async with provider(config, directory):
         async with httpx.AsyncClient(verify=False, trust_env=False) as http:
             jwks = (await http.get(f"{issuer}/jwks")).json()
@@ -216,7 +215,7 @@ async def test_assertion_for_the_issuer(site: Site) -> None:
 
 async def test_mutual_tls(tmp_path: Path) -> None:
     """The client's certificate authenticates it; changed certificate and key files are used by the next request."""
-    async with open_site(tmp_path, secure=True) as site:
+    async with open_site(tmp_path) as site:
         await site.fetch("tls_client_auth")
         other = Authority("another CA", time.time).issue("tls_client_auth")
         (tmp_path / "tls.crt").write_text(other.leaf_pem)

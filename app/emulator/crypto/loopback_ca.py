@@ -1,5 +1,6 @@
 """TLS for loopback: a temporary certification authority signs one server certificate, then its key is discarded."""
 
+import hashlib
 import ssl
 import tempfile
 from collections.abc import Sequence
@@ -30,12 +31,20 @@ def server_context(directory: Path, client_ca: str | None = None) -> ssl.SSLCont
     ca = _ca_certificate(ca_key)
     leaf = _server_certificate(key, ca, ca_key)
     (directory / CA_FILE).write_bytes(ca.public_bytes(Encoding.PEM))
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + leaf.public_bytes(Encoding.PEM)
+    # The root is presented too, so that its fingerprint can be computed by RAM's rule from the connection alone.
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem += leaf.public_bytes(Encoding.PEM) + ca.public_bytes(Encoding.PEM)
     context = _context(pem)
     if client_ca is not None:
         context.load_verify_locations(cadata=client_ca)
         context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+def ca_fingerprint(directory: Path) -> str:
+    """Return the SHA-1 fingerprint of the CA certificate that `server_context` wrote, as RAM writes it."""
+    certificate = x509.load_pem_x509_certificate((directory / CA_FILE).read_bytes())
+    return hashlib.sha1(certificate.public_bytes(Encoding.DER), usedforsecurity=False).hexdigest()
 
 
 def _context(pem: bytes) -> ssl.SSLContext:

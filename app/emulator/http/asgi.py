@@ -20,8 +20,7 @@ CLIENT_CERTIFICATE_NAME = "client_certificate_name"
 async def read_request(incoming: StarletteRequest, *, world: World, now: float, fault: Fault) -> Request:
     """Return the request with its whole body. Form fields are read from a body of the form content type alone."""
     body = await incoming.body()
-    is_form = incoming.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    form = parse_qsl(body.decode(errors="replace") if is_form else "", keep_blank_values=True)
+    form = await _form(incoming)
     counts = Counter(name for name, _ in form)
     return Request(
         world=world,
@@ -37,6 +36,18 @@ async def read_request(incoming: StarletteRequest, *, world: World, now: float, 
         headers=dict(incoming.headers),
         client_certificate_name=incoming.scope.get("state", {}).get(CLIENT_CERTIFICATE_NAME),
     )
+
+
+async def rpc_action(incoming: StarletteRequest) -> str | None:
+    """Return the action of an OpenAPI request: from the header, the query or the form."""
+    action = incoming.headers.get("x-acs-action") or incoming.query_params.get("Action")
+    return action or dict(await _form(incoming)).get("Action")
+
+
+async def _form(incoming: StarletteRequest) -> list[tuple[str, str]]:
+    is_form = incoming.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    body = await incoming.body() if is_form else b""
+    return parse_qsl(body.decode(errors="replace"), keep_blank_values=True)
 
 
 def to_starlette(response: Response, now: float) -> StarletteResponse:

@@ -2,21 +2,8 @@
 Injected faults.
 
 A `Fault` states how one response differs from the correct one. Several settings combine, such as `delay` and `status`.
-The settings that replace the response (`body`, `status`, `code`, `drop`) also skip verification. Recipes:
-
-    slow response          Fault(delay=30)
-    server error           Fault(status=503)
-    throttled by STS       Fault("sts", code="Throttling.User", headers={"x-acs-retry-after": "1500"})
-    throttled by IDaaS     Fault("token", status=429, headers={"Retry-After": "2"})
-    truncated JSON         Fault("token", body=b'{"access_token": "eyJ')
-    HTML of a gateway      Fault(body=b"<html></html>", content_type="text/html")
-    empty fields           Fault("sts", body=b'{"Credentials": {"AccessKeyId": ""}}')
-    oversized body         Fault(body=b"x" * 50_000_000)
-    redirect               Fault(status=307, headers={"Location": "https://elsewhere.example/"})
-    quoted secrets         Fault("token", code="invalid_client", quotes_request=True)
-    throttled with a page  Fault("sts", status=429, body=b"<html></html>", headers={"Retry-After": "30"})
-    retired signing key    Fault("token", expired_key=True)
-    already expired        Fault("token", expiration_offset=-60)
+The settings that replace the response (`body`, `status`, `code`, `drop`) also skip verification. `NAMED_FAULTS` has a
+name for each of the usual ones.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,6 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from .response import RefusedError, Response
+
+Kind = Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "ram", "*"]
+"""The endpoints of the emulator; `*` is any of them."""
 
 
 class DroppedError(ConnectionResetError):
@@ -45,7 +35,7 @@ class Fault:
     `quotes_request` repeats the request's credentials in the error message, as careless services do.
     """
 
-    kind: Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "*"] = "*"
+    kind: Kind = "*"
     times: int | None = 1
     delay: float = 0
     status: int | None = None
@@ -135,3 +125,25 @@ _CODES = {
     "oauth": ("server_error", "slow_down", "invalid_request"),
 }
 """The codes for a server error, for throttling and for any other error."""
+
+
+NAMED_FAULTS: Mapping[str, Fault] = {
+    "slow": Fault(delay=30),
+    "server-error": Fault(status=503),
+    "sts-throttled": Fault("sts", code="Throttling.User", headers={"x-acs-retry-after": "1500"}),
+    "idaas-throttled": Fault("token", status=429, headers={"Retry-After": "2"}),
+    "truncated-json": Fault("token", body=b'{"access_token": "eyJ'),
+    "gateway-html": Fault(body=b"<html></html>", content_type="text/html"),
+    "empty-fields": Fault("sts", body=b'{"Credentials": {"AccessKeyId": ""}}'),
+    "oversized-body": Fault(body=b"x" * 2_000_000),
+    "redirect": Fault(status=307, headers={"Location": "https://elsewhere.example/"}),
+    "retired-key": Fault("token", expired_key=True),
+    "expired-token": Fault("token", expiration_offset=-60),
+    "short-session": Fault("sts", expiration_offset=60),
+    "dropped-connection": Fault(drop=True),
+    "throttled-with-a-page": Fault("sts", status=429, body=b"<html></html>", headers={"Retry-After": "30"}),
+    "quoted-secrets": Fault("token", code="invalid_client", quotes_request=True),
+    "wrong-secret": Fault("token", status=401, code="invalid_client"),
+    "role-denied": Fault("sts", code="AuthenticationFail.NoPermission", message="There is no permission"),
+}
+"""Faults by the name that `POST /_emulator/faults?name=` and the pytest plugin accept."""

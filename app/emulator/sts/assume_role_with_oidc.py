@@ -4,7 +4,7 @@
 The checks are in the order in which STS reports them: parameters, provider, token, role, trust policy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,13 +29,21 @@ class AssumeRoleWithOidc:
     """
     The action `AssumeRoleWithOIDC`. The request is not signed: the token authenticates it.
 
-    `idaas_keys` and `workload_keys` are the signing keys of the two emulated issuers.
+    `idaas_keys` and `workload_keys` are the signing keys of the two emulated issuers. `presented_fingerprint` returns
+    the fingerprint of the root certificate that both present, or None without https.
     """
 
-    def __init__(self, idaas_keys: SigningKeys, workload_keys: SigningKeys, sessions: IssuedSessions) -> None:
+    def __init__(
+        self,
+        idaas_keys: SigningKeys,
+        workload_keys: SigningKeys,
+        sessions: IssuedSessions,
+        presented_fingerprint: Callable[[], str | None],
+    ) -> None:
         self._idaas_keys = idaas_keys
         self._workload_keys = workload_keys
         self._sessions = sessions
+        self._presented_fingerprint = presented_fingerprint
 
     def __call__(self, request: Request, fields: Mapping[str, str]) -> dict[str, Any]:
         """Return the members of the response except RequestId. Raises `RefusedError`."""
@@ -66,10 +74,20 @@ class AssumeRoleWithOidc:
         if token.algorithm != "RS256":
             message = f"The algorithm {token.algorithm} of the OIDC Token is unknown."
             raise _authentication_failure("OIDCToken.Invalid", message)
+        self._check_fingerprint(provider)
         if not verify_signature(token, self._candidate_keys(token, provider, world)):
             message = "OIDC token validate failed: invalid signature."
             raise _authentication_failure("OIDCToken.InvalidSignature", message)
         return token
+
+    def _check_fingerprint(self, provider: Provider) -> None:
+        # STS reads the keys from the issuer over https. It trusts the connection only if the root is registered.
+        presented = self._presented_fingerprint()
+        if provider.fingerprints is None or provider.jwks is not None or presented is None:
+            return
+        if presented.lower() not in map(str.lower, provider.fingerprints):
+            message = "The fingerprint of the issuer's certificate is not registered in the OIDC Provider."
+            raise _authentication_failure("OIDCToken.PublicKeyFingerprintMismatch", message)
 
     def _candidate_keys(self, token: Token, provider: Provider, world: World) -> list[VerificationKey]:
         """Return the provider's keys that may have signed the token: the key with its `kid`, or all without one."""

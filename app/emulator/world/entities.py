@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWKSet, PyJWKSetError
 
 from ..crypto.jws import VerificationKey
+from . import ram_limits
 from .trust_policy import validation_error
 
 Method = Literal[
@@ -143,7 +144,7 @@ class AccessKey:
 
     secret: str = field(repr=False)
     user_arn: str
-    may: tuple[str, ...] = ("sts:AssumeRole", "eiam:GenerateOauthToken")
+    may: tuple[str, ...] = ("sts:AssumeRole", "eiam:GenerateOauthToken", "ims:*", "ram:*")
     active: bool = True
 
 
@@ -154,14 +155,22 @@ class Provider:
 
     STS verifies signatures with `jwks`, a JWK set. If it is None, STS uses the emulator's own keys. So a world can
     also hold providers for issuers that the emulator does not emulate.
+
+    `fingerprints` are SHA-1 fingerprints of root certificates. If it is None, STS accepts the certificate that the
+    emulator presents. The other limits are those of RAM.
     """
 
     issuer_url: str
     client_ids: tuple[str, ...]
     issuance_limit_hours: int = 12
     jwks: Mapping[str, Any] | None = None
+    fingerprints: tuple[str, ...] | None = None
+    description: str = ""
 
     def __post_init__(self) -> None:
+        values = (self.issuer_url, self.client_ids, self.fingerprints, self.issuance_limit_hours, self.description)
+        if error := ram_limits.provider_error(*values):
+            raise WorldError(error)
         if self.jwks is None:
             return
         try:
@@ -172,11 +181,15 @@ class Provider:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A RAM role. The trust policy is RAM's own JSON."""
+    """A RAM role. The trust policy is RAM's own JSON. `policies` are the names of the attached policies."""
 
     trust_policy: Mapping[str, Any]
     max_session_duration: int = 3600
+    policies: tuple[str, ...] = ()
+    description: str = ""
 
     def __post_init__(self) -> None:
         if error := validation_error(self.trust_policy):
             raise WorldError(f"trustPolicy: {error}")
+        if not 3600 <= self.max_session_duration <= 43200:
+            raise WorldError(f"maxSessionDuration: {self.max_session_duration} must be 3600 to 43200")

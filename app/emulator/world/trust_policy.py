@@ -4,9 +4,12 @@ Evaluate and validate RAM trust policies. Pure functions over RAM's own JSON.
 `validation_error` returns what RAM would reject when a role is created. `allows` expects a policy without an error.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from .ram_limits import trust_policy_error
 
 ConditionContext = Mapping[str, tuple[str, ...]]
 """The values of a request by condition key, such as `oidc:sub`."""
@@ -41,7 +44,8 @@ def validation_error(policy: Mapping[str, Any]) -> str | None:
     if policy.get("Version") != "1" or not policy.get("Statement"):
         return 'needs "Version": "1" and a Statement'
     statements = _as_tuple(policy["Statement"])
-    return next((error for statement in statements if (error := _statement_error(statement))), None)
+    error = next((error for statement in statements if (error := _statement_error(statement))), None)
+    return error or trust_policy_error(len(json.dumps(policy, separators=(",", ":"))), statements)
 
 
 def _statement_error(statement: Any) -> str | None:

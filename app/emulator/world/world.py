@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
+from . import ram_limits
 from .codec import decode, encode
 from .entities import (
     AccessKey,
@@ -76,7 +77,8 @@ class World:
     """
     The emulated cloud at one moment.
 
-    The mappings are keyed by client id, audience, provider ARN, role ARN, AccessKey id and managed role ARN.
+    The mappings are keyed by client id, audience, provider ARN, role ARN, AccessKey id, managed role ARN and policy
+    name. `policies` are the custom policies, as RAM's own JSON.
 
     `issuer_mode` "dynamic" takes the scheme and host of a token's `iss` from the request's URL. `sessions_may` lists
     the actions that assumed roles are allowed. `session_seconds`, if set, is the lifetime of every STS session,
@@ -90,6 +92,7 @@ class World:
     roles: Mapping[str, Role]
     access_keys: Mapping[str, AccessKey] = field(default_factory=dict)
     managed_roles: Mapping[str, ManagedRole] = field(default_factory=dict)
+    policies: Mapping[str, Any] = field(default_factory=dict)
     issuer: str = ISSUER
     issuer_mode: Literal["static", "dynamic"] = "static"
     instance_id: str = INSTANCE_ID
@@ -102,8 +105,12 @@ class World:
 
     def __post_init__(self) -> None:
         url = urlsplit(self.issuer)
-        if url.scheme not in ("http", "https") or url.path in ("", "/") or self.issuer.endswith("/"):
-            raise WorldError(f"issuer: {self.issuer!r} must be an http(s) URL with a path and without a trailing slash")
+        if url.scheme != "https" or url.path in ("", "/") or self.issuer.endswith("/"):
+            raise WorldError(f"issuer: {self.issuer!r} must be an https URL with a path and without a trailing slash")
+        issuers = {arn: provider.issuer_url for arn, provider in self.oidc_providers.items()}
+        errors = (ram_limits.account_error(issuers), *map(ram_limits.role_name_error, self.roles))
+        if error := next(filter(None, errors), None):
+            raise WorldError(error)
 
     @property
     def audience(self) -> str:

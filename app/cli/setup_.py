@@ -1,0 +1,202 @@
+"""
+`setup`: print what must exist in RAM for a workload. Reads only, and changes nothing in the cloud.
+
+`setup fingerprint` compares the certificate of an issuer with RAM; `setup cluster` prepares the issuer of a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..core.errors import ConfigError, SidecarError
+from ..setup import cluster, fingerprint, limits, rotation
+from ..setup.fetch import json_object
+from ..setup.output import aliyun_cli, as_json, terraform, text
+from ..setup.sources import Source, read
+from ..system import files
+from ..system.json_file import LARGEST, read_object
+
+FINDINGS = 1
+RENDERERS: Mapping[str, ModuleType] = {
+    "text": text,
+    "terraform": terraform,
+    "aliyun-cli": aliyun_cli,
+    "json": as_json,
+}
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Print the plan, or run `setup fingerprint` or `setup cluster`."""
+    match arguments.topic:
+        case "fingerprint":
+            return _fingerprint(arguments, environ)
+        case "cluster":
+            return _cluster(arguments, environ)
+    source = read(arguments, environ, ask=_ask if sys.stdin.isatty() else None, tell=_tell)
+    plan = source.plan(_fingerprints(source, environ))
+    _write(arguments.out, RENDERERS[arguments.format].render(plan))
+    return 0
+
+
+def _ask(question: str) -> str:
+    # Questions go to stderr, so that stdout holds the plan alone.
+    print(question, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.readline()
+    if not line:
+        raise ConfigError("the input ended before the last answer; answer all questions, or use the flags of --help")
+    return line
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _write(path: str | None, content: str) -> None:
+    if path is None:
+        print(content, end="")
+        return
+    try:
+        Path(path).write_text(content)
+    except OSError as error:
+        raise ConfigError(f"--out: {path}: {error.strerror}") from None
+
+
+def _fingerprints(source: Source, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the fingerprints of each issuer that needs them, and add the notes of its chain to the source."""
+    found = {}
+    ca_file = source.ca_file or environ.get("SSL_CERT_FILE")
+    for issuer in source.issuers_to_ask():
+        chain = fingerprint.presented(issuer, ca_file)
+        source.notes += (*chain.notes, *_other_host(issuer, chain, ca_file))
+        found[issuer] = chain.fingerprints
+    return found
+
+
+def _other_host(issuer: str, chain: fingerprint.Chain, ca_file: str | None) -> Iterator[str]:
+    """Yield a note if the keys of the issuer are on another host, whose certificate may have another root."""
+    try:
+        uri = json_object(f"{issuer.rstrip('/')}{cluster.DISCOVERY_PATH}", ca_file).get("jwks_uri")
+        if not isinstance(uri, str) or fingerprint.endpoint(uri) == (chain.host, chain.port):
+            return
+        other = fingerprint.presented(uri, ca_file)
+    except SidecarError:
+        return  # without a discovery document nothing is known about the keys
+    if other.fingerprint not in chain.fingerprints:
+        # The documentation of April 2025 takes the host of jwks_uri, that of March 2026 the host of the issuer.
+        yield (
+            f"the keys of {issuer} are on {other.host}, whose fingerprint is {other.fingerprint}; if STS reports a "
+            "certificate error, register that fingerprint too"
+        )
+
+
+# --- setup fingerprint ------------------------------------------------------------------------------------------------
+
+
+def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Print the chain of the server and the fingerprint to register; exit 1 if RAM has none of the presented ones."""
+    registered = tuple(rotation.normalised(value) for value in arguments.registered)
+    mistakes = list(limits.fingerprints(registered, "--registered")) if registered else []
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    chain = fingerprint.presented(arguments.url, environ.get("SSL_CERT_FILE"))
+    upcoming = _upcoming(arguments.new_chain)
+    state = rotation.Rotation(registered, chain.fingerprints, upcoming)
+    if arguments.json:
+        print(json.dumps(_fingerprint_document(chain, state, arguments.provider), indent=2, ensure_ascii=False))
+    else:
+        print("\n".join(_fingerprint_lines(chain, state, arguments.provider)))
+    return 0 if state.works else FINDINGS
+
+
+def _upcoming(path: str | None) -> tuple[str, ...]:
+    """Return the fingerprint of the chain that the server will present."""
+    if path is None:
+        return ()
+    try:
+        content = files.read(path, LARGEST).decode(errors="replace")
+    except files.Unreadable as why:
+        raise ConfigError(f"--new-chain: {path}: {why}") from None
+    return (fingerprint.from_pem(content, f"--new-chain: {path}")[-1].sha1,)
+
+
+def _fingerprint_document(chain: fingerprint.Chain, state: rotation.Rotation, provider: str) -> dict[str, Any]:
+    certificates = [
+        {"subject": each.subject, "issuer": each.issuer, "sha1": each.sha1, "notAfter": each.not_after}
+        for each in chain.presented
+    ]
+    return {
+        "host": chain.host,
+        "port": chain.port,
+        "chain": certificates,
+        "fingerprint": chain.fingerprint,
+        "register": list(chain.fingerprints),
+        "registered": list(state.registered),
+        "upcoming": list(state.upcoming),
+        "works": state.works,
+        "steps": state.steps(provider),
+        "notes": list(chain.notes),
+    }
+
+
+def _fingerprint_lines(chain: fingerprint.Chain, state: rotation.Rotation, provider: str) -> Iterable[str]:
+    yield f"Chain that {chain.host}:{chain.port} presents:"
+    for number, each in enumerate(chain.presented):
+        yield f"  {number}  {each.sha1}  until {each.not_after}  {each.subject}"
+    yield f"Fingerprint for RAM: {chain.fingerprint}"
+    yield from (f"Note: {note}" for note in chain.notes)
+    if not state.registered and not state.upcoming:
+        return
+    yield f"{'Fingerprint':<40}  {'in RAM':<6}  {'now':<3}  new chain"
+    for value, *marks in state.rows():
+        yield f"{value}  {marks[0]:<6}  {marks[1]:<3}  {marks[2]}"
+    if not state.works:
+        yield "STS refuses tokens of this issuer: RAM has none of the fingerprints that the server presents."
+    steps = state.steps(provider)
+    yield from (f"{number}. {step}" for number, step in enumerate(steps, 1))
+    if not steps and state.registered:
+        yield "Nothing to do."
+
+
+# --- setup cluster ----------------------------------------------------------------------------------------------------
+
+
+def _cluster(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Write the documents to publish, and check those that are published; exit 1 if they are wrong."""
+    mistakes = list(limits.issuer(arguments.issuer, "ISSUER"))
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    own = read_object(arguments.jwks) if arguments.jwks else None
+    if arguments.out and own is None:
+        raise ConfigError(f"--out: needs --jwks FILE: kubectl get --raw {cluster.JWKS_PATH} > jwks.json")
+    if own is not None:
+        documents = cluster.documents(arguments.issuer, own, arguments.jwks)
+        if arguments.out:
+            _write_documents(Path(arguments.out), documents, arguments.issuer)
+    if arguments.offline:
+        return 0
+    ca_file = environ.get("SSL_CERT_FILE")
+    found = list(cluster.findings(arguments.issuer, lambda url: json_object(url, ca_file), own))
+    for line in found:
+        print(line)
+    if not found:
+        print(f"{arguments.issuer}: discovery document and JWK set are published and usable by STS")
+        print(f"next: idaas-sidecar setup --kind kubernetes --issuer {arguments.issuer} --help")
+    return FINDINGS if found else 0
+
+
+def _write_documents(directory: Path, documents: Mapping[str, Any], issuer: str) -> None:
+    try:
+        for path, document in documents.items():
+            target = directory / path.lstrip("/")
+            os.makedirs(target.parent, exist_ok=True)
+            target.write_text(json.dumps(document, indent=2) + "\n")
+            print(f"wrote {target}: publish it at {issuer.rstrip('/')}{path} as application/json")
+    except OSError as error:
+        raise ConfigError(f"--out: {error.filename}: {error.strerror}") from None

@@ -1,0 +1,87 @@
+"""
+The issuer of a Kubernetes cluster: the two documents to publish, and whether others can read them.
+
+STS reads `<issuer>/.well-known/openid-configuration` and the JWK set that it names, over the Internet. The API server
+serves both, usually with an internal `jwks_uri` and not to anonymous callers, so they are published elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ..core.errors import ConfigError
+
+DISCOVERY_PATH = "/.well-known/openid-configuration"
+JWKS_PATH = "/openid/v1/jwks"
+PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
+"""Members of a private or symmetric JWK (RFC 7518 section 6)."""
+
+Fetch = Callable[[str], dict[str, Any]]
+"""Returns the JSON object at a URL. Raises Unreachable or Refused."""
+
+
+def documents(issuer: str, jwks: Mapping[str, Any], place: str) -> dict[str, dict[str, Any]]:
+    """
+    Return the documents to publish, by path below the issuer.
+
+    Raises ConfigError for a set without a usable key, and for one with private members: those must never be published.
+    """
+    keys = jwks.get("keys")
+    if not isinstance(keys, list) or not keys:
+        raise ConfigError(f"{place}: no keys in it; write the output of kubectl get --raw {JWKS_PATH}")
+    mistakes = [line for index, key in enumerate(keys) for line in key_mistakes(key, f"{place}: keys[{index}]")]
+    if mistakes:
+        raise ConfigError("\n".join(mistakes))
+    discovery = {
+        "issuer": issuer,
+        "jwks_uri": f"{issuer.rstrip('/')}{JWKS_PATH}",
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+    }
+    return {DISCOVERY_PATH: discovery, JWKS_PATH: dict(jwks)}
+
+
+def key_mistakes(key: Any, place: str) -> Iterator[str]:
+    """Yield why STS cannot use a key of the set, or why it must not be published."""
+    if not isinstance(key, dict):
+        yield f"{place}: must be an object"
+        return
+    if private := sorted(PRIVATE_MEMBERS & key.keys()):
+        yield f"{place}: has the private member {', '.join(private)}; never publish it, and replace this key"
+    if key.get("kty") != "RSA" or key.get("alg", "RS256") != "RS256":
+        yield f"{place}: must be an RSA key for RS256, the only algorithm that STS documents"
+    if not key.get("kid"):
+        yield f"{place}: has no kid; STS finds the key of a token by it"
+
+
+def findings(issuer: str, fetch: Fetch, own: Mapping[str, Any] | None) -> Iterator[str]:
+    """
+    Yield what is wrong with the published documents of `issuer`.
+
+    `own` is the JWK set of the cluster, if it is known: each of its keys must be published. Raises what `fetch` raises.
+    """
+    where = f"{issuer.rstrip('/')}{DISCOVERY_PATH}"
+    discovery = fetch(where)
+    if discovery.get("issuer") != issuer:
+        yield f"{where}: issuer is {discovery.get('issuer')!r}, must be {issuer!r} to the letter"
+    uri = discovery.get("jwks_uri")
+    if not isinstance(uri, str) or not uri.startswith("https://"):
+        yield f"{where}: jwks_uri is {uri!r}, must be an https URL that STS can reach"
+        return
+    keys = fetch(uri).get("keys")
+    if not isinstance(keys, list) or not keys:
+        yield f"{uri}: has no keys"
+        return
+    for index, key in enumerate(keys):
+        yield from key_mistakes(key, f"{uri}: keys[{index}]")
+    published = {json.dumps(_public(key), sort_keys=True) for key in keys if isinstance(key, dict)}
+    for key in (own or {}).get("keys", ()):
+        if json.dumps(_public(key), sort_keys=True) not in published:
+            yield f"{uri}: the cluster's key {key.get('kid')!r} is missing; publish the current JWK set"
+
+
+def _public(key: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: key.get(name) for name in ("kty", "kid", "n", "e")}

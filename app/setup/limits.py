@@ -1,0 +1,123 @@
+"""
+The limits of RAM, as checks that name the cure. Each check yields one line for each mistake, after its `place`.
+
+Sources: "Manage an OIDC identity provider", CreateOIDCProvider (IMS 2019-08-15), CreateRole and CreatePolicy (RAM
+2015-05-01), "Limits of RAM". The emulated RAM has an implementation of its own (app/emulator/world/ram_limits.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+
+PROVIDERS = 100
+CLIENT_IDS = 50
+FINGERPRINTS = 5
+SUBJECTS = 10
+ISSUANCE_HOURS = range(1, 169)
+SESSION_SECONDS = range(3600, 43201)
+DEFAULT_ISSUANCE_HOURS = 12
+TRUST_POLICY, CUSTOM_POLICY = 2048, 6144
+"""Characters of a role's trust policy, and of a custom policy."""
+
+_ACCOUNT = re.compile(r"[0-9]{1,20}")
+_PROVIDER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
+_ROLE_NAME = re.compile(r"[A-Za-z0-9.-]{1,64}")
+_POLICY_NAME = re.compile(r"[A-Za-z0-9-]{1,128}")
+_CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}")
+
+
+def account(value: str, place: str) -> Iterator[str]:
+    """Yield a mistake unless `value` is an account id."""
+    if not _ACCOUNT.fullmatch(value):
+        yield f"{place}: {value!r} is not an account id; write its digits, such as 1234567890123456"
+
+
+def provider_name(value: str, place: str) -> Iterator[str]:
+    """Yield a mistake unless RAM accepts `value` as the name of an OIDC provider."""
+    if not _PROVIDER_NAME.fullmatch(value):
+        yield (
+            f"{place}: {value!r} is not a name that RAM accepts; use 1 to 128 of A-Z a-z 0-9 . - _ with a letter or "
+            "digit at both ends"
+        )
+
+
+def role_name(value: str, place: str) -> Iterator[str]:
+    """Yield a mistake unless RAM accepts `value` as the name of a role."""
+    if not _ROLE_NAME.fullmatch(value):
+        yield f"{place}: {value!r} is not a role name that RAM accepts; use 1 to 64 of A-Z a-z 0-9 . -"
+
+
+def policy_name(value: str, place: str) -> Iterator[str]:
+    """Yield a mistake unless RAM accepts `value` as the name of a policy."""
+    if not _POLICY_NAME.fullmatch(value):
+        yield f"{place}: {value!r} is not a policy name; use 1 to 128 of A-Z a-z 0-9 -"
+
+
+def issuer(value: str, place: str) -> Iterator[str]:
+    """Yield a mistake unless RAM accepts `value` as an issuer URL."""
+    if not value.startswith("https://") or not value.removeprefix("https://").strip("/"):
+        yield f"{place}: {value!r} must begin with https:// and name a host, because RAM accepts no other issuer"
+    for character in "?#@":
+        if character in value:
+            yield f"{place}: {value!r} contains {character}, which RAM refuses; register an issuer without it"
+    if re.search(r"\s", value):
+        yield f"{place}: {value!r} contains white space; remove it"
+    if len(value) > 255:
+        yield f"{place}: has {len(value)} characters; RAM accepts 255"
+
+
+def client_ids(values: Collection[str], place: str) -> Iterator[str]:
+    """Yield a mistake for each client id of a provider that RAM refuses, and for a wrong number of them."""
+    if not 1 <= len(values) <= CLIENT_IDS:
+        yield f"{place}: {len(values)} client ids; RAM accepts 1 to {CLIENT_IDS} for a provider: share audiences"
+    for value in values:
+        if not _CLIENT_ID.fullmatch(value):
+            yield (
+                f"{place}: {value!r} is not a client id that RAM accepts; use an audience of 1 to 128 of "
+                "A-Z a-z 0-9 . - _ : / that begins with a letter or digit"
+            )
+
+
+def fingerprints(values: Collection[str], place: str) -> Iterator[str]:
+    """Yield a mistake for each fingerprint that is not SHA-1, and for a wrong number of them."""
+    if not 1 <= len(values) <= FINGERPRINTS:
+        yield f"{place}: {len(values)} fingerprints; RAM accepts 1 to {FINGERPRINTS} for a provider"
+    for value in values:
+        if not _FINGERPRINT.fullmatch(value):
+            yield f"{place}: {value!r} is not a SHA-1 fingerprint; write 40 hexadecimal digits without colons"
+
+
+def issuance_hours(value: int, place: str) -> Iterator[str]:
+    """Yield a mistake unless RAM accepts `value` as the maximum age of a token."""
+    if value not in ISSUANCE_HOURS:
+        yield f"{place}: {value}; RAM accepts 1 to 168 hours, and uses {DEFAULT_ISSUANCE_HOURS} by default"
+
+
+def session_seconds(value: int, place: str) -> Iterator[str]:
+    """Yield a mistake unless RAM accepts `value` as the maximum session duration of a role."""
+    if value not in SESSION_SECONDS:
+        yield f"{place}: {value}; RAM accepts 3600 to 43200 seconds as the maximum session duration of a role"
+
+
+def subjects(values: Collection[str], place: str) -> Iterator[str]:
+    """Yield a mistake unless the number of subjects fits into one condition."""
+    if not values:
+        yield f"{place}: required: without oidc:sub every client of the audience could assume the role"
+    if len(values) > SUBJECTS:
+        yield f"{place}: {len(values)} subjects; RAM accepts {SUBJECTS} values of oidc:sub: divide them among roles"
+    if "*" in values:
+        yield f"{place}: '*' trusts every client of the audience; name the subjects"
+
+
+def document(length: int, limit: int, place: str) -> Iterator[str]:
+    """Yield a mistake if a policy document of `length` characters is longer than `limit`."""
+    if length > limit:
+        yield f"{place}: has {length} characters; RAM accepts {limit}: divide it"
+
+
+def providers(count: int, place: str) -> Iterator[str]:
+    """Yield a mistake if an account would have more OIDC providers than possible."""
+    if count > PROVIDERS:
+        yield f"{place}: {count} OIDC providers; an account has at most {PROVIDERS}: share providers between audiences"

@@ -1,0 +1,48 @@
+"""Values as expressions of Terraform's language (HCL)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from typing import Any
+
+
+class Reference(str):
+    """An expression that is written as it is, such as an attribute of another resource."""
+
+
+def expression(value: Any, indent: int = 0) -> str:
+    """Return `value` as an expression: strings, numbers, lists and objects; nested lines are indented."""
+    inner, outer = " " * (indent + 2), " " * indent
+    if isinstance(value, Reference):
+        return str(value)
+    if isinstance(value, str):
+        return string(value)
+    if isinstance(value, Mapping):
+        return "\n".join(("{", *attributes(value, indent + 2), f"{outer}}}"))
+    if isinstance(value, list | tuple):
+        if any(isinstance(item, Mapping) for item in value):
+            items = ",\n".join(f"{inner}{expression(item, indent + 2)}" for item in value)
+            return f"[\n{items}\n{outer}]"
+        return f"[{', '.join(expression(item, indent) for item in value)}]"
+    return str(value)
+
+
+def attributes(members: Mapping[str, Any], indent: int) -> Iterator[str]:
+    """Yield `name = value` lines, aligned as `terraform fmt` does: neighbours of one line share a column."""
+    rows = [(_name(name), expression(value, indent)) for name, value in members.items()]
+    for is_long, group in groupby(rows, key=lambda row: "\n" in row[1]):
+        listed = list(group)
+        width = 0 if is_long else max(len(name) for name, _ in listed)
+        yield from (f"{' ' * indent}{name:<{width}} = {value}" for name, value in listed)
+
+
+def string(text: str) -> str:
+    """Return a quoted string in which nothing is a template: `${` and `%{` begin one in HCL."""
+    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+
+
+def _name(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", key) else string(key)

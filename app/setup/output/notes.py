@@ -1,0 +1,17 @@
+"""The notes of a plan as comment lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..plan import Plan
+
+
+def commented(plan: Plan) -> Iterator[str]:
+    """Yield lines that begin with `#`: what the text is, and the plan's notes."""
+    yield "# Written by `idaas-sidecar setup`. Review it before you apply it."
+    accounts = sorted({each.account for each in plan.providers} | {each.account for each in plan.roles})
+    yield f"# Alibaba Cloud account: {', '.join(accounts)}"
+    for note in plan.notes:
+        yield f"# Note: {note}"
+    yield ""

@@ -1,0 +1,67 @@
+"""The change of an issuer's certificate: registered, presented and new fingerprints side by side, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+WAIT_HOURS = 24
+"""Hours between registering a new fingerprint and using its certificate ("Manage an OIDC identity provider")."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """
+    The fingerprints around a rotation.
+
+    `registered` are those of the OIDC provider in RAM, `presented` those of the server now, `upcoming` those of the
+    chain that it will present. Empty where they are not known.
+    """
+
+    registered: tuple[str, ...]
+    presented: tuple[str, ...]
+    upcoming: tuple[str, ...] = ()
+
+    @property
+    def works(self) -> bool:
+        """Whether STS accepts the certificate that the server presents now, as far as RAM's content is known."""
+        return not self.registered or bool(set(self.registered) & set(self.presented))
+
+    def rows(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield each fingerprint with `yes` or `-` for registered, presented and upcoming."""
+        for value in dict.fromkeys((*self.registered, *self.presented, *self.upcoming)):
+            yield value, _mark(value, self.registered), _mark(value, self.presented), _mark(value, self.upcoming)
+
+    def steps(self, provider: str = "PROVIDER") -> list[str]:
+        """Return what to do, in order. Empty if nothing is to be done."""
+        if not self.registered:
+            return []
+        current = self.upcoming or self.presented
+        missing = [value for value in current[:1] if not set(current) & set(self.registered)]
+        obsolete = [value for value in self.registered if value not in current]
+        steps = [
+            f"register the new fingerprint: aliyun ims AddFingerprintToOIDCProvider --OIDCProviderName {provider} "
+            f"--Fingerprint {value}"
+            for value in missing
+        ]
+        if self.upcoming and not set(self.upcoming) & set(self.presented):
+            steps.append(f"wait at least one day ({WAIT_HOURS} hours), then let the server present the new chain")
+        if obsolete:
+            steps.append("check that the sidecar obtains credentials: idaas-sidecar refresh")
+            # Without the new chain it is unknown whether a registered fingerprint is of the past or of the future.
+            unless = "" if self.upcoming else ", unless the server will present its chain"
+            steps += [
+                f"remove the old fingerprint{unless}: aliyun ims RemoveFingerprintFromOIDCProvider "
+                f"--OIDCProviderName {provider} --Fingerprint {value}"
+                for value in obsolete
+            ]
+        return steps
+
+
+def _mark(value: str, group: Sequence[str]) -> str:
+    return "yes" if value in group else "-"
+
+
+def normalised(value: str) -> str:
+    """Return a fingerprint as RAM writes it, from what openssl or the console prints: no colons, lower case."""
+    return value.strip().replace(":", "").lower()

@@ -1,0 +1,162 @@
+"""One workload: its token, and the role that it assumes. Flags, questions and files fill the same keys."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from ..core.errors import ConfigError
+from ..core.text import one_line
+from ..system import files
+from ..system.json_file import LARGEST, parse_object
+from . import limits
+
+Kind = Literal["idaas", "okta", "keycloak", "kubernetes", "oidc"]
+KINDS: tuple[Kind, ...] = ("idaas", "okta", "keycloak", "kubernetes", "oidc")
+
+
+class ChainTarget(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """A further role, assumed with the credentials of the previous one."""
+
+    role_arn: str
+    session_seconds: int = 3600
+    external_id: str | None = None
+
+
+class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """
+    A profile of the sidecar and the role that it assumes. The keys are those of a `--from` file.
+
+    `subjects` are values of the token's `sub`; `audience` is its `aud`. `policies` are names of system policies,
+    `policy_documents` custom policies by name. `session_seconds` is the length of a session.
+    """
+
+    name: str = "default"
+    kind: Kind = "idaas"
+    account: str | None = None
+    provider: str | None = None
+    issuer: str | None = None
+    audience: str | None = None
+    subjects: tuple[str, ...] = ()
+    client_id: str | None = None
+    idaas_instance_id: str | None = None
+    role: str | None = None
+    policies: tuple[str, ...] = ()
+    policy_documents: dict[str, dict[str, Any]] = {}
+    fingerprints: tuple[str, ...] = ()
+    issuance_hours: int = limits.DEFAULT_ISSUANCE_HOURS
+    session_seconds: int = 3600
+    chain: tuple[ChainTarget, ...] = ()
+
+    @property
+    def all_subjects(self) -> tuple[str, ...]:
+        """The subjects, or the client id: `sub` of a client of IDaaS, Okta and most providers is its id."""
+        is_client = self.kind not in ("keycloak", "kubernetes")
+        return self.subjects or ((self.client_id,) if self.client_id and is_client else ())
+
+
+KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Workload))
+
+
+def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[str]:
+    """Yield what is missing or what RAM would refuse, one line each. `where` returns the place of a key."""
+    for key in ("account", "provider", "issuer", "audience", "role"):
+        value = getattr(workload, key)
+        if value is None:
+            yield f"{where(key)}: required; {_MEANINGS[key]}"
+        else:
+            yield from _CHECKS[key](value, where(key))
+    yield from limits.subjects(workload.all_subjects, where("subjects"))
+    yield from limits.issuance_hours(workload.issuance_hours, where("issuanceHours"))
+    yield from limits.session_seconds(max(3600, workload.session_seconds), where("sessionSeconds"))
+    for name in (*workload.policies, *workload.policy_documents):
+        yield from limits.policy_name(name, where("policies"))
+    for target in workload.chain:
+        if not re.fullmatch(r"acs:ram::[0-9]{1,20}:role/[A-Za-z0-9.-]{1,64}", target.role_arn):
+            yield f"{where('chain')}: {target.role_arn!r} must read acs:ram::<account>:role/<name>"
+
+
+_MEANINGS = {
+    "account": "the id of the Alibaba Cloud account that has the role",
+    "provider": "the name of the OIDC provider in RAM",
+    "issuer": "the iss of the token, to the letter",
+    "audience": "the aud of the token: for IDaaS the audience identifier of the resource server",
+    "role": "the name of the RAM role",
+}
+_CHECKS: Mapping[str, Callable[[str, str], Iterator[str]]] = {
+    "account": limits.account,
+    "provider": limits.provider_name,
+    "issuer": limits.issuer,
+    "audience": lambda value, place: limits.client_ids((value,), place),
+    "role": limits.role_name,
+}
+
+
+def read_file(path: str) -> list[Workload]:
+    """
+    Return the workloads of a `--from` file: `{"workloads": [...]}`, whose other members are defaults of each workload.
+
+    JSON; a file that ends in .yaml or .yml needs PyYAML. Raises ConfigError.
+    """
+    document = _document(path)
+    items = document.pop("workloads", None)
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        raise ConfigError(f'{path}: workloads: required, a list of objects: {{"workloads": [{{"name": "orders"}}]}}')
+    found = [_workload({**document, **item}, f"{path}: workloads[{index}]") for index, item in enumerate(items)]
+    names = [workload.name for workload in found]
+    double = next((name for name in names if names.count(name) > 1), None)
+    if double is not None:
+        raise ConfigError(f"{path}: two workloads have the name {double!r}; names of profiles are unique")
+    return found
+
+
+def _workload(members: Mapping[str, Any], place: str) -> Workload:
+    for key in members:
+        if key not in KEYS:
+            close = difflib.get_close_matches(str(key), KEYS, 1)
+            raise ConfigError(
+                f"{place}: unknown key {key!r}; " + (f"did you mean {close[0]}?" if close else "remove it")
+            )
+    try:
+        return msgspec.convert(dict(members), Workload)
+    except msgspec.ValidationError as error:
+        message, _, key = str(error).partition(" - at `$.")
+        raise ConfigError(f"{place}.{key.rstrip('`')}: {_in_words(message)}") from None
+
+
+_WORDS = {"str": "a string", "int": "a whole number", "array": "an array", "object": "an object", "float": "a number"}
+
+
+def _in_words(message: str) -> str:
+    """Return a message of msgspec in words of JSON."""
+    found = re.fullmatch(r"Expected `([a-z]+)(?: \| null)?`, got `([a-z]+)`", message)
+    if found is None:
+        return f"{message[:1].lower()}{message[1:]}"
+    wanted, given = (_WORDS.get(name, name) for name in found.groups())
+    return f"must be {wanted}, not {given}"
+
+
+def _document(path: str) -> dict[str, Any]:
+    try:
+        raw = files.read(path, LARGEST)
+    except files.Unreadable as why:
+        raise ConfigError(f"{path}: {why}") from None
+    if not re.search(r"\.ya?ml$", path):
+        return parse_object(raw, path)
+    try:
+        import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
+    except ImportError:
+        raise ConfigError(
+            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[yaml], or write the file as JSON"
+        ) from None
+    try:
+        value = yaml.safe_load(raw)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {one_line(str(error))}") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: must be a mapping with the key workloads")
+    return value

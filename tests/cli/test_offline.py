@@ -1,0 +1,86 @@
+"""`config --offline`, `config --example`, and `config --show` of a configuration with mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import cli
+
+from ..conftest import configuration
+
+ROOT = Path(__file__).parents[2]
+
+
+def config(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Run `config` with an empty environment and return code, stdout and stderr."""
+    code = cli.main(["config", *arguments], {})
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def written(tmp_path: Path, document: Any) -> str:
+    """Write a configuration and return its path."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(document))
+    return str(path)
+
+
+def test_the_example_is_printed_and_valid_offline(tmp_path, capsys):
+    """`config --example` prints config.example.json, which is valid offline: only the target machine has its files."""
+    code, printed, _ = config(capsys, "--example")
+    path = tmp_path / "config.json"
+    path.write_text(printed)
+    offline_code, out, err = config(capsys, "--offline", "--config", str(path))
+
+    assert (code, printed) == (0, (ROOT / "config.example.json").read_text())
+    assert offline_code == 0, err
+    assert out.startswith(f"{path}: valid offline; profiles: default, ")
+    assert "not checked here: profiles.default.exchange.roleArn: depends on POD_NAMESPACE\n" in err
+    assert "not checked here: profiles.sdk: ~/.cloud_idaas/client-config.json is not on this machine\n" in err
+    assert "warning" not in err
+
+
+def test_mistakes_are_found_offline(tmp_path, capsys):
+    """Mistakes that any machine can find are reported, each in a line; those of unset variables are not."""
+    document = json.loads((ROOT / "config.example.json").read_text())
+    profile = document["profiles"]["default"]
+    profile["exchange"]["roleArn"] = "${ROLE_ARN}"
+    profile["exchange"]["oidcProviderArn"] = "idaas"
+    document["server"]["bnd"] = "127.0.0.1:1"
+    document["profiles"]["secret"]["identity"]["authnConfiguration"]["clientSecret"] = "in-the-file"
+    code, _, err = config(capsys, "--offline", "--config", written(tmp_path, document))
+
+    assert code == 2
+    assert len(err.splitlines()) == 3
+    assert "server.bnd: unknown key" in err
+    assert "in-the-file" not in err
+    assert "oidcProviderArn: 'idaas' is not the ARN of an OIDC provider" in err
+    assert "ROLE_ARN" not in err
+
+
+def test_no_file_is_a_mistake(tmp_path, capsys):
+    """A file that does not exist is one line with its path."""
+    code, _, err = config(capsys, "--offline", "--config", str(tmp_path / "none.json"))
+
+    assert code == 2
+    assert f"{tmp_path}/none.json: no such file" in err
+
+
+def test_offline_does_not_combine(capsys):
+    """`--offline` with an option that prints something else is bad usage."""
+    assert config(capsys, "--offline", "--show")[0] == 2
+
+
+def test_show_prints_the_values_before_the_mistakes(tmp_path, capsys):
+    """Where a named variable is missing, `config --show` prints the values, then the mistake with exit code 2."""
+    path = written(tmp_path, configuration("default"))
+    code, out, err = config(capsys, "--show", "--config", path)
+
+    assert code == 2
+    assert "profiles.default.exchange.roleArn" in out
+    assert "null  (default)" not in out
+    assert "not set" in err

@@ -1,0 +1,231 @@
+"""Plans: every limit of RAM is a message before RAM is asked, and workloads share providers, roles and statements."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from app.core.errors import ConfigError
+from app.emulator.world.trust_policy import allows, validation_error
+from app.setup import plan, profiles
+from app.setup.workload import ChainTarget, Workload, read_file
+
+PRINT = "902ef2deeb3c5b13ea4c3d5193629309e231ae55"
+ISSUER = "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2"
+ACCOUNT = "1234567890123456"
+COMPLETE = Workload(
+    account=ACCOUNT,
+    provider="idaas",
+    issuer=ISSUER,
+    audience="api.example.com",
+    client_id="app_1",
+    idaas_instance_id="idaas_1",
+    role="orders",
+    fingerprints=(PRINT,),
+)
+
+
+def changed(**members: Any) -> Workload:
+    """Return the complete workload with other members."""
+    return msgspec.structs.replace(COMPLETE, **members)
+
+
+def made(*workloads: Workload) -> plan.Plan:
+    """Return the plan for the workloads."""
+    plan.check([(each, lambda key: f"--{key}") for each in workloads])
+    return plan.make(workloads, {})
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"account": None}, "--account: required; the id of the Alibaba Cloud account"),
+        ({"account": "me"}, "--account: 'me' is not an account id; write its digits"),
+        ({"provider": None}, "--provider: required"),
+        ({"provider": "-idaas"}, "--provider: '-idaas' is not a name that RAM accepts"),
+        ({"provider": "p" * 129}, "is not a name that RAM accepts; use 1 to 128"),
+        ({"issuer": "http://a.example/"}, "must begin with https://"),
+        ({"issuer": "https://"}, "must begin with https:// and name a host"),
+        ({"issuer": "https://a.example/?b=c"}, "contains [?], which RAM refuses"),
+        ({"issuer": "https://a.example/#b"}, "contains #, which RAM refuses"),
+        ({"issuer": "https://u@a.example/"}, "contains @, which RAM refuses"),
+        ({"issuer": "https://a.example/" + "b" * 240}, "has 258 characters; RAM accepts 255"),
+        ({"issuer": "https://a.example/ b"}, "contains white space"),
+        ({"audience": None}, "--audience: required; the aud of the token"),
+        ({"audience": "/api"}, "'/api' is not a client id that RAM accepts"),
+        ({"audience": "a" * 129}, "is not a client id that RAM accepts"),
+        ({"role": "a_b"}, "'a_b' is not a role name that RAM accepts; use 1 to 64 of A-Z a-z 0-9 . -"),
+        ({"role": "r" * 65}, "is not a role name that RAM accepts"),
+        ({"client_id": None}, "--subjects: required: without oidc:sub every client of the audience"),
+        ({"subjects": tuple(map(str, range(11)))}, "11 subjects; RAM accepts 10 values of oidc:sub"),
+        ({"subjects": ("*",)}, "'[*]' trusts every client"),
+        ({"issuance_hours": 0}, "0; RAM accepts 1 to 168 hours, and uses 12 by default"),
+        ({"issuance_hours": 169}, "169; RAM accepts 1 to 168 hours"),
+        ({"session_seconds": 43201}, "43201; RAM accepts 3600 to 43200 seconds"),
+        ({"policies": ("a_b",)}, "'a_b' is not a policy name"),
+        ({"fingerprints": ()}, "provider idaas: 0 fingerprints; RAM accepts 1 to 5"),
+        ({"fingerprints": tuple(str(number) * 40 for number in range(6))}, "6 fingerprints; RAM accepts 1 to 5"),
+        ({"fingerprints": ("90:2e",)}, "'90:2e' is not a SHA-1 fingerprint; write 40 hexadecimal digits"),
+        ({"subjects": tuple("s" * 300 + str(number) for number in range(8))}, "characters; RAM accepts 2048"),
+        ({"policy_documents": {"own": {"Statement": ["x" * 6144]}}}, "characters; RAM accepts 6144"),
+        ({"chain": (ChainTarget(role_arn="archive"),)}, "'archive' must read acs:ram::<account>:role/<name>"),
+    ],
+)
+def test_a_broken_limit_is_a_message(members, message):
+    """Each value that RAM would refuse is a message that names the place and the cure."""
+    with pytest.raises(ConfigError, match=message):
+        made(changed(**members))
+
+
+def test_all_mistakes_are_in_one_message():
+    """Every mistake has a line of its own."""
+    with pytest.raises(ConfigError) as found:
+        made(changed(account="me", role="a_b", issuance_hours=0))
+
+    assert len(str(found.value).splitlines()) == 3
+
+
+def test_limits_of_the_account():
+    """101 providers, and 51 audiences of one provider, are too many."""
+    providers = [
+        changed(name=f"n{i}", provider=f"p{i}", issuer=f"https://{i}.example/", role=f"r{i}") for i in range(101)
+    ]
+    audiences = [changed(name=f"n{i}", audience=f"aud{i}", role=f"r{i}") for i in range(51)]
+
+    with pytest.raises(ConfigError, match="101 OIDC providers; an account has at most 100"):
+        made(*providers)
+    with pytest.raises(ConfigError, match="51 client ids; RAM accepts 1 to 50"):
+        made(*audiences)
+    assert len(made(*providers[:100]).providers) == 100
+    assert len(made(*audiences[:50]).providers[0].client_ids) == 50
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"issuer": "https://other.example/"}, "two issuers"),
+        ({"provider": "second"}, "belongs to provider idaas; RAM accepts an issuer once"),
+        ({"policy_documents": {"own": {"Version": "2"}}}, "policy own: two documents have this name"),
+        ({"subjects": tuple(map(str, range(10)))}, "role orders: 11 subjects"),
+    ],
+)
+def test_two_workloads_that_contradict_each_other(members, message):
+    """Two workloads that RAM could not have side by side are a message."""
+    first = changed(policy_documents={"own": {"Version": "1"}})
+
+    with pytest.raises(ConfigError, match=message):
+        made(first, changed(name="second", **members))
+
+
+def test_roles_that_trust_each_other_are_a_mistake():
+    """A chain that returns to its beginning is a message."""
+    chain = (
+        ChainTarget(role_arn=f"acs:ram::{ACCOUNT}:role/b"),
+        ChainTarget(role_arn=f"acs:ram::{ACCOUNT}:role/orders"),
+    )
+    with pytest.raises(ConfigError, match="roles trust each other in a circle"):
+        made(changed(chain=chain))
+
+
+def test_workloads_of_one_role_share_a_statement():
+    """Subjects of one audience share a statement, another audience and a pattern have their own."""
+    role = made(
+        COMPLETE,
+        changed(name="b", client_id="app_2"),
+        changed(name="c", audience="api.second", client_id="app_3"),
+        changed(name="d", subjects=("app_9*",)),
+    ).roles[0]
+
+    def is_trusted(audience: str, subject: str) -> bool:
+        context = {"oidc:iss": (ISSUER,), "oidc:aud": (audience,), "oidc:sub": (subject,)}
+        arn = f"acs:ram::{ACCOUNT}:oidc-provider/idaas"
+        return allows(role.trust_policy, principal_type="Federated", principals=(arn,), context=context)
+
+    assert validation_error(role.trust_policy) is None
+    assert len(role.trust_policy["Statement"]) == 3
+    assert is_trusted("api.example.com", "app_1")
+    assert is_trusted("api.example.com", "app_2")
+    assert is_trusted("api.example.com", "app_98")
+    assert is_trusted("api.second", "app_3")
+    assert not is_trusted("api.second", "app_1")
+    assert not is_trusted("api.example.com", "app_3")
+
+
+def test_a_role_follows_the_roles_that_it_trusts():
+    """In a plan, a chained role comes after the role whose sessions assume it."""
+    chain = (ChainTarget(role_arn=f"acs:ram::{ACCOUNT}:role/b"),)
+    roles = made(changed(role="b"), changed(name="c", role="c", chain=chain)).roles
+
+    assert [role.name for role in roles] == ["c", "b"]
+    assert roles[0].custom_policies == (f"assume-{ACCOUNT}-b",)
+
+
+# --- the --from file --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    """Write a file and return its path."""
+
+    def written(content: Any, name: str = "workloads.json") -> str:
+        path = tmp_path / name
+        path.write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(path)
+
+    return written
+
+
+def test_members_of_the_file_are_defaults(write):
+    """Members beside `workloads` apply to each workload that does not set them."""
+    found = read_file(write({"account": ACCOUNT, "workloads": [{"name": "a"}, {"name": "b", "account": "2"}]}))
+
+    assert [(each.name, each.account) for each in found] == [("a", ACCOUNT), ("b", "2")]
+
+
+def test_a_yaml_file_is_read(write):
+    """A file in YAML is read as one in JSON."""
+    pytest.importorskip("yaml", reason="needs PyYAML: pip install pyyaml")
+    found = read_file(write(f"account: '{ACCOUNT}'\nworkloads:\n  - name: a\n    subjects: [s]\n", "w.yaml"))
+
+    assert found == [Workload(name="a", account=ACCOUNT, subjects=("s",))]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({}, "workloads: required, a list of objects"),
+        ({"workloads": []}, "workloads: required"),
+        ({"workloads": [{"acount": "1"}]}, r"workloads\[0\]: unknown key 'acount'; did you mean account\?"),
+        ({"workloads": [{"account": 1}]}, r"workloads\[0\].account: must be a string, not a whole number"),
+        ({"workloads": [{"kind": "aws"}]}, r"workloads\[0\].kind: invalid enum value 'aws'"),
+        ({"workloads": [{}, {}]}, "two workloads have the name 'default'"),
+        ("{", "not JSON"),
+    ],
+)
+def test_a_wrong_file_is_a_message(write, content, message):
+    """A mistake in the file is one line with its place."""
+    with pytest.raises(ConfigError, match=message) as found:
+        read_file(write(content))
+
+    assert len(str(found.value).splitlines()) == 1
+
+
+# --- the configuration ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["idaas", "okta", "keycloak", "kubernetes", "oidc"])
+def test_the_printed_configuration_is_valid(kind, tmp_path, write):
+    """The configuration of a plan loads, and describes the same provider, role and issuer for each kind of issuer."""
+    from app.config.loader import load
+
+    document = profiles.configuration([changed(kind=kind, subjects=("s",))], "cn-hangzhou")
+    loaded = load(write(document), {}, hostname="h", now=lambda: 0.0, look=False)
+    back = profiles.workload("default", loaded.settings.profiles["default"])
+
+    assert back is not None
+    assert (back.account, back.provider, back.role) == (ACCOUNT, "idaas", "orders")
+    assert back.issuer == (None if kind == "kubernetes" else ISSUER)
