@@ -94,9 +94,21 @@ def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
 
 
 def _check_owner(connection: socket.socket, path: str) -> None:
-    """Raise ConfigError unless the listener belongs to this user or root."""
+    """Raise ConfigError unless the listener belongs to this user, root, or the owner of the socket's directory."""
     # Any process can bind an abstract name before the sidecar does, so its answers must not be trusted.
     owner = unix_peer(connection)
-    if owner is None or owner.uid not in (os.geteuid(), 0):
+    if owner is None or owner.uid not in (os.geteuid(), 0, _owner_of_directory(path)):
         uid = owner.uid if owner else "unknown"
         raise ConfigError(f"{path}: the listener belongs to another user (uid {uid}); stop that program")
+
+
+def _owner_of_directory(path: str) -> int | None:
+    """
+    Return the only user, root aside, who can make a socket at `path`; None for an abstract name or a shared directory.
+
+    Root runs the commands for a sidecar of another user, such as that of a systemd unit.
+    """
+    if path.startswith("@"):
+        return None
+    found = os.stat(os.path.dirname(path))
+    return None if found.st_mode & 0o022 else found.st_uid

@@ -89,6 +89,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._context.table.discard(self)
+        if self._paused & _QUEUED:
+            self._context.lane.leave(self)
         if self._kept:
             self.keep(b"")
         if self.task is not None:

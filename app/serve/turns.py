@@ -8,7 +8,7 @@ waited for more than ten seconds behind others, and the kubelet's probe with it.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +18,10 @@ MOST_PER_TURN = 128
 LONG_TURN = 0.01
 """Seconds of a turn after which connections that wait in the kernel's queue are accepted in batches. Below it, the
 loop's own way of accepting them, one in a turn, is fast enough, and takes less CPU time."""
+
+
+FIRST_BEFORE_FURTHER = 3
+"""First requests of connections that are answered in a row while further requests of others wait."""
 
 
 class Waiting(Protocol):
@@ -76,7 +80,7 @@ class Turns:
                 if left:
                     waiting[lane] = left - 1
                     connection = lane.next()
-                    if not connection.closed:
+                    if connection is not None and not connection.closed:
                         self.count += 1
                         connection.proceed()
         if self._occupied():
@@ -89,18 +93,20 @@ class Turns:
 
 class Lane:
     """
-    The requests of one listener, in the order of their arrival.
+    The connections of one listener that wait, in the order of their arrival.
 
     The first request of a connection goes before the further ones of others: a client that opens a connection per
-    request, as most SDKs do, is not delayed by those that send without pause.
+    request, as most SDKs do, is not delayed by those that send without pause. One of four goes to a further request
+    all the same, or connections that come without end would starve the kept ones.
     """
 
-    __slots__ = ("_first", "_further", "_turns")
+    __slots__ = ("_first", "_first_in_a_row", "_further", "_turns")
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._first: deque[Waiting] = deque()
-        self._further: deque[Waiting] = deque()
+        self._first: OrderedDict[Waiting, None] = OrderedDict()
+        self._further: OrderedDict[Waiting, None] = OrderedDict()
+        self._first_in_a_row = 0
 
     def __len__(self) -> int:
         return len(self._first) + len(self._further)
@@ -113,9 +119,20 @@ class Lane:
 
     def wait(self, connection: Waiting) -> None:
         """Let the connection proceed in a later turn, after those that wait already."""
-        (self._further if connection.answered else self._first).append(connection)
+        (self._further if connection.answered else self._first)[connection] = None
         self._turns.over()
 
-    def next(self) -> Waiting:
-        """Remove and return the connection whose turn it is. Some connection must wait."""
-        return (self._first or self._further).popleft()
+    def leave(self, connection: Waiting) -> None:
+        """Forget a connection that is closed: it must not be held until its turn comes, which may be long."""
+        self._first.pop(connection, None)
+        self._further.pop(connection, None)
+
+    def next(self) -> Waiting | None:
+        """Remove and return the connection whose turn it is, or None where none waits."""
+        if not self:
+            return None
+        if self._first and (self._first_in_a_row < FIRST_BEFORE_FURTHER or not self._further):
+            self._first_in_a_row += 1
+            return self._first.popitem(last=False)[0]
+        self._first_in_a_row = 0
+        return self._further.popitem(last=False)[0]

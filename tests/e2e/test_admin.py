@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -269,6 +270,31 @@ def test_socket_of_another_user(tmp_path: Path, cloud: EmulatedCloud) -> None:
 
     assert done.code == 2
     assert "the listener belongs to another user (uid 1001)" in done.error_line
+
+
+@needs_root
+@pytest.mark.parametrize(("mode", "trusted"), [(0o700, True), (0o777, False)])
+def test_root_and_a_socket_of_another_user(mode: int, trusted: bool, tmp_path: Path, cloud: EmulatedCloud) -> None:
+    """Root uses the socket of a user in whose own directory it is, and none in a directory that others can write to."""
+    directory = tmp_path / "run"
+    directory.mkdir(mode=mode)
+    directory.chmod(mode)
+    os.chown(directory, 1001, 1001)
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(with_socket(cloud, str(directory / "admin.sock"))))
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(directory / "admin.sock"))
+    os.seteuid(1001)
+    try:
+        listener.listen()  # the kernel notes the user of this moment
+    finally:
+        os.seteuid(0)
+    with listener:
+        threading.Thread(target=lambda: listener.accept()[0].close(), daemon=True).start()
+        done = run("refresh", "--config", str(path), env=environment(tmp_path))
+
+    assert ("belongs to another user (uid 1001)" in done.error_line) is not trusted
+    assert done.code == (4 if trusted else 2)
 
 
 def test_no_secret_in_output_or_log(sidecar: RunningSidecar) -> None:

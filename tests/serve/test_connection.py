@@ -136,6 +136,19 @@ async def test_lost_connection_ends_its_task() -> None:
     assert connection.task.cancelled()
 
 
+@simulated
+async def test_lost_connection_leaves_the_queue() -> None:
+    """A connection that is lost while it waits for its turn is not held until then."""
+    shared = context()
+    connection = made(shared)
+    connection.queue(b"request")
+    assert len(shared.lane) == 1
+    connection.connection_lost(None)
+
+    assert len(shared.lane) == 0
+    assert shared.table.kept_bytes == 0
+
+
 # --- when it is read --------------------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from app.serve.turns import LONG_TURN, MOST_PER_TURN, Lane, Turns
 from ..simulated_loop import SimulatedLoop, simulated
 
 
-@dataclass
+@dataclass(eq=False)
 class Request:
     """A connection with requests that wait. `proceed` answers one and waits again for the next."""
 
@@ -221,3 +221,35 @@ async def test_accepted_connections_come_before_waiting_ones() -> None:
     await turn()
 
     assert order == ["accept", "a", "accept", "a"]
+
+
+@simulated
+async def test_closed_connection_leaves_its_lane() -> None:
+    """A connection that is closed while it waits is forgotten at once, however many others wait before it."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    first, further = Request(lane, order, "first"), Request(lane, order, "further", answered=True)
+    for connection in (first, further):
+        lane.wait(connection)
+        lane.wait(connection)
+        assert len(lane) == 1
+        lane.leave(connection)
+        assert len(lane) == 0
+        lane.leave(connection)
+    await turn()
+
+    assert order == []
+
+
+@simulated
+async def test_connections_without_end_do_not_starve_the_kept_ones() -> None:
+    """One of four turns goes to a further request, while first requests of new connections wait."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    for _ in range(9):
+        lane.wait(Request(lane, order, "first"))
+    for _ in range(4):
+        lane.wait(Request(lane, order, "kept", answered=True))
+    await turn()
+
+    assert order == [*(["first"] * 3 + ["kept"]) * 3, "kept"]
