@@ -16,6 +16,7 @@ import pytest
 from app.config.loader import Loaded
 from app.config.settings import Profile
 from app.core.events import ClockRead, Event, Refreshed
+from app.core.formats import FORMATS
 from app.core.values import Credentials, Status
 from app.exchange.sts import instant
 from app.observe.counters import RefreshCounters, RequestCounters
@@ -27,7 +28,6 @@ from app.report import Report
 from app.serve import pages
 from app.serve.audit import Audit
 from app.serve.peers.peer import UNKNOWN_PEER
-from app.store.credential_files import FORMATS
 from app.upstream.client import Limits, UpstreamClient
 
 from .clock import Clock

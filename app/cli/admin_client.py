@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import socket
@@ -10,27 +9,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ..config.loader import load
+from ..config import locate
 from ..core.errors import ConfigError, Unreachable
 from ..core.values import Credentials
-from ..serve.peers.netlink import unix_peer
-from ..system.sockets import unix_address
+from ..system.sockets import peer_uid, unix_address
 
 TIMEOUT_SECONDS = 120.0
 """Long enough for the refresh of every profile. Each request to the cloud has limits of its own."""
 
-
-class _UnixConnection(http.client.HTTPConnection):
-    """HTTP over a unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT_SECONDS)
-        self.sock.connect(unix_address(self._path))
+LONGEST_RESPONSE = 16 * 1_048_576
+"""Bytes; the status of a thousand profiles has half a MiB."""
 
 
 def admin_request(config: str | None, environ: Mapping[str, str], method: str, target: str) -> dict[str, Any]:
@@ -49,23 +37,40 @@ def admin_request(config: str | None, environ: Mapping[str, str], method: str, t
 
 def _ask(path: str, method: str, target: str) -> tuple[int, dict[str, Any]]:
     """Return status and JSON object of the answer. Raises as `admin_request` does, whatever the status is."""
-    connection = _UnixConnection(path)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(TIMEOUT_SECONDS)
     try:
-        connection.connect()
-        _check_owner(connection.sock, path)
-        connection.request(method, target)
-        response = connection.getresponse()
-        return response.status, dict(json.loads(response.read()))
+        connection.connect(unix_address(path))
+        _check_owner(connection, path)
+        # By hand: http.client loads ssl and email, which take as much memory as the rest of the command.
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head.encode())
+        status, body = _response(connection)
+        return status, dict(json.loads(body))
     except PermissionError:
         raise ConfigError(
             f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root"
         ) from None
     except OSError as error:
         raise Unreachable(f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?") from None
-    except (ValueError, TypeError, http.client.HTTPException):
+    except (ValueError, TypeError):
         raise Unreachable(f"{path}: not the answer of a sidecar; does another program listen there?") from None
     finally:
         connection.close()
+
+
+def _response(connection: socket.socket) -> tuple[int, bytes]:
+    """Return status and body of a response that ends with the connection. Raises ValueError where it is none."""
+    received = bytearray()
+    while chunk := connection.recv(65_536):
+        received += chunk
+        if len(received) > LONGEST_RESPONSE:
+            raise ValueError("too long")
+    head, separator, body = bytes(received).partition(b"\r\n\r\n")
+    version, status, *_ = head.split(b" ", 2)
+    if version != b"HTTP/1.1" or not separator:
+        raise ValueError("not a response")
+    return int(status), body
 
 
 def held_credentials(path: str, profile: str) -> Credentials | None:
@@ -86,6 +91,11 @@ def held_credentials(path: str, profile: str) -> Credentials | None:
 
 
 def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
+    plain = locate.admin_socket(config, environ)
+    if plain is not None:
+        return plain
+    from ..config.loader import load  # the whole configuration: 12 MiB, for a path with a variable
+
     loaded = load(config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     path = loaded.settings.server.admin_socket
     if path is None:
@@ -96,10 +106,11 @@ def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
 def _check_owner(connection: socket.socket, path: str) -> None:
     """Raise ConfigError unless the listener belongs to this user, root, or the owner of the socket's directory."""
     # Any process can bind an abstract name before the sidecar does, so its answers must not be trusted.
-    owner = unix_peer(connection)
-    if owner is None or owner.uid not in (os.geteuid(), 0, _owner_of_directory(path)):
-        uid = owner.uid if owner else "unknown"
-        raise ConfigError(f"{path}: the listener belongs to another user (uid {uid}); stop that program")
+    uid = peer_uid(connection)
+    if uid not in (os.geteuid(), 0, _owner_of_directory(path)) or uid is None:
+        raise ConfigError(
+            f"{path}: the listener belongs to another user (uid {'unknown' if uid is None else uid}); stop that program"
+        )
 
 
 def _owner_of_directory(path: str) -> int | None:

@@ -15,7 +15,7 @@ from ..config.settings import PathToken
 from ..core.addresses import authority, listen_address
 from ..core.errors import ConfigError
 from ..system import runtime_dir
-from .get_ import check_profile
+from .fetch import check_profile
 
 HIGHER_PRIORITY_VARIABLES = (
     "ALIBABA_CLOUD_ACCESS_KEY_ID",

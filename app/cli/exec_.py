@@ -35,7 +35,7 @@ from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
 from .env_ import HIGHER_PRIORITY_VARIABLES, client_variables
 from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
-from .get_ import check_profile
+from .fetch import check_profile
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 """The signals that a terminal sends to every process of its foreground process group."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config.decode import join
-from ..config.loader import DEFAULT_PATH, Loaded, load
+from ..config.loader import Loaded, load
+from ..config.locate import DEFAULT_PATH
 from ..core.errors import ConfigError
 from ..system import files
 from ..system.json_file import read_object

@@ -22,17 +22,16 @@ from ..core.values import Now
 from ..exchange.settings import PROVIDER_MANAGED, ChainedRole, DeveloperApiExchange, ExchangeSettings
 from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
-from ..system import files
 from ..system.json_file import read_object
 from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
 from .decode import Decoder, join
+from .locate import DEFAULT_PATH, find
 from .settings import PROFILE_NAME, Profile, Settings
 from .watched_files import watched_files
 
 Sts = TypeVar("Sts", ExchangeSettings, ChainedRole)
 
-DEFAULT_PATH = Path("/etc/idaas-sidecar/config.json")
 MAJOR, MINOR = 1, 0
 """The configVersion that this program was written for."""
 
@@ -124,7 +123,7 @@ def load(
     memory. `survey`: finds the files that do not answer; the profiles that need one are not checked, and a warning
     says so.
     """
-    file = _find(path, environ, str(default_path))
+    file = find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file, trace=trace)
     try:
         if file is None:
@@ -186,13 +185,6 @@ def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], su
         for name, file in sorted(found.items())
     ]
     return frozenset(found)
-
-
-def _find(path: str | None, environ: Mapping[str, str], default_path: str) -> str | None:
-    named = path or environ.get("IDAAS_SIDECAR_CONFIG")
-    if named:
-        return named
-    return default_path if files.exists(default_path) else None
 
 
 # --- from files and variables to one JSON object ----------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
+from collections.abc import Callable, Mapping
 
 from .values import Credentials
 
@@ -118,3 +119,14 @@ def aws_document(credentials: Credentials) -> str:
 
 def _line(members: dict[str, str]) -> bytes:
     return json.dumps(members, separators=(",", ":")).encode()
+
+
+FORMATS: Mapping[str, Callable[[Credentials], str]] = {
+    "uri": lambda credentials: uri_document(credentials).decode(),
+    "external": external_document,
+    "env": env_lines,
+    "aliyun": aliyun_document,
+    "aws": aws_document,
+    "json": plain_document,
+}
+"""The formats of credentials by name; each ends without a newline."""

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ..config.loader import DEFAULT_PATH, load
+from ..config.loader import load
+from ..config.locate import DEFAULT_PATH
 from ..core.errors import ConfigError
 from ..system import files
 from ..system.json_file import read_object

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 
 from ..config.settings import Profile
-from ..core import formats
 from ..core.errors import ConfigError
+from ..core.formats import FORMATS
 from ..core.values import Credentials
 from ..system import files
 from .errors import EntryError
-
-FORMATS: Mapping[str, Callable[[Credentials], str]] = {
-    "uri": lambda credentials: formats.uri_document(credentials).decode(),
-    "external": formats.external_document,
-    "env": formats.env_lines,
-    "aliyun": formats.aliyun_document,
-    "aws": formats.aws_document,
-    "json": formats.plain_document,
-}
-"""The formats of credentials by name; each ends without a newline."""
 
 
 class CredentialFiles:

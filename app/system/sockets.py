@@ -179,3 +179,16 @@ def is_ours(host: str) -> bool:
         except OSError:
             return False
     return True
+
+
+_UCRED = struct.Struct("=iII")
+"""pid, uid and gid (struct ucred of the kernel)."""
+
+
+def peer_uid(connection: socket.socket) -> int | None:
+    """Return the user at the other end of a unix socket, as the kernel noted (SO_PEERCRED); None where it does not."""
+    try:
+        _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    except (OSError, AttributeError):
+        return None
+    return int(uid)

@@ -13,7 +13,8 @@ import pytest
 from app.config.loader import Loaded
 from app.config.settings import Profile
 from app.core.errors import ConfigError
-from app.store.credential_files import FORMATS, CredentialFiles, write
+from app.core.formats import FORMATS
+from app.store.credential_files import CredentialFiles, write
 from app.store.errors import EntryError
 
 from ..conftest import configuration

@@ -13,6 +13,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...system.sockets import peer_uid
 from .peer import PeerCredentials
 
 _NETLINK, _SOCK_DIAG = 16, 4
@@ -27,8 +28,6 @@ _OWNER_OFFSET = _HEADER.size + 4 + 48 + 12
 _ALIVE = frozenset({1, 4, 5})
 """ESTABLISHED, and FIN_WAIT1 and 2: a client that has sent everything. No other state is a caller: SYN_SENT is a
 process that took over the port, LISTEN a server that the look-up falls back to, and TIME_WAIT has no owner any more."""
-
-_UCRED = struct.Struct("=iII")
 
 Address = tuple[str, int]
 Found = tuple[int, int, int]
@@ -114,11 +113,8 @@ class SockDiag:
 
 def unix_peer(connection: socket.socket) -> PeerCredentials | None:
     """Return who connected to a unix socket, as the kernel noted then (SO_PEERCRED); None where it does not say."""
-    try:
-        _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
-    except (OSError, AttributeError):
-        return None
-    return PeerCredentials(uid, 0)
+    uid = peer_uid(connection)
+    return PeerCredentials(uid, 0) if uid is not None else None
 
 
 def kernel_socket() -> socket.socket | None:

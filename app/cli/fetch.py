@@ -1,0 +1,63 @@
+"""Credentials from the cloud, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import time
+from collections.abc import Mapping
+
+from ..config.loader import Loaded, load
+from ..core.clocks import Clocks
+from ..core.errors import ConfigError
+from ..core.events import ClockRead, Event, Warned
+from ..core.values import Credentials
+from ..observe.event_log import CLOCK_TOLERANCE
+from ..refresh.pipeline import Pipeline
+
+
+def fetched(config: str | None, profile: str, environ: Mapping[str, str]) -> Credentials:
+    """Return credentials from the cloud. Warnings go to stderr. Raises ConfigError, Refused or Unreachable."""
+    loaded = load(config, environ, hostname=socket.gethostname(), now=time.time)
+    check_profile(loaded, profile)
+    warnings = _WarningPrinter()
+    for warning in loaded.warnings:
+        if warning.startswith(f"profiles.{profile}.identity."):
+            warnings.print(warning)
+    return asyncio.run(_fetch(loaded, environ, profile, warnings))
+
+
+def check_profile(loaded: Loaded, name: str) -> None:
+    """Raise ConfigError unless the configuration has the profile `name`."""
+    if name not in loaded.settings.profiles:
+        known = ", ".join(loaded.settings.profiles)
+        raise ConfigError(f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}")
+
+
+class _WarningPrinter:
+    """Prints each warning once, on stderr."""
+
+    def __init__(self) -> None:
+        self._printed: set[str] = set()
+
+    def print(self, message: str) -> None:
+        """Print the warning, unless it was printed before."""
+        if message not in self._printed:
+            self._printed.add(message)
+            print(f"idaas-sidecar get: warning: {message}", file=sys.stderr)
+
+    def observe(self, event: Event) -> None:
+        """Print the warnings of the token and exchange requests, and report a wrong clock: error messages do not."""
+        if isinstance(event, Warned):
+            self.print(event.message)
+        elif isinstance(event, ClockRead) and abs(event.offset) > CLOCK_TOLERANCE:
+            self.print("this machine's clock differs from the cloud's by a minute or more; set the clock")
+
+
+async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, warnings: _WarningPrinter) -> Credentials:
+    pipeline = Pipeline(loaded.settings, environ, clocks=Clocks(), observe=warnings.observe)
+    try:
+        return await pipeline.fetch(profile)
+    finally:
+        await pipeline.aclose()
