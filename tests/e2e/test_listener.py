@@ -154,7 +154,7 @@ def test_pipeline_limit(base: str) -> None:
         responses = [connection.read_response() for _ in range(16)]
 
         assert [response.status for response in responses] == [200] * 16
-        assert [response.headers.get("connection") for response in responses] == [None] * 15 + ["close"]
+        assert [response.headers.get("connection") for response in responses] == ["keep-alive"] * 15 + ["close"]
         assert connection.is_closed()
 
 
