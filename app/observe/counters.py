@@ -14,6 +14,9 @@ from ..core.values import Now
 REQUEST_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 1.0, 5.0)
 """Seconds: an answer from memory takes some 10 µs, a cold start waits at most 4 s."""
 
+MOST_CODES = 64
+"""Error codes that are labels. IDaaS, STS and the DeveloperAPI document some 50."""
+
 STAGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Seconds: a connection to the cloud has limits of 5 s to connect and 10 s to the next byte."""
 
@@ -67,10 +70,12 @@ class RefreshCounters:
     def __init__(self, now: Now) -> None:
         self._now = now
         self.refreshes: Counter[tuple[str, str]] = Counter()
+        self.failures: Counter[tuple[str, str, str]] = Counter()
         self.stages: dict[tuple[str, str], Histogram] = {}
         self.last_refresh: dict[str, float] = {}
         self.identity_expiries: dict[tuple[str, str], float] = {}
         self.clock_offset: float | None = None
+        self._codes: set[str] = set()
 
     def observe(self, event: Event) -> None:
         """Count what the event reports."""
@@ -80,6 +85,7 @@ class RefreshCounters:
                 self.last_refresh[profile] = self._now()
             case RefreshFailed(profile=profile, error=error):
                 self.refreshes[profile, outcome(error)] += 1
+                self.failures[profile, *self._cause(error)] += 1
             case StageTimed(profile=profile, stage=stage, seconds=seconds):
                 self.stages.setdefault((profile, stage), Histogram(STAGE_BUCKETS)).add(seconds)
             case ClockRead(offset=offset):
@@ -88,6 +94,17 @@ class RefreshCounters:
                 self.identity_expiries[profile, kind] = instant
             case _:
                 pass
+
+    def _cause(self, error: Exception) -> tuple[str, str]:
+        """Return stage and code of a failure as labels. Of a server that makes up codes, MOST_CODES are told apart."""
+        if not isinstance(error, SidecarError):
+            return "", outcome(error)
+        code = error.code or (str(error.status) if error.status else outcome(error))
+        if code not in self._codes:
+            if len(self._codes) == MOST_CODES:
+                return error.stage, "other"
+            self._codes.add(code)
+        return error.stage, code
 
     def _clock(self, offset: float) -> None:
         """Keep the offset of the last server; an absurd one only where no server has said another one."""

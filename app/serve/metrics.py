@@ -86,6 +86,15 @@ class SidecarCollector(Collector):
             failures.add_metric([status.profile], status.failures)
             for outcome in OUTCOMES:
                 total.add_metric([status.profile, outcome], self._refresh_counters.refreshes[status.profile, outcome])
+        causes = _counter(
+            "refresh_failures",
+            "Failed attempts, by stage and the cloud's error code; without a code, its HTTP status or the outcome.",
+            ["profile", "stage", "code"],
+        )
+        present = {status.profile for status in statuses}
+        for (profile, stage, code), count in list(self._refresh_counters.failures.items()):
+            if profile in present:
+                causes.add_metric([profile, stage, code], count)
         last = _gauge("last_refresh_timestamp_seconds", "Unix time of the last successful refresh.", ["profile"])
         for status in statuses:
             if status.profile in self._refresh_counters.last_refresh:
@@ -100,11 +109,10 @@ class SidecarCollector(Collector):
             "Unix time at which a certificate or token of the identity expires.",
             ["profile", "kind"],
         )
-        present = {status.profile for status in statuses}
         for (profile, kind), instant in list(self._refresh_counters.identity_expiries.items()):
             if profile in present:  # the expiry of a removed profile would raise an alert for nothing
                 ends.add_metric([profile, kind], instant)
-        yield from (total, failures, last, stages, ends)
+        yield from (total, failures, causes, last, stages, ends)
 
     def _requests(self) -> Iterator[Metric]:
         total = _counter(

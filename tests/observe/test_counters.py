@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.core.errors import Refused, Unreachable
 from app.core.events import ClockRead, IdentityExpiry, Refreshed, RefreshFailed, StageTimed, Warned
 from app.core.values import Credentials
-from app.observe.counters import Histogram, RefreshCounters, RequestCounters, outcome
+from app.observe.counters import MOST_CODES, Histogram, RefreshCounters, RequestCounters, outcome
 from app.serve.metrics import SidecarCollector, exposition
 
 from ..clock import Clock
@@ -58,8 +58,30 @@ def test_each_event_is_counted(clock: Clock) -> None:
         ("default", "refused"): 1,
         ("default", "internal"): 1,
     }
+    assert refreshes.failures == {
+        ("default", "", "unreachable"): 1,
+        ("default", "", "x"): 1,
+        ("default", "", "internal"): 1,
+    }
     assert refreshes.clock_offset == 2.5
     assert refreshes.identity_expiries == {("default", "tokenFile"): 99.0}
+
+
+def test_failures_have_stage_and_code(clock: Clock) -> None:
+    """The code is the cloud's, else the status, else the outcome; of a server that makes up codes, 64 are labels."""
+    refreshes = RefreshCounters(clock.time)
+    error = Refused("x", status=403, code="NoPermission")
+    error.stage = "exchange"
+    without_code = Unreachable("x", status=502)
+    without_code.stage = "token"
+    for failed in (error, error, without_code, *(Unreachable("x", code=f"c{number}") for number in range(70)), error):
+        refreshes.observe(RefreshFailed("default", failed, 1, 1.0, 0.1))
+
+    assert refreshes.failures["default", "exchange", "NoPermission"] == 3
+    assert refreshes.failures["default", "token", "502"] == 1
+    assert refreshes.failures["default", "", "c61"] == 1
+    assert refreshes.failures["default", "", "other"] == 8
+    assert len(refreshes.failures) == MOST_CODES + 1
 
 
 def test_outcome_is_one_of_a_fixed_set() -> None:

@@ -76,6 +76,8 @@ def full_scrape() -> str:
         requests.durations["credentials", "healthz"].add(seconds)
     refreshes.refreshes["default", "success"] += 4
     refreshes.refreshes["p2", "refused"] += 5
+    refreshes.failures["p2", "exchange", "NoPermission"] += 5
+    refreshes.failures["gone", "exchange", "NoPermission"] += 1
     refreshes.last_refresh["default"] = 8_000.0
     refreshes.last_refresh["gone"] = 7_000.0
     refreshes.stages["default", "token"] = Histogram((0.5,))
