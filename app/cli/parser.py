@@ -134,7 +134,7 @@ def _env(commands: Commands) -> None:
     command = add_command(
         commands,
         "env",
-        "print shell code that sets two variables and unsets those that SDKs check first",
+        "print shell code that sets the variables of the URI and unsets those that SDKs check first",
         'eval "$(idaas-sidecar env)"',
     )
     add_config(command)
