@@ -26,6 +26,8 @@ _TRANSIENT_STATUSES = frozenset({408, 425})
 """Request timeout, and too early: the request may be repeated (RFC 9110 15.5.9, RFC 8470 5.2)."""
 
 
+_REFUSED = Meaning("refused")
+
 _NO_ERROR = frozenset({"", "Success", "OK", "200"})
 """What answers of Alibaba Cloud have as their code when nothing failed."""
 
@@ -84,22 +86,27 @@ def error_of(
     shown = code if words.from_api else f"with {words.form} instead of JSON"
     text = f"{where}: HTTP {response.status} {shown}{f' (request {request_id})' if request_id else ''}"
 
-    by_code = codes.get(code) or CODES.get(code) or Meaning("refused")
-    by_status = statuses.get(response.status) or Meaning("refused")
-    effect = by_status.effect if by_code.effect == "refused" else by_code.effect
+    by_code = codes.get(code) or CODES.get(code) or _REFUSED
+    meaning = _combined(by_code, statuses.get(response.status) or _REFUSED, words.message)
     throttled = response.status == 429 or code in _THROTTLED or code.startswith("Throttling")
-    if throttled or effect == "transient" or _is_transient(response.status, words):
+    if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
         return Unreachable(text, retry_after=response.retry_after, throttled=throttled, **facts)
     if not words.from_api:
         # A page for people: the URL is wrong, or something in between has answered. No role was withdrawn by it.
         return Refused(f"{text}: is that the URL of {asked}? A gateway or proxy may have answered", **facts)
-    cure = next((cure for part, cure in CURES_BY_WORDS if part in words.message), by_code.cure or by_status.cure)
     return Refused(
-        f"{text}: {cure}" if cure else text,
-        renew_token=effect == "renew_token",
-        withdrawn=effect == "withdrawn",
+        f"{text}: {meaning.cure}" if meaning.cure else text,
+        renew_token=meaning.effect == "renew_token",
+        withdrawn=meaning.effect == "withdrawn",
         **facts,
     )
+
+
+def _combined(by_code: Meaning, by_status: Meaning, message: str) -> Meaning:
+    """Return what code, status and message say together: the status supplies what the code leaves open."""
+    effect = by_status.effect if by_code.effect == "refused" else by_code.effect
+    cure = next((cure for part, cure in CURES_BY_WORDS if part in message), by_code.cure or by_status.cure)
+    return Meaning(effect, cure)
 
 
 def _is_transient(status: int, words: ErrorWords) -> bool:
