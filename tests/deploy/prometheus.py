@@ -94,7 +94,7 @@ def prometheus(program: str, home: Path, config: str, rules: str) -> Iterator[Pr
         f"--storage.tsdb.path={home / 'data'}",
         "--web.listen-address=127.0.0.1:0",
     ]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8", cwd=home)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=home)
     assert process.stderr is not None
     log = OutputLines(process.stderr)
     try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -34,28 +35,40 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
 
 
 class OutputLines:
-    """The lines that a process writes to a stream."""
+    """The lines that a process writes to a pipe."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._lines: list[str] = []
+        self._rest = b""
         self._changed = threading.Condition()
         self._ended = False
+        os.set_blocking(stream.fileno(), False)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        for line in self._stream:
+        while not self._ended:
+            select.select([self._stream], [], [])
             with self._changed:
-                self._lines.append(line.rstrip("\n"))
+                self._drain()
                 self._changed.notify_all()
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
+
+    def _drain(self) -> None:
+        """Read what the pipe holds. The caller holds the lock."""
+        while not self._ended:
+            try:
+                data = os.read(self._stream.fileno(), 65536)
+            except BlockingIOError:
+                return
+            self._ended = not data
+            *lines, self._rest = (self._rest + data + (b"" if data or not self._rest else b"\n")).split(b"\n")
+            self._lines += [line.decode(errors="replace") for line in lines]
 
     def lines(self) -> list[str]:
-        """Return the lines that were written until now."""
+        """Return the lines that were written until now. None that was written before the call is missing."""
         with self._changed:
+            self._drain()
             return list(self._lines)
 
     def find(self, wanted: Callable[[str], bool], seconds: float = DEADLINE) -> str:
@@ -85,8 +98,6 @@ class Process:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
