@@ -37,7 +37,7 @@ class MemoryGroup:
 
 @contextmanager
 def memory_group(limit: int = MANIFEST_LIMIT) -> Iterator[MemoryGroup]:
-    """Make a group with a limit in bytes. Skips the test where none can be made. The group has no process at the end."""
+    """Make a group with a limit in bytes. Skips where none can be made. At the end it is empty."""
     parent, name = (VERSION_1, "memory.limit_in_bytes") if VERSION_1.is_dir() else (VERSION_2, "memory.max")
     path = parent / f"idaas-sidecar-test-{os.getpid()}"
     try:
