@@ -83,7 +83,8 @@ async def test_answers_until_stop(sock: socket.socket) -> None:
         assert await client[0].read() == b""
     closed(client)
 
-    with socket.socket(sock.family) as late, pytest.raises(ConnectionRefusedError):
+    gone = (ConnectionRefusedError, FileNotFoundError)  # Python 3.13 and later remove the path of a socket
+    with socket.socket(sock.family) as late, pytest.raises(gone):
         late.connect(address)
 
 
