@@ -79,7 +79,7 @@ class CredentialDispatchers:
         self._given_token = given_path_token
         self._port = port
         # By the monotonic clock: a client's token does not become invalid because the machine's time was corrected.
-        self._sessions = SessionTokens(session_key, clocks.monotonic)
+        self._sessions = SessionTokens(self._kept_key(settings) or session_key, clocks.monotonic)
         self._endpoints: dict[str, CredentialEndpoint] = {}
         self._rates: dict[str, RateLimit] = {}
         handlers = self._handlers(settings, self.path_token(settings.access))
@@ -101,6 +101,12 @@ class CredentialDispatchers:
         self._sessions.replace_key(key)
         for dispatcher in self.dispatchers.values():
             dispatcher.forget_decisions()
+
+    def _kept_key(self, settings: Settings) -> bytes | None:
+        """Return the key that outlives a restart, where tokens are required and clients find the same port again."""
+        if settings.access.metadata_tokens != "required" or listen_address(settings.server.bind, "server.bind")[1] == 0:
+            return None
+        return runtime_dir.kept_session_key(self._environ, os.geteuid(), self._port)
 
     def path_token(self, access: Access) -> str | None:
         """Return the given path token, else the configured one, else a generated one, else None. Raises ConfigError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import stat
@@ -42,13 +43,32 @@ def generated_path_token(path: str) -> str:
     An existing one is kept, or a restart would lock out every client that has its URL already. Raises ConfigError where
     the directory or the file is not private to this user.
     """
+    _generate(path)
+    return read_path_token(path)
+
+
+def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> bytes | None:
+    """
+    Return the key of 32 bytes for the metadata session tokens of the sidecar at `port`, generated now if there is none.
+
+    None where the directory or the file cannot be made, or is not private to this user.
+    """
+    path = os.path.join(directory(environ, uid), f"session-key-{port}")
+    try:
+        _generate(path)
+        return hashlib.sha256(files.read_secret(path, 1024)).digest()
+    except (ConfigError, files.Unreadable):
+        return None
+
+
+def _generate(path: str) -> None:
+    """Write a random secret to `path`, private to this user, if the file does not exist."""
     _make(os.path.dirname(path))
     try:
         with contextlib.suppress(FileExistsError):
             files.create(path, f"{secrets.token_urlsafe(24)}\n".encode())
     except OSError as error:
         raise ConfigError(f"access.pathToken: {path}: cannot be written: {error.strerror}") from None
-    return read_path_token(path)
 
 
 def read_path_token(path: str) -> str:

@@ -72,3 +72,26 @@ def test_missing_path_token_names_its_creator(tmp_path: Path) -> None:
     """If no sidecar has run yet, the error says that `serve` creates the token."""
     with pytest.raises(ConfigError, match="no such file; `serve` creates it, for its own user"):
         runtime_dir.read_path_token(str(tmp_path / "path-token-1"))
+
+
+def test_session_key_is_kept_per_port(tmp_path: Path) -> None:
+    """The key of the session tokens has 32 bytes, is the same after a restart and another one at another port."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    key = runtime_dir.kept_session_key(environ, UID, 7117)
+
+    assert key is not None
+    assert len(key) == 32
+    assert runtime_dir.kept_session_key(environ, UID, 7117) == key
+    assert runtime_dir.kept_session_key(environ, UID, 7118) not in {key, None}
+    assert stat.S_IMODE((tmp_path / "idaas-sidecar" / "session-key-7117").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("broken", ["directory", "file"])
+def test_session_key_that_others_can_read_is_not_used(tmp_path: Path, broken: str) -> None:
+    """There is no kept key in a directory of others, or in a file that others can read."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    runtime_dir.kept_session_key(environ, UID, 7117)
+    directory = tmp_path / "idaas-sidecar"
+    (directory if broken == "directory" else directory / "session-key-7117").chmod(0o777)
+
+    assert runtime_dir.kept_session_key(environ, UID, 7117) is None
