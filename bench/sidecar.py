@@ -69,11 +69,13 @@ def sidecar(
     tls: bool = False,
     uids: list[int] | None = None,
     cache: Path | None = None,
+    joins: tuple[str, ...] = (),
 ) -> Iterator[Sidecar]:
     """
     Run `serve` with a client secret; returns before it listens.
 
-    `uids`: a rule about callers. `cache`: a directory for the encrypted credential cache.
+    `uids`: a rule about callers. `cache`: a directory for the encrypted credential cache. `joins`: a command that
+    becomes the one behind it, in a cgroup for example.
     """
     port, ops = free_port(), free_port()
     path = directory / f"sidecar-{port}.json"
@@ -86,7 +88,7 @@ def sidecar(
     env = {**os.environ, **SECRETS, "PYTHONDONTWRITEBYTECODE": "1"}
     with (
         open(directory / f"sidecar-{port}.log", "wb") as log,
-        started([*command(), "serve", "--config", str(path)], env=env, stderr=log) as process,
+        started([*joins, *command(), "serve", "--config", str(path)], env=env, stderr=log) as process,
     ):
         yield Sidecar(process.pid, port, ops)
 

@@ -163,7 +163,7 @@ class Access(Strict, frozen=True):
             ge=16,
             le=65536,
             description="Connections per listener. At the limit, the oldest idle one is closed. A memory limit of the "
-            "cgroup (version 2) or of open files lowers it.",
+            "cgroup or of open files lowers it.",
         ),
     ] = 2048
     requests_per_second: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from .responses import KEEP_ALIVE_SECONDS, STOPPING, TOO_MANY_WAITING, Response
 
@@ -40,6 +40,9 @@ finds the connection up to SWEEP_SECONDS later.
 
 YOUNG_SECONDS = 1.0
 """How long a connection without a request is not regarded as idle: a busy loop has not read it yet."""
+
+CROWD = 8
+"""So many clients that wait for their first response, for each that is not read yet, are a crowd."""
 
 CHECKED_CLOSINGS = 8
 """Of so many connections that end with a response, one is checked for a client that does not read it."""
@@ -80,18 +83,41 @@ class OpenConnection(Protocol):
         """Close now; a client that waits for a response gets `response`."""
 
 
+class Passed(NamedTuple):
+    """
+    Connections that were passed over when one had to be closed.
+
+    `answered`: had a response before, and wait for another one. `unread`: were accepted just now, and are not read yet.
+    `waiting`: wait for their first response.
+    """
+
+    answered: OrderedDict[OpenConnection, None]
+    unread: OrderedDict[OpenConnection, None]
+    waiting: OrderedDict[OpenConnection, None]
+
+    def of(self, connection: OpenConnection) -> OrderedDict[OpenConnection, None]:
+        """Return where a connection belongs."""
+        if not connection.owes:
+            return self.unread
+        return self.answered if connection.answered else self.waiting
+
+
 class ConnectionTable:
     """
     The open connections in the order of their last use.
 
     Enforces their number, their deadlines and the memory for unread responses. `kept_bytes`: the sum of what
     connections have received and not looked at.
+
+    A full table chooses a connection to close for each new one. `_passed` holds those that were passed over, until
+    their next response, so that no choice looks at all connections again.
     """
 
     def __init__(self, most: int, loop: asyncio.AbstractEventLoop) -> None:
         self._most = most
         self._loop = loop
         self._open: OrderedDict[OpenConnection, None] = OrderedDict()
+        self._passed = Passed(OrderedDict(), OrderedDict(), OrderedDict())
         self._stalled: OrderedDict[OpenConnection, int] = OrderedDict()
         self._stalled_bytes = 0
         self.kept_bytes = 0
@@ -100,12 +126,12 @@ class ConnectionTable:
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self._open) + sum(map(len, self._passed))
 
     def add(self, connection: OpenConnection) -> None:
         """Admit a new connection; if there are too many now, close another one."""
         self._open[connection] = None
-        if len(self._open) > self._most:
+        if len(self) > self._most:
             self._evict(connection)
         if self._timer is None:
             self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep)
@@ -113,11 +139,19 @@ class ConnectionTable:
     def discard(self, connection: OpenConnection) -> None:
         """Forget a connection that is closed."""
         self._open.pop(connection, None)
+        for passed in self._passed:
+            passed.pop(connection, None)
         self.unstall(connection)
 
     def touch(self, connection: OpenConnection) -> None:
         """Note that the connection was used now."""
-        self._open.move_to_end(connection)
+        try:
+            self._open.move_to_end(connection)
+        except KeyError:  # it was passed over, or it is closed
+            for passed in self._passed:
+                if connection in passed:
+                    del passed[connection]
+                    self._open[connection] = None
 
     def stall(self, connection: OpenConnection) -> None:
         """Count a response that its client does not read; if all are too large, close the ones unread for longest."""
@@ -148,41 +182,47 @@ class ConnectionTable:
 
     async def drain(self, patience: float) -> None:
         """Close idle connections at once, the others when they are answered or after `patience` seconds."""
-        for connection in [item for item in self._open if not item.owes]:
+        for connection in [item for item in self._all() if not item.owes]:
             connection.close()
-        tasks = [item.task for item in self._open if item.task]
+        tasks = [item.task for item in self._all() if item.task]
         if tasks:
             await asyncio.wait(tasks, timeout=patience)
-        for connection in list(self._open):
+        for connection in self._all():
             connection.give_up(STOPPING)
 
     def _evict(self, newest: OpenConnection) -> None:
         # Starvation: a client that opens connections and sends nothing, or that waits for credentials that do not
         # exist yet, must not keep out a client with a request. Idle connections go first, then one that has had a
         # response already, then one that was accepted just now and is not read yet, then the one that has waited
-        # longest. Those that wait get the reason.
+        # longest. A crowd of those that wait goes before those not read yet: a busy loop reads a new client late.
+        # Those that wait get the reason.
         victim = self._victim(newest)
         self.discard(victim)
         victim.give_up(TOO_MANY_WAITING)
 
     def _victim(self, newest: OpenConnection) -> OpenConnection:
         young = self._loop.time() + IDLE_SECONDS - YOUNG_SECONDS
-        answered = unread = waiting = None
-        for item in self._open:
-            if item is newest:
-                continue
-            if item.owes:
-                waiting = waiting or item
-                if item.answered:
-                    answered = answered or item
-            elif item.answered or item.deadline < young:
+        passed = self._passed
+        while (item := next(iter(self._open))) is not newest:
+            if not item.owes and (item.answered or item.deadline < young):
                 return item
-            else:
-                unread = unread or item
-        return answered or unread or waiting or newest
+            del self._open[item]
+            passed.of(item)[item] = None
+        while passed.unread and ((item := next(iter(passed.unread))).owes or item.deadline < young):
+            if not item.owes:
+                return item
+            del passed.unread[item]
+            passed.of(item)[item] = None
+        if passed.answered:
+            return next(iter(passed.answered))
+        crowd = len(passed.waiting) > CROWD * len(passed.unread)
+        return next(iter(passed.waiting if crowd else passed.unread), newest)
+
+    def _all(self) -> list[OpenConnection]:
+        return [item for items in (*self._passed, self._open) for item in items]
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        for connection in [item for item in self._open if item.deadline <= now]:
+        for connection in [item for item in self._all() if item.deadline <= now]:
             connection.expire()
-        self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep) if self._open else None
+        self._timer = self._loop.call_later(SWEEP_SECONDS, self._sweep) if len(self) else None

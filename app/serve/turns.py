@@ -97,7 +97,9 @@ class Lane:
 
     The first request of a connection goes before the further ones of others: a client that opens a connection per
     request, as most SDKs do, is not delayed by those that send without pause. One of four goes to a further request
-    all the same, or connections that come without end would starve the kept ones.
+    all the same, or connections that come without end would starve the kept ones. Where more first requests wait than
+    a turn answers, the newest and the oldest alternate: a client behind a crowd of new connections is next, and none
+    waits for longer than twice the crowd.
     """
 
     __slots__ = ("_first", "_first_in_a_row", "_further", "_turns")
@@ -133,6 +135,7 @@ class Lane:
             return None
         if self._first and (self._first_in_a_row < FIRST_BEFORE_FURTHER or not self._further):
             self._first_in_a_row += 1
-            return self._first.popitem(last=False)[0]
+            crowd = len(self._first) > MOST_PER_TURN
+            return self._first.popitem(last=crowd and self._first_in_a_row % 2 == 1)[0]
         self._first_in_a_row = 0
         return self._further.popitem(last=False)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,11 @@ ROUNDS = 5
 @pytest.fixture
 def group() -> Iterator[MemoryGroup]:
     """A group with the memory limit of the manifests."""
-    with memory_group() as made:
+    with contextlib.ExitStack() as stack:
+        try:
+            made = stack.enter_context(memory_group())
+        except OSError as error:
+            pytest.skip(f"no memory cgroup can be made: {error}")
         yield made
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from app.serve.connection_table import IDLE_SECONDS, ConnectionTable, connections_within
+from app.serve.connection_table import CROWD, IDLE_SECONDS, ConnectionTable, connections_within
 from app.serve.responses import STOPPING, TOO_MANY_WAITING, Response
 
 from ..simulated_loop import simulated
@@ -299,3 +299,80 @@ def test_connection_that_is_not_read_yet_is_not_idle(seconds: float, victim: int
 def test_connections_within_a_memory_limit(mebibytes: float | None, expected: int | None) -> None:
     """With 64 MiB, all listeners have 1,024 connections together; a limit that is too small permits 64."""
     assert connections_within(None if mebibytes is None else int(mebibytes * 1_048_576)) == expected
+
+
+class Counted(Recorded):
+    """A connection that counts how often the table asks whether it owes a response."""
+
+    questions = 0
+
+    @property
+    def owes(self) -> bool:
+        """Whether a response is owed."""
+        type(self).questions += 1
+        return self._owes
+
+    @owes.setter
+    def owes(self, value: bool) -> None:
+        self._owes = value
+
+
+@simulated
+async def test_choice_does_not_look_at_all_connections_again() -> None:
+    """A full table of clients that wait is looked at once, and not at every further connection."""
+    connections = table(1_000)
+    for _ in range(3_000):
+        connections.add(Counted(owes=True))
+
+    assert len(connections) == 1_000
+    assert 3_000 < Counted.questions < 10_000
+
+
+@simulated
+async def test_client_that_was_passed_over_and_then_answered_is_used_last() -> None:
+    """A client that was passed over while it waited counts as used when it is answered, and is idle after that."""
+    first, second, third = Recorded(owes=True), Recorded(owes=True), Recorded(owes=True)
+    connections = table(2)
+    for connection in (first, second, third):
+        connections.add(connection)
+    assert first.given_up
+    second.owes, second.answered = False, True
+    connections.touch(second)
+    connections.add(fourth := Recorded(owes=True))
+
+    assert second.given_up
+    assert not third.given_up
+    assert not fourth.given_up
+    assert len(connections) == 2
+
+
+@simulated
+async def test_passed_over_connections_are_swept_and_drained() -> None:
+    """Deadlines, the end and a close reach connections that were passed over, too."""
+    waiting, closed, other, last = (Recorded(owes=True, deadline=float(2_000 + n)) for n in range(4))
+    connections = table(3)
+    for connection in (waiting, closed, other, last):
+        connections.add(connection)
+    assert waiting.given_up
+    connections.discard(closed)
+    connections.discard(closed)
+    assert len(connections) == 2
+    await asyncio.sleep(1_010)
+
+    assert [bool(item.expired) for item in (closed, other, last)] == [False, True, True]
+    await connections.drain(1)
+    assert [bool(item.given_up) for item in (closed, other, last)] == [False, True, True]
+
+
+@pytest.mark.parametrize(("waiting", "crowd"), [(2 * CROWD, False), (2 * CROWD + 1, True)])
+@simulated
+async def test_crowd_does_not_push_out_clients_that_are_not_read_yet(waiting: int, crowd: bool) -> None:
+    """Clients not read yet go before those that wait, unless these are a crowd: then the longest waiting one goes."""
+    unread = [Recorded(deadline=1_000 + IDLE_SECONDS) for _ in range(2)]
+    patient = [Recorded(owes=True) for _ in range(waiting)]
+    connections = table(waiting + 2)
+    for connection in (*unread, *patient, Recorded(owes=True)):
+        connections.add(connection)
+
+    assert [bool(item.given_up) for item in unread] == [not crowd, False]
+    assert [bool(item.given_up) for item in patient] == [crowd, *[False] * (waiting - 1)]

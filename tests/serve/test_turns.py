@@ -79,7 +79,7 @@ async def test_waiting_requests_take_several_turns() -> None:
     lane = turns.lane()
     names = [str(number) for number in range(2 * MOST_PER_TURN + 10)]
     for name in names:
-        lane.wait(Request(lane, order, name))
+        lane.wait(Request(lane, order, name, answered=True))
     answered = []
     for _ in range(4):
         await turn()
@@ -253,3 +253,17 @@ async def test_connections_without_end_do_not_starve_the_kept_ones() -> None:
     await turn()
 
     assert order == [*(["first"] * 3 + ["kept"]) * 3, "kept"]
+
+
+@simulated
+async def test_first_requests_of_the_newest_and_the_oldest_alternate() -> None:
+    """A client that comes behind a crowd of new connections is next, and the oldest of the crowd is not left out."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    crowd = [str(number) for number in range(MOST_PER_TURN + 3)]
+    for name in crowd:
+        lane.wait(Request(lane, order, name))
+    await turn()
+
+    assert order[:5] == [crowd[-1], crowd[0], crowd[-2], crowd[1], crowd[2]]
+    assert len(order) == MOST_PER_TURN
