@@ -19,6 +19,10 @@ DRAIN_SECONDS = 2.0
 MOST_ACCEPTED = 64
 """Connections accepted between two turns of a busy loop. The loop itself accepts one in a turn."""
 
+FEWEST_QUEUED = 256
+"""Connections that may wait in the kernel's queue at least. It takes half as many as are accepted: each holds memory,
+which `CONNECTION_BYTES` includes."""
+
 
 class Listener:
     """Answers on `sock` from `start` until `stop`. `turns` is shared by all listeners of the process."""
@@ -50,8 +54,9 @@ class Listener:
         self._table = ConnectionTable(self._max_connections, loop)
         lane = self._turns.lane(self._accept)
         context = self._context = Context(loop, self._handle, self._peer_of, self._table, lane, self._repeats)
+        backlog = min(BACKLOG, max(FEWEST_QUEUED, self._max_connections // 2))
         create = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=BACKLOG)
+        self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=backlog)
 
     async def stop(self) -> None:
         """Accept no more connections; let responses under way finish, for at most DRAIN_SECONDS."""
