@@ -15,6 +15,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Self
 
 
@@ -61,12 +62,43 @@ class SidecarError(Exception):
         return other
 
 
+class Mistake(str):
+    """One line about a configuration. `error_code`: its entry in the errors index."""
+
+    error_code: str
+
+    def __new__(cls, text: str, error_code: str = "IDS-100") -> Self:
+        """Return the line with its code."""
+        made = super().__new__(cls, text)
+        made.error_code = error_code
+        return made
+
+    def reworded(self, text: str) -> Mistake:
+        """Return another line with the same code."""
+        return Mistake(text, self.error_code)
+
+
 class ConfigError(SidecarError):
-    """The configuration, or a file or variable that it names, cannot work."""
+    """The configuration, or a file or variable that it names, cannot work. `mistakes`: a line each."""
 
     def __init__(self, message: str, *, error_code: str = "IDS-100") -> None:
         super().__init__(message)
         self.error_code = error_code
+        self.mistakes = tuple(Mistake(line, error_code) for line in message.splitlines())
+
+    @classmethod
+    def of(cls, mistakes: Iterable[Mistake]) -> ConfigError:
+        """Return one error for at least one mistake, with the code of the first one."""
+        lines = tuple(mistakes)
+        error = cls("\n".join(lines), error_code=lines[0].error_code)
+        error.mistakes = lines
+        return error
+
+    def reworded(self, message: str) -> Self:
+        """Return the same error with another message; each of its lines has the code of the error."""
+        other = super().reworded(message)
+        other.mistakes = tuple(Mistake(line, self.error_code) for line in message.splitlines())
+        return other
 
     @property
     def permanent(self) -> bool:
