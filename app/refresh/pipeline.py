@@ -109,6 +109,15 @@ class Pipeline:
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 
+    async def token(self, name: str) -> Token:
+        """Return a token of the profile's identity. Raises Refused, Unreachable or ConfigError."""
+        return await self._token(name)
+
+    async def exchanged(self, name: str, token: Token) -> Credentials:
+        """Return credentials for `token`, without another token if it is refused. Raises Refused or Unreachable."""
+        credentials = await self._exchange(name, token)
+        return await self._chain(name, credentials, self._exchanges[name])
+
     def forget_token(self, name: str) -> None:
         """Drop the token of the profile's identity, so that the next fetch obtains a new one."""
         self._tokens.forget(self._identity(name))
@@ -235,11 +244,11 @@ class Pipeline:
             return
         if isinstance(identity, TokenFileIdentity) and claims.expires_at is not None:
             self._expiries[identity]["tokenFile"] = claims.expires_at
-        for sentence in jwt_claims.mismatches(claims, _expected(self._profiles[name]), self._clocks.wall()):
+        for sentence in jwt_claims.mismatches(claims, expected_claims(self._profiles[name]), self._clocks.wall()):
             self._observe(Warned(name, sentence))
 
 
-def _expected(profile: Profile) -> jwt_claims.ExpectedClaims:
+def expected_claims(profile: Profile) -> jwt_claims.ExpectedClaims:
     """Return what STS compares the token's claims with, as far as the configuration tells."""
     if not isinstance(profile.exchange, StsExchange):
         return jwt_claims.ExpectedClaims()
