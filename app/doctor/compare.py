@@ -12,7 +12,11 @@ ALIKE = 0.6
 
 
 def marked(found: str, wanted: str) -> str:
-    """Return `found` as a quoted text in which `>>` and `<<` surround what `wanted` does not have or has otherwise."""
+    """
+    Return `found` as a quoted text in which `>>` and `<<` surround what `wanted` does not have or has otherwise.
+
+    `>><<` stands where characters of `wanted` are missing.
+    """
     found, wanted = found[:LONGEST], wanted[:LONGEST]
     matcher = SequenceMatcher(None, found, wanted, autojunk=False)
     if found == wanted or matcher.ratio() < ALIKE:

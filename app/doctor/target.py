@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ..config.locate import DEFAULT_PATH
+from ..core.client_chain import CREDENTIALS_URI
 from ..core.clocks import Clocks
 from ..refresh.connections import Transport
 from . import running
@@ -15,7 +16,7 @@ from . import running
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The process that wants credentials. `url`: the credentials URI that it uses; None: that of its environment."""
+    """The process that wants credentials. `url`: the credentials URI that it uses; None where it is not known."""
 
     uid: int
     gids: tuple[int, ...]
@@ -42,3 +43,8 @@ class Target:
     transport: Transport | None = None
     status: Callable[[str, int], Mapping[str, Any]] = running.status
     default_path: Path = DEFAULT_PATH
+
+    def caller_with_url(self) -> Caller:
+        """Return the caller with its URL, which may come from the application's environment."""
+        environ = self.environ if self.client_environ is None else self.client_environ
+        return replace(self.caller, url=self.caller.url or environ.get(CREDENTIALS_URI))

@@ -69,8 +69,7 @@ class Walk:
         else:
             async for step in self._credentials(name, loaded, reached):
                 yield step
-        environ = self._target.environ if self._target.client_environ is None else self._target.client_environ
-        yield caller.run(name, loaded.settings, self._target.caller, environ)
+        yield caller.run(name, loaded.settings, self._target.caller_with_url(), self._target.environ)
 
     async def _endpoints(self, name: str, loaded: Loaded, reached: _Reached) -> AsyncIterator[Step]:
         """Examine each server; note in `reached` whether those of the token and of the exchange can be reached."""

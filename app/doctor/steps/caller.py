@@ -8,18 +8,22 @@ from urllib.parse import SplitResult, urlsplit
 from ...config import secret_refs
 from ...config.settings import CallerRule, PathToken, Settings
 from ...core.addresses import listen_address
+from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.errors import SidecarError
 from ..finding import Finding, Step, broken
 from ..target import Caller
-from .client_environment import URI
 
 NAME = "caller"
 
 
 def run(name: str, settings: Settings, caller: Caller, environ: Mapping[str, str]) -> Step:
-    """Apply the access rules of the configuration to the caller. No request is sent: an answer has credentials."""
+    """
+    Apply the access rules of the configuration to the caller. No request is sent: an answer has credentials.
+
+    `environ` is the sidecar's, which may hold the path token.
+    """
     found = list(_user(name, settings.profiles[name].callers, caller))
-    url = caller.url or environ.get(URI, "")
+    url = caller.url or ""
     if url:
         found += _url(urlsplit(url), name, settings, environ)
     groups = ", ".join(map(str, caller.gids))

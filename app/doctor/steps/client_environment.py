@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from ...config.loader import Loaded
 from ...core.addresses import is_loopback
+from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.client_chain import HIGHER_PRIORITY_VARIABLES
 from ...identity import identities
 from ...identity.idaas import IdaasIdentity
@@ -15,7 +16,6 @@ from ..finding import Finding, Step, skipped, warning
 from ..target import Target
 
 NAME = "client environment"
-URI = "ALIBABA_CLOUD_CREDENTIALS_URI"
 STATIC_KEYS, RRSA, ECS_METADATA, PROXY, WRONG_URI = (f"IDS-51{number}" for number in range(5))
 _RRSA = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE",)
 _FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PROFILE")
