@@ -21,8 +21,8 @@ def lines(step: Step) -> Iterator[str]:
 
 
 def _claims(step: Step) -> Iterator[tuple[str, Any]]:
-    """Yield the token's header and claims: they are what an administrator compares with RAM."""
-    for part in ("header", "claims"):
+    """Yield the token's header and claims, and what STS read: an administrator compares them with RAM."""
+    for part in ("header", "claims", "OIDCTokenInfo"):
         for key, value in dict(step.facts.get(part, {})).items():
             yield f"{part}.{key}", value
 

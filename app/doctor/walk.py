@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 from ..config.loader import Loaded
 from ..core.clocks import CloudClock
 from ..core.errors import ConfigError, SidecarError
-from ..core.events import ClockRead, Event
+from ..core.events import ClockRead, Event, TokenVerified
 from ..refresh.connections import Connections, real_transport
 from ..refresh.pipeline import Pipeline
 from ..system.disk import Disk
@@ -24,6 +24,7 @@ class Walk:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._offsets: dict[str, float] = {}
+        self._verified: dict[str, Mapping[str, str]] = {}
 
     async def steps(self) -> AsyncIterator[Step]:
         """Yield each step's result as soon as it is known. Raises ConfigError for a profile that does not exist."""
@@ -55,6 +56,8 @@ class Walk:
     def _observe(self, event: Event) -> None:
         if isinstance(event, ClockRead):
             self._offsets[event.server] = event.offset
+        elif isinstance(event, TokenVerified):
+            self._verified[event.profile] = event.info
 
     # --- one profile --------------------------------------------------------------------------------------------------
 
@@ -64,8 +67,10 @@ class Walk:
             yield step
         if not found.usable(name):
             yield skipped(token.NAME, "the configuration is broken", name)
-        elif not reached.token:
+            yield skipped(exchange.NAME, "needs a token", name)
+        elif not reached.identity:
             yield skipped(token.NAME, "the token endpoint is broken", name)
+            yield skipped(exchange.NAME, "needs a token", name)
         else:
             async for step in self._credentials(name, loaded, reached):
                 yield step
@@ -81,7 +86,7 @@ class Walk:
             for endpoint in endpoints.of_profile(loaded.settings.profiles[name], f"profiles.{name}"):
                 step = await endpoints.run(endpoint, connections, name)
                 if endpoint.use == "token" and step.state == "broken":
-                    reached.token = False
+                    reached.identity = False
                 if endpoint.use == "exchange":
                     exchanges.append(step.state != "broken")
                 yield step
@@ -112,7 +117,7 @@ class Walk:
                 why = "needs a token" if obtained.token is None else "no endpoint of the exchange can be reached"
                 yield skipped(exchange.NAME, why, name)
                 return
-            exchanged = await exchange.run(name, obtained.token, pipeline)
+            exchanged = await exchange.run(name, obtained.token, pipeline, self._verified)
             yield exchanged.step
             if exchanged.credentials is not None:
                 yield session.run(name, exchanged.credentials)
@@ -122,7 +127,7 @@ class Walk:
 
 @dataclass(slots=True)
 class _Reached:
-    """Whether the servers of the token, and one of the exchange, can be reached."""
+    """Whether the servers of the identity, and one of the exchange, can be reached."""
 
-    token: bool = True
+    identity: bool = True
     exchange: bool = True

@@ -9,13 +9,14 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from ..config.settings import Profile, Settings
 from ..core import arns
 from ..core.clocks import Clocks, CloudClock
 from ..core.errors import Refused, SidecarError, Unreachable
-from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, Warned
+from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, TokenVerified, Warned
 from ..core.urls import server_of
 from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
@@ -89,7 +90,14 @@ class Pipeline:
             disk=self._disk,
         )
         self._exchanges = {
-            name: exchanges(profile, f"profiles.{name}", self._connections, now=self._server_now, new_id=new_id)
+            name: exchanges(
+                profile,
+                f"profiles.{name}",
+                self._connections,
+                now=self._server_now,
+                new_id=new_id,
+                verified=partial(self._verified, name),
+            )
             for name, profile in settings.profiles.items()
         }
         self._expiries: dict[Identity, dict[str, float]] = {}
@@ -201,6 +209,9 @@ class Pipeline:
         if isinstance(event, ClockRead):
             self._clock.learn(event.server, event.offset)
         self._observer(event)
+
+    def _verified(self, name: str, info: Mapping[str, str]) -> None:
+        self._observe(TokenVerified(name, info))
 
     def _server_now(self, url: str) -> float:
         return self._clock.now(server_of(url))

@@ -44,6 +44,9 @@ async def test_steps_have_the_order_of_the_path(scenario: Scenario) -> None:
     token = next(step for step in steps if step.name == "token")
     assert token.facts["header"].keys() == {"alg", "kid", "typ"}
     assert token.facts["claims"]["sub"] == "app_demo"
+    exchange = next(step for step in steps if step.name == "exchange")
+    assert exchange.facts["OIDCTokenInfo"]["Subject"] == "app_demo"
+    assert exchange.facts["OIDCTokenInfo"]["VerificationInfo"] == "Success"
     values = {each["key"]: each["source"] for each in steps[0].facts["values"]}
     assert values["profiles.default.exchange.roleArn"].endswith("config.json")
 
@@ -69,7 +72,7 @@ async def test_broken_token_endpoint_skips_what_needs_a_token(scenario: Scenario
     found = states(await scenario.steps())
 
     assert found["token"] == "skipped"
-    assert "exchange" not in found
+    assert found["exchange"] == "skipped"
     assert (found["endpoint"], found["caller"], found["sidecar"]) == ("ok", "ok", "ok")
 
 

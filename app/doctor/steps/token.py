@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...config.settings import Profile
@@ -28,7 +28,7 @@ class Obtained:
     """The step's result; `token` and `claims` are None where it is broken."""
 
     step: Step
-    token: Token | None = None
+    token: Token | None = field(default=None, repr=False)
     claims: Claims | None = None
 
 

@@ -17,8 +17,16 @@ def run(name: str, profile: Profile, policy: str | None, claims: Claims | None) 
     if not isinstance(exchange, StsExchange):
         return skipped(NAME, "IDaaS manages the role", name)
     if policy is None:
-        return skipped(NAME, "not given; save it from RAM (GetRole) and name it with --trust-policy", name)
+        return skipped(
+            NAME,
+            f"not given; `aliyun ram GetRole --RoleName {_role(exchange.role_arn)} > role.json`, then --trust-policy role.json",
+            name,
+        )
     if claims is None:
         return skipped(NAME, "needs a token", name)
     found = list(trust_policy.findings(policy, exchange.oidc_provider_arn, claims))
-    return Step(NAME, f"{exchange.role_arn} trusts {exchange.oidc_provider_arn}", name, found)
+    return Step(NAME, f"the conditions of {exchange.role_arn} beside the token's claims", name, found)
+
+
+def _role(arn: str) -> str:
+    return arn.rpartition("/")[2]
