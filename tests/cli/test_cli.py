@@ -24,8 +24,8 @@ from app.emulator.world.world import PROVIDER_ARN, role_arn
 from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
-    "serve", "demo", "emulator", "get", "env", "exec", "config", "doctor", "setup", "conformance", "health", "refresh", "purge",
-    "log-level", "completion", "version", "help",
+    "serve", "demo", "emulator", "get", "env", "exec", "config", "doctor", "setup", "conformance", "health",
+    "refresh", "purge", "log-level", "completion", "version", "help",
 )  # fmt: skip
 SECRET = "Tr0ub4dor"
 

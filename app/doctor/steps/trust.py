@@ -17,11 +17,8 @@ def run(name: str, profile: Profile, policy: str | None, claims: Claims | None) 
     if not isinstance(exchange, StsExchange):
         return skipped(NAME, "IDaaS manages the role", name)
     if policy is None:
-        return skipped(
-            NAME,
-            f"not given; `aliyun ram GetRole --RoleName {_role(exchange.role_arn)} > role.json`, then --trust-policy role.json",
-            name,
-        )
+        order = f"aliyun ram GetRole --RoleName {_role(exchange.role_arn)} > role.json"
+        return skipped(NAME, f"not given; run `{order}`, then doctor with --trust-policy role.json", name)
     if claims is None:
         return skipped(NAME, "needs a token", name)
     found = list(trust_policy.findings(policy, exchange.oidc_provider_arn, claims))
