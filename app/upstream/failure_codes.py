@@ -12,8 +12,9 @@ from .connect import NotConnected, NotSecured, causes
 from .resolver import NameNotResolved
 from .transport import ProxyInBetween
 
-UNKNOWN_NAME, SILENT_DNS, REFUSED, NO_ROUTE, PROXY, TIMEOUT, NOT_HTTP = (f"IDS-20{number}" for number in range(1, 8))
-CERTIFICATE_TIME, CERTIFICATE_NAME, CERTIFICATE_CA, TLS = (f"IDS-21{number}" for number in range(4))
+UNKNOWN_NAME, SILENT_DNS, REFUSED, NO_ROUTE = "IDS-201", "IDS-202", "IDS-203", "IDS-204"
+PROXY, TIMEOUT, NOT_HTTP = "IDS-205", "IDS-206", "IDS-207"
+CERTIFICATE_TIME, CERTIFICATE_NAME, CERTIFICATE_CA, TLS = "IDS-210", "IDS-211", "IDS-212", "IDS-213"
 
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, socket.EAI_NODATA, socket.EAI_ADDRFAMILY})
 _BY_VERIFICATION = {

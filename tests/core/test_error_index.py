@@ -56,6 +56,13 @@ def test_codes_of_the_program_are_in_the_index() -> None:
     assert len(used) > 40
 
 
+def test_every_entry_is_used() -> None:
+    """An entry belongs to a failure of the program, or to a code or message of a server."""
+    used = {code for text in SOURCES.values() for code in re.findall(r'"(IDS-[0-9]{3})"', text)}
+
+    assert [code for code, entry in INDEX.items() if code not in used and not entry.seen and not entry.words] == []
+
+
 ERRORS = [
     (SidecarError("x"), "IDS-900"),
     (ConfigError("x"), "IDS-100"),

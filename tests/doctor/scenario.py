@@ -86,6 +86,7 @@ class Scenario:
     text: str | None = None
     path: str | None = "config.json"
     trust_policy: str | None = None
+    own_environment: bool = False
     client: dict[str, str] = field(
         default_factory=lambda: {
             "ALIBABA_CLOUD_CREDENTIALS_URI": URL,
@@ -144,7 +145,7 @@ class Scenario:
             "host-1",
             self.caller,
             trust_policy=self.trust_policy if self.trust_policy is not None else self._trust_policy(),
-            client_environ=self.client,
+            client_environ=None if self.own_environment else self.client,
             clocks=self.clocks,
             transport=lambda _route: self.cloud,
             status=lambda _host, _port: self._status(path),

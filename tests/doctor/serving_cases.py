@@ -22,6 +22,19 @@ def client(name: str, code: str, says: str, variable: str, wrong: str | None, ri
     return Case(name, code, says, put(wrong), put(right))
 
 
+def client_file(name: str, switch: str, value: str) -> Case:
+    """Return a case of a file in the application's home directory, which a variable switches off."""
+
+    def breaks(scenario: Scenario) -> None:
+        path = scenario.directory / name
+        path.parent.mkdir()
+        path.write_text("{}")
+        scenario.client["HOME"] = str(scenario.directory)
+
+    says = f"set {switch}={value}"
+    return Case(name, "IDS-515", says, breaks, lambda scenario: scenario.client.update({switch: value}))
+
+
 def running(name: str, code: str, says: str, wrong: dict[str, Any]) -> Case:
     """Return a case of the running sidecar's status."""
     return Case(
@@ -122,6 +135,8 @@ CASES = [
         None,
         "true",
     ),
+    client_file(".aliyun/config.json", "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
+    client_file(".alibabacloud/credentials", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
     client("proxy of the client", "IDS-513", "NO_PROXY", "HTTP_PROXY", "http://proxy:3128"),
     Case("short path token", "IDS-105", "or more of A-Z", short_path_token, long_path_token),
     Case("URL without the path token", "IDS-509", "<path token>", path_token, url_with_token),

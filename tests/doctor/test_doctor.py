@@ -19,7 +19,7 @@ from ..clock import Clock
 from ..conftest import configuration
 from ..workload import Workload
 from .network_cases import unconnected
-from .scenario import Cloud, Scenario
+from .scenario import URL, Cloud, Scenario
 
 
 @pytest.fixture
@@ -114,6 +114,26 @@ async def test_sidecar_that_does_not_run_is_no_finding(scenario: Scenario) -> No
     scenario.state = {}
 
     assert states(await scenario.steps())["sidecar"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("variables", "state", "found"),
+    [
+        ({}, "skipped", []),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI"}, "warning", ["IDS-510"]),
+        ({"ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/token"}, "skipped", []),
+        ({"ALIBABA_CLOUD_CREDENTIALS_URI": URL}, "warning", ["IDS-512"]),
+        ({"ALIBABA_CLOUD_CREDENTIALS_URI": URL, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}, "ok", []),
+    ],
+)
+async def test_own_environment(variables: dict[str, str], state: str, found: list[str], scenario: Scenario) -> None:
+    """Without an application's variables, this process's own are examined where an application would use them."""
+    scenario.own_environment = True
+    scenario.environ.update(variables)
+
+    step = next(step for step in await scenario.steps() if step.name == "client environment")
+
+    assert (step.state, [finding.code for finding in step.findings]) == (state, found)
 
 
 # --- the command ------------------------------------------------------------------------------------------------------

@@ -235,10 +235,4 @@ IDENTITY = (
         "It ends before the sidecar can exchange it.",
         "raise the lifetime of access tokens on the server",
     ),
-    Entry(
-        "IDS-334",
-        "The token was issued outside the provider's issuance window.",
-        "RAM accepts a token for a limited time after its iat (1 to 168 hours, default 12).",
-        "issue tokens more often, or raise the provider's issuance window",
-    ),
 )

@@ -12,11 +12,13 @@ from ...core.client_chain import HIGHER_PRIORITY_VARIABLES
 from ...identity import identities
 from ...identity.idaas import IdaasIdentity
 from ...identity.methods.plugin import IdaasPlugin
+from ...system import files
 from ..finding import Finding, Step, skipped, warning
 from ..target import Target
 
 NAME = "client environment"
-STATIC_KEYS, RRSA, ECS_METADATA, PROXY, WRONG_URI = (f"IDS-51{number}" for number in range(5))
+STATIC_KEYS, RRSA, ECS_METADATA = "IDS-510", "IDS-511", "IDS-512"
+PROXY, WRONG_URI, PROFILE_FILE = "IDS-513", "IDS-514", "IDS-515"
 _RRSA = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE",)
 _FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PROFILE")
 
@@ -28,7 +30,10 @@ def run(target: Target, loaded: Loaded | None) -> Step:
         environ = target.environ
         if URI not in environ and not _set(environ, _static_keys(loaded)):
             return skipped(NAME, f"{URI} is not set here; give the application's variables with --client-environment")
-    found = [*_higher(environ, loaded, own=target.client_environ is None), *_others(environ)]
+    own = target.client_environ is None
+    found = list(_higher(environ, loaded, own=own))
+    if not own or URI in environ:
+        found += [*_others(environ), *_files(environ)]
     return Step(NAME, f"{URI}={_without_path(environ.get(URI, ''))}", findings=found)
 
 
@@ -59,6 +64,23 @@ def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
             f"{', '.join(proxies)}: set, and NO_PROXY does not name {url.hostname}; Python clients use the proxy",
             f"add {url.hostname} to NO_PROXY and no_proxy",
         )
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each file with keys in the application's home directory that its SDK reads."""
+    home = environ.get("HOME", "")
+    switches = {
+        ".aliyun/config.json": ("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
+        ".alibabacloud/credentials": ("ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
+    }
+    for name, (switch, value) in switches.items():
+        path = f"{home}/{name}"
+        if home.startswith("/") and not environ.get(switch) and files.exists(path):
+            yield warning(
+                PROFILE_FILE,
+                f"{path}: exists; SDKs use it before {URI}",
+                f"set {switch}={value}, or move the file away",
+            )
 
 
 def _exempt(environ: Mapping[str, str], host: str) -> bool:
