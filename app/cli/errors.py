@@ -65,11 +65,20 @@ def call_command(name: str, run: Callable[[], int], *, debug: bool) -> int:
 
 
 def _message_lines(error: Exception) -> list[str]:
-    """Return the lines to print. The message of a foreign error is not among them: it may quote a secret."""
+    """
+    Return the lines to print, each with its code in the errors index (docs/errors.md).
+
+    The message of a foreign error is not among them: it may quote a secret.
+    """
     if not isinstance(error, SidecarError):
-        return [f"internal error ({type(error).__name__}); run the command again with --debug and report the output"]
-    lines = (" ".join(line.split()) for line in str(error).splitlines())
-    return [line for line in lines if line] or [type(error).__name__]
+        kind = type(error).__name__
+        return [f"internal error ({kind}); run the command again with --debug and report the output (IDS-901)"]
+    if isinstance(error, ConfigError) and not error.cloud_message:
+        parts = [(str(line), line.error_code) for line in error.mistakes]
+    else:
+        parts = [(line, error.error_code) for line in str(error).splitlines()]
+    lines = [(" ".join(line.split()), code) for line, code in parts]
+    return [f"{line} ({code})" for line, code in lines if line] or [type(error).__name__]
 
 
 def _exit_code(error: Exception) -> int:

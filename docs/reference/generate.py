@@ -486,8 +486,9 @@ def errors() -> str:
 
 _INDEX_INTRO = """\
 Every failure has a stable code. It is the field `error_code` of the log events `refresh_failed`, `start_up_failed` and
-`credentials_dropped`. A finding of [`idaas-sidecar doctor`](doctor.md) has it as `code`. A code keeps its meaning in
-later versions, and the code of a removed entry is never given again.
+`credentials_dropped`, and stands at the end of each message of a command. A finding of
+[`idaas-sidecar doctor`](doctor.md) has it as `code`. A code keeps its meaning in later versions, and the code of a
+removed entry is never given again.
 
 `idaas-sidecar doctor` finds the cause of most of them. Errors of the HTTP API, and how the sidecar retries, are in
 [errors of the HTTP API](reference/errors.md)."""

@@ -7,7 +7,7 @@ from .entry import Entry
 CONFIGURATION = (
     Entry(
         "IDS-100",
-        "The configuration cannot work.",
+        "The configuration, or an option of a command, cannot work.",
         "A value is not possible, or two values contradict each other.",
         "The message names the key, the file and the cure.",
     ),
