@@ -112,7 +112,9 @@ class Sidecar:
 @contextmanager
 def running(options: Options | None = None) -> Iterator[Sidecar]:
     """Run a sidecar and its emulated cloud on free ports; the context is entered when credentials are ready."""
-    from .cli.env_ import HIGHER_PRIORITY_VARIABLES  # loads the program, which a project without such tests need not
+    from .core.client_chain import (
+        HIGHER_PRIORITY_VARIABLES,
+    )  # loads the program, which a project without such tests need not
 
     options = options or Options()
     flags = ["--port", "0", "--profiles", str(options.profiles), "--lifetime", str(options.lifetime)]

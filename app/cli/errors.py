@@ -14,8 +14,8 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 
 EXIT_CODES = {
     0: "success",
-    1: "not healthy (`health`), not conforming (`conformance`), or not as STS needs it (`setup fingerprint`, "
-    "`setup cluster`)",
+    1: "not healthy (`health`), findings (`doctor`), not conforming (`conformance`), or not as STS needs it "
+    "(`setup fingerprint`, `setup cluster`)",
     BAD_USAGE: "bad usage or configuration",
     REFUSED: "the cloud refused",
     UNREACHABLE: "the cloud, or the running sidecar, cannot be reached",
@@ -30,6 +30,8 @@ EXIT_CODES = {
 
 class CommandNotStarted(SidecarError):
     """`exec` could not start the command. `exit_code` is the one that a shell returns: 126 or 127."""
+
+    error_code = "IDS-516"
 
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
@@ -63,11 +65,20 @@ def call_command(name: str, run: Callable[[], int], *, debug: bool) -> int:
 
 
 def _message_lines(error: Exception) -> list[str]:
-    """Return the lines to print. The message of a foreign error is not among them: it may quote a secret."""
+    """
+    Return the lines to print, each with its code in the errors index (docs/errors.md).
+
+    The message of a foreign error is not among them: it may quote a secret.
+    """
     if not isinstance(error, SidecarError):
-        return [f"internal error ({type(error).__name__}); run the command again with --debug and report the output"]
-    lines = (" ".join(line.split()) for line in str(error).splitlines())
-    return [line for line in lines if line] or [type(error).__name__]
+        kind = type(error).__name__
+        return [f"internal error ({kind}); run the command again with --debug and report the output (IDS-901)"]
+    if isinstance(error, ConfigError) and not error.cloud_message:
+        parts = [(str(line), line.error_code) for line in error.mistakes]
+    else:
+        parts = [(line, error.error_code) for line in str(error).splitlines()]
+    lines = [(" ".join(line.split()), code) for line, code in parts]
+    return [f"{line} ({code})" for line, code in lines if line] or [type(error).__name__]
 
 
 def _exit_code(error: Exception) -> int:

@@ -26,6 +26,7 @@ import msgspec
 from ..config.explain import leaves
 from ..config.loader import Loaded, load
 from ..config.settings import Cache
+from ..core.client_chain import HIGHER_PRIORITY_VARIABLES
 from ..core.errors import ConfigError, SidecarError, Unreachable
 from ..main import logger
 from ..main import run as run_loop
@@ -33,7 +34,7 @@ from ..service import Service
 from ..system import files
 from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
-from .env_ import HIGHER_PRIORITY_VARIABLES, client_variables
+from .env_ import client_variables
 from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
 from .fetch import check_profile
 

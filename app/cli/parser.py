@@ -57,8 +57,8 @@ def build_parser() -> tuple[Parser, Commands]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROGRAM)
     # To add a command, add its arguments here and its `run` in a module `<name>_`.
     for add in (
-        _serve, _demo, _emulator, _get, _env, _exec, _config, add_setup, _conformance, _health, _refresh, _purge,
-        _log_level, _completion, _version, _help,
+        _serve, _demo, _emulator, _get, _env, _exec, _config, _doctor, add_setup, _conformance, _health,
+        _refresh, _purge, _log_level, _completion, _version, _help,
     ):  # fmt: skip
         add(commands)
     return parser, commands
@@ -183,6 +183,36 @@ def _config(commands: Commands) -> None:
         help="print each effective value and its source; text leaves out defaults of null",
     )
     command.add_argument("--json", action="store_true", help="with --show: print JSON")
+
+
+def _doctor(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "doctor",
+        "find what keeps credentials from arriving, and name the cure",
+        "idaas-sidecar doctor",
+        "idaas-sidecar doctor --profile default --trust-policy role.json --json",
+    )
+    add_config(command)
+    command.add_argument("--profile", help="one profile (default: all)")
+    command.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+    command.add_argument(
+        "--trust-policy",
+        metavar="FILE",
+        help="the role's trust policy, or the answer of `aliyun ram GetRole`, to compare with the token's claims",
+    )
+    command.add_argument(
+        "--client-environment",
+        metavar="FILE",
+        help="variables of an application, as `env` prints them or as /proc/PID/environ has them (default: those of "
+        "this process, if they name the sidecar)",
+    )
+    uid = whole_number(0, 999_999_999)
+    command.add_argument("--uid", type=uid, help="user id of the application (default: that of this process)")
+    command.add_argument("--gid", type=uid, action="append", default=[], help="group id of the application; repeatable")
+    command.add_argument(
+        "--url", metavar="URL", help="credentials URI of the application (default: $ALIBABA_CLOUD_CREDENTIALS_URI)"
+    )
 
 
 def _conformance(commands: Commands) -> None:

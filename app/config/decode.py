@@ -15,7 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..core.text import one_line
 from ..system import files
 
@@ -40,6 +40,10 @@ _WORDS: tuple[tuple[type[inspect.Type], str], ...] = (
 )
 
 
+UNKNOWN_KEY, BAD_VALUE, MISSING_KEY, UNSET_VARIABLE = "IDS-104", "IDS-105", "IDS-106", "IDS-107"
+"""Codes of the errors index."""
+
+
 def join(path: str, key: str) -> str:
     """Return the dotted path of `key` below `path`; a key that is not a plain word is quoted, and cut if long."""
     shown = key if re.fullmatch(r"[A-Za-z0-9_$.-]{1,80}", key) else f'"{one_line(key[:80])}"'
@@ -51,7 +55,7 @@ def convert(raw: dict[str, Any], kind: type[T], place: str = "") -> T:
     decoder = Decoder(place, {}, trace=False)
     checked = decoder.members(raw, kind, place)
     if decoder.mistakes:
-        raise ConfigError(decoder.mistakes[0])
+        raise ConfigError.of(decoder.mistakes[:1])
     return msgspec.convert(checked, kind)
 
 
@@ -75,7 +79,7 @@ class Decoder:
     ) -> None:
         self.sources: dict[str, str] = {}
         self.warnings: list[str] = []
-        self.mistakes: list[str] = []
+        self.mistakes: list[Mistake] = []
         self._origin = origin
         self._environ = environ
         self._variables = variables
@@ -88,8 +92,8 @@ class Decoder:
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
 
-    def _mistake(self, path: str, words: str) -> None:
-        self.mistakes.append(f"{path or 'the file'}: {words}")
+    def _mistake(self, path: str, words: str, error_code: str = BAD_VALUE) -> None:
+        self.mistakes.append(Mistake(f"{path or 'the file'}: {words}", error_code))
 
     def _note(self, path: str, origin: str) -> None:
         if self._trace:
@@ -158,7 +162,7 @@ class Decoder:
         default = mark_of(info, DEFAULT) or (structs[0].tag if len(structs) == 1 else None)
         tag = self._expand(value.get(field, default), f"{path}.{field}")
         if tag is None:
-            self._mistake(f"{path}.{field}", "required")
+            self._mistake(f"{path}.{field}", "required", MISSING_KEY)
         elif not isinstance(tag, str):
             self._mistake(f"{path}.{field}", "must be a string")
         elif tag not in tags:
@@ -190,13 +194,13 @@ class Decoder:
                 self._unknown_key(key, path, sorted(known.keys() | shared))
         for name, item in known.items():
             if item.required and name not in raw:
-                self._mistake(join(place, name), "required")
+                self._mistake(join(place, name), "required", MISSING_KEY)
         return found
 
     def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> None:
         words = f"unknown key; {_cure(key, known)}"
         if not self._lenient:
-            self._mistake(path, words)
+            self._mistake(path, words, UNKNOWN_KEY)
             return
         self.warnings.append(f"{path}: {words}; ignored, because the file's configVersion is newer than this program's")
 
@@ -215,7 +219,7 @@ class Decoder:
                 return ""
             names[f"${{{name}}}"] = None
             if not self._environ.get(name):
-                self._mistake(path, f"the environment variable {name} is not set or empty")
+                self._mistake(path, f"the environment variable {name} is not set or empty", UNSET_VARIABLE)
             return self._environ.get(name, "")
 
         found = _VARIABLE.sub(put, value)

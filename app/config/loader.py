@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core.arns import default_session_name
-from ..core.errors import ConfigError, NotThereYet
+from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..core.text import one_line
 from ..core.values import Now
 from ..exchange.settings import PROVIDER_MANAGED, ChainedRole, DeveloperApiExchange, ExchangeSettings
@@ -63,7 +63,7 @@ class _Draft:
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    mistakes: list[str] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     places: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages, and what to say instead: the variable or the file in which the value really stands."""
@@ -71,7 +71,7 @@ class _Draft:
     def stop_at_mistakes(self) -> None:
         """Raise ConfigError if there are mistakes: one message, a line each."""
         if self.mistakes:
-            raise ConfigError("\n".join(dict.fromkeys(one_line(self._located(item)) for item in self.mistakes)))
+            raise ConfigError.of(dict.fromkeys(item.reworded(one_line(self._located(item))) for item in self.mistakes))
 
     def run(self, checks: Iterable[validate.Check], *, patient: bool = True) -> list[str]:
         """
@@ -84,9 +84,12 @@ class _Draft:
             try:
                 check()
             except NotThereYet as error:
-                (absent if patient else self.mistakes).append(str(error))
+                if patient:
+                    absent.append(str(error))
+                else:
+                    self.mistakes.append(Mistake(str(error), error.error_code))
             except ConfigError as error:
-                self.mistakes.append(str(error))
+                self.mistakes.append(Mistake(str(error), error.error_code))
         return absent
 
     def is_mistaken(self, path: str) -> bool:
@@ -132,7 +135,7 @@ def load(
             _read_file(draft, environ)
         _read_sdk_files(draft, environ)
     except ConfigError as error:
-        draft.mistakes += str(error).splitlines()
+        draft.mistakes += error.mistakes
     if draft.mistakes:
         _check_the_rest(draft, environ, hostname)
     draft.stop_at_mistakes()
@@ -206,7 +209,8 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     if sdk_file.is_one(draft.origin):
         raise ConfigError(
             "this is the IDaaS SDK's file, not a configuration of the sidecar; name its path in "
-            "identity.clientConfigPath of a profile, or leave out --config and set CLOUD_IDAAS_CONFIG_PATH"
+            "identity.clientConfigPath of a profile, or leave out --config and set CLOUD_IDAAS_CONFIG_PATH",
+            error_code="IDS-116",
         )
     raw = read_object(draft.origin)
     decoder = Decoder(draft.origin, environ, variables=True, lenient=_minor(raw, draft) > MINOR, trace=draft.trace)
@@ -221,20 +225,26 @@ def _minor(raw: dict[str, Any], draft: _Draft) -> int:
     """Return the minor version of the file. Raises ConfigError where its major version is another one."""
     version = raw.get("configVersion")
     if version is None:
-        draft.mistakes.append(f'configVersion: required; write "configVersion": "{MAJOR}.{MINOR}"')
+        draft.mistakes.append(Mistake(f'configVersion: required; write "configVersion": "{MAJOR}.{MINOR}"', "IDS-106"))
         return MINOR
     if not isinstance(version, str) or not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
-        draft.mistakes.append(f'configVersion: must be a string of two numbers, such as "{MAJOR}.{MINOR}"')
+        sentence = f'configVersion: must be a string of two numbers, such as "{MAJOR}.{MINOR}"'
+        draft.mistakes.append(Mistake(sentence, "IDS-117"))
         return MINOR
     major, minor = map(int, version.split("."))
     if major != MAJOR:
-        raise ConfigError(f"configVersion: {version} is not supported; this program reads {MAJOR}.x")
+        raise ConfigError(
+            f"configVersion: {version} is not supported; this program reads {MAJOR}.x", error_code="IDS-117"
+        )
     return minor
 
 
-def _name_mistakes(profiles: Any) -> list[str]:
+def _name_mistakes(profiles: Any) -> list[Mistake]:
     return [
-        f"{join('profiles', name)}: a profile's name is 1 to 63 of a-z 0-9 . _ -, beginning with one of a-z 0-9"
+        Mistake(
+            f"{join('profiles', name)}: a profile's name is 1 to 63 of a-z 0-9 . _ -, beginning with one of a-z 0-9",
+            "IDS-105",
+        )
         for name in (profiles if isinstance(profiles, dict) else ())
         if not re.fullmatch(PROFILE_NAME, name)
     ]
@@ -257,12 +267,13 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     path = identity["clientConfigPath"]
     others = [key for key, value in identity.items() if key not in _NOT_IN_THE_SDK_FILE and value is not None]
     if others:
-        draft.mistakes.append(f"{place}: clientConfigPath stands beside {', '.join(others)}; keep the path or the keys")
+        sentence = f"{place}: clientConfigPath stands beside {', '.join(others)}; keep the path or the keys"
+        draft.mistakes.append(Mistake(sentence, "IDS-113"))
         return identity
     try:
         found = sdk_file.read(path)
     except ConfigError as error:
-        draft.mistakes += [f"{place}.clientConfigPath: {line}" for line in str(error).splitlines()]
+        draft.mistakes += [item.reworded(f"{place}.clientConfigPath: {item}") for item in error.mistakes]
         return identity
     draft.places[f"{place}."] = f"{path}: "
     draft.files.append(path)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from ..core.connection import HttpConfiguration
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..core.text import quoted
 from ..core.urls import sdk_endpoint
 from ..identity.idaas import IdaasIdentity
@@ -35,9 +35,12 @@ def read(path: str) -> dict[str, Any]:
     The examples of IDaaS's documentation have comments, and line breaks within strings: both are accepted.
     """
     known = _known(read_object(path, tolerant=True), IdaasIdentity)
-    left = [f"{path}: {key}: still has {found} of an example; write your own value" for key, found in _examples(known)]
+    left = [
+        Mistake(f"{path}: {key}: still has {found} of an example; write your own value", "IDS-109")
+        for key, found in _examples(known)
+    ]
     if left:
-        raise ConfigError("\n".join(left))
+        raise ConfigError.of(left)
     for key in ("clientConfigPath", "tokenExchange", "connection"):
         known.pop(key, None)  # not in the SDK's file: they stand beside clientConfigPath
     if isinstance(known.get("authnConfiguration"), dict):

@@ -129,7 +129,9 @@ def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
 
 def _callers(profile: Profile, place: str) -> None:
     if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
-        raise ConfigError(f"{place}.callers: empty; list uids or gids, or leave it out to serve every caller")
+        raise ConfigError(
+            f"{place}.callers: empty; list uids or gids, or leave it out to serve every caller", error_code="IDS-105"
+        )
 
 
 def _other_metadata_service(profile: Profile, place: str, server: Server) -> None:
@@ -188,10 +190,12 @@ def _credential_files(profiles: Mapping[str, Profile]) -> None:
         for index, file in enumerate(profile.files):
             place = f"profiles.{name}.files[{index}].path"
             if not os.path.isabs(file.path):
-                raise ConfigError(f"{place}: {file.path!r} is not an absolute path")
+                raise ConfigError(f"{place}: {file.path!r} is not an absolute path", error_code="IDS-105")
             other = taken.setdefault(os.path.normpath(file.path), place)
             if other != place:
-                raise ConfigError(f"{place}: {file.path} is already written by {other}; choose another file")
+                raise ConfigError(
+                    f"{place}: {file.path} is already written by {other}; choose another file", error_code="IDS-113"
+                )
 
 
 def _bundle(path: str, place: str) -> None:
@@ -201,9 +205,11 @@ def _bundle(path: str, place: str) -> None:
     except files.Absent as why:
         raise NotThereYet(f"{place}: {path}: {why}") from None
     except files.Unreadable as why:
-        raise ConfigError(f"{place}: {path}: {why}") from None
+        raise ConfigError(f"{place}: {path}: {why}", error_code="IDS-115") from None
     if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:
-        raise ConfigError(f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)")
+        raise ConfigError(
+            f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)", error_code="IDS-115"
+        )
 
 
 # --- the other sections -----------------------------------------------------------------------------------------------
@@ -217,16 +223,20 @@ def _listeners(server: Server, access: Access) -> None:
         host, port = addresses.listen_address(address, f"server.{key}")
         if key != "ops" and not addresses.is_private(host) and not access.unsafe_bind:
             raise ConfigError(
-                f"server.{key}: {address} is reachable from other machines; use 127.0.0.1, or set access.unsafeBind"
+                f"server.{key}: {address} is reachable from other machines; use 127.0.0.1, or set access.unsafeBind",
+                error_code="IDS-121",
             )
         for other, its in taken.items():
             if addresses.overlap((host, port), its):
-                raise ConfigError(f"server.{key}: {address} is taken by server.{other}; choose another port")
+                raise ConfigError(
+                    f"server.{key}: {address} is taken by server.{other}; choose another port", error_code="IDS-121"
+                )
         taken[key] = host, port
     if access.path_token and server.metadata and access.metadata_tokens != "required":
         raise ConfigError(
             "server.metadata: its clients cannot send access.pathToken; set access.metadataTokens to required, "
-            "or leave one of the two out"
+            "or leave one of the two out",
+            error_code="IDS-113",
         )
 
 
@@ -267,17 +277,20 @@ def _cache(cache: Cache) -> None:
         for way in (os.path.abspath, os.path.realpath)
     ):
         raise ConfigError(
-            "cache.keyFile: lies in cache.directory, so a reader of one would read the other; move it elsewhere"
+            "cache.keyFile: lies in cache.directory, so a reader of one would read the other; move it elsewhere",
+            error_code="IDS-113",
         )
 
 
 def _hosts(hosts: Sequence[str]) -> None:
     if not hosts:
         raise ConfigError(
-            "access.allowedHosts: empty, so no client would be served; name the hosts of the clients' URLs"
+            "access.allowedHosts: empty, so no client would be served; name the hosts of the clients' URLs",
+            error_code="IDS-105",
         )
     for index, host in enumerate(hosts):
         if not addresses.is_host(host):
             raise ConfigError(
-                f"access.allowedHosts[{index}]: {host!r} is not a host; write it without port or path, IPv6 as [::1]"
+                f"access.allowedHosts[{index}]: {host!r} is not a host; write it without port or path, IPv6 as [::1]",
+                error_code="IDS-105",
             )

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Self
 
 
@@ -25,8 +26,10 @@ class SidecarError(Exception):
     `retry_after`: the seconds to wait before the next attempt, where the error says so. The other members are what is
     known of the request that failed, for the fields of a log line; empty or 0 where it is not known. `stage`: `token`,
     `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
+    `error_code`: the stable code of the failure in the errors index (`core/error_index`); `code` is the other side's.
     """
 
+    error_code: str = "IDS-900"
     retry_after: float | None = None
     stage: str = ""
     endpoint: str = ""
@@ -59,8 +62,43 @@ class SidecarError(Exception):
         return other
 
 
+class Mistake(str):
+    """One line about a configuration. `error_code`: its entry in the errors index."""
+
+    error_code: str
+
+    def __new__(cls, text: str, error_code: str = "IDS-100") -> Self:
+        """Return the line with its code."""
+        made = super().__new__(cls, text)
+        made.error_code = error_code
+        return made
+
+    def reworded(self, text: str) -> Mistake:
+        """Return another line with the same code."""
+        return Mistake(text, self.error_code)
+
+
 class ConfigError(SidecarError):
-    """The configuration, or a file or variable that it names, cannot work."""
+    """The configuration, or a file or variable that it names, cannot work. `mistakes`: a line each."""
+
+    def __init__(self, message: str, *, error_code: str = "IDS-100") -> None:
+        super().__init__(message)
+        self.error_code = error_code
+        self.mistakes = tuple(Mistake(line, error_code) for line in message.splitlines())
+
+    @classmethod
+    def of(cls, mistakes: Iterable[Mistake]) -> ConfigError:
+        """Return one error for at least one mistake, with the code of the first one."""
+        lines = tuple(mistakes)
+        error = cls("\n".join(lines), error_code=lines[0].error_code)
+        error.mistakes = lines
+        return error
+
+    def reworded(self, message: str) -> Self:
+        """Return the same error with another message; each of its lines has the code of the error."""
+        other = super().reworded(message)
+        other.mistakes = tuple(Mistake(line, self.error_code) for line in message.splitlines())
+        return other
 
     @property
     def permanent(self) -> bool:
@@ -73,6 +111,8 @@ class NotThereYet(SidecarError):
 
     SPIRE, a Vault agent, cert-manager and kubelet write theirs seconds after the start.
     """
+
+    error_code = "IDS-124"
 
 
 class Unreachable(SidecarError):
@@ -93,8 +133,10 @@ class Unreachable(SidecarError):
         status: int = 0,
         request_id: str = "",
         cloud_message: str = "",
+        error_code: str = "IDS-200",
     ) -> None:
         super().__init__(message)
+        self.error_code = error_code
         self.retry_after = retry_after
         self.code = code
         self.throttled = throttled
@@ -123,8 +165,10 @@ class Refused(SidecarError):
         withdrawn: bool = False,
         endpoint: str = "",
         cloud_message: str = "",
+        error_code: str = "IDS-300",
     ) -> None:
         super().__init__(message)
+        self.error_code = error_code
         self.status = status
         self.code = code
         self.request_id = request_id
@@ -141,6 +185,7 @@ class Refused(SidecarError):
 class NoCredentials(SidecarError):
     """No valid credentials are held. `retry_after`: seconds until the next attempt is due."""
 
+    error_code = "IDS-501"
     retry_after: float
 
     def __init__(self, message: str, *, retry_after: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -81,5 +81,15 @@ class IdentityExpiry:
     not_after: float
 
 
-Event = Refreshed | RefreshFailed | Dropped | StageTimed | Warned | StoreFailed | ClockRead | IdentityExpiry
+@dataclass(frozen=True, slots=True)
+class TokenVerified:
+    """STS accepted the profile's token. `info`: what STS read from it (OIDCTokenInfo), for `doctor`."""
+
+    profile: str
+    info: Mapping[str, str]
+
+
+Event = (
+    Refreshed | RefreshFailed | Dropped | StageTimed | Warned | StoreFailed | ClockRead | IdentityExpiry | TokenVerified
+)
 Observe = Callable[[Event], None]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import Refused
 from ..core.formats import timestamp
+from ..core.text import quoted
 from ..core.values import Credentials, ServerNow, Token
 from ..upstream.errors import answer_of
 from ..upstream.response import Post
@@ -18,7 +21,11 @@ LONGEST_TOKEN = 20_000
 
 @dataclass(frozen=True, slots=True)
 class AssumeRoleWithOidc:
-    """One role. The endpoints are tried in order while they cannot be reached."""
+    """
+    One role. The endpoints are tried in order while they cannot be reached.
+
+    `verified` is called with what STS read from a token that it accepted: the OIDCTokenInfo of its answer.
+    """
 
     http: Post
     endpoints: tuple[str, ...]
@@ -28,6 +35,7 @@ class AssumeRoleWithOidc:
     duration_seconds: int
     policy: str | None
     now: ServerNow
+    verified: Callable[[Mapping[str, str]], None] = lambda _info: None
 
     async def credentials(self, token: Token) -> Credentials:
         """Return a new session. Raises Refused, with `renew_token` where a new token may pass; or Unreachable."""
@@ -36,6 +44,7 @@ class AssumeRoleWithOidc:
                 f"the OIDC token has {len(token.value)} characters; STS takes 4 to {LONGEST_TOKEN}",
                 status=0,
                 code="token_length",
+                error_code="IDS-421",
             )
         return await first_reachable(self.endpoints, lambda endpoint: self._request(endpoint, token))
 
@@ -44,6 +53,7 @@ class AssumeRoleWithOidc:
         query = f"Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&Timestamp={quote(timestamp(now), safe='')}"
         response = await self.http.post(f"{endpoint}/?{query}", self._fields(token))
         members = answer_of(response, endpoint, asked="STS", wanted="Credentials")
+        self.verified(_token_info(members))
         return credentials_from(members, now=self.now(endpoint), where=endpoint)
 
     def _fields(self, token: Token) -> dict[str, str]:
@@ -55,3 +65,11 @@ class AssumeRoleWithOidc:
             "DurationSeconds": str(self.duration_seconds),
         }
         return fields | ({"Policy": self.policy} if self.policy is not None else {})
+
+
+def _token_info(members: Mapping[str, Any]) -> dict[str, str]:
+    """Return the text members of OIDCTokenInfo, each on one line and cut."""
+    found = members.get("OIDCTokenInfo")
+    known = ("Issuer", "Subject", "ClientIds", "IssuanceTime", "ExpirationTime", "VerificationInfo")
+    values = found if isinstance(found, dict) else {}
+    return {name: quoted(values[name]) for name in known if isinstance(values.get(name), str)}

@@ -63,6 +63,16 @@ def unverified(token: str) -> Claims | None:
     )
 
 
+def header(token: str) -> dict[str, Any]:
+    """Return the header of `token`, or an empty object if it has none that can be read."""
+    encoded = token.partition(".")[0]
+    try:
+        found = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def seconds_until_issued(token: str, now: float) -> float:
     """Return the seconds until the `iat` of `token`; 0 where that has passed or is missing."""
     found = unverified(token)

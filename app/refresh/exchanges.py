@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..config.settings import Profile
@@ -16,6 +16,8 @@ from ..exchange.settings import ChainedRole, DeveloperApiExchange, ExchangeSetti
 from ..exchange.validate import IdaasInstance
 from ..identity.identities import instance_of
 from .connections import Connections
+
+Verified = Callable[[Mapping[str, str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,25 @@ class Exchanges:
 
 
 def exchanges(
-    profile: Profile, place: str, connections: Connections, *, now: ServerNow, new_id: Callable[[], str]
+    profile: Profile,
+    place: str,
+    connections: Connections,
+    *,
+    now: ServerNow,
+    new_id: Callable[[], str],
+    verified: Verified,
 ) -> Exchanges:
-    """Return the roles of `profile`, which is configured at `place`."""
+    """Return the roles of `profile`, which is configured at `place`. `verified`: as for AssumeRoleWithOidc."""
     chain = (
         _chained(role, f"{place}.chain[{index}]", profile.exchange, connections, now=now, new_id=new_id)
         for index, role in enumerate(profile.chain)
     )
     instance = IdaasInstance(*instance_of(profile.identity))
     url = next(validate.urls(profile.exchange, instance, f"{place}.exchange"))
-    return Exchanges(url, _first(profile, f"{place}.exchange", connections, now=now), tuple(chain))
+    return Exchanges(url, _first(profile, f"{place}.exchange", connections, now, verified), tuple(chain))
 
 
-def _first(profile: Profile, place: str, connections: Connections, *, now: ServerNow) -> Exchange:
+def _first(profile: Profile, place: str, connections: Connections, now: ServerNow, verified: Verified) -> Exchange:
     exchange = profile.exchange
     http = connections.to(exchange.connection, f"{place}.connection")
     if isinstance(exchange, DeveloperApiExchange):
@@ -66,6 +74,7 @@ def _first(profile: Profile, place: str, connections: Connections, *, now: Serve
         duration_seconds=exchange.duration_seconds,
         policy=validate.policy_text(exchange.policy, place),
         now=now,
+        verified=verified,
     )
 
 

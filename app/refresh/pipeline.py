@@ -9,13 +9,14 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from ..config.settings import Profile, Settings
 from ..core import arns
 from ..core.clocks import Clocks, CloudClock
 from ..core.errors import Refused, SidecarError, Unreachable
-from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, Warned
+from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, TokenVerified, Warned
 from ..core.urls import server_of
 from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
@@ -89,7 +90,14 @@ class Pipeline:
             disk=self._disk,
         )
         self._exchanges = {
-            name: exchanges(profile, f"profiles.{name}", self._connections, now=self._server_now, new_id=new_id)
+            name: exchanges(
+                profile,
+                f"profiles.{name}",
+                self._connections,
+                now=self._server_now,
+                new_id=new_id,
+                verified=partial(self._verified, name),
+            )
             for name, profile in settings.profiles.items()
         }
         self._expiries: dict[Identity, dict[str, float]] = {}
@@ -108,6 +116,15 @@ class Pipeline:
         async with self._places.at(self._servers[name]):
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
+
+    async def token(self, name: str) -> Token:
+        """Return a token of the profile's identity. Raises Refused, Unreachable or ConfigError."""
+        return await self._token(name)
+
+    async def exchanged(self, name: str, token: Token) -> Credentials:
+        """Return credentials for `token`, without another token if it is refused. Raises Refused or Unreachable."""
+        credentials = await self._exchange(name, token)
+        return await self._chain(name, credentials, self._exchanges[name])
 
     def forget_token(self, name: str) -> None:
         """Drop the token of the profile's identity, so that the next fetch obtains a new one."""
@@ -163,6 +180,7 @@ class Pipeline:
                 status=error.status,
                 request_id=error.request_id,
                 cloud_message=error.cloud_message,
+                error_code="IDS-214",
             ) from None
 
     async def _chain(self, name: str, credentials: Credentials, found: Exchanges) -> Credentials:
@@ -191,6 +209,9 @@ class Pipeline:
         if isinstance(event, ClockRead):
             self._clock.learn(event.server, event.offset)
         self._observer(event)
+
+    def _verified(self, name: str, info: Mapping[str, str]) -> None:
+        self._observe(TokenVerified(name, info))
 
     def _server_now(self, url: str) -> float:
         return self._clock.now(server_of(url))
@@ -234,11 +255,11 @@ class Pipeline:
             return
         if isinstance(identity, TokenFileIdentity) and claims.expires_at is not None:
             self._expiries[identity]["tokenFile"] = claims.expires_at
-        for sentence in jwt_claims.mismatches(claims, _expected(self._profiles[name]), self._clocks.wall()):
+        for sentence in jwt_claims.mismatches(claims, expected_claims(self._profiles[name]), self._clocks.wall()):
             self._observe(Warned(name, sentence))
 
 
-def _expected(profile: Profile) -> jwt_claims.ExpectedClaims:
+def expected_claims(profile: Profile) -> jwt_claims.ExpectedClaims:
     """Return what STS compares the token's claims with, as far as the configuration tells."""
     if not isinstance(profile.exchange, StsExchange):
         return jwt_claims.ExpectedClaims()

@@ -24,8 +24,8 @@ from app.emulator.world.world import PROVIDER_ARN, role_arn
 from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
-    "serve", "demo", "emulator", "get", "env", "exec", "config", "setup", "conformance", "health", "refresh", "purge",
-    "log-level", "completion", "version", "help",
+    "serve", "demo", "emulator", "get", "env", "exec", "config", "doctor", "setup", "conformance", "health",
+    "refresh", "purge", "log-level", "completion", "version", "help",
 )  # fmt: skip
 SECRET = "Tr0ub4dor"
 
@@ -92,7 +92,7 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     printed = prints(capsys, "--help", environ={})
 
     assert [command for command in COMMANDS if not re.search(rf"^    {command}\s", printed, re.MULTILINE)] == []
-    assert not any(later in printed for later in ("doctor", "migrate"))
+    assert not any(later in printed for later in ("migrate",))
 
 
 def test_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,18 +166,27 @@ def raising(error: BaseException) -> Callable[[], int]:
 
 
 ERRORS = [
-    (ConfigError("place: wrong"), 2, "idaas-sidecar version: place: wrong"),
-    (Refused("no", status=400, code="invalid_client"), 3, "idaas-sidecar version: no"),
-    (Unreachable("no answer"), 4, "idaas-sidecar version: no answer"),
-    (NoCredentials("nothing held", retry_after=1), 4, "idaas-sidecar version: nothing held"),
-    (CommandNotStarted("cmd: not executable", exit_code=126), 126, "idaas-sidecar version: cmd: not executable"),
-    (CommandNotStarted("cmd: no such command", exit_code=127), 127, "idaas-sidecar version: cmd: no such command"),
-    (ConfigError("two   spaces,\ta tab "), 2, "idaas-sidecar version: two spaces, a tab"),
+    (ConfigError("place: wrong"), 2, "idaas-sidecar version: place: wrong (IDS-100)"),
+    (Refused("no", status=400, code="invalid_client"), 3, "idaas-sidecar version: no (IDS-300)"),
+    (Unreachable("no answer"), 4, "idaas-sidecar version: no answer (IDS-200)"),
+    (NoCredentials("nothing held", retry_after=1), 4, "idaas-sidecar version: nothing held (IDS-501)"),
+    (
+        CommandNotStarted("cmd: not executable", exit_code=126),
+        126,
+        "idaas-sidecar version: cmd: not executable (IDS-516)",
+    ),
+    (
+        CommandNotStarted("cmd: no such command", exit_code=127),
+        127,
+        "idaas-sidecar version: cmd: no such command (IDS-516)",
+    ),
+    (ConfigError("two   spaces,\ta tab "), 2, "idaas-sidecar version: two spaces, a tab (IDS-100)"),
     (ConfigError(""), 2, "idaas-sidecar version: ConfigError"),
     (
         ValueError(SECRET),
         70,
-        "idaas-sidecar version: internal error (ValueError); run the command again with --debug and report the output",
+        "idaas-sidecar version: internal error (ValueError); run the command again with --debug and report the output "
+        "(IDS-901)",
     ),
 ]
 
@@ -193,7 +202,9 @@ def test_exit_codes(error: Exception, code: int, line: str, capsys: pytest.Captu
 def test_an_error_of_several_lines(capsys: pytest.CaptureFixture[str]) -> None:
     """Each line of an error's message is a line on stderr that begins with the command's name."""
     assert call_command("config", raising(ConfigError("a: wrong\n\nb: wrong\n")), debug=False) == 2
-    assert capsys.readouterr().err == "idaas-sidecar config: a: wrong\nidaas-sidecar config: b: wrong\n"
+    assert capsys.readouterr().err == (
+        "idaas-sidecar config: a: wrong (IDS-100)\nidaas-sidecar config: b: wrong (IDS-100)\n"
+    )
 
 
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +214,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert code == 2
     assert lines[0] == "Traceback (most recent call last):"
-    assert lines[-1] == "idaas-sidecar version: place: wrong"
+    assert lines[-1] == "idaas-sidecar version: place: wrong (IDS-100)"
 
 
 def test_ctrl_c(capsys: pytest.CaptureFixture[str]) -> None:
@@ -235,9 +246,9 @@ def test_config_prints_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixtu
     prefix = f"idaas-sidecar config: {path}: "
     assert printed.out == ""
     assert sorted(printed.err.splitlines()) == [
-        f"{prefix}profiles.default.identity.command: required",
-        f"{prefix}refesh: unknown key; did you mean refresh?",
-        f"{prefix}server.bind: must be a string, not a whole number",
+        f"{prefix}profiles.default.identity.command: required (IDS-106)",
+        f"{prefix}refesh: unknown key; did you mean refresh? (IDS-104)",
+        f"{prefix}server.bind: must be a string, not a whole number (IDS-105)",
     ]
 
 
@@ -467,7 +478,8 @@ def test_an_unknown_profile(command: str, path: str, capsys: pytest.CaptureFixtu
     code, line = fails(capsys, command, "--config", path, "--profile", "prod")
 
     assert code == 2
-    assert line == f"idaas-sidecar {command}: --profile: there is no profile 'prod' in {path}; there is default, p2"
+    sentence = f"--profile: there is no profile 'prod' in {path}; there is default, p2"
+    assert line == f"idaas-sidecar {command}: {sentence} (IDS-120)"
 
 
 def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -476,7 +488,7 @@ def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFix
 
     assert fails(capsys, "env", "--config", path) == (
         2,
-        "idaas-sidecar env: server.bind: port 0 is only known to the running sidecar; configure a port",
+        "idaas-sidecar env: server.bind: port 0 is only known to the running sidecar; configure a port (IDS-100)",
     )
 
 

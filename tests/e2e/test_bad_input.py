@@ -150,8 +150,8 @@ def test_missing_file(tmp_path: Path) -> None:
     directory = run("serve", "--config", str(tmp_path), env=environment(tmp_path))
 
     assert (named.code, by_variable.code, directory.code) == (2, 2, 2)
-    assert named.error_line == by_variable.error_line == "idaas-sidecar serve: /nowhere.json: no such file"
-    assert directory.error_line == f"idaas-sidecar serve: {tmp_path}: not a regular file"
+    assert named.error_line == by_variable.error_line == "idaas-sidecar serve: /nowhere.json: no such file (IDS-102)"
+    assert directory.error_line == f"idaas-sidecar serve: {tmp_path}: not a regular file (IDS-102)"
 
 
 def test_file_that_is_not_json(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_missing_trust_store(cloud: EmulatedCloud, tmp_path: Path) -> None:
     result = run("get", "--config", path, env=environment(tmp_path, **SECRET, SSL_CERT_FILE="/nowhere.pem"))
 
     assert result.code == 2
-    assert result.error_line == "idaas-sidecar get: SSL_CERT_FILE: /nowhere.pem: no such file"
+    assert result.error_line == "idaas-sidecar get: SSL_CERT_FILE: /nowhere.pem: no such file (IDS-124)"
 
 
 # --- ports ------------------------------------------------------------------------------------------------------------

@@ -235,7 +235,7 @@ def test_command_that_does_not_exist(file: Path, command: str) -> None:
     done = execute(file, command)
 
     assert done.code == 127
-    assert done.error_line == f"idaas-sidecar exec: {command}: no such command"
+    assert done.error_line == f"idaas-sidecar exec: {command}: no such command (IDS-516)"
 
 
 def test_path_with_a_forbidden_directory(file: Path, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ def test_path_with_a_forbidden_directory(file: Path, tmp_path: Path) -> None:
     forbidden.mkdir(mode=0)
     done = execute(file, "no-such-command", PATH=f"{forbidden}:{os.environ['PATH']}")
 
-    assert (done.code, done.error_line) == (127, "idaas-sidecar exec: no-such-command: no such command")
+    assert (done.code, done.error_line) == (127, "idaas-sidecar exec: no-such-command: no such command (IDS-516)")
 
 
 @pytest.mark.parametrize("command", ["/etc/passwd", "/tmp"])
@@ -253,7 +253,7 @@ def test_command_that_is_not_executable(file: Path, command: str) -> None:
     done = execute(file, command)
 
     assert done.code == 126
-    assert done.error_line == f"idaas-sidecar exec: {command}: not executable"
+    assert done.error_line == f"idaas-sidecar exec: {command}: not executable (IDS-516)"
 
 
 def test_command_that_cannot_be_executed(file: Path) -> None:
@@ -261,7 +261,7 @@ def test_command_that_cannot_be_executed(file: Path) -> None:
     done = execute(file, "/etc/passwd/command")
 
     assert done.code == 126
-    assert done.error_line == "idaas-sidecar exec: /etc/passwd/command: cannot be executed: Not a directory"
+    assert done.error_line == "idaas-sidecar exec: /etc/passwd/command: cannot be executed: Not a directory (IDS-516)"
 
 
 def test_no_command(file: Path) -> None:

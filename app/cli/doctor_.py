@@ -1,0 +1,76 @@
+"""`doctor`: find what keeps credentials from arriving, and name the cure. Exit code 0: healthy, 1: findings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from argparse import Namespace
+from collections.abc import Mapping
+
+from ..core.errors import ConfigError
+from ..doctor import output
+from ..doctor.finding import Step
+from ..doctor.target import Caller, Target
+from ..doctor.walk import Walk
+from ..system import files
+from ..system.hardening import no_dumps
+
+FINDINGS = 1
+LARGEST = 1_048_576
+"""Bytes of a file that an option names."""
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Walk the path of a credential and print each step's result."""
+    no_dumps()
+    target = Target(
+        arguments.config,
+        environ,
+        socket.gethostname(),
+        _caller(arguments),
+        profile=arguments.profile,
+        trust_policy=_text(arguments.trust_policy, "--trust-policy") if arguments.trust_policy else None,
+        client_environ=_environment(arguments.client_environment) if arguments.client_environment else None,
+    )
+    steps = asyncio.run(_walk(target, arguments.json))
+    if arguments.json:
+        print(json.dumps(output.document(steps), indent=2, ensure_ascii=False))
+    else:
+        print(output.verdict(steps))
+    return FINDINGS if any(step.findings for step in steps) else 0
+
+
+async def _walk(target: Target, quiet: bool) -> list[Step]:
+    steps = []
+    async for step in Walk(target).steps():
+        steps.append(step)
+        if not quiet:
+            print("\n".join(output.lines(step)), flush=True)
+    return steps
+
+
+def _caller(arguments: Namespace) -> Caller:
+    """Return the caller that the options describe; this process where they say nothing."""
+    own = arguments.uid is None and not arguments.gid
+    uid = os.geteuid() if arguments.uid is None else arguments.uid
+    gids = tuple(sorted({os.getegid(), *os.getgroups()})) if own else tuple(arguments.gid)
+    return Caller(uid, gids, arguments.url)
+
+
+def _environment(path: str) -> dict[str, str]:
+    """Return the variables in a file: as `env` prints them, or as /proc/PID/environ has them."""
+    text = _text(path, "--client-environment")
+    lines = text.split("\0") if "\0" in text else text.splitlines()
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)
+    return {name: value.strip("'\"") for name, _, value in pairs}
+
+
+def _text(path: str, option: str) -> str:
+    try:
+        return files.read(path, LARGEST).decode()
+    except files.Unreadable as why:
+        raise ConfigError(f"{option}: {path}: {why}", error_code="IDS-102") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{option}: {path}: not UTF-8 text", error_code="IDS-102") from None

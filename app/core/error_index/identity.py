@@ -1,0 +1,238 @@
+"""Errors of tokens and of the servers that issue them: IDaaS, Entra ID, Okta, Keycloak and other OAuth servers.
+
+OAuth codes are those of RFC 6749 5.2 and RFC 8693 2.2.2. Entra ID names its cause in the description, as `AADSTS` and
+a number; Okta and Keycloak write sentences. The identity's cures become part of messages, so they are no sentences.
+"""
+
+from __future__ import annotations
+
+from .entry import Entry
+
+IDENTITY = (
+    Entry(
+        "IDS-300",
+        "The server refused with a code that this index does not have.",
+        "The message names the server's code, its words and the request id.",
+        "search the server's documentation for the code, or ask its support with the request id",
+    ),
+    Entry(
+        "IDS-301",
+        "The token endpoint does not accept the client.",
+        "The client id, secret, key or assertion is wrong or has expired, or a clock is off.",
+        "the client id, secret, key or assertion was not accepted: is it current, is the clock right?",
+        seen=("invalid_client",),
+        words=("AADSTS7000222", "AADSTS7000215", "AADSTS700027", "Invalid client or Invalid client credentials"),
+    ),
+    Entry(
+        "IDS-302",
+        "The scope is not valid.",
+        "The scope is misspelled, or the application has no permission in it.",
+        "check the scope and that the application may use it",
+        seen=("invalid_scope",),
+    ),
+    Entry(
+        "IDS-303",
+        "The scope names a permission that does not exist.",
+        "The resource server has no permission of that name.",
+        "the scope names a permission that the resource server does not have",
+        seen=("scope_not_found",),
+    ),
+    Entry(
+        "IDS-304",
+        "The application is not authorised.",
+        "It has no grant for the resource server or scope, or a policy of the server denies it.",
+        "the application is not authorised for that resource server or scope",
+        seen=("access_denied",),
+    ),
+    Entry(
+        "IDS-305",
+        "The subject token was not accepted.",
+        "The platform's token is of another issuer or audience, or has expired.",
+        "the subject token was not accepted",
+        seen=("invalid_grant",),
+    ),
+    Entry(
+        "IDS-306",
+        "The client may not use this grant or authentication method.",
+        "The application is not a machine-to-machine client, or another method is set for it.",
+        "the client may not use this grant, or this way to prove itself",
+        seen=("unauthorized_client",),
+    ),
+    Entry(
+        "IDS-307",
+        "The server does not know the grant.",
+        "The URL is of another endpoint, or the server has client credentials or token exchange switched off.",
+        "the server does not know this grant",
+        seen=("unsupported_grant_type",),
+    ),
+    Entry(
+        "IDS-308",
+        "The server does not know the audience or resource.",
+        "audience or resource is misspelled.",
+        "the server does not know that audience or resource",
+        seen=("invalid_target",),
+    ),
+    Entry(
+        "IDS-309",
+        "The IDaaS edition does not include the feature.",
+        "The instance's licence does not cover it.",
+        "this IDaaS edition does not include the feature",
+        seen=("operation_denied_by_license",),
+    ),
+    Entry(
+        "IDS-310",
+        "The authorisation is pending.",
+        "The server has not decided yet.",
+        "wait; the request is repeated",
+        effect="transient",
+        seen=("authorization_pending",),
+    ),
+    Entry(
+        "IDS-311",
+        "The application may not use the resource server.",
+        "IDaaS has no grant of the application on the resource server.",
+        "grant the application access to the resource server in IDaaS",
+        words=("has not been authorized by resource server",),
+    ),
+    Entry(
+        "IDS-312",
+        "The request proves the client's identity twice.",
+        "A secret in the body and a header or assertion are sent together.",
+        "the request proves the client's identity twice; choose one method",
+        words=("multiple client credentials",),
+    ),
+    Entry(
+        "IDS-313",
+        "The server requires an audience.",
+        "The server issues tokens only for a named API.",
+        "set audience to the API's identifier",
+        words=("Audience is required",),
+    ),
+    Entry(
+        "IDS-314",
+        "Entra ID does not know the application.",
+        "The client id is wrong, or the application is in another tenant than the URL names.",
+        "check clientId and the tenant in tokenEndpoint",
+        words=("AADSTS700016", "AADSTS900023", "AADSTS90002"),
+    ),
+    Entry(
+        "IDS-315",
+        "Entra ID does not accept the federated credential.",
+        "Subject, issuer or audience of the assertion equals no federated credential of the application.",
+        "make issuer, subject and audience of the application's federated credential equal the assertion's claims",
+        words=("AADSTS700211", "AADSTS700212", "AADSTS700213", "AADSTS70021:"),
+    ),
+    Entry(
+        "IDS-316",
+        "Entra ID does not accept the scope or resource.",
+        "With client credentials the scope reads <application id URI>/.default, and the resource must exist.",
+        "write the scope as <application id URI>/.default, and check that the resource is in this tenant",
+        words=("AADSTS1002012", "AADSTS500011", "AADSTS70011:"),
+    ),
+    Entry(
+        "IDS-317",
+        "Keycloak does not know the realm.",
+        "The realm in the URL is misspelled.",
+        "check the realm in issuer or tokenEndpoint",
+        words=("Realm does not exist",),
+    ),
+    Entry(
+        "IDS-318",
+        "Keycloak has client credentials switched off for the client.",
+        "The client has no service account.",
+        "switch on `Service accounts roles` of the client in Keycloak",
+        words=("not enabled to retrieve service account",),
+    ),
+    Entry(
+        "IDS-319",
+        "Okta does not accept the token.",
+        "The API was called with a token that Okta does not accept.",
+        "use the URL of an authorization server, /oauth2/<id>/v1/token",
+        seen=("E0000011",),
+    ),
+    Entry(
+        "IDS-320",
+        "The token endpoint's answer has no usable token.",
+        "tokenUse names another token than the server returns, or the token has no lifetime.",
+        "set tokenUse to the token that the server returns; see the message",
+    ),
+    Entry(
+        "IDS-321",
+        "The token is not a JWT.",
+        "The server issues opaque tokens, or the file has other content.",
+        "switch the resource server to JWT access tokens, or name the right file",
+    ),
+    Entry(
+        "IDS-322",
+        "The token has expired.",
+        "The program that writes the token file has stopped, or this machine's clock is off.",
+        "start the program that writes the token, or set the clock",
+    ),
+    Entry(
+        "IDS-323",
+        "The issuer's discovery document contradicts the configuration.",
+        "The document names another issuer, no token endpoint, or one that is not https.",
+        "write the issuer exactly as the document names it, or set tokenEndpoint",
+    ),
+    Entry(
+        "IDS-324",
+        "The identity's command failed.",
+        "It ended with an error, did not end in time, or printed something other than a token.",
+        "run the command by hand as the sidecar's user",
+    ),
+    Entry(
+        "IDS-325",
+        "There is no AccessKey for the plugin identity.",
+        "Neither the environment, nor aliyun-cli's file, nor the metadata service has one.",
+        "set ALIBABA_CLOUD_ACCESS_KEY_ID and its secret, or give the instance a RAM role",
+    ),
+    Entry(
+        "IDS-326",
+        "The metadata service cannot be used.",
+        "The address is this machine's own, or the answer has no credentials.",
+        "give the instance a RAM role, or use another authnMethod",
+    ),
+    Entry(
+        "IDS-327",
+        "The caller may not obtain a token from IDaaS's OpenAPI.",
+        "The AccessKey or role lacks eiam:GenerateOauthToken.",
+        "the AccessKey or role needs eiam:GenerateOauthToken on the application",
+    ),
+    Entry(
+        "IDS-328",
+        "IDaaS does not know the application.",
+        "clientId or idaasInstanceId is wrong.",
+        "check clientId and idaasInstanceId",
+        seen=("EntityNotExist.Application",),
+    ),
+    Entry(
+        "IDS-329",
+        "The token endpoint's URL is wrong.",
+        "The server answers 404.",
+        "is that the token endpoint's URL?",
+    ),
+    Entry(
+        "IDS-330",
+        "The token's audience differs from the configuration.",
+        "The scope or audience belongs to another resource server.",
+        "use the scope of the resource server whose audience the OIDC provider in RAM has as a client id",
+    ),
+    Entry(
+        "IDS-331",
+        "The token's issuer differs from the configuration.",
+        "A custom domain, a trailing slash or another instance.",
+        "write issuer exactly as the token names it, and register the same URL in RAM",
+    ),
+    Entry(
+        "IDS-332",
+        "The token's subject differs from the client id.",
+        "The resource server has a custom subject, or the token is of another application.",
+        "name the token's subject in oidc:sub of the trust policy",
+    ),
+    Entry(
+        "IDS-333",
+        "The token lives too short.",
+        "It ends before the sidecar can exchange it.",
+        "raise the lifetime of access tokens on the server",
+    ),
+)

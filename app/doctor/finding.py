@@ -1,0 +1,69 @@
+"""The result of a step: values that the text and the JSON output show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ..core.error_index.index import INDEX
+from ..core.errors import SidecarError
+
+State = Literal["ok", "warning", "broken", "skipped"]
+"""`warning`: it works, but not as intended, or not for long. `skipped`: a step before it is broken, or lacks input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong. `code` is its entry in the errors index; `cure` says what to do."""
+
+    state: Literal["warning", "broken"]
+    code: str
+    message: str
+    cure: str
+
+
+def broken(code: str, message: str, cure: str = "") -> Finding:
+    """Return a finding that keeps credentials from arriving. Without `cure`, the index supplies it."""
+    return Finding("broken", code, message, cure or INDEX[code].cure)
+
+
+def warning(code: str, message: str, cure: str = "") -> Finding:
+    """Return a finding that does not keep credentials from arriving."""
+    return Finding("warning", code, message, cure or INDEX[code].cure)
+
+
+def failed(error: Exception) -> Finding:
+    """Return the finding of an error that the program raised; its message has the cloud's own words."""
+    if not isinstance(error, SidecarError):
+        return broken("IDS-901", f"internal error ({type(error).__name__})")
+    return broken(error.error_code, str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    The result of one step. `profile` is empty where the step concerns all. `summary` is one line.
+
+    `facts` are what the step saw, without secrets.
+    """
+
+    name: str
+    summary: str
+    profile: str = ""
+    findings: Sequence[Finding] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    skipped: bool = False
+
+    @property
+    def state(self) -> State:
+        """The worst state among the findings."""
+        if self.skipped:
+            return "skipped"
+        states = {finding.state for finding in self.findings}
+        return "broken" if "broken" in states else "warning" if "warning" in states else "ok"
+
+
+def skipped(name: str, why: str, profile: str = "") -> Step:
+    """Return a step that did not run."""
+    return Step(name, why, profile, skipped=True)

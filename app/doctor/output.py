@@ -1,0 +1,56 @@
+"""The steps as text lines for people, and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from .finding import Step
+
+
+def lines(step: Step) -> Iterator[str]:
+    """Yield the lines of one step: its state, name and summary, then each finding with its cure."""
+    where = f" {step.profile}" if step.profile else ""
+    yield f"{step.state:<8} {step.name}{where}: {step.summary}"
+    for finding in step.findings:
+        yield f"         {finding.code} {finding.message}"
+        if finding.cure and finding.cure.rstrip(".").lower() not in finding.message.lower():
+            yield f"         cure: {finding.cure}"
+    for key, value in _claims(step):
+        yield f"         {key}: {value}"
+
+
+def _claims(step: Step) -> Iterator[tuple[str, Any]]:
+    """Yield the token's header and claims, and what STS read: an administrator compares them with RAM."""
+    for part in ("header", "claims", "OIDCTokenInfo"):
+        for key, value in dict(step.facts.get(part, {})).items():
+            yield f"{part}.{key}", value
+
+
+def verdict(steps: Sequence[Step]) -> str:
+    """Return the last line."""
+    found = [finding for step in steps for finding in step.findings]
+    if not found:
+        return "healthy: credentials arrive"
+    codes = ", ".join(dict.fromkeys(finding.code for finding in found))
+    return f"{len(found)} finding{'s' if len(found) > 1 else ''}: {codes}; docs/errors.md explains each code"
+
+
+def document(steps: Iterable[Step]) -> dict[str, Any]:
+    """Return all steps as JSON members. Codes and states are stable; messages are for people."""
+    known = list(steps)
+    return {"healthy": not any(step.findings for step in known), "steps": [_members(step) for step in known]}
+
+
+def _members(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "profile": step.profile or None,
+        "state": step.state,
+        "summary": step.summary,
+        "findings": [
+            {"state": each.state, "code": each.code, "message": each.message, "cure": each.cure}
+            for each in step.findings
+        ],
+        "facts": dict(step.facts),
+    }

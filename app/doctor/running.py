@@ -1,0 +1,36 @@
+"""The status of the running sidecar, from its operations listener."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.errors import Unreachable
+
+TIMEOUT_SECONDS = 3.0
+
+LONGEST = 16 * 1_048_576
+"""Bytes; the status of a thousand profiles has half a MiB."""
+
+
+def status(host: str, port: int) -> Mapping[str, Any]:
+    """Return the JSON object of `/status.json`. Blocks. Raises Unreachable unless a sidecar answers."""
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/status.json")
+        response = connection.getresponse()
+        found = json.loads(response.read(LONGEST)) if response.status == 200 else None
+    except OSError as error:
+        reason = error.strerror or "no answer in time"
+        raise Unreachable(f"{host}:{port}: {reason}; is the sidecar running?", error_code="IDS-503") from None
+    except (http.client.HTTPException, ValueError):
+        found = None
+    finally:
+        connection.close()
+    if not isinstance(found, dict) or not isinstance(found.get("profiles"), list):
+        raise Unreachable(
+            f"{host}:{port}: not the answer of a sidecar; does another program listen there?", error_code="IDS-503"
+        )
+    return found

@@ -1,0 +1,72 @@
+"""Step `caller`: whether this user, with this Host and this path, would get the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import SplitResult, urlsplit
+
+from ...config import secret_refs
+from ...config.settings import CallerRule, PathToken, Settings
+from ...core.addresses import listen_address
+from ...core.client_chain import CREDENTIALS_URI as URI
+from ...core.errors import SidecarError
+from ..finding import Finding, Step, broken
+from ..target import Caller
+
+NAME = "caller"
+
+
+def run(name: str, settings: Settings, caller: Caller, environ: Mapping[str, str]) -> Step:
+    """
+    Apply the access rules of the configuration to the caller. No request is sent: an answer has credentials.
+
+    `environ` is the sidecar's, which may hold the path token.
+    """
+    found = list(_user(name, settings.profiles[name].callers, caller))
+    url = caller.url or ""
+    if url:
+        found += _url(urlsplit(url), name, settings, environ)
+    groups = ", ".join(map(str, caller.gids))
+    facts = {"uid": caller.uid, "gids": list(caller.gids), "url": _shown(url)}
+    return Step(NAME, f"uid {caller.uid}, groups {groups}; {_shown(url) or 'no URL given'}", name, found, facts)
+
+
+def _user(name: str, rule: CallerRule | None, caller: Caller) -> Iterator[Finding]:
+    if rule is None or caller.uid in rule.uids or set(caller.gids) & set(rule.gids):
+        return
+    named = f"uids {', '.join(map(str, rule.uids)) or 'none'} and gids {', '.join(map(str, rule.gids)) or 'none'}"
+    yield broken("IDS-507", f"profiles.{name}.callers: allows {named}, and the caller has uid {caller.uid}")
+
+
+def _url(url: SplitResult, name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    host, port = listen_address(settings.server.bind, "server.bind")
+    bound = f"[{host}]" if ":" in host else host
+    named = f"[{url.hostname}]" if ":" in (url.hostname or "") else (url.hostname or "")
+    if url.scheme != "http" or (port != 0 and (url.port or 80) != port):
+        yield broken("IDS-514", f"{URI}: {_shown(url.geturl())} is not at the sidecar's http://{bound}:{port}")
+    if named.lower() not in {*map(str.lower, settings.access.allowed_hosts), bound}:
+        yield broken("IDS-508", f"{URI}: the host {named} is not in access.allowedHosts")
+    prefix = _prefix(settings, environ)
+    paths = {f"{prefix}/credentials/{name}", *([f"{prefix}/credentials"] if name == "default" else [])}
+    if prefix is not None and url.path not in paths:
+        wanted = f"/credentials/{name}" if name != "default" else "/credentials"
+        token = "/<path token>" if prefix else ""
+        yield broken("IDS-509", f"{URI}: its path is not {token}{wanted}")
+
+
+def _prefix(settings: Settings, environ: Mapping[str, str]) -> str | None:
+    """Return what precedes /credentials in a path; None where the path token cannot be read here."""
+    if settings.access.path_token is None:
+        return ""
+    if not isinstance(settings.access.path_token, PathToken):
+        return None
+    try:
+        return f"/{secret_refs.path_token(settings.access.path_token, environ)()}"
+    except SidecarError:
+        return None
+
+
+def _shown(url: str) -> str:
+    """Return a URL without its path, which may hold the path token."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…" if url else ""

@@ -1,0 +1,113 @@
+"""Step `client environment`: variables of an application that its SDK uses before the credentials URI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from ...config.loader import Loaded
+from ...core.addresses import is_loopback
+from ...core.client_chain import CREDENTIALS_URI as URI
+from ...core.client_chain import HIGHER_PRIORITY_VARIABLES
+from ...identity import identities
+from ...identity.idaas import IdaasIdentity
+from ...identity.methods.plugin import IdaasPlugin
+from ...system import files
+from ..finding import Finding, Step, skipped, warning
+from ..target import Target
+
+NAME = "client environment"
+STATIC_KEYS, RRSA, ECS_METADATA = "IDS-510", "IDS-511", "IDS-512"
+PROXY, WRONG_URI, PROFILE_FILE = "IDS-513", "IDS-514", "IDS-515"
+_RRSA = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE",)
+_FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PROFILE")
+
+
+def run(target: Target, loaded: Loaded | None) -> Step:
+    """Examine the given environment, else this process's own where an application would use it."""
+    environ = target.client_environ
+    if environ is None:
+        environ = target.environ
+        if URI not in environ and not _set(environ, _static_keys(loaded)):
+            return skipped(NAME, f"{URI} is not set here; give the application's variables with --client-environment")
+    own = target.client_environ is None
+    found = list(_higher(environ, loaded, own=own))
+    if not own or URI in environ:
+        found += [*_others(environ), *_files(environ)]
+    return Step(NAME, f"{URI}={_without_path(environ.get(URI, ''))}", findings=found)
+
+
+def _higher(environ: Mapping[str, str], loaded: Loaded | None, *, own: bool) -> Iterator[Finding]:
+    keys = _set(environ, _static_keys(loaded) if own else _keys())
+    if keys:
+        yield warning(STATIC_KEYS, f"{', '.join(keys)}: set; SDKs use them before {URI}", f"unset {' '.join(keys)}")
+    # Without a configuration file, these variables of the sidecar's own environment are its configuration.
+    if not (own and loaded is not None and loaded.origin == "environment"):
+        tokens = _set(environ, _RRSA)
+        if tokens:
+            yield warning(RRSA, f"{', '.join(tokens)}: set; SDKs use it before {URI}", f"unset {' '.join(tokens)}")
+
+
+def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
+    url = urlsplit(environ.get(URI, ""))
+    if URI not in environ:
+        yield warning(WRONG_URI, f"{URI}: not set, so the application does not ask the sidecar")
+        return
+    if url.scheme != "http" or not url.hostname:
+        yield warning(WRONG_URI, f"{URI}: not an http URL; the sidecar serves http on loopback")
+    if environ.get("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "").lower() != "true":
+        yield warning(ECS_METADATA, "ALIBABA_CLOUD_ECS_METADATA_DISABLED: not true; SDKs ask the instance's role first")
+    proxies = _set(environ, ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"))
+    if proxies and is_loopback(url.hostname or "") and not _exempt(environ, url.hostname or ""):
+        yield warning(
+            PROXY,
+            f"{', '.join(proxies)}: set, and NO_PROXY does not name {url.hostname}; Python clients use the proxy",
+            f"add {url.hostname} to NO_PROXY and no_proxy",
+        )
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each file with keys in the application's home directory that its SDK reads."""
+    home = environ.get("HOME", "")
+    switches = {
+        ".aliyun/config.json": ("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
+        ".alibabacloud/credentials": ("ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
+    }
+    for name, (switch, value) in switches.items():
+        path = f"{home}/{name}"
+        if home.startswith("/") and not environ.get(switch) and files.exists(path):
+            yield warning(
+                PROFILE_FILE,
+                f"{path}: exists; SDKs use it before {URI}",
+                f"set {switch}={value}, or move the file away",
+            )
+
+
+def _exempt(environ: Mapping[str, str], host: str) -> bool:
+    names = (environ.get("no_proxy") or environ.get("NO_PROXY") or "").replace(",", " ").split()
+    return host in names or "*" in names
+
+
+def _keys() -> tuple[str, ...]:
+    return tuple(name for name in HIGHER_PRIORITY_VARIABLES if name not in (*_RRSA, *_FIXES_NOTHING))
+
+
+def _static_keys(loaded: Loaded | None) -> tuple[str, ...]:
+    """Return the variables of static keys, unless an identity of the sidecar signs with them."""
+    profiles = loaded.settings.profiles.values() if loaded is not None else ()
+    uses_keys = any(
+        isinstance(part, IdaasIdentity) and isinstance(part.authn_configuration, IdaasPlugin)
+        for profile in profiles
+        for part, _ in identities.parts(profile.identity, "")
+    )
+    return () if uses_keys else _keys()
+
+
+def _set(environ: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if environ.get(name)]
+
+
+def _without_path(url: str) -> str:
+    """Return scheme and authority of a URL: its path may hold the path token."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or 80}/…" if parts.hostname else "(not set)"

@@ -1,0 +1,75 @@
+"""Step `endpoint`: DNS, TCP, proxy and TLS of each server that a profile contacts, by the sidecar's own HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...config.settings import Profile
+from ...core.connection import Connection, HttpConfiguration
+from ...core.errors import SidecarError
+from ...exchange import validate
+from ...exchange.validate import IdaasInstance
+from ...identity import identities
+from ...refresh.connections import Connections
+from ..finding import Step, failed
+
+NAME = "endpoint"
+
+LAYERS = {
+    "DNS": frozenset({"IDS-201", "IDS-202"}),
+    "TCP": frozenset({"IDS-203", "IDS-204", "IDS-205"}),
+    "TLS": frozenset({"IDS-210", "IDS-211", "IDS-212", "IDS-213"}),
+}
+"""The errors of each layer; the layers before the broken one work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A server of a profile. `use`: `token`, `exchange` or `chain`."""
+
+    url: str
+    use: str
+    connection: Connection
+    place: str
+    http: HttpConfiguration | None = None
+
+
+def of_profile(profile: Profile, place: str) -> Iterator[Endpoint]:
+    """Yield the servers that the profile contacts, as far as they are known beforehand, in the order of a refresh."""
+    for identity, where in identities.parts(profile.identity, f"{place}.identity"):
+        url, connection = identities.own_url(identity, where), identities.connection_of(identity)
+        if url is not None and connection is not None:
+            yield Endpoint(url, "token", connection, f"{where}.connection", identities.http_of(identity))
+    exchange = profile.exchange
+    instance = IdaasInstance(*identities.instance_of(profile.identity))
+    for url in validate.urls(exchange, instance, f"{place}.exchange"):
+        yield Endpoint(url, "exchange", exchange.connection, f"{place}.exchange.connection")
+    for index, role in enumerate(profile.chain):
+        where = f"{place}.chain[{index}]"
+        for url in validate.chained_endpoints(role, exchange, where):
+            yield Endpoint(url, "chain", role.connection or exchange.connection, f"{where}.connection")
+
+
+async def run(endpoint: Endpoint, connections: Connections, profile: str) -> Step:
+    """Send a GET without any secret. Every HTTP answer shows that the way to the server works."""
+    facts: dict[str, object] = {"url": endpoint.url, "use": endpoint.use}
+    try:
+        client = connections.to(endpoint.connection, endpoint.place, endpoint.http)
+        response = await client.get(endpoint.url)
+    except SidecarError as error:
+        facts |= _layers(error.error_code)
+        return Step(NAME, endpoint.url, profile, [failed(error)], facts)
+    return Step(NAME, f"{endpoint.url} answers (HTTP {response.status})", profile, facts=facts)
+
+
+def _layers(code: str) -> dict[str, str]:
+    """Return the state of each layer, where the code of the failure tells which one is broken."""
+    found: dict[str, str] = {}
+    if not any(code in codes for codes in LAYERS.values()):
+        return found
+    for layer, codes in LAYERS.items():
+        found[layer] = "broken" if code in codes else "ok"
+        if code in codes:
+            break
+    return found

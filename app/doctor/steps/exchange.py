@@ -1,0 +1,48 @@
+"""Step `exchange`: the verdict of STS, or of the DeveloperAPI, and each further role of the chain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...core.errors import SidecarError
+from ...core.formats import timestamp
+from ...core.values import Credentials, Token
+from ...refresh.pipeline import Pipeline
+from ..finding import Step, failed
+
+NAME = "exchange"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """The step's result; `credentials` is None where it is broken."""
+
+    step: Step
+    credentials: Credentials | None = field(default=None, repr=False)
+
+
+async def run(name: str, token: Token, pipeline: Pipeline, verified: Mapping[str, Mapping[str, str]]) -> Exchanged:
+    """
+    Exchange the token. The session's key and token are never shown.
+
+    `verified` has by profile what STS read from the tokens that it accepted in this run.
+    """
+    try:
+        session = await pipeline.exchanged(name, token)
+    except SidecarError as error:
+        known = {
+            "stage": error.stage,
+            "endpoint": error.endpoint,
+            "status": error.status,
+            "code": error.code,
+            "request_id": error.request_id,
+            "cloud_message": error.cloud_message,
+        }
+        seen = {key: value for key, value in known.items() if value}
+        return Exchanged(Step(NAME, "refused" if error.permanent else "failed", name, [failed(error)], seen))
+    summary = f"session {session.access_key_id} until {timestamp(session.expires_at)}"
+    facts: dict[str, Any] = {"access_key_id": session.access_key_id, "request_id": session.request_id}
+    facts |= {"OIDCTokenInfo": dict(verified[name])} if name in verified else {}
+    return Exchanged(Step(NAME, summary, name, facts=facts), session)

@@ -1,0 +1,50 @@
+"""What `doctor` examines, and the world around it: everything that a test replaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ..config.locate import DEFAULT_PATH
+from ..core.client_chain import CREDENTIALS_URI
+from ..core.clocks import Clocks
+from ..refresh.connections import Transport
+from . import running
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The process that wants credentials. `url`: the credentials URI that it uses; None where it is not known."""
+
+    uid: int
+    gids: tuple[int, ...]
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """
+    The configuration and the machine to examine.
+
+    `profile`: None for all. `trust_policy` is the text of the role's trust policy. `client_environ` is the environment
+    of an application; None: that of this process. `status` returns `/status.json` of the sidecar at host and port.
+    """
+
+    config: str | None
+    environ: Mapping[str, str] = field(repr=False)
+    hostname: str
+    caller: Caller
+    profile: str | None = None
+    trust_policy: str | None = field(default=None, repr=False)
+    client_environ: Mapping[str, str] | None = field(default=None, repr=False)
+    clocks: Clocks = field(default_factory=Clocks)
+    transport: Transport | None = None
+    status: Callable[[str, int], Mapping[str, Any]] = running.status
+    default_path: Path = DEFAULT_PATH
+
+    def caller_with_url(self) -> Caller:
+        """Return the caller with its URL, which may come from the application's environment."""
+        environ = self.environ if self.client_environ is None else self.client_environ
+        return replace(self.caller, url=self.caller.url or environ.get(CREDENTIALS_URI))

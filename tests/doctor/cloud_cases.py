@@ -1,0 +1,237 @@
+"""Misconfigurations of IDaaS and other issuers, of RAM and of STS."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from app.emulator import Fault
+from app.emulator.world.world import (
+    ACCOUNT,
+    CHAINED_ROLE_ARN,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    EXTERNAL_ID,
+    EXTERNAL_ROLE_ARN,
+    ISSUER,
+    PROVIDER_ARN,
+    WORKLOAD_PROVIDER_ARN,
+    role_arn,
+)
+
+from .configuration_cases import command
+from .network_cases import faulty
+from .scenario import Case, Scenario, changed
+
+ROLE = role_arn("default")
+
+
+def restore(scenario: Scenario) -> None:
+    """Correct what is wrong in the cloud."""
+    scenario.restore_world()
+
+
+def role(scenario: Scenario, **changes: Any) -> None:
+    """Change the role in RAM."""
+    roles = scenario.workload.emulator.world.roles
+    scenario.world(roles={**roles, ROLE: replace(roles[ROLE], **changes)})
+
+
+def provider(scenario: Scenario, **changes: Any) -> None:
+    """Change the OIDC provider in RAM."""
+    providers = scenario.workload.emulator.world.oidc_providers
+    scenario.world(oidc_providers={**providers, PROVIDER_ARN: replace(providers[PROVIDER_ARN], **changes)})
+
+
+def trusts(scenario: Scenario, principal: str = PROVIDER_ARN, **condition: str) -> None:
+    """Let the role trust other tokens; `iss`, `aud` and `sub` replace the values of the condition."""
+    values = {"oidc:iss": ISSUER, "oidc:aud": "api.demo.example", "oidc:sub": CLIENT_ID}
+    values |= {f"oidc:{key}": value for key, value in condition.items()}
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Federated": [principal]},
+        "Condition": {"StringEquals": values},
+    }
+    role(scenario, trust_policy={"Version": "1", "Statement": [statement]})
+
+
+def without_role(scenario: Scenario) -> None:
+    """Remove the role from RAM; its trust policy is known from a file."""
+    roles = dict(scenario.workload.emulator.world.roles)
+    scenario.trust_policy = json.dumps(roles.pop(ROLE).trust_policy)
+    scenario.world(roles=roles)
+
+
+def token_file(scenario: Scenario, text: str | None = None) -> None:
+    """Use a token file with the workload's token, or with `text`."""
+    path = scenario.workload.write_file("token", scenario.workload.token if text is None else text)
+    scenario.put("identity", {"type": "tokenFile", "tokenFile": path})
+    scenario.put("exchange.oidcProviderArn", WORKLOAD_PROVIDER_ARN)
+
+
+def failing_command(scenario: Scenario) -> None:
+    """Use a command that fails."""
+    path = scenario.directory / "token.sh"
+    path.write_text("#!/bin/sh\necho no vault >&2\nexit 1\n")
+    path.chmod(0o700)
+    scenario.put("identity", {"type": "command", "command": [str(path)]})
+
+
+def chain(external_id: str) -> list[dict[str, str]]:
+    """Return a chain of two roles, the second with an external id."""
+    return [{"roleArn": CHAINED_ROLE_ARN}, {"roleArn": EXTERNAL_ROLE_ARN, "externalId": external_id}]
+
+
+def client(scenario: Scenario, **changes: Any) -> None:
+    """Change the application in IDaaS."""
+    clients = scenario.workload.emulator.world.clients
+    scenario.world(clients={**clients, CLIENT_ID: replace(clients[CLIENT_ID], **changes)})
+
+
+def moved(issuer: str) -> Any:
+    """Return what lets IDaaS issue tokens with another `iss`; RAM has the same."""
+
+    def change(scenario: Scenario) -> None:
+        provider(scenario, issuer_url=issuer)
+        trusts(scenario, iss=issuer)
+        scenario.world(issuer=issuer)
+
+    return change
+
+
+def policy_text(text: str | None) -> Any:
+    """Return what replaces the text of the trust policy's file."""
+    return lambda scenario: setattr(scenario, "trust_policy", text)
+
+
+def no_subject(scenario: Scenario) -> None:
+    """Let the trust policy have no condition on the subject."""
+    statement = {
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Federated": PROVIDER_ARN},
+        "Condition": {"StringEquals": {"oidc:iss": ISSUER, "oidc:aud": "api.demo.example"}},
+    }
+    role(scenario, trust_policy={"Version": "1", "Statement": [statement]})
+
+
+NAME = f"acs:ram::{ACCOUNT}:oidc-provider/idaas-dmeo"
+CASES = [
+    Case(
+        "wrong secret",
+        "IDS-301",
+        "is it current",
+        lambda scenario: scenario.environ.update(IDAAS_SECRET="old"),
+        lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
+    ),
+    changed("another application", "IDS-301", "client id", "identity.clientId", "app_other"),
+    Case(
+        "method that the application lacks",
+        "IDS-301",
+        "client id, secret, key or assertion",
+        lambda scenario: client(scenario, methods=("PRIVATE_KEY_JWT",)),
+        restore,
+    ),
+    changed(
+        "scope of another server", "IDS-303", "resource server does not have", "identity.scope", "other.example|.all"
+    ),
+    Case(
+        "token file that is not a JWT",
+        "IDS-321",
+        "not a JWT",
+        lambda scenario: token_file(scenario, "opaque"),
+        token_file,
+    ),
+    Case("command that fails", "IDS-324", "run it by hand", failing_command, lambda scenario: command(scenario, 0o700)),
+    Case(
+        "issuer with a slash",
+        "IDS-331",
+        ">>/<<",
+        lambda scenario: scenario.put("identity.issuer", f"{ISSUER}/"),
+        lambda scenario: scenario.put("identity.issuer", ISSUER),
+    ),
+    Case(
+        "custom domain",
+        "IDS-331",
+        "write issuer exactly as the token names it",
+        moved("https://login.example/api/v2/iauths_system/oauth2"),
+        lambda scenario: scenario.put("identity.issuer", "https://login.example/api/v2/iauths_system/oauth2"),
+    ),
+    faulty("server without tokens", "IDS-320", "without access_token", Fault("token", body=b"{}", times=None)),
+    Case(
+        "server with opaque tokens",
+        "IDS-321",
+        "JWT access tokens",
+        lambda scenario: scenario.workload.emulator.faults.add(
+            Fault("token", body=b'{"access_token": "opaque", "token_type": "Bearer", "expires_in": 60}', times=None)
+        ),
+        lambda scenario: scenario.workload.emulator.faults.clear(),
+    ),
+    Case("short tokens", "IDS-333", "raise the lifetime", lambda scenario: scenario.world(token_seconds=30), restore),
+    Case("role that is gone", "IDS-412", "there is no such role", without_role, restore),
+    changed("misspelled role", "IDS-412", "check roleArn", "exchange.roleArn", f"{ROLE}x", ROLE),
+    changed("misspelled provider", "IDS-402", "check oidcProviderArn", "exchange.oidcProviderArn", NAME, PROVIDER_ARN),
+    changed("provider beside the policy", "IDS-432", ">>", "exchange.oidcProviderArn", NAME, PROVIDER_ARN),
+    Case("subject, by STS", "IDS-401", "trust policy", lambda scenario: trusts(scenario, sub="app_other"), restore),
+    Case(
+        "subject, beside the token", "IDS-431", "app_demo", lambda scenario: trusts(scenario, sub="app_dmeo"), restore
+    ),
+    Case(
+        "audience, beside the token",
+        "IDS-429",
+        "oidc:aud",
+        lambda scenario: trusts(scenario, aud="api.demo.exmple"),
+        restore,
+    ),
+    Case("issuer, beside the token", "IDS-430", ">>/<<", lambda scenario: trusts(scenario, iss=f"{ISSUER}/"), restore),
+    Case("subject without a condition", "IDS-434", "oidc:sub", no_subject, restore),
+    Case("file without a policy", "IDS-433", "as RAM shows it", policy_text("{}"), policy_text(None)),
+    Case(
+        "client id that the provider lacks",
+        "IDS-404",
+        "add the token's aud",
+        lambda scenario: provider(scenario, client_ids=("other.example",)),
+        restore,
+    ),
+    faulty(
+        "provider of another issuer",
+        "IDS-405",
+        "must equal the token's iss to the letter",
+        Fault("sts", code="AuthenticationFail.OIDCToken.IssuerNotMatch", times=None),
+    ),
+    faulty(
+        "fingerprint",
+        "IDS-410",
+        "update the provider's fingerprint",
+        Fault("sts", code="AuthenticationFail.OIDCToken.PublicKeyFingerprintMismatch", times=None),
+    ),
+    faulty(
+        "chain of the issuer",
+        "IDS-409",
+        "check the provider's fingerprint",
+        Fault("sts", code="AuthenticationFail.OIDCToken.HttpsUrlInvalid", times=None),
+    ),
+    faulty(
+        "keys that STS cannot load",
+        "IDS-411",
+        "publish",
+        Fault("sts", code="AuthenticationFail.OIDCToken.IssuerConfigurationBroken", times=None),
+    ),
+    faulty(
+        "keys of another issuer",
+        "IDS-408",
+        "other keys",
+        Fault("sts", code="AuthenticationFail.OIDCToken.InvalidSignature", times=None),
+    ),
+    Case(
+        "session longer than the role allows",
+        "IDS-413",
+        "MaxSessionDuration",
+        lambda scenario: (role(scenario, max_session_duration=3600), scenario.put("exchange.durationSeconds", 7200)),
+        lambda scenario: scenario.put("exchange.durationSeconds", 3600),
+    ),
+    changed("external id", "IDS-416", "externalId is wrong", "chain", chain("wrong"), chain(EXTERNAL_ID)),
+    changed("session of 900 s", "IDS-435", "set durationSeconds to 3600", "exchange.durationSeconds", 900, 3600),
+]

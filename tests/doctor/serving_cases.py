@@ -1,0 +1,143 @@
+"""Misconfigurations of the running sidecar, of callers and of applications."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from .scenario import URL, Case, Scenario
+
+
+def client(name: str, code: str, says: str, variable: str, wrong: str | None, right: str | None = None) -> Case:
+    """Return a case of one variable of the application."""
+
+    def put(value: str | None) -> Any:
+        def change(scenario: Scenario) -> None:
+            scenario.client.pop(variable, None)
+            if value is not None:
+                scenario.client[variable] = value
+
+        return change
+
+    return Case(name, code, says, put(wrong), put(right))
+
+
+def client_file(name: str, switch: str, value: str) -> Case:
+    """Return a case of a file in the application's home directory, which a variable switches off."""
+
+    def breaks(scenario: Scenario) -> None:
+        path = scenario.directory / name
+        path.parent.mkdir()
+        path.write_text("{}")
+        scenario.client["HOME"] = str(scenario.directory)
+
+    says = f"set {switch}={value}"
+    return Case(name, "IDS-515", says, breaks, lambda scenario: scenario.client.update({switch: value}))
+
+
+def running(name: str, code: str, says: str, wrong: dict[str, Any]) -> Case:
+    """Return a case of the running sidecar's status."""
+    return Case(
+        name,
+        code,
+        says,
+        lambda scenario: scenario.running.update(wrong),
+        lambda scenario: scenario.running.clear(),
+    )
+
+
+def state(name: str, code: str, says: str, wrong: str) -> Case:
+    """Return a case of a profile's state."""
+    return Case(
+        name,
+        code,
+        says,
+        lambda scenario: scenario.state.update(state=wrong, last_error="the cloud said no"),
+        lambda scenario: scenario.state.update(state="fresh", last_error=None),
+    )
+
+
+def host(scenario: Scenario) -> None:
+    """Let the application use a name that is not allowed."""
+    scenario.client["ALIBABA_CLOUD_CREDENTIALS_URI"] = URL.replace("127.0.0.1", "sidecar.local")
+
+
+def allow_host(scenario: Scenario) -> None:
+    """Add the name to the allowed hosts."""
+    scenario.put("/access", {"allowedHosts": ["127.0.0.1", "sidecar.local"]})
+
+
+TOKEN = "0123456789abcdef"
+
+
+def path_token(scenario: Scenario) -> None:
+    """Require a path token."""
+    scenario.environ["PATH_TOKEN"] = TOKEN
+    scenario.put("/access", {"pathToken": {"envVarName": "PATH_TOKEN"}})
+
+
+def url_with_token(scenario: Scenario) -> None:
+    """Let the application use the path token."""
+    scenario.client["ALIBABA_CLOUD_CREDENTIALS_URI"] = URL.replace("/credentials", f"/{TOKEN}/credentials")
+
+
+def short_path_token(scenario: Scenario) -> None:
+    """Require a path token that is too short."""
+    path_token(scenario)
+    url_with_token(scenario)
+    scenario.environ["PATH_TOKEN"] = "short"
+
+
+def long_path_token(scenario: Scenario) -> None:
+    """Set a path token that is long enough."""
+    scenario.environ["PATH_TOKEN"] = TOKEN
+
+
+CREDENTIALS_URI = "ALIBABA_CLOUD_CREDENTIALS_URI"
+CASES = [
+    state("denied profile", "IDS-504", "the cloud said no", "denied"),
+    state("expired profile", "IDS-504", "expired", "expired"),
+    state("stale profile", "IDS-505", "before the session expires", "stale"),
+    running("another file", "IDS-506", "use --config /etc/other.json", {"config": "/etc/other.json"}),
+    running("broken reload", "IDS-506", "correct the file", {"config_error": "line 1: not JSON"}),
+    running("pending restart", "IDS-506", "restart the sidecar", {"restart_needed": ["server.bind"]}),
+    Case(
+        "user without the right",
+        "IDS-507",
+        "callers",
+        lambda scenario: scenario.put("callers", {"uids": [2000]}),
+        lambda scenario: scenario.put("callers", {"uids": [2000, 1000]}),
+    ),
+    Case(
+        "group without the right",
+        "IDS-507",
+        "run as a user that is named",
+        lambda scenario: scenario.put("callers", {"gids": [3000]}),
+        lambda scenario: setattr(scenario, "caller", replace(scenario.caller, gids=(1000, 3000))),
+    ),
+    Case("host that is not allowed", "IDS-508", "access.allowedHosts", host, allow_host),
+    client("path of the URL", "IDS-509", "/credentials", CREDENTIALS_URI, "http://127.0.0.1:7117/credential", URL),
+    client("another profile", "IDS-509", "/credentials", CREDENTIALS_URI, f"{URL}/p2", URL),
+    client(
+        "another port", "IDS-514", "http://127.0.0.1:7117", CREDENTIALS_URI, "http://127.0.0.1:7118/credentials", URL
+    ),
+    client(
+        "https on loopback", "IDS-514", "not an http URL", CREDENTIALS_URI, "https://127.0.0.1:7117/credentials", URL
+    ),
+    client("no URI", "IDS-514", "not set", CREDENTIALS_URI, None, URL),
+    client("static keys", "IDS-510", "unset ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI"),
+    client("RRSA", "IDS-511", "unset ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/var/token"),
+    client(
+        "ECS metadata",
+        "IDS-512",
+        "ALIBABA_CLOUD_ECS_METADATA_DISABLED=true",
+        "ALIBABA_CLOUD_ECS_METADATA_DISABLED",
+        None,
+        "true",
+    ),
+    client_file(".aliyun/config.json", "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
+    client_file(".alibabacloud/credentials", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
+    client("proxy of the client", "IDS-513", "NO_PROXY", "HTTP_PROXY", "http://proxy:3128"),
+    Case("short path token", "IDS-105", "or more of A-Z", short_path_token, long_path_token),
+    Case("URL without the path token", "IDS-509", "<path token>", path_token, url_with_token),
+]

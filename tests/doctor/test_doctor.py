@@ -1,0 +1,207 @@
+"""`idaas-sidecar doctor`: output, exit codes, skipped steps, and no secret anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli import main
+from app.conformance.models.uri_clients import URI_CLIENTS
+from app.core.errors import ConfigError, Unreachable
+from app.doctor import output, running
+from app.doctor.finding import Finding, Step, broken, failed
+from app.doctor.steps.session import MARGINS
+from app.emulator.world.world import CLIENT_SECRET
+
+from ..clock import Clock
+from ..conftest import configuration
+from ..workload import Workload
+from .network_cases import unconnected
+from .scenario import URL, Cloud, Scenario
+
+
+@pytest.fixture
+def scenario(workload: Workload, clock: Clock) -> Scenario:
+    """A healthy workload."""
+    return Scenario(workload, clock.clocks, Cloud(workload, clock.time))
+
+
+def states(steps: list[Step]) -> dict[str, str]:
+    """Return the state of each step; of several endpoints, that of the last one."""
+    return {step.name: step.state for step in steps}
+
+
+async def test_steps_have_the_order_of_the_path(scenario: Scenario) -> None:
+    """The steps follow the path of a credential, and the token is shown as header and claims."""
+    steps = await scenario.steps()
+
+    assert [step.name for step in steps] == [
+        *("configuration", "client environment", "endpoint", "endpoint", "token", "trust policy"),
+        *("exchange", "session", "caller", "clock", "sidecar"),
+    ]
+    token = next(step for step in steps if step.name == "token")
+    assert token.facts["header"].keys() == {"alg", "kid", "typ"}
+    assert token.facts["claims"]["sub"] == "app_demo"
+    exchange = next(step for step in steps if step.name == "exchange")
+    assert exchange.facts["OIDCTokenInfo"]["Subject"] == "app_demo"
+    assert exchange.facts["OIDCTokenInfo"]["VerificationInfo"] == "Success"
+    values = {each["key"]: each["source"] for each in steps[0].facts["values"]}
+    assert values["profiles.default.exchange.roleArn"].endswith("config.json")
+
+
+async def test_output_has_no_secret(scenario: Scenario) -> None:
+    """Neither output has the client secret, the token, the session's secret or its token."""
+    steps = await scenario.steps()
+
+    text = "\n".join(line for step in steps for line in output.lines(step)) + json.dumps(output.document(steps))
+    calls = list(scenario.workload.emulator.journal)
+    sent = [value for call in calls for key, value in call.fields.items() if key in ("OIDCToken", "client_secret")]
+    assert CLIENT_SECRET not in text
+    assert "eyJ" not in text
+    assert all(value not in text for value in sent)
+    assert repr(steps).count("SecurityToken") == 0
+
+
+async def test_broken_token_endpoint_skips_what_needs_a_token(scenario: Scenario) -> None:
+    """A token endpoint that cannot be reached skips the token and all after it; the other steps run."""
+    scenario.put("exchange.endpoints", ["http://127.0.0.2:7080"])
+    scenario.cloud.failures["127.0.0.1:7080"] = unconnected(111)
+
+    found = states(await scenario.steps())
+
+    assert found["token"] == "skipped"
+    assert found["exchange"] == "skipped"
+    assert (found["endpoint"], found["caller"], found["sidecar"]) == ("ok", "ok", "ok")
+
+
+async def test_unreachable_exchange_still_examines_the_token(scenario: Scenario) -> None:
+    """Where only STS cannot be reached, the token and the trust policy are examined."""
+    scenario.put("exchange.endpoints", ["http://127.0.0.2:7080"])
+    scenario.cloud.failures["127.0.0.2:7080"] = unconnected(111)
+
+    found = states(await scenario.steps())
+
+    assert (found["token"], found["trust policy"], found["exchange"]) == ("ok", "ok", "skipped")
+
+
+async def test_broken_configuration_still_examines_the_network(scenario: Scenario) -> None:
+    """A missing secret skips the token; the servers, the caller and the running sidecar are examined."""
+    scenario.environ.clear()
+
+    found = states(await scenario.steps())
+
+    assert (found["configuration"], found["token"]) == ("broken", "skipped")
+    assert (found["endpoint"], found["caller"], found["sidecar"]) == ("ok", "ok", "ok")
+
+
+async def test_mistake_of_one_profile_leaves_the_others(scenario: Scenario) -> None:
+    """A secret that one profile lacks does not skip another profile."""
+    scenario.config = configuration("default", "p2")
+    scenario.config["profiles"]["p2"]["identity"]["authnConfiguration"]["clientSecretEnvVarName"] = "OTHER"
+
+    steps = await scenario.steps()
+
+    assert [(step.profile, step.state) for step in steps if step.name == "token"] == [
+        ("default", "ok"),
+        ("p2", "skipped"),
+    ]
+
+
+async def test_sidecar_that_does_not_run_is_no_finding(scenario: Scenario) -> None:
+    """Without a running sidecar its step is skipped."""
+    scenario.state = {}
+
+    assert states(await scenario.steps())["sidecar"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("variables", "state", "found"),
+    [
+        ({}, "skipped", []),
+        ({"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI"}, "warning", ["IDS-510"]),
+        ({"ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/token"}, "skipped", []),
+        ({"ALIBABA_CLOUD_CREDENTIALS_URI": URL}, "warning", ["IDS-512"]),
+        ({"ALIBABA_CLOUD_CREDENTIALS_URI": URL, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}, "ok", []),
+    ],
+)
+async def test_own_environment(variables: dict[str, str], state: str, found: list[str], scenario: Scenario) -> None:
+    """Without an application's variables, this process's own are examined where an application would use them."""
+    scenario.own_environment = True
+    scenario.environ.update(variables)
+
+    step = next(step for step in await scenario.steps() if step.name == "client environment")
+
+    assert (step.state, [finding.code for finding in step.findings]) == (state, found)
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def test_findings_exit_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake of the file is a finding: the exit code is 1, and the last line names the codes."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(configuration(extra=1)))
+
+    assert main(["doctor", "--config", str(path)], {}) == 1
+    text = capsys.readouterr().out
+    assert "broken   configuration: cannot be used" in text
+    assert "IDS-104" in text.splitlines()[-1]
+
+
+def test_json_has_codes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--json` prints one document with states, codes and cures."""
+    assert main(["doctor", "--json", "--config", str(tmp_path / "absent.json")], {}) == 1
+
+    document = json.loads(capsys.readouterr().out)
+    first = document["steps"][0]
+    assert (document["healthy"], first["step"], first["state"]) == (False, "configuration", "broken")
+    assert first["findings"][0]["code"] == "IDS-102"
+    assert first["findings"][0]["cure"]
+
+
+@pytest.mark.parametrize(
+    "options", [["--trust-policy", "absent.json"], ["--client-environment", "absent"], ["--profile", "p9"]]
+)
+def test_what_cannot_run_exits_with_2(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of an option that does not exist, or an unknown profile, exits with 2 and one line."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(configuration()))
+
+    assert main(["doctor", "--config", str(path), *options], {"IDAAS_SECRET": "x"}) == 2
+    assert capsys.readouterr().err.startswith("idaas-sidecar doctor: --")
+
+
+# --- parts ------------------------------------------------------------------------------------------------------------
+
+
+def test_cure_is_printed_once() -> None:
+    """A cure that the message has already is not repeated."""
+    repeated = Finding("broken", "IDS-412", "HTTP 404: there is no such role: check roleArn", "check roleArn")
+
+    assert len(list(output.lines(Step("exchange", "refused", findings=[repeated])))) == 2
+    assert len(list(output.lines(Step("exchange", "refused", findings=[broken("IDS-412", "x")])))) == 3
+
+
+def test_internal_error_does_not_quote_its_text() -> None:
+    """The text of an error that was not raised on purpose may quote a secret."""
+    found = failed(ValueError("s3cr3t"))
+
+    assert (found.code, "s3cr3t" in found.message) == ("IDS-901", False)
+    assert failed(ConfigError("x", error_code="IDS-104")).code == "IDS-104"
+
+
+def test_margins_are_those_of_the_known_clients() -> None:
+    """Each margin is that of a client model."""
+    margins = {client.refresh.margin for client in URI_CLIENTS if client.refresh is not None}
+
+    assert set(MARGINS) <= margins
+
+
+def test_no_sidecar_is_unreachable() -> None:
+    """Where nothing listens, the error has the code of a sidecar that does not run."""
+    with pytest.raises(Unreachable) as caught:
+        running.status("127.0.0.1", 1)
+
+    assert caught.value.error_code == "IDS-503"

@@ -1,0 +1,57 @@
+"""Seeded misconfigurations: each is found, named by its code, and cured by what the message says."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.error_index.index import INDEX
+from app.doctor.finding import Step
+
+from ..clock import Clock
+from ..workload import Workload
+from . import cloud_cases, configuration_cases, network_cases, serving_cases
+from .scenario import Case, Cloud, Scenario
+
+CASES = [*configuration_cases.CASES, *network_cases.CASES, *cloud_cases.CASES, *serving_cases.CASES]
+
+
+@pytest.fixture
+def scenario(workload: Workload, clock: Clock) -> Scenario:
+    """A healthy workload."""
+    return Scenario(workload, clock.clocks, Cloud(workload, clock.time))
+
+
+def shown(steps: list[Step]) -> list[str]:
+    """Return all findings, for the message of an assertion."""
+    return [f"{step.name}: {each.code} {each.message} | {each.cure}" for step in steps for each in step.findings]
+
+
+def test_there_are_enough_cases() -> None:
+    """There are more than 40 cases, with different names; together they have more than 40 codes."""
+    assert len({case.name for case in CASES}) == len(CASES) > 40
+    assert {case.code for case in CASES} <= set(INDEX)
+    assert len({case.code for case in CASES}) > 40
+
+
+async def test_a_healthy_workload_has_no_finding(scenario: Scenario) -> None:
+    """Without a misconfiguration every step is `ok`."""
+    steps = await scenario.steps()
+
+    assert shown(steps) == []
+    assert {step.state for step in steps} == {"ok"}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_misconfiguration_is_found_and_cured(case: Case, scenario: Scenario) -> None:
+    """The finding has the code and names the cure; when the cure is applied, nothing is found."""
+    case.breaks(scenario)
+    broken = await scenario.steps()
+
+    found = [each for step in broken for each in step.findings if each.code == case.code]
+    assert found, shown(broken)
+    assert any(case.says in f"{each.message} {each.cure}" for each in found), shown(broken)
+
+    case.cures(scenario)
+    cured = await scenario.steps()
+    assert shown(cured) == []
+    assert {step.state for step in cured} <= {"ok", "skipped"}

@@ -1,0 +1,104 @@
+"""app/doctor/trust_policy.py and compare.py: the role's trust policy as RAM evaluates it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.doctor.compare import closest, marked
+from app.doctor.trust_policy import findings
+from app.identity.jwt_claims import Claims
+from app.setup.trust_policy import OidcTrust, RoleTrust, document
+
+ARN = "acs:ram::1:oidc-provider/idaas"
+ISSUER = "https://idaas.example/oauth2"
+CLAIMS = Claims(ISSUER, ("api.example.com",), "app_1", 0.0, 1200.0)
+
+
+def codes(policy: Any, claims: Claims = CLAIMS) -> list[str]:
+    """Return the codes of the findings."""
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    return [finding.code for finding in findings(text, ARN, claims)]
+
+
+def trust(**changes: Any) -> OidcTrust:
+    """Return the trust in the token, with changes."""
+    values: dict[str, Any] = {
+        "provider_arn": ARN,
+        "issuer": ISSUER,
+        "audience": "api.example.com",
+        "subjects": ("app_1",),
+    }
+    return OidcTrust(**(values | changes))
+
+
+def test_policy_of_setup_is_healthy() -> None:
+    """The policy that `setup` prints trusts the token, also beside other statements and with wildcards."""
+    other = trust(subjects=("app_2",), audience="other.example")
+
+    assert codes(document([trust()])) == []
+    assert codes(document([RoleTrust("acs:ram::1:role/other"), other, trust()])) == []
+    assert codes(document([trust(subjects=("app_*",))])) == []
+    assert codes(document([trust(subjects=("app_?",))])) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"audience": "api.example.org"}, "IDS-429"),
+        ({"issuer": f"{ISSUER}/"}, "IDS-430"),
+        ({"subjects": ("app_2",)}, "IDS-431"),
+        ({"subjects": ("APP_*",)}, "IDS-431"),
+        ({"subjects": ("app_1?",)}, "IDS-431"),
+        ({"provider_arn": f"{ARN}x"}, "IDS-432"),
+    ],
+)
+def test_each_difference_has_a_code(changes: dict[str, Any], code: str) -> None:
+    """A condition that the token does not meet is found by its code."""
+    assert codes(document([trust(**changes)])) == [code]
+
+
+def test_answer_of_get_role_is_read() -> None:
+    """The whole answer of GetRole may be given: its policy is text within JSON."""
+    policy = json.dumps(document([trust()]))
+
+    assert codes({"RequestId": "x", "Role": {"AssumeRolePolicyDocument": policy}}) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"Statement": []}', '{"Statement": 1}', "null", '"text"', "[" * 9999]
+)
+def test_other_text_is_no_policy(text: str) -> None:
+    """Text that is no trust policy is a finding, never an error."""
+    assert codes(text) == ["IDS-433"]
+
+
+def test_missing_claims_do_not_match() -> None:
+    """A token without a claim meets no condition on it."""
+    assert codes(document([trust()]), Claims(None, (), None, None, None)) == ["IDS-430", "IDS-429", "IDS-431"]
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "expected"),
+    [
+        ("https://a/b/", "https://a/b", "'https://a/b>>/<<'"),
+        ("https://a/b", "https://a/b/", "'https://a/b>><<'"),
+        ("api.exmple.com", "api.example.com", "'api.ex>><<mple.com'"),
+        ("app_1", "app_2", "'app_>>1<<'"),
+        ("one", "two", "'one'"),
+        ("same", "same", "'same'"),
+        ("", "x", "''"),
+    ],
+)
+def test_differing_characters_are_marked(found: str, wanted: str, expected: str) -> None:
+    """`>>` and `<<` surround what the other value does not have; values without likeness are shown as they are."""
+    assert marked(found, wanted) == expected
+
+
+def test_long_values_are_cut() -> None:
+    """Values of another side are cut."""
+    assert len(marked("a" * 9_000, "b")) < 310
+    assert closest("abc", ("xyz", "abd")) == "abd"
+    assert closest("abc", ()) == ""
