@@ -19,13 +19,13 @@ from app.core.events import ClockRead, Event, Refreshed
 from app.core.formats import FORMATS
 from app.core.values import Credentials, Status
 from app.exchange.sts import instant
-from app.observe.counters import RefreshCounters, RequestCounters
 from app.observe.event_log import EventLog
 from app.observe.log import Log
+from app.observe.recent_callers import Caller, RecentCallers
 from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
-from app.report import Report
-from app.serve import pages
+from app.report import Observed, Report
+from app.serve import status_page
 from app.serve.audit import Audit
 from app.serve.peers.peer import UNKNOWN_PEER
 from app.upstream.client import Limits, UpstreamClient
@@ -66,7 +66,9 @@ def test_log_lines_are_in_utc(clock: Clock) -> None:
     stream = io.StringIO()
     log = Log(stream, level="info", json_lines=True, now=lambda: clock.time() + 0.25)
     EventLog(log, lambda _profile: {}).observe(Refreshed("default", SESSION, NEXT_REFRESH, 0.1))
-    Audit(log, lambda _profile: {}, lambda *_: None).served("credentials", "default", SESSION, UNKNOWN_PEER)
+    Audit(log, lambda _profile: {}, lambda *_: None, RecentCallers(lambda: 0.0)).served(
+        "credentials", "default", SESSION, UNKNOWN_PEER
+    )
 
     written = "2026-01-02T03:04:05.250Z"
     assert times(stream.getvalue()) == [written, EXPIRES, REFRESH, written, EXPIRES]
@@ -87,6 +89,7 @@ class FixedProfile:
 
     serving: Profile
     status: Status
+    last_error: None = None
 
     @property
     def refreshers(self) -> list[FixedProfile]:
@@ -113,15 +116,22 @@ def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> None:
     """`/status.json` and the page `/status` show the expiry, the next refresh and the last reload in UTC."""
     config = loaded()
     status = Status("default", True, "fresh", SESSION.expires_at, 3600, NEXT_REFRESH, 0, None)
+    observed = Observed.by(clock.clocks)
     report = Report(
         cast(Profiles, FixedProfile(config.settings.profiles["default"], status)),
         cast(Reloader, FixedReloader(config, ReloadStatus(clock.time()))),
-        RequestCounters(clock.time),
-        RefreshCounters(clock.time),
+        observed,
+        clocks=clock.clocks,
+        host="pod",
+        listeners=dict,
     )
+    observed.attempts.observe(Refreshed("default", SESSION, NEXT_REFRESH, 0.1))
+    observed.requests.served("default", below_horizon=False)
+    observed.callers.record(Caller("credentials", "default", "", 1000))
 
-    assert times(json.dumps(report.status())) == [ISSUED, EXPIRES, REFRESH]
-    assert times(pages.status_page(report.status())) == [EXPIRES, REFRESH]
+    now = ISSUED
+    assert times(json.dumps(report.status())) == [now, ISSUED, EXPIRES, REFRESH, now, now, now]
+    assert times(status_page.render(report.status(), refresh=False)) == [EXPIRES, REFRESH, now, now, now, ISSUED, now]
 
 
 def test_expiration_is_read_as_utc() -> None:

@@ -24,7 +24,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     path = arguments.config or environ.get("IDAAS_SIDECAR_CONFIG")
     try:
         host, port = ops_address(path or DEFAULT_PATH, required=path is not None)
-        status, body = _get(host, port, "/readyz" if arguments.ready else "/livez")
+        status, body = get(host, port, "/readyz" if arguments.ready else "/livez")
     except (OSError, ValueError) as error:
         print(f"idaas-sidecar health: {error}", file=sys.stderr)
         return 1
@@ -63,7 +63,7 @@ def _configured_address(config: object) -> str:
     return address
 
 
-def _get(host: str, port: int, path: str) -> tuple[int, str]:
+def get(host: str, port: int, path: str) -> tuple[int, str]:
     """Return status and body. Raises OSError if there is no answer, ValueError if the answer is not HTTP."""
     authority = f"[{host}]" if ":" in host else host
     request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"

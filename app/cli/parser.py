@@ -57,8 +57,8 @@ def build_parser() -> tuple[Parser, Commands]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROGRAM)
     # To add a command, add its arguments here and its `run` in a module `<name>_`.
     for add in (
-        _serve, _demo, _emulator, _get, _env, _exec, _config, add_setup, _conformance, _health, _refresh, _purge,
-        _log_level, _completion, _version, _help,
+        _serve, _demo, _emulator, _get, _env, _exec, _config, add_setup, _conformance, _health, _status, _refresh,
+        _purge, _log_level, _completion, _version, _help,
     ):  # fmt: skip
         add(commands)
     return parser, commands
@@ -208,6 +208,18 @@ def _health(commands: Commands) -> None:
     command.add_argument(
         "--ready", action="store_true", help="check that every required profile has a usable credential"
     )
+
+
+def _status(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "status",
+        "show what the running sidecar does: profiles, time left, last attempts, errors with their cures, callers",
+        "idaas-sidecar status",
+        "idaas-sidecar status --json",
+    )
+    add_config(command)
+    command.add_argument("--json", action="store_true", help="print the members of /status.json as one line")
 
 
 def _refresh(commands: Commands) -> None:
