@@ -184,7 +184,7 @@ class Reloader:
         needed = self._watched.configuration | self._watched.path_token
         self._survey.look(needed)
         if any(map(self._survey.hangs, needed)):
-            raise Stalled("the file system does not answer")
+            raise Stalled("the file system does not answer", error_code="IDS-601")
         loaded = load()
         # The listeners stay as they were at start, whatever the file says now: the new rules must fit them, too. A path
         # token, for example, would be useless beside a metadata listener that is still there.

@@ -31,7 +31,7 @@ def admin_request(config: str | None, environ: Mapping[str, str], method: str, t
     path = _admin_socket(config, environ)
     status, body = request_socket(path, method, target)
     if status != 200:
-        raise ConfigError(f"{path}: {body.get('Message', status)}")
+        raise ConfigError(f"{path}: {body.get('Message', status)}", error_code="IDS-517")
     return body
 
 
@@ -52,9 +52,13 @@ def request_socket(path: str, method: str, target: str) -> tuple[int, dict[str, 
             f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root"
         ) from None
     except OSError as error:
-        raise Unreachable(f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?") from None
+        raise Unreachable(
+            f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?", error_code="IDS-503"
+        ) from None
     except (ValueError, TypeError):
-        raise Unreachable(f"{path}: not the answer of a sidecar; does another program listen there?") from None
+        raise Unreachable(
+            f"{path}: not the answer of a sidecar; does another program listen there?", error_code="IDS-503"
+        ) from None
     finally:
         connection.close()
 
@@ -85,7 +89,9 @@ def held_credentials(path: str, profile: str) -> Credentials | None:
     except (ConfigError, Unreachable):
         return None
     if status == 503:
-        raise Unreachable(f"the running sidecar ({path}): {body.get('Message', 'no credentials')}")
+        raise Unreachable(
+            f"the running sidecar ({path}): {body.get('Message', 'no credentials')}", error_code="IDS-501"
+        )
     found = body.get("credentials")
     return Credentials(**found) if status == 200 and isinstance(found, dict) else None
 
@@ -99,7 +105,9 @@ def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
     loaded = load(config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     path = loaded.settings.server.admin_socket
     if path is None:
-        raise ConfigError(f"server.adminSocket: not set in {loaded.origin}; set it and restart the sidecar")
+        raise ConfigError(
+            f"server.adminSocket: not set in {loaded.origin}; set it and restart the sidecar", error_code="IDS-106"
+        )
     return path
 
 
@@ -109,7 +117,9 @@ def _check_owner(connection: socket.socket, path: str) -> None:
     uid = peer_uid(connection)
     if uid not in (os.geteuid(), 0, _owner_of_directory(path)) or uid is None:
         raise ConfigError(
-            f"{path}: the listener belongs to another user (uid {'unknown' if uid is None else uid}); stop that program"
+            f"{path}: the listener belongs to another user (uid {'unknown' if uid is None else uid}); "
+            "stop that program",
+            error_code="IDS-517",
         )
 
 

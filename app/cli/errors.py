@@ -31,6 +31,8 @@ EXIT_CODES = {
 class CommandNotStarted(SidecarError):
     """`exec` could not start the command. `exit_code` is the one that a shell returns: 126 or 127."""
 
+    error_code = "IDS-516"
+
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code

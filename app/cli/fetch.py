@@ -32,7 +32,9 @@ def check_profile(loaded: Loaded, name: str) -> None:
     """Raise ConfigError unless the configuration has the profile `name`."""
     if name not in loaded.settings.profiles:
         known = ", ".join(loaded.settings.profiles)
-        raise ConfigError(f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}")
+        raise ConfigError(
+            f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}", error_code="IDS-120"
+        )
 
 
 class _WarningPrinter:

@@ -35,7 +35,8 @@ def read(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any],
     exchange = dict(_exchange(environ))
     if not exchange.get("roleArn"):
         raise ConfigError(
-            f"{_VARIABLES['roleArn']}: not set; name the RAM role to assume, acs:ram::<account id>:role/<name>"
+            f"{_VARIABLES['roleArn']}: not set; name the RAM role to assume, acs:ram::<account id>:role/<name>",
+            error_code="IDS-106",
         )
     if not exchange.get("oidcProviderArn"):
         exchange = _managed(exchange, identity)
@@ -49,7 +50,8 @@ def _managed(exchange: dict[str, Any], identity: dict[str, Any]) -> dict[str, An
     if identity["type"] == "tokenFile":
         raise ConfigError(
             f"{_VARIABLES['oidcProviderArn']}: not set; a token file needs it, "
-            "acs:ram::<account id>:oidc-provider/<name> (or write a configuration file)"
+            "acs:ram::<account id>:oidc-provider/<name> (or write a configuration file)",
+            error_code="IDS-106",
         )
     return {"type": "developerApi", "roleArn": exchange["roleArn"]}
 
@@ -61,7 +63,8 @@ def _identity(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, 
     if has_sdk and token_file:
         raise ConfigError(
             f"two identities: the IDaaS SDK's file {sdk} and {_TOKEN_FILE}={token_file}; "
-            "remove one, or write a configuration file"
+            "remove one, or write a configuration file",
+            error_code="IDS-119",
         )
     if has_sdk:
         variable = "CLOUD_IDAAS_CONFIG_PATH" if asked_for else ""
@@ -70,7 +73,8 @@ def _identity(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, 
         return {"type": "tokenFile", "tokenFile": token_file}, {f"{PLACE}.identity.tokenFile": _TOKEN_FILE}
     raise ConfigError(
         f"no configuration: no --config, no $IDAAS_SIDECAR_CONFIG, no {default_path}, no {sdk} and no "
-        f"${_TOKEN_FILE}; start from config.example.json, or try `idaas-sidecar demo`"
+        f"${_TOKEN_FILE}; start from config.example.json, or try `idaas-sidecar demo`",
+        error_code="IDS-101",
     )
 
 

@@ -30,7 +30,10 @@ def path_token(configured: PathToken, environ: Mapping[str, str]) -> Secret:
         value = read()
         alphabet = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
         if len(value) < SHORTEST_PATH_TOKEN or not alphabet:
-            raise ConfigError(f"access.pathToken: the secret must be {SHORTEST_PATH_TOKEN} or more of A-Z a-z 0-9 - _")
+            raise ConfigError(
+                f"access.pathToken: the secret must be {SHORTEST_PATH_TOKEN} or more of A-Z a-z 0-9 - _",
+                error_code="IDS-105",
+            )
         return value
 
     return checked
@@ -49,7 +52,10 @@ def cache_key(cache: Cache, environ: Mapping[str, str]) -> Secret:
     def checked() -> str:
         value = read()
         if len(value) < SHORTEST_CACHE_KEY:
-            raise ConfigError(f"cache: the key has {len(value)} characters; it must have {SHORTEST_CACHE_KEY} or more")
+            raise ConfigError(
+                f"cache: the key has {len(value)} characters; it must have {SHORTEST_CACHE_KEY} or more",
+                error_code="IDS-105",
+            )
         return value
 
     return checked

@@ -51,14 +51,16 @@ def listen_address(text: str, place: str) -> tuple[str, int]:
     """Return host and port of a listening address such as `127.0.0.1:7117` or `[::1]:7117`. Raises ConfigError."""
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
-        raise ConfigError(f"{place}: {text!r} is not <IP address>:<port>, such as 127.0.0.1:7117")
+        raise ConfigError(f"{place}: {text!r} is not <IP address>:<port>, such as 127.0.0.1:7117", error_code="IDS-121")
     host = match["v6"] or match["v4"]
     if host == "localhost":
         return "127.0.0.1", int(match["port"])
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        raise ConfigError(f"{place}: {host!r} is not an IP address; names are not resolved to listen") from None
+        raise ConfigError(
+            f"{place}: {host!r} is not an IP address; names are not resolved to listen", error_code="IDS-121"
+        ) from None
     return host, int(match["port"])
 
 

@@ -37,20 +37,24 @@ def shortened(name: str) -> str:
 def check_session_name(name: str, place: str) -> None:
     """Raise ConfigError unless STS accepts `name` as RoleSessionName."""
     if not _SESSION_NAME.fullmatch(name):
-        raise ConfigError(f"{place}: {name!r} must be 2 to 64 of A-Z a-z 0-9 . @ - _")
+        raise ConfigError(f"{place}: {name!r} must be 2 to 64 of A-Z a-z 0-9 . @ - _", error_code="IDS-105")
 
 
 def check_role_arn(arn: str, place: str) -> None:
     """Raise ConfigError unless `arn` has the form of a RAM role's ARN."""
     if not _ROLE_ARN.fullmatch(arn):
-        raise ConfigError(f"{place}: {arn!r} is not the ARN of a role; it reads acs:ram::<account id>:role/<name>")
+        raise ConfigError(
+            f"{place}: {arn!r} is not the ARN of a role; it reads acs:ram::<account id>:role/<name>",
+            error_code="IDS-110",
+        )
 
 
 def check_provider_arn(arn: str, place: str) -> None:
     """Raise ConfigError unless `arn` has the form of a RAM OIDC provider's ARN."""
     if not _PROVIDER_ARN.fullmatch(arn):
         raise ConfigError(
-            f"{place}: {arn!r} is not the ARN of an OIDC provider; it reads acs:ram::<account id>:oidc-provider/<name>"
+            f"{place}: {arn!r} is not the ARN of an OIDC provider; it reads acs:ram::<account id>:oidc-provider/<name>",
+            error_code="IDS-110",
         )
 
 
@@ -58,11 +62,17 @@ def audience_of(scope: str, place: str) -> str:
     """Return the one audience of `scope`. Raises ConfigError unless each item is `<audience>|<value>` with it."""
     items = scope.split()
     if not items:
-        raise ConfigError(f"{place}: empty; it reads <audience>|<value>, such as api.example.com|.all")
+        raise ConfigError(
+            f"{place}: empty; it reads <audience>|<value>, such as api.example.com|.all", error_code="IDS-111"
+        )
     for item in items:
         if not _SCOPE_ITEM.fullmatch(item):
-            raise ConfigError(f"{place}: {item!r} must read <audience>|<value> with exactly one |")
+            raise ConfigError(
+                f"{place}: {item!r} must read <audience>|<value> with exactly one |", error_code="IDS-111"
+            )
     audiences = sorted({item.split("|")[0] for item in items})
     if len(audiences) > 1:
-        raise ConfigError(f"{place}: names {len(audiences)} audiences ({', '.join(audiences)}); a token has one")
+        raise ConfigError(
+            f"{place}: names {len(audiences)} audiences ({', '.join(audiences)}); a token has one", error_code="IDS-111"
+        )
     return audiences[0]

@@ -25,14 +25,19 @@ def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, 
     """Return the STS URLs in order: explicit ones, else the region's, else the global one. Raises ConfigError."""
     if explicit is not None:
         if not explicit:
-            raise ConfigError(f"{place}.endpoints: empty; add an endpoint, or remove the key to use the region's")
+            raise ConfigError(
+                f"{place}.endpoints: empty; add an endpoint, or remove the key to use the region's",
+                error_code="IDS-105",
+            )
         return tuple(
             endpoint(url if "://" in url else f"https://{url}", f"{place}.endpoints[{index}]").rstrip("/")
             for index, url in enumerate(explicit)
         )
     if region is None:
         if vpc:
-            raise ConfigError(f"{place}.vpc: needs regionId; a VPC endpoint belongs to one region")
+            raise ConfigError(
+                f"{place}.vpc: needs regionId; a VPC endpoint belongs to one region", error_code="IDS-106"
+            )
         return ("https://sts.aliyuncs.com",)
     _check_region(region, place)
     if region in _GLOBAL_STS and not vpc:
@@ -48,18 +53,22 @@ def developer_api(*, region: str | None, vpc: bool, explicit: str | None, place:
     if region is None:
         raise ConfigError(
             f"{place}.regionId: required to find the DeveloperAPI, unless {place}.endpoint or the identity's "
-            "developerApiEndpoint is set"
+            "developerApiEndpoint is set",
+            error_code="IDS-106",
         )
     _check_region(region, place)
     if not vpc:
         return f"https://eiam-developerapi.{region}.aliyuncs.com"
     if region not in _DEVELOPER_API_VPC:
         raise ConfigError(
-            f"{place}.vpc: {region} has no VPC endpoint; these regions have one: {', '.join(_DEVELOPER_API_VPC)}"
+            f"{place}.vpc: {region} has no VPC endpoint; these regions have one: {', '.join(_DEVELOPER_API_VPC)}",
+            error_code="IDS-114",
         )
     return f"https://eiam-developerapi-{_DEVELOPER_API_VPC[region]}.vpc-proxy.aliyuncs.com"
 
 
 def _check_region(region: str, place: str) -> None:
     if not re.fullmatch(r"[a-z0-9-]{2,40}", region):
-        raise ConfigError(f"{place}.regionId: {region!r} is not a region's id, such as cn-hangzhou")
+        raise ConfigError(
+            f"{place}.regionId: {region!r} is not a region's id, such as cn-hangzhou", error_code="IDS-114"
+        )

@@ -25,8 +25,10 @@ class SidecarError(Exception):
     `retry_after`: the seconds to wait before the next attempt, where the error says so. The other members are what is
     known of the request that failed, for the fields of a log line; empty or 0 where it is not known. `stage`: `token`,
     `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
+    `error_code`: the stable code of the failure in the errors index (`core/error_index`); `code` is the other side's.
     """
 
+    error_code: str = "IDS-900"
     retry_after: float | None = None
     stage: str = ""
     endpoint: str = ""
@@ -62,6 +64,10 @@ class SidecarError(Exception):
 class ConfigError(SidecarError):
     """The configuration, or a file or variable that it names, cannot work."""
 
+    def __init__(self, message: str, *, error_code: str = "IDS-100") -> None:
+        super().__init__(message)
+        self.error_code = error_code
+
     @property
     def permanent(self) -> bool:
         return True
@@ -73,6 +79,8 @@ class NotThereYet(SidecarError):
 
     SPIRE, a Vault agent, cert-manager and kubelet write theirs seconds after the start.
     """
+
+    error_code = "IDS-124"
 
 
 class Unreachable(SidecarError):
@@ -93,8 +101,10 @@ class Unreachable(SidecarError):
         status: int = 0,
         request_id: str = "",
         cloud_message: str = "",
+        error_code: str = "IDS-200",
     ) -> None:
         super().__init__(message)
+        self.error_code = error_code
         self.retry_after = retry_after
         self.code = code
         self.throttled = throttled
@@ -123,8 +133,10 @@ class Refused(SidecarError):
         withdrawn: bool = False,
         endpoint: str = "",
         cloud_message: str = "",
+        error_code: str = "IDS-300",
     ) -> None:
         super().__init__(message)
+        self.error_code = error_code
         self.status = status
         self.code = code
         self.request_id = request_id
@@ -141,6 +153,7 @@ class Refused(SidecarError):
 class NoCredentials(SidecarError):
     """No valid credentials are held. `retry_after`: seconds until the next attempt is due."""
 
+    error_code = "IDS-501"
     retry_after: float
 
     def __init__(self, message: str, *, retry_after: float) -> None:

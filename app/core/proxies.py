@@ -22,7 +22,9 @@ def check_proxy(url: str, place: str) -> None:
     except ValueError:
         good = False
     if not good or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ConfigError(f"{place}: not a proxy of the form http://host:port or https://host:port")
+        raise ConfigError(
+            f"{place}: not a proxy of the form http://host:port or https://host:port", error_code="IDS-112"
+        )
 
 
 def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> str | None:

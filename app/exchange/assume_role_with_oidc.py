@@ -36,6 +36,7 @@ class AssumeRoleWithOidc:
                 f"the OIDC token has {len(token.value)} characters; STS takes 4 to {LONGEST_TOKEN}",
                 status=0,
                 code="token_length",
+                error_code="IDS-421",
             )
         return await first_reachable(self.endpoints, lambda endpoint: self._request(endpoint, token))
 

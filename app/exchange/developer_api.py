@@ -16,24 +16,31 @@ from ..upstream.response import Get
 from .sts import complete, instant
 
 _CREDENTIAL = "cloudAccountRoleAccessCredential"
-_OPERATOR = Meaning("refused", "IDaaS's own access to the target account is set up wrongly; ask its administrator")
+_OPERATOR = Meaning(
+    "refused", "IDaaS's own access to the target account is set up wrongly; ask its administrator", "IDS-425"
+)
 
 _CODES = {
     "cloud_account_role_not_found": Meaning(
-        "withdrawn", "IDaaS does not manage that role: check roleArn and the role's place in IDaaS"
+        "withdrawn", "IDaaS does not manage that role: check roleArn and the role's place in IDaaS", "IDS-423"
     ),
-    "not_found": Meaning("withdrawn", "IDaaS does not know that role or instance: check roleArn and idaasInstanceId"),
+    "not_found": Meaning(
+        "withdrawn", "IDaaS does not know that role or instance: check roleArn and idaasInstanceId", "IDS-423"
+    ),
     "invalid_client_credential": _OPERATOR,
     "invalid_audience": _OPERATOR,
 }
 
 _STATUSES = {
-    401: Meaning("renew_token", "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?"),
+    401: Meaning(
+        "renew_token", "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?", "IDS-426"
+    ),
     403: Meaning(
         "withdrawn",
         "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
+        "IDS-427",
     ),
-    404: Meaning("refused", "is that the DeveloperAPI's host?"),
+    404: Meaning("refused", "is that the DeveloperAPI's host?", "IDS-428"),
 }
 """By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""
 
@@ -71,6 +78,7 @@ class ObtainAccessCredential:
                 f"{where}: HTTP 200 without alibabaCloudStsToken: that role belongs to another cloud",
                 status=200,
                 code="another_vendor",
+                error_code="IDS-424",
                 endpoint=where,
             )
         triple = [values.get(name) for name in ("accessKeyId", "accessKeySecret", "securityToken")]

@@ -49,15 +49,21 @@ def complete(
 ) -> Credentials:
     """Return key id, secret and token as Credentials. Raises Unreachable unless all exist and are plausible."""
     if not all(isinstance(value, str) and _VALUE.fullmatch(value) for value in triple) or expires_at is None:
-        raise Unreachable(f"{where}: HTTP 200 without complete credentials", endpoint=where, status=200)
+        raise Unreachable(
+            f"{where}: HTTP 200 without complete credentials", endpoint=where, status=200, error_code="IDS-422"
+        )
     if expires_at <= now:
         raise Unreachable(
-            f"{where}: the credentials have already expired by this machine's clock; check the clock", endpoint=where
+            f"{where}: the credentials have already expired by this machine's clock; check the clock",
+            endpoint=where,
+            error_code="IDS-422",
         )
     if expires_at > now + LONGEST_SESSION + CLOCK_ALLOWANCE:
         # Accepted, it would postpone the next refresh as far.
         raise Unreachable(
-            f"{where}: the credentials end later than any session does; check this machine's clock", endpoint=where
+            f"{where}: the credentials end later than any session does; check this machine's clock",
+            endpoint=where,
+            error_code="IDS-422",
         )
     key_id, secret, token = (str(value) for value in triple)
     return Credentials(

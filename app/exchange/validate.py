@@ -75,7 +75,9 @@ def instance_id(exchange: DeveloperApiExchange, instance: IdaasInstance, place: 
     """Return the IDaaS instance's id. Raises ConfigError where neither exchange nor identity names it."""
     found = exchange.idaas_instance_id or instance.id
     if not found:
-        raise ConfigError(f"{place}.idaasInstanceId: required where the identity is not an application of IDaaS")
+        raise ConfigError(
+            f"{place}.idaasInstanceId: required where the identity is not an application of IDaaS", error_code="IDS-106"
+        )
     return found
 
 
@@ -86,12 +88,16 @@ def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
     try:
         value = json.loads(policy) if isinstance(policy, str) else policy
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{place}.policy: not JSON: {error.msg} at character {error.pos}") from None
+        raise ConfigError(
+            f"{place}.policy: not JSON: {error.msg} at character {error.pos}", error_code="IDS-118"
+        ) from None
     if not isinstance(value, dict):
-        raise ConfigError(f"{place}.policy: must be a JSON object")
+        raise ConfigError(f"{place}.policy: must be a JSON object", error_code="IDS-118")
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     if len(text) > LONGEST_POLICY:
-        raise ConfigError(f"{place}.policy: {len(text)} characters when minified; STS takes {LONGEST_POLICY}")
+        raise ConfigError(
+            f"{place}.policy: {len(text)} characters when minified; STS takes {LONGEST_POLICY}", error_code="IDS-118"
+        )
     return text
 
 

@@ -43,7 +43,9 @@ class AccessKeys:
         try:
             found = await self.disk.call(self._home(".aliyun/config.json"), self._found)
         except Stalled as error:
-            raise Unreachable(f"PLUGIN: the AccessKey's files below {self._home('')}: {error}") from None
+            raise Unreachable(
+                f"PLUGIN: the AccessKey's files below {self._home('')}: {error}", error_code="IDS-601"
+            ) from None
         return found if isinstance(found, KeyPair) else await self.role(found.name)
 
     def _found(self) -> KeyPair | EcsRole:
@@ -51,14 +53,18 @@ class AccessKeys:
         if found is None:
             raise ConfigError(
                 f"PLUGIN: no AccessKey: neither {_ID}, nor {self._home('.aliyun/config.json')}, nor "
-                f"{self._ini_path()}, and ALIBABA_CLOUD_ECS_METADATA_DISABLED is set"
+                f"{self._ini_path()}, and ALIBABA_CLOUD_ECS_METADATA_DISABLED is set",
+                error_code="IDS-325",
             )
         return found
 
     def _environment(self) -> KeyPair | None:
         key_id, secret = (self.environ.get(name, "").strip() for name in (_ID, _SECRET))
         if bool(key_id) != bool(secret):
-            raise ConfigError(f"{_SECRET if key_id else _ID}: not set, though its other half is; set both or neither")
+            raise ConfigError(
+                f"{_SECRET if key_id else _ID}: not set, though its other half is; set both or neither",
+                error_code="IDS-325",
+            )
         return KeyPair(key_id, secret, self.environ.get(_TOKEN, "").strip() or None) if key_id else None
 
     def _cli_profile(self) -> KeyPair | EcsRole | None:
@@ -111,7 +117,7 @@ def _of_cli(profile: Mapping[str, Any], place: str) -> KeyPair | EcsRole:
     if mode == "EcsRamRole":
         return EcsRole(str(profile.get("ram_role_name") or "") or None)
     if mode not in ("AK", "StsToken"):
-        raise ConfigError(f"{place}: its mode is not supported here; {_CURE}")
+        raise ConfigError(f"{place}: its mode is not supported here; {_CURE}", error_code="IDS-325")
     names = ("access_key_id", "access_key_secret", "sts_token")
     return _pair(profile, names, place, session=mode == "StsToken")
 
@@ -121,13 +127,13 @@ def _of_ini(section: Mapping[str, str], place: str) -> KeyPair | EcsRole:
     if kind == "ecs_ram_role":
         return EcsRole(section.get("role_name") or None)
     if kind not in ("access_key", "sts"):
-        raise ConfigError(f"{place}: its type is not supported here; {_CURE}")
+        raise ConfigError(f"{place}: its type is not supported here; {_CURE}", error_code="IDS-325")
     return _pair(section, ("access_key_id", "access_key_secret", "security_token"), place, session=kind == "sts")
 
 
 def _pair(values: Mapping[str, Any], names: tuple[str, str, str], place: str, *, session: bool) -> KeyPair:
     for name in names if session else names[:2]:
         if not isinstance(values.get(name), str) or not values[name]:
-            raise ConfigError(f"{place}: {name} is missing or empty")
+            raise ConfigError(f"{place}: {name} is missing or empty", error_code="IDS-325")
     key_id, secret, token = (values.get(name) for name in names)
     return KeyPair(str(key_id), str(secret), str(token) if session else None)

@@ -105,12 +105,17 @@ class Command:
         if "error" in members:
             code = printable_id(str(members["error"]))
             raise Refused(
-                f"{self.place}: the command says {code}", status=0, code=code, cloud_message=self._cleaned(said)
+                f"{self.place}: the command says {code}",
+                status=0,
+                code=code,
+                cloud_message=self._cleaned(said),
+                error_code="IDS-324",
             )
         if status != 0:
             raise Unreachable(
                 f"{self.place}: the command ended with status {status}; run it by hand to see why",
                 cloud_message=self._cleaned(said),
+                error_code="IDS-324",
             )
         return token_from(members, now=self.now(), where=self.place, use=self.use)
 
@@ -152,7 +157,9 @@ class Command:
                 return waits[0].result()
         except TimeoutError:
             await _kill(process)
-            raise Unreachable(f"{self.place}: the command did not end within {self.timeout:g} s") from None
+            raise Unreachable(
+                f"{self.place}: the command did not end within {self.timeout:g} s", error_code="IDS-324"
+            ) from None
         except BaseException:
             await asyncio.shield(_kill(process))
             raise
@@ -162,7 +169,7 @@ class Command:
             # The event loop stands still from the fork until the child has opened the executable.
             await self.disk.call(self.argv[0], os.stat, self.argv[0])
         except Stalled as error:
-            raise Unreachable(f"{self.place}: {self.argv[0]}: {error}") from None
+            raise Unreachable(f"{self.place}: {self.argv[0]}: {error}", error_code="IDS-601") from None
         except OSError:  # the start says why
             pass
         try:
@@ -177,10 +184,12 @@ class Command:
             return await self.children.start(starting)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a command"
-            raise ConfigError(f"{self.place}: {self.argv[0]}: cannot be started: {reason}") from None
+            raise ConfigError(
+                f"{self.place}: {self.argv[0]}: cannot be started: {reason}", error_code="IDS-123"
+            ) from None
 
     def _overflow(self) -> Unreachable:
-        return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes")
+        return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes", error_code="IDS-324")
 
     def _members(self, output: bytes, status: int) -> dict[str, Any]:
         members = token_members(output, self.use)
@@ -189,7 +198,8 @@ class Command:
         if status != 0:
             return {}
         raise Unreachable(
-            f"{self.place}: the command printed {len(output)} bytes that are not a JSON object, nor a JWT"
+            f"{self.place}: the command printed {len(output)} bytes that are not a JSON object, nor a JWT",
+            error_code="IDS-324",
         )
 
 
@@ -205,15 +215,15 @@ async def _kill(process: Process) -> None:
 def check(identity: CommandIdentity, place: str) -> None:
     """Raise ConfigError unless the executable has an absolute path. Pure."""
     if not os.path.isabs(identity.command[0]):
-        raise ConfigError(f"{place}.command[0]: {identity.command[0]!r} must be an absolute path")
+        raise ConfigError(f"{place}.command[0]: {identity.command[0]!r} must be an absolute path", error_code="IDS-123")
 
 
 def check_executable(path: str, place: str) -> None:
     """Raise ConfigError unless the file exists and this user may execute it."""
     if not os.path.isfile(path):
-        raise ConfigError(f"{place}: {path}: no such file")
+        raise ConfigError(f"{place}: {path}: no such file", error_code="IDS-123")
     if not os.access(path, os.X_OK):
-        raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})")
+        raise ConfigError(f"{place}: {path}: not executable by this user (uid {os.getuid()})", error_code="IDS-123")
 
 
 def inherited(environ: Mapping[str, str], named: Collection[str]) -> dict[str, str]:

@@ -74,12 +74,13 @@ class Discovery:
                 status=200,
                 code="issuer_mismatch",
                 endpoint=where,
+                error_code="IDS-323",
             )
         aliases = members.get("mtls_endpoint_aliases")
         alias = aliases.get("token_endpoint") if self._mutual_tls and isinstance(aliases, dict) else None
         found = alias or members.get("token_endpoint")
         if not isinstance(found, str):
-            raise Unreachable(f"{where}: names no token_endpoint", endpoint=where, status=200)
+            raise Unreachable(f"{where}: names no token_endpoint", endpoint=where, status=200, error_code="IDS-323")
         try:
             return urls.endpoint(found, where)
         except ConfigError:
@@ -88,6 +89,7 @@ class Discovery:
                 status=200,
                 code="bad_endpoint",
                 endpoint=where,
+                error_code="IDS-323",
             ) from None
 
 

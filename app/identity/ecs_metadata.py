@@ -56,7 +56,9 @@ class EcsMetadata:
         members = answer_of(response, where, asked="the ECS metadata service", wanted="AccessKeyId")
         values = [members.get(key) for key in ("AccessKeyId", "AccessKeySecret", "SecurityToken")]
         if members.get("Code") != "Success" or not all(isinstance(value, str) and value for value in values):
-            raise Unreachable(f"{where}: an answer without complete credentials", endpoint=where, status=200)
+            raise Unreachable(
+                f"{where}: an answer without complete credentials", endpoint=where, status=200, error_code="IDS-326"
+            )
         key_id, secret, token = map(str, values)
         return KeyPair(key_id, secret, token)
 
@@ -78,7 +80,8 @@ class EcsMetadata:
             raise ConfigError(
                 f"{self.endpoint}: that address belongs to this network namespace, so the sidecar, not the cloud, "
                 "would answer; remove it from the interface (server.metadata), or use an authnMethod without the "
-                "metadata service"
+                "metadata service",
+                error_code="IDS-326",
             )
 
     def _checked(self, response: UpstreamResponse, path: str) -> UpstreamResponse:
@@ -104,4 +107,7 @@ def check_endpoint(url: str, place: str) -> None:
     """Raise ConfigError unless `url` is the metadata address, or loopback for an emulated service."""
     found = urls.http_authority(url, place)
     if found is None or not addresses.is_private(found[0]):
-        raise ConfigError(f"{place}: {url!r} is neither http://100.100.100.200 nor a loopback http URL without a path")
+        raise ConfigError(
+            f"{place}: {url!r} is neither http://100.100.100.200 nor a loopback http URL without a path",
+            error_code="IDS-112",
+        )

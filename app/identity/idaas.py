@@ -113,9 +113,11 @@ def check(identity: IdaasIdentity, place: str) -> None:
     """Raise ConfigError at the first value that cannot work, its token exchange's subject aside. Pure."""
     for field in ("idaas_instance_id", "client_id", "issuer", "token_endpoint", "authn_configuration"):
         if not getattr(identity, field):
-            raise ConfigError(f"{place}.{identity.key(field)}: required")
+            raise ConfigError(f"{place}.{identity.key(field)}: required", error_code="IDS-106")
     if not identity.scope:
-        raise ConfigError(f"{place}.scope: required; it reads <audience>|<value>, such as api.example.com|.all")
+        raise ConfigError(
+            f"{place}.scope: required; it reads <audience>|<value>, such as api.example.com|.all", error_code="IDS-106"
+        )
     arns.audience_of(identity.scope, f"{place}.scope")
     urls.endpoint(str(identity.issuer), f"{place}.issuer")  # RAM's rules for an OIDC provider
     urls.endpoint(str(identity.token_endpoint), f"{place}.tokenEndpoint")
@@ -124,7 +126,8 @@ def check(identity: IdaasIdentity, place: str) -> None:
     subject = identity.token_exchange.subject if identity.token_exchange is not None else None
     if isinstance(subject, IdaasIdentity) and subject.token_exchange is not None:
         raise ConfigError(
-            f"{place}.tokenExchange.subject.tokenExchange: one exchange after another is not supported; leave one out"
+            f"{place}.tokenExchange.subject.tokenExchange: one exchange after another is not supported; leave one out",
+            error_code="IDS-113",
         )
 
 

@@ -64,7 +64,7 @@ def facts(identity: OidcClientIdentity, place: str) -> ClientFacts:
 def check(identity: OidcClientIdentity, place: str) -> None:
     """Raise ConfigError at the first value that cannot work. Pure."""
     if not identity.issuer and not identity.token_endpoint:
-        raise ConfigError(f"{place}.issuer: required, unless tokenEndpoint is set")
+        raise ConfigError(f"{place}.issuer: required, unless tokenEndpoint is set", error_code="IDS-106")
     for field in ("issuer", "token_endpoint"):
         if getattr(identity, field):
             urls.endpoint(getattr(identity, field), f"{place}.{identity.key(field)}")

@@ -52,12 +52,13 @@ def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
         key = _load(text.replace("\\n", "\n").replace("\\r", ""), secret)
     except OpenSshKey:
         raise ConfigError(
-            f"{place}: a key in OpenSSH's own format; convert a copy with: ssh-keygen -p -m PKCS8 -f KEY_FILE"
+            f"{place}: a key in OpenSSH's own format; convert a copy with: ssh-keygen -p -m PKCS8 -f KEY_FILE",
+            error_code="IDS-115",
         ) from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}") from None
+        raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}", error_code="IDS-115") from None
     if not isinstance(key, PrivateKey):
-        raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key")
+        raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key", error_code="IDS-115")
     return key
 
 
@@ -68,7 +69,7 @@ def algorithm_for(key: PrivateKey, place: str) -> str:
     Raises ConfigError for a key that IDaaS does not take.
     """
     if isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other")
+        raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other", error_code="IDS-115")
     if isinstance(key, RSAPrivateKey):
         return "RS256" if key.key_size <= 2048 else "RS384" if key.key_size <= 3072 else "RS512"
     return _ec_algorithm(key, place)
@@ -90,7 +91,7 @@ def standard_algorithm(key: PrivateKey, supported: Sequence[str], place: str) ->
 def _ec_algorithm(key: EllipticCurvePrivateKey, place: str) -> str:
     algorithm = _EC_ALGORITHMS.get(key.curve.name)
     if algorithm is None:
-        raise ConfigError(f"{place}: the curve {key.curve.name} is none of P-256, P-384, P-521")
+        raise ConfigError(f"{place}: the curve {key.curve.name} is none of P-256, P-384, P-521", error_code="IDS-115")
     return algorithm
 
 
@@ -98,7 +99,9 @@ def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
     """Raises ConfigError where `algorithm` cannot be computed with `key`."""
     fitting = fitting_algorithms(key, place)
     if algorithm not in fitting:
-        raise ConfigError(f"{place}.algorithm: {algorithm} does not fit the key, whose own is {fitting[0]}")
+        raise ConfigError(
+            f"{place}.algorithm: {algorithm} does not fit the key, whose own is {fitting[0]}", error_code="IDS-115"
+        )
 
 
 def load_certificate(text: str, place: str) -> x509.Certificate:
@@ -106,7 +109,9 @@ def load_certificate(text: str, place: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(text.encode())
     except ValueError:
-        raise ConfigError(f"{place}: no usable PEM certificate (-----BEGIN CERTIFICATE-----)") from None
+        raise ConfigError(
+            f"{place}: no usable PEM certificate (-----BEGIN CERTIFICATE-----)", error_code="IDS-115"
+        ) from None
 
 
 def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:

@@ -15,7 +15,7 @@ from .client_auth import ClientAuth
 from .context import TokenSource
 from .token_response import token_from
 
-_STATUSES = {404: Meaning("refused", "is that the token endpoint's URL?")}
+_STATUSES = {404: Meaning("refused", "is that the token endpoint's URL?", "IDS-329")}
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name (RFC 8693)
 

@@ -48,9 +48,11 @@ class TokenFile:
         value = await secrets.read(self.read, self.disk)
         claims = jwt_claims.unverified(value)
         if claims is None:
-            raise Refused(f"{self.place}: the token is not a JWT", status=0, code="invalid_token")
+            raise Refused(f"{self.place}: the token is not a JWT", status=0, code="invalid_token", error_code="IDS-321")
         if claims.expires_at is not None and claims.expires_at <= self.now() and self.is_synchronised():
-            raise Unreachable(f"{self.place}: the token has expired; the program that writes it is late")
+            raise Unreachable(
+                f"{self.place}: the token has expired; the program that writes it is late", error_code="IDS-322"
+            )
         return Token(value, claims.expires_at if claims.expires_at is not None else self.now())
 
 

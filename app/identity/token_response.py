@@ -27,21 +27,29 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
         other = "id_token" if use == "access_token" else "access_token"
         if members.get(other):
             hint = ", or request the scope openid" if use == "id_token" else ""
-            raise ConfigError(f"{where}: an answer without {use}, but with {other}; set tokenUse to {other}{hint}")
-        raise Unreachable(f"{where}: an answer without {use}")
+            raise ConfigError(
+                f"{where}: an answer without {use}, but with {other}; set tokenUse to {other}{hint}",
+                error_code="IDS-320",
+            )
+        raise Unreachable(f"{where}: an answer without {use}", error_code="IDS-320")
     kind = members.get("token_type")
     if kind is not None and str(kind).lower() not in _BEARER:
-        raise Unreachable(f"{where}: a token of type {printable_id(str(kind))}, not Bearer")
+        raise Unreachable(f"{where}: a token of type {printable_id(str(kind))}, not Bearer", error_code="IDS-320")
     claims = jwt_claims.unverified(value)
     if claims is None:
-        raise ConfigError(f"{where}: the {use} is not a JWT, which STS needs; check the resource server's settings")
+        raise ConfigError(
+            f"{where}: the {use} is not a JWT, which STS needs; check the resource server's settings",
+            error_code="IDS-321",
+        )
     # expires_in and expires_at belong to the access token; an id token has its own exp.
     given = (_plus(now, members.get("expires_in")), _plus(0.0, members.get("expires_at"))) if use != "id_token" else ()
     ends = [end for end in (*given, claims.expires_at) if end is not None]
     if not ends:
-        raise Unreachable(f"{where}: the answer does not say how long the token lives")
+        raise Unreachable(f"{where}: the answer does not say how long the token lives", error_code="IDS-320")
     if min(ends) <= now:
-        raise Unreachable(f"{where}: the token has already expired by this machine's clock; check the clock")
+        raise Unreachable(
+            f"{where}: the token has already expired by this machine's clock; check the clock", error_code="IDS-322"
+        )
     return Token(value, min(ends))
 
 

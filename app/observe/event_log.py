@@ -13,6 +13,9 @@ from . import log_events
 from .log import Log
 from .log_events import LogEvent
 
+INTERNAL_ERROR = "IDS-901"
+"""The stable code of an error that this program did not raise on purpose."""
+
 CLOCK_TOLERANCE = 60.0
 """Seconds between this machine's clock and the cloud's without a warning."""
 
@@ -27,8 +30,10 @@ Describe = Callable[[str], Mapping[str, str]]
 
 def failure_fields(error: Exception | None) -> dict[str, object]:
     """Return what is known of a failed request as fields of a log line; None where it is not known."""
-    if not isinstance(error, SidecarError):
+    if error is None:
         return {}
+    if not isinstance(error, SidecarError):
+        return {"error_code": INTERNAL_ERROR}
     return {name: getattr(error, name) or None for name in log_events.FAILURE}
 
 

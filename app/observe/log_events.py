@@ -45,6 +45,7 @@ _CALLER = {
 }
 
 FAILURE = {
+    "error_code": "stable code of the failure, explained in [errors](../errors.md)",
     "stage": "`token`, `exchange` or `chain[0]`",
     "endpoint": "URL of the request that failed",
     "status": "HTTP status of the answer",

@@ -163,6 +163,7 @@ class Pipeline:
                 status=error.status,
                 request_id=error.request_id,
                 cloud_message=error.cloud_message,
+                error_code="IDS-214",
             ) from None
 
     async def _chain(self, name: str, credentials: Credentials, found: Exchanges) -> Credentials:

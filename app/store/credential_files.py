@@ -70,7 +70,7 @@ def write(path: str, format_name: str, credentials: Credentials, mode: int = 0o6
     try:
         files.replace(path, f"{text}\n".encode(), mode)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"{path}: cannot be written: {error.strerror}", error_code="IDS-603") from None
 
 
 def _unlink(path: str) -> None:

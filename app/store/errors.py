@@ -4,7 +4,9 @@ from __future__ import annotations
 
 
 class StoreError(Exception):
-    """The store as a whole cannot be used."""
+    """The store as a whole cannot be used. `error_code`: its entry in the errors index."""
+
+    error_code = "IDS-602"
 
 
 class EntryError(StoreError):

@@ -118,7 +118,7 @@ class Disk:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise Stalled(f"the file system did not answer within {seconds:g} s") from None
+            raise Stalled(f"the file system did not answer within {seconds:g} s", error_code="IDS-601") from None
 
     async def _started(self, path: str, call: Callable[..., T], arguments: tuple[Any, ...]) -> asyncio.Future[T]:
         """Start the call when its file, its directory and all others leave it a turn."""

@@ -35,7 +35,7 @@ def read_object(path: str, *, secret: bool = False, tolerant: bool = False) -> d
     try:
         raw = files.read_secret(path, LARGEST) if secret else files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}") from None
+        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
     return parse_object(raw, path, tolerant=tolerant)
 
 
@@ -61,9 +61,9 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
     except RecursionError:
         mistakes.append(f"{name}: nested too deeply")
     if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        raise ConfigError("\n".join(mistakes), error_code="IDS-103")
     if not isinstance(value, dict):
-        raise ConfigError(f"{name}: must hold one JSON object, {{…}}")
+        raise ConfigError(f"{name}: must hold one JSON object, {{…}}", error_code="IDS-103")
     return value
 
 

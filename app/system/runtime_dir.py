@@ -47,7 +47,9 @@ def generated_path_token(path: str) -> str:
         with contextlib.suppress(FileExistsError):
             files.create(path, f"{secrets.token_urlsafe(24)}\n".encode())
     except OSError as error:
-        raise ConfigError(f"access.pathToken: {path}: cannot be written: {error.strerror}") from None
+        raise ConfigError(
+            f"access.pathToken: {path}: cannot be written: {error.strerror}", error_code="IDS-603"
+        ) from None
     return read_path_token(path)
 
 
@@ -56,7 +58,9 @@ def read_path_token(path: str) -> str:
     try:
         return files.read_secret(path, 1024).decode().strip()
     except files.Unreadable as why:
-        raise ConfigError(f"access.pathToken: {path}: {why}; `serve` creates it, for its own user") from None
+        raise ConfigError(
+            f"access.pathToken: {path}: {why}; `serve` creates it, for its own user", error_code="IDS-509"
+        ) from None
 
 
 def _make(path: str) -> None:
@@ -68,10 +72,12 @@ def _make(path: str) -> None:
         found = os.lstat(path)
     except OSError as error:
         raise ConfigError(
-            f"access.pathToken: {path}: cannot be made: {error.strerror}; set $XDG_RUNTIME_DIR, or name a file"
+            f"access.pathToken: {path}: cannot be made: {error.strerror}; set $XDG_RUNTIME_DIR, or name a file",
+            error_code="IDS-603",
         ) from None
     if not stat.S_ISDIR(found.st_mode) or files.private_to_user(found, readable=True) is not None:
         raise ConfigError(
             f"access.pathToken: {path}: is not a directory that only this user (uid {os.geteuid()}) can write to; "
-            "remove it"
+            "remove it",
+            error_code="IDS-603",
         )

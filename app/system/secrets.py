@@ -25,10 +25,14 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
         value = environ.get(name, "").strip()
         if not value:
             raise ConfigError(
-                f"{place}: the environment variable {shown_variable(name)} is not set or empty; set it, or name another"
+                f"{place}: the environment variable {shown_variable(name)} is not set or empty; set it, "
+                "or name another",
+                error_code="IDS-108",
             )
         if re.search("[\ud800-\udfff]", value):  # how Python represents bytes that are not UTF-8
-            raise ConfigError(f"{place}: the environment variable {shown_variable(name)} is not UTF-8 text")
+            raise ConfigError(
+                f"{place}: the environment variable {shown_variable(name)} is not UTF-8 text", error_code="IDS-108"
+            )
         return value
 
     return read
@@ -59,11 +63,11 @@ class FileSecret:
             kind = ConfigError if shown_path(self.path) == HIDDEN else NotThereYet
             raise kind(f"{self.place}: {shown_path(self.path)}: {why}") from None
         except files.Unreadable as why:
-            raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}") from None
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}", error_code="IDS-108") from None
         except UnicodeDecodeError:
             if self.binary:
                 return base64.b64encode(read_file(self.path, LARGEST)).decode()
-            raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text") from None
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text", error_code="IDS-108") from None
         if not value:
             raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty")
         return value
@@ -82,7 +86,7 @@ async def read(secret: Secret, disk: Disk) -> str:
     try:
         return await disk.call(source.path, secret)
     except Stalled as error:
-        raise Unreachable(f"{source.place}: {shown_path(source.path)}: {error}") from None
+        raise Unreachable(f"{source.place}: {shown_path(source.path)}: {error}", error_code="IDS-601") from None
 
 
 def one_of(
@@ -102,12 +106,12 @@ def one_of(
     """
     variable_key, file_key = keys
     if name and path:
-        raise ConfigError(f"{place}: {variable_key} and {file_key} are both set; keep one")
+        raise ConfigError(f"{place}: {variable_key} and {file_key} are both set; keep one", error_code="IDS-113")
     if name:
         return from_environment(environ, name, f"{place}.{variable_key}")
     if path:
         return from_file(path, f"{place}.{file_key}", private=private, binary=binary)
-    raise ConfigError(f"{place}: {variable_key} or {file_key} is required")
+    raise ConfigError(f"{place}: {variable_key} or {file_key} is required", error_code="IDS-106")
 
 
 class Rotating:

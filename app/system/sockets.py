@@ -47,7 +47,9 @@ def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeS
                 raise
             return _listening("0.0.0.0", port, hop_limit, make)  # noqa: S104 - what [::] means on such a kernel
     except OSError as error:
-        raise ConfigError(f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}") from None
+        raise ConfigError(
+            f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}", error_code="IDS-502"
+        ) from None
 
 
 def _listening(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> socket.socket:
@@ -123,7 +125,7 @@ def bound_unix(path: str, place: str) -> socket.socket:
         sock.close()
         taken = error.errno == errno.EADDRINUSE
         why = "it is in use; stop the other program, or choose another" if taken else error.strerror
-        raise ConfigError(f"{place}: cannot listen on {path}: {why}") from None
+        raise ConfigError(f"{place}: cannot listen on {path}: {why}", error_code="IDS-502") from None
     finally:
         os.umask(before)
     sock.setblocking(False)

@@ -23,6 +23,7 @@ from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
+from .failure_codes import error_code
 from .failures import describe
 from .redaction import secrets_of
 from .response import UpstreamResponse
@@ -105,36 +106,43 @@ class UpstreamClient:
             async with asyncio.timeout(self._total):
                 return await self._exchange(request, where, secrets_of(fields or {}, headers or {}))
         except TimeoutError:
-            raise Unreachable(f"{where}: no complete answer within {self._total:g} s") from None
+            raise Unreachable(f"{where}: no complete answer within {self._total:g} s", error_code="IDS-206") from None
         except TooMuch as error:
-            raise Unreachable(f"{where}: {error}") from None
+            raise Unreachable(f"{where}: {error}", error_code="IDS-208") from None
         except (httpx.HTTPError, OSError) as error:
             proxy = request.extensions.get(PROXY)
-            raise Unreachable(f"{where}: {describe(error, request.url.host, proxy)}") from None
+            raise Unreachable(
+                f"{where}: {describe(error, request.url.host, proxy)}", error_code=error_code(error, proxy)
+            ) from None
         except httpx.InvalidURL as error:
-            raise Unreachable(f"{where}: not a usable URL: {error}") from None
+            raise Unreachable(f"{where}: not a usable URL: {error}", error_code="IDS-112") from None
         except UnicodeEncodeError:  # what is sent came from outside too: a role's name, a token, a key
-            raise Unreachable(f"{where}: a key, token or name to send there is not ASCII, so it is invalid") from None
+            raise Unreachable(
+                f"{where}: a key, token or name to send there is not ASCII, so it is invalid", error_code="IDS-218"
+            ) from None
 
     async def _exchange(self, request: httpx.Request, where: str, sent: tuple[str, ...]) -> UpstreamResponse:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
-            raise Unreachable(f"{where}: a redirect to an invalid URL; configure the final URL") from None
+            raise Unreachable(
+                f"{where}: a redirect to an invalid URL; configure the final URL", error_code="IDS-208"
+            ) from None
         try:
             _refuse_remote_emulator(response, where)
             if response.headers.get("content-encoding", "identity").lower() != "identity":
-                raise Unreachable(f"{where}: a compressed answer, which was not requested")
+                raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
                     f"{where}: HTTP {response.status_code}, a redirect, which is not followed; configure the final URL",
                     cloud_message=_target(response),
+                    error_code="IDS-208",
                 )
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
-                    raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes")
+                    raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
             date = _instant(response.headers.get("date", ""))
             if date is not None:
                 # A Date is cut to whole seconds: half a second is its mean error.
@@ -157,7 +165,9 @@ class UpstreamClient:
 def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
     # An emulator in the place of the cloud would hand out invalid keys: it is accepted from loopback only.
     if EMULATOR_HEADER in response.headers and not is_private(response.request.url.host):
-        raise Unreachable(f"{where}: an emulator's answer from an address that is not this machine's; refused")
+        raise Unreachable(
+            f"{where}: an emulator's answer from an address that is not this machine's; refused", error_code="IDS-217"
+        )
 
 
 _TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")

@@ -8,12 +8,15 @@ from typing import Any
 
 from ..core.errors import Refused, Unreachable
 from ..core.text import printable_id, quoted
-from .codes import CODES, CURES_BY_WORDS, Meaning
+from .codes import CODES, MEANINGS_BY_WORDS, UNKNOWN, Meaning
 from .error_words import ErrorWords, error_words
 from .redaction import redacted
 from .response import UpstreamResponse
 
 _NOTHING: Mapping[Any, Meaning] = MappingProxyType({})
+
+SERVER_ERROR, THROTTLED, NO_API = "IDS-215", "IDS-216", "IDS-209"
+"""Stable codes of a failure that the status shows, and of a page in the place of an API's answer."""
 
 LONGEST_MESSAGE = 300
 """Characters of the cloud's own words that are shown; Entra's longest common descriptions have some 250."""
@@ -90,14 +93,18 @@ def error_of(
     meaning = _combined(by_code, statuses.get(response.status) or _REFUSED, words.message)
     throttled = response.status == 429 or code in _THROTTLED or code.startswith("Throttling")
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
-        return Unreachable(text, retry_after=response.retry_after, throttled=throttled, **facts)
+        own = THROTTLED if throttled else SERVER_ERROR if meaning.error_code == UNKNOWN else meaning.error_code
+        return Unreachable(text, retry_after=response.retry_after, throttled=throttled, error_code=own, **facts)
     if not words.from_api:
         # A page for people: the URL is wrong, or something in between has answered. No role was withdrawn by it.
-        return Refused(f"{text}: is that the URL of {asked}? A gateway or proxy may have answered", **facts)
+        return Refused(
+            f"{text}: is that the URL of {asked}? A gateway or proxy may have answered", error_code=NO_API, **facts
+        )
     return Refused(
         f"{text}: {meaning.cure}" if meaning.cure else text,
         renew_token=meaning.effect == "renew_token",
         withdrawn=meaning.effect == "withdrawn",
+        error_code=meaning.error_code,
         **facts,
     )
 
@@ -105,8 +112,9 @@ def error_of(
 def _combined(by_code: Meaning, by_status: Meaning, message: str) -> Meaning:
     """Return what code, status and message say together: the status supplies what the code leaves open."""
     effect = by_status.effect if by_code.effect == "refused" else by_code.effect
-    cure = next((cure for part, cure in CURES_BY_WORDS if part in message), by_code.cure or by_status.cure)
-    return Meaning(effect, cure)
+    by_words = next((meaning for part, meaning in MEANINGS_BY_WORDS if part in message), None)
+    known = by_words or (by_code if by_code.cure or by_code.error_code != UNKNOWN else by_status)
+    return Meaning(effect, known.cure or by_status.cure, known.error_code)
 
 
 def _is_transient(status: int, words: ErrorWords) -> bool:

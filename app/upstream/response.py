@@ -46,7 +46,9 @@ class UpstreamResponse:
         return value
 
     def _unusable(self, where: str, body: str) -> Unreachable:
-        return Unreachable(f"{where}: HTTP {self.status} with {body}", endpoint=where, status=self.status)
+        return Unreachable(
+            f"{where}: HTTP {self.status} with {body}", endpoint=where, status=self.status, error_code="IDS-209"
+        )
 
 
 class Post(Protocol):

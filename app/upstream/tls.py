@@ -77,7 +77,9 @@ class Trust:
         except FileNotFoundError:
             raise NotThereYet(f"{place}: {named}: no such file") from None
         except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"{place}: {named}: no usable PEM bundle: {error.strerror or error}") from None
+            raise ConfigError(
+                f"{place}: {named}: no usable PEM bundle: {error.strerror or error}", error_code="IDS-115"
+            ) from None
 
 
 def _unverified() -> ssl.SSLContext:
@@ -94,7 +96,7 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     except files.Absent as why:
         raise NotThereYet(f"{client.key_place}: {key_file}: {why}") from None
     except files.Unreadable as why:
-        raise ConfigError(f"{client.key_place}: {key_file}: {why}") from None
+        raise ConfigError(f"{client.key_place}: {key_file}: {why}", error_code="IDS-115") from None
     # Without a password OpenSSL would ask for one at the terminal: an empty one fails instead.
     password = client.password or (lambda: "")
     try:
@@ -102,10 +104,13 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     except FileNotFoundError:
         raise NotThereYet(f"{client.place}: {client.file}: no such file") from None
     except PermissionError:
-        raise ConfigError(f"{client.place}: {client.file}: not readable by this user (uid {os.getuid()})") from None
+        raise ConfigError(
+            f"{client.place}: {client.file}: not readable by this user (uid {os.getuid()})", error_code="IDS-115"
+        ) from None
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{client.place}: {client.file}: no usable certificate with its key: {_mismatch(client.file, error)}"
+            f"{client.place}: {client.file}: no usable certificate with its key: {_mismatch(client.file, error)}",
+            error_code="IDS-115",
         ) from None
 
 
@@ -134,7 +139,7 @@ def client_certificate(connection: Connection, place: str, environ: Mapping[str,
     """Return the client certificate of a connection, or None. Raises ConfigError for a key without a certificate."""
     if connection.certificate_file is None:
         if connection.private_key_file is not None:
-            raise ConfigError(f"{place}.privateKeyFile: needs certificateFile beside it")
+            raise ConfigError(f"{place}.privateKeyFile: needs certificateFile beside it", error_code="IDS-106")
         return None
     password = connection.private_key_password_env_var_name
     return ClientCertificate(

@@ -130,7 +130,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         try:
             return await self._disk.call(self._trust.path, call)
         except Stalled as error:
-            raise Unreachable(f"{self._trust.place}: {self._trust.path}: {error}") from None
+            raise Unreachable(f"{self._trust.place}: {self._trust.path}: {error}", error_code="IDS-601") from None
 
     async def _retire(self, proxy: str | None) -> None:
         """Set the transports with the previous files aside: a request may be under way on one, so it closes later."""

@@ -22,6 +22,8 @@ from app.cli.arguments import examples
 from app.cli.errors import EXIT_CODES
 from app.cli.parser import build_parser
 from app.config.json_schema import schema
+from app.core.error_index.entry import Entry
+from app.core.error_index.index import AREAS
 from app.core.events import ClockRead, IdentityExpiry, Refreshed, RefreshFailed, StageTimed
 from app.core.values import STATES, Credentials, Status
 from app.observe.counters import RefreshCounters, RequestCounters
@@ -472,8 +474,49 @@ def errors() -> str:
         ["## Errors of the cloud"],
         [_CLOUD_INTRO],
         table(("code", "effect", "what to do"), cloud),
-        ["Exit codes of the commands are in [commands](commands.md#exit-codes)."],
+        [
+            "Every failure of this program has a stable code: [errors index](../errors.md).",
+            "",
+            "Exit codes of the commands are in [commands](commands.md#exit-codes).",
+        ],
     )
+
+
+# --- errors index -----------------------------------------------------------------------------------------------------
+
+_INDEX_INTRO = """\
+Every failure has a stable code. It is the field `error_code` of the log events `refresh_failed`, `start_up_failed` and
+`credentials_dropped`. A finding of `idaas-sidecar doctor` has it as `code`. A code keeps its meaning in later versions,
+and the code of a removed entry is never given again.
+
+`idaas-sidecar doctor` finds the cause of most of them. Errors of the HTTP API, and how the sidecar retries, are in
+[errors of the HTTP API](reference/errors.md)."""
+
+
+def errors_index() -> str:
+    """Return the page with all entries of the errors index."""
+    areas = (part for title, entries in AREAS.items() for part in _area(title, entries))
+    return page("Errors index", [_INDEX_INTRO], *areas)
+
+
+def _area(title: str, entries: Sequence[Entry]) -> Iterator[list[str]]:
+    """Yield the heading of an area and a section for each entry."""
+    yield [f"## {title}"]
+    for entry in entries:
+        shown = [*map(code, entry.seen), *(f"`{words.rstrip(':')}` in the message" for words in entry.words)]
+        yield [f"### {entry.code}", "", entry.meaning]
+        yield [
+            *([f"- Seen as: {', '.join(shown)}"] if shown else []),
+            *([f"- Cause: {entry.cause}"] if entry.cause else []),
+            *([f"- Cure: {_sentence(entry.cure)}"] if entry.cure else []),
+        ]
+
+
+def _sentence(text: str) -> str:
+    """Return a cure of the table as a sentence: a first word in lower case is capitalised, and a stop is added."""
+    first = text.split()[0]
+    begun = text[0].upper() + text[1:] if first.islower() else text
+    return begun if begun.endswith((".", "?", "!")) else f"{begun}."
 
 
 # --- the pages --------------------------------------------------------------------------------------------------------
@@ -491,6 +534,7 @@ def example() -> str:
 
 PAGES = {
     "../app/cli/config.example.json": example,
+    "errors.md": errors_index,
     "openapi.json": openapi,
     "reference/commands.md": commands,
     "reference/configuration.md": configuration,

@@ -162,12 +162,13 @@ EFFECTS = {
         *(f"{AUTH_FAIL}.OIDCToken.HttpsUrlInvalid", f"{AUTH_FAIL}.OIDCToken.PublicKeyFingerprintMismatch"),
         *("InvalidParameter.DurationSeconds", "InvalidParameter.PolicyGrammar", "InvalidTimeStamp.Expired"),
         *("InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive", "SignatureDoesNotMatch"),
-        "InvalidSecurityToken.Expired",
+        *("InvalidSecurityToken.Expired", "EntityNotExist.Application", "E0000011"),
     ],
     "renew_token": [f"{AUTH_FAIL}.OIDCToken.{name}" for name in ("Expired", "Invalid", "InvalidSignature")],
     "withdrawn": [f"{AUTH_FAIL}.NoPermission", "EntityNotExist.Role", "NoPermission"],
     "transient": [
         *("temporarily_unavailable", "server_error", "authorization_pending", "ServiceUnavailable", "InternalError"),
+        *("slow_down", "too_many_requests", "rate_limit_exceeded", "E0000009", "E0000047"),
         f"{AUTH_FAIL}.OIDCToken.IssuerConfigurationBroken",
     ],
 }

@@ -98,7 +98,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         if certificate is not None:
             leaf = private_key.load_certificate(certificate, place)
             if not private_key.belongs(leaf, key):
-                raise ConfigError(f"{place}: the private key does not belong to the certificate")
+                raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 
     def private_key(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the private key's text. Raises ConfigError unless exactly one key is set."""

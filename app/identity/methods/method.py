@@ -116,7 +116,7 @@ def require_federated_credential(method: Method, name: str | None, place: str) -
     """Raise ConfigError unless the federated credential is named."""
     if not name:
         tag = type(method).__struct_config__.tag
-        raise ConfigError(f"{place}.applicationFederatedCredentialName: required with {tag}")
+        raise ConfigError(f"{place}.applicationFederatedCredentialName: required with {tag}", error_code="IDS-106")
 
 
 def require_environment(method: Method, configured: str | None, only: str, place: str) -> None:

@@ -62,7 +62,8 @@ class Pca:
         if not private_key.belongs(leaf, key):
             # They are two files: for a moment of every rotation one is new and the other old.
             raise Unreachable(
-                f"{self.place}: the private key does not belong to the certificate; is one being replaced?"
+                f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
+                error_code="IDS-115",
             )
         self.expires(leaf.not_valid_after_utc.timestamp())
 
@@ -106,12 +107,12 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         text, path = getattr(self, text_field), getattr(self, file_field)
         text_key, file_key = self.key(text_field), self.key(file_field)
         if text and path:
-            raise ConfigError(f"{place}: {text_key} and {file_key} are both set; keep one")
+            raise ConfigError(f"{place}: {text_key} and {file_key} are both set; keep one", error_code="IDS-113")
         if path:
             return secrets.from_file(path, f"{place}.{file_key}")
         if text:
             return lambda: str(text)
-        raise ConfigError(f"{place}: {text_key} or {file_key} is required")
+        raise ConfigError(f"{place}: {text_key} or {file_key} is required", error_code="IDS-106")
 
     def build(self, parts: ClientParts) -> TokenSource:
         # Key and certificate go together: the previous key would not fit the present certificate.

@@ -28,8 +28,10 @@ VERSION = "2021-12-01"
 PLUGIN_NAME = "alibabacloudPluginCredentialProvider"
 
 _CODES = {
-    "NoPermission": Meaning("withdrawn", "the AccessKey or role needs eiam:GenerateOauthToken on the application"),
-    "EntityNotExist.Application": Meaning("refused", "check clientId and idaasInstanceId"),
+    "NoPermission": Meaning(
+        "withdrawn", "the AccessKey or role needs eiam:GenerateOauthToken on the application", "IDS-327"
+    ),
+    "EntityNotExist.Application": Meaning("refused", "check clientId and idaasInstanceId", "IDS-328"),
 }
 
 
@@ -85,7 +87,12 @@ class GenerateOauthToken:
     def _token(self, answer: Mapping[str, Any]) -> Token:
         found = answer.get("TokenResponse")
         if not isinstance(found, dict):
-            raise Unreachable(f"{self.endpoint}: HTTP 200 without TokenResponse", endpoint=self.endpoint, status=200)
+            raise Unreachable(
+                f"{self.endpoint}: HTTP 200 without TokenResponse",
+                endpoint=self.endpoint,
+                status=200,
+                error_code="IDS-320",
+            )
         names = {
             "access_token": "AccessToken",
             "token_type": "TokenType",
@@ -108,13 +115,14 @@ class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw
 
     def check(self, place: str, facts: ClientFacts) -> None:
         if not facts.open_api_endpoint:
-            raise ConfigError(f"{facts.place}.openApiEndpoint: required with PLUGIN")
+            raise ConfigError(f"{facts.place}.openApiEndpoint: required with PLUGIN", error_code="IDS-106")
         urls.api_endpoint(facts.open_api_endpoint, f"{facts.place}.openApiEndpoint")
         if self.plugin_name not in (None, PLUGIN_NAME):
             raise ConfigError(f"{place}.pluginName: {self.plugin_name!r} is not known here; there is {PLUGIN_NAME}")
         if facts.exchanges_tokens:
             raise ConfigError(
-                f"{facts.place}.tokenExchange: cannot be combined with PLUGIN, which does not use the token endpoint"
+                f"{facts.place}.tokenExchange: cannot be combined with PLUGIN, which does not use the token endpoint",
+                error_code="IDS-113",
             )
         check_endpoint(self.ecs_metadata_endpoint, f"{place}.{self.key('ecs_metadata_endpoint')}")
 

@@ -104,7 +104,8 @@ class PrivateKeyJwt:
         if not private_key.belongs(certificate, key):
             # They are two files: for a moment of every rotation one is new and the other old.
             raise Unreachable(
-                f"{self.place}: the private key does not belong to the certificate; is one being replaced?"
+                f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
+                error_code="IDS-115",
             )
         self.expires(certificate.not_valid_after_utc.timestamp())
         return private_key.thumbprint(certificate)
@@ -179,7 +180,7 @@ def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret) -> Private
 def check_audience(configured: str, facts: ClientFacts) -> None:
     """Raise ConfigError where the issuer is to be the audience and is not known."""
     if configured == "issuer" and not facts.issuer:
-        raise ConfigError(f"{facts.place}.issuer: required where assertionAudience is issuer")
+        raise ConfigError(f"{facts.place}.issuer: required where assertionAudience is issuer", error_code="IDS-106")
 
 
 def style_of(audience: str, seconds: int, facts: ClientFacts) -> AssertionStyle:

@@ -23,7 +23,9 @@ class OAuthTlsClientAuth(Method, tag_field="method", tag="tls_client_auth", froz
 
     def check(self, place: str, facts: ClientFacts) -> None:
         if not facts.connection.certificate_file:
-            raise ConfigError(f"{facts.place}.connection.certificateFile: required with tls_client_auth")
+            raise ConfigError(
+                f"{facts.place}.connection.certificateFile: required with tls_client_auth", error_code="IDS-106"
+            )
 
     def build(self, parts: ClientParts) -> TokenSource:
         return parts.token_endpoint_source(TlsClientAuth())

@@ -1,0 +1,32 @@
+"""One entry of the errors index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Effect = Literal["refused", "renew_token", "withdrawn", "transient"]
+"""
+What an error code means for the next attempt.
+
+`refused`: a repetition cannot succeed. `renew_token`: only the token was refused; a new one may be accepted.
+`withdrawn`: the role, or the trust in this workload, no longer exists. `transient`: a repetition may succeed.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    What one stable code means, why it occurs, and how to fix it.
+
+    `seen`: codes of servers that mean the same. `words`: parts of a server's message that identify the cause, because
+    some codes stand for several causes; each is stated with the server that writes it.
+    """
+
+    code: str
+    meaning: str
+    cause: str = ""
+    cure: str = ""
+    effect: Effect = "refused"
+    seen: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()

@@ -1,0 +1,38 @@
+"""Errors of the cache, of credential files, and of the program itself."""
+
+from __future__ import annotations
+
+from .entry import Entry
+
+FILES = (
+    Entry(
+        "IDS-601",
+        "The file system does not answer.",
+        "A network file system hangs.",
+        "Repair the mount, or keep the files elsewhere.",
+    ),
+    Entry(
+        "IDS-602",
+        "The encrypted cache or a credential file cannot be used.",
+        "The directory is not writable, the disk is full, or an entry is of another key.",
+        "Correct the owner and mode of cache.directory; remove damaged entries.",
+    ),
+    Entry(
+        "IDS-603",
+        "A file cannot be written.",
+        "The directory does not exist, or this user may not write to it.",
+        "Create the directory, or correct its owner and mode.",
+    ),
+    Entry(
+        "IDS-900",
+        "The program failed.",
+        "An error that has no code of its own.",
+        "Read the message; report it if it does not say what to do.",
+    ),
+    Entry(
+        "IDS-901",
+        "An internal error occurred.",
+        "An error in this program.",
+        "Report the log's `traceback` event, or the output with --debug.",
+    ),
+)

@@ -1,0 +1,126 @@
+"""Errors on the way to a server: name, connection, TLS, proxy, and answers that are not the server's."""
+
+from __future__ import annotations
+
+from .entry import Entry
+
+NETWORK = (
+    Entry(
+        "IDS-200",
+        "A server gave no usable answer.",
+        "The connection, the request or the answer failed in a way that has no code of its own.",
+        "Read the message, and try again.",
+    ),
+    Entry(
+        "IDS-201",
+        "A host name does not exist in DNS.",
+        "The name is misspelled, or this machine's resolver does not know a private zone.",
+        "Check the name in the configuration, and the resolver (/etc/resolv.conf).",
+    ),
+    Entry(
+        "IDS-202",
+        "DNS does not answer.",
+        "The resolver is down or not reachable, or a network policy forbids port 53.",
+        "Check /etc/resolv.conf and the network policy.",
+    ),
+    Entry(
+        "IDS-203",
+        "The connection was refused.",
+        "No server listens on that port, or a firewall rejects the connection.",
+        "Check host and port, and that the server runs.",
+    ),
+    Entry(
+        "IDS-204",
+        "The connection cannot be made.",
+        "There is no route, or a firewall or network policy drops the packets.",
+        "Allow this machine to reach the host on that port, or configure a proxy or the VPC endpoint.",
+    ),
+    Entry(
+        "IDS-205",
+        "The proxy refused, or cannot be reached.",
+        "Its address is wrong, it wants a login, or it does not allow the host.",
+        "Correct `proxy` or HTTPS_PROXY, allow the host there, or list it in NO_PROXY.",
+    ),
+    Entry(
+        "IDS-206",
+        "No answer in time.",
+        "The server is slow or hangs, or something in between holds the request.",
+        "Try again; check the server's status and the path to it.",
+    ),
+    Entry(
+        "IDS-207",
+        "The server closed the connection, or did not speak HTTP.",
+        "The port belongs to another protocol, or a gateway cut the connection.",
+        "Check host and port.",
+    ),
+    Entry(
+        "IDS-208",
+        "The answer is a redirect, compressed or too large.",
+        "The URL is not the final one, or a gateway answers.",
+        "Configure the final URL.",
+    ),
+    Entry(
+        "IDS-209",
+        "Something other than the API answered.",
+        "The URL is wrong, or a gateway, proxy or captive portal answers with a page.",
+        "Check the URL, and what is between this machine and the server.",
+    ),
+    Entry(
+        "IDS-210",
+        "A server's certificate has expired, or is not valid yet.",
+        "The certificate was not renewed, or this machine's clock is wrong.",
+        "Set this machine's clock, or renew the certificate on the server.",
+    ),
+    Entry(
+        "IDS-211",
+        "A server's certificate is for another name.",
+        "The URL has a name or address that the certificate does not have.",
+        "Use a name that the certificate has.",
+    ),
+    Entry(
+        "IDS-212",
+        "A server's certificate is not from a trusted CA.",
+        "A private CA, or a proxy that intercepts TLS, signed it.",
+        "Name the CA's file with tls.caFile or SSL_CERT_FILE.",
+    ),
+    Entry(
+        "IDS-213",
+        "The TLS handshake failed.",
+        "The port does not speak TLS, the server ended the handshake, or it requires a client certificate.",
+        "Check the port, and connection.certificateFile.",
+    ),
+    Entry(
+        "IDS-214",
+        "This machine's clock differs from the server's.",
+        "The clock is not synchronised. Tokens and signatures are rejected by their time.",
+        "Synchronise the clock: run an NTP client such as chrony.",
+    ),
+    Entry(
+        "IDS-215",
+        "The server has an error.",
+        "HTTP 5xx, 408 or 425, or a code that stands for a failure of the server.",
+        "Try again later; the sidecar repeats the request by itself.",
+        effect="transient",
+        seen=("temporarily_unavailable", "server_error", "ServiceUnavailable", "InternalError", "E0000009"),
+    ),
+    Entry(
+        "IDS-216",
+        "The server limits the rate of requests.",
+        "HTTP 429, or a code that begins with Throttling: a quota shared by the account or address is used up.",
+        "Reduce the number of sidecars that start at once, or raise the quota.",
+        effect="transient",
+        seen=("slow_down", "too_many_requests", "rate_limit_exceeded", "E0000047"),
+    ),
+    Entry(
+        "IDS-217",
+        "The answer comes from an emulator on another machine.",
+        "An endpoint names an emulated cloud, which would hand out invalid keys.",
+        "Configure the endpoints of the real cloud.",
+    ),
+    Entry(
+        "IDS-218",
+        "Something to send is not valid in HTTP.",
+        "A URL, role name, token or key has characters outside ASCII.",
+        "Copy the value again.",
+    ),
+)

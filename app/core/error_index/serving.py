@@ -1,0 +1,110 @@
+"""Errors of listening and serving, and of the clients' own environment."""
+
+from __future__ import annotations
+
+from .entry import Entry
+
+SERVING = (
+    Entry(
+        "IDS-501",
+        "No valid credentials are held.",
+        "The first refresh has not succeeded, or the session expired during an outage.",
+        "See the profile's last error; `idaas-sidecar doctor` finds its cause.",
+    ),
+    Entry(
+        "IDS-502",
+        "An address or socket cannot be listened on.",
+        "Another process uses it, it is not of this machine, or the port needs a privilege.",
+        "Stop the other process, or choose another address.",
+    ),
+    Entry(
+        "IDS-503",
+        "The running sidecar cannot be reached.",
+        "It does not run, or listens elsewhere.",
+        "Start it with `idaas-sidecar serve`, and use the same configuration.",
+    ),
+    Entry(
+        "IDS-504",
+        "A profile of the running sidecar has no usable credentials.",
+        "Its last refresh failed.",
+        "Correct the profile's last error; `idaas-sidecar refresh` tries again at once.",
+    ),
+    Entry(
+        "IDS-505",
+        "A profile of the running sidecar serves a session that it could not renew.",
+        "The last refresh failed; the session is valid until it expires.",
+        "Correct the profile's last error before the session expires.",
+    ),
+    Entry(
+        "IDS-506",
+        "The running sidecar uses another configuration.",
+        "It was started with another file, or the change needs a restart.",
+        "Restart the sidecar.",
+    ),
+    Entry(
+        "IDS-507",
+        "This user may not have the profile.",
+        "The profile's `callers` name neither the user nor one of its groups.",
+        "Add the uid or gid to `callers` of the profile, or run as a user that is named.",
+    ),
+    Entry(
+        "IDS-508",
+        "The Host header is not allowed.",
+        "The host of the client's URL is not in access.allowedHosts.",
+        "Use 127.0.0.1 in the URL, or add the host to access.allowedHosts.",
+    ),
+    Entry(
+        "IDS-509",
+        "The path of the URL is not served.",
+        "The profile or the path token is missing or wrong.",
+        "Use the URL that `idaas-sidecar env` prints.",
+    ),
+    Entry(
+        "IDS-510",
+        "Static keys in the environment win over the sidecar.",
+        "SDKs use ALIBABA_CLOUD_ACCESS_KEY_ID and its secret first.",
+        "Unset the variables that the message names; `idaas-sidecar env` prints the lines.",
+    ),
+    Entry(
+        "IDS-511",
+        "Variables of RRSA win over the sidecar.",
+        "SDKs use ALIBABA_CLOUD_ROLE_ARN with an OIDC token file before the credentials URI.",
+        "Unset the variables in the client; `idaas-sidecar env` prints the lines.",
+    ),
+    Entry(
+        "IDS-512",
+        "The ECS metadata service is not disabled.",
+        "SDKs ask the instance's RAM role before the credentials URI.",
+        "Set ALIBABA_CLOUD_ECS_METADATA_DISABLED=true in the client.",
+    ),
+    Entry(
+        "IDS-513",
+        "A proxy variable sends the client's request to a proxy.",
+        "Python clients use HTTP_PROXY also for 127.0.0.1.",
+        "Add 127.0.0.1 and localhost to NO_PROXY in the client.",
+    ),
+    Entry(
+        "IDS-514",
+        "The client's ALIBABA_CLOUD_CREDENTIALS_URI is not the sidecar's.",
+        "It names another host, port, path or scheme.",
+        "Set it to the URL that `idaas-sidecar env` prints.",
+    ),
+    Entry(
+        "IDS-515",
+        "A file of the client's home directory wins over the sidecar.",
+        "SDKs read ~/.aliyun/config.json and ~/.alibabacloud/credentials before the credentials URI.",
+        "Move the file away, or set ALIBABA_CLOUD_CLI_PROFILE_DISABLED=true for config.json.",
+    ),
+    Entry(
+        "IDS-516",
+        "The command cannot be started.",
+        "`exec` names a command that does not exist or cannot be executed.",
+        "Correct the command.",
+    ),
+    Entry(
+        "IDS-517",
+        "The admin socket refused, or answered with an error.",
+        "Another user than the sidecar's asks, or the order failed.",
+        "Run the command as the sidecar's own user.",
+    ),
+)
