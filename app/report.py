@@ -25,7 +25,6 @@ from .refresh.refresher import Refresher
 from .reload import Reloader
 from .serve.handlers.gate import missing
 from .serve.responses import Response, document, response
-from .upstream.codes import CODES
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +210,15 @@ def _page(status: Mapping[str, Any], refresh: bool) -> Response:
 
 
 def _failure(error: Exception | None) -> dict[str, object] | None:
-    """Return what is known of the last failure, with the cure of the cloud's error code; None without a failure."""
+    """Return what is known of the last failure, with its entry of the errors index; None without a failure."""
     if error is None:
         return None
+    from .core.error_index.index import INDEX  # texts that only a failure needs
+
     fields = dict.fromkeys(FAILURE) | failure_fields(error)
-    meaning = CODES.get(str(fields.get("code")))
-    return {**fields, "cure": meaning.cure or None if meaning is not None else None}
+    entry = INDEX.get(str(fields["error_code"]))
+    words = (entry.meaning, entry.cause, entry.cure) if entry is not None else ("", "", "")
+    return {**fields, **{name: text or None for name, text in zip(("meaning", "cause", "cure"), words, strict=True)}}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

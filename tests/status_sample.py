@@ -15,12 +15,15 @@ ATTEMPT = {
 REFUSED_ATTEMPT = ATTEMPT | {"outcome": "refused", "code": "AuthenticationFail.NoPermission"}
 
 FAILURE = {
+    "error_code": "IDS-401",
     "stage": "exchange",
     "endpoint": "https://sts.cn-hangzhou.aliyuncs.com",
     "status": 403,
     "code": "AuthenticationFail.NoPermission",
     "request_id": "1A2B-3C4D",
     "cloud_message": "This operation is forbidden by the permission system.",
+    "meaning": "The role's trust policy does not match.",
+    "cause": "the subject differs",
     "cure": "the role's trust policy does not match the token",
 }
 

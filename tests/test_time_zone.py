@@ -115,7 +115,7 @@ class FixedReloader:
 def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> None:
     """`/status.json` and the page `/status` show the expiry, the next refresh and the last reload in UTC."""
     config = loaded()
-    status = Status("default", True, "fresh", SESSION.expires_at, 3600, NEXT_REFRESH, 0, None)
+    status = Status("default", True, "fresh", SESSION.expires_at, 3600, NEXT_REFRESH, 0, None, life=3600)
     observed = Observed.by(clock.clocks)
     report = Report(
         cast(Profiles, FixedProfile(config.settings.profiles["default"], status)),

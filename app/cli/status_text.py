@@ -91,8 +91,10 @@ def _problems(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
         failure = profile["failure"] or {}
         if failure.get("cloud_message"):
             yield from text.field("cloud's words", failure["cloud_message"])
-        if failure.get("cure"):
-            yield from text.field("what to do", failure["cure"])
+        for label, key in (("meaning", "meaning"), ("cause", "cause"), ("what to do", "cure")):
+            if failure.get(key):
+                code = f"{failure.get('error_code')}: " if key == "meaning" else ""
+                yield from text.field(label, code + failure[key])
     if profile["on_trial"]:
         yield from text.field("on trial", f"the changed configuration does not serve yet: {profile['on_trial']}")
 
@@ -113,9 +115,10 @@ def _callers(status: Mapping[str, Any], text: _Text) -> Iterator[str]:
     for item in found:
         who = "unknown" if item["uid"] is None else f"uid {item['uid']}"
         program = f" ({item['executable']})" if item["executable"] else ""
-        result = f"refused {item['count']} times: {item['reason']}" if item["reason"] else f"{item['count']} sessions"
+        many = "" if item["count"] == 1 else "s"
+        result = f"request{many} refused: {item['reason']}" if item["reason"] else f"session{many}"
         yield from text.field(
-            who, f"{item['profile'] or item['listener']}: {result}, last at {item['last_at']}{program}"
+            who, f"{item['profile'] or item['listener']}: {item['count']} {result}, last at {item['last_at']}{program}"
         )
     if status["denied"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(status["denied"].items()))

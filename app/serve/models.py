@@ -73,15 +73,18 @@ class AttemptStatus(BaseModel):
 
 
 class FailureStatus(BaseModel):
-    """What is known of the request that failed last."""
+    """What is known of the last failure."""
 
+    error_code: Annotated[str | None, Field(description="Its entry of the errors index.", examples=["IDS-401"])]
     stage: str | None
     endpoint: str | None
     status: int | None
     code: str | None
     request_id: str | None
     cloud_message: Annotated[str | None, Field(description="The cloud's own words, cleaned and cut.")]
-    cure: Annotated[str | None, Field(description="What to do about the error code, where it is known.")]
+    meaning: str | None
+    cause: str | None
+    cure: Annotated[str | None, Field(description="What to do about it.")]
 
 
 class CallerStatus(BaseModel):

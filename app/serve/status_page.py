@@ -116,12 +116,15 @@ def _time_left(profile: Mapping[str, Any]) -> Markup:
 def _problems(profile: Mapping[str, Any]) -> Iterator[Markup]:
     """Yield what is wrong, the cloud's words, and the cure."""
     if profile["last_error"]:
-        again = "A repetition cannot succeed before something is changed." if profile["permanent"] else ""
-        yield _note("bad" if profile["permanent"] else "warn", "Last error: ", profile["last_error"], ". ", again)
+        yield _note("bad" if profile["permanent"] else "warn", "Last error: ", profile["last_error"])
+        if profile["permanent"]:
+            yield element("p", "A repetition cannot succeed before something is changed.")
         failure = profile["failure"] or {}
         facts = {
+            "Meaning": _coded(failure),
+            "Cause": _sentence(failure.get("cause")),
+            "What to do": _sentence(failure.get("cure")),
             "The cloud's words": failure.get("cloud_message"),
-            "What to do": failure.get("cure"),
             "Stage": failure.get("stage"),
             "Endpoint": failure.get("endpoint"),
             "HTTP status": failure.get("status"),
@@ -212,7 +215,7 @@ def _configuration(status: Mapping[str, Any]) -> Markup:
 
 
 def _footer(status: Mapping[str, Any]) -> Markup:
-    words = f"idaas-sidecar {status['version']}, up {in_words(status['uptime_seconds'])}, as of {status['now']}."
+    words = f"idaas-sidecar {status['version']}, up {in_words(status['uptime_seconds'])}, as of {status['now']}"
     return element("footer", element("p", words, class_="muted"))
 
 
@@ -241,8 +244,18 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     return element("div", table, class_="wide", tabindex="0", role="region", aria_label=caption)
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
+def _coded(failure: Mapping[str, Any]) -> str | None:
+    """Return the failure's stable code with its meaning."""
+    code = failure.get("error_code")
+    return f"{code}: {failure.get('meaning') or ''}".removesuffix(": ") if code else None
+
+
+def _sentence(words: str | None) -> str:
+    """Return `words` with a full stop, and with a capital letter unless they begin with a name such as `roleArn`."""
+    if not words:
+        return ""
+    first = words[:1].upper() if words.split()[0].islower() else words[:1]
+    return f"{first}{words[1:].removesuffix('.')}."
 
 
 def _last(at: str | None) -> str:

@@ -11,7 +11,7 @@ def caller(uid: int | None = 1000, reason: str = "") -> Caller:
 
 
 def test_equal_callers_are_counted() -> None:
-    """The same caller is one entry with its count, its last time and its last known executable; the last one is first."""
+    """The same caller is one entry with its count, last time and last known executable; the last one is first."""
     times = iter((1.0, 2.0, 3.0))
     recent = RecentCallers(lambda: next(times))
     recent.record(caller(), executable="/bin/a")
