@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import __version__
 from .config.settings import Profile
@@ -70,10 +70,27 @@ class Report:
 
     # --- the status ---------------------------------------------------------------------------------------------------
 
-    def status(self) -> dict[str, Any]:
-        """Return the present state as JSON members; times as text, durations in seconds."""
+    def profile(self, refresher: Refresher) -> dict[str, Any]:
+        """Return the members of one profile."""
+        return self._profile(self._with_settings(refresher))
+
+    async def status_response(self) -> Response:
+        """Return the body of `/status.json`: times as text, durations in seconds."""
+        return await self._in_thread(lambda status: document(200, status))
+
+    async def page_response(self, refresh: bool) -> Response:
+        """Return the page `/status`. With `refresh` it reloads itself."""
+        return await self._in_thread(lambda status: _page(status, refresh))
+
+    async def _in_thread(self, render: Callable[[dict[str, Any]], Response]) -> Response:
+        """Return the rendered status. A thread makes it: a thousand profiles take 50 ms as JSON, 170 ms as a page."""
+        head, requests = self._head(), _Requests(self._observed.requests)
+        serving = [self._with_settings(item) for item in self._profiles.refreshers]
+        return await asyncio.to_thread(lambda: render(self._document(head, serving, requests)))
+
+    def _head(self) -> dict[str, Any]:
+        """Return all members but those of the profiles."""
         reload, now = self._reloader.status, self._clocks.wall()
-        requests = _Requests(self._observed.requests)
         return {
             "version": __version__,
             "host": self._host,
@@ -86,20 +103,28 @@ class Report:
             "restart_needed": list(reload.restart_needed),
             "ready": not missing(self._profiles.refreshers),
             "listeners": dict(self._listeners()),
-            "profiles": [requests.added_to(self.profile(item)) for item in self._profiles.refreshers],
+            "profiles": [],
             "callers": [_caller(*item) for item in self._observed.callers.served()],
             "refused_callers": [_caller(*item) for item in self._observed.callers.refused()],
             "denied": dict(self._observed.requests.denied),
         }
 
-    def profile(self, refresher: Refresher) -> dict[str, Any]:
-        """Return the members of one profile."""
+    def _with_settings(self, refresher: Refresher) -> _Serving:
+        name = refresher.profile
+        return _Serving(refresher, self._profiles.profile(name), self._profiles.trial(name))
+
+    def _document(self, head: dict[str, Any], serving: list[_Serving], requests: _Requests) -> dict[str, Any]:
+        requests.sum_up()
+        return {**head, "profiles": [requests.added_to(self._profile(item)) for item in serving]}
+
+    def _profile(self, serving: _Serving) -> dict[str, Any]:
+        """Return the members of one profile; may run in a thread."""
+        refresher, trial = serving.refresher, serving.trial
         status = refresher.status
-        trial = self._profiles.trial(status.profile)
         due = status.next_refresh_at
         return {
             "profile": status.profile,
-            **describe(self._profiles.profile(status.profile)),
+            **describe(serving.configured),
             "required": status.required,
             "state": status.state,
             "state_meaning": STATES[status.state],
@@ -115,14 +140,6 @@ class Report:
             "on_trial": (trial.status.last_error or "no answer from the cloud yet") if trial is not None else None,
             "attempts": [_attempt(item) for item in self._observed.attempts.of(status.profile)],
         }
-
-    async def status_response(self) -> Response:
-        """Return the body of `/status.json`; made in a thread, because that of a thousand profiles takes long."""
-        return await asyncio.to_thread(document, 200, self.status())
-
-    async def page_response(self, refresh: bool) -> Response:
-        """Return the page `/status`, made in a thread. With `refresh` it reloads itself."""
-        return await asyncio.to_thread(_page, self.status(), refresh)
 
     # --- the metrics --------------------------------------------------------------------------------------------------
 
@@ -149,14 +166,26 @@ class Report:
         return metrics.exposition(collector), metrics.CONTENT_TYPE
 
 
+class _Serving(NamedTuple):
+    """What serves a profile, its configuration, and what is on trial for it."""
+
+    refresher: Refresher
+    configured: Profile
+    trial: Refresher | None
+
+
 class _Requests:
-    """The requests for each profile: how many got credentials and how many were refused, in one pass."""
+    """The requests for each profile: how many got credentials and how many were refused, as of its making."""
 
     def __init__(self, counters: RequestCounters) -> None:
+        self._counted = list(counters.requests.items())
+        self._last_served = dict(counters.last_served)
         self._served: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
-        self._last_served = counters.last_served
-        for (_, _, code, profile), count in counters.requests.items():
+
+    def sum_up(self) -> None:
+        """Sum the counts of the profiles up, in one pass."""
+        for (_, _, code, profile), count in self._counted:
             if code == 200:
                 self._served[profile] += count
             elif 400 <= code < 500:

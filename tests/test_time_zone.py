@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ from app.observe.recent_callers import Caller, RecentCallers
 from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
 from app.report import Observed, Report
-from app.serve import status_page
 from app.serve.audit import Audit
 from app.serve.peers.peer import UNKNOWN_PEER
 from app.upstream.client import Limits, UpstreamClient
@@ -84,17 +82,24 @@ def test_text_lines_are_in_utc(clock: Clock) -> None:
 
 
 @dataclass
-class FixedProfile:
-    """The one profile of a sidecar, in the form that the report reads."""
+class FixedRefresher:
+    """The refresher of one profile, with a status that does not change."""
 
-    serving: Profile
     status: Status
     last_error: None = None
 
     @property
-    def refreshers(self) -> list[FixedProfile]:
-        """The profile as a source."""
-        return [self]
+    def profile(self) -> str:
+        """The name of the profile."""
+        return self.status.profile
+
+
+@dataclass
+class FixedProfiles:
+    """The one profile of a sidecar, in the form that the report reads."""
+
+    serving: Profile
+    refreshers: list[FixedRefresher]
 
     def profile(self, _name: str) -> Profile:
         """Return the profile's configuration."""
@@ -112,13 +117,13 @@ class FixedReloader:
     status: ReloadStatus
 
 
-def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> None:
+async def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> None:
     """`/status.json` and the page `/status` show the expiry, the next refresh and the last reload in UTC."""
     config = loaded()
     status = Status("default", True, "fresh", SESSION.expires_at, 3600, NEXT_REFRESH, 0, None, life=3600)
     observed = Observed.by(clock.clocks)
     report = Report(
-        cast(Profiles, FixedProfile(config.settings.profiles["default"], status)),
+        cast(Profiles, FixedProfiles(config.settings.profiles["default"], [FixedRefresher(status)])),
         cast(Reloader, FixedReloader(config, ReloadStatus(clock.time()))),
         observed,
         clocks=clock.clocks,
@@ -130,8 +135,9 @@ def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> None:
     observed.callers.record(Caller("credentials", "default", "", 1000))
 
     now = ISSUED
-    assert times(json.dumps(report.status())) == [now, ISSUED, EXPIRES, REFRESH, now, now, now]
-    assert times(status_page.render(report.status(), refresh=False)) == [EXPIRES, REFRESH, now, now, now, ISSUED, now]
+    status_json, page = await report.status_response(), await report.page_response(False)
+    assert times(status_json.body.decode()) == [now, ISSUED, EXPIRES, REFRESH, now, now, now]
+    assert times(page.body.decode()) == [EXPIRES, REFRESH, now, now, now, ISSUED, now]
 
 
 def test_expiration_is_read_as_utc() -> None:
