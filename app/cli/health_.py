@@ -37,7 +37,7 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
     Return host and port of the ops listener that the file configures, or the default without a file.
 
     Raises OSError if the file cannot be read; a missing file counts only if `required`. Raises ValueError if the file
-    is not JSON or configures no ops listener.
+    is not JSON, configures no ops listener, or leaves its port to the kernel.
     """
     address = DEFAULT_OPS
     try:
@@ -50,6 +50,8 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
         raise ValueError(f"{path}: {error}; see idaas-sidecar config --config {path}") from None
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
+    if int(port) == 0:
+        raise ValueError(f"{path}: server.ops: port 0 takes a free port, which this command cannot know; set a port")
     # A client cannot connect to a wildcard address, and this command resolves no names. `::` includes IPv4, whose
     # loopback address exists on every machine; ::1 does not where IPv6 is disabled.
     return {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104

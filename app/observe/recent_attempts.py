@@ -12,7 +12,7 @@ from ..core.values import Now
 from .counters import outcome
 
 KEPT = 5
-"""Attempts of each profile. Five attempts of two stages take 1.3 KiB, of the 10 KiB that a further profile may take."""
+"""Attempts of each profile. Five attempts of two stages take 1.5 KiB, of the 10 KiB that a further profile may take."""
 
 MOST_STAGES = 16
 """Stages of one attempt: token and exchange, both repeated where the token was refused, and the roles of a chain."""

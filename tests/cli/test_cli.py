@@ -512,6 +512,7 @@ def test_health_without_a_file() -> None:
         ({"server": {"ops": "7118"}}, "server.ops: null or not of the form HOST:PORT"),
         ({"server": []}, "server.ops: null or not of the form HOST:PORT"),
         ([], "server.ops: null or not of the form HOST:PORT"),
+        ({"server": {"ops": "127.0.0.1:0"}}, "server.ops: port 0 takes a free port, which this command cannot know"),
     ],
 )
 def test_health_without_an_address(config: Any, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
