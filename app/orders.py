@@ -64,7 +64,7 @@ class Orders:
     def _status(self, name: str) -> dict[str, Any]:
         if name not in self._profiles:
             return _removed(name)
-        return self._report.profile(self._profiles.refresher(name).status)
+        return self._report.profile(self._profiles.refresher(name))
 
     def set_level(self, level: str, uid: int) -> None:
         """Set the log level until the next reload or start, by the user `uid`. Raises ValueError for an unknown one."""

@@ -1,67 +1,147 @@
-"""What a running sidecar reports: the status of its profiles, and the metrics."""
+"""What a running sidecar reports: its status, as a document and as a page, and the metrics."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from . import __version__
 from .config.settings import Profile
+from .core.clocks import Clocks
 from .core.formats import timestamp
-from .core.values import Status
+from .core.values import STATES
 from .exchange.settings import DeveloperApiExchange
 from .identity import identities
 from .observe.counters import RefreshCounters, RequestCounters
+from .observe.event_log import failure_fields
+from .observe.log_events import FAILURE
+from .observe.recent_attempts import Attempt, RecentAttempts
+from .observe.recent_callers import Caller, RecentCallers, Seen
 from .refresh.profiles import Profiles
+from .refresh.refresher import Refresher
 from .reload import Reloader
 from .serve.handlers.gate import missing
 from .serve.responses import Response, document, response
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What was counted and remembered of requests and refreshes."""
+
+    requests: RequestCounters
+    refreshes: RefreshCounters
+    attempts: RecentAttempts
+    callers: RecentCallers
+
+    @classmethod
+    def by(cls, clocks: Clocks) -> Observed:
+        """Return counters that have counted nothing yet."""
+        wall = clocks.wall
+        return cls(RequestCounters(wall), RefreshCounters(wall), RecentAttempts(wall), RecentCallers(wall))
+
+
 class Report:
-    """The status and the metrics of one sidecar, made from its parts when they are requested."""
+    """
+    The status and the metrics of one sidecar, made from its parts when they are requested.
+
+    `host`: the pod or machine, for people who look at several sidecars. `listeners` returns the URL of each listener.
+    """
 
     def __init__(
-        self, profiles: Profiles, reloader: Reloader, requests: RequestCounters, refreshes: RefreshCounters
+        self,
+        profiles: Profiles,
+        reloader: Reloader,
+        observed: Observed,
+        *,
+        clocks: Clocks,
+        host: str,
+        listeners: Callable[[], Mapping[str, str]],
     ) -> None:
         self._profiles = profiles
         self._reloader = reloader
-        self._requests = requests
-        self._refreshes = refreshes
+        self._observed = observed
+        self._clocks = clocks
+        self._host = host
+        self._listeners = listeners
+        self._started = clocks.monotonic()
 
-    def status(self) -> dict[str, Any]:
-        """Return the present state as JSON members; times as text."""
-        reload = self._reloader.status
+    # --- the status ---------------------------------------------------------------------------------------------------
+
+    def profile(self, refresher: Refresher) -> dict[str, Any]:
+        """Return the members of one profile."""
+        return self._profile(self._with_settings(refresher))
+
+    async def status_response(self) -> Response:
+        """Return the body of `/status.json`: times as text, durations in seconds."""
+        return await self._in_thread(lambda status: document(200, status))
+
+    async def page_response(self, refresh: bool) -> Response:
+        """Return the page `/status`. With `refresh` it reloads itself."""
+        return await self._in_thread(lambda status: _page(status, refresh))
+
+    async def _in_thread(self, render: Callable[[dict[str, Any]], Response]) -> Response:
+        """Return the rendered status. A thread makes it: a thousand profiles take 50 ms as JSON, 170 ms as a page."""
+        head, requests = self._head(), _Requests(self._observed.requests)
+        serving = [self._with_settings(item) for item in self._profiles.refreshers]
+        return await asyncio.to_thread(lambda: render(self._document(head, serving, requests)))
+
+    def _head(self) -> dict[str, Any]:
+        """Return all members but those of the profiles."""
+        reload, now = self._reloader.status, self._clocks.wall()
         return {
             "version": __version__,
+            "host": self._host,
+            "now": timestamp(now),
+            "uptime_seconds": round(self._clocks.monotonic() - self._started),
             "config": self._reloader.loaded.origin,
             "config_read_at": timestamp(reload.at),
+            "config_age_seconds": max(0, round(now - reload.at)),
             "config_error": reload.error,
             "restart_needed": list(reload.restart_needed),
             "ready": not missing(self._profiles.refreshers),
-            "profiles": [self.profile(item.status) for item in self._profiles.refreshers],
+            "listeners": dict(self._listeners()),
+            "profiles": [],
+            "callers": [_caller(*item) for item in self._observed.callers.served()],
+            "refused_callers": [_caller(*item) for item in self._observed.callers.refused()],
+            "denied": dict(self._observed.requests.denied),
         }
 
-    def profile(self, status: Status) -> dict[str, Any]:
-        """Return the members of one profile."""
-        trial = self._profiles.trial(status.profile)
+    def _with_settings(self, refresher: Refresher) -> _Serving:
+        name = refresher.profile
+        return _Serving(refresher, self._profiles.profile(name), self._profiles.trial(name))
+
+    def _document(self, head: dict[str, Any], serving: list[_Serving], requests: _Requests) -> dict[str, Any]:
+        requests.sum_up()
+        return {**head, "profiles": [requests.added_to(self._profile(item)) for item in serving]}
+
+    def _profile(self, serving: _Serving) -> dict[str, Any]:
+        """Return the members of one profile; may run in a thread."""
+        refresher, trial = serving.refresher, serving.trial
+        status = refresher.status
+        due = status.next_refresh_at
         return {
             "profile": status.profile,
-            **describe(self._profiles.profile(status.profile)),
+            **describe(serving.configured),
             "required": status.required,
             "state": status.state,
+            "state_meaning": STATES[status.state],
             "expires_at": _text(status.expires_at),
-            "next_refresh_at": _text(status.next_refresh_at),
+            "left_seconds": int(status.left),
+            "life_seconds": int(status.life),
+            "next_refresh_at": _text(due),
+            "next_refresh_seconds": max(0, round(due - self._clocks.wall())) if due is not None else None,
             "failures": status.failures,
             "last_error": status.last_error,
             "permanent": status.last_error_permanent,
+            "failure": _failure(refresher.last_error),
             "on_trial": (trial.status.last_error or "no answer from the cloud yet") if trial is not None else None,
+            "attempts": [_attempt(item) for item in self._observed.attempts.of(status.profile)],
         }
 
-    async def status_response(self) -> Response:
-        """Return the body of `/status.json`."""
-        return document(200, self.status())
+    # --- the metrics --------------------------------------------------------------------------------------------------
 
     async def metrics_response(self) -> Response:
         """Return the body of `/metrics`; it is made in a thread, because it takes milliseconds."""
@@ -74,8 +154,8 @@ class Report:
         serving = {name: self._profiles.profile(name) for name in settings.profiles if name in self._profiles}
         collector = metrics.SidecarCollector(
             self._profiles.refreshers,
-            self._requests,
-            self._refreshes,
+            self._observed.requests,
+            self._observed.refreshes,
             version=__version__,
             loaded_at=reload.at,
             reloaded=reload.error is None,
@@ -84,6 +164,48 @@ class Report:
             unverified_tls=sorted({*unverified(settings.profiles), *unverified(serving)}),
         )
         return metrics.exposition(collector), metrics.CONTENT_TYPE
+
+
+class _Serving(NamedTuple):
+    """What serves a profile, its configuration, and what is on trial for it."""
+
+    refresher: Refresher
+    configured: Profile
+    trial: Refresher | None
+
+
+class _Requests:
+    """The requests for each profile: how many got credentials and how many were refused, as of its making."""
+
+    def __init__(self, counters: RequestCounters) -> None:
+        self._counted = list(counters.requests.items())
+        self._last_served = dict(counters.last_served)
+        self._served: Counter[str] = Counter()
+        self._refused: Counter[str] = Counter()
+
+    def sum_up(self) -> None:
+        """Sum the counts of the profiles up, in one pass."""
+        for (_, _, code, profile), count in self._counted:
+            if code == 200:
+                self._served[profile] += count
+            elif 400 <= code < 500:
+                self._refused[profile] += count
+
+    def added_to(self, members: dict[str, Any]) -> dict[str, Any]:
+        """Return the members of a profile with its requests."""
+        name = members["profile"]
+        return {
+            **members,
+            "served": self._served[name],
+            "refused": self._refused[name],
+            "last_served_at": _text(self._last_served.get(name)),
+        }
+
+
+def host_name(environ: Mapping[str, str], hostname: str) -> str:
+    """Return the name of the pod with its namespace, by the variables of the downward API, else `hostname`."""
+    pod, namespace = environ.get("POD_NAME"), environ.get("POD_NAMESPACE")
+    return "/".join(filter(None, (namespace, pod))) if pod else hostname
 
 
 def describe(profile: Profile) -> dict[str, str]:
@@ -108,6 +230,46 @@ def unverified(profiles: Mapping[str, Profile]) -> list[str]:
             for http in (identities.http_of(part) for part, _ in identities.parts(profile.identity, ""))
         )
     ]
+
+
+def _page(status: Mapping[str, Any], refresh: bool) -> Response:
+    from .serve import status_page  # with `html`, at the first page
+
+    return response(200, status_page.render(status, refresh=refresh).encode(), status_page.HTML, status_page.HEADERS)
+
+
+def _failure(error: Exception | None) -> dict[str, object] | None:
+    """Return what is known of the last failure, with its entry of the errors index; None without a failure."""
+    if error is None:
+        return None
+    from .core.error_index.index import INDEX  # texts that only a failure needs
+
+    fields = dict.fromkeys(FAILURE) | failure_fields(error)
+    entry = INDEX.get(str(fields["error_code"]))
+    words = (entry.meaning, entry.cause, entry.cure) if entry is not None else ("", "", "")
+    return {**fields, **{name: text or None for name, text in zip(("meaning", "cause", "cure"), words, strict=True)}}
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "at": timestamp(attempt.at),
+        "outcome": attempt.outcome,
+        "seconds": round(attempt.seconds, 3),
+        "code": attempt.code or None,
+        "stages": [{"stage": stage, "seconds": round(seconds, 3)} for stage, seconds in attempt.durations()],
+    }
+
+
+def _caller(caller: Caller, seen: Seen) -> dict[str, Any]:
+    return {
+        "listener": caller.listener,
+        "profile": caller.profile or None,
+        "uid": caller.uid,
+        "executable": seen.executable or None,
+        "reason": caller.reason or None,
+        "count": seen.times,
+        "last_at": timestamp(seen.at),
+    }
 
 
 def _text(instant: float | None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -18,7 +19,6 @@ from .core.formats import timestamp
 from .core.schedule import servable
 from .listeners import CredentialDispatchers, Listeners, OpsAndAdmin, bind, guard
 from .observe import log_events
-from .observe.counters import RefreshCounters, RequestCounters
 from .observe.event_log import EventLog
 from .observe.log import Log
 from .orders import Orders
@@ -26,7 +26,7 @@ from .refresh.places import Places
 from .refresh.profiles import Profiles
 from .refresh.token_cache import TokenCache
 from .reload import Load, Reloader
-from .report import Report, describe
+from .report import Observed, Report, describe, host_name
 from .serve.audit import Audit
 from .serve.handlers.admin import AdminHandler
 from .serve.handlers.gate import Gate, missing
@@ -80,7 +80,7 @@ class Service:
         self._events = asyncio.Event()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._application: FastAPI | None = None
-        requests, refreshes = RequestCounters(clocks.wall), RefreshCounters(clocks.wall)
+        observed = self._observed = Observed.by(clocks)
         disk = Disk()
         make_pipeline = _pipeline_maker(environ, clocks, self._observe, transport, self._children, disk)
         self._profiles = Profiles(
@@ -89,14 +89,19 @@ class Service:
         self.refreshers = self._profiles.refreshers
         self._stores = Stores(settings, environ, self._profiles.profile, self._observe)
         describe_profile = lambda name: describe(self._profiles.profile(name))  # noqa: E731 - one line beside its uses
-        self._observers = (refreshes.observe, EventLog(log, describe_profile).observe, self._stores.observe)
+        self._observers = (
+            observed.refreshes.observe,
+            observed.attempts.observe,
+            EventLog(log, describe_profile).observe,
+            self._stores.observe,
+        )
         sockets = bind(settings.server, settings.access.hop_limit) if listen else {}
         self._credentials = CredentialDispatchers(
             settings,
             environ,
             self._profiles,
-            audit=Audit(log, describe_profile, lambda delay, call: asyncio.get_running_loop().call_later(delay, call)),
-            counters=requests,
+            audit=Audit(log, describe_profile, _later, observed.callers),
+            counters=observed.requests,
             clocks=clocks,
             session_key=entropy(32),
             given_path_token=path_token,
@@ -113,7 +118,14 @@ class Service:
             disk=disk,
             survey=survey or Survey(),
         )
-        self._report = Report(self._profiles, self._reloader, requests, refreshes)
+        self._report = Report(
+            self._profiles,
+            self._reloader,
+            observed,
+            clocks=clocks,
+            host=host_name(environ, socket.gethostname()),
+            listeners=self.urls,
+        )
         self._orders = Orders(self._profiles, self._stores.all, self._report, log)
         self._ops, self._admin = self._ops_handler(settings), self._admin_handler()
         others = OpsAndAdmin(SharedPages(self._ops, self._page), self._admin)
@@ -197,6 +209,7 @@ class Service:
     def _adopt(self, loaded: Loaded, path_token: str | None) -> None:
         """Use another configuration from now on. Does not wait."""
         self._profiles.change(loaded.settings)
+        self._observed.attempts.forget_others(loaded.settings.profiles)
         for store in self._stores.all():
             store.tidy(tuple(loaded.settings.profiles))
         self._stores.use(loaded.settings)
@@ -255,6 +268,7 @@ class Service:
             dead_loops=self.dead_loops,
             scrape=self._report.metrics_response,
             status=self._report.status_response,
+            status_page=self._report.page_response,
             page_guard=lambda: guard(self.settings, refuse_browsers=False),  # people open pages with a browser
         )
 
@@ -265,6 +279,7 @@ class Service:
             renew=self._orders.renew,
             set_level=self._orders.set_level,
             held=self._orders.held,
+            status=self._report.status_response,
         )
 
     def application(self, **options: object) -> FastAPI:
@@ -277,7 +292,6 @@ class Service:
             metadata=dispatchers["metadata"],
             ops=self._ops,
             admin=self._admin,
-            status=self._report.status,
         )
         return create_app(handlers, version=__version__, **options)
 
@@ -288,6 +302,10 @@ class Service:
         from .serve.asgi import answer
 
         return await answer(self._application, request, "ops")
+
+
+def _later(delay: float, call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(delay, call)
 
 
 def _pipeline_maker(

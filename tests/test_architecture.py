@@ -31,6 +31,7 @@ def loaded_by(statement: str) -> set[str]:
         "app.cli",
         "app.conformance",
         "app.emulator",
+        "app.migrate",
         "app.refresh.pipeline",
         "app.setup",
         "app.serve.application",

@@ -22,6 +22,7 @@ from app import __version__
 from app.core.errors import NoCredentials
 from app.core.values import Credentials
 from app.observe.counters import RequestCounters
+from app.serve import status_page
 from app.serve.access import Guard
 from app.serve.application import Handlers, create_app, openapi_document
 from app.serve.asgi import answer
@@ -38,11 +39,12 @@ from app.serve.handlers.ops import OpsHandler
 from app.serve.handlers.shared_pages import SharedPages
 from app.serve.peers.peer import Peer, PeerCredentials, no_process
 from app.serve.protocol import BoundedProtocol
-from app.serve.responses import Response, document
+from app.serve.responses import Response, document, response
 from app.serve.turns import Turns
 
 from .clock import Clock
 from .conftest import Offline, configuration, running
+from .status_sample import STATUS
 from .transport import RecordingTransport
 
 HOP_BY_HOP = ("connection", "keep-alive")
@@ -183,6 +185,11 @@ def make_doors(sidecar: Offline, clock: Clock) -> Doors:
     async def empty() -> Response:
         return document(200, {})
 
+    async def page(refresh: bool) -> Response:
+        return response(
+            200, status_page.render(STATUS, refresh=refresh).encode(), status_page.HTML, status_page.HEADERS
+        )
+
     async def renew(names: Sequence[str], _purge: bool, _uid: int) -> list[dict[str, Any]]:
         return [{"profile": name, "last_error": None} for name in names]
 
@@ -202,10 +209,10 @@ def make_doors(sidecar: Offline, clock: Clock) -> Doors:
             dead_loops=list,
             scrape=empty,
             status=empty,
+            status_page=page,
             page_guard=lambda: guard,
         ),
-        admin=AdminHandler(lambda: ["default", "p2"], uid=1001, renew=renew, set_level=level, held=held),
-        status=lambda: {"version": "1", "profiles": [{"profile": "default", "state": "fresh"}]},
+        admin=AdminHandler(lambda: ["default", "p2"], uid=1001, renew=renew, set_level=level, held=held, status=empty),
     )
     return Doors(create_app(handlers, version="1"), handlers, sessions.issue(3600))
 
@@ -271,6 +278,7 @@ TARGETS: dict[str, tuple[bytes, ...]] = {
         b"/metrics",
         b"/status.json",
         b"/status",
+        b"/status?refresh=off",
         b"/docs",
         b"/openapi.json",
         b"/credentials",
@@ -287,6 +295,8 @@ TARGETS: dict[str, tuple[bytes, ...]] = {
         b"/log-level/loud",
         b"/log-level",
         b"/session/default",
+        b"/status.json",
+        b"/status.json/x",
         b"/session/nobody",
         b"/session/",
         b"/credentials",

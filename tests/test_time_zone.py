@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +18,12 @@ from app.core.events import ClockRead, Event, Refreshed
 from app.core.formats import FORMATS
 from app.core.values import Credentials, Status
 from app.exchange.sts import instant
-from app.observe.counters import RefreshCounters, RequestCounters
 from app.observe.event_log import EventLog
 from app.observe.log import Log
+from app.observe.recent_callers import Caller, RecentCallers
 from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
-from app.report import Report
-from app.serve import pages
+from app.report import Observed, Report
 from app.serve.audit import Audit
 from app.serve.peers.peer import UNKNOWN_PEER
 from app.upstream.client import Limits, UpstreamClient
@@ -66,7 +64,9 @@ def test_log_lines_are_in_utc(clock: Clock) -> None:
     stream = io.StringIO()
     log = Log(stream, level="info", json_lines=True, now=lambda: clock.time() + 0.25)
     EventLog(log, lambda _profile: {}).observe(Refreshed("default", SESSION, NEXT_REFRESH, 0.1))
-    Audit(log, lambda _profile: {}, lambda *_: None).served("credentials", "default", SESSION, UNKNOWN_PEER)
+    Audit(log, lambda _profile: {}, lambda *_: None, RecentCallers(lambda: 0.0)).served(
+        "credentials", "default", SESSION, UNKNOWN_PEER
+    )
 
     written = "2026-01-02T03:04:05.250Z"
     assert times(stream.getvalue()) == [written, EXPIRES, REFRESH, written, EXPIRES]
@@ -82,16 +82,24 @@ def test_text_lines_are_in_utc(clock: Clock) -> None:
 
 
 @dataclass
-class FixedProfile:
+class FixedRefresher:
+    """The refresher of one profile, with a status that does not change."""
+
+    status: Status
+    last_error: None = None
+
+    @property
+    def profile(self) -> str:
+        """The name of the profile."""
+        return self.status.profile
+
+
+@dataclass
+class FixedProfiles:
     """The one profile of a sidecar, in the form that the report reads."""
 
     serving: Profile
-    status: Status
-
-    @property
-    def refreshers(self) -> list[FixedProfile]:
-        """The profile as a source."""
-        return [self]
+    refreshers: list[FixedRefresher]
 
     def profile(self, _name: str) -> Profile:
         """Return the profile's configuration."""
@@ -109,19 +117,27 @@ class FixedReloader:
     status: ReloadStatus
 
 
-def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> None:
+async def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> None:
     """`/status.json` and the page `/status` show the expiry, the next refresh and the last reload in UTC."""
     config = loaded()
-    status = Status("default", True, "fresh", SESSION.expires_at, 3600, NEXT_REFRESH, 0, None)
+    status = Status("default", True, "fresh", SESSION.expires_at, 3600, NEXT_REFRESH, 0, None, life=3600)
+    observed = Observed.by(clock.clocks)
     report = Report(
-        cast(Profiles, FixedProfile(config.settings.profiles["default"], status)),
+        cast(Profiles, FixedProfiles(config.settings.profiles["default"], [FixedRefresher(status)])),
         cast(Reloader, FixedReloader(config, ReloadStatus(clock.time()))),
-        RequestCounters(clock.time),
-        RefreshCounters(clock.time),
+        observed,
+        clocks=clock.clocks,
+        host="pod",
+        listeners=dict,
     )
+    observed.attempts.observe(Refreshed("default", SESSION, NEXT_REFRESH, 0.1))
+    observed.requests.served("default", below_horizon=False)
+    observed.callers.record(Caller("credentials", "default", "", 1000))
 
-    assert times(json.dumps(report.status())) == [ISSUED, EXPIRES, REFRESH]
-    assert times(pages.status_page(report.status())) == [EXPIRES, REFRESH]
+    now = ISSUED
+    status_json, page = await report.status_response(), await report.page_response(False)
+    assert times(status_json.body.decode()) == [now, ISSUED, EXPIRES, REFRESH, now, now, now]
+    assert times(page.body.decode()) == [EXPIRES, REFRESH, now, now, now, ISSUED, now]
 
 
 def test_expiration_is_read_as_utc() -> None:

@@ -1,4 +1,4 @@
-"""One request to the admin socket of the running sidecar, for `get`, `refresh`, `purge` and `log-level`."""
+"""One request to the admin socket of the running sidecar, for `get`, `status`, `refresh`, `purge` and `log-level`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 120.0
 """Long enough for the refresh of every profile. Each request to the cloud has limits of its own."""
 
 LONGEST_RESPONSE = 16 * 1_048_576
-"""Bytes; the status of a thousand profiles has half a MiB."""
+"""Bytes; the status of a thousand profiles has 2 MiB."""
 
 
 def admin_request(config: str | None, environ: Mapping[str, str], method: str, target: str) -> dict[str, Any]:
@@ -29,14 +29,14 @@ def admin_request(config: str | None, environ: Mapping[str, str], method: str, t
     Raises Unreachable where no sidecar answers within TIMEOUT_SECONDS.
     """
     path = _admin_socket(config, environ)
-    status, body = _ask(path, method, target)
+    status, body = request_socket(path, method, target)
     if status != 200:
         raise ConfigError(f"{path}: {body.get('Message', status)}", error_code="IDS-517")
     return body
 
 
-def _ask(path: str, method: str, target: str) -> tuple[int, dict[str, Any]]:
-    """Return status and JSON object of the answer. Raises as `admin_request` does, whatever the status is."""
+def request_socket(path: str, method: str, target: str) -> tuple[int, dict[str, Any]]:
+    """Return status and JSON object of the answer at the socket `path`. Raises as `admin_request` does."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(TIMEOUT_SECONDS)
     try:
@@ -85,7 +85,7 @@ def held_credentials(path: str, profile: str) -> Credentials | None:
     Unreachable, with the sidecar's reason, where it has no credentials.
     """
     try:
-        status, body = _ask(path, "GET", f"/session/{profile}")
+        status, body = request_socket(path, "GET", f"/session/{profile}")
     except (ConfigError, Unreachable):
         return None
     if status == 503:

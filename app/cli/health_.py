@@ -24,7 +24,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     path = arguments.config or environ.get("IDAAS_SIDECAR_CONFIG")
     try:
         host, port = ops_address(path or DEFAULT_PATH, required=path is not None)
-        status, body = _get(host, port, "/readyz" if arguments.ready else "/livez")
+        status, body = get(host, port, "/readyz" if arguments.ready else "/livez")
     except (OSError, ValueError) as error:
         print(f"idaas-sidecar health: {error}", file=sys.stderr)
         return 1
@@ -37,7 +37,7 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
     Return host and port of the ops listener that the file configures, or the default without a file.
 
     Raises OSError if the file cannot be read; a missing file counts only if `required`. Raises ValueError if the file
-    is not JSON or configures no ops listener.
+    is not JSON, configures no ops listener, or leaves its port to the kernel.
     """
     address = DEFAULT_OPS
     try:
@@ -50,6 +50,8 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
         raise ValueError(f"{path}: {error}; see idaas-sidecar config --config {path}") from None
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
+    if int(port) == 0:
+        raise ValueError(f"{path}: server.ops: port 0 takes a free port, which this command cannot know; set a port")
     # A client cannot connect to a wildcard address, and this command resolves no names. `::` includes IPv4, whose
     # loopback address exists on every machine; ::1 does not where IPv6 is disabled.
     return {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104
@@ -63,7 +65,7 @@ def _configured_address(config: object) -> str:
     return address
 
 
-def _get(host: str, port: int, path: str) -> tuple[int, str]:
+def get(host: str, port: int, path: str) -> tuple[int, str]:
     """Return status and body. Raises OSError if there is no answer, ValueError if the answer is not HTTP."""
     authority = f"[{host}]" if ":" in host else host
     request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from .. import __version__
 from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, whole_number
+from .migrate_arguments import add_migrate
 from .setup_arguments import add_setup
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
@@ -57,8 +58,8 @@ def build_parser() -> tuple[Parser, Commands]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=PROGRAM)
     # To add a command, add its arguments here and its `run` in a module `<name>_`.
     for add in (
-        _serve, _demo, _emulator, _get, _env, _exec, _config, _doctor, add_setup, _conformance, _health,
-        _refresh, _purge, _log_level, _completion, _version, _help,
+        _serve, _demo, _emulator, _get, _env, _exec, _config, _doctor, add_setup, _conformance, _health, _status,
+        _refresh, _purge, _log_level, add_migrate, _completion, _version, _help,
     ):  # fmt: skip
         add(commands)
     return parser, commands
@@ -238,6 +239,18 @@ def _health(commands: Commands) -> None:
     command.add_argument(
         "--ready", action="store_true", help="check that every required profile has a usable credential"
     )
+
+
+def _status(commands: Commands) -> None:
+    command = add_command(
+        commands,
+        "status",
+        "show what the running sidecar does: profiles, time left, last attempts, errors with their cures, callers",
+        "idaas-sidecar status",
+        "idaas-sidecar status --json",
+    )
+    add_config(command)
+    command.add_argument("--json", action="store_true", help="print the members of /status.json as one line")
 
 
 def _refresh(commands: Commands) -> None:

@@ -70,6 +70,8 @@ class Status:
     failures: int
     last_error: str | None
     last_error_permanent: bool = False
+    life: float = 0.0
+    """Seconds from the issue of the held session to its end; 0 without one."""
 
     @property
     def usable(self) -> bool:

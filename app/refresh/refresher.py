@@ -230,6 +230,7 @@ class Refresher:
             failures=self._failures,
             last_error=_words(self._error) if self._error else None,
             last_error_permanent=isinstance(self._error, SidecarError) and self._error.permanent,
+            life=held.expires_at - held.credentials.issued_at if held is not None else 0.0,
         )
 
     @property

@@ -1,7 +1,7 @@
 """The FastAPI application: every route of every listener, typed and documented.
 
 The routes decide nothing. Each hands the raw request to the handlers that the production listeners call directly, so
-both doors give the same answers (tests/test_equivalence.py). Only the pages of the operations listener are made here.
+both doors give the same answers (tests/test_equivalence.py). Only the documentation of the routes is made here.
 
 The application is complete by itself and runs on any ASGI server. A production listener tells it in the ASGI state
 which listener a request came in at, and who its peer is. Where the state is missing, the path decides about the
@@ -21,27 +21,26 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response as HttpResponse
 
 from . import pages, routes
-from .handlers.ops import PAGES, STATUS
+from .handlers.ops import PAGES, STATUS, STATUS_PAGE
 from .peers.peer import Peer, no_process
 from .request import Request
 from .responses import NOT_FOUND, Response
 
 Handle = Callable[[Request], Response | Coroutine[Any, Any, Response] | None]
 
-_OPS = PAGES | {STATUS, b"/livez", b"/readyz", b"/startupz", b"/metrics"}
+_OPS = PAGES | {STATUS, STATUS_PAGE, b"/livez", b"/readyz", b"/startupz", b"/metrics"}
 _ADMIN = (b"/refresh", b"/purge", b"/log-level/", b"/session/")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
 @dataclass(frozen=True, slots=True)
 class Handlers:
-    """What answers at each listener. `status` returns the members of `/status.json`."""
+    """What answers at each listener."""
 
     credentials: Handle
     metadata: Handle
     ops: Handle
     admin: Handle
-    status: Callable[[], dict[str, Any]]
 
 
 def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
@@ -69,9 +68,6 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
         decided = await _decide(handlers, http)
         return _http(http, decided) if decided is not None else make()
 
-    async def status_page(http: HttpRequest) -> HttpResponse:
-        return await page(http, lambda: HTMLResponse(pages.status_page(handlers.status()), headers=_NO_STORE))
-
     async def docs_page(http: HttpRequest) -> HttpResponse:
         return await page(http, lambda: HTMLResponse(pages.docs_page(app.openapi()), headers=_NO_STORE))
 
@@ -86,7 +82,7 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
     app.add_exception_handler(HTTPException, answer_unmatched)
     app.include_router(routes.credentials(answer))
     app.include_router(routes.ecs_metadata(answer))
-    app.include_router(routes.ops(answer, status_page=status_page, docs_page=docs_page, openapi=openapi))
+    app.include_router(routes.ops(answer, docs_page=docs_page, openapi=openapi))
     app.include_router(routes.admin(answer))
     return app
 
@@ -97,7 +93,7 @@ def openapi_document(version: str) -> dict[str, Any]:
     def unused(_: Request) -> None:
         """Answer nothing: no request comes."""
 
-    return create_app(Handlers(unused, unused, unused, unused, dict), version=version).openapi()
+    return create_app(Handlers(unused, unused, unused, unused), version=version).openapi()
 
 
 def _without_validation_errors(document: dict[str, Any]) -> dict[str, Any]:

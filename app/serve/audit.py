@@ -14,6 +14,7 @@ from ..core.formats import timestamp
 from ..core.values import Credentials
 from ..observe.log import Log
 from ..observe.log_events import CREDENTIALS_SERVED, DENIED, LogEvent
+from ..observe.recent_callers import Caller, RecentCallers
 from .peers.peer import Peer, PeerProcess
 
 PAUSE = 1.0
@@ -39,10 +40,11 @@ class RefusalKind(NamedTuple):
 
 
 class Audit:
-    """Writes audit lines; needs a running loop. No request waits for one."""
+    """Writes audit lines, and tells `recent` of them; needs a running loop. No request waits for one."""
 
-    def __init__(self, log: Log, describe: Describe, later: Later) -> None:
+    def __init__(self, log: Log, describe: Describe, later: Later, recent: RecentCallers) -> None:
         self._log = log
+        self._recent = recent
         self._describe = describe
         self._later = later
         self._repeated: dict[RefusalKind, int] = {}
@@ -78,14 +80,14 @@ class Audit:
         if not count:
             return
         fields = {"listener": kind.listener, "profile": kind.profile or None, "reason": kind.reason, "uid": kind.uid}
-        self._log.write(DENIED, **fields, count=count)
+        self._finish(DENIED, {**fields, "count": count})
         self._repeated[kind] = 0
         self._later(PAUSE, lambda: self._sum_up(kind))
 
     def _write(self, event: LogEvent, peer: Peer, **fields: Any) -> None:
         """Write a line when the caller's process has been attested."""
         if peer.credentials is None:
-            self._log.write(event, **fields)
+            self._finish(event, fields)
             return
         self._start(self._with_process(event, peer, fields))
 
@@ -98,4 +100,10 @@ class Audit:
         await peer.attest_process()
         process = peer.process or PeerProcess()
         groups = sorted(process.groups) if process.groups is not None else None
-        self._log.write(event, **fields, uid=peer.uid, gids=groups, pid=process.pid, executable=process.executable)
+        found = {"uid": peer.uid, "gids": groups, "pid": process.pid, "executable": process.executable}
+        self._finish(event, {**fields, **found})
+
+    def _finish(self, event: LogEvent, fields: Mapping[str, Any]) -> None:
+        self._log.write(event, **fields)
+        caller = Caller(fields["listener"], fields["profile"] or "", fields.get("reason", ""), fields.get("uid"))
+        self._recent.record(caller, executable=fields.get("executable"), count=fields.get("count", 1))

@@ -55,8 +55,52 @@ class ProbeDocument(BaseModel):
     loops: list[str] | None = None
 
 
-class ProfileStatus(BaseModel):
-    """One profile as the status reports it; nothing in it is secret."""
+class StageDuration(BaseModel):
+    """The duration of one stage of an attempt: `token`, `exchange`, or a role of the chain, such as `chain[0]`."""
+
+    stage: str
+    seconds: float
+
+
+class AttemptStatus(BaseModel):
+    """One refresh attempt that has ended."""
+
+    at: Instant
+    outcome: Annotated[str, Field(examples=["success", "unreachable", "refused", "config", "internal"])]
+    seconds: float
+    code: Annotated[str | None, Field(description="The cloud's error code.")]
+    stages: list[StageDuration]
+
+
+class FailureStatus(BaseModel):
+    """What is known of the last failure."""
+
+    error_code: Annotated[str | None, Field(description="Its entry of the errors index.", examples=["IDS-401"])]
+    stage: str | None
+    endpoint: str | None
+    status: int | None
+    code: str | None
+    request_id: str | None
+    cloud_message: Annotated[str | None, Field(description="The cloud's own words, cleaned and cut.")]
+    meaning: str | None
+    cause: str | None
+    cure: Annotated[str | None, Field(description="What to do about it.")]
+
+
+class CallerStatus(BaseModel):
+    """A caller that got new sessions, or that was refused."""
+
+    listener: str
+    profile: str | None
+    uid: Annotated[int | None, Field(description="null: the calling process could not be identified.")]
+    executable: str | None
+    reason: Annotated[str | None, Field(description="Why the caller was refused; null: it was served.")]
+    count: Annotated[int, Field(description="Sessions received for the first time, or refused requests.")]
+    last_at: Instant
+
+
+class RenewedProfile(BaseModel):
+    """One profile after `refresh` or `purge`; nothing in it is secret."""
 
     profile: str
     identity: str
@@ -64,33 +108,55 @@ class ProfileStatus(BaseModel):
     session: str
     required: bool
     state: str
+    state_meaning: str
     expires_at: Instant | None
-    next_refresh_at: Instant | None
+    left_seconds: int
+    life_seconds: Annotated[int, Field(description="From the issue of the held session to its end; 0 without one.")]
+    next_refresh_at: Annotated[Instant | None, Field(description="null: an attempt is under way.")]
+    next_refresh_seconds: int | None
     failures: int
     last_error: str | None
     permanent: Annotated[bool, Field(description="Whether a repetition cannot succeed before something is changed.")]
+    failure: Annotated[FailureStatus | None, Field(description="null: the last attempt succeeded.")]
     on_trial: Annotated[
         str | None,
         Field(description="Why a changed configuration of this profile does not serve yet; null: nothing is on trial."),
     ]
+    attempts: Annotated[list[AttemptStatus], Field(description="The last five attempts, the newest one first.")]
+
+
+class ProfileStatus(RenewedProfile):
+    """One profile as the status reports it; nothing in it is secret."""
+
+    served: Annotated[int, Field(description="Requests that were answered with credentials.")]
+    refused: Annotated[int, Field(description="Requests that were refused (4xx).")]
+    last_served_at: Instant | None
 
 
 class StatusDocument(BaseModel):
     """The state of the sidecar."""
 
     version: str
+    host: Annotated[str, Field(description="`namespace/pod` by the downward API, else the host name.")]
+    now: Instant
+    uptime_seconds: int
     config: Annotated[str, Field(description="The configuration file, or `environment`.")]
     config_read_at: Instant
+    config_age_seconds: int
     config_error: Annotated[str | None, Field(description="Why the changed configuration cannot be used.")]
     restart_needed: Annotated[list[str], Field(description="Changed keys that take effect at the next start.")]
     ready: bool
+    listeners: Annotated[dict[str, str], Field(description="The URL of each listener; of the admin socket, its path.")]
     profiles: list[ProfileStatus]
+    callers: Annotated[list[CallerStatus], Field(description="At most 32 served callers, the last one first.")]
+    refused_callers: Annotated[list[CallerStatus], Field(description="At most 32 refused callers.")]
+    denied: Annotated[dict[str, int], Field(description="Refused requests by reason.")]
 
 
 class RenewalDocument(BaseModel):
     """What `refresh` or `purge` achieved, profile by profile."""
 
-    profiles: list[ProfileStatus]
+    profiles: list[RenewedProfile]
 
 
 class HeldCredentials(BaseModel):

@@ -1,4 +1,4 @@
-"""The HTML pages of the operations listener: server-rendered, without scripts and without foreign assets."""
+"""The documentation of the routes as an HTML page: server-rendered, without scripts and without foreign assets."""
 
 from __future__ import annotations
 
@@ -10,26 +10,6 @@ _STYLE = (
     "body{font:1rem system-ui;margin:2rem}td,th{padding:.3rem .8rem;text-align:left;border-bottom:1px solid #999}"
     "code{font-size:1em}"
 )
-_COLUMNS = ("profile", "state", "expires_at", "next_refresh_at", "failures", "last_error", "on_trial")
-
-
-def status_page(status: Mapping[str, Any]) -> str:
-    """Return the members of `/status.json` as a page that reloads itself every 10 seconds."""
-    problems = {
-        "The configuration file has changed and cannot be used": status.get("config_error"),
-        "These keys wait for a restart": ", ".join(status.get("restart_needed", ())),
-    }
-    notes = "".join(f"<p>{words}: {escape(str(value))}</p>" for words, value in problems.items() if value)
-    head = "".join(f"<th scope=col>{name}</th>" for name in _COLUMNS)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(str(profile.get(name) or '–'))}</td>" for name in _COLUMNS) + "</tr>"
-        for profile in status["profiles"]
-    )
-    return _page(
-        "idaas-sidecar status",
-        f"<h1>idaas-sidecar {escape(status['version'])}</h1>{notes}<table><tr>{head}</tr>{rows}</table>",
-        "<meta http-equiv=refresh content=10>",
-    )
 
 
 def docs_page(openapi: Mapping[str, Any]) -> str:
@@ -74,8 +54,8 @@ def _prose(text: str) -> str:
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 
 
-def _page(title: str, body: str, head: str = "") -> str:
+def _page(title: str, body: str) -> str:
     return (
-        f"<!doctype html><html lang=en><meta charset=utf-8>{head}<title>{escape(title)}</title>"
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title>"
         f"<style>{_STYLE}</style>{body}</html>"
     )

@@ -155,8 +155,8 @@ def ecs_metadata(answer: Answer) -> APIRouter:
     return router
 
 
-def ops(answer: Answer, *, status_page: Answer, docs_page: Answer, openapi: Answer) -> APIRouter:
-    """Return the routes of the operations listener. The last three make the pages of the application."""
+def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
+    """Return the routes of the operations listener. The last two make the pages of the application."""
     router = APIRouter(tags=["operations"])
     dead: dict[int | str, dict[str, Any]] = {
         503: {"model": models.ProbeDocument, "description": "Not so; the body says why."}
@@ -190,13 +190,13 @@ def ops(answer: Answer, *, status_page: Answer, docs_page: Answer, openapi: Answ
 
     @router.get("/status.json", response_model=models.StatusDocument, responses=local, summary="Status, for programs")
     async def status_json(request: Request) -> Response:
-        """Return the state of the sidecar and of every profile, to callers on loopback."""
+        """Return the state of the sidecar and of every profile, to callers on loopback and on the admin socket."""
         return await answer(request)
 
     @router.get("/status", response_class=HTMLResponse, responses=local, summary="Status, for people")
     async def status(request: Request) -> Response:
-        """Return the status as a page, to callers on loopback."""
-        return await status_page(request)
+        """Return the status as a page, to callers on loopback. It reloads itself, except with `?refresh=off`."""
+        return await answer(request)
 
     @router.get("/openapi.json", response_model=dict[str, Any], responses=local, summary="This document")
     async def openapi_json(request: Request) -> Response:

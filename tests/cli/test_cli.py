@@ -25,7 +25,7 @@ from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
     "serve", "demo", "emulator", "get", "env", "exec", "config", "doctor", "setup", "conformance", "health",
-    "refresh", "purge", "log-level", "completion", "version", "help",
+    "refresh", "purge", "log-level", "status", "migrate", "completion", "version", "help",
 )  # fmt: skip
 SECRET = "Tr0ub4dor"
 
@@ -92,7 +92,6 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     printed = prints(capsys, "--help", environ={})
 
     assert [command for command in COMMANDS if not re.search(rf"^    {command}\s", printed, re.MULTILINE)] == []
-    assert not any(later in printed for later in ("migrate",))
 
 
 def test_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
@@ -524,6 +523,7 @@ def test_health_without_a_file() -> None:
         ({"server": {"ops": "7118"}}, "server.ops: null or not of the form HOST:PORT"),
         ({"server": []}, "server.ops: null or not of the form HOST:PORT"),
         ([], "server.ops: null or not of the form HOST:PORT"),
+        ({"server": {"ops": "127.0.0.1:0"}}, "server.ops: port 0 takes a free port, which this command cannot know"),
     ],
 )
 def test_health_without_an_address(config: Any, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,13 +11,11 @@ from typing import Any
 
 import pytest
 
+from .chromium import CHROMIUM, MISSING, dumped
 from .processes import Demo, demo
 from .wire import fetch
 
-CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="skipped: needs Chromium (apt-get install chromium-headless-shell)"
-)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
 PAGE = """<!DOCTYPE html><title>page</title><body><pre id="seen"></pre><script>
 const url = "URL", seen = document.getElementById("seen");
@@ -70,20 +65,11 @@ def page(url: str) -> Iterator[str]:
         server.shutdown()
 
 
-def shown(url: str, home: Path) -> str:
-    """Return the document that Chromium has after it opened `url`."""
-    assert CHROMIUM is not None
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={home}"]
-    command = [CHROMIUM, *options, "--virtual-time-budget=5000", "--dump-dom", url]
-    env = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True).stdout
-
-
 @pytest.mark.parametrize("target", ["/credentials", "/latest/meta-data/ram/security-credentials/default"])
 def test_page(sidecar: Demo, target: str, tmp_path: Path) -> None:
     """Scripts, images and frames of a page are refused: a request without CORS gets 403, which the page cannot read."""
     with page(sidecar.metadata_url + target) as address:
-        document = shown(address, tmp_path)
+        document = dumped(address, tmp_path)
 
     assert "end=yes" in document, document
     assert "cors=refused" in document
@@ -94,7 +80,7 @@ def test_page(sidecar: Demo, target: str, tmp_path: Path) -> None:
 
 def test_visit(sidecar: Demo, tmp_path: Path) -> None:
     """The address of the credentials, opened in the browser, shows an error and no credentials."""
-    document = shown(f"{sidecar.metadata_url}/credentials", tmp_path)
+    document = dumped(f"{sidecar.metadata_url}/credentials", tmp_path)
 
     assert "AccessDenied" in document or "Forbidden" in document, document
     assert "STS." not in document

@@ -122,6 +122,7 @@ async def responses_to(segments: list[bytes], listener: str) -> bytes:
             dead_loops=list,
             scrape=empty,
             status=empty,
+            status_page=lambda _: empty(),
             page_guard=lambda: Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=False),
         )
         context = Context(loop, SharedPages(ops, page), lambda _: UNKNOWN_PEER, table, lane)

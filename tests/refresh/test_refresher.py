@@ -578,7 +578,7 @@ async def test_status_of_a_healthy_profile(refresher: Refresher, cloud: FakeClou
         late = refresher.status
 
     assert before == status()
-    expected = {"state": "fresh", "expires_at": issued + 3600, "left": 3500.0}
+    expected = {"state": "fresh", "expires_at": issued + 3600, "left": 3500.0, "life": 3600.0}
     assert after == status(**expected, next_refresh_at=pytest.approx(issued + pause, abs=0.01))
     assert late.next_refresh_at == issued + 2100  # overdue: due now
 

@@ -13,7 +13,7 @@ from app.core.values import Credentials
 from app.serve.handlers.admin import AdminHandler
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, no_process
 from app.serve.request import Request
-from app.serve.responses import NOT_FOUND, Response, method_not_allowed
+from app.serve.responses import NOT_FOUND, Response, document, method_not_allowed
 
 OWNER = 1001
 HELD = Credentials("STS.id", "secret", "token", 1_767_323_045.0, 1_767_326_645.0, "request-1")
@@ -31,7 +31,12 @@ class Orders:
         self.given: list[object] = []
         self.uids: set[int] = set()
         self.handler = AdminHandler(
-            lambda: ("default", "p2"), uid=OWNER, renew=self._renew, set_level=self._level, held=self._held
+            lambda: ("default", "p2"),
+            uid=OWNER,
+            renew=self._renew,
+            set_level=self._level,
+            held=self._held,
+            status=self._status,
         )
 
     async def _renew(self, profiles: Sequence[str], purge: bool, uid: int) -> list[dict[str, Any]]:
@@ -44,6 +49,9 @@ class Orders:
         if profile == "p2":
             raise NoCredentials("profile p2: the cloud said no", retry_after=3.0)
         return HELD
+
+    async def _status(self) -> Response:
+        return document(200, {"version": "1"})
 
     def _level(self, level: str, uid: int) -> None:
         self.uids.add(uid)
@@ -171,3 +179,13 @@ async def test_other_users_are_refused(orders: Orders, peer: Peer, target: bytes
         "Message": "the admin socket is for the sidecar's own user and root",
     }
     assert orders.given == []
+
+
+async def test_status(orders: Orders) -> None:
+    """The owner reads the status as the operations listener has it; only GET, and nothing below it."""
+    answer = await orders.answer(b"GET", b"/status.json")
+
+    assert (answer.status, json.loads(answer.body)) == (200, {"version": "1"})
+    assert (await orders.answer(b"POST", b"/status.json")).status == 405
+    assert await orders.answer(b"GET", b"/status.json/default") is NOT_FOUND
+    assert (await orders.answer(b"GET", b"/status.json", user(1002))).status == 403

@@ -37,8 +37,16 @@ def test_only_the_owner_and_root(peer: Peer, allowed: bool) -> None:
     async def held(_profile: str, _uid: int) -> Credentials:
         raise AssertionError
 
+    async def status() -> Response:
+        raise AssertionError
+
     handler = AdminHandler(
-        lambda: ["default"], uid=OWNER, renew=renew, set_level=lambda *order: levels.append(order), held=held
+        lambda: ["default"],
+        uid=OWNER,
+        renew=renew,
+        set_level=lambda *order: levels.append(order),
+        held=held,
+        status=status,
     )
     response = handler(Request(b"PUT", b"/log-level/debug", [], peer))
 

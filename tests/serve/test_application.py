@@ -15,7 +15,6 @@ from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, no_process
 from app.serve.request import Request
 from app.serve.responses import NOT_FOUND, Response, document, response
 
-STATUS = {"version": "1", "profiles": [{"profile": "default", "state": "fresh"}]}
 Outcome = Response | Coroutine[Any, Any, Response] | None
 
 
@@ -27,7 +26,7 @@ class Recorded:
     requests: list[tuple[str, Request]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        handlers = Handlers(*(self._handle(name) for name in LISTENERS), status=lambda: STATUS)
+        handlers = Handlers(*(self._handle(name) for name in LISTENERS))
         self.app = create_app(handlers, version="1.2")
 
     def _handle(self, listener: str) -> Callable[[Request], Outcome]:
@@ -216,13 +215,12 @@ async def test_path_is_not_decoded() -> None:
     assert recorded.requests[0][1].target == b"/%63redentials"
 
 
-@pytest.mark.parametrize("path", ["/status", "/docs", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
 async def test_pages(path: str) -> None:
     """A page that the handler allows is made by the application, and is not cached."""
     recorded = Recorded(lambda _: None)
     status, headers, body = await recorded.call("GET", path)
     expected = {
-        "/status": pages.status_page(STATUS),
         "/docs": pages.docs_page(openapi_document("1.2")),
         "/openapi.json": openapi_document("1.2"),
     }[path]
@@ -248,6 +246,6 @@ def test_openapi_document() -> None:
 
 def test_options_are_those_of_fastapi() -> None:
     """Further options go to FastAPI."""
-    handlers = Handlers(*([lambda _: None] * 4), status=dict)  # type: ignore[arg-type]
+    handlers = Handlers(*([lambda _: None] * 4))  # type: ignore[arg-type]
 
     assert create_app(handlers, version="1", debug=True).debug is True

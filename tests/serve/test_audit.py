@@ -12,6 +12,7 @@ import pytest
 
 from app.core.values import Credentials
 from app.observe.log import Log
+from app.observe.recent_callers import Caller, RecentCallers, Seen
 from app.serve.audit import MOST_KINDS, PAUSE, Audit
 from app.serve.peers.peer import UNKNOWN_PEER, Peer, PeerCredentials, PeerProcess
 
@@ -51,7 +52,7 @@ def timer() -> ManualTimer:
 def audit(stream: io.StringIO, timer: ManualTimer) -> Audit:
     """An audit that logs to `stream`."""
     log = Log(stream, level="info", json_lines=True, now=lambda: 0.0)
-    return Audit(log, lambda name: {"role": f"role of {name}"}, timer)
+    return Audit(log, lambda name: {"role": f"role of {name}"}, timer, RecentCallers(lambda: 0.0))
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -186,3 +187,18 @@ async def test_number_of_kinds_is_bounded(audit: Audit, stream: io.StringIO, tim
     assert MOST_KINDS == 256
     assert first == MOST_KINDS + 1
     assert sum(line.get("count", 1) for line in lines(stream)) == MOST_KINDS + 500
+
+
+async def test_the_status_knows_the_callers(stream: io.StringIO, timer: ManualTimer) -> None:
+    """Who was served and refused is remembered for the status, with uid, executable, reason and count."""
+    recent = RecentCallers(lambda: 0.0)
+    log = Log(stream, level="info", json_lines=True, now=lambda: 0.0)
+    audit = Audit(log, lambda name: {"role": f"role of {name}"}, timer, recent)
+    audit.served("credentials", "default", CREDENTIALS, peer(1001, PeerProcess(7, "/usr/bin/app")))
+    await attested(audit)
+    for _ in range(3):
+        audit.denied("credentials", "", "Host", UNKNOWN_PEER)
+    timer.expire()
+
+    assert recent.served() == [(Caller("credentials", "default", "", 1001), Seen(1, 0.0, "/usr/bin/app"))]
+    assert recent.refused() == [(Caller("credentials", "", "Host", None), Seen(3, 0.0, ""))]

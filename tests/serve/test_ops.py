@@ -34,6 +34,11 @@ async def empty() -> Response:
     return document(200, {})
 
 
+async def page(refresh: bool) -> Response:
+    """Return a status page that says whether it reloads itself."""
+    return document(200, {"refresh": refresh})
+
+
 async def scrape() -> Response:
     """Return a scrape with one metric."""
     return document(200, {"metric": 1})
@@ -55,6 +60,7 @@ def ops(
         dead_loops=lambda: dead or [],
         scrape=scrape,
         status=status,
+        status_page=page,
         page_guard=lambda: Guard(allowed_hosts=("localhost",), refuse_forwarded=True, refuse_browsers=False),
     )
 
@@ -128,7 +134,7 @@ async def test_status_and_pages_are_for_this_machine(
     if refused:
         assert isinstance(outcome, Response)
         assert json.loads(outcome.body)["Code"] == "AccessDenied.Remote"
-    elif path == b"/status.json":
+    elif path in (b"/status.json", b"/status"):
         assert asyncio.iscoroutine(outcome)
         assert (await outcome).status == 200
     else:
@@ -193,6 +199,27 @@ async def test_metrics_and_status_have_bodies_of_their_own(offline: Callable[...
     assert (await metrics).body == b'{"metric":1}'
     assert asyncio.iscoroutine(status)
     assert (await status).body == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("target", "refresh"),
+    [
+        (b"/status", True),
+        (b"/status?", True),
+        (b"/status?refresh=on", True),
+        (b"/status?refresh=off", False),
+        (b"/status?a=b&refresh=off", False),
+    ],
+)
+async def test_the_reload_of_the_status_page_can_be_turned_off(
+    offline: Callable[..., Offline], target: bytes, refresh: bool
+) -> None:
+    """`/status` reloads itself unless the query has `refresh=off`; each of the two pages is shared by itself."""
+    at = ops(offline())
+    for _ in range(2):
+        outcome = at(Request(b"GET", target, LOCALHOST, from_host("127.0.0.1")))
+        response = outcome if isinstance(outcome, Response) else await outcome  # type: ignore[misc]
+        assert json.loads(response.body) == {"refresh": refresh}
 
 
 @pytest.mark.parametrize("path", [b"/", b"/livez/", b"/Livez", b"/credentials", b"/metrics/x", b"/refresh"])
@@ -281,5 +308,6 @@ def probes(clock: Clock, sources: list[FakeSource], *, dead: list[str], kind: st
         dead_loops=lambda: dead,
         scrape=scrape,
         status=empty,
+        status_page=page,
         page_guard=lambda: Guard(allowed_hosts=("localhost",), refuse_forwarded=True, refuse_browsers=False),
     )

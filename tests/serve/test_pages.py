@@ -1,78 +1,16 @@
-"""The HTML of the operations listener."""
+"""The page with the documentation of the routes."""
 
 from __future__ import annotations
 
 import re
 from typing import Any
 
-import pytest
-
 from app.serve import pages
-
-FRESH = {
-    "profile": "default",
-    "state": "fresh",
-    "expires_at": "2026-01-02T04:04:05Z",
-    "next_refresh_at": "2026-01-02T03:50:00Z",
-    "failures": 0,
-    "last_error": None,
-    "on_trial": None,
-}
-PROBLEMS = {"config_error": "profiles: <required>", "restart_needed": ["server.bind", "cache.directory"]}
 
 
 def body(page: str) -> str:
     """Return what a page shows, behind its style."""
     return page.partition("</style>")[2]
-
-
-def test_status_page() -> None:
-    """The page has a row per profile; an empty value is a dash; without problems there are no notes."""
-    page = pages.status_page({"version": "1.2", "config_error": None, "restart_needed": [], "profiles": [FRESH]})
-
-    assert body(page) == (
-        "<h1>idaas-sidecar 1.2</h1><table><tr><th scope=col>profile</th><th scope=col>state</th>"
-        "<th scope=col>expires_at</th><th scope=col>next_refresh_at</th><th scope=col>failures</th>"
-        "<th scope=col>last_error</th><th scope=col>on_trial</th></tr>"
-        "<tr><td>default</td><td>fresh</td><td>2026-01-02T04:04:05Z</td><td>2026-01-02T03:50:00Z</td>"
-        "<td>–</td><td>–</td><td>–</td></tr></table></html>"
-    )
-
-
-def test_head_of_the_status_page() -> None:
-    """The page reloads itself every 10 seconds and has no script."""
-    page = pages.status_page({"version": "1", "profiles": []})
-
-    assert page.startswith(
-        "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=10>"
-        "<title>idaas-sidecar status</title><style>body{font:1rem system-ui;margin:2rem}"
-        "td,th{padding:.3rem .8rem;text-align:left;border-bottom:1px solid #999}code{font-size:1em}</style>"
-    )
-    assert body(page).startswith("<h1>idaas-sidecar 1</h1><table>")
-
-
-def test_problems_of_a_reload() -> None:
-    """The page shows what a reload left undone."""
-    page = pages.status_page({"version": "1", "profiles": [], **PROBLEMS})
-
-    assert body(page).startswith(
-        "<h1>idaas-sidecar 1</h1>"
-        "<p>The configuration file has changed and cannot be used: profiles: &lt;required&gt;</p>"
-        "<p>These keys wait for a restart: server.bind, cache.directory</p><table>"
-    )
-
-
-@pytest.mark.parametrize("member", [*FRESH, "version", "config_error", "restart_needed"])
-def test_status_text_is_escaped(member: str) -> None:
-    """Every text on the page is escaped: an error may quote what the cloud answered."""
-    status: dict[str, Any] = {"version": "1", "profiles": [dict(FRESH)], **PROBLEMS}
-    (status["profiles"][0] if member in FRESH else status)[member] = (
-        ["<script>"] if member == "restart_needed" else "<script>"
-    )
-    page = pages.status_page(status)
-
-    assert "&lt;script&gt;" in page
-    assert "<script>" not in page
 
 
 OPENAPI: dict[str, Any] = {

@@ -4,6 +4,7 @@
     POST /purge, /purge/{profile}        drop the held credentials, then refresh
     PUT  /log-level/{level}              debug, info, warning or error, until the next reload or start
     GET  /session/{profile}              the held credentials, for `get`
+    GET  /status.json                    the status, for `status`; as on the operations listener
 
 The commands of the same names use them (app/cli). The two users who are served could read the configuration and its
 secrets as well, so caller rules do not apply to `/session`.
@@ -20,6 +21,7 @@ from ...core.values import Credentials
 from ..access import deny
 from ..request import Request
 from ..responses import NOT_FOUND, Response, document, error, method_not_allowed, unavailable
+from .snapshot import Snapshot
 
 Renew = Callable[[Sequence[str], bool, int], Awaitable[list[dict[str, Any]]]]
 """
@@ -48,12 +50,14 @@ class AdminHandler:
         renew: Renew,
         set_level: Callable[[str, int], None],
         held: Held,
+        status: Callable[[], Awaitable[Response]],
     ) -> None:
         self._profiles = profiles
         self._uids = frozenset({uid, 0})
         self._renew = renew
         self._set_level = set_level
         self._held = held
+        self._status = Snapshot(status)
 
     def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Return the response, or a coroutine that waits for the cloud."""
@@ -72,6 +76,8 @@ class AdminHandler:
                 return self._level(request.method, argument, credentials.uid)
             case "session":
                 return self._session(request.method, argument, credentials.uid)
+            case "status.json" if argument is None:
+                return self._status.response() if request.method == b"GET" else _GET_ONLY
         return NOT_FOUND
 
     def _renewal(

@@ -1,8 +1,8 @@
 """The routes of the operations listener: probes, metrics, status. No response contains a credential.
 
-Probes, scrapes and `/status.json` are requested for ever, so they are answered without FastAPI, which costs 16 MiB.
-Only the HTML pages and the OpenAPI document are left to the application; requests that may not have them are refused
-before it is imported.
+Probes, scrapes and the status are requested for ever, so they are answered without FastAPI, which costs 16 MiB.
+Only the documentation of the routes is left to the application; requests that may not have it are refused before it is
+imported.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ..source import Source
 from .gate import Gate, missing
 from .snapshot import Snapshot
 
-STATUS = b"/status.json"
+STATUS, STATUS_PAGE = b"/status.json", b"/status"
 
-PAGES = frozenset({b"/status", b"/docs", b"/openapi.json"})
+PAGES = frozenset({b"/docs", b"/openapi.json"})
 """Answered by the FastAPI application."""
 
 _GET_ONLY = method_not_allowed(b"GET")
@@ -32,7 +32,8 @@ class OpsHandler:
     """
     The answers of the operations listener.
 
-    `scrape` and `status` build the bodies of `/metrics` and `/status.json`; each is shared by concurrent requests.
+    `scrape` and `status` build the bodies of `/metrics` and `/status.json`, and `status_page` that of `/status`, which
+    reloads itself if the argument is true. Each response is shared by concurrent requests.
     `page_guard` returns the access rules of pages and status: no proxy, no web page that was rebound.
     """
 
@@ -44,6 +45,7 @@ class OpsHandler:
         dead_loops: Callable[[], list[str]],
         scrape: Callable[[], Awaitable[Response]],
         status: Callable[[], Awaitable[Response]],
+        status_page: Callable[[bool], Awaitable[Response]],
         page_guard: Callable[[], Guard],
     ) -> None:
         self._sources = sources
@@ -51,6 +53,7 @@ class OpsHandler:
         self._dead_loops = dead_loops
         self._metrics = Snapshot(scrape)
         self._status = Snapshot(status)
+        self._status_pages = {refresh: Snapshot(status_page) for refresh in (True, False)}
         self._page_guard = page_guard
         self._probes: dict[bytes, Callable[[], Response]] = {
             b"/livez": self._live,
@@ -63,19 +66,27 @@ class OpsHandler:
         """Return the response, a coroutine that builds it, or None for a page of the application."""
         path = request.path
         reading = request.method in (b"GET", b"HEAD")
-        if path in PAGES or path == STATUS:
-            refused = self._refuse(request)
-            if refused is not None:
-                return refused
-            if path == STATUS:
-                return self._status.response() if reading else _GET_ONLY
-            return None if request.method == b"GET" else _GET_ONLY
+        if path in PAGES or path in (STATUS, STATUS_PAGE):
+            return self._page(request, reading=reading)
         if path == b"/metrics":
             return self._metrics.response() if reading else _GET_ONLY
         probe = self._probes.get(path)
         if probe is None:
             return NOT_FOUND
         return probe() if reading else _GET_ONLY
+
+    def _page(self, request: Request, *, reading: bool) -> Response | Coroutine[Any, Any, Response] | None:
+        refused = self._refuse(request)
+        if refused is not None:
+            return refused
+        if request.path == STATUS:
+            return self._status.response() if reading else _GET_ONLY
+        if request.method != b"GET":
+            return _GET_ONLY
+        if request.path in PAGES:
+            return None
+        refresh = b"refresh=off" not in request.target.partition(b"?")[2].split(b"&")
+        return self._status_pages[refresh].response(refresh)
 
     def _refuse(self, request: Request) -> Response | None:
         # Status names roles and errors: for the machine's owner, not for the pod network.

@@ -1,0 +1,84 @@
+"""`migrate report`: which workloads carry an AccessKey, which read from the sidecar, which key can be disabled."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..core.errors import ConfigError
+from ..core.text import one_line
+from ..migrate import inputs, report
+from ..migrate.access_keys import SDK_FILES
+from ..system import files
+from ..system.json_file import read_object
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Print the report."""
+    names = [*arguments.files, *_default_files(arguments.home)]
+    if not names:
+        raise ConfigError(
+            "no files; give output of kubectl get -o json, a compose file, an .env file, a unit, or --home"
+        )
+    found = inputs.read(names, _read)
+    before = read_object(arguments.before) if arguments.before else None
+    made = report.make(found, days=arguments.days, before=before, ended=arguments.ended)
+    if arguments.json:
+        print(json.dumps(made))
+    else:
+        for line in _lines(made):
+            print(line)
+    return 0
+
+
+def _read(path: str) -> bytes:
+    return sys.stdin.buffer.read(inputs.LARGEST) if path == "-" else inputs.read_file(path)
+
+
+def _default_files(homes: Sequence[str]) -> list[str]:
+    """Return the default files of SDKs and tools that exist below home directories."""
+    places = (os.path.join(home, name) for home in homes for name in SDK_FILES)
+    return [place for place in places if files.exists(place)]
+
+
+def _lines(made: Mapping[str, Any]) -> Iterator[str]:
+    yield "Workloads"
+    for item in made["workloads"]:
+        yield f"  {one_line(item['workload'])}: {item['state']}{_since(item)}"
+        for carrier in item["carries"]:
+            yield f"    carries {carrier['key'] or 'a key whose id is not known'} in {one_line(carrier['place'])}"
+        for note in item["notes"]:
+            yield f"    note: {one_line(note)}"
+    if not made["workloads"]:
+        yield "  none"
+    yield ""
+    yield "AccessKeys"
+    for item in made["keys"]:
+        names = f": {', '.join(map(one_line, item['because_of']))}" if item["because_of"] else ""
+        yield f"  {one_line(item['key'] or 'id not known')}: {item['verdict']}, {item['meaning']}{names}"
+    if not made["keys"]:
+        yield "  none"
+    yield from _unassigned(made)
+    if made["newest_evidence"]:
+        yield ""
+        yield f"The newest use of a sidecar in these files is of {made['newest_evidence']}."
+
+
+def _since(item: Mapping[str, Any]) -> str:
+    if item["read_last"] is None:
+        return ""
+    since = f"reads since {item['reads_since']}, " if item["reads_since"] else ""
+    return f"; {since}last read at {item['read_last']}"
+
+
+def _unassigned(made: Mapping[str, Any]) -> Iterator[str]:
+    if not made["unassigned"]:
+        return
+    yield ""
+    yield "Uses of a sidecar that belong to no workload above (name it: WORKLOAD=FILE)"
+    for item in made["unassigned"]:
+        yield f"  session {one_line(item['session'] or '-')}, profile {one_line(item['profile'] or '-')}{_since(item)}"

@@ -1,0 +1,82 @@
+"""`status`: what the running sidecar does, over its admin socket, else over its operations listener.
+
+Like `get`, the command often runs in the sidecar's own container: it imports neither the loader nor an HTTP client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from ..config import locate
+from ..core.errors import ConfigError, SidecarError, Unreachable
+from . import health_
+from .admin_client import request_socket
+from .status_text import lines
+
+TARGET = "/status.json"
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Print the status of the running sidecar. Exit code 0 if it answers, whatever the state of its profiles is."""
+    status = _status(arguments.config, environ)
+    if arguments.json:
+        print(json.dumps(status))
+        return 0
+    if "host" not in status:
+        version = status.get("version")
+        raise ConfigError(f"the running sidecar has version {version}, which this command cannot show; use --json")
+    colour = sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    for line in lines(status, colour=colour, width=_width()):
+        print(line)
+    return 0
+
+
+def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return the members of the status. Raises Unreachable, or ConfigError where the sidecar refuses."""
+    path = locate.admin_socket(config, environ)
+    if path is None:
+        return _from_ops(config, environ)
+    try:
+        code, body = request_socket(path, "GET", TARGET)
+        if code == 200:
+            return body
+        why: SidecarError = ConfigError(f"{path}: {body.get('Message', code)}")
+    except SidecarError as error:  # another user's socket, or none; the operations listener is for every user
+        why = error
+    try:
+        return _from_ops(config, environ)
+    except SidecarError as error:
+        raise type(error)(f"{why}; {error}") from None
+
+
+def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
+    path = config or environ.get("IDAAS_SIDECAR_CONFIG")
+    try:
+        host, port = health_.ops_address(path or health_.DEFAULT_PATH, required=path is not None)
+    except (OSError, ValueError) as error:
+        raise ConfigError(str(error)) from None
+    try:
+        code, text = health_.get(host, port, TARGET)
+    except (OSError, ValueError) as error:
+        raise Unreachable(str(error)) from None
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        raise Unreachable(f"{host}:{port}: not the answer of a sidecar; does another program listen there?")
+    if code != 200:
+        raise ConfigError(f"{host}:{port}: {body.get('Message', code)}")
+    return body
+
+
+def _width() -> int:
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except (OSError, ValueError):
+        return 120

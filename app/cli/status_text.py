@@ -1,0 +1,125 @@
+"""The status as lines of a terminal. Foreign words are escaped: they could control the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..core.durations import in_seconds, in_words
+from ..core.text import one_line
+from ..core.wording import OUTCOMES, TONES, Tone
+
+BAR = 20
+"""Characters of the bar of the time that is left."""
+
+COLOURS: Mapping[Tone, str] = {"good": "32", "warn": "33", "bad": "31"}
+"""ANSI colours (ECMA-48, SGR)."""
+
+_LABEL = 15
+
+
+def lines(status: Mapping[str, Any], *, colour: bool, width: int) -> Iterator[str]:
+    """Yield the lines. With `colour` each state is coloured. Long texts are wrapped at `width` columns."""
+    text = _Text(colour=colour, width=max(60, width))
+    verdict = text.coloured("ready", "good") if status["ready"] else text.coloured("not ready", "bad")
+    yield f"{one_line(status['host'])}: {verdict}"
+    yield from text.field("version", f"{status['version']}, up {in_words(status['uptime_seconds'])}")
+    yield from text.field("configuration", f"{status['config']}, read {in_words(status['config_age_seconds'])} ago")
+    if status["config_error"]:
+        yield from text.field("not usable", status["config_error"])
+    if status["restart_needed"]:
+        yield from text.field("needs restart", ", ".join(status["restart_needed"]))
+    for name, url in status["listeners"].items():
+        yield from text.field(name, url)
+    for profile in status["profiles"]:
+        yield ""
+        yield from _profile(profile, text)
+    yield from _callers(status, text)
+
+
+class _Text:
+    """Labelled fields, wrapped, and words in colour."""
+
+    def __init__(self, *, colour: bool, width: int) -> None:
+        self._colour = colour
+        self._width = width
+
+    def coloured(self, words: str, tone: Tone) -> str:
+        return f"\033[{COLOURS[tone]}m{words}\033[0m" if self._colour else words
+
+    def field(self, label: str, value: str) -> list[str]:
+        """Return a label and its value; further lines are indented below the value."""
+        first, rest = f"  {one_line(label):<{_LABEL}}", " " * (_LABEL + 2)
+        wrapped = textwrap.wrap(
+            one_line(value), self._width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+        )
+        return wrapped or [first.rstrip()]
+
+
+def _profile(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
+    state = profile["state"]
+    meaning = profile["state_meaning"] + ("" if profile["required"] else " (not required)")
+    shown = text.coloured(one_line(state), TONES.get(state, "warn"))
+    yield f"{one_line(profile['profile'])}: {shown}, {one_line(meaning)}"
+    session = f" (session {profile['session']})" if profile["session"] else ""
+    yield from text.field("role", profile["role"] + session)
+    yield from text.field("identity", profile["identity"])
+    yield from text.field("time left", _time_left(profile))
+    due = profile["next_refresh_seconds"]
+    yield from text.field("next refresh", "under way" if due is None else f"in {in_words(due)}")
+    yield from _problems(profile, text)
+    for index, attempt in enumerate(profile["attempts"]):
+        yield from text.field("" if index else "attempts", _attempt(attempt))
+    last = f", the last one at {profile['last_served_at']}" if profile["last_served_at"] else ""
+    refused = f"; {profile['refused']} refused" if profile["refused"] else ""
+    yield from text.field("requests", f"{profile['served']} served{last}{refused}")
+
+
+def _time_left(profile: Mapping[str, Any]) -> str:
+    left, life = profile["left_seconds"], profile["life_seconds"]
+    if not life:
+        return "no session is held"
+    full = min(BAR, round(BAR * left / life))
+    return f"[{'#' * full}{'.' * (BAR - full)}] {in_words(left)} of {in_words(life)}, until {profile['expires_at']}"
+
+
+def _problems(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
+    if profile["last_error"]:
+        times = f" ({profile['failures']} in a row)" if profile["failures"] > 1 else ""
+        yield from text.field("last error", profile["last_error"] + times)
+        failure = profile["failure"] or {}
+        if failure.get("cloud_message"):
+            yield from text.field("cloud's words", failure["cloud_message"])
+        for label, key in (("meaning", "meaning"), ("cause", "cause"), ("what to do", "cure")):
+            if failure.get(key):
+                code = f"{failure.get('error_code')}: " if key == "meaning" else ""
+                yield from text.field(label, code + failure[key])
+    if profile["on_trial"]:
+        yield from text.field("on trial", f"the changed configuration does not serve yet: {profile['on_trial']}")
+
+
+def _attempt(attempt: Mapping[str, Any]) -> str:
+    stages = ", ".join(f"{item['stage']} {in_seconds(item['seconds'])}" for item in attempt["stages"])
+    code = f": {attempt['code']}" if attempt["code"] else ""
+    words = OUTCOMES.get(attempt["outcome"], attempt["outcome"])
+    return f"{attempt['at']} {words} after {in_seconds(attempt['seconds'])}{f' ({stages})' if stages else ''}{code}"
+
+
+def _callers(status: Mapping[str, Any], text: _Text) -> Iterator[str]:
+    found = [*status["callers"], *status["refused_callers"]]
+    if not found and not status["denied"]:
+        return
+    yield ""
+    yield "callers:"
+    for item in found:
+        who = "unknown" if item["uid"] is None else f"uid {item['uid']}"
+        program = f" ({item['executable']})" if item["executable"] else ""
+        many = "" if item["count"] == 1 else "s"
+        result = f"request{many} refused: {item['reason']}" if item["reason"] else f"session{many}"
+        yield from text.field(
+            who, f"{item['profile'] or item['listener']}: {item['count']} {result}, last at {item['last_at']}{program}"
+        )
+    if status["denied"]:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(status["denied"].items()))
+        yield from text.field("refused", f"{reasons} (requests by reason)")

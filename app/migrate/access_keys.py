@@ -1,0 +1,92 @@
+"""AccessKeys in variables and texts: which names and values are one, and the form in which a report names it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from .workload import Carrier
+
+ID_NAMES = frozenset(
+    {
+        *(f"{vendor}_ACCESS_KEY_ID" for vendor in ("ALIBABA_CLOUD", "ALIBABACLOUD", "ALICLOUD", "ALIYUN", "OSS")),
+        "ALICLOUD_ACCESS_KEY",
+        "ACCESS_KEY_ID",
+        "ALIYUN_LOG_CLI_ACCESSID",
+        "LOG_ACCESS_KEY_ID",
+    }
+)
+"""Variables with the id of an AccessKey: the SDKs, aliyun-cli, terraform, OSS and SLS."""
+
+KEY_NAMES = frozenset(
+    {
+        *(f"{vendor}_ACCESS_KEY_SECRET" for vendor in ("ALIBABA_CLOUD", "ALIBABACLOUD", "ALICLOUD", "ALIYUN", "OSS")),
+        "ALICLOUD_SECRET_KEY",
+        "ACCESS_KEY_SECRET",
+        "ALIYUN_LOG_CLI_ACCESSKEY",
+        "LOG_ACCESS_KEY_SECRET",
+    }
+)
+"""Variables with the secret of an AccessKey. Their values are never looked at beyond whether they are empty."""
+
+URI = "ALIBABA_CLOUD_CREDENTIALS_URI"
+"""The variable that points a client to the sidecar."""
+
+SDK_FILES = (
+    ".aliyun/config.json",
+    ".alibabacloud/credentials",
+    ".alibabacloud/credentials.ini",
+    ".ossutilconfig",
+    ".s3cfg",
+    ".aws/credentials",
+)
+"""Files below the home directory that SDKs and tools read by default."""
+
+_LTAI = re.compile(r"(?<![0-9A-Za-z])LTAI[0-9A-Za-z]{8,22}(?![0-9A-Za-z])")
+"""The id of a long-lived AccessKey: 12 to 26 characters. Temporary ones begin with `STS.`; a secret has 30."""
+
+_OLD = re.compile(r"[0-9A-Za-z]{16}")
+"""The id of an AccessKey that is older than the prefix."""
+
+_LABELLED = re.compile(
+    r"""access[_-]?(?:key[_-]?)?id["']?[ \t]*[:=][ \t]*["']?([0-9A-Za-z]{16})(?![0-9A-Za-z._-])""", re.IGNORECASE
+)
+"""An older id beside its name in a file. Not the name `access-key`: that is the secret for aliyun-log-cli."""
+
+
+def cut(key: str) -> str:
+    """Return an AccessKey id as a report shows it: its first and last four characters."""
+    return f"{key[:4]}…{key[-4:]}"
+
+
+def of_variable(name: str, value: str | None) -> str | None:
+    """
+    Return the cut id of the AccessKey that a variable carries; empty if the id is not known, None if it carries none.
+
+    `value` None: the files do not tell it. Only what has the form of an id is shown, so a secret never is.
+    """
+    if value == "":
+        return None
+    if name in KEY_NAMES or (value is None and name in ID_NAMES):
+        return ""
+    found = _LTAI.search(value or "")
+    if found is not None:
+        return cut(found[0])
+    if name not in ID_NAMES or value is None or value.startswith("STS."):
+        return None
+    return cut(value) if _OLD.fullmatch(value) else ""
+
+
+def of_variables(variables: Mapping[str, str | None], place: str) -> Iterator[Carrier]:
+    """Yield the AccessKeys in variables. A secret counts by itself only where no id stands beside it."""
+    found = {name: key for name, value in variables.items() if (key := of_variable(name, value)) is not None}
+    ids = [name for name in found if name not in KEY_NAMES]
+    for name in ids or sorted(found)[:1]:
+        yield Carrier(f"{place}{name}", found[name])
+
+
+def of_text(text: str) -> list[str]:
+    """Return the cut ids of the AccessKeys in a text, such as a configuration file of an SDK."""
+    keys = {match[0] for match in _LTAI.finditer(text)}
+    keys |= {match[1] for match in _LABELLED.finditer(text)}
+    return sorted(map(cut, keys))

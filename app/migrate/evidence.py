@@ -1,0 +1,75 @@
+"""Who read from a sidecar, and when: audit log lines, documents of `status --json`, metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from .workload import Reading
+
+_SAMPLE = re.compile(r"idaas_sidecar_last_served_timestamp_seconds\{([^}]*)\} ([0-9.e+]+)", re.MULTILINE)
+_LABEL = re.compile(r'([a-z_]+)="((?:[^"\\]|\\.)*)"')
+
+
+def is_status(value: object) -> bool:
+    """Return whether `value` is a document of `/status.json`."""
+    return isinstance(value, dict) and "host" in value and isinstance(value.get("profiles"), list)
+
+
+def is_audit_log(text: str) -> bool:
+    """Return whether one of the first lines of a text is a JSON line of the sidecar's log."""
+    return any(_line(line) for line in text[:65_536].splitlines()[:200])
+
+
+def is_metrics(text: str) -> bool:
+    """Return whether a text has metrics of the sidecar."""
+    return "\nidaas_sidecar_" in f"\n{text}"
+
+
+def of_status(value: dict[str, Any], workload: str) -> Iterator[Reading]:
+    """Yield what a status says: the last use of each profile. Its host is the pod where that is known."""
+    session = str(value["host"]).replace("/", ".")
+    for profile in value["profiles"]:
+        last = _instant(profile.get("last_served_at")) if isinstance(profile, dict) else None
+        if last is not None:
+            yield Reading(workload, session, str(profile.get("profile")), None, last, int(profile.get("served") or 1))
+
+
+def of_audit_log(text: str, workload: str) -> Iterator[Reading]:
+    """Yield each line about a session that a caller received. The session name is by default the pod's."""
+    for line in text.splitlines():
+        members = _line(line)
+        at = _instant(members.get("timestamp")) if members.get("event") == "credentials_served" else None
+        if at is not None:
+            session = str(members.get("session") or "")
+            yield Reading(workload, session, str(members.get("profile") or ""), at, at)
+
+
+def of_metrics(text: str, workload: str) -> Iterator[Reading]:
+    """Yield the last use of each profile. The labels `namespace` and `pod` are those of Prometheus."""
+    for labels, value in _SAMPLE.findall(text):
+        found = dict(_LABEL.findall(labels))
+        pod = ".".join(filter(None, (found.get("namespace"), found.get("pod"))))
+        yield Reading(workload, pod, found.get("profile", ""), None, float(value))
+
+
+def _line(line: str) -> dict[str, Any]:
+    """Return the members of a log line; empty for any other line. `kubectl logs --prefix` writes words before it."""
+    start = line.find('{"timestamp":')
+    if start < 0:
+        return {}
+    try:
+        members = json.loads(line[start:])
+    except (ValueError, RecursionError):
+        return {}
+    return members if isinstance(members, dict) and "event" in members else {}
+
+
+def _instant(text: object) -> float | None:
+    try:
+        return datetime.fromisoformat(str(text)).timestamp() if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,122 @@
+"""The given files by their kinds: each is recognised by its content, so that any mixture can be given at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from ..core.errors import ConfigError
+from ..system import files
+from ..system.yaml_file import parse_documents
+from . import compose, env_files, evidence, kubernetes
+from .workload import Found, Reading
+
+LARGEST = 256 * 1_048_576
+"""Bytes of one file: an audit log of months."""
+
+Read = Callable[[str], bytes]
+"""Returns the bytes of a file, `-` meaning stdin. Raises ConfigError."""
+
+
+def read_file(path: str) -> bytes:
+    """Return the bytes of a file. Raises ConfigError."""
+    try:
+        return files.read(path, LARGEST)
+    except files.Unreadable as why:
+        raise ConfigError(f"{path}: {why}") from None
+
+
+def read(arguments: Sequence[str], read_bytes: Read) -> Found:
+    """
+    Return what the files say. An argument `WORKLOAD=FILE` names the workload of an audit log, status or metrics.
+
+    Raises ConfigError for a file that cannot be read, or that says nothing of AccessKeys or of the sidecar.
+    """
+    named = [_named(argument) for argument in arguments]
+    texts = {path: read_bytes(path) for _, path in named}
+    reader = _Reader({os.path.normpath(path): text for path, text in texts.items()})
+    for workload, path in named:
+        reader.add(workload, path, texts[path])
+    return reader.result()
+
+
+def _named(argument: str) -> tuple[str, str]:
+    workload, separator, path = argument.partition("=")
+    return (workload, path) if separator and not files.exists(argument) else ("", argument)
+
+
+class _Reader:
+    """Reads files of all kinds; Kubernetes objects are put together at the end, because one file may need another."""
+
+    def __init__(self, texts: Mapping[str, bytes]) -> None:
+        self._texts = texts
+        self._used: set[str] = set()
+        self._objects: list[Mapping[str, Any]] = []
+        self._plain: list[tuple[str, str]] = []
+        self._found = Found()
+
+    def add(self, workload: str, path: str, raw: bytes) -> None:
+        """Add one file."""
+        text = raw.decode(errors="replace")
+        documents = _documents(path, raw, text)
+        if documents is not None:
+            for document in documents:
+                self._document(workload, path, text, document)
+        elif evidence.is_audit_log(text):
+            self._evidence(evidence.of_audit_log(text, workload))
+        elif evidence.is_metrics(text):
+            self._evidence(evidence.of_metrics(text, workload))
+        elif env_files.is_unit(text):
+            self._found.workload(env_files.unit(text, path, self._given))
+        else:
+            self._plain.append((path, text))
+
+    def result(self) -> Found:
+        """Return what was found. A file that a unit or service uses is no workload of its own."""
+        for found in kubernetes.cluster(self._objects).workloads():
+            self._found.workload(found)
+        for path, text in self._plain:
+            if os.path.normpath(path) not in self._used:
+                self._found.workload(env_files.plain(text, path))
+        return self._found
+
+    def _document(self, workload: str, path: str, text: str, document: Any) -> None:
+        if evidence.is_status(document):
+            self._evidence(evidence.of_status(document, workload))
+        elif kubernetes.is_object(document):
+            self._objects.append(document)
+        elif compose.is_compose(document):
+            for found in compose.workloads(document, path, self._given):
+                self._found.workload(found)
+        elif document is not None:
+            self._plain.append((path, text))
+
+    def _evidence(self, readings: Iterable[Reading]) -> None:
+        for reading in readings:
+            self._found.reading(reading)
+
+    def _given(self, path: str) -> str | None:
+        """Return the text of a file that was given, for another one that refers to it."""
+        place = os.path.normpath(path)
+        raw = self._texts.get(place)
+        if raw is None:
+            return None
+        self._used.add(place)
+        return raw.decode(errors="replace")
+
+
+def _documents(path: str, raw: bytes, text: str) -> list[Any] | None:
+    """Return the documents of a JSON or YAML file; None for other texts, and for JSON lines. Raises ConfigError."""
+    if re.search(r"\.ya?ml$", path):
+        return parse_documents(raw, path)
+    if text.lstrip()[:1] != "{" or evidence.is_audit_log(text):
+        return None
+    try:
+        return [json.loads(text)]
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path}: not JSON: a number is too long, or nested too deeply") from None

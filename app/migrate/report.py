@@ -1,0 +1,177 @@
+"""The report: the state of each workload, and for each AccessKey whether it can be disabled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.errors import ConfigError
+from ..core.formats import timestamp
+from .workload import Found, Reading, Workload
+
+DAY = 86_400.0
+
+RECENT = DAY
+"""Seconds before the newest line of all files within which a workload must have read: sessions last hours."""
+
+UNKNOWN = "unknown"
+"""Stands for an AccessKey whose id the files do not tell."""
+
+VERDICTS = {
+    "in use": "a workload carries it and does not read from the sidecar",
+    "remove": "workloads carry it and read from the sidecar; remove it from them, because SDKs use a static key first",
+    "wait": "no workload is known to carry it any more, but it is not certain that none needs it",
+    "safe": "no workload carries it any more, and those that carried it have read from the sidecar long enough",
+}
+"""What each verdict on an AccessKey means."""
+
+
+@dataclass(slots=True)
+class _Use:
+    """What is known of a workload's use of the sidecar: times in seconds since the epoch, None where not known."""
+
+    first: float | None = None
+    last: float | None = None
+    profiles: set[str] = field(default_factory=set)
+
+    def add(self, reading: Reading) -> None:
+        firsts = [first for first in (self.first, reading.first) if first is not None]
+        self.first = min(firsts, default=None)
+        self.last = max(self.last or 0.0, reading.last)
+        self.profiles.add(reading.profile)
+
+
+def make(
+    found: Found, *, days: float, before: Mapping[str, Any] | None = None, ended: Iterable[str] = ()
+) -> dict[str, Any]:
+    """
+    Return the report as JSON members. `days`: how long a workload must have read before its key is safe to disable.
+
+    `ended`: workloads that do not exist any more.
+    `before` is an earlier report: without one, a key that no file has any more is not known, so no key can be safe.
+    Raises ConfigError where `before` is no report.
+    """
+    uses, unassigned = _assign(found)
+    gone = set(ended)
+    earlier = {key: names - gone for key, names in _earlier(before).items()} if before is not None else {}
+    return {
+        "workloads": [_workload(item, uses[item.name]) for item in _sorted(found.workloads.values())],
+        "keys": _keys(found, uses, earlier, days),
+        "unassigned": [
+            {
+                "workload": item.workload or None,
+                "session": item.session or None,
+                "profile": item.profile or None,
+                **_times(item.first, item.last),
+            }
+            for item in unassigned
+        ],
+        "newest_evidence": timestamp(found.newest) if found.newest else None,
+        "days": days,
+    }
+
+
+def _assign(found: Found) -> tuple[dict[str, _Use], list[Reading]]:
+    """Return the use of each workload, and the readings that belong to none of them."""
+    uses = {name: _Use() for name in found.workloads}
+    unassigned = []
+    for reading in found.readings.values():
+        if reading.workload:
+            owners = [reading.workload] if reading.workload in uses else []
+        else:
+            owners = [item.name for item in found.workloads.values() if item.is_of(reading.session)]
+        for owner in owners:
+            uses[owner].add(reading)
+        if not owners:
+            unassigned.append(reading)
+    return uses, unassigned
+
+
+def _workload(workload: Workload, use: _Use) -> dict[str, Any]:
+    return {
+        "workload": workload.name,
+        "state": _state(workload, use),
+        "carries": [{"place": item.place, "key": item.key or None} for item in sorted(workload.carriers)],
+        "configured": workload.configured,
+        **_times(use.first, use.last),
+        "profiles": sorted(filter(None, use.profiles)),
+        "notes": sorted(workload.notes),
+    }
+
+
+def _state(workload: Workload, use: _Use) -> str:
+    reads = use.last is not None
+    if workload.carriers:
+        return "AccessKey and sidecar" if reads or workload.configured else "AccessKey"
+    if reads:
+        return "sidecar"
+    return "sidecar, not used yet" if workload.configured else "no AccessKey found"
+
+
+def _times(first: float | None, last: float | None) -> dict[str, str | None]:
+    return {
+        "reads_since": timestamp(first) if first is not None else None,
+        "read_last": timestamp(last) if last is not None else None,
+    }
+
+
+def _keys(found: Found, uses: Mapping[str, _Use], earlier: Mapping[str, set[str]], days: float) -> list[dict[str, Any]]:
+    carriers: dict[str, set[str]] = {}
+    for workload in found.workloads.values():
+        for carrier in workload.carriers:
+            carriers.setdefault(carrier.key or UNKNOWN, set()).add(workload.name)
+    rows = []
+    for key in sorted({*carriers, *earlier} - {UNKNOWN}) + ([UNKNOWN] if UNKNOWN in carriers else []):
+        now, once = carriers.get(key, set()), earlier.get(key, set())
+        verdict, blocking = _verdict(now, once, found, uses, days)
+        rows.append(
+            {
+                "key": None if key == UNKNOWN else key,
+                "verdict": verdict,
+                "meaning": VERDICTS[verdict],
+                "workloads": sorted(now),
+                "carried_before": sorted(once - now),
+                "because_of": blocking,
+            }
+        )
+    return rows
+
+
+def _verdict(
+    now: set[str], once: set[str], found: Found, uses: Mapping[str, _Use], days: float
+) -> tuple[str, list[str]]:
+    """Return the verdict on a key, and the workloads that decide it."""
+    blocking = sorted(name for name in now if not _reads(uses[name], found.newest, 0.0))
+    if now:
+        return ("in use", blocking) if blocking else ("remove", sorted(now))
+    # A workload that is in no file may still exist. One with a note, or with an unknown key, may carry this key.
+    waiting = {name for name in once if name not in uses or not _reads(uses[name], found.newest, days * DAY)}
+    waiting |= {
+        item.name for item in found.workloads.values() if item.notes or any(not each.key for each in item.carriers)
+    }
+    return ("wait", sorted(waiting)) if waiting else ("safe", [])
+
+
+def _reads(use: _Use, newest: float, seconds: float) -> bool:
+    """Return whether a workload read lately, and has done so for `seconds` at least."""
+    if use.last is None or use.last < newest - RECENT:
+        return False
+    return not seconds or (use.first is not None and newest - use.first >= seconds)
+
+
+def _earlier(before: Mapping[str, Any]) -> dict[str, set[str]]:
+    """Return by key the workloads that carried it in an earlier report, or in one before that."""
+    try:
+        return {
+            str(row["key"]): {*map(str, row["workloads"]), *map(str, row["carried_before"])}
+            for row in before["keys"]
+            if row["key"] is not None
+        }
+    except (KeyError, TypeError):
+        raise ConfigError("--before: not the output of migrate report --json") from None
+
+
+def _sorted(workloads: Iterable[Workload]) -> list[Workload]:
+    """Return the workloads in the order of their names; those that carry a key first."""
+    return sorted(workloads, key=lambda item: (not item.carriers, item.name))

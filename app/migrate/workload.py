@@ -1,0 +1,86 @@
+"""What the files say: workloads with the AccessKeys that they carry, and who read from a sidecar."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Carrier:
+    """A place that holds an AccessKey. `key`: its cut id; empty where the files do not tell."""
+
+    place: str
+    key: str
+
+
+@dataclass(slots=True)
+class Workload:
+    """
+    One Deployment, service, unit or file.
+
+    `configured`: it has a sidecar, or the variable that points to one. `pods`: `namespace.pod`, of which `pattern`
+    matches further ones: the default session names of the sidecar. `notes`: what the files leave open.
+    """
+
+    name: str
+    configured: bool = False
+    carriers: set[Carrier] = field(default_factory=set)
+    notes: set[str] = field(default_factory=set)
+    pods: set[str] = field(default_factory=set)
+    pattern: re.Pattern[str] | None = None
+
+    def is_of(self, session: str) -> bool:
+        """Return whether a session name, or `namespace.pod`, is one of this workload."""
+        return session in self.pods or (self.pattern is not None and self.pattern.fullmatch(session) is not None)
+
+    def add(self, other: Workload) -> None:
+        """Add what another file, or a pod of this workload, says."""
+        self.configured = self.configured or other.configured
+        self.carriers |= other.carriers
+        self.notes |= other.notes
+        self.pods |= other.pods
+        self.pattern = self.pattern or other.pattern
+
+
+@dataclass(slots=True)
+class Reading:
+    """
+    Credentials that a sidecar served.
+
+    `workload`: the name that the user gave the file; empty without one. `session`: the session name, or
+    `namespace.pod`. `first` is None where the source knows only the last time. Times are seconds since the epoch.
+    """
+
+    workload: str
+    session: str
+    profile: str
+    first: float | None
+    last: float
+    count: int = 1
+
+
+@dataclass(slots=True)
+class Found:
+    """Everything that the files say. `newest`: the time of the newest line of an audit log, status or metric."""
+
+    workloads: dict[str, Workload] = field(default_factory=dict)
+    readings: dict[tuple[str, str, str], Reading] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    newest: float = 0.0
+
+    def workload(self, found: Workload) -> None:
+        """Add a workload, or what another file says about it."""
+        known = self.workloads.setdefault(found.name, found)
+        if known is not found:
+            known.add(found)
+
+    def reading(self, found: Reading) -> None:
+        """Add a use of a sidecar."""
+        self.newest = max(self.newest, found.last)
+        key = (found.workload, found.session, found.profile)
+        known = self.readings.setdefault(key, found)
+        if known is not found:
+            firsts = [first for first in (known.first, found.first) if first is not None]
+            known.first, known.last = min(firsts, default=None), max(known.last, found.last)
+            known.count += found.count

@@ -1,0 +1,137 @@
+"""The command `status` and the status page of a real process: over the admin socket, else the operations listener."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .cloud import ENV, SECRET, add_fault, config, emulator_admin
+from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve
+from .wire import fetch
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
+    """The emulated cloud."""
+    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
+    """Remove the emulator's faults after each test."""
+    yield
+    emulator_admin(cloud.url, "DELETE", "faults")
+
+
+def free_port() -> int:
+    """Return a port that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def settings(cloud: EmulatedCloud, **server: str) -> dict[str, Any]:
+    """Return a configuration whose operations listener has a port that the command can read in the file."""
+    found = config(cloud)
+    found["server"] |= {"ops": f"127.0.0.1:{free_port()}", **server}
+    return found
+
+
+def status(sidecar: RunningSidecar, *flags: str) -> CommandResult:
+    """Run `status` for a sidecar, without its secrets in the environment."""
+    arguments = ("status", "--config", str(sidecar.config_path), *flags)
+    return run(*arguments, env=environment(sidecar.config_path.parent))
+
+
+def test_status_over_the_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """With an admin socket the command needs no operations listener; text and JSON have no secret and no colour."""
+    members = settings(cloud, adminSocket=str(tmp_path / "admin.sock"))
+    members["server"]["ops"] = None
+    with serve(members, home=tmp_path, env=ENV | {"POD_NAME": "orders-0", "POD_NAMESPACE": "shop"}) as sidecar:
+        sidecar.process.event("credentials_issued")
+        body = json.loads(fetch(sidecar.urls["credentials"], "/credentials").body)
+        shown, found = status(sidecar), status(sidecar, "--json")
+
+    assert (shown.code, shown.err, found.code, found.err) == (0, "", 0, "")
+    lines = shown.out.splitlines()
+    assert lines[0] == "shop/orders-0: ready"
+    assert "default: fresh, valid credentials, and the last refresh succeeded" in lines
+    assert "[####################] 59 min" in shown.out or "[####################] 1 h" in shown.out
+    assert re.search(
+        r"attempts +20\S+Z succeeded after \d\.\d\d s \(token \d\.\d\d s, exchange \d\.\d\d s\)", shown.out
+    )
+    assert "\033" not in shown.out
+    members = json.loads(found.out)
+    assert (members["ready"], members["host"], len(found.out.splitlines())) == (True, "shop/orders-0", 1)
+    secrets = (SECRET, body["AccessKeySecret"], body["SecurityToken"], "eyJ")
+    assert not [secret for secret in secrets if secret in shown.out + found.out]
+
+
+def test_status_over_the_operations_listener(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Without an admin socket, or with one that does not answer, the operations listener is asked."""
+    with serve(settings(cloud), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        plain = status(sidecar)
+        changed = json.loads(sidecar.config_path.read_text())
+        changed["server"]["adminSocket"] = str(tmp_path / "absent.sock")
+        other = tmp_path / "other.json"
+        other.write_text(json.dumps(changed))
+        fallback = run("status", "--config", str(other), env=environment(tmp_path))
+
+    assert (plain.code, fallback.code) == (0, 0), plain.err + fallback.err
+    assert "default: fresh" in plain.out
+    assert "default: fresh" in fallback.out
+
+
+def test_status_of_a_refused_profile(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Command and page show the cloud's own words and the cure; the exit code is 0, because the sidecar answered."""
+    add_fault(cloud, kind="sts", times=None, code="AuthenticationFail.NoPermission", message="No <b>such</b> trust.")
+    members = settings(cloud) | {"startup": {"gate": "listening"}}
+    with serve(members, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("refresh_failed")
+        shown = status(sidecar)
+        page = fetch(sidecar.urls["ops"], "/status").body.decode()
+
+    assert shown.code == 0, shown.err
+    assert "default: denied" in shown.out
+    assert "cloud's words  No <b>such</b> trust." in shown.out
+    assert re.search(r"what to do +the role's trust policy does not match the token", shown.out)
+    assert "No &lt;b&gt;such&lt;/b&gt; trust." in page
+    assert "<b>" not in page
+    assert ": not ready – idaas-sidecar</title>" in page
+    assert "the role&#x27;s trust policy does not match the token" in page
+
+
+def test_no_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Where no sidecar answers, one line names both places, and the exit code is 4."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(settings(cloud, adminSocket=str(tmp_path / "admin.sock"))))
+    done = run("status", "--config", str(path), env=environment(tmp_path))
+
+    assert done.code == 4
+    assert "admin.sock: No such file or directory" in done.error_line
+    assert re.search(r"127\.0\.0\.1:\d+: Connection refused; is the sidecar running\?", done.error_line)
+
+
+def test_the_page_refreshes_until_it_is_paused(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """`/status` reloads itself, `/status?refresh=off` does not; another site, a proxy and a form get neither."""
+    with serve(settings(cloud), home=tmp_path, env=ENV) as sidecar:
+        ops = sidecar.urls["ops"]
+        running, paused = fetch(ops, "/status"), fetch(ops, "/status?refresh=off")
+        refused = [
+            fetch(ops, "/status", host="evil.example"),
+            fetch(ops, "/status", "X-Forwarded-For: 10.0.0.1"),
+            fetch(ops, "/status", method="POST"),
+        ]
+
+    assert b'http-equiv="refresh" content="10"' in running.body
+    assert b"http-equiv" not in paused.body
+    assert running.headers["content-security-policy"].startswith("default-src 'none'")
+    assert [item.status for item in refused] == [403, 403, 405]
