@@ -10,9 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from ..core.errors import ConfigError
-from ..core.text import one_line
 from ..system import files
 from ..system.json_file import LARGEST, parse_object
+from ..system.yaml_text import documents
 from . import limits
 
 Kind = Literal["idaas", "okta", "keycloak", "kubernetes", "oidc"]
@@ -147,16 +147,7 @@ def _document(path: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: {why}") from None
     if not re.search(r"\.ya?ml$", path):
         return parse_object(raw, path)
-    try:
-        import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
-    except ImportError:
-        raise ConfigError(
-            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[yaml], or write the file as JSON"
-        ) from None
-    try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {one_line(str(error))}") from None
-    if not isinstance(value, dict):
+    found = documents(raw, path)
+    if len(found) != 1 or not isinstance(found[0], dict):
         raise ConfigError(f"{path}: must be a mapping with the key workloads")
-    return value
+    return found[0]

@@ -7,7 +7,6 @@ your-app:1.0 are on the node. Without the folder the tests are skipped.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -19,16 +18,12 @@ from typing import Any
 import pytest
 import yaml
 
+from ..golden_pods import NAMESPACES, POLICIES, pod
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
 WORK = Path(os.environ.get("K8S_WORK", "/nonexistent"))
 NEEDED = ("kc", "in", "tools/helm", "tools/kubectl")
-PROVIDER = "acs:ram::1234567890123456:oidc-provider/cluster"
-NAMESPACES = {"shop": "orders", "bank": "ledger", "lab": "orders"}
-"""The namespaces of three teams, and the service account of each. All but `lab` enforce Pod Security `restricted`."""
-
-RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-
 Object = dict[str, Any]
 
 
@@ -79,50 +74,6 @@ def until(what: Callable[[], Any], seconds: float = 90) -> Any:
         time.sleep(0.5)
 
 
-def policy(namespace: str, *profiles: Object) -> Object:
-    """Return the CredentialPolicy of a namespace."""
-    return {
-        "apiVersion": "idaas-sidecar.internal/v1alpha1",
-        "kind": "CredentialPolicy",
-        "metadata": {"name": "default", "namespace": namespace},
-        "spec": {"profiles": list(profiles)},
-    }
-
-
-def profile(name: str, *accounts: str, **more: Any) -> Object:
-    """Return a profile whose role has its name. Its STS endpoint is the emulator in the same pod."""
-    return {
-        "name": name,
-        "serviceAccounts": list(accounts),
-        "roleArn": f"acs:ram::1234567890123456:role/{name}",
-        "oidcProviderArn": PROVIDER,
-        "endpoints": ["http://127.0.0.1:7140"],
-        **more,
-    }
-
-
-def pod(name: str = "app", namespace: str = "shop", **changes: Any) -> Object:
-    """Return a pod of a team that requests the profile of its namespace; `changes` replace members of its spec."""
-    account = NAMESPACES[namespace]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {"idaas-sidecar.internal/inject": "true"},
-            "annotations": {"idaas-sidecar.internal/profiles": account},
-        },
-        "spec": {
-            "serviceAccountName": account,
-            "terminationGracePeriodSeconds": 10,
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{"name": "app", "image": "your-app:1.0", "securityContext": RESTRICTED}],
-            **changes,
-        },
-    }
-
-
 def dry_run(wanted: Object) -> Object:
     """Return the pod that the API server would make of `wanted`."""
     return json.loads(kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", given=wanted).stdout)
@@ -135,27 +86,10 @@ def refusal(wanted: Object) -> str:
     return done.stderr
 
 
-def plain(injected: Object) -> Object:
-    """Return a pod without what the API server adds to each pod, as a user would copy it."""
-    wanted = copy.deepcopy(injected)
-    wanted.pop("status", None)
-    kept = ("name", "namespace", "labels", "annotations")
-    wanted["metadata"] = {key: value for key, value in wanted["metadata"].items() if key in kept}
-    spec = wanted["spec"]
-    api_access = [each["name"] for each in spec["volumes"] if each["name"].startswith("kube-api-access")]
-    spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in api_access]
-    for container in [*spec.get("initContainers", ()), *spec["containers"]]:
-        mounts = [each for each in container.get("volumeMounts", ()) if each["name"] not in api_access]
-        container["volumeMounts"] = mounts
-    return wanted
-
-
 def onboard() -> None:
     """Write the CredentialPolicy of each namespace, and wait until the API server uses it."""
-    for namespace in ("shop", "lab"):
-        given = policy(namespace, profile("orders", "orders"), profile("shared", "orders"))
+    for given in POLICIES.values():
         kubectl("apply", "-f", "-", given=given)
-    kubectl("apply", "-f", "-", given=policy("bank", profile("ledger", "ledger")))
 
     def used(namespace: str) -> bool:
         done = kubectl(
