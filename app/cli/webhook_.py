@@ -49,7 +49,7 @@ async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
     log = Log(sys.stderr, level="info", json_lines=not sys.stderr.isatty(), now=time.time)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
     settings = read_settings(arguments.settings)
-    policies = ApiServerPolicies(base_url(environ), monotonic=time.monotonic)
+    policies = ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)
     loop = asyncio.get_running_loop()
 
     def write(event: log_events.LogEvent, field: str, value: str) -> None:
@@ -72,7 +72,7 @@ async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    policies = _policies(arguments.policies, environ)
+    policies = _policies(arguments, environ)
     settings = _settings(arguments.settings)
     place = "stdin" if arguments.pod == "-" else arguments.pod
     found = list(pods(_objects(arguments.pod), arguments.namespace, place))
@@ -89,12 +89,12 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
     return FINDINGS if refused else 0
 
 
-def _policies(path: str | None, environ: Mapping[str, str]) -> PolicySource:
-    if path is not None:
-        return FilePolicies(flattened(_objects(path)), path)
+def _policies(arguments: Namespace, environ: Mapping[str, str]) -> PolicySource:
+    if arguments.policies is not None:
+        return FilePolicies(flattened(_objects(arguments.policies)), arguments.policies)
     from ..webhook.api_server import ApiServerPolicies, base_url
 
-    return ApiServerPolicies(base_url(environ), monotonic=time.monotonic)
+    return ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)
 
 
 def _settings(path: str | None) -> Settings:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 SETTINGS = "/etc/idaas-sidecar-webhook/settings.json"
 CERTIFICATE = "/etc/idaas-sidecar-webhook/tls"
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
 def add_webhook(commands: Commands) -> None:
@@ -33,6 +34,7 @@ def add_webhook(commands: Commands) -> None:
         default=CERTIFICATE,
         help=f"directory with tls.crt and tls.key, which may change (default: {CERTIFICATE})",
     )
+    _add_service_account(command)
     topics = command.add_subparsers(dest="topic", metavar="TOPIC", required=False, help="a task beside the webhooks")
     _explain(topics)
 
@@ -56,6 +58,7 @@ def _explain(topics: Commands) -> None:
     )
     topic.add_argument("--namespace", default="default", help="namespace of objects that name none (default: default)")
     _add_settings(topic, default=None)
+    _add_service_account(topic)
     topic.add_argument("--json", action="store_true", help="print one JSON document per pod, with the whole patch")
 
 
@@ -63,4 +66,13 @@ def _add_settings(command: argparse.ArgumentParser, default: str | None = SETTIN
     ending = f"default: {SETTINGS}" if default else f"default: {SETTINGS} if it exists, else the chart's defaults"
     command.add_argument(
         "--settings", metavar="FILE", default=default, help=f"values of the chart, from its ConfigMap ({ending})"
+    )
+
+
+def _add_service_account(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--service-account",
+        metavar="DIR",
+        default=SERVICE_ACCOUNT,
+        help=f"directory with token and ca.crt for the API server (default: {SERVICE_ACCOUNT})",
     )

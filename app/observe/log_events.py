@@ -324,7 +324,7 @@ WEBHOOK_CERTIFICATE_UNUSABLE = _event(
     "webhook_certificate_unusable",
     "error",
     "the webhook's new certificate cannot be used, so the one in use stays",
-    "Certificate and key do not fit together, or a file is damaged. The webhook tries again every 10 s.",
+    "Certificate and key do not fit together, or a file is damaged. The webhook tries again every 5 s.",
     {"error": "the reason"},
 )
 

@@ -21,9 +21,6 @@ from ..system import files
 from .names import GROUP, POLICY_NAME, VERSION
 from .policy import CredentialPolicy, decoded
 
-DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
-"""Where kubelet mounts token and CA of the service account. It replaces both before they expire."""
-
 CACHE_SECONDS = 2.0
 """How long a policy is used again. A Deployment of 100 replicas makes its pods within a second or two."""
 
@@ -49,14 +46,19 @@ def base_url(environ: Mapping[str, str]) -> str:
 
 
 class ApiServerPolicies:
-    """The CredentialPolicies of a cluster. `transport` is for tests."""
+    """
+    The CredentialPolicies of a cluster.
+
+    `directory` has the files `token` and `ca.crt` of the service account; kubelet replaces both before they expire.
+    `transport` is for tests.
+    """
 
     def __init__(
         self,
         url: str,
+        directory: str,
         *,
         monotonic: Now,
-        directory: str = DIRECTORY,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._url = url
@@ -64,8 +66,9 @@ class ApiServerPolicies:
         self._transport = transport
         self._cache: TTLCache[str, CredentialPolicy] = TTLCache(MOST_CACHED, CACHE_SECONDS, timer=monotonic)
         self._reads: dict[str, asyncio.Task[CredentialPolicy | None]] = {}
-        self._client: httpx.AsyncClient | None = None
+        self._clients: list[httpx.AsyncClient] = []
         self._ca: object = None
+        self._changing = asyncio.Lock()
 
     async def find(self, namespace: str) -> CredentialPolicy | None:
         """
@@ -86,8 +89,8 @@ class ApiServerPolicies:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._client is not None:
-            await self._client.aclose()
+        for client in self._clients:
+            await client.aclose()
 
     async def _read(self, namespace: str) -> CredentialPolicy | None:
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/credentialpolicies/{POLICY_NAME}"
@@ -103,8 +106,9 @@ class ApiServerPolicies:
 
     async def _get(self, path: str) -> Any:
         """Return the object, or None if the API server says that it does not exist. Raises Unreachable."""
-        token, context = await asyncio.to_thread(self._credentials)
-        client = await self._connected(context)
+        async with self._changing:  # one read at a time looks at the files, so that one client is made
+            token, context = await asyncio.to_thread(self._credentials)
+            client = self._client(context)
         response = await _attempts(lambda: client.get(path, headers={"Authorization": f"Bearer {token}"}), path)
         if response.status_code == 200:
             return _json(response, path)
@@ -123,7 +127,7 @@ class ApiServerPolicies:
         try:
             token = files.read(token_file, LARGEST_TOKEN).decode("ascii").strip()
             stamp = files.stamp(ca_file)
-            if self._client is not None and stamp == self._ca:
+            if self._clients and stamp == self._ca:
                 return token, None
             context = ssl.create_default_context(cafile=ca_file)
         except files.Unreadable as why:
@@ -133,21 +137,19 @@ class ApiServerPolicies:
         self._ca = stamp
         return token, context
 
-    async def _connected(self, context: ssl.SSLContext | None) -> httpx.AsyncClient:
-        if context is not None or self._client is None:
-            replaced, self._client = (
-                self._client,
+    def _client(self, context: ssl.SSLContext | None) -> httpx.AsyncClient:
+        """Return the client with the current CA. Earlier ones may have requests under way: `close` closes them."""
+        if context is not None:
+            self._clients.append(
                 httpx.AsyncClient(
                     base_url=self._url,
-                    verify=context or ssl.create_default_context(),
+                    verify=context,
                     trust_env=False,  # the API server is never behind a proxy of the environment
                     timeout=TIMEOUT_SECONDS,
                     transport=self._transport,
-                ),
+                )
             )
-            if replaced is not None:
-                await replaced.aclose()
-        return self._client
+        return self._clients[-1]
 
 
 async def _attempts(send: Callable[[], Any], path: str) -> httpx.Response:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ..core.errors import ConfigError
 from ..system import files
 
-LOOK_SECONDS = 10.0
+LOOK_SECONDS = 5.0
 """Seconds between two looks at the files. kubelet needs up to a minute to bring a changed Secret to the node."""
 
 

@@ -25,7 +25,7 @@ from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
     "serve", "demo", "emulator", "get", "env", "exec", "config", "setup", "conformance", "health", "refresh", "purge",
-    "log-level", "completion", "version", "help",
+    "log-level", "webhook", "completion", "version", "help",
 )  # fmt: skip
 SECRET = "Tr0ub4dor"
 
