@@ -12,24 +12,26 @@ from ..core.errors import ConfigError, Unreachable
 from ..observe import log_events
 from ..observe.log import Log
 from . import decision, guard
+from .body import Bodies, BodyRefused
 from .decision import Decision
 from .policy import CredentialPolicy, PolicySource
-from .review import LARGEST, AdmissionRequest, read_review, response
+from .review import AdmissionRequest, read_review, response
 from .settings import Settings
 
 Judge = Callable[[AdmissionRequest], Awaitable[Decision]]
 Decide = Callable[[dict[str, Any], str, CredentialPolicy | None, Settings], Decision]
 
-TOO_LARGE, BAD_REQUEST, UNAVAILABLE, FORBIDDEN = 413, 400, 503, 403
+BAD_REQUEST, FORBIDDEN, UNAVAILABLE = 400, 403, 503
 
 
 class Webhook:
     """Answers reviews. `draining` makes the readiness probe fail, before the process stops."""
 
-    def __init__(self, policies: PolicySource, settings: Settings, log: Log) -> None:
+    def __init__(self, policies: PolicySource, settings: Settings, log: Log, bodies: Bodies | None = None) -> None:
         self._policies = policies
         self._settings = settings
         self._log = log
+        self._bodies = bodies or Bodies()
         self.draining = False
 
     def application(self) -> FastAPI:
@@ -47,14 +49,14 @@ class Webhook:
 
     def _endpoint(self, judge: Judge) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            raw = await _body(request)
-            if raw is None:
-                return Response("the request is too large\n", TOO_LARGE)
-            try:
-                review = read_review(raw)
-            except ConfigError as error:
-                return Response(f"{error}\n", BAD_REQUEST)
-            return JSONResponse(await self._answer(review, judge))
+            with self._bodies.place() as body:
+                try:
+                    review = read_review(await body.read(request.stream()))
+                except BodyRefused as refused:
+                    return Response(f"{refused}\n", refused.status, headers={"Connection": "close"})
+                except ConfigError as error:
+                    return Response(f"{error}\n", BAD_REQUEST)
+                return JSONResponse(await self._answer(review, judge))
 
         return answer
 
@@ -107,13 +109,3 @@ def unreadable(namespace: str, error: Unreachable) -> str:
 
 async def _live() -> Response:
     return Response("ok\n")
-
-
-async def _body(request: Request) -> bytes | None:
-    """Return the body, or None above LARGEST."""
-    raw = bytearray()
-    async for part in request.stream():
-        raw += part
-        if len(raw) > LARGEST:
-            return None
-    return bytes(raw)

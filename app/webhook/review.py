@@ -12,9 +12,6 @@ from ..core.errors import ConfigError
 from .decision import Decision
 from .pod import Object
 
-LARGEST = 8_388_608
-"""Bytes of a request. The API server accepts objects up to 3 MiB, and an update has the old object, too."""
-
 API_VERSION = "admission.k8s.io/v1"
 
 

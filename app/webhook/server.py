@@ -16,12 +16,16 @@ from ..observe.log import Log
 from ..system.sockets import address_of
 from .application import Webhook
 from .certificates import LOOK_SECONDS, Certificates
+from .protocol import HeadTimeoutProtocol
 
 DRAIN_SECONDS = 5.0
 """How long the webhook answers after SIGTERM: until then, the API server may still choose this pod."""
 
-CONCURRENT = 256
-"""Requests at once; more are answered 503, and the API server's clients try again."""
+CONNECTIONS = 512
+"""Connections at once. Beyond it, requests are answered 503. An API server has a handful of connections."""
+
+IDLE_SECONDS = 95
+"""The API server closes its idle connections after 90 s. A server that closes first may lose a request on its way."""
 
 
 class _Server(uvicorn.Server):
@@ -50,13 +54,15 @@ async def serve(
     """Serve until `stop` is set, and DRAIN_SECONDS more, which `at_once` ends."""
     config = uvicorn.Config(
         webhook.application(),
+        http=HeadTimeoutProtocol,
         lifespan="off",
         ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=CONCURRENT,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=5,
         ssl_context_factory=lambda config, default: certificates.context,
     )

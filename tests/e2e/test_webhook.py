@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import signal
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -74,11 +75,9 @@ def write_certificate(directory: Path, authority: trustme.CA) -> None:
 
 def review(url: str, authority: trustme.CA, path: str, given: Object) -> Object:
     """Return the response to a review, over a new connection that trusts only `authority`."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
     request = {"uid": "u1", "operation": "CREATE", "namespace": given["metadata"]["namespace"], "object": given}
     body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request}
-    with httpx.Client(verify=context, trust_env=False) as client:
+    with httpx.Client(verify=_tls(authority), trust_env=False) as client:
         answer = client.post(f"{url}{path}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()["response"]
@@ -127,6 +126,13 @@ def test_a_life(files: Path) -> None:
                 review(url, first, "/mutate", pod())
             assert review(url, second, "/validate", golden("bare")).keys() >= {"allowed"}
 
+            port = int(address.rpartition(":")[2])
+            with (
+                socket.create_connection(("127.0.0.1", port), 30) as silent,
+                _tls(second).wrap_socket(silent, server_hostname=NAME) as connection,
+            ):
+                assert connection.recv(1) == b""  # closed, because no request came
+
             process.send(signal.SIGTERM)
             wait_until(lambda: _status(url, second) == 503)
             assert review(url, second, "/guard", pod())["allowed"] is True
@@ -135,9 +141,14 @@ def test_a_life(files: Path) -> None:
 
 
 def _status(url: str, authority: trustme.CA) -> int:
+    return httpx.get(f"{url}/readyz", verify=_tls(authority), trust_env=False).status_code
+
+
+def _tls(authority: trustme.CA) -> ssl.SSLContext:
     context = ssl.create_default_context()
     authority.configure_trust(context)
-    return httpx.get(f"{url}/readyz", verify=context, trust_env=False).status_code
+    context.options |= getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # an aborted connection has no farewell of TLS
+    return context
 
 
 def test_bad_starts(files: Path) -> None:

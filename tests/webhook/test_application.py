@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
@@ -14,9 +15,9 @@ import pytest
 from app.core.errors import Unreachable
 from app.observe.log import Log
 from app.webhook.application import Webhook
+from app.webhook.body import LARGEST, Bodies, BodyRefused
 from app.webhook.json_patch import patched
 from app.webhook.policy import CredentialPolicy, FilePolicies
-from app.webhook.review import LARGEST
 from app.webhook.settings import Settings
 
 from ..golden_pods import POLICIES, golden, plain, pod
@@ -146,6 +147,33 @@ async def test_the_body_is_bounded() -> None:
     answer = await asked().client.post("/mutate", content=b" " * (LARGEST + 1))
 
     assert answer.status_code == 413
+
+
+async def parts(*sizes: int, forever: bool = False) -> AsyncIterator[bytes]:
+    """Yield parts of these sizes, and then nothing for ever or the end."""
+    for size in sizes:
+        yield b" " * size
+    if forever:
+        await asyncio.Event().wait()
+
+
+async def test_a_slow_body_ends() -> None:
+    """A body that does not come is refused after its time."""
+    with Bodies(seconds=0.01).place() as body, pytest.raises(BodyRefused, match="took too long") as refused:
+        await body.read(parts(10, forever=True))
+    assert refused.value.status == 408
+
+
+async def test_bodies_share_a_limit() -> None:
+    """All bodies together are bounded, and a body that is answered makes room."""
+    bodies = Bodies(most_bytes=100)
+    with bodies.place() as first:
+        assert len(await first.read(parts(30, 40))) == 70
+        with bodies.place() as second, pytest.raises(BodyRefused, match="too many large requests") as refused:
+            await second.read(parts(20, 20))
+        assert refused.value.status == 503
+    with bodies.place() as third:
+        assert len(await third.read(parts(100))) == 100
 
 
 async def test_probes() -> None:
