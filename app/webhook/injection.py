@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from .container import container, field_variable, volumes
 from .grant import Grant
 from .json_patch import add
-from .names import CONFIG, NO_METADATA, PATH_TOKEN, SIDECAR, UID_FIELD, URI
+from .names import CONFIG, NO_METADATA, PATH_VARIABLE, SIDECAR, UID_FIELD, URI
 from .pod import Object, annotations_of, members, sidecars, within
 from .settings import Settings
 
@@ -32,7 +32,7 @@ def _variables(pod: Object, kind: str, grant: Grant) -> Iterator[Object]:
     wanted = (
         {"name": NO_METADATA, "value": "true"},
         {"name": URI, "value": grant.uri},
-        field_variable(PATH_TOKEN, UID_FIELD),
+        field_variable(PATH_VARIABLE, UID_FIELD),
     )
     for index, each in enumerate(members(pod, kind)):
         if each.get("name") == SIDECAR:

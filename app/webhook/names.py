@@ -23,12 +23,12 @@ CONFIG_VOLUME, IDENTITY_VOLUME, RUN_VOLUME = (f"{VOLUME_PREFIX}{each}" for each 
 CONFIG_PATH, IDENTITY_PATH, RUN_PATH = "/etc/idaas-sidecar", "/var/run/secrets/idaas-sidecar", "/run/idaas-sidecar"
 CONFIG_FIELD = f"metadata.annotations['{CONFIG}']"
 
-PATH_TOKEN, URI, NO_METADATA = "PATH_TOKEN", "ALIBABA_CLOUD_CREDENTIALS_URI", "ALIBABA_CLOUD_ECS_METADATA_DISABLED"
+PATH_VARIABLE, URI, NO_METADATA = "PATH_TOKEN", "ALIBABA_CLOUD_CREDENTIALS_URI", "ALIBABA_CLOUD_ECS_METADATA_DISABLED"
 UID_FIELD = "metadata.uid"
 SIDECAR_VARIABLES = {
     "POD_NAME": "metadata.name",
     "POD_NAMESPACE": "metadata.namespace",
-    PATH_TOKEN: UID_FIELD,
+    PATH_VARIABLE: UID_FIELD,
     "CACHE_KEY": UID_FIELD,
 }
 """The variables of the sidecar, and the field of the pod from which each is taken."""

