@@ -3,6 +3,8 @@
 K8S_WORK names a folder with `kc` (kubectl as administrator of a running cluster), `in` (a command in the node's
 namespaces) and `tools/helm`. The images idaas-credential-sidecar:VERSION, idaas-credential-sidecar:VERSION-emulator and
 your-app:1.0 are on the node. Without the folder the tests are skipped.
+
+Below Kubernetes 1.36 there are no policies: INJECTION=webhook pytest -m cluster tests/cluster/test_webhook.py
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from ..golden_pods import NAMESPACES, POLICIES, pod
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
 WORK = Path(os.environ.get("K8S_WORK", "/nonexistent"))
+INJECTION = os.environ.get("INJECTION", "policy")
+"""The injection that is installed before and after the tests of the webhooks."""
+
 NEEDED = ("kc", "in", "tools/helm", "tools/kubectl")
 Object = dict[str, Any]
 
@@ -61,6 +66,12 @@ def helm(*arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def install(injection: str) -> None:
+    """Install the chart, or change its injection."""
+    where = ("--namespace", "idaas-sidecar", "--create-namespace", "--wait")
+    helm("upgrade", "--install", "sidecar", str(CHART), *where, "--set", f"injection={injection}")
 
 
 def until(what: Callable[[], Any], seconds: float = 90) -> Any:
@@ -106,7 +117,7 @@ def cluster() -> Iterator[None]:
     if not all((WORK / name).exists() for name in NEEDED):
         yield
         return
-    helm("upgrade", "--install", "sidecar", str(CHART), "--namespace", "idaas-sidecar", "--create-namespace", "--wait")
+    install(INJECTION)
     for namespace, account in NAMESPACES.items():
         kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")
         restricted = {"pod-security.kubernetes.io/enforce": "restricted" if namespace != "lab" else "privileged"}

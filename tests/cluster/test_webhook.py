@@ -12,19 +12,12 @@ from typing import Any
 import pytest
 
 from ..golden_pods import ALTERED, INJECTED, PREFIX, REFUSED, altered, change, golden, plain, pod, pod_of
-from .conftest import CHART, WORK, dry_run, get, helm, kubectl, onboard, refusal, until
+from .conftest import INJECTION, WORK, dry_run, get, install, kubectl, onboard, refusal, until
 from .test_running import calls, running, with_cloud, world
 
 Object = dict[str, Any]
 NAME = "idaas-sidecar-webhook"
 HOME = ("--namespace", "idaas-sidecar")
-INSTALL = ("upgrade", "--install", "sidecar", str(CHART), *HOME, "--create-namespace", "--wait")
-
-
-def install(injection: str) -> None:
-    """Install the chart with one injection and wait until it works."""
-    helm(*INSTALL, "--set", f"injection={injection}")
-    onboard()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,8 +26,10 @@ def webhook() -> Iterator[None]:
     restricted = ("label", "namespace", "idaas-sidecar", "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
     kubectl(*restricted)
     install("webhook")
+    onboard()
     yield
-    install("policy")
+    install(INJECTION)
+    onboard()
 
 
 def unconcerned() -> Object:
@@ -47,7 +42,7 @@ def unconcerned() -> Object:
 def test_the_policies_are_gone() -> None:
     """The webhooks alone inject here."""
     for kind in ("mutatingadmissionpolicies", "validatingadmissionpolicies"):
-        assert not [each for each in get(kind)["items"] if each["metadata"]["name"].startswith("idaas-sidecar")]
+        assert "idaas-sidecar" not in kubectl("get", kind, "-o", "name", check=False).stdout
     assert get("deployment", NAME, *HOME)["status"]["readyReplicas"] == 2
 
 
@@ -207,7 +202,7 @@ def test_a_new_certificate_without_a_restart() -> None:
     """A new CA and certificate in the Secret are used when kubelet has brought them, by the pods that run already."""
     before = _pods()
     kubectl("delete", "secret", f"{NAME}-tls", *HOME)
-    helm(*INSTALL, "--set", "injection=webhook")
+    install("webhook")
 
     # kubelet renews the files of a volume within a minute or two.
     until(lambda: "webhook_certificate_replaced" in _log(), 180)
