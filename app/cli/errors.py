@@ -14,8 +14,8 @@ INTERRUPTED, PIPE_CLOSED = 130, 141
 
 EXIT_CODES = {
     0: "success",
-    1: "not healthy (`health`), findings (`doctor`), not conforming (`conformance`), or not as STS needs it "
-    "(`setup fingerprint`, `setup cluster`)",
+    1: "not healthy (`health`), findings (`doctor`), not conforming (`conformance`), not as STS needs it "
+    "(`setup fingerprint`, `setup cluster`), or refused (`webhook explain`)",
     BAD_USAGE: "bad usage or configuration",
     REFUSED: "the cloud refused",
     UNREACHABLE: "the cloud, or the running sidecar, cannot be reached",

@@ -10,6 +10,7 @@ from .. import __version__
 from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, whole_number
 from .migrate_arguments import add_migrate
 from .setup_arguments import add_setup
+from .webhook_arguments import add_webhook
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def build_parser() -> tuple[Parser, Commands]:
     # To add a command, add its arguments here and its `run` in a module `<name>_`.
     for add in (
         _serve, _demo, _emulator, _get, _env, _exec, _config, _doctor, add_setup, _conformance, _health, _status,
-        _refresh, _purge, _log_level, add_migrate, _completion, _version, _help,
+        _refresh, _purge, _log_level, add_migrate, add_webhook, _completion, _version, _help,
     ):  # fmt: skip
         add(commands)
     return parser, commands

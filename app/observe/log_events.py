@@ -43,6 +43,8 @@ _CALLER = {
     "pid": "process id of the calling process",
     "executable": "executable of the calling process",
 }
+_POD = {"namespace": "namespace of the pod", "pod": "name of the pod, or the prefix from which it is made"}
+_CERTIFICATE = {"not_after": "when the certificate expires"}
 
 FAILURE = {
     "error_code": "stable code of the failure, explained in [errors](../errors.md)",
@@ -287,6 +289,44 @@ LOG_LEVEL_CHANGED = _event(
     "the log level was changed until the next reload or start",
     "By `idaas-sidecar log-level`.",
     {"now": "the new level"} | _ORDERED_BY,
+)
+
+# --- webhook ----------------------------------------------------------------------------------------------------------
+
+WEBHOOK_LISTENING = _event(
+    "webhook_listening",
+    "info",
+    "the admission webhooks accept connections",
+    "The first line of `idaas-sidecar webhook`.",
+    {"version": "version of the program", "address": "address of the listener"} | _CERTIFICATE,
+)
+POD_INJECTED = _event(
+    "pod_injected",
+    "info",
+    "the sidecar was added to a pod",
+    "A pod that has the sidecar already, such as a copy of another pod, has no line.",
+    _POD,
+)
+POD_REFUSED = _event(
+    "pod_refused",
+    "warning",
+    "a pod was refused",
+    "The API server gives the reason to the client, which shows it in the events of the pod's owner.",
+    _POD | {"reason": "the message"},
+)
+WEBHOOK_CERTIFICATE_REPLACED = _event(
+    "webhook_certificate_replaced",
+    "info",
+    "the webhook uses a new certificate",
+    "The files of the certificate have changed. Connections that are open keep the certificate before.",
+    _CERTIFICATE,
+)
+WEBHOOK_CERTIFICATE_UNUSABLE = _event(
+    "webhook_certificate_unusable",
+    "error",
+    "the webhook's new certificate cannot be used, so the one in use stays",
+    "Certificate and key do not fit together, or a file is damaged. The webhook tries again every 5 s.",
+    {"error": "the reason"},
 )
 
 # --- the program itself -----------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
     "serve", "demo", "emulator", "get", "env", "exec", "config", "doctor", "setup", "conformance", "health",
-    "refresh", "purge", "log-level", "status", "migrate", "completion", "version", "help",
+    "refresh", "purge", "log-level", "status", "migrate", "webhook", "completion", "version", "help",
 )  # fmt: skip
 SECRET = "Tr0ub4dor"
 

@@ -3,11 +3,12 @@
 K8S_WORK names a folder with `kc` (kubectl as administrator of a running cluster), `in` (a command in the node's
 namespaces) and `tools/helm`. The images idaas-credential-sidecar:VERSION, idaas-credential-sidecar:VERSION-emulator and
 your-app:1.0 are on the node. Without the folder the tests are skipped.
+
+Below Kubernetes 1.36 there are no policies: INJECTION=webhook pytest -m cluster tests/cluster/test_webhook.py
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import subprocess
@@ -19,16 +20,15 @@ from typing import Any
 import pytest
 import yaml
 
+from ..golden_pods import NAMESPACES, POLICIES, pod
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
 WORK = Path(os.environ.get("K8S_WORK", "/nonexistent"))
+INJECTION = os.environ.get("INJECTION", "policy")
+"""The injection that is installed before and after the tests of the webhooks."""
+
 NEEDED = ("kc", "in", "tools/helm", "tools/kubectl")
-PROVIDER = "acs:ram::1234567890123456:oidc-provider/cluster"
-NAMESPACES = {"shop": "orders", "bank": "ledger", "lab": "orders"}
-"""The namespaces of three teams, and the service account of each. All but `lab` enforce Pod Security `restricted`."""
-
-RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-
 Object = dict[str, Any]
 
 
@@ -68,6 +68,12 @@ def helm(*arguments: str) -> str:
     return done.stdout
 
 
+def install(injection: str) -> None:
+    """Install the chart, or change its injection."""
+    where = ("--namespace", "idaas-sidecar", "--create-namespace", "--wait")
+    helm("upgrade", "--install", "sidecar", str(CHART), *where, "--set", f"injection={injection}")
+
+
 def until(what: Callable[[], Any], seconds: float = 90) -> Any:
     """Return the first true value of `what`, called until the time is over."""
     deadline = time.monotonic() + seconds
@@ -77,50 +83,6 @@ def until(what: Callable[[], Any], seconds: float = 90) -> Any:
             return value
         assert time.monotonic() < deadline, "not in time"
         time.sleep(0.5)
-
-
-def policy(namespace: str, *profiles: Object) -> Object:
-    """Return the CredentialPolicy of a namespace."""
-    return {
-        "apiVersion": "idaas-sidecar.internal/v1alpha1",
-        "kind": "CredentialPolicy",
-        "metadata": {"name": "default", "namespace": namespace},
-        "spec": {"profiles": list(profiles)},
-    }
-
-
-def profile(name: str, *accounts: str, **more: Any) -> Object:
-    """Return a profile whose role has its name. Its STS endpoint is the emulator in the same pod."""
-    return {
-        "name": name,
-        "serviceAccounts": list(accounts),
-        "roleArn": f"acs:ram::1234567890123456:role/{name}",
-        "oidcProviderArn": PROVIDER,
-        "endpoints": ["http://127.0.0.1:7140"],
-        **more,
-    }
-
-
-def pod(name: str = "app", namespace: str = "shop", **changes: Any) -> Object:
-    """Return a pod of a team that requests the profile of its namespace; `changes` replace members of its spec."""
-    account = NAMESPACES[namespace]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "labels": {"idaas-sidecar.internal/inject": "true"},
-            "annotations": {"idaas-sidecar.internal/profiles": account},
-        },
-        "spec": {
-            "serviceAccountName": account,
-            "terminationGracePeriodSeconds": 10,
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [{"name": "app", "image": "your-app:1.0", "securityContext": RESTRICTED}],
-            **changes,
-        },
-    }
 
 
 def dry_run(wanted: Object) -> Object:
@@ -135,27 +97,10 @@ def refusal(wanted: Object) -> str:
     return done.stderr
 
 
-def plain(injected: Object) -> Object:
-    """Return a pod without what the API server adds to each pod, as a user would copy it."""
-    wanted = copy.deepcopy(injected)
-    wanted.pop("status", None)
-    kept = ("name", "namespace", "labels", "annotations")
-    wanted["metadata"] = {key: value for key, value in wanted["metadata"].items() if key in kept}
-    spec = wanted["spec"]
-    api_access = [each["name"] for each in spec["volumes"] if each["name"].startswith("kube-api-access")]
-    spec["volumes"] = [each for each in spec["volumes"] if each["name"] not in api_access]
-    for container in [*spec.get("initContainers", ()), *spec["containers"]]:
-        mounts = [each for each in container.get("volumeMounts", ()) if each["name"] not in api_access]
-        container["volumeMounts"] = mounts
-    return wanted
-
-
 def onboard() -> None:
     """Write the CredentialPolicy of each namespace, and wait until the API server uses it."""
-    for namespace in ("shop", "lab"):
-        given = policy(namespace, profile("orders", "orders"), profile("shared", "orders"))
+    for given in POLICIES.values():
         kubectl("apply", "-f", "-", given=given)
-    kubectl("apply", "-f", "-", given=policy("bank", profile("ledger", "ledger")))
 
     def used(namespace: str) -> bool:
         done = kubectl(
@@ -172,7 +117,7 @@ def cluster() -> Iterator[None]:
     if not all((WORK / name).exists() for name in NEEDED):
         yield
         return
-    helm("upgrade", "--install", "sidecar", str(CHART), "--namespace", "idaas-sidecar", "--create-namespace", "--wait")
+    install(INJECTION)
     for namespace, account in NAMESPACES.items():
         kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")
         restricted = {"pod-security.kubernetes.io/enforce": "restricted" if namespace != "lab" else "privileged"}

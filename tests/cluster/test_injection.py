@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from .conftest import RESTRICTED, dry_run, get, kubectl, plain, pod, policy, profile, refusal, until
+from ..golden_pods import (
+    ALTERED,
+    GOLDEN,
+    INJECTED,
+    PREFIX,
+    REFUSED,
+    RESTRICTED,
+    altered,
+    change,
+    golden,
+    plain,
+    pod,
+    pod_of,
+    policy,
+    profile,
+    workload,
+)
+from .conftest import dry_run, get, kubectl, refusal, until
 
 Object = dict[str, Any]
-PREFIX = "idaas-sidecar.internal"
 
 
 def variables(container: Object) -> dict[str, str]:
@@ -77,57 +91,24 @@ def test_idempotent() -> None:
     assert plain(twice) == plain(once)
 
 
-SETUP: Object = {"name": "setup", "image": "your-app:1.0", "securityContext": RESTRICTED}
-DATA: Object = {"name": "data", "emptyDir": {}}
-POLICY_PODS: dict[str, Object] = {
-    "bare": {},
-    "init-container": {"initContainers": [SETUP]},
-    "volumes-and-variables": {
-        "volumes": [DATA],
-        "containers": [
-            {
-                "name": "app",
-                "image": "your-app:1.0",
-                "securityContext": RESTRICTED,
-                "env": [{"name": "A", "value": "b"}],
-                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-            }
-        ],
-    },
-    "native-sidecar": {"initContainers": [{**SETUP, "restartPolicy": "Always"}]},
-    "no-api-token": {"automountServiceAccountToken": False},
-}
-
-
-@pytest.mark.parametrize("name", POLICY_PODS)
+@pytest.mark.parametrize("name", INJECTED)
 def test_golden_pods(name: str) -> None:
     """The pods are those in golden/, after defaulting; UPDATE_GOLDEN=1 writes them."""
-    made = plain(dry_run(pod(**POLICY_PODS[name])))
-    path = Path(__file__).parent / "golden" / f"{name}.yaml"
+    made = plain(dry_run(pod_of(INJECTED[name])))
     if os.environ.get("UPDATE_GOLDEN") == "1":
-        path.write_text(yaml.safe_dump(made, sort_keys=True, width=120))
+        (GOLDEN / f"{name}.yaml").write_text(yaml.safe_dump(made, sort_keys=True, width=120))
 
-    assert yaml.safe_load(path.read_text()) == made
+    assert golden(name) == made
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"])
 def test_workloads(kind: str) -> None:
     """The pods of every kind of workload are injected, because the policy is about pods."""
-    single = pod()
-    template = {"metadata": {key: single["metadata"][key] for key in ("labels", "annotations")}, "spec": single["spec"]}
-    if kind in ("Job", "CronJob"):
-        template["spec"]["restartPolicy"] = "Never"
-    spec: Object = {"template": template}
-    if kind not in ("Job", "CronJob"):
-        spec["selector"] = {"matchLabels": template["metadata"]["labels"]}
-    if kind == "StatefulSet":
-        spec["serviceName"] = "none"
-    if kind == "CronJob":
-        spec = {"schedule": "* * * * *", "jobTemplate": {"spec": spec}}
-    version = "batch/v1" if kind in ("Job", "CronJob") else "apps/v1"
     name = f"kind-{kind.lower()}"
-    workload = {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "shop"}, "spec": spec}
-    kubectl("create", "-f", "-", given=workload)
+    changes = {"restartPolicy": "Never"} if kind in ("Job", "CronJob") else {}
+    wanted = workload(kind, **changes)
+    wanted["metadata"]["name"] = name
+    kubectl("create", "-f", "-", given=wanted)
     try:
         made = until(
             lambda: [each for each in get("pods", "-n", "shop")["items"] if each["metadata"]["name"].startswith(name)]
@@ -164,64 +145,6 @@ def test_rrsa_is_a_warning() -> None:
     assert "variables of RRSA" in kubectl("create", "--dry-run=server", "-f", "-", given=wanted).stderr
 
 
-def change(path: str, value: Any, base: Object | None = None) -> Object:
-    """Return a pod with one member replaced; numbers in the path are indexes, `~` stands for `/` in a name."""
-    wanted = copy.deepcopy(base or pod(namespace="lab"))
-    *parents, last = [int(part) if part.isdigit() else part.replace("~", "/") for part in path.split("/")]
-    place: Any = wanted
-    for part in parents:
-        place = place.setdefault(part, {}) if isinstance(place, dict) else place[part]
-    if value is None:
-        del place[last]
-    elif isinstance(place, list):
-        place.insert(int(last), value)
-    else:
-        place[last] = value
-    return wanted
-
-
-PROFILES = f"metadata/annotations/{PREFIX}~profiles"
-REFUSED = {
-    "a profile of another namespace": (PROFILES, "ledger", "may use the profiles \\[orders, shared\\]"),
-    "one allowed and one not": (PROFILES, "orders,ledger", "the pod requests \\[orders, ledger\\]"),
-    "a role instead of a profile": (PROFILES, "acs:ram::1234567890123456:role/admin", "may use the profiles"),
-    "no annotation": (PROFILES, None, "profiles is missing"),
-    "another service account": (
-        "spec/serviceAccountName",
-        "default",
-        "service account default may use the profiles \\[\\]",
-    ),
-    "hostNetwork": ("spec/hostNetwork", True, "hostNetwork is not possible"),
-    "annotation without label": ("metadata/labels", None, "but not the label"),
-    "a variable of its own": (
-        "spec/containers/0/env",
-        [{"name": "ALIBABA_CLOUD_CREDENTIALS_URI", "value": "http://10.0.0.1/credentials"}],
-        "sets PATH_TOKEN",
-    ),
-    "a path token of its own": ("spec/containers/0/env", [{"name": "PATH_TOKEN", "value": "known"}], "sets PATH_TOKEN"),
-    "a container with the name": (
-        "spec/containers/1",
-        {"name": "idaas-sidecar", "image": "your-app:1.0", "securityContext": RESTRICTED},
-        'Duplicate value: "idaas-sidecar"',
-    ),
-    "an imitation": (
-        "spec/initContainers",
-        [{"name": "idaas-sidecar", "image": "evil:1", "restartPolicy": "Always", "securityContext": RESTRICTED}],
-        "differs from the injected one",
-    ),
-    "a mount of the token": (
-        "spec/containers/0/volumeMounts",
-        [{"name": "idaas-sidecar-identity", "mountPath": "/token"}],
-        "other than idaas-sidecar mounts",
-    ),
-    "a volume with the name": (
-        "spec/volumes",
-        [{"name": "idaas-sidecar-identity", "emptyDir": {}}],
-        "volumes idaas-sidecar-\\* differ",
-    ),
-}
-
-
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str) -> None:
     """A pod that the platform does not allow is refused, with a message that says what to do."""
@@ -233,35 +156,12 @@ def test_refused(case: str) -> None:
     assert re.search(message, with_reason), with_reason
 
 
-SIDECAR = "spec/initContainers/0"
-ALTERED = {
-    "image": (f"{SIDECAR}/image", "evil:1", "differs from the injected one"),
-    "command": (f"{SIDECAR}/command", ["sh"], "differs from the injected one"),
-    "args": (f"{SIDECAR}/args", ["get"], "differs from the injected one"),
-    "lifecycle": (
-        f"{SIDECAR}/lifecycle",
-        {"postStart": {"exec": {"command": ["cat", "/var/run/secrets/idaas-sidecar/token"]}}},
-        "differs from the injected one",
-    ),
-    "probe": (f"{SIDECAR}/startupProbe", {"exec": {"command": ["cat"]}}, "probes"),
-    "probe elsewhere": (f"{SIDECAR}/livenessProbe/httpGet/host", "203.0.113.7", "probes"),
-    "user": (f"{SIDECAR}/securityContext/runAsUser", 1000, "security context"),
-    "variable": (f"{SIDECAR}/env/0", {"name": "PYTHONPATH", "value": "/x"}, "variables"),
-    "mount": (f"{SIDECAR}/volumeMounts/0", {"name": "x", "mountPath": "/opt/idaas-sidecar/lib"}, "mounts"),
-    "disk": ("spec/volumes/2/emptyDir", {}, "volumes"),
-    "URI": ("spec/containers/0/env/1/value", "http://10.0.0.1/", "sets PATH_TOKEN"),
-    "configuration": (f"metadata/annotations/{PREFIX}~config", "{}", None),
-}
-
-
 @pytest.mark.parametrize("case", ALTERED)
 def test_altered(case: str) -> None:
     """A copy of an injected pod with one change is refused; the configuration is replaced by the platform's."""
-    path, value, message = ALTERED[case]
+    message = ALTERED[case][2]
     injected = dry_run(pod(namespace="lab"))
-    wanted = change(path, value, plain(injected))
-    if case == "mount":
-        wanted["spec"]["volumes"].append({"name": "x", "emptyDir": {}})
+    wanted = altered(case, injected)
 
     if message is None:
         assert dry_run(wanted)["metadata"]["annotations"] == injected["metadata"]["annotations"]

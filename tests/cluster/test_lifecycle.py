@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from .conftest import CHART, ROOT, get, helm, kubectl, onboard, pod, refusal, until
+from ..golden_pods import pod
+from .conftest import CHART, ROOT, get, helm, kubectl, onboard, refusal, until
 
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 RELEASE = ["--namespace", "idaas-sidecar", "--create-namespace", "--wait"]

@@ -10,7 +10,8 @@ import pytest
 
 from app import __version__
 
-from .conftest import NAMESPACES, PROVIDER, RESTRICTED, WORK, dry_run, get, kubectl, plain, pod, policy, profile, until
+from ..golden_pods import NAMESPACES, PROVIDER, RESTRICTED, plain, pod, policy, profile
+from .conftest import WORK, dry_run, get, kubectl, until
 
 Object = dict[str, Any]
 PREFIX = "idaas-sidecar.internal"

@@ -24,7 +24,14 @@ from .pod_security import violations
 CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
 KUSTOMIZE = ROOT / "deploy" / "kustomize"
 FOLDER = Path(__file__).parent
-KUBE_VERSIONS = {"default": "1.37.0", "tenants": "1.36.0", "beta": "1.34.0", "none": "1.29.0"}
+KUBE_VERSIONS = {
+    "default": "1.37.0",
+    "tenants": "1.36.0",
+    "beta": "1.34.0",
+    "none": "1.29.0",
+    "webhook": "1.29.0",
+    "cert-manager": "1.35.0",
+}
 """The Kubernetes version for which each set of values in values/ is rendered into golden/."""
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -101,9 +108,22 @@ def test_old_clusters_are_refused() -> None:
 
     assert done.returncode != 0
     assert "injection=policy needs Kubernetes 1.36" in done.stderr
+    done = render("webhook", "1.28.0")
+    assert done.returncode != 0
+    assert "chart requires kubeVersion: >=1.29" in done.stderr
 
 
-@pytest.mark.parametrize("change", ['{"image": {"tag": "a b"}}', '{"injection": "webhook"}', '{"extra": 1}'])
+@pytest.mark.parametrize(
+    "change",
+    [
+        '{"image": {"tag": "a b"}}',
+        '{"injection": "server"}',
+        '{"extra": 1}',
+        '{"webhook": {"certificate": {"source": "file"}}}',
+        '{"webhook": {"certificate": {"source": "secret", "secretName": "tls", "caBundle": ""}}}',
+        '{"webhook": {"replicas": 0}}',
+    ],
+)
 def test_wrong_values_are_refused(change: str, tmp_path: Path) -> None:
     """The schema of the values refuses wrong and unknown values."""
     with pytest.raises(jsonschema.ValidationError):
@@ -126,6 +146,9 @@ def leaves(values: Object, schema: Object, path: str = "") -> dict[str, Any]:
             "namespaceSelector",
             "sidecar.settings",
             "sidecar.resources",
+            "webhook.certificate.issuerRef",
+            "webhook.resources",
+            "webhook.nodeSelector",
             "credentialPolicies",
         ):
             found |= leaves(value, schema, f"{whole}.")
@@ -160,8 +183,10 @@ def validated() -> list[tuple[str, str, int]]:
     for values in KUBE_VERSIONS:
         for index, document in enumerate(golden(values)):
             first = {"MutatingAdmissionPolicy": 36, "MutatingAdmissionPolicyBinding": 36, "CredentialPolicy": 99}.get(
-                document["kind"], 30 if document["kind"].startswith("Validating") else 29
+                document["kind"], 30 if document["kind"].startswith("ValidatingAdmissionPolicy") else 29
             )
+            if document["apiVersion"].startswith("cert-manager.io/"):
+                first = 99
             if values == "beta":
                 first = 99 if document["apiVersion"].endswith("v1beta1") else first
             versions = kubernetes_validate.utils.all_versions()

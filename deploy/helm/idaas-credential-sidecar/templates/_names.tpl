@@ -21,6 +21,6 @@ admissionregistration.k8s.io/v1
 {{- else if semverCompare ">=1.34.0-0" .Capabilities.KubeVersion.Version -}}
 admissionregistration.k8s.io/v1beta1
 {{- else -}}
-{{- fail (printf "injection=policy needs Kubernetes 1.36, or 1.34 with the feature gate MutatingAdmissionPolicy; this is %s. Set injection=none, and copy deploy/kubernetes/sidecar.yaml into the workloads." .Capabilities.KubeVersion.Version) -}}
+{{- fail (printf "injection=policy needs Kubernetes 1.36, or 1.34 with the feature gate MutatingAdmissionPolicy; this is %s. Set injection=webhook, which works from 1.29." .Capabilities.KubeVersion.Version) -}}
 {{- end -}}
 {{- end }}

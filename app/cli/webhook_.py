@@ -1,0 +1,114 @@
+"""`webhook`: run the admission webhooks. `webhook explain`: say what they would do with a pod."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from ..core.errors import ConfigError
+from ..main import Signals
+from ..main import run as run_loop
+from ..observe import log_events
+from ..observe.library_log import LibraryHandler
+from ..observe.log import Log
+from ..system import files
+from ..system.json_file import parse_object
+from ..system.sockets import bound
+from ..system.yaml_file import parse_documents
+from ..webhook.explain import as_json, as_text, explained, flattened, pods
+from ..webhook.policy import FilePolicies, PolicySource
+from ..webhook.settings import Settings, read_settings
+from .webhook_arguments import SETTINGS
+
+FINDINGS = 1
+
+LARGEST = 67_108_864
+"""Bytes of a file: the CredentialPolicies of a large cluster, or a List of its pods."""
+
+
+def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Run the webhooks until SIGTERM, or `webhook explain`."""
+    if arguments.topic == "explain":
+        return run_loop(lambda: _explain(arguments, environ))
+    return run_loop(lambda: _serve(arguments, environ))
+
+
+async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    from ..webhook.api_server import ApiServerPolicies, base_url
+    from ..webhook.application import Webhook
+    from ..webhook.certificates import Certificates
+    from ..webhook.server import serve
+
+    log = Log(sys.stderr, level="info", json_lines=not sys.stderr.isatty(), now=time.time)
+    logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
+    settings = read_settings(arguments.settings)
+    policies = ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)
+    loop = asyncio.get_running_loop()
+
+    def write(event: log_events.LogEvent, field: str, value: str) -> None:
+        loop.call_soon_threadsafe(partial(log.write, event, **{field: value}))
+
+    certificates = Certificates(
+        arguments.certificate,
+        lambda why: write(log_events.WEBHOOK_CERTIFICATE_UNUSABLE, "error", why),
+        lambda expiry: write(log_events.WEBHOOK_CERTIFICATE_REPLACED, "not_after", expiry),
+    )
+    signals = Signals(loop)
+    listening = bound(arguments.bind, "--bind")
+    try:
+        await serve(Webhook(policies, settings, log), listening, certificates, log, signals.stop, signals.at_once)
+    finally:
+        await policies.close()
+        log.write(log_events.STOPPED)
+        log.close()
+    return 0
+
+
+async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    policies = _policies(arguments, environ)
+    settings = _settings(arguments.settings)
+    place = "stdin" if arguments.pod == "-" else arguments.pod
+    found = list(pods(_objects(arguments.pod), arguments.namespace, place))
+    if not found:
+        raise ConfigError(f"{place}: no pod and no workload in it")
+    refused = False
+    for what, namespace, pod in found:
+        explanation = await explained(what, namespace, pod, policies, settings)
+        refused = refused or explanation.decision.outcome == "refused"
+        if arguments.json:
+            print(json.dumps(as_json(explanation), indent=2, ensure_ascii=False))
+        else:
+            print("\n".join(as_text(explanation)))
+    return FINDINGS if refused else 0
+
+
+def _policies(arguments: Namespace, environ: Mapping[str, str]) -> PolicySource:
+    if arguments.policies is not None:
+        return FilePolicies(flattened(_objects(arguments.policies)), arguments.policies)
+    from ..webhook.api_server import ApiServerPolicies, base_url
+
+    return ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)
+
+
+def _settings(path: str | None) -> Settings:
+    if path is None:
+        return read_settings(SETTINGS) if files.exists(SETTINGS) else Settings()
+    return read_settings(path)
+
+
+def _objects(path: str) -> list[Any]:
+    """Return the objects of a file, or of standard input. Raises ConfigError."""
+    if path == "-":
+        return [parse_object(sys.stdin.buffer.read(LARGEST), "stdin")]
+    try:
+        raw = files.read(path, LARGEST)
+    except files.Unreadable as why:
+        raise ConfigError(f"{path}: {why}") from None
+    return [parse_object(raw, path)] if path.endswith(".json") else parse_documents(raw, path)

@@ -1,0 +1,87 @@
+"""The TLS context of the webhook, whose certificate is replaced without a restart.
+
+cert-manager, or an upgrade of the chart, changes the Secret; kubelet then replaces the files of the volume.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.errors import ConfigError
+from ..system import files
+
+LOOK_SECONDS = 5.0
+"""Seconds between two looks at the files. kubelet needs up to a minute to bring a changed Secret to the node."""
+
+
+class Certificates:
+    """
+    The certificate chain and the key in `directory`: tls.crt and tls.key, as in a Secret of type kubernetes.io/tls.
+
+    `context` is for the listener. Each handshake uses the certificate that was loaded last. Raises ConfigError if the
+    first one cannot be loaded.
+    """
+
+    def __init__(self, directory: str, refused: Callable[[str], None], replaced: Callable[[str], None]) -> None:
+        self._certificate, self._key = f"{directory}/tls.crt", f"{directory}/tls.key"
+        self._refused = refused
+        self._replaced = replaced
+        self._stamps = self._stamp()
+        try:
+            self._current = self._loaded()
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"{self._certificate}, tls.key: cannot be used: {_cause(error)}") from None
+        self.context = _context()
+        self.context.sni_callback = self._select
+
+    @property
+    def not_after(self) -> str:
+        """When the certificate in the file expires, for the log (RFC 3339)."""
+        from cryptography import x509
+
+        certificate = x509.load_pem_x509_certificate(Path(self._certificate).read_bytes())
+        return certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def refresh(self) -> None:
+        """
+        Load changed files. Call it every LOOK_SECONDS, in a thread.
+
+        A pair that cannot be used is reported, and the certificate in use stays. Certificate and key are two reads, so
+        a change between them is such a pair; the next call sees the whole change.
+        """
+        stamps = self._stamp()
+        if stamps == self._stamps:
+            return
+        self._stamps = stamps
+        try:
+            self._current = self._loaded()
+            expiry = self.not_after
+        except (OSError, ValueError) as error:
+            self._stamps = ()  # try again
+            self._refused(_cause(error))
+        else:
+            self._replaced(expiry)
+
+    def _stamp(self) -> tuple[object, ...]:
+        return files.stamp(self._certificate), files.stamp(self._key)
+
+    def _loaded(self) -> ssl.SSLContext:
+        context = _context()
+        context.load_cert_chain(self._certificate, self._key)
+        return context
+
+    def _select(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        """Give the handshake the current certificate. OpenSSL calls this also for clients that send no name."""
+        connection.context = self._current
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _cause(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or getattr(error, "strerror", None) or error)

@@ -1,0 +1,122 @@
+"""What the webhooks would do with the pods of a file, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import ConfigError
+from .decision import Decision, decide
+from .grant import grant
+from .guard import create_violation
+from .names import LABEL
+from .pod import Object, for_windows, is_labelled, within
+from .policy import CredentialPolicy, PolicySource
+from .settings import Settings
+
+_TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Pod": (),
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "ReplicaSet": ("spec", "template"),
+    "ReplicationController": ("spec", "template"),
+    "Job": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+"""Where each kind of workload has the template of its pods. A pod is its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The decision for one pod. `what` names the object of the file; `reason` is a sentence."""
+
+    what: str
+    decision: Decision
+    reason: str
+    profiles: tuple[tuple[str, str], ...] = ()
+
+
+def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[str, str, Object]]:
+    """
+    Yield name, namespace and pod of each pod and workload. `namespace` is that of objects that name none.
+
+    The pod of a workload is its template. Other objects are passed over. Raises ConfigError for an object without form.
+    """
+    for each in flattened(objects):
+        kind = within(each, "kind")
+        if kind not in _TEMPLATES:
+            continue
+        pod = within(each, *_TEMPLATES[kind])
+        name = within(each, "metadata", "name") or within(each, "metadata", "generateName") or "(no name)"
+        if not isinstance(pod, dict) or not isinstance(within(pod, "spec", "containers"), list):
+            raise ConfigError(f"{place}: {kind} {name}: no pod with spec.containers")
+        found = within(each, "metadata", "namespace") or namespace
+        yield f"{kind} {found}/{name}", found, pod
+
+
+def flattened(objects: Iterable[Any]) -> Iterator[Any]:
+    """Yield the objects, and those in a List, which `kubectl get` prints."""
+    for each in objects:
+        items = within(each, "items")
+        if isinstance(items, list):
+            yield from items
+        elif each is not None:
+            yield each
+
+
+async def explained(what: str, namespace: str, pod: Object, policies: PolicySource, settings: Settings) -> Explanation:
+    """Return what the webhooks do with a new pod. Raises Unreachable if its policy cannot be read."""
+    refused = create_violation(pod)
+    if refused is not None:
+        return Explanation(what, Decision("refused", refused), refused)
+    policy = await policies.find(namespace) if is_labelled(pod) else None
+    decision = decide(pod, namespace, policy, settings)
+    return Explanation(what, decision, _reason(pod, decision), _profiles(pod, policy))
+
+
+def _reason(pod: Object, decision: Decision) -> str:
+    if decision.message:
+        return decision.message
+    if decision.outcome == "injected":
+        return "the pod has the label, and the CredentialPolicy lists its service account for each profile"
+    if not is_labelled(pod):
+        return f'the pod does not have the label {LABEL}: "true"'
+    return decision.warnings[0] if for_windows(pod) else "the pod has the sidecar already"
+
+
+def _profiles(pod: Object, policy: CredentialPolicy | None) -> tuple[tuple[str, str], ...]:
+    """Return name and role of each granted profile."""
+    if policy is None:
+        return ()
+    found = grant(pod, policy)
+    return tuple((each.name, each.role_arn) for each in found.allowed if each.name in found.requested)
+
+
+def as_text(explanation: Explanation) -> Iterator[str]:
+    """Yield the lines for a person."""
+    decision = explanation.decision
+    yield f"{explanation.what}: {decision.outcome}"
+    yield f"  why: {explanation.reason}"
+    yield from (f"  profile: {name}, role {role}" for name, role in explanation.profiles)
+    yield from (f"  warning: {each}" for each in decision.warnings if each != explanation.reason)
+    yield from (f"  patch: {each['op']} {each['path']}{_named(each['value'])}" for each in decision.patch)
+
+
+def as_json(explanation: Explanation) -> Object:
+    """Return the same as an object, with the whole JSON Patch."""
+    decision = explanation.decision
+    return {
+        "object": explanation.what,
+        "outcome": decision.outcome,
+        "reason": explanation.reason,
+        "profiles": [{"name": name, "roleArn": role} for name, role in explanation.profiles],
+        "warnings": list(decision.warnings),
+        "patch": decision.patch,
+    }
+
+
+def _named(value: Any) -> str:
+    name = within(value, "name")
+    return f" ({name})" if name else ""

@@ -1,0 +1,55 @@
+"""AdmissionReview of `admission.k8s.io/v1`: the request of the API server, and the response to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import msgspec
+
+from ..core.errors import ConfigError
+from .decision import Decision
+from .pod import Object
+
+API_VERSION = "admission.k8s.io/v1"
+
+
+class AdmissionRequest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The members of a request that the decision needs. `object` and `oldObject` are pods."""
+
+    uid: str
+    operation: str
+    namespace: str = ""
+    name: str = ""
+    object: Object | None = None
+    old_object: Object | None = None
+
+
+class _AdmissionReview(msgspec.Struct, frozen=True, rename="camel"):
+    api_version: str
+    request: AdmissionRequest
+
+
+def read_review(raw: bytes) -> AdmissionRequest:
+    """Return the request of an AdmissionReview. Raises ConfigError if it is not one of this version."""
+    try:
+        review = msgspec.json.decode(raw, type=_AdmissionReview)
+    except msgspec.MsgspecError as error:
+        raise ConfigError(f"not an AdmissionReview: {error}") from None
+    if review.api_version != API_VERSION:
+        raise ConfigError(f"not an AdmissionReview of {API_VERSION}")
+    return review.request
+
+
+def response(uid: str, decision: Decision, *, status: int = 403) -> Object:
+    """Return the AdmissionReview that answers the request with this uid. `status`: the HTTP status of a refusal."""
+    body: dict[str, Any] = {"uid": uid, "allowed": decision.outcome != "refused"}
+    if decision.outcome == "refused":
+        body["status"] = {"code": status, "message": decision.message}
+    if decision.patch:
+        text = json.dumps(decision.patch, separators=(",", ":"), ensure_ascii=False)
+        body |= {"patchType": "JSONPatch", "patch": base64.b64encode(text.encode()).decode()}
+    if decision.warnings:
+        body["warnings"] = list(decision.warnings)
+    return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": body}

@@ -1,0 +1,94 @@
+"""The listener of the webhooks: FastAPI over TLS with uvicorn, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+
+import uvicorn
+
+from .. import __version__
+from ..core.addresses import authority
+from ..observe import log_events
+from ..observe.log import Log
+from ..system.sockets import address_of
+from .application import Webhook
+from .certificates import LOOK_SECONDS, Certificates
+from .protocol import HeadTimeoutProtocol
+
+DRAIN_SECONDS = 5.0
+"""How long the webhook answers after SIGTERM: until then, the API server may still choose this pod."""
+
+CONNECTIONS = 512
+"""Connections at once. Beyond it, requests are answered 503. An API server has a handful of connections."""
+
+IDLE_SECONDS = 95
+"""The API server closes its idle connections after 90 s. A server that closes first may lose a request on its way."""
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to the caller, and calls `ready` when it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+async def serve(
+    webhook: Webhook,
+    listening: socket.socket,
+    certificates: Certificates,
+    log: Log,
+    stop: asyncio.Event,
+    at_once: asyncio.Event,
+) -> None:
+    """Serve until `stop` is set, and DRAIN_SECONDS more, which `at_once` ends."""
+    config = uvicorn.Config(
+        webhook.application(),
+        http=HeadTimeoutProtocol,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=5,
+        ssl_context_factory=lambda config, default: certificates.context,
+    )
+    address = authority(*address_of(listening))
+
+    def ready() -> None:
+        log.write(log_events.WEBHOOK_LISTENING, address=address, version=__version__, not_after=certificates.not_after)
+
+    server = _Server(config, ready)
+    looking = asyncio.create_task(_look(certificates))
+    serving = asyncio.create_task(server.serve([listening]))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        webhook.draining = True
+        if not serving.done():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(at_once.wait(), DRAIN_SECONDS)
+        server.should_exit = True
+        await serving
+    finally:
+        looking.cancel()
+        stopping.cancel()
+
+
+async def _look(certificates: Certificates) -> None:
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.to_thread(certificates.refresh)

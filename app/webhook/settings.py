@@ -1,0 +1,57 @@
+"""What the chart's values say about the injected container. The defaults are those of the chart."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from .. import __version__
+from ..core.errors import ConfigError
+from ..system import files
+from ..system.json_file import LARGEST
+
+_CONFIGURATION = {
+    "configVersion": "1.0",
+    "server": {"bind": "127.0.0.1:7117", "ops": "[::]:7118", "adminSocket": "/run/idaas-sidecar/admin.sock"},
+    "access": {"pathToken": {"envVarName": "PATH_TOKEN"}},
+    "startup": {"gate": "credentials", "timeoutSeconds": 60},
+    "shutdown": {"drainSeconds": 0},
+    "cache": {"directory": "/run/idaas-sidecar/cache", "keyEnvVarName": "CACHE_KEY"},
+}
+
+
+class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Resources of the injected container."""
+
+    requests: dict[str, str]
+    limits: dict[str, str]
+
+
+class Settings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
+    """
+    The values of the chart that the pods depend on.
+
+    `configuration` is the sidecar's configuration without its profiles, as JSON text: Helm writes it, and each pod has
+    exactly this text, as with the policies.
+    """
+
+    image: str = f"idaas-credential-sidecar:{__version__}"
+    image_pull_policy: str = "IfNotPresent"
+    audience: str = "sts.aliyuncs.com"
+    expiration_seconds: int = 3600
+    resources: Resources = Resources({"cpu": "5m", "memory": "48Mi"}, {"memory": "64Mi"})
+    configuration: str = json.dumps(_CONFIGURATION, sort_keys=True, separators=(",", ":"))
+
+
+def read_settings(path: str) -> Settings:
+    """Return the settings in a JSON file, which the chart writes to a ConfigMap. Raises ConfigError."""
+    try:
+        settings = msgspec.json.decode(files.read(path, LARGEST), type=Settings)
+        if not isinstance(json.loads(settings.configuration), dict):
+            raise ConfigError(f"{path}: configuration: must be the text of a JSON object")
+    except files.Unreadable as why:
+        raise ConfigError(f"{path}: {why}; --settings names the file of the chart's ConfigMap") from None
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return settings

@@ -1,0 +1,230 @@
+"""The webhooks in a real cluster: the same table as for the policies, an outage, a rollout and a new certificate."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ..golden_pods import ALTERED, INJECTED, PREFIX, REFUSED, altered, change, golden, plain, pod, pod_of
+from .conftest import INJECTION, WORK, dry_run, get, install, kubectl, onboard, refusal, until
+from .test_running import calls, running, with_cloud, world
+
+Object = dict[str, Any]
+NAME = "idaas-sidecar-webhook"
+HOME = ("--namespace", "idaas-sidecar")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def webhook() -> Iterator[None]:
+    """Replace the policies by the webhook, and install the policies again at the end."""
+    restricted = ("label", "namespace", "idaas-sidecar", "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
+    kubectl(*restricted)
+    install("webhook")
+    onboard()
+    yield
+    install(INJECTION)
+    onboard()
+
+
+def unconcerned() -> Object:
+    """Return a pod without label and annotation."""
+    wanted = pod("other")
+    wanted["metadata"] = {key: wanted["metadata"][key] for key in ("name", "namespace")}
+    return wanted
+
+
+def test_the_policies_are_gone() -> None:
+    """The webhooks alone inject here."""
+    for kind in ("mutatingadmissionpolicies", "validatingadmissionpolicies"):
+        assert "idaas-sidecar" not in kubectl("get", kind, "-o", "name", check=False).stdout
+    assert get("deployment", NAME, *HOME)["status"]["readyReplicas"] == 2
+
+
+@pytest.mark.parametrize("name", INJECTED)
+def test_golden_pods(name: str) -> None:
+    """The pods are those that the policies make, after defaulting."""
+    assert plain(dry_run(pod_of(INJECTED[name]))) == golden(name)
+
+
+@pytest.mark.parametrize("name", INJECTED)
+def test_idempotent(name: str) -> None:
+    """A copy of an injected pod stays as it is."""
+    assert plain(dry_run(golden(name))) == golden(name)
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    """The pods that the policies refuse are refused, with the same message."""
+    path, value, message = REFUSED[case]
+    with_reason = refusal(change(path, value))
+
+    assert re.search(f"{message}|a container has its name" if "Duplicate" in message else message, with_reason)
+
+
+@pytest.mark.parametrize("case", ALTERED)
+def test_altered(case: str) -> None:
+    """A copy of an injected pod with one change is refused; the configuration is replaced by the platform's."""
+    injected = dry_run(pod(namespace="lab"))
+    wanted, message = altered(case, injected), ALTERED[case][2]
+
+    if message is None:
+        assert dry_run(wanted)["metadata"]["annotations"] == injected["metadata"]["annotations"]
+    else:
+        assert message in refusal(wanted)
+
+
+def test_a_namespace_without_a_policy() -> None:
+    """In a namespace that the platform has not onboarded, a pod with the label is refused."""
+    wanted = pod()
+    wanted["metadata"]["namespace"] = "default"
+    wanted["spec"]["serviceAccountName"] = "default"
+
+    assert "the namespace default has no CredentialPolicy" in refusal(wanted)
+
+
+def test_warnings() -> None:
+    """kubectl prints the warnings: Windows is skipped, RRSA is explained."""
+    windows = kubectl(
+        "create", "--dry-run=server", "-o", "json", "-f", "-", given=pod(nodeSelector={"kubernetes.io/os": "windows"})
+    )
+    rrsa = kubectl("create", "--dry-run=server", "-f", "-", given=INJECTED["rrsa"])
+
+    assert "initContainers" not in json.loads(windows.stdout)["spec"]
+    assert windows.stderr.count("does not run on Windows nodes") == 1
+    assert rrsa.stderr.count("variables of RRSA") == 1
+    assert "initContainers" not in dry_run(unconcerned())["spec"]
+
+
+def test_the_application_gets_credentials() -> None:
+    """An injected pod runs, and the SDK gets credentials; what decides them cannot change while it runs."""
+    data = {"world.json": json.dumps(world())}
+    metadata = {"name": "world", "namespace": "shop"}
+    kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    kubectl("create", "-f", "-", given=with_cloud(pod("hooked")))
+    try:
+        until(lambda: running("hooked", "shop"))
+        assert until(lambda: calls("hooked", "shop"))[0]["ok"] is True
+
+        for kind, text in (("label", f"{PREFIX}/inject-"), ("annotate", f"{PREFIX}/profiles=shared")):
+            options = ("--overwrite",) if kind == "annotate" else ()
+            done = kubectl(kind, "pod", "hooked", "-n", "shop", text, *options, check=False)
+            assert "of a running pod cannot change" in done.stderr
+        kubectl("label", "pod", "hooked", "-n", "shop", "team=orders")
+        debug = (
+            "debug",
+            "hooked",
+            "-n",
+            "shop",
+            "--image=your-app:1.0",
+            "--target=idaas-sidecar",
+            "--profile=restricted",
+        )
+        assert "cannot join the sidecar" in kubectl(*debug, check=False).stderr
+    finally:
+        kubectl("delete", "pod", "hooked", "-n", "shop", "--grace-period=0", "--force")
+
+
+def test_explain_in_the_cluster() -> None:
+    """`webhook explain` in a pod of the webhook asks the API server, and gives the message of the refusal."""
+    given = change("spec/hostNetwork", True, pod())
+    command = ("exec", "-i", *HOME, f"deploy/{NAME}", "--", "idaas-sidecar", "webhook", "explain", "-")
+    done = subprocess.run(
+        [WORK / "kc", *command], input=json.dumps(given), capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.stdout.startswith("Pod shop/app: refused\n  why: idaas-sidecar: hostNetwork is not possible")
+
+
+def test_an_outage_stops_no_other_pod() -> None:
+    """Without the webhook, pods with the label are refused; others start, and running pods can change and end."""
+    kubectl("create", "-f", "-", given=pod("before"))
+    kubectl("scale", "deployment", NAME, *HOME, "--replicas=0")
+    kubectl("wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/name={NAME}", *HOME, "--timeout=60s")
+    try:
+        assert "failed calling webhook" in until(lambda: _failure(pod()))
+        annotated = pod()
+        annotated["metadata"]["labels"] = {}
+        assert "failed calling webhook" in refusal(annotated)
+        kubectl("create", "-f", "-", given=unconcerned())
+        kubectl("label", "pod", "before", "-n", "shop", "team=orders")
+        kubectl(
+            "patch",
+            "pod",
+            "before",
+            "-n",
+            "shop",
+            "--type=merge",
+            "-p",
+            '{"metadata":{"finalizers":["example.com/x"]}}',
+        )
+        kubectl("patch", "pod", "before", "-n", "shop", "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
+        kubectl("delete", "pod", "before", "other", "-n", "shop", "--grace-period=0", "--force")
+    finally:
+        kubectl("scale", "deployment", NAME, *HOME, "--replicas=2")
+        kubectl("rollout", "status", "deployment", NAME, *HOME, "--timeout=90s")
+    until(lambda: not _failure(pod()))
+
+
+def test_a_rollout_refuses_no_pod() -> None:
+    """While the webhook's pods are replaced, every pod with the label is admitted."""
+    failures: list[str] = []
+    admitted = 0
+    over = threading.Event()
+
+    def admit() -> None:
+        nonlocal admitted
+        while not over.is_set():
+            failure = _failure(pod())
+            failures.extend([failure] if failure else [])
+            admitted += not failure
+
+    thread = threading.Thread(target=admit)
+    thread.start()
+    try:
+        kubectl("rollout", "restart", "deployment", NAME, *HOME)
+        kubectl("rollout", "status", "deployment", NAME, *HOME, "--timeout=90s")
+        kubectl("wait", "--for=jsonpath={.status.replicas}=2", "deployment", NAME, *HOME, "--timeout=60s")
+    finally:
+        over.set()
+        thread.join()
+
+    assert failures == []
+    assert admitted >= 10
+
+
+def test_a_new_certificate_without_a_restart() -> None:
+    """A new CA and certificate in the Secret are used when kubelet has brought them, by the pods that run already."""
+    before = _pods()
+    kubectl("delete", "secret", f"{NAME}-tls", *HOME)
+    install("webhook")
+
+    # kubelet renews the files of a volume within a minute or two.
+    until(lambda: "webhook_certificate_replaced" in _log(), 180)
+    until(lambda: not any(_failure(pod()) for _ in range(5)), 60)
+    assert _pods() == before
+
+
+def _failure(wanted: Object) -> str:
+    """Return why the API server refuses a pod, or an empty text."""
+    done = kubectl("create", "--dry-run=server", "-f", "-", given=wanted, check=False)
+    return done.stderr if done.returncode else ""
+
+
+def _pods() -> set[tuple[str, int]]:
+    """Return the webhook's pods and their restarts."""
+    found = get("pods", *HOME, "-l", f"app.kubernetes.io/name={NAME}")["items"]
+    return {
+        (each["metadata"]["name"], each["status"]["containerStatuses"][0]["restartCount"])
+        for each in found
+        if "deletionTimestamp" not in each["metadata"]
+    }
+
+
+def _log() -> str:
+    return kubectl("logs", *HOME, "-l", f"app.kubernetes.io/name={NAME}", "--tail=-1").stdout

@@ -1,0 +1,158 @@
+"""`webhook explain`: what would happen to the pods of a file, and why."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app import cli
+from app.core.errors import ConfigError
+from app.webhook.json_patch import patched
+from app.webhook.settings import Settings, read_settings
+
+from ..golden_pods import INJECTED, POLICIES, PREFIX, REFUSED, change, golden, pod, pod_of
+from .defaults import defaulted
+
+Object = dict[str, Any]
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> str:
+    """A file with the policies of the table, as kubectl prints them: a List."""
+    path = tmp_path / "policies.yaml"
+    path.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": list(POLICIES.values())}))
+    return str(path)
+
+
+def explain(tmp_path: Path, policies: str, *given: Object, options: tuple[str, ...] = ()) -> int:
+    """Run the command with the objects as one YAML file."""
+    path = tmp_path / "given.yaml"
+    path.write_text(yaml.safe_dump_all(given))
+    return cli.main(["webhook", "explain", str(path), "--policies", policies, *options], {})
+
+
+@pytest.mark.parametrize("name", INJECTED)
+def test_workloads(name: str, tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pods and workloads of every kind are explained, and the patch makes the golden pod."""
+    given = INJECTED[name]
+
+    assert explain(tmp_path, policies, given, options=("--json",)) == 0
+
+    found = json.loads(capsys.readouterr().out)
+    assert (found["object"], found["outcome"]) == (f"{given['kind']} shop/app", "injected")
+    assert found["profiles"] == [{"name": "orders", "roleArn": "acs:ram::1234567890123456:role/orders"}]
+    assert defaulted(patched(pod_of(given), found["patch"])) == golden(name)
+
+
+def test_text(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The text has outcome, reason, roles, warnings and the changes, for each object of the file."""
+    plain = pod()
+    plain["metadata"].update(labels={}, annotations={})
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "app"}}
+
+    assert explain(tmp_path, policies, INJECTED["rrsa"], plain, service, golden("bare")) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [each for each in lines if not each.startswith(" ")] == [
+        "Pod shop/app: injected",
+        "Pod shop/app: untouched",
+        "Pod shop/app: untouched",
+    ]
+    assert "  profile: orders, role acs:ram::1234567890123456:role/orders" in lines
+    assert "  patch: add /spec/initContainers/0 (idaas-sidecar)" in lines
+    assert any(each.startswith("  warning: idaas-sidecar: a container has the variables of RRSA") for each in lines)
+    assert '  why: the pod does not have the label idaas-sidecar.internal/inject: "true"' in lines
+    assert "  why: the pod has the sidecar already" in lines
+
+
+@pytest.mark.parametrize("case", ["hostNetwork", "a profile of another namespace", "annotation without label"])
+def test_refused(case: str, tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A refused pod has the message of the webhook as reason, and exit code 1."""
+    path, value, _ = REFUSED[case]
+
+    assert explain(tmp_path, policies, change(path, value)) == 1
+    out = capsys.readouterr().out
+    assert "Pod lab/app: refused\n  why: idaas-sidecar: " in out
+
+
+def test_a_namespace_for_objects_without_one(tmp_path: Path, policies: str) -> None:
+    """`--namespace` is that of objects that name none; the default has no policy here."""
+    wanted = pod()
+    del wanted["metadata"]["namespace"]
+
+    assert explain(tmp_path, policies, wanted, options=("--namespace", "shop")) == 0
+    assert explain(tmp_path, policies, wanted) == 1
+
+
+def test_stdin(
+    tmp_path: Path, policies: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`-` reads one JSON object from standard input, as `kubectl get -o json` prints it."""
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(json.dumps(pod()).encode())))
+
+    assert cli.main(["webhook", "explain", "-", "--policies", policies], {}) == 0
+    assert "injected" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: Pod\nmetadata: {name: x}\n", "Pod x: no pod with spec.containers"),
+        ("kind: Service\n", "no pod and no workload in it"),
+        ("{", "not YAML"),
+    ],
+)
+def test_unusable_files(
+    text: str, message: str, tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file without a pod is bad usage: one line that names it, and exit code 2."""
+    path = tmp_path / "given.yaml"
+    path.write_text(text)
+
+    assert cli.main(["webhook", "explain", str(path), "--policies", policies], {}) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "given.yaml" in err
+
+
+def test_policies_that_have_no_effect(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A CredentialPolicy of another name or form is an error that names its place."""
+    named = {**POLICIES["shop"], "metadata": {"name": "second", "namespace": "shop"}}
+    broken = {**POLICIES["shop"], "spec": {"profiles": [{"name": "orders"}]}}
+    for value, message in ((named, "its name must be 'default'"), (broken, "namespace shop: not a CredentialPolicy")):
+        path = tmp_path / "policies.json"
+        path.write_text(json.dumps(value))
+        assert explain(tmp_path, str(path), pod()) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_without_policies_it_needs_a_pod(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Outside a cluster, the message says how to name the policies."""
+    path = tmp_path / "given.yaml"
+    path.write_text(yaml.safe_dump(pod()))
+
+    assert cli.main(["webhook", "explain", str(path)], {}) == 2
+    assert "webhook explain --policies FILE" in capsys.readouterr().err
+
+
+def test_settings_of_the_chart(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--settings` is the file of the chart's ConfigMap; unknown members and other JSON are errors."""
+    path = tmp_path / "settings.json"
+    path.write_text('{"image": "registry.example.com/sidecar:1", "configuration": "{\\"configVersion\\":\\"1.0\\"}"}')
+    explain(tmp_path, policies, pod(), options=("--json", "--settings", str(path)))
+    patch = json.loads(capsys.readouterr().out)["patch"]
+
+    made = patched(pod(), patch)
+    assert made["spec"]["initContainers"][0]["image"] == "registry.example.com/sidecar:1"
+    assert made["metadata"]["annotations"][f"{PREFIX}/config"].endswith('}},"configVersion":"1.0"}')
+    path.write_text("{}")
+    assert read_settings(str(path)) == Settings()
+    for text in ('{"extra": 1}', "[]", '{"configuration": "[]"}', '{"configuration": "{"}'):
+        path.write_text(text)
+        with pytest.raises(ConfigError, match="settings"):
+            read_settings(str(path))
