@@ -104,7 +104,8 @@ class CredentialDispatchers:
 
     def _kept_key(self, settings: Settings) -> bytes | None:
         """Return the key that outlives a restart, where tokens are required and clients find the same port again."""
-        if settings.access.metadata_tokens != "required" or listen_address(settings.server.bind, "server.bind")[1] == 0:
+        fixed = self._port and listen_address(settings.server.bind, "server.bind")[1]
+        if settings.access.metadata_tokens != "required" or not fixed:
             return None
         return runtime_dir.kept_session_key(self._environ, os.geteuid(), self._port)
 

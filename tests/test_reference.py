@@ -86,7 +86,7 @@ PAGES = [
     ROOT / "SECURITY.md",
     ROOT / "RELIABILITY.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file()),
+    *sorted(path for path in (ROOT / "deploy").rglob("*") if path.is_file() and path.suffix != ".pyc"),
 ]
 NAMES = r"((?:`[^`]+`(?:, and |, or |, | and | or )?)+)"
 

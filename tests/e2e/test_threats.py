@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -455,6 +456,7 @@ def other_addresses() -> list[tuple[int, tuple[object, ...]]]:
     ]
 
 
+@pytest.mark.skipif(shutil.which("ip") is None, reason="needs ip (apt-get install iproute2)")
 def test_no_other_address_accepts_connections(sidecar: RunningSidecar) -> None:
     """Each address of this machine besides loopback refuses the connection."""
     ports = [int(urlsplit(sidecar.urls[name]).port or 0) for name in ("credentials", "ops")]
