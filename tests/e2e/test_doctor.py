@@ -48,7 +48,7 @@ def test_healthy_workload(cloud: EmulatedCloud, tmp_path: Path) -> None:
     done = doctor(config(cloud), tmp_path)
 
     assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[-1] == "healthy: credentials arrive"
+    assert done.out.splitlines()[-1] == "healthy: the cloud gives credentials; no running sidecar was asked"
 
 
 def test_log_line_and_finding_have_one_code(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ CONFIGURATION = (
         "IDS-108",
         "A secret is not there.",
         "The environment variable is not set, or the file is empty, missing or not readable by this user.",
-        "Set the variable, or write the file; correct its owner and mode.",
+        "Set the variable to the secret, or write the secret to the file; correct the file's owner and mode.",
     ),
     Entry(
         "IDS-109",
@@ -99,7 +99,7 @@ CONFIGURATION = (
         "IDS-115",
         "A private key or certificate cannot be used.",
         "The file is not PEM, has another type of key, needs a password, or key and certificate do not match.",
-        "Name a matching pair in PEM form; the message names the file.",
+        "Name a PEM file of the right kind: certificates (-----BEGIN CERTIFICATE-----), or the key that matches them.",
     ),
     Entry(
         "IDS-116",

@@ -34,7 +34,7 @@ IDENTITY = (
         "IDS-303",
         "The scope names a permission that does not exist.",
         "The resource server has no permission of that name.",
-        "the scope names a permission that the resource server does not have",
+        "the scope names a permission that the resource server does not have: copy the scope from its page",
         seen=("scope_not_found",),
     ),
     Entry(
@@ -209,7 +209,7 @@ IDENTITY = (
         "IDS-329",
         "The token endpoint's URL is wrong.",
         "The server answers 404.",
-        "is that the token endpoint's URL?",
+        "is that the token endpoint's URL? Copy it from the application's page",
     ),
     Entry(
         "IDS-330",

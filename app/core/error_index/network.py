@@ -81,7 +81,7 @@ NETWORK = (
         "IDS-212",
         "A server's certificate is not from a trusted CA.",
         "A private CA, or a proxy that intercepts TLS, signed it.",
-        "Name the CA's file with tls.caFile or SSL_CERT_FILE.",
+        "Name the file of the CA that signed it with tls.caFile or SSL_CERT_FILE. One that is named has another CA.",
     ),
     Entry(
         "IDS-213",

@@ -39,7 +39,7 @@ SERVING = (
         "IDS-506",
         "The running sidecar uses another configuration.",
         "It was started with another file, or the change needs a restart.",
-        "Restart the sidecar.",
+        "To use this file, restart the sidecar with it. To examine the running sidecar, name its file with --config.",
     ),
     Entry(
         "IDS-507",
@@ -80,8 +80,8 @@ SERVING = (
     Entry(
         "IDS-513",
         "A proxy variable sends the client's request to a proxy.",
-        "Python clients use HTTP_PROXY also for 127.0.0.1.",
-        "Add 127.0.0.1 and localhost to NO_PROXY in the client.",
+        "Alibaba Cloud's Python SDK uses HTTP_PROXY also for 127.0.0.1, and ignores NO_PROXY.",
+        "Unset the variable for the application, or start the application with `idaas-sidecar exec`.",
     ),
     Entry(
         "IDS-514",

@@ -58,11 +58,12 @@ def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
     if environ.get("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "").lower() != "true":
         yield warning(ECS_METADATA, "ALIBABA_CLOUD_ECS_METADATA_DISABLED: not true; SDKs ask the instance's role first")
     proxies = _set(environ, ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"))
-    if proxies and is_loopback(url.hostname or "") and not _exempt(environ, url.hostname or ""):
+    if proxies and is_loopback(url.hostname or ""):
+        # Also where NO_PROXY names the host: Alibaba Cloud's Python SDK does not read NO_PROXY.
         yield warning(
             PROXY,
-            f"{', '.join(proxies)}: set, and NO_PROXY does not name {url.hostname}; Python clients use the proxy",
-            f"add {url.hostname} to NO_PROXY and no_proxy",
+            f"{', '.join(proxies)}: set; Alibaba Cloud's Python SDK uses it for {url.hostname}, and ignores NO_PROXY",
+            f"unset {' '.join(proxies)} for the application",
         )
 
 
@@ -81,11 +82,6 @@ def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
                 f"{path}: exists; SDKs use it before {URI}",
                 f"set {switch}={value}, or move the file away",
             )
-
-
-def _exempt(environ: Mapping[str, str], host: str) -> bool:
-    names = (environ.get("no_proxy") or environ.get("NO_PROXY") or "").replace(",", " ").split()
-    return host in names or "*" in names
 
 
 def _keys() -> tuple[str, ...]:

@@ -51,7 +51,9 @@ def _configuration(status: Mapping[str, Any], loaded: Loaded) -> Iterator[Findin
     origin, error, keys = status.get("config"), status.get("config_error"), status.get("restart_needed")
     if origin != loaded.origin:
         yield warning(
-            "IDS-506", f"the running sidecar uses {origin}, and this command {loaded.origin}", f"use --config {origin}"
+            "IDS-506",
+            f"the running sidecar uses {origin}, and this command {loaded.origin}",
+            f"to use this file, restart the sidecar with it; to examine the running one, use --config {origin}",
         )
     if error:
         yield warning("IDS-506", f"the running sidecar does not use the changed file: {error}", "correct the file")
