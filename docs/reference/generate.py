@@ -497,7 +497,13 @@ removed entry is never given again.
 def errors_index() -> str:
     """Return the page with all entries of the errors index."""
     areas = (part for title, entries in AREAS.items() for part in _area(title, entries))
-    return page("Errors index", [_INDEX_INTRO], *areas)
+    contents = [
+        f"- [{title}](#{title.lower().replace(',', '').replace(' ', '-')}): {entries[0].code} to {entries[-1].code}"
+        for title, entries in AREAS.items()
+    ]
+    return page(
+        "Errors index", [_INDEX_INTRO], ["Search this page for the code, or begin with its area:"], contents, *areas
+    )
 
 
 def _area(title: str, entries: Sequence[Entry]) -> Iterator[list[str]]:
