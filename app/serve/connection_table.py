@@ -42,7 +42,7 @@ YOUNG_SECONDS = 1.0
 """How long a connection without a request is not regarded as idle: a busy loop has not read it yet."""
 
 CROWD = 8
-"""So many clients that wait for their first response, for each that is not read yet, are a crowd."""
+"""Clients that wait for their first response are a crowd if there are more than so many for each one not read yet."""
 
 CHECKED_CLOSINGS = 8
 """Of so many connections that end with a response, one is checked for a client that does not read it."""

@@ -35,7 +35,7 @@ class MemoryGroup:
 
 @contextmanager
 def memory_group(limit: int = MANIFEST_LIMIT) -> Iterator[MemoryGroup]:
-    """Make a group with a limit in bytes. Raises OSError where none can be made. Its processes must have ended then."""
+    """Make a group with a limit in bytes. Raises OSError where none can be made. The block must end its processes."""
     parent, name = (VERSION_1, "memory.limit_in_bytes") if VERSION_1.is_dir() else (VERSION_2, "memory.max")
     path = parent / f"idaas-sidecar-test-{os.getpid()}"
     path.mkdir()
