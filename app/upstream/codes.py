@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from ..core.error_index.entry import Effect
 from ..core.error_index.exchange import EXCHANGE
 from ..core.error_index.identity import IDENTITY
 from ..core.error_index.network import NETWORK
+from ..core.record import Record
 
 UNKNOWN = "IDS-300"
 """The stable code of a refusal whose own code is not in the index."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Record, frozen=True):
     """What one error code means, and how to fix its cause. `error_code`: its entry in the errors index."""
 
     effect: Effect

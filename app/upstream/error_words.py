@@ -10,8 +10,9 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ..core.record import Record
 
 LARGEST_PAGE = 16_384
 """Characters of a page or an XML document that are looked at."""
@@ -30,8 +31,7 @@ CODE = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 """The form of an error code. Keycloak, Auth0 and Spring also write a sentence into the member `error`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorWords:
+class ErrorWords(Record, frozen=True):
     """
     What an answer says, as it says it.
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from ...core import urls
 from ...core.errors import ConfigError, Unreachable
+from ...core.record import Record
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
@@ -35,8 +35,7 @@ _CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateOauthToken:
+class GenerateOauthToken(Record, frozen=True):
     """The signed call. `scope` reads `<audience>|<value> …`; `keys` is asked at every call."""
 
     http: Post
