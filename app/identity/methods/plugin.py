@@ -13,7 +13,7 @@ from ...core.record import Record
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
-from ...upstream.codes import Meaning
+from ...upstream.meaning import Meaning
 from ...upstream.dated import dated
 from ...upstream.errors import answer_of
 from ...upstream.response import Post
