@@ -10,8 +10,8 @@ from ..core.errors import Refused
 from ..core.numbers import seconds
 from ..core.record import Record
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.meaning import Meaning
 from ..upstream.errors import answer_of
+from ..upstream.meaning import Meaning
 from ..upstream.response import Get
 from .sts import complete, instant
 

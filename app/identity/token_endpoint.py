@@ -8,8 +8,8 @@ from ..core.errors import Refused
 from ..core.record import Record
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
-from ..upstream.meaning import Meaning
 from ..upstream.errors import answer_of
+from ..upstream.meaning import Meaning
 from ..upstream.response import Post
 from .client_auth import ClientAuth
 from .context import TokenSource

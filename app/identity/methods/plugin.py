@@ -13,9 +13,9 @@ from ...core.record import Record
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
-from ...upstream.meaning import Meaning
 from ...upstream.dated import dated
 from ...upstream.errors import answer_of
+from ...upstream.meaning import Meaning
 from ...upstream.response import Post
 from ..access_keys import AccessKeys
 from ..context import TokenSource
