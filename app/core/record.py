@@ -12,8 +12,8 @@ class Record(Struct, frozen=True):
     An immutable value object, equal to another one with the same members, and hashable where its members are.
 
     `HIDDEN` names the members that `repr` leaves out because they may hold a secret or are long. A Struct instead of a
-    dataclass: making such a class takes 0.03 ms instead of 0.5 ms, and `serve` makes some seventy when it starts
-    (`bench/imports.py`).
+    dataclass: such a class takes 3 KiB instead of 13, and a tenth of the time or less (`bench/imports.py`). `serve`
+    makes some seventy when it starts.
     """
 
     HIDDEN: ClassVar[frozenset[str]] = frozenset()
