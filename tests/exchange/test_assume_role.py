@@ -110,7 +110,7 @@ async def test_a_page_asks_whether_the_url_is_that_of_sts() -> None:
     """A page in the place of STS's answer names what the URL should be."""
     http = FakeHttp(answer("<html><title>404</title></html>", 404))
 
-    with pytest.raises(Refused, match="is that the URL of STS[?]"):
+    with pytest.raises(Refused, match=r"is that the URL of STS\?"):
         await action(http).assume(parent())
 
 
