@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from app.identity.context import Context
 from app.system.child_reaper import ChildReaper
-from app.system.disk import Disk
+from app.system.disk import Disk, Stalled
 
 from ..upstream.fake_http import FakeHttp
 
 NOW = 1_767_323_045.0
 """2026-01-02T03:04:05Z."""
+
+
+class HungDisk(Disk):
+    """A disk that answers no call in time; it records the paths that the calls are about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paths: list[str] = []
+
+    async def call(self, path: str, call: Callable[..., Any], *arguments: Any, patience: float | None = None) -> Any:
+        """Record the path and raise Stalled."""
+        self.paths.append(path)
+        raise Stalled("the file system did not answer within 5 s", error_code="IDS-601")
 
 
 def context(http: FakeHttp | None = None, **changes: Any) -> Context:

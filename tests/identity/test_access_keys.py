@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import ConfigError
+from app.core.errors import ConfigError, Unreachable
 from app.identity.access_keys import AccessKeys
 from app.upstream.acs3 import KeyPair
+
+from .contexts import HungDisk
 
 ENVIRONMENT = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAIenv", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "of-env"}
 INI = "[default]\ntype = access_key\naccess_key_id = LTAIini\naccess_key_secret = of-ini\n"
@@ -46,6 +48,7 @@ async def resolve_keys(home: Path, instance: Instance | None = None, **environ: 
     """Return the keys that the program finds, and check that its repr shows no secret."""
     keys = AccessKeys({"HOME": str(home), **environ}, role=(instance or Instance()).role)
     assert "of-" not in repr(keys)
+    assert "disk" not in repr(keys)
     return await keys.keys()
 
 
@@ -149,6 +152,7 @@ async def test_error_names_all_sources(tmp_path: Path) -> None:
         f"PLUGIN: no AccessKey: neither ALIBABA_CLOUD_ACCESS_KEY_ID, nor {tmp_path}/.aliyun/config.json, nor "
         f"{tmp_path}/.alibabacloud/credentials.ini, and ALIBABA_CLOUD_ECS_METADATA_DISABLED is set"
     )
+    assert caught.value.error_code == "IDS-325"
 
 
 async def test_changed_file_is_read_again(tmp_path: Path) -> None:
@@ -186,33 +190,55 @@ async def test_credentials_uri_is_never_used(tmp_path: Path) -> None:
 
 
 ERRORS = [
-    ({"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI"}, "", "ALIBABA_CLOUD_ACCESS_KEY_SECRET: not set, though its other half"),
-    ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "of-x"}, "", "ALIBABA_CLOUD_ACCESS_KEY_ID: not set, though its other half"),
-    ({}, '{"profiles": [{"name": "default", "mode": "RamRoleArn"}]}', "profile 'default': its mode is not supported"),
+    (
+        {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI"},
+        "",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET: not set, though its other half",
+        "IDS-325",
+    ),
+    (
+        {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "of-x"},
+        "",
+        "ALIBABA_CLOUD_ACCESS_KEY_ID: not set, though its other half",
+        "IDS-325",
+    ),
+    (
+        {},
+        '{"profiles": [{"name": "default", "mode": "RamRoleArn"}]}',
+        "profile 'default': its mode is not supported",
+        "IDS-325",
+    ),
     (
         {},
         '{"profiles": [{"name": "default", "access_key_id": "x"}]}',
         "access_key_secret is missing",
+        "IDS-325",
     ),
     (
         {},
         '{"profiles": [{"name": "default", "mode": "StsToken", "access_key_id": "x", "access_key_secret": "of-x"}]}',
         "profile 'default': sts_token is missing or empty",
+        "IDS-325",
     ),
-    ({}, "of-x", "config.json:1:1: not JSON"),
-    ({}, "[default]\ntype = ram_role_arn\n", "[default]: its type is not supported"),
+    ({}, "of-x", "config.json:1:1: not JSON", "IDS-103"),
+    ({}, "[default]\ntype = ram_role_arn\n", "[default]: its type is not supported", "IDS-325"),
     (
         {},
         "[default]\ntype = sts\naccess_key_id = x\naccess_key_secret = of-x\n",
         "security_token is missing",
+        "IDS-325",
     ),
-    ({}, "[default\nof-x", "not an ini file"),
+    ({}, "[default\nof-x", "not an ini file", "IDS-100"),
 ]
 
 
-@pytest.mark.parametrize(("environ", "text", "message"), ERRORS, ids=[message for _, _, message in ERRORS])
-async def test_unusable_source_is_reported(environ: dict[str, str], text: str, message: str, tmp_path: Path) -> None:
-    """An unusable source is reported in one line with its place and remedy, and without a secret."""
+@pytest.mark.parametrize(
+    ("environ", "text", "message", "error_code"), ERRORS, ids=[message for _, _, message, _ in ERRORS]
+)
+async def test_unusable_source_is_reported(
+    environ: dict[str, str], text: str, message: str, error_code: str, tmp_path: Path
+) -> None:
+    """An unusable source is reported in one line with its place, remedy and code, and without a secret."""
     write_file(tmp_path, ".alibabacloud/credentials" if text.startswith("[") else ".aliyun/config.json", text or "{}")
 
     with pytest.raises(ConfigError) as caught:
@@ -220,3 +246,18 @@ async def test_unusable_source_is_reported(environ: dict[str, str], text: str, m
 
     assert message in str(caught.value)
     assert "of-x" not in str(caught.value)
+    assert caught.value.error_code == error_code
+
+
+async def test_file_system_that_does_not_answer_is_transient() -> None:
+    """The files of one home directory are read as one call, whose time limit is a transient error."""
+    disk = HungDisk()
+
+    with pytest.raises(Unreachable) as caught:
+        await AccessKeys({"HOME": "/home/user"}, Instance().role, disk).keys()
+
+    assert str(caught.value) == (
+        "PLUGIN: the AccessKey's files below /home/user/: the file system did not answer within 5 s"
+    )
+    assert caught.value.error_code == "IDS-601"
+    assert disk.paths == ["/home/user/.aliyun/config.json"]
