@@ -21,7 +21,7 @@ from app.identity import command
 from app.identity.command import Command, CommandIdentity
 from app.system.child_reaper import ChildReaper
 
-from .contexts import NOW, context
+from .contexts import NOW, HungDisk, context
 from .test_jwt_claims import token
 
 PLACE = "identity.command"
@@ -121,7 +121,6 @@ async def test_command_leads_its_own_process_group(tmp_path: Path) -> None:
         ("printf '%65536s' | tr ' ' '['", "the command printed 65536 bytes that are not a JSON object, nor a JWT"),
         ("printf '%65537s'", "the command printed more than 65536 bytes"),
         ("printf '%65537s'; sleep 600", "the command printed more than 65536 bytes"),
-        ("echo {}", "an answer without access_token"),
     ],
 )
 async def test_unusable_output_is_transient(script: str, message: str) -> None:
@@ -130,6 +129,57 @@ async def test_unusable_output_is_transient(script: str, message: str) -> None:
         await shell(script, environ={"PATH": os.defpath}).token()
 
     assert str(caught.value) == f"{PLACE}: {message}"
+    assert caught.value.error_code == "IDS-324"
+
+
+async def test_answer_without_a_token_is_transient() -> None:
+    """An object without a token has the code of such an answer of a token endpoint."""
+    with pytest.raises(Unreachable, match=f"^{PLACE}: an answer without access_token$") as caught:
+        await shell("echo {}").token()
+
+    assert caught.value.error_code == "IDS-320"
+
+
+@pytest.mark.parametrize(
+    ("script", "cloud_message"),
+    [
+        ("printf 'first\\nsecond\\n \\n' >&2", "second"),
+        (r"printf 'caf\351' >&2", "caf\ufffd"),
+        ("printf 'a%2048s' | tr ' ' 'b' >&2", "b" * 199 + "…"),
+        ("seq 100000 100999 >&2", "100999"),
+    ],
+    ids=["last line that is not blank", "not UTF-8", "last 2,048 bytes", "more than the pipe keeps"],
+)
+@pytest.mark.parametrize("printed", ["", '{"error": "access_denied"}'], ids=["status", "error"])
+async def test_end_of_the_standard_error_is_in_the_message(script: str, cloud_message: str, printed: str) -> None:
+    """The last line of the standard error says why the command failed."""
+    with pytest.raises((Unreachable, Refused)) as caught:
+        await shell(f"{script}; echo '{printed}'; exit 1", environ={"PATH": os.defpath}).token()
+
+    assert caught.value.cloud_message == cloud_message
+
+
+@pytest.mark.parametrize("name", ["CLIENT_SECRET", "a_token", "PASSWORD", "api_key", "AWS_CREDENTIALS"])
+async def test_secret_variable_is_hidden_in_the_message(name: str) -> None:
+    """The value of a variable whose name is that of a secret is not repeated; other values are."""
+    environ = {name: "hidden-value", "USER": "public-user"}
+
+    with pytest.raises(Unreachable) as caught:
+        await shell(f'echo "$USER: ${name}" >&2; exit 1', environ=environ).token()
+
+    assert caught.value.cloud_message == "public-user: [hidden]"
+
+
+async def test_file_system_that_does_not_answer_is_transient() -> None:
+    """The command is not started while the file system of its executable does not answer."""
+    disk, children = HungDisk(), Children()
+
+    with pytest.raises(Unreachable) as caught:
+        await shell(f"echo '{PRINTED}'", disk=disk, children=children).token()
+
+    assert str(caught.value) == f"{PLACE}: /bin/sh: the file system did not answer within 5 s"
+    assert caught.value.error_code == "IDS-601"
+    assert (disk.paths, children.events) == (["/bin/sh"], [])
 
 
 async def test_longest_output_is_read() -> None:
@@ -151,7 +201,7 @@ async def test_error_of_the_command_is_a_refusal(error: str, status: int, code: 
         await shell(f"echo '{printed}'; exit {status}").token()
 
     assert str(caught.value) == f"{PLACE}: the command says {code}"
-    assert (caught.value.status, caught.value.code) == (0, code)
+    assert (caught.value.status, caught.value.code, caught.value.error_code) == (0, code, "IDS-324")
 
 
 async def test_command_that_takes_too_long_is_killed() -> None:
@@ -162,6 +212,7 @@ async def test_command_that_takes_too_long_is_killed() -> None:
         await shell("exec sleep 600", timeout=0.1, environ={"PATH": os.defpath}, children=children).token()
 
     assert str(caught.value) == f"{PLACE}: the command did not end within 0.1 s"
+    assert caught.value.error_code == "IDS-324"
     assert children.events == ["started", "ended -9"]
 
 
@@ -193,6 +244,7 @@ async def test_command_that_cannot_be_started(argv: tuple[str, ...], message: st
         await Command(argv, 60.0, "access_token", PLACE, lambda: NOW, {}).token()
 
     assert str(caught.value) == f"{PLACE}: {message}"
+    assert caught.value.error_code == "IDS-123"
 
 
 async def test_settings_reach_the_command() -> None:
@@ -223,14 +275,16 @@ def test_defaults_of_the_settings() -> None:
     assert (source.timeout, source.use) == (10.0, "access_token")
     assert "s3cr3t" not in repr(surroundings)
     assert "children" not in repr(source)
+    assert "disk" not in repr(source)
     assert re.sub(r"<.*>", "…", repr(source)) == "Command(timeout=10.0, use='access_token', place='p.command', now=…)"
 
 
 def test_relative_path_is_refused() -> None:
     """The executable has an absolute path, so that no PATH decides what runs."""
     command.check(CommandIdentity(("/bin/sh", "x")), "identity")
-    with pytest.raises(ConfigError, match=r"^identity\.command\[0\]: 'sh' must be an absolute path$"):
+    with pytest.raises(ConfigError, match=r"^identity\.command\[0\]: 'sh' must be an absolute path$") as caught:
         command.check(CommandIdentity(("sh", "/x")), "identity")
+    assert caught.value.error_code == "IDS-123"
 
 
 def test_executable_is_checked(tmp_path: Path) -> None:
@@ -240,7 +294,28 @@ def test_executable_is_checked(tmp_path: Path) -> None:
 
     command.check_executable("/bin/sh", PLACE)
     for missing in (f"{path}.other", str(tmp_path)):
-        with pytest.raises(ConfigError, match=f"^{PLACE}: {missing}: no such file$"):
+        with pytest.raises(ConfigError, match=f"^{PLACE}: {missing}: no such file$") as caught:
             command.check_executable(missing, PLACE)
-    with pytest.raises(ConfigError, match=rf"^{PLACE}: {path}: not executable by this user \(uid {os.getuid()}\)$"):
+        assert caught.value.error_code == "IDS-123"
+    with pytest.raises(
+        ConfigError, match=rf"^{PLACE}: {path}: not executable by this user \(uid {os.getuid()}\)$"
+    ) as caught:
         command.check_executable(str(path), PLACE)
+    assert caught.value.error_code == "IDS-123"
+
+
+def test_inherited_environment() -> None:
+    """
+    A command inherits where programs and files are, the locale, proxies and CA certificates, and what is named.
+
+    It inherits no other variable, because the secrets of the sidecar are among them.
+    """
+    usual = {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_TIME"),
+        *("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    }
+    others = {"CLIENT_SECRET", "MARK", "MARK_2", "LCX"}
+    environ = {name: f"value of {name}" for name in usual | others}
+
+    assert command.inherited(environ, ["MARK", "UNSET"]) == {name: f"value of {name}" for name in usual | {"MARK"}}
