@@ -1,0 +1,71 @@
+"""The forms in which programs print a token."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from app.core.values import TokenUse
+from app.identity.command_output import token_members
+
+from .test_jwt_claims import token
+
+JWT = token({})
+
+
+def exec_credential(status: Any) -> dict[str, Any]:
+    """Return what a plug-in of kubectl prints."""
+    return {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status}
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        JWT,
+        f" {JWT}\n",
+        {"value": JWT},
+        {"count": 1, "value": JWT},
+        exec_credential({"token": JWT, "expirationTimestamp": "2026-01-02T04:04:05Z"}),
+        [{"svids": [{"spiffe_id": "spiffe://example.org/app", "svid": JWT}]}, {"bundles": {}}],
+        [{"bundles": {}}, None, {"svids": None}, {"svids": ["x", {"svid": 3}, {"svid": JWT}, {"svid": "second"}]}],
+    ],
+    ids=["JWT", "JWT with white space", "GitHub", "GitHub with count", "ExecCredential", "SPIRE", "SPIRE, second item"],
+)
+@pytest.mark.parametrize("use", ["access_token", "id_token"])
+def test_token_without_a_name_is_the_requested_one(printed: Any, use: TokenUse) -> None:
+    """Each form with one token without an OAuth name is read as the token that is requested."""
+    output = printed if isinstance(printed, str) else json.dumps(printed)
+
+    assert token_members(output.encode(), use) == {use: JWT}
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"access_token": JWT, "expires_in": 600},
+        {"access_token": JWT, "value": "another"},
+        {"error": "access_denied"},
+        {"value": 3},
+        {"kind": "Other", "status": {"token": JWT}},
+        exec_credential("text"),
+        exec_credential({"token": 3}),
+        exec_credential({}) | {"value": JWT},
+        {},
+    ],
+    ids=str,
+)
+def test_other_objects_are_token_responses(members: dict[str, Any]) -> None:
+    """Every other object is read as an OAuth token response; a named token goes before one without a name."""
+    assert token_members(json.dumps(members).encode(), "access_token") == members
+
+
+@pytest.mark.parametrize(
+    "output",
+    [b"", b"text", b"\xff", b"3", b'"text"', b"null", b"[]", b'[{"svids": []}]', b'["svids"]', b"[" * 60_000],
+    ids=["empty", "text", "not UTF-8", "number", "string", "null", "list", "no SVID", "list of texts", "deep"],
+)
+def test_unknown_form(output: bytes) -> None:
+    """Output of no known form gives None and never an exception."""
+    assert token_members(output, "access_token") is None
