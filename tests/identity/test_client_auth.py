@@ -69,12 +69,12 @@ async def test_client_secret_basic_matches_the_vector() -> None:
 
 
 async def test_client_secret_jwt_matches_the_vector() -> None:
-    """Header, claims and signature of the assertion equal the official SDKs'."""
+    """Header, claims and signature of the assertion equal the official SDKs'; no answer may quote the secret."""
     proof = await secret_jwt("s3cr3t").prove(ENDPOINT)
 
     assertion = proof.fields["client_assertion"]
     assert proof.fields == {"client_assertion_type": JWT_BEARER, "client_assertion": assertion}
-    assert proof.headers == {}
+    assert (proof.headers, proof.secrets) == ({}, ("s3cr3t",))
     assert assertion.endswith(".oVbcRK7fGfd0chzsuVRIM-oM4d-zM9EivSzCh7SiFMw")
     assert jwt.get_unverified_header(assertion) == {"alg": "HS256", "typ": "JWT"}
 
