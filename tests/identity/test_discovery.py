@@ -99,12 +99,13 @@ async def test_alias_is_for_mutual_tls(members: dict[str, Any], mutual_tls: bool
     [(400, False), (404, False), (428, False), (430, False), (499, False), (429, True), (500, True), (503, True)],
 )
 async def test_status_is_permanent_or_transient(status: int, transient: bool, clock: Clock) -> None:
-    """429 and 5xx are transient and keep the server's Retry-After; any other status is permanent."""
+    """429 and 5xx are transient and keep Retry-After; any other status is permanent and doubts the issuer's URL."""
     http = FakeHttp(answer({}, status, retry_after=17.0))
 
     with pytest.raises(SidecarError) as caught:
         await discovery(http, clock).token_endpoint()
 
+    assert ("is that the issuer's URL? With tokenEndpoint no discovery is needed" in str(caught.value)) != transient
     if transient:
         assert isinstance(caught.value, Unreachable)
         assert str(caught.value).startswith(f"{WHERE}: HTTP {status}")
@@ -115,23 +116,35 @@ async def test_status_is_permanent_or_transient(status: int, transient: bool, cl
 
 
 @pytest.mark.parametrize(
-    ("body", "error", "message", "code"),
+    ("body", "error", "message", "code", "error_code"),
     [
-        (document(issuer=f"{ISSUER}/"), Refused, "the document names another issuer", "issuer_mismatch"),
-        ({"token_endpoint": f"{ISSUER}/token"}, Refused, "the document names another issuer", "issuer_mismatch"),
-        (document(token_endpoint="http://idp.example.com/token"), Refused, "its token_endpoint is not", "bad_endpoint"),
-        (document(token_endpoint=3), Unreachable, "names no token_endpoint", ""),
-        (document(token_endpoint=None), Unreachable, "names no token_endpoint", ""),
-        ([], Unreachable, "HTTP 200 with a JSON list instead of an object", ""),
+        (document(issuer=f"{ISSUER}/"), Refused, "the document names another issuer", "issuer_mismatch", "IDS-323"),
+        (
+            {"token_endpoint": f"{ISSUER}/token"},
+            Refused,
+            "the document names another issuer, missing, than",
+            "issuer_mismatch",
+            "IDS-323",
+        ),
+        (
+            document(token_endpoint="http://idp.example.com/token"),
+            Refused,
+            "its token_endpoint is not",
+            "bad_endpoint",
+            "IDS-323",
+        ),
+        (document(token_endpoint=3), Unreachable, "names no token_endpoint", "", "IDS-323"),
+        (document(token_endpoint=None), Unreachable, "names no token_endpoint", "", "IDS-323"),
+        ([], Unreachable, "HTTP 200 with a JSON list instead of an object", "", "IDS-209"),
     ],
 )
 async def test_unusable_document_is_not_used(
-    body: Any, error: type[SidecarError], message: str, code: str, clock: Clock
+    body: Any, error: type[SidecarError], message: str, code: str, error_code: str, clock: Clock
 ) -> None:
     """A document that would send the proof elsewhere is refused; one without an endpoint may be followed by another."""
     with pytest.raises(error, match=f"^{re.escape(f'{WHERE}: {message}')}") as caught:
         await discovery(FakeHttp(answer(body)), clock).token_endpoint()
 
     assert isinstance(caught.value, Refused | Unreachable)
-    assert caught.value.code == code
-    assert isinstance(caught.value, Unreachable) or caught.value.status == 200
+    assert (caught.value.code, caught.value.error_code) == (code, error_code)
+    assert (caught.value.endpoint, caught.value.status) == (WHERE, 200)
