@@ -62,8 +62,10 @@ def test_metadata_endpoint_is_the_clouds_or_loopback(url: str, workload: Workloa
     identity = pkcs7(workload)
     identity["authnConfiguration"]["ecsMetadataEndpoint"] = url
 
-    with pytest.raises(ConfigError, match=r"ecsMetadataEndpoint: .* is neither"):
+    with pytest.raises(ConfigError, match=r"ecsMetadataEndpoint: .* is neither") as caught:
         loaded(one_profile(identity, exchange()), workload.environ)
+
+    assert caught.value.error_code == "IDS-112"
 
 
 @pytest.mark.parametrize(
@@ -143,8 +145,10 @@ async def test_incomplete_keys_are_transient(changes: dict[str, Any]) -> None:
     """Keys are used only if the service reports success and all three values are there."""
     http = FakeHttp(SESSION, answer(ROLE_KEYS | changes))
 
-    with pytest.raises(Unreachable, match=f"^{re.escape(ROLES)}: an answer without complete credentials$"):
+    with pytest.raises(Unreachable, match=f"^{re.escape(ROLES)}: an answer without complete credentials$") as caught:
         await service(http).role_keys("role-1")
+
+    assert (caught.value.endpoint, caught.value.status, caught.value.error_code) == (ROLES, 200, "IDS-326")
 
 
 @pytest.mark.parametrize(
@@ -160,6 +164,7 @@ async def test_status_of_each_request_is_checked(at: str, status: int, transient
     with pytest.raises(SidecarError, match=f"^{re.escape(at)}: HTTP {status}") as caught:
         await service(http).identity_document("idaas_1")
 
+    assert ("does the instance have that document, or a RAM role?" in str(caught.value)) != transient
     if transient:
         assert isinstance(caught.value, Unreachable)
         assert caught.value.retry_after == 3.0
@@ -191,8 +196,9 @@ async def test_only_the_clouds_address_must_not_be_ours(endpoint: str, refused: 
     own = service(http, endpoint=endpoint, ours=("100.100.100.200", "127.0.0.1"))
 
     if refused:
-        with pytest.raises(ConfigError, match=f"^{endpoint}: that address belongs to this network namespace"):
+        with pytest.raises(ConfigError, match=f"^{endpoint}: that address belongs to this network namespace") as caught:
             await own.identity_document("idaas_1")
+        assert caught.value.error_code == "IDS-326"
         assert not http.sent
     else:
         assert await own.identity_document("idaas_1") == "MII"
