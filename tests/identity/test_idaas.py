@@ -32,27 +32,49 @@ def application(**changes: Any) -> IdaasIdentity:
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "message", "error_code"),
     [
-        ({"idaasInstanceId": None}, "p.idaasInstanceId: required"),
-        ({"clientId": ""}, "p.clientId: required"),
-        ({"issuer": None}, "p.issuer: required"),
-        ({"tokenEndpoint": None}, "p.tokenEndpoint: required"),
-        ({"authnConfiguration": None}, "p.authnConfiguration: required"),
-        ({"scope": None}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all"),
-        ({"scope": ""}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all"),
-        ({"scope": "a|b c|d"}, "p.scope: names 2 audiences (a, c); a token has one"),
+        ({"idaasInstanceId": None}, "p.idaasInstanceId: required", "IDS-106"),
+        ({"clientId": ""}, "p.clientId: required", "IDS-106"),
+        ({"issuer": None}, "p.issuer: required", "IDS-106"),
+        ({"tokenEndpoint": None}, "p.tokenEndpoint: required", "IDS-106"),
+        ({"authnConfiguration": None}, "p.authnConfiguration: required", "IDS-106"),
+        (
+            {"issuer": "http://idaas.example.com"},
+            "p.issuer: 'http://idaas.example.com' would send secrets in clear",
+            "IDS-112",
+        ),
+        ({"scope": None}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all", "IDS-106"),
+        ({"scope": ""}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all", "IDS-106"),
+        ({"scope": "a|b c|d"}, "p.scope: names 2 audiences (a, c); a token has one", "IDS-111"),
         (
             {"tokenEndpoint": "http://idaas.example.com/token"},
             "p.tokenEndpoint: 'http://idaas.example.com/token'",
+            "IDS-112",
         ),
-        ({"authnConfiguration": {"authnMethod": "PCA"}}, "p.authnConfiguration.applicationFederatedCredentialName: "),
+        (
+            {"authnConfiguration": {"authnMethod": "PCA"}},
+            "p.authnConfiguration.applicationFederatedCredentialName: ",
+            "IDS-106",
+        ),
     ],
 )
-def test_incomplete_application_is_refused(changes: dict[str, Any], message: str) -> None:
+def test_incomplete_application_is_refused(changes: dict[str, Any], message: str, error_code: str) -> None:
     """Each key that the application needs is required, and is refused where it cannot work."""
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}") as caught:
         idaas.check(application(**changes), "p")
+
+    assert caught.value.error_code == error_code
+
+
+def test_subject_with_a_token_exchange_is_refused() -> None:
+    """One token exchange after another is refused with its place."""
+    inner = keys(tokenExchange={"subject": {"type": "tokenFile", "tokenFile": "/t"}})
+
+    with pytest.raises(ConfigError, match=r"^p\.tokenExchange\.subject\.tokenExchange: one exchange after") as caught:
+        idaas.check(application(tokenExchange={"subject": inner}), "p")
+
+    assert caught.value.error_code == "IDS-113"
 
 
 def test_facts_of_an_application() -> None:
@@ -187,8 +209,10 @@ async def test_secret_that_never_worked_is_tried_twice() -> None:
     assert recorder.warnings == []
 
 
-@pytest.mark.parametrize(("status", "code"), [(400, "invalid_scope"), (404, "no_such_path")])
-async def test_other_refusal_is_not_repeated(status: int, code: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "error_code"), [(400, "invalid_scope", "IDS-302"), (404, "no_such_path", "IDS-329")]
+)
+async def test_other_refusal_is_not_repeated(status: int, code: str, error_code: str) -> None:
     """Another refusal than of the client is final; 404 asks whether the URL is the token endpoint's."""
     http = FakeHttp(answer({"error": code}, status))
     surroundings = context(http, environ={"IDAAS_SECRET": "s"})
@@ -197,5 +221,5 @@ async def test_other_refusal_is_not_repeated(status: int, code: str) -> None:
         await idaas.build(application(), "p", surroundings, Recorder().notes, None).token()
 
     assert len(http.sent) == 1
-    assert caught.value.code == code
+    assert (caught.value.code, caught.value.error_code) == (code, error_code)
     assert ("is that the token endpoint's URL?" in str(caught.value)) == (status == 404)
