@@ -264,6 +264,7 @@ def test_implied_files_of_an_identity(
 PROXY = {"connection": {"proxy": "socks5://p:1"}}
 INVALID: list[tuple[Identity, str]] = [
     (CommandIdentity(("sh",)), r"p\.command\[0\]: 'sh' must be an absolute path"),
+    (TokenFileIdentity(), "p: tokenEnvVarName or tokenFile is required"),
     (application(clientId=None), r"p\.clientId: required"),
     (client(issuer=None), r"p\.issuer: required, unless tokenEndpoint is set"),
     (application(**PROXY), r"p\.connection\.proxy: not a proxy"),
@@ -316,6 +317,46 @@ def test_missing_secret_or_executable_is_reported(identity: Identity, message: s
 def test_existing_secret_and_executable_are_accepted(identity: Identity) -> None:
     """An identity whose secret or executable exists passes; a token file and the subject are not read here."""
     identities.read_one(identity, "p", {"IDAAS_SECRET": "s", "SECRET": "s"})
+
+
+@pytest.mark.parametrize(
+    ("identity", "message"),
+    [
+        (TokenFileIdentity("/no/token"), r"p\.tokenFile: /no/token: no such file"),
+        (
+            client(clientAuthentication={"method": "client_assertion", "tokenFile": "/no/token"}),
+            r"p\.clientAuthentication\.tokenFile: /no/token: no such file",
+        ),
+    ],
+)
+def test_missing_token_is_reported(identity: Identity, message: str) -> None:
+    """A token that another program writes, as the identity or as its proof, may not exist yet."""
+    with pytest.raises(NotThereYet, match=f"^{message}"):
+        identities.read_token(identity, "p", {})
+
+
+@pytest.mark.parametrize("identity", [application(**EXCHANGE), client(), COMMAND])
+def test_identity_without_a_token_of_another_program(identity: Identity) -> None:
+    """An identity that reads no token itself passes; the subject of its exchange is not visited."""
+    identities.read_token(identity, "p", {})
+
+
+async def test_token_is_dated_by_the_clock_of_its_server(tmp_path: Path) -> None:
+    """A token of a server ends by the clock of that server; a file's token is judged by the clock of the context."""
+    path = tmp_path / "token"
+    path.write_text(token({"exp": NOW + 900}))
+    surroundings = context(
+        FakeHttp(answer({"access_token": token({}), "expires_in": 600})),
+        environ={"SECRET": "s"},
+        server_now=lambda url: NOW + (60 if url == f"{ISSUER}/token" else 0),
+        is_synchronised=lambda: False,
+        now=lambda: NOW + 1_000,
+    )
+    settings = client(tokenEndpoint=f"{ISSUER}/token")
+
+    assert (await identities.build(settings, "p", surroundings, NO_NOTES).token()).expires_at == NOW + 660
+    file = identities.build(TokenFileIdentity(str(path)), "p", surroundings, NO_NOTES)
+    assert (await file.token()).expires_at == NOW + 900
 
 
 TOKEN = token({"exp": NOW + 900})
