@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.identity.jwt_claims import Claims, ExpectedClaims, mismatches, seconds_until_issued, unverified
+from app.identity.jwt_claims import Claims, ExpectedClaims, header, mismatches, seconds_until_issued, unverified
 
 NOW = 1_767_323_045.0
 CLAIMS = {
@@ -110,10 +110,10 @@ def test_mismatch_is_one_sentence(changes: dict[str, Any], starts: list[str]) ->
 @pytest.mark.parametrize("length", range(4))
 def test_padding_is_accepted(length: int, padding: str) -> None:
     """Some issuers add the padding of base64, which a JWT does not have."""
-    header, payload, signature = token({"sub": "x" * length}).split(".")
-    found = unverified(f"{header}{padding}.{payload}{'=' * (-len(payload) % 4)}.{signature}{padding}")
+    first, payload, signature = token({"sub": "x" * length}).split(".")
+    found = unverified(f"{first}{padding}.{payload}{'=' * (-len(payload) % 4)}.{signature}{padding}")
 
-    assert found == unverified(f"{header}.{payload}.{signature}") == Claims(None, (), "x" * length, None, None)
+    assert found == unverified(f"{first}.{payload}.{signature}") == Claims(None, (), "x" * length, None, None)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +129,20 @@ def test_padding_is_accepted(length: int, padding: str) -> None:
 def test_seconds_until_a_token_is_issued(text: str, seconds: float) -> None:
     """A token whose `iat` is in the future is not valid until then; any other token does not wait."""
     assert seconds_until_issued(text, NOW) == seconds
+
+
+@pytest.mark.parametrize("key_id", ["", "a", "ab", "abc", "abcd"])
+def test_header_of_a_token(key_id: str) -> None:
+    """The first part of a token is its header, whatever base64 padding its length needs."""
+    encoded = base64.urlsafe_b64encode(json.dumps({"kid": key_id}).encode()).rstrip(b"=").decode()
+
+    assert header(f"{encoded}.e30.c2ln") == {"kid": key_id}
+
+
+@pytest.mark.parametrize("text", ["", "opaque", "W10.e30.c2ln", "_w.e30.c2ln", "ü.e30.c2ln", "e30"])
+def test_header_that_cannot_be_read_is_empty(text: str) -> None:
+    """Text without a header, or with a header that is not an object, gives an empty object."""
+    assert header(text) == {}
 
 
 def test_no_expectations_give_no_mismatch() -> None:
