@@ -230,6 +230,14 @@ async def test_refused_new_secret_is_replaced_by_the_previous_one() -> None:
     assert warnings == ["the new client secret or key is refused; the previous one still works and stays in use"]
 
 
+def test_client_without_issuer_and_token_endpoint_is_refused() -> None:
+    """A client names its issuer or its token endpoint."""
+    with pytest.raises(ConfigError, match=r"^p\.issuer: required, unless tokenEndpoint is set$") as caught:
+        module.check(client(issuer=None), "p")
+
+    assert caught.value.error_code == "IDS-106"
+
+
 def test_place_of_the_method() -> None:
     """An error of the authentication method names its key."""
     with pytest.raises(ConfigError, match=r"^p\.clientAuthentication: clientSecretEnvVarName or clientSecretFile"):
