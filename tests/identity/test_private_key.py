@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import json
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
@@ -22,7 +24,7 @@ EC = ec.generate_private_key(ec.SECP256R1())
 ED = ed25519.Ed25519PrivateKey.generate()
 PASSWORD = "of-the-key"
 ENCRYPTION = serialization.BestAvailableEncryption(PASSWORD.encode())
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey
 
 
 def pem(
@@ -92,6 +94,21 @@ ENCRYPTED = {
 }
 
 
+def certificate_alone() -> str:
+    """Return a PKCS#12 in base64 that holds a certificate and no key."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "app")])
+    begin = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    certificate = x509.CertificateBuilder(
+        name, name, EC.public_key(), 1, begin, begin + datetime.timedelta(days=1)
+    ).sign(EC, hashes.SHA256())
+    return base64.b64encode(
+        pkcs12.serialize_key_and_certificates(b"app", None, certificate, None, serialization.NoEncryption())
+    ).decode()
+
+
+CERTIFICATE_ALONE = certificate_alone()
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_every_form_of_a_key_is_read(name: str) -> None:
     """A key is read whatever tool wrote it."""
@@ -123,15 +140,27 @@ def test_binary_file_is_read(format: serialization.PrivateFormat, tmp_path: Path
 
 def test_openssh_key_is_refused_with_the_command_that_converts_it() -> None:
     """OpenSSH's own format is refused, and the message has the command for a conversion."""
-    with pytest.raises(ConfigError, match="ssh-keygen -p -m PKCS8 -f KEY_FILE"):
+    with pytest.raises(ConfigError, match="ssh-keygen -p -m PKCS8 -f KEY_FILE") as caught:
         private_key.load_private_key(pem(ED, serialization.PrivateFormat.OpenSSH), None, "place")
+
+    assert caught.value.error_code == "IDS-115"
 
 
 @pytest.mark.parametrize("text", ['{"kty": "RSA"}', "{", '{"keys": []}', '{"kty": "oct", "k": "c2Vj"}'])
 def test_invalid_jwk_is_refused(text: str) -> None:
     """A JWK without a private key is refused, and nothing of it is quoted."""
-    with pytest.raises(ConfigError, match=r"^place: (no usable private key|neither an RSA)"):
+    with pytest.raises(ConfigError, match=r"^place: (no usable private key|neither an RSA)") as caught:
         private_key.load_private_key(text, None, "place")
+
+    assert caught.value.error_code == "IDS-115"
+
+
+def test_key_of_another_kind_is_refused() -> None:
+    """A key that signs no JWT, such as X25519, is refused."""
+    with pytest.raises(ConfigError, match=r"^place: neither an RSA, nor an EC, nor an Ed25519 key$") as caught:
+        private_key.load_private_key(pem(x25519.X25519PrivateKey.generate()), None, "place")
+
+    assert caught.value.error_code == "IDS-115"
 
 
 @pytest.mark.parametrize("name", ENCRYPTED)
@@ -156,9 +185,20 @@ def test_every_form_of_an_encrypted_key_is_read(name: str) -> None:
         (pem(RSA).replace("M", "N"), None, "damaged, or not a private key"),
         (base64.b64encode(b"s3cr3t" * 9).decode(), None, "damaged, or not a private key"),
         (der(EC)[:40] + "!" + der(EC)[40:], None, "damaged, or not a private key"),
+        (CERTIFICATE_ALONE, None, "damaged, or not a private key"),
         (pem(RSA), PASSWORD, "a password is configured, but the key is not encrypted"),
     ],
-    ids=["empty", "a word", "not ASCII", "cut", "changed", "other base64", "not base64", "needless password"],
+    ids=[
+        "empty",
+        "a word",
+        "not ASCII",
+        "cut",
+        "changed",
+        "other base64",
+        "not base64",
+        "no key in PKCS#12",
+        "needless password",
+    ],
 )
 def test_invalid_key_is_refused(text: str, password: str | None, message: str) -> None:
     """An invalid key is a configuration error that quotes nothing of it."""
@@ -166,6 +206,7 @@ def test_invalid_key_is_refused(text: str, password: str | None, message: str) -
         private_key.load_private_key(text, password, "identity.authnConfiguration")
 
     assert str(caught.value) == f"identity.authnConfiguration: no usable private key: {message}"
+    assert caught.value.error_code == "IDS-115"
 
 
 def test_ed25519_key_is_refused() -> None:
@@ -173,8 +214,10 @@ def test_ed25519_key_is_refused() -> None:
     key = private_key.load_private_key(pem(ED), None, "place")
 
     assert private_key.fitting_algorithms(key, "place") == ("EdDSA",)
-    with pytest.raises(ConfigError, match="neither an RSA nor an EC key; IDaaS takes no other"):
+    with pytest.raises(ConfigError, match="neither an RSA nor an EC key; IDaaS takes no other") as caught:
         private_key.algorithm_for(key, "place")
+
+    assert caught.value.error_code == "IDS-115"
 
 
 ALGORITHMS = [
@@ -199,8 +242,12 @@ def test_curve_without_an_algorithm_is_refused() -> None:
     """A curve without a JWS algorithm is refused by name."""
     key = ec.generate_private_key(ec.BrainpoolP256R1())
 
-    with pytest.raises(ConfigError, match=r"^place: the curve brainpoolP256r1 is none of P-256, P-384, P-521$"):
+    with pytest.raises(
+        ConfigError, match=r"^place: the curve brainpoolP256r1 is none of P-256, P-384, P-521$"
+    ) as caught:
         private_key.algorithm_for(key, "place")
+
+    assert caught.value.error_code == "IDS-115"
 
 
 @pytest.mark.parametrize(
@@ -213,8 +260,12 @@ def test_configured_algorithm_must_fit_the_key(key: private_key.PrivateKey, algo
     if fits:
         private_key.check_algorithm(algorithm, key, "place")
         return
-    with pytest.raises(ConfigError, match=rf"^place\.algorithm: {algorithm} does not fit the key, whose own is "):
+    with pytest.raises(
+        ConfigError, match=rf"^place\.algorithm: {algorithm} does not fit the key, whose own is "
+    ) as caught:
         private_key.check_algorithm(algorithm, key, "place")
+
+    assert caught.value.error_code == "IDS-115"
 
 
 def test_certificate_is_that_of_its_key(signing_key: rsa.RSAPrivateKey) -> None:
@@ -237,3 +288,4 @@ def test_invalid_certificate_is_refused(text: str) -> None:
         private_key.load_certificate(text, "place")
 
     assert str(caught.value) == "place: no usable PEM certificate (-----BEGIN CERTIFICATE-----)"
+    assert caught.value.error_code == "IDS-115"
