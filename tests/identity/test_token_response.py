@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import Unreachable
-from app.core.values import Token
+from app.core.errors import ConfigError, Unreachable
+from app.core.values import Token, TokenUse
 from app.identity.token_response import token_from
 
 from .test_jwt_claims import token
@@ -63,28 +63,100 @@ def test_bearer_token_is_used(kind: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "message"),
+    ("members", "message", "error_code"),
     [
-        ({}, "an answer without access_token"),
-        ({"access_token": ""}, "an answer without access_token"),
-        ({"access_token": ["e30.e30.c2ln"]}, "an answer without access_token"),
-        ({"access_token": JWT, "token_type": "DPoP"}, "a token of type DPoP, not Bearer"),
-        ({"access_token": JWT, "token_type": ""}, "a token of type , not Bearer"),
-        ({"access_token": JWT}, "the answer does not say how long the token lives"),
-        ({"access_token": JWT, "expires_in": 0}, "the answer does not say how long the token lives"),
-        ({"access_token": JWT, "expires_in": True}, "the answer does not say how long the token lives"),
-        ({"access_token": JWT, "expires_in": "6e2"}, "the answer does not say how long the token lives"),
-        ({"access_token": JWT, "expires_in": 1e11}, "the answer does not say how long the token lives"),
-        ({"access_token": JWT, "expires_in": 1e11 + 0.5}, "the answer does not say how long the token lives"),
-        ({"access_token": JWT, "expires_at": NOW}, "the token has already expired by this machine's clock"),
-        ({"access_token": JWT, "expires_in": 60, "expires_at": 1}, "the token has already expired by this machine's"),
-        ({"access_token": JWT, "expires_in": 60, "expires_at": 0.5}, "the token has already expired by this machine's"),
-        ({"access_token": token({"exp": NOW}), "expires_in": 60}, "the token has already expired by this machine's"),
+        ({}, "an answer without access_token", "IDS-320"),
+        ({"access_token": ""}, "an answer without access_token", "IDS-320"),
+        ({"access_token": ["e30.e30.c2ln"]}, "an answer without access_token", "IDS-320"),
+        ({"access_token": JWT, "token_type": "DPoP"}, "a token of type DPoP, not Bearer", "IDS-320"),
+        ({"access_token": JWT, "token_type": ""}, "a token of type , not Bearer", "IDS-320"),
+        ({"access_token": JWT}, "the answer does not say how long the token lives", "IDS-320"),
+        ({"access_token": JWT, "expires_in": 0}, "the answer does not say how long the token lives", "IDS-320"),
+        ({"access_token": JWT, "expires_in": True}, "the answer does not say how long the token lives", "IDS-320"),
+        ({"access_token": JWT, "expires_in": "6e2"}, "the answer does not say how long the token lives", "IDS-320"),
+        ({"access_token": JWT, "expires_in": 1e11}, "the answer does not say how long the token lives", "IDS-320"),
+        (
+            {"access_token": JWT, "expires_in": 1e11 + 0.5},
+            "the answer does not say how long the token lives",
+            "IDS-320",
+        ),
+        ({"access_token": JWT, "expires_at": NOW}, "the token has already expired by this machine's clock", "IDS-322"),
+        (
+            {"access_token": JWT, "expires_in": 60, "expires_at": 1},
+            "the token has already expired by this machine's",
+            "IDS-322",
+        ),
+        (
+            {"access_token": JWT, "expires_in": 60, "expires_at": 0.5},
+            "the token has already expired by this machine's",
+            "IDS-322",
+        ),
+        (
+            {"access_token": token({"exp": NOW}), "expires_in": 60},
+            "the token has already expired by this machine's",
+            "IDS-322",
+        ),
     ],
 )
-def test_unusable_answer_is_transient(members: dict[str, Any], message: str) -> None:
+def test_unusable_answer_is_transient(members: dict[str, Any], message: str, error_code: str) -> None:
     """An answer without a usable token is a transient error that names the endpoint."""
     with pytest.raises(Unreachable) as caught:
         token_from(members, now=NOW, where=WHERE)
 
     assert str(caught.value).startswith(f"{WHERE}: {message}")
+    assert caught.value.error_code == error_code
+
+
+@pytest.mark.parametrize(
+    ("members", "use", "message", "error_code"),
+    [
+        (
+            {"id_token": JWT},
+            "access_token",
+            "an answer without access_token, but with id_token; set tokenUse to id_token",
+            "IDS-320",
+        ),
+        (
+            {"access_token": JWT},
+            "id_token",
+            "an answer without id_token, but with access_token; set tokenUse to access_token, or request the scope "
+            "openid",
+            "IDS-320",
+        ),
+        (
+            {"access_token": "opaque", "expires_in": 60},
+            "access_token",
+            "the access_token is not a JWT, which STS needs; check the resource server's settings",
+            "IDS-321",
+        ),
+    ],
+    ids=["id token alone", "access token alone", "not a JWT"],
+)
+def test_token_of_another_kind_is_permanent(
+    members: dict[str, Any], use: TokenUse, message: str, error_code: str
+) -> None:
+    """A server that issues another token than the configured one does so again, so the settings are wrong."""
+    with pytest.raises(ConfigError) as caught:
+        token_from(members, now=NOW, where=WHERE, use=use)
+
+    assert str(caught.value) == f"{WHERE}: {message}"
+    assert caught.value.error_code == error_code
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("600", 600),
+        ("0600", 600),
+        ("0" * 10 + "600", 60),
+        ("9" * 5_000, 900),
+        ("6e2", 900),
+        ("\u0666\u0660\u0660", 900),
+    ],
+    ids=["digits", "leading zero", "13 digits", "too long for int", "not digits", "not ASCII"],
+)
+def test_number_of_seconds_as_text(text: str, seconds: float) -> None:
+    """Some servers write the number as text, of which 12 digits are read; any other text names no end."""
+    members = {"access_token": token({"exp": NOW + 900}), "expires_in": text}
+
+    assert token_from(members, now=NOW, where=WHERE).expires_at == NOW + seconds
