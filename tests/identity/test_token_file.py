@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import Refused, Unreachable
+from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.events import IdentityExpiry
 from app.core.values import Token
 from app.emulator import Emulator
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
-from app.identity.token_file import TokenFile
+from app.identity import token_file
+from app.identity.token_file import TokenFile, TokenFileIdentity
 
 from ..clock import Clock
 from ..conftest import Offline, exchange
+from .contexts import HungDisk, context
 from .identities import one_profile
 from .test_jwt_claims import token
 
@@ -101,6 +103,7 @@ async def test_expired_token_is_transient(expires_at: float) -> None:
         await source(token({"exp": expires_at})).token()
 
     assert str(caught.value) == f"{PLACE}: the token has expired; the program that writes it is late"
+    assert caught.value.error_code == "IDS-322"
 
 
 async def test_file_without_a_jwt_is_refused() -> None:
@@ -109,4 +112,49 @@ async def test_file_without_a_jwt_is_refused() -> None:
         await source("opaque").token()
 
     assert str(caught.value) == f"{PLACE}: the token is not a JWT"
-    assert (caught.value.status, caught.value.code) == (0, "invalid_token")
+    assert (caught.value.status, caught.value.code, caught.value.error_code) == (0, "invalid_token", "IDS-321")
+
+
+async def test_file_system_that_does_not_answer_is_transient() -> None:
+    """The file is read off the event loop, with the time limit of the disk."""
+    disk = HungDisk()
+
+    with pytest.raises(Unreachable, match=r"^p\.tokenFile: /token: the file system did not answer") as caught:
+        await token_file.build(TokenFileIdentity("/token"), "p", context(disk=disk)).token()
+
+    assert (caught.value.error_code, disk.paths) == ("IDS-601", ["/token"])
+
+
+def test_repr_of_a_source_shows_what_matters() -> None:
+    """The repr of a source has no object of the program's machinery."""
+    assert "disk" not in repr(source("opaque"))
+
+
+def test_file_that_cannot_be_read_may_be_written_later(tmp_path: Path) -> None:
+    """A file of any state may be replaced by its writer; a variable that is not set is an error of the settings."""
+    path = tmp_path / "token"
+    path.write_text("x")
+    path.chmod(0o644)
+
+    token_file.read(TokenFileIdentity(str(path)), "p", {})
+    token_file.read(TokenFileIdentity(token_env_var_name="TOKEN"), "p", {"TOKEN": "x"})
+    for unusable in (tmp_path / "missing", tmp_path):
+        with pytest.raises(NotThereYet, match=rf"^p\.tokenFile: {unusable}: "):
+            token_file.read(TokenFileIdentity(str(unusable)), "p", {})
+    with pytest.raises(ConfigError, match=r"^p\.tokenEnvVarName: the environment variable TOKEN is not set"):
+        token_file.read(TokenFileIdentity(token_env_var_name="TOKEN"), "p", {})
+
+
+@pytest.mark.parametrize(
+    ("identity", "message"),
+    [
+        (TokenFileIdentity(), "p: tokenEnvVarName or tokenFile is required"),
+        (TokenFileIdentity("/token", "TOKEN"), "p: tokenEnvVarName and tokenFile are both set; keep one"),
+    ],
+    ids=["none", "both"],
+)
+def test_exactly_one_key_says_where_the_token_is(identity: TokenFileIdentity, message: str) -> None:
+    """The token is in a file or in a variable; nothing is read for that check."""
+    with pytest.raises(ConfigError, match=f"^{message}$"):
+        token_file.check(identity, "p")
+    token_file.check(TokenFileIdentity("/nowhere"), "p")
