@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from app.config.decode import convert
@@ -26,14 +30,15 @@ from app.identity.methods.plugin import IdaasPlugin
 from app.identity.methods.private_key_jwt import IdaasPrivateKeyJwt
 from app.identity.oidc_client import OidcClientIdentity
 from app.identity.oidc_client import build as build_oidc_client
+from app.system.disk import Disk
 from app.upstream.acs3 import KeyPair, acs3
 
 from ..conftest import identity as keys
 from ..upstream.fake_http import FakeHttp, Sent, answer
 from ..workload import Workload
-from .contexts import NOW, context
+from .contexts import NOW, HungDisk, context
 from .test_jwt_claims import token
-from .test_private_key import EC, ENCRYPTION, PASSWORD, pem
+from .test_private_key import EC, ED, ENCRYPTION, PASSWORD, der, pem
 
 JWT = token({})
 TOKEN = answer({"access_token": JWT, "expires_in": 600})
@@ -46,9 +51,11 @@ GRANT = {"grant_type": "client_credentials"}
 CLIENT = "app:1"
 
 
-def source_of(method: dict[str, Any], http: FakeHttp, notes: Notes | None = None, **environ: str) -> TokenSource:
+def source_of(
+    method: dict[str, Any], http: FakeHttp, notes: Notes | None = None, disk: Disk | None = None, **environ: str
+) -> TokenSource:
     """Return the token source of a client with a method of IDaaS (`authnMethod`) or of OAuth (`method`)."""
-    surroundings = context(http, environ=ENVIRON | environ)
+    surroundings = context(http, environ=ENVIRON | environ, disk=disk or Disk())
     notes = notes or Notes(lambda _kind, _end: None, lambda _sentence: None)
     if "authnMethod" in method:
         changes = {"clientId": CLIENT, "tokenEndpoint": ENDPOINT, "authnConfiguration": method}
@@ -288,33 +295,38 @@ async def test_end_of_the_plugins_token(response: dict[str, Any], seconds: float
 
 
 @pytest.mark.parametrize(
-    ("body", "message"),
+    ("body", "message", "endpoint", "status"),
     [
-        ({}, "HTTP 200 without TokenResponse"),
-        ({"TokenResponse": "x"}, "HTTP 200 without TokenResponse"),
-        ({"TokenResponse": {}}, "an answer without access_token"),
-        ({"TokenResponse": PLUGIN_TOKEN | {"TokenType": "mac"}}, "a token of type mac, not Bearer"),
+        ({}, "HTTP 200 without TokenResponse", EIAM, 200),
+        ({"TokenResponse": "x"}, "HTTP 200 without TokenResponse", EIAM, 200),
+        ({"TokenResponse": {}}, "an answer without access_token", "", 0),
+        ({"TokenResponse": PLUGIN_TOKEN | {"TokenType": "mac"}}, "a token of type mac, not Bearer", "", 0),
     ],
 )
-async def test_unusable_answer_of_the_openapi(body: dict[str, Any], message: str) -> None:
+async def test_unusable_answer_of_the_openapi(body: dict[str, Any], message: str, endpoint: str, status: int) -> None:
     """A 200 without a usable token is a transient error."""
-    with pytest.raises(Unreachable, match=f"^{EIAM}: {message}"):
+    with pytest.raises(Unreachable, match=f"^{EIAM}: {message}") as caught:
         await source_of(PLUGIN, FakeHttp(answer(body)), **ACCESS_KEY).token()
+
+    assert (caught.value.endpoint, caught.value.status, caught.value.error_code) == (endpoint, status, "IDS-320")
 
 
 @pytest.mark.parametrize(
-    ("code", "withdrawn", "cure"),
+    ("code", "withdrawn", "cure", "error_code"),
     [
-        ("NoPermission", True, "the AccessKey or role needs eiam:GenerateOauthToken on the application"),
-        ("EntityNotExist.Application", False, "check clientId and idaasInstanceId"),
+        ("NoPermission", True, "the AccessKey or role needs eiam:GenerateOauthToken on the application", "IDS-327"),
+        ("EntityNotExist.Application", False, "check clientId and idaasInstanceId", "IDS-328"),
     ],
 )
-async def test_refusal_of_the_openapi(code: str, withdrawn: bool, cure: str) -> None:
-    """A refusal names its cure; a permission that was taken away withdraws the identity."""
-    with pytest.raises(Refused) as caught:
-        await source_of(PLUGIN, FakeHttp(answer({"Code": code}, 403)), **ACCESS_KEY).token()
+async def test_refusal_of_the_openapi(code: str, withdrawn: bool, cure: str, error_code: str) -> None:
+    """A refusal names its cure and never the secret; a permission that was taken away withdraws the identity."""
+    refused = answer({"Code": code, "Message": "signed with of-key"}, 403)
 
-    assert (caught.value.code, caught.value.withdrawn) == (code, withdrawn)
+    with pytest.raises(Refused) as caught:
+        await source_of(PLUGIN, FakeHttp(refused), **ACCESS_KEY).token()
+
+    assert (caught.value.code, caught.value.withdrawn, caught.value.error_code) == (code, withdrawn, error_code)
+    assert caught.value.cloud_message == "signed with [hidden]"
     assert cure in str(caught.value)
 
 
@@ -365,49 +377,76 @@ def test_complete_method_passes(method: dict[str, Any], changes: dict[str, Any])
     assert not facts(**changes).exchanges_tokens
 
 
-INVALID: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (
         {"method": "client_secret_jwt", "assertionAudience": "issuer"},
         {},
         "p.issuer: required where assertionAudience is issuer",
+        "IDS-106",
     ),
     (
         {"method": "private_key_jwt", "assertionAudience": "issuer"},
         {"issuer": ""},
         "p.issuer: required where assertionAudience is issuer",
+        "IDS-106",
     ),
-    ({"method": "tls_client_auth"}, {}, "p.connection.certificateFile: required with tls_client_auth"),
-    ({"authnMethod": "PCA"}, {}, "p.m.applicationFederatedCredentialName: required with PCA"),
-    ({"authnMethod": "PKCS7"}, {}, "p.m.applicationFederatedCredentialName: required with PKCS7"),
-    ({"authnMethod": "OIDC"}, {}, "p.m.applicationFederatedCredentialName: required with OIDC"),
+    ({"method": "tls_client_auth"}, {}, "p.connection.certificateFile: required with tls_client_auth", "IDS-106"),
+    ({"authnMethod": "PCA"}, {}, "p.m.applicationFederatedCredentialName: required with PCA", "IDS-106"),
+    ({"authnMethod": "PKCS7"}, {}, "p.m.applicationFederatedCredentialName: required with PKCS7", "IDS-106"),
+    ({"authnMethod": "OIDC"}, {}, "p.m.applicationFederatedCredentialName: required with OIDC", "IDS-106"),
     (
         {"authnMethod": "PKCS7", **FED, "clientDeployEnvironment": "KUBERNETES"},
         {},
         "p.m.clientDeployEnvironment: PKCS7 works only in ALIBABA_CLOUD_ECS",
+        "IDS-100",
     ),
     (
         {"authnMethod": "OIDC", **FED, "clientDeployEnvironment": "ALIBABA_CLOUD_ECS"},
         {},
         "p.m.clientDeployEnvironment: OIDC works only in KUBERNETES",
+        "IDS-100",
     ),
     (
         {"authnMethod": "PKCS7", **FED, "ecsMetadataEndpoint": "http://10.0.0.1"},
         {},
         "p.m.ecsMetadataEndpoint: 'http://10.0.0.1' is neither",
+        "IDS-112",
     ),
-    (PLUGIN, {}, "p.openApiEndpoint: required with PLUGIN"),
-    (PLUGIN, {"open_api_endpoint": "http://eiam.example.com"}, "p.openApiEndpoint: 'http://eiam.example.com' would"),
-    (PLUGIN | {"pluginName": "other"}, EIAM_FACTS, "p.m.pluginName: 'other' is not known here; there is alibabacloud"),
-    (PLUGIN, EIAM_FACTS | {"exchanges_tokens": True}, "p.tokenExchange: cannot be combined with PLUGIN"),
-    (PLUGIN | {"ecsMetadataEndpoint": "http://10.0.0.1"}, EIAM_FACTS, "p.m.ecsMetadataEndpoint: 'http://10.0.0.1' is"),
+    ({"method": "client_assertion"}, {}, "p.m: tokenEnvVarName or tokenFile is required", "IDS-106"),
+    (PLUGIN, {}, "p.openApiEndpoint: required with PLUGIN", "IDS-106"),
+    (
+        PLUGIN,
+        {"open_api_endpoint": "http://eiam.example.com"},
+        "p.openApiEndpoint: 'http://eiam.example.com' would",
+        "IDS-112",
+    ),
+    (
+        PLUGIN | {"pluginName": "other"},
+        EIAM_FACTS,
+        "p.m.pluginName: 'other' is not known here; there is alibabacloud",
+        "IDS-100",
+    ),
+    (PLUGIN, EIAM_FACTS | {"exchanges_tokens": True}, "p.tokenExchange: cannot be combined with PLUGIN", "IDS-113"),
+    (
+        PLUGIN | {"ecsMetadataEndpoint": "http://10.0.0.1"},
+        EIAM_FACTS,
+        "p.m.ecsMetadataEndpoint: 'http://10.0.0.1' is",
+        "IDS-112",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("method", "changes", "message"), INVALID, ids=[message for _, _, message in INVALID])
-def test_incomplete_method_is_refused(method: dict[str, Any], changes: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "changes", "message", "error_code"), INVALID, ids=[message for _, _, message, _ in INVALID]
+)
+def test_incomplete_method_is_refused(
+    method: dict[str, Any], changes: dict[str, Any], message: str, error_code: str
+) -> None:
     """What a method lacks, or cannot be combined with, is refused with its key."""
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}") as caught:
         method_of(method).check("p.m", facts(**changes))
+
+    assert caught.value.error_code == error_code
 
 
 Change = Callable[[Workload], dict[str, Any]]
@@ -431,38 +470,57 @@ def locked(workload: Workload, **changes: Any) -> dict[str, Any]:
     return {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": path, **changes}
 
 
-UNREADABLE: list[tuple[Change, str]] = [
-    (lambda _: {"authnMethod": "CLIENT_SECRET_POST"}, "m: clientSecretEnvVarName or clientSecretFile is required"),
+UNREADABLE: list[tuple[Change, str, str]] = [
+    (
+        lambda _: {"authnMethod": "CLIENT_SECRET_POST"},
+        "m: clientSecretEnvVarName or clientSecretFile is required",
+        "IDS-106",
+    ),
     (
         lambda _: {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "S", "clientSecretFile": "/s"},
         "m: clientSecretEnvVarName and clientSecretFile are both set; keep one",
+        "IDS-113",
     ),
     (
         lambda _: {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": "/no/s"},
         "m.clientSecretFile: /no/s: no",
+        "IDS-124",
     ),
     (
         lambda _: {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "S"},
         "m.clientSecretEnvVarName: the environment variable S is not set",
+        "IDS-108",
     ),
-    (lambda _: {"authnMethod": "PRIVATE_KEY_JWT"}, "m: privateKeyEnvVarName or privateKeyFile is required"),
-    (lambda _: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": "/no/k"}, "m.privateKeyFile: /no/k: no such file"),
+    (lambda _: {"authnMethod": "PRIVATE_KEY_JWT"}, "m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
+    (
+        lambda _: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": "/no/k"},
+        "m.privateKeyFile: /no/k: no such file",
+        "IDS-124",
+    ),
     (
         lambda _: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyEnvVarName": "K"},
         "m.privateKeyEnvVarName: the environment variable K is not set",
+        "IDS-108",
     ),
-    (locked, "m: no usable private key: it is encrypted; name its password with privateKeyPasswordEnvVarName"),
+    (
+        locked,
+        "m: no usable private key: it is encrypted; name its password with privateKeyPasswordEnvVarName",
+        "IDS-115",
+    ),
     (
         lambda workload: locked(workload, privateKeyPasswordEnvVarName="WRONG"),
         "m: no usable private key: the password is wrong, or the key damaged",
+        "IDS-115",
     ),
     (
         lambda workload: locked(workload, privateKeyPasswordEnvVarName="MISSING"),
         "m.privateKeyPasswordEnvVarName: the environment variable MISSING is not set",
+        "IDS-108",
     ),
     (
         lambda workload: locked(workload, privateKeyPasswordEnvVarName="PASSWORD", algorithm="RS256"),
         "m.algorithm: RS256 does not fit the key, whose own is ES256",
+        "IDS-115",
     ),
     (
         lambda workload: {
@@ -470,44 +528,74 @@ UNREADABLE: list[tuple[Change, str]] = [
             "privateKeyFile": workload.write_file("key.pem", pem(ec.generate_private_key(ec.BrainpoolP256R1()))),
         },
         "m: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
+        "IDS-115",
     ),
     (
         lambda workload: certificate(workload, clientX509Certificate=None),
         "m: clientX509Certificate or clientX509CertificateFile is required",
+        "IDS-106",
     ),
     (
         lambda workload: certificate(workload, clientX509CertificateFile="/c"),
         "m: clientX509Certificate and clientX509CertificateFile are both set; keep one",
+        "IDS-113",
     ),
     (
         lambda workload: certificate(workload, clientX509Certificate=None, clientX509CertificateFile="/no/c"),
         "m.clientX509CertificateFile: /no/c: no such file",
+        "IDS-124",
     ),
     (
         lambda workload: certificate(workload, x509CertChains=None),
         "m: x509CertChains or x509CertChainsFile is required",
+        "IDS-106",
     ),
     (
         lambda workload: certificate(workload, x509CertChainsFile="/c"),
         "m: x509CertChains and x509CertChainsFile are both set; keep one",
+        "IDS-113",
     ),
     (
         lambda workload: certificate(workload, x509CertChains=None, x509CertChainsFile="/no/c"),
         "m.x509CertChainsFile: /no/c: no such file",
+        "IDS-124",
     ),
     (
         lambda workload: certificate(workload, privateKeyFile=workload.register_key(CLIENT_ID)),
         "m: the private key does not belong to the certificate",
+        "IDS-115",
+    ),
+    (
+        lambda workload: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": workload.write_file("key.pem", pem(ED))},
+        "m: neither an RSA nor an EC key; IDaaS takes no other",
+        "IDS-115",
+    ),
+    (
+        lambda workload: {
+            "method": "private_key_jwt",
+            "privateKeyFile": workload.write_file("key.pem", pem(ec.generate_private_key(ec.BrainpoolP256R1()))),
+        },
+        "m: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
+        "IDS-115",
     ),
 ]
 
 
-@pytest.mark.parametrize(("make", "message"), UNREADABLE, ids=[message for _, message in UNREADABLE])
-def test_unreadable_secret_is_reported(make: Change, message: str, workload: Workload) -> None:
+@pytest.mark.parametrize(("make", "message", "error_code"), UNREADABLE, ids=[message for _, message, _ in UNREADABLE])
+def test_unreadable_secret_is_reported(make: Change, message: str, error_code: str, workload: Workload) -> None:
     """A secret, key or certificate that is missing, ambiguous or unusable is reported with its key."""
     error = NotThereYet if "/no/" in message else ConfigError
-    with pytest.raises(error, match=f"^{re.escape(message)}"):
+    with pytest.raises(error, match=f"^{re.escape(message)}") as caught:
         method_of(make(workload)).read("m", {"PASSWORD": PASSWORD, "WRONG": "another"})
+
+    assert caught.value.error_code == error_code
+
+
+def binary_key(workload: Workload) -> str:
+    """Write a private key as DER; return its path."""
+    path = Path(workload.write_file("key.der", ""))
+    path.write_bytes(base64.b64decode(der(EC)))
+    return str(path)
 
 
 READABLE: list[Change] = [
@@ -516,6 +604,8 @@ READABLE: list[Change] = [
     lambda workload: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": workload.register_key(CLIENT_ID)},
     lambda workload: locked(workload, privateKeyPasswordEnvVarName="PASSWORD", algorithm="ES256"),
     certificate,
+    lambda workload: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": binary_key(workload)},
+    lambda workload: {"method": "private_key_jwt", "privateKeyFile": workload.write_file("key.pem", pem(ED))},
     lambda _: {"method": "tls_client_auth"},
 ]
 
@@ -524,6 +614,139 @@ READABLE: list[Change] = [
 def test_readable_secret_is_accepted(make: Change, workload: Workload) -> None:
     """A secret in a variable or a file, an encrypted key with its password, and a certificate with its key pass."""
     method_of(make(workload)).read("m", {"S": "s", "PASSWORD": PASSWORD})
+
+
+def test_token_of_another_issuer_may_be_public(workload: Workload) -> None:
+    """Other users may read a projected token, which another program writes; it may not exist yet."""
+    path = Path(workload.write_file("projected", JWT))
+    path.chmod(0o644)
+    method = {"method": "client_assertion", "tokenFile": str(path)}
+
+    method_of(method).read_token("m", {})
+    path.unlink()
+    with pytest.raises(NotThereYet, match=rf"^m\.tokenFile: {path}: no such file"):
+        method_of(method).read_token("m", {})
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ({"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": "/secret"}, "/secret"),
+        ({"method": "client_secret_basic", "clientSecretFile": "/secret"}, "/secret"),
+        ({"method": "client_secret_jwt", "clientSecretFile": "/secret"}, "/secret"),
+        ({"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": "/key"}, "/key"),
+        ({"method": "private_key_jwt", "privateKeyFile": "/key", "certificateFile": "/tls.crt"}, "/key"),
+        (
+            {
+                "authnMethod": "PCA",
+                "privateKeyFile": "/key",
+                "clientX509CertificateFile": "/tls.crt",
+                "x509CertChains": "text",
+            },
+            "/tls.crt",
+        ),
+        ({"authnMethod": "OIDC", "oidcTokenFilePath": "/token"}, "/token"),
+        ({"method": "client_assertion", "tokenFile": "/token"}, "/token"),
+        (PLUGIN, "/home/user/.aliyun/config.json"),
+    ],
+    ids=lambda value: None if isinstance(value, str) else value.get("authnMethod") or value["method"],
+)
+async def test_file_system_that_does_not_answer_is_transient(method: dict[str, Any], path: str) -> None:
+    """Each method reads its files off the event loop, with the time limit of the disk, which no repr shows."""
+    disk = HungDisk()
+    source = source_of(method, FakeHttp(), disk=disk, HOME="/home/user")
+
+    with pytest.raises(Unreachable, match="the file system did not answer") as caught:
+        await source.token()
+
+    assert "disk=" not in repr(source)
+    assert (caught.value.error_code, disk.paths) == ("IDS-601", [path])
+
+
+def named_by_certificate(workload: Workload) -> tuple[dict[str, Any], str]:
+    """Write a new key with its certificate; return private_key_jwt with both, and the certificate's thumbprint."""
+    issued = workload.emulator.issue_certificate()
+    certificate = x509.load_pem_x509_certificate(issued.leaf_pem.encode())
+    method = {
+        "method": "private_key_jwt",
+        "privateKeyFile": workload.write_file("key.pem", issued.key_pem),
+        "certificateFile": workload.write_file("tls.crt", issued.leaf_pem),
+    }
+    return method, base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).rstrip(b"=").decode()
+
+
+async def test_certificate_names_the_key_of_the_assertion(workload: Workload) -> None:
+    """private_key_jwt with a certificate sends its thumbprint (RFC 7515 4.1.8) and reports when it ends."""
+    method, thumbprint = named_by_certificate(workload)
+    expiries: list[tuple[str, float]] = []
+    notes = Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
+
+    sent = await sent_by(method, notes)
+
+    assert jwt.get_unverified_header(sent.fields["client_assertion"])["x5t#S256"] == thumbprint
+    assert expiries == [("certificate", NOW + 30 * 86_400)]
+
+
+@pytest.mark.parametrize(
+    ("make", "key"),
+    [(lambda workload: named_by_certificate(workload)[0], "clientAuthentication"), (certificate, "authnConfiguration")],
+    ids=["private_key_jwt", "PCA"],
+)
+async def test_key_and_certificate_of_a_rotation_are_replaced_one_by_one(
+    make: Change, key: str, workload: Workload
+) -> None:
+    """For a moment of a rotation the key is new and the certificate old, which is a transient error."""
+    method = make(workload)
+    workload.write_file(Path(method["privateKeyFile"]).name, pem(EC))
+
+    with pytest.raises(Unreachable) as caught:
+        await source_of(method, FakeHttp()).token()
+
+    assert str(caught.value) == (f"p.{key}: the private key does not belong to the certificate; is one being replaced?")
+    assert caught.value.error_code == "IDS-115"
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["key alone", "key and certificate"])
+async def test_previous_key_is_used_only_without_a_certificate(named: bool, workload: Workload) -> None:
+    """The previous key replaces a refused new one; it would not fit the present certificate."""
+    method, _ = named_by_certificate(workload)
+    used = method if named else {name: method[name] for name in ("method", "privateKeyFile")}
+    warnings: list[str] = []
+    http = FakeHttp(TOKEN, answer({"error": "invalid_client"}, 401), TOKEN)
+    source = source_of(used, http, Notes(lambda _kind, _end: None, warnings.append))
+    await source.token()
+    _, thumbprint = named_by_certificate(workload)
+
+    assert await source.token() == Token(JWT, NOW + 600)
+
+    header = jwt.get_unverified_header(http.sent[2].fields["client_assertion"])
+    assert header.get("x5t#S256") == (thumbprint if named else None)
+    assert len(warnings) == (0 if named else 1)
+
+
+async def test_secret_of_an_assertion_is_not_quoted() -> None:
+    """A server that knows the secret must not put it into a message, although the request does not carry it."""
+    refused = answer({"error": "invalid_request", "error_description": f"bad secret {SECRET * 8}"}, 400)
+
+    with pytest.raises(Refused) as caught:
+        await source_of({"method": "client_secret_jwt", **NAMED}, FakeHttp(refused), SECRET=SECRET * 8).token()
+
+    assert caught.value.cloud_message == "bad secret [hidden]"
+
+
+@pytest.mark.parametrize(
+    ("method", "body"),
+    [
+        ({"authnMethod": "CLIENT_SECRET_POST", **NAMED}, {"access_token": JWT, "expires_in": 600}),
+        (PLUGIN, {"TokenResponse": PLUGIN_TOKEN}),
+    ],
+    ids=["token endpoint", "PLUGIN"],
+)
+async def test_token_makes_an_answer_a_success(method: dict[str, str], body: dict[str, Any]) -> None:
+    """A 200 with a token is a success, whatever code the server adds."""
+    http = FakeHttp(answer(body | {"code": "operation.done"}))
+
+    assert await source_of(method, http, **ACCESS_KEY).token() == Token(JWT, NOW + 600)
 
 
 async def test_password_is_used_for_the_assertion(workload: Workload) -> None:
