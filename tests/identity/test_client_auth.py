@@ -148,7 +148,7 @@ async def test_each_request_has_its_own_jti() -> None:
 
 def test_repr_of_a_proof_shows_no_secret() -> None:
     """The repr of a proof, as in a log or a traceback, shows no secret."""
-    proof = client_auth.Proof({"client_secret": "s3cr3t"}, {"Authorization": "Basic s3cr3t"})
+    proof = client_auth.Proof({"client_secret": "s3cr3t"}, {"Authorization": "Basic s3cr3t"}, secrets=("s3cr3t",))
 
     assert "s3cr3t" not in repr(proof)
 

@@ -20,3 +20,8 @@ def test_clock_of_a_server() -> None:
 
     assert (at_server.now(), at_server.is_synchronised()) == (NOW + 60, True)
     assert (surroundings.now(), surroundings.is_synchronised()) == (NOW, False)
+
+
+def test_repr_of_the_surroundings_shows_no_variable() -> None:
+    """The environment holds secrets, so the repr does not show it."""
+    assert "s3cr3t" not in repr(context(environ={"CLIENT_SECRET": "s3cr3t"}))

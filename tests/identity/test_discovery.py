@@ -74,6 +74,27 @@ async def test_refusal_is_raised_although_there_is_a_previous_document(clock: Cl
         await found.token_endpoint()
 
 
+@pytest.mark.parametrize(
+    ("named", "read"),
+    [
+        (["RS256", "ES256"], ("RS256", "ES256")),
+        (["RS256", 3], ("RS256", "3")),
+        ([f"A{number}" for number in range(51)], tuple(f"A{number}" for number in range(50))),
+        ("RS256", ()),
+        (None, ()),
+    ],
+    ids=["two", "a number", "51", "text", "none"],
+)
+async def test_algorithms_of_the_document(named: Any, read: tuple[str, ...], clock: Clock) -> None:
+    """The document names at most 50 algorithms for assertions; before it is read, none is known."""
+    body = document(token_endpoint_auth_signing_alg_values_supported=named)
+    found = discovery(FakeHttp(answer(body)), clock)
+    before = found.signing_algorithms()
+    await found.token_endpoint()
+
+    assert (before, found.signing_algorithms()) == ((), read)
+
+
 ALIASES = {"mtls_endpoint_aliases": {"token_endpoint": "https://mtls.example.com/token"}}
 
 
