@@ -784,7 +784,10 @@ def test_proof_is_empty_by_default_and_hidden() -> None:
         assert "s3cr3t" not in repr(proof)
 
 
-@pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", None])
+ALGORITHMS = [f"{family}{bits}" for family in ("RS", "PS", "ES") for bits in (256, 384, 512)]
+
+
+@pytest.mark.parametrize("algorithm", [*ALGORITHMS, "EdDSA", None])
 def test_algorithm_can_be_configured(algorithm: str | None) -> None:
     """Each algorithm that a key may sign with can be configured, and a key needs no password."""
     found = convert({"authnMethod": "PRIVATE_KEY_JWT", "algorithm": algorithm}, IdaasPrivateKeyJwt)

@@ -252,11 +252,17 @@ def test_curve_without_an_algorithm_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("key", "algorithm", "fits"),
-    [(RSA, "RS512", True), (RSA, "ES256", False), (EC, "ES384", False), (EC, "RS256", False)],
-    ids=["RSA RS512", "RSA ES256", "P-256 ES384", "P-256 RS256"],
+    [
+        *((RSA, f"{family}{bits}", True) for family in ("RS", "PS") for bits in (256, 384, 512)),
+        (ED, "EdDSA", True),
+        (RSA, "ES256", False),
+        (EC, "ES384", False),
+        (EC, "RS256", False),
+        (ED, "ES256", False),
+    ],
 )
 def test_configured_algorithm_must_fit_the_key(key: private_key.PrivateKey, algorithm: str, fits: bool) -> None:
-    """Any RS algorithm fits an RSA key, and a curve has only its own algorithm."""
+    """Any RS or PS algorithm fits an RSA key, and a curve has only its own algorithm."""
     if fits:
         private_key.check_algorithm(algorithm, key, "place")
         return
