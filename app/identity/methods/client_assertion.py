@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from ...core.base import OtherFile
 from ...core.record import Record
@@ -27,7 +27,7 @@ class ForeignAssertion(Record, frozen=True):
     HIDDEN = frozenset({"disk"})
 
     token: Secret
-    disk: Disk = field(default_factory=Disk)
+    disk: Disk
 
     async def prove(self, endpoint: str) -> Proof:
         return jwt_bearer(await secrets.read(self.token, self.disk))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from ...core.base import ProofFile
 from ...core.errors import ConfigError, Unreachable
@@ -42,7 +42,7 @@ class Pca(Record, frozen=True):
     chain: Secret
     place: str
     expires: Callable[[float], None]
-    disk: Disk = field(default_factory=Disk)
+    disk: Disk
 
     async def prove(self, endpoint: str) -> Proof:
         leaf, chain = await self._read(self.certificate), await self._read(self.chain)
