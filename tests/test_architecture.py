@@ -32,6 +32,7 @@ def loaded_by(statement: str) -> set[str]:
         "app.conformance",
         "app.emulator",
         "app.migrate",
+        "app.observe.exposition",
         "app.refresh.pipeline",
         "app.setup",
         "app.serve.application",
