@@ -42,6 +42,7 @@ Object = dict[str, Any]
 
 
 HOW = {
+    "checkov": "pip install checkov==3.3.30",
     "helm3": "go install helm.sh/helm/v3/cmd/helm@v3.22.0, named helm3",
     "kube-score": "go install github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
 }
@@ -51,7 +52,7 @@ HELMS = ("helm", "helm3")
 
 
 def program(name: str) -> str:
-    """Return the path of helm, helm3, kubectl or kube-score. Without it the test is skipped, in CI too."""
+    """Return the path of helm, helm3, kubectl, kube-score or checkov. Without it the test is skipped, in CI too."""
     found = shutil.which(
         name, path=f"{os.environ.get('K8S_WORK', '/nonexistent')}/tools{os.pathsep}{os.environ['PATH']}"
     )

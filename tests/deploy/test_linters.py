@@ -1,4 +1,4 @@
-"""kube-score on what we deploy: every finding is one of the exceptions below, and every exception is a finding."""
+"""kube-score and checkov: every finding is one of the exceptions below, and every exception is a finding."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ WEBHOOK = {
 }
 """The same for the webhook's Deployment."""
 
+CHECKOV = {
+    "CKV_K8S_11": CPU,
+    "CKV_K8S_15": PULL,
+    "CKV_K8S_38": "the webhook reads CredentialPolicies from the API server; its ClusterRole allows nothing else",
+    "CKV_K8S_43": "image.digest sets one; the default is the version, which the platform builds itself",
+}
+"""The reason for each check of checkov that the webhook does not pass. The policies pass all."""
+
+NO_NETWORK_POLICY = "CKV2_K8S_6"
+"""The NetworkPolicy is opt-in: its addresses of the API server differ from cluster to cluster."""
+
 
 def findings(path: Path, *paths: str) -> set[str]:
     """Return the checks that an object or one of these containers does not pass."""
@@ -56,3 +67,15 @@ def test_the_chart(values: str) -> None:
 def test_the_sidecar(path: str) -> None:
     """The container has the exceptions above, in the manifest and as the policies inject it."""
     assert findings(ROOT / path, "idaas-sidecar") == set(SIDECAR)
+
+
+@pytest.mark.parametrize("values", KUBE_VERSIONS)
+def test_checkov(values: str) -> None:
+    """The webhook has the exceptions above, and no other object has one."""
+    path = ROOT / "tests" / "deploy" / "golden" / f"{values}.yaml"
+    command = [program("checkov"), "--framework", "kubernetes", "--file", path, "--compact", "--output", "json"]
+    done = subprocess.run([*command, "--skip-download"], capture_output=True, text=True, check=False)
+    failed = json.loads(done.stdout).get("results", {}).get("failed_checks", [])
+
+    expected = {"webhook": set(CHECKOV), "cert-manager": {*CHECKOV, NO_NETWORK_POLICY}}
+    assert {each["check_id"] for each in failed} == expected.get(values, set())
