@@ -140,7 +140,8 @@ GATE: Object = {
 def open_gate(name: str, namespace: str) -> None:
     """End the init container GATE of a pod."""
     script = "open('/tmp/gate-is-open', 'w')"
-    kubectl("exec", name, "-n", namespace, "-c", "gate", "--", "/opt/app/bin/python", "-c", script)
+    # The command may end with its container, and has succeeded then.
+    kubectl("exec", name, "-n", namespace, "-c", "gate", "--", "/opt/app/bin/python", "-c", script, check=False)
 
 
 def in_state(state: str, name: str, namespace: str, of: str = "idaas-sidecar") -> bool:

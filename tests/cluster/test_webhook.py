@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,15 +74,32 @@ def test_the_application_gets_credentials() -> None:
         kubectl("delete", "pod", "hooked", "-n", "shop", "--grace-period=0", "--force")
 
 
-def test_explain_in_the_cluster() -> None:
-    """`webhook explain` in a pod of the webhook asks the API server, and gives the message of the refusal."""
-    given = change("spec/hostNetwork", True, pod())
+def explain(given: str) -> subprocess.CompletedProcess[str]:
+    """Run `webhook explain` in a pod of the webhook, with this text on standard input."""
     command = ("exec", "-i", *HOME, f"deploy/{NAME}", "--", "idaas-sidecar", "webhook", "explain", "-")
-    done = subprocess.run(
-        [WORK / "kc", *command], input=json.dumps(given), capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run([WORK / "kc", *command], input=given, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.stdout.startswith("Pod shop/app: refused\n  why: idaas-sidecar: hostNetwork is not possible")
+
+def test_explain_in_the_cluster() -> None:
+    """`webhook explain` in a pod of the webhook asks the API server, and says in words what happens and why."""
+    refused = explain(json.dumps(change("spec/hostNetwork", True, pod())))
+    injected = explain(json.dumps(pod()))
+    text = explain("kind: Pod\n")
+
+    assert refused.stdout.startswith("Pod shop/app: refused\n  why: idaas-sidecar: hostNetwork is not possible")
+    assert "  adds: container idaas-sidecar, image idaas-credential-sidecar:" in injected.stdout
+    assert "install idaas-credential-sidecar[webhook], or write the file as JSON" in text.stderr
+
+
+def test_metrics() -> None:
+    """Each replica counts its admissions, and has the expiry of the certificate for 10 years."""
+    wanted = {**pod(), "metadata": {**pod()["metadata"], "name": "counted"}}
+    before = _series('requests_total{outcome="injected",webhook="mutate"}')
+    for _ in range(4):
+        assert not _failure(wanted)
+
+    assert _series('requests_total{outcome="injected",webhook="mutate"}') == before + 4
+    assert _series("certificate_not_after_timestamp_seconds") > 2 * (time.time() + 9.9 * 365 * 86_400)
 
 
 def test_an_outage_stops_no_other_pod() -> None:
@@ -167,6 +185,16 @@ def _pods() -> set[tuple[str, int]]:
         for each in found
         if "deletionTimestamp" not in each["metadata"]
     }
+
+
+def _series(name: str) -> float:
+    """Return the sum of a series over the replicas."""
+    texts = [
+        kubectl("get", "--raw", f"/api/v1/namespaces/idaas-sidecar/pods/{each}:8080/proxy/metrics").stdout
+        for each, _ in _pods()
+    ]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith(f"idaas_sidecar_webhook_{name} ")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
 def _log() -> str:
