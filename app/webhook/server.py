@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 
@@ -31,6 +32,8 @@ SCRAPES = 16
 
 IDLE_SECONDS = 95
 """The API server closes its idle connections after 90 s. A server that closes first may lose a request on its way."""
+
+TlsContext = Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
 
 class _Server(uvicorn.Server):
@@ -62,8 +65,7 @@ async def serve(
 
     `listening` is for the API server, over TLS; `scraped` is for Prometheus.
     """
-    config = _config(webhook.application(), CONNECTIONS)
-    config.ssl_context_factory = lambda config, default: certificates.context
+    config = _config(webhook.application(), CONNECTIONS, lambda config, default: certificates.context)
     scrapes = _Server(_config(metrics_application(webhook.counters, lambda: certificates.expires_at), SCRAPES))
     address, metrics = (authority(*address_of(each)) for each in (listening, scraped))
 
@@ -94,8 +96,8 @@ async def serve(
         stopping.cancel()
 
 
-def _config(application: FastAPI, connections: int) -> uvicorn.Config:
-    """Return the settings of a listener: bounded in time and connections, and silent."""
+def _config(application: FastAPI, connections: int, context: TlsContext | None = None) -> uvicorn.Config:
+    """Return the settings of a listener: bounded in time and connections. `context` makes its TLS context."""
     return uvicorn.Config(
         application,
         http=HeadTimeoutProtocol,
@@ -108,6 +110,7 @@ def _config(application: FastAPI, connections: int) -> uvicorn.Config:
         limit_concurrency=connections,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=5,
+        ssl_context_factory=context,
     )
 
 
