@@ -38,7 +38,7 @@ STALLED_RETRY = 30.0
 MOST_CHANGES = 100
 """Changed keys that the log names: a line with all keys of a thousand profiles is larger than log collectors take."""
 
-AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format")
+AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format", "telemetry.")
 """Beginnings of keys that a running process cannot change; they take effect at the next start."""
 
 

@@ -298,7 +298,12 @@ WEBHOOK_LISTENING = _event(
     "info",
     "the admission webhooks accept connections",
     "The first line of `idaas-sidecar webhook`.",
-    {"version": "version of the program", "address": "address of the listener"} | _CERTIFICATE,
+    {
+        "version": "version of the program",
+        "address": "address of the listener",
+        "metrics": "address of the listener with the metrics",
+    }
+    | _CERTIFICATE,
 )
 POD_INJECTED = _event(
     "pod_injected",

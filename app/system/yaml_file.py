@@ -8,13 +8,17 @@ from ..core.errors import ConfigError
 from ..core.text import one_line
 
 
-def parse_documents(raw: bytes, path: str) -> list[Any]:
-    """Return the documents of a YAML file. Raises ConfigError: the place of a mistake, or that PyYAML is missing."""
+def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
+    """
+    Return the documents of a YAML file. Raises ConfigError: the place of a mistake, or that PyYAML is missing.
+
+    `extra` is the extra of the package that the message about PyYAML names.
+    """
     try:
         import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
     except ImportError:
         raise ConfigError(
-            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[yaml], or write the file as JSON"
+            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[{extra}], or write the file as JSON"
         ) from None
     try:
         return list(yaml.safe_load_all(raw))

@@ -9,7 +9,8 @@ from app.core.errors import Refused, Unreachable
 from app.core.events import ClockRead, IdentityExpiry, Refreshed, RefreshFailed, StageTimed, Warned
 from app.core.values import Credentials
 from app.observe.counters import MOST_CODES, Histogram, RefreshCounters, RequestCounters, outcome
-from app.serve.metrics import SidecarCollector, exposition
+from app.observe.exposition import exposition
+from app.serve.metrics import SidecarCollector
 
 from ..clock import Clock
 
