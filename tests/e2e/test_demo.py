@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from app.cli.arguments import examples
 from app.cli.parser import build_parser
+from app.emulator import World
+from app.emulator.world.world import role_arn
 
-from .processes import Demo, Process, demo, environment, run
+from .processes import DEADLINE, PROGRAM, ROOT, Demo, Process, demo, environment, run
 
 COMMANDS = {
     "config": ((), "valid; profiles: default"),
@@ -87,3 +94,46 @@ def test_the_last_line_says_what_to_try(tmp_path: Path) -> None:
     assert printed[-1] == last
     assert last.endswith("idaas-sidecar doctor")
     assert done.code == 0, done.out
+
+
+NOT_RUN = re.compile(
+    r"idaas-sidecar (serve|demo|emulator|webhook|migrate|conformance|setup fingerprint|setup cluster)\b|--from |exec --"
+)
+"""Examples that start servers, or that need the Internet, a cluster or files of the reader."""
+
+EXAMPLES = [
+    example
+    for name, command in build_parser()[1].choices.items()
+    for example in examples(command)
+    if not NOT_RUN.search(example)
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_help_work(example: str, running: Demo, env: Mapping[str, str], tmp_path: Path) -> None:
+    """A shell runs the example beside the demo, in a directory that has the files which the example names."""
+    (tmp_path / "deploy").mkdir()
+    (tmp_path / ".config/fish/completions").mkdir(parents=True)
+    for name in ("config.json", "deploy/config.json"):
+        shutil.copy(running.config_path, tmp_path / name)
+    (tmp_path / "role.json").write_text(
+        json.dumps(World.default(issuer=issuer_of(running)).roles[role_arn("default")].trust_policy)
+    )
+    before = f'idaas-sidecar() {{ {" ".join(PROGRAM)} "$@"; }}; fpath=("" "{tmp_path}")'
+    done = subprocess.run(
+        ["bash", "-e", "-c", f"{before}\n{example}"],
+        cwd=tmp_path,
+        env={**env, "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=DEADLINE,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def issuer_of(running: Demo) -> str:
+    """Return the issuer of the demo's cloud."""
+    issuer: str = json.loads(running.config_path.read_text())["profiles"]["default"]["identity"]["issuer"]
+    return issuer
