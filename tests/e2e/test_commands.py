@@ -211,7 +211,7 @@ def test_env_imports_no_client(cloud: EmulatedCloud, tmp_path: Path) -> None:
     path = write_config(tmp_path, configuration(cloud, server={"bind": "127.0.0.1:7117"}))
     imported = modules_of("env", "--config", path, tmp_path=tmp_path)
 
-    assert "app.cli.env_" in imported
+    assert "app.cli.profile_option" in imported
     assert sorted(imported & {"httpx", "app.refresh", "app.upstream.client"}) == []
 
 
