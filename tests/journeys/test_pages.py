@@ -10,7 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import yaml
 
+from ..deploy.pod_security import violations
 from ..e2e.cloud import emulator_admin
 from ..e2e.processes import EmulatedCloud, emulator
 from ..e2e.users import needs_root
@@ -93,3 +95,30 @@ def test_a_block_without_a_comment_is_an_error() -> None:
     assert steps("<!-- run -->\n```sh\ntrue\n```\n") == [Step("run", "", "true\n", 1)]
     with pytest.raises(AssertionError, match="line 2: no comment"):
         steps("\n```sh\ntrue\n```\n")
+
+
+@pytest.mark.parametrize("name", [*PAGES, "README.md"])
+def test_links_have_a_target(name: str) -> None:
+    """Every link leads to a page that exists, and to a heading of it."""
+    page = DOCS / "start" / name
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        file, _, fragment = target.partition("#")
+        if "://" in target:
+            continue
+        linked = (page.parent / file).resolve()
+        assert linked.exists(), target
+        assert not fragment or fragment in anchors(linked.read_text()), target
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors that code hosts make of the headings of a page."""
+    headings = (line.lstrip("# ") for line in text.splitlines() if line.startswith("#"))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_pod_is_restricted() -> None:
+    """The pod of the page fits the Pod Security standard `restricted`."""
+    (manifest,) = [step for step in steps((DOCS / "start" / "kubernetes.md").read_text()) if step.kind == "file"]
+    (pod,) = [found for found in yaml.safe_load_all(manifest.text) if found["kind"] == "Pod"]
+
+    assert violations(pod["spec"]) == []
