@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import Refused
 from ..core.numbers import seconds
+from ..core.record import Record
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.codes import Meaning
 from ..upstream.errors import answer_of
+from ..upstream.meaning import Meaning
 from ..upstream.response import Get
 from .sts import complete, instant
 
@@ -45,8 +45,7 @@ _STATUSES = {
 """By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObtainAccessCredential:
+class ObtainAccessCredential(Record, frozen=True):
     """One role. `duration_seconds` None: not sent, so the role's own length applies."""
 
     http: Get

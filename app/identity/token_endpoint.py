@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from ..core.errors import Refused
+from ..core.record import Record
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
-from ..upstream.codes import Meaning
 from ..upstream.errors import answer_of
+from ..upstream.meaning import Meaning
 from ..upstream.response import Post
 from .client_auth import ClientAuth
 from .context import TokenSource
@@ -20,8 +20,7 @@ _STATUSES = {404: Meaning("refused", "is that the token endpoint's URL?", "IDS-3
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name (RFC 8693)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenEndpoint:
+class TokenEndpoint(Record, frozen=True):
     """
     A token endpoint and one client of it.
 
@@ -73,8 +72,7 @@ class TokenEndpoint:
         return token_from(members, now=self.now(), where=url, use=self.use)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
+class ClientCredentials(Record, frozen=True):
     """A token for the client itself. `parameters`: scope, audience, resource, as far as they are configured."""
 
     endpoint: TokenEndpoint
@@ -84,8 +82,7 @@ class ClientCredentials:
         return await self.endpoint.request({"grant_type": "client_credentials", **self.parameters})
 
 
-@dataclass(frozen=True, slots=True)
-class TokenExchange:
+class TokenExchange(Record, frozen=True):
     """A token for the client in exchange for the token of `subject`, which is obtained every time."""
 
     endpoint: TokenEndpoint

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.errors import Refused, Unreachable
 from ..core.text import printable_id, quoted
-from .codes import CODES, MEANINGS_BY_WORDS, UNKNOWN, Meaning
 from .error_words import ErrorWords, error_words
+from .meaning import UNKNOWN, Meaning
 from .redaction import redacted
 from .response import UpstreamResponse
 
@@ -89,6 +89,8 @@ def error_of(
     shown = code if words.from_api else f"with {words.form} instead of JSON"
     text = f"{where}: HTTP {response.status} {shown}{f' (request {request_id})' if request_id else ''}"
 
+    from .codes import CODES
+
     by_code = codes.get(code) or CODES.get(code) or _REFUSED
     meaning = _combined(by_code, statuses.get(response.status) or _REFUSED, words.message)
     throttled = response.status == 429 or code in _THROTTLED or code.startswith("Throttling")
@@ -111,6 +113,8 @@ def error_of(
 
 def _combined(by_code: Meaning, by_status: Meaning, message: str) -> Meaning:
     """Return what code, status and message say together: the status supplies what the code leaves open."""
+    from .codes import MEANINGS_BY_WORDS
+
     effect = by_status.effect if by_code.effect == "refused" else by_code.effect
     by_words = next((meaning for part, meaning in MEANINGS_BY_WORDS if part in message), None)
     known = by_words or (by_code if by_code.cure or by_code.error_code != UNKNOWN else by_status)

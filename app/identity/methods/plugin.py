@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from ...core import urls
 from ...core.errors import ConfigError, Unreachable
+from ...core.record import Record
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
-from ...upstream.codes import Meaning
 from ...upstream.dated import dated
 from ...upstream.errors import answer_of
+from ...upstream.meaning import Meaning
 from ...upstream.response import Post
 from ..access_keys import AccessKeys
 from ..context import TokenSource
@@ -35,8 +35,7 @@ _CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateOauthToken:
+class GenerateOauthToken(Record, frozen=True):
     """The signed call. `scope` reads `<audience>|<value> …`; `keys` is asked at every call."""
 
     http: Post
