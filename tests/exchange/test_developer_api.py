@@ -202,43 +202,59 @@ async def test_role_of_another_cloud_is_refused() -> None:
         await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60))
 
     assert (caught.value.status, caught.value.code) == (200, "another_vendor")
+    assert (caught.value.endpoint, caught.value.error_code) == (WHERE, "IDS-424")
+
+
+async def test_credential_counts_before_a_code_beside_it() -> None:
+    """An answer with status 200 and a credential is a success, whatever code stands beside it."""
+    body = {**session(EXPIRATION), "code": "Accepted"}
+
+    assert (await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60))).expires_at == END
 
 
 OPERATOR = "IDaaS's own access to the target account is set up wrongly; ask its administrator"
 API_ERRORS = [
-    (400, "invalid_client_credential", "", OPERATOR),
-    (400, "invalid_audience", "", OPERATOR),
+    (400, "invalid_client_credential", "", OPERATOR, "IDS-425"),
+    (400, "invalid_audience", "", OPERATOR, "IDS-425"),
     (
         401,
         "invalid_token",
         "renew",
         "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?",
+        "IDS-426",
     ),
     (
         403,
         "forbidden",
         "withdrawn",
         "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
+        "IDS-427",
     ),
-    (404, "unknown", "", "is that the DeveloperAPI's host?"),
+    (404, "unknown", "", "is that the DeveloperAPI's host?", "IDS-428"),
     (
         404,
         "not_found",
         "withdrawn",
         "IDaaS does not know that role or instance: check roleArn and idaasInstanceId",
+        "IDS-423",
     ),
     (
         404,
         "cloud_account_role_not_found",
         "withdrawn",
         "IDaaS does not manage that role: check roleArn and the role's place in IDaaS",
+        "IDS-423",
     ),
-    (405, "unknown", "", ""),
+    (405, "unknown", "", "", "IDS-300"),
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "effect", "cure"), API_ERRORS, ids=[f"{e[0]} {e[1]}" for e in API_ERRORS])
-async def test_error_of_the_api_has_an_effect_and_a_cure(status: int, code: str, effect: str, cure: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "effect", "cure", "error_code"), API_ERRORS, ids=[f"{e[0]} {e[1]}" for e in API_ERRORS]
+)
+async def test_error_of_the_api_has_an_effect_and_a_cure(
+    status: int, code: str, effect: str, cure: str, error_code: str
+) -> None:
     """The code or the status decides whether a new token may help, and whether the role no longer exists."""
     with pytest.raises(Refused) as caught:
         await action(FakeHttp(answer({"error": code}, status))).credentials(Token("e30.e30.c2ln", NOW + 60))
@@ -246,3 +262,4 @@ async def test_error_of_the_api_has_an_effect_and_a_cure(status: int, code: str,
     assert str(caught.value).startswith(f"{WHERE}: HTTP {status} {code}")
     assert cure in str(caught.value)
     assert (caught.value.renew_token, caught.value.withdrawn) == (effect == "renew", effect == "withdrawn")
+    assert caught.value.error_code == error_code
