@@ -12,6 +12,8 @@ from pathlib import Path
 from ..e2e.processes import DEADLINE, OutputLines
 
 END = "-- end of block"
+BLOCK_DEADLINE = 5 * DEADLINE
+"""Seconds until a block fails. A block starts up to a dozen interpreters, each of which has DEADLINE elsewhere."""
 
 
 class Terminal:
@@ -36,7 +38,7 @@ class Terminal:
         self._blocks += 1
         end = f"{END} {self._blocks}"
         self._type(f"{{\n{block}\n}} </dev/null\nprintf '\\n%s\\n' '{end}'\n")
-        self._output.find(lambda line: line == end)
+        self._output.find(lambda line: line == end, BLOCK_DEADLINE)
         lines = self._output.lines()[self._seen :]
         self._seen += len(lines)
         return lines[: lines.index(end)]
