@@ -16,7 +16,7 @@ from ..core.addresses import authority, listen_address
 from ..core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED
 from ..core.errors import ConfigError
 from ..system import runtime_dir
-from .fetch import check_profile
+from .profile_option import check_profile
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:

@@ -36,7 +36,7 @@ from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
 from .env_ import client_variables
 from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
-from .fetch import check_profile
+from .profile_option import check_profile
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 """The signals that a terminal sends to every process of its foreground process group."""

@@ -20,7 +20,14 @@ _OPERATOR = Meaning(
     "refused", "IDaaS's own access to the target account is set up wrongly; ask its administrator", "IDS-425"
 )
 
+_FORBIDDEN = Meaning(
+    "withdrawn",
+    "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
+    "IDS-427",
+)
+
 _CODES = {
+    "access_denied": _FORBIDDEN,  # at the token endpoint the same code is about the resource server
     "cloud_account_role_not_found": Meaning(
         "withdrawn", "IDaaS does not manage that role: check roleArn and the role's place in IDaaS", "IDS-423"
     ),
@@ -35,11 +42,7 @@ _STATUSES = {
     401: Meaning(
         "renew_token", "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?", "IDS-426"
     ),
-    403: Meaning(
-        "withdrawn",
-        "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
-        "IDS-427",
-    ),
+    403: _FORBIDDEN,
     404: Meaning("refused", "is that the DeveloperAPI's host?", "IDS-428"),
 }
 """By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""

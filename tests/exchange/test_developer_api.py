@@ -24,7 +24,7 @@ from ..workload import Workload
 Build = Callable[..., Offline]
 
 ERRORS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({"clients": ("other",)}, {}, "HTTP 403 access_denied"),
+    ({"clients": ("other",)}, {}, "HTTP 403 access_denied.*the permission on that role"),
     ({"broken": True}, {}, "invalid_client_credential.*IDaaS's own access to the target account is set up wrongly"),
     ({"vendor": "aws"}, {}, "without alibabaCloudStsToken: that role belongs to another cloud"),
     ({}, {"roleArn": role_arn("nobody")}, "cloud_account_role_not_found.*IDaaS does not manage that role"),
