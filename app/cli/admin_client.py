@@ -49,7 +49,8 @@ def request_socket(path: str, method: str, target: str) -> tuple[int, dict[str, 
         return status, dict(json.loads(body))
     except PermissionError:
         raise ConfigError(
-            f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root"
+            f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root",
+            error_code="IDS-517",
         ) from None
     except OSError as error:
         raise Unreachable(

@@ -53,6 +53,7 @@ class Warned:
 
     profile: str
     message: str
+    error_code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class StoreFailed:
     profile: str
     message: str
     store: Literal["cache", "files"] = "cache"
+    error_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

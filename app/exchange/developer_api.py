@@ -10,38 +10,20 @@ from urllib.parse import quote
 from ..core.errors import Refused
 from ..core.numbers import seconds
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.codes import Meaning
+from ..upstream.codes import meaning_of
 from ..upstream.errors import answer_of
 from ..upstream.response import Get
 from .sts import complete, instant
 
 _CREDENTIAL = "cloudAccountRoleAccessCredential"
-_OPERATOR = Meaning(
-    "refused", "IDaaS's own access to the target account is set up wrongly; ask its administrator", "IDS-425"
-)
-
 _CODES = {
-    "cloud_account_role_not_found": Meaning(
-        "withdrawn", "IDaaS does not manage that role: check roleArn and the role's place in IDaaS", "IDS-423"
-    ),
-    "not_found": Meaning(
-        "withdrawn", "IDaaS does not know that role or instance: check roleArn and idaasInstanceId", "IDS-423"
-    ),
-    "invalid_client_credential": _OPERATOR,
-    "invalid_audience": _OPERATOR,
+    "cloud_account_role_not_found": meaning_of("IDS-423"),
+    "not_found": meaning_of("IDS-423"),
+    "invalid_client_credential": meaning_of("IDS-425"),
+    "invalid_audience": meaning_of("IDS-425"),
 }
 
-_STATUSES = {
-    401: Meaning(
-        "renew_token", "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?", "IDS-426"
-    ),
-    403: Meaning(
-        "withdrawn",
-        "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
-        "IDS-427",
-    ),
-    404: Meaning("refused", "is that the DeveloperAPI's host?", "IDS-428"),
-}
+_STATUSES = {401: meaning_of("IDS-426"), 403: meaning_of("IDS-427"), 404: meaning_of("IDS-428")}
 """By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""
 
 

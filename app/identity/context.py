@@ -8,6 +8,7 @@ from functools import partial
 from typing import Protocol
 
 from ..core.connection import Connection, HttpConfiguration
+from ..core.errors import Mistake
 from ..core.values import Now, ServerNow, Token
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk
@@ -59,4 +60,4 @@ class Notes:
     """Where a source reports what it notices: when a proof of `kind` expires, and what to warn of."""
 
     expires: Callable[[str, float], None]
-    warn: Callable[[str], None]
+    warn: Callable[[Mistake], None]

@@ -26,6 +26,16 @@ class Meaning:
 
 _ENTRIES = (*IDENTITY, *NETWORK, *EXCHANGE)
 
+_BY_CODE: Mapping[str, Meaning] = MappingProxyType(
+    {entry.code: Meaning(entry.effect, entry.cure, entry.code) for entry in _ENTRIES}
+)
+
+
+def meaning_of(error_code: str) -> Meaning:
+    """Return the meaning of an entry of the index, for a server whose own codes or statuses stand for it."""
+    return _BY_CODE[error_code]
+
+
 CODES: Mapping[str, Meaning] = MappingProxyType(
     {seen: Meaning(entry.effect, entry.cure, entry.code) for entry in _ENTRIES for seen in entry.seen}
 )

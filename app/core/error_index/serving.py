@@ -9,7 +9,7 @@ SERVING = (
         "IDS-501",
         "No valid credentials are held.",
         "The first refresh has not succeeded, or the session expired during an outage.",
-        "See the profile's last error; `idaas-sidecar doctor` finds its cause.",
+        "Run `idaas-sidecar doctor`, correct what it names, and run `idaas-sidecar refresh`.",
     ),
     Entry(
         "IDS-502",
@@ -39,7 +39,7 @@ SERVING = (
         "IDS-506",
         "The running sidecar uses another configuration.",
         "It was started with another file, or the change needs a restart.",
-        "To use this file, restart the sidecar with it. To examine the running sidecar, name its file with --config.",
+        "Restart the sidecar with this file, or name the running sidecar's file with --config.",
     ),
     Entry(
         "IDS-507",
@@ -99,12 +99,42 @@ SERVING = (
         "IDS-516",
         "The command cannot be started.",
         "`exec` names a command that does not exist or cannot be executed.",
-        "Correct the command.",
+        "Write the full path of an executable program after `--`.",
     ),
     Entry(
         "IDS-517",
         "The admin socket refused, or answered with an error.",
         "Another user than the sidecar's asks, or the order failed.",
-        "Run the command as the sidecar's own user.",
+        "Run the command as the sidecar's user: `sudo -u USER idaas-sidecar`.",
+    ),
+    Entry(
+        "IDS-518",
+        "The calling process could not be identified.",
+        "The profile has `callers`, and the kernel did not tell the user: the connection was closed or forwarded.",
+        "Let the application connect itself, in the network namespace of the sidecar; or remove `callers`.",
+    ),
+    Entry(
+        "IDS-519",
+        "A forwarded request was refused.",
+        "A proxy added Forwarded, X-Forwarded-For or Via, or the request's target is a whole URL.",
+        "List the sidecar's host in NO_PROXY of the client, or set access.forwarded to allow.",
+    ),
+    Entry(
+        "IDS-520",
+        "A request of a browser was refused.",
+        "The request has Origin, Referer or Sec-Fetch-Site: a web page may not read credentials.",
+        "Send the request from a program, or set access.browsers to allow.",
+    ),
+    Entry(
+        "IDS-521",
+        "The metadata session token is missing, wrong or expired.",
+        "The client requests ECS metadata without the token of PUT /latest/api/token, or the sidecar has restarted.",
+        "Update the client to one that sends the token, or set access.metadataTokens to optional.",
+    ),
+    Entry(
+        "IDS-522",
+        "A user sends too many requests.",
+        "The client does not cache its credentials, and sends more than access.requestsPerSecond.",
+        "Keep one client object with its cache in the application, or raise access.requestsPerSecond.",
     ),
 )
