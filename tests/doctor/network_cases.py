@@ -118,5 +118,5 @@ CASES = [
     faulty("outage", "IDS-215", "Try again later", Fault("sts", status=503, times=None)),
     faulty("quota", "IDS-216", "quota", Fault("sts", code="Throttling.User", times=None)),
     faulty("page of a gateway", "IDS-209", "gateway", Fault("sts", status=403, body=b"<html>", times=None)),
-    changed("URL of another API", "IDS-329", "is that the token endpoint's URL?", TOKEN_URL, f"{BASE}/api/token"),
+    changed("URL of another API", "IDS-329", "copy the token endpoint's URL", TOKEN_URL, f"{BASE}/api/token"),
 ]

@@ -39,7 +39,7 @@ async def test_steps_have_the_order_of_the_path(scenario: Scenario) -> None:
 
     assert [step.name for step in steps] == [
         *("configuration", "client environment", "endpoint", "endpoint", "token", "trust policy"),
-        *("exchange", "session", "caller", "clock", "sidecar"),
+        *("OIDC provider", "exchange", "session", "caller", "clock", "sidecar"),
     ]
     token = next(step for step in steps if step.name == "token")
     assert token.facts["header"].keys() == {"alg", "kid", "typ"}

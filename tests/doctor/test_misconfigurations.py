@@ -9,10 +9,16 @@ from app.doctor.finding import Step
 
 from ..clock import Clock
 from ..workload import Workload
-from . import cloud_cases, configuration_cases, network_cases, serving_cases
+from . import cloud_cases, configuration_cases, network_cases, ram_cases, serving_cases
 from .scenario import Case, Cloud, Scenario
 
-CASES = [*configuration_cases.CASES, *network_cases.CASES, *cloud_cases.CASES, *serving_cases.CASES]
+CASES = [
+    *configuration_cases.CASES,
+    *network_cases.CASES,
+    *cloud_cases.CASES,
+    *ram_cases.CASES,
+    *serving_cases.CASES,
+]
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from app.doctor import running
-from app.emulator.world.world import CLIENT_SECRET
+from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENT_SECRET
 
+from ..setup import ram
 from .cloud import ENV, add_fault, config, emulator_admin
 from .processes import CommandResult, EmulatedCloud, emulator, environment, run, serve
 
@@ -78,6 +80,48 @@ def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Pa
 
     cured = doctor(settings | {"tls": {"caFile": str(cloud.ca_file)}}, tmp_path, "--json")
     assert (cured.code, codes(cured)) == (0, [])
+
+
+def test_fingerprint_in_ram_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """With an AccessKey in two variables, the provider's fingerprint in RAM is compared with the issuer's chain."""
+    name = {"OIDCProviderName": "idaas-demo"}
+    options = ("--read-ram", "--ram-endpoint", cloud.url, "--ram-key-id", "AUDITOR", "--ram-key-secret", "AUDITOR_KEY")
+    keys = {"AUDITOR": ACCESS_KEY_ID, "AUDITOR_KEY": ACCESS_KEY_SECRET}
+    assert codes(doctor(config(cloud), tmp_path, *options, "--json", **keys)) == []
+
+    ram.call(cloud.url, "ims", "AddFingerprintToOIDCProvider", name | {"Fingerprint": "a" * 40})
+    broken = doctor(config(cloud), tmp_path, *options, "--json", **keys)
+    step = next(each for each in json.loads(broken.out)["steps"] if each["step"] == "OIDC provider")
+    assert [each["code"] for each in step["findings"]] == ["IDS-410"]
+    assert ACCESS_KEY_SECRET not in broken.out + broken.err
+    assert ACCESS_KEY_ID not in broken.out + broken.err
+
+    command = shlex.split(step["findings"][0]["cure"].partition(": ")[2])
+    assert command[:3] == ["aliyun", "ims", "AddFingerprintToOIDCProvider"]
+    parameters = dict(zip((each[2:] for each in command[3::2]), command[4::2], strict=True))
+    ram.call(cloud.url, *command[1:3], parameters)
+    cured = doctor(config(cloud), tmp_path, *options, "--json", **keys)
+    assert (cured.code, codes(cured)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--read-ram",), "ALIBABA_CLOUD_ACCESS_KEY_ID: not set"),
+        (("--ram-key-id", "AUDITOR"), "give both or neither"),
+        (("--ram-endpoint", "http://127.0.0.1:1"), "only with --read-ram"),
+        (("--ram-profile", "other"), "there is no profile 'other'"),
+        (("--ram-profile", "default", "--ram-key-id", "A", "--ram-key-secret", "B"), "choose one"),
+    ],
+)
+def test_ram_options_that_cannot_work(
+    cloud: EmulatedCloud, tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    """Options that do not say how to read RAM exit with 2 and one line."""
+    done = doctor(config(cloud), tmp_path, *options)
+
+    assert done.code == 2
+    assert says in done.error_line
 
 
 @pytest.mark.parametrize("kind", ["token", "sts"])

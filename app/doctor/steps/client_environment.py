@@ -28,17 +28,17 @@ def run(target: Target, loaded: Loaded | None) -> Step:
     environ = target.client_environ
     if environ is None:
         environ = target.environ
-        if URI not in environ and not _set(environ, _static_keys(loaded)):
+        if URI not in environ and not _set(environ, _static_keys(target, loaded)):
             return skipped(NAME, f"{URI} is not set here; give the application's variables with --client-environment")
     own = target.client_environ is None
-    found = list(_higher(environ, loaded, own=own))
+    found = list(_higher(environ, target, loaded, own=own))
     if not own or URI in environ:
         found += [*_others(environ), *_files(environ)]
     return Step(NAME, f"{URI}={_without_path(environ.get(URI, ''))}", findings=found)
 
 
-def _higher(environ: Mapping[str, str], loaded: Loaded | None, *, own: bool) -> Iterator[Finding]:
-    keys = _set(environ, _static_keys(loaded) if own else _keys())
+def _higher(environ: Mapping[str, str], target: Target, loaded: Loaded | None, *, own: bool) -> Iterator[Finding]:
+    keys = _set(environ, _static_keys(target, loaded) if own else _keys())
     if keys:
         yield warning(STATIC_KEYS, f"{', '.join(keys)}: set; SDKs use them before {URI}", f"unset {' '.join(keys)}")
     # Without a configuration file, these variables of the sidecar's own environment are its configuration.
@@ -88,15 +88,16 @@ def _keys() -> tuple[str, ...]:
     return tuple(name for name in HIGHER_PRIORITY_VARIABLES if name not in (*_RRSA, *_FIXES_NOTHING))
 
 
-def _static_keys(loaded: Loaded | None) -> tuple[str, ...]:
-    """Return the variables of static keys, unless an identity of the sidecar signs with them."""
+def _static_keys(target: Target, loaded: Loaded | None) -> tuple[str, ...]:
+    """Return the variables of static keys, unless an identity of the sidecar, or this command, signs with them."""
     profiles = loaded.settings.profiles.values() if loaded is not None else ()
     uses_keys = any(
         isinstance(part, IdaasIdentity) and isinstance(part.authn_configuration, IdaasPlugin)
         for profile in profiles
         for part, _ in identities.parts(profile.identity, "")
     )
-    return () if uses_keys else _keys()
+    reader = target.ram.variables if target.ram is not None else ()
+    return () if uses_keys else tuple(name for name in _keys() if name not in reader)
 
 
 def _set(environ: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
