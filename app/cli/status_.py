@@ -14,8 +14,8 @@ from typing import Any
 
 from ..config import locate
 from ..core.errors import ConfigError, SidecarError, Unreachable
+from ..system.admin_socket import request_socket
 from . import health_
-from .admin_client import request_socket
 from .status_text import lines
 
 TARGET = "/status.json"

@@ -33,7 +33,8 @@ class Target:
     The configuration and the machine to examine.
 
     `profile`: None for all. `trust_policy` is the text of the role's trust policy. `client_environ` is the environment
-    of an application; None: that of this process. `status` returns `/status.json` of the sidecar at host and port.
+    of an application; None: that of this process. `status` returns `/status.json` of the sidecar at host and port, and
+    `admin` that of the socket at a path. `connects` tells whether a program listens at host and port.
     `ram`: how to read RAM; None: not at all. `chain` returns the certificates that an issuer presents; None: those
     that a connection shows.
     """
@@ -48,6 +49,8 @@ class Target:
     clocks: Clocks = field(default_factory=Clocks)
     transport: Transport | None = None
     status: Callable[[str, int], Mapping[str, Any]] = running.status
+    admin: Callable[[str], Mapping[str, Any]] = running.admin_status
+    connects: Callable[[str, int], bool] = running.connects
     default_path: Path = DEFAULT_PATH
     ram: RamAccess | None = None
     chain: PresentedChain | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 from ..config.loader import Loaded
 from ..config.settings import Profile
@@ -14,6 +16,7 @@ from ..core.events import ClockRead, Event, TokenVerified
 from ..exchange.settings import StsExchange
 from ..refresh.connections import Connections, real_transport
 from ..refresh.pipeline import Pipeline
+from ..setup.fingerprint import Chain
 from ..system.disk import Disk
 from ..upstream.acs3 import KeyPair
 from . import ram, reading
@@ -34,6 +37,7 @@ from .steps import (
     trust,
 )
 from .steps.configuration import Configuration
+from .steps.endpoints import Endpoint
 from .target import Target
 
 
@@ -50,7 +54,7 @@ class Walk:
         found = configuration.run(self._target)
         names = self._profiles(found)
         yield found.step
-        yield client_environment.run(self._target, found.loaded)
+        yield await client_environment.run(self._target, found.loaded)
         if found.loaded is None:
             for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME, sidecar.NAME):
                 yield skipped(name, "needs a configuration that can be used")
@@ -101,18 +105,33 @@ class Walk:
         target = self._target
         transport = target.transport or real_transport(loaded.settings, target.environ, Disk())
         connections = Connections(transport, now=target.clocks.wall, observe=self._observe)
-        exchanges = []
+        known = endpoints.of_profile(loaded.settings.profiles[name], f"profiles.{name}")
         try:
-            for endpoint in endpoints.of_profile(loaded.settings.profiles[name], f"profiles.{name}"):
-                step = await endpoints.run(endpoint, connections, name)
-                if endpoint.use == "token" and step.state == "broken":
+            # Endpoints with one use and place stand in one list, of which the first that works is used.
+            for (use, _), group in groupby(known, key=lambda each: (each.use, each.place)):
+                steps = [
+                    await endpoints.run(endpoint, connections, name, self._chain(endpoint, loaded))
+                    for endpoint in group
+                ]
+                if use != "token":
+                    steps = endpoints.with_failover(steps)
+                broken = any(step.state == "broken" for step in steps)
+                if use == "token" and broken:
                     reached.identity = False
-                if endpoint.use == "exchange":
-                    exchanges.append(step.state != "broken")
-                yield step
+                if use == "exchange" and broken:
+                    reached.exchange = False
+                for step in steps:
+                    yield step
         finally:
             await connections.aclose()
-        reached.exchange = any(exchanges)
+
+    def _chain(self, endpoint: Endpoint, loaded: Loaded) -> Callable[[str], Chain] | None:
+        """Return what reads the certificates of an endpoint; None behind a proxy, which may present its own."""
+        own, environ = endpoint.connection, self._target.environ
+        from_environ = any(environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
+        if own.proxy != "none" and (own.proxy or loaded.settings.proxy or from_environ):
+            return None
+        return partial(self._target.presented, ca_file=own.ca_file or loaded.settings.tls.ca_file)
 
     async def _credentials(self, name: str, loaded: Loaded, reached: _Reached) -> AsyncIterator[Step]:
         target = self._target
@@ -143,7 +162,7 @@ class Walk:
             exchanged = await exchange.run(name, obtained.token, pipeline, self._verified)
             yield exchanged.step
             if exchanged.credentials is not None:
-                yield session.run(name, exchanged.credentials)
+                yield session.run(name, profile, exchanged.credentials)
         finally:
             await pipeline.aclose()
 

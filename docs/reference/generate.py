@@ -26,6 +26,7 @@ from app.core.error_index.entry import Entry
 from app.core.error_index.index import AREAS
 from app.core.events import ClockRead, IdentityExpiry, Refreshed, RefreshFailed, StageTimed
 from app.core.values import STATES, Credentials, Status
+from app.doctor.clients import MARGINS
 from app.observe.counters import RefreshCounters, RequestCounters
 from app.observe.log_events import EVENTS, LogEvent
 from app.serve.application import openapi_document
@@ -484,6 +485,9 @@ def errors() -> str:
     )
 
 
+MARGINS_BEGIN = "<!-- margins: written by docs/reference/generate.py -->"
+MARGINS_END = "<!-- end of margins -->"
+
 NOT_CONFIRMED = "not confirmed"
 
 # --- errors index -----------------------------------------------------------------------------------------------------
@@ -548,6 +552,19 @@ def _sentence(text: str) -> str:
     return begun if begun.endswith((".", "?", "!")) else f"{begun}."
 
 
+def clients() -> str:
+    """Return docs/clients.md with the table of margins that `doctor` uses; the rest of the page is written by hand."""
+    text = (DOCS / "clients.md").read_text()
+    before, rest = text.split(MARGINS_BEGIN)
+    _, after = rest.split(MARGINS_END)
+    rows = (
+        (each.client, each.interface, f"{each.seconds} s", f"{each.needs:.0f} s" if each.needs else "none", each.source)
+        for each in sorted(MARGINS, key=lambda each: each.seconds)
+    )
+    lines = table(("client", "through", "margin", "needs sessions of", "source"), rows)
+    return "\n".join([f"{before}{MARGINS_BEGIN}", "", *lines, "", f"{MARGINS_END}{after}"])
+
+
 # --- the pages --------------------------------------------------------------------------------------------------------
 
 
@@ -563,6 +580,7 @@ def example() -> str:
 
 PAGES = {
     "../app/cli/config.example.json": example,
+    "clients.md": clients,
     "errors.md": errors_index,
     "openapi.json": openapi,
     "reference/commands.md": commands,

@@ -117,6 +117,14 @@ def no_subject(scenario: Scenario) -> None:
     role(scenario, trust_policy={"Version": "1", "Statement": [statement]})
 
 
+def long_chain(scenario: Scenario) -> None:
+    """Let the second role of a chain have longer sessions than the first one, whose session ends it."""
+    roles = scenario.workload.emulator.world.roles
+    longer = replace(roles[CHAINED_ROLE_ARN], max_session_duration=43_200)
+    scenario.world(roles={**roles, CHAINED_ROLE_ARN: longer})
+    scenario.put("chain", [{"roleArn": CHAINED_ROLE_ARN, "durationSeconds": 7200}])
+
+
 NAME = f"acs:ram::{ACCOUNT}:oidc-provider/idaas-dmeo"
 CASES = [
     Case(
@@ -233,5 +241,23 @@ CASES = [
         lambda scenario: scenario.put("exchange.durationSeconds", 3600),
     ),
     changed("external id", "IDS-416", "correct externalId", "chain", chain("wrong"), chain(EXTERNAL_ID)),
+    Case(
+        "session shorter than asked for",
+        "IDS-437",
+        "set exchange.durationSeconds to 3600, or raise MaxSessionDuration of the role to 7200",
+        lambda scenario: (
+            role(scenario, max_session_duration=43_200),
+            scenario.world(session_seconds=3600),
+            scenario.put("exchange.durationSeconds", 7200),
+        ),
+        lambda scenario: scenario.put("exchange.durationSeconds", 3600),
+    ),
+    Case(
+        "chain shorter than asked for",
+        "IDS-437",
+        "chain[0].durationSeconds to 3600",
+        long_chain,
+        lambda scenario: scenario.put("chain", [{"roleArn": CHAINED_ROLE_ARN, "durationSeconds": 3600}]),
+    ),
     changed("session of 900 s", "IDS-435", "set durationSeconds to 3600", "exchange.durationSeconds", 900, 3600),
 ]

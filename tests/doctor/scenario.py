@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from app.core.errors import Unreachable
+from app.core.errors import SidecarError, Unreachable
 from app.doctor.finding import Step
 from app.doctor.ram import RamAccess
 from app.doctor.reading import PresentedChain
@@ -94,6 +94,10 @@ class Scenario:
     path: str | None = "config.json"
     trust_policy: str | None = None
     policy_file: bool = True
+    listening: set[tuple[str, int]] = field(
+        default_factory=lambda: {("127.0.0.1", 7117), ("localhost", 7117), ("sidecar.local", 7117)}
+    )
+    admin: SidecarError | None = None
     presented: PresentedChain = lambda _url: PRESENTED
     ram: RamAccess | None = field(default_factory=lambda: RamAccess(("RAM_ID", "RAM_SECRET", ""), endpoint=BASE))
     own_environment: bool = False
@@ -164,6 +168,8 @@ class Scenario:
             status=lambda _host, _port: self._status(path),
             default_path=self.directory / "absent.json",
             ram=self.ram,
+            admin=self._admin,
+            connects=lambda host, port: (host, port) in self.listening,
             chain=self.presented,
         )
         return [step async for step in Walk(target).steps()]
@@ -180,6 +186,11 @@ class Scenario:
         if self.trust_policy is not None:
             return self.trust_policy
         return json.dumps(self.workload.emulator.world.roles[role_arn("default")].trust_policy)
+
+    def _admin(self, _path: str) -> Mapping[str, Any]:
+        if self.admin is not None:
+            raise self.admin
+        return self._status(str(self.directory / "config.json"))
 
     def _status(self, path: str | None) -> Mapping[str, Any]:
         if not self.running and not self.state:

@@ -55,7 +55,7 @@ async def test_misconfiguration_is_found_and_cured(case: Case, scenario: Scenari
 
     found = [each for step in broken for each in step.findings if each.code == case.code]
     assert found, shown(broken)
-    assert any(case.says in f"{each.message} {each.cure}" for each in found), shown(broken)
+    assert any(case.says in f"{each.message} | {each.cure}" for each in found), shown(broken)
 
     case.cures(scenario)
     cured = await scenario.steps()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
 
 from app.doctor import running
 from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENT_SECRET
@@ -67,6 +68,35 @@ def test_log_line_and_finding_have_one_code(cloud: EmulatedCloud, tmp_path: Path
     assert status["profiles"][0]["profile"] == "default"
 
 
+def test_running_sidecar_is_asked_over_its_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Without an operations listener, the admin socket reports the state; the finding has the cure of the refusal."""
+    settings = config(cloud)
+    settings["server"] |= {"ops": None, "adminSocket": str(tmp_path / "admin.sock")}
+    add_fault(cloud, kind="sts", times=None, code="EntityNotExist.Role", status=404)
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("refresh_failed")
+        emulator_admin(cloud.url, "DELETE", "faults")
+        done = run("doctor", "--config", str(sidecar.config_path), "--json", env=environment(tmp_path, **ENV))
+
+    (found,) = [step for step in json.loads(done.out)["steps"] if step["step"] == "sidecar"]
+    assert found["facts"]["source"] == "admin socket"
+    assert [each["code"] for each in found["findings"]] == ["IDS-504"]
+    assert "(IDS-412)" in found["findings"][0]["message"]
+    assert "correct roleArn" in found["findings"][0]["cure"]
+
+
+def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The URI of a running sidecar has no finding; after its end, no program listens there."""
+    variables = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        variables["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{sidecar.urls['credentials']}/credentials"
+        served = doctor(config(cloud), tmp_path, "--json", **variables)
+    ended = doctor(config(cloud), tmp_path, "--json", **variables)
+
+    assert codes(served) == []
+    assert codes(ended) == ["IDS-525"]
+
+
 def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Over TLS, an unknown CA is found at both servers, and is cured by `tls.caFile`, which the message names."""
     settings = config(cloud)
@@ -77,6 +107,9 @@ def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Pa
     broken = doctor(settings, tmp_path, "--json")
     assert codes(broken) == ["IDS-212", "IDS-212"]
     assert "tls.caFile" in broken.out
+    issuer = x509.load_pem_x509_certificate(cloud.ca_file.read_bytes()).subject.rfc4514_string()
+    findings = [each for step in json.loads(broken.out)["steps"] for each in step["findings"]]
+    assert all(f"signed by {issuer}" in each["message"] and issuer in each["cure"] for each in findings)
 
     cured = doctor(settings | {"tls": {"caFile": str(cloud.ca_file)}}, tmp_path, "--json")
     assert (cured.code, codes(cured)) == (0, [])

@@ -261,4 +261,10 @@ EXCHANGE = (
         "The AccessKey may not read roles and OIDC providers, or belongs to another account than the role.",
         "attach the system policy AliyunRAMReadOnlyAccess to the owner of the AccessKey, in the account of the role",
     ),
+    Entry(
+        "IDS-437",
+        "The session is shorter than durationSeconds.",
+        "The session of a chain ends with its first role, or the cloud gives shorter sessions than requested.",
+        "set durationSeconds to the length that the message names, or raise MaxSessionDuration of the role",
+    ),
 )

@@ -137,4 +137,22 @@ SERVING = (
         "The client does not cache its credentials, and sends more than access.requestsPerSecond.",
         "Keep one client object with its cache in the application, or raise access.requestsPerSecond.",
     ),
+    Entry(
+        "IDS-523",
+        "The client's ALIBABA_CLOUD_CREDENTIALS_URI names localhost.",
+        "ecctl refuses localhost, and the name may stand for ::1, where the sidecar does not listen.",
+        "Write 127.0.0.1 instead of localhost into ALIBABA_CLOUD_CREDENTIALS_URI.",
+    ),
+    Entry(
+        "IDS-524",
+        "The client's ALIBABA_CLOUD_CREDENTIALS_URI names another host.",
+        "The sidecar serves its own machine or pod. Another host does not answer, or must not have the credentials.",
+        "Write the sidecar's address into ALIBABA_CLOUD_CREDENTIALS_URI, or add the host to access.allowedHosts.",
+    ),
+    Entry(
+        "IDS-525",
+        "No program listens at the client's ALIBABA_CLOUD_CREDENTIALS_URI.",
+        "The sidecar does not run, listens on another port, or is in another network namespace.",
+        "Start the sidecar with `idaas-sidecar serve`, or correct the port in ALIBABA_CLOUD_CREDENTIALS_URI.",
+    ),
 )
