@@ -44,8 +44,8 @@ class Log:
                 LOG_LINES_LOST.message,
                 {"count": lost, "error_code": LOG_LINES_LOST.error_code},
             )
-        if event.error_code is not None:
-            fields.setdefault("error_code", event.error_code)
+        if event.error_code is not None and fields.get("error_code") is None:
+            fields["error_code"] = event.error_code
         self._put(event, level or event.level, message or event.message, fields)
 
     def set_level(self, level: str) -> None:
