@@ -8,13 +8,13 @@ import os
 import resource
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from .config import secret_refs
 from .config.settings import ALLOWED_HOSTS, Access, PathToken, Profile, Server, Settings
 from .core.addresses import authority, listen_address
 from .core.clocks import Clocks
 from .core.errors import SidecarError
+from .core.record import Record
 from .observe.counters import RequestCounters
 from .refresh.lazy_pipeline import same
 from .refresh.profiles import Profiles
@@ -44,8 +44,7 @@ MOST_FOR_ORDERS = 64
 """Connections to the admin socket. Other users can connect to an abstract one; they are refused at their request."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpsAndAdmin:
+class OpsAndAdmin(Record, frozen=True):
     """What answers on the listeners without credentials."""
 
     ops: Handle

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ from .config.loader import Loaded
 from .config.settings import Access
 from .config.watched_files import WatchedFiles, watched_files
 from .core.errors import ConfigError, NotThereYet, SidecarError
+from .core.record import Record
 from .observe import log_events
 from .observe.log import Log
 from .refresh.profiles import Profiles
@@ -42,8 +42,7 @@ AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConne
 """Beginnings of keys that a running process cannot change; they take effect at the next start."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReloadStatus:
+class ReloadStatus(Record, frozen=True):
     """
     How the last reload went.
 
@@ -55,12 +54,13 @@ class ReloadStatus:
     restart_needed: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(Record, frozen=True):
     """A configuration that was read and checked, and what follows from it."""
 
+    HIDDEN = frozenset({"path_token"})
+
     loaded: Loaded
-    path_token: str | None = field(repr=False)
+    path_token: str | None
     watched: WatchedFiles
     changes: list[dict[str, Any]]
     restart_needed: list[str]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from . import __version__
 from .config.settings import Profile
 from .core.clocks import Clocks
 from .core.formats import timestamp
+from .core.record import Record
 from .core.values import STATES
 from .exchange.settings import DeveloperApiExchange
 from .identity import identities
@@ -27,8 +27,7 @@ from .serve.handlers.gate import missing
 from .serve.responses import Response, document, response
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(Record, frozen=True):
     """What was counted and remembered of requests and refreshes."""
 
     requests: RequestCounters

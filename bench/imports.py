@@ -1,10 +1,10 @@
 """
-What each dependency costs when it is loaded: private memory and time, in a fresh interpreter.
+What each dependency costs when it is loaded, and each class of a value object: private memory and time.
 
     .venv/bench/bin/python bench/imports.py
 
 Each row is the median of several processes. A module that another row has loaded before ("after") costs only what it
-adds. ARCHITECTURE.md, "Dependencies", has the figures.
+adds. The last two rows are a class of four members, as a dataclass and as a Struct. ARCHITECTURE.md has the figures.
 """
 
 from __future__ import annotations
@@ -42,6 +42,30 @@ print(time.perf_counter() - began, private() - size)
 """
 
 
+CLASSES = {
+    "a frozen dataclass with slots": (
+        "from dataclasses import dataclass",
+        "@dataclass(frozen=True, slots=True)\nclass Value: {members}",
+    ),
+    "a frozen msgspec.Struct": ("from msgspec import Struct", "class Value(Struct, frozen=True): {members}"),
+}
+MEMBERS = "\n".join(f"\n    member_{number}: str = ''" for number in range(4))
+CLASS_SCRIPT = """
+import sys, time, tracemalloc
+exec(sys.argv[1])
+code = compile(sys.argv[2], "value", "exec")
+exec(code, {**globals()})
+def make():
+    kept = [dict(globals()) for _ in range(100)]
+    began, size = time.perf_counter(), tracemalloc.get_traced_memory()[0]
+    for each in kept: exec(code, each)
+    return (time.perf_counter() - began) / 100, (tracemalloc.get_traced_memory()[0] - size) / 100 / 1024
+seconds, _ = make()
+tracemalloc.start()
+print(seconds, make()[1])
+"""
+
+
 def main() -> int:
     print("| package | memory (RSS) | time |\n|---|---|---|")
     for row, names, before in IMPORTS:
@@ -51,6 +75,10 @@ def main() -> int:
             statistics.median(column) for column in zip(*(map(float, run.split()) for run in runs), strict=True)
         )
         print(f"| {row} | {kib / 1024:.1f} MiB | {1000 * seconds:.0f} ms |")
+    for row, (imports, text) in CLASSES.items():
+        command = (sys.executable, "-c", CLASS_SCRIPT, imports, text.format(members=MEMBERS))
+        seconds, kib = map(float, subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+        print(f"| {row} | {kib:.0f} KiB | {1000 * seconds:.2f} ms |")
     return 0
 
 

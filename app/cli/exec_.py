@@ -19,9 +19,9 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from ..config.explain import leaves
 from ..config.loader import Loaded, load

@@ -17,6 +17,7 @@ import msgspec
 
 from ..core.arns import default_session_name
 from ..core.errors import ConfigError, Mistake, NotThereYet
+from ..core.record import Record
 from ..core.text import one_line
 from ..core.values import Now
 from ..exchange.settings import PROVIDER_MANAGED, ChainedRole, DeveloperApiExchange, ExchangeSettings
@@ -36,8 +37,7 @@ MAJOR, MINOR = 1, 0
 """The configVersion that this program was written for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Record, frozen=True):
     """
     Checked settings.
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from .record import Record
 from .values import Now
 
 JUMP = 5.0
@@ -28,8 +28,7 @@ MOST_SERVERS = 4_096
 """Servers whose clocks are remembered; more than one process asks."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clocks:
+class Clocks(Record, frozen=True):
     """The sources of time. `monotonic` stands still while the machine sleeps, and cannot be set."""
 
     wall: Now = time.time

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from .record import Record
 from .values import Credentials
 
 
-@dataclass(frozen=True, slots=True)
-class Refreshed:
+class Refreshed(Record, frozen=True):
     """A new session is held. `next_refresh_at`: when the next one will be requested. `took`: seconds."""
 
     profile: str
@@ -19,8 +18,7 @@ class Refreshed:
     took: float
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshFailed:
+class RefreshFailed(Record, frozen=True):
     """An attempt failed; `failures` in a row, and the next attempt is `retry_in` seconds away."""
 
     profile: str
@@ -30,16 +28,14 @@ class RefreshFailed:
     took: float
 
 
-@dataclass(frozen=True, slots=True)
-class Dropped:
+class Dropped(Record, frozen=True):
     """A session is no longer served although it has not expired, because of `error`."""
 
     profile: str
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
-class StageTimed:
+class StageTimed(Record, frozen=True):
     """One stage of a refresh (`token`, `exchange`, or a link of the chain: `chain[0]`) ended, well or not."""
 
     profile: str
@@ -47,8 +43,7 @@ class StageTimed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Warned:
+class Warned(Record, frozen=True):
     """Something works, but not as configured. Logged once for as long as the message stays the same."""
 
     profile: str
@@ -56,8 +51,7 @@ class Warned:
     error_code: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreFailed:
+class StoreFailed(Record, frozen=True):
     """The disk did not write, read or remove a profile's session; `profile` is empty where it concerns all."""
 
     profile: str
@@ -66,16 +60,14 @@ class StoreFailed:
     error_code: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClockRead:
+class ClockRead(Record, frozen=True):
     """A server's clock minus this machine's, in seconds, by a `Date` header; exact to about a second."""
 
     server: str
     offset: float
 
 
-@dataclass(frozen=True, slots=True)
-class IdentityExpiry:
+class IdentityExpiry(Record, frozen=True):
     """What a profile proves its identity with expires at `not_after` unless it is renewed; `kind` names it."""
 
     profile: str
@@ -83,8 +75,7 @@ class IdentityExpiry:
     not_after: float
 
 
-@dataclass(frozen=True, slots=True)
-class TokenVerified:
+class TokenVerified(Record, frozen=True):
     """STS accepted the profile's token. `info`: what STS read from it (OIDCTokenInfo), for `doctor`."""
 
     profile: str

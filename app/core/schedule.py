@@ -7,9 +7,9 @@ Pure arithmetic. All times and durations are in seconds.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from .errors import ConfigError
+from .record import Record
 from .values import Credentials
 
 QUIET_ABOVE = 1860.0
@@ -81,8 +81,7 @@ of 1 s a roll-out of 10,000 sidecars costs 4.3 calls per sidecar; with 8 s it co
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(Record, frozen=True):
     """
     The times of refreshes and retries: early for one sidecar, and spread out for ten thousand.
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from .record import Record
 
 Now = Callable[[], float]
 """The wall clock: seconds since the epoch. Always passed in."""
@@ -35,28 +36,29 @@ STATES: Mapping[State, str] = {
 """Every state with its meaning. docs/reference/metrics.md shows them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Record, frozen=True):
     """An OIDC token that can be presented until `expires_at`."""
 
-    value: str = field(repr=False)
+    HIDDEN = frozenset({"value"})
+
+    value: str
     expires_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Record, frozen=True):
     """STS credentials: three non-empty strings and the true end of the session."""
 
+    HIDDEN = frozenset({"access_key_secret", "security_token"})
+
     access_key_id: str
-    access_key_secret: str = field(repr=False)
-    security_token: str = field(repr=False)
+    access_key_secret: str
+    security_token: str
     issued_at: float
     expires_at: float
     request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(Record, frozen=True):
     """The status of one profile; nothing in it is secret."""
 
     profile: str

@@ -16,7 +16,6 @@ from ..core.errors import ConfigError, Unreachable
 from ..core.values import Now
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
-from ..upstream.codes import meaning_of
 from ..upstream.dated import dated
 from ..upstream.errors import answer_of
 from ..upstream.response import Post
@@ -27,7 +26,7 @@ RAM_VERSION, IMS_VERSION = "2015-05-01", "2019-08-15"
 STANDARD = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
 """Variables of the AccessKey id, its secret, and the security token of a session."""
 
-_CODES = {"NoPermission": meaning_of("IDS-436"), "EntityNotExist.OIDCProvider": meaning_of("IDS-402")}
+_CODES = {"NoPermission": "IDS-436", "EntityNotExist.OIDCProvider": "IDS-402"}
 
 
 @dataclass(frozen=True, slots=True)

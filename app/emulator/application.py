@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from starlette.requests import Request as StarletteRequest
 from starlette.types import Receive, Scope, Send
 
-from . import admin
+from .admin import PREFIX, respond
 from .crypto.pki import Authority, IssuedCertificate, pem
 from .crypto.signing_keys import SigningKeys
 from .endpoints import build_endpoints, endpoint_kind
@@ -110,9 +110,9 @@ class Emulator:
 
     async def _respond(self, incoming: StarletteRequest) -> Response:
         path: str = incoming.scope["path"]
-        if path.startswith(admin.PREFIX):
+        if path.startswith(PREFIX):
             request = await read_request(incoming, world=self.world, now=self._now(), fault=NO_FAULT)
-            return admin.respond(self, request)
+            return respond(self, request)
         kind = endpoint_kind(path, await rpc_action(incoming) if path == "/" else None, self.world)
         if kind is None:
             return json_response({"error": "the emulator has no endpoint at this path"}, 404)

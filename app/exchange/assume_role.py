@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 
+from msgspec.structs import replace
+
+from ..core.record import Record
 from ..core.values import Credentials, ServerNow
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
@@ -16,8 +18,7 @@ from .sts import credentials_from, first_reachable
 VERSION = "2015-04-01"
 
 
-@dataclass(frozen=True, slots=True)
-class AssumeRole:
+class AssumeRole(Record, frozen=True):
     """One chained role. The endpoints are tried in order while they cannot be reached."""
 
     http: Post

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import Refused
 from ..core.formats import timestamp
+from ..core.record import Record
 from ..core.text import quoted
 from ..core.values import Credentials, ServerNow, Token
 from ..upstream.errors import answer_of
@@ -19,8 +19,7 @@ LONGEST_TOKEN = 20_000
 """Characters (AssumeRoleWithOIDC's OIDCToken, 4 to 20 000)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AssumeRoleWithOidc:
+class AssumeRoleWithOidc(Record, frozen=True):
     """
     One role. The endpoints are tried in order while they cannot be reached.
 

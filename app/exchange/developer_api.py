@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ..core.errors import Refused
 from ..core.numbers import seconds
+from ..core.record import Record
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.codes import meaning_of
 from ..upstream.errors import answer_of
 from ..upstream.response import Get
 from .sts import complete, instant
 
 _CREDENTIAL = "cloudAccountRoleAccessCredential"
 _CODES = {
-    "cloud_account_role_not_found": meaning_of("IDS-423"),
-    "not_found": meaning_of("IDS-423"),
-    "invalid_client_credential": meaning_of("IDS-425"),
-    "invalid_audience": meaning_of("IDS-425"),
+    "cloud_account_role_not_found": "IDS-423",
+    "not_found": "IDS-423",
+    "invalid_client_credential": "IDS-425",
+    "invalid_audience": "IDS-425",
 }
 
-_STATUSES = {401: meaning_of("IDS-426"), 403: meaning_of("IDS-427"), 404: meaning_of("IDS-428")}
+_STATUSES = {401: "IDS-426", 403: "IDS-427", 404: "IDS-428"}
 """By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""
 
 
-@dataclass(frozen=True, slots=True)
-class ObtainAccessCredential:
+class ObtainAccessCredential(Record, frozen=True):
     """One role. `duration_seconds` None: not sent, so the role's own length applies."""
 
     http: Get

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 REGIONS = frozenset(
     {
         *("cn-qingdao", "cn-beijing", "cn-zhangjiakou", "cn-huhehaote", "cn-wulanchabu", "cn-hangzhou", "cn-shanghai"),
@@ -25,4 +23,6 @@ def misspelt(region: str) -> str | None:
     """
     if region in REGIONS or region.rstrip("0123456789") in {known.rstrip("0123456789") for known in REGIONS}:
         return None
+    import difflib  # only for a misspelt name
+
     return next(iter(difflib.get_close_matches(region.strip().lower(), sorted(REGIONS), 1, 0.75)), None)

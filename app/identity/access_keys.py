@@ -7,10 +7,12 @@ In order: environment variables, the CLI's `~/.aliyun/config.json`, the SDKs' cr
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import field
+
 from ..core.errors import ConfigError, Unreachable
+from ..core.record import Record
 from ..system import files
 from ..system.disk import Disk, Stalled
 from ..system.json_file import read_object
@@ -23,20 +25,20 @@ _ID, _SECRET, _TOKEN = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_
 _CURE = "use an AccessKey, an STS token or an ECS role there, or another authnMethod"
 
 
-@dataclass(frozen=True, slots=True)
-class EcsRole:
+class EcsRole(Record, frozen=True):
     """The instance's role by name; None: the only one it has."""
 
     name: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class AccessKeys:
+class AccessKeys(Record, frozen=True):
     """`role` asks the ECS metadata service for the keys of a role, None meaning the instance's only one."""
 
-    environ: Mapping[str, str] = field(repr=False)
+    HIDDEN = frozenset({"environ", "disk"})
+
+    environ: Mapping[str, str]
     role: Callable[[str | None], Awaitable[KeyPair]]
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def keys(self) -> KeyPair:
         """The keys of now; files are read each time. Raises ConfigError, Unreachable, or what `role` raises."""

@@ -6,8 +6,9 @@ A proof is made for every request: secrets are read then, and an assertion is us
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from ..core.record import Record
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
@@ -18,8 +19,7 @@ LONGEST_LIFE = 300
 """Seconds of the longest life of an assertion that every provider accepts (Auth0)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AssertionStyle:
+class AssertionStyle(Record, frozen=True):
     """
     How a server wants its assertions; the defaults are those of the official IDaaS SDKs (IDaaS's CLI: 300 s).
 
@@ -35,8 +35,7 @@ class AssertionStyle:
 IDAAS_STYLE = AssertionStyle()
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Record, frozen=True):
     """
     What a token request carries beside grant_type and scope.
 
@@ -44,10 +43,12 @@ class Proof:
     proof was made with and does not carry; an answer must not quote it either.
     """
 
-    fields: Mapping[str, str] = field(default_factory=dict, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    HIDDEN = frozenset({"fields", "headers", "secrets"})
+
+    fields: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
     names_client: bool = False
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    secrets: tuple[str, ...] = ()
 
 
 class ClientAuth(Protocol):

@@ -9,13 +9,13 @@ import re
 import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from ..core.base import HIDDEN, Expanded, Strict
 from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.record import Record
 from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
 from ..system.bounded_pipe import BoundedPipe
@@ -80,8 +80,7 @@ class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
     token_use: Annotated[TokenUse, Meta(description="Which member of the output is the token.")] = "access_token"  # noqa: S105 - a name
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Record, frozen=True):
     """
     The token that `argv` prints as JSON on its standard output, in the words of an OAuth token response.
 
@@ -89,14 +88,16 @@ class Command:
     last line of its standard error is, without what looks like a secret.
     """
 
-    argv: tuple[str, ...] = field(repr=False)
+    HIDDEN = frozenset({"argv", "environ", "children", "disk"})
+
+    argv: tuple[str, ...]
     timeout: float
     use: TokenUse
     place: str
     now: Now
-    environ: Mapping[str, str] = field(repr=False)
-    children: ChildReaper = field(default_factory=ChildReaper, repr=False)
-    disk: Disk = field(default_factory=Disk, repr=False)
+    environ: Mapping[str, str]
+    children: ChildReaper = field(default_factory=ChildReaper)
+    disk: Disk = field(default_factory=Disk)
 
     async def token(self) -> Token:
         """Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from ..core.connection import Connection, HttpConfiguration
 from ..core.errors import Mistake
+from ..core.record import Record
 from ..core.values import Now, ServerNow, Token
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk
@@ -27,8 +29,7 @@ class Connect(Protocol):
     def __call__(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> HttpClient: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Record, frozen=True):
     """
     The surroundings of all token sources of one configuration.
 
@@ -37,8 +38,10 @@ class Context:
     address belongs to this network namespace.
     """
 
+    HIDDEN = frozenset({"environ"})
+
     connect: Connect
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     now: Now
     is_synchronised: Callable[[], bool]
     new_id: Callable[[], str]
@@ -55,8 +58,7 @@ class Context:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Notes:
+class Notes(Record, frozen=True):
     """Where a source reports what it notices: when a proof of `kind` expires, and what to warn of."""
 
     expires: Callable[[str, float], None]

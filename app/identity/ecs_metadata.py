@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +16,7 @@ from msgspec import Meta
 from ..core import addresses, proxies, urls
 from ..core.connection import Connection
 from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.record import Record
 from ..core.values import Now
 from ..upstream.acs3 import KeyPair
 from ..upstream.errors import answer_of, error_of
@@ -33,8 +33,7 @@ SESSION_SECONDS = 60
 ROLE = "/latest/meta-data/ram/security-credentials/"
 
 
-@dataclass(frozen=True, slots=True)
-class EcsMetadata:
+class EcsMetadata(Record, frozen=True):
     """The service at `endpoint`. `is_ours` tells whether a host is an address of this network namespace."""
 
     http: GetPut

@@ -11,11 +11,11 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import Mistake
 from ..core.numbers import seconds
+from ..core.record import Record
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+={0,2}\.([A-Za-z0-9_-]+={0,2})\.[A-Za-z0-9_-]+={0,2}")
 """A signed JWT in compact form (RFC 7515 7.1). Some issuers add the padding of base64, which does not belong there."""
@@ -24,8 +24,7 @@ LEEWAY = 60.0
 """Seconds of clock difference without a warning."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Record, frozen=True):
     """The claims that decide whether STS accepts the token; None or empty where absent or of the wrong type."""
 
     issuer: str | None
@@ -35,8 +34,7 @@ class Claims:
     expires_at: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedClaims:
+class ExpectedClaims(Record, frozen=True):
     """What the configuration says about the token; None where it says nothing."""
 
     issuer: str | None = None

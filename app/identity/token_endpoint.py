@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 from ..core.errors import Mistake, Refused
+from ..core.record import Record
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
-from ..upstream.codes import meaning_of
 from ..upstream.errors import answer_of
 from ..upstream.response import Post
 from .client_auth import ClientAuth
 from .context import TokenSource
 from .token_response import token_from
 
-_STATUSES = {404: meaning_of("IDS-329")}
+_STATUSES = {404: "IDS-329"}
 
 _OLD_PROOF = "the new client secret or key is refused; the previous one still works and stays in use"
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name (RFC 8693)
 
 
-@dataclass(frozen=True, slots=True)
-class TokenEndpoint:
+class TokenEndpoint(Record, frozen=True):
     """
     A token endpoint and one client of it.
 
@@ -75,8 +73,7 @@ class TokenEndpoint:
         return token_from(members, now=self.now(), where=url, use=self.use)
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
+class ClientCredentials(Record, frozen=True):
     """A token for the client itself. `parameters`: scope, audience, resource, as far as they are configured."""
 
     endpoint: TokenEndpoint
@@ -86,8 +83,7 @@ class ClientCredentials:
         return await self.endpoint.request({"grant_type": "client_credentials", **self.parameters})
 
 
-@dataclass(frozen=True, slots=True)
-class TokenExchange:
+class TokenExchange(Record, frozen=True):
     """A token for the client in exchange for the token of `subject`, which is obtained every time."""
 
     endpoint: TokenEndpoint

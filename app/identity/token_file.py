@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from ..core.base import OtherFile, Strict
 from ..core.errors import ConfigError, NotThereYet, Refused, Unreachable
+from ..core.record import Record
 from ..core.values import Now, Secret, Token
 from ..system import secrets
 from ..system.disk import Disk
@@ -30,19 +30,20 @@ class TokenFileIdentity(Strict, tag_field="type", tag="tokenFile", frozen=True):
     ] = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFile:
+class TokenFile(Record, frozen=True):
     """
     The token in the file, read at every refresh.
 
     `is_synchronised`: whether `now` is the cloud's time. Where it is not, the token is presented and the cloud judges.
     """
 
+    HIDDEN = frozenset({"disk"})
+
     read: Secret
     place: str
     now: Now
     is_synchronised: Callable[[], bool]
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def token(self) -> Token:
         value = await secrets.read(self.read, self.disk)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+from ..core.record import Record
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-@dataclass(frozen=True, slots=True)
-class LogEvent:
+class LogEvent(Record, frozen=True):
     """
     One kind of log line.
 
@@ -24,7 +24,7 @@ class LogEvent:
     level: Level
     message: str
     meaning: str
-    fields: Mapping[str, str] = field(default_factory=dict)
+    fields: Mapping[str, str] = {}
     error_code: str | None = None
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import httpx
 
 from ..config.settings import Settings
 from ..core.connection import Connection, HttpConfiguration
 from ..core.events import Observe
+from ..core.record import Record
 from ..core.values import Now
 from ..system.disk import Disk
 from ..upstream.client import Limits, UpstreamClient
@@ -18,8 +18,7 @@ from ..upstream.tls import Trust, client_certificate
 from ..upstream.transport import RoutingTransport
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Record, frozen=True):
     """What two servers have in common that share an HTTP client. `place` is where the connection is configured."""
 
     connection: Connection

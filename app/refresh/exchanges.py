@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from ..config.settings import Profile
+from ..core.record import Record
 from ..core.values import ServerNow
 from ..exchange import validate
 from ..exchange.assume_role import AssumeRole
@@ -20,8 +20,7 @@ from .connections import Connections
 Verified = Callable[[Mapping[str, str]], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanges:
+class Exchanges(Record, frozen=True):
     """
     The roles of a profile: the first one by token, each further one by the credentials before it.
 

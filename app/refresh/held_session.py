@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..core.clocks import Clocks
+from ..core.record import Record
 from ..core.schedule import horizon
 from ..core.values import Credentials
 
 
-@dataclass(frozen=True, slots=True)
-class HeldSession:
+class HeldSession(Record, frozen=True):
     """
     A session as it is served.
 

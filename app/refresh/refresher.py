@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from ..core.clocks import Clocks
 from ..core.errors import NoCredentials, Refused, SidecarError, Unreachable
 from ..core.events import Dropped, Event, Observe, Refreshed, RefreshFailed
+from ..core.record import Record
 from ..core.schedule import Schedule, slack, soonest
 from ..core.values import Credentials, Random, State, Status
 from ..system.sleep import Sleep
@@ -22,8 +22,7 @@ class FetchCancelled(Exception):
     """A fetch ended as if it had been cancelled, although this program did not cancel it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(Record, frozen=True):
     """
     What the configuration says about keeping a profile fresh; a reload replaces it.
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from ..core.record import Record
 from .request import Request
 from .responses import BAD_REQUEST, Response, error
 
@@ -21,8 +21,7 @@ _FETCH_OF_NODE = (b"sec-fetch-mode", b"cors")
 """The one such header of Node's built-in `fetch` (undici). A browser sends Sec-Fetch-Site with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Denial:
+class Denial(Record, frozen=True):
     """A refusal. `reason` labels the metric and ends the error code."""
 
     reason: str

@@ -11,7 +11,6 @@ listener, and the peer is unknown: profiles with a caller rule and the admin rou
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,6 +19,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.responses import Response as HttpResponse
 
+from ..core.record import Record
 from . import pages, routes
 from .handlers.ops import PAGES, STATUS, STATUS_PAGE
 from .peers.peer import Peer, no_process
@@ -33,8 +33,7 @@ _ADMIN = (b"/refresh", b"/purge", b"/log-level/", b"/session/")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
-@dataclass(frozen=True, slots=True)
-class Handlers:
+class Handlers(Record, frozen=True):
     """What answers at each listener."""
 
     credentials: Handle

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..core.record import Record
 from .access import Denial, deny
 from .peers.peer import Peer
 
@@ -14,8 +13,7 @@ _UNKNOWN_CALLER = deny(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class AllowedCallers:
+class AllowedCallers(Record, frozen=True):
     """Allows a peer with one of the uids, or in one of the groups."""
 
     uids: frozenset[int]
@@ -44,8 +42,7 @@ class AllowedCallers:
         return credentials is not None and credentials.uid not in self.uids
 
 
-@dataclass(frozen=True, slots=True)
-class EveryRule:
+class EveryRule(Record, frozen=True):
     """Several rules, each of which must allow the peer."""
 
     rules: tuple[AllowedCallers, ...]

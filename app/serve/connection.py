@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..core.record import Record
 from ..system.sockets import reset_on_close, unsent_bytes
 from .connection_table import IDLE_SECONDS, KEPT_BYTES, ConnectionTable
 from .memo import Decision
@@ -50,8 +50,7 @@ class Repeats(Protocol):
     def remember(self, head: bytes, request: Request, /, *, keep_alive: bool) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Record, frozen=True):
     """What all connections of one listener share. `repeats` is None where there is none."""
 
     loop: asyncio.AbstractEventLoop

@@ -17,7 +17,7 @@ DRAIN_SECONDS = 2.0
 """How long `stop` waits for responses under way."""
 
 MOST_ACCEPTED = 64
-"""Connections accepted between two turns of a busy loop. The loop itself accepts one in a turn."""
+"""Connections accepted between two turns of a busy loop. uvloop itself accepts one in a turn."""
 
 FEWEST_QUEUED = 256
 """Connections that may wait in the kernel's queue at least. It takes half as many as are accepted: each holds memory,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from ..core.formats import error_document
+from ..core.record import Record
 
 JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
@@ -27,17 +27,18 @@ _KEPT = b"Connection: keep-alive\r\nKeep-Alive: timeout=%d\r\n\r\n" % KEEP_ALIVE
 _CLOSED = b"Connection: close\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Record, frozen=True):
     """
     One response. `wire` holds its bytes for a connection that stays open.
 
     A body may hold credentials, so `repr` shows neither body nor bytes.
     """
 
+    HIDDEN = frozenset({"wire"})
+
     status: int
     headers: Headers
-    wire: bytes = field(repr=False)
+    wire: bytes
     body_length: int
 
     @property

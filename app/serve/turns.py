@@ -1,8 +1,8 @@
 """Shares the event loop between connections: a bounded number of requests in one turn, the others in fair order.
 
 Without this, a turn lasts as long as all connections that have sent something need: with 2 000 connections that
-pipeline without pause, over a second. The loop accepts one connection per listener and turn, so that a new client
-waited for more than ten seconds behind others, and the kubelet's probe with it.
+pipeline without pause, over a second. uvloop accepts one connection per listener and turn (libuv, since 1.45), so that
+a new client waited for more than ten seconds behind others, and the kubelet's probe with it.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ MOST_PER_TURN = 128
 
 LONG_TURN = 0.01
 """Seconds of a turn after which connections that wait in the kernel's queue are accepted in batches. Below it, the
-loop's own way of accepting them, one in a turn, is fast enough, and takes less CPU time."""
-
+loop's own way of accepting them is fast enough, and takes less CPU time."""
 
 FIRST_BEFORE_FURTHER = 3
 """First requests of connections that are answered in a row while further requests of others wait."""

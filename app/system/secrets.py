@@ -6,10 +6,10 @@ import base64
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from ..core.display import HIDDEN, shown_path, shown_variable
 from ..core.errors import ConfigError, NotThereYet, Unreachable
+from ..core.record import Record
 from ..core.values import Secret
 from . import files
 from .disk import Disk, Stalled
@@ -38,8 +38,7 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
     return read
 
 
-@dataclass(frozen=True, slots=True)
-class FileSecret:
+class FileSecret(Record, frozen=True):
     """
     The reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
 
@@ -49,7 +48,9 @@ class FileSecret:
     read it. Tokens and certificates are accepted with the mode that their writer chose.
     """
 
-    path: str = field(repr=False)
+    HIDDEN = frozenset({"path"})
+
+    path: str
     place: str
     private: bool = False
     binary: bool = False

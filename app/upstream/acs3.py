@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from ..core.formats import timestamp
+from ..core.record import Record
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class KeyPair:
+class KeyPair(Record, frozen=True):
     """An AccessKey. `token` is the security token of a session's keys; a RAM user's keys have none."""
 
+    HIDDEN = frozenset({"secret", "token"})
+
     access_key_id: str
-    secret: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+    secret: str
+    token: str | None = None
 
 
 def acs3(

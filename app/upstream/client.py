@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
@@ -19,6 +18,7 @@ import httpx
 from ..core.addresses import authority, bracketed, is_private
 from ..core.errors import Unreachable
 from ..core.events import ClockRead, Observe
+from ..core.record import Record
 from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
@@ -38,8 +38,7 @@ REQUEST_ID_HEADERS = ("x-acs-request-id", "x-ms-request-id", "x-okta-request-id"
 """Where Alibaba Cloud, Entra, Okta and gateways name the request, for an answer whose body does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record, frozen=True):
     """Seconds: to connect, to the next byte, and for the whole exchange."""
 
     connect: float = 5.0

@@ -10,20 +10,19 @@ import asyncio
 import ipaddress
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import httpcore
 
 from ..core.addresses import authority
+from ..core.record import Record
 from .resolver import NameNotResolved, Resolver
 
 HEAD_START = 0.25
 """Seconds until the next address is tried beside the one that does not answer (RFC 8305 section 5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Record, frozen=True):
     """A failed attempt to connect to `address`, which has a port. `number`: the errno; None: no answer in time."""
 
     address: str

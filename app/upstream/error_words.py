@@ -6,12 +6,12 @@ XML of STS; a page of a gateway or proxy; plain text. Everything is another side
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from ..core.record import Record
 
 LARGEST_PAGE = 16_384
 """Characters of a page or an XML document that are looked at."""
@@ -30,8 +30,7 @@ CODE = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 """The form of an error code. Keycloak, Auth0 and Spring also write a sentence into the member `error`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorWords:
+class ErrorWords(Record, frozen=True):
     """
     What an answer says, as it says it.
 
@@ -87,12 +86,18 @@ def _of_markup(text: str, length: int) -> ErrorWords:
         return ErrorWords(form, True, code, _element(text, "Message"), _element(text, "RequestId"))
     title = _element(text, "title") or _element(text, "h1")
     words = title or re.sub(r"<[^>]*>?", " ", re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|$)", " ", text))
-    return ErrorWords(form, message=html.unescape(words))
+    return ErrorWords(form, message=_unescaped(words))
 
 
 def _element(text: str, name: str) -> str:
     found = re.search(rf"<{name}\b[^>]*>([^<]{{1,4000}})</{name}\s*>", text, re.IGNORECASE)
-    return html.unescape(found[1]).strip() if found else ""
+    return _unescaped(found[1]).strip() if found else ""
+
+
+def _unescaped(text: str) -> str:
+    import html  # loads 2 200 names of characters, which only an error needs
+
+    return html.unescape(text)
 
 
 def _first(members: Mapping[str, Any], *names: str) -> str:

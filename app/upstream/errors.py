@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core.errors import Refused, Unreachable
 from ..core.text import printable_id, quoted
-from .codes import CODES, MEANINGS_BY_WORDS, UNKNOWN, Meaning
 from .error_words import ErrorWords, error_words
+from .meaning import UNKNOWN, Meaning
 from .redaction import redacted
 from .response import UpstreamResponse
 
@@ -41,8 +41,8 @@ def answer_of(
     *,
     asked: str,
     wanted: str = "",
-    codes: Mapping[str, Meaning] = _NOTHING,
-    statuses: Mapping[int, Meaning] = _NOTHING,
+    codes: Mapping[str, Meaning | str] = _NOTHING,
+    statuses: Mapping[int, Meaning | str] = _NOTHING,
     secrets: Iterable[str] = (),
 ) -> dict[str, Any]:
     """
@@ -63,16 +63,17 @@ def error_of(
     where: str,
     *,
     asked: str,
-    codes: Mapping[str, Meaning] = _NOTHING,
-    statuses: Mapping[int, Meaning] = _NOTHING,
+    codes: Mapping[str, Meaning | str] = _NOTHING,
+    statuses: Mapping[int, Meaning | str] = _NOTHING,
     secrets: Iterable[str] = (),
 ) -> Refused | Unreachable:
     """
     Return the error that an answer stands for.
 
     `asked`: what `where` should be the URL of. `codes` are the caller's own meanings and come before CODES. `statuses`
-    supply what the code of an API leaves open: the cure, and an effect other than `refused`. `secrets`: what the answer
-    must not quote, besides the secrets of the request.
+    supply what the code of an API leaves open: the cure, and an effect other than `refused`. Both name an entry of the
+    errors index by its code, or have a meaning of their own. `secrets`: what the answer must not quote, besides the
+    secrets of the request.
     """
     hidden = (*response.sent, *secrets)
     words = error_words(response.body)
@@ -89,8 +90,10 @@ def error_of(
     shown = code if words.from_api else f"with {words.form} instead of JSON"
     text = f"{where}: HTTP {response.status} {shown}{f' (request {request_id})' if request_id else ''}"
 
-    by_code = codes.get(code) or CODES.get(code) or _REFUSED
-    meaning = _combined(by_code, statuses.get(response.status) or _REFUSED, words.message)
+    from .codes import CODES
+
+    by_code = _meaning(codes.get(code)) or CODES.get(code) or _REFUSED
+    meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
     throttled = response.status == 429 or code in _THROTTLED or code.startswith("Throttling")
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
         own = THROTTLED if throttled else SERVER_ERROR if meaning.error_code == UNKNOWN else meaning.error_code
@@ -109,8 +112,19 @@ def error_of(
     )
 
 
+def _meaning(given: Meaning | str | None) -> Meaning | None:
+    """Return the meaning that a caller gives, or that of the entry which it names."""
+    if not isinstance(given, str):
+        return given
+    from .codes import BY_CODE
+
+    return BY_CODE[given]
+
+
 def _combined(by_code: Meaning, by_status: Meaning, message: str) -> Meaning:
     """Return what code, status and message say together: the status supplies what the code leaves open."""
+    from .codes import MEANINGS_BY_WORDS
+
     effect = by_status.effect if by_code.effect == "refused" else by_code.effect
     by_words = next((meaning for part, meaning in MEANINGS_BY_WORDS if part in message), None)
     known = by_words or (by_code if by_code.cure or by_code.error_code != UNKNOWN else by_status)

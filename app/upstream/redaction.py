@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -85,6 +84,8 @@ def _of_header(value: str) -> Iterator[str]:
 
 def _spellings(secret: str) -> set[str]:
     """Return how a server may write a secret: as it is, and escaped for a URL, a form, HTML, JSON, base64 or hex."""
+    import html  # loads 2 200 names of characters, which only an error needs
+
     raw = secret.encode("utf-8", "surrogateescape")
     encoded = base64.b64encode(raw).decode().rstrip("=")
     found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}

@@ -14,9 +14,9 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
+from ..core.record import Record
 from ..core.values import Now
 
 SHARED_SECONDS = 1.0
@@ -42,8 +42,7 @@ class NameNotResolved(OSError):
         self.seconds = seconds
 
 
-@dataclass(frozen=True, slots=True)
-class _LookUp:
+class _LookUp(Record, frozen=True):
     started: float
     result: asyncio.Future[list[str] | int]
     """The addresses, or the EAI_* number: an error would keep its frames in memory, which refer to the error."""

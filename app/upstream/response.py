@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..core.errors import Unreachable
+from ..core.record import Record
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamResponse:
+class UpstreamResponse(Record, frozen=True):
     """
     A complete answer, whatever its status.
 
@@ -19,11 +18,13 @@ class UpstreamResponse:
     the request, which the answer may quote. `repr` hides the body: it may hold a credential.
     """
 
+    HIDDEN = frozenset({"body", "sent"})
+
     status: int
-    body: bytes = field(repr=False)
+    body: bytes
     retry_after: float | None = None
     request_id: str = ""
-    sent: tuple[str, ...] = field(default=(), repr=False)
+    sent: tuple[str, ...] = ()
 
     def members(self, where: str) -> dict[str, Any]:
         """Return the body as a JSON object. Raises Unreachable, which names the body's kind and size, not its text."""

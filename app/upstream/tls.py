@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
 
 from ..core.connection import Connection
 from ..core.errors import ConfigError, NotThereYet
+from ..core.record import Record
 from ..core.values import Secret
 from ..system import files, secrets
 
@@ -16,8 +16,7 @@ LARGEST_KEY = 1_048_576
 """Bytes of the file with the client's certificate and key."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
+class ClientCertificate(Record, frozen=True):
     """
     The client certificate of mutual TLS. `key_file` None: the key is in `file` too.
 
@@ -31,17 +30,18 @@ class ClientCertificate:
     key_place: str
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Record, frozen=True):
     """
     What a connection trusts and presents. CAs: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
 
     `version` changes with the files that `context` reads, so a rotated certificate needs no restart.
     """
 
+    HIDDEN = frozenset({"environ"})
+
     ca_file: str | None
     place: str
-    environ: Mapping[str, str] = field(repr=False)
+    environ: Mapping[str, str]
     verify: bool = True
     client: ClientCertificate | None = None
 

@@ -6,9 +6,9 @@ import asyncio
 import gc
 import re
 import weakref
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
 from app.core.events import Dropped, Event, Refreshed, RefreshFailed

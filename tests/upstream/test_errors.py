@@ -8,11 +8,13 @@ from typing import Any, get_args
 
 import pytest
 
+from app.core.error_index.entry import Effect
 from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.exchange.sts import credentials_from, instant
 from app.identity.token_response import token_from
 from app.upstream import errors
-from app.upstream.codes import CODES, Effect, Meaning
+from app.upstream.codes import CODES
+from app.upstream.meaning import Meaning
 from app.upstream.response import UpstreamResponse
 
 NOW = 1_767_323_045.0

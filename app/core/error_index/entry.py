@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from ..record import Record
 
 Effect = Literal["refused", "renew_token", "withdrawn", "transient"]
 """
@@ -14,8 +15,7 @@ What an error code means for the next attempt.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Record, frozen=True):
     """
     What one stable code means, why it occurs, and how to fix it.
 

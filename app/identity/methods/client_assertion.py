@@ -7,12 +7,12 @@ tokens. Keycloak calls it federated client authentication, Entra a federated ide
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from ...core.base import OtherFile
+from ...core.record import Record
 from ...core.values import Secret
 from ...system import secrets
 from ...system.disk import Disk
@@ -21,12 +21,13 @@ from ..context import TokenSource
 from .method import ClientFacts, ClientParts, Method
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignAssertion:
+class ForeignAssertion(Record, frozen=True):
     """The token of another issuer, read for every request: its writer renews it."""
 
+    HIDDEN = frozenset({"disk"})
+
     token: Secret
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def prove(self, endpoint: str) -> Proof:
         return jwt_bearer(await secrets.read(self.token, self.disk))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
+from msgspec import field
+
+from ...core.record import Record
 from ...core.values import Secret
 from ...system.disk import Disk
 from ...system.secrets import Rotating, read
@@ -15,14 +17,15 @@ from .keys import ClientSecretMethod
 from .method import ClientParts, DeployEnvironment, IdentityType
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecretBasic:
+class ClientSecretBasic(Record, frozen=True):
     """The secret in the Authorization header; form-encoded first (RFC 6749 2.3.1), except for IDaaS."""
+
+    HIDDEN = frozenset({"disk"})
 
     client_id: str
     secret: Secret
     form_encoded: bool
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def prove(self, endpoint: str) -> Proof:
         encode = quote_plus if self.form_encoded else str

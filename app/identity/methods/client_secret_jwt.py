@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from msgspec import field
+
+from ...core.record import Record
 from ...core.values import Now, Secret
 from ...system.disk import Disk
 from ...system.secrets import Rotating, read
@@ -16,16 +18,17 @@ from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
 from .private_key_jwt import AssertionAudience, AssertionLifetime, check_audience, style_of
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecretJwt:
+class ClientSecretJwt(Record, frozen=True):
     """An assertion signed with the secret. The secret itself is never sent."""
+
+    HIDDEN = frozenset({"disk"})
 
     client_id: str
     secret: Secret
     now: Now
     new_id: Callable[[], str]
     style: AssertionStyle = IDAAS_STYLE
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def prove(self, endpoint: str) -> Proof:
         claims = assertion_claims(self.client_id, endpoint, now=self.now(), jti=self.new_id(), style=self.style)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import field
 
+from ...core.record import Record
 from ...core.values import Secret
 from ...system.disk import Disk
 from ...system.secrets import Rotating, read
@@ -13,12 +14,13 @@ from .keys import ClientSecretMethod
 from .method import ClientParts, DeployEnvironment, IdentityType
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSecretPost:
+class ClientSecretPost(Record, frozen=True):
     """The secret as a form field."""
 
+    HIDDEN = frozenset({"disk"})
+
     secret: Secret
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def prove(self, endpoint: str) -> Proof:
         return Proof(fields={"client_secret": await read(self.secret, self.disk)})

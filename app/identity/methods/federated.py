@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
+from ...core.record import Record
 from ..client_auth import Proof
 
 
-@dataclass(frozen=True, slots=True)
-class Federated:
+class Federated(Record, frozen=True):
     """The word of another authority: a document of the machine (PKCS7) or a token of another issuer (OIDC)."""
 
     credential_name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta
@@ -11,6 +10,7 @@ from msgspec import Meta
 from ...core.base import Strict
 from ...core.connection import Connection
 from ...core.errors import ConfigError
+from ...core.record import Record
 from ...system.secrets import Rotating
 from ...upstream.response import HttpClient
 from ..client_auth import ClientAuth
@@ -43,8 +43,7 @@ FederatedCredential = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFacts:
+class ClientFacts(Record, frozen=True):
     """What the identity around a method says about its client; None where it says nothing."""
 
     place: str
@@ -65,8 +64,7 @@ class MakeSource(Protocol):
     def __call__(self, auth: ClientAuth, secret: Rotating | None = None) -> TokenSource: ...
 
 
-@dataclass(frozen=True, slots=True)
-class ClientParts:
+class ClientParts(Record, frozen=True):
     """What a method builds its source from. `place`: where the method is configured."""
 
     facts: ClientFacts

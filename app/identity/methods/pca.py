@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from ...core.base import ProofFile
 from ...core.errors import ConfigError, Unreachable
+from ...core.record import Record
 from ...core.values import Secret
 from ...system import secrets
 from ...system.disk import Disk
@@ -31,9 +31,10 @@ from .private_key_jwt import PrivateKeyJwt, signer
 X509_JWT_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
 
 
-@dataclass(frozen=True, slots=True)
-class Pca:
+class Pca(Record, frozen=True):
     """An assertion signed with the key of a certificate. `expires` is told at every proof when the certificate ends."""
+
+    HIDDEN = frozenset({"disk"})
 
     credential_name: str
     jwt: PrivateKeyJwt
@@ -41,7 +42,7 @@ class Pca:
     chain: Secret
     place: str
     expires: Callable[[float], None]
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def prove(self, endpoint: str) -> Proof:
         leaf, chain = await self._read(self.certificate), await self._read(self.chain)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from ...core import urls
 from ...core.errors import ConfigError, Unreachable
+from ...core.record import Record
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
-from ...upstream.codes import meaning_of
 from ...upstream.dated import dated
 from ...upstream.errors import answer_of
 from ...upstream.response import Post
@@ -27,11 +26,10 @@ VERSION = "2021-12-01"
 
 PLUGIN_NAME = "alibabacloudPluginCredentialProvider"
 
-_CODES = {"NoPermission": meaning_of("IDS-327"), "EntityNotExist.Application": meaning_of("IDS-328")}
+_CODES = {"NoPermission": "IDS-327", "EntityNotExist.Application": "IDS-328"}
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateOauthToken:
+class GenerateOauthToken(Record, frozen=True):
     """The signed call. `scope` reads `<audience>|<value> …`; `keys` is asked at every call."""
 
     http: Post

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
+from msgspec.structs import replace
 
 from ...core.base import ProofFile
 from ...core.errors import ConfigError, Unreachable
+from ...core.record import Record
 from ...core.values import Now, Secret
 from ...system import secrets
 from ...system.disk import Disk
@@ -46,14 +47,15 @@ AssertionLifetime = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class PrivateKeyJwt:
+class PrivateKeyJwt(Record, frozen=True):
     """
     An assertion signed with a private key, whose public half is registered with the application.
 
     `supported`: the algorithms that the server says it verifies; None: chosen by the size of the key, as the IDaaS SDKs
     do. `certificate`: its thumbprint names the key (`x5t#S256`, RFC 7515 4.1.8); `expires` is told when it ends.
     """
+
+    HIDDEN = frozenset({"disk"})
 
     client_id: str
     key: Secret
@@ -67,7 +69,7 @@ class PrivateKeyJwt:
     supported: Callable[[], Sequence[str]] | None = None
     certificate: Secret | None = None
     expires: Callable[[float], None] = lambda _end: None
-    disk: Disk = field(default_factory=Disk, repr=False)
+    disk: Disk = field(default_factory=Disk)
 
     async def prove(self, endpoint: str) -> Proof:
         return jwt_bearer(await self.assertion(endpoint))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ...core.errors import ConfigError
+from ...core.record import Record
 from ..client_auth import Proof
 from ..context import TokenSource
 from .method import ClientFacts, ClientParts, Method
 
 
-@dataclass(frozen=True, slots=True)
-class TlsClientAuth:
+class TlsClientAuth(Record, frozen=True):
     """The client certificate proves the identity: the request carries nothing more."""
 
     async def prove(self, endpoint: str) -> Proof:

@@ -13,8 +13,9 @@ secrets as well, so caller rules do not apply to `/session`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from ...core.errors import NoCredentials
 from ...core.values import Credentials

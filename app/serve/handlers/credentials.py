@@ -7,8 +7,10 @@ time. The decision memo remembers the first half for repeated requests, so `reso
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from msgspec import field
+
+from ...core.record import Record
 from ...core.values import Now
 from ...system.secrets import same
 from ..access import Guard, deny
@@ -33,8 +35,7 @@ _HEALTHY = document(200, {"status": "ok"})
 _NO_PATH_TOKEN = deny("PathToken", "the URL must begin with the path token")
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerRules:
+class ListenerRules(Record, frozen=True):
     """
     The access rules of one listener.
 

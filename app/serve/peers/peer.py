@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from ...core.record import Record
 
 LONGEST_ATTESTATION = 2.0
 """Seconds to find a process in /proc; on a machine with some thousand processes it takes tens of milliseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class PeerCredentials:
+class PeerCredentials(Record, frozen=True):
     """The owner of the client's end of a connection, as the kernel reports it; `inode` is that socket's."""
 
     uid: int
     inode: int
 
 
-@dataclass(frozen=True, slots=True)
-class PeerProcess:
+class PeerProcess(Record, frozen=True):
     """What is known about the client's process; `groups` is None where they are not certain."""
 
     pid: int | None = None
