@@ -263,13 +263,13 @@ REFUSALS = [
         "exchange",
         {"oidcProviderArn": "acs:ram::1234567890123456:oidc-provider/other"},
         "AuthenticationFail.NoPermission",
-        "the OIDC provider's ARN is wrong",
+        "correct oidcProviderArn",
     ),
     (
         "identity",
         {"scope": "api.demo.example|admin"},
         "scope_not_found",
-        "permission that the resource server does not",
+        "copy the scope from the permissions of the resource server",
     ),
     ("identity", {"clientId": "app_other"}, "invalid_client", "a current secret"),
 ]
