@@ -44,13 +44,19 @@ PACKAGES = ("app/serve", "app/refresh", "app/exchange", "app/identity", "app/sto
 IGNORED = tuple(
     f"--ignore=tests/{name}"
     for name in (
-        "e2e",
-        "interop",
-        "fuzz",
-        "deploy",
-        "emulator",
+        "cluster",
         "conformance",
+        "deploy",
+        "doctor",
+        "e2e",
+        "emulator",
+        "fuzz",
+        "interop",
+        "migrate",
+        "setup",
+        "webhook",
         "test_checks.py",
+        "test_pytest_plugin.py",
         "identity/test_methods.py",
     )
 )

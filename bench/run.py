@@ -6,7 +6,6 @@ The exit code is 0 whenever the run completes. On a shared machine a single miss
 from __future__ import annotations
 
 import argparse
-import compileall
 import json
 import sys
 import tempfile
@@ -72,8 +71,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Figure]:
-    # As an installed wheel is; stale bytecode costs 60 ms and 1 MiB at each start.
-    compileall.compile_dir(str(Path(__file__).resolve().parent.parent / "app"), quiet=1)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="idaas-sidecar-bench-")))
         cloud = stack.enter_context(emulated_cloud())

@@ -86,3 +86,38 @@ async def test_refusal_is_an_error() -> None:
 
     with pytest.raises(Refused, match=f"^{ENDPOINT}: HTTP 404 EntityNotExist.Role"):
         await action(http).assume(parent())
+
+
+async def test_error_with_status_200_is_that_error() -> None:
+    """An answer that succeeded without credentials, and with a code, is the refusal that its code stands for."""
+    http = FakeHttp(answer({"Code": "NoPermission", "Message": "denied"}))
+
+    with pytest.raises(Refused, match="HTTP 200 NoPermission"):
+        await action(http).assume(parent())
+
+
+async def test_refusal_does_not_quote_the_secret() -> None:
+    """The secret of the previous session is removed from STS's words, although no header carries it."""
+    http = FakeHttp(answer({"Code": "SignatureDoesNotMatch", "Message": "signed with of-first&secret"}, 400))
+
+    with pytest.raises(Refused) as caught:
+        await action(http).assume(parent())
+
+    assert "of-first" not in f"{caught.value} {caught.value.cloud_message}"
+
+
+async def test_a_page_asks_whether_the_url_is_that_of_sts() -> None:
+    """A page in the place of STS's answer names what the URL should be."""
+    http = FakeHttp(answer("<html><title>404</title></html>", 404))
+
+    with pytest.raises(Refused, match=r"is that the URL of STS\?"):
+        await action(http).assume(parent())
+
+
+async def test_credentials_count_before_a_code_beside_them() -> None:
+    """An answer with status 200 and credentials is a success, whatever code stands beside them."""
+    session = {"Credentials": {**VALUES, "Expiration": "2026-01-02T04:04:05Z"}, "Code": "Accepted"}
+
+    found = await action(FakeHttp(answer(session))).assume(parent())
+
+    assert found.access_key_id == "STS.next"

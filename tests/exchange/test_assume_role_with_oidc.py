@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import pytest
 
 from app.core.errors import Refused, Unreachable
@@ -17,9 +20,11 @@ SESSION = answer({"Credentials": {**VALUES, "Expiration": "2026-01-02T04:04:05Z"
 CREDENTIALS = Credentials("STS.id", "secret", "token", issued_at=NOW, expires_at=NOW + 3_600, request_id="R-1")
 
 
-def action(http: FakeHttp, policy: str | None = None) -> AssumeRoleWithOidc:
+def action(
+    http: FakeHttp, policy: str | None = None, verified: Callable[[Mapping[str, str]], None] = lambda _info: None
+) -> AssumeRoleWithOidc:
     """Return the action for one role and one endpoint."""
-    return AssumeRoleWithOidc(http, (ENDPOINT,), "role", "provider", "session-1", 900, policy, lambda _: NOW)
+    return AssumeRoleWithOidc(http, (ENDPOINT,), "role", "provider", "session-1", 900, policy, lambda _: NOW, verified)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +67,7 @@ async def test_token_that_sts_refuses_by_its_length_is_not_sent(length: int) -> 
 
     assert str(caught.value) == f"the OIDC token has {length} characters; STS takes 4 to 20000"
     assert (caught.value.status, caught.value.code, caught.value.renew_token) == (0, "token_length", False)
+    assert caught.value.error_code == "IDS-421"
     assert not http.sent
 
 
@@ -75,3 +81,48 @@ async def test_error_names_the_endpoint(status: int, code: str, error: type[Exce
 
     with pytest.raises(error, match=f"^{ENDPOINT}: HTTP {status} {code}"):
         await action(http).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+
+INFO = {
+    "Issuer": "https://issuer.example.com",
+    "Subject": "app_example",
+    "ClientIds": "audience",
+    "IssuanceTime": "2026-01-02T03:04:05Z",
+    "ExpirationTime": "2026-01-02T04:04:05Z",
+    "VerificationInfo": "Success",
+}
+"""What STS says about a token that it has verified."""
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (INFO, INFO),
+        ({**INFO, "Subject": 7, "Other": "x"}, {name: INFO[name] for name in INFO if name != "Subject"}),
+        ({"Issuer": "a\nb"}, {"Issuer": "a b"}),
+        (None, {}),
+        (["Issuer"], {}),
+    ],
+    ids=["all", "no text, and unknown", "two lines", "missing", "a list"],
+)
+async def test_token_info_is_handed_on(said: Any, found: dict[str, str]) -> None:
+    """The text members of OIDCTokenInfo, which `doctor` shows, are handed on; nothing else is."""
+    seen: list[Mapping[str, str]] = []
+    body = {"Credentials": {**VALUES, "Expiration": "2026-01-02T04:04:05Z"}, "OIDCTokenInfo": said}
+
+    await action(FakeHttp(answer(body)), verified=seen.append).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+    assert seen == [found]
+
+
+async def test_a_page_asks_whether_the_url_is_that_of_sts() -> None:
+    """A page in the place of STS's answer names what the URL should be."""
+    with pytest.raises(Refused, match=r"is that the URL of STS\?"):
+        await action(FakeHttp(answer("<html>", 404))).credentials(Token("e30.e30.c2ln", NOW + 60))
+
+
+async def test_credentials_count_before_a_code_beside_them() -> None:
+    """An answer with status 200 and credentials is a success, whatever code stands beside them."""
+    body = {"Credentials": {**VALUES, "Expiration": "2026-01-02T04:04:05Z"}, "RequestId": "R-1", "Code": "Accepted"}
+
+    assert await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60)) == CREDENTIALS

@@ -202,43 +202,59 @@ async def test_role_of_another_cloud_is_refused() -> None:
         await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60))
 
     assert (caught.value.status, caught.value.code) == (200, "another_vendor")
+    assert (caught.value.endpoint, caught.value.error_code) == (WHERE, "IDS-424")
+
+
+async def test_credential_counts_before_a_code_beside_it() -> None:
+    """An answer with status 200 and a credential is a success, whatever code stands beside it."""
+    body = {**session(EXPIRATION), "code": "Accepted"}
+
+    assert (await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60))).expires_at == END
 
 
 OPERATOR = "let IDaaS's administrator correct identity provider and audience of the cloud account in IDaaS"
 API_ERRORS = [
-    (400, "invalid_client_credential", "", OPERATOR),
-    (400, "invalid_audience", "", OPERATOR),
+    (400, "invalid_client_credential", "", OPERATOR, "IDS-425"),
+    (400, "invalid_audience", "", OPERATOR, "IDS-425"),
     (
         401,
         "invalid_token",
         "renew",
         "write the DeveloperAPI's scope of this instance into scope of the identity",
+        "IDS-426",
     ),
     (
         403,
         "forbidden",
         "withdrawn",
         "grant the application the DeveloperAPI's scope and the role in IDaaS, and finish the role's set-up there",
+        "IDS-427",
     ),
-    (404, "unknown", "", "write the DeveloperAPI's host into endpoint of the exchange, or leave it out"),
+    (404, "unknown", "", "write the DeveloperAPI's host into endpoint of the exchange, or leave it out", "IDS-428"),
     (
         404,
         "not_found",
         "withdrawn",
         "correct roleArn and idaasInstanceId, or add the role to the cloud account in IDaaS",
+        "IDS-423",
     ),
     (
         404,
         "cloud_account_role_not_found",
         "withdrawn",
         "correct roleArn and idaasInstanceId, or add the role to the cloud account in IDaaS",
+        "IDS-423",
     ),
-    (405, "unknown", "", ""),
+    (405, "unknown", "", "", "IDS-300"),
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "effect", "cure"), API_ERRORS, ids=[f"{e[0]} {e[1]}" for e in API_ERRORS])
-async def test_error_of_the_api_has_an_effect_and_a_cure(status: int, code: str, effect: str, cure: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "effect", "cure", "error_code"), API_ERRORS, ids=[f"{e[0]} {e[1]}" for e in API_ERRORS]
+)
+async def test_error_of_the_api_has_an_effect_and_a_cure(
+    status: int, code: str, effect: str, cure: str, error_code: str
+) -> None:
     """The code or the status decides whether a new token may help, and whether the role no longer exists."""
     with pytest.raises(Refused) as caught:
         await action(FakeHttp(answer({"error": code}, status))).credentials(Token("e30.e30.c2ln", NOW + 60))
@@ -246,3 +262,4 @@ async def test_error_of_the_api_has_an_effect_and_a_cure(status: int, code: str,
     assert str(caught.value).startswith(f"{WHERE}: HTTP {status} {code}")
     assert cure in str(caught.value)
     assert (caught.value.renew_token, caught.value.withdrawn) == (effect == "renew", effect == "withdrawn")
+    assert caught.value.error_code == error_code

@@ -51,8 +51,10 @@ def test_plausible_expiry_is_accepted(expiration: str, seconds: int) -> None:
 )
 def test_implausible_expiry_is_refused(expiration: Any, message: str) -> None:
     """A session that has ended, or ends later than any session does, would break the schedule of refreshes."""
-    with pytest.raises(Unreachable, match=f"^{re.escape(message)}$"):
+    with pytest.raises(Unreachable, match=f"^{re.escape(message)}$") as caught:
         credentials_from(members(expiration), now=NOW, where=WHERE)
+
+    assert (caught.value.endpoint, caught.value.error_code) == (WHERE, "IDS-422")
 
 
 @pytest.mark.parametrize("position", range(3))
@@ -69,8 +71,10 @@ def test_each_value_must_be_sendable(value: Any, position: int) -> None:
 @pytest.mark.parametrize("found", [None, [], "x", 1])
 def test_answer_without_credentials_is_refused(found: Any) -> None:
     """`Credentials` of another type than an object is no session."""
-    with pytest.raises(Unreachable, match=f"^{re.escape(INCOMPLETE)}$"):
+    with pytest.raises(Unreachable, match=f"^{re.escape(INCOMPLETE)}$") as caught:
         credentials_from({"Credentials": found}, now=NOW, where=WHERE)
+
+    assert (caught.value.endpoint, caught.value.status, caught.value.error_code) == (WHERE, 200, "IDS-422")
 
 
 @pytest.mark.parametrize(("said", "shown"), [({}, ""), ({"RequestId": "<b>"}, "(unreadable)"), ({"RequestId": 7}, "7")])

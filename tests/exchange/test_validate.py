@@ -141,8 +141,18 @@ def test_policy_is_minified(policy: Any, text: str | None) -> None:
 )
 def test_invalid_policy_is_refused(policy: Any, message: str) -> None:
     """A policy that STS would refuse for its form or length is refused with the reason."""
-    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$") as caught:
         validate.policy_text(policy, "exchange")
+
+    assert caught.value.error_code == "IDS-118"
+
+
+def test_missing_instance_has_the_code_of_a_missing_key() -> None:
+    """An instance id that nothing names is a missing key."""
+    with pytest.raises(ConfigError, match="idaasInstanceId: required") as caught:
+        validate.settings(developer_api(), NONE, "exchange")
+
+    assert caught.value.error_code == "IDS-106"
 
 
 def test_defaults_of_the_settings() -> None:
