@@ -107,7 +107,8 @@ class Coverage:
         if mutant.at_import:
             return self.modules.get(mutant.path) or self._of_package(mutant.path)
         lines = (mutant.path, mutant.line), (mutant.path, mutant.statement)
-        return next(filter(None, map(self.lines.get, lines)), [])
+        # Coverage does not say which test ran a line in a thread: the tests of the module run then.
+        return next(filter(None, map(self.lines.get, lines)), self.modules.get(mutant.path, []))
 
     def _of_package(self, path: str) -> list[str]:
         """Return the tests of the package's other modules: no test runs a line of a module without functions."""

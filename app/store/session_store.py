@@ -122,7 +122,7 @@ class SessionStore:
         """Return when everything is on the disk."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._patience)
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        self._thread.shutdown(cancel_futures=True)
 
     def _write(self, name: str, write: _Write) -> None:
         """Write the last session before the next removal. Runs in the thread."""

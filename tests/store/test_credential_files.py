@@ -190,6 +190,7 @@ def test_failed_write_of_one_file(folder: Path) -> None:
         write(str(folder / "no" / "a"), "aliyun", SESSION)
 
     assert str(caught.value) == f"{folder}/no/a: cannot be written: No such file or directory"
+    assert caught.value.error_code == "IDS-603"
 
 
 def made_unremovable(path: Path) -> None:
