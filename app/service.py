@@ -142,7 +142,7 @@ class Service:
         loaded = self._reloader.loaded
         self._log.write(log_events.LISTENING, version=__version__, config=loaded.origin, **self.urls())
         for warning in loaded.warnings:
-            self._log.write(log_events.CONFIGURATION, warning)
+            self._log.write(log_events.CONFIGURATION, warning, error_code=warning.error_code)
         self._tasks = {
             "start": asyncio.create_task(self._begin()),
             "clock": asyncio.create_task(watch_jumps(self._clocks, self._clock_jumped)),

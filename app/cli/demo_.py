@@ -51,7 +51,9 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
         try:
             sockets = bind(*((port + 2, port + 3) if port else (0, 0)))
         except OSError as error:
-            raise ConfigError(f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}") from None
+            raise ConfigError(
+                f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}", error_code="IDS-502"
+            ) from None
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
         world = World.default(profiles=names, issuer=issuer, session_seconds=arguments.lifetime)
         emulator = Emulator(world, random=random_bytes(arguments.seed))

@@ -48,7 +48,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Run the command and return its exit code. Raises CommandNotStarted if the command cannot be started."""
     command = arguments.command_line[arguments.command_line[:1] == ["--"] :]
     if not command:
-        raise ConfigError("no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity")
+        raise ConfigError(
+            "no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity",
+            error_code="IDS-125",
+        )
     no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)

@@ -78,7 +78,7 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
     place = "stdin" if arguments.pod == "-" else arguments.pod
     found = list(pods(_objects(arguments.pod), arguments.namespace, place))
     if not found:
-        raise ConfigError(f"{place}: no pod and no workload in it")
+        raise ConfigError(f"{place}: no pod and no workload in it", error_code="IDS-126")
     refused = False
     for what, namespace, pod in found:
         explanation = await explained(what, namespace, pod, policies, settings)
@@ -114,7 +114,7 @@ def _objects(path: str) -> list[Any]:
     try:
         raw = sys.stdin.buffer.read(LARGEST) if path == "-" else files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}") from None
+        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
     if raw.lstrip()[:1] == b"{":
         return [parse_object(raw, place)]
     return parse_documents(raw, place, extra="webhook")

@@ -95,7 +95,8 @@ def exported(endpoint: str, *, version: str, instance: str, now: Now) -> tuple[T
     except ImportError:
         raise ConfigError(
             "telemetry.tracesEndpoint: traces need the packages of OpenTelemetry; "
-            "install idaas-credential-sidecar[otel], or remove the key"
+            "install idaas-credential-sidecar[otel], or remove the key",
+            error_code="IDS-129",
         ) from None
     resource = Resource.create(
         {"service.name": "idaas-sidecar", "service.version": version, "service.instance.id": instance}

@@ -18,7 +18,8 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
         import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
     except ImportError:
         raise ConfigError(
-            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[{extra}], or write the file as JSON"
+            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[{extra}], or write the file as JSON",
+            error_code="IDS-129",
         ) from None
     try:
         return list(yaml.safe_load_all(raw))
@@ -26,6 +27,10 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
         # Not `str(error)`: it quotes the line, which may hold a secret.
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-        raise ConfigError(f"{path}{place}: not YAML: {one_line(error.problem or 'a mistake')}") from None
+        raise ConfigError(
+            f"{path}{place}: not YAML: {one_line(error.problem or 'a mistake')}", error_code="IDS-126"
+        ) from None
     except (yaml.YAMLError, RecursionError):
-        raise ConfigError(f"{path}: not YAML: characters that are not allowed, or nested too deeply") from None
+        raise ConfigError(
+            f"{path}: not YAML: characters that are not allowed, or nested too deeply", error_code="IDS-126"
+        ) from None

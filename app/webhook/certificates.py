@@ -33,7 +33,9 @@ class Certificates:
         try:
             self._current, self._expires_at = self._loaded()
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self._certificate}, tls.key: cannot be used: {_cause(error)}") from None
+            raise ConfigError(
+                f"{self._certificate}, tls.key: cannot be used: {_cause(error)}", error_code="IDS-128"
+            ) from None
         self.context = _context()
         self.context.sni_callback = self._select
 

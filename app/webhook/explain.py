@@ -57,7 +57,7 @@ def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[s
         pod = within(each, *_TEMPLATES[kind])
         name = within(each, "metadata", "name") or within(each, "metadata", "generateName") or "(no name)"
         if not isinstance(pod, dict) or not isinstance(within(pod, "spec", "containers"), list):
-            raise ConfigError(f"{place}: {kind} {name}: no pod with spec.containers")
+            raise ConfigError(f"{place}: {kind} {name}: no pod with spec.containers", error_code="IDS-126")
         found = within(each, "metadata", "namespace") or namespace
         yield f"{kind} {found}/{name}", found, pod
 

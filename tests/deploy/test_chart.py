@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from app import __version__
+from app.cli.parser import build_parser
 
 from .conftest import ROOT, Load
 from .pod_security import violations
@@ -31,6 +32,7 @@ KUBE_VERSIONS = {
     "none": "1.29.0",
     "webhook": "1.29.0",
     "cert-manager": "1.35.0",
+    "doctor": "1.29.0",
 }
 """The Kubernetes version for which each set of values in values/ is rendered into golden/."""
 
@@ -146,6 +148,9 @@ def test_old_clusters_are_refused(helm: str) -> None:
         '{"webhook": {"certificate": {"source": "file"}}}',
         '{"webhook": {"certificate": {"source": "secret", "secretName": "tls", "caBundle": ""}}}',
         '{"webhook": {"replicas": 0}}',
+        '{"doctor": {"enabled": true}}',
+        '{"doctor": {"enabled": true, "profiles": []}}',
+        '{"doctor": {"schedule": "sometimes"}}',
     ],
 )
 def test_wrong_values_are_refused(change: str, tmp_path: Path) -> None:
@@ -174,6 +179,7 @@ def leaves(values: Object, schema: Object, path: str = "") -> dict[str, Any]:
             "webhook.resources",
             "webhook.nodeSelector",
             "webhook.podMonitor.labels",
+            "doctor.resources",
             "credentialPolicies",
         ):
             found |= leaves(value, schema, f"{whole}.")
@@ -287,6 +293,45 @@ def test_the_configuration_loads(values: str, loaded: Load) -> None:
 
     assert [each for each in result.warnings if "/token: no such file" not in each] == []
     assert result.settings.startup.timeout_seconds == (150 if values == "tenants" else 60)
+
+
+def doctor_pod() -> Object:
+    """Return the spec of the pods of the CronJob that runs `doctor`."""
+    job = of_kind("doctor", "CronJob", "idaas-sidecar-doctor")["spec"]["jobTemplate"]["spec"]
+    assert job["backoffLimit"] == 0
+    spec: Object = job["template"]["spec"]
+    return spec
+
+
+def test_the_doctor_is_off_by_default() -> None:
+    """Without doctor.enabled the chart has no CronJob."""
+    assert "CronJob" not in {each["kind"] for values in ("default", "webhook", "none") for each in golden(values)}
+
+
+def test_the_doctor_conforms_to_pod_security() -> None:
+    """The pod of the doctor is accepted by Pod Security `restricted`, and has no token for the API server."""
+    spec = doctor_pod()
+
+    assert violations(spec) == []
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["restartPolicy"] == "Never"
+
+
+def test_the_doctor_can_run(loaded: Load) -> None:
+    """The command accepts its arguments, and the loader accepts its configuration except for what is not here."""
+    (container,) = doctor_pod()["containers"]
+    arguments = build_parser()[0].parse_args(container["args"])
+    config = of_kind("doctor", "ConfigMap", "idaas-sidecar-doctor")["data"]["config.json"]
+    settings = json.loads(config)
+    (profile,) = settings["profiles"].values()
+
+    assert (arguments.command, arguments.json, arguments.read_ram) == ("doctor", True, True)
+    assert settings.keys() == {"configVersion", "profiles", "tls"}
+    assert profile["identity"]["tokenFile"].rpartition("/")[0] in [
+        each["mountPath"] for each in container["volumeMounts"]
+    ]
+    del settings["tls"]
+    assert loaded(settings).settings.profiles["default"].exchange.duration_seconds == 3600
 
 
 def test_the_component_is_the_chart() -> None:

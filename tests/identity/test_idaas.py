@@ -198,4 +198,4 @@ async def test_other_refusal_is_not_repeated(status: int, code: str) -> None:
 
     assert len(http.sent) == 1
     assert caught.value.code == code
-    assert ("is that the token endpoint's URL?" in str(caught.value)) == (status == 404)
+    assert ("copy the token endpoint's URL" in str(caught.value)) == (status == 404)

@@ -305,8 +305,16 @@ async def test_unusable_answer_of_the_openapi(body: dict[str, Any], message: str
 @pytest.mark.parametrize(
     ("code", "withdrawn", "cure"),
     [
-        ("NoPermission", True, "the AccessKey or role needs eiam:GenerateOauthToken on the application"),
-        ("EntityNotExist.Application", False, "check clientId and idaasInstanceId"),
+        (
+            "NoPermission",
+            True,
+            "grant the AccessKey's user or role the action eiam:GenerateOauthToken on the application",
+        ),
+        (
+            "EntityNotExist.Application",
+            False,
+            "write the application's id into clientId, and that of its instance into idaasInstanceId",
+        ),
     ],
 )
 async def test_refusal_of_the_openapi(code: str, withdrawn: bool, cure: str) -> None:

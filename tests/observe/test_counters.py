@@ -49,7 +49,7 @@ def test_each_event_is_counted(clock: Clock) -> None:
         RefreshFailed("default", RuntimeError("x"), 3, 1.0, 0.1),
         ClockRead("sts.test:443", 2.5),
         IdentityExpiry("default", "tokenFile", 99.0),
-        Warned("default", "x"),
+        Warned("default", "x", "IDS-331"),
     ):
         refreshes.observe(event)
 
