@@ -13,6 +13,8 @@ FROM ${BASE_IMAGE} AS build
 ARG PIP_NO_INDEX
 ARG PIP_INDEX_URL
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_FIND_LINKS=/src/wheels PIP_ROOT_USER_ACTION=ignore
+# otel.txt: with the packages for `telemetry.tracesEndpoint`.
+ARG REQUIREMENTS=runtime.txt
 WORKDIR /src
 # The brackets make the folder optional: COPY accepts a pattern without a match, but not a missing name.
 COPY requirements/*.txt .imag[e]/wheels/*.whl wheels/
@@ -21,7 +23,7 @@ RUN python3 -m venv /opt/build \
  && /opt/build/bin/pip install --require-hashes -r wheels/build.txt \
  && python3 -m venv --without-pip /opt/idaas-sidecar \
  && /opt/build/bin/pip --python /opt/idaas-sidecar/bin/python install --no-compile \
-    --require-hashes -r wheels/runtime.txt
+    --require-hashes -r "wheels/$REQUIREMENTS"
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
 # unchecked-hash: Python does not compare the bytecode with its source, because files in an image never change.

@@ -67,7 +67,8 @@ def _in_time(reading: Callable[[], Loaded]) -> Loaded:
     except TimeoutError:
         raise ConfigError(
             f"the configuration, or a file that it names, was not read within {PATIENCE:g} s; does the file system "
-            "of one of them hang?"
+            "of one of them hang?",
+            error_code="IDS-601",
         ) from None
 
 

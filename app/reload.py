@@ -38,7 +38,7 @@ STALLED_RETRY = 30.0
 MOST_CHANGES = 100
 """Changed keys that the log names: a line with all keys of a thousand profiles is larger than log collectors take."""
 
-AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format")
+AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format", "telemetry.")
 """Beginnings of keys that a running process cannot change; they take effect at the next start."""
 
 
@@ -173,7 +173,7 @@ class Reloader:
             message = f"the configuration, or a file that it names, cannot be read: {error}; look at {places}"
             asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
         self.status = ReloadStatus(self.status.at, message, self.status.restart_needed)
-        self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message)
+        self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message, error_code=error.error_code)
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
         """Return what a call returns that reads files or takes long for many profiles. Raises Stalled."""
@@ -210,7 +210,7 @@ class Reloader:
         shown = [*prepared.changes[:MOST_CHANGES], *([f"and {more} more"] if more > 0 else [])]
         self._log.write(log_events.CONFIG_RELOADED, config=loaded.origin, changes=shown)
         for warning in loaded.warnings:
-            self._log.write(log_events.CONFIGURATION, warning)
+            self._log.write(log_events.CONFIGURATION, warning, error_code=warning.error_code)
         if restart_needed:
             self._log.write(log_events.RESTART_NEEDED, keys=restart_needed)
 

@@ -147,11 +147,12 @@ class Report:
         return response(200, *await asyncio.to_thread(self._scrape))
 
     def _scrape(self) -> tuple[bytes, bytes]:
-        from .serve import metrics  # 60 ms: at the first scrape
+        from .observe.exposition import CONTENT_TYPE, exposition  # 60 ms: at the first scrape
+        from .serve.metrics import SidecarCollector
 
         settings, reload = self._reloader.loaded.settings, self._reloader.status
         serving = {name: self._profiles.profile(name) for name in settings.profiles if name in self._profiles}
-        collector = metrics.SidecarCollector(
+        collector = SidecarCollector(
             self._profiles.refreshers,
             self._observed.requests,
             self._observed.refreshes,
@@ -162,7 +163,7 @@ class Report:
             # One configuration may be on trial beside the other.
             unverified_tls=sorted({*unverified(settings.profiles), *unverified(serving)}),
         )
-        return metrics.exposition(collector), metrics.CONTENT_TYPE
+        return exposition(collector), CONTENT_TYPE
 
 
 class _Serving(NamedTuple):

@@ -89,11 +89,13 @@ class Service:
         self.refreshers = self._profiles.refreshers
         self._stores = Stores(settings, environ, self._profiles.profile, self._observe)
         describe_profile = lambda name: describe(self._profiles.profile(name))  # noqa: E731 - one line beside its uses
+        self._close_traces, traces = _traces(settings, environ, clocks)
         self._observers = (
             observed.refreshes.observe,
             observed.attempts.observe,
             EventLog(log, describe_profile).observe,
             self._stores.observe,
+            *traces,
         )
         sockets = bind(settings.server, settings.access.hop_limit) if listen else {}
         self._credentials = CredentialDispatchers(
@@ -140,7 +142,7 @@ class Service:
         loaded = self._reloader.loaded
         self._log.write(log_events.LISTENING, version=__version__, config=loaded.origin, **self.urls())
         for warning in loaded.warnings:
-            self._log.write(log_events.CONFIGURATION, warning)
+            self._log.write(log_events.CONFIGURATION, warning, error_code=warning.error_code)
         self._tasks = {
             "start": asyncio.create_task(self._begin()),
             "clock": asyncio.create_task(watch_jumps(self._clocks, self._clock_jumped)),
@@ -193,6 +195,8 @@ class Service:
         await self._profiles.stop()
         for store in self._stores.all():
             await store.aclose()
+        if self._close_traces is not None:
+            await asyncio.to_thread(self._close_traces)
 
     async def ready(self) -> None:
         """Return when every required profile has usable credentials."""
@@ -306,6 +310,20 @@ class Service:
 
 def _later(delay: float, call: Callable[[], None]) -> None:
     asyncio.get_running_loop().call_later(delay, call)
+
+
+def _traces(
+    settings: Settings, environ: Mapping[str, str], clocks: Clocks
+) -> tuple[Callable[[], None] | None, tuple[Callable[[Event], None], ...]]:
+    """Return what closes the traces, and their observer; neither without an endpoint. Raises ConfigError."""
+    endpoint = settings.telemetry.traces_endpoint
+    if endpoint is None:
+        return None, ()
+    from .observe.traces import exported  # large packages, only where they are wanted
+
+    instance = host_name(environ, socket.gethostname())
+    traces, close = exported(endpoint, version=__version__, instance=instance, now=clocks.wall)
+    return close, (traces.observe,)
 
 
 def _pipeline_maker(

@@ -32,6 +32,8 @@ def loaded_by(statement: str) -> set[str]:
         "app.conformance",
         "app.emulator",
         "app.migrate",
+        "app.observe.exposition",
+        "app.observe.traces",
         "app.refresh.pipeline",
         "app.setup",
         "app.serve.application",
@@ -41,6 +43,7 @@ def loaded_by(statement: str) -> set[str]:
         "httpx",
         "jwt",
         "cryptography",
+        "opentelemetry",
     ],
 )
 def test_serve_loads_only_what_it_needs_to_listen(absent: str) -> None:

@@ -12,8 +12,11 @@ from app.cli.errors import EXIT_CODES
 from app.cli.parser import build_parser
 from app.config.json_schema import schema
 from app.core.values import STATES
+from app.observe.exposition import PREFIX
 from app.observe.log_events import EVENTS
-from app.serve.metrics import OUTCOMES, PREFIX
+from app.serve.metrics import OUTCOMES
+from app.webhook.metrics import OUTCOMES as WEBHOOK_OUTCOMES
+from app.webhook.metrics import WEBHOOKS
 from docs.reference import generate
 
 ROOT = Path(__file__).parents[1]
@@ -55,6 +58,8 @@ def test_label_values_are_those_of_the_code() -> None:
     assert set(generate.LABEL_VALUES["outcome"]) == set(OUTCOMES)
     assert set(generate.LABEL_VALUES["reason"]) == {max(found) for found in reasons} - elsewhere
     assert set(generate.LABEL_VALUES["endpoint"]) == {name for found in endpoints for name in found if name}
+    assert set(generate.WEBHOOK_LABEL_VALUES["outcome"]) == set(WEBHOOK_OUTCOMES)
+    assert set(generate.WEBHOOK_LABEL_VALUES["webhook"]) == set(WEBHOOKS)
     assert all(f"| `{state}` | " in generate.metrics() for state in STATES)
 
 
@@ -106,7 +111,8 @@ def test_names_of_events_and_metrics_exist(path: Path) -> None:
     metrics |= set(re.findall(rf"{PREFIX}\w+", text))
 
     assert events - set(EVENTS) == set()
-    series = {sample.name for family in generate.collector().collect() for sample in family.samples}
+    collectors = (generate.collector(), generate.webhook_collector())
+    series = {sample.name for each in collectors for family in each.collect() for sample in family.samples}
     assert metrics - series - {name for name, *_ in generate.families()} == set()
 
 

@@ -191,7 +191,7 @@ async def test_changed_configuration_is_used(site: Site, clock: Clock) -> None:
                 {"key": "profiles.default.required", "was": True, "is": False},
             ],
         },
-        {"event": "restart_needed", "keys": ["access.maxConnections"]},
+        {"event": "restart_needed", "keys": ["access.maxConnections"], "error_code": "IDS-506"},
     ]
 
 
@@ -255,7 +255,7 @@ async def test_configuration_that_cannot_work_changes_nothing(site: Site, clock:
     assert "; " in error
     assert reloader.status == ReloadStatus(since, error, ("startup.timeoutSeconds",))
     assert (reloader.loaded, len(site.adopted)) == (in_use, 1)
-    assert site.lines()[-1] == {"event": "config_reload_failed", "error": error}
+    assert site.lines()[-1] == {"event": "config_reload_failed", "error": error, "error_code": "IDS-105"}
 
     site.write(configuration(startup={"timeoutSeconds": 7}))
     await site.reload()
@@ -311,7 +311,7 @@ async def test_exception_of_a_reload_is_logged_by_its_type(site: Site) -> None:
     site.error = None
     await site.reload()
 
-    assert site.lines()[0] == {"event": "internal_error", "error": "RuntimeError"}
+    assert site.lines()[0] == {"event": "internal_error", "error": "RuntimeError", "error_code": "IDS-901"}
     assert len(site.adopted) == 1
 
 
@@ -441,7 +441,7 @@ async def test_files_are_checked_at_a_reload_where_they_cannot_be_watched(site: 
     await site.reload()
 
     assert site.lines()[:2] == [
-        {"event": "files_not_watched", "error": "Too many open files", "seconds": POLL},
+        {"event": "files_not_watched", "error": "Too many open files", "seconds": POLL, "error_code": "IDS-604"},
         {"event": "watching", "files": 3},
     ]
     assert sorted(site.profiles.orders) == ["renew a", "renew b"]

@@ -39,5 +39,6 @@ def _command(name: str) -> ModuleType:
             raise
         raise ConfigError(
             f"the production image has no {error.name.rpartition('.')[2]}; use the image with the tag "
-            f"{__version__}-emulator, or install the package idaas-credential-sidecar"
+            f"{__version__}-emulator, or install the package idaas-credential-sidecar",
+            error_code="IDS-129",
         ) from None

@@ -73,9 +73,9 @@ def _load(arguments: Namespace, environ: Mapping[str, str]) -> tuple[Loaded, Con
 
 def _check_options(arguments: Namespace) -> None:
     if arguments.json and not arguments.show:
-        raise ConfigError("--json: only valid with --show")
+        raise ConfigError("--json: only valid with --show", error_code="IDS-125")
     if arguments.offline and (arguments.show or arguments.schema or arguments.example):
-        raise ConfigError("--offline: only checks; not valid with --show, --schema or --example")
+        raise ConfigError("--offline: only checks; not valid with --show, --schema or --example", error_code="IDS-125")
 
 
 def _offline(arguments: Namespace, environ: Mapping[str, str]) -> int:

@@ -29,7 +29,9 @@ def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
 def _ecs_url(text: str) -> HttpUrl:
     url = _url("--ecs", text)
     if url.path != "/" or url.query is not None:
-        raise ConfigError("--ecs: must be http://HOST:PORT without a path; the paths of ECS metadata are fixed")
+        raise ConfigError(
+            "--ecs: must be http://HOST:PORT without a path; the paths of ECS metadata are fixed", error_code="IDS-125"
+        )
     return url
 
 
@@ -37,4 +39,4 @@ def _url(argument: str, text: str) -> HttpUrl:
     try:
         return parse_url(text)
     except ValueError as error:
-        raise ConfigError(f"{argument}: {error}") from None
+        raise ConfigError(f"{argument}: {error}", error_code="IDS-125") from None

@@ -1,4 +1,8 @@
-"""`demo`: run the emulated cloud and the real sidecar in one process. They communicate over real sockets."""
+"""
+`demo`: run the emulated cloud and the real sidecar in one process. They communicate over real sockets.
+
+The configuration file works with every other command: the secret and the CA certificate are files beside it.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,21 @@ from typing import Any
 from ..config.loader import load
 from ..core.errors import ConfigError
 from ..emulator import Emulator, World, bind, listening
+from ..emulator.crypto.loopback_ca import CA_FILE
 from ..emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 from ..main import Signals, drain, logger
 from ..main import run as run_loop
 from ..service import Service
+from .arguments import PROGRAM
 from .emulator_ import ISSUER_PATH, random_bytes
 from .env_ import client_variables
 
-SECRET_VARIABLE = "IDAAS_DEMO_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+SECRET_FILE = "client-secret"  # noqa: S105 - the name of a file
 MIN_DURATION_SECONDS = 900
 """The minimum DurationSeconds of AssumeRoleWithOIDC. The emulator issues shorter sessions if `--lifetime` is less."""
+
+LONGEST_SOCKET_PATH = 103
+"""Bytes of a path in a Unix socket's address: 103 on macOS, 107 on Linux."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -42,19 +51,43 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
         try:
             sockets = bind(*((port + 2, port + 3) if port else (0, 0)))
         except OSError as error:
-            raise ConfigError(f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}") from None
+            raise ConfigError(
+                f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}", error_code="IDS-502"
+            ) from None
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
         world = World.default(profiles=names, issuer=issuer, session_seconds=arguments.lifetime)
         emulator = Emulator(world, random=random_bytes(arguments.seed))
         async with listening(emulator, sockets=sockets, directory=directory) as cloud:
             emulator.tls_fingerprint = cloud.fingerprint
             seconds = max(MIN_DURATION_SECONDS, arguments.lifetime)
-            config = _config(names, port, base=cloud.url, issuer=issuer, seconds=seconds)
-            path = directory / "config.json"
-            path.write_text(json.dumps(config, indent=2))
-            environ |= {SECRET_VARIABLE: CLIENT_SECRET, "SSL_CERT_FILE": str(cloud.ca_file)}
-            members = {"emulatorUrl": cloud.url, "configPath": str(path.resolve())}
-            return await _sidecar(str(path), environ, members, str(cloud.ca_file), arguments)
+            config = _config(names, directory, base=cloud.url, issuer=issuer, seconds=seconds)
+            path = _written(config | {"server": _server(port, directory)}, directory)
+            members = {"emulatorUrl": cloud.url, "configPath": path}
+            return await _sidecar(path, environ, members, str(cloud.ca_file), arguments)
+
+
+def _written(config: dict[str, Any], directory: Path) -> str:
+    """Write the configuration and the client secret that it names, and return the path of the configuration."""
+    secret = directory / SECRET_FILE
+    secret.touch(0o600)
+    secret.write_text(CLIENT_SECRET)
+    path = directory / "config.json"
+    path.write_text(json.dumps(config, indent=2))
+    return str(path)
+
+
+def _server(port: int, directory: Path) -> dict[str, str]:
+    """Return the addresses to listen on. Port 0 is replaced by free ports, because other commands must know them."""
+    ports = (port, port + 1) if port else _free_ports()
+    addresses = {"bind": f"127.0.0.1:{ports[0]}", "ops": f"127.0.0.1:{ports[1]}"}
+    admin = str(directory / "admin.sock")
+    return addresses if len(admin.encode()) > LONGEST_SOCKET_PATH else {**addresses, "adminSocket": admin}
+
+
+def _free_ports() -> tuple[int, int]:
+    """Return two ports that were free a moment ago."""
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        return first.getsockname()[1], second.getsockname()[1]
 
 
 async def _sidecar(
@@ -90,7 +123,7 @@ def _print_ready(urls: Mapping[str, str], members: dict[str, Any], ca_file: str,
             "metadataUrl": urls["credentials"],
             "opsUrl": urls["ops"],
             **members,
-            "env": {**client, SECRET_VARIABLE: CLIENT_SECRET, "SSL_CERT_FILE": ca_file},
+            "env": {**client, "SSL_CERT_FILE": ca_file},
         }
         print(json.dumps(line), flush=True)
         return
@@ -98,13 +131,22 @@ def _print_ready(urls: Mapping[str, str], members: dict[str, Any], ca_file: str,
     print(
         f"\nThe sidecar is ready; the cloud behind it is emulated ({members['emulatorUrl']}).\n"
         f"In another terminal:\n\n{exports}\ncurl -s {uri}\n\n"
-        f"Probes and metrics: {urls['ops']}/readyz, {urls['ops']}/metrics, {urls['ops']}/status\n"
-        f"Configuration: {members['configPath']}\nCtrl-C stops the demo.",
+        f"Probes and metrics: {urls['ops']}/readyz, {urls['ops']}/metrics, {urls['ops']}/status\n\n"
+        f"Every command works with the configuration of the demo. In that terminal:\n\n"
+        f"export IDAAS_SIDECAR_CONFIG={members['configPath']}\n"
+        f'eval "$({_program()} env)"    # also unsets the keys that SDKs read first\n\n'
+        f"Ctrl-C stops the demo and removes its files.\n"
+        f"Try next, in that terminal: {_program()} doctor",
         flush=True,
     )
 
 
-def _config(names: list[str], port: int, *, base: str, issuer: str, seconds: int) -> dict[str, Any]:
+def _program() -> str:
+    """Return the command as it was called, so that it can be pasted."""
+    return sys.argv[0] if Path(sys.argv[0]).name == PROGRAM else PROGRAM
+
+
+def _config(names: list[str], directory: Path, *, base: str, issuer: str, seconds: int) -> dict[str, Any]:
     """Return a configuration file for the emulated cloud at `base`, with one profile per name."""
     identity = {
         "type": "idaas",
@@ -113,7 +155,7 @@ def _config(names: list[str], port: int, *, base: str, issuer: str, seconds: int
         "issuer": issuer,
         "tokenEndpoint": f"{base}{ISSUER_PATH}/token",
         "scope": SCOPE,
-        "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": SECRET_VARIABLE},
+        "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(directory / SECRET_FILE)},
     }
     return {
         "configVersion": "1.0",
@@ -130,7 +172,7 @@ def _config(names: list[str], port: int, *, base: str, issuer: str, seconds: int
             }
             for name in names
         },
-        "server": {"bind": f"127.0.0.1:{port}", "ops": f"127.0.0.1:{port + 1 if port else 0}"},
         "startup": {"gate": "listening"},
+        "tls": {"caFile": str(directory / CA_FILE)},
         "shutdown": {"drainSeconds": 5},
     }

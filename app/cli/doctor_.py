@@ -10,8 +10,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from ..core.errors import ConfigError
-from ..doctor import output
+from ..doctor import output, ram
 from ..doctor.finding import Step
+from ..doctor.ram import RamAccess
 from ..doctor.target import Caller, Target
 from ..doctor.walk import Walk
 from ..system import files
@@ -33,6 +34,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
         profile=arguments.profile,
         trust_policy=_text(arguments.trust_policy, "--trust-policy") if arguments.trust_policy else None,
         client_environ=_environment(arguments.client_environment) if arguments.client_environment else None,
+        ram=_ram_access(arguments, environ),
     )
     steps = asyncio.run(_walk(target, arguments.json))
     if arguments.json:
@@ -49,6 +51,25 @@ async def _walk(target: Target, quiet: bool) -> list[Step]:
         if not quiet:
             print("\n".join(output.lines(step)), flush=True)
     return steps
+
+
+def _ram_access(arguments: Namespace, environ: Mapping[str, str]) -> RamAccess | None:
+    """Return how to read RAM; None without an option for it. Raises ConfigError where the AccessKey is not set."""
+    given = (arguments.ram_key_id, arguments.ram_key_secret, arguments.ram_security_token)
+    if not (arguments.read_ram or arguments.ram_profile or any(given)):
+        if arguments.ram_endpoint:
+            raise ConfigError("--ram-endpoint: only with --read-ram or --ram-profile", error_code="IDS-125")
+        return None
+    if arguments.ram_profile and any(given):
+        raise ConfigError("--ram-profile: not with variables of an AccessKey; choose one", error_code="IDS-125")
+    if (arguments.ram_key_id is None) != (arguments.ram_key_secret is None):
+        raise ConfigError("--ram-key-id and --ram-key-secret: give both or neither", error_code="IDS-125")
+    # A security token of other keys would make a named pair invalid.
+    token = arguments.ram_security_token or ("" if arguments.ram_key_id else ram.STANDARD[2])
+    variables = (arguments.ram_key_id or ram.STANDARD[0], arguments.ram_key_secret or ram.STANDARD[1], token)
+    if not arguments.ram_profile:
+        ram.keys_of(variables, environ)
+    return RamAccess(variables, arguments.ram_profile, arguments.ram_endpoint)
 
 
 def _caller(arguments: Namespace) -> Caller:

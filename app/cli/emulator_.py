@@ -61,13 +61,15 @@ async def _run(arguments: Namespace) -> int:
     try:
         sockets = bind(port, port + 1 if port else 0)
     except OSError as error:
-        raise ConfigError(f"--port: cannot listen on 127.0.0.1:{port} and the next port: {error.strerror}") from None
+        raise ConfigError(
+            f"--port: cannot listen on 127.0.0.1:{port} and the next port: {error.strerror}", error_code="IDS-502"
+        ) from None
     try:
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
         world = World.load(Path(arguments.world)) if arguments.world else World.default(issuer=issuer)
     except WorldError as error:
         sockets.close()
-        raise ConfigError(f"--world: {error}") from None
+        raise ConfigError(f"--world: {error}", error_code="IDS-126") from None
     signals = Signals(asyncio.get_running_loop())
     with tempfile.TemporaryDirectory(prefix="idaas-emulator-") as directory:
         emulator = Emulator(world, random=random_bytes(arguments.seed))

@@ -16,7 +16,7 @@ from ..core.addresses import authority, listen_address
 from ..core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED
 from ..core.errors import ConfigError
 from ..system import runtime_dir
-from .fetch import check_profile
+from .profile_option import check_profile
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -52,7 +52,8 @@ def kubernetes_env(loaded: Loaded, profile: str) -> str:
     if not isinstance(token, PathToken) or token.env_var_name is None:
         raise ConfigError(
             "access.pathToken: a manifest cannot contain the token; set envVarName and fill that variable from the "
-            "pod's UID (deploy/kubernetes/sidecar.yaml)"
+            "pod's UID (deploy/kubernetes/sidecar.yaml)",
+            error_code="IDS-106",
         )
     # Kubernetes expands $(NAME) if NAME is defined earlier in the block. The sidecar's container has the same variable.
     name = token.env_var_name
@@ -74,7 +75,9 @@ def _base_url(loaded: Loaded) -> str:
     """Return the URL of the credentials listener as a client reaches it. Raises ConfigError for port 0."""
     host, port = listen_address(loaded.settings.server.bind, "server.bind")
     if port == 0:
-        raise ConfigError("server.bind: port 0 is only known to the running sidecar; configure a port")
+        raise ConfigError(
+            "server.bind: port 0 is only known to the running sidecar; configure a port", error_code="IDS-121"
+        )
     # A client cannot connect to a wildcard address; `::` includes IPv4.
     host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104
     return f"http://{authority(host, port)}"

@@ -36,7 +36,7 @@ from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
 from .env_ import client_variables
 from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
-from .fetch import check_profile
+from .profile_option import check_profile
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 """The signals that a terminal sends to every process of its foreground process group."""
@@ -48,7 +48,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Run the command and return its exit code. Raises CommandNotStarted if the command cannot be started."""
     command = arguments.command_line[arguments.command_line[:1] == ["--"] :]
     if not command:
-        raise ConfigError("no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity")
+        raise ConfigError(
+            "no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity",
+            error_code="IDS-125",
+        )
     no_dumps()
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time)
     check_profile(loaded, arguments.profile)

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from ..config.loader import Loaded, load
 from ..core.clocks import Clocks
-from ..core.errors import ConfigError
 from ..core.events import ClockRead, Event, Warned
 from ..core.values import Credentials
 from ..observe.event_log import CLOCK_TOLERANCE
 from ..refresh.pipeline import Pipeline
+from .profile_option import check_profile
 
 
 def fetched(config: str | None, profile: str, environ: Mapping[str, str]) -> Credentials:
@@ -26,15 +26,6 @@ def fetched(config: str | None, profile: str, environ: Mapping[str, str]) -> Cre
         if warning.startswith(f"profiles.{profile}.identity."):
             warnings.print(warning)
     return asyncio.run(_fetch(loaded, environ, profile, warnings))
-
-
-def check_profile(loaded: Loaded, name: str) -> None:
-    """Raise ConfigError unless the configuration has the profile `name`."""
-    if name not in loaded.settings.profiles:
-        known = ", ".join(loaded.settings.profiles)
-        raise ConfigError(
-            f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}", error_code="IDS-120"
-        )
 
 
 class _WarningPrinter:

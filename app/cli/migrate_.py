@@ -22,7 +22,8 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     names = [*arguments.files, *_default_files(arguments.home)]
     if not names:
         raise ConfigError(
-            "no files; give output of kubectl get -o json, a compose file, an .env file, a unit, or --home"
+            "no files; give output of kubectl get -o json, a compose file, an .env file, a unit, or --home",
+            error_code="IDS-125",
         )
     found = inputs.read(names, _read)
     before = read_object(arguments.before) if arguments.before else None

@@ -15,14 +15,13 @@ def add_migrate(commands: Commands) -> None:
         commands,
         "migrate",
         "report who still carries an AccessKey, and which key is safe to disable",
-        "kubectl get deploy,sts,ds,cronjob,pod,secret,cm -n shop -o json | idaas-sidecar migrate report -",
+        "kubectl get deploy,sts,ds,cronjob,pod,secret,cm -n shop -o json | idaas-sidecar migrate report - audit.jsonl",
     )
     topics = command.add_subparsers(dest="topic", metavar="TOPIC", required=True)
     topic = add_command(
         topics,
         "report",
         "print the workloads with their AccessKeys, and for each key whether it can be disabled",
-        "kubectl get deploy,sts,ds,cronjob,pod,secret,cm -n shop -o json | idaas-sidecar migrate report - audit.jsonl",
         "idaas-sidecar migrate report compose.yaml app.env app=audit.jsonl",
         "idaas-sidecar migrate report --home /root /etc/systemd/system/*.service --json",
         "idaas-sidecar migrate report --before january.json cluster.json audit.jsonl",

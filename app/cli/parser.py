@@ -201,6 +201,21 @@ def _doctor(commands: Commands) -> None:
         help="the role's trust policy, or the answer of `aliyun ram GetRole`, to compare with the token's claims",
     )
     command.add_argument(
+        "--read-ram",
+        action="store_true",
+        help="read the role and the OIDC provider from RAM with the AccessKey in $ALIBABA_CLOUD_ACCESS_KEY_ID and "
+        "$ALIBABA_CLOUD_ACCESS_KEY_SECRET, and compare them with the token",
+    )
+    command.add_argument("--ram-key-id", metavar="VARIABLE", help="variable with the AccessKey id that reads RAM")
+    command.add_argument("--ram-key-secret", metavar="VARIABLE", help="variable with the secret of that AccessKey")
+    command.add_argument(
+        "--ram-security-token", metavar="VARIABLE", help="variable with the security token, for keys of a session"
+    )
+    command.add_argument("--ram-profile", metavar="PROFILE", help="profile of the configuration that reads RAM")
+    command.add_argument(
+        "--ram-endpoint", metavar="URL", help="URL of RAM and IMS, such as an emulator's (default: the real ones)"
+    )
+    command.add_argument(
         "--client-environment",
         metavar="FILE",
         help="variables of an application, as `env` prints them or as /proc/PID/environ has them (default: those of "

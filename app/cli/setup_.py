@@ -50,7 +50,10 @@ def _ask(question: str) -> str:
     print(question, end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     if not line:
-        raise ConfigError("the input ended before the last answer; answer all questions, or use the flags of --help")
+        raise ConfigError(
+            "the input ended before the last answer; answer all questions, or use the flags of --help",
+            error_code="IDS-125",
+        )
     return line
 
 
@@ -65,7 +68,7 @@ def _write(path: str | None, content: str) -> None:
     try:
         Path(path).write_text(content)
     except OSError as error:
-        raise ConfigError(f"--out: {path}: {error.strerror}") from None
+        raise ConfigError(f"--out: {path}: {error.strerror}", error_code="IDS-603") from None
 
 
 def _fingerprints(source: Source, environ: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -104,7 +107,7 @@ def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
     registered = tuple(rotation.normalised(value) for value in arguments.registered)
     mistakes = list(limits.fingerprints(registered, "--registered")) if registered else []
     if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        raise ConfigError("\n".join(mistakes), error_code="IDS-127")
     chain = fingerprint.presented(arguments.url, environ.get("SSL_CERT_FILE"))
     upcoming = _upcoming(arguments.new_chain)
     state = rotation.Rotation(registered, chain.fingerprints, upcoming)
@@ -122,7 +125,7 @@ def _upcoming(path: str | None) -> tuple[str, ...]:
     try:
         content = files.read(path, LARGEST).decode(errors="replace")
     except files.Unreadable as why:
-        raise ConfigError(f"--new-chain: {path}: {why}") from None
+        raise ConfigError(f"--new-chain: {path}: {why}", error_code="IDS-102") from None
     return (fingerprint.from_pem(content, f"--new-chain: {path}")[-1].sha1,)
 
 
@@ -171,10 +174,12 @@ def _cluster(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Write the documents to publish, and check those that are published; exit 1 if they are wrong."""
     mistakes = list(limits.issuer(arguments.issuer, "ISSUER"))
     if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        raise ConfigError("\n".join(mistakes), error_code="IDS-127")
     own = read_object(arguments.jwks) if arguments.jwks else None
     if arguments.out and own is None:
-        raise ConfigError(f"--out: needs --jwks FILE: kubectl get --raw {cluster.JWKS_PATH} > jwks.json")
+        raise ConfigError(
+            f"--out: needs --jwks FILE: kubectl get --raw {cluster.JWKS_PATH} > jwks.json", error_code="IDS-125"
+        )
     if own is not None:
         documents = cluster.documents(arguments.issuer, own, arguments.jwks)
         if arguments.out:
@@ -199,4 +204,4 @@ def _write_documents(directory: Path, documents: Mapping[str, Any], issuer: str)
             target.write_text(json.dumps(document, indent=2) + "\n")
             print(f"wrote {target}: publish it at {issuer.rstrip('/')}{path} as application/json")
     except OSError as error:
-        raise ConfigError(f"--out: {error.filename}: {error.strerror}") from None
+        raise ConfigError(f"--out: {error.filename}: {error.strerror}", error_code="IDS-603") from None

@@ -14,8 +14,8 @@ from typing import Any
 
 from ..config import locate
 from ..core.errors import ConfigError, SidecarError, Unreachable
+from ..system.admin_socket import request_socket
 from . import health_
-from .admin_client import request_socket
 from .status_text import lines
 
 TARGET = "/status.json"
@@ -29,7 +29,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
         return 0
     if "host" not in status:
         version = status.get("version")
-        raise ConfigError(f"the running sidecar has version {version}, which this command cannot show; use --json")
+        raise ConfigError(
+            f"the running sidecar has version {version}, which this command cannot show; use --json",
+            error_code="IDS-517",
+        )
     colour = sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
     for line in lines(status, colour=colour, width=_width()):
         print(line)
@@ -45,7 +48,7 @@ def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
         code, body = request_socket(path, "GET", TARGET)
         if code == 200:
             return body
-        why: SidecarError = ConfigError(f"{path}: {body.get('Message', code)}")
+        why: SidecarError = ConfigError(f"{path}: {body.get('Message', code)}", error_code="IDS-517")
     except SidecarError as error:  # another user's socket, or none; the operations listener is for every user
         why = error
     try:
@@ -59,7 +62,7 @@ def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         host, port = health_.ops_address(path or health_.DEFAULT_PATH, required=path is not None)
     except (OSError, ValueError) as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(str(error), error_code="IDS-102") from None
     try:
         code, text = health_.get(host, port, TARGET)
     except (OSError, ValueError) as error:
@@ -71,7 +74,7 @@ def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Unreachable(f"{host}:{port}: not the answer of a sidecar; does another program listen there?")
     if code != 200:
-        raise ConfigError(f"{host}:{port}: {body.get('Message', code)}")
+        raise ConfigError(f"{host}:{port}: {body.get('Message', code)}", error_code="IDS-517")
     return body
 
 

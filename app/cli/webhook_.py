@@ -61,9 +61,10 @@ async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
         lambda expiry: write(log_events.WEBHOOK_CERTIFICATE_REPLACED, "not_after", expiry),
     )
     signals = Signals(loop)
-    listening = bound(arguments.bind, "--bind")
+    listening, scraped = bound(arguments.bind, "--bind"), bound(arguments.metrics, "--metrics")
+    webhook = Webhook(policies, settings, log)
     try:
-        await serve(Webhook(policies, settings, log), listening, certificates, log, signals.stop, signals.at_once)
+        await serve(webhook, listening, scraped, certificates, log, signals.stop, signals.at_once)
     finally:
         await policies.close()
         log.write(log_events.STOPPED)
@@ -77,7 +78,7 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
     place = "stdin" if arguments.pod == "-" else arguments.pod
     found = list(pods(_objects(arguments.pod), arguments.namespace, place))
     if not found:
-        raise ConfigError(f"{place}: no pod and no workload in it")
+        raise ConfigError(f"{place}: no pod and no workload in it", error_code="IDS-126")
     refused = False
     for what, namespace, pod in found:
         explanation = await explained(what, namespace, pod, policies, settings)
@@ -104,11 +105,16 @@ def _settings(path: str | None) -> Settings:
 
 
 def _objects(path: str) -> list[Any]:
-    """Return the objects of a file, or of standard input. Raises ConfigError."""
-    if path == "-":
-        return [parse_object(sys.stdin.buffer.read(LARGEST), "stdin")]
+    """
+    Return the objects of a file, or of standard input. Raises ConfigError.
+
+    A text that begins with a brace is JSON, which needs no PyYAML: the production image has none.
+    """
+    place = "stdin" if path == "-" else path
     try:
-        raw = files.read(path, LARGEST)
+        raw = sys.stdin.buffer.read(LARGEST) if path == "-" else files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}") from None
-    return [parse_object(raw, path)] if path.endswith(".json") else parse_documents(raw, path)
+        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
+    if raw.lstrip()[:1] == b"{":
+        return [parse_object(raw, place)]
+    return parse_documents(raw, place, extra="webhook")

@@ -29,6 +29,12 @@ def add_webhook(commands: Commands) -> None:
         "--bind", metavar="ADDRESS", default="[::]:8443", help="address of the listener (default: [::]:8443)"
     )
     command.add_argument(
+        "--metrics",
+        metavar="ADDRESS",
+        default="[::]:8080",
+        help="address of the listener with /metrics, without TLS (default: [::]:8080)",
+    )
+    command.add_argument(
         "--certificate",
         metavar="DIR",
         default=CERTIFICATE,
@@ -48,7 +54,9 @@ def _explain(topics: Commands) -> None:
         "kubectl get pod POD -o json | idaas-sidecar webhook explain - --policies policies.json",
     )
     topic.add_argument(
-        "pod", metavar="POD", help="file with pods or workloads, YAML (needs PyYAML) or JSON; - is JSON on stdin"
+        "pod",
+        metavar="POD",
+        help="file with pods or workloads, JSON or YAML (needs PyYAML: the extra `webhook`); - is stdin",
     )
     topic.add_argument(
         "--policies",
@@ -59,7 +67,7 @@ def _explain(topics: Commands) -> None:
     topic.add_argument("--namespace", default="default", help="namespace of objects that name none (default: default)")
     _add_settings(topic, default=None)
     _add_service_account(topic)
-    topic.add_argument("--json", action="store_true", help="print one JSON document per pod, with the whole patch")
+    topic.add_argument("--json", action="store_true", help="print one JSON document per pod, with the JSON Patch")
 
 
 def _add_settings(command: argparse.ArgumentParser, default: str | None = SETTINGS) -> None:

@@ -49,7 +49,7 @@ class Loaded(Record, frozen=True):
     origin: str
     at: float
     sources: Mapping[str, str]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
     files: tuple[str, ...] = ()
 
 
@@ -151,16 +151,23 @@ def load(
         if needed:
             raise NotThereYet("\n".join(needed))
         # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
-        draft.warnings += [f"{item}; waiting for the program that writes it" for item in dict.fromkeys(absent)]
+        draft.warnings += [
+            Mistake(f"{item}; waiting for the program that writes it", "IDS-124") for item in dict.fromkeys(absent)
+        ]
     draft.warnings.extend(warnings.warnings(settings, unchecked))
     return Loaded(
         settings,
         draft.origin,
         now(),
         draft.sources if trace else {},
-        tuple(map(one_line, draft.warnings)),
+        tuple(map(_warning, draft.warnings)),
         tuple(draft.files),
     )
+
+
+def _warning(sentence: str) -> Mistake:
+    """Return a warning as one line with its code; the code of a drawback where it has none of its own."""
+    return Mistake(one_line(sentence), sentence.error_code if isinstance(sentence, Mistake) else "IDS-122")
 
 
 def _check_the_rest(draft: _Draft, environ: Mapping[str, str], hostname: str) -> None:
@@ -184,7 +191,10 @@ def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], su
     for file in filter(survey.hangs, sorted(watched.all())):
         found |= dict.fromkeys(watched.proofs.get(file, set()) | watched.read_later.get(file, set()), file)
     draft.warnings += [
-        f"profiles.{name}: {file}: the file system does not answer; the files of this profile are not checked"
+        Mistake(
+            f"profiles.{name}: {file}: the file system does not answer; the files of this profile are not checked",
+            "IDS-601",
+        )
         for name, file in sorted(found.items())
     ]
     return frozenset(found)

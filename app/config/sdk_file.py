@@ -91,7 +91,10 @@ def _machine(authn: Any, path: str) -> dict[str, Any]:
     if not isinstance(authn, dict):
         return {}
     if authn.get("identityType") == "HUMAN":
-        raise ConfigError(f"{path}: authnConfiguration.identityType: HUMAN logs a person in; use a CLIENT (M2M) one")
+        raise ConfigError(
+            f"{path}: authnConfiguration.identityType: HUMAN logs a person in; use a CLIENT (M2M) one",
+            error_code="IDS-105",
+        )
     return {"authnConfiguration": authn | {"identityType": "CLIENT"}} if "identityType" in authn else {}
 
 

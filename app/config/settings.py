@@ -273,7 +273,15 @@ class Logging(Strict, frozen=True):
 
 
 class Telemetry(Strict, frozen=True):
-    """No keys in this version: metrics are served on the operations listener and are sent nowhere."""
+    """What the sidecar sends to a collector. Metrics are served on the operations listener and are sent nowhere."""
+
+    traces_endpoint: Annotated[
+        Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None,
+        Meta(
+            description="URL of an OTLP collector over HTTP, which gets a span for each refresh, such as "
+            "`http://127.0.0.1:4318/v1/traces`. Needs the extra `otel`."
+        ),
+    ] = None
 
 
 class Settings(Strict, frozen=True):

@@ -143,7 +143,8 @@ def _other_metadata_service(profile: Profile, place: str, server: Server) -> Non
             if asked and address and addresses.overlap(asked, addresses.listen_address(address, f"server.{key}")):
                 raise ConfigError(
                     f"{where}.authnConfiguration: would ask {url}, where this sidecar listens itself (server.{key}); "
-                    "leave server.metadata out, or use a method without the metadata service"
+                    "leave server.metadata out, or use a method without the metadata service",
+                    error_code="IDS-326",
                 )
 
 
@@ -244,7 +245,9 @@ def _admin_socket(path: str | None) -> None:
     name = path.encode() if path is not None else b"/"
     if not name.startswith((b"/", b"@")) or len(name) > LONGEST_SOCKET_NAME or b"\0" in name:
         raise ConfigError(
-            f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} bytes"
+            f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} "
+            "bytes",
+            error_code="IDS-121",
         )
 
 
@@ -253,24 +256,34 @@ def _metadata(metadata: Metadata) -> None:
         place = join("metadata.values", name)
         if not re.fullmatch(VALUE_NAME, name) or len(name) > LONGEST_VALUE_NAME:
             raise ConfigError(
-                f"{place}: not a name below /latest/meta-data/, such as region-id or network/interfaces/…"
+                f"{place}: not a name below /latest/meta-data/, such as region-id or network/interfaces/…",
+                error_code="IDS-105",
             )
         if name.split("/")[0] == "ram":
-            raise ConfigError(f"{place}: names that begin with ram belong to the role, which the profiles answer")
+            raise ConfigError(
+                f"{place}: names that begin with ram belong to the role, which the profiles answer",
+                error_code="IDS-105",
+            )
         if not re.fullmatch(r"[ -~]{1,1024}", value) or value != value.strip():
-            raise ConfigError(f"{place}: must be 1 to 1024 printable ASCII characters without space at an end")
+            raise ConfigError(
+                f"{place}: must be 1 to 1024 printable ASCII characters without space at an end", error_code="IDS-105"
+            )
     lacking = [name for name in DOCUMENT_NEEDS if name not in metadata.values]
     if metadata.identity_document and lacking:
-        raise ConfigError(f"metadata.identityDocument: needs metadata.values.{' and '.join(lacking)}")
+        raise ConfigError(
+            f"metadata.identityDocument: needs metadata.values.{' and '.join(lacking)}", error_code="IDS-106"
+        )
 
 
 def _cache(cache: Cache) -> None:
     if cache.directory is None:
         if cache.key_file or cache.key_env_var_name:
-            raise ConfigError("cache.directory: required with a key; leave the key out for no cache")
+            raise ConfigError(
+                "cache.directory: required with a key; leave the key out for no cache", error_code="IDS-106"
+            )
         return
     if not os.path.isabs(os.path.expanduser(cache.directory)):
-        raise ConfigError(f"cache.directory: {cache.directory!r} is not an absolute path")
+        raise ConfigError(f"cache.directory: {cache.directory!r} is not an absolute path", error_code="IDS-105")
     # By name and by real path: a link into the directory is a key beside the data, too.
     if cache.key_file and any(
         way(os.path.expanduser(cache.key_file)).startswith(f"{way(os.path.expanduser(cache.directory))}/")

@@ -48,6 +48,7 @@ class Warned(Record, frozen=True):
 
     profile: str
     message: str
+    error_code: str
 
 
 class StoreFailed(Record, frozen=True):
@@ -56,6 +57,7 @@ class StoreFailed(Record, frozen=True):
     profile: str
     message: str
     store: Literal["cache", "files"] = "cache"
+    error_code: str | None = None
 
 
 class ClockRead(Record, frozen=True):

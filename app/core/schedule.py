@@ -104,16 +104,18 @@ class Schedule(Record, frozen=True):
 
     def __post_init__(self) -> None:
         if not 0 <= self.jitter <= 0.2:
-            raise ConfigError(f"refresh.jitter: {self.jitter} is not between 0 and 0.2")
+            raise ConfigError(f"refresh.jitter: {self.jitter} is not between 0 and 0.2", error_code="IDS-105")
         if not 0.1 <= self.min_retry <= self.max_retry:
             raise ConfigError(
                 f"refresh: minRetrySeconds {self.min_retry:g} must be at least 0.1 and not above "
-                f"maxRetrySeconds {self.max_retry:g}"
+                f"maxRetrySeconds {self.max_retry:g}",
+                error_code="IDS-105",
             )
         if self.permanent_retry < self.max_retry:
             raise ConfigError(
                 f"refresh.permanentRetrySeconds: {self.permanent_retry:g} is below maxRetrySeconds "
-                f"{self.max_retry:g}; a refusal must not be retried faster than an outage"
+                f"{self.max_retry:g}; a refusal must not be retried faster than an outage",
+                error_code="IDS-105",
             )
 
     def refresh_at(self, held: Credentials, chance: float, *, spread: bool = False) -> float:

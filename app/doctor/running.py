@@ -1,18 +1,43 @@
-"""The status of the running sidecar, from its operations listener."""
+"""The status of the running sidecar, from its admin socket or its operations listener."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import socket
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.errors import Unreachable
+from ..core.errors import ConfigError, Unreachable
+from ..system.admin_socket import request_socket
 
 TIMEOUT_SECONDS = 3.0
 
 LONGEST = 16 * 1_048_576
 """Bytes; the status of a thousand profiles has half a MiB."""
+
+
+def admin_status(path: str) -> Mapping[str, Any]:
+    """
+    Return the JSON object of `/status.json` of the admin socket at `path`. Blocks.
+
+    Raises ConfigError where the socket refuses or is another user's, and Unreachable unless a sidecar answers.
+    """
+    code, found = request_socket(path, "GET", "/status.json", TIMEOUT_SECONDS)
+    if code != 200:
+        raise ConfigError(f"{path}: {found.get('Message', code)}", error_code="IDS-517")
+    if not isinstance(found.get("profiles"), list):
+        raise Unreachable(f"{path}: not the status of a sidecar", error_code="IDS-503")
+    return found
+
+
+def connects(host: str, port: int) -> bool:
+    """Return whether a program listens at host and port. Blocks; sends nothing."""
+    try:
+        socket.create_connection((host, port), TIMEOUT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def status(host: str, port: int) -> Mapping[str, Any]:

@@ -11,7 +11,11 @@ from ..config.locate import DEFAULT_PATH
 from ..core.client_chain import CREDENTIALS_URI
 from ..core.clocks import Clocks
 from ..refresh.connections import Transport
+from ..setup import fingerprint
+from ..setup.fingerprint import Chain
 from . import running
+from .ram import RamAccess
+from .reading import PresentedChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,10 @@ class Target:
     The configuration and the machine to examine.
 
     `profile`: None for all. `trust_policy` is the text of the role's trust policy. `client_environ` is the environment
-    of an application; None: that of this process. `status` returns `/status.json` of the sidecar at host and port.
+    of an application; None: that of this process. `status` returns `/status.json` of the sidecar at host and port, and
+    `admin` that of the socket at a path. `connects` tells whether a program listens at host and port.
+    `ram`: how to read RAM; None: not at all. `chain` returns the certificates that an issuer presents; None: those
+    that a connection shows.
     """
 
     config: str | None
@@ -42,7 +49,17 @@ class Target:
     clocks: Clocks = field(default_factory=Clocks)
     transport: Transport | None = None
     status: Callable[[str, int], Mapping[str, Any]] = running.status
+    admin: Callable[[str], Mapping[str, Any]] = running.admin_status
+    connects: Callable[[str, int], bool] = running.connects
     default_path: Path = DEFAULT_PATH
+    ram: RamAccess | None = None
+    chain: PresentedChain | None = None
+
+    def presented(self, url: str, ca_file: str | None) -> Chain:
+        """Return the certificates that the server of an https URL presents. Blocks."""
+        return (
+            self.chain(url) if self.chain else fingerprint.presented(url, ca_file or self.environ.get("SSL_CERT_FILE"))
+        )
 
     def caller_with_url(self) -> Caller:
         """Return the caller with its URL, which may come from the application's environment."""

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
 
 from ..config.loader import Loaded
+from ..config.settings import Profile
 from ..core.clocks import CloudClock
 from ..core.errors import ConfigError, SidecarError
 from ..core.events import ClockRead, Event, TokenVerified
+from ..exchange.settings import StsExchange
 from ..refresh.connections import Connections, real_transport
 from ..refresh.pipeline import Pipeline
+from ..setup.fingerprint import Chain
 from ..system.disk import Disk
+from ..upstream.acs3 import KeyPair
+from . import ram, reading
 from .finding import Step, failed, skipped
-from .steps import caller, client_environment, clock, configuration, endpoints, exchange, session, sidecar, token, trust
+from .ram import RamReader
+from .reading import Reading
+from .steps import (
+    caller,
+    client_environment,
+    clock,
+    configuration,
+    endpoints,
+    exchange,
+    provider,
+    session,
+    sidecar,
+    token,
+    trust,
+)
 from .steps.configuration import Configuration
+from .steps.endpoints import Endpoint
 from .target import Target
 
 
@@ -31,7 +54,7 @@ class Walk:
         found = configuration.run(self._target)
         names = self._profiles(found)
         yield found.step
-        yield client_environment.run(self._target, found.loaded)
+        yield await client_environment.run(self._target, found.loaded)
         if found.loaded is None:
             for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME, sidecar.NAME):
                 yield skipped(name, "needs a configuration that can be used")
@@ -44,14 +67,15 @@ class Walk:
 
     def _profiles(self, found: Configuration) -> list[str]:
         known = list(found.loaded.settings.profiles) if found.loaded is not None else []
-        wanted = self._target.profile
-        if wanted is None or found.loaded is None:
+        wanted, reader = self._target.profile, self._target.ram.profile if self._target.ram else None
+        if found.loaded is None:
             return known
-        if wanted not in known:
-            raise ConfigError(
-                f"--profile: there is no profile {wanted!r}; there is {', '.join(known)}", error_code="IDS-120"
-            )
-        return [wanted]
+        for option, name in (("--profile", wanted), ("--ram-profile", reader)):
+            if name is not None and name not in known:
+                raise ConfigError(
+                    f"{option}: there is no profile {name!r}; there is {', '.join(known)}", error_code="IDS-120"
+                )
+        return known if wanted is None else [wanted]
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, ClockRead):
@@ -81,29 +105,45 @@ class Walk:
         target = self._target
         transport = target.transport or real_transport(loaded.settings, target.environ, Disk())
         connections = Connections(transport, now=target.clocks.wall, observe=self._observe)
-        exchanges = []
+        known = endpoints.of_profile(loaded.settings.profiles[name], f"profiles.{name}")
         try:
-            for endpoint in endpoints.of_profile(loaded.settings.profiles[name], f"profiles.{name}"):
-                step = await endpoints.run(endpoint, connections, name)
-                if endpoint.use == "token" and step.state == "broken":
+            # Endpoints with one use and place stand in one list, of which the first that works is used.
+            for (use, _), group in groupby(known, key=lambda each: (each.use, each.place)):
+                steps = [
+                    await endpoints.run(endpoint, connections, name, self._chain(endpoint, loaded))
+                    for endpoint in group
+                ]
+                if use != "token":
+                    steps = endpoints.with_failover(steps)
+                broken = any(step.state == "broken" for step in steps)
+                if use == "token" and broken:
                     reached.identity = False
-                if endpoint.use == "exchange":
-                    exchanges.append(step.state != "broken")
-                yield step
+                if use == "exchange" and broken:
+                    reached.exchange = False
+                for step in steps:
+                    yield step
         finally:
             await connections.aclose()
-        reached.exchange = any(exchanges)
+
+    def _chain(self, endpoint: Endpoint, loaded: Loaded) -> Callable[[str], Chain] | None:
+        """Return what reads the certificates of an endpoint; None behind a proxy, which may present its own."""
+        own, environ = endpoint.connection, self._target.environ
+        from_environ = any(environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
+        if own.proxy != "none" and (own.proxy or loaded.settings.proxy or from_environ):
+            return None
+        return partial(self._target.presented, ca_file=own.ca_file or loaded.settings.tls.ca_file)
 
     async def _credentials(self, name: str, loaded: Loaded, reached: _Reached) -> AsyncIterator[Step]:
         target = self._target
         profile = loaded.settings.profiles[name]
+        cloud_clock = CloudClock(target.clocks)
         try:
             pipeline = Pipeline(
                 loaded.settings,
                 target.environ,
                 clocks=target.clocks,
                 observe=self._observe,
-                cloud_clock=CloudClock(target.clocks),
+                cloud_clock=cloud_clock,
                 transport=target.transport,
             )
         except SidecarError as error:
@@ -112,7 +152,9 @@ class Walk:
         try:
             obtained = await token.run(name, profile, pipeline, target.clocks.wall())
             yield obtained.step
-            yield trust.run(name, profile, target.trust_policy, obtained.claims)
+            found = await self._read_ram(profile, loaded, pipeline, cloud_clock)
+            yield trust.run(name, profile, target.trust_policy, found, obtained.claims)
+            yield provider.run(name, profile, found, obtained.claims, cloud_clock.now())
             if obtained.token is None or not reached.exchange:
                 why = "needs a token" if obtained.token is None else "no endpoint of the exchange can be reached"
                 yield skipped(exchange.NAME, why, name)
@@ -120,9 +162,35 @@ class Walk:
             exchanged = await exchange.run(name, obtained.token, pipeline, self._verified)
             yield exchanged.step
             if exchanged.credentials is not None:
-                yield session.run(name, exchanged.credentials)
+                yield session.run(name, profile, exchanged.credentials)
         finally:
             await pipeline.aclose()
+
+    async def _read_ram(
+        self, profile: Profile, loaded: Loaded, pipeline: Pipeline, cloud_clock: CloudClock
+    ) -> Reading | None:
+        """Return what RAM has for the profile; None where it is not to be read, or IDaaS manages the role."""
+        target = self._target
+        if target.ram is None or not isinstance(profile.exchange, StsExchange):
+            return None
+        transport = target.transport or real_transport(loaded.settings, target.environ, Disk())
+        connections = Connections(transport, now=target.clocks.wall, observe=self._observe)
+        try:
+            keys = await self._ram_keys(target.ram, pipeline)
+            http = connections.to(profile.exchange.connection, "--read-ram")
+            reader = RamReader(http, target.ram, keys, cloud_clock.now, lambda: str(uuid.uuid4()))
+            ca_file = loaded.settings.tls.ca_file
+            return await reading.read(reader, profile.exchange, lambda url: target.presented(url, ca_file))
+        except SidecarError as error:
+            return reading.unread(error)
+        finally:
+            await connections.aclose()
+
+    async def _ram_keys(self, access: ram.RamAccess, pipeline: Pipeline) -> KeyPair:
+        if access.profile is None:
+            return ram.keys_of(access.variables, self._target.environ)
+        found = await pipeline.fetch(access.profile)
+        return KeyPair(found.access_key_id, found.access_key_secret, found.security_token)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from .crypto.signing_keys import SigningKeys
 from .ecs_metadata import PREFIX as METADATA_PREFIX
 from .ecs_metadata import EcsMetadata
 from .http.endpoint import Endpoint
-from .idaas import generate_oauth_token, workload_issuer
+from .idaas import generate_oauth_token, okta, workload_issuer
 from .idaas.authorization_server import AuthorizationServer
 from .idaas.client_auth import ClientAuthenticator
 from .idaas.developer_api import PATH as DEVELOPER_API_PATH
@@ -36,9 +36,10 @@ def build_endpoints(
     """
     Return the endpoints by kind.
 
-    `keys` sign the tokens of IDaaS, `workload_keys` those of the workload issuer. `workload_ca` issues client
-    certificates, `ecs_ca` signs the identity documents of ECS. `random` returns random bytes. `change_world` replaces
-    the world, for RAM. `presented_fingerprint` returns the fingerprint of the root certificate that https presents.
+    `keys` sign the tokens of IDaaS, `workload_keys` those of the workload issuer and of Okta. `workload_ca` issues
+    client certificates, `ecs_ca` signs the identity documents of ECS. `random` returns random bytes. `change_world`
+    replaces the world, for RAM. `presented_fingerprint` returns the fingerprint of the root certificate that https
+    presents.
     """
     authenticator = ClientAuthenticator(workload_keys, workload_ca, ecs_ca)
     sessions, nonces = IssuedSessions(random), ReplayCache()
@@ -56,6 +57,7 @@ def build_endpoints(
     developer_api = DeveloperApi(keys, sessions, random)
     metadata = EcsMetadata(ecs_ca, sessions, random)
     workload = workload_issuer.WorkloadIssuer(workload_keys, authenticator, random)
+    okta_server = okta.Okta(workload_keys, random)
     endpoints = (
         Endpoint("token", ("POST",), server.token, server.error_response),
         Endpoint("jwks", ("GET",), server.jwks, server.error_response),
@@ -66,6 +68,7 @@ def build_endpoints(
         Endpoint("developerapi", ("GET",), developer_api.respond, developer_api.error_response),
         Endpoint("metadata", ("GET", "PUT"), metadata.respond, metadata.error_response),
         Endpoint("workload", ("GET", "POST"), workload.respond, workload.error_response),
+        Endpoint("okta", ("GET", "POST"), okta_server.respond, okta_server.error_response),
     )
     return {endpoint.kind: endpoint for endpoint in endpoints}
 
@@ -84,5 +87,6 @@ def endpoint_kind(path: str, action: str | None, world: World) -> str | None:
         f"{issuer_path}/jwks": "jwks",
         f"{issuer_path}/.well-known/openid-configuration": "discovery",
         **dict.fromkeys(workload_issuer.PATHS, "workload"),
+        **dict.fromkeys(okta.PATHS, "okta"),
     }
     return kinds.get(path)

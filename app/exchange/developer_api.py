@@ -11,37 +11,19 @@ from ..core.numbers import seconds
 from ..core.record import Record
 from ..core.values import Credentials, ServerNow, Token
 from ..upstream.errors import answer_of
-from ..upstream.meaning import Meaning
 from ..upstream.response import Get
 from .sts import complete, instant
 
 _CREDENTIAL = "cloudAccountRoleAccessCredential"
-_OPERATOR = Meaning(
-    "refused", "IDaaS's own access to the target account is set up wrongly; ask its administrator", "IDS-425"
-)
-
 _CODES = {
-    "cloud_account_role_not_found": Meaning(
-        "withdrawn", "IDaaS does not manage that role: check roleArn and the role's place in IDaaS", "IDS-423"
-    ),
-    "not_found": Meaning(
-        "withdrawn", "IDaaS does not know that role or instance: check roleArn and idaasInstanceId", "IDS-423"
-    ),
-    "invalid_client_credential": _OPERATOR,
-    "invalid_audience": _OPERATOR,
+    "access_denied": "IDS-427",  # at the token endpoint the same code is about the resource server
+    "cloud_account_role_not_found": "IDS-423",
+    "not_found": "IDS-423",
+    "invalid_client_credential": "IDS-425",
+    "invalid_audience": "IDS-425",
 }
 
-_STATUSES = {
-    401: Meaning(
-        "renew_token", "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?", "IDS-426"
-    ),
-    403: Meaning(
-        "withdrawn",
-        "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
-        "IDS-427",
-    ),
-    404: Meaning("refused", "is that the DeveloperAPI's host?", "IDS-428"),
-}
+_STATUSES = {401: "IDS-426", 403: "IDS-427", 404: "IDS-428"}
 """By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""
 
 

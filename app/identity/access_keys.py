@@ -91,9 +91,11 @@ class AccessKeys(Record, frozen=True):
         try:
             parser.read_string(files.read_secret(path, LARGEST).decode())
         except files.Unreadable as why:
-            raise ConfigError(f"{path}: {why}") from None
+            raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
         except (configparser.Error, UnicodeDecodeError):
-            raise ConfigError(f"{path}: not an ini file") from None  # its words would quote the line
+            raise ConfigError(
+                f"{path}: not an ini file", error_code="IDS-126"
+            ) from None  # its words would quote the line
         name = self.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
         return _of_ini(parser[name], f"{path}: [{name}]") if parser.has_section(name) else None
 

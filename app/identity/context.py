@@ -9,6 +9,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from ..core.connection import Connection, HttpConfiguration
+from ..core.errors import Mistake
 from ..core.record import Record
 from ..core.values import Now, ServerNow, Token
 from ..system.child_reaper import ChildReaper
@@ -61,4 +62,4 @@ class Notes(Record, frozen=True):
     """Where a source reports what it notices: when a proof of `kind` expires, and what to warn of."""
 
     expires: Callable[[str, float], None]
-    warn: Callable[[str], None]
+    warn: Callable[[Mistake], None]

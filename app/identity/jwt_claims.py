@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ..core.errors import Mistake
 from ..core.numbers import seconds
 from ..core.record import Record
 
@@ -77,27 +78,32 @@ def seconds_until_issued(token: str, now: float) -> float:
     return max(0.0, found.issued_at - now) if found is not None and found.issued_at is not None else 0.0
 
 
-def mismatches(claims: Claims, expected: ExpectedClaims, now: float) -> Iterator[str]:
+def mismatches(claims: Claims, expected: ExpectedClaims, now: float) -> Iterator[Mistake]:
     """Yield a sentence for each claim that STS may refuse, or that differs from the configuration."""
     if expected.issuer is not None and claims.issuer != expected.issuer:
-        yield (
+        yield Mistake(
             f"the token's iss is {_shown(claims.issuer)}, the configuration says {expected.issuer!r}: STS compares it "
-            "exactly with the OIDC provider's URL in RAM (custom domain, dynamic issuer or trailing slash?)"
+            "exactly with the OIDC provider's URL in RAM (custom domain, dynamic issuer or trailing slash?)",
+            "IDS-331",
         )
     if expected.audience is not None and expected.audience not in claims.audiences:
-        yield (
+        yield Mistake(
             f"the token's aud is {_shown(*claims.audiences)}, the scope asks for {expected.audience!r}: it must be "
-            "among the OIDC provider's client ids"
+            "among the OIDC provider's client ids",
+            "IDS-330",
         )
     if expected.client_id is not None and claims.subject != expected.client_id:
-        yield (
+        yield Mistake(
             f"the token's sub is {_shown(claims.subject)}, not the client id {expected.client_id!r}: a trust policy "
-            "with oidc:sub must name the former"
+            "with oidc:sub must name the former",
+            "IDS-332",
         )
     if claims.issued_at is not None and claims.issued_at > now + LEEWAY:
-        yield f"the token's iat is more than {LEEWAY:.0f} s ahead of this machine's clock; check the clock"
+        yield Mistake(
+            f"the token's iat is more than {LEEWAY:.0f} s ahead of this machine's clock; check the clock", "IDS-214"
+        )
     if claims.expires_at is not None and claims.expires_at <= now:
-        yield "the token's exp has passed by this machine's clock; check the clock"
+        yield Mistake("the token's exp has passed by this machine's clock; check the clock", "IDS-322")
 
 
 def _shown(*values: str | None) -> str:

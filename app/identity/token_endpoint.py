@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from ..core.errors import Refused
+from ..core.errors import Mistake, Refused
 from ..core.record import Record
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
 from ..upstream.errors import answer_of
-from ..upstream.meaning import Meaning
 from ..upstream.response import Post
 from .client_auth import ClientAuth
 from .context import TokenSource
 from .token_response import token_from
 
-_STATUSES = {404: Meaning("refused", "is that the token endpoint's URL?", "IDS-329")}
+_STATUSES = {404: "IDS-329"}
+
+_OLD_PROOF = "the new client secret or key is refused; the previous one still works and stays in use"
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name (RFC 8693)
 
@@ -35,7 +36,7 @@ class TokenEndpoint(Record, frozen=True):
     now: Now
     use: TokenUse = "access_token"
     secret: Rotating | None = None
-    warn: Callable[[str], None] = lambda _sentence: None
+    warn: Callable[[Mistake], None] = lambda _sentence: None
 
     async def request(self, grant: Mapping[str, str]) -> Token:
         """Return the token that `grant` obtains. Raises Refused, Unreachable or ConfigError."""
@@ -59,7 +60,7 @@ class TokenEndpoint(Record, frozen=True):
         previous = self.secret is not None and self.secret.refused()
         token = await self._post(url, grant)
         if previous:
-            self.warn("the new client secret or key is refused; the previous one still works and stays in use")
+            self.warn(Mistake(_OLD_PROOF, "IDS-301"))
         return token
 
     async def _post(self, url: str, grant: Mapping[str, str]) -> Token:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections.abc import Iterator, Mapping
 
@@ -54,9 +56,26 @@ _LABELLED = re.compile(
 """An older id beside its name in a file. Not the name `access-key`: that is the secret for aliyun-log-cli."""
 
 
+_FLAG = re.compile(r"""access[_-]?key[_-]?id["']?[ \t=:]+["']?([0-9A-Za-z]{16})(?![0-9A-Za-z._-])""", re.IGNORECASE)
+"""An older id behind its option or variable in a command line."""
+
+_FLAG_SECRET = re.compile(
+    r"""(?:access[_-]?key[_-]?secret|\w_SECRET_KEY)["']?[ \t=:]+["']?[^\s"'$=:-]""", re.IGNORECASE
+)
+"""A secret behind its option or variable in a command line; not a reference to a variable, and not the next option."""
+
+_DIGEST_KEY = b"idaas-sidecar migrate report"
+"""Fixed, so that reports of several hosts and days name one AccessKey alike. Six digits do not identify an id."""
+
+
 def cut(key: str) -> str:
-    """Return an AccessKey id as a report shows it: its first and last four characters."""
-    return f"{key[:4]}…{key[-4:]}"
+    """
+    Return an AccessKey id as a report shows it: its first and last four characters, and six digits of a digest.
+
+    The digest keeps ids apart whose first and last four characters are equal.
+    """
+    digest = hmac.new(_DIGEST_KEY, key.encode(), hashlib.sha256).hexdigest()[:6]
+    return f"{key[:4]}…{key[-4:]}#{digest}"
 
 
 def of_variable(name: str, value: str | None) -> str | None:
@@ -83,6 +102,18 @@ def of_variables(variables: Mapping[str, str | None], place: str) -> Iterator[Ca
     ids = [name for name in found if name not in KEY_NAMES]
     for name in ids or sorted(found)[:1]:
         yield Carrier(f"{place}{name}", found[name])
+
+
+def of_command(words: object, place: str) -> Iterator[Carrier]:
+    """
+    Yield the AccessKeys in a command line: a text, or a list of words.
+
+    A secret counts by itself only where no id is in the command line. A reference to a variable is no key.
+    """
+    text = " ".join(map(str, words)) if isinstance(words, list) else str(words or "")
+    found = {*(match[0] for match in _LTAI.finditer(text)), *(match[1] for match in _FLAG.finditer(text))}
+    keys = sorted(map(cut, found)) or ([""] if _FLAG_SECRET.search(text) else [])
+    yield from (Carrier(place, key) for key in keys)
 
 
 def of_text(text: str) -> list[str]:

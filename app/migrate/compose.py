@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from .access_keys import SDK_FILES, URI, of_variables
+from .access_keys import SDK_FILES, URI, of_command, of_variables
 from .env_files import variables_of
 from .workload import Workload
 
@@ -39,6 +39,9 @@ def workloads(value: Mapping[str, Any], path: str, given: Given) -> Iterator[Wor
         variables |= _environment(service.get("environment"))
         found.configured = variables.get(URI, "") != ""
         found.carriers |= set(of_variables(variables, ""))
+        for key, words in _commands(service):
+            found.carriers |= set(of_command(words, key))
+        found.carriers |= set(of_variables(_environment(_mapping(service.get("build")).get("args")), "build argument "))
         for source in _mounts(service.get("volumes")):
             if any(part in source for part in (*SDK_FILES, ".aliyun", ".alibabacloud")):
                 found.notes.add(f"volume {source}: mounts a default file of the SDKs; give that file, too")
@@ -54,6 +57,17 @@ def _environment(value: object) -> dict[str, str | None]:
         name, separator, text = str(item).partition("=")
         found[name] = text if separator else None
     return found
+
+
+def _commands(service: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the command lines of a service."""
+    for key in ("entrypoint", "command"):
+        yield key, service.get(key)
+    yield "healthcheck", _mapping(service.get("healthcheck")).get("test")
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _env_files(value: object) -> Iterator[str]:

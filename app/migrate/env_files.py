@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable
 
-from .access_keys import URI, of_text, of_variables
+from .access_keys import URI, of_command, of_text, of_variables
 from .workload import Carrier, Workload
 
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*?)\s*")
@@ -47,6 +47,8 @@ def unit(text: str, path: str, given: Callable[[str], str | None]) -> Workload:
                 variables |= variables_of(content)
         elif key == "PassEnvironment":
             variables |= dict.fromkeys(value.split())
+        elif key.startswith("Exec"):
+            found.carriers |= set(of_command(value, key))
     found.configured = URI in variables
     found.carriers |= set(of_variables(variables, ""))
     return found

@@ -26,7 +26,7 @@ def read_file(path: str) -> bytes:
     try:
         return files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}") from None
+        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
 
 
 def read(arguments: Sequence[str], read_bytes: Read) -> Found:
@@ -117,6 +117,8 @@ def _documents(path: str, raw: bytes, text: str) -> list[Any] | None:
     try:
         return [json.loads(text)]
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+        raise ConfigError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}", error_code="IDS-126") from None
     except (ValueError, RecursionError):
-        raise ConfigError(f"{path}: not JSON: a number is too long, or nested too deeply") from None
+        raise ConfigError(
+            f"{path}: not JSON: a number is too long, or nested too deeply", error_code="IDS-126"
+        ) from None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from .access_keys import URI, of_text, of_variables
+from .access_keys import URI, of_command, of_text, of_variables
 from .workload import Carrier, Workload
 
 INJECT = "idaas-sidecar.internal/inject"
@@ -111,7 +111,10 @@ class Cluster:
             name = str(item.get("name", ""))
             variables[name] = self._value(namespace, item)
         found.configured = found.configured or URI in variables
-        found.carriers |= set(of_variables(variables, f"container {container.get('name')}: "))
+        place = f"container {container.get('name')}: "
+        found.carriers |= set(of_variables(variables, place))
+        for key, words in _commands(container):
+            found.carriers |= set(of_command(words, f"{place}{key}"))
 
     def _value(self, namespace: str, item: Json) -> str | None:
         """Return the value of a variable; None where the files do not tell it."""
@@ -168,6 +171,17 @@ def cluster(objects: Iterable[Json]) -> Cluster:
     for value in objects:
         found.add(value)
     return found
+
+
+def _commands(container: Json) -> Iterator[tuple[str, Any]]:
+    """Yield the command lines of a container: its own, and those of probes and hooks."""
+    for key in ("command", "args"):
+        yield key, container.get(key)
+    lifecycle = _mapping(container, "lifecycle")
+    for key in ("livenessProbe", "readinessProbe", "startupProbe"):
+        yield f"{key}.exec", _mapping(_mapping(container, key), "exec").get("command")
+    for key in ("postStart", "preStop"):
+        yield f"{key}.exec", _mapping(_mapping(lifecycle, key), "exec").get("command")
 
 
 def _is_history(kind: str, value: Json) -> bool:

@@ -169,7 +169,7 @@ def _earlier(before: Mapping[str, Any]) -> dict[str, set[str]]:
             if row["key"] is not None
         }
     except (KeyError, TypeError):
-        raise ConfigError("--before: not the output of migrate report --json") from None
+        raise ConfigError("--before: not the output of migrate report --json", error_code="IDS-126") from None
 
 
 def _sorted(workloads: Iterable[Workload]) -> list[Workload]:

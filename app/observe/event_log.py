@@ -60,12 +60,12 @@ class EventLog:
                     error=str(error),
                     **failure_fields(error),
                 )
-            case Warned(profile=profile, message=message):
+            case Warned(profile=profile, message=message, error_code=error_code):
                 key = f"warned:{profile}:{message}"
-                self._once(key, log_events.TOKEN_MISMATCH, message, profile=profile)
-            case StoreFailed(profile=profile, message=message, store=store):
+                self._once(key, log_events.TOKEN_MISMATCH, message, profile=profile, error_code=error_code)
+            case StoreFailed(profile=profile, message=message, store=store, error_code=error_code):
                 found = log_events.CACHE_UNUSABLE if store == "cache" else log_events.FILES_UNUSABLE
-                self._log.write(found, message, profile=profile or None)
+                self._log.write(found, message, profile=profile or None, error_code=error_code or found.error_code)
             case ClockRead(server=server, offset=offset):
                 self._clock(server, offset)
             case _:

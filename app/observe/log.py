@@ -30,7 +30,7 @@ class Log:
 
     def write(self, event: LogEvent, message: str = "", level: Level | None = None, /, **fields: Any) -> None:
         """
-        Write one line, if its level is enabled. Fields that are None are left out.
+        Write one line, if its level is enabled. Fields that are None are left out. The event supplies `error_code`.
 
         `message` and `level` replace those of the event.
         """
@@ -38,7 +38,14 @@ class Log:
             return
         lost = self._stream.take_lost()
         if lost:
-            self._put(LOG_LINES_LOST, LOG_LINES_LOST.level, LOG_LINES_LOST.message, {"count": lost})
+            self._put(
+                LOG_LINES_LOST,
+                LOG_LINES_LOST.level,
+                LOG_LINES_LOST.message,
+                {"count": lost, "error_code": LOG_LINES_LOST.error_code},
+            )
+        if event.error_code is not None and fields.get("error_code") is None:
+            fields["error_code"] = event.error_code
         self._put(event, level or event.level, message or event.message, fields)
 
     def set_level(self, level: str) -> None:

@@ -16,7 +16,8 @@ class LogEvent(Record, frozen=True):
     One kind of log line.
 
     `message` is its sentence. It is empty where each line has a sentence of its own. `fields` maps the fields that may
-    follow to their meaning; a field without a value is left out.
+    follow to their meaning; a field without a value is left out. `error_code` is the event's entry in the errors index,
+    and the field of that name, where a line has no code of its own.
     """
 
     name: str
@@ -24,6 +25,7 @@ class LogEvent(Record, frozen=True):
     message: str
     meaning: str
     fields: Mapping[str, str] = {}
+    error_code: str | None = None
 
 
 _PROFILE = {"profile": "name of the profile"}
@@ -46,8 +48,9 @@ _CALLER = {
 _POD = {"namespace": "namespace of the pod", "pod": "name of the pod, or the prefix from which it is made"}
 _CERTIFICATE = {"not_after": "when the certificate expires"}
 
-FAILURE = {
-    "error_code": "stable code of the failure, explained in [errors](../errors.md)",
+_CODE = {"error_code": "stable code of the failure, explained in [errors](../errors.md)"}
+
+FAILURE = _CODE | {
     "stage": "`token`, `exchange` or `chain[0]`",
     "endpoint": "URL of the request that failed",
     "status": "HTTP status of the answer",
@@ -58,8 +61,16 @@ FAILURE = {
 EVENTS: dict[str, LogEvent] = {}
 
 
-def _event(name: str, level: Level, message: str, meaning: str, fields: Mapping[str, str] | None = None) -> LogEvent:
-    found = LogEvent(name, level, message, meaning, fields or {})
+def _event(
+    name: str,
+    level: Level,
+    message: str,
+    meaning: str,
+    fields: Mapping[str, str] | None = None,
+    *,
+    error_code: str | None = None,
+) -> LogEvent:
+    found = LogEvent(name, level, message, meaning, {**(fields or {}), **(_CODE if error_code else {})}, error_code)
     EVENTS[name] = found
     return found
 
@@ -103,6 +114,7 @@ CONFIGURATION = _event(
     "warning",
     "",
     "A warning about a setting that has no effect, or a drawback. The message begins with the key.",
+    error_code="IDS-122",
 )
 CONFIG_RELOADED = _event(
     "config_reloaded",
@@ -117,6 +129,7 @@ CONFIG_RELOAD_FAILED = _event(
     "the changed configuration cannot be used; the previous one stays in use",
     "Correct the file. It is read again when it changes, and at SIGHUP.",
     {"error": "what is wrong, and where"},
+    error_code="IDS-100",
 )
 RESTART_NEEDED = _event(
     "restart_needed",
@@ -124,6 +137,7 @@ RESTART_NEEDED = _event(
     "changed keys take effect at the next start",
     "Keys of `server`, `cache` and `startup`, and `access.hopLimit`, `access.maxConnections` and `logging.format`.",
     {"keys": "the changed keys"},
+    error_code="IDS-506",
 )
 WATCHING = _event(
     "watching",
@@ -138,6 +152,7 @@ FILES_NOT_WATCHED = _event(
     "the kernel reports no file changes; the files are looked at every few seconds",
     "The system has no inotify, or its limits are used up (`fs.inotify.max_user_instances`, `max_user_watches`).",
     {"error": "the reason", "seconds": "seconds between two looks"},
+    error_code="IDS-604",
 )
 FILES_CHANGED = _event(
     "files_changed",
@@ -204,6 +219,7 @@ TOKEN_MISMATCH = _event(
     "",
     "The token's claims differ from the configuration, or a new secret is refused and the previous one still works.",
     _PROFILE,
+    error_code="IDS-300",
 )
 CLOCK_OFFSET = _event(
     "clock_offset",
@@ -212,6 +228,7 @@ CLOCK_OFFSET = _event(
     "Above 60 s, by the Date header of a server's responses. Repeated only after the clocks agreed. A difference of "
     "more than a week has another message, and is not used for requests.",
     {"server": "host and port of the server", "seconds": "the server's clock minus this machine's"},
+    error_code="IDS-214",
 )
 CLOCK_JUMPED = _event(
     "clock_jumped",
@@ -226,6 +243,7 @@ CACHE_UNUSABLE = _event(
     "",
     "The encrypted cache could not be read, written or cleared. The sidecar continues without it.",
     _PROFILE,
+    error_code="IDS-602",
 )
 FILES_UNUSABLE = _event(
     "files_unusable",
@@ -233,6 +251,7 @@ FILES_UNUSABLE = _event(
     "",
     "A credential file (`files` of a profile) could not be written or removed.",
     _PROFILE,
+    error_code="IDS-603",
 )
 
 # --- requests ---------------------------------------------------------------------------------------------------------
@@ -258,6 +277,7 @@ DENIED = _event(
     | _PROFILE
     | {"reason": "the reason, as in `idaas_sidecar_denied_total`", "count": "number of further equal refusals"}
     | _CALLER,
+    error_code="IDS-507",
 )
 
 # --- orders -----------------------------------------------------------------------------------------------------------
@@ -298,7 +318,12 @@ WEBHOOK_LISTENING = _event(
     "info",
     "the admission webhooks accept connections",
     "The first line of `idaas-sidecar webhook`.",
-    {"version": "version of the program", "address": "address of the listener"} | _CERTIFICATE,
+    {
+        "version": "version of the program",
+        "address": "address of the listener",
+        "metrics": "address of the listener with the metrics",
+    }
+    | _CERTIFICATE,
 )
 POD_INJECTED = _event(
     "pod_injected",
@@ -327,6 +352,7 @@ WEBHOOK_CERTIFICATE_UNUSABLE = _event(
     "the webhook's new certificate cannot be used, so the one in use stays",
     "Certificate and key do not fit together, or a file is damaged. The webhook tries again every 5 s.",
     {"error": "the reason"},
+    error_code="IDS-128",
 )
 
 # --- the program itself -----------------------------------------------------------------------------------------------
@@ -337,6 +363,7 @@ INTERNAL_ERROR = _event(
     "an internal error occurred; please report it",
     "The sidecar continues.",
     {"error": "type of the exception"},
+    error_code="IDS-901",
 )
 LIBRARY = _event(
     "library",
@@ -351,4 +378,5 @@ LOG_LINES_LOST = _event(
     "log lines were dropped because the log was not read",
     "The sidecar never waits for the reader of its log.",
     {"count": "number of lines"},
+    error_code="IDS-605",
 )

@@ -228,7 +228,7 @@ class Pipeline:
 
     def _source(self, name: str, identity: Identity, context: Context) -> TokenSource:
         expiries = self._expiries.setdefault(identity, {})
-        notes = Notes(expiries.__setitem__, lambda message: self._observe(Warned(name, message)))
+        notes = Notes(expiries.__setitem__, lambda message: self._observe(Warned(name, message, message.error_code)))
         return identities.build(identity, f"profiles.{name}.identity", context, notes)
 
     async def _report_expiries(self, name: str) -> None:
@@ -257,7 +257,7 @@ class Pipeline:
         if isinstance(identity, TokenFileIdentity) and claims.expires_at is not None:
             self._expiries[identity]["tokenFile"] = claims.expires_at
         for sentence in jwt_claims.mismatches(claims, expected_claims(self._profiles[name]), self._clocks.wall()):
-            self._observe(Warned(name, sentence))
+            self._observe(Warned(name, sentence, sentence.error_code))
 
 
 def expected_claims(profile: Profile) -> jwt_claims.ExpectedClaims:

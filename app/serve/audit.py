@@ -23,6 +23,18 @@ PAUSE = 1.0
 MOST_KINDS = 256
 """Refusals kept apart at a time, which is more than a machine has users; beyond it they are logged without a user."""
 
+DENIED_CODES = {
+    "Host": "IDS-508",
+    "Forwarded": "IDS-519",
+    "Browser": "IDS-520",
+    "PathToken": "IDS-509",
+    "MetadataToken": "IDS-521",
+    "Caller": "IDS-507",
+    "CallerUnknown": "IDS-518",
+    "Rate": "IDS-522",
+}
+"""The entry of the errors index for each reason of a refusal."""
+
 Later = Callable[[float, Callable[[], None]], object]
 """Calls back after so many seconds: the loop's `call_later`."""
 
@@ -73,13 +85,21 @@ class Audit:
             return
         self._repeated[kind] = 0
         self._later(PAUSE, lambda: self._sum_up(kind))
-        self._write(DENIED, peer, listener=listener, profile=profile or None, reason=reason)
+        self._write(
+            DENIED, peer, listener=listener, profile=profile or None, reason=reason, error_code=DENIED_CODES.get(reason)
+        )
 
     def _sum_up(self, kind: RefusalKind) -> None:
         count = self._repeated.pop(kind)
         if not count:
             return
-        fields = {"listener": kind.listener, "profile": kind.profile or None, "reason": kind.reason, "uid": kind.uid}
+        fields = {
+            "listener": kind.listener,
+            "profile": kind.profile or None,
+            "reason": kind.reason,
+            "error_code": DENIED_CODES.get(kind.reason),
+            "uid": kind.uid,
+        }
         self._finish(DENIED, {**fields, "count": count})
         self._repeated[kind] = 0
         self._later(PAUSE, lambda: self._sum_up(kind))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from ..core.values import STATES, Status
-from ..observe.counters import Histogram, RefreshCounters, RequestCounters
+from ..observe.counters import RefreshCounters, RequestCounters
+from ..observe.exposition import add_histogram, counter, gauge, histogram
 from .source import Source
-
-PREFIX = "idaas_sidecar_"
-CONTENT_TYPE = CONTENT_TYPE_LATEST.encode()
 
 OUTCOMES = ("success", "unreachable", "refused", "config", "internal")
 
@@ -50,43 +47,41 @@ class SidecarCollector(Collector):
         yield from self._process()
 
     def _credentials(self, statuses: list[Status]) -> Iterator[Metric]:
-        expiry = _gauge(
+        expiry = gauge(
             "credential_expiry_timestamp_seconds", "Unix time at which the held session expires.", ["profile"]
         )
-        remaining = _gauge(
+        remaining = gauge(
             "credential_remaining_seconds", "Seconds left of the held session; 0 without a valid one.", ["profile"]
         )
         for status in statuses:
             if status.expires_at is not None:
                 expiry.add_metric([status.profile], status.expires_at)
             remaining.add_metric([status.profile], status.left)
-        served = _gauge(
-            "last_served_timestamp_seconds", "Unix time at which credentials were last served.", ["profile"]
-        )
+        served = gauge("last_served_timestamp_seconds", "Unix time at which credentials were last served.", ["profile"])
         for status in statuses:
             if status.profile in self._counters.last_served:
                 served.add_metric([status.profile], self._counters.last_served[status.profile])
-        violations = _counter(
+        violations = counter(
             "serve_horizon_violations",
             "Responses with fewer seconds left than promised although the last refresh succeeded.",
             ["profile"],
         )
         for status in statuses:
             violations.add_metric([status.profile], self._counters.violations[status.profile])
-        state = _gauge("profile_state", "1 for the state of the profile, 0 for the other states.", ["profile", "state"])
+        state = gauge("profile_state", "1 for the state of the profile, 0 for the other states.", ["profile", "state"])
         for status in statuses:
             for name in STATES:
                 state.add_metric([status.profile, name], int(status.state == name))
         yield from (expiry, remaining, served, violations, state)
 
     def _refreshes(self, statuses: list[Status]) -> Iterator[Metric]:
-        total = _counter("refresh", "Attempts to refresh, by outcome.", ["profile", "outcome"])
-        failures = _gauge("refresh_consecutive_failures", "Failed attempts since the last successful one.", ["profile"])
+        total = counter("refresh", "Attempts to refresh, by outcome.", ["profile", "outcome"])
+        failures = gauge("refresh_consecutive_failures", "Failed attempts since the last successful one.", ["profile"])
         for status in statuses:
             failures.add_metric([status.profile], status.failures)
             for outcome in OUTCOMES:
                 total.add_metric([status.profile, outcome], self._refresh_counters.refreshes[status.profile, outcome])
-        causes = _counter(
+        causes = counter(
             "refresh_failures",
             "Failed attempts, by stage and the cloud's error code; without a code, its HTTP status or the outcome.",
             ["profile", "stage", "code"],
@@ -95,16 +90,16 @@ class SidecarCollector(Collector):
         for (profile, stage, code), count in list(self._refresh_counters.failures.items()):
             if profile in present:
                 causes.add_metric([profile, stage, code], count)
-        last = _gauge("last_refresh_timestamp_seconds", "Unix time of the last successful refresh.", ["profile"])
+        last = gauge("last_refresh_timestamp_seconds", "Unix time of the last successful refresh.", ["profile"])
         for status in statuses:
             if status.profile in self._refresh_counters.last_refresh:
                 last.add_metric([status.profile], self._refresh_counters.last_refresh[status.profile])
-        stages = _histogram(
+        stages = histogram(
             "refresh_duration_seconds", "Duration of each stage of a refresh, successful or not.", ["profile", "stage"]
         )
-        for labels, histogram in list(self._refresh_counters.stages.items()):
-            _add(stages, labels, histogram)
-        ends = _gauge(
+        for labels, values in list(self._refresh_counters.stages.items()):
+            add_histogram(stages, labels, values)
+        ends = gauge(
             "identity_not_after_timestamp_seconds",
             "Unix time at which a certificate or token of the identity expires.",
             ["profile", "kind"],
@@ -115,74 +110,47 @@ class SidecarCollector(Collector):
         yield from (total, failures, causes, last, stages, ends)
 
     def _requests(self) -> Iterator[Metric]:
-        total = _counter(
+        total = counter(
             "requests",
             "Responses by listener, endpoint, status code and profile.",
             ["listener", "endpoint", "code", "profile"],
         )
         for (listener, endpoint, code, profile), count in list(self._counters.requests.items()):
             total.add_metric([listener, endpoint, str(code), profile], count)
-        seconds = _histogram(
+        seconds = histogram(
             "request_duration_seconds", "Seconds from the complete request to its response.", ["listener", "endpoint"]
         )
-        for labels, histogram in list(self._counters.durations.items()):
-            _add(seconds, labels, histogram)
-        denied = _counter("denied", "Refused requests, by reason.", ["reason"])
+        for labels, values in list(self._counters.durations.items()):
+            add_histogram(seconds, labels, values)
+        denied = counter("denied", "Refused requests, by reason.", ["reason"])
         for reason, count in list(self._counters.denied.items()):
             denied.add_metric([reason], count)
         yield from (total, seconds, denied)
 
     def _process(self) -> Iterator[Metric]:
-        offset = _gauge(
+        offset = gauge(
             "clock_offset_seconds",
             "The cloud's clock minus this machine's, by the last Date header that is not absurd.",
             [],
         )
         if self._refresh_counters.clock_offset is not None:
             offset.add_metric([], self._refresh_counters.clock_offset)
-        loaded = _gauge("config_reload_success", "1 if the last reload of the configuration succeeded, else 0.", [])
+        loaded = gauge("config_reload_success", "1 if the last reload of the configuration succeeded, else 0.", [])
         loaded.add_metric([], 1 if self._reloaded else 0)
-        loaded_at = _gauge(
+        loaded_at = gauge(
             "config_reload_timestamp_seconds", "Unix time at which the configuration in use was read.", []
         )
         loaded_at.add_metric([], self._loaded_at)
-        build = _gauge("build_info", "Always 1; the version is a label.", ["version"])
+        build = gauge("build_info", "Always 1; the version is a label.", ["version"])
         build.add_metric([self._version], 1)
-        tls = _gauge(
+        tls = gauge(
             "tls_verification_disabled", "1 for a profile that does not verify its token endpoint's TLS.", ["profile"]
         )
         for profile in self._unverified_tls:
             tls.add_metric([profile], 1)
-        trials = _gauge(
+        trials = gauge(
             "profile_change_pending", "1 for a profile whose changed settings have no session yet.", ["profile"]
         )
         for profile in self._on_trial:
             trials.add_metric([profile], 1)
         yield from (offset, loaded, loaded_at, build, tls, trials)
-
-
-def exposition(collector: Collector) -> bytes:
-    """Return the body of a scrape."""
-    registry = CollectorRegistry()
-    registry.register(collector)
-    return generate_latest(registry)
-
-
-def _gauge(name: str, text: str, labels: list[str]) -> GaugeMetricFamily:
-    return GaugeMetricFamily(PREFIX + name, text, labels=labels)
-
-
-def _counter(name: str, text: str, labels: list[str]) -> CounterMetricFamily:
-    return CounterMetricFamily(PREFIX + name, text, labels=labels)
-
-
-def _histogram(name: str, text: str, labels: list[str]) -> HistogramMetricFamily:
-    return HistogramMetricFamily(PREFIX + name, text, labels=labels)
-
-
-def _add(family: HistogramMetricFamily, labels: tuple[str, ...], histogram: Histogram) -> None:
-    counts, running, buckets = list(histogram.counts), 0, []
-    for bound, count in zip((*map(repr, histogram.bounds), "+Inf"), counts, strict=True):
-        running += count
-        buckets.append((bound, running))
-    family.add_metric(list(labels), buckets, histogram.total)

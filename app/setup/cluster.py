@@ -30,10 +30,12 @@ def documents(issuer: str, jwks: Mapping[str, Any], place: str) -> dict[str, dic
     """
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not keys:
-        raise ConfigError(f"{place}: no keys in it; write the output of kubectl get --raw {JWKS_PATH}")
+        raise ConfigError(
+            f"{place}: no keys in it; write the output of kubectl get --raw {JWKS_PATH}", error_code="IDS-126"
+        )
     mistakes = [line for index, key in enumerate(keys) for line in key_mistakes(key, f"{place}: keys[{index}]")]
     if mistakes:
-        raise ConfigError("\n".join(mistakes))
+        raise ConfigError("\n".join(mistakes), error_code="IDS-126")
     discovery = {
         "issuer": issuer,
         "jwks_uri": f"{issuer.rstrip('/')}{JWKS_PATH}",

@@ -22,7 +22,7 @@ def json_object(url: str, ca_file: str | None) -> dict[str, Any]:
     try:
         verify = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}") from None
+        raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}", error_code="IDS-115") from None
     try:
         with (
             httpx.Client(verify=verify, trust_env=False, timeout=TIMEOUT_SECONDS) as client,
@@ -36,7 +36,9 @@ def json_object(url: str, ca_file: str | None) -> dict[str, Any]:
             for part in response.iter_bytes(65536):
                 body += part
                 if len(body) > LARGEST:
-                    raise ConfigError(f"{url}: larger than {LARGEST} bytes; publish the document alone")
+                    raise ConfigError(
+                        f"{url}: larger than {LARGEST} bytes; publish the document alone", error_code="IDS-208"
+                    )
     except httpx.HTTPError as error:
         raise Unreachable(f"{url}: {error or type(error).__name__}") from None
     return parse_object(body, url)

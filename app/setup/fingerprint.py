@@ -87,9 +87,11 @@ def endpoint(url: str) -> tuple[str, int]:
         parts = urlsplit(url if "//" in url else f"https://{url}")
         host, port = parts.hostname, parts.port or 443
     except ValueError as error:
-        raise ConfigError(f"{url!r}: not a URL: {error}") from None
+        raise ConfigError(f"{url!r}: not a URL: {error}", error_code="IDS-112") from None
     if parts.scheme != "https" or not host:
-        raise ConfigError(f"{url!r}: must be an https URL, such as https://example.aliyunidaas.com")
+        raise ConfigError(
+            f"{url!r}: must be an https URL, such as https://example.aliyunidaas.com", error_code="IDS-112"
+        )
     return host, port
 
 
@@ -103,7 +105,7 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}") from None
+        raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}", error_code="IDS-115") from None
     try:
         try:
             certificates, root = _handshake(host, port, context, timeout)
@@ -126,7 +128,9 @@ def from_pem(text: str, place: str) -> tuple[Certificate, ...]:
     try:
         return tuple(certificate(each.public_bytes(_der())) for each in x509.load_pem_x509_certificates(text.encode()))
     except ValueError:
-        raise ConfigError(f"{place}: no PEM certificate in it; give the chain that the server will present") from None
+        raise ConfigError(
+            f"{place}: no PEM certificate in it; give the chain that the server will present", error_code="IDS-115"
+        ) from None
 
 
 def certificate(der: bytes) -> Certificate:

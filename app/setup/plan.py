@@ -104,7 +104,7 @@ def make(workloads: Sequence[Workload], fingerprints: Mapping[str, Sequence[str]
 
 def _stop_at(lines: Sequence[str]) -> None:
     if lines:
-        raise ConfigError("\n".join(dict.fromkeys(map(one_line, lines))))
+        raise ConfigError("\n".join(dict.fromkeys(map(one_line, lines))), error_code="IDS-127")
 
 
 def _providers(workloads: Sequence[Workload], fingerprints: Mapping[str, Sequence[str]]) -> Iterator[OidcProvider]:
@@ -154,7 +154,9 @@ def _trusted_first(drafts: Mapping[str, _RoleDraft]) -> list[str]:
     try:
         return list(TopologicalSorter(trusted).static_order())
     except CycleError as error:
-        raise ConfigError(f"chain: roles trust each other in a circle: {', '.join(error.args[1])}") from None
+        raise ConfigError(
+            f"chain: roles trust each other in a circle: {', '.join(error.args[1])}", error_code="IDS-127"
+        ) from None
 
 
 def _policies(workloads: Sequence[Workload]) -> Iterator[CustomPolicy]:

@@ -81,7 +81,10 @@ def read(
     given = _given(arguments)
     if arguments.workloads:
         if given:
-            raise ConfigError(f"--{FLAGS[next(iter(given))]}: not with --from; write {next(iter(given))} into the file")
+            raise ConfigError(
+                f"--{FLAGS[next(iter(given))]}: not with --from; write {next(iter(given))} into the file",
+                error_code="IDS-125",
+            )
         path = arguments.workloads
         found = read_file(path)
         places = [_file_place(path, index) for index in range(len(found))]
@@ -92,7 +95,9 @@ def read(
         return _from_configuration(arguments, environ, given)
     if ask is not None:
         return _single(questions.workload(ask, tell))
-    raise ConfigError("no configuration found; give --config FILE, --issuer and the other flags, or --from FILE")
+    raise ConfigError(
+        "no configuration found; give --config FILE, --issuer and the other flags, or --from FILE", error_code="IDS-101"
+    )
 
 
 def _single(workload: Workload) -> Source:
@@ -115,7 +120,9 @@ def _from_configuration(arguments: Namespace, environ: Mapping[str, str], given:
     for name in selected:
         if name not in loaded.settings.profiles:
             known = ", ".join(loaded.settings.profiles)
-            raise ConfigError(f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}")
+            raise ConfigError(
+                f"--profile: there is no profile {name!r} in {loaded.origin}; there is {known}", error_code="IDS-120"
+            )
     found = []
     for name in selected:
         workload = profiles.workload(name, loaded.settings.profiles[name])
@@ -124,7 +131,10 @@ def _from_configuration(arguments: Namespace, environ: Mapping[str, str], given:
             found.append((changed, _profile_place(name)))
     managed = [name for name in profiles.managed_roles(loaded.settings) if name in selected]
     if not found:
-        raise ConfigError(f"{loaded.origin}: IDaaS manages the role of every profile; nothing is to be created in RAM")
+        raise ConfigError(
+            f"{loaded.origin}: IDaaS manages the role of every profile; nothing is to be created in RAM",
+            error_code="IDS-127",
+        )
     notes = tuple(f"profile {name}: IDaaS manages its role, so RAM needs no provider for it" for name in managed)
     return Source(found, writes_configuration=False, notes=notes, ca_file=loaded.settings.tls.ca_file)
 
@@ -150,7 +160,9 @@ def _given(arguments: Namespace) -> dict[str, Any]:
 def _policy_document(text: str) -> tuple[str, dict[str, Any]]:
     name, separator, path = text.partition("=")
     if not separator:
-        raise ConfigError(f"--policy-file: {text!r} must read NAME=FILE, with the name of the policy in RAM")
+        raise ConfigError(
+            f"--policy-file: {text!r} must read NAME=FILE, with the name of the policy in RAM", error_code="IDS-125"
+        )
     return name, read_object(path)
 
 

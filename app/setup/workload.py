@@ -105,12 +105,17 @@ def read_file(path: str) -> list[Workload]:
     document = _document(path)
     items = document.pop("workloads", None)
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
-        raise ConfigError(f'{path}: workloads: required, a list of objects: {{"workloads": [{{"name": "orders"}}]}}')
+        raise ConfigError(
+            f'{path}: workloads: required, a list of objects: {{"workloads": [{{"name": "orders"}}]}}',
+            error_code="IDS-126",
+        )
     found = [_workload({**document, **item}, f"{path}: workloads[{index}]") for index, item in enumerate(items)]
     names = [workload.name for workload in found]
     double = next((name for name in names if names.count(name) > 1), None)
     if double is not None:
-        raise ConfigError(f"{path}: two workloads have the name {double!r}; names of profiles are unique")
+        raise ConfigError(
+            f"{path}: two workloads have the name {double!r}; names of profiles are unique", error_code="IDS-126"
+        )
     return found
 
 
@@ -119,13 +124,14 @@ def _workload(members: Mapping[str, Any], place: str) -> Workload:
         if key not in KEYS:
             close = difflib.get_close_matches(str(key), KEYS, 1)
             raise ConfigError(
-                f"{place}: unknown key {key!r}; " + (f"did you mean {close[0]}?" if close else "remove it")
+                f"{place}: unknown key {key!r}; " + (f"did you mean {close[0]}?" if close else "remove it"),
+                error_code="IDS-126",
             )
     try:
         return msgspec.convert(dict(members), Workload)
     except msgspec.ValidationError as error:
         message, _, key = str(error).partition(" - at `$.")
-        raise ConfigError(f"{place}.{key.rstrip('`')}: {_in_words(message)}") from None
+        raise ConfigError(f"{place}.{key.rstrip('`')}: {_in_words(message)}", error_code="IDS-126") from None
 
 
 _WORDS = {"str": "a string", "int": "a whole number", "array": "an array", "object": "an object", "float": "a number"}
@@ -144,11 +150,11 @@ def _document(path: str) -> dict[str, Any]:
     try:
         raw = files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}") from None
+        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
     if not re.search(r"\.ya?ml$", path):
         return parse_object(raw, path)
     documents = parse_documents(raw, path)
     value = documents[0] if len(documents) == 1 else None
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: must be a mapping with the key workloads")
+        raise ConfigError(f"{path}: must be a mapping with the key workloads", error_code="IDS-126")
     return value

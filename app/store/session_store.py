@@ -142,7 +142,7 @@ class SessionStore:
                 await removal
         except Exception as error:
             message = f"{_words(error)}; the entry stays there, and may be used after a restart"
-            self._report(StoreFailed(name, message, self._store))
+            self._report(StoreFailed(name, message, self._store, _code(error)))
 
     async def _attempt(self, name: str, work: asyncio.Future[T]) -> T | None:
         try:
@@ -160,12 +160,20 @@ class SessionStore:
     def _complain(self, name: str, error: Exception) -> None:
         if name not in self._reported:
             self._reported.add(name)
-            self._report(StoreFailed(name, f"{_words(error)}; service goes on without it", self._store))
+            message = f"{_words(error)}; service goes on without it"
+            self._report(StoreFailed(name, message, self._store, _code(error)))
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)  # the loop alone would not keep it
         task.add_done_callback(self._tasks.discard)
+
+
+def _code(error: Exception) -> str | None:
+    """Return the stable code of a failure, where it has one of its own."""
+    if isinstance(error, TimeoutError):
+        return "IDS-601"
+    return error.error_code if isinstance(error, StoreError | SidecarError) else None
 
 
 def _words(error: Exception) -> str:

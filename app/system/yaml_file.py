@@ -8,13 +8,18 @@ from ..core.errors import ConfigError
 from ..core.text import one_line
 
 
-def parse_documents(raw: bytes, path: str) -> list[Any]:
-    """Return the documents of a YAML file. Raises ConfigError: the place of a mistake, or that PyYAML is missing."""
+def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
+    """
+    Return the documents of a YAML file. Raises ConfigError: the place of a mistake, or that PyYAML is missing.
+
+    `extra` is the extra of the package that the message about PyYAML names.
+    """
     try:
         import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
     except ImportError:
         raise ConfigError(
-            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[yaml], or write the file as JSON"
+            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[{extra}], or write the file as JSON",
+            error_code="IDS-129",
         ) from None
     try:
         return list(yaml.safe_load_all(raw))
@@ -22,6 +27,10 @@ def parse_documents(raw: bytes, path: str) -> list[Any]:
         # Not `str(error)`: it quotes the line, which may hold a secret.
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
-        raise ConfigError(f"{path}{place}: not YAML: {one_line(error.problem or 'a mistake')}") from None
+        raise ConfigError(
+            f"{path}{place}: not YAML: {one_line(error.problem or 'a mistake')}", error_code="IDS-126"
+        ) from None
     except (yaml.YAMLError, RecursionError):
-        raise ConfigError(f"{path}: not YAML: characters that are not allowed, or nested too deeply") from None
+        raise ConfigError(
+            f"{path}: not YAML: characters that are not allowed, or nested too deeply", error_code="IDS-126"
+        ) from None

@@ -16,6 +16,11 @@ from .meaning import Meaning
 
 _ENTRIES = (*IDENTITY, *NETWORK, *EXCHANGE)
 
+BY_CODE: Mapping[str, Meaning] = MappingProxyType(
+    {entry.code: Meaning(entry.effect, entry.cure, entry.code) for entry in _ENTRIES}
+)
+"""The meaning of each entry, by its stable code: for a server whose own codes or statuses stand for it."""
+
 CODES: Mapping[str, Meaning] = MappingProxyType(
     {seen: Meaning(entry.effect, entry.cure, entry.code) for entry in _ENTRIES for seen in entry.seen}
 )

@@ -41,8 +41,8 @@ def answer_of(
     *,
     asked: str,
     wanted: str = "",
-    codes: Mapping[str, Meaning] = _NOTHING,
-    statuses: Mapping[int, Meaning] = _NOTHING,
+    codes: Mapping[str, Meaning | str] = _NOTHING,
+    statuses: Mapping[int, Meaning | str] = _NOTHING,
     secrets: Iterable[str] = (),
 ) -> dict[str, Any]:
     """
@@ -63,16 +63,17 @@ def error_of(
     where: str,
     *,
     asked: str,
-    codes: Mapping[str, Meaning] = _NOTHING,
-    statuses: Mapping[int, Meaning] = _NOTHING,
+    codes: Mapping[str, Meaning | str] = _NOTHING,
+    statuses: Mapping[int, Meaning | str] = _NOTHING,
     secrets: Iterable[str] = (),
 ) -> Refused | Unreachable:
     """
     Return the error that an answer stands for.
 
     `asked`: what `where` should be the URL of. `codes` are the caller's own meanings and come before CODES. `statuses`
-    supply what the code of an API leaves open: the cure, and an effect other than `refused`. `secrets`: what the answer
-    must not quote, besides the secrets of the request.
+    supply what the code of an API leaves open: the cure, and an effect other than `refused`. Both name an entry of the
+    errors index by its code, or have a meaning of their own. `secrets`: what the answer must not quote, besides the
+    secrets of the request.
     """
     hidden = (*response.sent, *secrets)
     words = error_words(response.body)
@@ -91,8 +92,8 @@ def error_of(
 
     from .codes import CODES
 
-    by_code = codes.get(code) or CODES.get(code) or _REFUSED
-    meaning = _combined(by_code, statuses.get(response.status) or _REFUSED, words.message)
+    by_code = _meaning(codes.get(code)) or CODES.get(code) or _REFUSED
+    meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
     throttled = response.status == 429 or code in _THROTTLED or code.startswith("Throttling")
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
         own = THROTTLED if throttled else SERVER_ERROR if meaning.error_code == UNKNOWN else meaning.error_code
@@ -109,6 +110,15 @@ def error_of(
         error_code=meaning.error_code,
         **facts,
     )
+
+
+def _meaning(given: Meaning | str | None) -> Meaning | None:
+    """Return the meaning that a caller gives, or that of the entry which it names."""
+    if not isinstance(given, str):
+        return given
+    from .codes import BY_CODE
+
+    return BY_CODE[given]
 
 
 def _combined(by_code: Meaning, by_status: Meaning, message: str) -> Meaning:

@@ -40,7 +40,8 @@ def base_url(environ: Mapping[str, str]) -> str:
     if not host or not port.isdigit():
         raise ConfigError(
             "the variable KUBERNETES_SERVICE_HOST is not set, so this is not a pod; "
-            "outside a cluster, use: webhook explain --policies FILE"
+            "outside a cluster, use: webhook explain --policies FILE",
+            error_code="IDS-128",
         )
     return f"https://{authority(host, int(port))}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -9,11 +10,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from ..core.errors import ConfigError, Unreachable
+from ..core.values import Now
 from ..observe import log_events
 from ..observe.log import Log
 from . import decision, guard
 from .body import Bodies, BodyRefused
 from .decision import Decision
+from .metrics import WEBHOOKS, AdmissionCounters
 from .policy import CredentialPolicy, PolicySource
 from .review import AdmissionRequest, read_review, response
 from .settings import Settings
@@ -25,21 +28,35 @@ BAD_REQUEST, FORBIDDEN, UNAVAILABLE = 400, 403, 503
 
 
 class Webhook:
-    """Answers reviews. `draining` makes the readiness probe fail, before the process stops."""
+    """
+    Answers reviews. `draining` makes the readiness probe fail, before the process stops.
 
-    def __init__(self, policies: PolicySource, settings: Settings, log: Log, bodies: Bodies | None = None) -> None:
+    `counters` count each request to a webhook; `monotonic` measures their durations.
+    """
+
+    def __init__(
+        self,
+        policies: PolicySource,
+        settings: Settings,
+        log: Log,
+        bodies: Bodies | None = None,
+        *,
+        monotonic: Now = time.monotonic,
+    ) -> None:
         self._policies = policies
         self._settings = settings
         self._log = log
         self._bodies = bodies or Bodies()
+        self._monotonic = monotonic
+        self.counters = AdmissionCounters()
         self.draining = False
 
     def application(self) -> FastAPI:
         """Return the application."""
         app = FastAPI(title="idaas-sidecar webhook", docs_url=None, redoc_url=None, openapi_url=None)
-        judges: dict[str, Judge] = {"/mutate": self._mutate, "/validate": self._validate, "/guard": self._guard}
-        for path, judge in judges.items():
-            app.add_api_route(path, self._endpoint(judge), methods=["POST"], response_class=JSONResponse)
+        judges: tuple[Judge, ...] = (self._mutate, self._validate, self._guard)
+        for name, judge in zip(WEBHOOKS, judges, strict=True):
+            app.add_api_route(f"/{name}", self._endpoint(name, judge), methods=["POST"], response_class=JSONResponse)
         app.add_api_route("/livez", _live, methods=["GET"])
         app.add_api_route("/readyz", self._ready, methods=["GET"])
         return app
@@ -47,29 +64,35 @@ class Webhook:
     async def _ready(self) -> Response:
         return Response("stopping\n", UNAVAILABLE) if self.draining else Response("ok\n")
 
-    def _endpoint(self, judge: Judge) -> Callable[[Request], Awaitable[Response]]:
+    def _endpoint(self, name: str, judge: Judge) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
-            with self._bodies.place() as body:
-                try:
-                    review = read_review(await body.read(request.stream()))
-                except BodyRefused as refused:
-                    return Response(f"{refused}\n", refused.status, headers={"Connection": "close"})
-                except ConfigError as error:
-                    return Response(f"{error}\n", BAD_REQUEST)
-                return JSONResponse(await self._answer(review, judge))
+            began = self._monotonic()
+            outcome, made = await self._answer(request, judge)
+            self.counters.answered(name, outcome, self._monotonic() - began)
+            return made
 
         return answer
 
-    async def _answer(self, review: AdmissionRequest, judge: Judge) -> dict[str, Any]:
-        status = FORBIDDEN
-        try:
-            found = await judge(review)
-        except Unreachable as error:
-            # Closed: the pod is one with the label, and it must not start without credentials.
-            status = UNAVAILABLE
-            found = Decision("refused", unreadable(review.namespace, error))
+    async def _answer(self, request: Request, judge: Judge) -> tuple[str, Response]:
+        """Return the outcome for the metrics, and the response."""
+        with self._bodies.place() as body:
+            try:
+                review = read_review(await body.read(request.stream()))
+            except BodyRefused as refused:
+                return "invalid", Response(f"{refused}\n", refused.status, headers={"Connection": "close"})
+            except ConfigError as error:
+                return "invalid", Response(f"{error}\n", BAD_REQUEST)
+            try:
+                found = await judge(review)
+            except Unreachable as error:
+                # Closed: the pod is one with the label, and it must not start without credentials.
+                refusal = Decision("refused", unreadable(review.namespace, error))
+                return "unavailable", self._response(review, refusal, UNAVAILABLE)
+            return found.outcome, self._response(review, found, FORBIDDEN)
+
+    def _response(self, review: AdmissionRequest, found: Decision, status: int) -> Response:
         self._write(review, found)
-        return response(review.uid, found, status=status)
+        return JSONResponse(response(review.uid, found, status=status))
 
     def _write(self, review: AdmissionRequest, found: Decision) -> None:
         if found.outcome == "untouched":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ..core.errors import ConfigError
@@ -30,19 +31,23 @@ class Certificates:
         self._replaced = replaced
         self._stamps = self._stamp()
         try:
-            self._current = self._loaded()
+            self._current, self._expires_at = self._loaded()
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{self._certificate}, tls.key: cannot be used: {_cause(error)}") from None
+            raise ConfigError(
+                f"{self._certificate}, tls.key: cannot be used: {_cause(error)}", error_code="IDS-128"
+            ) from None
         self.context = _context()
         self.context.sni_callback = self._select
 
     @property
-    def not_after(self) -> str:
-        """When the certificate in the file expires, for the log (RFC 3339)."""
-        from cryptography import x509
+    def expires_at(self) -> float:
+        """When the certificate in use expires, in Unix seconds."""
+        return self._expires_at
 
-        certificate = x509.load_pem_x509_certificate(Path(self._certificate).read_bytes())
-        return certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+    @property
+    def not_after(self) -> str:
+        """The same for the log (RFC 3339)."""
+        return datetime.fromtimestamp(self._expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def refresh(self) -> None:
         """
@@ -56,21 +61,24 @@ class Certificates:
             return
         self._stamps = stamps
         try:
-            self._current = self._loaded()
-            expiry = self.not_after
+            self._current, self._expires_at = self._loaded()
         except (OSError, ValueError) as error:
             self._stamps = ()  # try again
             self._refused(_cause(error))
         else:
-            self._replaced(expiry)
+            self._replaced(self.not_after)
 
     def _stamp(self) -> tuple[object, ...]:
         return files.stamp(self._certificate), files.stamp(self._key)
 
-    def _loaded(self) -> ssl.SSLContext:
+    def _loaded(self) -> tuple[ssl.SSLContext, float]:
+        """Return a context with the certificate in the file, and when it expires."""
+        from cryptography import x509
+
         context = _context()
         context.load_cert_chain(self._certificate, self._key)
-        return context
+        certificate = x509.load_pem_x509_certificate(Path(self._certificate).read_bytes())
+        return context, certificate.not_valid_after_utc.timestamp()
 
     def _select(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         """Give the handshake the current certificate. OpenSSL calls this also for clients that send no name."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import ConfigError
+from .changes import additions
 from .decision import Decision, decide
 from .grant import grant
 from .guard import create_violation
@@ -30,12 +31,17 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """The decision for one pod. `what` names the object of the file; `reason` is a sentence."""
+    """
+    The decision for one pod.
+
+    `what` names the object of the file, and `reason` is a sentence. `added` has a line for each change of the pod.
+    """
 
     what: str
     decision: Decision
     reason: str
     profiles: tuple[tuple[str, str], ...] = ()
+    added: tuple[str, ...] = ()
 
 
 def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[str, str, Object]]:
@@ -51,7 +57,7 @@ def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[s
         pod = within(each, *_TEMPLATES[kind])
         name = within(each, "metadata", "name") or within(each, "metadata", "generateName") or "(no name)"
         if not isinstance(pod, dict) or not isinstance(within(pod, "spec", "containers"), list):
-            raise ConfigError(f"{place}: {kind} {name}: no pod with spec.containers")
+            raise ConfigError(f"{place}: {kind} {name}: no pod with spec.containers", error_code="IDS-126")
         found = within(each, "metadata", "namespace") or namespace
         yield f"{kind} {found}/{name}", found, pod
 
@@ -73,7 +79,8 @@ async def explained(what: str, namespace: str, pod: Object, policies: PolicySour
         return Explanation(what, Decision("refused", refused), refused)
     policy = await policies.find(namespace) if is_labelled(pod) else None
     decision = decide(pod, namespace, policy, settings)
-    return Explanation(what, decision, _reason(pod, decision), _profiles(pod, policy))
+    added = tuple(additions(pod, decision.patch))
+    return Explanation(what, decision, _reason(pod, decision), _profiles(pod, policy), added)
 
 
 def _reason(pod: Object, decision: Decision) -> str:
@@ -101,7 +108,7 @@ def as_text(explanation: Explanation) -> Iterator[str]:
     yield f"  why: {explanation.reason}"
     yield from (f"  profile: {name}, role {role}" for name, role in explanation.profiles)
     yield from (f"  warning: {each}" for each in decision.warnings if each != explanation.reason)
-    yield from (f"  patch: {each['op']} {each['path']}{_named(each['value'])}" for each in decision.patch)
+    yield from (f"  adds: {each}" for each in explanation.added)
 
 
 def as_json(explanation: Explanation) -> Object:
@@ -113,10 +120,6 @@ def as_json(explanation: Explanation) -> Object:
         "reason": explanation.reason,
         "profiles": [{"name": name, "roleArn": role} for name, role in explanation.profiles],
         "warnings": list(decision.warnings),
+        "adds": list(explanation.added),
         "patch": decision.patch,
     }
-
-
-def _named(value: Any) -> str:
-    name = within(value, "name")
-    return f" ({name})" if name else ""

@@ -49,7 +49,7 @@ def decoded(value: Any, place: str) -> CredentialPolicy:
     try:
         return msgspec.convert(within(value, "spec"), CredentialPolicy)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{place}: not a CredentialPolicy: {error}") from None
+        raise ConfigError(f"{place}: not a CredentialPolicy: {error}", error_code="IDS-128") from None
 
 
 class FilePolicies:
@@ -64,7 +64,8 @@ class FilePolicies:
             name = within(each, "metadata", "name")
             if name != POLICY_NAME:
                 raise ConfigError(
-                    f"{place}: the CredentialPolicy {name!r} has no effect; its name must be {POLICY_NAME!r}"
+                    f"{place}: the CredentialPolicy {name!r} has no effect; its name must be {POLICY_NAME!r}",
+                    error_code="IDS-128",
                 )
             self._policies[namespace] = decoded(each, f"{place}: namespace {namespace}")
 

@@ -36,9 +36,9 @@ def read_review(raw: bytes) -> AdmissionRequest:
     try:
         review = msgspec.json.decode(raw, type=_AdmissionReview)
     except msgspec.MsgspecError as error:
-        raise ConfigError(f"not an AdmissionReview: {error}") from None
+        raise ConfigError(f"not an AdmissionReview: {error}", error_code="IDS-126") from None
     if review.api_version != API_VERSION:
-        raise ConfigError(f"not an AdmissionReview of {API_VERSION}")
+        raise ConfigError(f"not an AdmissionReview of {API_VERSION}", error_code="IDS-126")
     return review.request
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 
 import uvicorn
+from fastapi import FastAPI
 
 from .. import __version__
 from ..core.addresses import authority
@@ -16,6 +18,7 @@ from ..observe.log import Log
 from ..system.sockets import address_of
 from .application import Webhook
 from .certificates import LOOK_SECONDS, Certificates
+from .metrics import metrics_application
 from .protocol import HeadTimeoutProtocol
 
 DRAIN_SECONDS = 5.0
@@ -24,14 +27,19 @@ DRAIN_SECONDS = 5.0
 CONNECTIONS = 512
 """Connections at once. Beyond it, requests are answered 503. An API server has a handful of connections."""
 
+SCRAPES = 16
+"""Connections at once of the metrics' listener. Any pod can connect; one or two servers of Prometheus do."""
+
 IDLE_SECONDS = 95
 """The API server closes its idle connections after 90 s. A server that closes first may lose a request on its way."""
+
+TlsContext = Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
 
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to the caller, and calls `ready` when it accepts connections."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
         self._ready = ready
 
@@ -46,34 +54,34 @@ class _Server(uvicorn.Server):
 async def serve(
     webhook: Webhook,
     listening: socket.socket,
+    scraped: socket.socket,
     certificates: Certificates,
     log: Log,
     stop: asyncio.Event,
     at_once: asyncio.Event,
 ) -> None:
-    """Serve until `stop` is set, and DRAIN_SECONDS more, which `at_once` ends."""
-    config = uvicorn.Config(
-        webhook.application(),
-        http=HeadTimeoutProtocol,
-        lifespan="off",
-        ws="none",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=CONNECTIONS,
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=5,
-        ssl_context_factory=lambda config, default: certificates.context,
-    )
-    address = authority(*address_of(listening))
+    """
+    Serve until `stop` is set, and DRAIN_SECONDS more, which `at_once` ends.
+
+    `listening` is for the API server, over TLS; `scraped` is for Prometheus.
+    """
+    config = _config(webhook.application(), CONNECTIONS, lambda config, default: certificates.context)
+    scrapes = _Server(_config(metrics_application(webhook.counters, lambda: certificates.expires_at), SCRAPES))
+    address, metrics = (authority(*address_of(each)) for each in (listening, scraped))
 
     def ready() -> None:
-        log.write(log_events.WEBHOOK_LISTENING, address=address, version=__version__, not_after=certificates.not_after)
+        log.write(
+            log_events.WEBHOOK_LISTENING,
+            address=address,
+            metrics=metrics,
+            version=__version__,
+            not_after=certificates.not_after,
+        )
 
     server = _Server(config, ready)
     looking = asyncio.create_task(_look(certificates))
     serving = asyncio.create_task(server.serve([listening]))
+    scraping = asyncio.create_task(scrapes.serve([scraped]))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,11 +89,29 @@ async def serve(
         if not serving.done():
             with suppress(TimeoutError):
                 await asyncio.wait_for(at_once.wait(), DRAIN_SECONDS)
-        server.should_exit = True
-        await serving
+        server.should_exit = scrapes.should_exit = True
+        await asyncio.gather(serving, scraping)
     finally:
         looking.cancel()
         stopping.cancel()
+
+
+def _config(application: FastAPI, connections: int, context: TlsContext | None = None) -> uvicorn.Config:
+    """Return the settings of a listener: bounded in time and connections. `context` makes its TLS context."""
+    return uvicorn.Config(
+        application,
+        http=HeadTimeoutProtocol,
+        lifespan="off",
+        ws="none",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=connections,
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=5,
+        ssl_context_factory=context,
+    )
 
 
 async def _look(certificates: Certificates) -> None:

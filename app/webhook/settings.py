@@ -49,9 +49,11 @@ def read_settings(path: str) -> Settings:
     try:
         settings = msgspec.json.decode(files.read(path, LARGEST), type=Settings)
         if not isinstance(json.loads(settings.configuration), dict):
-            raise ConfigError(f"{path}: configuration: must be the text of a JSON object")
+            raise ConfigError(f"{path}: configuration: must be the text of a JSON object", error_code="IDS-128")
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}; --settings names the file of the chart's ConfigMap") from None
+        raise ConfigError(
+            f"{path}: {why}; --settings names the file of the chart's ConfigMap", error_code="IDS-128"
+        ) from None
     except (msgspec.MsgspecError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{path}: {error}", error_code="IDS-128") from None
     return settings

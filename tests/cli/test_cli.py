@@ -487,7 +487,7 @@ def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFix
 
     assert fails(capsys, "env", "--config", path) == (
         2,
-        "idaas-sidecar env: server.bind: port 0 is only known to the running sidecar; configure a port (IDS-100)",
+        "idaas-sidecar env: server.bind: port 0 is only known to the running sidecar; configure a port (IDS-121)",
     )
 
 

@@ -29,7 +29,7 @@ def written(tmp_path: Path, document: Any) -> str:
     return str(path)
 
 
-def test_the_example_is_printed_and_valid_offline(tmp_path, capsys):
+def test_the_example_is_printed_and_valid_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`config --example` prints config.example.json, which is valid offline: only the target machine has its files."""
     code, printed, _ = config(capsys, "--example")
     path = tmp_path / "config.json"
@@ -44,7 +44,7 @@ def test_the_example_is_printed_and_valid_offline(tmp_path, capsys):
     assert "warning" not in err
 
 
-def test_mistakes_are_found_offline(tmp_path, capsys):
+def test_mistakes_are_found_offline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Mistakes that any machine can find are reported, each in a line; those of unset variables are not."""
     document = json.loads((ROOT / "config.example.json").read_text())
     profile = document["profiles"]["default"]
@@ -62,7 +62,7 @@ def test_mistakes_are_found_offline(tmp_path, capsys):
     assert "ROLE_ARN" not in err
 
 
-def test_no_file_is_a_mistake(tmp_path, capsys):
+def test_no_file_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that does not exist is one line with its path."""
     code, _, err = config(capsys, "--offline", "--config", str(tmp_path / "none.json"))
 
@@ -70,12 +70,12 @@ def test_no_file_is_a_mistake(tmp_path, capsys):
     assert f"{tmp_path}/none.json: no such file" in err
 
 
-def test_offline_does_not_combine(capsys):
+def test_offline_does_not_combine(capsys: pytest.CaptureFixture[str]) -> None:
     """`--offline` with an option that prints something else is bad usage."""
     assert config(capsys, "--offline", "--show")[0] == 2
 
 
-def test_show_prints_the_values_before_the_mistakes(tmp_path, capsys):
+def test_show_prints_the_values_before_the_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where a named variable is missing, `config --show` prints the values, then the mistake with exit code 2."""
     path = written(tmp_path, configuration("default"))
     code, out, err = config(capsys, "--show", "--config", path)

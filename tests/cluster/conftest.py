@@ -4,6 +4,8 @@ K8S_WORK names a folder with `kc` (kubectl as administrator of a running cluster
 namespaces) and `tools/helm`. The images idaas-credential-sidecar:VERSION, idaas-credential-sidecar:VERSION-emulator and
 your-app:1.0 are on the node. Without the folder the tests are skipped.
 
+kubelet in these namespaces has the name `kubelet`, and containerd the socket run/containerd.sock.
+
 Below Kubernetes 1.36 there are no policies: INJECTION=webhook pytest -m cluster tests/cluster/test_webhook.py
 """
 

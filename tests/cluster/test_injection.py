@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 from typing import Any
 
 import pytest
-import yaml
 
-from ..golden_pods import (
-    ALTERED,
-    GOLDEN,
-    INJECTED,
-    PREFIX,
-    REFUSED,
-    RESTRICTED,
-    altered,
-    change,
-    golden,
-    plain,
-    pod,
-    pod_of,
-    policy,
-    profile,
-    workload,
-)
-from .conftest import dry_run, get, kubectl, refusal, until
+from ..golden_pods import PREFIX, RESTRICTED, pod, policy, profile, workload
+from .admission import Admission
+from .conftest import dry_run, get, kubectl, until
 
 Object = dict[str, Any]
+
+
+class TestAdmission(Admission):
+    """The table of pods, with the policies."""
+
+    no_policy = "no params found"
+    second_container = 'Duplicate value: "idaas-sidecar"'
 
 
 def variables(container: Object) -> dict[str, str]:
@@ -83,24 +72,6 @@ def test_the_configuration_is_the_platforms() -> None:
     assert variables(injected["spec"]["containers"][0])["ALIBABA_CLOUD_CREDENTIALS_URI"].endswith("/credentials/shared")
 
 
-def test_idempotent() -> None:
-    """A pod that is already injected, for example a copy of a running pod, stays as it is."""
-    once = dry_run(pod())
-    twice = dry_run(plain(once))
-
-    assert plain(twice) == plain(once)
-
-
-@pytest.mark.parametrize("name", INJECTED)
-def test_golden_pods(name: str) -> None:
-    """The pods are those in golden/, after defaulting; UPDATE_GOLDEN=1 writes them."""
-    made = plain(dry_run(pod_of(INJECTED[name])))
-    if os.environ.get("UPDATE_GOLDEN") == "1":
-        (GOLDEN / f"{name}.yaml").write_text(yaml.safe_dump(made, sort_keys=True, width=120))
-
-    assert golden(name) == made
-
-
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"])
 def test_workloads(kind: str) -> None:
     """The pods of every kind of workload are injected, because the policy is about pods."""
@@ -117,65 +88,6 @@ def test_workloads(kind: str) -> None:
     finally:
         kubectl("delete", kind, name, "-n", "shop", "--wait=false")
         kubectl("delete", "pods", "-n", "shop", "--all", "--grace-period=0", "--force", "--wait=false")
-
-
-def test_without_the_label_nothing_happens() -> None:
-    """A pod without label and annotation is left alone."""
-    wanted = pod()
-    wanted["metadata"].pop("labels")
-    wanted["metadata"].pop("annotations")
-
-    assert "initContainers" not in dry_run(wanted)["spec"]
-
-
-def test_windows_is_skipped_with_a_warning() -> None:
-    """A pod for a Windows node is not injected, and kubectl prints the reason."""
-    wanted = pod(nodeSelector={"kubernetes.io/os": "windows"})
-    done = kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", given=wanted)
-
-    assert "initContainers" not in json.loads(done.stdout)["spec"]
-    assert "does not run on Windows nodes" in done.stderr
-
-
-def test_rrsa_is_a_warning() -> None:
-    """A pod with the variables of RRSA is injected, with a warning that the SDKs prefer RRSA."""
-    wanted = pod()
-    wanted["spec"]["containers"][0]["env"] = [{"name": "ALIBABA_CLOUD_ROLE_ARN", "value": "acs:ram::1:role/x"}]
-
-    assert "variables of RRSA" in kubectl("create", "--dry-run=server", "-f", "-", given=wanted).stderr
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused(case: str) -> None:
-    """A pod that the platform does not allow is refused, with a message that says what to do."""
-    path, value, message = REFUSED[case]
-
-    with_reason = refusal(change(path, value))
-
-    assert "idaas-sidecar" in with_reason
-    assert re.search(message, with_reason), with_reason
-
-
-@pytest.mark.parametrize("case", ALTERED)
-def test_altered(case: str) -> None:
-    """A copy of an injected pod with one change is refused; the configuration is replaced by the platform's."""
-    message = ALTERED[case][2]
-    injected = dry_run(pod(namespace="lab"))
-    wanted = altered(case, injected)
-
-    if message is None:
-        assert dry_run(wanted)["metadata"]["annotations"] == injected["metadata"]["annotations"]
-    else:
-        assert message in refusal(wanted)
-
-
-def test_a_namespace_without_a_policy() -> None:
-    """In a namespace that the platform has not onboarded, a pod with the label is refused."""
-    wanted = pod()
-    wanted["metadata"]["namespace"] = "default"
-    wanted["spec"]["serviceAccountName"] = "default"
-
-    assert "no params found" in refusal(wanted)
 
 
 def test_one_policy_in_each_namespace() -> None:

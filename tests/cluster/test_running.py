@@ -2,93 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from app import __version__
-
-from ..golden_pods import NAMESPACES, PROVIDER, RESTRICTED, plain, pod, policy, profile
-from .conftest import WORK, dry_run, get, kubectl, until
+from ..golden_pods import PREFIX, pod, policy, profile
+from .cloud import calls, container, install_world, kill, running, with_cloud
+from .conftest import get, kubectl, until
 
 Object = dict[str, Any]
-PREFIX = "idaas-sidecar.internal"
-EMULATOR: Object = {
-    "name": "emulator",
-    "image": f"idaas-credential-sidecar:{__version__}-emulator",
-    "restartPolicy": "Always",
-    "args": ["emulator", "--json", "--port", "7140", "--world", "/etc/emulator/world.json"],
-    "securityContext": RESTRICTED,
-    "volumeMounts": [{"name": "world", "mountPath": "/etc/emulator"}, {"name": "scratch", "mountPath": "/tmp"}],
-}
-VOLUMES: list[Object] = [{"name": "world", "configMap": {"name": "world"}}, {"name": "scratch", "emptyDir": {}}]
-
-
-def world() -> Object:
-    """Return the emulated cloud: it verifies tokens of this cluster, and each role trusts one service account."""
-    issuer = json.loads(kubectl("get", "--raw", "/.well-known/openid-configuration").stdout)["issuer"]
-    roles = {}
-    for role, subject in {"orders": "shop:orders", "shared": "shop:orders", "ledger": "bank:ledger"}.items():
-        wanted = {
-            "oidc:iss": [issuer],
-            "oidc:aud": ["sts.aliyuncs.com"],
-            "oidc:sub": [f"system:serviceaccount:{subject}"],
-        }
-        statement = {
-            "Effect": "Allow",
-            "Action": "sts:AssumeRole",
-            "Principal": {"Federated": PROVIDER},
-            "Condition": {"StringEquals": wanted},
-        }
-        trust = {"Version": "1", "Statement": [statement]}
-        roles[f"acs:ram::1234567890123456:role/{role}"] = {"trustPolicy": trust, "maxSessionDuration": 3600}
-    jwks = json.loads(kubectl("get", "--raw", "/openid/v1/jwks").stdout)
-    return {
-        "clients": {},
-        "resourceServers": {"api.demo.example": {"scopes": ["read"]}},
-        "oidcProviders": {PROVIDER: {"issuerUrl": issuer, "clientIds": ["sts.aliyuncs.com"], "jwks": jwks}},
-        "roles": roles,
-    }
 
 
 @pytest.fixture(scope="module", autouse=True)
 def emulated_cloud() -> None:
     """Put the emulated cloud into each namespace."""
-    for namespace in NAMESPACES:
-        metadata = {"name": "world", "namespace": namespace}
-        data = {"world.json": json.dumps(world())}
-        given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-        kubectl("apply", "-f", "-", given=given)
-
-
-def with_cloud(wanted: Object) -> Object:
-    """Return what the injection makes of a pod, with the emulator in front of the sidecar."""
-    injected = plain(dry_run(wanted))
-    injected["spec"]["initContainers"].insert(0, EMULATOR)
-    injected["spec"]["volumes"] += VOLUMES
-    return injected
-
-
-def container(name: str, namespace: str, of: str = "idaas-sidecar") -> Object:
-    """Return the status of a container of a pod."""
-    status = get("pod", name, "-n", namespace)["status"]
-    found = [each for each in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]]
-    return next((each for each in found if each["name"] == of), {})
-
-
-def running(name: str, namespace: str) -> bool:
-    """Whether every container of the pod is ready."""
-    conditions = get("pod", name, "-n", namespace)["status"].get("conditions", ())
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-def calls(name: str, namespace: str) -> list[Object]:
-    """Return what the application reported: one line for each request of the SDK."""
-    log = kubectl("logs", name, "-n", namespace, "-c", "app").stdout
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]  # the SDK prints text
-    return [line for line in lines if "ok" in line]
+    install_world()
 
 
 @pytest.mark.parametrize("namespace", ["shop", "bank"])
@@ -125,14 +53,6 @@ def test_the_admin_socket_works() -> None:
     done = kubectl("exec", "runs", "-n", "shop", "-c", "idaas-sidecar", "--", "idaas-sidecar", "refresh")
 
     assert "orders" in done.stdout + done.stderr
-
-
-def kill(name: str, namespace: str) -> None:
-    """Send SIGKILL to the sidecar of a pod, from the node: a pid namespace protects its pid 1 from itself."""
-    uid = get("pod", name, "-n", namespace)["metadata"]["uid"]
-    ours = f"grep -q '{uid}\\|{uid.replace('-', '_')}' /proc/$p/cgroup"
-    script = f"for p in $(pgrep -f 'idaas-sidecar serve'); do {ours} && kill -9 $p; done; true"
-    subprocess.run([WORK / "in", "sh", "-c", script], check=True, capture_output=True)
 
 
 def test_a_killed_sidecar_comes_back_with_its_session() -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ..golden_pods import ALTERED, INJECTED, PREFIX, REFUSED, altered, change, golden, plain, pod, pod_of
-from .conftest import INJECTION, WORK, dry_run, get, install, kubectl, onboard, refusal, until
-from .test_running import calls, running, with_cloud, world
+from ..golden_pods import PREFIX, change, pod
+from .admission import Admission, unconcerned
+from .cloud import calls, install_world, running, with_cloud
+from .conftest import INJECTION, WORK, get, install, kubectl, onboard, refusal, until
 
 Object = dict[str, Any]
 NAME = "idaas-sidecar-webhook"
@@ -32,11 +33,11 @@ def webhook() -> Iterator[None]:
     onboard()
 
 
-def unconcerned() -> Object:
-    """Return a pod without label and annotation."""
-    wanted = pod("other")
-    wanted["metadata"] = {key: wanted["metadata"][key] for key in ("name", "namespace")}
-    return wanted
+class TestAdmission(Admission):
+    """The table of pods, with the webhooks."""
+
+    no_policy = "the namespace default has no CredentialPolicy"
+    second_container = 'Duplicate value: "idaas-sidecar"|a container has its name'
 
 
 def test_the_policies_are_gone() -> None:
@@ -46,66 +47,9 @@ def test_the_policies_are_gone() -> None:
     assert get("deployment", NAME, *HOME)["status"]["readyReplicas"] == 2
 
 
-@pytest.mark.parametrize("name", INJECTED)
-def test_golden_pods(name: str) -> None:
-    """The pods are those that the policies make, after defaulting."""
-    assert plain(dry_run(pod_of(INJECTED[name]))) == golden(name)
-
-
-@pytest.mark.parametrize("name", INJECTED)
-def test_idempotent(name: str) -> None:
-    """A copy of an injected pod stays as it is."""
-    assert plain(dry_run(golden(name))) == golden(name)
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused(case: str) -> None:
-    """The pods that the policies refuse are refused, with the same message."""
-    path, value, message = REFUSED[case]
-    with_reason = refusal(change(path, value))
-
-    assert re.search(f"{message}|a container has its name" if "Duplicate" in message else message, with_reason)
-
-
-@pytest.mark.parametrize("case", ALTERED)
-def test_altered(case: str) -> None:
-    """A copy of an injected pod with one change is refused; the configuration is replaced by the platform's."""
-    injected = dry_run(pod(namespace="lab"))
-    wanted, message = altered(case, injected), ALTERED[case][2]
-
-    if message is None:
-        assert dry_run(wanted)["metadata"]["annotations"] == injected["metadata"]["annotations"]
-    else:
-        assert message in refusal(wanted)
-
-
-def test_a_namespace_without_a_policy() -> None:
-    """In a namespace that the platform has not onboarded, a pod with the label is refused."""
-    wanted = pod()
-    wanted["metadata"]["namespace"] = "default"
-    wanted["spec"]["serviceAccountName"] = "default"
-
-    assert "the namespace default has no CredentialPolicy" in refusal(wanted)
-
-
-def test_warnings() -> None:
-    """kubectl prints the warnings: Windows is skipped, RRSA is explained."""
-    windows = kubectl(
-        "create", "--dry-run=server", "-o", "json", "-f", "-", given=pod(nodeSelector={"kubernetes.io/os": "windows"})
-    )
-    rrsa = kubectl("create", "--dry-run=server", "-f", "-", given=INJECTED["rrsa"])
-
-    assert "initContainers" not in json.loads(windows.stdout)["spec"]
-    assert windows.stderr.count("does not run on Windows nodes") == 1
-    assert rrsa.stderr.count("variables of RRSA") == 1
-    assert "initContainers" not in dry_run(unconcerned())["spec"]
-
-
 def test_the_application_gets_credentials() -> None:
     """An injected pod runs, and the SDK gets credentials; what decides them cannot change while it runs."""
-    data = {"world.json": json.dumps(world())}
-    metadata = {"name": "world", "namespace": "shop"}
-    kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+    install_world()
     kubectl("create", "-f", "-", given=with_cloud(pod("hooked")))
     try:
         until(lambda: running("hooked", "shop"))
@@ -130,15 +74,32 @@ def test_the_application_gets_credentials() -> None:
         kubectl("delete", "pod", "hooked", "-n", "shop", "--grace-period=0", "--force")
 
 
-def test_explain_in_the_cluster() -> None:
-    """`webhook explain` in a pod of the webhook asks the API server, and gives the message of the refusal."""
-    given = change("spec/hostNetwork", True, pod())
+def explain(given: str) -> subprocess.CompletedProcess[str]:
+    """Run `webhook explain` in a pod of the webhook, with this text on standard input."""
     command = ("exec", "-i", *HOME, f"deploy/{NAME}", "--", "idaas-sidecar", "webhook", "explain", "-")
-    done = subprocess.run(
-        [WORK / "kc", *command], input=json.dumps(given), capture_output=True, text=True, timeout=60, check=False
-    )
+    return subprocess.run([WORK / "kc", *command], input=given, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.stdout.startswith("Pod shop/app: refused\n  why: idaas-sidecar: hostNetwork is not possible")
+
+def test_explain_in_the_cluster() -> None:
+    """`webhook explain` in a pod of the webhook asks the API server, and says in words what happens and why."""
+    refused = explain(json.dumps(change("spec/hostNetwork", True, pod())))
+    injected = explain(json.dumps(pod()))
+    text = explain("kind: Pod\n")
+
+    assert refused.stdout.startswith("Pod shop/app: refused\n  why: idaas-sidecar: hostNetwork is not possible")
+    assert "  adds: container idaas-sidecar, image idaas-credential-sidecar:" in injected.stdout
+    assert "install idaas-credential-sidecar[webhook], or write the file as JSON" in text.stderr
+
+
+def test_metrics() -> None:
+    """Each replica counts its admissions, and has the expiry of the certificate for 10 years."""
+    wanted = {**pod(), "metadata": {**pod()["metadata"], "name": "counted"}}
+    before = _series('requests_total{outcome="injected",webhook="mutate"}')
+    for _ in range(4):
+        assert not _failure(wanted)
+
+    assert _series('requests_total{outcome="injected",webhook="mutate"}') == before + 4
+    assert _series("certificate_not_after_timestamp_seconds") > 2 * (time.time() + 9.9 * 365 * 86_400)
 
 
 def test_an_outage_stops_no_other_pod() -> None:
@@ -151,7 +112,7 @@ def test_an_outage_stops_no_other_pod() -> None:
         annotated = pod()
         annotated["metadata"]["labels"] = {}
         assert "failed calling webhook" in refusal(annotated)
-        kubectl("create", "-f", "-", given=unconcerned())
+        kubectl("create", "-f", "-", given=unconcerned("other"))
         kubectl("label", "pod", "before", "-n", "shop", "team=orders")
         kubectl(
             "patch",
@@ -195,7 +156,7 @@ def test_a_rollout_refuses_no_pod() -> None:
         thread.join()
 
     assert failures == []
-    assert admitted >= 10
+    assert admitted > 0  # how many depends on the speed of the machine
 
 
 def test_a_new_certificate_without_a_restart() -> None:
@@ -224,6 +185,16 @@ def _pods() -> set[tuple[str, int]]:
         for each in found
         if "deletionTimestamp" not in each["metadata"]
     }
+
+
+def _series(name: str) -> float:
+    """Return the sum of a series over the replicas."""
+    texts = [
+        kubectl("get", "--raw", f"/api/v1/namespaces/idaas-sidecar/pods/{each}:8080/proxy/metrics").stdout
+        for each, _ in _pods()
+    ]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith(f"idaas_sidecar_webhook_{name} ")]
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
 
 def _log() -> str:

@@ -42,7 +42,9 @@ REFUSALS: list[tuple[Any, str]] = [
     (configuration(servers={}), "servers: unknown key; did you mean server?"),
     (configuration(server={"bnid": "x"}), "server.bnid: unknown key; did you mean bind?"),
     (configuration(tls={"x": 1}), "tls.x: unknown key; known are caFile"),
-    (configuration(telemetry={"otlp": 1}), "telemetry.otlp: unknown key; nothing can be set here in this version"),
+    (configuration(telemetry={"otlp": 1}), "telemetry.otlp: unknown key; known are tracesEndpoint"),
+    (configuration(telemetry={"tracesEndpoint": "collector:4318"}), "telemetry.tracesEndpoint: "),
+    (configuration(telemetry={"tracesEndpoint": "https://user:secret@example.com/v1/traces"}), "telemetry.tracesE"),
     (
         configuration(profiles={"default": profile(chian=[])}),
         "profiles.default.chian: unknown key; did you mean chain?",

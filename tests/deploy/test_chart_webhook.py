@@ -80,13 +80,13 @@ def test_names_agree(values: str) -> None:
     (container,) = pod_spec(values)["containers"]
     arguments = parse(container["args"])
     mounts = {each["mountPath"] for each in container["volumeMounts"]}
-    (port,) = container["ports"]
+    port, metrics = container["ports"]
     service = of_kind(values, "Service", NAME)["spec"]
     application = Webhook(None, Settings(), None).application()  # type: ignore[arg-type]
     paths = {route.path for route in application.routes}  # type: ignore[attr-defined]
 
     assert {arguments.settings, arguments.certificate} == mounts
-    assert arguments.bind == f"[::]:{port['containerPort']}"
+    assert (arguments.bind, arguments.metrics) == tuple(f"[::]:{each['containerPort']}" for each in (port, metrics))
     assert [each["targetPort"] for each in service["ports"]] == [port["name"]]
     assert (
         service["selector"].items()
@@ -97,6 +97,24 @@ def test_names_agree(values: str) -> None:
     called = {each["clientConfig"]["service"]["path"] for each in webhooks(values).values()}
     assert called | {each["path"] for each in probes} == paths
     assert {each["clientConfig"]["service"]["name"] for each in webhooks(values).values()} == {NAME}
+
+
+def test_the_monitor_and_the_network_policy_are_opt_in() -> None:
+    """Both name ports of the pods and select them; other values than these two sets install neither."""
+    spec = of_kind("webhook", "Deployment", NAME)["spec"]["template"]
+    ports = {each["name"] for each in spec["spec"]["containers"][0]["ports"]}
+    monitor = of_kind("webhook", "PodMonitor", NAME)
+    allowed = of_kind("webhook", "NetworkPolicy", NAME)["spec"]
+
+    (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["path"]) == ("metrics", "/metrics")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert [rule["ports"][0]["port"] for rule in allowed["ingress"]] == ["https", "metrics"]
+    assert {rule["ports"][0]["port"] for rule in allowed["ingress"]} == ports
+    assert [list(rule["from"][0]) for rule in allowed["ingress"]] == [["ipBlock"], ["namespaceSelector", "podSelector"]]
+    for selector in (monitor["spec"]["selector"], allowed["podSelector"]):
+        assert selector["matchLabels"].items() <= spec["metadata"]["labels"].items()
+    assert not {each["kind"] for each in golden("cert-manager")} & {"PodMonitor", "NetworkPolicy"}
 
 
 def test_the_service_account_reads_policies_only() -> None:

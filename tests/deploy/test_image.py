@@ -161,5 +161,5 @@ def test_without_the_emulator_a_command_says_where_it_is(tmp_path: Path, command
     assert done.returncode == 2
     assert done.stderr == (
         f"idaas-sidecar {command}: the production image has no {package}; use the image with the tag "
-        f"{__version__}-emulator, or install the package idaas-credential-sidecar (IDS-100)\n"
+        f"{__version__}-emulator, or install the package idaas-credential-sidecar (IDS-129)\n"
     )

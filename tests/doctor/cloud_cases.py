@@ -117,26 +117,32 @@ def no_subject(scenario: Scenario) -> None:
     role(scenario, trust_policy={"Version": "1", "Statement": [statement]})
 
 
+def long_chain(scenario: Scenario) -> None:
+    """Let the second role of a chain have longer sessions than the first one, whose session ends it."""
+    roles = scenario.workload.emulator.world.roles
+    longer = replace(roles[CHAINED_ROLE_ARN], max_session_duration=43_200)
+    scenario.world(roles={**roles, CHAINED_ROLE_ARN: longer})
+    scenario.put("chain", [{"roleArn": CHAINED_ROLE_ARN, "durationSeconds": 7200}])
+
+
 NAME = f"acs:ram::{ACCOUNT}:oidc-provider/idaas-dmeo"
 CASES = [
     Case(
         "wrong secret",
         "IDS-301",
-        "is it current",
+        "a current secret",
         lambda scenario: scenario.environ.update(IDAAS_SECRET="old"),
         lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
     ),
-    changed("another application", "IDS-301", "client id", "identity.clientId", "app_other"),
+    changed("another application", "IDS-301", "copy clientId", "identity.clientId", "app_other"),
     Case(
         "method that the application lacks",
         "IDS-301",
-        "client id, secret, key or assertion",
+        "register the key",
         lambda scenario: client(scenario, methods=("PRIVATE_KEY_JWT",)),
         restore,
     ),
-    changed(
-        "scope of another server", "IDS-303", "resource server does not have", "identity.scope", "other.example|.all"
-    ),
+    changed("scope of another server", "IDS-303", "copy the scope from", "identity.scope", "other.example|.all"),
     Case(
         "token file that is not a JWT",
         "IDS-321",
@@ -170,9 +176,11 @@ CASES = [
         lambda scenario: scenario.workload.emulator.faults.clear(),
     ),
     Case("short tokens", "IDS-333", "raise the lifetime", lambda scenario: scenario.world(token_seconds=30), restore),
-    Case("role that is gone", "IDS-412", "there is no such role", without_role, restore),
-    changed("misspelled role", "IDS-412", "check roleArn", "exchange.roleArn", f"{ROLE}x", ROLE),
-    changed("misspelled provider", "IDS-402", "check oidcProviderArn", "exchange.oidcProviderArn", NAME, PROVIDER_ARN),
+    Case("role that is gone", "IDS-412", "create the role", without_role, restore),
+    changed("misspelled role", "IDS-412", "correct roleArn", "exchange.roleArn", f"{ROLE}x", ROLE),
+    changed(
+        "misspelled provider", "IDS-402", "correct oidcProviderArn", "exchange.oidcProviderArn", NAME, PROVIDER_ARN
+    ),
     changed("provider beside the policy", "IDS-432", ">>", "exchange.oidcProviderArn", NAME, PROVIDER_ARN),
     Case("subject, by STS", "IDS-401", "trust policy", lambda scenario: trusts(scenario, sub="app_other"), restore),
     Case(
@@ -187,7 +195,7 @@ CASES = [
     ),
     Case("issuer, beside the token", "IDS-430", ">>/<<", lambda scenario: trusts(scenario, iss=f"{ISSUER}/"), restore),
     Case("subject without a condition", "IDS-434", "oidc:sub", no_subject, restore),
-    Case("file without a policy", "IDS-433", "as RAM shows it", policy_text("{}"), policy_text(None)),
+    Case("file without a policy", "IDS-433", "aliyun ram GetRole", policy_text("{}"), policy_text(None)),
     Case(
         "client id that the provider lacks",
         "IDS-404",
@@ -198,19 +206,19 @@ CASES = [
     faulty(
         "provider of another issuer",
         "IDS-405",
-        "must equal the token's iss to the letter",
+        "write the token's iss, to the letter",
         Fault("sts", code="AuthenticationFail.OIDCToken.IssuerNotMatch", times=None),
     ),
     faulty(
         "fingerprint",
         "IDS-410",
-        "update the provider's fingerprint",
+        "setup fingerprint` prints to the provider",
         Fault("sts", code="AuthenticationFail.OIDCToken.PublicKeyFingerprintMismatch", times=None),
     ),
     faulty(
         "chain of the issuer",
         "IDS-409",
-        "check the provider's fingerprint",
+        "add the provider's fingerprint",
         Fault("sts", code="AuthenticationFail.OIDCToken.HttpsUrlInvalid", times=None),
     ),
     faulty(
@@ -222,7 +230,7 @@ CASES = [
     faulty(
         "keys of another issuer",
         "IDS-408",
-        "other keys",
+        "the issuer's own OIDC provider",
         Fault("sts", code="AuthenticationFail.OIDCToken.InvalidSignature", times=None),
     ),
     Case(
@@ -232,6 +240,24 @@ CASES = [
         lambda scenario: (role(scenario, max_session_duration=3600), scenario.put("exchange.durationSeconds", 7200)),
         lambda scenario: scenario.put("exchange.durationSeconds", 3600),
     ),
-    changed("external id", "IDS-416", "externalId is wrong", "chain", chain("wrong"), chain(EXTERNAL_ID)),
+    changed("external id", "IDS-416", "correct externalId", "chain", chain("wrong"), chain(EXTERNAL_ID)),
+    Case(
+        "session shorter than asked for",
+        "IDS-437",
+        "set exchange.durationSeconds to 3600, or raise MaxSessionDuration of the role to 7200",
+        lambda scenario: (
+            role(scenario, max_session_duration=43_200),
+            scenario.world(session_seconds=3600),
+            scenario.put("exchange.durationSeconds", 7200),
+        ),
+        lambda scenario: scenario.put("exchange.durationSeconds", 3600),
+    ),
+    Case(
+        "chain shorter than asked for",
+        "IDS-437",
+        "chain[0].durationSeconds to 3600",
+        long_chain,
+        lambda scenario: scenario.put("chain", [{"roleArn": CHAINED_ROLE_ARN, "durationSeconds": 3600}]),
+    ),
     changed("session of 900 s", "IDS-435", "set durationSeconds to 3600", "exchange.durationSeconds", 900, 3600),
 ]

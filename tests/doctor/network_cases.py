@@ -89,6 +89,12 @@ def faulty(name: str, code: str, says: str, fault: Fault) -> Case:
     )
 
 
+def failover(scenario: Scenario) -> None:
+    """Put an endpoint that refuses connections before the one that works."""
+    scenario.cloud.failures["127.0.0.2:7080"] = unconnected(errno.ECONNREFUSED)
+    scenario.put(STS_URL, ["http://127.0.0.2:7080", BASE])
+
+
 CASES = [
     *wrong_host(
         "misspelled host",
@@ -107,6 +113,14 @@ CASES = [
     unreachable("expired certificate", "IDS-210", "set this machine's clock", rejected(10)),
     unreachable("another name", "IDS-211", "use a name that the certificate has", rejected(62)),
     unreachable("unknown CA", "IDS-212", "tls.caFile", rejected(20)),
+    unreachable("CA that the message names", "IDS-212", "signed by CN=root | name a PEM file", rejected(19)),
+    Case(
+        "broken endpoint beside a working one",
+        "IDS-203",
+        "is the port right?",
+        failover,
+        lambda scenario: scenario.put(STS_URL, [BASE]),
+    ),
     unreachable("no TLS", "IDS-213", "ended the TLS handshake", caused(NotSecured("x", timed_out=False))),
     Case(
         "clock",
@@ -118,5 +132,5 @@ CASES = [
     faulty("outage", "IDS-215", "Try again later", Fault("sts", status=503, times=None)),
     faulty("quota", "IDS-216", "quota", Fault("sts", code="Throttling.User", times=None)),
     faulty("page of a gateway", "IDS-209", "gateway", Fault("sts", status=403, body=b"<html>", times=None)),
-    changed("URL of another API", "IDS-329", "is that the token endpoint's URL?", TOKEN_URL, f"{BASE}/api/token"),
+    changed("URL of another API", "IDS-329", "copy the token endpoint's URL", TOKEN_URL, f"{BASE}/api/token"),
 ]

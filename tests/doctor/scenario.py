@@ -11,20 +11,27 @@ from typing import Any
 
 import httpx
 
-from app.core.errors import Unreachable
+from app.core.errors import SidecarError, Unreachable
 from app.doctor.finding import Step
+from app.doctor.ram import RamAccess
+from app.doctor.reading import PresentedChain
 from app.doctor.target import Caller, Target
 from app.doctor.walk import Walk
 from app.emulator import MARKER_HEADER
-from app.emulator.world.world import role_arn
+from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, role_arn
+from app.setup.fingerprint import Certificate, Chain
 
-from ..conftest import configuration
+from ..conftest import BASE, configuration
 from ..workload import Workload
 
 REMOVED = object()
 """A value of `put` that removes the key."""
 
 URL = "http://127.0.0.1:7117/credentials"
+
+
+PRESENTED = Chain("127.0.0.1", 443, (Certificate("CN=leaf", "CN=root", "1" * 40, "2030-01-01"),))
+"""The certificates that the issuer's server presents."""
 
 
 class Cloud(httpx.AsyncBaseTransport):
@@ -86,6 +93,13 @@ class Scenario:
     text: str | None = None
     path: str | None = "config.json"
     trust_policy: str | None = None
+    policy_file: bool = True
+    listening: set[tuple[str, int]] = field(
+        default_factory=lambda: {("127.0.0.1", 7117), ("localhost", 7117), ("sidecar.local", 7117)}
+    )
+    admin: SidecarError | None = None
+    presented: PresentedChain = lambda _url: PRESENTED
+    ram: RamAccess | None = field(default_factory=lambda: RamAccess(("RAM_ID", "RAM_SECRET", ""), endpoint=BASE))
     own_environment: bool = False
     client: dict[str, str] = field(
         default_factory=lambda: {
@@ -97,6 +111,9 @@ class Scenario:
     state: dict[str, Any] = field(default_factory=lambda: {"profile": "default", "state": "fresh", "last_error": None})
     running: dict[str, Any] = field(default_factory=dict)
     kept: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environ.update(RAM_ID=ACCESS_KEY_ID, RAM_SECRET=ACCESS_KEY_SECRET)
 
     @property
     def directory(self) -> Path:
@@ -144,12 +161,16 @@ class Scenario:
             self.environ,
             "host-1",
             self.caller,
-            trust_policy=self.trust_policy if self.trust_policy is not None else self._trust_policy(),
+            trust_policy=self._trust_policy() if self.policy_file else None,
             client_environ=None if self.own_environment else self.client,
             clocks=self.clocks,
             transport=lambda _route: self.cloud,
             status=lambda _host, _port: self._status(path),
             default_path=self.directory / "absent.json",
+            ram=self.ram,
+            admin=self._admin,
+            connects=lambda host, port: (host, port) in self.listening,
+            chain=self.presented,
         )
         return [step async for step in Walk(target).steps()]
 
@@ -162,7 +183,14 @@ class Scenario:
         return str(path)
 
     def _trust_policy(self) -> str:
+        if self.trust_policy is not None:
+            return self.trust_policy
         return json.dumps(self.workload.emulator.world.roles[role_arn("default")].trust_policy)
+
+    def _admin(self, _path: str) -> Mapping[str, Any]:
+        if self.admin is not None:
+            raise self.admin
+        return self._status(str(self.directory / "config.json"))
 
     def _status(self, path: str | None) -> Mapping[str, Any]:
         if not self.running and not self.state:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from app.core.errors import ConfigError, SidecarError, Unreachable
+
 from .scenario import URL, Case, Scenario
 
 
@@ -94,7 +96,83 @@ def long_path_token(scenario: Scenario) -> None:
 
 
 CREDENTIALS_URI = "ALIBABA_CLOUD_CREDENTIALS_URI"
+
+
+def socket(name: str, code: str, says: str, error: SidecarError) -> Case:
+    """Return a case of the admin socket, which fails although the operations listener answers."""
+
+    def breaks(scenario: Scenario) -> None:
+        scenario.put("/server", {"adminSocket": "/run/idaas-sidecar/admin.sock"})
+        scenario.admin = error
+
+    return Case(name, code, says, breaks, lambda scenario: setattr(scenario, "admin", None))
+
+
+def denied_over_socket(scenario: Scenario) -> None:
+    """Let the admin socket report a refusal with its entry of the errors index."""
+    scenario.put("/server", {"adminSocket": "/run/idaas-sidecar/admin.sock", "ops": None})
+    failure = {"error_code": "IDS-412", "cure": "correct roleArn"}
+    scenario.state |= {"state": "denied", "last_error": "HTTP 404", "failure": failure}
+
+
+def other_path_token(scenario: Scenario) -> None:
+    """Let the application use another path token than the sidecar's."""
+    path_token(scenario)
+    scenario.client[CREDENTIALS_URI] = URL.replace("/credentials", "/fedcba9876543210/credentials")
+
+
 CASES = [
+    socket(
+        "socket of another user",
+        "IDS-517",
+        "Run the command as the sidecar's user",
+        ConfigError("/run/admin.sock: permission denied for uid 1000", error_code="IDS-517"),
+    ),
+    socket(
+        "socket where nobody listens",
+        "IDS-503",
+        "restart the sidecar with this configuration",
+        Unreachable("/run/admin.sock: no such file or directory; is the sidecar running?", error_code="IDS-503"),
+    ),
+    Case(
+        "denied profile, over the socket",
+        "IDS-504",
+        "(IDS-412) | correct roleArn; then run `idaas-sidecar refresh`",
+        denied_over_socket,
+        lambda scenario: scenario.state.update(state="fresh", last_error=None, failure=None),
+    ),
+    Case(
+        "changed settings on trial",
+        "IDS-506",
+        "correct the change",
+        lambda scenario: scenario.state.update(on_trial="HTTP 404"),
+        lambda scenario: scenario.state.update(on_trial=None),
+    ),
+    client(
+        "localhost",
+        "IDS-523",
+        "127.0.0.1 instead of localhost",
+        CREDENTIALS_URI,
+        URL.replace("127.0.0.1", "localhost"),
+        URL,
+    ),
+    client(
+        "another machine", "IDS-524", "sidecar's address", CREDENTIALS_URI, URL.replace("127.0.0.1", "10.0.0.7"), URL
+    ),
+    Case(
+        "nobody at the URI",
+        "IDS-525",
+        "Start the sidecar",
+        lambda scenario: scenario.listening.clear(),
+        lambda scenario: scenario.listening.add(("127.0.0.1", 7117)),
+    ),
+    Case(
+        "wrong path token",
+        "IDS-509",
+        "its path token is not that of access.pathToken",
+        other_path_token,
+        url_with_token,
+    ),
     state("denied profile", "IDS-504", "the cloud said no", "denied"),
     state("expired profile", "IDS-504", "expired", "expired"),
     state("stale profile", "IDS-505", "before the session expires", "stale"),

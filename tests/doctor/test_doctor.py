@@ -8,17 +8,20 @@ from pathlib import Path
 import pytest
 
 from app.cli import main
+from app.conformance.models.client import EcsClient, UriClient
+from app.conformance.models.ecs_clients import ECS_CLIENTS
 from app.conformance.models.uri_clients import URI_CLIENTS
 from app.core.errors import ConfigError, Unreachable
-from app.doctor import output, running
+from app.doctor import clients, output, running
+from app.doctor.clients import MARGINS
 from app.doctor.finding import Finding, Step, broken, failed
-from app.doctor.steps.session import MARGINS
 from app.emulator.world.world import CLIENT_SECRET
 
 from ..clock import Clock
 from ..conftest import configuration
+from ..test_docs import UNUSABLE_BY_URI as UNUSABLE
 from ..workload import Workload
-from .network_cases import unconnected
+from .network_cases import failover, unconnected
 from .scenario import URL, Cloud, Scenario
 
 
@@ -39,7 +42,7 @@ async def test_steps_have_the_order_of_the_path(scenario: Scenario) -> None:
 
     assert [step.name for step in steps] == [
         *("configuration", "client environment", "endpoint", "endpoint", "token", "trust policy"),
-        *("exchange", "session", "caller", "clock", "sidecar"),
+        *("OIDC provider", "exchange", "session", "caller", "clock", "sidecar"),
     ]
     token = next(step for step in steps if step.name == "token")
     assert token.facts["header"].keys() == {"alg", "kid", "typ"}
@@ -192,11 +195,57 @@ def test_internal_error_does_not_quote_its_text() -> None:
     assert failed(ConfigError("x", error_code="IDS-104")).code == "IDS-104"
 
 
-def test_margins_are_those_of_the_known_clients() -> None:
-    """Each margin is that of a client model."""
-    margins = {client.refresh.margin for client in URI_CLIENTS if client.refresh is not None}
+@pytest.mark.parametrize(("interface", "models"), [(clients.URI, URI_CLIENTS), (clients.ECS, ECS_CLIENTS)])
+def test_margins_are_those_of_all_known_clients(interface: str, models: tuple[UriClient | EcsClient, ...]) -> None:
+    """The table has each modelled client with a margin, and no other; clients that cannot use the URI are left out."""
+    known = {each.name: each.refresh.margin for each in models if each.refresh and each.refresh.margin > 0}
+    wanted = {name: margin for name, margin in known.items() if interface == clients.ECS or name not in UNUSABLE}
 
-    assert set(MARGINS) <= margins
+    assert {each.client: each.seconds for each in MARGINS if each.interface == interface} == wanted
+
+
+@pytest.mark.parametrize(
+    ("length", "margin"), [(900, 600), (1800, 1080), (3600, 1860), (7200, 4320), (10_800, None), (43_200, None)]
+)
+def test_margins_that_a_length_misses(length: float, margin: int | None) -> None:
+    """The least margin that sessions of a length do not satisfy."""
+    assert min((each.seconds for each in clients.missed(length)), default=None) == margin
+
+
+def test_least_length_of_a_client() -> None:
+    """Each client's least length is one that its margin allows."""
+    for each in MARGINS:
+        assert each.needs is not None
+        assert each not in clients.missed(each.needs)
+
+
+async def test_broken_endpoint_is_a_warning_beside_a_working_one(scenario: Scenario) -> None:
+    """Of two STS endpoints, a broken one is a warning, and the exchange runs."""
+    failover(scenario)
+    steps = await scenario.steps()
+
+    shown = [(step.state, [each.state for each in step.findings]) for step in steps if step.name == "endpoint"]
+    assert shown == [("ok", []), ("warning", ["warning"]), ("ok", [])]
+    assert states(steps)["exchange"] == "ok"
+
+
+async def test_session_names_the_clients_that_need_longer_ones(scenario: Scenario) -> None:
+    """The facts of the session have each client that fetches on every call, and the length that it needs."""
+    session = next(step for step in await scenario.steps() if step.name == "session")
+
+    needs = {each["client"]: each["needs_sessions_of"] for each in session.facts["fetch_on_every_call"]}
+    assert needs["OSS Java EcsRamRoleCredentialsProvider"] == 7200
+    assert session.findings == []
+
+
+async def test_socket_that_refuses_without_a_listener(scenario: Scenario) -> None:
+    """Without an operations listener, a socket that refuses is a finding, and one where nobody listens is none."""
+    scenario.put("/server", {"adminSocket": "/run/admin.sock", "ops": None})
+    scenario.admin = ConfigError("/run/admin.sock: permission denied", error_code="IDS-517")
+    assert states(await scenario.steps())["sidecar"] == "warning"
+
+    scenario.admin = Unreachable("/run/admin.sock: connection refused", error_code="IDS-503")
+    assert states(await scenario.steps())["sidecar"] == "skipped"
 
 
 def test_no_sidecar_is_unreachable() -> None:

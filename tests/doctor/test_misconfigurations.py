@@ -9,10 +9,16 @@ from app.doctor.finding import Step
 
 from ..clock import Clock
 from ..workload import Workload
-from . import cloud_cases, configuration_cases, network_cases, serving_cases
+from . import cloud_cases, configuration_cases, network_cases, ram_cases, serving_cases
 from .scenario import Case, Cloud, Scenario
 
-CASES = [*configuration_cases.CASES, *network_cases.CASES, *cloud_cases.CASES, *serving_cases.CASES]
+CASES = [
+    *configuration_cases.CASES,
+    *network_cases.CASES,
+    *cloud_cases.CASES,
+    *ram_cases.CASES,
+    *serving_cases.CASES,
+]
 
 
 @pytest.fixture
@@ -49,7 +55,7 @@ async def test_misconfiguration_is_found_and_cured(case: Case, scenario: Scenari
 
     found = [each for step in broken for each in step.findings if each.code == case.code]
     assert found, shown(broken)
-    assert any(case.says in f"{each.message} {each.cure}" for each in found), shown(broken)
+    assert any(case.says in f"{each.message} | {each.cure}" for each in found), shown(broken)
 
     case.cures(scenario)
     cured = await scenario.steps()

@@ -89,7 +89,7 @@ def test_fields_of_a_failure(cloud: EmulatedCloud, tmp_path: Path) -> None:
         assert found["code"] == "AuthenticationFail.NoPermission"
         assert found["cloud_message"] == "No such OIDC Provider registered."
         assert f"(request {found['request_id']})" in found["error"]
-        assert "check oidcProviderArn" in found["error"]
+        assert "correct oidcProviderArn" in found["error"]
         assert found["error"].endswith('it says "No such OIDC Provider registered."')
     assert code == 3
 

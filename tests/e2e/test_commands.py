@@ -200,14 +200,28 @@ HEAVY_MODULES = (
 
 def test_health_imports_no_heavy_module(tmp_path: Path) -> None:
     """`health` imports no heavy module: a probe that runs every few seconds must take milliseconds."""
-    command = (sys.executable, "-X", "importtime", "-m", "app", "health")
+    imported = modules_of("health", tmp_path=tmp_path)
+
+    assert {"argparse", "socket"} <= imported
+    assert sorted(imported & set(HEAVY_MODULES)) == []
+
+
+def test_env_imports_no_client(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """`env` asks no server, so it imports neither the pipeline nor an HTTP client."""
+    path = write_config(tmp_path, configuration(cloud, server={"bind": "127.0.0.1:7117"}))
+    imported = modules_of("env", "--config", path, tmp_path=tmp_path)
+
+    assert "app.cli.profile_option" in imported
+    assert sorted(imported & {"httpx", "app.refresh", "app.upstream.client"}) == []
+
+
+def modules_of(*arguments: str, tmp_path: Path) -> set[str]:
+    """Return the names of the modules that a command imports."""
+    command = (sys.executable, "-X", "importtime", "-m", "app", *arguments)
     done = subprocess.run(
         command, env=environment(tmp_path), cwd=ROOT, capture_output=True, encoding="utf-8", timeout=DEADLINE
     )
-
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
-    assert {"argparse", "socket"} <= imported
-    assert sorted(imported & set(HEAVY_MODULES)) == []
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
 
 
 def test_env_is_valid_shell(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from cryptography import x509
 
 from app.doctor import running
-from app.emulator.world.world import CLIENT_SECRET
+from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENT_SECRET
 
+from ..setup import ram
 from .cloud import ENV, add_fault, config, emulator_admin
 from .processes import CommandResult, EmulatedCloud, emulator, environment, run, serve
 
@@ -65,6 +68,34 @@ def test_log_line_and_finding_have_one_code(cloud: EmulatedCloud, tmp_path: Path
     assert status["profiles"][0]["profile"] == "default"
 
 
+def test_running_sidecar_is_asked_over_its_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Without an operations listener, the admin socket reports the state; the finding has the cure of the refusal."""
+    settings = config(cloud)
+    settings["server"] |= {"ops": None, "adminSocket": str(tmp_path / "admin.sock")}
+    add_fault(cloud, kind="sts", times=None, code="EntityNotExist.Role", status=404)
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("refresh_failed")
+        done = run("doctor", "--config", str(sidecar.config_path), "--json", env=environment(tmp_path, **ENV))
+
+    (found,) = [step for step in json.loads(done.out)["steps"] if step["step"] == "sidecar"]
+    assert found["facts"]["source"] == "admin socket"
+    assert [each["code"] for each in found["findings"]] == ["IDS-504"]
+    assert "(IDS-412)" in found["findings"][0]["message"]
+    assert "correct roleArn" in found["findings"][0]["cure"]
+
+
+def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The URI of a running sidecar has no finding; after its end, no program listens there."""
+    variables = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        variables["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{sidecar.urls['credentials']}/credentials"
+        served = doctor(config(cloud), tmp_path, "--json", **variables)
+    ended = doctor(config(cloud), tmp_path, "--json", **variables)
+
+    assert codes(served) == []
+    assert codes(ended) == ["IDS-525"]
+
+
 def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Over TLS, an unknown CA is found at both servers, and is cured by `tls.caFile`, which the message names."""
     settings = config(cloud)
@@ -75,9 +106,54 @@ def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Pa
     broken = doctor(settings, tmp_path, "--json")
     assert codes(broken) == ["IDS-212", "IDS-212"]
     assert "tls.caFile" in broken.out
+    issuer = x509.load_pem_x509_certificate(cloud.ca_file.read_bytes()).subject.rfc4514_string()
+    findings = [each for step in json.loads(broken.out)["steps"] for each in step["findings"]]
+    assert all(f"signed by {issuer}" in each["message"] and issuer in each["cure"] for each in findings)
 
     cured = doctor(settings | {"tls": {"caFile": str(cloud.ca_file)}}, tmp_path, "--json")
     assert (cured.code, codes(cured)) == (0, [])
+
+
+def test_fingerprint_in_ram_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """With an AccessKey in two variables, the provider's fingerprint in RAM is compared with the issuer's chain."""
+    name = {"OIDCProviderName": "idaas-demo"}
+    options = ("--read-ram", "--ram-endpoint", cloud.url, "--ram-key-id", "AUDITOR", "--ram-key-secret", "AUDITOR_KEY")
+    keys = {"AUDITOR": ACCESS_KEY_ID, "AUDITOR_KEY": ACCESS_KEY_SECRET}
+    assert codes(doctor(config(cloud), tmp_path, *options, "--json", **keys)) == []
+
+    ram.call(cloud.url, "ims", "AddFingerprintToOIDCProvider", name | {"Fingerprint": "a" * 40})
+    broken = doctor(config(cloud), tmp_path, *options, "--json", **keys)
+    step = next(each for each in json.loads(broken.out)["steps"] if each["step"] == "OIDC provider")
+    assert [each["code"] for each in step["findings"]] == ["IDS-410"]
+    assert ACCESS_KEY_SECRET not in broken.out + broken.err
+    assert ACCESS_KEY_ID not in broken.out + broken.err
+
+    command = shlex.split(step["findings"][0]["cure"].partition(": ")[2])
+    assert command[:3] == ["aliyun", "ims", "AddFingerprintToOIDCProvider"]
+    parameters = dict(zip((each[2:] for each in command[3::2]), command[4::2], strict=True))
+    ram.call(cloud.url, *command[1:3], parameters)
+    cured = doctor(config(cloud), tmp_path, *options, "--json", **keys)
+    assert (cured.code, codes(cured)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--read-ram",), "ALIBABA_CLOUD_ACCESS_KEY_ID: not set"),
+        (("--ram-key-id", "AUDITOR"), "give both or neither"),
+        (("--ram-endpoint", "http://127.0.0.1:1"), "only with --read-ram"),
+        (("--ram-profile", "other"), "there is no profile 'other'"),
+        (("--ram-profile", "default", "--ram-key-id", "A", "--ram-key-secret", "B"), "choose one"),
+    ],
+)
+def test_ram_options_that_cannot_work(
+    cloud: EmulatedCloud, tmp_path: Path, options: tuple[str, ...], says: str
+) -> None:
+    """Options that do not say how to read RAM exit with 2 and one line."""
+    done = doctor(config(cloud), tmp_path, *options)
+
+    assert done.code == 2
+    assert says in done.error_line
 
 
 @pytest.mark.parametrize("kind", ["token", "sts"])

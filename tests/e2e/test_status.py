@@ -102,11 +102,11 @@ def test_status_of_a_refused_profile(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert shown.code == 0, shown.err
     assert "default: denied" in shown.out
     assert "cloud's words  No <b>such</b> trust." in shown.out
-    assert re.search(r"what to do +the role's trust policy does not match the token", shown.out)
+    assert re.search(r"what to do +make oidc:iss, oidc:aud and oidc:sub", shown.out)
     assert "No &lt;b&gt;such&lt;/b&gt; trust." in page
     assert "<b>" not in page
     assert ": not ready – idaas-sidecar</title>" in page
-    assert "the role&#x27;s trust policy does not match the token" in page
+    assert "make oidc:iss, oidc:aud and oidc:sub" in page
 
 
 def test_no_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:

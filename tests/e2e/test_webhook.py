@@ -10,6 +10,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -94,9 +95,10 @@ def files(tmp_path: Path) -> Path:
 
 
 def arguments(files: Path) -> tuple[str, ...]:
-    """Return the arguments of a webhook on a free port."""
+    """Return the arguments of a webhook on free ports."""
     options = {"settings": "settings.json", "certificate": "tls", "service-account": "account"}
-    return ("webhook", "--bind", "127.0.0.1:0", *(x for k, v in options.items() for x in (f"--{k}", str(files / v))))
+    free = ("--bind", "127.0.0.1:0", "--metrics", "127.0.0.1:0")
+    return ("webhook", *free, *(x for k, v in options.items() for x in (f"--{k}", str(files / v))))
 
 
 def test_a_life(files: Path) -> None:
@@ -107,7 +109,8 @@ def test_a_life(files: Path) -> None:
     with api_server(cluster) as port:
         variables = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(port)}
         with Process(*arguments(files), env=environment(files, **variables)) as process:
-            address = process.event("webhook_listening")["address"]
+            listening = process.event("webhook_listening")
+            address = listening["address"]
             url = f"https://{NAME}:{address.rpartition(':')[2]}"
 
             response = review(url, first, "/mutate", pod())
@@ -119,6 +122,12 @@ def test_a_life(files: Path) -> None:
             refused = review(url, first, "/mutate", pod(namespace="bank"))
             assert (refused["allowed"], refused["status"]["code"]) == (False, 503)
             assert "the token is not accepted" in refused["status"]["message"]
+
+            assert scraped(listening["metrics"], 'requests_total{outcome="injected",webhook="mutate"}') == 1
+            assert scraped(listening["metrics"], 'requests_total{outcome="unavailable",webhook="mutate"}') == 1
+            assert scraped(listening["metrics"], 'request_duration_seconds_count{webhook="validate"}') == 1
+            before = scraped(listening["metrics"], "certificate_not_after_timestamp_seconds")
+            assert datetime.fromtimestamp(before, UTC) == datetime.fromisoformat(listening["not_after"])
 
             write_certificate(files / "tls", second)
             process.event("webhook_certificate_replaced")
@@ -138,6 +147,14 @@ def test_a_life(files: Path) -> None:
             assert review(url, second, "/guard", pod())["allowed"] is True
             assert process.wait() == 0
             assert "library" not in {json.loads(line)["event"] for line in process.stderr.lines()}
+
+
+def scraped(address: str, series: str) -> float:
+    """Return the value of a series of the webhook's metrics, which need neither TLS nor a token."""
+    answer = httpx.get(f"http://{address}/metrics", trust_env=False)
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    (found,) = [line for line in answer.text.splitlines() if line.startswith(f"idaas_sidecar_webhook_{series} ")]
+    return float(found.rsplit(" ", 1)[1])
 
 
 def _status(url: str, authority: trustme.CA) -> int:

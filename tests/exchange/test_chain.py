@@ -22,7 +22,7 @@ Build = Callable[..., Offline]
 
 CHAIN_ERRORS = [
     ({"roleArn": role_arn("nobody")}, r"^chain\[0\]: .*EntityNotExist.Role"),
-    ({"roleArn": role_arn("p2")}, r"^chain\[0\]: .*NoPermission.*the role's trust policy does not name it"),
+    ({"roleArn": role_arn("p2")}, r"^chain\[0\]: .*NoPermission.*name that role in the trust policy of the second"),
     ({"roleArn": CHAINED_ROLE_ARN, "durationSeconds": 7200}, r"^chain\[0\]: .*InvalidParameter.DurationSeconds"),
 ]
 

@@ -24,10 +24,10 @@ from ..workload import Workload
 Build = Callable[..., Offline]
 
 ERRORS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({"clients": ("other",)}, {}, "HTTP 403 access_denied"),
-    ({"broken": True}, {}, "invalid_client_credential.*IDaaS's own access to the target account is set up wrongly"),
+    ({"clients": ("other",)}, {}, "HTTP 403 access_denied.*grant the application the DeveloperAPI"),
+    ({"broken": True}, {}, "invalid_client_credential.*let IDaaS's administrator correct"),
     ({"vendor": "aws"}, {}, "without alibabaCloudStsToken: that role belongs to another cloud"),
-    ({}, {"roleArn": role_arn("nobody")}, "cloud_account_role_not_found.*IDaaS does not manage that role"),
+    ({}, {"roleArn": role_arn("nobody")}, "cloud_account_role_not_found.*correct roleArn and idaasInstanceId"),
     ({}, {"idaasInstanceId": "idaas_other"}, "HTTP 404 not_found"),
 ]
 
@@ -212,7 +212,7 @@ async def test_credential_counts_before_a_code_beside_it() -> None:
     assert (await action(FakeHttp(answer(body))).credentials(Token("e30.e30.c2ln", NOW + 60))).expires_at == END
 
 
-OPERATOR = "IDaaS's own access to the target account is set up wrongly; ask its administrator"
+OPERATOR = "let IDaaS's administrator correct identity provider and audience of the cloud account in IDaaS"
 API_ERRORS = [
     (400, "invalid_client_credential", "", OPERATOR, "IDS-425"),
     (400, "invalid_audience", "", OPERATOR, "IDS-425"),
@@ -220,29 +220,29 @@ API_ERRORS = [
         401,
         "invalid_token",
         "renew",
-        "the token was not accepted: is its scope the DeveloperAPI's, is it of this instance?",
+        "write the DeveloperAPI's scope of this instance into scope of the identity",
         "IDS-426",
     ),
     (
         403,
         "forbidden",
         "withdrawn",
-        "the application lacks the scope, or the permission on that role, or the role is not wholly set up",
+        "grant the application the DeveloperAPI's scope and the role in IDaaS, and finish the role's set-up there",
         "IDS-427",
     ),
-    (404, "unknown", "", "is that the DeveloperAPI's host?", "IDS-428"),
+    (404, "unknown", "", "write the DeveloperAPI's host into endpoint of the exchange, or leave it out", "IDS-428"),
     (
         404,
         "not_found",
         "withdrawn",
-        "IDaaS does not know that role or instance: check roleArn and idaasInstanceId",
+        "correct roleArn and idaasInstanceId, or add the role to the cloud account in IDaaS",
         "IDS-423",
     ),
     (
         404,
         "cloud_account_role_not_found",
         "withdrawn",
-        "IDaaS does not manage that role: check roleArn and the role's place in IDaaS",
+        "correct roleArn and idaasInstanceId, or add the role to the cloud account in IDaaS",
         "IDS-423",
     ),
     (405, "unknown", "", "", "IDS-300"),

@@ -9,7 +9,7 @@ import pytest
 
 from app.config.decode import convert
 from app.core.connection import Connection, HttpConfiguration
-from app.core.errors import ConfigError, Refused
+from app.core.errors import ConfigError, Mistake, Refused
 from app.core.values import Token
 from app.identity import idaas
 from app.identity.context import Notes
@@ -99,7 +99,7 @@ class Recorder:
     """What a source reports."""
 
     def __init__(self) -> None:
-        self.warnings: list[str] = []
+        self.warnings: list[Mistake] = []
         self.expiries: list[tuple[str, float]] = []
         self.notes = Notes(lambda kind, end: self.expiries.append((kind, end)), self.warnings.append)
 
@@ -184,6 +184,7 @@ async def test_new_secret_that_is_refused_is_replaced_by_the_previous_one() -> N
     assert recorder.warnings == [
         "the new client secret or key is refused; the previous one still works and stays in use"
     ]
+    assert [warning.error_code for warning in recorder.warnings] == ["IDS-301"]
 
 
 async def test_proof_that_is_accepted_the_second_time() -> None:
@@ -222,4 +223,4 @@ async def test_other_refusal_is_not_repeated(status: int, code: str, error_code:
 
     assert len(http.sent) == 1
     assert (caught.value.code, caught.value.error_code) == (code, error_code)
-    assert ("is that the token endpoint's URL?" in str(caught.value)) == (status == 404)
+    assert ("copy the token endpoint's URL" in str(caught.value)) == (status == 404)

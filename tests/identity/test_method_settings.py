@@ -314,8 +314,18 @@ async def test_unusable_answer_of_the_openapi(body: dict[str, Any], message: str
 @pytest.mark.parametrize(
     ("code", "withdrawn", "cure", "error_code"),
     [
-        ("NoPermission", True, "the AccessKey or role needs eiam:GenerateOauthToken on the application", "IDS-327"),
-        ("EntityNotExist.Application", False, "check clientId and idaasInstanceId", "IDS-328"),
+        (
+            "NoPermission",
+            True,
+            "grant the AccessKey's user or role the action eiam:GenerateOauthToken on the application",
+            "IDS-327",
+        ),
+        (
+            "EntityNotExist.Application",
+            False,
+            "write the application's id into clientId, and that of its instance into idaasInstanceId",
+            "IDS-328",
+        ),
     ],
 )
 async def test_refusal_of_the_openapi(code: str, withdrawn: bool, cure: str, error_code: str) -> None:
@@ -398,13 +408,13 @@ INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         {"authnMethod": "PKCS7", **FED, "clientDeployEnvironment": "KUBERNETES"},
         {},
         "p.m.clientDeployEnvironment: PKCS7 works only in ALIBABA_CLOUD_ECS",
-        "IDS-100",
+        "IDS-113",
     ),
     (
         {"authnMethod": "OIDC", **FED, "clientDeployEnvironment": "ALIBABA_CLOUD_ECS"},
         {},
         "p.m.clientDeployEnvironment: OIDC works only in KUBERNETES",
-        "IDS-100",
+        "IDS-113",
     ),
     (
         {"authnMethod": "PKCS7", **FED, "ecsMetadataEndpoint": "http://10.0.0.1"},
@@ -424,7 +434,7 @@ INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         PLUGIN | {"pluginName": "other"},
         EIAM_FACTS,
         "p.m.pluginName: 'other' is not known here; there is alibabacloud",
-        "IDS-100",
+        "IDS-105",
     ),
     (PLUGIN, EIAM_FACTS | {"exchanges_tokens": True}, "p.tokenExchange: cannot be combined with PLUGIN", "IDS-113"),
     (

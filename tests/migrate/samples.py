@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 KEY, OTHER_KEY, HOST_KEY = "LTAI5tCanaryOrdersKey001", "LTAI5tCanaryReports00002", "LTAI4GCanaryHostKey00003"
-CUT, OTHER_CUT, HOST_CUT = "LTAI…y001", "LTAI…0002", "LTAI…0003"
+CUT, OTHER_CUT, HOST_CUT = "LTAI…y001#572a26", "LTAI…0002#19763a", "LTAI…0003#e9320e"
 SECRET = "canarySecretOfThirtyCharacters"
 """As long as the secret of an AccessKey."""
 

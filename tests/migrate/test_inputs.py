@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import ConfigError
-from app.migrate import inputs
+from app.migrate import inputs, report
 from app.migrate.workload import Carrier, Found
 
 from ..status_sample import STATUS
@@ -109,6 +110,73 @@ def test_systemd_units() -> None:
     }
 
 
+LIKE_KEY = f"{KEY[:4]}9tAnotherKeyOfAll{KEY[-4:]}"
+"""Another AccessKey with the same first and last characters as KEY."""
+
+
+def test_keys_with_the_same_ends_are_kept_apart() -> None:
+    """Two keys whose first and last four characters are equal have a line each, with equal names in every report."""
+    found = read({"/a.env": f"OSS_ACCESS_KEY_ID={KEY}\n", "/b.env": f"OSS_ACCESS_KEY_ID={LIKE_KEY}\n"})
+    keys = [row["key"] for row in report.make(found, days=7)["keys"]]
+
+    assert len(set(keys)) == 2
+    assert {key.partition("#")[0] for key in keys} == {f"{KEY[:4]}…{KEY[-4:]}"}
+    assert CUT in keys
+
+
+@pytest.mark.parametrize(
+    ("command", "keys"),
+    [
+        (f"/bin/sync --access-key-id {KEY} --access-key-secret {SECRET}", {CUT}),
+        (f"/bin/sh -c 'OSS_ACCESS_KEY_ID={KEY} exec sync'", {CUT}),
+        (f"/bin/ossutil cp -i {KEY} -k {SECRET} a oss://b", {CUT}),
+        (f"/bin/sync --access-key-secret={SECRET}", {""}),
+        ("/bin/sync --access-key-secret $KEY --access-key-id ${ID}", set()),
+        ("/bin/sync --access-key-secret --verbose", set()),
+        ("/bin/sync", set()),
+    ],
+)
+def test_command_lines(command: str, keys: set[str]) -> None:
+    """Command lines of units, compose services and containers carry keys; a reference to a variable is none."""
+    pytest.importorskip("yaml")
+    words = shlex.split(command)
+    service = {"command": command, "entrypoint": words, "healthcheck": {"test": ["CMD", *words]}}
+    probe = {"exec": {"command": words}}
+    container = {"name": "app", "command": words[:1], "args": words[1:], "livenessProbe": probe}
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "orders", "namespace": "shop"},
+        "spec": {"containers": [container]},
+    }
+    found = read(
+        {
+            "/etc/orders.service": f"[Service]\nExecStart={command}\nExecStop={command}\n",
+            "/srv/compose.yaml": json.dumps({"services": {"app": service}}),
+            "/pod.json": json.dumps(pod),
+        }
+    )
+
+    assert carriers(found) == {
+        "orders.service": {Carrier(place, key) for place in ("ExecStart", "ExecStop") for key in keys},
+        "/srv/compose.yaml: app": {
+            Carrier(place, key) for place in ("command", "entrypoint", "healthcheck") for key in keys
+        },
+        "shop/pod/orders": {
+            Carrier(f"container app: {place}", key) for place in ("args", "livenessProbe.exec") for key in keys
+        },
+    }
+
+
+def test_build_arguments() -> None:
+    """A build argument of a compose service stays in the image, and so does its key."""
+    pytest.importorskip("yaml")
+    text = json.dumps({"services": {"app": {"build": {"args": [f"OSS_ACCESS_KEY_ID={KEY}"]}}}})
+    found = read({"/srv/compose.yaml": text})
+
+    assert carriers(found) == {"/srv/compose.yaml: app": {Carrier("build argument OSS_ACCESS_KEY_ID", CUT)}}
+
+
 @pytest.mark.parametrize(
     ("text", "keys"),
     [
@@ -122,7 +190,7 @@ def test_systemd_units() -> None:
         (f"[Credentials]\nlanguage=EN\naccessKeyID={KEY}\naccessKeySecret={SECRET}\n", {CUT}),
         (f"bucket:{KEY}:{SECRET}\n", {CUT}),
         (f"[default]\naws_access_key_id = {KEY}\naws_secret_access_key = {SECRET}\n", {CUT}),
-        (f"[main]\naccess-id = abcdefgh12345678\naccess-key = {SECRET}\n", {"abcd…5678"}),
+        (f"[main]\naccess-id = abcdefgh12345678\naccess-key = {SECRET}\n", {"abcd…5678#29997a"}),
         (f"[main]\naccess-key = {SECRET}\naws_secret_access_key = {SECRET}\nsecret_access_key_id_hint: x\n", set()),
         ("[default]\naccess_key_id = STS.NTxxxxxxxxxxxxx\n", set()),
         ("nothing of interest\n", set()),

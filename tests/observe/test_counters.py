@@ -9,7 +9,8 @@ from app.core.errors import Refused, Unreachable
 from app.core.events import ClockRead, IdentityExpiry, Refreshed, RefreshFailed, StageTimed, Warned
 from app.core.values import Credentials
 from app.observe.counters import MOST_CODES, Histogram, RefreshCounters, RequestCounters, outcome
-from app.serve.metrics import SidecarCollector, exposition
+from app.observe.exposition import exposition
+from app.serve.metrics import SidecarCollector
 
 from ..clock import Clock
 
@@ -48,7 +49,7 @@ def test_each_event_is_counted(clock: Clock) -> None:
         RefreshFailed("default", RuntimeError("x"), 3, 1.0, 0.1),
         ClockRead("sts.test:443", 2.5),
         IdentityExpiry("default", "tokenFile", 99.0),
-        Warned("default", "x"),
+        Warned("default", "x", "IDS-331"),
     ):
         refreshes.observe(event)
 

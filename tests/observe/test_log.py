@@ -73,7 +73,7 @@ def test_repeated_warning_is_logged_once(clock: Clock) -> None:
     """A warning that repeats at every refresh is logged once."""
     lines = Lines(clock)
     for _ in range(3):
-        lines.event_log.observe(Warned("default", "iss differs"))
+        lines.event_log.observe(Warned("default", "iss differs", "IDS-331"))
 
     assert len(lines.events) == 1
 
@@ -99,7 +99,7 @@ def test_memory_for_logged_warnings_is_bounded(clock: Clock) -> None:
         for number in range(10_000):
             if number == 2_000:
                 before = tracemalloc.get_traced_memory()[0]
-            lines.event_log.observe(Warned("default", f"the token's sub is {number:0200}"))
+            lines.event_log.observe(Warned("default", f"the token's sub is {number:0200}", "IDS-332"))
             lines.stream.seek(0)
         growth = tracemalloc.get_traced_memory()[0] - before
     finally:

@@ -263,7 +263,7 @@ async def test_wrong_secret_is_a_permanent_error(offline: Build, emulator: Emula
         await offline(environ={"IDAAS_SECRET": "not-the-secret"}).fetch()
 
     assert caught.value.code == "invalid_client"
-    assert "is it current" in str(caught.value)
+    assert "a current secret" in str(caught.value)
     assert "not-the-secret" not in str(caught.value)
     assert emulator.totals["sts"] == 0
 

@@ -103,8 +103,11 @@ async def test_unknown_peer(audit: Audit, stream: io.StringIO) -> None:
     """The line for an unknown peer has no member about the peer."""
     audit.denied("credentials", "", "Host", UNKNOWN_PEER)
 
-    assert lines(stream)[0].keys() == {"timestamp", "level", "event", "message", "listener", "reason"}
-    assert lines(stream)[0].items() >= {"event": "denied", "listener": "credentials", "reason": "Host"}.items()
+    assert lines(stream)[0].keys() == {"timestamp", "level", "event", "message", "listener", "reason", "error_code"}
+    assert (
+        lines(stream)[0].items()
+        >= {"event": "denied", "listener": "credentials", "reason": "Host", "error_code": "IDS-508"}.items()
+    )
 
 
 async def test_refused_peer(audit: Audit, stream: io.StringIO) -> None:

@@ -10,7 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.values import STATES, State, Status
 from app.observe.counters import Histogram, RefreshCounters, RequestCounters
-from app.serve.metrics import CONTENT_TYPE, SidecarCollector, exposition
+from app.observe.exposition import CONTENT_TYPE, exposition
+from app.serve.metrics import SidecarCollector
 
 from ..clock import Clock
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hmac
-import itertools
 import json
+import secrets
 import shlex
 import time
 from typing import Any
@@ -39,8 +39,6 @@ PARAMETERS = {
 }
 """The parameter of each attribute of the provider aliyun/alicloud."""
 
-_NONCES = itertools.count()
-
 
 class RamRefusal(Exception):
     """RAM refused a call. The message is the error code and RAM's message."""
@@ -55,7 +53,7 @@ def call(url: str, product: str, action: str, parameters: dict[str, str]) -> Any
         "Format": "JSON",
         "AccessKeyId": ACCESS_KEY_ID,
         "SignatureMethod": "HMAC-SHA1",
-        "SignatureNonce": f"setup-{next(_NONCES)}",
+        "SignatureNonce": secrets.token_hex(16),
         "SignatureVersion": "1.0",
         "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

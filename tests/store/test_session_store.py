@@ -259,8 +259,8 @@ async def test_reports_name_the_store(
     await store.aclose()
 
     assert events == [
-        StoreFailed("", "full; service goes on without it", store_name),
-        StoreFailed("default", "full; the entry stays there, and may be used after a restart", store_name),
+        StoreFailed("", "full; service goes on without it", store_name, "IDS-602"),
+        StoreFailed("default", "full; the entry stays there, and may be used after a restart", store_name, "IDS-602"),
     ]
 
 

@@ -49,14 +49,14 @@ def classify(error: SidecarError) -> str:
 
 
 OAUTH = [
-    (400, "invalid_client", PERMANENT, "is it current, is the clock right?"),
-    (401, "invalid_client", PERMANENT, "is it current, is the clock right?"),
+    (400, "invalid_client", PERMANENT, "copy clientId and a current secret"),
+    (401, "invalid_client", PERMANENT, "copy clientId and a current secret"),
     (400, "invalid_request", PERMANENT, ""),
-    (400, "invalid_scope", PERMANENT, "check the scope"),
-    (400, "scope_not_found", PERMANENT, "the resource server does not have"),
-    (403, "access_denied", PERMANENT, "not authorised for that resource server"),
+    (400, "invalid_scope", PERMANENT, "write a scope that the server has"),
+    (400, "scope_not_found", PERMANENT, "copy the scope from the permissions of the resource server"),
+    (403, "access_denied", PERMANENT, "grant the application access to the resource server"),
     (400, "unauthorized_client", PERMANENT, ""),
-    (403, "operation_denied_by_license", PERMANENT, "edition does not include"),
+    (403, "operation_denied_by_license", PERMANENT, "upgrade the edition"),
     (404, "SomethingNew", PERMANENT, ""),
     (400, "slow_down", THROTTLED, ""),
     (400, "authorization_pending", TRANSIENT, ""),
@@ -116,20 +116,25 @@ def test_error_without_a_code_has_its_status() -> None:
 
 
 STS = [
-    (401, f"{AUTH_FAIL}.NoPermission", PERMANENT, "trust policy does not match"),
+    (401, f"{AUTH_FAIL}.NoPermission", PERMANENT, "of the role's trust policy equal the token's claims"),
     (401, f"{AUTH_FAIL}.OIDCToken.AudienceNotMatch", PERMANENT, "add the token's aud"),
-    (401, f"{AUTH_FAIL}.OIDCToken.IssuerNotMatch", PERMANENT, "equal the token's iss to the letter"),
+    (401, f"{AUTH_FAIL}.OIDCToken.IssuerNotMatch", PERMANENT, "write the token's iss, to the letter"),
     (401, f"{AUTH_FAIL}.OIDCToken.Expired", NEW_TOKEN, "clock"),
     (401, f"{AUTH_FAIL}.OIDCToken.Invalid", NEW_TOKEN, ""),
     (401, f"{AUTH_FAIL}.OIDCToken.InvalidSignature", NEW_TOKEN, ""),
-    (401, f"{AUTH_FAIL}.OIDCToken.HttpsUrlInvalid", PERMANENT, "check the provider's fingerprint"),
-    (401, f"{AUTH_FAIL}.OIDCToken.PublicKeyFingerprintMismatch", PERMANENT, "update the provider's fingerprint"),
+    (401, f"{AUTH_FAIL}.OIDCToken.HttpsUrlInvalid", PERMANENT, "add the provider's fingerprint"),
+    (
+        401,
+        f"{AUTH_FAIL}.OIDCToken.PublicKeyFingerprintMismatch",
+        PERMANENT,
+        "add the fingerprint that `idaas-sidecar setup fingerprint` prints",
+    ),
     (401, f"{AUTH_FAIL}.OIDCToken.IssuerConfigurationBroken", TRANSIENT, ""),
-    (404, "EntityNotExist.Role", PERMANENT, "check roleArn"),
+    (404, "EntityNotExist.Role", PERMANENT, "correct roleArn"),
     (400, "InvalidParameter.RoleSessionName", PERMANENT, ""),
-    (400, "InvalidParameter.DurationSeconds", PERMANENT, "above the role's MaxSessionDuration"),
-    (400, "InvalidParameter.PolicyGrammar", PERMANENT, "not a RAM policy"),
-    (400, "InvalidTimeStamp.Expired", PERMANENT, "clock is off"),
+    (400, "InvalidParameter.DurationSeconds", PERMANENT, "between 900 and the role's MaxSessionDuration"),
+    (400, "InvalidParameter.PolicyGrammar", PERMANENT, "write a RAM policy"),
+    (400, "InvalidTimeStamp.Expired", PERMANENT, "synchronise this machine's clock"),
     (400, "Throttling.User", THROTTLED, ""),
     (400, "Throttling.Api", THROTTLED, ""),
     (400, "Throttling", THROTTLED, ""),
@@ -213,10 +218,10 @@ STATUSES = {403: Meaning("withdrawn", "words of the status"), 404: Meaning("rene
         (400, "EntityNotExist.Role", "EntityNotExist.Role: own words", True, False),
         (403, "EntityNotExist.Role", "EntityNotExist.Role: own words", True, False),
         (403, "SomethingNew", "SomethingNew: words of the status", False, True),
-        (403, "access_denied", "access_denied: the application is not authorised for that", False, True),
-        (403, "NoPermission", "NoPermission: the caller may not assume the role", False, True),
+        (403, "access_denied", "access_denied: grant the application access", False, True),
+        (403, "NoPermission", "NoPermission: allow sts:AssumeRole in a policy of the first role", False, True),
         (404, "SomethingNew", "SomethingNew", True, False),
-        (404, f"{AUTH_FAIL}.NoPermission", f"{AUTH_FAIL}.NoPermission: the role's trust policy", False, True),
+        (404, f"{AUTH_FAIL}.NoPermission", f"{AUTH_FAIL}.NoPermission: make oidc:iss", False, True),
         (400, "SomethingNew", "SomethingNew", False, False),
     ],
 )
@@ -510,7 +515,7 @@ def test_two_causes_of_one_code_are_told_apart() -> None:
     """NoPermission for a missing OIDC provider has another cure than for a trust policy."""
     members = {"Code": f"{AUTH_FAIL}.NoPermission", "Message": "No such OIDC Provider registered."}
 
-    assert "check oidcProviderArn" in str(error_of(response(401, **members), URL))
+    assert "correct oidcProviderArn" in str(error_of(response(401, **members), URL))
 
 
 def test_error_with_status_200() -> None:

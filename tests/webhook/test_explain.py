@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,16 @@ def test_text(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str])
         "Pod shop/app: untouched",
     ]
     assert "  profile: orders, role acs:ram::1234567890123456:role/orders" in lines
-    assert "  patch: add /spec/initContainers/0 (idaas-sidecar)" in lines
+    variables = "PATH_TOKEN, ALIBABA_CLOUD_CREDENTIALS_URI, ALIBABA_CLOUD_ECS_METADATA_DISABLED"
+    assert [each for each in lines if each.startswith("  adds: ")] == [
+        f"  adds: container idaas-sidecar, image {Settings().image}, before all others",
+        f"  adds: variables {variables} in app",
+        "  adds: volume idaas-sidecar-config: the configuration, from the annotation",
+        "  adds: volume idaas-sidecar-identity: the projected token of the service account",
+        "  adds: volume idaas-sidecar-run: memory for the cache and the admin socket",
+        f"  adds: annotation {PREFIX}/config: the configuration of the sidecar",
+    ]
+    assert not any("/spec/" in each for each in lines), "the JSON Patch is for --json"
     assert any(each.startswith("  warning: idaas-sidecar: a container has the variables of RRSA") for each in lines)
     assert '  why: the pod does not have the label idaas-sidecar.internal/inject: "true"' in lines
     assert "  why: the pod has the sidecar already" in lines
@@ -89,6 +99,36 @@ def test_a_namespace_for_objects_without_one(tmp_path: Path, policies: str) -> N
     assert explain(tmp_path, policies, wanted) == 1
 
 
+def test_additions_are_those_of_each_container(
+    tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Containers that get the same variables share a line; variables and volumes that a pod has are not repeated."""
+    assert explain(tmp_path, policies, INJECTED["deployment"], INJECTED["init-container"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    variables = [each.rsplit(" in ", 1)[1] for each in lines if each.startswith("  adds: variables")]
+    assert variables == ["app, proxy", "setup, app"]
+
+    wanted = pod()
+    variable = {"name": "ALIBABA_CLOUD_ECS_METADATA_DISABLED", "value": "true"}
+    wanted["spec"]["containers"][0]["env"] = [variable]
+    explain(tmp_path, policies, wanted)
+    assert "  adds: variables PATH_TOKEN, ALIBABA_CLOUD_CREDENTIALS_URI in app" in capsys.readouterr().out
+
+
+def test_json_needs_no_pyyaml(
+    tmp_path: Path, policies: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The production image has no PyYAML: JSON is read whatever the file's name, and YAML names the extra."""
+    given, listed = tmp_path / "pod", tmp_path / "policies"
+    given.write_text(json.dumps(pod(), indent=2))
+    listed.write_text(json.dumps({"kind": "List", "items": list(POLICIES.values())}))
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    assert cli.main(["webhook", "explain", str(given), "--policies", str(listed)], {}) == 0
+    assert cli.main(["webhook", "explain", str(given), "--policies", policies], {}) == 2
+    assert "install idaas-credential-sidecar[webhook], or write the file as JSON" in capsys.readouterr().err
+
+
 def test_stdin(
     tmp_path: Path, policies: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,7 +144,8 @@ def test_stdin(
     [
         ("kind: Pod\nmetadata: {name: x}\n", "Pod x: no pod with spec.containers"),
         ("kind: Service\n", "no pod and no workload in it"),
-        ("{", "not YAML"),
+        ("{", "not JSON"),
+        ("- [", "not YAML"),
     ],
 )
 def test_unusable_files(

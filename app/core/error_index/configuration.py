@@ -9,7 +9,7 @@ CONFIGURATION = (
         "IDS-100",
         "The configuration, or an option of a command, cannot work.",
         "A value is not possible, or two values contradict each other.",
-        "The message names the key, the file and the cure.",
+        "Change the key or option that the message begins with. Check a file with `idaas-sidecar config`.",
     ),
     Entry(
         "IDS-101",
@@ -21,7 +21,7 @@ CONFIGURATION = (
         "IDS-102",
         "A configuration file cannot be read.",
         "The path is wrong, or this user may not read the file.",
-        "Correct the path, or the file's owner and mode.",
+        "Correct the path, or let the sidecar's user read the file: `chown` and `chmod 0640`.",
     ),
     Entry(
         "IDS-103",
@@ -87,7 +87,7 @@ CONFIGURATION = (
         "IDS-113",
         "Two keys exclude each other.",
         "Both are set, and only one can be used.",
-        "Keep one of them.",
+        "Remove one of the two keys that the message names.",
     ),
     Entry(
         "IDS-114",
@@ -117,13 +117,13 @@ CONFIGURATION = (
         "IDS-118",
         "A session policy cannot be used.",
         "It is not a JSON object, or longer than 2 048 characters when minified.",
-        "Correct the policy.",
+        "Correct the JSON of policy, or shorten it with wildcards in Action and Resource to 2 048 characters.",
     ),
     Entry(
         "IDS-119",
         "The environment names two identities.",
         "Both the IDaaS SDK's file and ALIBABA_CLOUD_OIDC_TOKEN_FILE exist.",
-        "Remove one, or write a configuration file.",
+        "Unset ALIBABA_CLOUD_OIDC_TOKEN_FILE or CLOUD_IDAAS_CONFIG_PATH, or write a configuration file.",
     ),
     Entry(
         "IDS-120",
@@ -141,18 +141,48 @@ CONFIGURATION = (
         "IDS-122",
         "A setting has a drawback or no effect.",
         "The configuration works, but not as it reads.",
-        "Follow the warning, which begins with the key.",
+        "Change or remove the key that the warning begins with.",
     ),
     Entry(
         "IDS-123",
         "The command of an identity cannot be started.",
         "The path is not absolute, does not exist, or is not executable by this user.",
-        "Correct identity.command, or the file's mode.",
+        "Write the absolute path of the program into identity.command, and make the program executable: `chmod 0755`.",
     ),
     Entry(
         "IDS-124",
         "A file that the configuration names does not exist yet.",
         "SPIRE, a Vault agent, cert-manager or kubelet has not written it, or the path is wrong.",
         "Start the program that writes it, or correct the path.",
+    ),
+    Entry(
+        "IDS-125",
+        "An option of a command cannot be used.",
+        "Its value is not possible, or it excludes another option.",
+        "Change the option that the message names; `idaas-sidecar help COMMAND` lists the options.",
+    ),
+    Entry(
+        "IDS-126",
+        "A file that a command reads has other content.",
+        "It is not valid JSON or YAML, a key is misspelled or missing, or another file was given.",
+        "Correct the file at the place that the message names, or give a file of the kind that `--help` names.",
+    ),
+    Entry(
+        "IDS-127",
+        "What RAM should have breaks a limit of RAM.",
+        "A name, URL, fingerprint, policy or number is outside what RAM accepts.",
+        "Change the value that the message begins with, so that it keeps the limit.",
+    ),
+    Entry(
+        "IDS-128",
+        "The webhook cannot use its settings, its certificate or a CredentialPolicy.",
+        "A file of the chart's ConfigMap or Secret was changed by hand, or the name of the policy is another one.",
+        "Install the chart again with `helm upgrade`, or correct the CredentialPolicy that the message names.",
+    ),
+    Entry(
+        "IDS-129",
+        "A part of the program is not installed.",
+        "The production image has no emulator; PyYAML and the packages of OpenTelemetry are optional.",
+        "Use the image or the extra that the message names, for example `pip install idaas-credential-sidecar[yaml]`.",
     ),
 )

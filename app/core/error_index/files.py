@@ -24,15 +24,27 @@ FILES = (
         "Create the directory, or correct its owner and mode.",
     ),
     Entry(
+        "IDS-604",
+        "The kernel reports no changes of files.",
+        "The system has no inotify, or its limits are used up.",
+        "Raise the limits: `sysctl fs.inotify.max_user_instances=512 fs.inotify.max_user_watches=65536`.",
+    ),
+    Entry(
+        "IDS-605",
+        "Lines of the log were dropped.",
+        "The program that reads the sidecar's standard error is slow or has stopped.",
+        "Start the reader of the log again, or set logging.level to warning.",
+    ),
+    Entry(
         "IDS-900",
         "The program failed.",
         "An error that has no code of its own.",
-        "Read the message; report it if it does not say what to do.",
+        "Do what the message says; otherwise run the command with --debug, and report its output.",
     ),
     Entry(
         "IDS-901",
         "An internal error occurred.",
         "An error in this program.",
-        "Report the log's `traceback` event, or the output with --debug.",
+        "Report the log's `traceback` event, or the output of the command with --debug.",
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -51,7 +52,13 @@ def _url(url: SplitResult, name: str, settings: Settings, environ: Mapping[str, 
     if prefix is not None and url.path not in paths:
         wanted = f"/credentials/{name}" if name != "default" else "/credentials"
         token = "/<path token>" if prefix else ""
-        yield broken("IDS-509", f"{URI}: its path is not {token}{wanted}")
+        other = prefix and re.fullmatch(rf"/[^/]+{re.escape(wanted)}", url.path)
+        yield broken(
+            "IDS-509",
+            f"{URI}: its path token is not that of access.pathToken"
+            if other
+            else f"{URI}: its path is not {token}{wanted}",
+        )
 
 
 def _prefix(settings: Settings, environ: Mapping[str, str]) -> str | None:

@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from ...config.loader import Loaded
-from ...core.addresses import is_loopback
+from ...core.addresses import is_loopback, listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.client_chain import HIGHER_PRIORITY_VARIABLES
 from ...identity import identities
 from ...identity.idaas import IdaasIdentity
 from ...identity.methods.plugin import IdaasPlugin
 from ...system import files
-from ..finding import Finding, Step, skipped, warning
+from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
 
 NAME = "client environment"
 STATIC_KEYS, RRSA, ECS_METADATA = "IDS-510", "IDS-511", "IDS-512"
 PROXY, WRONG_URI, PROFILE_FILE = "IDS-513", "IDS-514", "IDS-515"
+LOCALHOST, FOREIGN_HOST, NOBODY = "IDS-523", "IDS-524", "IDS-525"
 _RRSA = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE",)
 _FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PROFILE")
 
 
-def run(target: Target, loaded: Loaded | None) -> Step:
+async def run(target: Target, loaded: Loaded | None) -> Step:
     """Examine the given environment, else this process's own where an application would use it."""
     environ = target.client_environ
     if environ is None:
         environ = target.environ
-        if URI not in environ and not _set(environ, _static_keys(loaded)):
+        if URI not in environ and not _set(environ, _static_keys(target, loaded)):
             return skipped(NAME, f"{URI} is not set here; give the application's variables with --client-environment")
     own = target.client_environ is None
-    found = list(_higher(environ, loaded, own=own))
+    found = list(_higher(environ, target, loaded, own=own))
     if not own or URI in environ:
-        found += [*_others(environ), *_files(environ)]
+        found += [*_others(environ), *_files(environ), *await _host(environ, target, loaded)]
     return Step(NAME, f"{URI}={_without_path(environ.get(URI, ''))}", findings=found)
 
 
-def _higher(environ: Mapping[str, str], loaded: Loaded | None, *, own: bool) -> Iterator[Finding]:
-    keys = _set(environ, _static_keys(loaded) if own else _keys())
+def _higher(environ: Mapping[str, str], target: Target, loaded: Loaded | None, *, own: bool) -> Iterator[Finding]:
+    keys = _set(environ, _static_keys(target, loaded) if own else _keys())
     if keys:
         yield warning(STATIC_KEYS, f"{', '.join(keys)}: set; SDKs use them before {URI}", f"unset {' '.join(keys)}")
     # Without a configuration file, these variables of the sidecar's own environment are its configuration.
@@ -67,6 +69,32 @@ def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
+async def _host(environ: Mapping[str, str], target: Target, loaded: Loaded | None) -> list[Finding]:
+    """Return what is wrong with the host of the URI, or with what listens there. Connects, and sends nothing."""
+    url = urlsplit(environ.get(URI, ""))
+    host = (url.hostname or "").lower()
+    if url.scheme != "http" or not host:
+        return []
+    shown = f"[{host}]" if ":" in host else host
+    if host == "localhost":
+        found = [warning(LOCALHOST, f"{URI}: names localhost, which ecctl refuses, and which may stand for ::1")]
+    elif not is_loopback(host) and shown not in _own_hosts(loaded):
+        return [broken(FOREIGN_HOST, f"{URI}: names {shown}, which is no host of this sidecar")]
+    else:
+        found = []
+    port = url.port or 80
+    if not await asyncio.to_thread(target.connects, host, port):
+        found.append(broken(NOBODY, f"{URI}: no program listens at {shown}:{port}"))
+    return found
+
+
+def _own_hosts(loaded: Loaded | None) -> set[str]:
+    if loaded is None:
+        return set()
+    bind, _ = listen_address(loaded.settings.server.bind, "server.bind")
+    return {*map(str.lower, loaded.settings.access.allowed_hosts), f"[{bind}]" if ":" in bind else bind}
+
+
 def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield a finding for each file with keys in the application's home directory that its SDK reads."""
     home = environ.get("HOME", "")
@@ -88,15 +116,16 @@ def _keys() -> tuple[str, ...]:
     return tuple(name for name in HIGHER_PRIORITY_VARIABLES if name not in (*_RRSA, *_FIXES_NOTHING))
 
 
-def _static_keys(loaded: Loaded | None) -> tuple[str, ...]:
-    """Return the variables of static keys, unless an identity of the sidecar signs with them."""
+def _static_keys(target: Target, loaded: Loaded | None) -> tuple[str, ...]:
+    """Return the variables of static keys, unless an identity of the sidecar, or this command, signs with them."""
     profiles = loaded.settings.profiles.values() if loaded is not None else ()
     uses_keys = any(
         isinstance(part, IdaasIdentity) and isinstance(part.authn_configuration, IdaasPlugin)
         for profile in profiles
         for part, _ in identities.parts(profile.identity, "")
     )
-    return () if uses_keys else _keys()
+    reader = target.ram.variables if target.ram is not None else ()
+    return () if uses_keys else tuple(name for name in _keys() if name not in reader)
 
 
 def _set(environ: Mapping[str, str], names: tuple[str, ...]) -> list[str]:

@@ -12,7 +12,6 @@ from ..finding import Step, broken, warning
 from ..target import Target
 
 NAME = "configuration"
-DRAWBACK = "IDS-122"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def run(target: Target) -> Configuration:
     found = [broken(line.error_code, str(line)) for line in mistakes]
     if loaded is None:
         return Configuration(Step(NAME, "cannot be used", findings=found), None, mistakes)
-    found += [warning(_warning_code(each), each) for each in loaded.warnings]
+    found += [warning(each.error_code, each) for each in loaded.warnings]
     values = [
         {"key": key, "value": shown(key, value), "source": loaded.sources[key]}
         for key, value in leaves(loaded.settings)
@@ -63,8 +62,3 @@ def _load(target: Target, *, look: bool) -> Loaded:
         default_path=target.default_path,
         look=look,
     )
-
-
-def _warning_code(sentence: str) -> str:
-    """Return the code of a warning: a file that is waited for has a code of its own."""
-    return "IDS-124" if sentence.endswith("waiting for the program that writes it") else DRAWBACK

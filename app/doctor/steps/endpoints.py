@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from ...config.settings import Profile
 from ...core.connection import Connection, HttpConfiguration
 from ...core.errors import SidecarError
+from ...core.text import quoted
 from ...exchange import validate
 from ...exchange.validate import IdaasInstance
 from ...identity import identities
 from ...refresh.connections import Connections
-from ..finding import Step, failed
+from ...setup.fingerprint import Chain
+from ..finding import Finding, Step, failed
 
 NAME = "endpoint"
+
+UNTRUSTED = "IDS-212"
 
 LAYERS = {
     "DNS": frozenset({"IDS-201", "IDS-202"}),
@@ -51,16 +56,52 @@ def of_profile(profile: Profile, place: str) -> Iterator[Endpoint]:
             yield Endpoint(url, "chain", role.connection or exchange.connection, f"{where}.connection")
 
 
-async def run(endpoint: Endpoint, connections: Connections, profile: str) -> Step:
-    """Send a GET without any secret. Every HTTP answer shows that the way to the server works."""
+async def run(
+    endpoint: Endpoint, connections: Connections, profile: str, presented: Callable[[str], Chain] | None = None
+) -> Step:
+    """
+    Send a GET without any secret. Every HTTP answer shows that the way to the server works.
+
+    `presented` returns the certificates of a server that is not trusted; None where a proxy is in between.
+    """
     facts: dict[str, object] = {"url": endpoint.url, "use": endpoint.use}
     try:
         client = connections.to(endpoint.connection, endpoint.place, endpoint.http)
         response = await client.get(endpoint.url)
     except SidecarError as error:
         facts |= _layers(error.error_code)
-        return Step(NAME, endpoint.url, profile, [failed(error)], facts)
+        found = failed(error)
+        if error.error_code == UNTRUSTED and presented is not None:
+            found = await _with_issuer(found, endpoint.url, presented)
+        return Step(NAME, endpoint.url, profile, [found], facts)
     return Step(NAME, f"{endpoint.url} answers (HTTP {response.status})", profile, facts=facts)
+
+
+def with_failover(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps of one list of endpoints: a broken one is a warning where another one works."""
+    if all(step.state == "broken" for step in steps):
+        return list(steps)
+    return [
+        replace(step, findings=[replace(each, state="warning") for each in step.findings])
+        if step.state == "broken"
+        else step
+        for step in steps
+    ]
+
+
+async def _with_issuer(found: Finding, url: str, presented: Callable[[str], Chain]) -> Finding:
+    """Return the finding with the issuer of the certificate that the server presents, if it can be read."""
+    try:
+        chain = await asyncio.to_thread(presented, url)
+    except SidecarError:
+        return found
+    last = chain.presented[-1]
+    issuer = quoted(last.issuer)
+    return replace(
+        found,
+        message=f"{found.message}; the server presents {quoted(chain.presented[0].subject)}, signed by {issuer}",
+        cure=f"name a PEM file with the certificate of {issuer} in tls.caFile or SSL_CERT_FILE, if you trust it",
+    )
 
 
 def _layers(code: str) -> dict[str, str]:

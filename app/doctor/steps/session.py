@@ -1,34 +1,66 @@
-"""Step `session`: the session's length against the margins at which known clients fetch credentials again."""
+"""Step `session`: the session's length against what was asked for, and against the margins of all known clients."""
 
 from __future__ import annotations
 
-from ...core.schedule import horizon
+from collections.abc import Iterator
+
+from ...config.settings import Profile
 from ...core.values import Credentials
-from ..finding import Step, warning
+from .. import clients
+from ..finding import Finding, Step, warning
 
 NAME = "session"
 
-MARGINS = (180.0, 900.0, 1200.0)
-"""
-Seconds left at which known clients fetch again (docs/clients.md; the models of `conformance` have the same).
-
-Three clients have margins of 1 860 s and more, which no session of 3 600 s satisfies; they are left out.
-"""
+TOLERANCE = 60.0
+"""Seconds by which a session may be shorter: the request's own time, and clocks that are exact to a second."""
 
 
-def run(name: str, credentials: Credentials) -> Step:
-    """Compare the shortest remaining lifetime that a client sees, while the cloud answers, with the margins."""
+def run(name: str, profile: Profile, credentials: Credentials) -> Step:
+    """Compare the length with durationSeconds, and the least remaining lifetime that clients see with their margins."""
     length = credentials.expires_at - credentials.issued_at
-    least = horizon(length)
-    missed = [margin for margin in MARGINS if margin >= least]
-    found = []
+    found = [*_shorter(name, profile, length), *_margins(length)]
+    missed = clients.missed(length)
+    summary = f"{length:.0f} s; clients see at least {clients.least_left(length):.0f} s left"
     if missed:
-        found.append(
-            warning(
-                "IDS-435",
-                f"sessions of {length:.0f} s: clients see {least:.0f} s left at times, and those with a margin of "
-                f"{', '.join(f'{each:.0f}' for each in missed)} s then fetch on every call",
-                "set durationSeconds to 3600, and the role's MaxSessionDuration to at least that",
-            )
+        summary += f"; {len({each.client for each in missed})} known clients then fetch on every call"
+    facts = {
+        "seconds": round(length),
+        "least_left": round(clients.least_left(length)),
+        "fetch_on_every_call": [
+            {
+                "client": each.client,
+                "interface": each.interface,
+                "margin": each.seconds,
+                "needs_sessions_of": each.needs,
+            }
+            for each in missed
+        ],
+    }
+    return Step(NAME, summary, name, found, facts)
+
+
+def _shorter(name: str, profile: Profile, length: float) -> Iterator[Finding]:
+    """Yield a finding if the session is shorter than configured; the last role of a chain decides its length."""
+    last, place = (
+        (profile.chain[-1], f"chain[{len(profile.chain) - 1}]") if profile.chain else (profile.exchange, "exchange")
+    )
+    wanted = last.duration_seconds
+    if wanted is not None and length < wanted - TOLERANCE:
+        yield warning(
+            "IDS-437",
+            f"profiles.{name}.{place}.durationSeconds is {wanted}, and the session has {length:.0f} s",
+            f"set {place}.durationSeconds to {length:.0f}, or raise MaxSessionDuration of the role to {wanted}",
         )
-    return Step(NAME, f"{length:.0f} s; clients see at least {least:.0f} s left", name, found)
+
+
+def _margins(length: float) -> Iterator[Finding]:
+    """Yield a finding for the margins that sessions of an hour satisfy. The others are in the facts."""
+    usual = clients.least_left(clients.DEFAULT_SESSION)
+    missed = [each for each in clients.missed(length) if each.seconds < usual]
+    if missed:
+        yield warning(
+            "IDS-435",
+            f"sessions of {length:.0f} s: clients see {clients.least_left(length):.0f} s left at times, and those with "
+            f"these margins then fetch on every call: {clients.named(missed)}",
+            "set durationSeconds to 3600, and the role's MaxSessionDuration to at least that",
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...config.loader import Loaded
 from ...core.addresses import listen_address
-from ...core.errors import SidecarError
+from ...core.errors import ConfigError, SidecarError
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
 
@@ -16,44 +16,93 @@ NAME = "sidecar"
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - a client cannot connect to a wildcard
 _USABLE = ("fresh", "stale")
 
+Status = Mapping[str, Any]
+
 
 async def run(target: Target, loaded: Loaded) -> Step:
-    """Read its status from the operations listener of the configuration. A sidecar that does not run is no finding."""
-    ops = loaded.settings.server.ops
-    if ops is None:
-        return skipped(NAME, "server.ops is null")
-    host, port = listen_address(ops, "server.ops")
-    if port == 0:
-        return skipped(NAME, "server.ops has port 0")
-    try:
-        status = await asyncio.to_thread(target.status, _WILDCARDS.get(host, host), port)
-    except SidecarError as error:
-        return skipped(NAME, f"does not run: {error}")
-    found = [*_profiles(status, target.profile), *_configuration(status, loaded)]
+    """
+    Read its status from the admin socket of the configuration, else from the operations listener.
+
+    A sidecar that does not run is no finding. A socket that refuses is one: `get`, `refresh` and `status` use it.
+    """
+    path = loaded.settings.server.admin_socket
+    found: list[Finding] = []
+    status: Status | None = None
+    source = "admin socket"
+    if path is not None:
+        try:
+            status = await asyncio.to_thread(target.admin, path)
+        except SidecarError as error:
+            found.append(_refused(error, path))
+    if status is None:
+        source = "operations listener"
+        answer = await _from_ops(target, loaded)
+        if isinstance(answer, str):
+            # Nobody at the socket, and nobody at the listener: the sidecar does not run.
+            if any(each.code == "IDS-517" for each in found):
+                return Step(NAME, answer, findings=found)
+            return skipped(NAME, answer)
+        status = answer
+    found += [*_profiles(status, target.profile), *_configuration(status, loaded)]
     states = {str(each.get("profile")): str(each.get("state")) for each in status["profiles"]}
     summary = ", ".join(f"{name} is {state}" for name, state in states.items())
-    return Step(NAME, summary, findings=found, facts={"profiles": states, "config": str(status.get("config", ""))})
+    facts = {"profiles": states, "config": str(status.get("config", "")), "source": source}
+    return Step(NAME, summary, findings=found, facts=facts)
 
 
-def _profiles(status: Mapping[str, Any], only: str | None) -> Iterator[Finding]:
+def _refused(error: SidecarError, path: str) -> Finding:
+    if isinstance(error, ConfigError):
+        return warning("IDS-517", f"server.adminSocket: {error}")
+    return warning(
+        "IDS-503",
+        f"server.adminSocket: {error}",
+        f"restart the sidecar with this configuration: the socket {path} is made at the start",
+    )
+
+
+async def _from_ops(target: Target, loaded: Loaded) -> Status | str:
+    """Return the status from the operations listener, or why there is none."""
+    ops = loaded.settings.server.ops
+    if ops is None:
+        return "server.ops is null"
+    host, port = listen_address(ops, "server.ops")
+    if port == 0:
+        return "server.ops has port 0"
+    try:
+        return await asyncio.to_thread(target.status, _WILDCARDS.get(host, host), port)
+    except SidecarError as error:
+        return f"does not run: {error}"
+
+
+def _profiles(status: Status, only: str | None) -> Iterator[Finding]:
     for each in status["profiles"]:
         name, state = each.get("profile"), each.get("state")
         if only not in (None, name):
             continue
         reason = each.get("last_error") or "no answer from the cloud yet"
+        failure = each.get("failure") or {}
+        cure = f"{failure['cure']}; then run `idaas-sidecar refresh`" if failure.get("cure") else ""
+        if failure.get("error_code"):
+            reason = f"{reason} ({failure['error_code']})"
         if state not in _USABLE:
-            yield broken("IDS-504", f"the running sidecar's profile {name} is {state}: {reason}")
+            yield broken("IDS-504", f"the running sidecar's profile {name} is {state}: {reason}", cure)
         elif state == "stale":
-            yield warning("IDS-505", f"the running sidecar's profile {name} is stale: {reason}")
+            yield warning("IDS-505", f"the running sidecar's profile {name} is stale: {reason}", cure)
+        if each.get("on_trial"):
+            yield warning(
+                "IDS-506",
+                f"the changed settings of profile {name} have no session yet: {each['on_trial']}",
+                "correct the change, or restore the previous settings",
+            )
 
 
-def _configuration(status: Mapping[str, Any], loaded: Loaded) -> Iterator[Finding]:
+def _configuration(status: Status, loaded: Loaded) -> Iterator[Finding]:
     origin, error, keys = status.get("config"), status.get("config_error"), status.get("restart_needed")
     if origin != loaded.origin:
         yield warning(
             "IDS-506",
             f"the running sidecar uses {origin}, and this command {loaded.origin}",
-            f"to use this file, restart the sidecar with it; to examine the running one, use --config {origin}",
+            f"restart the sidecar with this file; to examine the running one, use --config {origin}",
         )
     if error:
         yield warning("IDS-506", f"the running sidecar does not use the changed file: {error}", "correct the file")

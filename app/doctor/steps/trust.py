@@ -1,29 +1,59 @@
-"""Step `trust policy`: the token's claims beside the trust policy of the role."""
+"""Step `trust policy`: the token's claims beside the trust policy of the role, and the session's length."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from ...config.settings import Profile
 from ...exchange.settings import StsExchange
 from ...identity.jwt_claims import Claims
 from .. import trust_policy
-from ..finding import Step, skipped
+from ..finding import Finding, Step, broken, skipped, warning
+from ..ram import Role
+from ..reading import Reading
 
 NAME = "trust policy"
 
 
-def run(name: str, profile: Profile, policy: str | None, claims: Claims | None) -> Step:
-    """Compare, if there is a policy, and a role that trusts tokens."""
+def run(name: str, profile: Profile, policy: str | None, reading: Reading | None, claims: Claims | None) -> Step:
+    """
+    Compare, if there is a role that trusts tokens, and its policy is known.
+
+    `policy` is the text of a file. Without one, `reading` has the role as RAM has it.
+    """
     exchange = profile.exchange
     if not isinstance(exchange, StsExchange):
         return skipped(NAME, "IDaaS manages the role", name)
-    if policy is None:
-        order = f"aliyun ram GetRole --RoleName {_role(exchange.role_arn)} > role.json"
-        return skipped(NAME, f"not given; run `{order}`, then doctor with --trust-policy role.json", name)
+    if policy is not None:
+        return _compared(name, exchange, policy, claims, [], "")
+    if reading is None:
+        order = f"aliyun ram GetRole --RoleName {exchange.role_arn.rpartition('/')[2]} > role.json"
+        return skipped(NAME, f"not given; use --read-ram, or `{order}` and --trust-policy role.json", name)
+    if not isinstance(reading.role, Role):
+        return Step(NAME, f"{exchange.role_arn} was not read", name, [reading.role])
+    found = list(_role(exchange, reading.role))
+    if any(each.code == "IDS-436" for each in found):
+        return Step(NAME, f"{exchange.role_arn} was not read", name, found)
+    return _compared(name, exchange, reading.role.trust_policy, claims, found, ", read from RAM")
+
+
+def _compared(
+    name: str, exchange: StsExchange, policy: str, claims: Claims | None, found: list[Finding], where: str
+) -> Step:
     if claims is None:
-        return skipped(NAME, "needs a token", name)
-    found = list(trust_policy.findings(policy, exchange.oidc_provider_arn, claims))
-    return Step(NAME, f"the conditions of {exchange.role_arn} beside the token's claims", name, found)
+        return Step(NAME, "no token to compare", name, found) if found else skipped(NAME, "needs a token", name)
+    found += trust_policy.findings(policy, exchange.oidc_provider_arn, claims)
+    return Step(NAME, f"the conditions of {exchange.role_arn} beside the token's claims{where}", name, found)
 
 
-def _role(arn: str) -> str:
-    return arn.rpartition("/")[2]
+def _role(exchange: StsExchange, role: Role) -> Iterator[Finding]:
+    if role.arn != exchange.role_arn:
+        yield warning("IDS-436", f"RAM returned {role.arn}, and roleArn is {exchange.role_arn}")
+        return
+    length, longest = exchange.duration_seconds, role.max_session
+    if longest and length > longest:
+        yield broken(
+            "IDS-413",
+            f"durationSeconds is {length}, MaxSessionDuration of the role is {longest}",
+            f"set durationSeconds to {longest}, or MaxSessionDuration of the role to {length}",
+        )

@@ -12,7 +12,19 @@ from typing import Literal
 
 from .response import RefusedError, Response
 
-Kind = Literal["token", "jwks", "discovery", "sts", "openapi", "developerapi", "metadata", "workload", "ram", "*"]
+Kind = Literal[
+    "token",
+    "jwks",
+    "discovery",
+    "sts",
+    "openapi",
+    "developerapi",
+    "metadata",
+    "workload",
+    "okta",
+    "ram",
+    "*",
+]
 """The endpoints of the emulator; `*` is any of them."""
 
 

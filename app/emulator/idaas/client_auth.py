@@ -29,7 +29,7 @@ _FEDERATED_METHODS = {
     "urn:cloud:idaas:params:oauth:client-assertion-type:id-token-bearer": "OIDC",
     "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer": "PCA",
 }
-Server = Literal["idaas", "workload"]
+Server = Literal["idaas", "workload", "okta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class ClientAuthenticator:
 
         Raises `RefusedError`. An unknown client and a wrong secret give the same error.
         """
-        presented = _presented_credential(request, server)
+        presented = presented_credential(request, server)
         if server == "workload":
             _check_one_way(presented, request)
         client = request.world.clients.get(presented.client_id)
@@ -121,7 +121,7 @@ class ClientAuthenticator:
         check_pkcs7(presented.value, credential, request, self._ecs_ca)
 
 
-def _presented_credential(request: Request, server: Server) -> PresentedCredential:
+def presented_credential(request: Request, server: Server) -> PresentedCredential:
     """Return the only credential in the request. Raises `RefusedError` for none or several (RFC 6749 2.3)."""
     found = [credential for read in (_read_basic, _read_post, _read_assertion) if (credential := read(request, server))]
     if len(found) > 1:
@@ -160,7 +160,7 @@ def _read_basic(request: Request, server: Server) -> PresentedCredential | None:
             "invalid_client", "The Authorization header is not base64 of client_id:client_secret."
         ) from None
     # RFC 6749 2.3.1 form-encodes both. IDaaS decodes nothing, because its clients never encoded them.
-    decode = unquote_plus if server == "workload" else str
+    decode = str if server == "idaas" else unquote_plus
     return PresentedCredential("CLIENT_SECRET_BASIC", decode(client_id), decode(secret))
 
 

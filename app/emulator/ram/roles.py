@@ -1,5 +1,6 @@
 """The roles and policies of an account (RAM 2015-05-01). See `actions` for what the functions receive and return."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -118,7 +119,7 @@ def _document(arn: str, role: Role) -> dict[str, Any]:
     return {
         "Arn": arn,
         "RoleName": arn.rpartition("/")[2],
-        "AssumeRolePolicyDocument": role.trust_policy,
+        "AssumeRolePolicyDocument": json.dumps(role.trust_policy),  # a text, as GetRole documents it
         "MaxSessionDuration": role.max_session_duration,
         "Description": role.description,
     }

@@ -16,7 +16,7 @@ from ..http.request import Request
 from ..http.response import RefusedError
 from ..world.entities import Provider
 from ..world.trust_policy import ConditionContext, allows
-from ..world.world import World, workload_issuer
+from ..world.world import OKTA_PATH, World, workload_issuer
 from .issued_sessions import IssuedSessions
 from .session import assumed_role_user, check_parameters, timestamp
 
@@ -29,8 +29,8 @@ class AssumeRoleWithOidc:
     """
     The action `AssumeRoleWithOIDC`. The request is not signed: the token authenticates it.
 
-    `idaas_keys` and `workload_keys` are the signing keys of the two emulated issuers. `presented_fingerprint` returns
-    the fingerprint of the root certificate that both present, or None without https.
+    `idaas_keys` are the signing keys of IDaaS, `workload_keys` those of the other emulated issuers.
+    `presented_fingerprint` returns the fingerprint of the root certificate that all present, or None without https.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class AssumeRoleWithOidc:
         issuers = {
             urlsplit(world.issuer).path: self._idaas_keys,
             urlsplit(workload_issuer(world)).path: self._workload_keys,
+            OKTA_PATH: self._workload_keys,
         }
         keys = issuers.get(urlsplit(provider.issuer_url).path)
         return [key for name, key in keys.published.items() if kid in (None, name)] if keys else []

@@ -94,7 +94,8 @@ class Client:
 
     `grants` maps an audience to the scope values granted to the client there. `federated` holds its federated
     credentials by name. `certificate_name` is the subject common name that TLS_CLIENT_AUTH requires,
-    `assertion_subject` the subject of the foreign token that CLIENT_ASSERTION requires.
+    `assertion_subject` the subject of the foreign token that CLIENT_ASSERTION requires. The only grant of a client of
+    Okta is the audience of the authorization server.
     """
 
     grants: Mapping[str, tuple[str, ...]]
@@ -104,7 +105,7 @@ class Client:
     federated: Mapping[str, FederatedCredential] = field(default_factory=dict)
     certificate_name: str | None = None
     assertion_subject: str | None = None
-    server: Literal["idaas", "workload"] = "idaas"
+    server: Literal["idaas", "workload", "okta"] = "idaas"
 
     def active_secrets(self, now: float) -> list[str]:
         """Return the secrets that have not expired. Two are active while one replaces the other."""

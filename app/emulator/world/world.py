@@ -19,6 +19,8 @@ The default world also contains:
     INSTANCE, ECS_ROLE                      an ECS instance and its role
     workload_issuer(world)                  a second issuer, with the client OIDC_CLIENT_ID
     WORKLOAD_PROVIDER_ARN                   the OIDC provider in RAM that trusts the second issuer
+
+A world can have clients of a third issuer, `okta_issuer(world)`. The default world has none.
 """
 
 import json
@@ -57,6 +59,7 @@ WORKLOAD_AUDIENCE = "idaas.demo.example"
 WORKLOAD_PROVIDER_ARN = f"acs:ram::{ACCOUNT}:oidc-provider/workload-demo"
 OIDC_CLIENT_ID, OIDC_CLIENT_SECRET = "oidc_demo", "demo+oidc/secret%:and more"
 OIDC_AUDIENCE = "sts.demo.example"
+OKTA_PATH = "/oauth2/default"
 PAM_AUDIENCE = "urn:cloud:idaas:pam"
 PAM_SCOPE = f"{PAM_AUDIENCE}|cloud_account_role:obtain_access_credential"
 MANAGED_ROLE_ARN = f"acs:ram::{ACCOUNT}:role/demo-managed"
@@ -192,6 +195,12 @@ def issuer_for(world: World, url: str) -> str:
 def workload_issuer(world: World) -> str:
     """Return the URL of the second issuer, which is on the host of the first."""
     return _workload_issuer(world.issuer)
+
+
+def okta_issuer(world: World) -> str:
+    """Return the URL of the custom authorization server of Okta, which is on the host of the first issuer."""
+    parts = urlsplit(world.issuer)
+    return f"{parts.scheme}://{parts.netloc}{OKTA_PATH}"
 
 
 def _workload_issuer(issuer: str) -> str:

@@ -121,4 +121,4 @@ def require_environment(method: Method, configured: str | None, only: str, place
     """Raise ConfigError for a deploy environment in which the method does not work."""
     if configured not in (None, only):
         tag = type(method).__struct_config__.tag
-        raise ConfigError(f"{place}.clientDeployEnvironment: {tag} works only in {only}")
+        raise ConfigError(f"{place}.clientDeployEnvironment: {tag} works only in {only}", error_code="IDS-113")

@@ -15,7 +15,6 @@ from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
 from ...upstream.dated import dated
 from ...upstream.errors import answer_of
-from ...upstream.meaning import Meaning
 from ...upstream.response import Post
 from ..access_keys import AccessKeys
 from ..context import TokenSource
@@ -27,12 +26,7 @@ VERSION = "2021-12-01"
 
 PLUGIN_NAME = "alibabacloudPluginCredentialProvider"
 
-_CODES = {
-    "NoPermission": Meaning(
-        "withdrawn", "the AccessKey or role needs eiam:GenerateOauthToken on the application", "IDS-327"
-    ),
-    "EntityNotExist.Application": Meaning("refused", "check clientId and idaasInstanceId", "IDS-328"),
-}
+_CODES = {"NoPermission": "IDS-327", "EntityNotExist.Application": "IDS-328"}
 
 
 class GenerateOauthToken(Record, frozen=True):
@@ -117,7 +111,10 @@ class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw
             raise ConfigError(f"{facts.place}.openApiEndpoint: required with PLUGIN", error_code="IDS-106")
         urls.api_endpoint(facts.open_api_endpoint, f"{facts.place}.openApiEndpoint")
         if self.plugin_name not in (None, PLUGIN_NAME):
-            raise ConfigError(f"{place}.pluginName: {self.plugin_name!r} is not known here; there is {PLUGIN_NAME}")
+            raise ConfigError(
+                f"{place}.pluginName: {self.plugin_name!r} is not known here; there is {PLUGIN_NAME}",
+                error_code="IDS-105",
+            )
         if facts.exchanges_tokens:
             raise ConfigError(
                 f"{facts.place}.tokenExchange: cannot be combined with PLUGIN, which does not use the token endpoint",

@@ -1,0 +1,140 @@
+"""
+The role and the OIDC provider as RAM has them, read with signed requests (ACS3-HMAC-SHA256).
+
+Sources: GetRole (RAM 2015-05-01) and GetOIDCProvider (IMS 2019-08-15). Both name an object of the caller's own account
+by its name alone. Nothing that this module returns or raises has the AccessKey that signs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.errors import ConfigError, Unreachable
+from ..core.values import Now
+from ..upstream import acs3
+from ..upstream.acs3 import KeyPair
+from ..upstream.dated import dated
+from ..upstream.errors import answer_of
+from ..upstream.response import Post
+
+RAM_ENDPOINT, IMS_ENDPOINT = "https://ram.aliyuncs.com", "https://ims.aliyuncs.com"
+RAM_VERSION, IMS_VERSION = "2015-05-01", "2019-08-15"
+
+STANDARD = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
+"""Variables of the AccessKey id, its secret, and the security token of a session."""
+
+_CODES = {"NoPermission": "IDS-436", "EntityNotExist.OIDCProvider": "IDS-402"}
+
+
+@dataclass(frozen=True, slots=True)
+class RamAccess:
+    """
+    How `doctor` may read RAM.
+
+    `variables`: names of the variables with the AccessKey. `profile`: the profile of the configuration whose session
+    reads instead. `endpoint`: a URL that answers for both products, such as an emulator's; None: the real endpoints.
+    """
+
+    variables: tuple[str, str, str] = STANDARD
+    profile: str | None = None
+    endpoint: str | None = None
+
+    @property
+    def endpoints(self) -> tuple[str, str]:
+        """The URLs of RAM and of IMS."""
+        if self.endpoint is None:
+            return RAM_ENDPOINT, IMS_ENDPOINT
+        return self.endpoint.rstrip("/"), self.endpoint.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A role. `max_session` is its MaxSessionDuration in seconds; 0 where the answer has none."""
+
+    arn: str
+    trust_policy: str = field(repr=False)
+    max_session: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An OIDC provider. `issuance_hours`: the age in hours that a token may have; 0 where the answer has none."""
+
+    arn: str
+    issuer: str
+    client_ids: tuple[str, ...]
+    fingerprints: tuple[str, ...]
+    issuance_hours: int = 0
+
+
+def keys_of(variables: tuple[str, str, str], environ: Mapping[str, str]) -> KeyPair:
+    """Return the AccessKey in the variables. Raises ConfigError, which names the variable that is not set."""
+    key_id, secret, token = (environ.get(name, "").strip() for name in variables)
+    for name, value in zip(variables, (key_id, secret), strict=False):
+        if not value:
+            raise ConfigError(f"{name}: not set; --read-ram needs an AccessKey that may read RAM", error_code="IDS-108")
+    return KeyPair(key_id, secret, token or None)
+
+
+@dataclass(frozen=True, slots=True)
+class RamReader:
+    """Reads with one AccessKey. `now` is this machine's time, corrected by the servers' where that is known."""
+
+    http: Post
+    access: RamAccess
+    keys: KeyPair = field(repr=False)
+    now: Now
+    new_id: Callable[[], str]
+
+    async def role(self, arn: str) -> Role:
+        """Return the role of this name in the AccessKey's account. Raises Refused or Unreachable."""
+        endpoint, _ = self.access.endpoints
+        found = await self._call(endpoint, "GetRole", RAM_VERSION, {"RoleName": _name(arn)}, "Role")
+        policy = found.get("AssumeRolePolicyDocument")
+        text = policy if isinstance(policy, str) else json.dumps(policy)
+        return Role(str(found.get("Arn", "")), text, _number(found.get("MaxSessionDuration")))
+
+    async def provider(self, arn: str) -> Provider:
+        """Return the OIDC provider of this name in the AccessKey's account. Raises Refused or Unreachable."""
+        _, endpoint = self.access.endpoints
+        fields = {"OIDCProviderName": _name(arn)}
+        found = await self._call(endpoint, "GetOIDCProvider", IMS_VERSION, fields, "OIDCProvider")
+        return Provider(
+            str(found.get("Arn", "")),
+            str(found.get("IssuerUrl", "")),
+            _items(found.get("ClientIds")),
+            tuple(each.lower().replace(":", "") for each in _items(found.get("Fingerprints"))),
+            _number(found.get("IssuanceLimitTime")),
+        )
+
+    async def _call(
+        self, endpoint: str, action: str, version: str, query: Mapping[str, str], member: str
+    ) -> Mapping[str, Any]:
+        async def send(at: float) -> Mapping[str, Any]:
+            host = endpoint.partition("://")[2]
+            headers = acs3.acs3(host, query, action=action, version=version, keys=self.keys, at=at, nonce=self.new_id())
+            response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
+            hidden = tuple(filter(None, (self.keys.access_key_id, self.keys.secret, self.keys.token)))
+            members = answer_of(response, endpoint, asked="RAM", wanted=member, codes=_CODES, secrets=hidden)
+            found = members[member]
+            if not isinstance(found, dict):
+                raise Unreachable(f"{endpoint}: {action}: {member} is no object", endpoint=endpoint, status=200)
+            return found
+
+        return await dated(self.now, send)
+
+
+def _name(arn: str) -> str:
+    return arn.rpartition("/")[2]
+
+
+def _number(value: object) -> int:
+    return int(value) if isinstance(value, int | str) and str(value).isdigit() else 0
+
+
+def _items(value: object) -> tuple[str, ...]:
+    """Return the items of a list that IMS writes with commas."""
+    return tuple(filter(None, str(value or "").replace(" ", "").split(",")))

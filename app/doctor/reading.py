@@ -1,0 +1,65 @@
+"""What RAM says about the role and the provider of a profile, and what the issuer's server presents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from ..core.errors import SidecarError
+from ..exchange.settings import StsExchange
+from ..setup.fingerprint import Chain
+from .finding import Finding, failed, warning
+from .ram import Provider, RamReader, Role
+
+T = TypeVar("T")
+
+PresentedChain = Callable[[str], Chain]
+"""Returns the certificates that the server of an https URL presents. Blocks. Raises Unreachable or ConfigError."""
+
+_ABSENT = ("EntityNotExist.Role", "EntityNotExist.OIDCProvider")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """
+    Role and provider, or the finding that says why they are not known.
+
+    `chain` is what the issuer's server presents; a text says why it is not known.
+    """
+
+    role: Role | Finding
+    provider: Provider | Finding
+    chain: Chain | str = "no https issuer"
+
+
+async def read(ram: RamReader, exchange: StsExchange, presented: PresentedChain) -> Reading:
+    """Return what RAM has for the role and the provider of an exchange."""
+    role = await _read(ram.role(exchange.role_arn))
+    provider = await _read(ram.provider(exchange.oidc_provider_arn))
+    if isinstance(provider, Finding) or not provider.issuer.startswith("https://"):
+        return Reading(role, provider)
+    try:
+        chain: Chain | str = await asyncio.to_thread(presented, provider.issuer)
+    except SidecarError as error:
+        chain = str(error)
+    return Reading(role, provider, chain)
+
+
+def unread(error: SidecarError) -> Reading:
+    """Return a reading that an error prevented, such as a profile that cannot read RAM."""
+    found = not_read(error)
+    return Reading(found, found)
+
+
+async def _read(request: Awaitable[T]) -> T | Finding:
+    try:
+        return await request
+    except SidecarError as error:
+        return failed(error) if error.code in _ABSENT else not_read(error)
+
+
+def not_read(error: SidecarError) -> Finding:
+    """Return the finding of a request that did not show what RAM has: credentials may arrive nevertheless."""
+    return warning(error.error_code, f"reading RAM: {error}")

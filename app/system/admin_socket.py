@@ -1,0 +1,88 @@
+"""One request to the admin socket of a sidecar, for commands. Blocks."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+from ..core.errors import ConfigError, Unreachable
+from .sockets import peer_uid, unix_address
+
+TIMEOUT_SECONDS = 120.0
+"""Long enough for the refresh of every profile. Each request to the cloud has limits of its own."""
+
+LONGEST_RESPONSE = 16 * 1_048_576
+"""Bytes; the status of a thousand profiles has 2 MiB."""
+
+
+def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT_SECONDS) -> tuple[int, dict[str, Any]]:
+    """
+    Return status and JSON object of the answer at the socket `path`.
+
+    Raises ConfigError where the socket is another user's, and Unreachable where no sidecar answers within `timeout`.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(unix_address(path))
+        _check_owner(connection, path)
+        # By hand: http.client loads ssl and email, which take as much memory as the rest of the command.
+        head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+        connection.sendall(head.encode())
+        status, body = _response(connection)
+        return status, dict(json.loads(body))
+    except PermissionError:
+        raise ConfigError(
+            f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root",
+            error_code="IDS-517",
+        ) from None
+    except OSError as error:
+        raise Unreachable(
+            f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?", error_code="IDS-503"
+        ) from None
+    except (ValueError, TypeError):
+        raise Unreachable(
+            f"{path}: not the answer of a sidecar; does another program listen there?", error_code="IDS-503"
+        ) from None
+    finally:
+        connection.close()
+
+
+def _response(connection: socket.socket) -> tuple[int, bytes]:
+    """Return status and body of a response that ends with the connection. Raises ValueError where it is none."""
+    received = bytearray()
+    while chunk := connection.recv(65_536):
+        received += chunk
+        if len(received) > LONGEST_RESPONSE:
+            raise ValueError("too long")
+    head, separator, body = bytes(received).partition(b"\r\n\r\n")
+    version, status, *_ = head.split(b" ", 2)
+    if version != b"HTTP/1.1" or not separator:
+        raise ValueError("not a response")
+    return int(status), body
+
+
+def _check_owner(connection: socket.socket, path: str) -> None:
+    """Raise ConfigError unless the listener belongs to this user, root, or the owner of the socket's directory."""
+    # Any process can bind an abstract name before the sidecar does, so its answers must not be trusted.
+    uid = peer_uid(connection)
+    if uid not in (os.geteuid(), 0, _owner_of_directory(path)) or uid is None:
+        raise ConfigError(
+            f"{path}: the listener belongs to another user (uid {'unknown' if uid is None else uid}); "
+            "stop that program",
+            error_code="IDS-517",
+        )
+
+
+def _owner_of_directory(path: str) -> int | None:
+    """
+    Return the only user, root aside, who can make a socket at `path`; None for an abstract name or a shared directory.
+
+    Root runs the commands for a sidecar of another user, such as that of a systemd unit.
+    """
+    if path.startswith("@"):
+        return None
+    found = os.stat(os.path.dirname(path))
+    return None if found.st_mode & 0o022 else found.st_uid

@@ -1,0 +1,70 @@
+"""`telemetry.tracesEndpoint`: a real sidecar sends its spans to a collector, and ends without it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from .cloud import ENV, config
+from .processes import emulator, serve, wait_until
+
+pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs the extra otel")
+
+
+@contextmanager
+def collector() -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the port of an OTLP collector, and the bodies that it has received."""
+    received: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """Keep the body."""
+            assert (self.path, self.headers["Content-Type"]) == ("/v1/traces", "application/x-protobuf")
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port, received
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_spans_arrive(tmp_path: Path) -> None:
+    """The span of the first refresh arrives, at the latest when the sidecar ends; it has no part of the session."""
+    with emulator(home=tmp_path) as cloud, collector() as (port, received):
+        endpoint = {"tracesEndpoint": f"http://127.0.0.1:{port}/v1/traces"}
+        with serve(config(cloud, telemetry=endpoint), home=tmp_path, env=ENV) as sidecar:
+            sidecar.process.event("credentials_issued")
+            sidecar.process.send(signal.SIGTERM)
+            assert sidecar.process.wait() == 0
+        wait_until(lambda: received)
+
+    body = b"".join(received)
+    assert b"idaas_sidecar.refresh" in body
+    assert b"idaas_sidecar.stage.exchange.seconds" in body
+    assert b"STS." not in body
+
+
+def test_a_collector_that_is_down_changes_nothing(tmp_path: Path) -> None:
+    """Without a collector the sidecar serves, and ends within its time."""
+    with emulator(home=tmp_path) as cloud:
+        settings = config(cloud, telemetry={"tracesEndpoint": "http://127.0.0.1:9/v1/traces"})
+        with serve(settings, home=tmp_path, env=ENV) as sidecar:
+            sidecar.process.event("credentials_issued")
+            sidecar.process.send(signal.SIGTERM)
+            assert sidecar.process.wait() == 0
