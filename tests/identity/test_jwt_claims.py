@@ -79,31 +79,44 @@ def test_claim_of_the_wrong_type_is_absent(claims: dict[str, Any], expected: Cla
 
 
 @pytest.mark.parametrize(
-    ("changes", "starts"),
+    ("changes", "starts", "error_codes"),
     [
-        ({}, []),
-        ({"aud": ["other", "api.example.com"]}, []),
-        ({"iat": NOW + 60}, []),
-        ({"exp": NOW + 0.5}, []),
-        ({"iss": "https://login.example.com/oauth2/"}, ["the token's iss is 'https://login.example.com/oauth2/', the"]),
-        ({"iss": None}, ["the token's iss is missing, the configuration says 'https://login.example.com/oauth2'"]),
-        ({"aud": "other"}, ["the token's aud is 'other', the scope asks for 'api.example.com'"]),
-        ({"aud": None}, ["the token's aud is missing, the scope asks for"]),
-        ({"sub": "someone"}, ["the token's sub is 'someone', not the client id 'app_example'"]),
-        ({"iat": NOW + 60.5}, ["the token's iat is more than 60 s ahead of this machine's clock; check the clock"]),
-        ({"exp": NOW}, ["the token's exp has passed by this machine's clock; check the clock"]),
-        ({"exp": NOW - 90}, ["the token's exp has passed by this machine's clock; check the clock"]),
-        ({"iss": "x", "sub": "y"}, ["the token's iss is 'x'", "the token's sub is 'y'"]),
+        ({}, [], []),
+        ({"aud": ["other", "api.example.com"]}, [], []),
+        ({"iat": NOW + 60}, [], []),
+        ({"exp": NOW + 0.5}, [], []),
+        (
+            {"iss": "https://login.example.com/oauth2/"},
+            ["the token's iss is 'https://login.example.com/oauth2/', the"],
+            ["IDS-331"],
+        ),
+        (
+            {"iss": None},
+            ["the token's iss is missing, the configuration says 'https://login.example.com/oauth2'"],
+            ["IDS-331"],
+        ),
+        ({"aud": "other"}, ["the token's aud is 'other', the scope asks for 'api.example.com'"], ["IDS-330"]),
+        ({"aud": None}, ["the token's aud is missing, the scope asks for"], ["IDS-330"]),
+        ({"sub": "someone"}, ["the token's sub is 'someone', not the client id 'app_example'"], ["IDS-332"]),
+        (
+            {"iat": NOW + 60.5},
+            ["the token's iat is more than 60 s ahead of this machine's clock; check the clock"],
+            ["IDS-214"],
+        ),
+        ({"exp": NOW}, ["the token's exp has passed by this machine's clock; check the clock"], ["IDS-322"]),
+        ({"exp": NOW - 90}, ["the token's exp has passed by this machine's clock; check the clock"], ["IDS-322"]),
+        ({"iss": "x", "sub": "y"}, ["the token's iss is 'x'", "the token's sub is 'y'"], ["IDS-331", "IDS-332"]),
     ],
 )
-def test_mismatch_is_one_sentence(changes: dict[str, Any], starts: list[str]) -> None:
-    """Each claim that STS is likely to refuse gives one sentence."""
+def test_mismatch_is_one_sentence(changes: dict[str, Any], starts: list[str], error_codes: list[str]) -> None:
+    """Each claim that STS is likely to refuse gives one sentence with its code."""
     found = unverified(token(CLAIMS | changes))
     assert found is not None
 
     sentences = list(mismatches(found, EXPECTED, NOW))
 
     assert [sentence[: len(start)] for sentence, start in zip(sentences, starts, strict=True)] == starts
+    assert [sentence.error_code for sentence in sentences] == error_codes
 
 
 @pytest.mark.parametrize("padding", ["", "=", "=="])
