@@ -129,8 +129,12 @@ async def test_credentials_file_has_a_largest_size(tmp_path: Path) -> None:
     """A file above 1 MiB is refused with its path."""
     write_file(tmp_path, ".alibabacloud/credentials", f"{INI}# {'x' * (1_048_577 - len(INI) - 2)}")
 
-    with pytest.raises(ConfigError, match=f"^{tmp_path}/.alibabacloud/credentials: larger than 1048576 bytes"):
+    with pytest.raises(
+        ConfigError, match=f"^{tmp_path}/.alibabacloud/credentials: larger than 1048576 bytes"
+    ) as caught:
         await resolve_keys(tmp_path)
+
+    assert caught.value.error_code == "IDS-102"
 
 
 @pytest.mark.parametrize("path", [".aliyun/config.json", ".alibabacloud/credentials"])
@@ -139,8 +143,10 @@ async def test_file_that_others_can_read_is_refused(path: str, tmp_path: Path) -
     write_file(tmp_path, path, "{}")
     (tmp_path / path).chmod(0o644)
 
-    with pytest.raises(ConfigError, match=f"^{tmp_path}/{path}: other users can read it"):
+    with pytest.raises(ConfigError, match=f"^{tmp_path}/{path}: other users can read it") as caught:
         await resolve_keys(tmp_path)
+
+    assert caught.value.error_code == "IDS-102"
 
 
 async def test_error_names_all_sources(tmp_path: Path) -> None:
@@ -228,7 +234,7 @@ ERRORS = [
         "security_token is missing",
         "IDS-325",
     ),
-    ({}, "[default\nof-x", "not an ini file", "IDS-100"),
+    ({}, "[default\nof-x", "not an ini file", "IDS-126"),
 ]
 
 
