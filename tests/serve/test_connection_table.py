@@ -294,6 +294,32 @@ def test_connection_that_is_not_read_yet_is_not_idle(seconds: float, victim: int
 
 
 @pytest.mark.parametrize(
+    ("sends", "seconds", "victim"), [(False, 0.5, 1), (False, 1.5, 0), (True, 0.5, 1), (True, 1.5, 1)]
+)
+def test_connection_that_was_passed_over_is_looked_at_again(sends: bool, seconds: float, victim: int) -> None:
+    """A young connection that was passed over counts as idle a second later, unless it has sent a request."""
+
+    @simulated
+    async def test() -> None:
+        at = table(2)
+        young = Recorded(deadline=asyncio.get_running_loop().time() + IDLE_SECONDS)
+        at.add(young)
+        at.add(Recorded(owes=True, answered=True))
+        served = Recorded(owes=True, answered=True)
+        at.add(served)
+        assert not young.given_up  # the one that was answered ends
+        young.owes = sends
+        await asyncio.sleep(seconds)
+        at.add(Recorded(owes=True))
+
+        assert [bool(connection.given_up) for connection in (young, served)] == [
+            number == victim for number in range(2)
+        ]
+
+    test()
+
+
+@pytest.mark.parametrize(
     ("mebibytes", "expected"), [(None, None), (1_000, 40_960), (64, 1_024), (41.5, 64), (41.6, 68), (8, 64)]
 )
 def test_connections_within_a_memory_limit(mebibytes: float | None, expected: int | None) -> None:

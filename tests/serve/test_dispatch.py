@@ -58,6 +58,10 @@ class Handler:
         self.asked.append(("resolve", request))
         return self.resolved
 
+    def replace(self, endpoint: CredentialEndpoint) -> None:
+        """Record."""
+        self.asked.append(("replace", endpoint))
+
     def valid(self, grant: Grant) -> bool:
         """Return what the test says."""
         self.asked.append(("valid", grant))
@@ -242,6 +246,19 @@ def test_session_token_that_expires(dispatcher: Callable[[Handler], Dispatcher])
     handler.still_valid = False
     assert at.recall(HEAD) is None
     handler.still_valid = True
+    assert at.recall(HEAD) is None
+
+
+def test_replaced_endpoint(dispatcher: Callable[[Handler], Dispatcher]) -> None:
+    """The handler serves another endpoint of a profile, and decisions about the previous one are dropped."""
+    handler = Handler()
+    handler.resolved = grant()
+    at = dispatcher(handler)
+    at.remember(HEAD, REQUEST, keep_alive=True)
+    endpoint = cast(CredentialEndpoint, object())
+    at.replace(endpoint)
+
+    assert handler.asked[-1] == ("replace", endpoint)
     assert at.recall(HEAD) is None
 
 
