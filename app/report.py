@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from . import __version__
+from .config.locate import absolute
 from .config.settings import Profile
 from .core.clocks import Clocks
 from .core.formats import timestamp
@@ -95,7 +96,7 @@ class Report:
             "host": self._host,
             "now": timestamp(now),
             "uptime_seconds": round(self._clocks.monotonic() - self._started),
-            "config": self._reloader.loaded.origin,
+            "config": absolute(self._reloader.loaded.origin),
             "config_read_at": timestamp(reload.at),
             "config_age_seconds": max(0, round(now - reload.at)),
             "config_error": reload.error,

@@ -5,6 +5,7 @@ A command that runs beside the sidecar counts against the memory limit of the sa
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,11 @@ def find(path: str | None, environ: Mapping[str, str], default_path: str) -> str
     if named:
         return named
     return default_path if files.exists(default_path) else None
+
+
+def absolute(origin: str) -> str:
+    """Return a configuration's origin for programs with another working directory: `environment`, or a whole path."""
+    return origin if origin == "environment" else os.path.abspath(origin)
 
 
 def admin_socket(path: str | None, environ: Mapping[str, str]) -> str | None:

@@ -13,13 +13,22 @@ _PATHS = ("file", "path", "directory")
 def shown_variable(name: str) -> str:
     """Return the name of an environment variable, or HIDDEN where it looks like a secret."""
     named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
-    random = all(re.search(kind, name) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
-    return name if named and not random else HIDDEN
+    return name if named and not _random(name) else HIDDEN
 
 
 def shown_path(path: str) -> str:
     """Return a path, or HIDDEN where it does not begin like one."""
     return path if path.startswith(("/", "./", "../", "~")) and path.isprintable() else HIDDEN
+
+
+def may_be_path(path: str) -> bool:
+    """Return whether a file of this name may still appear: a path, or a plain file name that does not look random."""
+    names = re.fullmatch(r"[A-Za-z0-9._-]{1,64}(/[A-Za-z0-9._-]{1,64})*", path)
+    return shown_path(path) != HIDDEN or (names is not None and not _random(path))
+
+
+def _random(text: str) -> bool:
+    return all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
 
 
 def without_login(text: str) -> str:

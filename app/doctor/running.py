@@ -45,8 +45,8 @@ def status(host: str, port: int) -> Mapping[str, Any]:
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     try:
         connection.request("GET", "/status.json")
-        response = connection.getresponse()
-        found = json.loads(response.read(LONGEST)) if response.status == 200 else None
+        with connection.getresponse() as response:  # another program's answer may have no end
+            found = json.loads(response.read(LONGEST)) if response.status == 200 else None
     except OSError as error:
         reason = error.strerror or "no answer in time"
         raise Unreachable(f"{host}:{port}: {reason}; is the sidecar running?", error_code="IDS-503") from None
@@ -56,6 +56,6 @@ def status(host: str, port: int) -> Mapping[str, Any]:
         connection.close()
     if not isinstance(found, dict) or not isinstance(found.get("profiles"), list):
         raise Unreachable(
-            f"{host}:{port}: not the answer of a sidecar; does another program listen there?", error_code="IDS-503"
+            f"{host}:{port}: another program listens there; its answer is not that of a sidecar", error_code="IDS-502"
         )
     return found

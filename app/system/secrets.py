@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Mapping
 
-from ..core.display import HIDDEN, shown_path, shown_variable
+from ..core.display import may_be_path, shown_path, shown_variable
 from ..core.errors import ConfigError, NotThereYet, Unreachable
 from ..core.record import Record
 from ..core.values import Secret
@@ -61,7 +61,7 @@ class FileSecret(Record, frozen=True):
             value = read_file(self.path, LARGEST).decode("utf-8-sig").strip()
         except files.Absent as why:
             # What is not a path at all will never be there.
-            kind = ConfigError if shown_path(self.path) == HIDDEN else NotThereYet
+            kind = NotThereYet if may_be_path(self.path) else ConfigError
             raise kind(f"{self.place}: {shown_path(self.path)}: {why}") from None
         except files.Unreadable as why:
             raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}", error_code="IDS-108") from None

@@ -110,6 +110,7 @@ class Scenario:
     caller: Caller = field(default_factory=lambda: Caller(1000, (1000,)))
     state: dict[str, Any] = field(default_factory=lambda: {"profile": "default", "state": "fresh", "last_error": None})
     running: dict[str, Any] = field(default_factory=dict)
+    foreign: bool = False
     kept: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -193,6 +194,8 @@ class Scenario:
         return self._status(str(self.directory / "config.json"))
 
     def _status(self, path: str | None) -> Mapping[str, Any]:
+        if self.foreign:
+            raise Unreachable("127.0.0.1:7118: another program listens there", error_code="IDS-502")
         if not self.running and not self.state:
             raise Unreachable("127.0.0.1:7118: connection refused; is the sidecar running?")
         return {

@@ -215,6 +215,7 @@ CASES = [
     ),
     client_file(".aliyun/config.json", "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
     client_file(".alibabacloud/credentials", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
+    client_file(".alibabacloud/credentials.ini", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
     client("proxy of the client", "IDS-513", "unset HTTP_PROXY", "HTTP_PROXY", "http://proxy:3128"),
     Case("short path token", "IDS-105", "or more of A-Z", short_path_token, long_path_token),
     Case("URL without the path token", "IDS-509", "<path token>", path_token, url_with_token),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socketserver
+import threading
 from pathlib import Path
 
 import pytest
@@ -246,6 +248,35 @@ async def test_socket_that_refuses_without_a_listener(scenario: Scenario) -> Non
 
     scenario.admin = Unreachable("/run/admin.sock: connection refused", error_code="IDS-503")
     assert states(await scenario.steps())["sidecar"] == "skipped"
+
+
+async def test_another_program_at_the_listener_is_broken(scenario: Scenario) -> None:
+    """Another program at the address of the operations listener keeps the sidecar from starting: IDS-502."""
+    scenario.foreign = True
+    (step,) = [each for each in await scenario.steps() if each.name == "sidecar"]
+
+    assert (step.state, [each.code for each in step.findings]) == ("broken", ["IDS-502"])
+
+
+def test_another_program_is_no_sidecar() -> None:
+    """A program that answers otherwise than a sidecar has a code of its own."""
+    with socketserver.TCPServer(("127.0.0.1", 0), Foreign) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        with pytest.raises(Unreachable, match="another program listens there") as caught:
+            running.status(*server.server_address)  # type: ignore[misc]  # an IPv4 address
+        answering.join()
+
+    assert caught.value.error_code == "IDS-502"
+
+
+class Foreign(socketserver.StreamRequestHandler):
+    """Answers one request with a page."""
+
+    def handle(self) -> None:
+        """Answer."""
+        self.rfile.readline()
+        self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n<html>")
 
 
 def test_no_sidecar_is_unreachable() -> None:

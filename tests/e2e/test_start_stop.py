@@ -12,7 +12,19 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, add_fault, config, emulator_admin, replace_config
-from .processes import DEADLINE, EmulatedCloud, Process, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import (
+    DEADLINE,
+    PROGRAM,
+    ROOT,
+    EmulatedCloud,
+    Process,
+    RunningSidecar,
+    emulator,
+    environment,
+    run,
+    serve,
+    wait_until,
+)
 from .wire import Connection, Response, fetch, request_head
 
 QUICK_RETRIES = {"minRetrySeconds": 0.1, "maxRetrySeconds": 1, "permanentRetrySeconds": 10}
@@ -346,6 +358,29 @@ def test_files_that_appear_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
     assert "secret: no such file" in failed["error"]
     assert failed["permanent"] is False
     assert len([line for line in warned if line.endswith("waiting for the program that writes it")]) == 2
+
+
+def test_file_without_a_directory_that_appears_after_a_reload(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A changed file may name a secret in the working directory that does not exist yet: it is used when it does."""
+    settings = late_files(cloud, tmp_path)
+    del settings["tls"]
+    identity = settings["profiles"]["default"]["identity"]
+    identity["tokenEndpoint"] = f"{cloud.url}/api/v2/iauths_system/oauth2/token"
+    method = identity["authnConfiguration"]
+    first = tmp_path / "first"
+    for name in ("first", "second-draft"):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(ENV["DEMO_SECRET"])
+    method["clientSecretFile"] = str(first)
+    program = ("env", "-C", str(tmp_path), *PROGRAM)
+    with serve(settings, home=tmp_path, env={"PYTHONPATH": str(ROOT)}, program=program) as sidecar:
+        sidecar.process.event("credentials_issued")
+        method["clientSecretFile"] = "second"
+        replace_config(sidecar, settings)
+        sidecar.process.event("config_reloaded")
+        (tmp_path / "second-draft").rename(tmp_path / "second")
+
+        wait_until(lambda: len(sidecar.process.events("credentials_issued")) == 2)
 
 
 def test_files_that_never_appear(cloud: EmulatedCloud, tmp_path: Path) -> None:

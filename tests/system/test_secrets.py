@@ -83,12 +83,24 @@ def test_variable_name_is_shown_unless_it_may_be_a_secret(name: str, shown: bool
     assert ("not shown" in str(caught.value)) is not shown
 
 
-def test_bare_word_in_place_of_a_path_is_not_shown() -> None:
-    """A word without a slash in place of a path may be the secret itself, so it is not shown."""
-    with pytest.raises(ConfigError) as caught:
-        secrets.from_file("s3cr3t", "place")()
+@pytest.mark.parametrize(
+    ("word", "error"),
+    [
+        ("s3cr3t", NotThereYet),
+        ("client-secret", NotThereYet),
+        ("secrets/client.txt", NotThereYet),
+        ("CSeHDcHcfvKZxfK9Cow2GNMn", ConfigError),
+        ("s3cr3t+==", ConfigError),
+        ("a" * 65, ConfigError),
+    ],
+)
+def test_bare_word_in_place_of_a_path_is_not_shown(word: str, error: type[Exception]) -> None:
+    """A word that does not begin like a path may be the secret itself; one like a file's name may still appear."""
+    with pytest.raises(error) as caught:
+        secrets.from_file(word, "place")()
 
-    assert "s3cr3t" not in str(caught.value)
+    assert type(caught.value) is error
+    assert word not in str(caught.value)
 
 
 def test_exactly_one_key_is_set(tmp_path: Path) -> None:

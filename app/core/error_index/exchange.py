@@ -16,7 +16,7 @@ EXCHANGE = (
         "The role does not trust the token.",
         "A condition of the role's trust policy (oidc:iss, oidc:aud, oidc:sub) or its principal does not match.",
         "make oidc:iss, oidc:aud and oidc:sub of the role's trust policy equal the token's claims, and name "
-        "oidcProviderArn as its principal; `idaas-sidecar doctor` shows both",
+        "oidcProviderArn as its principal; `idaas-sidecar doctor --read-ram` shows both",
         effect="withdrawn",
         seen=(_FAIL + "NoPermission",),
     ),

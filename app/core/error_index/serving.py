@@ -92,7 +92,7 @@ SERVING = (
     Entry(
         "IDS-515",
         "A file of the client's home directory wins over the sidecar.",
-        "SDKs read ~/.aliyun/config.json and ~/.alibabacloud/credentials before the credentials URI.",
+        "SDKs read ~/.aliyun/config.json, ~/.alibabacloud/credentials and credentials.ini before the credentials URI.",
         "Move the file away, or set ALIBABA_CLOUD_CLI_PROFILE_DISABLED=true for config.json.",
     ),
     Entry(

@@ -100,6 +100,8 @@ def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
     home = environ.get("HOME", "")
     switches = {
         ".aliyun/config.json": ("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
+        # The SDKs for Python and Java read the first name, those for Go and Node the second one.
+        ".alibabacloud/credentials.ini": ("ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
         ".alibabacloud/credentials": ("ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
     }
     for name, (switch, value) in switches.items():

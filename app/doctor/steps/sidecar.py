@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...config.loader import Loaded
+from ...config.locate import absolute
 from ...core.addresses import listen_address
 from ...core.errors import ConfigError, SidecarError
 from ..finding import Finding, Step, broken, skipped, warning
@@ -23,7 +24,8 @@ async def run(target: Target, loaded: Loaded) -> Step:
     """
     Read its status from the admin socket of the configuration, else from the operations listener.
 
-    A sidecar that does not run is no finding. A socket that refuses is one: `get`, `refresh` and `status` use it.
+    A sidecar that does not run is no finding. Another program at its listener is one, and a socket that refuses: `get`,
+    `refresh` and `status` use it.
     """
     path = loaded.settings.server.admin_socket
     found: list[Finding] = []
@@ -36,14 +38,14 @@ async def run(target: Target, loaded: Loaded) -> Step:
             found.append(_refused(error, path))
     if status is None:
         source = "operations listener"
-        answer = await _from_ops(target, loaded)
+        answer = await _from_ops(target, loaded, found)
         if isinstance(answer, str):
             # Nobody at the socket, and nobody at the listener: the sidecar does not run.
-            if any(each.code == "IDS-517" for each in found):
+            if any(each.code in ("IDS-502", "IDS-517") for each in found):
                 return Step(NAME, answer, findings=found)
             return skipped(NAME, answer)
         status = answer
-    found += [*_profiles(status, target.profile), *_configuration(status, loaded)]
+    found += [*_profiles(status, target.profile, has_socket=path is not None), *_configuration(status, loaded)]
     states = {str(each.get("profile")): str(each.get("state")) for each in status["profiles"]}
     summary = ", ".join(f"{name} is {state}" for name, state in states.items())
     facts = {"profiles": states, "config": str(status.get("config", "")), "source": source}
@@ -60,8 +62,8 @@ def _refused(error: SidecarError, path: str) -> Finding:
     )
 
 
-async def _from_ops(target: Target, loaded: Loaded) -> Status | str:
-    """Return the status from the operations listener, or why there is none."""
+async def _from_ops(target: Target, loaded: Loaded, found: list[Finding]) -> Status | str:
+    """Return the status from the operations listener, or why there is none; add another program to `found`."""
     ops = loaded.settings.server.ops
     if ops is None:
         return "server.ops is null"
@@ -71,17 +73,21 @@ async def _from_ops(target: Target, loaded: Loaded) -> Status | str:
     try:
         return await asyncio.to_thread(target.status, _WILDCARDS.get(host, host), port)
     except SidecarError as error:
+        if error.error_code == "IDS-502":
+            found.append(broken("IDS-502", f"server.ops: {error}"))
         return f"does not run: {error}"
 
 
-def _profiles(status: Status, only: str | None) -> Iterator[Finding]:
+def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator[Finding]:
     for each in status["profiles"]:
         name, state = each.get("profile"), each.get("state")
         if only not in (None, name):
             continue
         reason = each.get("last_error") or "no answer from the cloud yet"
         failure = each.get("failure") or {}
-        cure = f"{failure['cure']}; then run `idaas-sidecar refresh`" if failure.get("cure") else ""
+        cure = str(failure.get("cure") or "").removesuffix(".")
+        if cure and has_socket:  # `refresh` needs it
+            cure += "; then run `idaas-sidecar refresh`"
         if failure.get("error_code"):
             reason = f"{reason} ({failure['error_code']})"
         if state not in _USABLE:
@@ -98,10 +104,11 @@ def _profiles(status: Status, only: str | None) -> Iterator[Finding]:
 
 def _configuration(status: Status, loaded: Loaded) -> Iterator[Finding]:
     origin, error, keys = status.get("config"), status.get("config_error"), status.get("restart_needed")
-    if origin != loaded.origin:
+    own = absolute(loaded.origin)
+    if origin != own:
         yield warning(
             "IDS-506",
-            f"the running sidecar uses {origin}, and this command {loaded.origin}",
+            f"the running sidecar uses {origin}, and this command {own}",
             f"restart the sidecar with this file; to examine the running one, use --config {origin}",
         )
     if error:
