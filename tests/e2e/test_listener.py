@@ -260,6 +260,7 @@ def test_oldest_idle_connection_is_closed_at_the_limit(sidecar: Demo, tmp_path: 
     """At the connection limit a new client is answered, and the connection that is idle for longest is closed."""
     config = json.loads(sidecar.config_path.read_text())
     config["access"] = {"maxConnections": 16}
+    config["server"] = {"bind": "127.0.0.1:0", "ops": "127.0.0.1:0"}  # the demo has its own ports
     home = sidecar.config_path.parent / "limited"
     home.mkdir()
     with serve(config, home=home, env=dict(sidecar.env)) as limited:
