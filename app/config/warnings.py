@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from ..core.errors import Mistake
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
 from ..exchange.regions import misspelt
 from ..exchange.settings import PROVIDER_MANAGED, DeveloperApiExchange
@@ -67,7 +68,7 @@ def _exposed(path: str | None, place: str) -> Iterator[str]:
     """Yield why a secret file that is accepted is readable by more processes than necessary."""
     why = files.exposure(path) if path else None
     if why is not None:
-        yield f"{place}: {path}: {why}"
+        yield Mistake(f"{place}: {path}: {why}", "IDS-130")
 
 
 def _region(region: str | None, place: str) -> Iterator[str]:

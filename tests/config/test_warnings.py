@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from app.core.errors import Mistake
 from app.emulator.world.world import CHAINED_ROLE_ARN, PAM_SCOPE
 
 from ..conftest import configuration, identity, managed_exchange
@@ -85,3 +87,17 @@ ACCEPTED = [
 def test_valid_setting_has_no_warning(config: Any, loaded: Load) -> None:
     """A valid setting that resembles a mistake has no warning."""
     assert loaded(config).warnings == ()
+
+
+def test_token_file_of_everybody_has_its_own_code(tmp_path: Path, loaded: Load) -> None:
+    """A token file that other users can read is accepted with a warning that has the code of the cure."""
+    token = tmp_path / "token"
+    token.write_text("e30.e30.c2ln")
+    token.chmod(0o644)
+    (found,) = loaded(
+        configuration(profiles={"default": profile(identity={"type": "tokenFile", "tokenFile": str(token)})})
+    ).warnings
+
+    assert "other users can read it (mode 0644); chmod 600 it" in found
+    assert isinstance(found, Mistake)
+    assert found.error_code == "IDS-130"

@@ -185,4 +185,10 @@ CONFIGURATION = (
         "The production image has no emulator; PyYAML and the packages of OpenTelemetry are optional.",
         "Use the image or the extra that the message names, for example `pip install idaas-credential-sidecar[yaml]`.",
     ),
+    Entry(
+        "IDS-130",
+        "More processes than necessary can read a secret's file.",
+        "Its mode lets other users read it, or other processes of the container that it is mounted into.",
+        "Run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one.",
+    ),
 )
