@@ -19,8 +19,8 @@ IDENTITY = (
         "IDS-301",
         "The token endpoint does not accept the client.",
         "The client id, secret, key or assertion is wrong or has expired, or a clock is off.",
-        "copy clientId and a current secret, or register the key, on the application's page, and set this "
-        "machine's clock",
+        "copy clientId and a current secret from the application's page into clientId and the variable or file that "
+        "the method names, or register the key there, and set this machine's clock",
         seen=("invalid_client",),
         words=("AADSTS7000222", "AADSTS7000215", "AADSTS700027", "Invalid client or Invalid client credentials"),
     ),
