@@ -233,6 +233,7 @@ async def test_hanging_disk_does_not_block(
     assert [profile for profile, _ in messages(events)] == ["", "default"]
     assert "did not answer" in messages(events)[0][1]
     assert messages(events)[1][1].startswith("the disk did not answer in time; the entry stays there")
+    assert [event.error_code for event in events if isinstance(event, StoreFailed)][1] == "IDS-601"
 
 
 async def test_ask(store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
