@@ -126,9 +126,10 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    # libuv reads this variable and would change its epoll set through io_uring: a sixth more CPU for a new connection,
-    # and a part of the kernel that most sandboxes forbid.
-    os.putenv("UV_USE_IO_URING", "0")
+    # libuv reads this variable. By default it changes its epoll set through io_uring, which takes a sixth more CPU for
+    # a new connection (bench/README.md), and which most sandboxes forbid.
+    if "UV_USE_IO_URING" not in os.environ:
+        os.putenv("UV_USE_IO_URING", "0")  # not in os.environ, which commands inherit
     try:
         import uvloop
     except ImportError:  # Windows: slower, the same otherwise

@@ -60,7 +60,7 @@ IGNORED = tuple(
         "identity/test_methods.py",
     )
 )
-"""Tests of real processes do not see a mutant; the others do not run these packages."""
+"""Tests of real processes do not see a mutant; the others test other packages."""
 QUIET = (
     "-q",
     "-s",

@@ -53,8 +53,8 @@ def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
         why = error
     try:
         return _from_ops(config, environ)
-    except SidecarError as error:
-        raise type(error)(f"{why}; {error}") from None
+    except (ConfigError, Unreachable) as error:
+        raise type(error)(f"{why}; {error}", error_code=error.error_code) from None
 
 
 def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -66,13 +66,15 @@ def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         code, text = health_.get(host, port, TARGET)
     except (OSError, ValueError) as error:
-        raise Unreachable(str(error)) from None
+        raise Unreachable(str(error), error_code="IDS-503") from None
     try:
         body = json.loads(text)
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise Unreachable(f"{host}:{port}: not the answer of a sidecar; does another program listen there?")
+        raise Unreachable(
+            f"{host}:{port}: another program listens there; its answer is not that of a sidecar", error_code="IDS-502"
+        )
     if code != 200:
         raise ConfigError(f"{host}:{port}: {body.get('Message', code)}", error_code="IDS-517")
     return body

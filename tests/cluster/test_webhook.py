@@ -148,15 +148,18 @@ def test_a_rollout_refuses_no_pod() -> None:
     thread = threading.Thread(target=admit)
     thread.start()
     try:
-        kubectl("rollout", "restart", "deployment", NAME, *HOME)
-        kubectl("rollout", "status", "deployment", NAME, *HOME, "--timeout=90s")
-        kubectl("wait", "--for=jsonpath={.status.replicas}=2", "deployment", NAME, *HOME, "--timeout=60s")
+        for _ in range(5):  # a slow machine admits fewer pods in one rollout
+            kubectl("rollout", "restart", "deployment", NAME, *HOME)
+            kubectl("rollout", "status", "deployment", NAME, *HOME, "--timeout=90s")
+            kubectl("wait", "--for=jsonpath={.status.replicas}=2", "deployment", NAME, *HOME, "--timeout=60s")
+            if admitted >= 10:
+                break
     finally:
         over.set()
         thread.join()
 
     assert failures == []
-    assert admitted > 0  # how many depends on the speed of the machine
+    assert admitted >= 10
 
 
 def test_a_new_certificate_without_a_restart() -> None:
