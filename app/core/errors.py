@@ -27,6 +27,7 @@ class SidecarError(Exception):
     known of the request that failed, for the fields of a log line; empty or 0 where it is not known. `stage`: `token`,
     `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
     `error_code`: the stable code of the failure in the errors index (`core/error_index`); `code` is the other side's.
+    `cure`: what to do, where the failure has it apart from its cause; `own_words` has both.
     """
 
     error_code: str = "IDS-900"
@@ -37,6 +38,7 @@ class SidecarError(Exception):
     code: str = ""
     request_id: str = ""
     cloud_message: str = ""
+    cure: str = ""
 
     @property
     def permanent(self) -> bool:
@@ -44,21 +46,27 @@ class SidecarError(Exception):
         return False
 
     @property
+    def cause(self) -> str:
+        """The message without the cure and without the other side's words."""
+        return Exception.__str__(self)
+
+    @property
     def own_words(self) -> str:
         """The message without the other side's words, for answers to clients."""
-        return Exception.__str__(self)
+        return f"{self.cause}: {self.cure}" if self.cure else self.cause
 
     def __str__(self) -> str:
         return f'{self.own_words}; it says "{self.cloud_message}"' if self.cloud_message else self.own_words
 
     def at(self, place: str) -> Self:
         """Return the same error with its place before the message."""
-        return self.reworded(f"{place}: {self.own_words}")
+        return self.reworded(f"{place}: {self.cause}", self.cure)
 
-    def reworded(self, message: str) -> Self:
-        """Return the same error with another message, before the other side's words."""
+    def reworded(self, message: str, cure: str = "") -> Self:
+        """Return the same error with another message and cure, before the other side's words."""
         other = type(self).__new__(type(self), message)
         other.__dict__.update(self.__dict__)
+        other.cure = cure
         return other
 
 
@@ -94,9 +102,9 @@ class ConfigError(SidecarError):
         error.mistakes = lines
         return error
 
-    def reworded(self, message: str) -> Self:
+    def reworded(self, message: str, cure: str = "") -> Self:
         """Return the same error with another message; each of its lines has the code of the error."""
-        other = super().reworded(message)
+        other = super().reworded(message, cure)
         other.mistakes = tuple(Mistake(line, self.error_code) for line in message.splitlines())
         return other
 
@@ -166,8 +174,10 @@ class Refused(SidecarError):
         endpoint: str = "",
         cloud_message: str = "",
         error_code: str = "IDS-300",
+        cure: str = "",
     ) -> None:
         super().__init__(message)
+        self.cure = cure
         self.error_code = error_code
         self.status = status
         self.code = code

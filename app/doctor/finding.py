@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ..core.error_index.index import INDEX
 from ..core.errors import SidecarError
+from .wording import SAYS, parted
 
 State = Literal["ok", "warning", "broken", "skipped"]
 """`warning`: it works, but not as intended, or not for long. `skipped`: a step before it is broken, or lacks input."""
@@ -15,7 +16,11 @@ State = Literal["ok", "warning", "broken", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong. `code` is its entry in the errors index; `cure` says what to do."""
+    """
+    One thing that is wrong. `code` is its entry in the errors index.
+
+    `message` names the cause alone; `cure` says what to do, and is never empty.
+    """
 
     state: Literal["warning", "broken"]
     code: str
@@ -24,20 +29,26 @@ class Finding:
 
 
 def broken(code: str, message: str, cure: str = "") -> Finding:
-    """Return a finding that keeps credentials from arriving. Without `cure`, the index supplies it."""
-    return Finding("broken", code, message, cure or INDEX[code].cure)
+    """Return a finding that keeps credentials from arriving. Without `cure`, the message or the index supplies it."""
+    return _finding("broken", code, message, cure)
 
 
 def warning(code: str, message: str, cure: str = "") -> Finding:
     """Return a finding that does not keep credentials from arriving."""
-    return Finding("warning", code, message, cure or INDEX[code].cure)
+    return _finding("warning", code, message, cure)
+
+
+def _finding(state: Literal["warning", "broken"], code: str, message: str, cure: str) -> Finding:
+    cause, own = parted(message)
+    return Finding(state, code, cause, cure or own or INDEX[code].cure)
 
 
 def failed(error: Exception) -> Finding:
     """Return the finding of an error that the program raised; its message has the cloud's own words."""
     if not isinstance(error, SidecarError):
         return broken("IDS-901", f"internal error ({type(error).__name__})")
-    return broken(error.error_code, str(error))
+    words = f'{SAYS}{error.cloud_message}"' if error.cloud_message else ""
+    return broken(error.error_code, f"{error.cause}{words}", error.cure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ def lines(step: Step) -> Iterator[str]:
     yield f"{step.state:<8} {step.name}{where}: {step.summary}"
     for finding in step.findings:
         yield f"         {finding.code} {finding.message}"
-        if finding.cure and finding.cure.rstrip(".").lower() not in finding.message.lower():
-            yield f"         cure: {finding.cure}"
+        yield f"         cure: {finding.cure}"
     for key, value in _claims(step):
         yield f"         {key}: {value}"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..core.errors import SidecarError
 from ..exchange.settings import StsExchange
 from ..setup.fingerprint import Chain
-from .finding import Finding, failed, warning
+from .finding import Finding, failed
 from .ram import Provider, RamReader, Role
 
 T = TypeVar("T")
@@ -62,4 +62,4 @@ async def _read(request: Awaitable[T]) -> T | Finding:
 
 def not_read(error: SidecarError) -> Finding:
     """Return the finding of a request that did not show what RAM has: credentials may arrive nevertheless."""
-    return warning(error.error_code, f"reading RAM: {error}")
+    return replace(failed(error.at("reading RAM")), state="warning")

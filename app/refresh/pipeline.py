@@ -174,7 +174,7 @@ class Pipeline:
                 raise
             # STS refuses an iat in its future. A new token would have one too: this one is kept until then.
             raise Unreachable(
-                f"{error.own_words}; its iat is {wait:.0f} s ahead of the clock there: the issuer's clock is wrong",
+                f"{error.cause}; its iat is {wait:.0f} s ahead of the clock there: the issuer's clock is wrong",
                 retry_after=wait,
                 code=error.code,
                 endpoint=error.endpoint,

@@ -104,7 +104,8 @@ def error_of(
             f"{text}: is that the URL of {asked}? A gateway or proxy may have answered", error_code=NO_API, **facts
         )
     return Refused(
-        f"{text}: {meaning.cure}" if meaning.cure else text,
+        text,
+        cure=meaning.cure,
         renew_token=meaning.effect == "renew_token",
         withdrawn=meaning.effect == "withdrawn",
         error_code=meaning.error_code,

@@ -53,7 +53,20 @@ def test_entries_are_complete() -> None:
 
 
 VERBS = {
-    *("activate", "add", "allow", "approve", "attach", "change", "configure", "copy", "correct", "create", "do"),
+    *(
+        "activate",
+        "add",
+        "allow",
+        "approve",
+        "attach",
+        "change",
+        "choose",
+        "configure",
+        "copy",
+        "correct",
+        "create",
+        "do",
+    ),
     *("enable", "give", "grant", "install", "keep", "let", "list", "make", "move", "name", "publish", "raise"),
     *("reduce", "remove", "rename", "repair", "replace", "report", "request", "restart", "run", "save", "send"),
     *("set", "start", "stop", "switch", "synchronise", "try", "unset", "update", "upgrade", "use", "write"),

@@ -150,7 +150,13 @@ CASES = [
         lambda scenario: token_file(scenario, "opaque"),
         token_file,
     ),
-    Case("command that fails", "IDS-324", "run it by hand", failing_command, lambda scenario: command(scenario, 0o700)),
+    Case(
+        "command that fails",
+        "IDS-324",
+        "run the command by hand",
+        failing_command,
+        lambda scenario: command(scenario, 0o700),
+    ),
     Case(
         "issuer with a slash",
         "IDS-331",

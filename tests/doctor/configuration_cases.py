@@ -105,7 +105,7 @@ CASES = [
     Case(
         "unset secret",
         "IDS-108",
-        "IDAAS_SECRET is not set or empty; set it",
+        "IDAAS_SECRET is not set or empty | Set the variable to the secret",
         lambda scenario: scenario.environ.pop("IDAAS_SECRET"),
         lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
     ),
@@ -127,7 +127,7 @@ CASES = [
     Case(
         "placeholder of an example",
         "IDS-109",
-        "still has [region_id] of an example; write your own value",
+        "still has [region_id] of an example | write your own value",
         lambda scenario: use_the_sdk_file(scenario, clientId="app_[region_id]"),
         use_the_sdk_file,
     ),
@@ -136,11 +136,17 @@ CASES = [
     changed("scope without a value", "IDS-111", "<audience>|<value>", "identity.scope", "api.demo.example"),
     changed("two audiences", "IDS-111", "a token has one", "identity.scope", "a.example|.all b.example|.all"),
     changed("issuer without TLS", "IDS-112", "use https://", "identity.issuer", "http://idaas.example/oauth2"),
-    changed("URL with a query", "IDS-112", "leave it out", "identity.tokenEndpoint", f"{TOKEN_ENDPOINT}?a=b"),
+    changed(
+        "URL with a query",
+        "IDS-112",
+        "has a query or a fragment | Write the URL as https://host/path",
+        "identity.tokenEndpoint",
+        f"{TOKEN_ENDPOINT}?a=b",
+    ),
     Case(
         "two secrets",
         "IDS-113",
-        "are both set; keep one",
+        "are both set | keep one",
         lambda scenario: (
             write_the_secret(scenario),
             scenario.put(f"{AUTHN}.clientSecretFile", str(scenario.directory / "secret")),

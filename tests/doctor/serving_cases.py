@@ -112,7 +112,7 @@ def denied_over_socket(scenario: Scenario) -> None:
     """Let the admin socket report a refusal with its entry of the errors index."""
     scenario.put("/server", {"adminSocket": "/run/idaas-sidecar/admin.sock", "ops": None})
     failure = {"error_code": "IDS-412", "cure": "correct roleArn"}
-    scenario.state |= {"state": "denied", "last_error": "HTTP 404", "failure": failure}
+    scenario.state |= {"state": "denied", "last_error": "HTTP 404: correct roleArn", "failure": failure}
 
 
 def other_path_token(scenario: Scenario) -> None:

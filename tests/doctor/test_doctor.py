@@ -13,11 +13,16 @@ from app.cli import main
 from app.conformance.models.client import EcsClient, UriClient
 from app.conformance.models.ecs_clients import ECS_CLIENTS
 from app.conformance.models.uri_clients import URI_CLIENTS
-from app.core.errors import ConfigError, Unreachable
+from app.core.error_index.index import INDEX
+from app.core.errors import ConfigError, Refused, Unreachable
 from app.doctor import clients, output, running
 from app.doctor.clients import MARGINS
-from app.doctor.finding import Finding, Step, broken, failed
+from app.doctor.finding import Step, failed, warning
+from app.doctor.wording import parted
 from app.emulator.world.world import CLIENT_SECRET
+from app.upstream.codes import CODES, MEANINGS_BY_WORDS
+from app.upstream.errors import error_of
+from app.upstream.response import UpstreamResponse
 
 from ..clock import Clock
 from ..conftest import configuration
@@ -181,12 +186,60 @@ def test_what_cannot_run_exits_with_2(options: list[str], tmp_path: Path, capsys
 # --- parts ------------------------------------------------------------------------------------------------------------
 
 
-def test_cure_is_printed_once() -> None:
-    """A cure that the message has already is not repeated."""
-    repeated = Finding("broken", "IDS-412", "HTTP 404: there is no such role: check roleArn", "check roleArn")
+def test_cause_and_cure_are_printed_apart() -> None:
+    """Each finding has a line with its cause and a line with its cure, in text and as members of the JSON output."""
+    refused = Refused(
+        "HTTP 404", status=404, code="x", cloud_message="no role; set one", error_code="IDS-412", cure="a"
+    )
+    step = Step(
+        "exchange", "refused", findings=[failed(refused), warning("IDS-121", "a port is taken; choose another")]
+    )
 
-    assert len(list(output.lines(Step("exchange", "refused", findings=[repeated])))) == 2
-    assert len(list(output.lines(Step("exchange", "refused", findings=[broken("IDS-412", "x")])))) == 3
+    assert list(output.lines(step))[1:] == [
+        '         IDS-412 HTTP 404; it says "no role; set one"',
+        "         cure: a",
+        "         IDS-121 a port is taken",
+        "         cure: choose another",
+    ]
+    assert [(each["message"], each["cure"]) for each in output.document([step])["steps"][0]["findings"]] == [
+        ('HTTP 404; it says "no role; set one"', "a"),
+        ("a port is taken", "choose another"),
+    ]
+
+
+MESSAGES = [
+    ("unset", ("unset", "")),
+    ("the file is open; run `chmod 600 /x`; then restart", ("the file is open", "run `chmod 600 /x`; then restart")),
+    ("the file is open; chmod 600 it", ("the file is open", "")),
+    ("does not exist; check the name", ("does not exist", "")),
+    ("is set; SDKs use it", ("is set; SDKs use it", "")),
+    ('ended; run it by hand; it says "a; set b"', ('ended; it says "a; set b"', "")),
+]
+
+
+@pytest.mark.parametrize(("message", "parts"), MESSAGES)
+def test_a_message_is_parted_into_cause_and_cure(message: str, parts: tuple[str, str]) -> None:
+    """What stands behind the semicolon is the cure if it says what to do without a pronoun; quoted words stay whole."""
+    assert parted(message) == parts
+
+
+@pytest.mark.parametrize("seen", [*CODES, *(part for part, _ in MEANINGS_BY_WORDS)])
+def test_an_error_of_a_server_has_its_cure_apart(seen: str) -> None:
+    """A refusal has the cure of its entry beside the cause in a finding, and behind the cause in a log line."""
+    meaning = CODES.get(seen) or dict(MEANINGS_BY_WORDS)[seen]
+    code = seen if seen in CODES else "other"
+    answer = UpstreamResponse(400, json.dumps({"Code": code, "Message": f"words: {seen}"}).encode())
+    error = error_of(answer, "https://sts.example", asked="STS")
+    found = failed(error)
+
+    assert found.code == error.error_code
+    assert found.cure == INDEX[found.code].cure
+    assert found.cure not in found.message
+    assert found.message.startswith("https://sts.example: HTTP 400 ")
+    assert found.message.endswith('"')
+    if isinstance(error, Refused):
+        assert f": {meaning.cure}; it says" in str(error)
+        assert f"place: {error.own_words}" == error.at("place").own_words
 
 
 def test_internal_error_does_not_quote_its_text() -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from app.core.error_index.index import INDEX
 from app.doctor.finding import Step
+from app.doctor.wording import parted
 
 from ..clock import Clock
+from ..core.test_error_index import VERBS
 from ..workload import Workload
 from . import cloud_cases, configuration_cases, network_cases, ram_cases, serving_cases
 from .scenario import Case, Cloud, Scenario
@@ -49,9 +51,17 @@ async def test_a_healthy_workload_has_no_finding(scenario: Scenario) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_misconfiguration_is_found_and_cured(case: Case, scenario: Scenario) -> None:
-    """The finding has the code and names the cure; when the cure is applied, nothing is found."""
+    """
+    The finding has the code and names the cure; when the cure is applied, nothing is found.
+
+    Every finding has a cure that is an action, and that is no part of the cause.
+    """
     case.breaks(scenario)
     broken = await scenario.steps()
+    for each in (each for step in broken for each in step.findings):
+        assert each.cure.split()[0].strip(",.:").lower() in VERBS, each
+        assert each.cure.rstrip(".").lower() not in each.message.lower()
+        assert parted(each.message) == (each.message, "")
 
     found = [each for step in broken for each in step.findings if each.code == case.code]
     assert found, shown(broken)

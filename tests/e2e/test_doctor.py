@@ -82,6 +82,7 @@ def test_running_sidecar_is_asked_over_its_socket(cloud: EmulatedCloud, tmp_path
     assert [each["code"] for each in found["findings"]] == ["IDS-504"]
     assert "(IDS-412)" in found["findings"][0]["message"]
     assert "correct roleArn" in found["findings"][0]["cure"]
+    assert "correct roleArn" not in found["findings"][0]["message"]
 
 
 def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud, tmp_path: Path) -> None:

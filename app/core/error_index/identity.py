@@ -35,7 +35,7 @@ IDENTITY = (
         "IDS-303",
         "The scope names a permission that does not exist.",
         "The resource server has no permission of that name.",
-        "copy the scope from the permissions of the resource server: it has none of this name",
+        "copy the scope from the permissions of the resource server",
         seen=("scope_not_found",),
     ),
     Entry(

@@ -83,9 +83,11 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         name, state = each.get("profile"), each.get("state")
         if only not in (None, name):
             continue
-        reason = each.get("last_error") or "no answer from the cloud yet"
+        reason = str(each.get("last_error") or "no answer from the cloud yet")
         failure = each.get("failure") or {}
         cure = str(failure.get("cure") or "").removesuffix(".")
+        if cure:
+            reason = reason.replace(f": {cure}", "", 1)
         if cure and has_socket:  # `refresh` needs it
             cure += "; then run `idaas-sidecar refresh`"
         if failure.get("error_code"):
