@@ -41,7 +41,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
         print(json.dumps(output.document(steps), indent=2, ensure_ascii=False))
     else:
         print(output.verdict(steps))
-    return FINDINGS if any(step.findings for step in steps) else 0
+    return 0 if output.healthy(steps) else FINDINGS
 
 
 async def _walk(target: Target, quiet: bool) -> list[Step]:

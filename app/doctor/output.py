@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .finding import Step
+from .steps import sidecar, token
 
 
 def lines(step: Step) -> Iterator[str]:
@@ -26,11 +27,23 @@ def _claims(step: Step) -> Iterator[tuple[str, Any]]:
             yield f"{part}.{key}", value
 
 
+def healthy(steps: Sequence[Step]) -> bool:
+    """Return whether nothing is wrong, and credentials were seen: of the cloud, or of the running sidecar."""
+    if any(step.findings for step in steps):
+        return False
+    running = any(step.name == sidecar.NAME and not step.skipped for step in steps)
+    return running or not any(step.name == token.NAME and step.skipped for step in steps)
+
+
 def verdict(steps: Sequence[Step]) -> str:
     """Return the last line."""
     found = [finding for step in steps for finding in step.findings]
     if not found:
-        if any(step.skipped for step in steps if step.name == "sidecar"):
+        if not healthy(steps):
+            return "nothing is known of the credentials: no token was requested, and no running sidecar was asked"
+        if any(step.name == token.NAME and step.skipped for step in steps):
+            return "healthy: the running sidecar has credentials; no token was requested"
+        if any(step.skipped for step in steps if step.name == sidecar.NAME):
             return "healthy: the cloud gives credentials; no running sidecar was asked"
         return "healthy: credentials arrive"
     codes = ", ".join(dict.fromkeys(finding.code for finding in found))
@@ -40,7 +53,7 @@ def verdict(steps: Sequence[Step]) -> str:
 def document(steps: Iterable[Step]) -> dict[str, Any]:
     """Return all steps as JSON members. Codes and states are stable; messages are for people."""
     known = list(steps)
-    return {"healthy": not any(step.findings for step in known), "steps": [_members(step) for step in known]}
+    return {"healthy": healthy(known), "steps": [_members(step) for step in known]}
 
 
 def _members(step: Step) -> dict[str, Any]:

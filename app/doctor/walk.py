@@ -90,7 +90,7 @@ class Walk:
         async for step in self._endpoints(name, loaded, reached):
             yield step
         if not found.usable(name):
-            yield skipped(token.NAME, "the configuration is broken", name)
+            yield skipped(token.NAME, found.why_not(name), name)
             yield skipped(exchange.NAME, "needs a token", name)
         elif not reached.identity:
             yield skipped(token.NAME, "the token endpoint is broken", name)

@@ -20,6 +20,14 @@ class Unreadable(Exception):
     """Why a file cannot be used, as the end of a sentence that begins with its name."""
 
 
+class OfAnotherUser(Unreadable):
+    """Root reads a secret that another user, `uid`, owns. A sidecar of that user reads the file."""
+
+    def __init__(self, why: str, uid: int) -> None:
+        super().__init__(why)
+        self.uid = uid
+
+
 class Absent(Unreadable):
     """There is no such file. Another program may write it a moment later."""
 
@@ -37,7 +45,11 @@ def read(path: str, largest: int) -> bytes:
 
 
 def read_secret(path: str, largest: int) -> bytes:
-    """Return what `read` does; raises Unreadable also where another user could read or change the file."""
+    """
+    Return what `read` does; raises Unreadable also where another user could read or change the file.
+
+    Raises OfAnotherUser for root, where the file is that user's: other users than the owner may have access, too.
+    """
     return _read(path, largest, secret=True)
 
 
@@ -124,12 +136,14 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
         with _opened(path) as file:
             why = _loose(file) if secret else None
             if why is not None:
-                raise Unreadable(why)
+                owner = os.fstat(file.fileno()).st_uid
+                raise OfAnotherUser(why, owner) if os.geteuid() == 0 != owner else Unreadable(why)
             raw = file.read(largest + 1)
     except FileNotFoundError:
         raise Absent("no such file") from None
     except PermissionError:
-        raise Unreadable(f"not readable by this user (uid {os.geteuid()}); change its owner or mode") from None
+        cure = f"{'run the command as its owner, or ' if secret else ''}change its owner or mode"
+        raise Unreadable(f"not readable by this user (uid {os.geteuid()}); {cure}") from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or 'not a file name'}") from None
     if len(raw) > largest:
@@ -151,11 +165,14 @@ def _loose(file: BinaryIO) -> str | None:
     Return why other users of this machine could read or change a secret file, or None.
 
     A file of root may be readable by a group (0640 by fsGroup), and on a read-only mount by all: that is how Kubernetes
-    mounts a Secret (0644), and only this container sees the mount.
+    mounts a Secret (0644), and only this container sees the mount. Root may read the secret of another user that is for
+    this user alone and on a read-only mount: that is how systemd passes a credential to a unit (LoadCredential).
     """
     found = os.fstat(file.fileno())
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid not in (0, os.geteuid()):
+        if os.geteuid() == 0 and not mode & 0o077 and _read_only(file):
+            return None
         return f"belongs to uid {found.st_uid}, who could read and change it; make it uid {os.geteuid()}'s or root's"
     if found.st_uid == 0 and (not mode & 0o007 or _read_only(file)):
         return None

@@ -63,6 +63,8 @@ class FileSecret(Record, frozen=True):
             # What is not a path at all will never be there.
             kind = NotThereYet if may_be_path(self.path) else ConfigError
             raise kind(f"{self.place}: {shown_path(self.path)}: {why}") from None
+        except files.OfAnotherUser as why:
+            raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}", error_code="IDS-131") from None
         except files.Unreadable as why:
             raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}", error_code="IDS-108") from None
         except UnicodeDecodeError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socketserver
 import threading
 from pathlib import Path
@@ -181,6 +182,36 @@ def test_what_cannot_run_exits_with_2(options: list[str], tmp_path: Path, capsys
 
     assert main(["doctor", "--config", str(path), *options], {"IDAAS_SECRET": "x"}) == 2
     assert capsys.readouterr().err.startswith("idaas-sidecar doctor: --")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="skipped: needs root, to give a file away")
+@pytest.mark.parametrize("running", [True, False])
+async def test_root_examines_the_sidecar_of_another_user(scenario: Scenario, running: bool) -> None:
+    """
+    A secret of the user who runs the sidecar is no finding for root: the skipped step names who reads the file.
+
+    Without a running sidecar nothing is known of the credentials, and the last line says so.
+    """
+    path = scenario.workload.write_file("secret", CLIENT_SECRET)
+    os.chmod(path, 0o600)
+    os.chown(path, 1001, 1001)
+    method = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": path}
+    scenario.put("identity.authnConfiguration", method)
+    if not running:
+        scenario.state = {}
+    steps = await scenario.steps()
+
+    assert [each for step in steps for each in step.findings] == []
+    (token,) = [step for step in steps if step.name == "token"]
+    assert (token.state, states(steps)["configuration"], states(steps)["exchange"]) == ("skipped", "ok", "skipped")
+    assert f"{path}: belongs to uid 1001, who could read and change it. A sidecar of that user reads" in token.summary
+    assert token.summary.endswith("run `sudo -u USER idaas-sidecar doctor`")
+    assert output.document(steps)["healthy"] is running
+    assert output.verdict(steps) == (
+        "healthy: the running sidecar has credentials; no token was requested"
+        if running
+        else "nothing is known of the credentials: no token was requested, and no running sidecar was asked"
+    )
 
 
 # --- parts ------------------------------------------------------------------------------------------------------------

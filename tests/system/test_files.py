@@ -84,6 +84,29 @@ def test_group_readable_file_of_an_unprivileged_user_is_refused(tmp_path: Path) 
 
 
 @needs_root
+@pytest.mark.parametrize(
+    ("mode", "read_only", "read"), [(0o400, True, True), (0o440, True, False), (0o400, False, False)]
+)
+def test_root_reads_the_credential_of_a_unit(tmp_path: Path, mode: int, read_only: bool, read: bool) -> None:
+    """
+    Root reads a secret that systemd passed to a unit: of the unit's user alone, on a read-only mount.
+
+    On a writable mount, or with more readers, the error names the owner.
+    """
+    script = (
+        "mount -t tmpfs none $1; printf s3cret >$1/secret; chmod $2 $1/secret; chown 1001 $1/secret; chmod 500 $1; "
+        'chown 1001 $1; mount -o remount,$3,bind $1; exec "$4" -c "$5" $1/secret'
+    )
+    words = ("sh", str(tmp_path), f"{mode:o}", "ro" if read_only else "rw", sys.executable, READ_SCRIPT)
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-euc", script, *words], capture_output=True, text=True, cwd=ROOT, timeout=20
+    )
+
+    refused = "belongs to uid 1001, who could read and change it; make it uid 0's or root's"
+    assert done.stdout.strip() == ("s3cret None" if read else refused), done.stderr
+
+
+@needs_root
 @pytest.mark.parametrize(("mode", "exposed"), [(0o600, False), (0o640, False), (0o644, True), (0o444, True)])
 def test_kubernetes_secret_is_read(tmp_path: Path, mode: int, exposed: bool) -> None:
     """Root's file on a read-only mount is accepted in every mode that Kubernetes uses; 0644 and 0444 give a notice."""
@@ -188,7 +211,7 @@ def unprivileged(tmp_path: Path) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("mode", "uid", "message"),
     [
-        (0o600, 0, "not readable by this user (uid 65532); change its owner or mode"),
+        (0o600, 0, "not readable by this user (uid 65532); run the command as its owner, or change its owner or mode"),
         (0o640, 65532, "other users can read it (mode 0640); chmod 600 it"),
         (0o644, 0, "other users can read it (mode 0644); chmod 600 it"),
         (0o644, 1001, "belongs to uid 1001, who could read and change it; make it uid 65532's or root's"),

@@ -191,4 +191,10 @@ CONFIGURATION = (
         "Its mode lets other users read it, or other processes of the container that it is mounted into.",
         "Run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one.",
     ),
+    Entry(
+        "IDS-131",
+        "Root does not use a secret of another user.",
+        "The file is for a sidecar of its owner, such as the user of a systemd unit, and root runs the command.",
+        "Run the command as the owner of the file: `sudo -u USER idaas-sidecar`; `chown` it for a sidecar of root.",
+    ),
 )

@@ -10,8 +10,12 @@ from ...config.loader import Loaded, load
 from ...core.errors import ConfigError, Mistake
 from ..finding import Step, broken, warning
 from ..target import Target
+from ..wording import parted
 
 NAME = "configuration"
+
+OF_ANOTHER_USER = "IDS-131"
+"""Root examines a sidecar of another user, who owns a secret and reads it at run time: no finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,17 @@ class Configuration:
 
     def usable(self, profile: str) -> bool:
         """Return whether no mistake concerns the profile: it names the profile, or no profile at all."""
-        return not any(f"profiles.{profile}." in line or not re.search(r"profiles\.", line) for line in self.mistakes)
+        return not self._concerning(profile)
+
+    def why_not(self, profile: str) -> str:
+        """Return why no token is requested for a profile that is not usable."""
+        found = self._concerning(profile)
+        if any(line.error_code != OF_ANOTHER_USER for line in found):
+            return "the configuration is broken"
+        return f"{parted(found[0])[0]}. A sidecar of that user reads the file; run `sudo -u USER idaas-sidecar doctor`"
+
+    def _concerning(self, profile: str) -> list[Mistake]:
+        return [line for line in self.mistakes if f"profiles.{profile}." in line or not re.search(r"profiles\.", line)]
 
 
 def run(target: Target) -> Configuration:
@@ -39,10 +53,15 @@ def run(target: Target) -> Configuration:
             loaded = _load(target, look=False)
         except ConfigError:
             loaded = None
-    found = [broken(line.error_code, str(line)) for line in mistakes]
+    owners = [line for line in mistakes if line.error_code == OF_ANOTHER_USER]
+    found = [broken(line.error_code, str(line)) for line in mistakes if line not in owners]
     if loaded is None:
         return Configuration(Step(NAME, "cannot be used", findings=found), None, mistakes)
-    found += [warning(each.error_code, each) for each in loaded.warnings]
+    found += [
+        warning(each.error_code, each)
+        for each in loaded.warnings
+        if not any(line.endswith(each) for line in owners)  # a file that the owner reads is no exposed one
+    ]
     values = [
         {"key": key, "value": shown(key, value), "source": loaded.sources[key]}
         for key, value in leaves(loaded.settings)
