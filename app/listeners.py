@@ -7,13 +7,13 @@ import contextlib
 import os
 import resource
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from .config import secret_refs
 from .config.settings import ALLOWED_HOSTS, Access, PathToken, Profile, Server, Settings
 from .core.addresses import authority, listen_address
 from .core.clocks import Clocks
-from .core.errors import SidecarError
 from .core.record import Record
 from .observe.counters import RequestCounters
 from .refresh.lazy_pipeline import same
@@ -35,7 +35,7 @@ from .serve.rate_limit import RateLimit
 from .serve.turns import Turns
 from .system import runtime_dir
 from .system.memory_limit import memory_limit
-from .system.sockets import address_of, bound, bound_unix
+from .system.sockets import address_of, all_bound, bound, bound_unix
 
 OTHER_FILES = 48
 """Descriptors kept for everything but client connections: the cloud, files, the loop itself."""
@@ -228,20 +228,17 @@ def _allowed_hosts(settings: Settings) -> list[str]:
 
 
 def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:
-    """Return the listening sockets by listener. Raises ConfigError where an address cannot be had."""
-    sockets = {"credentials": bound(server.bind, "server.bind", hop_limit=hop_limit)}
-    try:
-        if server.metadata is not None:
-            sockets["metadata"] = bound(server.metadata, "server.metadata", hop_limit=hop_limit)
-        if server.ops is not None:
-            sockets["ops"] = bound(server.ops, "server.ops")
-        if server.admin_socket is not None:
-            sockets["admin"] = bound_unix(server.admin_socket, "server.adminSocket")
-    except SidecarError:
-        for sock in sockets.values():
-            sock.close()
-        raise
-    return sockets
+    """Return the listening sockets by listener. Raises ConfigError with a line for each address that cannot be had."""
+    listening: dict[str, Callable[[], socket.socket]] = {
+        "credentials": partial(bound, server.bind, "server.bind", hop_limit=hop_limit)
+    }
+    if server.metadata is not None:
+        listening["metadata"] = partial(bound, server.metadata, "server.metadata", hop_limit=hop_limit)
+    if server.ops is not None:
+        listening["ops"] = partial(bound, server.ops, "server.ops")
+    if server.admin_socket is not None:
+        listening["admin"] = partial(bound_unix, server.admin_socket, "server.adminSocket")
+    return all_bound(listening)
 
 
 def _callers(profile: Profile) -> AllowedCallers | None:

@@ -62,6 +62,25 @@ def test_address_in_use(key: str) -> None:
         socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))).close()
 
 
+def test_every_address_in_use_is_reported(tmp_path: Path) -> None:
+    """One error has a line for each listener that cannot listen, and no listener stays open."""
+    path = str(tmp_path / "no directory/admin.sock")
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+        address, first = (f"127.0.0.1:{each.getsockname()[1]}" for each in (taken, free))
+        free.close()
+        with pytest.raises(ConfigError) as caught:
+            bind(Server(bind=address, metadata=first, ops=address, admin_socket=path), 1)
+
+        socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))).close()
+
+    in_use = f"cannot listen on {address}: the port is in use; stop the other program, or choose another port"
+    assert [(str(line), line.error_code) for line in caught.value.mistakes] == [
+        (f"server.bind: {in_use}", "IDS-502"),
+        (f"server.ops: {in_use}", "IDS-502"),
+        (f"server.adminSocket: cannot listen on {path}: No such file or directory", "IDS-502"),
+    ]
+
+
 def test_connections_fit_into_files_and_memory() -> None:
     """The number of connections is that of the open files, or less under a memory limit."""
     files = allow_many_connections(None)

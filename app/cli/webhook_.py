@@ -20,7 +20,7 @@ from ..observe.library_log import LibraryHandler
 from ..observe.log import Log
 from ..system import files
 from ..system.json_file import parse_object
-from ..system.sockets import bound
+from ..system.sockets import all_bound, bound
 from ..system.yaml_file import parse_documents
 from ..webhook.explain import as_json, as_text, explained, flattened, pods
 from ..webhook.policy import FilePolicies, PolicySource
@@ -61,10 +61,12 @@ async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
         lambda expiry: write(log_events.WEBHOOK_CERTIFICATE_REPLACED, "not_after", expiry),
     )
     signals = Signals(loop)
-    listening, scraped = bound(arguments.bind, "--bind"), bound(arguments.metrics, "--metrics")
+    sockets = all_bound(
+        {"pods": partial(bound, arguments.bind, "--bind"), "metrics": partial(bound, arguments.metrics, "--metrics")}
+    )
     webhook = Webhook(policies, settings, log)
     try:
-        await serve(webhook, listening, scraped, certificates, log, signals.stop, signals.at_once)
+        await serve(webhook, sockets["pods"], sockets["metrics"], certificates, log, signals.stop, signals.at_once)
     finally:
         await policies.close()
         log.write(log_events.STOPPED)

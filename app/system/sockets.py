@@ -10,10 +10,10 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..core.addresses import authority, listen_address
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 
 BACKLOG = 2_048
 """Connections that wait to be accepted; the kernel limits it to net.core.somaxconn."""
@@ -50,6 +50,22 @@ def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeS
         raise ConfigError(
             f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}", error_code="IDS-502"
         ) from None
+
+
+def all_bound(listening: Mapping[str, Callable[[], socket.socket]]) -> dict[str, socket.socket]:
+    """Return the socket of each listener, or none: raises ConfigError with a line for each that cannot listen."""
+    sockets: dict[str, socket.socket] = {}
+    mistakes: list[Mistake] = []
+    for name, listen in listening.items():
+        try:
+            sockets[name] = listen()
+        except ConfigError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        for sock in sockets.values():
+            sock.close()
+        raise ConfigError.of(mistakes)
+    return sockets
 
 
 def _listening(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> socket.socket:

@@ -192,6 +192,23 @@ def test_port_in_use(listener: str, cloud: EmulatedCloud, used_port: int, tmp_pa
     )
 
 
+def test_all_ports_in_use(cloud: EmulatedCloud, used_port: int, tmp_path: Path) -> None:
+    """`serve` reports every listener that cannot listen, a line each with the cure, and exits once with 2."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ports = {"bind": used_port, "ops": other.getsockname()[1]}
+        server = {key: f"127.0.0.1:{port}" for key, port in ports.items()}
+        path = write_config(tmp_path, configuration(cloud, server=server))
+
+        result = run("serve", "--config", path, env=environment(tmp_path, **SECRET))
+
+    assert result.code == 2
+    assert result.err.splitlines() == [
+        f"idaas-sidecar serve: server.{key}: cannot listen on 127.0.0.1:{port}: the port is in use; "
+        "stop the other program, or choose another port (IDS-502)"
+        for key, port in ports.items()
+    ]
+
+
 def test_address_of_another_machine(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A bind address that no local interface has is a configuration error."""
     elsewhere = configuration(cloud, server={"bind": "203.0.113.1:0"}, access={"unsafeBind": True})
