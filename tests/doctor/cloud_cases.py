@@ -9,6 +9,7 @@ from typing import Any
 from app.emulator import Fault
 from app.emulator.world.world import (
     ACCOUNT,
+    AUDIENCE,
     CHAINED_ROLE_ARN,
     CLIENT_ID,
     CLIENT_SECRET,
@@ -71,6 +72,12 @@ def token_file(scenario: Scenario, text: str | None = None) -> None:
     scenario.put("exchange.oidcProviderArn", WORKLOAD_PROVIDER_ARN)
 
 
+def absent_token_file(scenario: Scenario) -> None:
+    """Use a token file before the program that writes it has started."""
+    token_file(scenario)
+    (scenario.directory / "token").unlink()
+
+
 def failing_command(scenario: Scenario) -> None:
     """Use a command that fails."""
     path = scenario.directory / "token.sh"
@@ -88,6 +95,12 @@ def client(scenario: Scenario, **changes: Any) -> None:
     """Change the application in IDaaS."""
     clients = scenario.workload.emulator.world.clients
     scenario.world(clients={**clients, CLIENT_ID: replace(clients[CLIENT_ID], **changes)})
+
+
+def resource_server(scenario: Scenario, **changes: Any) -> None:
+    """Change the resource server in IDaaS."""
+    servers = scenario.workload.emulator.world.resource_servers
+    scenario.world(resource_servers={**servers, AUDIENCE: replace(servers[AUDIENCE], **changes)})
 
 
 def moved(issuer: str) -> Any:
@@ -142,6 +155,13 @@ CASES = [
         lambda scenario: client(scenario, methods=("PRIVATE_KEY_JWT",)),
         restore,
     ),
+    Case(
+        "application that is no M2M client",
+        "IDS-306",
+        "enable client credentials for the application",
+        lambda scenario: client(scenario, grant_types=()),
+        lambda scenario: client(scenario, grant_types=("client_credentials",)),
+    ),
     changed("scope of another server", "IDS-303", "copy the scope from", "identity.scope", "other.example|.all"),
     Case(
         "token file that is not a JWT",
@@ -175,11 +195,16 @@ CASES = [
     Case(
         "server with opaque tokens",
         "IDS-321",
-        "JWT access tokens",
-        lambda scenario: scenario.workload.emulator.faults.add(
-            Fault("token", body=b'{"access_token": "opaque", "token_type": "Bearer", "expires_in": 60}', times=None)
-        ),
-        lambda scenario: scenario.workload.emulator.faults.clear(),
+        "switch the resource server to JWT access tokens",
+        lambda scenario: resource_server(scenario, opaque=True),
+        lambda scenario: resource_server(scenario, opaque=False),
+    ),
+    Case(
+        "token file that is not there yet",
+        "IDS-124",
+        "Start the program that writes it",
+        absent_token_file,
+        lambda scenario: scenario.workload.write_file("token", scenario.workload.token),
     ),
     Case("short tokens", "IDS-333", "raise the lifetime", lambda scenario: scenario.world(token_seconds=30), restore),
     Case("role that is gone", "IDS-412", "create the role", without_role, restore),
@@ -227,11 +252,12 @@ CASES = [
         "add the provider's fingerprint",
         Fault("sts", code="AuthenticationFail.OIDCToken.HttpsUrlInvalid", times=None),
     ),
-    faulty(
+    Case(
         "keys that STS cannot load",
         "IDS-411",
-        "publish",
-        Fault("sts", code="AuthenticationFail.OIDCToken.IssuerConfigurationBroken", times=None),
+        "publish /.well-known/openid-configuration and the JWKS",
+        lambda scenario: scenario.world(keys_published=False),
+        lambda scenario: scenario.world(keys_published=True),
     ),
     faulty(
         "keys of another issuer",

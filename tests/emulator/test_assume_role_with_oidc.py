@@ -189,6 +189,15 @@ async def test_wrong_signatures(cloud, sign_hs256, sign, signing_key, ec_key):
     assert codes == [invalid, invalid, invalid, forged, forged, None]
 
 
+async def test_keys_that_are_not_published(cloud):
+    """STS refuses the tokens of an issuer whose keys it cannot load."""
+    token = await cloud.token()
+    cloud.emulator.world = replace(cloud.emulator.world, keys_published=False)
+    refused = await cloud.assume_role_with_oidc(OIDCToken=token)
+
+    assert (refused.status_code, refused.json()["Code"]) == (401, AUTH + "OIDCToken.IssuerConfigurationBroken")
+
+
 async def test_issuance_window(cloud):
     """The provider's issuance limit is the maximum age of a token."""
     cloud.emulator.world = replace(cloud.emulator.world, token_seconds=86400)

@@ -1,6 +1,8 @@
 """The token endpoint: the tokens it issues, and client authentication."""
 
+import re
 from base64 import b64encode
+from dataclasses import replace
 
 import jwt
 import pytest
@@ -130,6 +132,27 @@ async def test_only_allowed_methods(cloud, sign_hs256):
     assert (await cloud.request_token()).json()["error"] == "invalid_client"
     assert (await cloud.request_token(client_secret=None, headers=basic())).json()["error"] == "invalid_client"
     assert (await cloud.request_token_by_assertion(sign_hs256(cloud.claims()))).status_code == 200
+
+
+async def test_only_allowed_grant_types(cloud):
+    """An authenticated client is refused a grant that it may not use."""
+    change_client(cloud, grant_types=())
+    refused = await cloud.request_token()
+    change_client(cloud, grant_types=("client_credentials",))
+
+    assert (refused.status_code, refused.json()["error"]) == (400, "unauthorized_client")
+    assert (await cloud.request_token()).status_code == 200
+
+
+async def test_opaque_tokens(cloud):
+    """A resource server may have access tokens that are not JWTs."""
+    servers = cloud.emulator.world.resource_servers
+    opaque = {name: replace(server, opaque=True) for name, server in servers.items()}
+    cloud.emulator.world = replace(cloud.emulator.world, resource_servers=opaque)
+    token = (await cloud.request_token()).json()
+
+    assert re.fullmatch("[0-9a-f]{64}", token["access_token"])
+    assert token["expires_in"] == 1200
 
 
 async def test_secrets_are_not_for_the_query(cloud):

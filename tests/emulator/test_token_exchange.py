@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.emulator.idaas.token_exchange import TOKEN_EXCHANGE
+from app.emulator.world.entities import TOKEN_EXCHANGE
 from app.emulator.world.world import AUDIENCE, CLIENT_ID, WORKLOAD_SUBJECT
 
 from .conftest import BASE, Changes, Cloud, claims_of, hs256

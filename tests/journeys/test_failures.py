@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,55 +15,62 @@ import pytest
 
 from ..e2e.cloud import emulator_admin
 from ..e2e.processes import EmulatedCloud, emulator
+from ..e2e.users import needs_root
 from ..setup.ram import world as world_of
-from .page import DOCS, steps
+from .page import DOCS, PAGES, steps
 from .terminal import Terminal
+from .test_pages import NEEDS_ROOT, UNIT
 from .world import Places, reader, world
 
 ACCOUNT = "acs:ram::1234567890123456"
-Change = Callable[[dict[str, Any], dict[str, Any]], object]
-"""Changes the world and the profile of the configuration."""
+Change = Callable[[dict[str, Any], dict[str, Any]], object] | str
+"""Changes the world and the profile of the configuration, or is an option of `doctor`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A page whose commands were run up to `doctor`."""
+    """A page whose commands were run up to `doctor`. `config`: the file that `doctor` reads."""
 
     cloud: EmulatedCloud
     terminal: Terminal
+    places: Places
     config: Path | None
     doctor: str
     world: str
 
 
-@pytest.fixture(scope="module", params=["idaas.md", "okta.md", "managed-role.md", "kubernetes.md"])
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=[needs_root] if name in NEEDS_ROOT else []) for name in PAGES],
+)
 def prepared(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Prepared]]:
-    """Each page of one user, run up to `doctor`."""
+    """Each page, run up to `doctor`."""
     root = tmp_path_factory.mktemp("page")
     with ExitStack() as stack:
         cloud = stack.enter_context(emulator(home=tmp_path_factory.mktemp("cloud")))
-        before = json.loads(world(cloud.issuer).to_json())
-        emulator_admin(cloud.url, "PUT", "world", before)
+        original = json.loads(world(cloud.issuer).to_json())
+        emulator_admin(cloud.url, "PUT", "world", original)
         places = Places.of(cloud, root)
         (root / "work").mkdir()
+        shutil.copy(UNIT, root / "work")
         terminal = stack.enter_context(Terminal(reader(cloud, places, root), root / "work"))
         for step in steps((DOCS / "start" / request.param).read_text()):
             text = places.here(step.text)
-            if "sidecar doctor" in text:
+            *before_it, last = text.splitlines()
+            if step.kind == "run" and re.search(r"\bdoctor\b", last):
+                terminal.run("\n".join([":", *before_it]))
                 break
             if step.kind == "file":
                 (root / "work" / step.name).write_text(text)
             elif step.kind == "run":
                 terminal.run(text)
         # Secrets are masked in the world that the emulator shows.
-        after = before | {name: world_of(cloud.url)[name] for name in ("oidcProviders", "roles")}
-        config = root / "work" / "config.json"
-        yield (
-            request.param,
-            Prepared(cloud, terminal, config if config.exists() else None, text.splitlines()[-1], json.dumps(after)),
-        )
+        after = original | {name: world_of(cloud.url)[name] for name in ("oidcProviders", "roles")}
+        installed = (root / "etc/idaas-sidecar/config.json", root / "work/config.json")
+        config = next((path for path in installed if path.exists()), None)
+        yield request.param, Prepared(cloud, terminal, places, config, last, json.dumps(after))
 
 
 def client(name: str, **members: Any) -> Change:
@@ -83,6 +91,12 @@ def subject(role: str) -> Change:
         statement["Condition"]["StringEquals"]["oidc:sub"] = ["another"]
 
     return change
+
+
+def other_secret_file(_: dict[str, Any], profile: dict[str, Any]) -> None:
+    """Let the configuration name another file than the one that holds the secret."""
+    method = profile["identity"]["authnConfiguration"]
+    method["clientSecretFile"] += "-of-another-name"
 
 
 WRONG_SECRET = [{"value": "another"}]
@@ -112,6 +126,14 @@ FAILURES: dict[str, dict[str, Change]] = {
         "IDS-423": lambda world, _: world["managedRoles"].clear(),
         "IDS-425": lambda world, _: world["managedRoles"][MANAGED].update(broken=True),
     },
+    "virtual-machine.md": {
+        "IDS-507 by the rule": lambda _, profile: profile.update(callers={"uids": [2002]}),
+        "IDS-507 by the user": "--uid 2002",
+        "IDS-509": "--url http://127.0.0.1:7117/credentials",
+        "IDS-124": other_secret_file,
+        "IDS-301": client("app_example", secrets=WRONG_SECRET),
+        "IDS-401": subject("alice"),
+    },
     "kubernetes.md": {
         "IDS-405": provider("prod", issuerUrl="https://another.example/workload"),
         "IDS-404": provider("prod", clientIds=["another"]),
@@ -129,11 +151,13 @@ def test_the_table_of_the_page(prepared: tuple[str, Prepared]) -> None:
     shown = {}
     for code, change in {"": lambda *_: None, **FAILURES[name]}.items():
         broken, settings = json.loads(page.world), json.loads(config or "{}")
-        change(broken, settings.get("profiles", {}).get("default", {}))
+        option = page.places.here(change) if isinstance(change, str) else ""
+        if not isinstance(change, str):
+            change(broken, next(iter(settings.get("profiles", {}).values()), {}))
         emulator_admin(page.cloud.url, "PUT", "world", broken)
         if page.config:
             page.config.write_text(json.dumps(settings))
-        shown[code] = {*re.findall(r"IDS-\d+", "\n".join(page.terminal.run(f"{page.doctor} || true")))}
+        shown[code] = {*re.findall(r"IDS-\d+", "\n".join(page.terminal.run(f"{page.doctor} {option} || true")))}
 
     assert shown.pop("") == set()
     assert {code: found for code, found in shown.items() if code.split()[0] not in found} == {}

@@ -6,10 +6,11 @@ from ..crypto.jws import VerificationKey
 from ..crypto.signing_keys import SigningKeys
 from ..http.request import Request
 from ..http.response import RefusedError, Response, json_response, request_id
+from ..world.entities import TOKEN_EXCHANGE
 from ..world.world import issuer_for, workload_issuer
 from .client_auth import ClientAuthenticator
 from .scopes import grant_scopes
-from .token_exchange import ACCESS_TOKEN, TOKEN_EXCHANGE, verified_subject
+from .token_exchange import ACCESS_TOKEN, verified_subject
 from .token_issuer import TokenIssuer
 
 # RFC 6749 5.2: 401 if client authentication failed, 400 for the other errors of a request.
@@ -39,6 +40,8 @@ class AuthorizationServer:
         grant_type = request.form["grant_type"]
         if grant_type not in ("client_credentials", TOKEN_EXCHANGE):
             raise RefusedError("unsupported_grant_type", "Only client_credentials and token exchange are supported.")
+        if grant_type not in request.world.clients[client_id].grant_types:
+            raise RefusedError("unauthorized_client", "The client may not use this grant type.")
         audience, values = grant_scopes(request.form.get("scope", ""), client_id, request.world)
         issuer, scope = issuer_for(request.world, request.url), " ".join(values)
         claims = {"client_id": client_id, "scope": scope}

@@ -6,7 +6,6 @@ from ..crypto.jws import Token, VerificationKey, parse, verify_signature
 from ..http.request import Request
 from ..http.response import RefusedError
 
-TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a name
 SUBJECT_TOKEN_TYPES = frozenset(
     {ACCESS_TOKEN, *(f"urn:ietf:params:oauth:token-type:{kind}" for kind in ("id_token", "jwt"))}

@@ -22,8 +22,11 @@ class TokenIssuer:
         offset = request.fault.expiration_offset
         lifetime = int(request.world.token_seconds if offset is None else offset)
         expires_at = int(request.now) + lifetime
+        server = request.world.resource_servers.get(audience)
         return {
-            "access_token": self.sign(request, issuer, subject, audience, expires_at, **claims),
+            "access_token": self._random(32).hex()
+            if server is not None and server.opaque
+            else self.sign(request, issuer, subject, audience, expires_at, **claims),
             "token_type": "Bearer",
             "expires_in": lifetime,
             "expires_at": expires_at,

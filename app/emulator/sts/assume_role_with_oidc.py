@@ -75,6 +75,9 @@ class AssumeRoleWithOidc:
             message = f"The algorithm {token.algorithm} of the OIDC Token is unknown."
             raise _authentication_failure("OIDCToken.Invalid", message)
         self._check_fingerprint(provider)
+        if provider.jwks is None and not world.keys_published:
+            message = "The configuration of the OIDC issuer cannot be loaded."
+            raise _authentication_failure("OIDCToken.IssuerConfigurationBroken", message)
         if not verify_signature(token, self._candidate_keys(token, provider, world)):
             message = "OIDC token validate failed: invalid signature."
             raise _authentication_failure("OIDCToken.InvalidSignature", message)

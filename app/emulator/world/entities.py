@@ -32,6 +32,9 @@ METHODS: tuple[Method, ...] = get_args(Method)[:-2]
 """The client authentication methods of IDaaS. Only the workload issuer supports the last two."""
 
 
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name
+
+
 class WorldError(ValueError):
     """A world is invalid. The message is one line: what is wrong, at which key path, and how to correct it."""
 
@@ -94,8 +97,8 @@ class Client:
 
     `grants` maps an audience to the scope values granted to the client there. `federated` holds its federated
     credentials by name. `certificate_name` is the subject common name that TLS_CLIENT_AUTH requires,
-    `assertion_subject` the subject of the foreign token that CLIENT_ASSERTION requires. The only grant of a client of
-    Okta is the audience of the authorization server.
+    `assertion_subject` the subject of the foreign token that CLIENT_ASSERTION requires. `grant_types` are those that a
+    client of IDaaS may use. The only grant of a client of Okta is the audience of the authorization server.
     """
 
     grants: Mapping[str, tuple[str, ...]]
@@ -105,6 +108,7 @@ class Client:
     federated: Mapping[str, FederatedCredential] = field(default_factory=dict)
     certificate_name: str | None = None
     assertion_subject: str | None = None
+    grant_types: tuple[str, ...] = ("client_credentials", TOKEN_EXCHANGE)
     server: Literal["idaas", "workload", "okta"] = "idaas"
 
     def active_secrets(self, now: float) -> list[str]:
@@ -119,9 +123,14 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class ResourceServer:
-    """The scope values that exist at a resource server. Its audience is its key in the world."""
+    """
+    The scope values that exist at a resource server. Its audience is its key in the world.
+
+    Access tokens for an `opaque` one are not JWTs.
+    """
 
     scopes: tuple[str, ...]
+    opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)
