@@ -35,6 +35,9 @@ DIRECTORIES = (
 CA_FILE = "run/ca.pem"
 """The CA of the emulator, below the directory of the test."""
 
+PROGRAM = f"PYTHONSAFEPATH=1 PYTHONPATH={ROOT} exec {shlex.quote(sys.executable)} -m"
+"""The words of a shell that run a module of this checkout."""
+
 STAND_INS = ("aliyun", "kubectl", "sudo", "systemctl", "useradd")
 """The commands that `stand_ins` plays."""
 
@@ -81,7 +84,7 @@ class Places:
             # A region selects the host of STS.
             '"regionId": "cn-hangzhou"': f'"endpoints": ["{tls}"]',
         }
-        ports = {port: str(_free_port()) for port in ("7117", "7118")}
+        ports = {port: str(free_port()) for port in ("7117", "7118")}
         return cls({**hosts, **ports, **{path: f"{root}{path}" for path in DIRECTORIES}})
 
     def here(self, text: str) -> str:
@@ -90,7 +93,8 @@ class Places:
         return re.sub(pattern, lambda found: self.table[found[0]], text)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that was free a moment ago."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
@@ -105,12 +109,11 @@ def reader(cloud: EmulatedCloud, places: Places, root: Path) -> dict[str, str]:
         (root / name).chmod(0o755)  # the service runs as another user
     shutil.copy(cloud.ca_file, root / CA_FILE)
     config = root / "etc/idaas-sidecar/config.json"
-    program = f"PYTHONSAFEPATH=1 PYTHONPATH={ROOT} exec {shlex.quote(sys.executable)} -m"
     default = f'[ ! -e {config} ] || export IDAAS_SIDECAR_CONFIG="${{IDAAS_SIDECAR_CONFIG:-{config}}}"'
     for path in (commands, root / "opt/idaas-sidecar/bin"):
-        _script(path / "idaas-sidecar", f'{default}\n{program} app "$@"')
+        _script(path / "idaas-sidecar", f'{default}\n{PROGRAM} app "$@"')
     for name in STAND_INS:
-        _script(commands / name, f'{program} tests.journeys.stand_ins {name} "$@"')
+        _script(commands / name, f'{PROGRAM} tests.journeys.stand_ins {name} "$@"')
     env = environment(
         root,
         SSL_CERT_FILE=str(root / CA_FILE),
@@ -119,6 +122,14 @@ def reader(cloud: EmulatedCloud, places: Places, root: Path) -> dict[str, str]:
         JOURNEY_PLACES=json.dumps(dict(places.table)),
     )
     return {**env, "PATH": f"{commands}:{os.environ['PATH']}"}
+
+
+def program(root: Path) -> dict[str, str]:
+    """Install the program alone below `root`, and return the variable with the way to it."""
+    commands = root / "bin"
+    commands.mkdir()
+    _script(commands / "idaas-sidecar", f'{PROGRAM} app "$@"')
+    return {"PATH": f"{commands}:{os.environ['PATH']}"}
 
 
 def _script(path: Path, text: str) -> None:
