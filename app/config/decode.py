@@ -297,12 +297,17 @@ def _beyond_limits(value: Any, kind: inspect.Type) -> str | None:
             return None
         case inspect.IntType() | inspect.FloatType():
             if kind.ge is not None and value < kind.ge:
-                return f"must be at least {kind.ge:g}"
+                return f"must be at least {_number(kind.ge)}"
             if kind.gt is not None and value <= kind.gt:
-                return f"must be more than {kind.gt:g}"
+                return f"must be more than {_number(kind.gt)}"
             if kind.le is not None and value > kind.le:
-                return f"must be at most {kind.le:.12g}"
+                return f"must be at most {_number(kind.le)}"
     return None
+
+
+def _number(limit: float) -> str:
+    """Return every digit of a limit, and no fraction where it is whole."""
+    return str(int(limit)) if limit == int(limit) else repr(limit)
 
 
 def _beyond_length(length: int, least: int | None, most: int | None) -> str | None:

@@ -1,0 +1,38 @@
+"""app/config/decode.py: the limits of numbers in messages."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pytest
+from msgspec import Meta
+
+from app.config.decode import convert
+from app.core.errors import ConfigError
+from app.core.record import Record
+
+LONG = 9_007_199_254_740_993
+
+
+class Limits(Record, frozen=True):
+    """Numbers with limits."""
+
+    least: Annotated[int, Meta(ge=1_234_567_890_123_456)] = 1_234_567_890_123_456
+    above: Annotated[float, Meta(gt=0.1234567)] = 1
+    most: Annotated[int, Meta(le=LONG)] = 1
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"least": 1}, "least: must be at least 1234567890123456"),
+        ({"above": 0.1}, "above: must be more than 0.1234567"),
+        ({"most": LONG + 1}, f"most: must be at most {LONG}"),
+    ],
+)
+def test_a_limit_has_all_its_digits(members: dict[str, float], message: str) -> None:
+    """A message has every digit of a limit: a rounded one would be refused again."""
+    with pytest.raises(ConfigError) as caught:
+        convert(members, Limits)
+
+    assert str(caught.value) == message
