@@ -17,7 +17,11 @@ BLOCK_DEADLINE = 5 * DEADLINE
 
 
 class Terminal:
-    """A bash that stops at the first command that fails. Everything it started is killed when the context exits."""
+    """
+    A bash that stops at the first command that fails.
+
+    Everything that it started is killed when the context exits, or when the process of the test is killed.
+    """
 
     def __init__(self, env: Mapping[str, str], directory: Path) -> None:
         self._process = subprocess.Popen(
@@ -27,6 +31,13 @@ class Terminal:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        # A killed test closes its end of this pipe. A unit that `systemctl` started would otherwise run for ever.
+        self._guard = subprocess.Popen(
+            ("sh", "-c", 'cat >&2; kill -s KILL -- "-$1"', "sh", str(self._process.pid)),
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
         assert self._process.stdout is not None
@@ -57,6 +68,8 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._guard.kill()
+        self._guard.communicate()
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(DEADLINE)
