@@ -15,23 +15,11 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, SECRET, add_fault, config, emulator_admin
-from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import CommandResult, EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .users import needs_root
 from .wire import admin_request, fetch, request_head
 
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
-    """Remove the emulator's faults after each test."""
-    yield
-    emulator_admin(cloud.url, "DELETE", "faults")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
 
 @pytest.fixture(params=["path", "abstract"])

@@ -30,13 +30,6 @@ NOWHERE = "http://127.0.0.1:9"
 Changes = dict[str, Any]
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
-        yield running
-
-
 @pytest.fixture
 def used_port() -> Iterator[int]:
     """A port that another socket listens on."""

@@ -29,7 +29,6 @@ from .processes import (
     ROOT,
     EmulatedCloud,
     RunningSidecar,
-    emulator,
     environment,
     log_line,
     run,
@@ -44,18 +43,7 @@ CACHE_ENV = {"CACHE_KEY": KEY, **ENV}
 QUICK_RETRIES = {"minRetrySeconds": 0.1, "maxRetrySeconds": 1, "permanentRetrySeconds": 10}
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
-    """Remove the emulator's faults after each test."""
-    yield
-    emulator_admin(cloud.url, "DELETE", "faults")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
 
 def settings(cloud: EmulatedCloud, home: Path, **changes: Any) -> dict[str, Any]:

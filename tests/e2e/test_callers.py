@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, config
-from .processes import EmulatedCloud, RunningSidecar, emulator, serve, wait_until
+from .processes import EmulatedCloud, RunningSidecar, serve, wait_until
 from .users import IMAGE_UID, fetch_as, needs_root, program_as
 from .wire import fetch, request_head
 
@@ -26,13 +26,6 @@ pytestmark = needs_root
 ROLES = "/latest/meta-data/ram/security-credentials"
 FIRST, SECOND, THIRD = 1001, 1002, 1003
 GROUP = 2000
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def two_roles(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:

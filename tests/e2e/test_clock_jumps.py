@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, config, metric
-from .processes import PROGRAM, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import PROGRAM, EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .wire import Response, fetch
 
 HOUR, DAY = 3_600, 86_400
@@ -51,13 +51,6 @@ def write_offset(path: Path, seconds: int) -> None:
     draft = path.with_name("draft-offset")
     draft.write_text(f"{seconds:+d}\n")
     draft.rename(path)
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def settings(cloud: EmulatedCloud, home: Path) -> dict[str, Any]:

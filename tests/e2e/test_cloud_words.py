@@ -12,7 +12,7 @@ import pytest
 from app.emulator.world.world import CLIENT_SECRET, OIDC_CLIENT_SECRET
 
 from .cloud import ENV, add_fault, config, emulator_admin
-from .processes import EmulatedCloud, emulator, environment, run, serve
+from .processes import EmulatedCloud, environment, run, serve
 from .test_identities import configuration
 from .wire import fetch
 
@@ -20,13 +20,6 @@ WORDS = "Canary, says the cloud."
 ENVIRON = {"IDAAS_SECRET": CLIENT_SECRET, "OIDC_SECRET": OIDC_CLIENT_SECRET}
 SHARED = 8
 """Characters that a text and a secret may not have in common."""
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,10 @@ import pytest
 from app import __version__
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 
-from .processes import DEADLINE, ROOT, EmulatedCloud, Process, demo, emulator, environment, run, serve
+from .processes import DEADLINE, ROOT, EmulatedCloud, Process, demo, environment, run, serve
 
 TOKEN_PATH = "/api/v2/iauths_system/oauth2/token"
 SECRET = {"IDAAS_SECRET": CLIENT_SECRET}
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
-        yield running
 
 
 def configuration(cloud: EmulatedCloud, base: str = "", **changes: Any) -> dict[str, Any]:

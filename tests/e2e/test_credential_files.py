@@ -4,22 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from .cloud import ENV, config, replace_config
-from .processes import EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .wire import fetch
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def settings(cloud: EmulatedCloud, home: Path, *files: dict[str, str]) -> dict[str, Any]:

@@ -5,20 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from .cloud import ENV, config
-from .processes import ROOT, EmulatedCloud, emulator, environment, wait_until
+from .processes import ROOT, EmulatedCloud, environment, wait_until
 from .wire import fetch
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as found:
-        yield found
 
 
 def test_uvicorn_serves_a_working_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:

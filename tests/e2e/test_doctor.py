@@ -17,14 +17,7 @@ from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENT_SE
 
 from ..setup import ram
 from .cloud import ENV, add_fault, config, emulator_admin
-from .processes import CommandResult, EmulatedCloud, emulator, environment, run, serve
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as found:
-        yield found
+from .processes import CommandResult, EmulatedCloud, environment, run, serve
 
 
 @pytest.fixture(autouse=True)

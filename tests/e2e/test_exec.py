@@ -6,13 +6,12 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .cloud import ENV, SECRET, config
-from .processes import CommandResult, EmulatedCloud, Process, emulator, environment, run
+from .processes import CommandResult, EmulatedCloud, Process, environment, run
 from .wire import fetch
 
 PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)), flush=True)"
@@ -27,13 +26,6 @@ signal.signal(signal.SIGTERM, lambda *_: (print("terminated", flush=True), sys.e
 print(os.environ["ALIBABA_CLOUD_CREDENTIALS_URI"], flush=True)
 signal.pause()
 """
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import trustme
 
 from .cloud import ENV, config
 from .fault_proxy import FaultProxy, Reply, fault_proxy
-from .processes import DEADLINE, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import DEADLINE, EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .wire import fetch
 
 CANARY = b"canary-0123456789"
@@ -96,13 +96,6 @@ REPLIES: dict[str, tuple[Callable[[], Reply], str]] = {
               head=b"HTTP/1.1 400 Bad Request\r\n"), "HTTP 400",
     ),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 
 from .cloud import ENV, config, emulator_admin, replace_config
 from .file_systems import hang, hanging, needs_fuse, without_inotify
-from .processes import EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .wire import fetch
 
 HANGING_PROFILES = 12
 """More than Python's shared thread pool has threads, and than the bound of one directory."""
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def token_profile(cloud: EmulatedCloud, token: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ import pytest
 
 from .attacks import flood, open_connections, pipelining, socket_bytes, trickling
 from .cloud import ENV, add_fault, config
-from .processes import DEADLINE, PROGRAM, ROOT, Demo, EmulatedCloud, demo, emulator, environment, serve, wait_until
+from .processes import DEADLINE, PROGRAM, ROOT, Demo, EmulatedCloud, demo, environment, serve, wait_until
 from .wire import Connection, admin_request, fetch, request_head
 
 ROLES = "/latest/meta-data/ram/security-credentials"
@@ -31,13 +31,6 @@ ROLES = "/latest/meta-data/ram/security-credentials"
 def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A running demo."""
     with demo(home=tmp_path_factory.mktemp("floods")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
         yield running
 
 

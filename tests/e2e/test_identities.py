@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,7 @@ from app.emulator.world.world import (
     role_arn,
 )
 
-from .processes import DEADLINE, PROGRAM, ROOT, EmulatedCloud, emulator, environment, serve, wait_until
+from .processes import DEADLINE, PROGRAM, ROOT, EmulatedCloud, environment, serve, wait_until
 
 MANAGED_PROFILE = "managed"
 PRINTER = """
@@ -44,13 +43,6 @@ import json, sys, urllib.request
 request = urllib.request.Request(sys.argv[1] + "/_emulator/token", data=b"{}", method="POST")
 print(json.dumps({"access_token": json.load(urllib.request.urlopen(request))["token"]}))
 """
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("emulator")) as running:
-        yield running
 
 
 def emulator_post(cloud: EmulatedCloud, path: str) -> dict[str, str]:

@@ -6,14 +6,13 @@ import json
 import os
 import signal
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .cloud import ENV, config, emulator_admin
-from .processes import PROGRAM, EmulatedCloud, Process, RunningSidecar, emulator, serve, wait_until
+from .processes import PROGRAM, EmulatedCloud, Process, RunningSidecar, serve, wait_until
 from .users import needs_root
 from .wire import admin_request, fetch
 
@@ -21,13 +20,6 @@ pytestmark = needs_root
 
 AS_INIT = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc", *PROGRAM)
 REFRESHES = 50
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def init_of(process: Process) -> int:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from ..migrate.samples import AK_VARIABLES, KEY, SECRET, SIDECAR, deployment, listed, secret
 from .cloud import ENV, config
-from .processes import EmulatedCloud, emulator, environment, run, serve
+from .processes import EmulatedCloud, environment, run, serve
 from .wire import fetch
 
 POD = {"POD_NAMESPACE": "shop", "POD_NAME": "orders-7d9f4-x2x8p"}
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def test_the_way_of_one_workload(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -23,22 +23,14 @@ from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER
 
 from ..system.test_file_watch import write_volume
 from .cloud import ENV, config, emulator_admin, metric, replace_config
-from .processes import EmulatedCloud, Process, RunningSidecar, emulator, environment, serve, wait_until
+from .processes import EmulatedCloud, Process, RunningSidecar, environment, serve, wait_until
 from .wire import Connection, fetch, request_head
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
+def first_secret(cloud: EmulatedCloud, clear_faults: None) -> Iterator[None]:
     """Remove the emulator's faults after each test, and accept only the first secret again."""
     yield
-    emulator_admin(cloud.url, "DELETE", "faults")
     accept(cloud, CLIENT_SECRET)
 
 

@@ -13,24 +13,13 @@ from pathlib import Path
 import pytest
 
 from .cloud import ENV, SECRET, add_fault, config, emulator_admin
-from .processes import Demo, EmulatedCloud, demo, emulator, serve, wait_until
+from .processes import Demo, EmulatedCloud, demo, serve, wait_until
 from .wire import Connection, fetch, request_head
 
 ROLE = "/latest/meta-data/ram/security-credentials/default"
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
-    """Remove the emulator's faults after each test."""
-    yield
-    emulator_admin(cloud.url, "DELETE", "faults")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from .processes import (
     EmulatedCloud,
     Process,
     RunningSidecar,
-    emulator,
     environment,
     run,
     serve,
@@ -30,18 +28,7 @@ from .wire import Connection, Response, fetch, request_head
 QUICK_RETRIES = {"minRetrySeconds": 0.1, "maxRetrySeconds": 1, "permanentRetrySeconds": 10}
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
-    """Remove the emulator's faults after each test."""
-    yield
-    emulator_admin(cloud.url, "DELETE", "faults")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
 
 def probes(sidecar: RunningSidecar) -> dict[str, int]:

@@ -5,29 +5,16 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .cloud import ENV, SECRET, add_fault, config, emulator_admin
-from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve
+from .cloud import ENV, SECRET, add_fault, config
+from .processes import CommandResult, EmulatedCloud, RunningSidecar, environment, run, serve
 from .wire import fetch
 
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def clear_faults(cloud: EmulatedCloud) -> Iterator[None]:
-    """Remove the emulator's faults after each test."""
-    yield
-    emulator_admin(cloud.url, "DELETE", "faults")
+pytestmark = pytest.mark.usefixtures("clear_faults")
 
 
 def free_port() -> int:

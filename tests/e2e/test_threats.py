@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from .cloud import ENV, config
-from .processes import DEADLINE, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .processes import DEADLINE, EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .wire import Connection, Response, fetch, request_head
 
 ROLES = "/latest/meta-data/ram/security-credentials"
@@ -26,13 +26,6 @@ TTL = "X-aliyun-ecs-metadata-token-ttl-seconds"
 TOKEN = "X-aliyun-ecs-metadata-token"
 PATH_TOKEN = "path-token-0123456789"
 CREDENTIAL_MARKS = (b"STS.", b"SecurityToken", b"AccessKeySecret")
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedCloud]:
-    """The emulated cloud."""
-    with emulator(home=tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module", params=["cold memo", "warm memo"])
