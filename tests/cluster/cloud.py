@@ -23,11 +23,20 @@ EMULATOR: Object = {
 VOLUMES: list[Object] = [{"name": "world", "configMap": {"name": "world"}}, {"name": "scratch", "emptyDir": {}}]
 
 
+TRUSTED = {
+    "orders": "shop:orders",
+    "shared": "shop:orders",
+    "ledger": "bank:ledger",
+    "doctor": "idaas-sidecar:idaas-sidecar-doctor",
+}
+"""The service account that each role trusts."""
+
+
 def world() -> Object:
     """Return the emulated cloud: it verifies tokens of this cluster, and each role trusts one service account."""
     issuer = json.loads(kubectl("get", "--raw", "/.well-known/openid-configuration").stdout)["issuer"]
     roles = {}
-    for role, subject in {"orders": "shop:orders", "shared": "shop:orders", "ledger": "bank:ledger"}.items():
+    for role, subject in TRUSTED.items():
         wanted = {
             "oidc:iss": [issuer],
             "oidc:aud": ["sts.aliyuncs.com"],
@@ -50,9 +59,9 @@ def world() -> Object:
     }
 
 
-def install_world() -> None:
-    """Put the emulated cloud's world into each namespace."""
-    for namespace in NAMESPACES:
+def install_world(*namespaces: str) -> None:
+    """Put the emulated cloud's world into these namespaces, or into each of the teams."""
+    for namespace in namespaces or NAMESPACES:
         metadata = {"name": "world", "namespace": namespace}
         data = {"world.json": json.dumps(world())}
         given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}

@@ -13,6 +13,7 @@ from app.system import mounts
 
 ROOT = Path(__file__).parents[2]
 NOTICE = "every process that sees this mount can read it (mode 0644)"
+REFUSED = "other users can read it (mode {}); chmod 600 it"
 DEVICE = os.makedev(0, 78)
 USER = 65532
 VOLUME = "711 690 0:78 / /var/run/secrets/idaas-sidecar ro,relatime - tmpfs tmpfs rw,size=24Ki,inode64"
@@ -76,23 +77,35 @@ import os, sys
 from app.system import files
 os.setresgid(65532, 65532, 65532)
 os.setresuid(65532, 65532, 65532)
-print(files.read_secret("/mnt/token", 100).decode(), files.exposure("/mnt/token"))
+print(files.read("/mnt/token", 100).decode(), files.exposure("/mnt/token"))
 """
 KUBELET = """
 mount -t tmpfs none /mnt
 printf token >/mnt/token
-chmod 644 /mnt/token
-mount -o remount,ro,bind /mnt
+chmod "$3" /mnt/token
+chown "$4" /mnt/token
+mount -o "remount,$5,bind" /mnt
 """
 
 
 @pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="skipped: needs root, to mount")
-@pytest.mark.parametrize(("first", "why"), [("exec", "None"), ("env", NOTICE)])
-def test_a_volume_as_kubelet_mounts_it(first: str, why: str) -> None:
-    """A token of mode 0644 in a container's volume gives no notice; beside a process of root it does."""
+@pytest.mark.parametrize(
+    ("mode", "owner", "how", "first", "why"),
+    [
+        pytest.param("0644", "0:0", "ro", "exec", "None", id="a projected token"),
+        pytest.param("0640", "65532:65532", "ro", "exec", "None", id="a projected token with fsGroup, for one user"),
+        pytest.param("0644", "0:0", "ro", "env", NOTICE, id="beside a process of root"),
+        pytest.param("0644", "0:0", "rw", "exec", REFUSED.format("0644"), id="a volume that containers write to"),
+        pytest.param("0644", "65532:65532", "ro", "exec", REFUSED.format("0644"), id="written by another container"),
+        pytest.param("0660", "65532:65532", "ro", "exec", REFUSED.format("0660"), id="a group may change it"),
+    ],
+)
+def test_exposure_in_a_volume(mode: str, owner: str, how: str, first: str, why: str) -> None:
+    """A file as kubelet writes it into a container's volume is not exposed; others are, by their mode."""
     script = f'{KUBELET}\n{first} "$1" -c "$2"; exit'
+    given = (sys.executable, LOOK, mode, owner, how)
     done = subprocess.run(
-        ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-euc", script, "sh", sys.executable, LOOK],
+        ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "sh", "-euc", script, "sh", *given],
         capture_output=True,
         text=True,
         cwd=ROOT,
