@@ -28,6 +28,7 @@ TRUSTED = {
     "shared": "shop:orders",
     "ledger": "bank:ledger",
     "doctor": "idaas-sidecar:idaas-sidecar-doctor",
+    "your-app": "lab:your-app",
 }
 """The service account that each role trusts."""
 
