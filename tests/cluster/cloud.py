@@ -6,6 +6,8 @@ import json
 import subprocess
 from typing import Any
 
+import yaml
+
 from app import __version__
 
 from ..golden_pods import NAMESPACES, PROVIDER, RESTRICTED, plain
@@ -75,6 +77,45 @@ def with_cloud(wanted: Object) -> Object:
     injected["spec"]["initContainers"].insert(0, EMULATOR)
     injected["spec"]["volumes"] += VOLUMES
     return injected
+
+
+EMULATOR_POLICY = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: { name: test-emulator }
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: IfNeeded
+  matchConstraints:
+    objectSelector: { matchLabels: { app: LABEL } }
+    resourceRules:
+      - { apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods] }
+  mutations: # the API server has no order of policies: this one waits for the injection, and is invoked again after it
+    - patchType: JSONPatch
+      jsonPatch:
+        expression: >-
+          object.spec.?initContainers.orValue([]).exists(c, c.name == "idaas-sidecar")
+          && !object.spec.?initContainers.orValue([]).exists(c, c.name == "emulator")
+          ? [JSONPatch{op: "add", path: "/spec/initContainers/0", value: Object.spec.initContainers{
+          name: "emulator", image: "IMAGE", restartPolicy: "Always", args: ARGS,
+          securityContext: Object.spec.initContainers.securityContext{allowPrivilegeEscalation: false,
+          capabilities: Object.spec.initContainers.securityContext.capabilities{drop: ["ALL"]}},
+          volumeMounts: [Object.spec.initContainers.volumeMounts{name: "world", mountPath: "/etc/emulator"},
+          Object.spec.initContainers.volumeMounts{name: "scratch", mountPath: "/tmp"}]}}] : []
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: { name: test-emulator }
+spec: { policyName: test-emulator }
+"""
+"""The chart injects the pods with the label; this policy of the test adds the emulated cloud to them."""
+
+
+def emulator_policy(app: str) -> list[Object]:
+    """Return the objects of EMULATOR_POLICY for the pods with the label `app`. The pods have VOLUMES."""
+    text = EMULATOR_POLICY.replace("IMAGE", EMULATOR["image"]).replace("ARGS", json.dumps(EMULATOR["args"]))
+    text = text.replace("LABEL", app)
+    return list(yaml.safe_load_all(text))
 
 
 def container(name: str, namespace: str, of: str = "idaas-sidecar") -> Object:

@@ -24,7 +24,8 @@ HOME = ("--namespace", "idaas-sidecar")
 IMAGE = "idaas-credential-sidecar"
 
 ASK = """
-import http.client, json, ssl, sys, time
+import http.client, json, os, ssl, sys, time
+print(os.getpid(), flush=True)
 pki, body = sys.argv[1:]
 context = ssl.create_default_context(cafile=pki + "/ca.crt")
 context.load_cert_chain(pki + "/admin.crt", pki + "/admin.key")
@@ -41,7 +42,7 @@ while True:
         last = what
     time.sleep(0.01)
 """
-"""Asks the API server for the same pod again and again, and prints each change of the answer with its time."""
+"""Prints its process ID, then asks for the same pod again and again, and prints each change of the answer."""
 
 
 class Asking:
@@ -53,8 +54,9 @@ class Asking:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> list[tuple[float, str]]:
-        """End the process by its name in the node: a signal to `in` does not reach it."""
-        node("pkill", "-f", "import http.client, json, ssl, sys, time")
+        """End the process in the node, because a signal to `in` does not reach it, and return its answers."""
+        assert self._process.stdout is not None
+        node("kill", self._process.stdout.readline().strip())
         output, _ = self._process.communicate(timeout=20)
         return [tuple(json.loads(line)) for line in output.splitlines()]
 
