@@ -57,8 +57,8 @@ class Asking:
         """End the process in the node, because a signal to `in` does not reach it, and return its answers."""
         assert self._process.stdout is not None
         node("kill", self._process.stdout.readline().strip())
-        output, _ = self._process.communicate(timeout=20)
-        return [tuple(json.loads(line)) for line in output.splitlines()]
+        with self._process:
+            return [tuple(json.loads(line)) for line in self._process.stdout]
 
 
 def refused(answers: list[tuple[float, str]]) -> tuple[float, set[str]]:
