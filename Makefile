@@ -44,8 +44,9 @@ types: $(VENV)/.test
 contracts: $(VENV)/.test
 	$(BIN)/lint-imports
 
+# A file's tests stay in one process, because they share its fixtures: running sidecars, for example.
 unit: $(VENV)/.test
-	$(BIN)/pytest -m 'not fuzz and not interop and not cluster'
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile -m 'not fuzz and not interop and not cluster'
 
 # K8S_WORK names the folder of a running cluster; tests/cluster/conftest.py says what is in it.
 cluster-test: $(VENV)/.test ## test the chart and the injection in a real Kubernetes cluster (K8S_WORK=...)

@@ -37,7 +37,8 @@ def without_ports(text: str) -> str:
     return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:PORT", text)
 
 
-BLOCKS = re.findall(r"<!-- block (\S+) -->\n```\w+\n(.*?)```", README, re.DOTALL)
+KUBERNETES = (ROOT / "docs" / "kubernetes.md").read_text()
+BLOCKS = re.findall(r"<!-- block (\S+) -->\n```\w+\n(.*?)```", KUBERNETES, re.DOTALL)
 
 
 @pytest.mark.parametrize(("path", "text"), BLOCKS, ids=[path for path, _ in BLOCKS])
@@ -55,7 +56,7 @@ def bare(line: str) -> str:
 
 
 def test_kubernetes_is_shown() -> None:
-    """The essential part of the manifest is on the page."""
+    """The essential part of the manifest is on the page about Kubernetes."""
     assert [path for path, _ in BLOCKS] == ["deploy/kubernetes/sidecar.yaml"]
 
 

@@ -70,13 +70,17 @@ class Connection(asyncio.Protocol):
     the client leaves its response unread, a request waits for its turn, the caller is above its rate.
     """
 
-    __slots__ = ("_context", "_kept", "_lingering", "_paused", "answered", "busy", "deadline", "task", "transport")
+    __slots__ = (
+        *("_context", "_kept", "_lingering", "_paused"),
+        *("added", "answered", "busy", "deadline", "task", "transport"),
+    )
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self._kept = b""
         self._paused = 0
         self._lingering = False
+        self.added = 0
         self.answered = False
         self.busy = False
         self.task: asyncio.Task[Response] | None = None

@@ -39,10 +39,10 @@ finds the connection up to SWEEP_SECONDS later.
 """
 
 YOUNG_SECONDS = 1.0
-"""How long a connection without a request is not regarded as idle: a busy loop has not read it yet."""
+"""How long a connection without a request is not regarded as idle: its request may be on its way."""
 
-CROWD = 8
-"""Clients that wait for their first response are a crowd if there are more than so many for each one not read yet."""
+TURNS_UNTIL_READ = 2
+"""Turns of the event loop after which a connection has been read, if its request was there when it was accepted."""
 
 CHECKED_CLOSINGS = 8
 """Of so many connections that end with a response, one is checked for a client that does not read it."""
@@ -57,8 +57,13 @@ def connections_within(memory: int | None) -> int | None:
 
 
 class OpenConnection(Protocol):
-    """What the table needs of a connection. `deadline` is an instant of the event loop's clock."""
+    """
+    What the table needs of a connection.
 
+    `deadline`: an instant of the event loop's clock. `added`: the table's turn in which it was admitted.
+    """
+
+    added: int
     answered: bool
     deadline: float
     task: asyncio.Task[Response] | None
@@ -124,12 +129,18 @@ class ConnectionTable:
         self._closings = 0
         self._suspicious_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._turn = 0
+        self._turns_left = 0
 
     def __len__(self) -> int:
         return len(self._open) + sum(map(len, self._passed))
 
     def add(self, connection: OpenConnection) -> None:
         """Admit a new connection; if there are too many now, close another one."""
+        connection.added = self._turn
+        if not self._turns_left:
+            self._loop.call_soon(self._count_turn)
+        self._turns_left = TURNS_UNTIL_READ
         self._open[connection] = None
         if len(self) > self._most:
             self._evict(connection)
@@ -190,33 +201,47 @@ class ConnectionTable:
         for connection in self._all():
             connection.give_up(STOPPING)
 
+    def _count_turn(self) -> None:
+        """Count the turns of the loop until the last connection has been read."""
+        self._turn += 1
+        self._turns_left -= 1
+        if self._turns_left:
+            self._loop.call_soon(self._count_turn)
+
     def _evict(self, newest: OpenConnection) -> None:
         # Starvation: a client that opens connections and sends nothing, or that waits for credentials that do not
         # exist yet, must not keep out a client with a request. Idle connections go first, then one that has had a
-        # response already, then one that was accepted just now and is not read yet, then the one that has waited
-        # longest. A crowd of those that wait goes before those not read yet: a busy loop reads a new client late.
+        # response already, then one without a request, then the one that has waited longest. A connection that the
+        # loop has not had time to read goes last: a turn of a busy loop takes up to 1.6 s on a machine with other work.
         # Those that wait get the reason.
         victim = self._victim(newest)
         self.discard(victim)
         victim.give_up(TOO_MANY_WAITING)
 
     def _victim(self, newest: OpenConnection) -> OpenConnection:
-        young = self._loop.time() + IDLE_SECONDS - YOUNG_SECONDS
         passed = self._passed
         while (item := next(iter(self._open))) is not newest:
-            if not item.owes and (item.answered or item.deadline < young):
+            if not item.owes and (item.answered or self._idle(item)):
                 return item
             del self._open[item]
             passed.of(item)[item] = None
-        while passed.unread and ((item := next(iter(passed.unread))).owes or item.deadline < young):
+        while passed.unread and ((item := next(iter(passed.unread))).owes or self._idle(item)):
             if not item.owes:
                 return item
             del passed.unread[item]
             passed.of(item)[item] = None
         if passed.answered:
             return next(iter(passed.answered))
-        crowd = len(passed.waiting) > CROWD * len(passed.unread)
-        return next(iter(passed.waiting if crowd else passed.unread), newest)
+        unread = next(iter(passed.unread), newest)
+        return unread if self._had_time(unread) else next(iter(passed.waiting), unread)
+
+    def _idle(self, connection: OpenConnection) -> bool:
+        """Return whether a connection that owes nothing has had time for a request."""
+        return connection.deadline < self._loop.time() + IDLE_SECONDS - YOUNG_SECONDS and self._had_time(connection)
+
+    def _had_time(self, connection: OpenConnection) -> bool:
+        """Return whether the loop would have read a request that came with the connection."""
+        return self._turn - connection.added >= TURNS_UNTIL_READ
 
     def _all(self) -> list[OpenConnection]:
         return [item for items in (*self._passed, self._open) for item in items]

@@ -16,12 +16,10 @@ from .turns import Turns
 DRAIN_SECONDS = 2.0
 """How long `stop` waits for responses under way."""
 
-MOST_ACCEPTED = 64
-"""Connections accepted between two turns of a busy loop. uvloop itself accepts one in a turn."""
-
 FEWEST_QUEUED = 256
 """Connections that may wait in the kernel's queue at least. It takes half as many as are accepted: each holds memory,
-which `CONNECTION_BYTES` includes."""
+which `CONNECTION_BYTES` includes. A busy loop takes all of them in each turn, because the queue is first come first
+served: with 64 in a turn, a new client waited for up to 5 s behind 2,000 others (`bench/attacks.py`)."""
 
 
 class Listener:
@@ -46,6 +44,7 @@ class Listener:
         self._table: ConnectionTable | None = None
         self._context: Context | None = None
         self._server: asyncio.Server | None = None
+        self._queued = min(BACKLOG, max(FEWEST_QUEUED, max_connections // 2))
         self._accepting: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -54,9 +53,8 @@ class Listener:
         self._table = ConnectionTable(self._max_connections, loop)
         lane = self._turns.lane(self._accept)
         context = self._context = Context(loop, self._handle, self._peer_of, self._table, lane, self._repeats)
-        backlog = min(BACKLOG, max(FEWEST_QUEUED, self._max_connections // 2))
         create = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=backlog)
+        self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=self._queued)
 
     async def stop(self) -> None:
         """Accept no more connections; let responses under way finish, for at most DRAIN_SECONDS."""
@@ -68,7 +66,7 @@ class Listener:
         """Accept connections that wait in the kernel's queue, because a busy loop takes them too slowly."""
         context = self._context
         assert context is not None  # noqa: S101 - the lane was made in `start`
-        for _ in range(MOST_ACCEPTED):
+        for _ in range(self._queued):
             try:
                 sock, _address = self._socket.accept()
             except OSError:  # none waits, the listener is closed, or no descriptor is free

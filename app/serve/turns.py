@@ -1,26 +1,27 @@
 """Shares the event loop between connections: a bounded number of requests in one turn, the others in fair order.
 
 Without this, a turn lasts as long as all connections that have sent something need: with 2 000 connections that
-pipeline without pause, over a second. uvloop accepts one connection per listener and turn (libuv, since 1.45), so that
-a new client waited for more than ten seconds behind others, and the kubelet's probe with it.
+pipeline without pause, over a second. The loop's own way of accepting is too slow beside them: a new client waited for
+6.7 and 13.8 s behind others, and the kubelet's probe with it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
 MOST_PER_TURN = 128
-"""Requests after which a turn should end: some 5 ms of work. A turn ends at twice as many at the latest."""
+"""Requests after which a turn should end: some 5 ms of work. What arrives while twice as many are answered waits."""
+
+LEAST_FURTHER = MOST_PER_TURN // 4
+"""Further requests that a turn answers beside any number of first ones."""
 
 LONG_TURN = 0.01
-"""Seconds of a turn after which connections that wait in the kernel's queue are accepted in batches. Below it, the
+"""Seconds of a turn after which all connections that wait in the kernel's queue are accepted at once. Below it, the
 loop's own way of accepting them is fast enough, and takes less CPU time."""
-
-FIRST_BEFORE_FURTHER = 3
-"""First requests of connections that are answered in a row while further requests of others wait."""
 
 
 class Waiting(Protocol):
@@ -36,12 +37,21 @@ class Waiting(Protocol):
         """Answer one request, unless the connection is closed or paused meanwhile."""
 
 
+Queue = OrderedDict[Waiting, None]
+
+
 class Turns:
     """
     Counts the requests of all listeners, and lets the loop do its other work after MOST_PER_TURN of them.
 
-    Each listener has a lane of its own. The lanes take turns, so that a flood at one listener does not delay the
-    requests of another: probes are answered beside any number of requests for credentials.
+    The first request of a connection goes before the further ones of others: a client that opens a connection per
+    request, as most SDKs do, is not delayed by those that send without pause. A turn answers all first requests that
+    wait when it begins. A client's time is then that of two or three turns, also where others open connections without
+    end; if some waited for a later turn, a client behind 2,000 of them waited for 9 s. At least LEAST_FURTHER further
+    requests are answered beside them, or connections that come without end would starve the kept ones.
+
+    Each listener has a lane of its own, and the lanes take turns, so that further requests at one listener do not delay
+    those at another.
     """
 
     def __init__(self) -> None:
@@ -51,7 +61,7 @@ class Turns:
         self._scheduled: float | None = None
 
     def lane(self, accept: Callable[[], None] | None = None) -> Lane:
-        """Return the lane of another listener. `accept` takes connections from its backlog, up to a bound."""
+        """Return the lane of another listener. `accept` takes the connections of its backlog."""
         lane = Lane(self)
         self._lanes.append(lane)
         if accept is not None:
@@ -73,44 +83,41 @@ class Turns:
         if took > LONG_TURN or self._occupied():
             for accept in self._accept:
                 accept()
-        waiting = {lane: len(lane) for lane in self._lanes}  # who queues again meanwhile waits for the next turn
-        while self.count < MOST_PER_TURN and any(waiting.values()):
-            for lane, left in waiting.items():
-                if left:
-                    waiting[lane] = left - 1
-                    connection = lane.next()
-                    if connection is not None and not connection.closed:
-                        self.count += 1
-                        connection.proceed()
+        further = [(lane.further, len(lane.further)) for lane in self._lanes]  # one request of a connection in a turn
+        self._answer([(lane.first, len(lane.first)) for lane in self._lanes], math.inf)
+        self._answer(further, max(MOST_PER_TURN, self.count + LEAST_FURTHER))
         if self._occupied():
             self.count = 2 * MOST_PER_TURN  # what arrives in this turn waits behind the others
             self.over()
+
+    def _answer(self, queues: list[tuple[Queue, int]], most: float) -> None:
+        """Answer so many requests of each queue, one of each in turn, until `count` is `most`."""
+        for done in range(max((waiting for _, waiting in queues), default=0)):
+            for queue, waiting in queues:
+                if self.count >= most:
+                    return
+                if done < waiting and queue:
+                    connection, _ = queue.popitem(last=False)
+                    if not connection.closed:
+                        self.count += 1
+                        connection.proceed()
 
     def _occupied(self) -> bool:
         return any(len(lane) for lane in self._lanes)
 
 
 class Lane:
-    """
-    The connections of one listener that wait, in the order of their arrival.
+    """The connections of one listener that wait for their first response and for a further one, as they arrived."""
 
-    The first request of a connection goes before the further ones of others: a client that opens a connection per
-    request, as most SDKs do, is not delayed by those that send without pause. One of four goes to a further request
-    all the same, or connections that come without end would starve the kept ones. Where more first requests wait than
-    a turn answers, the newest and the oldest alternate: a client behind a crowd of new connections is next, and none
-    waits for longer than twice the crowd.
-    """
-
-    __slots__ = ("_first", "_first_in_a_row", "_further", "_turns")
+    __slots__ = ("_turns", "first", "further")
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._first: OrderedDict[Waiting, None] = OrderedDict()
-        self._further: OrderedDict[Waiting, None] = OrderedDict()
-        self._first_in_a_row = 0
+        self.first: Queue = OrderedDict()
+        self.further: Queue = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._first) + len(self._further)
+        return len(self.first) + len(self.further)
 
     def admits(self) -> bool:
         """Count one request; return False if it has to wait for a later turn."""
@@ -120,21 +127,10 @@ class Lane:
 
     def wait(self, connection: Waiting) -> None:
         """Let the connection proceed in a later turn, after those that wait already."""
-        (self._further if connection.answered else self._first)[connection] = None
+        (self.further if connection.answered else self.first)[connection] = None
         self._turns.over()
 
     def leave(self, connection: Waiting) -> None:
         """Forget a connection that is closed: it must not be held until its turn comes, which may be long."""
-        self._first.pop(connection, None)
-        self._further.pop(connection, None)
-
-    def next(self) -> Waiting | None:
-        """Remove and return the connection whose turn it is, or None where none waits."""
-        if not self:
-            return None
-        if self._first and (self._first_in_a_row < FIRST_BEFORE_FURTHER or not self._further):
-            self._first_in_a_row += 1
-            crowd = len(self._first) > MOST_PER_TURN
-            return self._first.popitem(last=crowd and self._first_in_a_row % 2 == 1)[0]
-        self._first_in_a_row = 0
-        return self._further.popitem(last=False)[0]
+        self.first.pop(connection, None)
+        self.further.pop(connection, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pytest
 from app.config.loader import Loaded
 from app.config.settings import Settings
 from app.core.connection import Connection, HttpConfiguration
-from app.core.errors import NotThereYet
+from app.core.errors import NotThereYet, Unreachable
 from app.refresh.connections import Connections, Route, real_transport
 from app.system.disk import Disk
 from app.upstream.client import Limits
+from app.upstream.resolver import Resolver
 
 from ..upstream.server import serving
 
@@ -168,3 +170,40 @@ async def test_client_certificate_of_a_connection(tmp_path: Path, loaded: Callab
     with pytest.raises(NotThereYet) as caught:
         await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))
     assert str(caught.value) == f"exchange.connection.certificateFile: {tmp_path}/tls.crt: no such file"
+
+
+async def test_all_connections_share_the_resolver(loaded: Callable[..., Loaded]) -> None:
+    """Names are resolved by the resolver that is given; without one, the system's is asked."""
+    asked = list[str]()
+
+    def addresses(host: str) -> list[str]:
+        asked.append(host)
+        return ["127.0.0.1"]
+
+    for resolver in (Resolver(addresses), None):
+        async with serving() as server:
+            transport = real_transport(loaded().settings, {}, Disk(), resolver)(
+                Route(Connection(), "exchange.connection", Limits(), verify=True)
+            )
+            port = server.authority.rpartition(":")[2]
+            await transport.handle_async_request(httpx.Request("GET", f"http://localhost:{port}/"))
+            await transport.aclose()
+            assert server.lines == ["GET / HTTP/1.1"]
+
+    assert asked == ["localhost"]
+
+
+async def test_files_are_read_by_the_disk_that_is_given(tmp_path: Path, loaded: Callable[..., Loaded]) -> None:
+    """A CA file on a file system that hangs ends with the patience of the disk that is given."""
+
+    class Hanging(Executor):
+        def submit(self, *_arguments: Any, **_options: Any) -> Future[Any]:
+            return Future()
+
+    tls = msgspec.structs.replace(loaded().settings.tls, ca_file=str(tmp_path / "ca.pem"))
+    transport = real_transport(settings_with(loaded, tls=tls), {}, Disk(0.01, Hanging()))(
+        Route(Connection(), "exchange.connection", Limits(), verify=True)
+    )
+
+    with pytest.raises(Unreachable, match=r"the file system did not answer within 0\.01 s"):
+        await transport.handle_async_request(httpx.Request("GET", "https://127.0.0.1:1/"))

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from app.core.connection import Connection
 from app.core.errors import ConfigError, Refused, Unreachable
-from app.core.events import IdentityExpiry, StageTimed, Warned
+from app.core.events import IdentityExpiry, StageTimed, TokenVerified, Warned
 from app.core.formats import timestamp
 from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_ID, role_arn
@@ -408,6 +408,16 @@ async def test_stages_are_timed(offline: Build) -> None:
     assert stages == ["token", "exchange"]
 
 
+async def test_what_sts_read_from_the_token_is_reported(offline: Build, emulator: Emulator) -> None:
+    """The OIDCTokenInfo of the answer becomes an event with the profile's name."""
+    sidecar = offline()
+    await sidecar.fetch()
+
+    (event,) = [event for event in sidecar.events if isinstance(event, TokenVerified)]
+    assert event.profile == "default"
+    assert event.info["Subject"] == CLIENT_ID
+
+
 # --- a cloud of prepared answers --------------------------------------------------------------------------------------
 
 
@@ -438,7 +448,8 @@ class PreparedCloud(httpx.AsyncBaseTransport):
             keys = {"AccessKeyId": "STS.x", "AccessKeySecret": "secret", "SecurityToken": "token"}
             body = {"Credentials": keys | {"Expiration": timestamp(self.clock.time() + 3600)}}
         if kind == "sts" and self.code:
-            return httpx.Response(400, stream=httpx.ByteStream(json.dumps({"Code": self.code}).encode()))
+            refusal = {"Code": self.code, "Message": "not valid yet", "RequestId": "R-1"}
+            return httpx.Response(400, stream=httpx.ByteStream(json.dumps(refusal).encode()))
         return httpx.Response(200, stream=httpx.ByteStream(json.dumps(body).encode()))
 
     async def aclose(self) -> None:
@@ -456,9 +467,12 @@ async def test_token_of_the_future_is_sent_again_when_it_is_valid(ahead: float, 
         await offline(transport=cloud.route).fetch()
 
     assert str(caught.value).endswith(
-        f"; its iat is {ahead:.0f} s ahead of the clock there: the issuer's clock is wrong"
+        f'; its iat is {ahead:.0f} s ahead of the clock there: the issuer\'s clock is wrong; it says "not valid yet"'
     )
-    assert (caught.value.retry_after, caught.value.code) == (pytest.approx(ahead), EXPIRED)
+    error = caught.value
+    assert (error.retry_after, error.code, error.error_code) == (pytest.approx(ahead), EXPIRED, "IDS-214")
+    assert (error.status, error.request_id, error.cloud_message) == (400, "R-1", "not valid yet")
+    assert error.endpoint == "http://127.0.0.1:7080"
     assert cloud.calls == ["token", "sts"]
 
 

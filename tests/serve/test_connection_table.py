@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from app.serve.connection_table import CROWD, IDLE_SECONDS, ConnectionTable, connections_within
+from app.serve.connection_table import IDLE_SECONDS, TURNS_UNTIL_READ, ConnectionTable, connections_within
 from app.serve.responses import STOPPING, TOO_MANY_WAITING, Response
 
-from ..simulated_loop import simulated
+from ..simulated_loop import SimulatedLoop, simulated
 
 FOREVER = float("inf")
 
@@ -22,6 +22,7 @@ class Recorded:
     def __init__(
         self, *, owes: bool = False, deadline: float = FOREVER, answered: bool = False, unread: int = 0
     ) -> None:
+        self.added = 0
         self.owes = owes
         self.answered = answered
         self.unread = unread
@@ -51,6 +52,12 @@ class Recorded:
     def give_up(self, response: Response) -> None:
         """Record the response."""
         self.given_up.append(response)
+
+
+async def read() -> None:
+    """Let the loop read what the connections have sent."""
+    for _ in range(TURNS_UNTIL_READ):
+        await asyncio.sleep(0)
 
 
 def table(most: int = 16) -> ConnectionTable:
@@ -83,6 +90,7 @@ async def test_too_many_connections(busy: list[bool], used: list[int], victim: i
         at.touch(connections[number])
     assert [connection.given_up for connection in connections] == [[], [], []]
 
+    await read()
     newest = Recorded(owes=newest_busy)
     at.add(newest)
 
@@ -115,6 +123,7 @@ async def test_client_that_had_a_response(owes: list[bool], answered: list[bool]
     connections = [Recorded(owes=one, answered=other) for one, other in zip(owes, answered, strict=True)]
     for connection in connections:
         at.add(connection)
+    await read()
     at.add(Recorded(answered=True, owes=True))
 
     assert [bool(connection.given_up) for connection in connections] == [number == victim for number in range(3)]
@@ -390,15 +399,60 @@ async def test_passed_over_connections_are_swept_and_drained() -> None:
     assert [bool(item.given_up) for item in (closed, other, last)] == [False, True, True]
 
 
-@pytest.mark.parametrize(("waiting", "crowd"), [(2 * CROWD, False), (2 * CROWD + 1, True)])
-@simulated
-async def test_crowd_does_not_push_out_clients_that_are_not_read_yet(waiting: int, crowd: bool) -> None:
-    """Clients not read yet go before those that wait, unless these are a crowd: then the longest waiting one goes."""
-    unread = [Recorded(deadline=1_000 + IDLE_SECONDS) for _ in range(2)]
-    patient = [Recorded(owes=True) for _ in range(waiting)]
-    connections = table(waiting + 2)
-    for connection in (*unread, *patient, Recorded(owes=True)):
-        connections.add(connection)
+@pytest.mark.parametrize(("turns", "victim"), [(TURNS_UNTIL_READ - 1, "waits"), (TURNS_UNTIL_READ, "silent")])
+def test_client_that_the_loop_has_not_read_yet_goes_last(turns: int, victim: str) -> None:
+    """Clients without a request go before those that wait, once the loop has had the turns to read a request."""
 
-    assert [bool(item.given_up) for item in unread] == [not crowd, False]
-    assert [bool(item.given_up) for item in patient] == [crowd, *[False] * (waiting - 1)]
+    @simulated
+    async def test() -> None:
+        silent = [Recorded(deadline=asyncio.get_running_loop().time() + IDLE_SECONDS) for _ in range(2)]
+        patient = [Recorded(owes=True) for _ in range(30)]
+        connections = table(32)
+        for connection in (*silent, *patient):
+            connections.add(connection)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        connections.add(newest := Recorded())
+
+        assert [bool(item.given_up) for item in silent] == [victim == "silent", False]
+        assert [bool(item.given_up) for item in patient] == [victim == "waits", *[False] * 29]
+        assert not newest.given_up
+
+    test()
+
+
+@simulated
+async def test_slow_turn_makes_no_client_idle() -> None:
+    """A client that was accepted in a turn of two seconds is not idle after it: the loop has not read it."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimulatedLoop)
+    connections = table(2)
+    connections.add(busy := Recorded(owes=True, answered=True))
+    connections.add(accepted := Recorded(deadline=loop.time() + IDLE_SECONDS))
+    loop.now += 2
+    connections.add(Recorded(owes=True))
+
+    assert (bool(accepted.given_up), bool(busy.given_up)) == (False, True)
+
+
+@simulated
+async def test_more_clients_in_one_turn_than_the_table_holds() -> None:
+    """Of clients accepted in one turn, those that came first are closed where no other is left."""
+    clients = [Recorded(deadline=asyncio.get_running_loop().time() + IDLE_SECONDS) for _ in range(5)]
+    connections = table(3)
+    for client in clients:
+        connections.add(client)
+
+    assert [bool(client.given_up) for client in clients] == [True, True, False, False, False]
+
+
+@simulated
+async def test_turns_are_counted_only_after_a_new_client() -> None:
+    """The table asks the loop for TURNS_UNTIL_READ turns after the last new client, and for no more."""
+    connections = table(2)
+    for _ in range(2):
+        connections.add(Recorded())
+        await asyncio.sleep(0)
+    await asyncio.sleep(10)
+
+    assert connections._turn == 1 + TURNS_UNTIL_READ

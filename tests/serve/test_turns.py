@@ -9,7 +9,7 @@ from itertools import groupby
 
 import pytest
 
-from app.serve.turns import LONG_TURN, MOST_PER_TURN, Lane, Turns
+from app.serve.turns import LEAST_FURTHER, LONG_TURN, MOST_PER_TURN, Lane, Turns
 
 from ..simulated_loop import SimulatedLoop, simulated
 
@@ -74,7 +74,7 @@ async def test_busy_turn_ends_at_twice_as_many() -> None:
 
 @simulated
 async def test_waiting_requests_take_several_turns() -> None:
-    """A turn answers MOST_PER_TURN waiting requests, in the order of their arrival; the others follow in the next."""
+    """A turn answers MOST_PER_TURN further requests, in the order of their arrival; the others follow in the next."""
     turns, order = Turns(), list[str]()
     lane = turns.lane()
     names = [str(number) for number in range(2 * MOST_PER_TURN + 10)]
@@ -96,7 +96,7 @@ async def test_request_in_a_turn_with_waiting_ones_waits_behind_them() -> None:
     turns, order = Turns(), list[str]()
     lane = turns.lane()
     for _ in range(MOST_PER_TURN + 1):
-        lane.wait(Request(lane, order))
+        lane.wait(Request(lane, order, answered=True))
     await turn()
 
     assert turns.count == 2 * MOST_PER_TURN
@@ -140,9 +140,9 @@ async def test_lanes_take_turns() -> None:
     turns, order = Turns(), list[str]()
     flooded, quiet = turns.lane(), turns.lane()
     for _ in range(3 * MOST_PER_TURN):
-        flooded.wait(Request(flooded, order, "flood"))
+        flooded.wait(Request(flooded, order, "flood", answered=True))
     for _ in range(2):
-        quiet.wait(Request(quiet, order, "probe"))
+        quiet.wait(Request(quiet, order, "probe", answered=True))
     await turn()
 
     assert [(name, len(list(group))) for name, group in groupby(order)] == [
@@ -160,9 +160,9 @@ async def test_closed_connection_takes_no_place() -> None:
     turns, order = Turns(), list[str]()
     lane = turns.lane()
     for _ in range(MOST_PER_TURN):
-        lane.wait(Request(lane, order, "closed", closed=True))
+        lane.wait(Request(lane, order, "closed", answered=True, closed=True))
     for _ in range(MOST_PER_TURN):
-        lane.wait(Request(lane, order, "open"))
+        lane.wait(Request(lane, order, "open", answered=True))
     await turn()
 
     assert order == ["open"] * MOST_PER_TURN
@@ -242,28 +242,45 @@ async def test_closed_connection_leaves_its_lane() -> None:
 
 
 @simulated
-async def test_connections_without_end_do_not_starve_the_kept_ones() -> None:
-    """One of four turns goes to a further request, while first requests of new connections wait."""
+async def test_all_first_requests_are_answered_in_a_turn() -> None:
+    """However many new connections wait, each is answered in the turn, beside LEAST_FURTHER kept ones."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
-    for _ in range(9):
-        lane.wait(Request(lane, order, "first"))
-    for _ in range(4):
-        lane.wait(Request(lane, order, "kept", answered=True))
+    flooded, quiet = turns.lane(), turns.lane()
+    for _ in range(2 * MOST_PER_TURN):
+        flooded.wait(Request(flooded, order, "kept", answered=True))
+    for _ in range(10 * MOST_PER_TURN):
+        flooded.wait(Request(flooded, order, "first"))
+    quiet.wait(Request(quiet, order, "probe"))
     await turn()
 
-    assert order == [*(["first"] * 3 + ["kept"]) * 3, "kept"]
+    assert order[:2] == ["first", "probe"]
+    assert order[2:] == [*["first"] * (10 * MOST_PER_TURN - 1), *["kept"] * LEAST_FURTHER]
 
 
 @simulated
-async def test_first_requests_of_the_newest_and_the_oldest_alternate() -> None:
-    """A client that comes behind a crowd of new connections is next, and the oldest of the crowd is not left out."""
+async def test_first_requests_leave_room_for_further_ones() -> None:
+    """First requests count: a turn answers MOST_PER_TURN requests in all, if few enough of them are first ones."""
     turns, order = Turns(), list[str]()
     lane = turns.lane()
-    crowd = [str(number) for number in range(MOST_PER_TURN + 3)]
-    for name in crowd:
-        lane.wait(Request(lane, order, name))
+    for _ in range(10):
+        lane.wait(Request(lane, order, "first"))
+    for _ in range(2 * MOST_PER_TURN):
+        lane.wait(Request(lane, order, "kept", answered=True))
     await turn()
 
-    assert order[:5] == [crowd[-1], crowd[0], crowd[-2], crowd[1], crowd[2]]
-    assert len(order) == MOST_PER_TURN
+    assert order == ["first"] * 10 + ["kept"] * (MOST_PER_TURN - 10)
+
+
+@simulated
+async def test_new_connection_gets_one_response_in_a_turn() -> None:
+    """A connection that has had its first response in a turn waits for the next one with its further request."""
+    turns, order = Turns(), list[str]()
+    lane = turns.lane()
+    lane.wait(Request(lane, order, "new", requests=2))
+    lane.wait(Request(lane, order, "kept", requests=2, answered=True))
+    answered = []
+    for _ in range(2):
+        await turn()
+        answered.append(list(order))
+
+    assert answered == [["new", "kept"], ["new", "kept", "new", "kept"]]

@@ -43,7 +43,7 @@ class ColdStart:
         self.transports.append(transport)
         if sent:
             connection.data_received(sent)
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     async def answered(self) -> list[int]:
         """Let the credentials arrive; return the status that each connection got, or 0."""
