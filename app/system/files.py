@@ -12,6 +12,8 @@ import stat
 from collections.abc import Callable, Hashable, Iterator
 from typing import BinaryIO
 
+from . import mounts
+
 Sync = Callable[[int], None]
 """Returns when the file or directory of a descriptor is on the disk: `os.fsync`."""
 
@@ -57,7 +59,8 @@ def exposure(path: str) -> str | None:
     """Return why the file is less private than a secret should be, or None; None as well if it cannot be read."""
     try:
         with _opened(path) as file:
-            return _loose(file) or _notice(file)
+            why = _loose(file) or _notice(file)
+            return None if why is None or _is_unseen(file) else why
     except (OSError, ValueError, Unreadable):
         return None
 
@@ -183,6 +186,18 @@ def _notice(file: BinaryIO) -> str | None:
     """Return what is accepted, but could be better."""
     mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     return f"every process that sees this mount can read it (mode {mode:04o})" if mode & 0o004 else None
+
+
+def _is_unseen(file: BinaryIO) -> bool:
+    """
+    Return whether no other user sees the file, although its mode allows others to read it.
+
+    kubelet writes projected tokens that way. They are root's with mode 0644. With `fsGroup` they have mode 0640, and
+    where all containers of the pod have one user, they are this user's.
+    """
+    found = os.fstat(file.fileno())
+    kept = found.st_uid == 0 or (found.st_uid == os.geteuid() and not found.st_mode & 0o027)
+    return kept and _read_only(file) and mounts.is_own_volume(found.st_dev, user=os.geteuid())
 
 
 def _read_only(file: BinaryIO) -> bool:

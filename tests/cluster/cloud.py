@@ -6,6 +6,8 @@ import json
 import subprocess
 from typing import Any
 
+import yaml
+
 from app import __version__
 
 from ..golden_pods import NAMESPACES, PROVIDER, RESTRICTED, plain
@@ -23,11 +25,21 @@ EMULATOR: Object = {
 VOLUMES: list[Object] = [{"name": "world", "configMap": {"name": "world"}}, {"name": "scratch", "emptyDir": {}}]
 
 
+TRUSTED = {
+    "orders": "shop:orders",
+    "shared": "shop:orders",
+    "ledger": "bank:ledger",
+    "doctor": "idaas-sidecar:idaas-sidecar-doctor",
+    "your-app": "lab:your-app",
+}
+"""The service account that each role trusts."""
+
+
 def world() -> Object:
     """Return the emulated cloud: it verifies tokens of this cluster, and each role trusts one service account."""
     issuer = json.loads(kubectl("get", "--raw", "/.well-known/openid-configuration").stdout)["issuer"]
     roles = {}
-    for role, subject in {"orders": "shop:orders", "shared": "shop:orders", "ledger": "bank:ledger"}.items():
+    for role, subject in TRUSTED.items():
         wanted = {
             "oidc:iss": [issuer],
             "oidc:aud": ["sts.aliyuncs.com"],
@@ -50,9 +62,9 @@ def world() -> Object:
     }
 
 
-def install_world() -> None:
-    """Put the emulated cloud's world into each namespace."""
-    for namespace in NAMESPACES:
+def install_world(*namespaces: str) -> None:
+    """Put the emulated cloud's world into these namespaces, or into each of the teams."""
+    for namespace in namespaces or NAMESPACES:
         metadata = {"name": "world", "namespace": namespace}
         data = {"world.json": json.dumps(world())}
         given = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
@@ -65,6 +77,45 @@ def with_cloud(wanted: Object) -> Object:
     injected["spec"]["initContainers"].insert(0, EMULATOR)
     injected["spec"]["volumes"] += VOLUMES
     return injected
+
+
+EMULATOR_POLICY = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicy
+metadata: { name: test-emulator }
+spec:
+  failurePolicy: Fail
+  reinvocationPolicy: IfNeeded
+  matchConstraints:
+    objectSelector: { matchLabels: { app: LABEL } }
+    resourceRules:
+      - { apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods] }
+  mutations: # the API server has no order of policies: this one waits for the injection, and is invoked again after it
+    - patchType: JSONPatch
+      jsonPatch:
+        expression: >-
+          object.spec.?initContainers.orValue([]).exists(c, c.name == "idaas-sidecar")
+          && !object.spec.?initContainers.orValue([]).exists(c, c.name == "emulator")
+          ? [JSONPatch{op: "add", path: "/spec/initContainers/0", value: Object.spec.initContainers{
+          name: "emulator", image: "IMAGE", restartPolicy: "Always", args: ARGS,
+          securityContext: Object.spec.initContainers.securityContext{allowPrivilegeEscalation: false,
+          capabilities: Object.spec.initContainers.securityContext.capabilities{drop: ["ALL"]}},
+          volumeMounts: [Object.spec.initContainers.volumeMounts{name: "world", mountPath: "/etc/emulator"},
+          Object.spec.initContainers.volumeMounts{name: "scratch", mountPath: "/tmp"}]}}] : []
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: MutatingAdmissionPolicyBinding
+metadata: { name: test-emulator }
+spec: { policyName: test-emulator }
+"""
+"""The chart injects the pods with the label; this policy of the test adds the emulated cloud to them."""
+
+
+def emulator_policy(app: str) -> list[Object]:
+    """Return the objects of EMULATOR_POLICY for the pods with the label `app`. The pods have VOLUMES."""
+    text = EMULATOR_POLICY.replace("IMAGE", EMULATOR["image"]).replace("ARGS", json.dumps(EMULATOR["args"]))
+    text = text.replace("LABEL", app)
+    return list(yaml.safe_load_all(text))
 
 
 def container(name: str, namespace: str, of: str = "idaas-sidecar") -> Object:

@@ -46,6 +46,13 @@ def test_the_page_onboards_a_team() -> None:
         onboard()
 
 
+def test_the_network_policy_of_the_page() -> None:
+    """The API server accepts the NetworkPolicy of docs/kubernetes.md, and knows each of its members."""
+    given = yaml.safe_load(block("network"))
+
+    kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", given=given)
+
+
 def test_upgrade() -> None:
     """An upgrade changes what new pods get."""
     helm("upgrade", "sidecar", str(CHART), *RELEASE, "--set", "sidecar.settings.logging.level=debug")

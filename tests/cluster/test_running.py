@@ -32,6 +32,19 @@ def test_the_application_gets_credentials(namespace: str) -> None:
     assert container("runs", namespace)["restartCount"] == 0
 
 
+TOKEN_MODE = "import os; print(oct(os.stat('/var/run/secrets/idaas-sidecar/token').st_mode & 0o777))"
+
+
+def test_the_token_gives_no_warning() -> None:
+    """kubelet writes the token with mode 0644; the sidecar sees that the volume is its own, and does not warn."""
+    until(lambda: running("runs", "shop"))
+    inside = ("exec", "runs", "-n", "shop", "-c", "idaas-sidecar", "--")
+
+    assert kubectl(*inside, "python3", "-c", TOKEN_MODE).stdout.split() == ["0o644"]
+    assert "can read it" not in kubectl("logs", "runs", "-n", "shop", "-c", "idaas-sidecar").stdout
+    assert "can read it" not in kubectl(*inside, "idaas-sidecar", "config", check=False).stderr
+
+
 def test_a_team_cannot_reach_the_other_team() -> None:
     """A team's sidecar answers for no other profile than its own."""
     until(lambda: running("runs", "bank"))

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from app import __version__
 
 from ..golden_pods import APP, workload
-from .cloud import EMULATOR, VOLUMES, install_world, node
+from .cloud import VOLUMES, emulator_policy, install_world, node
 from .conftest import CHART, WORK, get, helm, kubectl, until
 
 Object = dict[str, Any]
@@ -53,43 +52,6 @@ while any(thread.is_alive() for thread in threads):
 print(json.dumps(seen | {"ended": True}), flush=True)
 """
 """Two threads of the unmodified SDK. Each call makes a client, so it is a request. It works for 5 s after SIGTERM."""
-
-EMULATOR_POLICY = """
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicy
-metadata: { name: test-emulator }
-spec:
-  failurePolicy: Fail
-  reinvocationPolicy: IfNeeded
-  matchConstraints:
-    objectSelector: { matchLabels: { app: busy } }
-    resourceRules:
-      - { apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods] }
-  mutations: # the API server has no order of policies: this one waits for the injection, and is invoked again after it
-    - patchType: JSONPatch
-      jsonPatch:
-        expression: >-
-          object.spec.?initContainers.orValue([]).exists(c, c.name == "idaas-sidecar")
-          && !object.spec.?initContainers.orValue([]).exists(c, c.name == "emulator")
-          ? [JSONPatch{op: "add", path: "/spec/initContainers/0", value: Object.spec.initContainers{
-          name: "emulator", image: "IMAGE", restartPolicy: "Always", args: ARGS,
-          securityContext: Object.spec.initContainers.securityContext{allowPrivilegeEscalation: false,
-          capabilities: Object.spec.initContainers.securityContext.capabilities{drop: ["ALL"]}},
-          volumeMounts: [Object.spec.initContainers.volumeMounts{name: "world", mountPath: "/etc/emulator"},
-          Object.spec.initContainers.volumeMounts{name: "scratch", mountPath: "/tmp"}]}}] : []
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: MutatingAdmissionPolicyBinding
-metadata: { name: test-emulator }
-spec: { policyName: test-emulator }
-"""
-"""The chart injects the pods of the Deployment; this policy of the test adds the emulated cloud to them."""
-
-
-def emulator_policy() -> list[Object]:
-    """Return the objects of EMULATOR_POLICY with image and arguments of the emulator."""
-    text = EMULATOR_POLICY.replace("IMAGE", EMULATOR["image"]).replace("ARGS", json.dumps(EMULATOR["args"]))
-    return list(yaml.safe_load_all(text))
 
 
 def deployment() -> Object:
@@ -164,7 +126,7 @@ def busy(tmp_path: Path) -> Iterator[Logs]:
     socket = str(WORK / "run" / "containerd.sock")
     reference = "docker.io/library/"
     node("ctr", "-a", socket, "-n", "k8s.io", "images", "tag", "--force", reference + OLD, reference + NEW)
-    kubectl("apply", "-f", "-", given=emulator_policy())
+    kubectl("apply", "-f", "-", given=emulator_policy(NAME))
     until(lambda: '"emulator"' in _admitted())
     kubectl("create", "-f", "-", given=deployment())
     logs = Logs(tmp_path)

@@ -201,4 +201,5 @@ def _series(name: str) -> float:
 
 
 def _log() -> str:
-    return kubectl("logs", *HOME, "-l", f"app.kubernetes.io/name={NAME}", "--tail=-1").stdout
+    """Return the logs of the replicas. Pods of an earlier rollout may disappear meanwhile."""
+    return "".join(kubectl("logs", *HOME, each, "--tail=-1").stdout for each, _ in _pods())

@@ -10,9 +10,10 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
-from .conftest import ROOT
+from .conftest import ROOT, Load
 from .pod_security import violations
 
+UID = "0b0c2f3a-1d5e-4a53-9d1b-0d6f4a1c2e3f"
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
 
@@ -72,3 +73,26 @@ def test_the_teams_workload() -> None:
     assert template["metadata"]["labels"]["idaas-sidecar.internal/inject"] == "true"
     assert template["metadata"]["annotations"] == {"idaas-sidecar.internal/profiles": profile["name"]}
     assert template["spec"]["serviceAccountName"] in profile["serviceAccounts"]
+
+
+def test_the_network_policy() -> None:
+    """The NetworkPolicy is valid, selects injected pods, and admits Prometheus to the operations listener."""
+    given = yaml.safe_load(block("network"))
+    (ingress,) = given["spec"]["ingress"]
+
+    for version in kubernetes_validate.utils.all_versions():
+        kubernetes_validate.validate(given, version, strict=True)
+    assert given["spec"]["podSelector"]["matchLabels"] == {"idaas-sidecar.internal/inject": "true"}
+    assert ingress["ports"] == [{"port": 7118}]
+
+
+def test_the_metadata_address(loaded: Load) -> None:
+    """The loader accepts the manifest's configuration with the block of the metadata address."""
+    manifest = yaml.safe_load_all((ROOT / "deploy" / "kubernetes" / "sidecar.yaml").read_text())
+    (config,) = [json.loads(each["data"]["config.json"]) for each in manifest if each["kind"] == "ConfigMap"]
+    for key, value in json.loads(block("metadata-config")).items():
+        config[key] |= value
+
+    settings = loaded(config, PATH_TOKEN=UID, CACHE_KEY=UID, POD_NAME="p", POD_NAMESPACE="n").settings
+    assert settings.server.metadata == "100.100.100.200:80"
+    assert settings.access.metadata_tokens == "required"

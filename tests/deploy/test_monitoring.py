@@ -32,7 +32,10 @@ PANELS = {
 }
 RECORDED = {rule["record"] for rule in RULES if "record" in rule}
 
-FOREIGN = {"up", "ALERTS", "kube_pod_init_container_status_restarts_total", "kube_pod_container_status_restarts_total"}
+FOREIGN = {
+    *("up", "ALERTS", "kube_pod_init_container_status_restarts_total", "kube_pod_container_status_restarts_total"),
+    *("kube_job_status_start_time", "kube_job_failed", "kube_job_complete"),
+}
 """Metrics of Prometheus itself and of kube-state-metrics."""
 
 TARGET_LABELS = {"namespace", "pod", "instance", "container", "__name__"}
@@ -100,7 +103,7 @@ def test_panel_is_parsed(name: str, promtool: str, tmp_path: Path) -> None:
 def metric_names(expression: str) -> set[str]:
     """Return the names of the metrics that an expression reads."""
     bare = re.sub(r'"[^"]*"', "", expression)
-    return set(re.findall(r"\b(?:idaas_sidecar|kube_pod)[\w:]+|\bup\b|\bALERTS\b", bare))
+    return set(re.findall(r"\b(?:idaas_sidecar|kube_pod|kube_job)[\w:]+|\bup\b|\bALERTS\b", bare))
 
 
 def documented(name: str) -> bool:

@@ -188,7 +188,7 @@ CONFIGURATION = (
     Entry(
         "IDS-130",
         "More processes than necessary can read a secret's file.",
-        "Its mode lets other users read it, or other processes of the container that it is mounted into.",
+        "Its mode lets other users read it, and it is in no volume that only this container's user sees.",
         "Run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one.",
     ),
     Entry(
