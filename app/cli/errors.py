@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from ..core.errors import ConfigError, Refused, SidecarError
+from ..core.text import one_line
 
 BAD_USAGE, REFUSED, UNREACHABLE, INTERNAL_ERROR = 2, 3, 4, 70
 CANNOT_EXECUTE, NOT_FOUND = 126, 127
@@ -77,7 +78,7 @@ def _message_lines(error: Exception) -> list[str]:
         parts = [(str(line), line.error_code) for line in error.mistakes]
     else:
         parts = [(line, error.error_code) for line in str(error).splitlines()]
-    lines = [(" ".join(line.split()), code) for line, code in parts]
+    lines = [(one_line(" ".join(line.split())), code) for line, code in parts]
     return [f"{line} ({code})" for line, code in lines if line] or [type(error).__name__]
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
 
+from ..core.text import printable
+from ..system import files
+from ..system.local_http import get
+
 DEFAULT_PATH = "/etc/idaas-sidecar/config.json"
 DEFAULT_OPS = "127.0.0.1:7118"
-TIMEOUT_SECONDS = 3.0
+LARGEST = 1_048_576
+"""Bytes of the configuration file."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -28,7 +32,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     except (OSError, ValueError) as error:
         print(f"idaas-sidecar health: {error}", file=sys.stderr)
         return 1
-    print(body)
+    print(printable(body))
     return 0 if status == 200 else 1
 
 
@@ -41,11 +45,14 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
     """
     address = DEFAULT_OPS
     try:
-        with open(path, "rb") as file:
-            address = _configured_address(json.load(file))
-    except FileNotFoundError:
+        address = _configured_address(json.loads(files.read(path, LARGEST)))
+    except files.Absent:
         if required:
             raise FileNotFoundError(f"{path}: no such file") from None
+    except files.Unreadable as why:
+        raise OSError(f"{path}: {why}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply; see idaas-sidecar config --config {path}") from None
     except ValueError as error:
         raise ValueError(f"{path}: {error}; see idaas-sidecar config --config {path}") from None
     host, _, port = address.rpartition(":")
@@ -63,28 +70,3 @@ def _configured_address(config: object) -> str:
     if not isinstance(address, str) or not re.fullmatch(r".+:[0-9]{1,5}", address):
         raise ValueError("server.ops: null or not of the form HOST:PORT, so there is no listener to check")
     return address
-
-
-def get(host: str, port: int, path: str) -> tuple[int, str]:
-    """Return status and body. Raises OSError if there is no answer, ValueError if the answer is not HTTP."""
-    authority = f"[{host}]" if ":" in host else host
-    request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
-    try:
-        response = _exchange(host, port, request.encode())
-    except OSError as error:
-        reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
-        raise OSError(f"{host}:{port}: {reason}; is the sidecar running?") from None
-    match = re.match(rb"HTTP/1\.1 ([0-9]{3}).*?\r\n\r\n(.*)", response, re.DOTALL)
-    if match is None:
-        raise ValueError(f"{host}:{port}: not an HTTP response; does another program listen there?")
-    return int(match[1]), match[2].decode(errors="replace")
-
-
-def _exchange(host: str, port: int, request: bytes) -> bytes:
-    # Not socket.create_connection: it imports the IDNA codec before it looks at the address.
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(TIMEOUT_SECONDS)
-        connection.connect((host, port))
-        connection.sendall(request)
-        return b"".join(iter(lambda: connection.recv(4096), b""))

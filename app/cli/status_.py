@@ -12,9 +12,11 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
+from .. import __version__
 from ..config import locate
 from ..core.errors import ConfigError, SidecarError, Unreachable
 from ..system.admin_socket import request_socket
+from ..system.local_http import get
 from . import health_
 from .status_text import lines
 
@@ -34,8 +36,15 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
             error_code="IDS-517",
         )
     colour = sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
-    for line in lines(status, colour=colour, width=_width()):
-        print(line)
+    try:
+        shown = list(lines(status, colour=colour, width=_width()))
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
+        raise ConfigError(
+            f"the answer is not the status of a sidecar of version {__version__}; does another version run, or another "
+            "program listen there? --json prints the answer as it is",
+            error_code="IDS-517",
+        ) from None
+    print("\n".join(shown))
     return 0
 
 
@@ -64,12 +73,12 @@ def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise ConfigError(str(error), error_code="IDS-102") from None
     try:
-        code, text = health_.get(host, port, TARGET)
+        code, text = get(host, port, TARGET)
     except (OSError, ValueError) as error:
         raise Unreachable(str(error), error_code="IDS-503") from None
     try:
         body = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise Unreachable(

@@ -13,6 +13,15 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def printable(text: str) -> str:
+    """
+    Return `text` with what does not print escaped, except its line breaks.
+
+    For text on a terminal, where ESC and U+009B begin commands and U+202E reverses the direction.
+    """
+    return "\n".join(map(one_line, text.split("\n")))
+
+
 def quoted(text: str, longest: int = LONGEST_QUOTE) -> str:
     """Return another side's words as one printable line: white space collapsed, at most `longest` characters."""
     line = one_line(" ".join(text.split()))

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ..core.text import one_line
 from .finding import Step
 from .steps import sidecar, token
 
 
 def lines(step: Step) -> Iterator[str]:
-    """Yield the lines of one step: its state, name and summary, then each finding with its cure."""
+    """Yield the lines of one step: its state, name and summary, then each finding with its cure. Each one prints."""
+    yield from map(one_line, _lines(step))
+
+
+def _lines(step: Step) -> Iterator[str]:
     where = f" {step.profile}" if step.profile else ""
     yield f"{step.state:<8} {step.name}{where}: {step.summary}"
     for finding in step.findings:

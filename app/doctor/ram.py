@@ -8,6 +8,7 @@ by its name alone. Nothing that this module returns or raises has the AccessKey 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,7 +120,7 @@ class RamReader:
             response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
             hidden = tuple(filter(None, (self.keys.access_key_id, self.keys.secret, self.keys.token)))
             members = answer_of(response, endpoint, asked="RAM", wanted=member, codes=_CODES, secrets=hidden)
-            found = members[member]
+            found = members.get(member)
             if not isinstance(found, dict):
                 raise Unreachable(f"{endpoint}: {action}: {member} is no object", endpoint=endpoint, status=200)
             return found
@@ -132,7 +133,8 @@ def _name(arn: str) -> str:
 
 
 def _number(value: object) -> int:
-    return int(value) if isinstance(value, int | str) and str(value).isdigit() else 0
+    text = str(value) if isinstance(value, int | str) else ""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else 0
 
 
 def _items(value: object) -> tuple[str, ...]:

@@ -8,13 +8,11 @@ import socket
 from typing import Any
 
 from ..core.errors import ConfigError, Unreachable
+from .local_http import received
 from .sockets import peer_uid, unix_address
 
 TIMEOUT_SECONDS = 120.0
 """Long enough for the refresh of every profile. Each request to the cloud has limits of its own."""
-
-LONGEST_RESPONSE = 16 * 1_048_576
-"""Bytes; the status of a thousand profiles has 2 MiB."""
 
 
 def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT_SECONDS) -> tuple[int, dict[str, Any]]:
@@ -31,7 +29,7 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         # By hand: http.client loads ssl and email, which take as much memory as the rest of the command.
         head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         connection.sendall(head.encode())
-        status, body = _response(connection)
+        status, body = _response(connection, timeout)
         return status, dict(json.loads(body))
     except PermissionError:
         raise ConfigError(
@@ -42,7 +40,7 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         raise Unreachable(
             f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?", error_code="IDS-503"
         ) from None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise Unreachable(
             f"{path}: not the answer of a sidecar; does another program listen there?", error_code="IDS-503"
         ) from None
@@ -50,14 +48,9 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         connection.close()
 
 
-def _response(connection: socket.socket) -> tuple[int, bytes]:
+def _response(connection: socket.socket, seconds: float) -> tuple[int, bytes]:
     """Return status and body of a response that ends with the connection. Raises ValueError where it is none."""
-    received = bytearray()
-    while chunk := connection.recv(65_536):
-        received += chunk
-        if len(received) > LONGEST_RESPONSE:
-            raise ValueError("too long")
-    head, separator, body = bytes(received).partition(b"\r\n\r\n")
+    head, separator, body = received(connection, seconds).partition(b"\r\n\r\n")
     version, status, *_ = head.split(b" ", 2)
     if version != b"HTTP/1.1" or not separator:
         raise ValueError("not a response")

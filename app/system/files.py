@@ -55,6 +55,14 @@ def read_secret(path: str, largest: int) -> bytes:
     return _read(path, largest, secret=True)
 
 
+def read_stream(stream: BinaryIO, largest: int) -> bytes:
+    """Return all bytes of a stream. Raises Unreadable above `largest`: a part would not be what was given."""
+    raw = stream.read(largest + 1)
+    if len(raw) > largest:
+        raise Unreadable(f"larger than {largest} bytes")
+    return raw
+
+
 def exposure(path: str) -> str | None:
     """Return why the file is less private than a secret should be, or None; None as well if it cannot be read."""
     try:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from ..core.errors import ConfigError
 from ..core.text import one_line
+
+ROOM_FOR_ALIASES = 8
+"""How much larger than the file its documents may be. A few aliases of aliases stand for gigabytes, or for no end."""
+
+MOST_MERGED = 10_000
+"""Members that the keys `<<` of one mapping may add. PyYAML copies them, and merges of merges grow without end."""
+
+SMALL = 1_048_576
+"""Characters that the documents of a small file may have."""
 
 
 def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
     """
     Return the documents of a YAML file. Raises ConfigError: the place of a mistake, or that PyYAML is missing.
 
-    `extra` is the extra of the package that the message about PyYAML names.
+    Dates are texts, as for kubectl. `extra` is the extra of the package that the message about PyYAML names.
     """
     try:
         import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
@@ -22,7 +31,7 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
             error_code="IDS-129",
         ) from None
     try:
-        return list(yaml.safe_load_all(raw))
+        documents = list(yaml.load_all(raw, Loader=_loader(yaml)))
     except yaml.MarkedYAMLError as error:
         # Not `str(error)`: it quotes the line, which may hold a secret.
         mark = error.problem_mark
@@ -34,3 +43,51 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
         raise ConfigError(
             f"{path}: not YAML: characters that are not allowed, or nested too deeply", error_code="IDS-126"
         ) from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # PyYAML converts a value without a look at its form: `!!int x`, or a number with too many digits.
+        raise ConfigError(
+            f"{path}: not YAML: a value does not have the form of its type, or is too long", error_code="IDS-126"
+        ) from None
+    if _is_larger(documents, max(SMALL, ROOM_FOR_ALIASES * len(raw))):
+        raise ConfigError(f"{path}: its aliases stand for too much; write them out", error_code="IDS-126")
+    return documents
+
+
+def _loader(yaml: Any) -> Any:
+    """Return PyYAML's safe loader without its type for dates, and with a bound for the merge key `<<`."""
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+            first: [each for each in resolvers if each[0] != "tag:yaml.org,2002:timestamp"]
+            for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        }
+
+        def flatten_mapping(self, node: Any) -> None:
+            merged = 0
+            for key, value in node.value:
+                if key.tag == "tag:yaml.org,2002:merge":
+                    for each in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                        merged += len(each.value)
+                        if merged > MOST_MERGED:
+                            problem = "the key << merges too much"
+                            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+                        if isinstance(each, yaml.MappingNode):
+                            self.flatten_mapping(each)
+            super().flatten_mapping(node)
+
+    return Loader
+
+
+def _is_larger(documents: list[Any], most: int) -> bool:
+    """Return whether the documents, with their aliases written out, have more than `most` characters."""
+    waiting: list[Any] = [documents]
+    while waiting:
+        value = waiting.pop()
+        most -= 1 + (len(value) if isinstance(value, str | bytes) else 0)
+        if most < 0:
+            return True
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list | tuple | set):
+            waiting += value
+    return False

@@ -29,6 +29,7 @@ from ..clock import Clock
 from ..conftest import configuration
 from ..test_docs import UNUSABLE_BY_URI as UNUSABLE
 from ..workload import Workload
+from ..wrong_types import prints
 from .network_cases import failover, unconnected
 from .scenario import URL, Cloud, Scenario
 
@@ -369,3 +370,26 @@ def test_no_sidecar_is_unreachable() -> None:
         running.status("127.0.0.1", 1)
 
     assert caught.value.error_code == "IDS-503"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://[::1", "http://h:99999/", "http://h:x/", "http://\x1b[31m/", "http://[fe80::1%25\x1b]/", "//", "h"),
+        *("http:///credentials", "http://\u2100/", "http://a..b/", f"http://{'a' * 70}/", "http://a b/", "a\0b"),
+    ],
+)
+async def test_texts_that_are_no_url(url: str, scenario: Scenario) -> None:
+    """Whatever text stands in the application's variable, it is a finding, and all of the output prints."""
+    scenario.client["ALIBABA_CLOUD_CREDENTIALS_URI"] = url
+    steps = {step.name: step for step in await scenario.steps()}
+    codes = {each.code for name in ("client environment", "caller") for each in steps[name].findings}
+
+    assert codes & {"IDS-508", "IDS-514", "IDS-524", "IDS-525"}
+    assert prints("\n".join(line for step in steps.values() for line in output.lines(step)))
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70])
+def test_names_that_are_none(host: str) -> None:
+    """No program listens at a name that cannot exist."""
+    assert running.connects(host, 80) is False

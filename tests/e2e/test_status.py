@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from .cloud import ENV, SECRET, add_fault, config
 from .processes import CommandResult, EmulatedCloud, RunningSidecar, environment, run, serve
+from .slow_servers import dripping
 from .wire import fetch
 
 pytestmark = pytest.mark.usefixtures("clear_faults")
@@ -122,3 +124,23 @@ def test_the_page_refreshes_until_it_is_paused(cloud: EmulatedCloud, tmp_path: P
     assert b"http-equiv" not in paused.body
     assert running.headers["content-security-policy"].startswith("default-src 'none'")
     assert [item.status for item in refused] == [403, 403, 405]
+
+
+@pytest.mark.parametrize("command", ["health", "status", "doctor"])
+def test_a_listener_that_drips(command: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Another user's program that sends a byte now and then does not hold the command."""
+    with dripping() as (port,):
+        path = tmp_path / "config.json"
+        path.write_text(json.dumps(settings(cloud, ops=f"127.0.0.1:{port}")))
+        done = run(command, "--config", str(path), env=environment(tmp_path) | ENV)
+
+    assert f"127.0.0.1:{port}: no answer in time" in done.out + done.err
+
+
+def test_health_with_a_pipe_for_a_file(tmp_path: Path) -> None:
+    """A configuration that is a pipe without a writer does not hold the probe."""
+    path = tmp_path / "config.json"
+    os.mkfifo(path)
+    done = run("health", "--config", str(path), env=environment(tmp_path))
+
+    assert (done.code, "not a regular file" in done.err) == (1, True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from urllib.parse import SplitResult, urlsplit
 
 from ...config import secret_refs
 from ...config.settings import CallerRule, PathToken, Settings
 from ...core.addresses import listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.errors import SidecarError
+from ..client_url import ClientUrl, client_url
 from ..finding import Finding, Step, broken
 from ..target import Caller
 
@@ -24,12 +24,13 @@ def run(name: str, settings: Settings, caller: Caller, environ: Mapping[str, str
     `environ` is the sidecar's, which may hold the path token.
     """
     found = list(_user(name, settings.profiles[name].callers, caller))
-    url = caller.url or ""
-    if url:
-        found += _url(urlsplit(url), name, settings, environ)
+    url = client_url(caller.url) if caller.url else None
+    if url is not None:
+        found += _url(url, name, settings, environ)
     groups = ", ".join(map(str, caller.gids))
-    facts = {"uid": caller.uid, "gids": list(caller.gids), "url": _shown(url)}
-    return Step(NAME, f"uid {caller.uid}, groups {groups}; {_shown(url) or 'no URL given'}", name, found, facts)
+    shown = url.shown if url is not None else ""
+    facts = {"uid": caller.uid, "gids": list(caller.gids), "url": shown}
+    return Step(NAME, f"uid {caller.uid}, groups {groups}; {shown or 'no URL given'}", name, found, facts)
 
 
 def _user(name: str, rule: CallerRule | None, caller: Caller) -> Iterator[Finding]:
@@ -39,13 +40,15 @@ def _user(name: str, rule: CallerRule | None, caller: Caller) -> Iterator[Findin
     yield broken("IDS-507", f"profiles.{name}.callers: allows {named}, and the caller has uid {caller.uid}")
 
 
-def _url(url: SplitResult, name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _url(url: ClientUrl, name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     host, port = listen_address(settings.server.bind, "server.bind")
     bound = f"[{host}]" if ":" in host else host
-    named = f"[{url.hostname}]" if ":" in (url.hostname or "") else (url.hostname or "")
-    if url.scheme != "http" or (port != 0 and (url.port or 80) != port):
-        yield broken("IDS-514", f"{URI}: {_shown(url.geturl())} is not at the sidecar's http://{bound}:{port}")
-    if named.lower() not in {*map(str.lower, settings.access.allowed_hosts), bound}:
+    named = url.authority_host
+    if url.scheme != "http" or (port != 0 and url.port != port):
+        yield broken("IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}")
+    if not url.host:
+        return
+    if named not in {*map(str.lower, settings.access.allowed_hosts), bound}:
         yield broken("IDS-508", f"{URI}: the host {named} is not in access.allowedHosts")
     prefix = _prefix(settings, environ)
     paths = {f"{prefix}/credentials/{name}", *([f"{prefix}/credentials"] if name == "default" else [])}
@@ -71,9 +74,3 @@ def _prefix(settings: Settings, environ: Mapping[str, str]) -> str | None:
         return f"/{secret_refs.path_token(settings.access.path_token, environ)()}"
     except SidecarError:
         return None
-
-
-def _shown(url: str) -> str:
-    """Return a URL without its path, which may hold the path token."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…" if url else ""

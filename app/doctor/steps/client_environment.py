@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from urllib.parse import urlsplit
 
 from ...config.loader import Loaded
 from ...core.addresses import is_loopback, listen_address
@@ -14,6 +13,7 @@ from ...identity import identities
 from ...identity.idaas import IdaasIdentity
 from ...identity.methods.plugin import IdaasPlugin
 from ...system import files
+from ..client_url import client_url
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
 
@@ -36,7 +36,7 @@ async def run(target: Target, loaded: Loaded | None) -> Step:
     found = list(_higher(environ, target, loaded, own=own))
     if not own or URI in environ:
         found += [*_others(environ), *_files(environ), *await _host(environ, target, loaded)]
-    return Step(NAME, f"{URI}={_without_path(environ.get(URI, ''))}", findings=found)
+    return Step(NAME, f"{URI}={client_url(environ.get(URI, '')).shown}", findings=found)
 
 
 def _higher(environ: Mapping[str, str], target: Target, loaded: Loaded | None, *, own: bool) -> Iterator[Finding]:
@@ -51,38 +51,36 @@ def _higher(environ: Mapping[str, str], target: Target, loaded: Loaded | None, *
 
 
 def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
-    url = urlsplit(environ.get(URI, ""))
+    url = client_url(environ.get(URI, ""))
     if URI not in environ:
         yield warning(WRONG_URI, f"{URI}: not set, so the application does not ask the sidecar")
         return
-    if url.scheme != "http" or not url.hostname:
+    if url.scheme != "http" or not url.host:
         yield warning(WRONG_URI, f"{URI}: not an http URL; the sidecar serves http on loopback")
     if environ.get("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "").lower() != "true":
         yield warning(ECS_METADATA, "ALIBABA_CLOUD_ECS_METADATA_DISABLED: not true; SDKs ask the instance's role first")
     proxies = _set(environ, ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"))
-    if proxies and is_loopback(url.hostname or ""):
+    if proxies and is_loopback(url.host):
         # Also where NO_PROXY names the host: Alibaba Cloud's Python SDK does not read NO_PROXY.
         yield warning(
             PROXY,
-            f"{', '.join(proxies)}: set; Alibaba Cloud's Python SDK uses it for {url.hostname}, and ignores NO_PROXY",
+            f"{', '.join(proxies)}: set; Alibaba Cloud's Python SDK uses it for {url.host}, and ignores NO_PROXY",
             f"unset {' '.join(proxies)} for the application",
         )
 
 
 async def _host(environ: Mapping[str, str], target: Target, loaded: Loaded | None) -> list[Finding]:
     """Return what is wrong with the host of the URI, or with what listens there. Connects, and sends nothing."""
-    url = urlsplit(environ.get(URI, ""))
-    host = (url.hostname or "").lower()
+    url = client_url(environ.get(URI, ""))
+    host, shown, port = url.host, url.authority_host, url.port
     if url.scheme != "http" or not host:
         return []
-    shown = f"[{host}]" if ":" in host else host
     if host == "localhost":
         found = [warning(LOCALHOST, f"{URI}: names localhost, which ecctl refuses, and which may stand for ::1")]
     elif not is_loopback(host) and shown not in _own_hosts(loaded):
         return [broken(FOREIGN_HOST, f"{URI}: names {shown}, which is no host of this sidecar")]
     else:
         found = []
-    port = url.port or 80
     if not await asyncio.to_thread(target.connects, host, port):
         found.append(broken(NOBODY, f"{URI}: no program listens at {shown}:{port}"))
     return found
@@ -132,9 +130,3 @@ def _static_keys(target: Target, loaded: Loaded | None) -> tuple[str, ...]:
 
 def _set(environ: Mapping[str, str], names: tuple[str, ...]) -> list[str]:
     return [name for name in names if environ.get(name)]
-
-
-def _without_path(url: str) -> str:
-    """Return scheme and authority of a URL: its path may hold the path token."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.hostname}:{parts.port or 80}/…" if parts.hostname else "(not set)"

@@ -1,0 +1,38 @@
+"""The credentials URI of an application, which may be any text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class ClientUrl:
+    """
+    The parts of a URL. Scheme, host and path are empty where the text is no URL.
+
+    `host` has lower case and no brackets; `port` is 80 where the URL names none. `shown` is the URL without user and
+    path, which may hold secrets.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    shown: str
+
+    @property
+    def authority_host(self) -> str:
+        """The host as a Host header has it: IPv6 in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+
+def client_url(text: str) -> ClientUrl:
+    """Return the parts of `text`. A URL has ASCII characters that print (RFC 3986), and a port below 65536."""
+    try:
+        parts = urlsplit(text if text.isascii() and text.isprintable() else "")
+        host, port = parts.hostname or "", parts.port or 80
+    except ValueError:
+        parts, host, port = urlsplit(""), "", 80
+    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/…" if host else "(not a URL)" if text else "(not set)"
+    return ClientUrl(parts.scheme, host, port, parts.path, shown)

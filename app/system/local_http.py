@@ -1,0 +1,67 @@
+"""
+One GET to a listener on this machine, for commands. Blocks.
+
+Any local user may listen at the port of a sidecar that does not run. An answer is therefore bounded in time and size,
+whatever the program there sends.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+
+SECONDS = 3.0
+"""For a whole request, from the connection to the end of the answer."""
+
+LONGEST = 16 * 1_048_576
+"""Bytes; the status of a thousand profiles has 2 MiB."""
+
+
+def get(host: str, port: int, path: str) -> tuple[int, str]:
+    """Return status and body. Raises OSError if there is no answer in time, ValueError if the answer is not HTTP."""
+    authority = f"[{host}]" if ":" in host else host
+    request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
+    try:
+        response = _exchange(host, port, request.encode())
+    except OverflowError:
+        raise ValueError(f"{host}:{port}: not a port") from None
+    except OSError as error:
+        reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
+        raise OSError(f"{host}:{port}: {reason}; is the sidecar running?") from None
+    match = re.match(rb"HTTP/1\.1 ([0-9]{3}).*?\r\n\r\n(.*)", response, re.DOTALL)
+    if match is None:
+        raise ValueError(f"{host}:{port}: not an HTTP response; does another program listen there?")
+    return int(match[1]), match[2].decode(errors="replace")
+
+
+def received(connection: socket.socket, seconds: float, longest: int = LONGEST) -> bytes:
+    """
+    Return what the other side sends until it closes the connection.
+
+    Raises TimeoutError where that takes more than `seconds`, also for a byte now and then, and ValueError above
+    `longest` bytes.
+    """
+    end = time.monotonic() + seconds
+    raw = bytearray()
+    while True:
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        part = connection.recv(65_536)
+        if not part:
+            return bytes(raw)
+        raw += part
+        if len(raw) > longest:
+            raise ValueError("the answer is too long; does another program listen there?")
+
+
+def _exchange(host: str, port: int, request: bytes) -> bytes:
+    # Not socket.create_connection: it imports the IDNA codec before it looks at the address.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect((host, port))
+        connection.sendall(request)
+        return received(connection, SECONDS)
