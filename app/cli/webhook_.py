@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
 import time
@@ -13,6 +12,8 @@ from functools import partial
 from typing import Any
 
 from ..core.errors import ConfigError
+from ..core.json_text import json_text
+from ..core.text import one_line
 from ..main import Signals
 from ..main import run as run_loop
 from ..observe import log_events
@@ -86,9 +87,9 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
         explanation = await explained(what, namespace, pod, policies, settings)
         refused = refused or explanation.decision.outcome == "refused"
         if arguments.json:
-            print(json.dumps(as_json(explanation), indent=2, ensure_ascii=False))
+            print(json_text(as_json(explanation), indent=2))
         else:
-            print("\n".join(as_text(explanation)))
+            print("\n".join(map(one_line, as_text(explanation))))
     return FINDINGS if refused else 0
 
 
@@ -114,9 +115,9 @@ def _objects(path: str) -> list[Any]:
     """
     place = "stdin" if path == "-" else path
     try:
-        raw = sys.stdin.buffer.read(LARGEST) if path == "-" else files.read(path, LARGEST)
+        raw = files.read_stream(sys.stdin.buffer, LARGEST) if path == "-" else files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
+        raise ConfigError(f"{place}: {why}", error_code="IDS-102") from None
     if raw.lstrip()[:1] == b"{":
         return [parse_object(raw, place)]
     return parse_documents(raw, place, extra="webhook")

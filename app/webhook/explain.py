@@ -15,6 +15,7 @@ from .names import LABEL
 from .pod import Object, for_windows, is_labelled, within
 from .policy import CredentialPolicy, PolicySource
 from .settings import Settings
+from .shape import check_pod, metadata_of
 
 _TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
@@ -52,13 +53,15 @@ def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[s
     """
     for each in flattened(objects):
         kind = within(each, "kind")
-        if kind not in _TEMPLATES:
+        if not isinstance(kind, str) or kind not in _TEMPLATES:
             continue
+        metadata = metadata_of(each, f"{place}: {kind}")
+        name = metadata.name or metadata.generate_name or "(no name)"
         pod = within(each, *_TEMPLATES[kind])
-        name = within(each, "metadata", "name") or within(each, "metadata", "generateName") or "(no name)"
         if not isinstance(pod, dict) or not isinstance(within(pod, "spec", "containers"), list):
             raise ConfigError(f"{place}: {kind} {name}: no pod with spec.containers", error_code="IDS-126")
-        found = within(each, "metadata", "namespace") or namespace
+        check_pod(pod, f"{place}: {kind} {name}")
+        found = metadata.namespace or namespace
         yield f"{kind} {found}/{name}", found, pod
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 from .pod import Object
@@ -15,16 +14,24 @@ def add(path: tuple[str | int, ...], value: Any) -> Object:
 
 
 def patched(document: Object, operations: list[Object]) -> Object:
-    """Return the document after the operations. The document itself does not change."""
-    result = copy.deepcopy(document)
+    """Return the document after the operations. The document itself does not change; the parts outside are shared."""
+    result: Any = document
     for operation in operations:
-        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-        place: Any = result
-        for part in parents:
-            place = place[int(part)] if isinstance(place, list) else place[part]
-        value = copy.deepcopy(operation["value"])
-        if isinstance(place, list):
-            place.insert(len(place) if last == "-" else int(last), value)
-        else:
-            place[last] = value
-    return result
+        path = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+        result = _added(result, path, operation["value"])
+    made: Object = result
+    return made
+
+
+def _added(place: Any, path: list[str], value: Any) -> Any:
+    """Return a copy of an object or list with the value at `path`."""
+    copied = place.copy()
+    name, *rest = path
+    if rest:
+        key = int(name) if isinstance(copied, list) else name
+        copied[key] = _added(copied[key], rest, value)
+    elif isinstance(copied, list):
+        copied.insert(len(copied) if name == "-" else int(name), value)
+    else:
+        copied[name] = value
+    return copied

@@ -10,6 +10,7 @@ import msgspec
 from ..core.errors import ConfigError
 from .names import GROUP, POLICY_NAME, VERSION
 from .pod import within
+from .shape import metadata_of
 
 Names = tuple[str, ...]
 
@@ -60,8 +61,8 @@ class FilePolicies:
         for each in objects:
             if within(each, "apiVersion") != f"{GROUP}/{VERSION}" or within(each, "kind") != "CredentialPolicy":
                 continue
-            namespace = within(each, "metadata", "namespace") or "default"
-            name = within(each, "metadata", "name")
+            metadata = metadata_of(each, f"{place}: CredentialPolicy")
+            namespace, name = metadata.namespace or "default", metadata.name
             if name != POLICY_NAME:
                 raise ConfigError(
                     f"{place}: the CredentialPolicy {name!r} has no effect; its name must be {POLICY_NAME!r}",

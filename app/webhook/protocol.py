@@ -11,15 +11,18 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from .connections import Connections
+
 HEAD_SECONDS = 5.0
 """From the connection, or the first byte of a later request, to the end of the head."""
 
 
 class HeadTimeoutProtocol(HttpToolsProtocol):
-    """Closes a connection whose request head is late."""
+    """Closes a connection whose request head is late. `counted`: all connections of the listener."""
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
+    def __init__(self, counted: Connections, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._counted = counted
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -28,6 +31,7 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        self._counted.closed(self.transport)
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
@@ -36,7 +40,12 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_waiting()
+        self._counted.answering(self.transport)
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        self._counted.waiting(self.transport)
+        super().on_response_complete()
 
     def _await_head(self) -> None:
         if self._deadline is None:

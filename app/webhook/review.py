@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from ..core.errors import ConfigError
 from .decision import Decision
 from .pod import Object
+from .shape import check_pod
 
 API_VERSION = "admission.k8s.io/v1"
+
+
+Namespace = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,63}\Z")]
+"""A DNS label. It becomes a part of a path at the API server."""
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -20,7 +25,7 @@ class AdmissionRequest(msgspec.Struct, frozen=True, rename="camel", kw_only=True
 
     uid: str
     operation: str
-    namespace: str = ""
+    namespace: Namespace = ""
     name: str = ""
     object: Object | None = None
     old_object: Object | None = None
@@ -32,14 +37,20 @@ class _AdmissionReview(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read_review(raw: bytes) -> AdmissionRequest:
-    """Return the request of an AdmissionReview. Raises ConfigError if it is not one of this version."""
+    """Return the request of an AdmissionReview. Raises ConfigError for another version, or no pod."""
     try:
         review = msgspec.json.decode(raw, type=_AdmissionReview)
     except msgspec.MsgspecError as error:
         raise ConfigError(f"not an AdmissionReview: {error}", error_code="IDS-126") from None
+    except RecursionError:
+        raise ConfigError("not an AdmissionReview: nested too deeply", error_code="IDS-126") from None
     if review.api_version != API_VERSION:
         raise ConfigError(f"not an AdmissionReview of {API_VERSION}", error_code="IDS-126")
-    return review.request
+    request = review.request
+    for each in (request.object, request.old_object):
+        if each is not None:
+            check_pod(each, "AdmissionReview")
+    return request
 
 
 def response(uid: str, decision: Decision, *, status: int = 403) -> Object:

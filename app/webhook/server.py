@@ -18,6 +18,7 @@ from ..observe.log import Log
 from ..system.sockets import address_of
 from .application import Webhook
 from .certificates import LOOK_SECONDS, Certificates
+from .connections import Connections, accept
 from .metrics import metrics_application
 from .protocol import HeadTimeoutProtocol
 
@@ -25,7 +26,7 @@ DRAIN_SECONDS = 5.0
 """How long the webhook answers after SIGTERM: until then, the API server may still choose this pod."""
 
 CONNECTIONS = 512
-"""Connections at once. Beyond it, requests are answered 503. An API server has a handful of connections."""
+"""Connections at once: some 40 MiB. An API server has a handful. Beyond it, the longest idle one is closed."""
 
 SCRAPES = 16
 """Connections at once of the metrics' listener. Any pod can connect; one or two servers of Prometheus do."""
@@ -39,16 +40,34 @@ TlsContext = Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLCon
 class _Server(uvicorn.Server):
     """A uvicorn server that leaves signals to the caller, and calls `ready` when it accepts connections."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, config: uvicorn.Config, connections: int, ready: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
+        self._connections = Connections(connections)
+        self._accepting: list[asyncio.Task[None]] = []
         self._ready = ready
 
     def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
         return nullcontext()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Accept connections. uvicorn's own method would count them only after their TLS handshakes."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        self._accepting = [
+            loop.create_task(accept(each, self._protocol, self.config.ssl, self._connections)) for each in sockets or ()
+        ]
+        self.servers = []
+        self.started = True
         self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no further connection, and let requests under way end."""
+        for each in self._accepting:
+            each.cancel()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> HeadTimeoutProtocol:
+        return HeadTimeoutProtocol(self._connections, self.config, self.server_state, self.lifespan.state)
 
 
 async def serve(
@@ -65,8 +84,8 @@ async def serve(
 
     `listening` is for the API server, over TLS; `scraped` is for Prometheus.
     """
-    config = _config(webhook.application(), CONNECTIONS, lambda config, default: certificates.context)
-    scrapes = _Server(_config(metrics_application(webhook.counters, lambda: certificates.expires_at), SCRAPES))
+    config = _config(webhook.application(), lambda config, default: certificates.context)
+    scrapes = _Server(_config(metrics_application(webhook.counters, lambda: certificates.expires_at)), SCRAPES)
     address, metrics = (authority(*address_of(each)) for each in (listening, scraped))
 
     def ready() -> None:
@@ -78,7 +97,7 @@ async def serve(
             not_after=certificates.not_after,
         )
 
-    server = _Server(config, ready)
+    server = _Server(config, CONNECTIONS, ready)
     looking = asyncio.create_task(_look(certificates))
     serving = asyncio.create_task(server.serve([listening]))
     scraping = asyncio.create_task(scrapes.serve([scraped]))
@@ -96,18 +115,16 @@ async def serve(
         stopping.cancel()
 
 
-def _config(application: FastAPI, connections: int, context: TlsContext | None = None) -> uvicorn.Config:
-    """Return the settings of a listener: bounded in time and connections. `context` makes its TLS context."""
+def _config(application: FastAPI, context: TlsContext | None = None) -> uvicorn.Config:
+    """Return the settings of a listener that is bounded in time. `context` makes its TLS context."""
     return uvicorn.Config(
         application,
-        http=HeadTimeoutProtocol,
         lifespan="off",
         ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=connections,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=5,
         ssl_context_factory=context,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 import trustme
 
 from app.webhook.json_patch import patched
+from app.webhook.server import CONNECTIONS, SCRAPES
 
 from ..golden_pods import POLICIES, golden, pod
 from ..webhook.defaults import defaulted
@@ -175,3 +177,25 @@ def test_bad_starts(files: Path) -> None:
     assert "tls.crt" in run(*arguments(files), env=inside).error_line
     outside = run(*arguments(files), env=environment(files))
     assert (outside.code, "KUBERNETES_SERVICE_HOST" in outside.err) == (2, True)
+
+
+def test_silent_connections(files: Path) -> None:
+    """Any pod can connect and stay silent: such connections are bounded before TLS, and a review is answered."""
+    cluster, authority = trustme.CA(), trustme.CA()
+    cluster.cert_pem.write_to_path(str(files / "account" / "ca.crt"))
+    write_certificate(files / "tls", authority)
+    with api_server(cluster) as port, ExitStack() as stack:
+        variables = {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": str(port)}
+        process = stack.enter_context(Process(*arguments(files), env=environment(files, **variables)))
+        listening = process.event("webhook_listening")
+        for name in ("address", "metrics"):
+            at = ("127.0.0.1", int(listening[name].rpartition(":")[2]))
+            before = len(os.listdir(f"/proc/{process.pid}/fd"))
+            for _ in range(700):
+                stack.enter_context(socket.create_connection(at, 30))
+            most = CONNECTIONS if name == "address" else SCRAPES
+            wait_until(lambda: len(os.listdir(f"/proc/{process.pid}/fd")) <= before + most)  # noqa: B023 - at once
+
+        url = f"https://{NAME}:{listening['address'].rpartition(':')[2]}"
+        assert review(url, authority, "/mutate", pod())["allowed"] is True
+        assert scraped(listening["metrics"], 'requests_total{outcome="injected",webhook="mutate"}') == 1

@@ -21,6 +21,7 @@ from app.webhook.policy import CredentialPolicy, FilePolicies
 from app.webhook.settings import Settings
 
 from ..golden_pods import POLICIES, golden, plain, pod
+from ..wrong_types import variants
 from .defaults import defaulted
 
 Object = dict[str, Any]
@@ -183,3 +184,39 @@ async def test_probes() -> None:
 
     it.webhook.draining = True
     assert [(await it.client.get(path)).status_code for path in ("/livez", "/readyz", "/docs")] == [200, 503, 404]
+
+
+@pytest.mark.parametrize("path", ["/mutate", "/validate", "/guard"])
+async def test_objects_of_another_form(path: str) -> None:
+    """Any pod of the cluster can send an object that no API server would: it is answered, and nothing is reported."""
+    it = asked()
+    members = {"operation": "CREATE", "namespace": "shop", "object": pod()}
+    if path == "/guard":
+        members |= {"operation": "UPDATE", "object": golden("bare"), "oldObject": golden("bare")}
+    review = {"apiVersion": "admission.k8s.io/v1", "request": {"uid": "u1", **members}}
+    codes = {(await it.client.post(path, content=json.dumps(each))).status_code for each in variants(review)}
+
+    assert codes == {200, 400}
+    assert {line["event"] for line in it.lines()} <= {"pod_injected", "pod_refused"}
+
+
+@pytest.mark.parametrize("namespace", ["../../../../api/v1/namespaces/kube-system", "a?b", "A", "shop\n", "a" * 64])
+async def test_the_namespace_is_a_label(namespace: str) -> None:
+    """The namespace becomes a part of a path at the API server, so nothing else than a DNS label is accepted."""
+    review = {"apiVersion": "admission.k8s.io/v1", "request": {"uid": "u", "operation": "CREATE", "object": pod()}}
+    review["request"]["namespace"] = namespace  # type: ignore[index]
+    answer = await asked().client.post("/mutate", json=review)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/mutate", "/validate", "/guard"])
+@pytest.mark.parametrize("depth", [400, 100_000])
+async def test_deep_objects(path: str, depth: int) -> None:
+    """An object that is nested deeper than Python's stack is answered, too."""
+    deep = '{"a":' * depth + "1" + "}" * depth
+    given = json.dumps(pod()).replace('"spec": {', f'"spec": {{"x": {deep}, ', 1)
+    text = f'{{"apiVersion":"admission.k8s.io/v1","request":{{"uid":"u","operation":"CREATE","object":{given}'
+    answer = await asked().client.post(path, content=text[:-1] + ',"y":1},"namespace":"shop"}}')
+
+    assert answer.status_code == (200 if depth == 400 else 400)

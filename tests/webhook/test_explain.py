@@ -12,11 +12,13 @@ import pytest
 import yaml
 
 from app import cli
+from app.cli.webhook_ import LARGEST
 from app.core.errors import ConfigError
 from app.webhook.json_patch import patched
 from app.webhook.settings import Settings, read_settings
 
 from ..golden_pods import INJECTED, POLICIES, PREFIX, REFUSED, change, golden, pod, pod_of
+from ..wrong_types import prints, variants
 from .defaults import defaulted
 
 Object = dict[str, Any]
@@ -197,3 +199,40 @@ def test_settings_of_the_chart(tmp_path: Path, policies: str, capsys: pytest.Cap
         path.write_text(text)
         with pytest.raises(ConfigError, match="settings"):
             read_settings(str(path))
+
+
+@pytest.mark.parametrize("form", ["pod", "policy"])
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_files_of_another_form(
+    form: str, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever a file has instead of a value, the command explains or names the mistake, and all of it prints."""
+    given, policies = tmp_path / "pod.json", tmp_path / "policies.json"
+    given.write_text(json.dumps(pod()))
+    policies.write_text(json.dumps(POLICIES["shop"]))
+    changed, original = (given, pod()) if form == "pod" else (policies, POLICIES["shop"])
+    for each in variants(original):
+        changed.write_text(json.dumps(each))
+        code = cli.main(["webhook", "explain", str(given), "--policies", str(policies), *options], {})
+        shown = capsys.readouterr()
+        assert code in (0, 1, 2), each
+        assert prints(shown.out + shown.err), each
+
+
+def test_a_label_that_yaml_reads_as_a_boolean(
+    tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The API server refuses a label that is no text, so the command says so."""
+    given = pod()
+    given["metadata"]["labels"]["idaas-sidecar.internal/inject"] = True
+
+    assert explain(tmp_path, policies, given) == 2
+    assert "Pod: metadata: Expected `str`, got `bool` - at `$.labels[...]`" in capsys.readouterr().err
+
+
+def test_stdin_beyond_the_limit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A part of the input is not what was given, so it is refused."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b" " * (LARGEST + 1))))
+
+    assert cli.main(["webhook", "explain", "-", "--policies", "-"], {}) == 2
+    assert "stdin: larger than" in capsys.readouterr().err

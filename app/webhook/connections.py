@@ -1,0 +1,126 @@
+"""
+The connections of a listener, bounded in number from the first packet on.
+
+Any pod of the cluster can connect. uvicorn counts a connection only after its TLS handshake, for which asyncio waits a
+minute; until then each takes some 50 KiB, so that 2,500 silent connections would get the process killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Protocol
+
+HANDSHAKE_SECONDS = 5.0
+"""For a TLS handshake. The API server waits 5 s for its whole request."""
+
+
+class Ends(Protocol):
+    """What can end: a transport, or a connection that has none yet."""
+
+    def abort(self) -> None:
+        """End the connection at once."""
+
+
+MakeProtocol = Callable[[], asyncio.Protocol]
+
+
+class Connections:
+    """
+    At most `most` open connections.
+
+    Beyond it, a new connection ends the one that has waited for longest, whether for its handshake or for a request. A
+    flood thereby ends its own connections: the API server sends its request within milliseconds.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: dict[Ends, None] = {}
+        self._answering: set[Ends] = set()
+
+    def opened(self, transport: Ends) -> bool:
+        """Count a new connection, which waits. Return False if it ended instead, because no other one waits."""
+        if len(self._waiting) + len(self._answering) >= self._most:
+            longest = next(iter(self._waiting), transport)
+            self.closed(longest)
+            longest.abort()
+            if longest is transport:
+                return False
+        self._waiting[transport] = None
+        return True
+
+    def answering(self, transport: Ends) -> None:
+        """Keep a connection whose request is being answered."""
+        if transport in self._waiting:
+            del self._waiting[transport]
+            self._answering.add(transport)
+
+    def waiting(self, transport: Ends) -> None:
+        """Let a connection wait for the next request; it is the last of those that wait."""
+        if transport in self._answering:
+            self._answering.discard(transport)
+            self._waiting[transport] = None
+
+    def replaced(self, transport: Ends, by: Ends) -> None:
+        """Count `by` instead: the TLS transport of a plain one. It has proved more than those that still wait."""
+        if transport in self._waiting:
+            del self._waiting[transport]
+            self._waiting[by] = None
+
+    def closed(self, transport: Ends) -> None:
+        """Forget a connection that ended."""
+        self._waiting.pop(transport, None)
+        self._answering.discard(transport)
+
+
+class Arrival:
+    """A connection during its TLS handshake."""
+
+    def __init__(self, accepted: socket.socket) -> None:
+        self._accepted = accepted
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, make: MakeProtocol, context: ssl.SSLContext | None, connections: Connections) -> None:
+        """Let the protocol of `make` take the connection, after the handshake if there is a `context`."""
+        self._task = asyncio.get_running_loop().create_task(self._connect(make, context, connections))
+
+    def abort(self) -> None:
+        """End the connection."""
+        if self._task is None or not self._task.cancel():
+            self._accepted.close()
+
+    async def _connect(self, make: MakeProtocol, context: ssl.SSLContext | None, connections: Connections) -> None:
+        loop, seconds = asyncio.get_running_loop(), HANDSHAKE_SECONDS if context is not None else None
+
+        try:
+            transport, _ = await loop.connect_accepted_socket(
+                make, self._accepted, ssl=context, ssl_handshake_timeout=seconds
+            )
+        except (OSError, asyncio.CancelledError):  # no TLS, too slow, or one of too many
+            connections.closed(self)
+            self._accepted.close()
+        else:
+            if transport.is_closing():  # ended before this task went on
+                connections.closed(self)
+            else:
+                connections.replaced(self, transport)
+
+
+async def accept(
+    listening: socket.socket, make: MakeProtocol, context: ssl.SSLContext | None, connections: Connections
+) -> None:
+    """Accept connections without end."""
+    loop = asyncio.get_running_loop()
+    listening.setblocking(False)
+    while True:
+        try:
+            accepted, _ = await loop.sock_accept(listening)
+        except OSError:  # no descriptor is free, or the client has gone
+            await asyncio.sleep(0.05)
+            continue
+        accepted.setblocking(False)
+        arrival = Arrival(accepted)
+        if connections.opened(arrival):
+            arrival.begin(make, context, connections)
