@@ -18,6 +18,7 @@ from typing import Any
 from ..config.explain import leaves, shown
 from ..config.loader import Loaded, load
 from ..core.errors import ConfigError
+from ..core.json_text import json_text
 
 EXAMPLE = Path(__file__).with_name("config.example.json")
 """A copy of config.example.json at the root of the repository. docs/reference/generate.py writes it."""
@@ -110,6 +111,4 @@ def _as_json(rows: list[tuple[str, Any, str]]) -> str:
 
 def _as_text(rows: list[tuple[str, Any, str]]) -> str:
     width = max(len(key) for key, _, _ in rows)
-    return "\n".join(
-        f"{key:<{width}}  {json.dumps(value, ensure_ascii=False)}  ({source})" for key, value, source in rows
-    )
+    return "\n".join(f"{key:<{width}}  {json_text(value)}  ({source})" for key, value, source in rows)

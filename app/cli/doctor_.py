@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import socket
 from argparse import Namespace
 from collections.abc import Mapping
 
 from ..core.errors import ConfigError
+from ..core.json_text import json_text
 from ..doctor import output, ram
 from ..doctor.finding import Step
 from ..doctor.ram import RamAccess
@@ -38,7 +38,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     )
     steps = asyncio.run(_walk(target, arguments.json))
     if arguments.json:
-        print(json.dumps(output.document(steps), indent=2, ensure_ascii=False))
+        print(json_text(output.document(steps), indent=2))
     else:
         print(output.verdict(steps))
     return 0 if output.healthy(steps) else FINDINGS

@@ -37,7 +37,12 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _read(path: str) -> bytes:
-    return sys.stdin.buffer.read(inputs.LARGEST) if path == "-" else inputs.read_file(path)
+    if path != "-":
+        return inputs.read_file(path)
+    try:
+        return files.read_stream(sys.stdin.buffer, inputs.LARGEST)
+    except files.Unreadable as why:
+        raise ConfigError(f"stdin: {why}", error_code="IDS-102") from None
 
 
 def _default_files(homes: Sequence[str]) -> list[str]:

@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from ..core.errors import ConfigError, SidecarError
+from ..core.json_text import json_text
+from ..core.text import one_line
 from ..setup import cluster, fingerprint, limits, rotation
 from ..setup.fetch import json_object
 from ..setup.output import aliyun_cli, as_json, terraform, text
@@ -112,9 +114,9 @@ def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
     upcoming = _upcoming(arguments.new_chain)
     state = rotation.Rotation(registered, chain.fingerprints, upcoming)
     if arguments.json:
-        print(json.dumps(_fingerprint_document(chain, state, arguments.provider), indent=2, ensure_ascii=False))
+        print(json_text(_fingerprint_document(chain, state, arguments.provider), indent=2))
     else:
-        print("\n".join(_fingerprint_lines(chain, state, arguments.provider)))
+        print("\n".join(map(one_line, _fingerprint_lines(chain, state, arguments.provider))))
     return 0 if state.works else FINDINGS
 
 
@@ -189,7 +191,7 @@ def _cluster(arguments: Namespace, environ: Mapping[str, str]) -> int:
     ca_file = environ.get("SSL_CERT_FILE")
     found = list(cluster.findings(arguments.issuer, lambda url: json_object(url, ca_file), own))
     for line in found:
-        print(line)
+        print(one_line(line))
     if not found:
         print(f"{arguments.issuer}: discovery document and JWK set are published and usable by STS")
         print(f"next: idaas-sidecar setup --kind kubernetes --issuer {arguments.issuer} --help")

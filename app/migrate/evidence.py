@@ -35,7 +35,7 @@ def of_status(value: dict[str, Any], workload: str) -> Iterator[Reading]:
     for profile in value["profiles"]:
         last = _instant(profile.get("last_served_at")) if isinstance(profile, dict) else None
         if last is not None:
-            yield Reading(workload, session, str(profile.get("profile")), None, last, int(profile.get("served") or 1))
+            yield Reading(workload, session, str(profile.get("profile")), None, last, _count(profile.get("served")))
 
 
 def of_audit_log(text: str, workload: str) -> Iterator[Reading]:
@@ -53,7 +53,9 @@ def of_metrics(text: str, workload: str) -> Iterator[Reading]:
     for labels, value in _SAMPLE.findall(text):
         found = dict(_LABEL.findall(labels))
         pod = ".".join(filter(None, (found.get("namespace"), found.get("pod"))))
-        yield Reading(workload, pod, found.get("profile", ""), None, float(value))
+        at = _seconds(value)
+        if at is not None:
+            yield Reading(workload, pod, found.get("profile", ""), None, at)
 
 
 def _line(line: str) -> dict[str, Any]:
@@ -68,8 +70,27 @@ def _line(line: str) -> dict[str, Any]:
     return members if isinstance(members, dict) and "event" in members else {}
 
 
+LATEST = 253_402_300_799.0
+"""The last second of the year 9999, in Unix seconds. A report cannot show a later time."""
+
+
 def _instant(text: object) -> float | None:
+    """Return the Unix time of an RFC 3339 text; None for another value."""
     try:
-        return datetime.fromisoformat(str(text)).timestamp() if text else None
+        at = datetime.fromisoformat(str(text)).timestamp() if text else None
+    except (ValueError, OverflowError):
+        return None
+    return at if at is not None and 0.0 <= at <= LATEST else None
+
+
+def _seconds(text: str) -> float | None:
+    """Return the Unix time of a sample; None for another value."""
+    try:
+        at = float(text)
     except ValueError:
         return None
+    return at if 0.0 <= at <= LATEST else None
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 1

@@ -42,12 +42,13 @@ class Cluster:
 
     def add(self, value: Json) -> None:
         """Add an object, or the items of a list."""
-        items = value.get("items")
+        items, kind = value.get("items"), value.get("kind")
         if isinstance(items, list):
+            # kubectl leaves out the kind of the items of a `PodList`.
+            kind = kind.removesuffix("List") if isinstance(kind, str) else ""
             for item in items:
                 if isinstance(item, dict):
-                    kind = value["kind"].removesuffix("List") or "List"
-                    self.add({"kind": kind, "apiVersion": "", **item} if kind != "List" else item)
+                    self.add({"kind": kind, "apiVersion": "", **item} if kind else item)
             return
         metadata = _mapping(value, "metadata")
         name = metadata.get("name") or metadata.get("generateName")

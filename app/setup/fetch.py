@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..core.errors import ConfigError, Refused, Unreachable
 from ..system.json_file import LARGEST, parse_object
 
 TIMEOUT_SECONDS = 10.0
+"""For the whole answer: a server that sends a byte now and then must not hold the command."""
 
 
 def json_object(url: str, ca_file: str | None) -> dict[str, Any]:
@@ -24,21 +26,31 @@ def json_object(url: str, ca_file: str | None) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}", error_code="IDS-115") from None
     try:
-        with (
-            httpx.Client(verify=verify, trust_env=False, timeout=TIMEOUT_SECONDS) as client,
-            client.stream("GET", url) as response,
-        ):
-            if response.status_code != 200:
-                status = response.status_code
-                message = f"{url}: HTTP {status}; publish the document there for everyone"
-                raise Refused(message, status=status, code=str(status))
-            body = b""
-            for part in response.iter_bytes(65536):
-                body += part
-                if len(body) > LARGEST:
-                    raise ConfigError(
-                        f"{url}: larger than {LARGEST} bytes; publish the document alone", error_code="IDS-208"
-                    )
+        body = asyncio.run(_body(url, verify))
+    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a label of the host is empty or too long
+        raise ConfigError(f"{url!r}: not a URL; correct it", error_code="IDS-112") from None
+    except TimeoutError:
+        raise Unreachable(f"{url}: no whole answer within {TIMEOUT_SECONDS:.0f} s") from None
     except httpx.HTTPError as error:
         raise Unreachable(f"{url}: {error or type(error).__name__}") from None
     return parse_object(body, url)
+
+
+async def _body(url: str, verify: ssl.SSLContext) -> bytes:
+    async with (
+        asyncio.timeout(TIMEOUT_SECONDS),
+        httpx.AsyncClient(verify=verify, trust_env=False, timeout=TIMEOUT_SECONDS) as client,
+        client.stream("GET", url) as response,
+    ):
+        if response.status_code != 200:
+            status = response.status_code
+            message = f"{url}: HTTP {status}; publish the document there for everyone"
+            raise Refused(message, status=status, code=str(status))
+        body = bytearray()
+        async for part in response.aiter_bytes(65536):
+            body += part
+            if len(body) > LARGEST:
+                raise ConfigError(
+                    f"{url}: larger than {LARGEST} bytes; publish the document alone", error_code="IDS-208"
+                )
+        return bytes(body)

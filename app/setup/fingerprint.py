@@ -22,6 +22,10 @@ from ..core.errors import ConfigError, Unreachable
 TIMEOUT_SECONDS = 10.0
 
 
+class UnreadableCertificate(ValueError):
+    """A certificate that OpenSSL accepts, and whose members are not encoded as RFC 5280 says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """One certificate of a chain. `sha1` is its fingerprint as RAM writes it: 40 hexadecimal digits."""
@@ -114,6 +118,12 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             certificates, _ = _handshake(host, port, context, timeout)
             return Chain(host, port, certificates, untrusted=error.verify_message)
+    except UnicodeError:
+        raise ConfigError(f"{url!r}: not a host name", error_code="IDS-112") from None
+    except UnreadableCertificate:
+        raise Unreachable(
+            f"{host}:{port}: presents a certificate that cannot be read; its operator must replace it"
+        ) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or str(error) or type(error).__name__
         raise Unreachable(
@@ -134,13 +144,16 @@ def from_pem(text: str, place: str) -> tuple[Certificate, ...]:
 
 
 def certificate(der: bytes) -> Certificate:
-    """Return what a certificate says about itself."""
+    """Return what a certificate says about itself. Raises UnreadableCertificate."""
     from cryptography import x509  # only for this command
 
-    parsed = x509.load_der_x509_certificate(der)
     digest = hashlib.sha1(der, usedforsecurity=False).hexdigest()
-    expires = parsed.not_valid_after_utc.strftime("%Y-%m-%d")
-    return Certificate(parsed.subject.rfc4514_string(), parsed.issuer.rfc4514_string(), digest, expires)
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        expires = parsed.not_valid_after_utc.strftime("%Y-%m-%d")
+        return Certificate(parsed.subject.rfc4514_string(), parsed.issuer.rfc4514_string(), digest, expires)
+    except (ValueError, OverflowError):
+        raise UnreadableCertificate from None
 
 
 def _der() -> Any:

@@ -62,8 +62,8 @@ def issuer(value: str, place: str) -> Iterator[str]:
     for character in "?#@":
         if character in value:
             yield f"{place}: {value!r} contains {character}, which RAM refuses; register an issuer without it"
-    if re.search(r"\s", value):
-        yield f"{place}: {value!r} contains white space; remove it"
+    if re.search(r"[^!-~]", value):
+        yield f"{place}: {value!r} contains white space or a character that is not ASCII; write the URL as it is sent"
     if len(value) > 255:
         yield f"{place}: has {len(value)} characters; RAM accepts 255"
 

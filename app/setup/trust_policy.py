@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ..core.json_text import json_text
 
 ACTION = "sts:AssumeRole"
 """The action of a trust policy, also for AssumeRoleWithOIDC."""
@@ -77,4 +78,4 @@ def _is_pattern(subject: str) -> bool:
 
 def compact(policy: Mapping[str, Any]) -> str:
     """Return a policy as the shortest JSON, which is the form whose length RAM's limits count."""
-    return json.dumps(policy, separators=(",", ":"), ensure_ascii=False)
+    return json_text(policy, compact=True)

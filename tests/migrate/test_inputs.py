@@ -6,14 +6,17 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from app import cli
 from app.core.errors import ConfigError
 from app.migrate import inputs, report
 from app.migrate.workload import Carrier, Found
 
 from ..status_sample import STATUS
+from ..wrong_types import prints, variants
 from .samples import (
     AK_VARIABLES,
     CUT,
@@ -258,3 +261,55 @@ def test_missing_file(tmp_path: Path) -> None:
     """A file that does not exist is an error."""
     with pytest.raises(ConfigError, match="absent: no such file"):
         inputs.read([str(tmp_path / "absent")], inputs.read_file)
+
+
+def test_files_of_another_form(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Whatever a file has instead of a value, the report is made or a mistake is named, and all of it prints."""
+    path = tmp_path / "given.json"
+    for document in (FORMS, STATUS_FORM):
+        for each in variants(document):
+            path.write_text(json.dumps(each))
+            code = cli.main(["migrate", "report", str(path)], {})
+            shown = capsys.readouterr()
+            assert code in (0, 2), each
+            assert prints(shown.out + shown.err), each
+
+
+@pytest.mark.parametrize("value", ["1e+e", "1e400", "9e99", "..", "+", "1.2.3"])
+def test_samples_that_are_no_time(value: str) -> None:
+    """A sample without a time that a report can show says nothing about a use."""
+    found = read({"m": f'idaas_sidecar_last_served_timestamp_seconds{{profile="a",pod="b"}} {value}\n'})
+
+    assert not found.readings
+
+
+FORMS: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "DeploymentList",
+    "items": [
+        {
+            "metadata": {"name": "a", "ownerReferences": [{"kind": "X", "name": "y"}], "labels": {"a": "b"}},
+            "spec": {
+                "template": {
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "c",
+                                "image": "d",
+                                "command": ["e"],
+                                "env": [{"name": "f", "valueFrom": {"secretKeyRef": {"name": "g", "key": "h"}}}],
+                                "envFrom": [{"prefix": "i", "secretRef": {"name": "g"}}],
+                                "volumeMounts": [{"name": "v", "mountPath": "/root/.aliyun"}],
+                            }
+                        ],
+                        "volumes": [{"name": "v", "secret": {"secretName": "g"}}],
+                    }
+                }
+            },
+        }
+    ],
+}
+STATUS_FORM: dict[str, Any] = {
+    "host": "shop/a",
+    "profiles": [{"profile": "default", "last_served_at": "2026-01-02T03:04:05Z", "served": 3}],
+}

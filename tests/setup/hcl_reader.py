@@ -101,7 +101,14 @@ class Reader:
 
 
 def _text(token: str) -> str:
-    text = json.loads(token)
+    if re.search(r"(?<!\\)(?:\\\\)*\\[^nrt\"\\uU]", token):
+        raise ValueError(f"{token}: an escape that HCL does not have")
+    text = json.loads(re.sub(r"\\(U[0-9a-f]{8}|.)", _as_json, token))
     if re.search(r"(?<!\$)\$\{|(?<!%)%\{", text):
         raise ValueError(f"{token}: a template; only plain text is expected")
     return str(text).replace("$${", "${").replace("%%{", "%{")
+
+
+def _as_json(escape: re.Match[str]) -> str:
+    """Return an escape of HCL as one of JSON, which has no eight digits."""
+    return json.dumps(chr(int(escape[1][1:], 16)))[1:-1] if escape[1].startswith("U") else escape[0]

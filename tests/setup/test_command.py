@@ -7,7 +7,10 @@ import os
 import pty
 import ssl
 import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from app.emulator.world.world import ACCOUNT, AUDIENCE, CLIENT_ID, PROVIDER_ARN,
 
 from ..e2e.cloud import config, emulator_admin
 from ..e2e.processes import DEADLINE, PROGRAM, ROOT, CommandResult, EmulatedCloud, emulator, environment, run
+from ..wrong_types import prints
 from .test_fingerprint import tls_server
 
 PRINT = "902ef2deeb3c5b13ea4c3d5193629309e231ae55"
@@ -230,3 +234,43 @@ def test_cluster_checks_from_outside(cloud, tmp_path):
     assert "published and usable by STS" in good.out
     assert "the cluster's key 'k1' is missing" in bad.out
     assert "HTTP 404; publish the document there for everyone" in gone.error_line
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://[::1", "https://h:99999/", "https://\x1b[31m/", "https://a..b/", "https://xn--a/", "https://"]
+)
+def test_cluster_with_a_hostile_jwks_uri(uri, tmp_path):
+    """The issuer's document may name any text as its JWK set: that is one line, and it prints."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with documents_server(context, {"jwks_uri": uri}) as port:
+        variables = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+        found = setup(tmp_path, "cluster", f"https://127.0.0.1:{port}", **variables)
+
+    assert found.code in (2, 4), found.out + found.err
+    assert "internal error" not in found.err
+    assert prints(found.out + found.err)
+
+
+@contextmanager
+def documents_server(context: ssl.SSLContext, document: dict[str, Any]) -> Iterator[int]:
+    """Serve a document for every path, over TLS, and yield the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()

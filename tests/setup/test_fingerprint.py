@@ -15,9 +15,13 @@ from pathlib import Path
 import pytest
 import trustme
 
+from app import cli
 from app.core.errors import ConfigError, Unreachable
 from app.setup import fingerprint
+from app.setup.fingerprint import UnreadableCertificate, certificate
 from app.setup.rotation import Rotation, normalised
+
+from ..wrong_types import ESCAPES, prints
 
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", re.DOTALL)
 A, B, C = "a" * 40, "b" * 40, "c" * 40
@@ -196,3 +200,31 @@ def test_the_state_of_the_fingerprints(registered, presented, works, steps):
 def test_fingerprints_are_normalised():
     """A fingerprint as openssl and the console print it is written as RAM writes it."""
     assert normalised(" 90:2E:F2\n") == "902ef2"
+
+
+def test_names_of_a_certificate_print(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server's names cannot command the terminal, and cannot add a line such as another fingerprint."""
+    forged = f"a{ESCAPES}\nFingerprint for RAM: {A[:20]}"
+    leaf = trustme.CA().issue_cert("127.0.0.1", common_name=forged)
+    chain = [each.bytes().decode() for each in leaf.cert_chain_pems]
+    with tls_server(server_context(*chain, key=leaf.private_key_pem.bytes(), tmp_path=tmp_path)) as port:
+        assert cli.main(["setup", "fingerprint", f"https://127.0.0.1:{port}"], {}) == 0
+
+    shown = capsys.readouterr().out
+    assert prints(shown)
+    assert "a\\x1b[31m" in shown
+    assert f"\nFingerprint for RAM: {A[:20]}" not in shown
+
+
+@pytest.mark.parametrize("url", ["https://a..b", f"https://{'a' * 70}", "https://xn--\udc80", "https://[::1"])
+@pytest.mark.parametrize("command", [("fingerprint",), ("cluster",)])
+def test_urls_without_a_host_name(url: str, command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """A URL that cannot name a host is bad usage, or a name that does not exist."""
+    assert cli.main(["setup", *command, url], {}) in (2, 4)
+    assert "internal error" not in capsys.readouterr().err
+
+
+def test_a_certificate_that_cannot_be_read() -> None:
+    """Bytes that are no certificate are an error of the server."""
+    with pytest.raises(UnreadableCertificate):
+        certificate(b"0")

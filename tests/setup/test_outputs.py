@@ -7,7 +7,9 @@ import re
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,11 +18,13 @@ from app.setup.output import aliyun_cli, as_json, terraform, text
 from app.setup.output.hcl import expression, string
 from app.setup.workload import KEYS, ChainTarget, read_file
 
+from ..wrong_types import ESCAPES, prints
 from .hcl_reader import Reader
 from .test_plan import ACCOUNT, changed, made
 
 DOCS = (Path(__file__).parents[2] / "docs/setup.md").read_text()
-ODD = {"Version": "1", "Statement": [{"Resource": 'acs:oss:*:*:${acs:UserId}/%{x}/it\'s "quoted"\\n'}]}
+UNPRINTABLE = "\b\f\x1b\x9b\u202e\U000e0041"
+ODD = {"Version": "1", "Statement": [{"Resource": 'acs:oss:*:*:${acs:UserId}/%{x}/it\'s "quoted"\\n' + UNPRINTABLE}]}
 
 
 def rich_plan() -> plan.Plan:
@@ -101,3 +105,12 @@ def test_the_file_of_the_page_is_valid(tmp_path: Path) -> None:
 
     assert [role.name for role in found.roles] == ["orders", "reports"]
     assert set(KEYS) <= set(re.findall(r"^\| `(\w+)` \|", DOCS, re.MULTILINE))
+
+
+@pytest.mark.parametrize("output", [text, terraform, aliyun_cli, as_json])
+def test_every_output_prints(output: ModuleType) -> None:
+    """No text of a file or of a server commands the terminal, or ends a comment of a script."""
+    shown = output.render(replace(rich_plan(), notes=(f"the host {ESCAPES}\nrm -rf /",)))
+
+    assert prints(shown)
+    assert "\nrm" not in shown

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from ...core.json_text import json_text
 from ..plan import Plan, Role
 
 
@@ -27,7 +27,7 @@ def render(plan: Plan) -> str:
         "configuration": plan.configuration,
         "notes": list(plan.notes),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json_text(document, indent=2) + "\n"
 
 
 def _role(role: Role) -> dict[str, Any]:

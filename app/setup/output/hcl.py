@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 from typing import Any
+
+_ESCAPES = {'"': r"\"", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 class Reference(str):
@@ -41,7 +42,16 @@ def attributes(members: Mapping[str, Any], indent: int) -> Iterator[str]:
 
 def string(text: str) -> str:
     """Return a quoted string in which nothing is a template: `${` and `%{` begin one in HCL."""
-    return json.dumps(text, ensure_ascii=False).replace("${", "$${").replace("%{", "%%{")
+    quoted = re.sub(r'["\\]|[^ -~]', _escaped, text)
+    return f'"{quoted}"'.replace("${", "$${").replace("%{", "%%{")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    """Return a character as HCL writes it: it has no escapes for backspace and form feed, and no surrogate pairs."""
+    char = found[0]
+    if char in _ESCAPES:
+        return _ESCAPES[char]
+    return char if char.isprintable() else f"\\U{ord(char):08x}"
 
 
 def _name(key: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...core.text import one_line
 from ..plan import Plan
 
 
@@ -13,5 +14,5 @@ def commented(plan: Plan) -> Iterator[str]:
     accounts = sorted({each.account for each in plan.providers} | {each.account for each in plan.roles})
     yield f"# Alibaba Cloud account: {', '.join(accounts)}"
     for note in plan.notes:
-        yield f"# Note: {note}"
+        yield f"# Note: {one_line(note)}"
     yield ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from ...core.json_text import json_text
+from ...core.text import one_line, printable
 from ..plan import OidcProvider, Plan, Role
 
 
@@ -20,8 +21,8 @@ def render(plan: Plan) -> str:
     if plan.configuration is not None:
         numbered.append(_document("Configuration of the sidecar (config.json)", plan.configuration))
     if plan.notes:
-        numbered.append("\n".join(("Notes", *(f"  - {note}" for note in plan.notes))))
-    return "\n\n".join(("Create in RAM:", *numbered)) + "\n"
+        numbered.append("\n".join(("Notes", *(f"  - {one_line(note)}" for note in plan.notes))))
+    return printable("\n\n".join(("Create in RAM:", *numbered))) + "\n"
 
 
 def _provider(each: OidcProvider) -> str:
@@ -50,5 +51,5 @@ def _rows(rows: dict[str, str]) -> Iterator[str]:
 
 
 def _document(title: str, document: Any) -> str:
-    text = json.dumps(document, indent=2, ensure_ascii=False)
+    text = json_text(document, indent=2)
     return "\n".join((title, *(f"   {line}" for line in text.splitlines())))
