@@ -105,19 +105,22 @@ def pipelining(
 
 
 def socket_bytes(*bases: str) -> int:
-    """
-    Return the memory of all sockets at the listeners' ports, as `ss` reports it: received, unsent and reserved bytes.
+    """Return the memory of all sockets at the listeners' ports, which a cgroup of version 2 counts as `sock`."""
+    return sum(socket_sizes(*bases))
 
-    A cgroup of version 2 counts it as `sock`. Closed sockets whose data the kernel still holds are included.
+
+def socket_sizes(*bases: str) -> list[int]:
     """
-    ports = {base.rpartition(":")[2] for base in bases}
-    total = 0
-    for port in ports:
+    Return the memory of each socket at the listeners' ports, as `ss` reports it: received, unsent and reserved bytes.
+
+    Closed sockets whose data the kernel still holds are included.
+    """
+    sizes = []
+    for port in {base.rpartition(":")[2] for base in bases}:
         command = ["ss", "-tamnH", f"sport = :{port}"]
         listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        for received, reserved, unsent in SOCKET_MEMORY.findall(listed):
-            total += int(received) + int(reserved) + int(unsent)
-    return total
+        sizes += [sum(map(int, found)) for found in SOCKET_MEMORY.findall(listed)]
+    return sizes
 
 
 SOCKET_MEMORY = re.compile(r"skmem:\(r(\d+),rb\d+,t\d+,tb\d+,f(\d+),w(\d+)")
