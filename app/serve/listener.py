@@ -18,8 +18,15 @@ DRAIN_SECONDS = 2.0
 
 FEWEST_QUEUED = 256
 """Connections that may wait in the kernel's queue at least. It takes half as many as are accepted: each holds memory,
-which `CONNECTION_BYTES` includes. A busy loop takes all of them in each turn, because the queue is first come first
-served: with 64 in a turn, a new client waited for up to 5 s behind 2,000 others (`bench/attacks.py`)."""
+which `CONNECTION_BYTES` includes."""
+
+ACCEPTED_SHARE = 4
+"""A busy loop accepts so large a part of all permitted connections in a turn: a quarter.
+
+The queue is first come first served: with 64 in a turn, a new client waited for up to 5 s behind 2,000 others. With
+more than a quarter, those accepted in two turns push each other out of a full table before they are answered
+(`bench/attacks.py`).
+"""
 
 
 class Listener:
@@ -45,6 +52,7 @@ class Listener:
         self._context: Context | None = None
         self._server: asyncio.Server | None = None
         self._queued = min(BACKLOG, max(FEWEST_QUEUED, max_connections // 2))
+        self._at_once = max_connections // ACCEPTED_SHARE
         self._accepting: set[asyncio.Task[object]] = set()
 
     async def start(self) -> None:
@@ -66,7 +74,7 @@ class Listener:
         """Accept connections that wait in the kernel's queue, because a busy loop takes them too slowly."""
         context = self._context
         assert context is not None  # noqa: S101 - the lane was made in `start`
-        for _ in range(self._queued):
+        for _ in range(self._at_once):
             try:
                 sock, _address = self._socket.accept()
             except OSError:  # none waits, the listener is closed, or no descriptor is free

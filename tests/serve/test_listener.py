@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from app.serve.listener import FEWEST_QUEUED, Listener
+from app.serve.listener import ACCEPTED_SHARE, FEWEST_QUEUED, Listener
 from app.serve.memo import Decision
 from app.serve.peers.peer import UNKNOWN_PEER, Peer
 from app.serve.request import Request
@@ -198,7 +198,7 @@ async def test_stop_without_start(sock: socket.socket) -> None:
 
 
 async def test_connections_of_the_backlog(tmp_path: Path) -> None:
-    """A busy loop takes as many connections as the kernel's queue is meant to hold, and serves them."""
+    """A busy loop takes a quarter of the permitted connections from the kernel's queue, and serves them."""
     modes = []
 
     def peer_of(transport: asyncio.Transport) -> Peer:
@@ -208,7 +208,7 @@ async def test_connections_of_the_backlog(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "socket"))
         sock.setblocking(False)
-        listener = make(sock, peer_of=peer_of, max_connections=2 * FEWEST_QUEUED)
+        listener = make(sock, peer_of=peer_of, max_connections=ACCEPTED_SHARE * FEWEST_QUEUED)
         await listener.start()
         clients = [socket.socket(socket.AF_UNIX) for _ in range(FEWEST_QUEUED + 1)]
         for client in clients:
