@@ -15,18 +15,35 @@ from .finding import Finding, broken, warning
 
 ISSUER, AUDIENCE, SUBJECT = "oidc:iss", "oidc:aud", "oidc:sub"
 _CODES = {AUDIENCE: "IDS-429", ISSUER: "IDS-430", SUBJECT: "IDS-431"}
-_PROVIDER, _UNREADABLE, _NO_CONDITION = "IDS-432", "IDS-433", "IDS-434"
+_PROVIDER, _UNREADABLE, _NO_CONDITION, _DENIED = "IDS-432", "IDS-433", "IDS-434", "IDS-438"
 
-Conditions = Mapping[str, tuple[str, tuple[str, ...]]]
-"""By condition key: the operator and its values."""
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition on a claim. Its operator is one for strings: `StringEquals`, `StringNotLike` and the like."""
+
+    operator: str
+    key: str
+    values: tuple[str, ...]
+
+    @property
+    def negated(self) -> bool:
+        """Whether the condition holds where no value matches."""
+        return self.operator.startswith("StringNot")
+
+    def holds(self, claims: tuple[str, ...]) -> bool:
+        """Return whether the condition holds for the values of the token's claim."""
+        matches = any(_matches(self.operator, pattern, value) for pattern in self.values for value in claims)
+        return matches is not self.negated
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement that allows AssumeRole to OIDC providers."""
+    """A statement about AssumeRole by OIDC providers. `conditions` have to hold together. `denies`: its effect."""
 
     providers: tuple[str, ...]
-    conditions: Conditions
+    conditions: tuple[Condition, ...]
+    denies: bool = False
 
 
 class Unreadable(ValueError):
@@ -40,10 +57,10 @@ def statements(text: str) -> list[Statement]:
         role = found.get("Role", found)
         found = role.get("AssumeRolePolicyDocument", role)
         policy = json.loads(found) if isinstance(found, str) else found
-        made = [_statement(each) for each in _several(policy["Statement"]) if _allows(each)]
+        made = [_statement(each) for each in _several(policy["Statement"]) if _concerns(each)]
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise Unreadable(f"not a trust policy ({type(error).__name__})") from None
-    if not made:
+    if all(each.denies for each in made):
         raise Unreadable(f"no statement allows {ACTION} to an OIDC provider (Principal.Federated)")
     return made
 
@@ -55,39 +72,63 @@ def findings(text: str, provider_arn: str, claims: Claims) -> Iterator[Finding]:
     except Unreadable as error:
         yield broken(_UNREADABLE, f"the trust policy: {error}")
         return
-    named = [each for each in known if provider_arn in each.providers]
+    allowing = [each for each in known if not each.denies]
+    named = [each for each in allowing if provider_arn in each.providers]
     if not named:
-        nearest = closest(provider_arn, tuple(arn for each in known for arn in each.providers))
+        nearest = closest(provider_arn, tuple(arn for each in allowing for arn in each.providers))
         yield broken(
             _PROVIDER,
             f"Principal.Federated of the trust policy is {marked(nearest, provider_arn)}, "
             f"oidcProviderArn is {marked(provider_arn, nearest)}",
         )
         return
-    yield from min((list(_judged(each.conditions, claims)) for each in named), key=_weight)
+    values = _values(claims)
+    yield from min((list(_judged(each.conditions, values)) for each in named), key=_weight)
+    for each in known:
+        if each.denies and provider_arn in each.providers and _applies(each, values):
+            on = ", ".join(f"{condition.operator} on {condition.key}" for condition in each.conditions)
+            yield broken(_DENIED, f"a Deny of the trust policy applies to the token ({on or 'it has no condition'})")
 
 
 def _weight(found: list[Finding]) -> int:
     return sum(10 if each.state == "broken" else 1 for each in found)
 
 
-def _judged(conditions: Conditions, claims: Claims) -> Iterator[Finding]:
-    values = {
+def _values(claims: Claims) -> dict[str, tuple[str, ...]]:
+    """Return the values that the token has for each condition key."""
+    return {
         ISSUER: (claims.issuer,) if claims.issuer else (),
         AUDIENCE: claims.audiences,
         SUBJECT: (claims.subject,) if claims.subject else (),
     }
-    for key, (operator, wanted) in conditions.items():
-        if key not in values:
-            continue
-        if not any(_matches(operator, pattern, value) for pattern in wanted for value in values[key]):
-            yield _differs(key, wanted, values[key])
-    missing = [key for key in values if key not in conditions]
+
+
+def _applies(statement: Statement, values: Mapping[str, tuple[str, ...]]) -> bool:
+    """Return whether all conditions are known and hold. What this program cannot evaluate is not called a denial."""
+    return all(each.key in values and each.holds(values[each.key]) for each in statement.conditions)
+
+
+def _judged(conditions: tuple[Condition, ...], values: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
+    for condition in conditions:
+        claims = values.get(condition.key)
+        if claims is not None and not condition.holds(claims):
+            yield _excludes(condition, claims) if condition.negated else _differs(condition, claims)
+    missing = [key for key in values if not any(each.key == key and not each.negated for each in conditions)]
     if missing:
         yield warning(_NO_CONDITION, f"the trust policy has no condition on {', '.join(missing)}")
 
 
-def _differs(key: str, wanted: tuple[str, ...], values: tuple[str, ...]) -> Finding:
+def _excludes(condition: Condition, values: tuple[str, ...]) -> Finding:
+    claim = condition.key.partition(":")[2]
+    return broken(
+        _CODES[condition.key],
+        f"{condition.operator} on {condition.key} of the trust policy excludes the token's {claim} {', '.join(values)}",
+        f"remove {condition.operator} on {condition.key} from the role's trust policy, or name other values there",
+    )
+
+
+def _differs(condition: Condition, values: tuple[str, ...]) -> Finding:
+    key, wanted = condition.key, condition.values
     claim = key.partition(":")[2]
     value = values[0] if values else ""
     nearest = closest(value, wanted)
@@ -99,17 +140,18 @@ def _differs(key: str, wanted: tuple[str, ...], values: tuple[str, ...]) -> Find
 
 
 def _matches(operator: str, pattern: str, value: str) -> bool:
-    if operator.startswith("StringLike"):
+    if operator.endswith("Like"):
         # Only * and ? are wildcards in RAM.
         expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
         return re.fullmatch(expression, value, re.DOTALL) is not None
     return pattern.lower() == value.lower() if "IgnoreCase" in operator else pattern == value
 
 
-def _allows(statement: Any) -> bool:
+def _concerns(statement: Any) -> bool:
+    """Return whether a statement is about AssumeRole by OIDC providers."""
     principal = statement.get("Principal")
     return (
-        statement.get("Effect") == "Allow"
+        statement.get("Effect") in ("Allow", "Deny")
         and any(action in (ACTION, "sts:*", "*") for action in _several(statement.get("Action")))
         and isinstance(principal, dict)
         and "Federated" in principal
@@ -117,12 +159,13 @@ def _allows(statement: Any) -> bool:
 
 
 def _statement(statement: Mapping[str, Any]) -> Statement:
-    conditions = {
-        key: (operator, tuple(map(str, _several(values))))
+    conditions = tuple(
+        Condition(operator, key, tuple(map(str, _several(values))))
         for operator, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
-    }
-    return Statement(tuple(map(str, _several(statement["Principal"]["Federated"]))), conditions)
+    )
+    providers = tuple(map(str, _several(statement["Principal"]["Federated"])))
+    return Statement(providers, conditions, denies=statement["Effect"] == "Deny")
 
 
 def _several(value: Any) -> list[Any]:

@@ -130,6 +130,18 @@ def no_subject(scenario: Scenario) -> None:
     role(scenario, trust_policy={"Version": "1", "Statement": [statement]})
 
 
+def denied(scenario: Scenario) -> None:
+    """Let the trust policy deny the application beside its Allow."""
+    policy = scenario.workload.emulator.world.roles[ROLE].trust_policy
+    denial = {
+        "Effect": "Deny",
+        "Action": "sts:AssumeRole",
+        "Principal": {"Federated": PROVIDER_ARN},
+        "Condition": {"StringLike": {"oidc:sub": "app_*"}},
+    }
+    role(scenario, trust_policy={**policy, "Statement": [*policy["Statement"], denial]})
+
+
 def long_chain(scenario: Scenario) -> None:
     """Let the second role of a chain have longer sessions than the first one, whose session ends it."""
     roles = scenario.workload.emulator.world.roles
@@ -226,6 +238,7 @@ CASES = [
     ),
     Case("issuer, beside the token", "IDS-430", ">>/<<", lambda scenario: trusts(scenario, iss=f"{ISSUER}/"), restore),
     Case("subject without a condition", "IDS-434", "oidc:sub", no_subject, restore),
+    Case("denial in the trust policy", "IDS-438", "StringLike on oidc:sub", denied, restore),
     Case("file without a policy", "IDS-433", "aliyun ram GetRole", policy_text("{}"), policy_text(None)),
     Case(
         "client id that the provider lacks",

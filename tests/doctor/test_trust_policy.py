@@ -75,6 +75,64 @@ def test_other_text_is_no_policy(text: str) -> None:
     assert codes(text) == ["IDS-433"]
 
 
+def statement(conditions: dict[str, Any], effect: str = "Allow") -> dict[str, Any]:
+    """Return a statement about the provider."""
+    return {
+        "Effect": effect,
+        "Action": "sts:AssumeRole",
+        "Principal": {"Federated": [ARN]},
+        "Condition": conditions,
+    }
+
+
+ALL = {"oidc:iss": ISSUER, "oidc:aud": "api.example.com", "oidc:sub": "app_1"}
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"StringEquals": ALL, "StringLike": {"oidc:sub": "app_*"}}, []),
+        ({"StringEquals": ALL, "StringLike": {"oidc:sub": "other_*"}}, ["IDS-431"]),
+        ({"StringLike": {"oidc:sub": "other_*"}, "StringEquals": ALL}, ["IDS-431"]),
+        ({"StringEquals": ALL, "StringNotEquals": {"oidc:sub": "app_2"}}, []),
+        ({"StringEquals": ALL, "StringNotEquals": {"oidc:sub": ["app_2", "app_1"]}}, ["IDS-431"]),
+        ({"StringEquals": ALL, "StringNotLike": {"oidc:aud": "api.*"}}, ["IDS-429"]),
+        ({"StringEquals": ALL, "StringNotEqualsIgnoreCase": {"oidc:sub": "APP_1"}}, ["IDS-431"]),
+        ({"StringEquals": ALL, "DateLessThan": {"acs:CurrentTime": "2000-01-01T00:00:00Z"}}, []),
+        ({"StringEquals": {"oidc:iss": ISSUER, "oidc:aud": "api.example.com"}}, ["IDS-434"]),
+        ({"StringEquals": ALL | {"oidc:sub": "app_1"}, "StringEqualsIgnoreCase": {"oidc:sub": "APP_1"}}, []),
+        ({"StringNotEquals": {"oidc:sub": "app_2"}}, ["IDS-434"]),
+    ],
+)
+def test_all_conditions_hold_together(conditions: dict[str, Any], expected: list[str]) -> None:
+    """A key may have several operators, and a negated one holds where no value matches. A claim needs another one."""
+    assert codes({"Statement": [statement(conditions)]}) == expected
+
+
+@pytest.mark.parametrize(
+    ("denied", "expected"),
+    [
+        ({}, ["IDS-438"]),
+        ({"StringEquals": {"oidc:sub": "app_1"}}, ["IDS-438"]),
+        ({"StringNotEquals": {"oidc:sub": "app_2"}}, ["IDS-438"]),
+        ({"StringEquals": {"oidc:sub": "app_2"}}, []),
+        ({"StringEquals": {"oidc:sub": "app_1"}, "StringLike": {"oidc:aud": "other.*"}}, []),
+        ({"IpAddress": {"acs:SourceIp": "192.0.2.1"}}, []),
+    ],
+)
+def test_a_denial_that_applies_is_found(denied: dict[str, Any], expected: list[str]) -> None:
+    """A Deny for the provider counts if all its conditions are about claims and hold."""
+    allowed = document([trust()])["Statement"]
+
+    assert codes({"Statement": [*allowed, statement(denied, "Deny")]}) == expected
+    assert codes({"Statement": [statement(denied, "Deny"), *allowed]}) == expected
+
+
+def test_a_policy_that_only_denies_allows_nothing() -> None:
+    """Without an Allow, there is no policy to compare with."""
+    assert codes({"Statement": [statement({}, "Deny")]}) == ["IDS-433"]
+
+
 def test_missing_claims_do_not_match() -> None:
     """A token without a claim meets no condition on it."""
     assert codes(document([trust()]), Claims(None, (), None, None, None)) == ["IDS-430", "IDS-429", "IDS-431"]

@@ -267,4 +267,10 @@ EXCHANGE = (
         "The session of a chain ends with its first role, or the cloud gives shorter sessions than requested.",
         "set durationSeconds to the length that the message names, or raise MaxSessionDuration of the role",
     ),
+    Entry(
+        "IDS-438",
+        "A Deny of the trust policy applies to the token.",
+        "A statement with the effect Deny comes before every Allow, whatever the other statements say.",
+        "remove the Deny from the role's trust policy, or narrow its conditions until they exclude the token",
+    ),
 )
