@@ -15,10 +15,11 @@ TIMEOUT_SECONDS = 10.0
 """For the whole answer: a server that sends a byte now and then must not hold the command."""
 
 
-def json_object(url: str, ca_file: str | None) -> dict[str, Any]:
+def json_object(url: str, ca_file: str | None, seconds: float = TIMEOUT_SECONDS) -> dict[str, Any]:
     """
     Return the object. Without the proxies of the environment, because the issuer is checked from outside.
 
+    `seconds`: for the whole answer.
     Raises Unreachable, Refused for a status that is not 200, and ConfigError for text that is not a JSON object.
     """
     try:
@@ -26,20 +27,20 @@ def json_object(url: str, ca_file: str | None) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}", error_code="IDS-115") from None
     try:
-        body = asyncio.run(_body(url, verify))
+        body = asyncio.run(_body(url, verify, seconds))
     except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a label of the host is empty or too long
         raise ConfigError(f"{url!r}: not a URL; correct it", error_code="IDS-112") from None
     except TimeoutError:
-        raise Unreachable(f"{url}: no whole answer within {TIMEOUT_SECONDS:.0f} s") from None
+        raise Unreachable(f"{url}: no whole answer within {seconds:g} s") from None
     except httpx.HTTPError as error:
         raise Unreachable(f"{url}: {error or type(error).__name__}") from None
     return parse_object(body, url)
 
 
-async def _body(url: str, verify: ssl.SSLContext) -> bytes:
+async def _body(url: str, verify: ssl.SSLContext, seconds: float) -> bytes:
     async with (
-        asyncio.timeout(TIMEOUT_SECONDS),
-        httpx.AsyncClient(verify=verify, trust_env=False, timeout=TIMEOUT_SECONDS) as client,
+        asyncio.timeout(seconds),
+        httpx.AsyncClient(verify=verify, trust_env=False, timeout=seconds) as client,
         client.stream("GET", url) as response,
     ):
         if response.status_code != 200:
