@@ -10,12 +10,16 @@ The steps of a page below docs/start. A comment before each code block says what
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(path.name for path in (DOCS / "start").glob("*.md") if path.name != "README.md")
 _FENCED = re.compile(r"(?:<!-- (\w+)(?: (\S+))? -->\n)?```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl, which the pages use")
 KINDS = frozenset({"file", "run", "serve", "output"})
 
 

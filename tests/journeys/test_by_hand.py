@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ..e2e.processes import environment
-from .page import DOCS, steps
+from .page import DOCS, needs_curl, steps
 from .terminal import Terminal
 from .test_pages import missing
 from .world import Places, free_port, program
@@ -36,6 +36,7 @@ def _two_ports() -> int:
             return port
 
 
+@needs_curl
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_is_followed_without_a_cloud(name: str, tmp_path: Path) -> None:
     """Every command of the page succeeds against the emulator, and prints what the page shows."""

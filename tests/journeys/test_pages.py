@@ -16,7 +16,7 @@ from ..deploy.pod_security import violations
 from ..e2e.cloud import emulator_admin
 from ..e2e.processes import EmulatedCloud, emulator
 from ..e2e.users import needs_root
-from .page import DOCS, PAGES, Step, steps
+from .page import DOCS, PAGES, Step, needs_curl, steps
 from .terminal import Terminal
 from .world import Places, reader, world
 
@@ -40,6 +40,7 @@ def pages() -> list[object]:
     return [pytest.param(name, marks=[needs_root] if name in NEEDS_ROOT else []) for name in PAGES]
 
 
+@needs_curl
 @pytest.mark.parametrize("name", pages())
 def test_the_commands_of_the_page_work(name: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Each command succeeds, and prints the lines that the page shows."""
