@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 MOST_PER_TURN = 128
-"""Requests after which a turn should end: some 5 ms of work. What arrives while twice as many are answered waits."""
+"""Requests after which a turn should end: some 5 ms of work. A request that arrives after twice as many waits."""
 
 LEAST_FURTHER = MOST_PER_TURN // 4
 """Further requests that a turn answers beside any number of first ones."""

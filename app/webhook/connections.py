@@ -64,7 +64,7 @@ class Connections:
             self._waiting[transport] = None
 
     def replaced(self, transport: Ends, by: Ends) -> None:
-        """Count `by` instead: the TLS transport of a plain one. It has proved more than those that still wait."""
+        """Count `by` instead: the transport after the handshake. It ends later than those that wait for theirs."""
         if transport in self._waiting:
             del self._waiting[transport]
             self._waiting[by] = None
@@ -93,7 +93,6 @@ class Arrival:
 
     async def _connect(self, make: MakeProtocol, context: ssl.SSLContext | None, connections: Connections) -> None:
         loop, seconds = asyncio.get_running_loop(), HANDSHAKE_SECONDS if context is not None else None
-
         try:
             transport, _ = await loop.connect_accepted_socket(
                 make, self._accepted, ssl=context, ssl_handshake_timeout=seconds
