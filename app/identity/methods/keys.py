@@ -96,7 +96,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         else:
             private_key.algorithm_for(key, place)
         if certificate is not None:
-            leaf = private_key.load_certificate(certificate, place)
+            leaf = private_key.load_certificate(certificate, place, der=standard)
             if not private_key.belongs(leaf, key):
                 raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 

@@ -102,7 +102,7 @@ class PrivateKeyJwt(Record, frozen=True):
             return None
         from .. import private_key
 
-        certificate = private_key.load_certificate(text, self.place)
+        certificate = private_key.load_certificate(text, self.place, der=True)
         if not private_key.belongs(certificate, key):
             # They are two files: for a moment of every rotation one is new and the other old.
             raise Unreachable(
@@ -130,8 +130,8 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     certificate_file: Annotated[
         ProofFile | None,
         Meta(
-            description="File that holds the key's certificate, as PEM. The assertion then names the certificate "
-            "(`x5t#S256`), as Entra requires it."
+            description="File that holds the key's certificate, as PEM or DER, also as base64. The assertion then names "
+            "the certificate (`x5t#S256`), as Entra requires it."
         ),
     ] = None
     assertion_audience: AssertionAudience = "tokenEndpoint"
@@ -147,7 +147,8 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     def certificate(self, place: str) -> Secret | None:
         """Return the reader of the certificate, or None where none is configured."""
         path = self.certificate_file
-        return secrets.from_file(path, f"{place}.{self.key('certificate_file')}") if path else None
+        key = f"{place}.{self.key('certificate_file')}"
+        return secrets.from_file(path, key, binary=True) if path else None
 
     def build(self, parts: ClientParts) -> TokenSource:
         key: Secret = self.private_key(parts.place, parts.context.environ)
