@@ -130,8 +130,8 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     certificate_file: Annotated[
         ProofFile | None,
         Meta(
-            description="File that holds the key's certificate, as PEM or DER, also as base64. The assertion then names "
-            "the certificate (`x5t#S256`), as Entra requires it."
+            description="File that holds the key's certificate, as PEM or DER, also as base64. The assertion then "
+            "names the certificate (`x5t#S256`), as Entra requires it."
         ),
     ] = None
     assertion_audience: AssertionAudience = "tokenEndpoint"
