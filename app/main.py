@@ -56,7 +56,11 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
             config, environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True, survey=survey
         )
 
-    loaded = when_complete(lambda: _in_time(reading))
+    def say(absence: NotThereYet) -> None:
+        for line in str(absence).splitlines():
+            print(f"idaas-sidecar serve: {line}; waiting for the program that writes it", file=stream, flush=True)
+
+    loaded = when_complete(lambda: _in_time(reading), say)
     return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
 
 
@@ -73,20 +77,28 @@ def _in_time(reading: Callable[[], Loaded]) -> Loaded:
 
 
 def when_complete(
-    reading: Callable[[], Loaded], sleep: Callable[[float], None] = time.sleep, monotonic: Now = time.monotonic
+    reading: Callable[[], Loaded],
+    say: Callable[[NotThereYet], None] = lambda _absence: None,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Now = time.monotonic,
 ) -> Loaded:
     """
     Return the configuration when the secrets exist that the listeners need: another program may still write them.
 
-    Raises ConfigError at once, and NotThereYet after a minute, which is the default of `startup.timeoutSeconds`.
+    `say` is called once, with the first absence: there is no log yet. Raises ConfigError at once, and NotThereYet after
+    `startup.timeoutSeconds`.
     """
-    until = monotonic() + COMPLETE_SECONDS
+    begun = monotonic()
+    said = False
     while True:
         try:
             return reading()
-        except NotThereYet:
-            if monotonic() >= until:
+        except NotThereYet as absence:
+            if monotonic() >= begun + (absence.patience or COMPLETE_SECONDS):
                 raise
+            if not said:
+                say(absence)
+            said = True
             sleep(0.5)
 
 

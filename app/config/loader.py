@@ -148,7 +148,9 @@ def load(
         needed = draft.run(validate.start_checks(settings, environ), patient=patient)
         draft.stop_at_mistakes()
         if needed:
-            raise NotThereYet("\n".join(needed))
+            absence = NotThereYet("\n".join(needed))
+            absence.patience = settings.startup.timeout_seconds
+            raise absence
         # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
             Mistake(f"{item}; waiting for the program that writes it", "IDS-124") for item in dict.fromkeys(absent)
