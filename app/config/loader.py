@@ -218,7 +218,9 @@ def _read_environment(draft: _Draft, environ: Mapping[str, str], default_path: s
 def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.files.append(draft.origin)
     raw = read(draft.origin)
-    decoder = Decoder(draft.origin, environ, variables=True, lenient=_minor(raw, draft, environ) > MINOR, trace=draft.trace)
+    decoder = Decoder(
+        draft.origin, environ, variables=True, lenient=_minor(raw, draft, environ) > MINOR, trace=draft.trace
+    )
     draft.mistakes += _name_mistakes(raw.get("profiles"))
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources

@@ -210,7 +210,12 @@ def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     ("value", "shown"),
     [
         *(("https://eiam.[region_id].aliyuncs.com", "[region_id]"), ("xxx", "xxx"), ("idaas_xxxx", "xxxx")),
-        *(("[客户端 ID]", "[客户端 ID]"), ("YOUR_CLIENT_ID", "YOUR_CLIENT_ID"), ("app...", "..."), ("您的应用", "您的应用")),
+        *(
+            ("[客户端 ID]", "[客户端 ID]"),
+            ("YOUR_CLIENT_ID", "YOUR_CLIENT_ID"),
+            ("app...", "..."),
+            ("您的应用", "您的应用"),
+        ),
         *(("<client id>", "<client id>"), ("app_***", "***"), ("https://{instance}.example.com", "{instance}")),
     ],
 )
