@@ -56,7 +56,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def _unwrapped(value: str) -> str:
-    """Return a URL, an id or a scope without the line breaks of a wrapped line; scopes of their own lines stay apart."""
+    """Return a value without the line breaks of a wrapped line. Scopes on lines of their own stay apart."""
     if all(re.fullmatch(r"[^|]+\|[^|]+", word) for word in value.split()):
         return value
     return re.sub(r"\s*\n\s*", "", value)

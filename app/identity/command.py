@@ -10,6 +10,7 @@ import re
 import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Collection, Mapping
+from itertools import pairwise
 from typing import Annotated, Any
 
 from msgspec import Meta, field
@@ -35,7 +36,7 @@ LARGEST_LINE = 2_048
 """Bytes of the end of the standard error that are kept."""
 
 _SECRET_NAME = re.compile("SECRET|TOKEN|PASS|KEY|CREDENTIAL", re.IGNORECASE)
-"""Environment variables whose values are secrets."""
+"""Environment variables and options of a command whose values are secrets."""
 
 LARGEST_OUTPUT = 65_536
 """Bytes; a token has at most 20 000 characters."""
@@ -129,6 +130,9 @@ class Command(Record, frozen=True):
         """Return the last line of the standard error, on one line, cut, and without secrets."""
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         secret = [value for name, value in self.environ.items() if _SECRET_NAME.search(name)]
+        for option, value in pairwise((*self.argv, "")):
+            if option.startswith("-") and _SECRET_NAME.search(option):
+                secret += [option.partition("=")[2]] if "=" in option else [value]
         return quoted(redacted(lines[-1], secret)) if lines else ""
 
     async def _run(self) -> tuple[int, bytes, bytes]:

@@ -58,7 +58,8 @@ class Discovery:
             request = f"request {error.request_id}" if error.request_id else ""
             known = f" ({', '.join(filter(None, (code, request)))})" if code or request else ""
             raise error.reworded(
-                f"{where}: HTTP {error.status}: is that the issuer's URL? With tokenEndpoint no discovery is needed{known}"
+                f"{where}: HTTP {error.status}: is that the issuer's URL? With tokenEndpoint no discovery is "
+                f"needed{known}"
             ) from None
         endpoint = self._endpoint(members, where)
         named = members.get("token_endpoint_auth_signing_alg_values_supported")

@@ -203,6 +203,19 @@ async def test_secret_variable_is_hidden_in_the_message(name: str) -> None:
     assert caught.value.cloud_message == "public-user: [hidden]"
 
 
+@pytest.mark.parametrize("arguments", [("--client-secret", "hidden-value"), ("--api-key=hidden-value",)])
+async def test_secret_argument_is_hidden_in_the_message(arguments: tuple[str, ...]) -> None:
+    """The value of an option whose name is that of a secret is not repeated."""
+    script = 'echo "usage: unknown arguments $*" >&2; exit 2'
+    source = Command(("/bin/sh", "-c", script, "sh", *arguments), 60.0, "access_token", PLACE, lambda: NOW, {})
+
+    with pytest.raises(Unreachable) as caught:
+        await source.token()
+
+    assert "[hidden]" in caught.value.cloud_message
+    assert "hidden-value" not in caught.value.cloud_message
+
+
 async def test_file_system_that_does_not_answer_is_transient() -> None:
     """The command is not started while the file system of its executable does not answer."""
     disk, children = HungDisk(), Children()
