@@ -120,7 +120,10 @@ class Decoder:
         """Return a value without members, checked and expanded. `kind` is its type without the marks of `info`."""
         self._note(path, self._origin)
         # A policy is a document of RAM's: it has variables of its own.
+        before = len(self.mistakes)
         found = self.expand(value, path) if not isinstance(kind, inspect.AnyType) else value
+        if len(self.mistakes) > before:  # without its variable, the rest of the value says nothing
+            return None
         if isinstance(found, str) and mark_of(info, EXPANDED):
             found = files.expanded(found, self._environ.get("HOME"))
         if isinstance(kind, inspect.LiteralType):
@@ -160,7 +163,10 @@ class Decoder:
             return self._object(value, structs[0], path)
         tags = {str(item.tag): item for item in structs}
         default = mark_of(info, DEFAULT) or (structs[0].tag if len(structs) == 1 else None)
+        before = len(self.mistakes)
         tag = self.expand(value.get(field, default), f"{path}.{field}")
+        if len(self.mistakes) > before:
+            return None
         if tag is None:
             self._mistake(f"{path}.{field}", "required", MISSING_KEY)
         elif not isinstance(tag, str):
