@@ -127,20 +127,30 @@ def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
         )
 
 
-def load_certificate(text: str, place: str, *, der: bool = False) -> x509.Certificate:
+def load_certificate(text: str, place: str, *, der: bool = False, password: str | None = None) -> x509.Certificate:
     """
     Return the first certificate in `text`. Raises ConfigError; the text is not quoted.
 
-    `der`: base64 of a PEM or DER is accepted as well as PEM.
+    `der`: base64 of a PEM, DER or PKCS#12 is accepted as well as PEM. `password`: that of a PKCS#12.
     """
     try:
-        raw = text.encode() if not der or _CERTIFICATE in text else _decode(text)
-        is_pem = not der or _CERTIFICATE.encode() in raw
-        return x509.load_pem_x509_certificate(raw) if is_pem else x509.load_der_x509_certificate(raw)
+        return _certificate(text, password) if der else x509.load_pem_x509_certificate(text.encode())
     except ValueError:
         forms = "certificate, neither PEM" if der else "PEM certificate"
-        end = " nor DER" if der else ""
+        end = " nor DER, nor a PKCS#12 of the key's password" if der else ""
         raise ConfigError(f"{place}: no usable {forms} ({_CERTIFICATE}){end}", error_code="IDS-115") from None
+
+
+def _certificate(text: str, password: str | None) -> x509.Certificate:
+    raw = text.encode() if _CERTIFICATE in text else _decode(text)
+    if _CERTIFICATE.encode() in raw:
+        return x509.load_pem_x509_certificate(raw)
+    if not _PKCS12.match(raw):
+        return x509.load_der_x509_certificate(raw)
+    _, found, _ = load_key_and_certificates(raw, password.encode() if password else None)
+    if found is None:
+        raise ValueError("a PKCS#12 without the key's certificate")
+    return found
 
 
 def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:

@@ -345,17 +345,30 @@ def test_invalid_certificate_is_refused(text: str) -> None:
     assert caught.value.error_code == "IDS-115"
 
 
-@pytest.mark.parametrize("form", ["DER", "base64 of DER", "base64 of PEM"])
-def test_certificate_of_an_openid_client_may_be_der(form: str, signing_key: rsa.RSAPrivateKey, tmp_path: Path) -> None:
-    """A certificate is read as portals export it: binary DER, or base64."""
+@pytest.mark.parametrize("form", ["DER", "PKCS#12"])
+@pytest.mark.parametrize("in_base64", [False, True])
+def test_certificate_of_an_openid_client(
+    form: str, in_base64: bool, signing_key: rsa.RSAPrivateKey, tmp_path: Path
+) -> None:
+    """A certificate is read as portals export it: DER, or a PKCS#12 with its key, binary or base64."""
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
     wanted = private_key.load_certificate(issued.leaf_pem, "place")
-    raw = issued.leaf_pem.encode() if form.endswith("PEM") else wanted.public_bytes(serialization.Encoding.DER)
-    path = tmp_path / "certificate.cer"
-    path.write_bytes(raw if form == "DER" else base64.encodebytes(raw))
+    key = private_key.load_private_key(issued.key_pem, None, "place")
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    raw = {
+        "DER": wanted.public_bytes(serialization.Encoding.DER),
+        "PKCS#12": pkcs12.serialize_key_and_certificates(b"a", key, wanted, None, ENCRYPTION),
+    }[form]
+    path = tmp_path / "certificate"
+    path.write_bytes(base64.encodebytes(raw) if in_base64 else raw)
 
     text = secrets.from_file(str(path), "place", binary=True)()
 
-    assert private_key.load_certificate(text, "place", der=True) == wanted
-    with pytest.raises(ConfigError, match=r"^place: no usable certificate, neither PEM .* nor DER$"):
-        private_key.load_certificate("s3cr3t", "place", der=True)
+    assert private_key.load_certificate(text, "place", der=True, password=PASSWORD) == wanted
+
+
+@pytest.mark.parametrize("text", ["s3cr3t", base64.b64encode(b"s3cr3t" * 9).decode(), CERTIFICATE_ALONE])
+def test_no_certificate_of_an_openid_client(text: str) -> None:
+    """Anything else is a configuration error that quotes nothing of it."""
+    with pytest.raises(ConfigError, match=r"^place: no usable certificate, neither PEM .* nor DER, nor a PKCS#12"):
+        private_key.load_certificate(text, "place", der=True)
