@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
@@ -60,8 +61,20 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
         for line in str(absence).splitlines():
             print(f"idaas-sidecar serve: {line}; waiting for the program that writes it", file=stream, flush=True)
 
-    loaded = when_complete(lambda: _in_time(reading), say)
+    with _stopped_by_sigterm() as stopped:
+        loaded = when_complete(lambda: _in_time(reading), say, stopped.wait)
     return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM sets. The first process of a container ignores a signal without a handler."""
+    stopped = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _in_time(reading: Callable[[], Loaded]) -> Loaded:
@@ -78,15 +91,15 @@ def _in_time(reading: Callable[[], Loaded]) -> Loaded:
 
 def when_complete(
     reading: Callable[[], Loaded],
-    say: Callable[[NotThereYet], None] = lambda _absence: None,
-    sleep: Callable[[float], None] = time.sleep,
+    say: Callable[[NotThereYet], None],
+    sleep: Callable[[float], bool],
     monotonic: Now = time.monotonic,
 ) -> Loaded:
     """
     Return the configuration when the secrets exist that the listeners need: another program may still write them.
 
-    `say` is called once, with the first absence: there is no log yet. Raises ConfigError at once, and NotThereYet after
-    `startup.timeoutSeconds`.
+    `say` is called once, with the first absence: there is no log yet. `sleep` returns whether to stop. Raises
+    ConfigError at once, and NotThereYet after `startup.timeoutSeconds` or when stopped.
     """
     begun = monotonic()
     said = False
@@ -99,7 +112,8 @@ def when_complete(
             if not said:
                 say(absence)
             said = True
-            sleep(0.5)
+            if sleep(0.5):
+                raise
 
 
 def create_app() -> FastAPI:

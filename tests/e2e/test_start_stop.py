@@ -408,3 +408,15 @@ def test_file_of_the_listeners_that_never_appears(needed: str, cloud: EmulatedCl
 
     assert len([line for line in lines if "waiting for the program that writes it" in line]) == 1
     assert "late: no such file" in lines[-1]
+
+
+def test_sigterm_before_the_files_of_the_listeners(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """SIGTERM ends the wait for a path token with exit code 4 and the reason."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config(cloud, access={"pathToken": {"file": str(tmp_path / "late")}})))
+    with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV)) as process:
+        wait_until(lambda: any("waiting for" in line for line in process.stderr.lines()))
+
+        process.send(signal.SIGTERM)
+        assert process.wait() == 4
+        assert "late: no such file" in process.stderr.lines()[-1]
