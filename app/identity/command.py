@@ -114,7 +114,8 @@ class Command(Record, frozen=True):
             )
         if status != 0:
             raise Unreachable(
-                f"{self.place}: the command ended with status {status}; run it by hand to see why",
+                f"{self.place}: the command ended with status {status}",
+                cure="run the command by hand to see why",
                 cloud_message=self._cleaned(said),
                 error_code="IDS-324",
             )

@@ -54,10 +54,10 @@ async def run(target: Target, loaded: Loaded) -> Step:
 
 def _refused(error: SidecarError, path: str) -> Finding:
     if isinstance(error, ConfigError):
-        return warning("IDS-517", f"server.adminSocket: {error}")
+        return warning("IDS-517", f"server.adminSocket: {error.cause}", error.cure)
     return warning(
         "IDS-503",
-        f"server.adminSocket: {error}",
+        f"server.adminSocket: {error.cause}",
         f"restart the sidecar with this configuration: the socket {path} is made at the start",
     )
 
@@ -74,7 +74,7 @@ async def _from_ops(target: Target, loaded: Loaded, found: list[Finding]) -> Sta
         return await asyncio.to_thread(target.status, _WILDCARDS.get(host, host), port)
     except SidecarError as error:
         if error.error_code == "IDS-502":
-            found.append(broken("IDS-502", f"server.ops: {error}"))
+            found.append(broken("IDS-502", f"server.ops: {error.cause}", error.cure))
         return f"does not run: {error}"
 
 
