@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-_SAYS = '; it says "'
-"""What stands before the other side's own words."""
+def quoting(text: str, words: str) -> str:
+    """Return a message followed by the other side's own words, if there are any."""
+    return f'{text}; it says "{words}"' if words else text
 
 
 class Reason(str):
@@ -118,15 +119,12 @@ class SidecarError(Exception):
         return str(Reason(self.cause, self.cure))
 
     def __str__(self) -> str:
-        return self._quoting(self.own_words)
+        return quoting(self.own_words, self.cloud_message)
 
     @property
     def quoted_cause(self) -> str:
         """The cause and the other side's words, without the cure."""
-        return self._quoting(self.cause)
-
-    def _quoting(self, text: str) -> str:
-        return f'{text}{_SAYS}{self.cloud_message}"' if self.cloud_message else text
+        return quoting(self.cause, self.cloud_message)
 
     def at(self, place: str) -> Self:
         """Return the same error with its place before the message."""

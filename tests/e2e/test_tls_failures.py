@@ -194,8 +194,8 @@ async def test_server_behind_a_proxy(authority: trustme.CA, request_to: Callable
         error = await request_to(f"https://idaas.test:{port}/", f"http://127.0.0.1:{proxy}")
 
     assert error.endswith(
-        "could not connect: the server's certificate is not for idaas.test; use a name that the certificate has "
-        f"(through the proxy 127.0.0.1:{proxy})"
+        "could not connect: the server's certificate is not for idaas.test "
+        f"(through the proxy 127.0.0.1:{proxy}); use a name that the certificate has"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from ...config.loader import Loaded
 from ...config.locate import absolute
 from ...core.addresses import listen_address
-from ...core.errors import ConfigError, SidecarError
+from ...core.errors import ConfigError, SidecarError, quoting
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
 
@@ -83,11 +83,11 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         name, state = each.get("profile"), each.get("state")
         if only not in (None, name):
             continue
-        reason = str(each.get("last_error") or "no answer from the cloud yet")
         failure = each.get("failure") or {}
+        reason = str(each.get("last_error") or "no answer from the cloud yet")
+        if failure.get("message"):
+            reason = quoting(str(failure["message"]), str(failure.get("cloud_message") or ""))
         cure = str(failure.get("cure") or "").removesuffix(".")
-        if cure:
-            reason = reason.replace(f": {cure}", "", 1)
         if cure and has_socket:  # `refresh` needs it
             cure += "; then run `idaas-sidecar refresh`"
         if failure.get("error_code"):
