@@ -82,7 +82,7 @@ class SessionStore:
                         found[name] = stored
                 await self._attempt(SHARED, self._in_order(self._backend.tidy, names))
         except TimeoutError:
-            self._complain(SHARED, StoreError(f"the disk did not answer within {self._patience:g} s"))
+            self._no_answer()
         return found
 
     async def ask(self, question: Callable[[], T]) -> T | None:
@@ -91,6 +91,7 @@ class SessionStore:
             async with asyncio.timeout(self._patience):
                 return await self._attempt(SHARED, self._in_order(question))
         except TimeoutError:
+            self._no_answer()
             return None
 
     def observe(self, event: Event) -> None:
@@ -156,6 +157,9 @@ class SessionStore:
     def _in_order(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Return work of the thread, which does it after everything that was requested before."""
         return asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def _no_answer(self) -> None:
+        self._complain(SHARED, StoreError(f"the disk did not answer within {self._patience:g} s"))
 
     def _complain(self, name: str, error: Exception) -> None:
         if name not in self._reported:
