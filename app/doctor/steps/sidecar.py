@@ -9,7 +9,7 @@ from typing import Any
 from ...config.loader import Loaded
 from ...config.locate import absolute
 from ...core.addresses import listen_address
-from ...core.errors import ConfigError, SidecarError
+from ...core.errors import ConfigError, SidecarError, quoting
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
 
@@ -54,10 +54,10 @@ async def run(target: Target, loaded: Loaded) -> Step:
 
 def _refused(error: SidecarError, path: str) -> Finding:
     if isinstance(error, ConfigError):
-        return warning("IDS-517", f"server.adminSocket: {error}")
+        return warning("IDS-517", f"server.adminSocket: {error.cause}", error.cure)
     return warning(
         "IDS-503",
-        f"server.adminSocket: {error}",
+        f"server.adminSocket: {error.cause}",
         f"restart the sidecar with this configuration: the socket {path} is made at the start",
     )
 
@@ -74,7 +74,7 @@ async def _from_ops(target: Target, loaded: Loaded, found: list[Finding]) -> Sta
         return await asyncio.to_thread(target.status, _WILDCARDS.get(host, host), port)
     except SidecarError as error:
         if error.error_code == "IDS-502":
-            found.append(broken("IDS-502", f"server.ops: {error}"))
+            found.append(broken("IDS-502", f"server.ops: {error.cause}", error.cure))
         return f"does not run: {error}"
 
 
@@ -83,11 +83,11 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         name, state = each.get("profile"), each.get("state")
         if only not in (None, name):
             continue
-        reason = str(each.get("last_error") or "no answer from the cloud yet")
         failure = each.get("failure") or {}
+        reason = str(each.get("last_error") or "no answer from the cloud yet")
+        if failure.get("message"):
+            reason = quoting(str(failure["message"]), str(failure.get("cloud_message") or ""))
         cure = str(failure.get("cure") or "").removesuffix(".")
-        if cure:
-            reason = reason.replace(f": {cure}", "", 1)
         if cure and has_socket:  # `refresh` needs it
             cure += "; then run `idaas-sidecar refresh`"
         if failure.get("error_code"):
