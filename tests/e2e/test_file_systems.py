@@ -87,6 +87,31 @@ def test_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 
 @needs_fuse
+def test_hanging_interpreter(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A command that answers, with an interpreter that hangs, stops no request and not the end of the process."""
+    hung, switch, script = tmp_path / "hung", tmp_path / "switch", tmp_path / "command"
+    hung.mkdir()
+    (hung / "sh").symlink_to("/bin/sh")
+    script.write_text(f"""#!{hung}/sh\necho '{{"error": "busy"}}'\n""")
+    script.chmod(0o755)
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    settings["profiles"]["command"] = token_profile(cloud, hung)
+    settings["profiles"]["command"]["identity"] = {"type": "command", "command": [str(script)]}
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="default")
+        assert "busy" in sidecar.process.event("refresh_failed", profile="command")["error"]
+        sidecar.process.event("watching")
+        hang(switch)
+        flags = ("--config", str(sidecar.config_path), "--profile", "command")
+        refreshed = run("refresh", *flags, env=environment(tmp_path, **ENV))
+
+        assert f"{script}: the file system did not answer" in refreshed.out
+        assert served_key(sidecar, "default")
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
 def test_hanging_configuration(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """While the configuration's file system hangs, a reload changes nothing, names the place, and stops no request."""
     home, switch = tmp_path / "home", tmp_path / "switch"
