@@ -1,4 +1,4 @@
-"""A child process that is started and waited for on threads, because its executable may be on a file system that hangs."""
+"""A child process, started and waited for on threads: its executable may lie on a file system that hangs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class _Start:
 
     def run(self) -> subprocess.Popen[bytes]:
         """Return the process. Blocks until it has opened its executable."""
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: S603 - the configured command, without a shell
             self._argv,
             stdin=subprocess.DEVNULL,
             stdout=self._stdout,

@@ -97,9 +97,16 @@ class Disk:
 
     A call that does not return keeps its thread until the file system answers. Calls about the same file wait for it,
     and calls about other files go on. The bounds per file, per directory and in all keep the number of threads small.
+    `directory` returns the directory of a file, with links followed as far as that is known without a system call.
     """
 
-    def __init__(self, patience: float = PATIENCE, threads: Executor | None = None) -> None:
+    def __init__(
+        self,
+        patience: float = PATIENCE,
+        threads: Executor | None = None,
+        directory: Callable[[str], str] = os.path.dirname,
+    ) -> None:
+        self._directory = directory
         self._patience = patience
         self._threads = threads or DaemonThreads()
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -125,7 +132,7 @@ class Disk:
         with contextlib.ExitStack() as turns:
             for turn in (
                 self._turn(path, FILE_CALLS),
-                self._turn(f"{os.path.dirname(path)}/", DIRECTORY_CALLS),
+                self._turn(f"{self._directory(path)}/", DIRECTORY_CALLS),
                 self._all,
             ):
                 await turn.acquire()

@@ -7,10 +7,12 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 
 from .cloud import ENV, config, emulator_admin, replace_config
-from .file_systems import hang, hanging, needs_fuse, without_inotify
+from .file_systems import hang, hanging, hanging_at_read, needs_fuse, without_inotify
 from .processes import EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .wire import fetch
 
@@ -144,6 +146,61 @@ def test_start_beside_a_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path
         sidecar.process.event("credentials_issued", profile="default")
         failed = sidecar.process.event("refresh_failed", profile="other")
 
+        assert "clientSecretFile" in failed["error"]
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+@pytest.mark.parametrize("at_start", [False, True])
+def test_links_into_a_hanging_file_system(at_start: bool, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Token files that are links into a place that hangs do not delay another profile's file in their directory."""
+    hung, tokens, switch = tmp_path / "hung", tmp_path / "tokens", tmp_path / "switch"
+    hung.mkdir()
+    tokens.mkdir()
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    settings["refresh"] = {"maxRetrySeconds": 10, "permanentRetrySeconds": 10}
+    settings["profiles"]["healthy"] = token_profile(cloud, tokens / "token")
+    for number in range(HANGING_PROFILES):
+        link = tokens / f"link{number}"
+        link.symlink_to(hung / link.name)
+        settings["profiles"][link.name] = token_profile(cloud, link)
+    write_token(cloud, tokens / "token")
+    if at_start:
+        switch.write_text("")
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="healthy")
+        sidecar.process.event("watching")
+        if not at_start:
+            hang(switch)
+        replace_config(sidecar, settings | {"access": {"browsers": "allow"}})
+        sidecar.process.event("config_reloaded")
+        wait_until(lambda: stalled(sidecar) == {f"link{number}" for number in range(HANGING_PROFILES)})
+        flags = ("--config", str(sidecar.config_path), "--profile", "healthy")
+        refreshed = run("refresh", *flags, env=environment(tmp_path, **ENV))
+
+        assert (refreshed.code, refreshed.err) == (0, "")
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+def test_secret_that_hangs_at_its_first_read(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A secret that can be looked at, but not read, costs its own profile alone: at the start, and at a reload."""
+    hung = tmp_path / "hung"
+    hung.mkdir()
+    settings = config(cloud)
+    other = json.loads(json.dumps(settings["profiles"]["default"])) | {"required": False}
+    method = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(hung / "secret")}
+    other["identity"]["authnConfiguration"] = method
+    settings["profiles"]["other"] = other
+    with serve(settings, home=tmp_path, env=ENV, program=hanging_at_read(hung)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="default")
+        sidecar.process.event("watching")
+        replace_config(sidecar, settings | {"access": {"browsers": "allow"}})
+        reloaded = sidecar.process.event("config_reloaded")
+        failed = sidecar.process.event("refresh_failed", profile="other")
+
+        assert reloaded["changes"]
         assert "clientSecretFile" in failed["error"]
         assert sidecar.process.stop() == 0
 
