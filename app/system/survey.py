@@ -110,7 +110,7 @@ class _Behind(Exception):
 
 class _Walk:
     """
-    One thread's way through files: at `name` now. Where that hangs, `place` is to be left out. `abandoned` ends it there.
+    One thread's way through files: at `name` now. Where that hangs, `place` is to be left out; `abandoned` ends it.
 
     `linked`: the directory of each file that has another name, or the place behind which it lies.
     """

@@ -184,6 +184,22 @@ def test_links_into_a_hanging_file_system(at_start: bool, cloud: EmulatedCloud, 
 
 
 @needs_fuse
+def test_hanging_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """An admin socket in a directory that hangs ends the start with its key and path."""
+    hung, switch, path = tmp_path / "hung", tmp_path / "switch", tmp_path / "config.json"
+    hung.mkdir()
+    switch.write_text("")
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(hung / "admin.sock")
+    path.write_text(json.dumps(settings))
+    program = hanging(hung, switch)
+    ended = run("serve", "--config", str(path), env=environment(tmp_path, **ENV), program=program)
+
+    assert ended.code == 2
+    assert f"server.adminSocket: {hung}/admin.sock: the file system did not answer" in ended.error_line
+
+
+@needs_fuse
 def test_secret_that_hangs_at_its_first_read(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A secret that can be looked at, but not read, costs its own profile alone: at the start, and at a reload."""
     hung = tmp_path / "hung"
@@ -220,6 +236,30 @@ def test_end_beside_a_hanging_cache(cloud: EmulatedCloud, tmp_path: Path) -> Non
         refreshed = run("refresh", "--config", str(sidecar.config_path), env=environment(tmp_path, **env))
 
         assert refreshed.code == 0
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+def test_hanging_credential_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A credential file on a disk that hangs is reported, and those of the other profiles are written."""
+    hung, switch, healthy = tmp_path / "hung", tmp_path / "switch", tmp_path / "credentials.json"
+    hung.mkdir()
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    profiles = settings["profiles"]
+    profiles["hung"] = profiles["default"] | {"files": [{"path": str(hung / healthy.name), "format": "json"}]}
+    profiles["default"] = profiles["default"] | {"files": [{"path": str(healthy), "format": "json"}]}
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        for name in profiles:
+            sidecar.process.event("credentials_issued", profile=name)
+        wait_until(healthy.exists)
+        hang(switch)
+        for name in profiles:
+            run("purge", "--config", str(sidecar.config_path), "--profile", name, env=environment(tmp_path, **ENV))
+        wait_until(lambda: healthy.exists() and served_key(sidecar, "default") in healthy.read_text())
+        failed = sidecar.process.event("files_unusable", profile="hung")
+
+        assert "did not answer" in failed["message"]
         assert sidecar.process.stop() == 0
 
 
