@@ -132,7 +132,7 @@ class Disk:
         threads: Executor | None = None,
         directory: Callable[[str], str] = os.path.dirname,
     ) -> None:
-        self._directory = directory
+        self.directory = directory
         self._patience = patience
         self._threads = threads or DaemonThreads()
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -158,7 +158,7 @@ class Disk:
         with contextlib.ExitStack() as turns:
             for turn in (
                 self._turn(path, FILE_CALLS),
-                self._turn(f"{self._directory(path)}/", DIRECTORY_CALLS),
+                self._turn(f"{self.directory(path)}/", DIRECTORY_CALLS),
                 self._all,
             ):
                 await turn.acquire()
