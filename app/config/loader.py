@@ -37,6 +37,10 @@ MAJOR, MINOR = 1, 0
 """The configVersion that this program was written for."""
 
 
+SHORTEST_HIDDEN = 4
+"""Characters of a value that messages hide: fewer are no secret, and parts of many words."""
+
+
 class Loaded(Record, frozen=True):
     """
     Checked settings.
@@ -65,13 +69,17 @@ class _Draft:
     warnings: list[str] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    hidden: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values that may be secrets, and what messages say instead."""
     places: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages, and what to say instead: the variable or the file in which the value really stands."""
 
     def stop_at_mistakes(self) -> None:
         """Raise ConfigError if there are mistakes: one message, a line each."""
         if self.mistakes:
-            raise ConfigError.of(dict.fromkeys(item.reworded(one_line(self._located(item))) for item in self.mistakes))
+            raise ConfigError.of(
+                dict.fromkeys(item.reworded(self.shown(self._located(item))) for item in self.mistakes)
+            )
 
     def run(self, checks: Iterable[validate.Check], *, patient: bool = True) -> list[str]:
         """
@@ -95,6 +103,14 @@ class _Draft:
     def is_mistaken(self, path: str) -> bool:
         """Return whether a mistake was found at the key `path` or below it."""
         return any(re.match(rf"{re.escape(path)}[.:\[]", mistake) for mistake in self.mistakes)
+
+    def shown(self, sentence: str) -> str:
+        """Return a sentence as one line, without the values that may be secrets."""
+        for value, shown in self.hidden.items():
+            if len(value) < SHORTEST_HIDDEN:
+                continue
+            sentence = sentence.replace(repr(value)[1:-1], shown).replace(value, shown)
+        return one_line(sentence)
 
     def _located(self, mistake: str) -> str:
         """Return the mistake with the file or the variable in which it can be corrected."""
@@ -149,7 +165,7 @@ def load(
         needed = draft.run(validate.start_checks(settings, environ), patient=patient)
         draft.stop_at_mistakes()
         if needed:
-            raise NotThereYet("\n".join(needed))
+            raise NotThereYet("\n".join(map(draft.shown, needed)))
         # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
             Mistake(f"{item}; waiting for the program that writes it", "IDS-124") for item in dict.fromkeys(absent)
@@ -160,14 +176,14 @@ def load(
         draft.origin,
         now(),
         draft.sources if trace else {},
-        tuple(map(_warning, draft.warnings)),
+        tuple(_warning(sentence, draft) for sentence in draft.warnings),
         tuple(draft.files),
     )
 
 
-def _warning(sentence: str) -> Mistake:
+def _warning(sentence: str, draft: _Draft) -> Mistake:
     """Return a warning as one line with its code; the code of a drawback where it has none of its own."""
-    return Mistake(one_line(sentence), sentence.error_code if isinstance(sentence, Mistake) else "IDS-122")
+    return Mistake(draft.shown(sentence), sentence.error_code if isinstance(sentence, Mistake) else "IDS-122")
 
 
 def _check_the_rest(draft: _Draft, environ: Mapping[str, str], hostname: str) -> None:
@@ -227,6 +243,7 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.mistakes += _name_mistakes(raw.get("profiles"))
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
+    draft.hidden |= decoder.hidden
     draft.warnings += decoder.warnings
     draft.mistakes += (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
 
@@ -290,6 +307,7 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     decoder = Decoder(path, environ, trace=draft.trace)
     members = decoder.members(found, IdaasIdentity, place)
     draft.sources |= decoder.sources
+    draft.hidden |= decoder.hidden
     draft.mistakes += decoder.mistakes
     return identity | members
 

@@ -9,6 +9,8 @@ HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs
 
 _PATHS = ("file", "path", "directory")
 
+_URLS = ("issuer", "endpoint", "endpoints", "proxy")
+
 
 def shown_variable(name: str) -> str:
     """Return the name of an environment variable, or HIDDEN where it looks like a secret."""
@@ -36,11 +38,19 @@ def without_login(text: str) -> str:
     return re.sub(r"//[^/]*@", "//***@", text)
 
 
+def shown_url(text: str) -> str:
+    """Return a URL or host without login, and query or fragment as long as a secret; HIDDEN where it looks like one."""
+    if "://" not in text and "." not in text and _random(text):
+        return HIDDEN
+    return re.sub(r"[?#].{8,}", "?***", without_login(text), flags=re.DOTALL)
+
+
 def displayed(key: str, value: Any) -> Any:
     """
     Return the value of a key without what may be secret; `key` is that of the file, or the name of the field.
 
-    Hidden are: what is no variable's name and no path where one belongs, a URL's login, and private keys anywhere.
+    Hidden are: what is no variable's name, path or URL where one belongs, the login, query and fragment of a URL, and
+    private keys and logins anywhere.
     """
     if isinstance(value, tuple | list):
         return type(value)(displayed(key, item) for item in value)
@@ -48,9 +58,17 @@ def displayed(key: str, value: Any) -> Any:
         return {name: displayed("", item) for name, item in value.items()}
     if not isinstance(value, str):
         return value
-    kind = key.rpartition(".")[2].replace("_", "").lower()
+    kind = re.sub(r"\[[0-9]+\]$", "", key.rpartition(".")[2]).replace("_", "").lower()
+    if "PRIVATE KEY" in value:
+        return HIDDEN
     if kind.endswith("envvarname"):
         return shown_variable(value)
-    if kind.endswith(_PATHS):
+    if kind.endswith(_PATHS) or (kind == "adminsocket" and not value.startswith("@")):
         return shown_path(value)
-    return HIDDEN if "PRIVATE KEY" in value else without_login(value)
+    return shown_url(value) if kind.endswith(_URLS) else without_login(value)
+
+
+def in_message(key: str, value: str) -> str:
+    """Return what a message shows of a wrong value: of a path more than `displayed`, so that the mistake can be seen."""
+    is_path = displayed(key, value) == HIDDEN and displayed(key, "/") == "/" and "PRIVATE KEY" not in value
+    return value if is_path and (value.startswith("/") or may_be_path(value)) else str(displayed(key, value))
