@@ -69,6 +69,6 @@ def displayed(key: str, value: Any) -> Any:
 
 
 def in_message(key: str, value: str) -> str:
-    """Return what a message shows of a wrong value: of a path more than `displayed`, so that the mistake can be seen."""
+    """Return what a message shows of a wrong value: of a path more than `displayed`, so that its mistake shows."""
     is_path = displayed(key, value) == HIDDEN and displayed(key, "/") == "/" and "PRIVATE KEY" not in value
     return value if is_path and (value.startswith("/") or may_be_path(value)) else str(displayed(key, value))

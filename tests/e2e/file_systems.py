@@ -58,11 +58,16 @@ while request := os.read(descriptor, 1 << 20):
             answer = struct.pack("<5Q", 2, 0, 0, 0, 0) + attributes(2)
         case 3:  # FUSE_GETATTR
             answer = struct.pack("<2Q", 0, 0) + attributes(node)
-        case _:
+        case 14 if struct.unpack_from("<I", request, 40)[0] & os.O_ACCMODE != os.O_RDONLY:  # FUSE_OPEN
+            answer = struct.pack("<Q2I", 1, 1, 0)
+        case 14 | 15 | 16 | 2 | 36 | 42:  # FUSE_OPEN, FUSE_READ, FUSE_WRITE; FORGET and INTERRUPT have no answer
             continue
-    os.write(descriptor, struct.pack("<IiQ", 16 + len(answer), 0, number) + answer)
+        case _:
+            answer = b""
+    error = 0 if answer else -38  # ENOSYS
+    os.write(descriptor, struct.pack("<IiQ", 16 + len(answer), error, number) + answer)
 """
-"""Replaces itself with a program that sees a FUSE file system with every file, which hangs when one is opened."""
+"""Replaces itself with a program that sees a FUSE file system with every file, which hangs at a read or write."""
 
 needs_fuse = pytest.mark.skipif(
     not os.access("/dev/fuse", os.R_OK | os.W_OK) or os.geteuid() != 0,
@@ -79,8 +84,14 @@ def hanging(place: Path, switch: Path) -> tuple[str, ...]:
 
 
 def hanging_at_read(place: Path) -> tuple[str, ...]:
-    """Return a program for `serve` in whose mount namespace files below `place` can be looked at, but not opened."""
+    """Return a program for `serve` in whose mount namespace files below `place` can be looked at, but not read."""
     return ("unshare", "--mount", sys.executable, "-c", _HANGING_AT_READ, str(place), *PROGRAM)
+
+
+def logging_to_hanging_file(place: Path) -> tuple[str, ...]:
+    """Return a program for `serve` whose standard error is a file below `place` that hangs at its first line."""
+    hanging_program = hanging_at_read(place)[: -len(PROGRAM)]
+    return (*hanging_program, "sh", "-euc", f'exec "$@" 2>>{place}/log', "sh", *PROGRAM)
 
 
 def hang(switch: Path) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ import pytest
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 
 from .cloud import ENV, config, emulator_admin, replace_config
-from .file_systems import hang, hanging, hanging_at_read, needs_fuse, without_inotify
-from .processes import EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
+from .file_systems import hang, hanging, hanging_at_read, logging_to_hanging_file, needs_fuse, without_inotify
+from .processes import EmulatedCloud, Process, RunningSidecar, environment, run, serve, wait_until
 from .wire import fetch
 
 HANGING_PROFILES = 12
@@ -197,6 +199,27 @@ def test_hanging_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
     assert ended.code == 2
     assert f"server.adminSocket: {hung}/admin.sock: the file system did not answer" in ended.error_line
+
+
+@needs_fuse
+def test_log_to_a_hanging_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A log in a file whose file system hangs at its first line stops no request, and not the end of the process."""
+    hung, path = tmp_path / "hung", tmp_path / "config.json"
+    hung.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    path.write_text(json.dumps(config(cloud) | {"server": {"bind": address, "ops": None}}))
+    program = logging_to_hanging_file(hung)
+
+    def is_served() -> bool:
+        with contextlib.suppress(OSError):
+            return fetch(f"http://{address}", "/credentials/default").status == 200
+        return False
+
+    with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV), program=program) as process:
+        wait_until(is_served)
+
+        assert process.stop() == 0
 
 
 @needs_fuse
