@@ -15,7 +15,7 @@ _URLS = ("issuer", "endpoint", "endpoints", "proxy")
 def shown_variable(name: str) -> str:
     """Return the name of an environment variable, or HIDDEN where it looks like a secret."""
     named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
-    return name if named and not _random(name) else HIDDEN
+    return name if named and not looks_random(name) else HIDDEN
 
 
 def shown_path(path: str) -> str:
@@ -26,10 +26,11 @@ def shown_path(path: str) -> str:
 def may_be_path(path: str) -> bool:
     """Return whether a file of this name may still appear: a path, or a plain file name that does not look random."""
     names = re.fullmatch(r"[A-Za-z0-9._-]{1,64}(/[A-Za-z0-9._-]{1,64})*", path)
-    return shown_path(path) != HIDDEN or (names is not None and not _random(path))
+    return shown_path(path) != HIDDEN or (names is not None and not looks_random(path))
 
 
-def _random(text: str) -> bool:
+def looks_random(text: str) -> bool:
+    """Return whether a text has lower case, upper case and digits, as most generated secrets do."""
     return all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
 
 
@@ -40,7 +41,7 @@ def without_login(text: str) -> str:
 
 def shown_url(text: str) -> str:
     """Return a URL or host without login, and query or fragment as long as a secret; HIDDEN where it looks like one."""
-    if "://" not in text and "." not in text and _random(text):
+    if "://" not in text and "." not in text and looks_random(text):
         return HIDDEN
     return re.sub(r"[?#].{8,}", "?***", without_login(text), flags=re.DOTALL)
 

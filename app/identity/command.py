@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 
 from ..core.base import HIDDEN, Expanded, Strict
+from ..core.display import looks_random
 from ..core.errors import ConfigError, Refused, Unreachable
 from ..core.record import Record
 from ..core.text import printable_id, quoted
@@ -124,6 +125,8 @@ class Command(Record, frozen=True):
         """Return the last line of the standard error, on one line, cut, and without secrets."""
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         secret = [value for name, value in self.environ.items() if _SECRET_NAME.search(name)]
+        # Programs repeat their arguments, and a token may be one, which `config --show` hides.
+        secret += [value for argument in self.argv[1:] if looks_random(value := argument.rpartition("=")[2])]
         return quoted(redacted(lines[-1], secret)) if lines else ""
 
     async def _run(self) -> tuple[int, bytes, bytes]:

@@ -320,3 +320,14 @@ def test_inherited_environment() -> None:
     environ = {name: f"value of {name}" for name in usual | others}
 
     assert command.inherited(environ, ["MARK", "UNSET"]) == {name: f"value of {name}" for name in usual | {"MARK"}}
+
+
+async def test_token_among_the_arguments_is_not_repeated() -> None:
+    """The message of a command that repeats its arguments does not contain one that looks like a secret."""
+    argv = ("/bin/sh", "-c", 'echo "unknown: $*" >&2; exit 2', "sh", "--audience", "--token=Tr0ub4dorAnd3")
+    source = Command(argv, timeout=60.0, use="access_token", place=PLACE, now=lambda: NOW, environ={})
+
+    with pytest.raises(Unreachable) as caught:
+        await source.token()
+
+    assert caught.value.cloud_message == "unknown: --audience --token=[hidden]"
