@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
-from app.system.disk import DaemonThreads
+from app.system.disk import DaemonThreads, OneDaemonThread
 
 START_MONOTONIC = 1_000.0
 """The loop's time when it is created."""
@@ -46,7 +46,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, call: Any, *arguments: Any) -> Any:
         """Run work for threads of its own (`system/disk.py`) immediately, too."""
-        return super().run_in_executor(None if isinstance(executor, DaemonThreads) else executor, call, *arguments)
+        return super().run_in_executor(
+            None if isinstance(executor, DaemonThreads | OneDaemonThread) else executor, call, *arguments
+        )
 
 
 class _TimeSkippingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]

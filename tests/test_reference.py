@@ -15,8 +15,8 @@ from app.core.values import STATES
 from app.observe.exposition import PREFIX
 from app.observe.log_events import EVENTS
 from app.serve.metrics import OUTCOMES
-from app.webhook.metrics import OUTCOMES as WEBHOOK_OUTCOMES
-from app.webhook.metrics import WEBHOOKS
+from app.webhook.serving.metrics import OUTCOMES as WEBHOOK_OUTCOMES
+from app.webhook.serving.metrics import WEBHOOKS
 from docs.reference import generate
 
 ROOT = Path(__file__).parents[1]

@@ -181,17 +181,16 @@ def cached(directory: Path, *profiles: str) -> dict[str, Any]:
     return configuration(*profiles, cache={"directory": str(directory / "cache"), "keyEnvVarName": "CACHE_KEY"})
 
 
-async def test_session_is_restored_after_a_restart(
-    loaded: Load, emulator: Emulator, clock: Clock, tmp_path: Path
-) -> None:
+@simulated
+async def test_session_is_restored_after_a_restart(loaded: Load, cloud: Emulator, time: Time, tmp_path: Path) -> None:
     """After a restart in an outage the sessions of the cache are served, and the log has a line for each."""
     settings = loaded(cached(tmp_path) | {"access": {"metadataTokens": "required"}}, CACHE_ENVIRON)
-    async with running(settings, emulator, clock) as site:
+    async with running(settings, cloud, time) as site:
         await ready(site)
         session = (await site.get("/credentials")).json()
         token = (await site.get("/latest/api/token", "PUT", X_aliyun_ecs_metadata_token_ttl_seconds="600")).text
-    emulator.faults.add(Fault("*", times=None, status=503))
-    async with running(settings, emulator, clock, entropy=lambda size: b"f" * size) as site:
+    cloud.faults.add(Fault("*", times=None, status=503))
+    async with running(settings, cloud, time, entropy=lambda size: b"f" * size) as site:
         await ready(site)
         again = await site.get("/credentials")
         by_token = await site.get(ROLE, X_aliyun_ecs_metadata_token=token)
@@ -214,16 +213,17 @@ async def test_session_is_restored_after_a_restart(
     ]
 
 
-async def test_expired_session_is_not_restored(loaded: Load, emulator: Emulator, clock: Clock, tmp_path: Path) -> None:
+@simulated
+async def test_expired_session_is_not_restored(loaded: Load, cloud: Emulator, time: Time, tmp_path: Path) -> None:
     """A session that expired during the restart is neither served nor logged; a profile after it is restored."""
     config = cached(tmp_path, "default", "p2")
     config["profiles"]["default"]["exchange"]["durationSeconds"] = 900
     settings = loaded(config, CACHE_ENVIRON)
-    async with running(settings, emulator, clock) as site:
+    async with running(settings, cloud, time) as site:
         await ready(site)
-    clock.skip(900)
-    emulator.faults.add(Fault("*", times=None, status=503))
-    async with running(settings, emulator, clock) as site:
+    time.suspend(900)
+    cloud.faults.add(Fault("*", times=None, status=503))
+    async with running(settings, cloud, time) as site:
         await until(lambda: len(site.lines("refresh_failed")) == 2)
 
         assert (await site.get("/credentials/default")).status_code == 503
@@ -251,13 +251,14 @@ async def test_tokens_do_not_survive_a_restart_without_a_cache(loaded: Load, clo
 # --- another configuration --------------------------------------------------------------------------------------------
 
 
+@simulated
 async def test_reloaded_configuration_is_used_everywhere(
-    loaded: Load, emulator: Emulator, clock: Clock, tmp_path: Path
+    loaded: Load, cloud: Emulator, time: Time, tmp_path: Path
 ) -> None:
     """A reload changes profiles, access rules, log level and credential files, and removes sessions from the cache."""
     changed: dict[str, Any] = {}
     async with running(
-        loaded(cached(tmp_path), CACHE_ENVIRON), emulator, clock, load=lambda: loaded(changed, CACHE_ENVIRON)
+        loaded(cached(tmp_path), CACHE_ENVIRON), cloud, time, load=lambda: loaded(changed, CACHE_ENVIRON)
     ) as site:
         await ready(site)
         await until(lambda: list((tmp_path / "cache").rglob("*default*")))

@@ -42,10 +42,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    from ..webhook.api_server import ApiServerPolicies, base_url
-    from ..webhook.application import Webhook
-    from ..webhook.certificates import Certificates
-    from ..webhook.server import serve
+    from ..webhook.serving.api_server import ApiServerPolicies, base_url
+    from ..webhook.serving.application import Webhook
+    from ..webhook.serving.certificates import Certificates
+    from ..webhook.serving.server import serve
 
     log = Log(sys.stderr, level="info", json_lines=not sys.stderr.isatty(), now=time.time)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
@@ -96,7 +96,7 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
 def _policies(arguments: Namespace, environ: Mapping[str, str]) -> PolicySource:
     if arguments.policies is not None:
         return FilePolicies(flattened(_objects(arguments.policies)), arguments.policies)
-    from ..webhook.api_server import ApiServerPolicies, base_url
+    from ..webhook.serving.api_server import ApiServerPolicies, base_url
 
     return ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)
 

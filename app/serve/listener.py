@@ -29,6 +29,11 @@ more than a quarter, those accepted in two turns push each other out of a full t
 """
 
 
+def queue_length(max_connections: int) -> int:
+    """Return how many connections may wait in the kernel's queue of a listener."""
+    return min(BACKLOG, max(FEWEST_QUEUED, max_connections // 2))
+
+
 class Listener:
     """Answers on `sock` from `start` until `stop`. `turns` is shared by all listeners of the process."""
 
@@ -51,7 +56,6 @@ class Listener:
         self._table: ConnectionTable | None = None
         self._context: Context | None = None
         self._server: asyncio.Server | None = None
-        self._queued = min(BACKLOG, max(FEWEST_QUEUED, max_connections // 2))
         self._at_once = max_connections // ACCEPTED_SHARE
         self._accepting: set[asyncio.Task[object]] = set()
 
@@ -61,8 +65,9 @@ class Listener:
         self._table = ConnectionTable(self._max_connections, loop)
         lane = self._turns.lane(self._accept)
         context = self._context = Context(loop, self._handle, self._peer_of, self._table, lane, self._repeats)
+        queued = queue_length(self._max_connections)
         create = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
-        self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=self._queued)
+        self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=queued)
 
     async def stop(self) -> None:
         """Accept no more connections; let responses under way finish, for at most DRAIN_SECONDS."""
@@ -79,7 +84,6 @@ class Listener:
                 sock, _address = self._socket.accept()
             except OSError:  # none waits, the listener is closed, or no descriptor is free
                 return
-            sock.setblocking(False)
             task = context.loop.create_task(
                 context.loop.connect_accepted_socket(lambda: BoundedProtocol(context), sock)
             )

@@ -92,7 +92,7 @@ class Turns:
 
     def _answer(self, queues: list[tuple[Queue, int]], most: float) -> None:
         """Answer so many requests of each queue, one of each in turn, until `count` is `most`."""
-        for done in range(max((waiting for _, waiting in queues), default=0)):
+        for done in range(max(waiting for _, waiting in queues)):
             for queue, waiting in queues:
                 if self.count >= most:
                     return

@@ -93,7 +93,7 @@ class SessionStore:
                         found[name] = stored
                 await self._attempt(SHARED, self._in_order(SHARED, self._backend.tidy, names))
         except TimeoutError:
-            self._complain(SHARED, StoreError(f"the disk did not answer within {self._patience:g} s"))
+            self._no_answer()
         return found
 
     async def ask(self, question: Callable[[], T]) -> T | None:
@@ -102,6 +102,7 @@ class SessionStore:
             async with asyncio.timeout(self._patience):
                 return await self._attempt(SHARED, self._in_order(SHARED, question))
         except TimeoutError:
+            self._no_answer()
             return None
 
     def observe(self, event: Event) -> None:
@@ -180,6 +181,9 @@ class SessionStore:
     def _in_order(self, name: str, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Return work of a thread, which does it after everything that was requested before for the same places."""
         return asyncio.wrap_future(self._threads.submit(name if self._apart else SHARED, work, *arguments))
+
+    def _no_answer(self) -> None:
+        self._complain(SHARED, StoreError(f"the disk did not answer within {self._patience:g} s"))
 
     def _complain(self, name: str, error: Exception) -> None:
         if name not in self._reported:

@@ -34,7 +34,7 @@ from app.serve.application import openapi_document
 from app.serve.metrics import SidecarCollector
 from app.serve.source import Source
 from app.upstream.codes import CODES
-from app.webhook.metrics import AdmissionCounters, WebhookCollector
+from app.webhook.serving.metrics import AdmissionCounters, WebhookCollector
 
 from .error_sources import SOURCES
 

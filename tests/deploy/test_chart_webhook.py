@@ -12,7 +12,7 @@ import yaml
 from cryptography import x509
 
 from app.cli.parser import parse
-from app.webhook.application import Webhook
+from app.webhook.serving.application import Webhook
 from app.webhook.settings import Settings, read_settings
 
 from .pod_security import violations

@@ -21,7 +21,7 @@ import pytest
 import trustme
 
 from app.webhook.json_patch import patched
-from app.webhook.server import CONNECTIONS, SCRAPES
+from app.webhook.serving.server import CONNECTIONS, SCRAPES
 
 from ..golden_pods import POLICIES, golden, pod
 from ..webhook.defaults import defaulted

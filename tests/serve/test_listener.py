@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.serve.listener import ACCEPTED_SHARE, FEWEST_QUEUED, Listener
+from app.serve.listener import ACCEPTED_SHARE, FEWEST_QUEUED, Listener, queue_length
 from app.serve.memo import Decision
 from app.serve.peers.peer import UNKNOWN_PEER, Peer
 from app.serve.request import Request
@@ -225,3 +226,24 @@ async def test_connections_of_the_backlog(tmp_path: Path) -> None:
         listener._accept()
         assert listener._accepting == set()
         await listener.stop()
+
+
+@pytest.mark.parametrize(
+    ("permitted", "queued"), [(1, 256), (512, 256), (514, 257), (1_000, 500), (4_096, 2_048), (100_000, 2_048)]
+)
+def test_length_of_the_backlog(permitted: int, queued: int) -> None:
+    """Half as many connections wait in the kernel's queue as are permitted, but at least 256 and at most 2,048."""
+    assert queue_length(permitted) == queued
+
+
+async def test_the_kernel_has_this_backlog() -> None:
+    """The length of the queue is given to the kernel, which reports it as `tcpi_sacked` of a listening socket."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        listener = make(sock, max_connections=1_000)
+        await listener.start()
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+        await listener.stop()
+
+    assert int.from_bytes(info[28:32], sys.byteorder) == 500

@@ -183,6 +183,7 @@ def test_connections_are_accepted_in_batches(seconds: float, waiting: int, accep
         lane = turns.lane(lambda: calls.append("one"))
         turns.lane(lambda: calls.append("two"))
         turns.lane()
+        advance(-asyncio.get_running_loop().time())  # from 0, LONG_TURN is added without rounding
         turns.over()
         for _ in range(waiting):
             lane.wait(Request(lane, order))
@@ -284,3 +285,16 @@ async def test_new_connection_gets_one_response_in_a_turn() -> None:
         answered.append(list(order))
 
     assert answered == [["new", "kept"], ["new", "kept", "new", "kept"]]
+
+
+@simulated
+async def test_lanes_of_different_length() -> None:
+    """Beside a longer lane, a connection that waits again in a turn is not answered twice in it."""
+    turns, order = Turns(), list[str]()
+    short, long = turns.lane(), turns.lane()
+    short.wait(Request(short, order, "short", requests=2, answered=True))
+    for _ in range(3):
+        long.wait(Request(long, order, "long", answered=True))
+    await turn()
+
+    assert order == ["short", "long", "long", "long"]

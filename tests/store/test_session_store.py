@@ -247,6 +247,22 @@ async def test_ask(store: SessionStore, fake_cache: FakeCache, events: list[Even
     assert messages(events) == [("", "/cache: full; service goes on without it")]
 
 
+async def test_ask_a_hanging_disk(impatient_store: SessionStore, fake_cache: FakeCache, events: list[Event]) -> None:
+    """Where no answer comes in time, the answer is None; that is reported, once with what the disk owes after it."""
+
+    def hangs() -> None:
+        fake_cache.unblocked.wait(10)
+
+    fake_cache.unblocked.clear()
+    async with asyncio.timeout(5):
+        assert await impatient_store.ask(hangs) is None
+        assert await impatient_store.restore(["default"]) == {}
+    fake_cache.unblocked.set()
+
+    ((name, message),) = messages(events)
+    assert (name, "did not answer within" in message) == ("", True)
+
+
 @pytest.mark.parametrize("store_name", ["cache", "files"])
 async def test_reports_name_the_store(
     fake_cache: FakeCache, events: list[Event], profile: Profile, store_name: Literal["cache", "files"]

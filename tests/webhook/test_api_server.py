@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from app.core.errors import ConfigError, Unreachable
-from app.webhook.api_server import CACHE_SECONDS, ApiServerPolicies, base_url
+from app.webhook.serving.api_server import CACHE_SECONDS, ApiServerPolicies, base_url
 
 from ..golden_pods import POLICIES
 

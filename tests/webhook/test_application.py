@@ -14,10 +14,10 @@ import pytest
 
 from app.core.errors import Unreachable
 from app.observe.log import Log
-from app.webhook.application import Webhook
-from app.webhook.body import LARGEST, Bodies, BodyRefused
 from app.webhook.json_patch import patched
 from app.webhook.policy import CredentialPolicy, FilePolicies
+from app.webhook.serving.application import Webhook
+from app.webhook.serving.body import LARGEST, Bodies, BodyRefused
 from app.webhook.settings import Settings
 
 from ..golden_pods import POLICIES, golden, plain, pod

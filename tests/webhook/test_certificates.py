@@ -12,7 +12,7 @@ import trustme
 from cryptography import x509
 
 from app.core.errors import ConfigError
-from app.webhook.certificates import Certificates
+from app.webhook.serving.certificates import Certificates
 
 HOST = "idaas-sidecar-webhook.idaas-sidecar.svc"
 

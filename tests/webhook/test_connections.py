@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.webhook.connections import Connections
+from app.webhook.serving.connections import Connections
 
 from ..transport import RecordingTransport
 

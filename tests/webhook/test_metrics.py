@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.core.errors import Unreachable
 from app.observe.log import Log
-from app.webhook.application import Webhook
-from app.webhook.body import Bodies
-from app.webhook.metrics import OUTCOMES, WEBHOOKS, AdmissionCounters, metrics_application
 from app.webhook.policy import CredentialPolicy, FilePolicies
+from app.webhook.serving.application import Webhook
+from app.webhook.serving.body import Bodies
+from app.webhook.serving.metrics import OUTCOMES, WEBHOOKS, AdmissionCounters, metrics_application
 from app.webhook.settings import Settings
 
 from ..golden_pods import POLICIES, golden, pod

@@ -14,12 +14,12 @@ from typing import Any
 import httpx
 from cachetools import TTLCache
 
-from ..core.addresses import authority
-from ..core.errors import ConfigError, Unreachable
-from ..core.values import Now
-from ..system import files
-from .names import GROUP, POLICY_NAME, VERSION
-from .policy import CredentialPolicy, decoded
+from ...core.addresses import authority
+from ...core.errors import ConfigError, Unreachable
+from ...core.values import Now
+from ...system import files
+from ..names import GROUP, POLICY_NAME, VERSION
+from ..policy import CredentialPolicy, decoded
 
 CACHE_SECONDS = 2.0
 """How long a policy is used again. A Deployment of 100 replicas makes its pods within a second or two."""

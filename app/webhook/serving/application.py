@@ -9,17 +9,17 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from ..core.errors import ConfigError, Unreachable
-from ..core.values import Now
-from ..observe import log_events
-from ..observe.log import Log
-from . import decision, guard
+from ...core.errors import ConfigError, Unreachable
+from ...core.values import Now
+from ...observe import log_events
+from ...observe.log import Log
+from .. import decision, guard
+from ..decision import Decision
+from ..policy import CredentialPolicy, PolicySource
+from ..settings import Settings
 from .body import Bodies, BodyRefused
-from .decision import Decision
 from .metrics import WEBHOOKS, AdmissionCounters
-from .policy import CredentialPolicy, PolicySource
 from .review import AdmissionRequest, read_review, response
-from .settings import Settings
 
 Judge = Callable[[AdmissionRequest], Awaitable[Decision]]
 Decide = Callable[[dict[str, Any], str, CredentialPolicy | None, Settings], Decision]

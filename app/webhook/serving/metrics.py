@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Response
 
-from ..observe.counters import Histogram
+from ...observe.counters import Histogram
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
@@ -43,7 +43,7 @@ class WebhookCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families. Each combination of labels has a sample from the start, so that increases are seen."""
-        from ..observe.exposition import add_histogram, counter, gauge, histogram
+        from ...observe.exposition import add_histogram, counter, gauge, histogram
 
         total = counter("webhook_requests", "Admission requests by webhook and outcome.", ["webhook", "outcome"])
         seconds = histogram(
@@ -66,7 +66,7 @@ def metrics_application(counters: AdmissionCounters, expires_at: Callable[[], fl
     """Return the application with /metrics alone."""
 
     def scrape() -> Response:
-        from ..observe.exposition import CONTENT_TYPE, exposition
+        from ...observe.exposition import CONTENT_TYPE, exposition
 
         body = exposition(WebhookCollector(counters, expires_at()))
         return Response(body, headers={"Content-Type": CONTENT_TYPE.decode()})

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 import uvicorn
 from fastapi import FastAPI
 
-from .. import __version__
-from ..core.addresses import authority
-from ..observe import log_events
-from ..observe.log import Log
-from ..system.sockets import address_of
+from ... import __version__
+from ...core.addresses import authority
+from ...observe import log_events
+from ...observe.log import Log
+from ...system.sockets import address_of
 from .application import Webhook
 from .certificates import LOOK_SECONDS, Certificates
 from .connections import Connections, accept

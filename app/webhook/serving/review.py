@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ..core.errors import ConfigError
-from .decision import Decision
-from .pod import Object
-from .shape import check_pod
+from ...core.errors import ConfigError
+from ..decision import Decision
+from ..pod import Object
+from ..shape import check_pod
 
 API_VERSION = "admission.k8s.io/v1"
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..core.errors import ConfigError
-from ..system import files
+from ...core.errors import ConfigError
+from ...system import files
 
 LOOK_SECONDS = 5.0
 """Seconds between two looks at the files. kubelet needs up to a minute to bring a changed Secret to the node."""
