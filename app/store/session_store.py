@@ -180,7 +180,8 @@ class SessionStore:
 
     def _in_order(self, name: str, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Return work of a thread, which does it after everything that was requested before for the same places."""
-        return asyncio.wrap_future(self._threads.submit(name if self._apart else SHARED, work, *arguments))
+        lane = self._threads.lane(name if self._apart else SHARED)
+        return asyncio.get_running_loop().run_in_executor(lane, work, *arguments)
 
     def _no_answer(self) -> None:
         self._complain(SHARED, StoreError(f"the disk did not answer within {self._patience:g} s"))

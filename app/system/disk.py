@@ -61,6 +61,18 @@ def _run(future: Future[Any], call: Callable[..., Any], arguments: tuple[Any, ..
         future.set_result(result)
 
 
+class Lane(Executor):
+    """Runs the calls of one lane of OrderedThreads."""
+
+    def __init__(self, threads: OrderedThreads, name: str) -> None:
+        self._threads = threads
+        self._name = name
+
+    def submit(self, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Run `call` after all calls of the lane that were submitted before."""
+        return self._threads.submit(self._name, call, *arguments, **named)
+
+
 class OrderedThreads:
     """
     Runs calls on daemon threads: those of one lane one after the other, and those of other lanes beside them.
@@ -89,6 +101,10 @@ class OrderedThreads:
         if starts:
             _thread.start_new_thread(self._work, ())
         return future
+
+    def lane(self, name: str) -> Lane:
+        """Return the executor of a lane."""
+        return Lane(self, name)
 
     def drop_waiting(self) -> None:
         """Cancel all calls that are not under way."""
