@@ -153,6 +153,24 @@ def test_start_beside_a_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path
 
 
 @needs_fuse
+def test_hanging_files_of_the_same_server(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """However many files of profiles hang, a profile of the same server whose file answers does not wait for them."""
+    hung, healthy, switch = tmp_path / "hung", tmp_path / "token", tmp_path / "switch"
+    hung.mkdir()
+    write_token(cloud, healthy)
+    names = [f"hung{number}" for number in range(100)]
+    profiles = {name: token_profile(cloud, hung / name) for name in names}
+    settings = config(cloud, profiles=profiles | {"healthy": token_profile(cloud, healthy)})
+    settings["startup"] = {"gate": "listening"}
+    switch.write_text("")
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="healthy")
+
+        assert len(stalled(sidecar)) < len(names) / 2
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
 @pytest.mark.parametrize("at_start", [False, True])
 def test_links_into_a_hanging_file_system(at_start: bool, cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Token files that are links into a place that hangs do not delay another profile's file in their directory."""
