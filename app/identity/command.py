@@ -126,7 +126,7 @@ class Command(Record, frozen=True):
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         secret = [value for name, value in self.environ.items() if _SECRET_NAME.search(name)]
         # Programs repeat their arguments, and a token may be one, which `config --show` hides.
-        secret += [value for argument in self.argv[1:] if looks_random(value := argument.rpartition("=")[2])]
+        secret += [value for argument in self.argv[1:] if _may_be_secret(value := argument.rpartition("=")[2])]
         return quoted(redacted(lines[-1], secret)) if lines else ""
 
     async def _run(self) -> tuple[int, bytes, bytes]:
@@ -194,6 +194,11 @@ class Command(Record, frozen=True):
             f"{self.place}: the command printed {len(output)} bytes that are not a JSON object, nor a JWT",
             error_code="IDS-324",
         )
+
+
+def _may_be_secret(value: str) -> bool:
+    """Return whether an argument may be a secret: neither a script, nor a path or URL."""
+    return looks_random(value) and re.fullmatch(r"(?!/|[a-z]+://)\S+", value) is not None
 
 
 async def _kill(process: ChildProcess) -> None:
