@@ -292,8 +292,10 @@ async def test_trial_serves_with_its_first_session(loaded: Load, cloud: Emulator
         await time.advance(5)
         without_token = await site.get("/credentials")
         after = (await site.get(f"/{ENVIRON['IDAAS_SECRET']}/credentials")).json()
+        as_ecs = (await site.get(f"/{ENVIRON['IDAAS_SECRET']}{ROLE}")).json()
 
         assert without_token.status_code == 403
+        assert as_ecs == after
         assert before["AccessKeyId"] != after["AccessKeyId"]
         assert after["Expiration"] < before["Expiration"]
     assert cloud.totals["token"] == 1  # the token outlives the pipeline that obtained it

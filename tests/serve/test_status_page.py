@@ -100,6 +100,35 @@ def test_problems() -> None:
     assert shown.count(DENIED["failure"]["cloud_message"]) == 1
 
 
+def test_tones_of_problems() -> None:
+    """What needs a change has the tone of an error; an outage that may end by itself has that of a warning."""
+    page = render(PROBLEMS, refresh=True)
+    passing = DENIED | {"permanent": False}
+    outage = render(STATUS | {"profiles": [passing]}, refresh=True)
+
+    assert re.search(r'class="note bad"[^>]*>(<[^>]*>)*Not ready: ', page)
+    assert re.search(r'class="note bad"[^>]*>(<[^>]*>)*Last error: ', page)
+    assert re.search(r'class="note warn"[^>]*>(<[^>]*>)*Last error: ', outage)
+
+
+def test_small_parts() -> None:
+    """The footer links to pages that exist, no icon is asked for, and a caller without a uid is unknown."""
+    page = render(PROBLEMS, refresh=True)
+
+    links = re.findall(r'<a href="([a-z./]+)"', page)
+    assert [each for each in ("status.json", "metrics", "readyz", "docs") if each not in links] == []
+    assert '<link rel="icon" href="data:,">' in page
+    assert "unknown" in words(page)
+    assert re.search(r"<footer><p class=\"muted\">", page)
+
+
+def test_failure_without_a_code() -> None:
+    """A failure that has no code in the errors index has no line for it."""
+    without = DENIED | {"failure": DENIED["failure"] | {"error_code": None}}
+
+    assert "None" not in words(render(STATUS | {"profiles": [without]}, refresh=True))
+
+
 def test_profiles_with_problems_come_first() -> None:
     """A profile that is not fresh, or has a change on trial, stands before the others."""
     page = render(PROBLEMS, refresh=False)
