@@ -292,7 +292,7 @@ async def test_trial_serves_with_its_first_session(loaded: Load, cloud: Emulator
         await time.advance(5)
         without_token = await site.get("/credentials")
         after = (await site.get(f"/{ENVIRON['IDAAS_SECRET']}/credentials")).json()
-        as_ecs = (await site.get(f"/{ENVIRON['IDAAS_SECRET']}{ROLE}")).json()
+        as_ecs = (await site.get(ROLE, X_aliyun_parameters_secrets_token=ENVIRON["IDAAS_SECRET"])).json()
 
         assert without_token.status_code == 403
         assert as_ecs == after

@@ -37,7 +37,7 @@ _NAMED = re.compile(
     r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?(?:=["']?|"\s*:\s*"|'\s*:\s*')(?P<value>[^\s"'&,;]+)""",
     re.IGNORECASE,
 )
-"""A value with the name of a secret: in a form (`client_secret=...`), an option or JSON: it need not be one of the request."""
+"""A value with the name of a secret in a form (`client_secret=...`), an option or JSON."""
 
 
 def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
