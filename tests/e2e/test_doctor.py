@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -88,6 +90,25 @@ def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud
 
     assert codes(served) == []
     assert codes(ended) == ["IDS-525"]
+
+
+def test_another_program_at_the_credentials_port(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """`doctor` finds the program that keeps `serve` from starting, with the code of `serve`; the sidecar is none."""
+    settings = config(cloud)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings["server"] = {"bind": f"127.0.0.1:{server.server_port}", "ops": None}
+        found = doctor(settings, tmp_path, "--json")
+        started = run("serve", "--config", str(tmp_path / "config.json"), env=environment(tmp_path, **ENV))
+        server.shutdown()
+    assert (found.code, codes(found)) == (1, ["IDS-502"])
+    assert "server.bind: another program listens on" in found.out
+    assert (started.code, "IDS-502" in started.err) == (2, True)
+
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        settings["server"]["bind"] = sidecar.urls["credentials"].removeprefix("http://")
+        beside = doctor(settings, tmp_path, "--json")
+    assert (beside.code, codes(beside)) == (0, [])
 
 
 def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from ...config.loader import Loaded
 from ...config.locate import absolute
 from ...core.addresses import listen_address
 from ...core.errors import ConfigError, SidecarError
+from .. import addresses
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
 
 NAME = "sidecar"
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - a client cannot connect to a wildcard
 _USABLE = ("fresh", "stale")
 
 Status = Mapping[str, Any]
@@ -24,8 +24,8 @@ async def run(target: Target, loaded: Loaded) -> Step:
     """
     Read its status from the admin socket of the configuration, else from the operations listener.
 
-    A sidecar that does not run is no finding. Another program at its listener is one, and a socket that refuses: `get`,
-    `refresh` and `status` use it.
+    A sidecar that does not run is no finding. Another program at one of its addresses is one, and a socket that
+    refuses: `get`, `refresh` and `status` use it.
     """
     path = loaded.settings.server.admin_socket
     found: list[Finding] = []
@@ -38,13 +38,14 @@ async def run(target: Target, loaded: Loaded) -> Step:
             found.append(_refused(error, path))
     if status is None:
         source = "operations listener"
-        answer = await _from_ops(target, loaded, found)
+        answer = await _from_ops(target, loaded)
         if isinstance(answer, str):
-            # Nobody at the socket, and nobody at the listener: the sidecar does not run.
-            if any(each.code in ("IDS-502", "IDS-517") for each in found):
-                return Step(NAME, answer, findings=found)
-            return skipped(NAME, answer)
+            # No sidecar answers at the socket, and none at the listener: a missing socket is no finding.
+            found = [each for each in found if each.code != "IDS-503"]
+            found += await addresses.taken(target, loaded.settings.server, None)
+            return Step(NAME, answer, findings=found) if found else skipped(NAME, answer)
         status = answer
+    found += await addresses.taken(target, loaded.settings.server, status)
     found += [*_profiles(status, target.profile, has_socket=path is not None), *_configuration(status, loaded)]
     states = {str(each.get("profile")): str(each.get("state")) for each in status["profiles"]}
     summary = ", ".join(f"{name} is {state}" for name, state in states.items())
@@ -53,6 +54,8 @@ async def run(target: Target, loaded: Loaded) -> Step:
 
 
 def _refused(error: SidecarError, path: str) -> Finding:
+    if error.error_code == "IDS-502":
+        return addresses.of_program("server.adminSocket", error.cause)
     if isinstance(error, ConfigError):
         return warning("IDS-517", f"server.adminSocket: {error}")
     return warning(
@@ -62,8 +65,8 @@ def _refused(error: SidecarError, path: str) -> Finding:
     )
 
 
-async def _from_ops(target: Target, loaded: Loaded, found: list[Finding]) -> Status | str:
-    """Return the status from the operations listener, or why there is none; add another program to `found`."""
+async def _from_ops(target: Target, loaded: Loaded) -> Status | str:
+    """Return the status from the operations listener, or why there is none."""
     ops = loaded.settings.server.ops
     if ops is None:
         return "server.ops is null"
@@ -71,10 +74,10 @@ async def _from_ops(target: Target, loaded: Loaded, found: list[Finding]) -> Sta
     if port == 0:
         return "server.ops has port 0"
     try:
-        return await asyncio.to_thread(target.status, _WILDCARDS.get(host, host), port)
+        return await asyncio.to_thread(target.status, addresses.reachable(host), port)
     except SidecarError as error:
         if error.error_code == "IDS-502":
-            found.append(broken("IDS-502", f"server.ops: {error}"))
+            return str(error)
         return f"does not run: {error}"
 
 
