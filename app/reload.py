@@ -107,6 +107,8 @@ class Reloader:
         self._disk = disk
         self._survey = survey
         self._watched = WatchedFiles(frozenset(), frozenset())
+        self._refused: frozenset[str] = frozenset()
+        """The files that a configuration which was refused names: a change of one may correct it."""
         self._watch = FileWatch(self._files_changed, self._not_reported, survey=survey)
         self._ordered = self._reloading = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -156,15 +158,32 @@ class Reloader:
         load = self._load
         async with self.busy:
             try:
-                prepared = await self._off_loop(lambda: self._prepare(load))
+                prepared = await self._prepared(load)
             except (ConfigError, NotThereYet, Stalled) as error:
                 self._fail(error)
                 return
-            self.loaded, self._watched = prepared.loaded, prepared.watched
+            self.loaded, self._watched, self._refused = prepared.loaded, prepared.watched, frozenset()
             # In one step: a request in between would be judged by a rule or a token that is no longer valid.
             self._adopt(prepared.loaded, prepared.path_token)
             self._report(prepared)
             await self._watch.follow(self._watched.all())
+
+    async def _prepared(self, load: Load) -> _Prepared:
+        """
+        Return the prepared configuration. The files of one that is refused are watched from then on.
+
+        Raises the error of `_prepare`. The configuration is read once more when files were added to the watch: one may
+        have been corrected in between.
+        """
+        try:
+            return await self._off_loop(lambda: self._prepare(load))
+        except (ConfigError, NotThereYet) as error:
+            known = self._watched.all() | self._refused
+            self._refused = error.files
+            await self._watch.follow(self._watched.all() | error.files)
+            if error.files <= known:
+                raise
+        return await self._off_loop(lambda: self._prepare(load))
 
     def _fail(self, error: SidecarError) -> None:
         message = "; ".join(str(error).splitlines())
@@ -186,6 +205,13 @@ class Reloader:
         if any(map(self._survey.hangs, needed)):
             raise Stalled("the file system does not answer", error_code="IDS-601")
         loaded = load()
+        try:
+            return self._checked(loaded)
+        except (ConfigError, NotThereYet) as error:
+            error.files = self._named_by(loaded).all()
+            raise
+
+    def _checked(self, loaded: Loaded) -> _Prepared:
         # The listeners stay as they were at start, whatever the file says now: the new rules must fit them, too. A path
         # token, for example, would be useless beside a metadata listener that is still there.
         validate.check(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
@@ -218,7 +244,7 @@ class Reloader:
 
     def _files_changed(self, names: frozenset[str]) -> None:
         self._log.write(log_events.FILES_CHANGED, files=sorted(names))
-        if names & (self._watched.configuration | self._watched.path_token):
+        if names & (self._watched.configuration | self._watched.path_token | self._refused):
             self._order()
         for name in {name for file in names for name in self._watched.proofs.get(file, ())}:
             self._start(self._profiles.renew(name))

@@ -28,6 +28,7 @@ class SidecarError(Exception):
     `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
     `error_code`: the stable code of the failure in the errors index (`core/error_index`); `code` is the other side's.
     `cure`: what to do, where the failure has it apart from its cause; `own_words` has both.
+    `files`: those that a configuration which cannot be used names. A change of one, also of its mode, may correct it.
     """
 
     error_code: str = "IDS-900"
@@ -39,6 +40,7 @@ class SidecarError(Exception):
     request_id: str = ""
     cloud_message: str = ""
     cure: str = ""
+    files: frozenset[str] = frozenset()
 
     @property
     def permanent(self) -> bool:
