@@ -74,6 +74,10 @@ class Report:
         """Return the members of one profile."""
         return self._profile(self._with_settings(refresher))
 
+    def refreshed(self, refresher: Refresher) -> dict[str, Any]:
+        """Return the members of one profile, and why the changed configuration is not used, for an order."""
+        return {**self.profile(refresher), "config_error": self._reloader.status.error}
+
     async def status_response(self) -> Response:
         """Return the body of `/status.json`: times as text, durations in seconds."""
         return await self._in_thread(lambda status: document(200, status))
