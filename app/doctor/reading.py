@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from ..core.arns import account_of
 from ..core.errors import SidecarError
 from ..exchange.settings import StsExchange
 from ..setup.fingerprint import Chain
@@ -26,25 +27,38 @@ class Reading:
     """
     Role and provider, or the finding that says why they are not known.
 
-    `chain` is what the issuer's server presents; a text says why it is not known.
+    `chain` is what the issuer's server presents; a text says why it is not known. `account`: the account that RAM
+    answers for, which is that of the AccessKey; empty where it is not known.
     """
 
     role: Role | Finding
     provider: Provider | Finding
     chain: Chain | str = "no https issuer"
+    account: str = ""
 
 
 async def read(ram: RamReader, exchange: StsExchange, presented: PresentedChain) -> Reading:
     """Return what RAM has for the role and the provider of an exchange."""
     role = await _read(ram.role(exchange.role_arn))
     provider = await _read(ram.provider(exchange.oidc_provider_arn))
+    account = await _account(ram, [each.arn for each in (role, provider) if not isinstance(each, Finding)])
     if isinstance(provider, Finding) or not provider.issuer.startswith("https://"):
-        return Reading(role, provider)
+        return Reading(role, provider, account=account)
     try:
         chain: Chain | str = await asyncio.to_thread(presented, provider.issuer)
     except SidecarError as error:
         chain = str(error)
-    return Reading(role, provider, chain)
+    return Reading(role, provider, chain, account)
+
+
+async def _account(ram: RamReader, arns: list[str]) -> str:
+    """Return the account of the objects that RAM returned; without one, that of the AccessKey by STS, if it answers."""
+    if arns:
+        return account_of(arns[0])
+    try:
+        return await ram.account()
+    except SidecarError:
+        return ""
 
 
 def unread(error: SidecarError) -> Reading:

@@ -50,8 +50,8 @@ async def test_steps_have_the_order_of_the_path(scenario: Scenario) -> None:
     steps = await scenario.steps()
 
     assert [step.name for step in steps] == [
-        *("configuration", "client environment", "endpoint", "endpoint", "token", "trust policy"),
-        *("OIDC provider", "exchange", "session", "caller", "clock", "sidecar"),
+        *("configuration", "client environment", "endpoint", "endpoint", "clock", "token", "account", "OIDC provider"),
+        *("trust policy", "exchange", "session", "caller", "sidecar"),
     ]
     token = next(step for step in steps if step.name == "token")
     assert token.facts["header"].keys() == {"alg", "kid", "typ"}

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...config.settings import Profile
+from ...core.clocks import CloudClock
 from ...core.errors import SidecarError
 from ...core.formats import timestamp
 from ...core.text import quoted
+from ...core.urls import server_of
 from ...core.values import Token
-from ...identity import jwt_claims
+from ...identity import identities, jwt_claims
 from ...identity.jwt_claims import Claims
 from ...refresh.pipeline import Pipeline, expected_claims
 from ..compare import closest, marked
@@ -32,8 +34,13 @@ class Obtained:
     claims: Claims | None = None
 
 
-async def run(name: str, profile: Profile, pipeline: Pipeline, now: float) -> Obtained:
-    """Obtain a token as a refresh does, and compare its claims. The output has header and claims, never the token."""
+async def run(name: str, profile: Profile, pipeline: Pipeline, cloud_clock: CloudClock) -> Obtained:
+    """
+    Obtain a token as a refresh does, and compare its claims. The output has header and claims, never the token.
+
+    Its times are judged by the clock of the server that issued it, where that is known: the step `clock` finds that
+    this machine's is off.
+    """
     try:
         token = await pipeline.token(name)
     except SidecarError as error:
@@ -41,8 +48,10 @@ async def run(name: str, profile: Profile, pipeline: Pipeline, now: float) -> Ob
     claims = jwt_claims.unverified(token.value)
     if claims is None:
         return Obtained(Step(NAME, "not a JWT", name, [warning("IDS-321", "the token is not a JWT")]), token)
+    url = identities.own_url(profile.identity, f"profiles.{name}.identity")
+    now = cloud_clock.now(server_of(url) if url else "")
     found = list(_findings(claims, profile, now))
-    life = token.expires_at - now
+    life = (claims.expires_at or token.expires_at) - now
     summary = f"issued by {_text(claims.issuer)} for {_text(claims.subject)}, expires in {life:.0f} s"
     return Obtained(Step(NAME, summary, name, found, _facts(token, claims)), token, claims)
 
@@ -57,7 +66,7 @@ def _findings(claims: Claims, profile: Profile, now: float) -> Iterator[Finding]
     if expected.client_id is not None and claims.subject != expected.client_id:
         yield _differs("IDS-332", "sub", claims.subject or "", expected.client_id, "the client id")
     if claims.issued_at is not None and claims.issued_at > now + jwt_claims.LEEWAY:
-        yield warning("IDS-214", f"the token's iat is {claims.issued_at - now:.0f} s ahead of this machine's clock")
+        yield warning("IDS-214", f"the token's iat is {claims.issued_at - now:.0f} s ahead of the clock")
     if claims.expires_at is not None and claims.expires_at - now < SHORTEST_LIFE:
         yield warning("IDS-333", f"the token expires in {max(0.0, claims.expires_at - now):.0f} s")
 
