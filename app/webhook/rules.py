@@ -60,7 +60,7 @@ def request_violation(pod: Object, grant: Grant) -> str | None:
         return (
             f"idaas-sidecar: the service account {grant.service_account} may use the profiles "
             f"[{', '.join(grant.allowed_names)}] in this namespace; the pod requests [{', '.join(grant.requested)}]. "
-            "The platform team changes the CredentialPolicy."
+            "Name an allowed profile in the annotation, or have the platform change the CredentialPolicy."
         )
     return None
 

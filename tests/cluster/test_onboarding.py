@@ -81,18 +81,19 @@ def test_a_second_team(cloud: None) -> None:
     until(lambda: '"emulator"' in admitted(workload))
     kubectl("apply", "-f", "-", given=workload)
     until(lambda: get("pods", "-n", NAMESPACE, "-l", f"app={NAME}")["items"])
-    waits, asks, explains = (shlex.split(line) for line in replaced("check").splitlines())
+    waits, explains, asks, examines = (shlex.split(line) for line in replaced("check").splitlines())
 
     assert "successfully rolled out" in kubectl(*waits[1:]).stdout
     assert json.loads(kubectl(*asks[1:]).stdout) == {"status": "ok"}
     assert kubectl(*explains[1:]).stdout == ""
+    assert f"system:serviceaccount:{NAMESPACE}:{NAME}" in kubectl(*examines[1:]).stdout
 
 
 def test_a_mistake_of_the_team() -> None:
     """A Deployment with another team's profile has no pod; the last command of the page has the reason."""
     wrong = yaml.safe_load(block("team").replace("profiles: orders", "profiles: ledger"))
     wrong["metadata"]["name"] = "mistaken"
-    *_, explains = (shlex.split(line) for line in block("check").splitlines())
+    _, explains, *_ = (shlex.split(line) for line in block("check").splitlines())
     kubectl("apply", "-f", "-", given=wrong)
     try:
         until(lambda: "the service account orders may use the profiles [orders" in kubectl(*explains[1:]).stdout)

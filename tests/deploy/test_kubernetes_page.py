@@ -39,6 +39,16 @@ def test_five_commands() -> None:
         assert (ROOT / path).exists(), path
 
 
+def test_uninstall() -> None:
+    """The pods with the label are shown before the release goes; the paths and names are those of the installation."""
+    shows, uninstalls, deletes, last = block("uninstall").splitlines()
+
+    assert shows.startswith("kubectl get pods --all-namespaces -l idaas-sidecar.internal/inject=true")
+    assert uninstalls.split()[2:] == ["sidecar", "--namespace", "idaas-sidecar"]
+    assert deletes.split()[-1] in block("install")
+    assert last.split()[-1] == "idaas-sidecar"
+
+
 def test_the_policy_conforms_to_the_crd() -> None:
     """The CredentialPolicy conforms to the schema of the CRD."""
     crd = yaml.safe_load((CHART / "crds" / "credentialpolicies.yaml").read_text())

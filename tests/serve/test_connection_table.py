@@ -283,7 +283,7 @@ async def test_closings_that_are_checked() -> None:
     assert not at.checks_closing()
 
 
-@pytest.mark.parametrize(("seconds", "victim"), [(0.9, 0), (1.1, 1)])
+@pytest.mark.parametrize(("seconds", "victim"), [(0.9, 0), (1.0, 0), (1.1, 1)])
 def test_connection_that_is_not_read_yet_is_not_idle(seconds: float, victim: int) -> None:
     """A connection without a request counts as idle after a second. Before, one that had a response ends first."""
 
@@ -379,6 +379,20 @@ async def test_client_that_was_passed_over_and_then_answered_is_used_last() -> N
     assert not third.given_up
     assert not fourth.given_up
     assert len(connections) == 2
+
+
+@simulated
+async def test_client_that_was_passed_over_and_then_answered_is_idle() -> None:
+    """A client that was passed over and is idle since its response ends before those that still wait."""
+    clients = [Recorded(owes=True) for _ in range(4)]
+    connections = table(3)
+    for client in clients:
+        connections.add(client)
+    clients[2].owes, clients[2].answered = False, True
+    connections.touch(clients[2])
+    connections.add(Recorded(owes=True))
+
+    assert [bool(client.given_up) for client in clients] == [True, False, True, False]
 
 
 @simulated
