@@ -104,9 +104,11 @@ def _by_type(error: Exception, server: str) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "no answer in time" if server == "the server" else f"no answer in time from {server}"
     if isinstance(error, httpx.ProtocolError):
-        return f"not an HTTP answer ({type(error).__name__})"  # its text quotes what the server sent
-    kind = type(error).__name__
-    return f"could not connect ({kind})" if isinstance(error, httpx.ConnectError) else kind
+        return f"{server} closed the connection, or did not answer in HTTP"  # the text quotes what the server sent
+    if isinstance(error, httpx.ConnectError):
+        return "could not connect"
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else "the connection broke off"
 
 
 def _unresolved(error: NameNotResolved) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import threading
 from collections.abc import Iterator
@@ -127,6 +128,18 @@ def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Pa
 
     cured = doctor(settings | {"tls": {"caFile": str(cloud.ca_file)}}, tmp_path, "--json")
     assert (cured.code, codes(cured)) == (0, [])
+
+
+def test_http_at_a_port_that_speaks_tls(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The cure names the scheme, and no text has the name of an exception."""
+    settings = config(cloud)
+    settings["profiles"]["default"]["exchange"]["endpoints"] = [cloud.tls_url.replace("https://", "http://")]
+    done = doctor(settings, tmp_path)
+
+    assert done.code == 1
+    assert "IDS-207" in done.out
+    assert "cure: Correct scheme, host and port of the URL: https:// for a port that speaks TLS." in done.out
+    assert not re.search(r"\b[A-Z][a-z]+[A-Za-z]*(Error|Exception)\b", done.out)
 
 
 def test_fingerprint_in_ram_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:
