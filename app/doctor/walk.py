@@ -158,7 +158,7 @@ class Walk:
             yield Step(token.NAME, "no token", name, [failed(error)])
             return
         try:
-            obtained = await token.run(name, profile, pipeline, cloud_clock)
+            obtained = await token.run(name, profile, pipeline, cloud_clock, clock_is_off=bool(clocks.findings))
             yield obtained.step
             found = await self._read_ram(profile, loaded, pipeline, cloud_clock)
             # In the order of repair: STS looks up the provider before it reads the role's trust policy.

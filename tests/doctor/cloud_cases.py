@@ -161,7 +161,8 @@ CASES = [
     Case(
         "wrong secret",
         "IDS-301",
-        "a current secret",
+        "a current secret from the application's page into profiles.default.identity.clientId and the variable "
+        "IDAAS_SECRET",
         lambda scenario: scenario.environ.update(IDAAS_SECRET="old"),
         lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
     ),
@@ -169,7 +170,7 @@ CASES = [
     Case(
         "method that the application lacks",
         "IDS-301",
-        "register the key",
+        "enable the method CLIENT_SECRET_POST there",
         lambda scenario: client(scenario, methods=("PRIVATE_KEY_JWT",)),
         restore,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...config.settings import Profile
@@ -16,6 +16,8 @@ from ...core.values import Token
 from ...identity import identities, jwt_claims
 from ...identity.jwt_claims import Claims
 from ...refresh.pipeline import Pipeline, expected_claims
+from .. import client_proof
+from ..client_proof import CLIENT_REFUSED
 from ..compare import closest, marked
 from ..finding import Finding, Step, failed, warning
 
@@ -34,7 +36,9 @@ class Obtained:
     claims: Claims | None = None
 
 
-async def run(name: str, profile: Profile, pipeline: Pipeline, cloud_clock: CloudClock) -> Obtained:
+async def run(
+    name: str, profile: Profile, pipeline: Pipeline, cloud_clock: CloudClock, *, clock_is_off: bool
+) -> Obtained:
     """
     Obtain a token as a refresh does, and compare its claims. The output has header and claims, never the token.
 
@@ -44,7 +48,7 @@ async def run(name: str, profile: Profile, pipeline: Pipeline, cloud_clock: Clou
     try:
         token = await pipeline.token(name)
     except SidecarError as error:
-        return Obtained(Step(NAME, "no token", name, [failed(error)]))
+        return Obtained(Step(NAME, "no token", name, [_failed(error, name, profile, clock_is_off=clock_is_off)]))
     claims = jwt_claims.unverified(token.value)
     if claims is None:
         return Obtained(Step(NAME, "not a JWT", name, [warning("IDS-321", "the token is not a JWT")]), token)
@@ -54,6 +58,14 @@ async def run(name: str, profile: Profile, pipeline: Pipeline, cloud_clock: Clou
     life = (claims.expires_at or token.expires_at) - now
     summary = f"issued by {_text(claims.issuer)} for {_text(claims.subject)}, expires in {life:.0f} s"
     return Obtained(Step(NAME, summary, name, found, _facts(token, claims)), token, claims)
+
+
+def _failed(error: SidecarError, name: str, profile: Profile, *, clock_is_off: bool) -> Finding:
+    found = failed(error)
+    if found.code != CLIENT_REFUSED:
+        return found
+    own = client_proof.cure(profile.identity, f"profiles.{name}.identity", error.endpoint, clock_is_off=clock_is_off)
+    return replace(found, cure=own or found.cure)
 
 
 def _findings(claims: Claims, profile: Profile, now: float) -> Iterator[Finding]:
