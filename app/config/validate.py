@@ -246,7 +246,7 @@ def _admin_socket(path: str | None) -> None:
     if not name.startswith((b"/", b"@")) or len(name) > LONGEST_SOCKET_NAME or b"\0" in name:
         raise ConfigError(
             f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} "
-            "bytes",
+            "bytes; write an absolute path, such as /run/idaas-sidecar/admin.sock",
             error_code="IDS-121",
         )
 

@@ -115,6 +115,12 @@ def denied_over_socket(scenario: Scenario) -> None:
     scenario.state |= {"state": "denied", "last_error": "HTTP 404: correct roleArn", "failure": failure}
 
 
+def denied_without_socket(scenario: Scenario) -> None:
+    """Let the operations listener report the same; the command `refresh` needs an admin socket."""
+    denied_over_socket(scenario)
+    scenario.put("/server", {})
+
+
 def other_path_token(scenario: Scenario) -> None:
     """Let the application use another path token than the sidecar's."""
     path_token(scenario)
@@ -139,6 +145,13 @@ CASES = [
         "IDS-504",
         "(IDS-412) | correct roleArn; then run `idaas-sidecar refresh`",
         denied_over_socket,
+        lambda scenario: scenario.state.update(state="fresh", last_error=None, failure=None),
+    ),
+    Case(
+        "denied profile, without a socket",
+        "IDS-504",
+        "(IDS-412) | correct roleArn; the sidecar then tries again by itself",
+        denied_without_socket,
         lambda scenario: scenario.state.update(state="fresh", last_error=None, failure=None),
     ),
     Case(

@@ -135,7 +135,7 @@ CONFIGURATION = (
         "IDS-121",
         "An address to listen on is not valid, or exposes credentials.",
         "A bind that is not on loopback is refused without access.unsafeBind.",
-        "Use 127.0.0.1:<port>.",
+        "Use 127.0.0.1:<port> for a listener, and an absolute path or @name for server.adminSocket.",
     ),
     Entry(
         "IDS-122",

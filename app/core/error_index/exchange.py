@@ -160,7 +160,7 @@ EXCHANGE = (
         "IDS-420",
         "The session that signed has ended.",
         "The credentials expired before they were used, or this machine's clock is off.",
-        "run `idaas-sidecar refresh`, and synchronise this machine's clock",
+        "synchronise this machine's clock; the next refresh signs with a new session",
         seen=("InvalidSecurityToken.Expired",),
     ),
     Entry(

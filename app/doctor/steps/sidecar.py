@@ -91,8 +91,10 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         cure = str(failure.get("cure") or "").removesuffix(".")
         if cure:
             reason = reason.replace(f": {cure}", "", 1)
-        if cure and has_socket:  # `refresh` needs it
-            cure += "; then run `idaas-sidecar refresh`"
+        if cure:  # the command `refresh` needs the socket
+            cure += "; " + (
+                "then run `idaas-sidecar refresh`" if has_socket else "the sidecar then tries again by itself"
+            )
         if failure.get("error_code"):
             reason = f"{reason} ({failure['error_code']})"
         if state not in _USABLE:
