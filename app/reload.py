@@ -47,11 +47,13 @@ class ReloadStatus(Record, frozen=True):
     How the last reload went.
 
     `at`: when the configuration in use was read. `restart_needed`: changed keys that take effect at the next start.
+    `error_code`: that of the first mistake in `error`.
     """
 
     at: float
     error: str | None = None
     restart_needed: tuple[str, ...] = ()
+    error_code: str | None = None
 
 
 class _Prepared(Record, frozen=True):
@@ -191,7 +193,7 @@ class Reloader:
             places = ", ".join(self._survey.hanging()) or self.loaded.origin
             message = f"the configuration, or a file that it names, cannot be read: {error}; look at {places}"
             asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
-        self.status = ReloadStatus(self.status.at, message, self.status.restart_needed)
+        self.status = ReloadStatus(self.status.at, message, self.status.restart_needed, error.error_code)
         self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message, error_code=error.error_code)
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
@@ -231,7 +233,7 @@ class Reloader:
 
     def _report(self, prepared: _Prepared) -> None:
         loaded, restart_needed = prepared.loaded, prepared.restart_needed
-        self.status = ReloadStatus(loaded.at, None, tuple(restart_needed))
+        self.status = ReloadStatus(loaded.at, restart_needed=tuple(restart_needed))
         more = len(prepared.changes) - MOST_CHANGES
         shown = [*prepared.changes[:MOST_CHANGES], *([f"and {more} more"] if more > 0 else [])]
         self._log.write(log_events.CONFIG_RELOADED, config=loaded.origin, changes=shown)

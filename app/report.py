@@ -67,6 +67,8 @@ class Report:
         self._host = host
         self._listeners = listeners
         self._started = clocks.monotonic()
+        self.stopping = False
+        """Whether the sidecar has been told to stop, and answers requests for some seconds more."""
 
     # --- the status ---------------------------------------------------------------------------------------------------
 
@@ -104,7 +106,9 @@ class Report:
             "config_read_at": timestamp(reload.at),
             "config_age_seconds": max(0, round(now - reload.at)),
             "config_error": reload.error,
+            "config_error_code": reload.error_code,
             "restart_needed": list(reload.restart_needed),
+            "stopping": self.stopping,
             "ready": not missing(self._profiles.refreshers),
             "listeners": dict(self._listeners()),
             "profiles": [],
@@ -142,6 +146,7 @@ class Report:
             "permanent": status.last_error_permanent,
             "failure": _failure(refresher.last_error),
             "on_trial": (trial.status.last_error or "no answer from the cloud yet") if trial is not None else None,
+            "on_trial_code": failure_fields(trial.last_error).get("error_code") if trial is not None else None,
             "attempts": [_attempt(item) for item in self._observed.attempts.of(status.profile)],
         }
 

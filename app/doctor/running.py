@@ -28,6 +28,7 @@ class _Profile(msgspec.Struct):
     state: str
     last_error: str | None = None
     on_trial: str | None = None
+    on_trial_code: str | None = None
     failure: _Failure | None = None
 
 
@@ -37,6 +38,7 @@ class _Status(msgspec.Struct):
     profiles: list[_Profile]
     config: str | None = None
     config_error: str | None = None
+    config_error_code: str | None = None
     restart_needed: list[str] | None = None
     listeners: dict[str, str] | None = None
 

@@ -58,8 +58,9 @@ class Walk:
         yield found.step
         yield await client_environment.run(self._target, found.loaded)
         if found.loaded is None:
-            for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME, sidecar.NAME):
+            for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME):
                 yield skipped(name, "needs a configuration that can be used")
+            yield await sidecar.run(self._target, found.server, None)
             return
         reached = {name: _Reached() for name in names}
         for name in names:
@@ -71,7 +72,7 @@ class Walk:
         for name in names:
             async for step in self._profile(name, found, found.loaded, reached[name], clocks):
                 yield step
-        yield await sidecar.run(self._target, found.loaded)
+        yield await sidecar.run(self._target, found.server, found.loaded)
 
     def _profiles(self, found: Configuration) -> list[str]:
         known = list(found.loaded.settings.profiles) if found.loaded is not None else []

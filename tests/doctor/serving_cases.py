@@ -158,8 +158,8 @@ CASES = [
         "changed settings on trial",
         "IDS-506",
         "correct the change",
-        lambda scenario: scenario.state.update(on_trial="HTTP 404"),
-        lambda scenario: scenario.state.update(on_trial=None),
+        lambda scenario: scenario.state.update(on_trial="HTTP 404", on_trial_code="IDS-412"),
+        lambda scenario: scenario.state.update(on_trial=None, on_trial_code=None),
     ),
     client(
         "localhost",
@@ -190,7 +190,12 @@ CASES = [
     state("expired profile", "IDS-504", "expired", "expired"),
     state("stale profile", "IDS-505", "before the session expires", "stale"),
     running("another file", "IDS-506", "use --config /etc/other.json", {"config": "/etc/other.json"}),
-    running("broken reload", "IDS-506", "correct the file", {"config_error": "line 1: not JSON"}),
+    running(
+        "broken reload",
+        "IDS-506",
+        "line 1: not JSON (IDS-103) | correct the file",
+        {"config_error": "line 1: not JSON", "config_error_code": "IDS-103"},
+    ),
     running("pending restart", "IDS-506", "restart the sidecar", {"restart_needed": ["server.bind"]}),
     Case(
         "user without the right",

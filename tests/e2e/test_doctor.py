@@ -81,6 +81,29 @@ def test_running_sidecar_is_asked_over_its_socket(cloud: EmulatedCloud, tmp_path
     assert "correct roleArn" not in found["findings"][0]["message"]
 
 
+@pytest.mark.parametrize("text", ["{", '{"configVersion": "1.0"}'], ids=["no JSON", "no profiles"])
+def test_running_sidecar_beside_a_broken_file(cloud: EmulatedCloud, tmp_path: Path, text: str) -> None:
+    """Where the file cannot be used, the running sidecar is examined at the addresses that the file still names."""
+    settings = config(cloud)
+    settings["server"] |= {"ops": None, "adminSocket": str(tmp_path / "admin.sock")}
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        sidecar.process.event("watching")
+        broken = json.loads(text) | {"server": settings["server"]} if text != "{" else None
+        sidecar.config_path.write_text(text if broken is None else json.dumps(broken))
+        sidecar.process.event("config_reload_failed")
+        done = run("doctor", "--config", str(sidecar.config_path), "--json", env=environment(tmp_path, **ENV))
+
+    step = next(each for each in json.loads(done.out)["steps"] if each["step"] == "sidecar")
+    if broken is None:  # the default addresses
+        assert "7118" in step["summary"]
+        return
+    assert step["facts"]["profiles"] == {"default": "fresh"}
+    (found,) = step["findings"]
+    assert found["code"] == "IDS-506"
+    assert found["message"].endswith("(IDS-106)")
+
+
 def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """The URI of a running sidecar has no finding; after its end, no program listens there."""
     variables = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}

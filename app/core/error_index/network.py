@@ -101,7 +101,7 @@ NETWORK = (
         "IDS-215",
         "The server has an error.",
         "HTTP 5xx, 408 or 425, or a code that stands for a failure of the server.",
-        "Try again later, as the sidecar does by itself. For an outage of one STS endpoint, name a second in endpoints.",
+        "Try again later, as the sidecar does by itself. In an outage of one STS endpoint, name a second in endpoints.",
         effect="transient",
         seen=("temporarily_unavailable", "server_error", "ServiceUnavailable", "InternalError", "E0000009"),
     ),
