@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import __version__
-from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, whole_number
+from ..core.text import one_line
+from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, similar, whole_number
 from .migrate_arguments import add_migrate
 from .setup_arguments import add_setup
 from .webhook_arguments import add_webhook
@@ -37,16 +38,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if name is None:
         parser.print_help(sys.stderr)
         parser.exit(2)
+    if name.startswith("-") and not any(option.startswith(name) for option in ("-h", "--help", "--version")):
+        parser.exit(2, f"{PROGRAM}: {one_line(name)}: no option before a command; see {PROGRAM} --help\n")
     if not name.startswith("-") and name not in COMMANDS:
         parser.exit(2, f"{PROGRAM}: unknown command {name!r}; {_suggestion(name, COMMANDS)}\n")
     return parser.parse_args(argv)
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    import difflib  # only for an error message
-
-    close = difflib.get_close_matches(name, known, 1, 0.6)
-    return f"did you mean {close[0]}?" if close else f"{PROGRAM} --help lists the commands"
+    close = similar(name, known)
+    return f"did you mean {close}?" if close else f"{PROGRAM} --help lists the commands"
 
 
 def build_parser(names: Iterable[str] | None = None) -> tuple[Parser, Commands]:
