@@ -200,7 +200,7 @@ class Walk:
             ca_file = loaded.settings.tls.ca_file
             return await reading.read(reader, profile.exchange, lambda url: target.presented(url, ca_file))
         except SidecarError as error:
-            return reading.unread(error)
+            return reading.unread(error, target.ram.endpoint)
         finally:
             await connections.aclose()
 

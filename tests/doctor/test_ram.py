@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from dataclasses import replace
@@ -13,7 +14,7 @@ from app.core.errors import ConfigError, Unreachable
 from app.doctor import output, ram
 from app.doctor.consequences import independent
 from app.doctor.finding import Step
-from app.doctor.ram import Provider
+from app.doctor.ram import Provider, RamAccess
 from app.doctor.reading import Reading
 from app.doctor.steps import account, provider, trust
 from app.emulator import Fault
@@ -25,6 +26,7 @@ from ..conftest import configuration
 from ..workload import Workload
 from .cloud_cases import provider as provider_in_ram
 from .cloud_cases import trusts
+from .network_cases import unconnected
 from .ram_cases import key
 from .scenario import PRESENTED, Cloud, Scenario
 
@@ -168,6 +170,25 @@ async def test_cure_does_not_advise_what_is_done(scenario: Scenario) -> None:
     scenario.ram = None
     (found,) = _step(await scenario.steps(), "exchange").findings
     assert "`idaas-sidecar doctor --read-ram` shows both" in found.cure
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "says"),
+    [
+        (None, "allow this machine to reach ram.aliyuncs.com, ims.aliyuncs.com, sts.aliyuncs.com, or name another URL"),
+        ("https://ram.example", "correct the URL of --ram-endpoint, or leave it out"),
+    ],
+)
+async def test_ram_that_cannot_be_reached(endpoint: str | None, says: str, scenario: Scenario) -> None:
+    """RAM's host is not in the configuration: the cure does not send the reader there."""
+    scenario.ram = RamAccess(("RAM_ID", "RAM_SECRET", ""), endpoint=endpoint)
+    for host in ("ram.aliyuncs.com", "ims.aliyuncs.com", "sts.aliyuncs.com", "ram.example"):
+        scenario.cloud.failures[host] = unconnected(errno.ECONNREFUSED)
+    steps = await scenario.steps()
+
+    (found,) = independent(steps)
+    assert (found.code, found.state) == ("IDS-203", "warning")
+    assert says in found.cure
 
 
 async def test_clock_that_is_off(scenario: Scenario) -> None:
