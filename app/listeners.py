@@ -103,10 +103,13 @@ class CredentialDispatchers:
 
     def _kept_key(self, settings: Settings) -> bytes | None:
         """Return the key that outlives a restart, where tokens are required and clients find the same port again."""
-        fixed = self._port and listen_address(settings.server.bind, "server.bind")[1]
+        server = settings.server
+        fixed = self._port and listen_address(server.bind, "server.bind")[1]
+        if not fixed and server.metadata is not None:
+            fixed = self._port and listen_address(server.metadata, "server.metadata")[1]
         if settings.access.metadata_tokens != "required" or not fixed:
             return None
-        return runtime_dir.kept_session_key(self._environ, os.geteuid(), self._port)
+        return runtime_dir.kept_session_key(self._environ, os.geteuid(), fixed)
 
     def path_token(self, access: Access) -> str | None:
         """Return the given path token, else the configured one, else a generated one, else None. Raises ConfigError."""

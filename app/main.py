@@ -13,8 +13,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
@@ -56,8 +57,24 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
             config, environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True, survey=survey
         )
 
-    loaded = when_complete(lambda: _in_time(reading))
+    def say(absence: NotThereYet) -> None:
+        for line in str(absence).splitlines():
+            print(f"idaas-sidecar serve: {line}; waiting for the program that writes it", file=stream, flush=True)
+
+    with _stopped_by_sigterm() as stopped:
+        loaded = when_complete(lambda: _in_time(reading), say, stopped.wait)
     return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM sets. The first process of a container ignores a signal without a handler."""
+    stopped = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _in_time(reading: Callable[[], Loaded]) -> Loaded:
@@ -73,21 +90,30 @@ def _in_time(reading: Callable[[], Loaded]) -> Loaded:
 
 
 def when_complete(
-    reading: Callable[[], Loaded], sleep: Callable[[float], None] = time.sleep, monotonic: Now = time.monotonic
+    reading: Callable[[], Loaded],
+    say: Callable[[NotThereYet], None],
+    sleep: Callable[[float], bool],
+    monotonic: Now = time.monotonic,
 ) -> Loaded:
     """
     Return the configuration when the secrets exist that the listeners need: another program may still write them.
 
-    Raises ConfigError at once, and NotThereYet after a minute, which is the default of `startup.timeoutSeconds`.
+    `say` is called once, with the first absence: there is no log yet. `sleep` returns whether to stop. Raises
+    ConfigError at once, and NotThereYet after `startup.timeoutSeconds` or when stopped.
     """
-    until = monotonic() + COMPLETE_SECONDS
+    begun = monotonic()
+    said = False
     while True:
         try:
             return reading()
-        except NotThereYet:
-            if monotonic() >= until:
+        except NotThereYet as absence:
+            if monotonic() >= begun + (absence.patience or COMPLETE_SECONDS):
                 raise
-            sleep(0.5)
+            if not said:
+                say(absence)
+            said = True
+            if sleep(0.5):
+                raise
 
 
 def create_app() -> FastAPI:

@@ -21,6 +21,7 @@ import importlib.util
 import json
 import os
 import pickle
+import re
 import signal
 import sys
 import time
@@ -246,11 +247,12 @@ class Session:
         found = recorder.get_data()
         lines = {path: found.contexts_by_lineno(str(ROOT / path)) for path in self._paths}
         modules: dict[str, set[str]] = defaultdict(set)
+        texts = {path: path.read_text() for path in {item.path for item in items}}
         for path, tests in lines.items():
             modules[path].update(*tests.values())
-            # A constant may run no line of its module when it is used: the module's own tests run in any case.
-            own = ROOT / "tests" / Path(path).parent.relative_to("app") / f"test_{Path(path).stem}.py"
-            modules[path].update(item.nodeid for item in items if item.path == own)
+            # A constant runs no line of its module when it is used: the tests that import the module run in any case.
+            imports = _import_of(path)
+            modules[path].update(item.nodeid for item in items if imports.search(texts[item.path]))
 
         def ordered(names: Iterable[str]) -> list[str]:
             return sorted(filter(None, names), key=lambda name: seconds.get(name, 0))
@@ -322,6 +324,12 @@ def _module_name(path: str) -> tuple[str, bool]:
     parts = Path(path).with_suffix("").parts
     is_package = parts[-1] == "__init__"
     return ".".join(parts[:-1] if is_package else parts), is_package
+
+
+def _import_of(path: str) -> re.Pattern[str]:
+    """Return what a file contains that imports a module, or a name of it."""
+    package, _, module = _module_name(path)[0].rpartition(".")
+    return re.compile(rf"^from {re.escape(package)}(?:\.{module} import\b| import .*\b{module}\b)", re.MULTILINE)
 
 
 class MutatedModule(importlib.abc.MetaPathFinder, importlib.abc.Loader):

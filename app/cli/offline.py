@@ -17,10 +17,9 @@ from typing import Any
 
 from ..config.decode import join
 from ..config.loader import Loaded, load
-from ..config.locate import DEFAULT_PATH
+from ..config.locate import DEFAULT_PATH, read
 from ..core.errors import ConfigError
 from ..system import files
-from ..system.json_file import read_object
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -68,7 +67,7 @@ def check(path: str | None, environ: Mapping[str, str], hostname: str) -> Checke
     Without a file there is nothing to check: the environment of the target machine is the configuration then.
     """
     origin = path or environ.get("IDAAS_SIDECAR_CONFIG") or str(DEFAULT_PATH)
-    raw = read_object(origin)
+    raw = read(origin)
     unset = {key: names for key, text in _strings(raw) if (names := _unset(text, environ))}
     raw = _with_stand_ins(raw, environ)
     with tempfile.TemporaryDirectory(prefix="idaas-sidecar-") as directory:

@@ -42,7 +42,20 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.exit(2, f"{PROGRAM}: {one_line(name)}: no option before a command; see {PROGRAM} --help\n")
     if not name.startswith("-") and name not in COMMANDS:
         parser.exit(2, f"{PROGRAM}: unknown command {name!r}; {_suggestion(name, COMMANDS)}\n")
+    if name.startswith("-") and not any(option.startswith(name) for option in OPTIONS):
+        parser.exit(2, f"{PROGRAM}: {_option_mistake(name.partition('=')[0], argv)}\n")
     return parser.parse_args(argv)
+
+
+OPTIONS = ("-h", "--help", "--version")
+"""The options that need no command; all others follow one."""
+
+
+def _option_mistake(option: str, argv: Sequence[str]) -> str:
+    command = next((word for word in argv[1:] if word in COMMANDS), None)
+    if command is not None:
+        return f"{option!r} before the command; options follow it: {PROGRAM} {command} OPTION"
+    return f"unknown option {option!r}; {_suggestion(option, OPTIONS)}"
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:

@@ -120,7 +120,10 @@ class Decoder:
         """Return a value without members, checked and expanded. `kind` is its type without the marks of `info`."""
         self._note(path, self._origin)
         # A policy is a document of RAM's: it has variables of its own.
-        found = self._expand(value, path) if not isinstance(kind, inspect.AnyType) else value
+        before = len(self.mistakes)
+        found = self.expand(value, path) if not isinstance(kind, inspect.AnyType) else value
+        if len(self.mistakes) > before:  # without its variable, the rest of the value says nothing
+            return None
         if isinstance(found, str) and mark_of(info, EXPANDED):
             found = files.expanded(found, self._environ.get("HOME"))
         if isinstance(kind, inspect.LiteralType):
@@ -160,7 +163,10 @@ class Decoder:
             return self._object(value, structs[0], path)
         tags = {str(item.tag): item for item in structs}
         default = mark_of(info, DEFAULT) or (structs[0].tag if len(structs) == 1 else None)
-        tag = self._expand(value.get(field, default), f"{path}.{field}")
+        before = len(self.mistakes)
+        tag = self.expand(value.get(field, default), f"{path}.{field}")
+        if len(self.mistakes) > before:
+            return None
         if tag is None:
             self._mistake(f"{path}.{field}", "required", MISSING_KEY)
         elif not isinstance(tag, str):
@@ -204,7 +210,7 @@ class Decoder:
             return
         self.warnings.append(f"{path}: {words}; ignored, because the file's configVersion is newer than this program's")
 
-    def _expand(self, value: Any, path: str) -> Any:
+    def expand(self, value: Any, path: str) -> Any:
         """Return a string with its variables replaced, and every other value as it is."""
         if not self._variables or not isinstance(value, str) or "${" not in value:
             return value

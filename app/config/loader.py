@@ -24,11 +24,10 @@ from ..core.values import Now
 from ..exchange.settings import PROVIDER_MANAGED, ChainedRole, DeveloperApiExchange, ExchangeSettings
 from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
-from ..system.json_file import read_object
 from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
 from .decode import Decoder, join
-from .locate import DEFAULT_PATH, find
+from .locate import DEFAULT_PATH, find, read
 from .settings import PROFILE_NAME, Profile, Settings
 from .watched_files import needed_files, watched_files
 
@@ -176,7 +175,9 @@ def _load(
         needed = draft.run(validate.start_checks(settings, environ), patient=patient)
         draft.stop_at_mistakes()
         if needed:
-            raise NotThereYet("\n".join(needed))
+            absence = NotThereYet("\n".join(needed))
+            absence.patience = settings.startup.timeout_seconds
+            raise absence
         # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
             Mistake(f"{item}; waiting for the program that writes it", "IDS-124") for item in dict.fromkeys(absent)
@@ -243,14 +244,10 @@ def _read_environment(draft: _Draft, environ: Mapping[str, str], default_path: s
 
 def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.files.append(draft.origin)
-    if sdk_file.is_one(draft.origin):
-        raise ConfigError(
-            "this is the IDaaS SDK's file, not a configuration of the sidecar; name its path in "
-            "identity.clientConfigPath of a profile, or leave out --config and set CLOUD_IDAAS_CONFIG_PATH",
-            error_code="IDS-116",
-        )
-    raw = read_object(draft.origin)
-    decoder = Decoder(draft.origin, environ, variables=True, lenient=_minor(raw, draft) > MINOR, trace=draft.trace)
+    raw = read(draft.origin)
+    decoder = Decoder(
+        draft.origin, environ, variables=True, lenient=_minor(raw, draft, environ) > MINOR, trace=draft.trace
+    )
     draft.mistakes += _name_mistakes(raw.get("profiles"))
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
@@ -258,9 +255,13 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.mistakes += (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
 
 
-def _minor(raw: dict[str, Any], draft: _Draft) -> int:
+def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> int:
     """Return the minor version of the file. Raises ConfigError where its major version is another one."""
-    version = raw.get("configVersion")
+    decoder = Decoder(draft.origin, environ, variables=True, trace=False)
+    version = decoder.expand(raw.get("configVersion"), "configVersion")
+    if decoder.mistakes:
+        draft.mistakes += decoder.mistakes
+        return MINOR
     if version is None:
         draft.mistakes.append(Mistake(f'configVersion: required; write "configVersion": "{MAJOR}.{MINOR}"', "IDS-106"))
         return MINOR

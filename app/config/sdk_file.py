@@ -20,6 +20,7 @@ from ..core.urls import sdk_endpoint
 from ..identity.idaas import IdaasIdentity
 from ..identity.methods import IDAAS_METHODS
 from ..system.json_file import read_object
+from .locate import snake_case
 
 
 def default_path(environ: Mapping[str, str]) -> str:
@@ -41,6 +42,7 @@ def read(path: str) -> dict[str, Any]:
     ]
     if left:
         raise ConfigError.of(left)
+    known |= {key: _unwrapped(value) for key, value in known.items() if isinstance(value, str)}
     for key in ("clientConfigPath", "tokenExchange", "connection"):
         known.pop(key, None)  # not in the SDK's file: they stand beside clientConfigPath
     if isinstance(known.get("authnConfiguration"), dict):
@@ -53,19 +55,19 @@ def read(path: str) -> dict[str, Any]:
     return known | _machine(known.get("authnConfiguration"), path)
 
 
-def is_one(path: str) -> bool:
-    """Return whether the file has the keys of the SDK's file instead of a configuration's. A missing file has none."""
-    try:
-        keys = read_object(path, tolerant=True).keys()
-    except ConfigError:
-        return False
-    return "authn_configuration" in map(_snake, keys) and not keys & {"configVersion", "profiles"}
+def _unwrapped(value: str) -> str:
+    """Return a value without the line breaks of a wrapped line. Scopes on lines of their own stay apart."""
+    if all(re.fullmatch(r"[^|]+\|[^|]+", word) for word in value.split()):
+        return value
+    return re.sub(r"\s*\n\s*", "", value)
 
 
 _EXAMPLE = re.compile(
-    r"\[[A-Za-z_ -]+\]|<[^<>]+>|\{[A-Za-z_ -]+\}|(?<![a-z0-9])x{3,}(?![a-z0-9])|\*{3,}", re.IGNORECASE
+    r"\[(?:[^\W\d]|[ -])+\]|<[^<>]+>|\{(?:[^\W\d]|[ -])+\}|(?<![a-z0-9])x{3,}(?![a-z0-9])|\*{3,}|\.{3,}|…"
+    r"|(?<![a-z0-9])your[-_ ][\w-]+|[您你]的\w*",
+    re.IGNORECASE,
 )
-"""What stands in examples for a value: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`."""
+"""What stands in examples for a value: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`, `...`, `your_id`."""
 
 
 def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
@@ -80,7 +82,7 @@ def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str
 
 def _authn(raw: dict[str, Any]) -> dict[str, Any]:
     """Return the members that the method knows; of an unknown method, those of the first one."""
-    tag = next((value for key, value in raw.items() if _snake(key) == "authn_method" and value is not None), None)
+    tag = next((value for key, value in raw.items() if snake_case(key) == "authn_method" and value is not None), None)
     method = next((item for item in IDAAS_METHODS if item.__struct_config__.tag == tag), None)
     members = _known(raw, method or IDAAS_METHODS[0])
     return members | ({"authnMethod": tag} if tag is not None else {})
@@ -101,11 +103,5 @@ def _machine(authn: Any, path: str) -> dict[str, Any]:
 def _known(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
     """Return the members of `raw` that `kind` knows, in its spelling."""
     names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
-    found = ((names.get(_snake(key)), value) for key, value in raw.items())
+    found = ((names.get(snake_case(key)), value) for key, value in raw.items())
     return {name: value for name, value in found if name is not None and value is not None}
-
-
-def _snake(key: str) -> str:
-    """Return `unsafeIgnoreSSLCert`, `unsafeIgnoreSslCert` and `unsafe_ignore_ssl_cert` alike as the last."""
-    words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", key)
-    return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()

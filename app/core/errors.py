@@ -119,10 +119,12 @@ class NotThereYet(SidecarError):
     """
     A file that the configuration names does not exist, or is empty.
 
-    SPIRE, a Vault agent, cert-manager and kubelet write theirs seconds after the start.
+    SPIRE, a Vault agent, cert-manager and kubelet write theirs seconds after the start. `patience`: the seconds that
+    the configuration gives a start; None where it is not known.
     """
 
     error_code = "IDS-124"
+    patience: float | None = None
 
 
 class Unreachable(SidecarError):

@@ -29,7 +29,7 @@ async def first_reachable(endpoints: tuple[str, ...], request: Callable[[str], A
             return await request(endpoint)
         except Unreachable as error:
             # A quota belongs to the account and applies at every endpoint of the region: the next one refuses, too.
-            if error.code.startswith("Throttling"):
+            if error.throttled:
                 raise
     return await request(endpoints[-1])
 

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Collection, Mapping
+from itertools import pairwise
 from typing import Annotated, Any
 
 from msgspec import Meta, field
 
 from ..core.base import HIDDEN, Expanded, Strict
-from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.errors import ConfigError, Refused, SidecarError, Unreachable
 from ..core.record import Record
 from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
 from ..system.bounded_pipe import BoundedPipe
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
+from ..upstream.error_words import error_words
 from ..upstream.redaction import redacted
 from .command_output import token_members
 from .context import Context, TokenSource
@@ -33,7 +36,7 @@ LARGEST_LINE = 2_048
 """Bytes of the end of the standard error that are kept."""
 
 _SECRET_NAME = re.compile("SECRET|TOKEN|PASS|KEY|CREDENTIAL", re.IGNORECASE)
-"""Environment variables whose values are secrets."""
+"""Environment variables and options of a command whose values are secrets."""
 
 LARGEST_OUTPUT = 65_536
 """Bytes; a token has at most 20 000 characters."""
@@ -100,22 +103,25 @@ class Command(Record, frozen=True):
     disk: Disk = field(default_factory=Disk)
 
     async def token(self) -> Token:
-        """Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable."""
+        """
+        Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable.
+
+        The error has the last line of the standard error as `cloud_message`.
+        """
         status, output, said = await self._run()
-        members = self._members(output, status)
-        if "error" in members:
-            code = printable_id(str(members["error"]))
-            raise Refused(
-                f"{self.place}: the command says {code}",
-                status=0,
-                code=code,
-                cloud_message=self._cleaned(said),
-                error_code="IDS-324",
-            )
+        try:
+            return self._token(self._members(output, status), status)
+        except SidecarError as error:
+            error.cloud_message = self._cleaned(said)
+            raise
+
+    def _token(self, members: Mapping[str, Any], status: int) -> Token:
+        if members.get("error"):
+            code = printable_id(error_words(json.dumps(members).encode()).code) or "(unreadable)"
+            raise Refused(f"{self.place}: the command says {code}", status=0, code=code, error_code="IDS-324")
         if status != 0:
             raise Unreachable(
                 f"{self.place}: the command ended with status {status}; run it by hand to see why",
-                cloud_message=self._cleaned(said),
                 error_code="IDS-324",
             )
         return token_from(members, now=self.now(), where=self.place, use=self.use)
@@ -124,6 +130,9 @@ class Command(Record, frozen=True):
         """Return the last line of the standard error, on one line, cut, and without secrets."""
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         secret = [value for name, value in self.environ.items() if _SECRET_NAME.search(name)]
+        for option, value in pairwise((*self.argv, "")):
+            if option.startswith("-") and _SECRET_NAME.search(option):
+                secret += [option.partition("=")[2]] if "=" in option else [value]
         return quoted(redacted(lines[-1], secret)) if lines else ""
 
     async def _run(self) -> tuple[int, bytes, bytes]:
@@ -134,12 +143,17 @@ class Command(Record, frozen=True):
         ):
             process = await self._start(pipe.write_end, errors.write_end)
             try:
-                status = await self._wait(process, pipe)
-            finally:
-                self.children.ended(process)
-            pipe.read_available()
-            if pipe.overflowed.is_set():
-                raise self._overflow()
+                try:
+                    status = await self._wait(process, pipe)
+                finally:
+                    self.children.ended(process)
+                pipe.read_available()
+                if pipe.overflowed.is_set():
+                    raise self._overflow()
+            except Unreachable as error:
+                errors.read_available()
+                error.cloud_message = self._cleaned(errors.text)
+                raise
             errors.read_available()
             return status, pipe.text, errors.text
 

@@ -16,7 +16,7 @@ from . import jwt_claims
 
 def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
     """Return the members of a token response; `use` is the member of a token without a name. None: no known form."""
-    text = output.decode("utf-8", "replace").strip()
+    text = output.decode("utf-8-sig", "replace").strip().strip('"')  # `jq` without `-r` prints a string of JSON
     if jwt_claims.unverified(text) is not None:
         return {use: text}
     try:

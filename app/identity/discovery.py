@@ -8,7 +8,7 @@ from ..core import urls
 from ..core.errors import ConfigError, Refused, Unreachable
 from ..core.text import quoted
 from ..core.values import Now
-from ..upstream.errors import error_of
+from ..upstream.errors import answer_of
 from ..upstream.response import Get
 
 FRESH_SECONDS = 3600.0
@@ -51,15 +51,16 @@ class Discovery:
     async def _fetch(self) -> str:
         where = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
         response = await self._http.get(where)
-        if response.status != 200:
-            error = error_of(response, where, asked="the issuer")
-            if isinstance(error, Refused):
-                error = error.reworded(
-                    f"{where}: HTTP {response.status}: is that the issuer's URL? With tokenEndpoint no discovery is "
-                    "needed"
-                )
-            raise error
-        members = response.members(where)
+        try:
+            members = answer_of(response, where, asked="the issuer", wanted="issuer")
+        except Refused as error:
+            code = error.code if error.code != str(error.status) else ""
+            request = f"request {error.request_id}" if error.request_id else ""
+            known = f" ({', '.join(filter(None, (code, request)))})" if code or request else ""
+            raise error.reworded(
+                f"{where}: HTTP {error.status}: is that the issuer's URL? With tokenEndpoint no discovery is "
+                f"needed{known}"
+            ) from None
         endpoint = self._endpoint(members, where)
         named = members.get("token_endpoint_auth_signing_alg_values_supported")
         self._algorithms = tuple(map(str, named[:MOST_ALGORITHMS])) if isinstance(named, list) else ()

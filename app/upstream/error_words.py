@@ -16,15 +16,21 @@ from ..core.record import Record
 LARGEST_PAGE = 16_384
 """Characters of a page or an XML document that are looked at."""
 
-_CODES = ("error", "Code", "code", "errorCode", "error_code")
+_CODES = ("error", "Code", "code", "errorCode", "error_code", "errorcode")
 _MESSAGES = (
     *("error_description", "error_message", "Message", "message", "errorSummary", "errorMessage", "detail"),
-    *("title", "msg", "reason"),
+    *("title", "msg", "reason", "description", "error_msg", "faultstring"),
 )
 _IDS = (
     *("request_id", "RequestId", "requestId", "trace_id", "errorId", "traceId", "correlation_id", "correlationId"),
     "log_id",
 )
+
+DEEPEST = 3
+"""Levels of objects and lists that are searched for words: gateways and APIs wrap the object of an error."""
+
+MOST_OBJECTS = 100
+"""Members of one level that are searched."""
 
 CODE = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 """The form of an error code. Keycloak, Auth0 and Spring also write a sentence into the member `error`."""
@@ -59,13 +65,14 @@ def error_words(body: bytes) -> ErrorWords:
         return ErrorWords(f"{len(body)} bytes that are neither", message=plain[:LARGEST_PAGE])
     if isinstance(value, dict):
         return _of_members(value)
+    if isinstance(value, list) and value and isinstance(value[0], dict):  # Salesforce
+        return _of_members(value[0])
     message = value if isinstance(value, str) else json.dumps(value)[:LARGEST_PAGE]
     return ErrorWords(f"a JSON {type(value).__name__}", message=message)
 
 
 def _of_members(members: Mapping[str, Any]) -> ErrorWords:
-    nested = members.get("error")
-    inner: Mapping[str, Any] = nested if isinstance(nested, dict) else {}
+    inner = _inner(members)
     code = _first(inner, "status", "code", *_CODES) or _first(members, *_CODES)
     message = _first(members, *_MESSAGES) or _first(inner, *_MESSAGES)
     if not CODE.fullmatch(code):
@@ -79,19 +86,46 @@ def _of_members(members: Mapping[str, Any]) -> ErrorWords:
     return ErrorWords("a JSON object", True, code, message, _first(members, *_IDS) or _first(inner, *_IDS))
 
 
+def _inner(members: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the object of the error within `members`: that of `error`, else the first one with a message; or {}."""
+    nested = members.get("error")
+    if isinstance(nested, dict):
+        return nested
+    if _first(members, *_CODES[1:], *_MESSAGES):
+        return {}
+    level: list[Any] = [members]
+    for _ in range(DEEPEST):
+        level = [
+            item
+            for outer in level
+            for item in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+        ][:MOST_OBJECTS]
+        for item in level:
+            if isinstance(item, dict) and _first(item, *_MESSAGES):
+                return item
+    return {}
+
+
 def _of_markup(text: str, length: int) -> ErrorWords:
     form = f"{length} bytes of HTML or XML"
+    text = re.sub(r"(?s)<!\[CDATA\[(.*?)\]\]>", lambda found: _escaped(found[1]), text)
     code = _element(text, "Code")
     if code:
         return ErrorWords(form, True, code, _element(text, "Message"), _element(text, "RequestId"))
     title = _element(text, "title") or _element(text, "h1")
-    words = title or re.sub(r"<[^>]*>?", " ", re.sub(r"(?is)<(script|style)\b.*?(</\1\s*>|$)", " ", text))
-    return ErrorWords(form, message=_unescaped(words))
+    page = re.sub(r"(?is)<(script|style|title)\b.*?(</\1\s*>|$)", " ", text)
+    words = " ".join(_unescaped(re.sub(r"<[^>]*>?", " ", page)).split())
+    # Keycloak's title is that of its login page: the reason stands below it.
+    return ErrorWords(form, message=words if not title or words.startswith(title) else f"{title} {words}".strip())
 
 
 def _element(text: str, name: str) -> str:
     found = re.search(rf"<{name}\b[^>]*>([^<]{{1,4000}})</{name}\s*>", text, re.IGNORECASE)
-    return _unescaped(found[1]).strip() if found else ""
+    return " ".join(_unescaped(found[1]).split()) if found else ""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _unescaped(text: str) -> str:

@@ -118,13 +118,23 @@ def test_the_help_command(command: str, capsys: pytest.CaptureFixture[str]) -> N
         (["loglevel"], "idaas-sidecar: unknown command 'loglevel'; did you mean log-level?"),
         (["hlep"], "idaas-sidecar: unknown command 'hlep'; did you mean help?"),
         (["help", "gte"], "idaas-sidecar: unknown command 'gte'; did you mean get?"),
+        (["--verison"], "idaas-sidecar: unknown option '--verison'; did you mean --version?"),
+        (["-v"], "idaas-sidecar: unknown option '-v'; idaas-sidecar --help lists the commands"),
+        (
+            ["--config", "c.json", "serve"],
+            "idaas-sidecar: '--config' before the command; options follow it: idaas-sidecar serve OPTION",
+        ),
+        (
+            ["--debug=1", "get"],
+            "idaas-sidecar: '--debug' before the command; options follow it: idaas-sidecar get OPTION",
+        ),
         (["frobnicate"], "idaas-sidecar: unknown command 'frobnicate'; idaas-sidecar --help lists the commands"),
         ([""], "idaas-sidecar: unknown command ''; idaas-sidecar --help lists the commands"),
         (["a\nb"], "idaas-sidecar: unknown command 'a\\nb'; idaas-sidecar --help lists the commands"),
     ],
 )
 def test_an_unknown_command(argv: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown command is exit 2 and one line, with a similar command if there is one."""
+    """An unknown command or option is exit 2 and one line, with a similar one if there is one."""
     assert fails(capsys, *argv) == (2, line)
 
 

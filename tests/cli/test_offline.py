@@ -84,3 +84,17 @@ def test_show_prints_the_values_before_the_mistakes(tmp_path: Path, capsys: pyte
     assert "profiles.default.exchange.roleArn" in out
     assert "null  (default)" not in out
     assert "not set" in err
+
+
+@pytest.mark.parametrize(
+    "command", [["config"], ["config", "--offline"], ["get"], ["status"], ["refresh"], ["log-level", "debug"]]
+)
+def test_sdk_file_is_recognised(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command that reads the configuration recognises the IDaaS SDK's file, with the comments of its examples."""
+    path = tmp_path / "client-config.json"
+    path.write_text('{ // an example\n "client_id": "app_1", "authnConfiguration": {"authnMethod": "PLUGIN"} }')
+
+    assert cli.main([*command, "--config", str(path)], {}) == 2
+    error = capsys.readouterr().err
+    assert "this is the IDaaS SDK's file, not a configuration" in error
+    assert "identity.clientConfigPath" in error

@@ -7,9 +7,10 @@ from typing import Annotated
 import pytest
 from msgspec import Meta
 
-from app.config.decode import convert
+from app.config.decode import Decoder, convert
 from app.core.errors import ConfigError
 from app.core.record import Record
+from app.identity.oidc_client import OidcClientIdentity
 
 LONG = 9_007_199_254_740_993
 
@@ -36,3 +37,13 @@ def test_a_limit_has_all_its_digits(members: dict[str, float], message: str) -> 
         convert(members, Limits)
 
     assert str(caught.value) == message
+
+
+def test_unset_variable_is_the_only_mistake_of_its_key() -> None:
+    """A value whose variable is not set has no further mistake: what is missing cannot be judged."""
+    decoder = Decoder("c.json", {}, variables=True)
+
+    decoder.members({"clientId": "${UNSET}", "clientAuthentication": {"method": "${UNSET}"}}, OidcClientIdentity, "p")
+
+    unset = "the environment variable UNSET is not set or empty"
+    assert decoder.mistakes == [f"p.clientId: {unset}", f"p.clientAuthentication.method: {unset}"]

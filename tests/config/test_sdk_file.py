@@ -202,7 +202,7 @@ def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     found = sdk_file.read(str(path))
 
     assert found["clientId"] == "app_demo"
-    assert found["scope"] == "urn:cloud:idaas:api|\n  app:all"
+    assert found["scope"] == "urn:cloud:idaas:api|app:all"
     assert found["authnConfiguration"]["clientSecretEnvVarName"] == "A//B"
 
 
@@ -210,6 +210,12 @@ def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     ("value", "shown"),
     [
         *(("https://eiam.[region_id].aliyuncs.com", "[region_id]"), ("xxx", "xxx"), ("idaas_xxxx", "xxxx")),
+        *(
+            ("[客户端 ID]", "[客户端 ID]"),
+            ("YOUR_CLIENT_ID", "YOUR_CLIENT_ID"),
+            ("app...", "..."),
+            ("您的应用", "您的应用"),
+        ),
         *(("<client id>", "<client id>"), ("app_***", "***"), ("https://{instance}.example.com", "{instance}")),
     ],
 )
@@ -226,7 +232,18 @@ def test_value_of_an_example_is_refused(value: str, shown: str, tmp_path: Path) 
     ]
 
 
-@pytest.mark.parametrize("value", ["https://[fd00::5]/", "app_xx", "fffxxx0", "a [b1]"])
+def test_wrapped_values(tmp_path: Path) -> None:
+    """The line break of a wrapped value is no part of it; scopes on lines of their own stay two."""
+    path = tmp_path / "client-config.json"
+    path.write_text('{"issuer": "https://login.\n   example.com", "clientId": "app_\r\n1", "scope": "a|.all\n b|.all"}')
+
+    found = sdk_file.read(str(path))
+
+    assert (found["issuer"], found["clientId"]) == ("https://login.example.com", "app_1")
+    assert found["scope"].split() == ["a|.all", "b|.all"]
+
+
+@pytest.mark.parametrize("value", ["https://[fd00::5]/", "app_xx", "fffxxx0", "a [b1]", "yourcompany.example.com"])
 def test_value_like_an_example_is_accepted(value: str, tmp_path: Path) -> None:
     """Addresses of IPv6, and ids that happen to hold the letter, are no examples."""
     assert sdk_file.read(write_sdk_file(tmp_path, identity(scope=value)))["scope"] == value
@@ -239,3 +256,13 @@ def test_sdk_file_as_the_configuration_is_recognised(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ConfigError, match=r"this is the IDaaS SDK's file.*identity\.clientConfigPath"):
             load(str(path), {}, hostname="h", now=lambda: 0.0)
+
+
+def test_version_may_be_a_variable(tmp_path: Path) -> None:
+    """`${NAME}` works in configVersion as in every other string; an unset variable is an error with the key."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(configuration(configVersion="${VERSION}")))
+
+    assert load(str(path), {"VERSION": "1.0"}, hostname="h", now=lambda: 0.0, look=False).settings.profiles
+    with pytest.raises(ConfigError, match=r"configVersion: the environment variable VERSION is not set or empty$"):
+        load(str(path), {}, hostname="h", now=lambda: 0.0, look=False)

@@ -134,6 +134,8 @@ def test_valid_endpoint_is_accepted(url: str) -> None:
         ("https://login.example.com:port", "is not a URL"),
         ("https://[::1", "is not a URL"),
         ("https://login.example.com/token?x=1", "has a query or a fragment; leave it out"),
+        ("https://login.example.com/token?", "has a query or a fragment; leave it out"),
+        ("https://login.example.com/token#", "has a query or a fragment; leave it out"),
         ("https://login.example.com/token#x", "has a query or a fragment; leave it out"),
         ("https://user:s3cr3t@login.example.com/", "the URL contains a user name or password; remove it"),
     ],

@@ -452,21 +452,22 @@ TTL = "X-aliyun-ecs-metadata-token-ttl-seconds: 21600"
 ROLE = "/latest/meta-data/ram/security-credentials/default"
 
 
-@pytest.mark.parametrize("tokens", ["required", "optional"])
-def test_metadata_session_tokens_without_a_cache(cloud: EmulatedCloud, home: Path, tokens: str) -> None:
-    """A metadata session token outlives a restart without a cache; where tokens are optional, its key is not kept."""
+@pytest.mark.parametrize(("tokens", "listener"), [("required", "bind"), ("optional", "bind"), ("required", "metadata")])
+def test_metadata_session_tokens_without_a_cache(cloud: EmulatedCloud, home: Path, tokens: str, listener: str) -> None:
+    """A token outlives a restart without a cache if one listener has a fixed port; no key is kept for optional ones."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     wanted = settings(cloud, home, access={"metadataTokens": tokens})
     del wanted["cache"]
-    wanted["server"]["bind"] = f"127.0.0.1:{port}"
+    wanted["server"][listener] = f"127.0.0.1:{port}"
+    name = "credentials" if listener == "bind" else "metadata"
     variables = CACHE_ENV | {"XDG_RUNTIME_DIR": str(home)}
     with serve(wanted, home=home, env=variables) as sidecar:
-        token = fetch(sidecar.urls["credentials"], "/latest/api/token", TTL, method="PUT").body.decode()
+        token = fetch(sidecar.urls[name], "/latest/api/token", TTL, method="PUT").body.decode()
         kill(sidecar)
     with serve(wanted, home=home, env=variables) as sidecar:
         sidecar.process.event("credentials_issued")
-        found = fetch(sidecar.urls["credentials"], ROLE, f"X-aliyun-ecs-metadata-token: {token}").status
+        found = fetch(sidecar.urls[name], ROLE, f"X-aliyun-ecs-metadata-token: {token}").status
 
     assert found == 200
     assert (home / "idaas-sidecar" / f"session-key-{port}").exists() is (tokens == "required")

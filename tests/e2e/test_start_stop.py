@@ -390,3 +390,33 @@ def test_path_token_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> N
 
         process.event("credentials_issued")
         assert process.stop() == 0
+
+
+@pytest.mark.parametrize("needed", ["path token", "cache key"])
+def test_file_of_the_listeners_that_never_appears(needed: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The start says once what it waits for, and ends with exit code 4 after `startup.timeoutSeconds`."""
+    (tmp_path / "cache").mkdir(0o700)
+    parts: dict[str, dict[str, Any]] = {
+        "path token": {"access": {"pathToken": {"file": str(tmp_path / "late")}}},
+        "cache key": {"cache": {"directory": str(tmp_path / "cache"), "keyFile": str(tmp_path / "late")}},
+    }
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config(cloud, startup={"timeoutSeconds": 2}, **parts[needed])))
+    with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV)) as process:
+        assert process.wait() == 4
+        lines = [line for line in process.stderr.lines() if "late" in line]
+
+    assert len([line for line in lines if "waiting for the program that writes it" in line]) == 1
+    assert "late: no such file" in lines[-1]
+
+
+def test_sigterm_before_the_files_of_the_listeners(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """SIGTERM ends the wait for a path token with exit code 4 and the reason."""
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config(cloud, access={"pathToken": {"file": str(tmp_path / "late")}})))
+    with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV)) as process:
+        wait_until(lambda: any("waiting for" in line for line in process.stderr.lines()))
+
+        process.send(signal.SIGTERM)
+        assert process.wait() == 4
+        assert "late: no such file" in process.stderr.lines()[-1]

@@ -89,6 +89,7 @@ SESSION = Credentials(*TRIPLE, issued_at=NOW, expires_at=NOW + 60)
 DOWN = Unreachable("down")
 OTHER_DOWN = Unreachable("down, too")
 THROTTLED = Unreachable("throttled", code="Throttling.User", throttled=True)
+THROTTLED_BY_A_PAGE = Unreachable("throttled", code="429", throttled=True)
 REFUSED = Refused("refused", status=403, code="NoPermission")
 
 
@@ -102,6 +103,7 @@ REFUSED = Refused("refused", status=403, code="NoPermission")
         ([DOWN], "a", DOWN),
         ([THROTTLED, SESSION], "a", THROTTLED),
         ([DOWN, THROTTLED, SESSION], "ab", THROTTLED),
+        ([THROTTLED_BY_A_PAGE, SESSION], "a", THROTTLED_BY_A_PAGE),
         ([REFUSED, SESSION], "a", REFUSED),
     ],
 )

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from app.config.decode import convert
-from app.core.errors import ConfigError, Refused, Unreachable
+from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.core.values import Token
 from app.identity import command
 from app.identity.command import Command, CommandIdentity
@@ -159,6 +159,39 @@ async def test_end_of_the_standard_error_is_in_the_message(script: str, cloud_me
     assert caught.value.cloud_message == cloud_message
 
 
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        ("true", Unreachable),
+        ("echo '{}'", Unreachable),
+        (f"""echo '{{"id_token": "{JWT}"}}'""", ConfigError),
+        ("exec sleep 600", Unreachable),
+        ("printf '%65537s'; sleep 600", Unreachable),
+    ],
+    ids=["nothing printed", "no token", "another token", "too slow", "too much"],
+)
+async def test_every_failure_has_the_standard_error(script: str, error: type[SidecarError]) -> None:
+    """The last line of the standard error is in the message, however the command failed."""
+    with pytest.raises(error) as caught:
+        await shell(f"echo 'login first' >&2; {script}", timeout=0.5, environ={"PATH": os.defpath}).token()
+
+    assert caught.value.cloud_message == "login first"
+    assert str(caught.value).endswith('it says "login first"')
+
+
+async def test_code_of_a_nested_error() -> None:
+    """The code within an `error` object is that of the refusal."""
+    with pytest.raises(Refused) as caught:
+        await shell("""echo '{"error": {"code": "E7", "message": "of-x"}}'""").token()
+
+    assert (caught.value.code, caught.value.cloud_message) == ("E7", "")
+
+
+async def test_error_of_null_is_none() -> None:
+    """An `error` without a value beside a token is no error."""
+    assert (await shell(f"echo '{json.dumps({**json.loads(PRINTED), 'error': None})}'").token()).value == JWT
+
+
 @pytest.mark.parametrize("name", ["CLIENT_SECRET", "a_token", "PASSWORD", "api_key", "AWS_CREDENTIALS"])
 async def test_secret_variable_is_hidden_in_the_message(name: str) -> None:
     """The value of a variable whose name is that of a secret is not repeated; other values are."""
@@ -168,6 +201,19 @@ async def test_secret_variable_is_hidden_in_the_message(name: str) -> None:
         await shell(f'echo "$USER: ${name}" >&2; exit 1', environ=environ).token()
 
     assert caught.value.cloud_message == "public-user: [hidden]"
+
+
+@pytest.mark.parametrize("arguments", [("--client-secret", "hidden-value"), ("--api-key=hidden-value",)])
+async def test_secret_argument_is_hidden_in_the_message(arguments: tuple[str, ...]) -> None:
+    """The value of an option whose name is that of a secret is not repeated."""
+    script = 'echo "usage: unknown arguments $*" >&2; exit 2'
+    source = Command(("/bin/sh", "-c", script, "sh", *arguments), 60.0, "access_token", PLACE, lambda: NOW, {})
+
+    with pytest.raises(Unreachable) as caught:
+        await source.token()
+
+    assert "[hidden]" in caught.value.cloud_message
+    assert "hidden-value" not in caught.value.cloud_message
 
 
 async def test_file_system_that_does_not_answer_is_transient() -> None:

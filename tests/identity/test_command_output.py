@@ -25,13 +25,18 @@ def exec_credential(status: Any) -> dict[str, Any]:
     [
         JWT,
         f" {JWT}\n",
+        f'"{JWT}"\n',
+        f"\ufeff{JWT}\r\n",
         {"value": JWT},
         {"count": 1, "value": JWT},
         exec_credential({"token": JWT, "expirationTimestamp": "2026-01-02T04:04:05Z"}),
         [{"svids": [{"spiffe_id": "spiffe://example.org/app", "svid": JWT}]}, {"bundles": {}}],
         [{"bundles": {}}, None, {"svids": None}, {"svids": ["x", {"svid": 3}, {"svid": JWT}, {"svid": "second"}]}],
     ],
-    ids=["JWT", "JWT with white space", "GitHub", "GitHub with count", "ExecCredential", "SPIRE", "SPIRE, second item"],
+    ids=[
+        *("JWT", "JWT with white space", "JWT in quotes", "JWT with a byte order mark"),
+        *("GitHub", "GitHub with count", "ExecCredential", "SPIRE", "SPIRE, second item"),
+    ],
 )
 @pytest.mark.parametrize("use", ["access_token", "id_token"])
 def test_token_without_a_name_is_the_requested_one(printed: Any, use: TokenUse) -> None:

@@ -169,3 +169,14 @@ async def test_unusable_document_is_not_used(
     assert isinstance(caught.value, Refused | Unreachable)
     assert (caught.value.code, caught.value.error_code) == (code, error_code)
     assert (caught.value.endpoint, caught.value.status) == (WHERE, 200)
+
+
+async def test_error_in_the_place_of_the_document(clock: Clock) -> None:
+    """An `error` with status 200 is that error, with its code, its request id and its words."""
+    members = {"error": "invalid_tenant", "error_description": "no such tenant", "trace_id": "T-1"}
+
+    with pytest.raises(Refused) as caught:
+        await discovery(FakeHttp(answer(members)), clock).token_endpoint()
+
+    assert caught.value.code == "invalid_tenant"
+    assert str(caught.value).endswith('no discovery is needed (invalid_tenant, request T-1); it says "no such tenant"')

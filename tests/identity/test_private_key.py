@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import datetime
 import json
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +79,14 @@ OTHER_FORMS = {
     "base64 of a PEM": (base64.b64encode(pem(RSA).encode()).decode(), RSA),
     "JWK RSA": (json.dumps(RSAAlgorithm.to_jwk(RSA, as_dict=True)), RSA),
     "JWK EC": (json.dumps(ECAlgorithm.to_jwk(EC, as_dict=True) | {"kid": "k", "use": "sig"}), EC),
+    "base64url of a PEM": (base64.urlsafe_b64encode(pem(EC).encode()).decode().rstrip("="), EC),
+    "base64 of a JWK": (base64.b64encode(json.dumps(ECAlgorithm.to_jwk(EC, as_dict=True)).encode()).decode(), EC),
+    "JWK set of several": (
+        json.dumps(
+            {"keys": [RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True), RSAAlgorithm.to_jwk(RSA, as_dict=True)]}
+        ),
+        RSA,
+    ),
     "JWK set": (json.dumps({"keys": [ECAlgorithm.to_jwk(EC, as_dict=True)]}), EC),
     "PKCS#12": (
         base64.b64encode(
@@ -119,7 +131,7 @@ def test_every_form_of_a_key_is_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", OTHER_FORMS)
 def test_other_forms_of_a_key_are_read(name: str) -> None:
-    """base64 of a PEM, a JWK and PKCS#12 are read."""
+    """base64 of a PEM or a JWK, in either alphabet, a JWK and PKCS#12 are read."""
     text, key = OTHER_FORMS[name]
     found = private_key.load_private_key(text, None, "place")
 
@@ -141,9 +153,45 @@ def test_binary_file_is_read(format: serialization.PrivateFormat, tmp_path: Path
 def test_openssh_key_is_refused_with_the_command_that_converts_it() -> None:
     """OpenSSH's own format is refused, and the message has the command for a conversion."""
     with pytest.raises(ConfigError, match="ssh-keygen -p -m PKCS8 -f KEY_FILE") as caught:
-        private_key.load_private_key(pem(ED, serialization.PrivateFormat.OpenSSH), None, "place")
+        private_key.load_private_key(pem(EC, serialization.PrivateFormat.OpenSSH), None, "place")
 
     assert caught.value.error_code == "IDS-115"
+
+
+@pytest.mark.parametrize("key", [RSA, EC, ED], ids=["RSA", "EC", "Ed25519"])
+def test_command_of_the_message_converts_an_openssh_key(key: Key, tmp_path: Path) -> None:
+    """The printed command makes a key that is read; ssh-keygen itself does not convert Ed25519."""
+    path = tmp_path / "key"
+    path.write_text(pem(key, serialization.PrivateFormat.OpenSSH))
+    path.chmod(0o600)
+    with pytest.raises(ConfigError) as caught:
+        private_key.load_private_key(path.read_text(), None, "place")
+    command = str(caught.value).partition("convert a copy with: ")[2].partition(" (")[0].replace("KEY_FILE", str(path))
+    argv = [sys.executable if word == "python3" else word for word in shlex.split(command)]
+    if shutil.which(argv[0]) is None:
+        pytest.skip("skipped: needs ssh-keygen (openssh-client)")
+
+    done = subprocess.run([*argv, "-N", ""] if "-p" in argv else argv, capture_output=True, text=True, check=True)
+
+    assert isinstance(
+        private_key.load_private_key(done.stdout if key is ED else path.read_text(), None, "p"), type(key)
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        EC.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode(),
+        json.dumps(ECAlgorithm.to_jwk(EC.public_key(), as_dict=True)),
+    ],
+    ids=["PEM", "JWK"],
+)
+def test_public_key_is_refused_by_name(text: str) -> None:
+    """The public half in the place of the private key is named."""
+    with pytest.raises(ConfigError, match=r"^place: a public key; name the private key$"):
+        private_key.load_private_key(text, None, "place")
 
 
 @pytest.mark.parametrize("text", ['{"kty": "RSA"}', "{", '{"keys": []}', '{"kty": "oct", "k": "c2Vj"}'])
@@ -295,3 +343,32 @@ def test_invalid_certificate_is_refused(text: str) -> None:
 
     assert str(caught.value) == "place: no usable PEM certificate (-----BEGIN CERTIFICATE-----)"
     assert caught.value.error_code == "IDS-115"
+
+
+@pytest.mark.parametrize("form", ["DER", "PKCS#12"])
+@pytest.mark.parametrize("in_base64", [False, True])
+def test_certificate_of_an_openid_client(
+    form: str, in_base64: bool, signing_key: rsa.RSAPrivateKey, tmp_path: Path
+) -> None:
+    """A certificate is read as portals export it: DER, or a PKCS#12 with its key, binary or base64."""
+    issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
+    wanted = private_key.load_certificate(issued.leaf_pem, "place")
+    key = private_key.load_private_key(issued.key_pem, None, "place")
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    raw = {
+        "DER": wanted.public_bytes(serialization.Encoding.DER),
+        "PKCS#12": pkcs12.serialize_key_and_certificates(b"a", key, wanted, None, ENCRYPTION),
+    }[form]
+    path = tmp_path / "certificate"
+    path.write_bytes(base64.encodebytes(raw) if in_base64 else raw)
+
+    text = secrets.from_file(str(path), "place", binary=True)()
+
+    assert private_key.load_certificate(text, "place", der=True, password=PASSWORD) == wanted
+
+
+@pytest.mark.parametrize("text", ["s3cr3t", base64.b64encode(b"s3cr3t" * 9).decode(), CERTIFICATE_ALONE])
+def test_no_certificate_of_an_openid_client(text: str) -> None:
+    """Anything else is a configuration error that quotes nothing of it."""
+    with pytest.raises(ConfigError, match=r"^place: no usable certificate, neither PEM .* nor DER, nor a PKCS#12"):
+        private_key.load_certificate(text, "place", der=True)

@@ -405,6 +405,16 @@ PAGES: dict[str, tuple[bytes, str]] = {
     "HTML": (b"<html><head><title>Too many\nrequests</title></head></html>", "Too many requests"),
     "HTML without a title": (b"<!doctype html><style>b{}</style><h2>Slow</h2> <p>down", "Slow down"),
     "empty": (b"", ""),
+    "Keycloak": (
+        b"<!DOCTYPE html><html><head><title>Sign in to demo</title></head><body><h1>We are sorry...</h1>"
+        b"<p class='instruction'>Client not found.</p><script>alert(1)</script></body></html>",
+        "Sign in to demo We are sorry... Client not found.",
+    ),
+    "nginx": (
+        b"<html>\r\n<head><title>403 Forbidden</title></head>\r\n<body>\r\n<center><h1>403 Forbidden</h1></center>\r\n"
+        b"<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n",
+        "403 Forbidden nginx",
+    ),
     "list": (b'["slow down"]', '["slow down"]'),
     "text": (b"slow down\r\n", "slow down"),
     "not text": (b"\xff\xfe\x00", ""),
@@ -446,6 +456,26 @@ def test_throttling_of_sts_as_xml() -> None:
     assert classify(error) == THROTTLED
     assert (error.code, error.request_id) == ("Throttling.User", "REQ-1")
     assert error.cloud_message == "Request was denied due to user flow control."
+
+
+def test_throttling_of_sts_as_xml_with_cdata() -> None:
+    """Words in CDATA sections, with white space and a namespace around them, are read."""
+    body = (
+        b"<Error xmlns='http://sts'><Code> Throttling.User </Code><Message><![CDATA[Too many, a < b & c]]></Message>"
+        b"<RequestId>\nREQ-2\n</RequestId></Error>"
+    )
+    error = error_of(page(400, body), URL)
+
+    assert classify(error) == THROTTLED
+    assert (error.code, error.request_id) == ("Throttling.User", "REQ-2")
+    assert error.cloud_message == "Too many, a < b & c"
+
+
+def test_list_of_errors() -> None:
+    """The first object of a list has the code and the words, as Salesforce writes them."""
+    error = error_of(page(400, b'[{"errorCode": "INVALID_SESSION_ID", "message": "Session expired"}]'), URL)
+
+    assert (error.code, error.cloud_message) == ("INVALID_SESSION_ID", "Session expired")
 
 
 PROVIDERS: dict[str, tuple[int, dict[str, Any], str, str, str]] = {
@@ -490,6 +520,27 @@ PROVIDERS: dict[str, tuple[int, dict[str, Any], str, str, str]] = {
         "",
         "The caller has no permission",
     ),
+    "OneLogin": (
+        401,
+        {"status": {"error": True, "code": 401, "type": "Unauthorized", "message": "Authentication Failure"}},
+        "401",
+        "",
+        "Authentication Failure",
+    ),
+    "JSON:API": (
+        403,
+        {"jsonapi": {"version": "1.1"}, "errors": [{"code": "E-7", "title": "Forbidden", "detail": "no such client"}]},
+        "E-7",
+        "",
+        "no such client",
+    ),
+    "Apigee": (
+        401,
+        {"fault": {"faultstring": "Invalid client", "detail": {"errorcode": "oauth.v2.InvalidClient"}}},
+        "401",
+        "",
+        "Invalid client",
+    ),
     "problem details": (
         400,
         {"type": "about:blank", "title": "Bad Request", "detail": "no", "traceId": "t"},
@@ -504,7 +555,7 @@ PROVIDERS: dict[str, tuple[int, dict[str, Any], str, str, str]] = {
 def test_words_of_a_provider(provider: str) -> None:
     """The code, the message and the id of a provider's error are shown, and known apart."""
     status, members, code, request_id, message = PROVIDERS[provider]
-    error = error_of(response(status, **members), URL)
+    error = error_of(page(status, json.dumps(members).encode()), URL)
 
     assert isinstance(error, Refused)
     assert (error.code, error.request_id, error.cloud_message) == (code, request_id, message)

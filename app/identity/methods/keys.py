@@ -84,11 +84,12 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
 
         `standard`: for an OpenID provider, which accepts more kinds of keys than IDaaS.
         """
-        text, password = self.private_key(place, environ)(), self.password(place, environ)
+        text, reader = self.private_key(place, environ)(), self.password(place, environ)
+        password = reader() if reader else None
 
         from .. import private_key  # cryptography is 8 MiB: only for methods that sign with a key
 
-        key = private_key.load_private_key(text, password() if password else None, place)
+        key = private_key.load_private_key(text, password, place)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)
         if standard:
@@ -96,7 +97,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         else:
             private_key.algorithm_for(key, place)
         if certificate is not None:
-            leaf = private_key.load_certificate(certificate, place)
+            leaf = private_key.load_certificate(certificate, place, der=standard, password=password)
             if not private_key.belongs(leaf, key):
                 raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 

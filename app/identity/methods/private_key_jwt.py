@@ -94,15 +94,15 @@ class PrivateKeyJwt(Record, frozen=True):
             algorithm = private_key.algorithm_for(key, self.place)
         else:
             algorithm = private_key.standard_algorithm(key, self.supported(), self.place)
-        headers = {"kid": self.key_id, "x5t#S256": self._thumbprint(certificate, key)}
+        headers = {"kid": self.key_id, "x5t#S256": self._thumbprint(certificate, key, password)}
         return sign(claims, key, algorithm, **headers)
 
-    def _thumbprint(self, text: str | None, key: PrivateKey) -> str | None:
+    def _thumbprint(self, text: str | None, key: PrivateKey, password: str | None) -> str | None:
         if text is None:
             return None
         from .. import private_key
 
-        certificate = private_key.load_certificate(text, self.place)
+        certificate = private_key.load_certificate(text, self.place, der=True, password=password)
         if not private_key.belongs(certificate, key):
             # They are two files: for a moment of every rotation one is new and the other old.
             raise Unreachable(
@@ -130,8 +130,8 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     certificate_file: Annotated[
         ProofFile | None,
         Meta(
-            description="File that holds the key's certificate, as PEM. The assertion then names the certificate "
-            "(`x5t#S256`), as Entra requires it."
+            description="File that holds the key's certificate, as PEM, DER or PKCS#12, also as base64. The "
+            "assertion then names the certificate (`x5t#S256`), as Entra requires it."
         ),
     ] = None
     assertion_audience: AssertionAudience = "tokenEndpoint"
@@ -147,7 +147,8 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     def certificate(self, place: str) -> Secret | None:
         """Return the reader of the certificate, or None where none is configured."""
         path = self.certificate_file
-        return secrets.from_file(path, f"{place}.{self.key('certificate_file')}") if path else None
+        key = f"{place}.{self.key('certificate_file')}"
+        return secrets.from_file(path, key, binary=True) if path else None
 
     def build(self, parts: ClientParts) -> TokenSource:
         key: Secret = self.private_key(parts.place, parts.context.environ)
