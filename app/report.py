@@ -78,7 +78,12 @@ class Report:
 
     def refreshed(self, refresher: Refresher) -> dict[str, Any]:
         """Return the members of one profile, and why the changed configuration is not used, for an order."""
-        return {**self.profile(refresher), "config_error": self._reloader.status.error}
+        reload = self._reloader.status
+        return {
+            **self.profile(refresher),
+            "config_error": reload.error,
+            "config_error_code": reload.error_code,
+        }
 
     async def status_response(self) -> Response:
         """Return the body of `/status.json`: times as text, durations in seconds."""

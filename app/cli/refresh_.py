@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.text import one_line
+from ..core.wording import coded
 from .admin_client import admin_request
 from .errors import REFUSED, UNREACHABLE
 
@@ -31,15 +32,20 @@ def request_refresh(action: str, arguments: Namespace, environ: Mapping[str, str
     else:
         for profile in profiles:
             print(_line(profile))
-        for error in dict.fromkeys(profile.get("config_error") for profile in profiles):
-            if error:
-                print(f"the changed configuration is not used, and the previous one serves: {one_line(error)}")
+        refused = [profile for profile in profiles if profile.get("config_error")]
+        if refused:
+            reason = one_line(coded(refused[0]["config_error"], refused[0].get("config_error_code")))
+            print(f"the changed configuration is not used, and the previous one serves: {reason}")
     return _exit_code(profiles)
 
 
 def _line(profile: Mapping[str, Any]) -> str:
     name, trial = profile["profile"], profile.get("on_trial")
-    changed = f"; the changed settings do not serve yet: {one_line(trial)}" if trial else ""
+    changed = (
+        f"; the changed settings do not serve yet: {one_line(coded(trial, profile.get('on_trial_code')))}"
+        if trial
+        else ""
+    )
     if profile["last_error"] is None:
         previous = " with the previous settings" if trial or profile.get("config_error") else ""
         return f"{name}: refreshed{previous}; valid until {profile['expires_at']}{changed}"

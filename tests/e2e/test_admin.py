@@ -97,7 +97,7 @@ def test_refresh_while_a_change_is_refused(sidecar: RunningSidecar) -> None:
     assert [line.partition("; valid until ")[0] for line in profiles] == [
         f"{name}: refreshed with the previous settings" for name in ("default", "p2")
     ]
-    assert reason == f"the changed configuration is not used, and the previous one serves: {error}"
+    assert reason == f"the changed configuration is not used, and the previous one serves: {error} (IDS-104)"
     assert {each["config_error"] for each in json.loads(command(sidecar, "refresh", "--json").out)} == {error}
 
 
@@ -113,7 +113,7 @@ def test_refresh_while_a_change_is_on_trial(sidecar: RunningSidecar) -> None:
     assert (done.code, done.err) == (0, "")
     changed, other = done.out.splitlines()
     assert changed.startswith("default: refreshed with the previous settings; valid until 20")
-    assert re.search("; the changed settings do not serve yet: .*EntityNotExist.Role", changed)
+    assert re.search("; the changed settings do not serve yet: .*EntityNotExist.Role.* [(]IDS-412[)]$", changed)
     assert other.startswith("p2: refreshed; valid until 20")
 
 
