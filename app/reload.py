@@ -188,11 +188,12 @@ class Reloader:
         return await self._off_loop(lambda: self._prepare(load))
 
     def _fail(self, error: SidecarError) -> None:
-        message = "; ".join(str(error).splitlines())
         if isinstance(error, Stalled):
             places = ", ".join(self._survey.hanging()) or self.loaded.origin
-            message = f"the configuration, or a file that it names, cannot be read: {error}; look at {places}"
+            cause = f"the configuration, or a file that it names, cannot be read: {error.cause}"
+            error = error.reworded(cause, f"look at {places}")
             asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
+        message = "; ".join(str(error).splitlines())
         self.status = ReloadStatus(self.status.at, message, self.status.restart_needed, error.error_code)
         self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message, error_code=error.error_code)
 

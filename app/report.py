@@ -11,6 +11,7 @@ from . import __version__
 from .config.locate import absolute
 from .config.settings import Profile
 from .core.clocks import Clocks
+from .core.errors import SidecarError
 from .core.formats import timestamp
 from .core.record import Record
 from .core.values import STATES
@@ -149,7 +150,7 @@ class Report:
             "failures": status.failures,
             "last_error": status.last_error,
             "permanent": status.last_error_permanent,
-            "failure": _failure(refresher.last_error),
+            "failure": _failure(refresher.last_error, status.last_error),
             "on_trial": (trial.status.last_error or "no answer from the cloud yet") if trial is not None else None,
             "on_trial_code": failure_fields(trial.last_error).get("error_code") if trial is not None else None,
             "attempts": [_attempt(item) for item in self._observed.attempts.of(status.profile)],
@@ -253,16 +254,22 @@ def _page(status: Mapping[str, Any], refresh: bool) -> Response:
     return response(200, status_page.render(status, refresh=refresh).encode(), status_page.HTML, status_page.HEADERS)
 
 
-def _failure(error: Exception | None) -> dict[str, object] | None:
-    """Return what is known of the last failure, with its entry of the errors index; None without a failure."""
+def _failure(error: Exception | None, text: str | None) -> dict[str, object] | None:
+    """
+    Return what is known of the last failure, with its entry of the errors index; None without a failure.
+
+    `text`: what is shown of an error that the program did not raise on purpose.
+    """
     if error is None:
         return None
+    message, cure = (error.cause, error.cure) if isinstance(error, SidecarError) else (text, "")
     from .core.error_index.index import INDEX  # texts that only a failure needs
 
     fields = dict.fromkeys(FAILURE) | failure_fields(error)
     entry = INDEX.get(str(fields["error_code"]))
-    words = (entry.meaning, entry.cause, entry.cure) if entry is not None else ("", "", "")
-    return {**fields, **{name: text or None for name, text in zip(("meaning", "cause", "cure"), words, strict=True)}}
+    meaning, cause, usual = (entry.meaning, entry.cause, entry.cure) if entry is not None else ("", "", "")
+    known = {"message": message, "meaning": meaning, "cause": cause, "cure": cure or usual}
+    return {**fields, **{name: value or None for name, value in known.items()}}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

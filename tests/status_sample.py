@@ -16,6 +16,7 @@ REFUSED_ATTEMPT = ATTEMPT | {"outcome": "refused", "code": "AuthenticationFail.N
 
 FAILURE = {
     "error_code": "IDS-401",
+    "message": "STS refused: HTTP 403, AuthenticationFail.NoPermission",
     "stage": "exchange",
     "endpoint": "https://sts.cn-hangzhou.aliyuncs.com",
     "status": 403,
@@ -62,7 +63,9 @@ DENIED: dict[str, Any] = PROFILE | {
     "next_refresh_at": None,
     "next_refresh_seconds": None,
     "failures": 3,
-    "last_error": "STS refused: HTTP 403, AuthenticationFail.NoPermission",
+    "last_error": "STS refused: HTTP 403, AuthenticationFail.NoPermission: "
+    "the role's trust policy does not match the token"
+    '; it says "This operation is forbidden by the permission system."',
     "permanent": True,
     "failure": FAILURE,
     "on_trial": "no answer from the cloud yet",

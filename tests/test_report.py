@@ -62,7 +62,8 @@ async def test_status_document(loaded: Load, emulator: Emulator, clock: Clock) -
     assert (bad["state"], bad["served"], bad["attempts"][0]["outcome"]) == ("denied", 0, "refused")
     assert bad["failure"]["stage"] == "exchange"
     assert bad["failure"]["code"] == bad["attempts"][0]["code"]
-    assert bad["failure"]["cure"]
+    failure = bad["failure"]
+    assert bad["last_error"] == f'{failure["message"]}: {failure["cure"]}; it says "{failure["cloud_message"]}"'
     assert bad["failure"]["cloud_message"]
     assert [(item["profile"], item["count"]) for item in document["callers"]] == [("default", 1)]
 

@@ -38,7 +38,7 @@ def _command(name: str) -> ModuleType:
         if error.name not in (f"{program}.emulator", f"{program}.conformance"):
             raise
         raise ConfigError(
-            f"the production image has no {error.name.rpartition('.')[2]}; use the image with the tag "
-            f"{__version__}-emulator, or install the package idaas-credential-sidecar",
+            f"the production image has no {error.name.rpartition('.')[2]}",
+            cure=f"use the image with the tag {__version__}-emulator, or install the package idaas-credential-sidecar",
             error_code="IDS-129",
         ) from None

@@ -56,6 +56,8 @@ def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
     path = loaded.settings.server.admin_socket
     if path is None:
         raise ConfigError(
-            f"server.adminSocket: not set in {loaded.origin}; set it and restart the sidecar", error_code="IDS-106"
+            f"server.adminSocket: not set in {loaded.origin}",
+            cure="set the key and restart the sidecar",
+            error_code="IDS-106",
         )
     return path

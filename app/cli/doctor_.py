@@ -61,7 +61,7 @@ def _ram_access(arguments: Namespace, environ: Mapping[str, str]) -> RamAccess |
             raise ConfigError("--ram-endpoint: only with --read-ram or --ram-profile", error_code="IDS-125")
         return None
     if arguments.ram_profile and any(given):
-        raise ConfigError("--ram-profile: not with variables of an AccessKey; choose one", error_code="IDS-125")
+        raise ConfigError("--ram-profile: not with variables of an AccessKey", cure="choose one", error_code="IDS-125")
     if (arguments.ram_key_id is None) != (arguments.ram_key_secret is None):
         raise ConfigError("--ram-key-id and --ram-key-secret: give both or neither", error_code="IDS-125")
     # A security token of other keys would make a named pair invalid.
@@ -92,6 +92,6 @@ def _text(path: str, option: str) -> str:
     try:
         return files.read(path, LARGEST).decode()
     except files.Unreadable as why:
-        raise ConfigError(f"{option}: {path}: {why}", error_code="IDS-102") from None
+        raise ConfigError(why.at(f"{option}: {path}"), error_code="IDS-102") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{option}: {path}: not UTF-8 text", error_code="IDS-102") from None

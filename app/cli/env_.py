@@ -51,8 +51,8 @@ def kubernetes_env(loaded: Loaded, profile: str) -> str:
         return _yaml(_container_variables(loaded, profile, None))
     if not isinstance(token, PathToken) or token.env_var_name is None:
         raise ConfigError(
-            "access.pathToken: a manifest cannot contain the token; set envVarName and fill that variable from the "
-            "pod's UID (deploy/kubernetes/sidecar.yaml)",
+            "access.pathToken: a manifest cannot contain the token",
+            cure="set envVarName and fill that variable from the pod's UID (deploy/kubernetes/sidecar.yaml)",
             error_code="IDS-106",
         )
     # Kubernetes expands $(NAME) if NAME is defined earlier in the block. The sidecar's container has the same variable.
@@ -76,7 +76,7 @@ def _base_url(loaded: Loaded) -> str:
     host, port = listen_address(loaded.settings.server.bind, "server.bind")
     if port == 0:
         raise ConfigError(
-            "server.bind: port 0 is only known to the running sidecar; configure a port", error_code="IDS-121"
+            "server.bind: port 0 is only known to the running sidecar", cure="configure a port", error_code="IDS-121"
         )
     # A client cannot connect to a wildcard address; `::` includes IPv4.
     host = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}.get(host, host)  # noqa: S104

@@ -75,7 +75,7 @@ def _message_lines(error: Exception) -> list[str]:
         kind = type(error).__name__
         return [f"internal error ({kind}); run the command again with --debug and report the output (IDS-901)"]
     if isinstance(error, ConfigError) and not error.cloud_message:
-        parts = [(str(line), line.error_code) for line in error.mistakes]
+        parts = [(line, mistake.error_code) for mistake in error.mistakes for line in mistake.splitlines()]
     else:
         parts = [(line, error.error_code) for line in str(error).splitlines()]
     lines = [(one_line(" ".join(line.split())), code) for line, code in parts]

@@ -49,7 +49,8 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     command = arguments.command_line[arguments.command_line[:1] == ["--"] :]
     if not command:
         raise ConfigError(
-            "no command; write it after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity",
+            "no command",
+            cure="write the command after --, as in: idaas-sidecar exec -- aliyun sts GetCallerIdentity",
             error_code="IDS-125",
         )
     no_dumps()

@@ -13,6 +13,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 
+from ..core.errors import ConfigError
 from ..core.text import printable
 from ..system import files
 from ..system.local_http import get
@@ -22,6 +23,9 @@ DEFAULT_OPS = "127.0.0.1:7118"
 LARGEST = 1_048_576
 """Bytes of the configuration file."""
 
+_UNUSABLE = "IDS-102"
+"""The stable code of a file that does not say where the sidecar listens."""
+
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Print the body of the probe's response. Exit code 0 for status 200, else 1."""
@@ -29,7 +33,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     try:
         host, port = ops_address(path or DEFAULT_PATH, required=path is not None)
         status, body = get(host, port, "/readyz" if arguments.ready else "/livez")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         print(f"idaas-sidecar health: {error}", file=sys.stderr)
         return 1
     print(printable(body))
@@ -40,25 +44,30 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
     """
     Return host and port of the ops listener that the file configures, or the default without a file.
 
-    Raises OSError if the file cannot be read; a missing file counts only if `required`. Raises ValueError if the file
-    is not JSON, configures no ops listener, or leaves its port to the kernel.
+    Raises ConfigError if the file cannot be read, is not JSON, configures no ops listener, or leaves its port to the
+    kernel. A missing file counts only if `required`.
     """
     address = DEFAULT_OPS
     try:
         address = _configured_address(json.loads(files.read(path, LARGEST)))
     except files.Absent:
         if required:
-            raise FileNotFoundError(f"{path}: no such file") from None
+            raise ConfigError(f"{path}: no such file", error_code=_UNUSABLE) from None
     except files.Unreadable as why:
-        raise OSError(f"{path}: {why}") from None
-    except RecursionError:
-        raise ValueError(f"{path}: nested too deeply; see idaas-sidecar config --config {path}") from None
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; see idaas-sidecar config --config {path}") from None
+        raise ConfigError(why.at(path), error_code=_UNUSABLE) from None
+    except (ValueError, RecursionError) as error:
+        cause = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError(
+            f"{path}: {cause}", cure=f"see idaas-sidecar config --config {path}", error_code=_UNUSABLE
+        ) from None
     host, _, port = address.rpartition(":")
     host = host.strip("[]")
     if int(port) == 0:
-        raise ValueError(f"{path}: server.ops: port 0 takes a free port, which this command cannot know; set a port")
+        raise ConfigError(
+            f"{path}: server.ops: port 0 takes a free port, which this command cannot know",
+            cure="set a port",
+            error_code=_UNUSABLE,
+        )
     # A client cannot connect to a wildcard address, and this command resolves no names. `::` includes IPv4, whose
     # loopback address exists on every machine; ::1 does not where IPv6 is disabled.
     return {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104

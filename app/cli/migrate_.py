@@ -22,7 +22,8 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     names = [*arguments.files, *_default_files(arguments.home)]
     if not names:
         raise ConfigError(
-            "no files; give output of kubectl get -o json, a compose file, an .env file, a unit, or --home",
+            "no files",
+            cure="give output of kubectl get -o json, a compose file, an .env file, a unit, or --home",
             error_code="IDS-125",
         )
     found = inputs.read(names, _read)
@@ -42,7 +43,7 @@ def _read(path: str) -> bytes:
     try:
         return files.read_stream(sys.stdin.buffer, inputs.LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"stdin: {why}", error_code="IDS-102") from None
+        raise ConfigError(why.at("stdin"), error_code="IDS-102") from None
 
 
 def _default_files(homes: Sequence[str]) -> list[str]:

@@ -88,7 +88,7 @@ def _load(copy: str, environ: Mapping[str, str], hostname: str, origin: str, uns
     try:
         return load(copy, environ, hostname=hostname, now=lambda: 0.0, look=False)
     except ConfigError as error:
-        lines = [line.reworded(line.replace(copy, origin)) for line in error.mistakes]
+        lines = [line.mapped(lambda text: text.replace(copy, origin)) for line in error.mistakes]
         mistakes = [line for line in lines if not _concerns(line, unset)]
         if mistakes:
             raise ConfigError.of(mistakes) from None

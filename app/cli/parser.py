@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import __version__
-from ..core.text import one_line
 from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, similar, whole_number
 from .migrate_arguments import add_migrate
 from .setup_arguments import add_setup
@@ -38,8 +37,6 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     if name is None:
         parser.print_help(sys.stderr)
         parser.exit(2)
-    if name.startswith("-") and not any(option.startswith(name) for option in ("-h", "--help", "--version")):
-        parser.exit(2, f"{PROGRAM}: {one_line(name)}: no option before a command; see {PROGRAM} --help\n")
     if not name.startswith("-") and name not in COMMANDS:
         parser.exit(2, f"{PROGRAM}: unknown command {name!r}; {_suggestion(name, COMMANDS)}\n")
     if name.startswith("-") and not any(option.startswith(name) for option in OPTIONS):

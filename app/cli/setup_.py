@@ -53,7 +53,8 @@ def _ask(question: str) -> str:
     line = sys.stdin.readline()
     if not line:
         raise ConfigError(
-            "the input ended before the last answer; answer all questions, or use the flags of --help",
+            "the input ended before the last answer",
+            cure="answer all questions, or use the flags of --help",
             error_code="IDS-125",
         )
     return line
@@ -109,7 +110,7 @@ def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
     registered = tuple(rotation.normalised(value) for value in arguments.registered)
     mistakes = list(limits.fingerprints(registered, "--registered")) if registered else []
     if mistakes:
-        raise ConfigError("\n".join(mistakes), error_code="IDS-127")
+        raise ConfigError.of(mistakes)
     chain = fingerprint.presented(arguments.url, environ.get("SSL_CERT_FILE"))
     upcoming = _upcoming(arguments.new_chain)
     state = rotation.Rotation(registered, chain.fingerprints, upcoming)
@@ -127,7 +128,7 @@ def _upcoming(path: str | None) -> tuple[str, ...]:
     try:
         content = files.read(path, LARGEST).decode(errors="replace")
     except files.Unreadable as why:
-        raise ConfigError(f"--new-chain: {path}: {why}", error_code="IDS-102") from None
+        raise ConfigError(why.at(f"--new-chain: {path}"), error_code="IDS-102") from None
     return (fingerprint.from_pem(content, f"--new-chain: {path}")[-1].sha1,)
 
 
@@ -176,7 +177,7 @@ def _cluster(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Write the documents to publish, and check those that are published; exit 1 if they are wrong."""
     mistakes = list(limits.issuer(arguments.issuer, "ISSUER"))
     if mistakes:
-        raise ConfigError("\n".join(mistakes), error_code="IDS-127")
+        raise ConfigError.of(mistakes)
     own = read_object(arguments.jwks) if arguments.jwks else None
     if arguments.out and own is None:
         raise ConfigError(

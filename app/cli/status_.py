@@ -32,7 +32,8 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     if "host" not in status:
         version = status.get("version")
         raise ConfigError(
-            f"the running sidecar has version {version}, which this command cannot show; use --json",
+            f"the running sidecar has version {version}, which this command cannot show",
+            cure="use --json",
             error_code="IDS-517",
         )
     colour = sys.stdout.isatty() and not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
@@ -63,15 +64,15 @@ def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     try:
         return _from_ops(config, environ)
     except (ConfigError, Unreachable) as error:
-        raise type(error)(f"{why}; {error}", error_code=error.error_code) from None
+        cures = dict.fromkeys(filter(None, (why.cure, error.cure)))
+        raise type(error)(
+            f"{why.cause}; {error.cause}", cure=", or ".join(cures), error_code=error.error_code
+        ) from None
 
 
 def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     path = config or environ.get("IDAAS_SIDECAR_CONFIG")
-    try:
-        host, port = health_.ops_address(path or health_.DEFAULT_PATH, required=path is not None)
-    except (OSError, ValueError) as error:
-        raise ConfigError(str(error), error_code="IDS-102") from None
+    host, port = health_.ops_address(path or health_.DEFAULT_PATH, required=path is not None)
     try:
         code, text = get(host, port, TARGET)
     except (OSError, ValueError) as error:

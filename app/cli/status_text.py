@@ -86,8 +86,8 @@ def _time_left(profile: Mapping[str, Any]) -> str:
 def _problems(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
     if profile["last_error"]:
         times = f" ({profile['failures']} in a row)" if profile["failures"] > 1 else ""
-        yield from text.field("last error", profile["last_error"] + times)
         failure = profile["failure"] or {}
+        yield from text.field("last error", (failure.get("message") or profile["last_error"]) + times)
         if failure.get("cloud_message"):
             yield from text.field("cloud's words", failure["cloud_message"])
         for label, key in (("meaning", "meaning"), ("cause", "cause"), ("what to do", "cure")):

@@ -117,7 +117,7 @@ def _objects(path: str) -> list[Any]:
     try:
         raw = files.read_stream(sys.stdin.buffer, LARGEST) if path == "-" else files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{place}: {why}", error_code="IDS-102") from None
+        raise ConfigError(why.at(place), error_code="IDS-102") from None
     if raw.lstrip()[:1] == b"{":
         return [parse_object(raw, place)]
     return parse_documents(raw, place, extra="webhook")

@@ -41,6 +41,7 @@ _WORDS: tuple[tuple[type[inspect.Type], str], ...] = (
 
 
 UNKNOWN_KEY, BAD_VALUE, MISSING_KEY, UNSET_VARIABLE = "IDS-104", "IDS-105", "IDS-106", "IDS-107"
+DRAWBACK = "IDS-122"
 """Codes of the errors index."""
 
 
@@ -78,7 +79,7 @@ class Decoder:
         trace: bool = True,
     ) -> None:
         self.sources: dict[str, str] = {}
-        self.warnings: list[str] = []
+        self.warnings: list[Mistake] = []
         self.mistakes: list[Mistake] = []
         self._origin = origin
         self._environ = environ
@@ -92,8 +93,8 @@ class Decoder:
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
 
-    def _mistake(self, path: str, words: str, error_code: str = BAD_VALUE) -> None:
-        self.mistakes.append(Mistake(f"{path or 'the file'}: {words}", error_code))
+    def _mistake(self, path: str, cause: str, error_code: str = BAD_VALUE, cure: str = "") -> None:
+        self.mistakes.append(Mistake(f"{path or 'the file'}: {cause}", error_code, cure))
 
     def _note(self, path: str, origin: str) -> None:
         if self._trace:
@@ -194,7 +195,9 @@ class Decoder:
             elif key in known:
                 found[key] = self._value(value, known[key].type, path)
             elif any(key == item.encode_name for other in others for item in other.fields):
-                self.warnings.append(f"{path}: has no effect with {info.tag_field} {info.tag}; leave it out")
+                self.warnings.append(
+                    Mistake(f"{path}: has no effect with {info.tag_field} {info.tag}", DRAWBACK, "leave the key out")
+                )
             else:
                 shared = {item.encode_name for other in others for item in other.fields}
                 self._unknown_key(key, path, sorted(known.keys() | shared))
@@ -204,11 +207,12 @@ class Decoder:
         return found
 
     def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> None:
-        words = f"unknown key; {_cure(key, known)}"
+        cause = f"unknown key; {_hint(key, known)}"
         if not self._lenient:
-            self._mistake(path, words, UNKNOWN_KEY)
+            self._mistake(path, cause, UNKNOWN_KEY)
             return
-        self.warnings.append(f"{path}: {words}; ignored, because the file's configVersion is newer than this program's")
+        ignored = "ignored, because the file's configVersion is newer than this program's"
+        self.warnings.append(Mistake(f"{path}: {cause}; {ignored}", DRAWBACK))
 
     def expand(self, value: Any, path: str) -> Any:
         """Return a string with its variables replaced, and every other value as it is."""
@@ -221,7 +225,8 @@ class Decoder:
             if match[0] == "$${":
                 return "${"
             if name is None:
-                self._mistake(path, "`${` begins a variable, such as `${NAME}`; write `$${` for these two characters")
+                cause, cure = "`${` begins a variable, such as `${NAME}`", "write `$${` for these two characters"
+                self._mistake(path, cause, cure=cure)
                 return ""
             names[f"${{{name}}}"] = None
             if not self._environ.get(name):
@@ -324,7 +329,7 @@ def _beyond_length(length: int, least: int | None, most: int | None) -> str | No
     return None
 
 
-def _cure(key: str, known: Sequence[str]) -> str:
+def _hint(key: str, known: Sequence[str]) -> str:
     if _SECRET.search(key):
         instead = [name for name in (f"{key}EnvVarName", f"{key}File") if name in known]
         use = f"use {' or '.join(instead)}" if instead else "name an environment variable or a file instead"

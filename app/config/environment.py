@@ -35,7 +35,8 @@ def read(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any],
     exchange = dict(_exchange(environ))
     if not exchange.get("roleArn"):
         raise ConfigError(
-            f"{_VARIABLES['roleArn']}: not set; name the RAM role to assume, acs:ram::<account id>:role/<name>",
+            f"{_VARIABLES['roleArn']}: not set",
+            cure="name the RAM role to assume, acs:ram::<account id>:role/<name>",
             error_code="IDS-106",
         )
     if not exchange.get("oidcProviderArn"):
@@ -62,8 +63,8 @@ def _identity(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, 
     has_sdk = files.exists(sdk) or (asked_for and not token_file)
     if has_sdk and token_file:
         raise ConfigError(
-            f"two identities: the IDaaS SDK's file {sdk} and {_TOKEN_FILE}={token_file}; "
-            "remove one, or write a configuration file",
+            f"two identities: the IDaaS SDK's file {sdk} and {_TOKEN_FILE}={token_file}",
+            cure="remove one, or write a configuration file",
             error_code="IDS-119",
         )
     if has_sdk:
@@ -72,8 +73,8 @@ def _identity(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, 
     if token_file:
         return {"type": "tokenFile", "tokenFile": token_file}, {f"{PLACE}.identity.tokenFile": _TOKEN_FILE}
     raise ConfigError(
-        f"no configuration: no --config, no $IDAAS_SIDECAR_CONFIG, no {default_path}, no {sdk} and no "
-        f"${_TOKEN_FILE}; start from config.example.json, or try `idaas-sidecar demo`",
+        f"no configuration: no --config, no $IDAAS_SIDECAR_CONFIG, no {default_path}, no {sdk} and no ${_TOKEN_FILE}",
+        cure="start from config.example.json, or try `idaas-sidecar demo`",
         error_code="IDS-101",
     )
 

@@ -62,7 +62,7 @@ class _Draft:
     trace: bool = True
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Mistake] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     settings: Settings | None = None
@@ -72,25 +72,22 @@ class _Draft:
     def stop_at_mistakes(self) -> None:
         """Raise ConfigError if there are mistakes: one message, a line each."""
         if self.mistakes:
-            raise ConfigError.of(dict.fromkeys(item.reworded(one_line(self._located(item))) for item in self.mistakes))
+            raise ConfigError.of(dict.fromkeys(map(self._located, self.mistakes)))
 
-    def run(self, checks: Iterable[validate.Check], *, patient: bool = True) -> list[str]:
+    def run(self, checks: Iterable[validate.Check], *, patient: bool = True) -> list[Mistake]:
         """
-        Run all checks, and keep what they complain about. Return the files that are not there yet, as sentences.
+        Run all checks, and keep what they complain about. Return a line for each file that is not there yet.
 
         `patient`: otherwise a file that is not there is a mistake.
         """
-        absent: list[str] = []
+        absent: list[Mistake] = []
         for check in checks:
             try:
                 check()
             except NotThereYet as error:
-                if patient:
-                    absent.append(str(error))
-                else:
-                    self.mistakes.append(Mistake(str(error), error.error_code))
+                (absent if patient else self.mistakes).append(Mistake(error.cause, error.error_code, error.cure))
             except ConfigError as error:
-                self.mistakes.append(Mistake(str(error), error.error_code))
+                self.mistakes += error.mistakes
         return absent
 
     def named(self, environ: Mapping[str, str]) -> frozenset[str]:
@@ -103,12 +100,15 @@ class _Draft:
         """Return whether a mistake was found at the key `path` or below it."""
         return any(re.match(rf"{re.escape(path)}[.:\[]", mistake) for mistake in self.mistakes)
 
-    def _located(self, mistake: str) -> str:
-        """Return the mistake with the file or the variable in which it can be corrected."""
-        for opening, place in self.places.items():
-            if mistake.startswith(opening):
-                return place + mistake.removeprefix(opening)
-        return mistake if self.file is None or mistake.startswith(f"{self.file}:") else f"{self.file}: {mistake}"
+    def _located(self, mistake: Mistake) -> Mistake:
+        """Return the mistake as one line, with the file or the variable in which it can be corrected."""
+        cause = mistake.cause
+        opening = next(filter(cause.startswith, self.places), "")
+        if opening:
+            cause = self.places[opening] + cause.removeprefix(opening)
+        elif self.file is not None and not cause.startswith(f"{self.file}:"):
+            cause = f"{self.file}: {cause}"
+        return mistake.reworded(cause, mistake.cure).mapped(one_line)
 
 
 def load(
@@ -175,12 +175,14 @@ def _load(
         needed = draft.run(validate.start_checks(settings, environ), patient=patient)
         draft.stop_at_mistakes()
         if needed:
-            absence = NotThereYet("\n".join(needed))
+            cures = dict.fromkeys(item.cure for item in needed if item.cure)
+            absence = NotThereYet("\n".join(item.cause for item in needed), "; ".join(cures))
             absence.patience = settings.startup.timeout_seconds
             raise absence
         # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
-            Mistake(f"{item}; waiting for the program that writes it", "IDS-124") for item in dict.fromkeys(absent)
+            Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
+            for item in dict.fromkeys(absent)
         ]
     draft.warnings.extend(warnings.warnings(settings, unchecked))
     return Loaded(
@@ -188,14 +190,9 @@ def _load(
         draft.origin,
         now(),
         draft.sources if trace else {},
-        tuple(map(_warning, draft.warnings)),
+        tuple(warning.mapped(one_line) for warning in draft.warnings),
         tuple(draft.files),
     )
-
-
-def _warning(sentence: str) -> Mistake:
-    """Return a warning as one line with its code; the code of a drawback where it has none of its own."""
-    return Mistake(one_line(sentence), sentence.error_code if isinstance(sentence, Mistake) else "IDS-122")
 
 
 def _check_the_rest(draft: _Draft, environ: Mapping[str, str], hostname: str) -> None:
@@ -263,7 +260,8 @@ def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> in
         draft.mistakes += decoder.mistakes
         return MINOR
     if version is None:
-        draft.mistakes.append(Mistake(f'configVersion: required; write "configVersion": "{MAJOR}.{MINOR}"', "IDS-106"))
+        cure = f'write "configVersion": "{MAJOR}.{MINOR}"'
+        draft.mistakes.append(Mistake("configVersion: required", "IDS-106", cure))
         return MINOR
     if not isinstance(version, str) or not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
         sentence = f'configVersion: must be a string of two numbers, such as "{MAJOR}.{MINOR}"'
@@ -305,14 +303,14 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     path = identity["clientConfigPath"]
     others = [key for key, value in identity.items() if key not in _NOT_IN_THE_SDK_FILE and value is not None]
     if others:
-        sentence = f"{place}: clientConfigPath stands beside {', '.join(others)}; keep the path or the keys"
-        draft.mistakes.append(Mistake(sentence, "IDS-113"))
+        cause = f"{place}: clientConfigPath stands beside {', '.join(others)}"
+        draft.mistakes.append(Mistake(cause, "IDS-113", "keep the path or the keys"))
         return identity
     draft.files.append(path)
     try:
         found = sdk_file.read(path)
     except ConfigError as error:
-        draft.mistakes += [item.reworded(f"{place}.clientConfigPath: {item}") for item in error.mistakes]
+        draft.mistakes += [item.at(f"{place}.clientConfigPath") for item in error.mistakes]
         return identity
     draft.places[f"{place}."] = f"{path}: "
     decoder = Decoder(path, environ, trace=draft.trace)

@@ -36,8 +36,9 @@ def read(path: str) -> dict[str, Any]:
         failure = error
     if _is_sdk_file(raw, path):
         raise ConfigError(
-            f"{path}: this is the IDaaS SDK's file, not a configuration of the sidecar; name its path in "
-            "identity.clientConfigPath of a profile, or leave out --config and set CLOUD_IDAAS_CONFIG_PATH",
+            f"{path}: this is the IDaaS SDK's file, not a configuration of the sidecar",
+            cure="name its path in identity.clientConfigPath of a profile, or leave out --config and set "
+            "CLOUD_IDAAS_CONFIG_PATH",
             error_code="IDS-116",
         )
     if failure is not None:

@@ -37,7 +37,7 @@ def read(path: str) -> dict[str, Any]:
     """
     known = _known(read_object(path, tolerant=True), IdaasIdentity)
     left = [
-        Mistake(f"{path}: {key}: still has {found} of an example; write your own value", "IDS-109")
+        Mistake(f"{path}: {key}: still has {found} of an example", "IDS-109", "write your own value")
         for key, found in _examples(known)
     ]
     if left:
@@ -94,7 +94,8 @@ def _machine(authn: Any, path: str) -> dict[str, Any]:
         return {}
     if authn.get("identityType") == "HUMAN":
         raise ConfigError(
-            f"{path}: authnConfiguration.identityType: HUMAN logs a person in; use a CLIENT (M2M) one",
+            f"{path}: authnConfiguration.identityType: HUMAN logs a person in",
+            cure="use a CLIENT (M2M) one",
             error_code="IDS-105",
         )
     return {"authnConfiguration": authn | {"identityType": "CLIENT"}} if "identityType" in authn else {}

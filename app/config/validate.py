@@ -130,7 +130,9 @@ def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
 def _callers(profile: Profile, place: str) -> None:
     if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
         raise ConfigError(
-            f"{place}.callers: empty; list uids or gids, or leave it out to serve every caller", error_code="IDS-105"
+            f"{place}.callers: empty",
+            cure="list uids or gids, or leave the key out to serve every caller",
+            error_code="IDS-105",
         )
 
 
@@ -142,8 +144,8 @@ def _other_metadata_service(profile: Profile, place: str, server: Server) -> Non
         for key, address in (("bind", server.bind), ("metadata", server.metadata)):
             if asked and address and addresses.overlap(asked, addresses.listen_address(address, f"server.{key}")):
                 raise ConfigError(
-                    f"{where}.authnConfiguration: would ask {url}, where this sidecar listens itself (server.{key}); "
-                    "leave server.metadata out, or use a method without the metadata service",
+                    f"{where}.authnConfiguration: would ask {url}, where this sidecar listens itself (server.{key})",
+                    cure="leave server.metadata out, or use a method without the metadata service",
                     error_code="IDS-326",
                 )
 
@@ -195,7 +197,9 @@ def _credential_files(profiles: Mapping[str, Profile]) -> None:
             other = taken.setdefault(os.path.normpath(file.path), place)
             if other != place:
                 raise ConfigError(
-                    f"{place}: {file.path} is already written by {other}; choose another file", error_code="IDS-113"
+                    f"{place}: {file.path} is already written by {other}",
+                    cure="choose another file",
+                    error_code="IDS-113",
                 )
 
 
@@ -204,9 +208,9 @@ def _bundle(path: str, place: str) -> None:
     try:
         raw = files.read(path, LARGEST_BUNDLE)
     except files.Absent as why:
-        raise NotThereYet(f"{place}: {path}: {why}") from None
+        raise NotThereYet(why.at(f"{place}: {path}")) from None
     except files.Unreadable as why:
-        raise ConfigError(f"{place}: {path}: {why}", error_code="IDS-115") from None
+        raise ConfigError(why.at(f"{place}: {path}"), error_code="IDS-115") from None
     if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:
         raise ConfigError(
             f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)", error_code="IDS-115"
@@ -224,19 +228,22 @@ def _listeners(server: Server, access: Access) -> None:
         host, port = addresses.listen_address(address, f"server.{key}")
         if key != "ops" and not addresses.is_private(host) and not access.unsafe_bind:
             raise ConfigError(
-                f"server.{key}: {address} is reachable from other machines; use 127.0.0.1, or set access.unsafeBind",
+                f"server.{key}: {address} is reachable from other machines",
+                cure="use 127.0.0.1, or set access.unsafeBind",
                 error_code="IDS-121",
             )
         for other, its in taken.items():
             if addresses.overlap((host, port), its):
                 raise ConfigError(
-                    f"server.{key}: {address} is taken by server.{other}; choose another port", error_code="IDS-121"
+                    f"server.{key}: {address} is taken by server.{other}",
+                    cure="choose another port",
+                    error_code="IDS-121",
                 )
         taken[key] = host, port
     if access.path_token and server.metadata and access.metadata_tokens != "required":
         raise ConfigError(
-            "server.metadata: its clients cannot send access.pathToken; set access.metadataTokens to required, "
-            "or leave one of the two out",
+            "server.metadata: its clients cannot send access.pathToken",
+            cure="set access.metadataTokens to required, or leave one of the two out",
             error_code="IDS-113",
         )
 
@@ -246,7 +253,8 @@ def _admin_socket(path: str | None) -> None:
     if not name.startswith((b"/", b"@")) or len(name) > LONGEST_SOCKET_NAME or b"\0" in name:
         raise ConfigError(
             f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} "
-            "bytes; write an absolute path, such as /run/idaas-sidecar/admin.sock",
+            "bytes",
+            cure="write an absolute path, such as /run/idaas-sidecar/admin.sock",
             error_code="IDS-121",
         )
 
@@ -279,7 +287,7 @@ def _cache(cache: Cache) -> None:
     if cache.directory is None:
         if cache.key_file or cache.key_env_var_name:
             raise ConfigError(
-                "cache.directory: required with a key; leave the key out for no cache", error_code="IDS-106"
+                "cache.directory: required with a key", cure="leave the key out for no cache", error_code="IDS-106"
             )
         return
     if not os.path.isabs(os.path.expanduser(cache.directory)):
@@ -290,7 +298,8 @@ def _cache(cache: Cache) -> None:
         for way in (os.path.abspath, os.path.realpath)
     ):
         raise ConfigError(
-            "cache.keyFile: lies in cache.directory, so a reader of one would read the other; move it elsewhere",
+            "cache.keyFile: lies in cache.directory, so a reader of one would read the other",
+            cure="move the key file elsewhere",
             error_code="IDS-113",
         )
 
@@ -298,12 +307,14 @@ def _cache(cache: Cache) -> None:
 def _hosts(hosts: Sequence[str]) -> None:
     if not hosts:
         raise ConfigError(
-            "access.allowedHosts: empty, so no client would be served; name the hosts of the clients' URLs",
+            "access.allowedHosts: empty, so no client would be served",
+            cure="name the hosts of the clients' URLs",
             error_code="IDS-105",
         )
     for index, host in enumerate(hosts):
         if not addresses.is_host(host):
             raise ConfigError(
-                f"access.allowedHosts[{index}]: {host!r} is not a host; write it without port or path, IPv6 as [::1]",
+                f"access.allowedHosts[{index}]: {host!r} is not a host",
+                cure="write the host without port or path, IPv6 as [::1]",
                 error_code="IDS-105",
             )

@@ -15,10 +15,11 @@ from ..identity.methods.keys import ClientSecretMethod, PrivateKeyMethod
 from ..identity.methods.oidc import IdaasOidc
 from ..identity.token_file import TokenFileIdentity
 from ..system import files
+from .decode import DRAWBACK
 from .settings import PathToken, Settings
 
 
-def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[str]:
+def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mistake]:
     """
     Yield the sentences, each beginning with the key that it is about.
 
@@ -41,10 +42,10 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[st
         yield from _exposed(settings.access.path_token.file, "access.pathToken.file")
     yield from _exposed(settings.cache.key_file, "cache.keyFile")
     if settings.access.unsafe_bind:
-        yield "access.unsafeBind: credentials may be served on addresses that other machines reach"
+        yield Mistake("access.unsafeBind: credentials may be served on addresses that other machines reach", DRAWBACK)
 
 
-def _identity(identity: Identity, place: str) -> Iterator[str]:
+def _identity(identity: Identity, place: str) -> Iterator[Mistake]:
     if isinstance(identity, TokenFileIdentity):
         yield from _exposed(identity.token_file, f"{place}.{identity.key('token_file')}")
     found = identities.method_of(identity, place)
@@ -58,45 +59,52 @@ def _identity(identity: Identity, place: str) -> Iterator[str]:
             yield from _exposed(method.oidc_token_file_path, f"{where}.{method.key('oidc_token_file_path')}")
     http = identities.http_of(identity)
     if http is not None and http.unsafe_ignore_ssl_cert:
-        yield (
+        yield Mistake(
             f"{place}.httpConfiguration.unsafeIgnoreSslCert: TLS VERIFICATION IS OFF for the token endpoint: an "
-            "attacker on the path can take the client's secret; use tls.caFile instead"
+            "attacker on the path can take the client's secret",
+            DRAWBACK,
+            "use tls.caFile instead",
         )
 
 
-def _exposed(path: str | None, place: str) -> Iterator[str]:
+def _exposed(path: str | None, place: str) -> Iterator[Mistake]:
     """Yield why a secret file that is accepted is readable by more processes than necessary."""
     why = files.exposure(path) if path else None
     if why is not None:
-        yield Mistake(f"{place}: {path}: {why}", "IDS-130")
+        yield Mistake(f"{place}: {path}: {why.cause}", "IDS-130", why.cure)
 
 
-def _region(region: str | None, place: str) -> Iterator[str]:
+def _region(region: str | None, place: str) -> Iterator[Mistake]:
     """Yield the region that is probably meant by a name that is no region."""
     meant = misspelt(region) if region else None
     if meant is not None:
-        yield f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
+        cause = f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
+        yield Mistake(cause, DRAWBACK)
 
 
-def _other_audience(identity: Identity, place: str) -> Iterator[str]:
+def _other_audience(identity: Identity, place: str) -> Iterator[Mistake]:
     """Yield why the DeveloperAPI will answer 403 to the token of this scope."""
     if isinstance(identity, IdaasIdentity) and identity.scope:
         audience, wanted = (scope.partition("|")[0] for scope in (identity.scope, PROVIDER_MANAGED))
         if audience != wanted:
-            yield (
+            yield Mistake(
                 f"{place}.scope: {identity.scope} is for another audience than the DeveloperAPI's, which refuses its "
-                f"tokens with 403; leave scope out, or write {PROVIDER_MANAGED}"
+                "tokens with 403",
+                DRAWBACK,
+                f"leave scope out, or write {PROVIDER_MANAGED}",
             )
 
 
-def _session(seconds: int, place: str) -> Iterator[str]:
+def _session(seconds: int, place: str) -> Iterator[Mistake]:
     if seconds <= SHORTEST_SESSION:
-        yield (
+        yield Mistake(
             f"{place}: sessions of {seconds} s never leave the 900 s margin of the Python, Java, Node, PHP and C# "
-            "SDKs: each of their calls fetches credentials again; 3600 is the default"
+            "SDKs: each of their calls fetches credentials again; 3600 is the default",
+            DRAWBACK,
         )
     elif lead(seconds) < QUIET_ABOVE:
-        yield (
+        yield Mistake(
             f"{place}: sessions of {seconds} s are replaced with {lead(seconds):.0f} s left; clients with a margin of "
-            f"up to {QUIET_ABOVE:.0f} s fetch credentials more often; 3600 avoids that"
+            f"up to {QUIET_ABOVE:.0f} s fetch credentials more often; 3600 avoids that",
+            DRAWBACK,
         )

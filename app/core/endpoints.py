@@ -26,7 +26,8 @@ def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, 
     if explicit is not None:
         if not explicit:
             raise ConfigError(
-                f"{place}.endpoints: empty; add an endpoint, or remove the key to use the region's",
+                f"{place}.endpoints: empty",
+                cure="add an endpoint, or remove the key to use the region's",
                 error_code="IDS-105",
             )
         return tuple(

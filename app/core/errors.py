@@ -15,8 +15,63 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Self
+
+
+def quoting(text: str, words: str) -> str:
+    """Return a message followed by the other side's own words, if there are any."""
+    return f'{text}; it says "{words}"' if words else text
+
+
+class Reason(str):
+    """
+    Why something failed. The text is the cause, then the cure: one sentence for a log line or an answer.
+
+    `cause` names what failed and where. `cure` says what to do; it is empty where the errors index alone has a cure.
+    """
+
+    __slots__ = ("cause", "cure")
+
+    cause: str
+    cure: str
+
+    def __new__(cls, cause: str, cure: str = "") -> Self:
+        """Return the text of both."""
+        made = super().__new__(cls, f"{cause}; {cure}" if cure else cause)
+        made.cause = cause
+        made.cure = cure
+        return made
+
+    def reworded(self, cause: str, cure: str) -> Self:
+        """Return another reason of the same kind."""
+        return type(self)(cause, cure)
+
+    def mapped(self, change: Callable[[str], str]) -> Self:
+        """Return the same reason with `change` applied to cause and cure."""
+        return self.reworded(change(self.cause), change(self.cure))
+
+    def at(self, place: str) -> Self:
+        """Return the same reason with its place before the cause."""
+        return self.reworded(f"{place}: {self.cause}", self.cure)
+
+
+class Mistake(Reason):
+    """One line about a configuration. `error_code`: its entry in the errors index."""
+
+    __slots__ = ("error_code",)
+
+    error_code: str
+
+    def __new__(cls, cause: str, error_code: str = "IDS-100", cure: str = "") -> Self:
+        """Return the line with its code."""
+        made = super().__new__(cls, cause, cure)
+        made.error_code = error_code
+        return made
+
+    def reworded(self, cause: str, cure: str) -> Self:
+        """Return another line with the same code."""
+        return type(self)(cause, self.error_code, cure)
 
 
 class SidecarError(Exception):
@@ -27,7 +82,7 @@ class SidecarError(Exception):
     known of the request that failed, for the fields of a log line; empty or 0 where it is not known. `stage`: `token`,
     `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
     `error_code`: the stable code of the failure in the errors index (`core/error_index`); `code` is the other side's.
-    `cure`: what to do, where the failure has it apart from its cause; `own_words` has both.
+    `cure`: what to do, apart from `cause`; empty where the errors index alone has a cure. `own_words` has both.
     `files`: those that a configuration which cannot be used names. A change of one, also of its mode, may correct it.
     """
 
@@ -42,6 +97,14 @@ class SidecarError(Exception):
     cure: str = ""
     files: frozenset[str] = frozenset()
 
+    def __init__(self, cause: str, cure: str = "") -> None:
+        """Keep cause and cure apart. A `cause` that is a Reason has its own cure."""
+        if isinstance(cause, Reason):
+            cure = cure or cause.cure
+            cause = cause.cause
+        super().__init__(cause)
+        self.cure = cure
+
     @property
     def permanent(self) -> bool:
         """Whether a repetition cannot succeed before something is changed."""
@@ -55,59 +118,62 @@ class SidecarError(Exception):
     @property
     def own_words(self) -> str:
         """The message without the other side's words, for answers to clients."""
-        return f"{self.cause}: {self.cure}" if self.cure else self.cause
+        return str(Reason(self.cause, self.cure))
 
     def __str__(self) -> str:
-        return f'{self.own_words}; it says "{self.cloud_message}"' if self.cloud_message else self.own_words
+        return quoting(self.own_words, self.cloud_message)
+
+    @property
+    def quoted_cause(self) -> str:
+        """The cause and the other side's words, without the cure."""
+        return quoting(self.cause, self.cloud_message)
 
     def at(self, place: str) -> Self:
         """Return the same error with its place before the message."""
         return self.reworded(f"{place}: {self.cause}", self.cure)
 
-    def reworded(self, message: str, cure: str = "") -> Self:
-        """Return the same error with another message and cure, before the other side's words."""
-        other = type(self).__new__(type(self), message)
+    def reworded(self, cause: str, cure: str = "") -> Self:
+        """Return the same error with another cause and cure, before the other side's words."""
+        other = type(self).__new__(type(self), cause)
         other.__dict__.update(self.__dict__)
         other.cure = cure
         return other
 
 
-class Mistake(str):
-    """One line about a configuration. `error_code`: its entry in the errors index."""
-
-    error_code: str
-
-    def __new__(cls, text: str, error_code: str = "IDS-100") -> Self:
-        """Return the line with its code."""
-        made = super().__new__(cls, text)
-        made.error_code = error_code
-        return made
-
-    def reworded(self, text: str) -> Mistake:
-        """Return another line with the same code."""
-        return Mistake(text, self.error_code)
-
-
 class ConfigError(SidecarError):
     """The configuration, or a file or variable that it names, cannot work. `mistakes`: a line each."""
 
-    def __init__(self, message: str, *, error_code: str = "IDS-100") -> None:
-        super().__init__(message)
+    mistakes: tuple[Mistake, ...]
+
+    def __init__(self, cause: str, *, cure: str = "", error_code: str = "IDS-100") -> None:
+        super().__init__(cause, cure)
         self.error_code = error_code
-        self.mistakes = tuple(Mistake(line, error_code) for line in message.splitlines())
+        self.mistakes = (Mistake(self.cause, error_code, self.cure),)
 
     @classmethod
     def of(cls, mistakes: Iterable[Mistake]) -> ConfigError:
         """Return one error for at least one mistake, with the code of the first one."""
         lines = tuple(mistakes)
-        error = cls("\n".join(lines), error_code=lines[0].error_code)
+        cure = lines[0].cure if len(lines) == 1 else ""
+        error = cls("\n".join(line.cause for line in lines), cure=cure, error_code=lines[0].error_code)
         error.mistakes = lines
         return error
 
-    def reworded(self, message: str, cure: str = "") -> Self:
-        """Return the same error with another message; each of its lines has the code of the error."""
-        other = super().reworded(message, cure)
-        other.mistakes = tuple(Mistake(line, self.error_code) for line in message.splitlines())
+    @property
+    def own_words(self) -> str:
+        """The lines, each with its cure."""
+        return "\n".join(self.mistakes)
+
+    def at(self, place: str) -> Self:
+        """Return the same error with its place before the first line."""
+        other = super().at(place)
+        other.mistakes = (self.mistakes[0].at(place), *self.mistakes[1:])
+        return other
+
+    def reworded(self, cause: str, cure: str = "") -> Self:
+        """Return the same error with one mistake, which has the code of the error."""
+        other = super().reworded(cause, cure)
+        other.mistakes = (Mistake(cause, self.error_code, cure),)
         return other
 
     @property
@@ -136,7 +202,7 @@ class Unreachable(SidecarError):
 
     def __init__(
         self,
-        message: str,
+        cause: str,
         *,
         retry_after: float | None = None,
         code: str = "",
@@ -146,8 +212,9 @@ class Unreachable(SidecarError):
         request_id: str = "",
         cloud_message: str = "",
         error_code: str = "IDS-200",
+        cure: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(cause, cure)
         self.error_code = error_code
         self.retry_after = retry_after
         self.code = code
@@ -168,7 +235,7 @@ class Refused(SidecarError):
 
     def __init__(
         self,
-        message: str,
+        cause: str,
         *,
         status: int,
         code: str,
@@ -180,8 +247,7 @@ class Refused(SidecarError):
         error_code: str = "IDS-300",
         cure: str = "",
     ) -> None:
-        super().__init__(message)
-        self.cure = cure
+        super().__init__(cause, cure)
         self.error_code = error_code
         self.status = status
         self.code = code
@@ -190,6 +256,11 @@ class Refused(SidecarError):
         self.withdrawn = withdrawn
         self.endpoint = endpoint
         self.cloud_message = cloud_message
+
+    @property
+    def own_words(self) -> str:
+        """The message without the other side's words. The cure explains the code of the answer before it."""
+        return f"{self.cause}: {self.cure}" if self.cure else self.cause
 
     @property
     def permanent(self) -> bool:

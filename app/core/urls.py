@@ -18,12 +18,15 @@ def endpoint(url: str, place: str) -> str:
     parts = _split(url, place)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigError(
-            f"{place}: {url!r} would send secrets in clear; use https:// (http is for loopback hosts only)",
+            f"{place}: {url!r} would send secrets in clear",
+            cure="use https:// (http is for loopback hosts only)",
             error_code="IDS-112",
         )
     if "?" in url or "#" in url:  # also empty ones: an issuer is compared to the letter
         raise ConfigError(
-            f"{place}: {without_login(url)!r} has a query or a fragment; leave it out", error_code="IDS-112"
+            f"{place}: {without_login(url)!r} has a query or a fragment",
+            cure="write the URL as https://host/path",
+            error_code="IDS-112",
         )
     return url
 
@@ -69,7 +72,11 @@ def _split(url: str, place: str) -> SplitResult:
     except ValueError as error:
         raise ConfigError(f"{place}: {without_login(url)!r} is not a URL: {error}", error_code="IDS-112") from None
     if parts.username is not None:
-        raise ConfigError(f"{place}: the URL contains a user name or password; remove it", error_code="IDS-112")
+        raise ConfigError(
+            f"{place}: the URL contains a user name or password",
+            cure="remove both from the URL",
+            error_code="IDS-112",
+        )
     if parts.scheme not in ("http", "https") or not parts.hostname or not _URL.fullmatch(url):
         raise ConfigError(
             f"{place}: {without_login(url)!r} is not a URL of the form https://host/path", error_code="IDS-112"

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from ..core.error_index.index import INDEX
 from ..core.errors import SidecarError
-from .wording import SAYS, parted
 
 State = Literal["ok", "warning", "broken", "skipped"]
 """`warning`: it works, but not as intended, or not for long. `skipped`: a step before it is broken, or lacks input."""
@@ -30,27 +29,21 @@ class Finding:
     follows: tuple[str, ...] = ()
 
 
-def broken(code: str, message: str, cure: str = "") -> Finding:
-    """Return a finding that keeps credentials from arriving. Without `cure`, the message or the index supplies it."""
-    return _finding("broken", code, message, cure)
+def broken(code: str, cause: str, cure: str = "") -> Finding:
+    """Return a finding that keeps credentials from arriving. Without `cure`, the errors index supplies it."""
+    return Finding("broken", code, cause, cure or INDEX[code].cure)
 
 
-def warning(code: str, message: str, cure: str = "") -> Finding:
+def warning(code: str, cause: str, cure: str = "") -> Finding:
     """Return a finding that does not keep credentials from arriving."""
-    return _finding("warning", code, message, cure)
-
-
-def _finding(state: Literal["warning", "broken"], code: str, message: str, cure: str) -> Finding:
-    cause, own = parted(message)
-    return Finding(state, code, cause, cure or own or INDEX[code].cure)
+    return Finding("warning", code, cause, cure or INDEX[code].cure)
 
 
 def failed(error: Exception) -> Finding:
     """Return the finding of an error that the program raised; its message has the cloud's own words."""
     if not isinstance(error, SidecarError):
         return broken("IDS-901", f"internal error ({type(error).__name__})")
-    words = f'{SAYS}{error.cloud_message}"' if error.cloud_message else ""
-    return broken(error.error_code, f"{error.cause}{words}", error.cure)
+    return broken(error.error_code, error.quoted_cause, error.cure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,12 @@ class Statement:
     denies: bool = False
 
 
-class Unreadable(ValueError):
+class NotATrustPolicy(ValueError):
     """The text is no trust policy; the message says why."""
 
 
 def statements(text: str) -> list[Statement]:
-    """Return the statements of a policy. The answer of `aliyun ram GetRole` is accepted too. Raises Unreadable."""
+    """Return the statements of a policy. The answer of `aliyun ram GetRole` is accepted too. Raises NotATrustPolicy."""
     try:
         found: Any = json.loads(text)
         role = found.get("Role", found)
@@ -64,9 +64,9 @@ def statements(text: str) -> list[Statement]:
             if isinstance(error, ValueError)
             else "no object with a Statement of Effect, Action and Principal"
         )
-        raise Unreadable(form) from None
+        raise NotATrustPolicy(form) from None
     if all(each.denies for each in made):
-        raise Unreadable(f"no statement allows {ACTION} to an OIDC provider (Principal.Federated)")
+        raise NotATrustPolicy(f"no statement allows {ACTION} to an OIDC provider (Principal.Federated)")
     return made
 
 
@@ -74,7 +74,7 @@ def findings(text: str, provider_arn: str, claims: Claims) -> Iterator[Finding]:
     """Yield what keeps the role from trusting a token with `claims`; of several statements, the one that fits best."""
     try:
         known = statements(text)
-    except Unreadable as error:
+    except NotATrustPolicy as error:
         yield broken(_UNREADABLE, f"the trust policy: {error}")
         return
     allowing = [each for each in known if not each.denies]

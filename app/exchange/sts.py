@@ -54,14 +54,16 @@ def complete(
         )
     if expires_at <= now:
         raise Unreachable(
-            f"{where}: the credentials have already expired by this machine's clock; check the clock",
+            f"{where}: the credentials have already expired by this machine's clock",
+            cure="set the clock",
             endpoint=where,
             error_code="IDS-422",
         )
     if expires_at > now + LONGEST_SESSION + CLOCK_ALLOWANCE:
         # Accepted, it would postpone the next refresh as far.
         raise Unreachable(
-            f"{where}: the credentials end later than any session does; check this machine's clock",
+            f"{where}: the credentials end later than any session does",
+            cure="set this machine's clock",
             endpoint=where,
             error_code="IDS-422",
         )

@@ -64,7 +64,8 @@ class AccessKeys(Record, frozen=True):
         key_id, secret = (self.environ.get(name, "").strip() for name in (_ID, _SECRET))
         if bool(key_id) != bool(secret):
             raise ConfigError(
-                f"{_SECRET if key_id else _ID}: not set, though its other half is; set both or neither",
+                f"{_SECRET if key_id else _ID}: not set, though its other half is",
+                cure="set both or neither",
                 error_code="IDS-325",
             )
         return KeyPair(key_id, secret, self.environ.get(_TOKEN, "").strip() or None) if key_id else None
@@ -91,7 +92,7 @@ class AccessKeys(Record, frozen=True):
         try:
             parser.read_string(files.read_secret(path, LARGEST).decode())
         except files.Unreadable as why:
-            raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
+            raise ConfigError(why.at(path), error_code="IDS-102") from None
         except (configparser.Error, UnicodeDecodeError):
             raise ConfigError(
                 f"{path}: not an ini file", error_code="IDS-126"
@@ -121,7 +122,7 @@ def _of_cli(profile: Mapping[str, Any], place: str) -> KeyPair | EcsRole:
     if mode == "EcsRamRole":
         return EcsRole(str(profile.get("ram_role_name") or "") or None)
     if mode not in ("AK", "StsToken"):
-        raise ConfigError(f"{place}: its mode is not supported here; {_CURE}", error_code="IDS-325")
+        raise ConfigError(f"{place}: its mode is not supported here", cure=_CURE, error_code="IDS-325")
     names = ("access_key_id", "access_key_secret", "sts_token")
     return _pair(profile, names, place, session=mode == "StsToken")
 
@@ -131,7 +132,7 @@ def _of_ini(section: Mapping[str, str], place: str) -> KeyPair | EcsRole:
     if kind == "ecs_ram_role":
         return EcsRole(section.get("role_name") or None)
     if kind not in ("access_key", "sts"):
-        raise ConfigError(f"{place}: its type is not supported here; {_CURE}", error_code="IDS-325")
+        raise ConfigError(f"{place}: its type is not supported here", cure=_CURE, error_code="IDS-325")
     return _pair(section, ("access_key_id", "access_key_secret", "security_token"), place, session=kind == "sts")
 
 

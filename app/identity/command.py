@@ -121,7 +121,8 @@ class Command(Record, frozen=True):
             raise Refused(f"{self.place}: the command says {code}", status=0, code=code, error_code="IDS-324")
         if status != 0:
             raise Unreachable(
-                f"{self.place}: the command ended with status {status}; run it by hand to see why",
+                f"{self.place}: the command ended with status {status}",
+                cure="run the command by hand to see why",
                 error_code="IDS-324",
             )
         return token_from(members, now=self.now(), where=self.place, use=self.use)

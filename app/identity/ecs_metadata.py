@@ -78,7 +78,8 @@ class EcsMetadata(Record, frozen=True):
         if host == "100.100.100.200" and self.is_ours(host):
             raise ConfigError(
                 f"{self.endpoint}: that address belongs to this network namespace, so the sidecar, not the cloud, "
-                "would answer; remove it from the interface (server.metadata), or use an authnMethod without the "
+                "would answer",
+                cure="remove the address from the interface (server.metadata), or use an authnMethod without the "
                 "metadata service",
                 error_code="IDS-326",
             )

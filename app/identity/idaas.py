@@ -126,7 +126,8 @@ def check(identity: IdaasIdentity, place: str) -> None:
     subject = identity.token_exchange.subject if identity.token_exchange is not None else None
     if isinstance(subject, IdaasIdentity) and subject.token_exchange is not None:
         raise ConfigError(
-            f"{place}.tokenExchange.subject.tokenExchange: one exchange after another is not supported; leave one out",
+            f"{place}.tokenExchange.subject.tokenExchange: one exchange after another is not supported",
+            cure="leave one out",
             error_code="IDS-113",
         )
 

@@ -100,10 +100,10 @@ def mismatches(claims: Claims, expected: ExpectedClaims, now: float) -> Iterator
         )
     if claims.issued_at is not None and claims.issued_at > now + LEEWAY:
         yield Mistake(
-            f"the token's iat is more than {LEEWAY:.0f} s ahead of this machine's clock; check the clock", "IDS-214"
+            f"the token's iat is more than {LEEWAY:.0f} s ahead of this machine's clock", "IDS-214", "set the clock"
         )
     if claims.expires_at is not None and claims.expires_at <= now:
-        yield Mistake("the token's exp has passed by this machine's clock; check the clock", "IDS-322")
+        yield Mistake("the token's exp has passed by this machine's clock", "IDS-322", "set the clock")
 
 
 def _shown(*values: str | None) -> str:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Reason
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -52,7 +52,7 @@ _OPENSSH_ED25519 = (
     "python3 -c 'import sys; from cryptography.hazmat.primitives.serialization import *; "
     'print(load_ssh_private_key(open(sys.argv[1], "rb").read(), None)'
     '.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(), end="")\' KEY_FILE '
-    "(it needs Python's cryptography; remove a passphrase first with: ssh-keygen -p -f KEY_FILE)"
+    "(it needs Python's cryptography, and no passphrase: ssh-keygen -p -f KEY_FILE removes it)"
 )
 """ssh-keygen of OpenSSH 9.2 ends with 0 and leaves an Ed25519 key in its own format, whatever `-m` says."""
 
@@ -74,12 +74,15 @@ def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
         key = _load(text.replace("\\n", "\n").replace("\\r", ""), secret)
     except OpenSshKey as error:
         raise ConfigError(
-            f"{place}: a key in OpenSSH's own format; convert a copy with: {error.command}", error_code="IDS-115"
+            f"{place}: a key in OpenSSH's own format",
+            cure=f"convert a copy with: {error.command}",
+            error_code="IDS-115",
         ) from None
     except PublicKey:
-        raise ConfigError(f"{place}: a public key; name the private key", error_code="IDS-115") from None
+        raise ConfigError(f"{place}: a public key", cure="name the private key", error_code="IDS-115") from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
-        raise ConfigError(f"{place}: no usable private key: {_cause(error, password)}", error_code="IDS-115") from None
+        reason = _reason(error, password)
+        raise ConfigError(reason.at(f"{place}: no usable private key"), error_code="IDS-115") from None
     if not isinstance(key, PrivateKey):
         raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key", error_code="IDS-115")
     return key
@@ -222,11 +225,11 @@ def _decode(text: str) -> bytes:
         raise ValueError("neither PEM nor base64") from None
 
 
-def _cause(error: Exception, password: str | None) -> str:
+def _reason(error: Exception, password: str | None) -> Reason:
     if isinstance(error, TypeError) and password is None:
-        return "it is encrypted; name its password with privateKeyPasswordEnvVarName"
+        return Reason("it is encrypted", "name its password with privateKeyPasswordEnvVarName")
     if isinstance(error, TypeError):
-        return "a password is configured, but the key is not encrypted"
+        return Reason("a password is configured, but the key is not encrypted")
     if password is not None:
-        return "the password is wrong, or the key damaged"
-    return "damaged, or not a private key"
+        return Reason("the password is wrong, or the key damaged")
+    return Reason("damaged, or not a private key")

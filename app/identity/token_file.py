@@ -75,7 +75,7 @@ def read(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) ->
     except ConfigError as error:
         if identity.token_file is None:
             raise
-        raise NotThereYet(str(error)) from None
+        raise NotThereYet(error.cause, error.cure) from None
 
 
 def token(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> Secret:

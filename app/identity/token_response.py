@@ -28,7 +28,8 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
         if members.get(other):
             hint = ", or request the scope openid" if use == "id_token" else ""
             raise ConfigError(
-                f"{where}: an answer without {use}, but with {other}; set tokenUse to {other}{hint}",
+                f"{where}: an answer without {use}, but with {other}",
+                cure=f"set tokenUse to {other}{hint}",
                 error_code="IDS-320",
             )
         raise Unreachable(f"{where}: an answer without {use}", error_code="IDS-320")
@@ -38,7 +39,8 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
     claims = jwt_claims.unverified(value)
     if claims is None:
         raise ConfigError(
-            f"{where}: the {use} is not a JWT, which STS needs; check the resource server's settings",
+            f"{where}: the {use} is not a JWT, which STS needs",
+            cure="switch the resource server to JWT access tokens",
             error_code="IDS-321",
         )
     # expires_in and expires_at belong to the access token; an id token has its own exp.
@@ -48,7 +50,9 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
         raise Unreachable(f"{where}: the answer does not say how long the token lives", error_code="IDS-320")
     if min(ends) <= now:
         raise Unreachable(
-            f"{where}: the token has already expired by this machine's clock; check the clock", error_code="IDS-322"
+            f"{where}: the token has already expired by this machine's clock",
+            cure="set the clock",
+            error_code="IDS-322",
         )
     return Token(value, min(ends))
 

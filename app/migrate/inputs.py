@@ -26,7 +26,7 @@ def read_file(path: str) -> bytes:
     try:
         return files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
+        raise ConfigError(why.at(path), error_code="IDS-102") from None
 
 
 def read(arguments: Sequence[str], read_bytes: Read) -> Found:

@@ -94,8 +94,8 @@ def exported(endpoint: str, *, version: str, instance: str, now: Now) -> tuple[T
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise ConfigError(
-            "telemetry.tracesEndpoint: traces need the packages of OpenTelemetry; "
-            "install idaas-credential-sidecar[otel], or remove the key",
+            "telemetry.tracesEndpoint: traces need the packages of OpenTelemetry",
+            cure="install idaas-credential-sidecar[otel], or remove the key",
             error_code="IDS-129",
         ) from None
     resource = Resource.create(

@@ -254,7 +254,8 @@ class Refresher:
             ahead = self._clocks.wall() - credentials.issued_at
             raise Unreachable(
                 f"the new session has expired already by this machine's clock, which is {ahead:.0f} s ahead of the "
-                "cloud's; set the clock",
+                "cloud's",
+                cure="set the clock",
                 error_code="IDS-214",
             )
         # At a start, and when a failure ends, a whole fleet may have got its sessions in one moment.

@@ -75,6 +75,9 @@ class AttemptStatus(BaseModel):
 class FailureStatus(BaseModel):
     """What is known of the last failure."""
 
+    message: Annotated[
+        str | None, Field(description="What failed: `last_error` without the cure and without the cloud's own words.")
+    ]
     error_code: Annotated[str | None, Field(description="Its entry of the errors index.", examples=["IDS-401"])]
     stage: str | None
     endpoint: str | None

@@ -118,10 +118,11 @@ def _time_left(profile: Mapping[str, Any]) -> Markup:
 def _problems(profile: Mapping[str, Any]) -> Iterator[Markup]:
     """Yield what is wrong, the cloud's words, and the cure."""
     if profile["last_error"]:
-        yield _note("bad" if profile["permanent"] else "warn", "Last error: ", profile["last_error"])
+        failure = profile["failure"] or {}
+        shown = failure.get("message") or profile["last_error"]
+        yield _note("bad" if profile["permanent"] else "warn", "Last error: ", shown)
         if profile["permanent"]:
             yield element("p", "A repetition cannot succeed before something is changed.")
-        failure = profile["failure"] or {}
         facts = {
             "Meaning": _coded(failure),
             "Cause": _sentence(failure.get("cause")),

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 JWKS_PATH = "/openid/v1/jwks"
@@ -20,6 +20,9 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k", "oth"})
 
 Fetch = Callable[[str], dict[str, Any]]
 """Returns the JSON object at a URL. Raises Unreachable or Refused."""
+
+_UNUSABLE = "IDS-126"
+"""The stable code of a document that cannot be used."""
 
 
 def documents(issuer: str, jwks: Mapping[str, Any], place: str) -> dict[str, dict[str, Any]]:
@@ -31,11 +34,11 @@ def documents(issuer: str, jwks: Mapping[str, Any], place: str) -> dict[str, dic
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not keys:
         raise ConfigError(
-            f"{place}: no keys in it; write the output of kubectl get --raw {JWKS_PATH}", error_code="IDS-126"
+            f"{place}: no keys in it", cure=f"write the output of kubectl get --raw {JWKS_PATH}", error_code=_UNUSABLE
         )
     mistakes = [line for index, key in enumerate(keys) for line in key_mistakes(key, f"{place}: keys[{index}]")]
     if mistakes:
-        raise ConfigError("\n".join(mistakes), error_code="IDS-126")
+        raise ConfigError.of(mistakes)
     discovery = {
         "issuer": issuer,
         "jwks_uri": f"{issuer.rstrip('/')}{JWKS_PATH}",
@@ -46,20 +49,21 @@ def documents(issuer: str, jwks: Mapping[str, Any], place: str) -> dict[str, dic
     return {DISCOVERY_PATH: discovery, JWKS_PATH: dict(jwks)}
 
 
-def key_mistakes(key: Any, place: str) -> Iterator[str]:
+def key_mistakes(key: Any, place: str) -> Iterator[Mistake]:
     """Yield why STS cannot use a key of the set, or why it must not be published."""
     if not isinstance(key, dict):
-        yield f"{place}: must be an object"
+        yield Mistake(f"{place}: must be an object", _UNUSABLE)
         return
     if private := sorted(PRIVATE_MEMBERS & key.keys()):
-        yield f"{place}: has the private member {', '.join(private)}; never publish it, and replace this key"
+        cause = f"{place}: has the private member {', '.join(private)}"
+        yield Mistake(cause, _UNUSABLE, "never publish it, and replace this key")
     if key.get("kty") != "RSA" or key.get("alg", "RS256") != "RS256":
-        yield f"{place}: must be an RSA key for RS256, the only algorithm that STS documents"
+        yield Mistake(f"{place}: must be an RSA key for RS256, the only algorithm that STS documents", _UNUSABLE)
     if not key.get("kid"):
-        yield f"{place}: has no kid; STS finds the key of a token by it"
+        yield Mistake(f"{place}: has no kid; STS finds the key of a token by it", _UNUSABLE)
 
 
-def findings(issuer: str, fetch: Fetch, own: Mapping[str, Any] | None) -> Iterator[str]:
+def findings(issuer: str, fetch: Fetch, own: Mapping[str, Any] | None) -> Iterator[Mistake]:
     """
     Yield what is wrong with the published documents of `issuer`.
 
@@ -68,21 +72,23 @@ def findings(issuer: str, fetch: Fetch, own: Mapping[str, Any] | None) -> Iterat
     where = f"{issuer.rstrip('/')}{DISCOVERY_PATH}"
     discovery = fetch(where)
     if discovery.get("issuer") != issuer:
-        yield f"{where}: issuer is {discovery.get('issuer')!r}, must be {issuer!r} to the letter"
+        cause = f"{where}: issuer is {discovery.get('issuer')!r}, must be {issuer!r} to the letter"
+        yield Mistake(cause, _UNUSABLE)
     uri = discovery.get("jwks_uri")
     if not isinstance(uri, str) or not uri.startswith("https://"):
-        yield f"{where}: jwks_uri is {uri!r}, must be an https URL that STS can reach"
+        yield Mistake(f"{where}: jwks_uri is {uri!r}, must be an https URL that STS can reach", _UNUSABLE)
         return
     keys = fetch(uri).get("keys")
     if not isinstance(keys, list) or not keys:
-        yield f"{uri}: has no keys"
+        yield Mistake(f"{uri}: has no keys", _UNUSABLE)
         return
     for index, key in enumerate(keys):
         yield from key_mistakes(key, f"{uri}: keys[{index}]")
     published = {json.dumps(_public(key), sort_keys=True) for key in keys if isinstance(key, dict)}
     for key in (own or {}).get("keys", ()):
         if json.dumps(_public(key), sort_keys=True) not in published:
-            yield f"{uri}: the cluster's key {key.get('kid')!r} is missing; publish the current JWK set"
+            cause = f"{uri}: the cluster's key {key.get('kid')!r} is missing"
+            yield Mistake(cause, _UNUSABLE, "publish the current JWK set")
 
 
 def _public(key: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def json_object(url: str, ca_file: str | None, seconds: float = TIMEOUT_SECONDS)
     try:
         body = asyncio.run(_body(url, verify, seconds))
     except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a label of the host is empty or too long
-        raise ConfigError(f"{url!r}: not a URL; correct it", error_code="IDS-112") from None
+        raise ConfigError(f"{url!r}: not a URL", cure="correct the URL", error_code="IDS-112") from None
     except TimeoutError:
         raise Unreachable(f"{url}: no whole answer within {seconds:g} s") from None
     except httpx.HTTPError as error:
@@ -45,13 +45,13 @@ async def _body(url: str, verify: ssl.SSLContext, seconds: float) -> bytes:
     ):
         if response.status_code != 200:
             status = response.status_code
-            message = f"{url}: HTTP {status}; publish the document there for everyone"
-            raise Refused(message, status=status, code=str(status))
+            cure = "publish the document there for everyone"
+            raise Refused(f"{url}: HTTP {status}", status=status, code=str(status), cure=cure)
         body = bytearray()
         async for part in response.aiter_bytes(65536):
             body += part
             if len(body) > LARGEST:
                 raise ConfigError(
-                    f"{url}: larger than {LARGEST} bytes; publish the document alone", error_code="IDS-208"
+                    f"{url}: larger than {LARGEST} bytes", cure="publish the document alone", error_code="IDS-208"
                 )
         return bytes(body)

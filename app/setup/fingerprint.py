@@ -127,7 +127,8 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or str(error) or "the connection broke off"
         raise Unreachable(
-            f"{host}:{port}: {reason}; run this command where the issuer can be reached, or give --fingerprint"
+            f"{host}:{port}: {reason}",
+            cure="run this command where the issuer can be reached, or give --fingerprint",
         ) from None
 
 
@@ -139,7 +140,9 @@ def from_pem(text: str, place: str) -> tuple[Certificate, ...]:
         return tuple(certificate(each.public_bytes(_der())) for each in x509.load_pem_x509_certificates(text.encode()))
     except ValueError:
         raise ConfigError(
-            f"{place}: no PEM certificate in it; give the chain that the server will present", error_code="IDS-115"
+            f"{place}: no PEM certificate in it",
+            cure="give the chain that the server will present",
+            error_code="IDS-115",
         ) from None
 
 

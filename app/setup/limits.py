@@ -10,6 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from ..core.errors import Mistake
+
+CODE = "IDS-127"
+"""The stable code of a value that RAM does not accept."""
+
 PROVIDERS = 100
 CLIENT_IDS = 50
 FINGERPRINTS = 5
@@ -28,96 +33,124 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}")
 
 
-def account(value: str, place: str) -> Iterator[str]:
+def account(value: str, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless `value` is an account id."""
     if not _ACCOUNT.fullmatch(value):
-        yield f"{place}: {value!r} is not an account id; write its digits, such as 1234567890123456"
+        yield Mistake(f"{place}: {value!r} is not an account id", CODE, "write its digits, such as 1234567890123456")
 
 
-def provider_name(value: str, place: str) -> Iterator[str]:
+def provider_name(value: str, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless RAM accepts `value` as the name of an OIDC provider."""
     if not _PROVIDER_NAME.fullmatch(value):
-        yield (
-            f"{place}: {value!r} is not a name that RAM accepts; use 1 to 128 of A-Z a-z 0-9 . - _ with a letter or "
-            "digit at both ends"
+        yield Mistake(
+            f"{place}: {value!r} is not a name that RAM accepts",
+            CODE,
+            "use 1 to 128 of A-Z a-z 0-9 . - _ with a letter or digit at both ends",
         )
 
 
-def role_name(value: str, place: str) -> Iterator[str]:
+def role_name(value: str, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless RAM accepts `value` as the name of a role."""
     if not _ROLE_NAME.fullmatch(value):
-        yield f"{place}: {value!r} is not a role name that RAM accepts; use 1 to 64 of A-Z a-z 0-9 . -"
+        yield Mistake(f"{place}: {value!r} is not a role name that RAM accepts", CODE, "use 1 to 64 of A-Z a-z 0-9 . -")
 
 
-def policy_name(value: str, place: str) -> Iterator[str]:
+def policy_name(value: str, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless RAM accepts `value` as the name of a policy."""
     if not _POLICY_NAME.fullmatch(value):
-        yield f"{place}: {value!r} is not a policy name; use 1 to 128 of A-Z a-z 0-9 -"
+        yield Mistake(f"{place}: {value!r} is not a policy name", CODE, "use 1 to 128 of A-Z a-z 0-9 -")
 
 
-def issuer(value: str, place: str) -> Iterator[str]:
+def issuer(value: str, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless RAM accepts `value` as an issuer URL."""
     if not value.startswith("https://") or not value.removeprefix("https://").strip("/"):
-        yield f"{place}: {value!r} must begin with https:// and name a host, because RAM accepts no other issuer"
+        yield Mistake(
+            f"{place}: {value!r} must begin with https:// and name a host, because RAM accepts no other issuer", CODE
+        )
     for character in "?#@":
         if character in value:
-            yield f"{place}: {value!r} contains {character}, which RAM refuses; register an issuer without it"
+            yield Mistake(
+                f"{place}: {value!r} contains {character}, which RAM refuses",
+                CODE,
+                f"register an issuer without {character}",
+            )
     if re.search(r"[^!-~]", value):
-        yield f"{place}: {value!r} contains white space or a character that is not ASCII; write the URL as it is sent"
+        yield Mistake(
+            f"{place}: {value!r} contains white space or a character that is not ASCII",
+            CODE,
+            "write the URL as it is sent",
+        )
     if len(value) > 255:
-        yield f"{place}: has {len(value)} characters; RAM accepts 255"
+        yield Mistake(f"{place}: has {len(value)} characters; RAM accepts 255", CODE)
 
 
-def client_ids(values: Collection[str], place: str) -> Iterator[str]:
+def client_ids(values: Collection[str], place: str) -> Iterator[Mistake]:
     """Yield a mistake for each client id of a provider that RAM refuses, and for a wrong number of them."""
     if not 1 <= len(values) <= CLIENT_IDS:
-        yield f"{place}: {len(values)} client ids; RAM accepts 1 to {CLIENT_IDS} for a provider: share audiences"
+        yield Mistake(
+            f"{place}: {len(values)} client ids; RAM accepts 1 to {CLIENT_IDS} for a provider", CODE, "share audiences"
+        )
     for value in values:
         if not _CLIENT_ID.fullmatch(value):
-            yield (
-                f"{place}: {value!r} is not a client id that RAM accepts; use an audience of 1 to 128 of "
-                "A-Z a-z 0-9 . - _ : / that begins with a letter or digit"
+            yield Mistake(
+                f"{place}: {value!r} is not a client id that RAM accepts",
+                CODE,
+                "use an audience of 1 to 128 of A-Z a-z 0-9 . - _ : / that begins with a letter or digit",
             )
 
 
-def fingerprints(values: Collection[str], place: str) -> Iterator[str]:
+def fingerprints(values: Collection[str], place: str) -> Iterator[Mistake]:
     """Yield a mistake for each fingerprint that is not SHA-1, and for a wrong number of them."""
     if not 1 <= len(values) <= FINGERPRINTS:
-        yield f"{place}: {len(values)} fingerprints; RAM accepts 1 to {FINGERPRINTS} for a provider"
+        yield Mistake(f"{place}: {len(values)} fingerprints; RAM accepts 1 to {FINGERPRINTS} for a provider", CODE)
     for value in values:
         if not _FINGERPRINT.fullmatch(value):
-            yield f"{place}: {value!r} is not a SHA-1 fingerprint; write 40 hexadecimal digits without colons"
+            yield Mistake(
+                f"{place}: {value!r} is not a SHA-1 fingerprint", CODE, "write 40 hexadecimal digits without colons"
+            )
 
 
-def issuance_hours(value: int, place: str) -> Iterator[str]:
+def issuance_hours(value: int, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless RAM accepts `value` as the maximum age of a token."""
     if value not in ISSUANCE_HOURS:
-        yield f"{place}: {value}; RAM accepts 1 to 168 hours, and uses {DEFAULT_ISSUANCE_HOURS} by default"
+        yield Mistake(
+            f"{place}: {value}; RAM accepts 1 to 168 hours, and uses {DEFAULT_ISSUANCE_HOURS} by default", CODE
+        )
 
 
-def session_seconds(value: int, place: str) -> Iterator[str]:
+def session_seconds(value: int, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless RAM accepts `value` as the maximum session duration of a role."""
     if value not in SESSION_SECONDS:
-        yield f"{place}: {value}; RAM accepts 3600 to 43200 seconds as the maximum session duration of a role"
+        yield Mistake(
+            f"{place}: {value}; RAM accepts 3600 to 43200 seconds as the maximum session duration of a role", CODE
+        )
 
 
-def subjects(values: Collection[str], place: str) -> Iterator[str]:
+def subjects(values: Collection[str], place: str) -> Iterator[Mistake]:
     """Yield a mistake unless the number of subjects fits into one condition."""
     if not values:
-        yield f"{place}: required: without oidc:sub every client of the audience could assume the role"
+        yield Mistake(f"{place}: required: without oidc:sub every client of the audience could assume the role", CODE)
     if len(values) > SUBJECTS:
-        yield f"{place}: {len(values)} subjects; RAM accepts {SUBJECTS} values of oidc:sub: divide them among roles"
+        yield Mistake(
+            f"{place}: {len(values)} subjects; RAM accepts {SUBJECTS} values of oidc:sub",
+            CODE,
+            "divide the subjects among roles",
+        )
     if "*" in values:
-        yield f"{place}: '*' trusts every client of the audience; name the subjects"
+        yield Mistake(f"{place}: '*' trusts every client of the audience", CODE, "name the subjects")
 
 
-def document(length: int, limit: int, place: str) -> Iterator[str]:
+def document(length: int, limit: int, place: str) -> Iterator[Mistake]:
     """Yield a mistake if a policy document of `length` characters is longer than `limit`."""
     if length > limit:
-        yield f"{place}: has {length} characters; RAM accepts {limit}: divide it"
+        yield Mistake(f"{place}: has {length} characters; RAM accepts {limit}", CODE, "divide the document")
 
 
-def providers(count: int, place: str) -> Iterator[str]:
+def providers(count: int, place: str) -> Iterator[Mistake]:
     """Yield a mistake if an account would have more OIDC providers than possible."""
     if count > PROVIDERS:
-        yield f"{place}: {count} OIDC providers; an account has at most {PROVIDERS}: share providers between audiences"
+        yield Mistake(
+            f"{place}: {count} OIDC providers; an account has at most {PROVIDERS}",
+            CODE,
+            "share providers between audiences",
+        )

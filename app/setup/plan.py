@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..core.text import one_line
 from . import limits
 from .trust_policy import ACTION, OidcTrust, RoleTrust, Trust, compact, document
@@ -102,9 +102,9 @@ def make(workloads: Sequence[Workload], fingerprints: Mapping[str, Sequence[str]
     return plan
 
 
-def _stop_at(lines: Sequence[str]) -> None:
+def _stop_at(lines: Sequence[Mistake]) -> None:
     if lines:
-        raise ConfigError("\n".join(dict.fromkeys(map(one_line, lines))), error_code="IDS-127")
+        raise ConfigError.of(dict.fromkeys(line.mapped(one_line) for line in lines))
 
 
 def _providers(workloads: Sequence[Workload], fingerprints: Mapping[str, Sequence[str]]) -> Iterator[OidcProvider]:
@@ -179,7 +179,7 @@ def _assume_policy(role_arn: str) -> dict[str, Any]:
     return {"Version": "1", "Statement": [{"Effect": "Allow", "Action": ACTION, "Resource": role_arn}]}
 
 
-def _conflicts(workloads: Sequence[Workload]) -> Iterator[str]:
+def _conflicts(workloads: Sequence[Workload]) -> Iterator[Mistake]:
     """Yield what two workloads want differently."""
     issuers: dict[tuple[str | None, str | None], str | None] = {}
     names: dict[tuple[str | None, str | None], str | None] = {}
@@ -187,18 +187,21 @@ def _conflicts(workloads: Sequence[Workload]) -> Iterator[str]:
     for each in workloads:
         place = f"provider {each.provider}"
         if issuers.setdefault((each.account, each.provider), each.issuer) != each.issuer:
-            yield f"{place}: two issuers, {issuers[each.account, each.provider]} and {each.issuer}; use two providers"
+            other = issuers[each.account, each.provider]
+            yield Mistake(f"{place}: two issuers, {other} and {each.issuer}", limits.CODE, "use two providers")
         if names.setdefault((each.account, each.issuer), each.provider) != each.provider:
-            yield (
+            yield Mistake(
                 f"{place}: the issuer {each.issuer} belongs to provider {names[each.account, each.issuer]}; RAM "
-                "accepts an issuer once in an account: use one provider"
+                "accepts an issuer once in an account",
+                limits.CODE,
+                "use one provider",
             )
         for name, policy in each.policy_documents.items():
             if documents.setdefault((each.account, name), policy) != policy:
-                yield f"policy {name}: two documents have this name; use two names"
+                yield Mistake(f"policy {name}: two documents have this name", limits.CODE, "use two names")
 
 
-def _plan_mistakes(plan: Plan) -> Iterator[str]:
+def _plan_mistakes(plan: Plan) -> Iterator[Mistake]:
     for account, count in Counter(provider.account for provider in plan.providers).items():
         yield from limits.providers(count, f"account {account}")
     for provider in plan.providers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ..core.errors import Mistake
 from . import limits
 from .workload import KINDS, Workload
 
@@ -61,33 +62,37 @@ _SUBJECT_QUESTIONS = {
 
 
 def _answer(
-    ask: Ask, tell: Tell, question: str, check: Callable[[str, str], Iterator[str]], default: str | None = None
+    ask: Ask, tell: Tell, question: str, check: Callable[[str, str], Iterator[Mistake]], default: str | None = None
 ) -> str:
     """Return the first answer that `check` finds no mistake in; `default` for an empty line."""
     hint = f" [{default}]" if default else ""
     while True:
         value = ask(f"{question}{hint}: ").strip() or default
-        mistakes = list(check(value, question)) if value is not None else [f"{question}: required"]
+        mistakes = list(check(value, question)) if value is not None else [_required(question)]
         if value is not None and not mistakes:
             return value
         for line in mistakes:
             tell(f"  {line}")
 
 
-def _number(value: str, place: str) -> Iterator[str]:
+def _number(value: str, place: str) -> Iterator[Mistake]:
     if value not in {str(number) for number in range(1, len(KINDS) + 1)}:
-        yield f"{place}: write a number from 1 to {len(KINDS)}"
+        yield Mistake(f"{place}: must be a number from 1 to {len(KINDS)}", limits.CODE)
 
 
-def _not_empty(value: str, place: str) -> Iterator[str]:
+def _not_empty(value: str, place: str) -> Iterator[Mistake]:
     if not value:
-        yield f"{place}: required"
+        yield _required(place)
 
 
-def _audience(value: str, place: str) -> Iterator[str]:
+def _required(place: str) -> Mistake:
+    return Mistake(f"{place}: required", limits.CODE)
+
+
+def _audience(value: str, place: str) -> Iterator[Mistake]:
     return limits.client_ids((value,), place)
 
 
-def _policy(value: str, place: str) -> Iterator[str]:
+def _policy(value: str, place: str) -> Iterator[Mistake]:
     if value:
         yield from limits.policy_name(value, place)

@@ -82,7 +82,8 @@ def read(
     if arguments.workloads:
         if given:
             raise ConfigError(
-                f"--{FLAGS[next(iter(given))]}: not with --from; write {next(iter(given))} into the file",
+                f"--{FLAGS[next(iter(given))]}: not with --from",
+                cure=f"write {next(iter(given))} into the file",
                 error_code="IDS-125",
             )
         path = arguments.workloads
@@ -96,7 +97,9 @@ def read(
     if ask is not None:
         return _single(questions.workload(ask, tell))
     raise ConfigError(
-        "no configuration found; give --config FILE, --issuer and the other flags, or --from FILE", error_code="IDS-101"
+        "no configuration found",
+        cure="give --config FILE, --issuer and the other flags, or --from FILE",
+        error_code="IDS-101",
     )
 
 

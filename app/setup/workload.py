@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..system import files
 from ..system.json_file import LARGEST, parse_object
 from ..system.yaml_file import parse_documents
@@ -62,12 +62,12 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
 KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Workload))
 
 
-def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[str]:
+def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistake]:
     """Yield what is missing or what RAM would refuse, one line each. `where` returns the place of a key."""
     for key in ("account", "provider", "issuer", "audience", "role"):
         value = getattr(workload, key)
         if value is None:
-            yield f"{where(key)}: required; {_MEANINGS[key]}"
+            yield Mistake(f"{where(key)}: required; {_MEANINGS[key]}", limits.CODE)
         else:
             yield from _CHECKS[key](value, where(key))
     yield from limits.subjects(workload.all_subjects, where("subjects"))
@@ -77,7 +77,8 @@ def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[str]:
         yield from limits.policy_name(name, where("policies"))
     for target in workload.chain:
         if not re.fullmatch(r"acs:ram::[0-9]{1,20}:role/[A-Za-z0-9.-]{1,64}", target.role_arn):
-            yield f"{where('chain')}: {target.role_arn!r} must read acs:ram::<account>:role/<name>"
+            cause = f"{where('chain')}: {target.role_arn!r} must read acs:ram::<account>:role/<name>"
+            yield Mistake(cause, limits.CODE)
 
 
 _MEANINGS = {
@@ -87,7 +88,7 @@ _MEANINGS = {
     "audience": "the aud of the token: for IDaaS the audience identifier of the resource server",
     "role": "the name of the RAM role",
 }
-_CHECKS: Mapping[str, Callable[[str, str], Iterator[str]]] = {
+_CHECKS: Mapping[str, Callable[[str, str], Iterator[Mistake]]] = {
     "account": limits.account,
     "provider": limits.provider_name,
     "issuer": limits.issuer,
@@ -124,7 +125,8 @@ def _workload(members: Mapping[str, Any], place: str) -> Workload:
         if key not in KEYS:
             close = difflib.get_close_matches(str(key), KEYS, 1)
             raise ConfigError(
-                f"{place}: unknown key {key!r}; " + (f"did you mean {close[0]}?" if close else "remove it"),
+                f"{place}: unknown key {key!r}{f'; did you mean {close[0]}?' if close else ''}",
+                cure="" if close else "remove the key",
                 error_code="IDS-126",
             )
     try:
@@ -150,7 +152,7 @@ def _document(path: str) -> dict[str, Any]:
     try:
         raw = files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
+        raise ConfigError(why.at(path), error_code="IDS-102") from None
     if not re.search(r"\.ya?ml$", path):
         return parse_object(raw, path)
     documents = parse_documents(raw, path)

@@ -33,7 +33,8 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         return status, dict(json.loads(body))
     except PermissionError:
         raise ConfigError(
-            f"{path}: permission denied for uid {os.geteuid()}; run the command as the sidecar's user or as root",
+            f"{path}: permission denied for uid {os.geteuid()}",
+            cure="run the command as the sidecar's user or as root",
             error_code="IDS-517",
         ) from None
     except OSError as error:
@@ -63,8 +64,8 @@ def _check_owner(connection: socket.socket, path: str) -> None:
     uid = peer_uid(connection)
     if uid not in (os.geteuid(), 0, _owner_of_directory(path)) or uid is None:
         raise ConfigError(
-            f"{path}: the listener belongs to another user (uid {'unknown' if uid is None else uid}); "
-            "stop that program",
+            f"{path}: the listener belongs to another user (uid {'unknown' if uid is None else uid})",
+            cure="stop that program",
             error_code="IDS-517",
         )
 

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Callable, Hashable, Iterator
 
+from ..core.errors import Reason
 from . import mounts
 
 TYPE_CHECKING = False  # not from typing: its import takes 5 ms of `health` (python -X importtime -m app health)
@@ -21,14 +22,25 @@ Sync = Callable[[int], None]
 """Returns when the file or directory of a descriptor is on the disk: `os.fsync`."""
 
 
+_PRIVATE = "run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one"
+
+
 class Unreadable(Exception):
-    """Why a file cannot be used, as the end of a sentence that begins with its name."""
+    """Why a file cannot be used, as the end of a sentence that begins with its name. `reason` has the cure apart."""
+
+    def __init__(self, cause: str, cure: str = "") -> None:
+        self.reason = cause if isinstance(cause, Reason) else Reason(cause, cure)
+        super().__init__(self.reason)
+
+    def at(self, place: str) -> Reason:
+        """Return the reason with the file's place before it, for an error's message."""
+        return self.reason.at(place)
 
 
 class OfAnotherUser(Unreadable):
     """Root reads a secret that another user, `uid`, owns. A sidecar of that user reads the file."""
 
-    def __init__(self, why: str, uid: int) -> None:
+    def __init__(self, why: Reason, uid: int) -> None:
         super().__init__(why)
         self.uid = uid
 
@@ -66,7 +78,7 @@ def read_stream(stream: BinaryIO, largest: int) -> bytes:
     return raw
 
 
-def exposure(path: str) -> str | None:
+def exposure(path: str) -> Reason | None:
     """Return why the file is less private than a secret should be, or None; None as well if it cannot be read."""
     try:
         with _opened(path) as file:
@@ -159,7 +171,7 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
         raise Absent("no such file") from None
     except PermissionError:
         cure = f"{'run the command as its owner, or ' if secret else ''}change its owner or mode"
-        raise Unreadable(f"not readable by this user (uid {os.geteuid()}); {cure}") from None
+        raise Unreadable(f"not readable by this user (uid {os.geteuid()})", cure) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise Unreadable(f"cannot be read: {getattr(error, 'strerror', None) or 'not a file name'}") from None
     if len(raw) > largest:
@@ -176,7 +188,7 @@ def _opened(path: str) -> BinaryIO:
     return os.fdopen(descriptor, "rb")
 
 
-def _loose(file: BinaryIO) -> str | None:
+def _loose(file: BinaryIO) -> Reason | None:
     """
     Return why other users of this machine could read or change a secret file, or None.
 
@@ -189,16 +201,19 @@ def _loose(file: BinaryIO) -> str | None:
     if found.st_uid not in (0, os.geteuid()):
         if os.geteuid() == 0 and not mode & 0o077 and _read_only(file):
             return None
-        return f"belongs to uid {found.st_uid}, who could read and change it; make it uid {os.geteuid()}'s or root's"
+        return Reason(
+            f"belongs to uid {found.st_uid}, who could read and change it",
+            f"make uid {os.geteuid()} or root the file's owner",
+        )
     if found.st_uid == 0 and (not mode & 0o007 or _read_only(file)):
         return None
-    return f"other users can read it (mode {mode:04o}); chmod 600 it" if mode & 0o077 else None
+    return Reason(f"other users can read it (mode {mode:04o})", _PRIVATE) if mode & 0o077 else None
 
 
-def _notice(file: BinaryIO) -> str | None:
+def _notice(file: BinaryIO) -> Reason | None:
     """Return what is accepted, but could be better."""
     mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-    return f"every process that sees this mount can read it (mode {mode:04o})" if mode & 0o004 else None
+    return Reason(f"every process that sees this mount can read it (mode {mode:04o})") if mode & 0o004 else None
 
 
 def _is_unseen(file: BinaryIO) -> bool:

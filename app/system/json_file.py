@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from . import files
 
 LARGEST = 1_048_576
@@ -16,6 +16,9 @@ LARGEST = 1_048_576
 
 MOST_MISTAKES = 50
 """Lines of one message. A file with more mistakes is of another kind."""
+
+_INVALID = "IDS-103"
+"""The stable code of what is not a JSON object."""
 
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?   # a string; with the colon, a key
@@ -35,7 +38,7 @@ def read_object(path: str, *, secret: bool = False, tolerant: bool = False) -> d
     try:
         raw = files.read_secret(path, LARGEST) if secret else files.read(path, LARGEST)
     except files.Unreadable as why:
-        raise ConfigError(f"{path}: {why}", error_code="IDS-102") from None
+        raise ConfigError(why.at(path), error_code="IDS-102") from None
     return parse_object(raw, path, tolerant=tolerant)
 
 
@@ -45,7 +48,7 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
 
     `tolerant`: as for `read_object`.
     """
-    mistakes: list[str] = []
+    mistakes: list[Mistake] = []
     try:
         text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
         mistakes += islice(_mistakes(text, name, comments=not tolerant), MOST_MISTAKES)
@@ -53,17 +56,17 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
         # An escaped half of a surrogate pair is not a character: text with one cannot be printed or sent.
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeError:
-        mistakes.append(f"{name}: not UTF-8 text")
+        mistakes.append(Mistake(f"{name}: not UTF-8 text", _INVALID))
     except json.JSONDecodeError as error:
-        mistakes.append(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}")
+        mistakes.append(Mistake(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}", _INVALID))
     except ValueError:
-        mistakes.append(f"{name}: not JSON: a number is too long")
+        mistakes.append(Mistake(f"{name}: not JSON: a number is too long", _INVALID))
     except RecursionError:
-        mistakes.append(f"{name}: nested too deeply")
+        mistakes.append(Mistake(f"{name}: nested too deeply", _INVALID))
     if mistakes:
-        raise ConfigError("\n".join(mistakes), error_code="IDS-103")
+        raise ConfigError.of(mistakes)
     if not isinstance(value, dict):
-        raise ConfigError(f"{name}: must hold one JSON object, {{…}}", error_code="IDS-103")
+        raise ConfigError(f"{name}: must hold one JSON object, {{…}}", error_code=_INVALID)
     return value
 
 
@@ -72,7 +75,7 @@ def _blank(token: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", token[0]) if token["comment"] else token[0]
 
 
-def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[str]:
+def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[Mistake]:
     """Yield what Python's decoder would accept or not locate, in the order of the file. `comments`: those as well."""
     objects: list[set[str]] = []
 
@@ -82,9 +85,9 @@ def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[str]:
 
     for token in _TOKEN.finditer(text):
         if token["comment"] and comments:
-            yield f"{place()}: a comment, which JSON does not have; remove it"
+            yield Mistake(f"{place()}: a comment, which JSON does not have", _INVALID, "remove the comment")
         elif token["number"]:
-            yield f"{place()}: {token[0]} is not a number of JSON"
+            yield Mistake(f"{place()}: {token[0]} is not a number of JSON", _INVALID)
         elif token["bracket"] in ("{", "["):
             objects.append(set())
         elif token["bracket"]:
@@ -92,7 +95,8 @@ def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[str]:
         elif token["colon"] and objects:
             key = _decoded(token["text"])
             if key in objects[-1]:
-                yield f"{place()}: the key {json.dumps(key[:80])} appears twice in one object; remove one"
+                name_of_key = json.dumps(key[:80])
+                yield Mistake(f"{place()}: the key {name_of_key} appears twice in one object", _INVALID, "remove one")
             objects[-1].add(key)
 
 

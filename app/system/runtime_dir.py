@@ -79,7 +79,9 @@ def read_path_token(path: str) -> str:
         return files.read_secret(path, 1024).decode().strip()
     except files.Unreadable as why:
         raise ConfigError(
-            f"access.pathToken: {path}: {why}; `serve` creates it, for its own user", error_code="IDS-509"
+            f"access.pathToken: {path}: {why.reason.cause}; `serve` creates it, for its own user",
+            cure=why.reason.cure,
+            error_code="IDS-509",
         ) from None
 
 
@@ -92,12 +94,13 @@ def _make(path: str) -> None:
         found = os.lstat(path)
     except OSError as error:
         raise ConfigError(
-            f"access.pathToken: {path}: cannot be made: {error.strerror}; set $XDG_RUNTIME_DIR, or name a file",
+            f"access.pathToken: {path}: cannot be made: {error.strerror}",
+            cure="set $XDG_RUNTIME_DIR, or name a file",
             error_code="IDS-603",
         ) from None
     if not stat.S_ISDIR(found.st_mode) or files.private_to_user(found, readable=True) is not None:
         raise ConfigError(
-            f"access.pathToken: {path}: is not a directory that only this user (uid {os.geteuid()}) can write to; "
-            "remove it",
+            f"access.pathToken: {path}: is not a directory that only this user (uid {os.geteuid()}) can write to",
+            cure="remove the directory",
             error_code="IDS-603",
         )

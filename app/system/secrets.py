@@ -25,8 +25,8 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
         value = environ.get(name, "").strip()
         if not value:
             raise ConfigError(
-                f"{place}: the environment variable {shown_variable(name)} is not set or empty; set it, "
-                "or name another",
+                f"{place}: the environment variable {shown_variable(name)} is not set or empty",
+                cure="set the variable to the secret, or name another",
                 error_code="IDS-108",
             )
         if re.search("[\ud800-\udfff]", value):  # how Python represents bytes that are not UTF-8
@@ -62,11 +62,11 @@ class FileSecret(Record, frozen=True):
         except files.Absent as why:
             # What is not a path at all will never be there.
             kind = NotThereYet if may_be_path(self.path) else ConfigError
-            raise kind(f"{self.place}: {shown_path(self.path)}: {why}") from None
+            raise kind(why.at(f"{self.place}: {shown_path(self.path)}")) from None
         except files.OfAnotherUser as why:
-            raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}", error_code="IDS-131") from None
+            raise ConfigError(why.at(f"{self.place}: {shown_path(self.path)}"), error_code="IDS-131") from None
         except files.Unreadable as why:
-            raise ConfigError(f"{self.place}: {shown_path(self.path)}: {why}", error_code="IDS-108") from None
+            raise ConfigError(why.at(f"{self.place}: {shown_path(self.path)}"), error_code="IDS-108") from None
         except UnicodeDecodeError:
             if self.binary:
                 return base64.b64encode(read_file(self.path, LARGEST)).decode()
@@ -109,7 +109,7 @@ def one_of(
     """
     variable_key, file_key = keys
     if name and path:
-        raise ConfigError(f"{place}: {variable_key} and {file_key} are both set; keep one", error_code="IDS-113")
+        raise ConfigError(f"{place}: {variable_key} and {file_key} are both set", cure="keep one", error_code="IDS-113")
     if name:
         return from_environment(environ, name, f"{place}.{variable_key}")
     if path:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 
 from ..core.addresses import authority, listen_address
-from ..core.errors import ConfigError, Mistake
+from ..core.errors import ConfigError, Mistake, Reason
 
 BACKLOG = 2_048
 """Connections that wait to be accepted; the kernel limits it to net.core.somaxconn."""
@@ -48,7 +48,7 @@ def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeS
             return _listening("0.0.0.0", port, hop_limit, make)  # noqa: S104 - what [::] means on such a kernel
     except OSError as error:
         raise ConfigError(
-            f"{place}: cannot listen on {authority(host, port)}: {_cure(error)}", error_code="IDS-502"
+            _reason(error).at(f"{place}: cannot listen on {authority(host, port)}"), error_code="IDS-502"
         ) from None
 
 
@@ -162,8 +162,11 @@ def bound_unix(path: str, place: str) -> socket.socket:
     except OSError as error:
         sock.close()
         taken = error.errno == errno.EADDRINUSE
-        why = "it is in use; stop the other program, or choose another" if taken else error.strerror
-        raise ConfigError(f"{place}: cannot listen on {path}: {why}", error_code="IDS-502") from None
+        raise ConfigError(
+            f"{place}: cannot listen on {path}: {'it is in use' if taken else error.strerror}",
+            cure="stop the other program, or choose another path" if taken else "",
+            error_code="IDS-502",
+        ) from None
     finally:
         os.umask(before)
     sock.setblocking(False)
@@ -197,18 +200,18 @@ def address_of(sock: socket.socket) -> tuple[str, int]:
     return str(host), int(port)
 
 
-def _cure(error: OSError) -> str:
+def _reason(error: OSError) -> Reason:
     match error.errno:
         case 97:
-            return "this machine has no IPv6; use an IPv4 address"
+            return Reason("this machine has no IPv6", "use an IPv4 address")
         case 98:
-            return "the port is in use; stop the other program, or choose another port"
+            return Reason("the port is in use", "stop the other program, or choose another port")
         case 99:
-            return "this machine has no such address; add it (ip address add …) or choose another"
+            return Reason("this machine has no such address", "add the address (ip address add …) or choose another")
         case 13:
-            return "not permitted; ports below 1024 need CAP_NET_BIND_SERVICE"
+            return Reason("not permitted; ports below 1024 need CAP_NET_BIND_SERVICE")
         case _:
-            return str(error.strerror)
+            return Reason(str(error.strerror))
 
 
 def is_ours(host: str) -> bool:

@@ -27,7 +27,8 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
         import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
     except ImportError:
         raise ConfigError(
-            f"{path}: reading YAML needs PyYAML; install idaas-credential-sidecar[{extra}], or write the file as JSON",
+            f"{path}: reading YAML needs PyYAML",
+            cure=f"install idaas-credential-sidecar[{extra}], or write the file as JSON",
             error_code="IDS-129",
         ) from None
     try:
@@ -49,7 +50,11 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
             f"{path}: not YAML: a value does not have the form of its type, or is too long", error_code="IDS-126"
         ) from None
     if _is_larger(documents, max(SMALL, ROOM_FOR_ALIASES * len(raw))):
-        raise ConfigError(f"{path}: its aliases stand for too much; write them out", error_code="IDS-126")
+        raise ConfigError(
+            f"{path}: its aliases stand for too much",
+            cure="write the values in place of the aliases",
+            error_code="IDS-126",
+        )
     return documents
 
 

@@ -111,7 +111,7 @@ class UpstreamClient:
         except (httpx.HTTPError, OSError) as error:
             proxy = request.extensions.get(PROXY)
             raise Unreachable(
-                f"{where}: {describe(error, request.url.host, proxy)}", error_code=error_code(error, proxy)
+                describe(error, request.url.host, proxy).at(where), error_code=error_code(error, proxy)
             ) from None
         except httpx.InvalidURL as error:
             raise Unreachable(f"{where}: not a usable URL: {error}", error_code="IDS-112") from None
@@ -125,7 +125,7 @@ class UpstreamClient:
             response = await self._client.send(request, stream=True)
         except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
             raise Unreachable(
-                f"{where}: a redirect to an invalid URL; configure the final URL", error_code="IDS-208"
+                f"{where}: a redirect to an invalid URL", cure="configure the final URL", error_code="IDS-208"
             ) from None
         try:
             _refuse_remote_emulator(response, where)
@@ -133,7 +133,8 @@ class UpstreamClient:
                 raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
-                    f"{where}: HTTP {response.status_code}, a redirect, which is not followed; configure the final URL",
+                    f"{where}: HTTP {response.status_code}, a redirect, which is not followed",
+                    cure="configure the final URL",
                     cloud_message=_target(response),
                     error_code="IDS-208",
                 )

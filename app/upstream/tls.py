@@ -94,9 +94,9 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     try:
         files.read_secret(key_file, LARGEST_KEY)
     except files.Absent as why:
-        raise NotThereYet(f"{client.key_place}: {key_file}: {why}") from None
+        raise NotThereYet(why.at(f"{client.key_place}: {key_file}")) from None
     except files.Unreadable as why:
-        raise ConfigError(f"{client.key_place}: {key_file}: {why}", error_code="IDS-115") from None
+        raise ConfigError(why.at(f"{client.key_place}: {key_file}"), error_code="IDS-115") from None
     # Without a password OpenSSL would ask for one at the terminal: an empty one fails instead.
     password = client.password or (lambda: "")
     try:

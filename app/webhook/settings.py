@@ -52,7 +52,9 @@ def read_settings(path: str) -> Settings:
             raise ConfigError(f"{path}: configuration: must be the text of a JSON object", error_code="IDS-128")
     except files.Unreadable as why:
         raise ConfigError(
-            f"{path}: {why}; --settings names the file of the chart's ConfigMap", error_code="IDS-128"
+            f"{path}: {why.reason.cause}; --settings names the file of the chart's ConfigMap",
+            cure=why.reason.cure,
+            error_code="IDS-128",
         ) from None
     except (msgspec.MsgspecError, ValueError) as error:
         raise ConfigError(f"{path}: {error}", error_code="IDS-128") from None

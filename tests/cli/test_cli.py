@@ -156,7 +156,7 @@ USAGE = [
         "idaas-sidecar setup: argument TOPIC: invalid choice: 'fingerprnt' (choose from 'fingerprint', ",
     ),
     (["get", "--a\nb"], "idaas-sidecar get: unrecognized arguments: --a\\nb; see idaas-sidecar get --help"),
-    (["--verbose"], "idaas-sidecar: --verbose: no option before a command; see idaas-sidecar --help"),
+    (["--verbose"], "idaas-sidecar: unknown option '--verbose'; "),
     (["demo", "--port", "http"], "idaas-sidecar demo: argument --port: 'http' is not a whole number from 0 to 65532"),
     (["demo", "--port", "65533"], "idaas-sidecar demo: argument --port: '65533' is not a whole number"),
     (["demo", "--profiles", "0"], "idaas-sidecar demo: argument --profiles: '0' is not a whole number from 1 to 1000"),

@@ -7,7 +7,7 @@ import pytest
 from app.cli.status_text import lines
 from app.core.values import STATES
 
-from ..status_sample import PROBLEMS, PROFILE, STATUS, with_text
+from ..status_sample import DENIED, PROBLEMS, PROFILE, STATUS, with_text
 
 
 def text(status: dict[str, object], *, colour: bool = False, width: int = 120) -> str:
@@ -40,7 +40,7 @@ def test_a_healthy_sidecar() -> None:
 
 
 def test_problems() -> None:
-    """A profile without credentials has its error, the cloud's words and the cure."""
+    """A profile without credentials has its error, the cloud's words and the cure, once each."""
     shown = text(PROBLEMS, width=160)
 
     for expected in (
@@ -60,6 +60,8 @@ def test_problems() -> None:
         "  requests       0 served; 2 refused",
     ):
         assert expected in shown, expected
+    assert shown.count(DENIED["failure"]["cure"]) == 1
+    assert shown.count(DENIED["failure"]["cloud_message"]) == 1
 
 
 def test_sidecar_that_was_told_to_stop() -> None:

@@ -103,7 +103,7 @@ REFUSALS: list[tuple[Any, str]] = [
     # callers, chain, admin socket and cache
     (
         configuration(profiles={"default": profile(callers={})}),
-        "profiles.default.callers: empty; list uids or gids, or leave it",
+        "profiles.default.callers: empty; list uids or gids, or leave the key out",
     ),
     (configuration(profiles={"default": profile(chain=[{}])}), "profiles.default.chain[0].roleArn: required"),
     (configuration(access={"requestsPerSecond": 0}), "access.requestsPerSecond: must be more than 0"),
@@ -227,7 +227,7 @@ REFUSALS: list[tuple[Any, str]] = [
     (configuration(access={"allowedHosts": []}), "access.allowedHosts: empty, so no client would be served"),
     (
         configuration(access={"allowedHosts": ["a:80"]}),
-        "access.allowedHosts[0]: 'a:80' is not a host; write it without",
+        "access.allowedHosts[0]: 'a:80' is not a host; write the host without",
     ),
     # TLS and proxy
     (configuration(tls={"caFile": "/nowhere.pem"}), "tls.caFile: /nowhere.pem: no such file"),
@@ -290,11 +290,11 @@ def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:
         load(str(path), {}, hostname="h", now=lambda: 0.0)
 
     assert [line.removeprefix(str(path)) for line in str(caught.value).splitlines()] == [
-        ":2:3: a comment, which JSON does not have; remove it",
+        ":2:3: a comment, which JSON does not have; remove the comment",
         ":3:8: NaN is not a number of JSON",
         ':3:13: the key "a" appears twice in one object; remove one',
         ':3:29: the key "a" appears twice in one object; remove one',
-        ":4:3: a comment, which JSON does not have; remove it",
+        ":4:3: a comment, which JSON does not have; remove the comment",
         ":5:16: -Infinity is not a number of JSON",
         ":6:1: not JSON: Expecting ',' delimiter",
     ]

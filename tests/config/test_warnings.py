@@ -98,6 +98,9 @@ def test_token_file_of_everybody_has_its_own_code(tmp_path: Path, loaded: Load) 
         configuration(profiles={"default": profile(identity={"type": "tokenFile", "tokenFile": str(token)})})
     ).warnings
 
-    assert "other users can read it (mode 0644); chmod 600 it" in found
+    assert (
+        "other users can read it (mode 0644); run `chmod 600` on the file, or set `defaultMode: 0400` and the "
+        "pod's `fsGroup` for a mounted one" in found
+    )
     assert isinstance(found, Mistake)
     assert found.error_code == "IDS-130"

@@ -133,11 +133,14 @@ def test_valid_endpoint_is_accepted(url: str) -> None:
         ("https://login.exämple.com/", "is not a URL of the form"),
         ("https://login.example.com:port", "is not a URL"),
         ("https://[::1", "is not a URL"),
-        ("https://login.example.com/token?x=1", "has a query or a fragment; leave it out"),
-        ("https://login.example.com/token?", "has a query or a fragment; leave it out"),
-        ("https://login.example.com/token#", "has a query or a fragment; leave it out"),
-        ("https://login.example.com/token#x", "has a query or a fragment; leave it out"),
-        ("https://user:s3cr3t@login.example.com/", "the URL contains a user name or password; remove it"),
+        ("https://login.example.com/token?x=1", "has a query or a fragment; write the URL as https://host/path"),
+        ("https://login.example.com/token?", "has a query or a fragment; write the URL as https://host/path"),
+        ("https://login.example.com/token#", "has a query or a fragment; write the URL as https://host/path"),
+        ("https://login.example.com/token#x", "has a query or a fragment; write the URL as https://host/path"),
+        (
+            "https://user:s3cr3t@login.example.com/",
+            "the URL contains a user name or password; remove both from the URL",
+        ),
     ],
 )
 def test_invalid_endpoint_is_refused(url: str, message: str) -> None:

@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import ConfigError, NoCredentials, Refused, SidecarError, Unreachable
+from app.core.errors import (
+    ConfigError,
+    Mistake,
+    NoCredentials,
+    NotThereYet,
+    Reason,
+    Refused,
+    SidecarError,
+    Unreachable,
+)
 
 REFUSED: dict[str, Any] = {"status": 401, "code": "c", "request_id": "r", "renew_token": True, "withdrawn": True}
 UNREACHABLE: dict[str, Any] = {"retry_after": 3.0, "code": "c", "throttled": True}
@@ -34,3 +43,60 @@ def test_place_is_added_and_nothing_lost(error: SidecarError, permanent: bool, m
     assert error.permanent is placed.permanent is permanent
     for found in (error, placed):
         assert {name: getattr(found, name) for name in members} == members
+
+
+WITH_CURE = [
+    (ConfigError("k: empty", cure="add a key"), "k: empty; add a key"),
+    (NotThereYet("k: empty", "add a key"), "k: empty; add a key"),
+    (Unreachable("k: empty", cure="add a key"), "k: empty; add a key"),
+    (Refused("k: empty", status=400, code="x", cure="add a key"), "k: empty: add a key"),
+]
+
+
+@pytest.mark.parametrize(("error", "text"), WITH_CURE)
+def test_cause_and_cure_are_apart_and_shown_together(error: SidecarError, text: str) -> None:
+    """An error keeps its cause and its cure apart, also at another place; its text is one sentence with both."""
+    placed = error.at("p")
+
+    assert (error.cause, error.cure, str(error)) == ("k: empty", "add a key", text)
+    assert (placed.cause, placed.cure, str(placed)) == ("p: k: empty", "add a key", f"p: {text}")
+
+
+def test_words_of_the_other_side_follow_cause_and_cure() -> None:
+    """`str()` ends with the other side's words; `quoted_cause` has them behind the cause, without the cure."""
+    error = Unreachable("no session", cure="set the clock", cloud_message="late; use UTC")
+
+    assert str(error) == 'no session; set the clock; it says "late; use UTC"'
+    assert error.quoted_cause == 'no session; it says "late; use UTC"'
+    assert error.own_words == "no session; set the clock"
+
+
+@pytest.mark.parametrize("kind", [ConfigError, NotThereYet, Unreachable])
+def test_error_of_a_reason_has_its_cure(kind: type[SidecarError]) -> None:
+    """An error that is raised with a reason keeps the cause and the cure of the reason apart."""
+    error = kind(Reason("is loose", "run chmod").at("/f"))
+
+    assert (error.cause, error.cure, str(error)) == ("/f: is loose", "run chmod", "/f: is loose; run chmod")
+
+
+def test_lines_of_a_configuration_error_keep_their_cures() -> None:
+    """Each line of a ConfigError has its own cause, cure and code; its text shows all of them."""
+    lines = [Mistake("a: empty", "IDS-105", "add one"), Mistake("b: required", "IDS-106")]
+    error = ConfigError.of(lines)
+    placed = error.at("p")
+
+    assert str(error) == "a: empty; add one\nb: required"
+    assert (error.cause, error.cure, error.error_code) == ("a: empty\nb: required", "", "IDS-105")
+    assert [(each.cause, each.cure, each.error_code) for each in placed.mistakes] == [
+        ("p: a: empty", "add one", "IDS-105"),
+        ("b: required", "", "IDS-106"),
+    ]
+    assert (ConfigError.of(lines[:1]).cause, ConfigError.of(lines[:1]).cure) == ("a: empty", "add one")
+
+
+def test_a_changed_mistake_keeps_its_code() -> None:
+    """`mapped` and `at` change the parts of a mistake and keep its code."""
+    mistake = Mistake("a: empty", "IDS-105", "write a").mapped(str.upper).at("f")
+
+    assert (mistake, mistake.error_code) == ("f: A: EMPTY; WRITE A", "IDS-105")
+    assert (mistake.cause, mistake.cure) == ("f: A: EMPTY", "WRITE A")

@@ -105,7 +105,7 @@ CASES = [
     Case(
         "unset secret",
         "IDS-108",
-        "IDAAS_SECRET is not set or empty | Set the variable to the secret",
+        "IDAAS_SECRET is not set or empty | set the variable to the secret",
         lambda scenario: scenario.environ.pop("IDAAS_SECRET"),
         lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
     ),
@@ -139,7 +139,7 @@ CASES = [
     changed(
         "URL with a query",
         "IDS-112",
-        "has a query or a fragment | Write the URL as https://host/path",
+        "has a query or a fragment | write the URL as https://host/path",
         "identity.tokenEndpoint",
         f"{TOKEN_ENDPOINT}?a=b",
     ),

@@ -99,14 +99,14 @@ CASES = [
     *wrong_host(
         "misspelled host",
         "IDS-201",
-        "does not exist in DNS | Correct the host name",
+        "does not exist in DNS | correct the host name",
         "https://idaas.exmaple",
         caused(NameNotResolved("idaas.exmaple", socket.EAI_NONAME, 5.0)),
     ),
     unreachable("silent DNS", "IDS-202", "/etc/resolv.conf", caused(NameNotResolved("x", None, 5.0))),
     *wrong_host("wrong port", "IDS-203", "is the port right?", "https://127.0.0.1:1", unconnected(errno.ECONNREFUSED)),
     unreachable(
-        "firewall", "IDS-204", "no answer within 5 s | Allow this machine to reach the host", unconnected(None)
+        "firewall", "IDS-204", "no answer within 5 s | allow this machine to reach the host", unconnected(None)
     ),
     unreachable("network policy", "IDS-204", "network policy", unconnected(errno.EPERM)),
     unreachable("proxy", "IDS-205", "NO_PROXY", lambda: httpx.ProxyError("403 Forbidden")),
@@ -114,7 +114,7 @@ CASES = [
     unreachable(
         "another protocol", "IDS-207", "https:// for a port that speaks TLS", lambda: httpx.RemoteProtocolError("words")
     ),
-    unreachable("expired certificate", "IDS-210", "has expired | Set this machine's clock", rejected(10)),
+    unreachable("expired certificate", "IDS-210", "has expired | set this machine's clock", rejected(10)),
     unreachable("another name", "IDS-211", "use a name that the certificate has", rejected(62)),
     unreachable("unknown CA", "IDS-212", "tls.caFile", rejected(20)),
     unreachable("CA that the message names", "IDS-212", "signed by CN=root | name a PEM file", rejected(19)),

@@ -111,8 +111,9 @@ def socket(name: str, code: str, says: str, error: SidecarError) -> Case:
 def denied_over_socket(scenario: Scenario) -> None:
     """Let the admin socket report a refusal with its entry of the errors index."""
     scenario.put("/server", {"adminSocket": "/run/idaas-sidecar/admin.sock", "ops": None})
-    failure = {"error_code": "IDS-412", "cure": "correct roleArn"}
-    scenario.state |= {"state": "denied", "last_error": "HTTP 404: correct roleArn", "failure": failure}
+    failure = {"error_code": "IDS-412", "message": "HTTP 404", "cloud_message": "no role", "cure": "correct roleArn"}
+    shown = 'HTTP 404: correct roleArn; it says "no role"'
+    scenario.state |= {"state": "denied", "last_error": shown, "failure": failure}
 
 
 def denied_without_socket(scenario: Scenario) -> None:
@@ -143,7 +144,7 @@ CASES = [
     Case(
         "denied profile, over the socket",
         "IDS-504",
-        "(IDS-412) | correct roleArn; then run `idaas-sidecar refresh`",
+        'is denied: HTTP 404; it says "no role" (IDS-412) | correct roleArn; then run `idaas-sidecar refresh`',
         denied_over_socket,
         lambda scenario: scenario.state.update(state="fresh", last_error=None, failure=None),
     ),

@@ -5,21 +5,24 @@ from __future__ import annotations
 import errno
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from app.core.clocks import Clocks
-from app.core.errors import ConfigError, Unreachable
+from app.core.errors import ConfigError, SidecarError, Unreachable
 from app.doctor import output, ram
 from app.doctor.consequences import independent
 from app.doctor.finding import Step
 from app.doctor.ram import Provider, RamAccess
-from app.doctor.reading import Reading
+from app.doctor.reading import Reading, not_read
 from app.doctor.steps import account, provider, trust
 from app.emulator import Fault
 from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ACCOUNT, ISSUER, PROVIDER_ARN, role_arn
 from app.identity.jwt_claims import Claims
+from app.upstream.acs3 import KeyPair
+from app.upstream.response import UpstreamResponse
 
 from ..clock import Clock
 from ..conftest import configuration
@@ -230,3 +233,66 @@ def _step(steps: list[Step], name: str) -> Step:
 
 def _codes(step: Step) -> list[str]:
     return [each.code for each in step.findings]
+
+
+class Answers:
+    """Answers each request with the same JSON text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    async def post(
+        self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
+    ) -> UpstreamResponse:
+        """Return the text with status 200."""
+        return UpstreamResponse(200, self.text.encode())
+
+
+def reader(text: str) -> ram.RamReader:
+    """Return a reader of a RAM that answers with `text`."""
+    return ram.RamReader(Answers(text), ram.RamAccess(), KeyPair("ID", "SECRET", None), lambda _: NOW, lambda: "nonce")
+
+
+NO_OBJECTS = ('"text"', "7", "true", '["a"]', "[{}]", "1.5", "null", "[]", "0", '""')
+
+
+@pytest.mark.parametrize("value", NO_OBJECTS)
+@pytest.mark.parametrize("member", ["Role", "OIDCProvider"])
+async def test_an_answer_without_the_object_is_a_finding(member: str, value: str) -> None:
+    """RAM's answer whose role or provider is no object is a finding with the endpoint; no crash."""
+    ram_reader = reader(f'{{"{member}": {value}}}')
+    with pytest.raises(SidecarError) as caught:
+        await (ram_reader.role(role_arn("default")) if member == "Role" else ram_reader.provider(PROVIDER_ARN))
+    found = not_read(caught.value, None)
+
+    assert found.state == "warning"
+    assert found.message.startswith("reading RAM: https://")
+    assert found.cure
+
+
+@pytest.mark.parametrize("text", ['"Role"', "[]", "7", "null", "<html>", "", '{"Role": ' * 2_000])
+async def test_an_answer_that_is_no_object_is_a_finding(text: str) -> None:
+    """An answer of RAM that is no JSON object is a finding with the endpoint; no crash."""
+    with pytest.raises(Unreachable) as caught:
+        await reader(text).role(role_arn("default"))
+
+    assert not_read(caught.value, None).message.startswith("reading RAM: https://")
+
+
+MEMBERS = ('["a"]', "{}", "7", "-1", "1e99", "true", "null", '"text"', '"99999999999"')
+
+
+@pytest.mark.parametrize("value", MEMBERS)
+async def test_members_of_a_wrong_type_are_compared_as_they_are(scenario: Scenario, value: str) -> None:
+    """A role and a provider whose members have other types than documented are read, and compared without a crash."""
+    names = ("Arn", "AssumeRolePolicyDocument", "MaxSessionDuration", "IssuerUrl", "ClientIds", "Fingerprints")
+    wrong = ", ".join(f'"{name}": {value}' for name in (*names, "IssuanceLimitTime"))
+    ram_reader = reader(f'{{"Role": {{{wrong}}}, "OIDCProvider": {{{wrong}}}}}')
+    role, found = await ram_reader.role(role_arn("default")), await ram_reader.provider(PROVIDER_ARN)
+
+    answered = Reading(role, found, PRESENTED)
+    named = Reading(replace(role, arn=role_arn("default")), replace(found, arn=PROVIDER_ARN), PRESENTED)
+    for reading in (answered, named):  # of other objects, and of those that were asked for
+        assert provider.run("default", profile(scenario), reading, CLAIMS, NOW).state != "ok"
+        assert trust.run("default", profile(scenario), None, reading, CLAIMS).state != "ok"
+    assert role.max_session in (0, 7)

@@ -66,7 +66,8 @@ INVALID: dict[str, tuple[str | None, Changes, str]] = {
     "missing variable": (
         "identity",
         authn(clientSecretEnvVarName="NOT_SET"),
-        "clientSecretEnvVarName: the environment variable NOT_SET is not set or empty; set it, or name another",
+        "clientSecretEnvVarName: the environment variable NOT_SET is not set or empty; set the variable to the secret, "
+        "or name another",
     ),
     "missing secret file": ("identity", authn(clientSecretFile="/nowhere"), "clientSecretFile: /nowhere: no such file"),
     "unreadable secret file": (
@@ -329,7 +330,7 @@ def test_response_that_has_expired(kind: str, cloud: EmulatedCloud, tmp_path: Pa
     result = run("get", "--config", path, env=environment(tmp_path, **SECRET))
 
     assert result.code == 4
-    assert has_error_line(result, "get", "already expired by this machine's clock; check the clock")
+    assert has_error_line(result, "get", "already expired by this machine's clock; set the clock")
 
 
 def test_clock_that_is_wrong(cloud: EmulatedCloud, tmp_path: Path) -> None:

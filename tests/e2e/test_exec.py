@@ -261,7 +261,7 @@ def test_no_command(file: Path) -> None:
     done = execute(file)
 
     assert done.code == 2
-    assert "idaas-sidecar exec: no command; write it after --" in done.error_line
+    assert "idaas-sidecar exec: no command; write the command after --" in done.error_line
 
 
 def test_refusal_of_the_cloud(file: Path) -> None:

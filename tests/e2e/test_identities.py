@@ -155,7 +155,7 @@ def test_own_address_is_not_used_as_metadata_service(method: str, tmp_path: Path
 
     assert done.returncode == 2, done.stderr
     assert "http://100.100.100.200: that address belongs to this network namespace" in done.stderr
-    assert "remove it from the interface" in done.stderr
+    assert "remove the address from the interface" in done.stderr
 
 
 def test_all_identities(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ CAUSES = {
     "no route": (
         "ip route add unreachable 192.0.2.1",
         "192.0.2.1",
-        "could not connect to 192.0.2.1:443: no route to that host; check routes and firewalls",
+        "could not connect to 192.0.2.1:443: no route to that host; allow this machine to reach the host",
     ),
     "prohibited": (
         "ip route add prohibit 192.0.2.1",
@@ -49,7 +49,7 @@ CAUSES = {
     "IPv6": (
         "ip route add unreachable 2001:db8::1",
         "[2001:db8::1]",
-        "could not connect to [2001:db8::1]:443: no route to that host; check routes and firewalls",
+        "could not connect to [2001:db8::1]:443: no route to that host; allow this machine to reach the host",
     ),
 }
 
@@ -69,7 +69,7 @@ def test_cause_is_named(cause: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("host", "expected"),
     [
-        ("nobody.test", "could not connect: the name nobody.test does not exist in DNS; check the name"),
+        ("nobody.test", "could not connect: the name nobody.test does not exist in DNS; correct the host name"),
         ("sts.hang.test", "could not connect: the name sts.hang.test was not resolved within 2 s: no answer from DNS"),
     ],
 )

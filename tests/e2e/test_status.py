@@ -97,7 +97,7 @@ def test_status_over_the_operations_listener(cloud: EmulatedCloud, tmp_path: Pat
 
 
 def test_status_of_a_refused_profile(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """Command and page show the cloud's own words and the cure; the exit code is 0, because the sidecar answered."""
+    """Command and page show the cloud's own words and the cure once; the exit code is 0: the sidecar answered."""
     add_fault(cloud, kind="sts", times=None, code="AuthenticationFail.NoPermission", message="No <b>such</b> trust.")
     members = settings(cloud) | {"startup": {"gate": "listening"}}
     with serve(members, home=tmp_path, env=ENV) as sidecar:
@@ -112,7 +112,9 @@ def test_status_of_a_refused_profile(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert "No &lt;b&gt;such&lt;/b&gt; trust." in page
     assert "<b>" not in page
     assert ": not ready – idaas-sidecar</title>" in page
-    assert "make oidc:iss, oidc:aud and oidc:sub" in page
+    assert "Make oidc:iss, oidc:aud and oidc:sub" in page
+    for text in (shown.out, page):
+        assert text.lower().count("make oidc:iss") == text.count("trust.") == 1
 
 
 def test_no_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:

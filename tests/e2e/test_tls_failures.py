@@ -124,7 +124,11 @@ def request_to(authority: trustme.CA, tmp_path: Path) -> Callable[..., Awaitable
 
 CERTIFICATES = {
     "valid": ("127.0.0.1", (-1, 1), ""),
-    "expired": ("127.0.0.1", (-3, -1), "certificate has expired; renew it there, or set this machine's clock"),
+    "expired": (
+        "127.0.0.1",
+        (-3, -1),
+        "certificate has expired; set this machine's clock, or renew the certificate on the server",
+    ),
     "not yet valid": ("127.0.0.1", (1, 3), "certificate is not valid yet; set this machine's clock"),
     "another name": ("idaas.test", (-1, 1), "certificate is not for 127.0.0.1; use a name that the certificate has"),
 }
@@ -190,8 +194,8 @@ async def test_server_behind_a_proxy(authority: trustme.CA, request_to: Callable
         error = await request_to(f"https://idaas.test:{port}/", f"http://127.0.0.1:{proxy}")
 
     assert error.endswith(
-        "could not connect: the server's certificate is not for idaas.test; use a name that the certificate has "
-        f"(through the proxy 127.0.0.1:{proxy})"
+        "could not connect: the server's certificate is not for idaas.test "
+        f"(through the proxy 127.0.0.1:{proxy}); use a name that the certificate has"
     )
 
 
@@ -209,9 +213,9 @@ async def test_proxy_that_refuses_connections(request_to: Callable[..., Awaitabl
 @pytest.mark.parametrize(
     ("status", "cure"),
     [
-        ("403 Forbidden", "allow idaas.test there, or list it in NO_PROXY if it can be reached directly"),
+        ("403 Forbidden", "allow idaas.test in the proxy, or list it in NO_PROXY if it can be reached directly"),
         ("407 Proxy Authentication Required", "give its user name and password in the proxy's URL"),
-        ("502 Bad Gateway", "it cannot reach idaas.test; check its network and its DNS"),
+        ("502 Bad Gateway", "it cannot reach idaas.test; repair the proxy's network or its DNS"),
     ],
 )
 async def test_proxy_that_refuses(status: str, cure: str, request_to: Callable[..., Awaitable[str]]) -> None:
@@ -248,4 +252,4 @@ async def test_name_of_a_proxy(request_to: Callable[..., Awaitable[str]]) -> Non
     """A proxy whose name does not exist is named as the proxy's, not the server's."""
     error = await request_to("https://idaas.test/", "http://a..test:3128")
 
-    assert "could not connect: the name of the proxy, a..test, does not exist in DNS; check the name" in error
+    assert "could not connect: the name of the proxy, a..test, does not exist in DNS; correct the host name" in error

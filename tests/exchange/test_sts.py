@@ -17,8 +17,8 @@ NOW = 1_767_323_045.0
 WHERE = "https://sts.example.com"
 TRIPLE = ("STS.id", "secret", "token")
 INCOMPLETE = f"{WHERE}: HTTP 200 without complete credentials"
-EXPIRED = f"{WHERE}: the credentials have already expired by this machine's clock; check the clock"
-TOO_LONG = f"{WHERE}: the credentials end later than any session does; check this machine's clock"
+EXPIRED = f"{WHERE}: the credentials have already expired by this machine's clock; set the clock"
+TOO_LONG = f"{WHERE}: the credentials end later than any session does; set this machine's clock"
 
 
 def members(expiration: Any, **others: Any) -> dict[str, Any]:

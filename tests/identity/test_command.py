@@ -111,10 +111,10 @@ async def test_command_leads_its_own_process_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("exit 7", "the command ended with status 7; run it by hand to see why"),
-        ("echo text; exit 7", "the command ended with status 7; run it by hand to see why"),
-        (f"echo '{PRINTED}'; exit 1", "the command ended with status 1; run it by hand to see why"),
-        ("kill -9 $$", "the command ended with status -9; run it by hand to see why"),
+        ("exit 7", "the command ended with status 7; run the command by hand to see why"),
+        ("echo text; exit 7", "the command ended with status 7; run the command by hand to see why"),
+        (f"echo '{PRINTED}'; exit 1", "the command ended with status 1; run the command by hand to see why"),
+        ("kill -9 $$", "the command ended with status -9; run the command by hand to see why"),
         ("true", "the command printed 0 bytes that are not a JSON object, nor a JWT"),
         ("echo []", "the command printed 3 bytes that are not a JSON object, nor a JWT"),
         ("printf '%100000s' | tr ' ' '['", "the command printed more than 65536 bytes"),

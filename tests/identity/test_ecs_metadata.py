@@ -47,7 +47,7 @@ async def test_own_address_is_not_requested(workload: Workload, offline: Build) 
     elsewhere = offline(one_profile(identity, exchange()), workload.environ, is_ours=lambda _host: False)
 
     with pytest.raises(
-        ConfigError, match=r"that address belongs to this network namespace.*remove it from the interface"
+        ConfigError, match=r"that address belongs to this network namespace.*remove the address from the interface"
     ):
         await on_own_address.fetch()
     assert not workload.emulator.journal

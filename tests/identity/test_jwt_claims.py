@@ -100,11 +100,11 @@ def test_claim_of_the_wrong_type_is_absent(claims: dict[str, Any], expected: Cla
         ({"sub": "someone"}, ["the token's sub is 'someone', not the client id 'app_example'"], ["IDS-332"]),
         (
             {"iat": NOW + 60.5},
-            ["the token's iat is more than 60 s ahead of this machine's clock; check the clock"],
+            ["the token's iat is more than 60 s ahead of this machine's clock; set the clock"],
             ["IDS-214"],
         ),
-        ({"exp": NOW}, ["the token's exp has passed by this machine's clock; check the clock"], ["IDS-322"]),
-        ({"exp": NOW - 90}, ["the token's exp has passed by this machine's clock; check the clock"], ["IDS-322"]),
+        ({"exp": NOW}, ["the token's exp has passed by this machine's clock; set the clock"], ["IDS-322"]),
+        ({"exp": NOW - 90}, ["the token's exp has passed by this machine's clock; set the clock"], ["IDS-322"]),
         ({"iss": "x", "sub": "y"}, ["the token's iss is 'x'", "the token's sub is 'y'"], ["IDS-331", "IDS-332"]),
     ],
 )

@@ -126,7 +126,7 @@ def test_unusable_answer_is_transient(members: dict[str, Any], message: str, err
         (
             {"access_token": "opaque", "expires_in": 60},
             "access_token",
-            "the access_token is not a JWT, which STS needs; check the resource server's settings",
+            "the access_token is not a JWT, which STS needs; switch the resource server to JWT access tokens",
             "IDS-321",
         ),
     ],

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from app.cli import main
+from app.cli.errors import BAD_USAGE
+from app.migrate.inputs import LARGEST
 
 from .samples import (
     AK_VARIABLES,
@@ -81,6 +83,28 @@ def test_from_a_key_to_safe(
 
     assert [(row["key"], row["verdict"]) for row in json.loads(printed)["keys"]] == [(CUT, "safe")]
     assert not [word for word in (KEY, SECRET) if word in printed + before.read_text()]
+
+
+class Zeros:
+    """A stream that never ends. `asked` has the sizes that its reader asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def read(self, size: int) -> bytes:
+        """Return as many bytes as may be read at most; the kernel gives no memory for zeros that nothing looks at."""
+        self.asked.append(size)
+        return bytes(size)
+
+
+def test_stdin_beyond_the_limit(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard input that is longer than a file may be is refused after one read, and nothing is printed."""
+    endless = Zeros()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=endless))
+
+    assert main(["migrate", "report", "--json", "-"], {}) == BAD_USAGE
+    assert capsys.readouterr() == ("", f"idaas-sidecar migrate: stdin: larger than {LARGEST} bytes (IDS-102)\n")
+    assert endless.asked == [LARGEST + 1]
 
 
 def test_home(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,7 @@ def test_a_healthy_sidecar() -> None:
 
 
 def test_problems() -> None:
-    """The page shows the error, the cloud's words, the cure, what a reload left undone, and who lacks credentials."""
+    """The page shows the error, the cloud's words and the cure, once each, and what else is wrong."""
     shown = words(render(PROBLEMS, refresh=True))
 
     for expected in (
@@ -96,6 +96,8 @@ def test_problems() -> None:
         "The changed configuration of this profile does not serve yet: no answer from the cloud yet (IDS-206)",
     ):
         assert expected in shown, expected
+    assert shown.lower().count(DENIED["failure"]["cure"].lower()) == 1
+    assert shown.count(DENIED["failure"]["cloud_message"]) == 1
 
 
 def test_profiles_with_problems_come_first() -> None:

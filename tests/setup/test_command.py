@@ -233,7 +233,7 @@ def test_cluster_checks_from_outside(cloud, tmp_path):
     assert (good.code, bad.code, gone.code) == (0, 1, 3), good.out + good.err
     assert "published and usable by STS" in good.out
     assert "the cluster's key 'k1' is missing" in bad.out
-    assert "HTTP 404; publish the document there for everyone" in gone.error_line
+    assert "HTTP 404: publish the document there for everyone" in gone.error_line
 
 
 @pytest.mark.parametrize(

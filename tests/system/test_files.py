@@ -22,6 +22,9 @@ needs_root = pytest.mark.skipif(
     os.geteuid() != 0 and not os.environ.get("CI"), reason="skipped: needs root, to give files away and to mount"
 )
 
+PRIVATE = "run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one"
+"""The cure of a file that other users can read."""
+
 
 def write_secret(tmp_path: Path, mode: int, *, uid: int | None = None, gid: int = 0) -> Path:
     """Write a secret file with this mode and owner."""
@@ -49,7 +52,7 @@ def test_file_that_others_can_access_is_refused(tmp_path: Path, mode: int) -> No
 
     with pytest.raises(files.Unreadable) as caught:
         files.read_secret(str(path), 100)
-    assert str(caught.value) == f"other users can read it (mode {mode:04o}); chmod 600 it"
+    assert str(caught.value) == f"other users can read it (mode {mode:04o}); {PRIVATE}"
     assert files.exposure(str(path)) == str(caught.value)
     assert files.read(str(path), 100) == b"s3cret\n"
 
@@ -80,7 +83,7 @@ def test_group_readable_file_of_an_unprivileged_user_is_refused(tmp_path: Path) 
     path = write_secret(tmp_path, 0o640, uid=65532, gid=1001)
     tmp_path.chmod(0o755)
 
-    assert read_as_unprivileged_user(path) == "other users can read it (mode 0640); chmod 600 it"
+    assert read_as_unprivileged_user(path) == f"other users can read it (mode 0640); {PRIVATE}"
 
 
 @needs_root
@@ -102,7 +105,7 @@ def test_root_reads_the_credential_of_a_unit(tmp_path: Path, mode: int, read_onl
         ["unshare", "--mount", "sh", "-euc", script, *words], capture_output=True, text=True, cwd=ROOT, timeout=20
     )
 
-    refused = "belongs to uid 1001, who could read and change it; make it uid 0's or root's"
+    refused = "belongs to uid 1001, who could read and change it; make uid 0 or root the file's owner"
     assert done.stdout.strip() == ("s3cret None" if read else refused), done.stderr
 
 
@@ -212,9 +215,17 @@ def unprivileged(tmp_path: Path) -> Iterator[None]:
     ("mode", "uid", "message"),
     [
         (0o600, 0, "not readable by this user (uid 65532); run the command as its owner, or change its owner or mode"),
-        (0o640, 65532, "other users can read it (mode 0640); chmod 600 it"),
-        (0o644, 0, "other users can read it (mode 0644); chmod 600 it"),
-        (0o644, 1001, "belongs to uid 1001, who could read and change it; make it uid 65532's or root's"),
+        (
+            0o640,
+            65532,
+            f"other users can read it (mode 0640); {PRIVATE}",
+        ),
+        (
+            0o644,
+            0,
+            f"other users can read it (mode 0644); {PRIVATE}",
+        ),
+        (0o644, 1001, "belongs to uid 1001, who could read and change it; make uid 65532 or root the file's owner"),
     ],
 )
 def test_secret_of_an_unprivileged_user(

@@ -13,7 +13,10 @@ from app.system import mounts
 
 ROOT = Path(__file__).parents[2]
 NOTICE = "every process that sees this mount can read it (mode 0644)"
-REFUSED = "other users can read it (mode {}); chmod 600 it"
+REFUSED = (
+    "other users can read it (mode {}); run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's "
+    "`fsGroup` for a mounted one"
+)
 DEVICE = os.makedev(0, 78)
 USER = 65532
 VOLUME = "711 690 0:78 / /var/run/secrets/idaas-sidecar ro,relatime - tmpfs tmpfs rw,size=24Ki,inode64"

@@ -298,9 +298,9 @@ def test_token_expires_at_the_earliest_time(members: dict[str, Any], expires_at:
         ({"access_token": token(), "expires_in": 1e300}, "the answer does not say how long the token lives"),
         (
             {"access_token": token(exp=NOW - 1), "expires_in": 1200},
-            "already expired by this machine's clock; check the c",
+            "already expired by this machine's clock; set the c",
         ),
-        ({"access_token": token(), "expires_at": NOW}, "already expired by this machine's clock; check the clock"),
+        ({"access_token": token(), "expires_at": NOW}, "already expired by this machine's clock; set the clock"),
     ],
 )
 def test_response_without_a_usable_token_is_an_error(members: dict[str, Any], message: str) -> None:
@@ -361,7 +361,7 @@ def test_missing_credentials_are_an_error(members: dict[str, Any]) -> None:
 
 def test_expired_credentials_are_an_error() -> None:
     """A session that has expired by our clock is an error that names the clock."""
-    with pytest.raises(Unreachable, match="already expired by this machine's clock; check the clock"):
+    with pytest.raises(Unreachable, match="already expired by this machine's clock; set the clock"):
         credentials_from({"Credentials": SESSION}, now=NOW + 3600, where=URL)
 
 
@@ -373,7 +373,7 @@ def test_session_longer_than_any_role_allows_is_an_error() -> None:
     assert credentials.expires_at == NOW + 3600
     with pytest.raises(Unreachable) as caught:
         credentials_from({"Credentials": SESSION}, now=latest - 1, where=URL)
-    assert str(caught.value) == (f"{URL}: the credentials end later than any session does; check this machine's clock")
+    assert str(caught.value) == (f"{URL}: the credentials end later than any session does; set this machine's clock")
 
 
 def test_instant_reads_one_format() -> None:

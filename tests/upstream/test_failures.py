@@ -43,20 +43,24 @@ def certificate(code: int, message: str = "words of OpenSSL") -> ssl.SSLCertVeri
     return error
 
 
+ALLOW = "allow this machine to reach the host on that port, or configure a proxy or the VPC endpoint"
 CONNECT = [
     (errno.ECONNREFUSED, "connection refused; does the server run, is the port right?"),
-    (errno.EHOSTUNREACH, "no route to that host; check routes and firewalls"),
-    (errno.ENETUNREACH, "this machine has no route to that network; check its network"),
+    (errno.EHOSTUNREACH, f"no route to that host; {ALLOW}"),
+    (errno.ENETUNREACH, "this machine has no route to that network; add a route"),
     (errno.EACCES, "a firewall, network policy or route of this machine prohibits it"),
     (errno.EPERM, "a firewall, network policy or route of this machine prohibits it"),
     (errno.ECONNRESET, "the connection was reset; does something in between refuse it?"),
-    (errno.ETIMEDOUT, "no answer to the connection attempt; check routes and firewalls"),
+    (errno.ETIMEDOUT, f"no answer to the connection attempt; {ALLOW}"),
 ]
 TLS = [
     (tls("WRONG_VERSION_NUMBER"), "the server does not speak TLS; is the port right, and is it https?"),
     (tls("UNSUPPORTED_PROTOCOL"), "the server speaks no version of TLS that is allowed here"),
     (tls(None), "TLS failed: no reason given"),
-    (certificate(10), "the server's certificate has expired; renew it there, or set this machine's clock"),
+    (
+        certificate(10),
+        "the server's certificate has expired; set this machine's clock, or renew the certificate on the server",
+    ),
     (certificate(9), "the server's certificate is not valid yet; set this machine's clock"),
     (certificate(62), "the server's certificate is for another name; use a name that the certificate has"),
     (certificate(64), "the server's certificate is for another name; use a name that the certificate has"),
@@ -86,8 +90,8 @@ def test_tls_error_is_described_by_its_code(error: Exception, words: str) -> Non
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (httpx.ConnectTimeout("words"), "could not connect in time; check routes and firewalls"),
-        (httpx.PoolTimeout("words"), "could not connect in time; check routes and firewalls"),
+        (httpx.ConnectTimeout("words"), f"could not connect in time; {ALLOW}"),
+        (httpx.PoolTimeout("words"), f"could not connect in time; {ALLOW}"),
         (httpx.ReadTimeout("words"), "no answer in time"),
         (httpx.WriteTimeout("words"), "no answer in time"),
         (caused(httpx.ReadTimeout("words"), ssl.SSLWantReadError(2, "words")), "no answer in time"),
@@ -138,8 +142,8 @@ def test_circle_of_causes_is_searched_once() -> None:
     ("answer", "cure"),
     [
         ("407 Proxy\nAuthentication Required", "give its user name and password in the proxy's URL"),
-        ("502 Bad Gateway", f"it cannot reach {HOST}; check its network and its DNS"),
-        ("403 Forbidden", f"allow {HOST} there, or list it in NO_PROXY if it can be reached directly"),
+        ("502 Bad Gateway", f"it cannot reach {HOST}; repair the proxy's network or its DNS"),
+        ("403 Forbidden", f"allow {HOST} in the proxy, or list it in NO_PROXY if it can be reached directly"),
     ],
 )
 def test_refusal_of_a_proxy_is_repeated(answer: str, cure: str) -> None:

@@ -16,7 +16,6 @@ from ...core.errors import ConfigError, Mistake
 from ...system.json_file import read_object
 from ..finding import Step, broken, warning
 from ..target import Target
-from ..wording import parted
 
 NAME = "configuration"
 
@@ -46,7 +45,7 @@ class Configuration:
         found = self._concerning(profile)
         if any(line.error_code != OF_ANOTHER_USER for line in found):
             return "the configuration is broken"
-        return f"{parted(found[0])[0]}. A sidecar of that user reads the file; run `sudo -u USER idaas-sidecar doctor`"
+        return f"{found[0].cause}. A sidecar of that user reads the file; run `sudo -u USER idaas-sidecar doctor`"
 
     def _concerning(self, profile: str) -> list[Mistake]:
         return [line for line in self.mistakes if f"profiles.{profile}." in line or not re.search(r"profiles\.", line)]
@@ -65,11 +64,11 @@ def run(target: Target) -> Configuration:
         except ConfigError:
             loaded = None
     owners = [line for line in mistakes if line.error_code == OF_ANOTHER_USER]
-    found = [broken(line.error_code, str(line)) for line in mistakes if line not in owners]
+    found = [broken(line.error_code, line.cause, line.cure) for line in mistakes if line not in owners]
     if loaded is None:
         return Configuration(Step(NAME, "cannot be used", findings=found), None, mistakes, _server(target))
     found += [
-        warning(each.error_code, each)
+        warning(each.error_code, each.cause, each.cure)
         for each in loaded.warnings
         if not any(line.endswith(each) for line in owners)  # a file that the owner reads is no exposed one
     ]

@@ -10,7 +10,7 @@ from ...config.loader import Loaded
 from ...config.locate import absolute, find
 from ...config.settings import Server
 from ...core.addresses import listen_address
-from ...core.errors import ConfigError, SidecarError
+from ...core.errors import ConfigError, SidecarError, quoting
 from ...core.wording import coded
 from .. import addresses
 from ..finding import Finding, Step, broken, skipped, warning
@@ -60,10 +60,10 @@ def _refused(error: SidecarError, path: str) -> Finding:
     if error.error_code == "IDS-502":
         return addresses.of_program("server.adminSocket", error.cause)
     if isinstance(error, ConfigError):
-        return warning("IDS-517", f"server.adminSocket: {error}")
+        return warning("IDS-517", f"server.adminSocket: {error.cause}", error.cure)
     return warning(
         "IDS-503",
-        f"server.adminSocket: {error}",
+        f"server.adminSocket: {error.cause}",
         f"restart the sidecar with this configuration: the socket {path} is made at the start",
     )
 
@@ -89,11 +89,11 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         name, state = each.get("profile"), each.get("state")
         if only not in (None, name):
             continue
-        reason = str(each.get("last_error") or "no answer from the cloud yet")
         failure = each.get("failure") or {}
+        reason = str(each.get("last_error") or "no answer from the cloud yet")
+        if failure.get("message"):
+            reason = quoting(str(failure["message"]), str(failure.get("cloud_message") or ""))
         cure = str(failure.get("cure") or "").removesuffix(".")
-        if cure:
-            reason = reason.replace(f": {cure}", "", 1)
         if cure:  # the command `refresh` needs the socket
             cure += "; " + (
                 "then run `idaas-sidecar refresh`" if has_socket else "the sidecar then tries again by itself"

@@ -108,7 +108,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         text, path = getattr(self, text_field), getattr(self, file_field)
         text_key, file_key = self.key(text_field), self.key(file_field)
         if text and path:
-            raise ConfigError(f"{place}: {text_key} and {file_key} are both set; keep one", error_code="IDS-113")
+            raise ConfigError(f"{place}: {text_key} and {file_key} are both set", cure="keep one", error_code="IDS-113")
         if path:
             return secrets.from_file(path, f"{place}.{file_key}")
         if text:

@@ -39,8 +39,8 @@ def base_url(environ: Mapping[str, str]) -> str:
     host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
     if not host or not port.isdigit():
         raise ConfigError(
-            "the variable KUBERNETES_SERVICE_HOST is not set, so this is not a pod; "
-            "outside a cluster, use: webhook explain --policies FILE",
+            "the variable KUBERNETES_SERVICE_HOST is not set, so this is not a pod",
+            cure="use webhook explain --policies FILE outside a cluster",
             error_code="IDS-128",
         )
     return f"https://{authority(host, int(port))}"
@@ -101,7 +101,7 @@ class ApiServerPolicies:
         try:
             policy = decoded(answer, path)
         except ConfigError as error:
-            raise Unreachable(str(error)) from None
+            raise Unreachable(error.cause, cure=error.cure) from None
         self._cache[namespace] = policy
         return policy
 
@@ -132,7 +132,7 @@ class ApiServerPolicies:
                 return token, None
             context = ssl.create_default_context(cafile=ca_file)
         except files.Unreadable as why:
-            raise Unreachable(f"{token_file}: {why}") from None
+            raise Unreachable(why.at(token_file)) from None
         except (OSError, ValueError) as error:
             raise Unreachable(f"{ca_file} or the token beside it: {error}") from None
         self._ca = stamp
