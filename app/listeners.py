@@ -14,6 +14,7 @@ from .config import secret_refs
 from .config.settings import ALLOWED_HOSTS, Access, PathToken, Profile, Server, Settings
 from .core.addresses import authority, listen_address
 from .core.clocks import Clocks
+from .core.errors import ConfigError
 from .core.record import Record
 from .observe.counters import RequestCounters
 from .refresh.lazy_pipeline import same
@@ -34,6 +35,7 @@ from .serve.peers.procfs import AttestInTurn, ProcFs
 from .serve.rate_limit import RateLimit
 from .serve.turns import Turns
 from .system import runtime_dir
+from .system.disk import PATIENCE, DaemonThreads
 from .system.memory_limit import memory_limit
 from .system.sockets import address_of, all_bound, bound, bound_unix
 
@@ -240,8 +242,18 @@ def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:
     if server.ops is not None:
         listening["ops"] = partial(bound, server.ops, "server.ops")
     if server.admin_socket is not None:
-        listening["admin"] = partial(bound_unix, server.admin_socket, "server.adminSocket")
+        listening["admin"] = partial(_bound_in_time, server.admin_socket, "server.adminSocket")
     return all_bound(listening)
+
+
+def _bound_in_time(path: str, place: str) -> socket.socket:
+    """Return the unix socket. Raises ConfigError, also where its file system hangs."""
+    try:
+        return DaemonThreads().submit(bound_unix, path, place).result(PATIENCE)
+    except TimeoutError:
+        raise ConfigError(
+            f"{place}: {path}: the file system did not answer within {PATIENCE:g} s", error_code="IDS-601"
+        ) from None
 
 
 def _callers(profile: Profile) -> AllowedCallers | None:

@@ -81,7 +81,8 @@ class Service:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._application: FastAPI | None = None
         observed = self._observed = Observed.by(clocks)
-        disk = Disk()
+        survey = survey or Survey()
+        disk = Disk(directory=survey.directory)
         make_pipeline = _pipeline_maker(environ, clocks, self._observe, transport, self._children, disk)
         self._profiles = Profiles(
             settings, make_pipeline, clocks=clocks, observe=self._observe, replaced=self._replaced
@@ -118,7 +119,7 @@ class Service:
             path_token=self._credentials.path_token,
             adopt=self._adopt,
             disk=disk,
-            survey=survey or Survey(),
+            survey=survey,
         )
         self._report = Report(
             self._profiles,

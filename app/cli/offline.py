@@ -18,6 +18,7 @@ from typing import Any
 from ..config.decode import join
 from ..config.loader import Loaded, load
 from ..config.locate import DEFAULT_PATH, read
+from ..core.display import shown_path
 from ..core.errors import ConfigError
 from ..system import files
 
@@ -76,7 +77,7 @@ def check(path: str | None, environ: Mapping[str, str], hostname: str) -> Checke
         copy.write_text(json.dumps(raw))
         loaded = _load(str(copy), environ, hostname, origin, unset)
     unchecked = [f"{key}: depends on {', '.join(names)}" for key, names in unset.items()]
-    unchecked += [f"profiles.{name}: {file} is not on this machine" for name, file in missing.items()]
+    unchecked += [f"profiles.{name}: {shown_path(file)} is not on this machine" for name, file in missing.items()]
     warnings = loaded.warnings if loaded else ()
     # A file that a value names, such as a token, is looked for on the target machine alone.
     shown = tuple(each for each in warnings if not _concerns(each, unset) and ": no such file" not in each)

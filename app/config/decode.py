@@ -15,6 +15,7 @@ import msgspec
 from msgspec import inspect
 
 from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
+from ..core.display import in_message
 from ..core.errors import ConfigError, Mistake
 from ..core.text import one_line
 from ..system import files
@@ -66,7 +67,7 @@ class Decoder:
 
     `variables`: `${VAR}` in a string is replaced by the variable of `environ`. `lenient`: an unknown key is dropped
     with a warning instead of an error. `sources` (if `trace`), `warnings` and `mistakes` grow with `members`. Each
-    mistake begins with the key's path.
+    mistake begins with the key's path. `hidden`: the values that must not be shown, with what is shown for each.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Decoder:
         self.sources: dict[str, str] = {}
         self.warnings: list[Mistake] = []
         self.mistakes: list[Mistake] = []
+        self.hidden: dict[str, str] = {}
         self._origin = origin
         self._environ = environ
         self._variables = variables
@@ -127,6 +129,8 @@ class Decoder:
             return None
         if isinstance(found, str) and mark_of(info, EXPANDED):
             found = files.expanded(found, self._environ.get("HOME"))
+        if isinstance(found, str) and (shown := in_message(path, found)) != found:
+            self.hidden[found] = shown
         if isinstance(kind, inspect.LiteralType):
             if found not in kind.values:
                 shown = "" if mark_of(info, HIDDEN) else found

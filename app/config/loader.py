@@ -37,6 +37,10 @@ MAJOR, MINOR = 1, 0
 """The configVersion that this program was written for."""
 
 
+SHORTEST_HIDDEN = 4
+"""Characters of a value that messages hide: fewer are no secret, and parts of many words."""
+
+
 class Loaded(Record, frozen=True):
     """
     Checked settings.
@@ -66,6 +70,8 @@ class _Draft:
     mistakes: list[Mistake] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     settings: Settings | None = None
+    hidden: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values that may be secrets, and what messages say instead."""
     places: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages, and what to say instead: the variable or the file in which the value really stands."""
 
@@ -100,15 +106,23 @@ class _Draft:
         """Return whether a mistake was found at the key `path` or below it."""
         return any(re.match(rf"{re.escape(path)}[.:\[]", mistake) for mistake in self.mistakes)
 
+    def shown(self, sentence: str) -> str:
+        """Return a sentence as one line, without the values that may be secrets."""
+        for value, shown in self.hidden.items():
+            if len(value) < SHORTEST_HIDDEN:
+                continue
+            sentence = sentence.replace(repr(value)[1:-1], shown).replace(value, shown)
+        return one_line(sentence)
+
     def _located(self, mistake: Mistake) -> Mistake:
-        """Return the mistake as one line, with the file or the variable in which it can be corrected."""
+        """Return the mistake as it is shown, with the file or the variable in which it can be corrected."""
         cause = mistake.cause
         opening = next(filter(cause.startswith, self.places), "")
         if opening:
             cause = self.places[opening] + cause.removeprefix(opening)
         elif self.file is not None and not cause.startswith(f"{self.file}:"):
             cause = f"{self.file}: {cause}"
-        return mistake.reworded(cause, mistake.cure).mapped(one_line)
+        return mistake.reworded(cause, mistake.cure).mapped(self.shown)
 
 
 def load(
@@ -175,8 +189,8 @@ def _load(
         needed = draft.run(validate.start_checks(settings, environ), patient=patient)
         draft.stop_at_mistakes()
         if needed:
-            cures = dict.fromkeys(item.cure for item in needed if item.cure)
-            absence = NotThereYet("\n".join(item.cause for item in needed), "; ".join(cures))
+            cures = dict.fromkeys(draft.shown(item.cure) for item in needed if item.cure)
+            absence = NotThereYet("\n".join(draft.shown(item.cause) for item in needed), "; ".join(cures))
             absence.patience = settings.startup.timeout_seconds
             raise absence
         # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
@@ -190,7 +204,7 @@ def _load(
         draft.origin,
         now(),
         draft.sources if trace else {},
-        tuple(warning.mapped(one_line) for warning in draft.warnings),
+        tuple(warning.mapped(draft.shown) for warning in draft.warnings),
         tuple(draft.files),
     )
 
@@ -248,6 +262,7 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.mistakes += _name_mistakes(raw.get("profiles"))
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
+    draft.hidden |= decoder.hidden
     draft.warnings += decoder.warnings
     draft.mistakes += (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
 
@@ -316,6 +331,7 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     decoder = Decoder(path, environ, trace=draft.trace)
     members = decoder.members(found, IdaasIdentity, place)
     draft.sources |= decoder.sources
+    draft.hidden |= decoder.hidden
     draft.mistakes += decoder.mistakes
     return identity | members
 

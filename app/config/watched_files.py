@@ -36,7 +36,8 @@ def watched_files(settings: Settings, read: Iterable[str], environ: Mapping[str,
     path = token.file if isinstance(token, PathToken) else None
     found = WatchedFiles(frozenset(_absolute(name) for name in read), frozenset({_absolute(path)} if path else ()))
     for name, profile in settings.profiles.items():
-        for path, mark in (*_named(profile), *_named(settings.tls), *implied_files(profile.identity, environ)):
+        named = (*named_files(profile), *named_files(settings.tls))
+        for path, mark in (*named, *implied_files(profile.identity, environ)):
             (found.proofs if mark == PROOF else found.read_later)[_absolute(path)].add(name)
     return found
 
@@ -51,15 +52,15 @@ def needed_files(settings: Settings, read: Iterable[str], environ: Mapping[str, 
     return watched_files(settings, read, environ).all() | {_absolute(name) for name in others}
 
 
-def _named(value: Any) -> Iterator[tuple[str, str]]:
+def named_files(value: Any) -> Iterator[tuple[str, str]]:
     """Yield path and FILE mark of every file that an object, or an object inside it, names."""
     if isinstance(value, Strict):
         yield from value.named_files()
         for field_name in value.__struct_fields__:
-            yield from _named(getattr(value, field_name))
+            yield from named_files(getattr(value, field_name))
     elif isinstance(value, tuple):
         for item in value:
-            yield from _named(item)
+            yield from named_files(item)
 
 
 def _absolute(name: str) -> str:

@@ -9,11 +9,13 @@ HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs
 
 _PATHS = ("file", "path", "directory")
 
+_URLS = ("issuer", "endpoint", "endpoints", "proxy")
+
 
 def shown_variable(name: str) -> str:
     """Return the name of an environment variable, or HIDDEN where it looks like a secret."""
     named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
-    return name if named and not _random(name) else HIDDEN
+    return name if named and not looks_random(name) else HIDDEN
 
 
 def shown_path(path: str) -> str:
@@ -24,10 +26,11 @@ def shown_path(path: str) -> str:
 def may_be_path(path: str) -> bool:
     """Return whether a file of this name may still appear: a path, or a plain file name that does not look random."""
     names = re.fullmatch(r"[A-Za-z0-9._-]{1,64}(/[A-Za-z0-9._-]{1,64})*", path)
-    return shown_path(path) != HIDDEN or (names is not None and not _random(path))
+    return shown_path(path) != HIDDEN or (names is not None and not looks_random(path))
 
 
-def _random(text: str) -> bool:
+def looks_random(text: str) -> bool:
+    """Return whether a text has lower case, upper case and digits, as most generated secrets do."""
     return all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
 
 
@@ -36,11 +39,19 @@ def without_login(text: str) -> str:
     return re.sub(r"//[^/]*@", "//***@", text)
 
 
+def shown_url(text: str) -> str:
+    """Return a URL or host without login, and query or fragment as long as a secret; HIDDEN where it looks like one."""
+    if "://" not in text and "." not in text and looks_random(text):
+        return HIDDEN
+    return re.sub(r"[?#].{8,}", "?***", without_login(text), flags=re.DOTALL)
+
+
 def displayed(key: str, value: Any) -> Any:
     """
     Return the value of a key without what may be secret; `key` is that of the file, or the name of the field.
 
-    Hidden are: what is no variable's name and no path where one belongs, a URL's login, and private keys anywhere.
+    Hidden are: what is no variable's name, path or URL where one belongs, the login, query and fragment of a URL, and
+    private keys and logins anywhere.
     """
     if isinstance(value, tuple | list):
         return type(value)(displayed(key, item) for item in value)
@@ -48,9 +59,17 @@ def displayed(key: str, value: Any) -> Any:
         return {name: displayed("", item) for name, item in value.items()}
     if not isinstance(value, str):
         return value
-    kind = key.rpartition(".")[2].replace("_", "").lower()
+    kind = re.sub(r"\[[0-9]+\]$", "", key.rpartition(".")[2]).replace("_", "").lower()
+    if "PRIVATE KEY" in value:
+        return HIDDEN
     if kind.endswith("envvarname"):
         return shown_variable(value)
-    if kind.endswith(_PATHS):
+    if kind.endswith(_PATHS) or (kind == "adminsocket" and not value.startswith("@")):
         return shown_path(value)
-    return HIDDEN if "PRIVATE KEY" in value else without_login(value)
+    return shown_url(value) if kind.endswith(_URLS) else without_login(value)
+
+
+def in_message(key: str, value: str) -> str:
+    """Return what a message shows of a wrong value: of a path more than `displayed`, so that its mistake shows."""
+    is_path = displayed(key, value) == HIDDEN and displayed(key, "/") == "/" and "PRIVATE KEY" not in value
+    return value if is_path and (value.startswith("/") or may_be_path(value)) else str(displayed(key, value))

@@ -7,8 +7,6 @@ import contextlib
 import json
 import os
 import re
-import signal
-from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 from typing import Annotated, Any
@@ -16,11 +14,14 @@ from typing import Annotated, Any
 from msgspec import Meta, field
 
 from ..core.base import HIDDEN, Expanded, Strict
+from ..core.display import looks_random
 from ..core.errors import ConfigError, Refused, SidecarError, Unreachable
 from ..core.record import Record
 from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
+from ..system import child_process
 from ..system.bounded_pipe import BoundedPipe
+from ..system.child_process import ChildProcess
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
 from ..upstream.error_words import error_words
@@ -134,6 +135,8 @@ class Command(Record, frozen=True):
         for option, value in pairwise((*self.argv, "")):
             if option.startswith("-") and _SECRET_NAME.search(option):
                 secret += [option.partition("=")[2]] if "=" in option else [value]
+        # Programs repeat their arguments, and a token may be one, which `config --show` hides.
+        secret += [value for argument in self.argv[1:] if _may_be_secret(value := argument.rpartition("=")[2])]
         return quoted(redacted(lines[-1], secret)) if lines else ""
 
     async def _run(self) -> tuple[int, bytes, bytes]:
@@ -158,7 +161,7 @@ class Command(Record, frozen=True):
             errors.read_available()
             return status, pipe.text, errors.text
 
-    async def _wait(self, process: Process, pipe: BoundedPipe) -> int:
+    async def _wait(self, process: ChildProcess, pipe: BoundedPipe) -> int:
         """Return the exit status if the process ends in time and prints no more than it may; kill it otherwise."""
         try:
             async with asyncio.timeout(self.timeout):
@@ -180,24 +183,13 @@ class Command(Record, frozen=True):
             await asyncio.shield(_kill(process))
             raise
 
-    async def _start(self, stdout: int, stderr: int) -> Process:
+    async def _start(self, stdout: int, stderr: int) -> ChildProcess:
         try:
-            # The event loop stands still from the fork until the child has opened the executable.
-            await self.disk.call(self.argv[0], os.stat, self.argv[0])
+            return await self.children.start(
+                child_process.start(self.disk, self.argv, self.environ, stdout=stdout, stderr=stderr)
+            )
         except Stalled as error:
             raise Unreachable(f"{self.place}: {self.argv[0]}: {error}", error_code="IDS-601") from None
-        except OSError:  # the start says why
-            pass
-        try:
-            starting = asyncio.create_subprocess_exec(
-                *self.argv,
-                stdin=DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
-                env=dict(self.environ),
-                start_new_session=True,  # a process group of its own, so that its children end with it
-            )
-            return await self.children.start(starting)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a command"
             raise ConfigError(
@@ -219,10 +211,14 @@ class Command(Record, frozen=True):
         )
 
 
-async def _kill(process: Process) -> None:
+def _may_be_secret(value: str) -> bool:
+    """Return whether an argument may be a secret: neither a script, nor a path or URL."""
+    return looks_random(value) and re.fullmatch(r"(?!/|[a-z]+://)\S+", value) is not None
+
+
+async def _kill(process: ChildProcess) -> None:
     """Kill the command's whole process group, because a child left behind could hold the pipe open; and reap it."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
     with contextlib.suppress(TimeoutError):  # a child that left the group may still hold the pipe
         async with asyncio.timeout(REAP_SECONDS):
             await process.wait()

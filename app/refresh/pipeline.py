@@ -71,8 +71,8 @@ class Pipeline:
         self._profiles = settings.profiles
         self._tokens = tokens or TokenCache(now=self._clock.now)
         self._places = places or Places()
-        self._servers = servers_of(settings)
         self._disk = disk or Disk()
+        self._servers = servers_of(settings, self._disk.directory)
         self._connections = Connections(
             transport or real_transport(settings, environ, self._disk, resolver),
             now=clocks.wall,

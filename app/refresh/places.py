@@ -1,19 +1,22 @@
 """How many profiles fetch at once, by the servers that they need.
 
 A hundred fetches at once leave 10 KiB a profile behind, and STS counts the requests of an account. So most fetches wait
-for a place. The places belong to servers: a server that hangs delays no profile that does not need it.
+for a place. The places belong to servers and to directories of files: one that hangs delays no profile that does not
+need it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from ..config.settings import Settings
 from ..config.validate import urls_of
+from ..config.watched_files import named_files
 from ..core.urls import server_of
 from ..identity import identities
 from ..identity.command import CommandIdentity
@@ -97,8 +100,12 @@ class Places:
         return patient and queue.under_way < MOST_AT_ONCE and self._further < FURTHER_PLACES
 
 
-def servers_of(settings: Settings) -> dict[str, Hashable]:
-    """Return the servers that each profile needs: hosts with their ports, and executables that print a token."""
+def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dirname) -> dict[str, Hashable]:
+    """
+    Return what each profile needs: hosts with their ports, executables that print a token, directories of its files.
+
+    `directory` returns the directory of a file.
+    """
     found: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all profiles of the same servers
     servers: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
@@ -106,7 +113,9 @@ def servers_of(settings: Settings) -> dict[str, Hashable]:
         hosts = [server_of(url) for url in urls_of(profile, place)]
         parts = [part for part, _ in identities.parts(profile.identity, place)]
         executables = [part.command[0] for part in parts if isinstance(part, CommandIdentity)]
-        key = (*hosts, *executables)
+        # Not the files: profiles of one server with a secret each would all fetch at once.
+        directories = {directory(path) for path, _ in named_files(profile)}
+        key = (*hosts, *executables, *sorted(directories))
         servers[name] = found.setdefault(key, key)
     return servers
 

@@ -19,7 +19,11 @@ from .errors import EntryError
 
 
 class CredentialFiles:
-    """Writes the `files` of the profiles. The methods wait for the disk, and raise EntryError when all is tried."""
+    """
+    Writes the `files` of the profiles. The methods wait for the disk, and raise EntryError when all is tried.
+
+    Threads may write the files of several profiles at the same time, but not those of one profile.
+    """
 
     def __init__(self) -> None:
         self._written: dict[str, set[str]] = {}
@@ -46,13 +50,14 @@ class CredentialFiles:
 
     def tidy(self, names: Collection[str]) -> None:
         """Remove what was written for other profiles than these."""
-        gone = sorted(self._written.keys() - set(names))
+        gone = sorted(set(self._written) - set(names))
         _raise([failure for name in gone for failure in self._unlink(name, self._written[name])])
 
     def _unlink(self, name: str, paths: Collection[str]) -> list[str]:
         """Remove these files of a profile; return why some are still there. Those are tried again the next time."""
         failures = []
-        others = {path for other, written in self._written.items() if other != name for path in written}
+        # Copies: other threads write the files of other profiles.
+        others = {path for other, written in list(self._written.items()) if other != name for path in list(written)}
         for path in sorted(paths):
             try:
                 if path not in others:  # the configuration may give one profile's file to another

@@ -12,13 +12,17 @@ from ..config.settings import Profile
 from ..core.errors import SidecarError
 from ..core.events import Dropped, Event, Observe, Refreshed, StoreFailed
 from ..core.values import Credentials
-from ..system.disk import OneDaemonThread
+from ..system import disk
+from ..system.disk import OrderedThreads
 from .errors import EntryError, StoreError
 
 T = TypeVar("T")
 
 PATIENCE = 2.0
 """Seconds for a disk that hangs, at the start and at the end: reading and writing an entry takes milliseconds."""
+
+SLOW = disk.PATIENCE
+"""Seconds until a session that is not written yet is reported."""
 
 SHARED = ""
 """The profile name of trouble that concerns all profiles: the directory, the key."""
@@ -46,6 +50,8 @@ class SessionStore:
 
     `observe` returns at once; the other methods wait for the disk, but not for one that hangs. A failure is reported
     once until it is over; that something could not be removed is reported every time.
+
+    `apart`: each profile's sessions lie in places of their own, so a disk that hangs holds up its profile alone.
     """
 
     def __init__(
@@ -55,16 +61,21 @@ class SessionStore:
         report: Observe,
         *,
         store: Literal["cache", "files"] = "cache",
+        apart: bool = False,
         patience: float = PATIENCE,
+        slow: float = SLOW,
     ) -> None:
         self._backend = backend
         self._profile = profile
         self._report = report
         self._store = store
+        self._apart = apart
         self._patience = patience
-        # One thread of its own: a removal is not overtaken by the write before it, and a disk that hangs occupies this
-        # thread and not all of those that others work in.
-        self._thread = OneDaemonThread()
+        self._slow = slow
+        # Threads of its own: a removal is not overtaken by the write before it, and a disk that hangs occupies these
+        # threads and not all of those that others work in.
+        self._threads = OrderedThreads()
+        self._seen: set[str] = set()
         self._unwritten: dict[str, _Write] = {}
         self._lock = Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -77,10 +88,10 @@ class SessionStore:
             async with asyncio.timeout(self._patience):
                 for name in names:
                     profile = self._profile(name)
-                    stored = await self._attempt(name, self._in_order(self._backend.read, name, profile))
+                    stored = await self._attempt(name, self._in_order(name, self._backend.read, name, profile))
                     if stored is not None:
                         found[name] = stored
-                await self._attempt(SHARED, self._in_order(self._backend.tidy, names))
+                await self._attempt(SHARED, self._in_order(SHARED, self._backend.tidy, names))
         except TimeoutError:
             self._no_answer()
         return found
@@ -89,7 +100,7 @@ class SessionStore:
         """Return the answer of the disk; None where it fails or does not come in time."""
         try:
             async with asyncio.timeout(self._patience):
-                return await self._attempt(SHARED, self._in_order(question))
+                return await self._attempt(SHARED, self._in_order(SHARED, question))
         except TimeoutError:
             self._no_answer()
             return None
@@ -105,7 +116,8 @@ class SessionStore:
                         waiting.session = self._profile(name), credentials
                         return
                     waiting = self._unwritten[name] = _Write((self._profile(name), credentials))
-                self._start(self._attempt(name, self._in_order(self._write, name, waiting)))
+                self._seen.add(name)
+                self._start(self._written(name, self._in_order(name, self._write, name, waiting)))
             case Dropped(profile=name):
                 self._start(self._removed(name, self._removal(name)))
             case _:
@@ -117,13 +129,17 @@ class SessionStore:
 
     def tidy(self, names: Collection[str]) -> None:
         """Remove the sessions of other profiles than these."""
-        self._start(self._attempt(SHARED, self._in_order(self._backend.tidy, names)))
+        gone = self._seen.difference(names) if self._apart else {SHARED}
+        for name in gone:
+            kept = self._seen.union(names) - {name} if self._apart else names
+            self._start(self._attempt(name, self._in_order(name, self._backend.tidy, kept)))
+        self._seen.intersection_update(names)
 
     async def aclose(self) -> None:
         """Return when everything is on the disk."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._patience)
-        self._thread.shutdown(cancel_futures=True)
+        self._threads.drop_waiting()
 
     def _write(self, name: str, write: _Write) -> None:
         """Write the last session before the next removal. Runs in the thread."""
@@ -135,7 +151,7 @@ class SessionStore:
     def _removal(self, name: str) -> asyncio.Future[None]:
         with self._lock:
             self._unwritten.pop(name, None)  # a later session is written after the removal
-        return self._in_order(self._backend.remove, name)
+        return self._in_order(name, self._backend.remove, name)
 
     async def _removed(self, name: str, removal: asyncio.Future[None]) -> None:
         try:
@@ -144,6 +160,14 @@ class SessionStore:
         except Exception as error:
             message = f"{_words(error)}; the entry stays there, and may be used after a restart"
             self._report(StoreFailed(name, message, self._store, _code(error)))
+
+    async def _written(self, name: str, work: asyncio.Future[None]) -> None:
+        concerned = name if self._apart else SHARED
+        late = asyncio.get_running_loop().call_later(self._slow, self._complain, concerned, TimeoutError())
+        try:
+            await self._attempt(name, work)
+        finally:
+            late.cancel()
 
     async def _attempt(self, name: str, work: asyncio.Future[T]) -> T | None:
         try:
@@ -154,9 +178,10 @@ class SessionStore:
         self._reported -= {name, SHARED}
         return found
 
-    def _in_order(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Return work of the thread, which does it after everything that was requested before."""
-        return asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+    def _in_order(self, name: str, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Return work of a thread, which does it after everything that was requested before for the same places."""
+        lane = self._threads.lane(name if self._apart else SHARED)
+        return asyncio.get_running_loop().run_in_executor(lane, work, *arguments)
 
     def _no_answer(self) -> None:
         self._complain(SHARED, StoreError(f"the disk did not answer within {self._patience:g} s"))

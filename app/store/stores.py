@@ -33,7 +33,7 @@ class Stores:
     def use(self, settings: Settings) -> None:
         """Write credential files from now on if a profile has any."""
         if self._files is None and any(profile.files for profile in settings.profiles.values()):
-            self._files = SessionStore(CredentialFiles(), self._profile, self._report, store="files")
+            self._files = SessionStore(CredentialFiles(), self._profile, self._report, store="files", apart=True)
 
     def all(self) -> list[SessionStore]:
         """Return the stores in use."""

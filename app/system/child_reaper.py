@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from asyncio.subprocess import Process
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from .sleep import InterruptibleSleep, Sleep
 
@@ -19,12 +18,22 @@ SOON, SELDOM = 5.0, 30.0
 so nothing reports orphans; a zombie of some seconds harms nothing."""
 
 
+class Child(Protocol):
+    """A child process of this program."""
+
+    @property
+    def pid(self) -> int: ...
+
+
+Started = TypeVar("Started", bound=Child)
+
+
 class ChildReaper:
     """
     Knows the children of this program, and waits for all others.
 
-    The event loop waits for the children that it started, and would never hear of one that was waited for elsewhere:
-    start each by way of `start`, and report it to `ended` when it was waited for.
+    Others wait for the children that they started, and would never hear of one that was waited for here: start each
+    by way of `start`, and report it to `ended` when it was waited for.
     """
 
     def __init__(self, sleep: Sleep = asyncio.sleep) -> None:
@@ -32,7 +41,7 @@ class ChildReaper:
         self._starting = 0
         self._ours: set[int] = set()
 
-    async def start(self, starting: Coroutine[Any, Any, Process]) -> Process:
+    async def start(self, starting: Coroutine[Any, Any, Started]) -> Started:
         """Return the process that `starting` starts; raises what that raises."""
         self._starting += 1  # from the fork on it may end, and its number is known only afterwards
         try:
@@ -42,7 +51,7 @@ class ChildReaper:
         finally:
             self._starting -= 1
 
-    def ended(self, process: Process) -> None:
+    def ended(self, process: Child) -> None:
         """The process was waited for; what it left behind is looked for now."""
         self._ours.discard(process.pid)
         self._sleep.wake()

@@ -6,10 +6,11 @@ import _thread
 import asyncio
 import contextlib
 import os
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
-from queue import SimpleQueue
+from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
@@ -60,33 +61,74 @@ def _run(future: Future[Any], call: Callable[..., Any], arguments: tuple[Any, ..
         future.set_result(result)
 
 
-class OneDaemonThread(Executor):
-    """Runs calls one after the other on one thread, which the end of the process does not wait for."""
+class Lane(Executor):
+    """Runs the calls of one lane of OrderedThreads."""
 
-    def __init__(self) -> None:
-        self._calls: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._started = False
+    def __init__(self, threads: OrderedThreads, name: str) -> None:
+        self._threads = threads
+        self._name = name
 
     def submit(self, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Run `call` after all calls that were submitted before."""
+        """Run `call` after all calls of the lane that were submitted before."""
+        return self._threads.submit(self._name, call, *arguments, **named)
+
+
+class OrderedThreads:
+    """
+    Runs calls on daemon threads: those of one lane one after the other, and those of other lanes beside them.
+
+    The end of the process waits for none of them. A thread ends when its lane is empty. At most `most` lanes run at
+    the same time.
+    """
+
+    def __init__(self, most: int = ALL_CALLS) -> None:
+        self._most = most
+        self._lanes: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
+        self._waiting: deque[str] = deque()
+        self._running = 0
+        self._lock = Lock()
+
+    def submit(self, lane: str, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Run `call` after all calls of its lane that were submitted before."""
         future: Future[T] = Future()
-        self._calls.put((future, partial(call, *arguments, **named)))
-        if not self._started:
-            self._started = True
+        with self._lock:
+            if lane not in self._lanes:
+                self._lanes[lane] = deque()
+                self._waiting.append(lane)
+            self._lanes[lane].append((future, partial(call, *arguments, **named)))
+            starts = bool(self._waiting) and self._running < self._most
+            self._running += starts
+        if starts:
             _thread.start_new_thread(self._work, ())
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """End the thread after the calls submitted until now, or with `cancel_futures` after the one under way."""
-        while cancel_futures and not self._calls.empty():
-            waiting = self._calls.get()
-            if waiting is not None:
-                waiting[0].cancel()
-        self._calls.put(None)
+    def lane(self, name: str) -> Lane:
+        """Return the executor of a lane."""
+        return Lane(self, name)
+
+    def drop_waiting(self) -> None:
+        """Cancel all calls that are not under way."""
+        with self._lock:
+            waiting = [future for lane in self._lanes.values() for future, _ in lane]
+            for lane in self._lanes.values():
+                lane.clear()
+        for future in waiting:
+            future.cancel()
 
     def _work(self) -> None:
-        while (next_call := self._calls.get()) is not None:
-            future, call = next_call
+        lane: str | None = None
+        while True:
+            with self._lock:
+                if lane is None:
+                    if not self._waiting:
+                        self._running -= 1
+                        return
+                    lane = self._waiting.popleft()
+                if not self._lanes[lane]:
+                    del self._lanes[lane]
+                    lane = None
+                    continue
+                future, call = self._lanes[lane].popleft()
             if future.set_running_or_notify_cancel():
                 _run(future, call, (), {})
 
@@ -97,9 +139,16 @@ class Disk:
 
     A call that does not return keeps its thread until the file system answers. Calls about the same file wait for it,
     and calls about other files go on. The bounds per file, per directory and in all keep the number of threads small.
+    `directory` returns the directory of a file, with links followed as far as that is known without a system call.
     """
 
-    def __init__(self, patience: float = PATIENCE, threads: Executor | None = None) -> None:
+    def __init__(
+        self,
+        patience: float = PATIENCE,
+        threads: Executor | None = None,
+        directory: Callable[[str], str] = os.path.dirname,
+    ) -> None:
+        self.directory = directory
         self._patience = patience
         self._threads = threads or DaemonThreads()
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -125,7 +174,7 @@ class Disk:
         with contextlib.ExitStack() as turns:
             for turn in (
                 self._turn(path, FILE_CALLS),
-                self._turn(f"{os.path.dirname(path)}/", DIRECTORY_CALLS),
+                self._turn(f"{self.directory(path)}/", DIRECTORY_CALLS),
                 self._all,
             ):
                 await turn.acquire()

@@ -82,6 +82,7 @@ class FileWatch:
         new = await self._look([name for name in names if name not in self._stamps])
         # A file that does not answer has no state yet: the first one is reported as a change.
         self._stamps = {name: self._stamps.get(name, new.get(name, _UNKNOWN)) for name in names}
+        self._survey.forget_others(names)
 
     async def run(self) -> None:
         """Check after events and at `check`, and every so often in any case, until cancelled."""

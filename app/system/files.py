@@ -107,6 +107,24 @@ def stamp(path: str) -> Hashable:
     return (found.st_dev, found.st_ino, *changes)
 
 
+def probe(path: str) -> Hashable:
+    """
+    Return what `stamp` does, after the file was opened and its first byte was read where that is possible.
+
+    A network file system answers for the state of a file from its cache for a minute, and hangs at the first read.
+    """
+    found = stamp(path)
+    with contextlib.suppress(OSError, ValueError):
+        # Nothing is opened but a regular file: a reader that comes and goes breaks a pipe.
+        if found is not None and stat.S_ISREG(os.stat(path).st_mode):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.read(descriptor, 1)
+            finally:
+                os.close(descriptor)
+    return found
+
+
 def exists(path: str) -> bool:
     """Return whether there is something at `path`; what may not be looked at counts, so that reading it says why."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 
 from ..core.connection import Connection
 from ..core.errors import ConfigError, NotThereYet
@@ -34,7 +34,6 @@ class Trust(Record, frozen=True):
     """
     What a connection trusts and presents. CAs: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
 
-    `version` changes with the files that `context` reads, so a rotated certificate needs no restart.
     """
 
     HIDDEN = frozenset({"environ"})
@@ -45,15 +44,12 @@ class Trust(Record, frozen=True):
     verify: bool = True
     client: ClientCertificate | None = None
 
-    @property
-    def path(self) -> str:
-        """The file that stands for all of them: the client certificate, else the CA bundle, else the system's store."""
-        return self.client.file if self.client else self.ca_file or "(the system's CA certificates)"
-
-    def version(self) -> Hashable:
-        """Return the state of the files behind `context`. Takes a few system calls."""
-        client = (self.client.file, self.client.key_file) if self.client else ()
-        return tuple(files.stamp(path) for path in (self.ca_file, *client) if path)
+    def named(self) -> tuple[tuple[str, str], ...]:
+        """Return the files behind `context`, each after the configuration key that names it."""
+        found = [(self.place, self.ca_file)]
+        if self.client is not None:
+            found += [(self.client.place, self.client.file), (self.client.key_place, self.client.key_file)]
+        return tuple((place, path) for place, path in found if path)
 
     def context(self) -> ssl.SSLContext:
         """Return a new context; takes 20 to 60 ms. Raises ConfigError or NotThereYet for a named file."""

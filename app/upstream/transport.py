@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from msgspec.structs import replace
 from ..core.addresses import authority
 from ..core.errors import Unreachable
 from ..core.proxies import proxy_for
+from ..system import files
 from ..system.disk import Disk, Stalled
 from .bounded import BoundedNetwork
 from .connect import Network
@@ -88,7 +90,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
 
     async def _transport(self, proxy: str | None, *, secure: bool) -> PooledTransport:
         # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
-        version = await self._from_disk(self._trust.version) if secure else None
+        version = await self._version() if secure else None
         async with self._opening:  # requests that come together share one trust store of a mebibyte
             transport = self._open.get((proxy, version))
             if transport is None:
@@ -100,7 +102,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     async def _pool(self, proxy: str | None, *, secure: bool) -> httpcore.AsyncConnectionPool:
         """Return a new pool. It has no limit of its own: a server that hangs would take the places of all others."""
         options: dict[str, Any] = {
-            "ssl_context": await self._from_disk(self._trust.context) if secure else None,
+            "ssl_context": await self._context(self._trust) if secure else None,
             "max_connections": None,
             "max_keepalive_connections": IDLE_CONNECTIONS,
             "keepalive_expiry": IDLE_SECONDS,
@@ -124,14 +126,25 @@ class RoutingTransport(httpx.AsyncBaseTransport):
 
     async def _proxy_trust(self) -> ssl.SSLContext:
         """Return the trust in a proxy with TLS: the CAs of the connection, without its client certificate."""
-        return await self._from_disk(replace(self._trust, verify=True, client=None).context)
+        return await self._context(replace(self._trust, verify=True, client=None))
 
-    async def _from_disk(self, call: Callable[[], T]) -> T:
-        """Return what a look at the TLS files returns. Raises Unreachable where their file system hangs."""
+    async def _version(self) -> Hashable:
+        """Return the state of the TLS files: a rotated certificate needs no restart."""
+        # One call for each file: a file that hangs holds up its own directory, and not those of the others.
+        return tuple(
+            [await self._from_disk(partial(files.stamp, path), place, path) for place, path in self._trust.named()]
+        )
+
+    async def _context(self, trust: Trust) -> ssl.SSLContext:
+        place, path = next(iter(trust.named()), (trust.place, "(the system's CA certificates)"))
+        return await self._from_disk(trust.context, place, path)
+
+    async def _from_disk(self, call: Callable[[], T], place: str, path: str) -> T:
+        """Return what a look at a TLS file returns. Raises Unreachable where its file system hangs."""
         try:
-            return await self._disk.call(self._trust.path, call)
+            return await self._disk.call(path, call)
         except Stalled as error:
-            raise Unreachable(f"{self._trust.place}: {self._trust.path}: {error}", error_code="IDS-601") from None
+            raise Unreachable(f"{place}: {path}: {error}", error_code="IDS-601") from None
 
     async def _retire(self, proxy: str | None) -> None:
         """Set the transports with the previous files aside: a request may be under way on one, so it closes later."""

@@ -31,6 +31,19 @@ MISPLACED: list[Any] = [
     configuration(proxy=f"u:{SECRET}@proxy:1"),
     configuration(proxy=f"socks5://u:{SECRET}@proxy:1080"),
     configuration(proxy=f"http://u:{SECRET}@proxy:port"),
+    with_identity(issuer=SECRET),
+    with_identity(tokenEndpoint=SECRET),
+    with_identity(tokenEndpoint=f"https://login.example.com/token?client_secret={SECRET}"),
+    with_identity(issuer=f"https://login.example.com#{SECRET}"),
+    with_identity(scope=f"https://u:{SECRET}@api.example.com"),
+    with_exchange(endpoints=[f"https://sts.example.com?key={SECRET}"]),
+    with_exchange(roleArn=f"-----BEGIN PRIVATE KEY-----{SECRET}"),
+    with_exchange(oidcProviderArn=f"https://u:{SECRET}@idp.example.com"),
+    configuration(cache={"directory": SECRET, "keyEnvVarName": "KEY"}),
+    configuration(server={"adminSocket": SECRET}),
+    configuration(tls={"caFile": SECRET}),
+    configuration(profiles={"default": profile(files=[{"path": SECRET, "format": "json"}])}),
+    configuration(profiles={"default": profile(identity={"clientConfigPath": SECRET})}),
 ]
 
 
@@ -64,6 +77,7 @@ UNUSED: list[Any] = [
     with_authn(clientSecretEnvVarName="IDAAS_SECRET", privateKeyEnvVarName=SECRET),
     with_identity(connection={"proxy": f"http://u:{SECRET}@proxy:1"}),
     configuration(metadata={"values": {"region-id": f"https://u:{SECRET}@x"}}),
+    with_exchange(regionId=f"https://u:{SECRET}@idp.example.com"),
 ]
 """Configurations that are accepted, with a secret in a place where it is not used."""
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
+import socket
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 
 from .cloud import ENV, config, emulator_admin, replace_config
-from .file_systems import hang, hanging, needs_fuse, without_inotify
-from .processes import EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
+from .file_systems import hang, hanging, hanging_at_read, logging_to_hanging_file, needs_fuse, without_inotify
+from .processes import EmulatedCloud, Process, RunningSidecar, environment, run, serve, wait_until
 from .wire import fetch
 
 HANGING_PROFILES = 12
@@ -87,6 +91,31 @@ def test_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 
 @needs_fuse
+def test_hanging_interpreter(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A command that answers, with an interpreter that hangs, stops no request and not the end of the process."""
+    hung, switch, script = tmp_path / "hung", tmp_path / "switch", tmp_path / "command"
+    hung.mkdir()
+    (hung / "sh").symlink_to("/bin/sh")
+    script.write_text(f"""#!{hung}/sh\necho '{{"error": "busy"}}'\n""")
+    script.chmod(0o755)
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    settings["profiles"]["command"] = token_profile(cloud, hung)
+    settings["profiles"]["command"]["identity"] = {"type": "command", "command": [str(script)]}
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="default")
+        assert "busy" in sidecar.process.event("refresh_failed", profile="command")["error"]
+        sidecar.process.event("watching")
+        hang(switch)
+        flags = ("--config", str(sidecar.config_path), "--profile", "command")
+        refreshed = run("refresh", *flags, env=environment(tmp_path, **ENV))
+
+        assert f"{script}: the file system did not answer" in refreshed.out
+        assert served_key(sidecar, "default")
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
 def test_hanging_configuration(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """While the configuration's file system hangs, a reload changes nothing, names the place, and stops no request."""
     home, switch = tmp_path / "home", tmp_path / "switch"
@@ -124,6 +153,116 @@ def test_start_beside_a_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path
 
 
 @needs_fuse
+def test_hanging_files_of_the_same_server(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """However many files of profiles hang, a profile of the same server whose file answers does not wait for them."""
+    hung, healthy, switch = tmp_path / "hung", tmp_path / "token", tmp_path / "switch"
+    hung.mkdir()
+    write_token(cloud, healthy)
+    names = [f"hung{number}" for number in range(100)]
+    profiles = {name: token_profile(cloud, hung / name) for name in names}
+    settings = config(cloud, profiles=profiles | {"healthy": token_profile(cloud, healthy)})
+    settings["startup"] = {"gate": "listening"}
+    switch.write_text("")
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="healthy")
+
+        assert len(stalled(sidecar)) < len(names) / 2
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+@pytest.mark.parametrize("at_start", [False, True])
+def test_links_into_a_hanging_file_system(at_start: bool, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """Token files that are links into a place that hangs do not delay another profile's file in their directory."""
+    hung, tokens, switch = tmp_path / "hung", tmp_path / "tokens", tmp_path / "switch"
+    hung.mkdir()
+    tokens.mkdir()
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    settings["refresh"] = {"maxRetrySeconds": 10, "permanentRetrySeconds": 10}
+    settings["profiles"]["healthy"] = token_profile(cloud, tokens / "token")
+    for number in range(HANGING_PROFILES):
+        link = tokens / f"link{number}"
+        link.symlink_to(hung / link.name)
+        settings["profiles"][link.name] = token_profile(cloud, link)
+    write_token(cloud, tokens / "token")
+    if at_start:
+        switch.write_text("")
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="healthy")
+        sidecar.process.event("watching")
+        if not at_start:
+            hang(switch)
+        replace_config(sidecar, settings | {"access": {"browsers": "allow"}})
+        sidecar.process.event("config_reloaded")
+        wait_until(lambda: stalled(sidecar) == {f"link{number}" for number in range(HANGING_PROFILES)})
+        flags = ("--config", str(sidecar.config_path), "--profile", "healthy")
+        refreshed = run("refresh", *flags, env=environment(tmp_path, **ENV))
+
+        assert (refreshed.code, refreshed.err) == (0, "")
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+def test_hanging_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """An admin socket in a directory that hangs ends the start with its key and path."""
+    hung, switch, path = tmp_path / "hung", tmp_path / "switch", tmp_path / "config.json"
+    hung.mkdir()
+    switch.write_text("")
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(hung / "admin.sock")
+    path.write_text(json.dumps(settings))
+    program = hanging(hung, switch)
+    ended = run("serve", "--config", str(path), env=environment(tmp_path, **ENV), program=program)
+
+    assert ended.code == 2
+    assert f"server.adminSocket: {hung}/admin.sock: the file system did not answer" in ended.error_line
+
+
+@needs_fuse
+def test_log_to_a_hanging_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A log in a file whose file system hangs at its first line stops no request, and not the end of the process."""
+    hung, path = tmp_path / "hung", tmp_path / "config.json"
+    hung.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    path.write_text(json.dumps(config(cloud) | {"server": {"bind": address, "ops": None}}))
+    program = logging_to_hanging_file(hung)
+
+    def is_served() -> bool:
+        with contextlib.suppress(OSError):
+            return fetch(f"http://{address}", "/credentials/default").status == 200
+        return False
+
+    with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV), program=program) as process:
+        wait_until(is_served)
+
+        assert process.stop() == 0
+
+
+@needs_fuse
+def test_secret_that_hangs_at_its_first_read(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A secret that can be looked at, but not read, costs its own profile alone: at the start, and at a reload."""
+    hung = tmp_path / "hung"
+    hung.mkdir()
+    settings = config(cloud)
+    other = json.loads(json.dumps(settings["profiles"]["default"])) | {"required": False}
+    method = {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": str(hung / "secret")}
+    other["identity"]["authnConfiguration"] = method
+    settings["profiles"]["other"] = other
+    with serve(settings, home=tmp_path, env=ENV, program=hanging_at_read(hung)) as sidecar:
+        sidecar.process.event("credentials_issued", profile="default")
+        sidecar.process.event("watching")
+        replace_config(sidecar, settings | {"access": {"browsers": "allow"}})
+        reloaded = sidecar.process.event("config_reloaded")
+        failed = sidecar.process.event("refresh_failed", profile="other")
+
+        assert reloaded["changes"]
+        assert "clientSecretFile" in failed["error"]
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
 def test_end_beside_a_hanging_cache(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A cache directory that hangs does not keep the process from ending."""
     cache, switch = tmp_path / "cache", tmp_path / "switch"
@@ -138,6 +277,30 @@ def test_end_beside_a_hanging_cache(cloud: EmulatedCloud, tmp_path: Path) -> Non
         refreshed = run("refresh", "--config", str(sidecar.config_path), env=environment(tmp_path, **env))
 
         assert refreshed.code == 0
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+def test_hanging_credential_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A credential file on a disk that hangs is reported, and those of the other profiles are written."""
+    hung, switch, healthy = tmp_path / "hung", tmp_path / "switch", tmp_path / "credentials.json"
+    hung.mkdir()
+    settings = config(cloud)
+    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
+    profiles = settings["profiles"]
+    profiles["hung"] = profiles["default"] | {"files": [{"path": str(hung / healthy.name), "format": "json"}]}
+    profiles["default"] = profiles["default"] | {"files": [{"path": str(healthy), "format": "json"}]}
+    with serve(settings, home=tmp_path, env=ENV, program=hanging(hung, switch)) as sidecar:
+        for name in profiles:
+            sidecar.process.event("credentials_issued", profile=name)
+        wait_until(healthy.exists)
+        hang(switch)
+        for name in profiles:
+            run("purge", "--config", str(sidecar.config_path), "--profile", name, env=environment(tmp_path, **ENV))
+        wait_until(lambda: healthy.exists() and served_key(sidecar, "default") in healthy.read_text())
+        failed = sidecar.process.event("files_unusable", profile="hung")
+
+        assert "did not answer" in failed["message"]
         assert sidecar.process.stop() == 0
 
 

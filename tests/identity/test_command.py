@@ -7,8 +7,7 @@ import json
 import os
 import re
 import tempfile
-from asyncio.subprocess import Process
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.core.values import Token
 from app.identity import command
 from app.identity.command import Command, CommandIdentity
-from app.system.child_reaper import ChildReaper
+from app.system.child_process import ChildProcess
+from app.system.child_reaper import Child, ChildReaper, Started
 
 from .contexts import NOW, HungDisk, context
 from .test_jwt_claims import token
@@ -38,15 +38,16 @@ class Children(ChildReaper):
         self.events: list[str] = []
         self.started = asyncio.Event()
 
-    async def start(self, starting: Any) -> Process:
+    async def start(self, starting: Coroutine[Any, Any, Started]) -> Started:
         """Record the start."""
         process = await super().start(starting)
         self.events.append("started")
         self.started.set()
         return process
 
-    def ended(self, process: Process) -> None:
+    def ended(self, process: Child) -> None:
         """Record the end with the exit status."""
+        assert isinstance(process, ChildProcess)
         self.events.append(f"ended {process.returncode}")
         super().ended(process)
 
@@ -365,3 +366,14 @@ def test_inherited_environment() -> None:
     environ = {name: f"value of {name}" for name in usual | others}
 
     assert command.inherited(environ, ["MARK", "UNSET"]) == {name: f"value of {name}" for name in usual | {"MARK"}}
+
+
+async def test_token_among_the_arguments_is_not_repeated() -> None:
+    """The message of a command that repeats its arguments does not contain one that looks like a secret."""
+    argv = ("/bin/sh", "-c", 'echo "unknown: $*" >&2; exit 2', "sh", "--audience", "--token=Tr0ub4dorAnd3")
+    source = Command(argv, timeout=60.0, use="access_token", place=PLACE, now=lambda: NOW, environ={})
+
+    with pytest.raises(Unreachable) as caught:
+        await source.token()
+
+    assert caught.value.cloud_message == "unknown: --audience --token=[hidden]"

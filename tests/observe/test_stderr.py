@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TextIO
 
 import pytest
@@ -83,3 +84,17 @@ def test_stream_without_a_descriptor() -> None:
     NonBlockingStream(stream).write("line\n")
 
     assert stream.getvalue() == "line\n"
+
+
+def test_file_is_written_by_a_thread(tmp_path: Path) -> None:
+    """Lines to a regular file arrive complete and in order; `flush` waits for the thread that writes them."""
+    path = tmp_path / "log"
+    lines = [f"{number:0{number}}\n" for number in range(1, 3 * PIECE, 500)]
+    with path.open("w") as stream:
+        stderr = NonBlockingStream(stream)
+        for line in lines:
+            stderr.write(line)
+        stderr.flush(20.0)
+
+        assert path.read_text() == "".join(lines)
+        assert stderr.take_lost() == 0

@@ -400,3 +400,35 @@ async def test_removal_comes_between_two_writes(store: SessionStore, fake_cache:
     await store.aclose()
 
     assert fake_cache.entries == {"default": session(2)}
+
+
+async def test_disk_of_one_profile_holds_up_no_other(events: list[Event], profile: Profile) -> None:
+    """Where the profiles' places are apart, a disk that hangs is reported for its profile, and no other waits."""
+
+    class OneHangs(FakeCache):
+        def _raise_error(self, operation: str, name: str = "") -> None:
+            if name == "hung":
+                self.unblocked.wait(20)
+
+    async def found(*names: str) -> None:
+        while cache.entries.keys() != set(names):  # noqa: ASYNC110 - a thread sets no event
+            await asyncio.sleep(0.01)
+
+    cache = OneHangs()
+    cache.unblocked.clear()
+    store = SessionStore(cache, lambda _name: profile, events.append, apart=True, patience=20, slow=0.05)
+    async with asyncio.timeout(20):
+        for name in ("hung", "removed", "other"):
+            store.observe(refreshed(1, name))
+        await found("removed", "other")
+        store.tidy(["hung", "other"])
+        await found("other")
+        await store.remove("other")
+        await found()
+        while not messages(events):  # noqa: ASYNC110 - the report sets no event
+            await asyncio.sleep(0.01)
+
+    assert messages(events) == [("hung", "the disk did not answer in time; service goes on without it")]
+    cache.unblocked.set()
+    await store.aclose()
+    assert cache.entries.keys() == {"hung"}

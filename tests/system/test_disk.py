@@ -10,7 +10,7 @@ import pytest
 
 from app.core.errors import ConfigError
 from app.system import secrets
-from app.system.disk import ALL_CALLS, DIRECTORY_CALLS, Disk, OneDaemonThread, Stalled
+from app.system.disk import ALL_CALLS, DIRECTORY_CALLS, Disk, OrderedThreads, Stalled
 
 SHORT, LONG = 0.05, 30.0
 """Seconds that a call may take which hangs, and which does not."""
@@ -108,14 +108,28 @@ async def test_secret_of_the_environment_needs_no_thread() -> None:
         await secrets.read(missing, Disk())
 
 
-def test_one_thread_runs_calls_in_order(hanging: HangingCall) -> None:
-    """Calls run one after the other; at shutdown those that wait are cancelled, and one that hangs is left behind."""
-    thread, order = OneDaemonThread(), list[int]()
-    done = [thread.submit(order.append, number) for number in range(3)]
+def test_calls_of_a_lane_run_in_order(hanging: HangingCall) -> None:
+    """Calls of a lane run one after the other; those that wait can be dropped, and one that hangs is left behind."""
+    threads, order = OrderedThreads(), list[int]()
+    done = [threads.submit("a", order.append, number) for number in range(3)]
     done[-1].result(LONG)
-    thread.submit(hanging)
-    waiting = thread.submit(order.append, 4)
-    thread.shutdown(cancel_futures=True)
+    threads.submit("a", hanging)
+    waiting = threads.submit("a", order.append, 4)
+    threads.drop_waiting()
 
     assert waiting.cancelled()
     assert order == [0, 1, 2]
+
+
+def test_lane_that_hangs_delays_no_other(hanging: HangingCall) -> None:
+    """While one lane hangs, the calls of another run, up to a limit of lanes that hang."""
+    threads = OrderedThreads(2)
+    threads.submit("a", hanging)
+    for number in range(3):
+        assert threads.submit("b", lambda found: found, number).result(LONG) == number
+    threads.submit("b", hanging)
+    waiting = threads.submit("c", lambda: "in time")
+
+    assert not waiting.done()
+    hanging.answers.set()
+    assert waiting.result(LONG) == "in time"

@@ -315,6 +315,46 @@ async def test_hanging_directory_stops_nothing(reports: Reports, tmp_path: Path)
     watch.stop()
 
 
+class CountedHangs(HangingFileSystem):
+    """A file system that hangs for each file below `place`, and counts the threads that wait for it."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.waiting = 0
+
+    def stamp(self, path: str) -> Hashable:
+        """Return the state of the file, links followed, once the file system answers."""
+        real = os.path.realpath(path)
+        self.waiting += real.startswith(str(self._place))
+        return super().stamp(real)
+
+
+@pytest.mark.parametrize("target", ["{hung}/{name}", "../hung/{name}"])
+def test_links_to_a_hanging_place_wait_once(target: str, tmp_path: Path) -> None:
+    """Files that are links into a place that hangs keep one thread, and delay no other file of their directory."""
+    hung, healthy = tmp_path / "hung", tmp_path / "healthy"
+    hung.mkdir()
+    healthy.mkdir()
+    (healthy / "file").write_text("x")
+    names = [str(healthy / f"link{number}") for number in range(12)]
+    for name in names:
+        Path(name).symlink_to(target.format(hung=hung, name=Path(name).name))
+    system = CountedHangs(hung)
+    survey = Survey(stall=0.2, stamp=system.stamp)
+    found = survey.look([*names, str(healthy / "file")])
+
+    assert found.keys() == {str(healthy / "file")}
+    assert survey.hanging() == [str(hung)]
+    assert all(map(survey.hangs, names))
+    assert {survey.directory(name) for name in names} == {str(hung)}
+    assert survey.directory(str(healthy / "file")) == str(healthy)
+    assert system.waiting == 1
+
+    survey.forget_others(())
+    assert survey.directory(names[0]) == str(healthy)
+    system.answers.set()
+
+
 def test_path_with_two_slashes_ends(tmp_path: Path) -> None:
     """A path that begins with two slashes, which POSIX keeps, is followed like one with one."""
     assert list(directories(f"/{tmp_path}/file")) == list(directories(f"{tmp_path}/file"))

@@ -1,0 +1,104 @@
+"""A child process, started and waited for on threads: its executable may lie on a file system that hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+from .disk import DaemonThreads, Disk
+
+# With vfork, Python holds its global lock until the child has opened its executable, a script's interpreter and the
+# dynamic linker. A file system that hangs under one of them stops all threads then, and no signal ends the process.
+# The name is documented: https://docs.python.org/3/library/subprocess.html#disable-vfork-posix-spawn
+setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - typeshed does not have the name
+
+
+class ChildProcess:
+    """A child process that runs, the leader of a process group of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._ended = asyncio.get_running_loop().run_in_executor(DaemonThreads(), process.wait)
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit status; None while the process runs."""
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        """Return the exit status when the process has ended. Several callers may wait."""
+        return await asyncio.shield(self._ended)
+
+    def kill(self) -> None:
+        """Kill the whole process group."""
+        _kill_group(self.pid)
+
+
+async def start(
+    disk: Disk, argv: Sequence[str], environ: Mapping[str, str], *, stdout: int, stderr: int
+) -> ChildProcess:
+    """
+    Start an executable, with an empty standard input and these descriptors.
+
+    Raises Stalled where the executable, its interpreter or its dynamic linker does not answer, and what Popen raises.
+    """
+    starting = _Start(argv, environ, stdout, stderr)
+    try:
+        return ChildProcess(await disk.call(argv[0], starting.run))
+    except BaseException:
+        starting.give_up()
+        raise
+
+
+class _Start:
+    """The start of a child process on a thread. One that is given up is killed as soon as it runs."""
+
+    def __init__(self, argv: Sequence[str], environ: Mapping[str, str], stdout: int, stderr: int) -> None:
+        self._argv = argv
+        self._environ = environ
+        self._stdout = stdout
+        self._stderr = stderr
+        self._lock = Lock()
+        self._given_up = False
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> subprocess.Popen[bytes]:
+        """Return the process. Blocks until it has opened its executable."""
+        process = subprocess.Popen(  # noqa: S603 - the configured command, without a shell
+            self._argv,
+            stdin=subprocess.DEVNULL,
+            stdout=self._stdout,
+            stderr=self._stderr,
+            env=dict(self._environ),
+            start_new_session=True,  # a process group of its own, so that its children end with it
+        )
+        with self._lock:
+            self._process = process
+            if not self._given_up:
+                return process
+        _end(process)
+        return process
+
+    def give_up(self) -> None:
+        """Kill the process, now or when it runs. Does not wait."""
+        with self._lock:
+            self._given_up = True
+            process = self._process
+        if process is not None:
+            DaemonThreads().submit(_end, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    _kill_group(process.pid)
+    process.wait()
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
