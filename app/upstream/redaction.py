@@ -33,6 +33,12 @@ _JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
 _OPAQUE = re.compile(r"(?=[\w+=~-]*[a-z])(?=[\w+=~-]*[A-Z])(?=[\w+=~-]*[0-9])[\w+=~-]{32,}", re.ASCII)
 """Text without a blank as keys and tokens are: long, with small and capital letters and digits. A UUID is not."""
 
+_NAMED = re.compile(
+    r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?(?:=["']?|"\s*:\s*"|'\s*:\s*')(?P<value>[^\s"'&,;]+)""",
+    re.IGNORECASE,
+)
+"""A value with the name of a secret: in a form (`client_secret=...`), an option or JSON: it need not be one of the request."""
+
 
 def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
     """Return the secrets in a request's form fields and headers."""
@@ -45,7 +51,9 @@ def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[s
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
     """
-    Return `text` without the secrets, in any spelling of `_spellings`, whole or in part, and without other tokens.
+    Return `text` without the secrets, in any spelling of `_spellings`, whole or in part.
+
+    Other tokens, and values with the name of a secret, are hidden, too.
 
     A part of fewer than 8 characters may remain.
     """
@@ -62,6 +70,8 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     for pattern in (_JWT, _OPAQUE):
         for match in pattern.finditer(text):
             hidden[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+    for match in _NAMED.finditer(text):
+        hidden[match.start("value") : match.end("value")] = b"\1" * len(match["value"])
     return _without(text, hidden)
 
 

@@ -66,7 +66,9 @@ def all_profiles(cloud: EmulatedCloud, proxy: FaultProxy, home: Path) -> dict[st
     key_settings = {"privateKeyFile": str(key), "privateKeyPasswordEnvVarName": "KEY_PASSWORD"}
     script = home / "token.py"
     script.write_text(
-        f"import sys; sys.stderr.write('{CANARIES['command stderr']}'); print('{CANARIES['command output']}')"
+        "import sys\n"  # the log has the last line of stderr, without what looks like a secret
+        f"print('{CANARIES['command stderr']}\\nclient_secret={CANARIES['command stderr']}', file=sys.stderr)\n"
+        f"print('{CANARIES['command output']}')\n"
     )
     settings["profiles"] |= {
         "faulty-token": changed_copy(

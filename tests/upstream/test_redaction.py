@@ -91,3 +91,21 @@ def test_long_secrets_are_searched_quickly() -> None:
     redacted("abcdefg " * 250, ("abcdefg" * 2_800 + "h",))
 
     assert time.process_time() - started < 30  # a quadratic search would take minutes
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("client_secret=hunter2&scope=a", "client_secret=[hidden]&scope=a"),
+        ("--password=hunter2 refused", "--password=[hidden] refused"),
+        ('{"access_token": "hunter2", "error": "expired"}', '{"access_token": "[hidden]", "error": "expired"}'),
+        ("{'apiKey': 'hunter2'}", "{'apiKey': '[hidden]'}"),
+        ("export CLIENT_SECRET='hunter2'", "export CLIENT_SECRET='[hidden]'"),
+        ("the token expired: token lifetime is 300 s", "the token expired: token lifetime is 300 s"),
+        ("Invalid client secret provided", "Invalid client secret provided"),
+        ("error=invalid_token, token_type=Bearer", "error=invalid_token, token_type=Bearer"),
+    ],
+)
+def test_value_with_the_name_of_a_secret(text: str, shown: str) -> None:
+    """A value that a form, an option or JSON calls a secret is hidden; sentences about secrets remain."""
+    assert redacted(text, ()) == shown
