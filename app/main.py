@@ -184,6 +184,7 @@ async def _serve(
         code = await _gate(service, loaded, signals, log)
         if code == OK:
             await signals.stop.wait()
+            service.stopping()
             await drain(signals, service.settings.shutdown.drain_seconds, log)
         return code
     finally:

@@ -33,6 +33,8 @@ class Orders:
         """
         Refresh profiles now, after dropping their credentials if `purge`; return the status of each afterwards.
 
+        Each has `config_error`: why the changed configuration is not used, so that the previous one was refreshed.
+
         `uid`: the user who ordered it, for the log.
 
         When the first `await` is reached, no dropped session is served any more.
@@ -64,7 +66,7 @@ class Orders:
     def _status(self, name: str) -> dict[str, Any]:
         if name not in self._profiles:
             return _removed(name)
-        return self._report.profile(self._profiles.refresher(name))
+        return self._report.refreshed(self._profiles.refresher(name))
 
     def set_level(self, level: str, uid: int) -> None:
         """Set the log level until the next reload or start, by the user `uid`. Raises ValueError for an unknown one."""

@@ -47,11 +47,13 @@ class ReloadStatus(Record, frozen=True):
     How the last reload went.
 
     `at`: when the configuration in use was read. `restart_needed`: changed keys that take effect at the next start.
+    `error_code`: that of the first mistake in `error`.
     """
 
     at: float
     error: str | None = None
     restart_needed: tuple[str, ...] = ()
+    error_code: str | None = None
 
 
 class _Prepared(Record, frozen=True):
@@ -107,6 +109,8 @@ class Reloader:
         self._disk = disk
         self._survey = survey
         self._watched = WatchedFiles(frozenset(), frozenset())
+        self._refused: frozenset[str] = frozenset()
+        """The files that a configuration which was refused names: a change of one may correct it."""
         self._watch = FileWatch(self._files_changed, self._not_reported, survey=survey)
         self._ordered = self._reloading = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -156,15 +160,32 @@ class Reloader:
         load = self._load
         async with self.busy:
             try:
-                prepared = await self._off_loop(lambda: self._prepare(load))
+                prepared = await self._prepared(load)
             except (ConfigError, NotThereYet, Stalled) as error:
                 self._fail(error)
                 return
-            self.loaded, self._watched = prepared.loaded, prepared.watched
+            self.loaded, self._watched, self._refused = prepared.loaded, prepared.watched, frozenset()
             # In one step: a request in between would be judged by a rule or a token that is no longer valid.
             self._adopt(prepared.loaded, prepared.path_token)
             self._report(prepared)
             await self._watch.follow(self._watched.all())
+
+    async def _prepared(self, load: Load) -> _Prepared:
+        """
+        Return the prepared configuration. The files of one that is refused are watched from then on.
+
+        Raises the error of `_prepare`. The configuration is read once more when files were added to the watch: one may
+        have been corrected in between.
+        """
+        try:
+            return await self._off_loop(lambda: self._prepare(load))
+        except (ConfigError, NotThereYet) as error:
+            known = self._watched.all() | self._refused
+            self._refused = error.files
+            await self._watch.follow(self._watched.all() | error.files)
+            if error.files <= known:
+                raise
+        return await self._off_loop(lambda: self._prepare(load))
 
     def _fail(self, error: SidecarError) -> None:
         if isinstance(error, Stalled):
@@ -173,7 +194,7 @@ class Reloader:
             error = error.reworded(cause, f"look at {places}")
             asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
         message = "; ".join(str(error).splitlines())
-        self.status = ReloadStatus(self.status.at, message, self.status.restart_needed)
+        self.status = ReloadStatus(self.status.at, message, self.status.restart_needed, error.error_code)
         self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message, error_code=error.error_code)
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
@@ -187,6 +208,13 @@ class Reloader:
         if any(map(self._survey.hangs, needed)):
             raise Stalled("the file system does not answer", error_code="IDS-601")
         loaded = load()
+        try:
+            return self._checked(loaded)
+        except (ConfigError, NotThereYet) as error:
+            error.files = self._named_by(loaded).all()
+            raise
+
+    def _checked(self, loaded: Loaded) -> _Prepared:
         # The listeners stay as they were at start, whatever the file says now: the new rules must fit them, too. A path
         # token, for example, would be useless beside a metadata listener that is still there.
         validate.check(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
@@ -206,7 +234,7 @@ class Reloader:
 
     def _report(self, prepared: _Prepared) -> None:
         loaded, restart_needed = prepared.loaded, prepared.restart_needed
-        self.status = ReloadStatus(loaded.at, None, tuple(restart_needed))
+        self.status = ReloadStatus(loaded.at, restart_needed=tuple(restart_needed))
         more = len(prepared.changes) - MOST_CHANGES
         shown = [*prepared.changes[:MOST_CHANGES], *([f"and {more} more"] if more > 0 else [])]
         self._log.write(log_events.CONFIG_RELOADED, config=loaded.origin, changes=shown)
@@ -219,7 +247,7 @@ class Reloader:
 
     def _files_changed(self, names: frozenset[str]) -> None:
         self._log.write(log_events.FILES_CHANGED, files=sorted(names))
-        if names & (self._watched.configuration | self._watched.path_token):
+        if names & (self._watched.configuration | self._watched.path_token | self._refused):
             self._order()
         for name in {name for file in names for name in self._watched.proofs.get(file, ())}:
             self._start(self._profiles.renew(name))

@@ -68,12 +68,23 @@ class Report:
         self._host = host
         self._listeners = listeners
         self._started = clocks.monotonic()
+        self.stopping = False
+        """Whether the sidecar has been told to stop, and answers requests for some seconds more."""
 
     # --- the status ---------------------------------------------------------------------------------------------------
 
     def profile(self, refresher: Refresher) -> dict[str, Any]:
         """Return the members of one profile."""
         return self._profile(self._with_settings(refresher))
+
+    def refreshed(self, refresher: Refresher) -> dict[str, Any]:
+        """Return the members of one profile, and why the changed configuration is not used, for an order."""
+        reload = self._reloader.status
+        return {
+            **self.profile(refresher),
+            "config_error": reload.error,
+            "config_error_code": reload.error_code,
+        }
 
     async def status_response(self) -> Response:
         """Return the body of `/status.json`: times as text, durations in seconds."""
@@ -101,7 +112,9 @@ class Report:
             "config_read_at": timestamp(reload.at),
             "config_age_seconds": max(0, round(now - reload.at)),
             "config_error": reload.error,
+            "config_error_code": reload.error_code,
             "restart_needed": list(reload.restart_needed),
+            "stopping": self.stopping,
             "ready": not missing(self._profiles.refreshers),
             "listeners": dict(self._listeners()),
             "profiles": [],
@@ -139,6 +152,7 @@ class Report:
             "permanent": status.last_error_permanent,
             "failure": _failure(refresher.last_error, status.last_error),
             "on_trial": (trial.status.last_error or "no answer from the cloud yet") if trial is not None else None,
+            "on_trial_code": failure_fields(trial.last_error).get("error_code") if trial is not None else None,
             "attempts": [_attempt(item) for item in self._observed.attempts.of(status.profile)],
         }
 

@@ -185,6 +185,10 @@ class Service:
         gc.collect()
         gc.freeze()
 
+    def stopping(self) -> None:
+        """Report from now on that the sidecar has been told to stop."""
+        self._report.stopping = True
+
     async def stop(self) -> None:
         """Stop refreshing, let responses under way finish, and close what is open."""
         if self._listeners is not None:

@@ -46,6 +46,7 @@ PROFILE: dict[str, Any] = {
     "permanent": False,
     "failure": None,
     "on_trial": None,
+    "on_trial_code": None,
     "attempts": [ATTEMPT],
     "served": 12,
     "refused": 0,
@@ -68,6 +69,7 @@ DENIED: dict[str, Any] = PROFILE | {
     "permanent": True,
     "failure": FAILURE,
     "on_trial": "no answer from the cloud yet",
+    "on_trial_code": "IDS-206",
     "attempts": [REFUSED_ATTEMPT, ATTEMPT],
     "served": 0,
     "refused": 2,
@@ -93,7 +95,9 @@ STATUS: dict[str, Any] = {
     "config_read_at": "2026-01-02T01:14:05Z",
     "config_age_seconds": 7500,
     "config_error": None,
+    "config_error_code": None,
     "restart_needed": [],
+    "stopping": False,
     "ready": True,
     "listeners": {"credentials": "http://127.0.0.1:7117", "ops": "http://127.0.0.1:7118"},
     "profiles": [PROFILE],
@@ -105,6 +109,7 @@ STATUS: dict[str, Any] = {
 PROBLEMS: dict[str, Any] = STATUS | {
     "ready": False,
     "config_error": "/etc/idaas-sidecar/config.json: profiles: required",
+    "config_error_code": "IDS-106",
     "restart_needed": ["server.bind", "cache.directory"],
     "profiles": [PROFILE, DENIED],
 }

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import resource
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -60,6 +60,7 @@ class Site:
         self.reads = 0
         self.noticed_before_read: list[list[str]] = []
         self.endless: set[asyncio.Task[Any]] = set()
+        self.after_refusal: Callable[[], None] = lambda: None
         self.reloader: Reloader
 
     def write(self, config: dict[str, Any]) -> None:
@@ -71,7 +72,11 @@ class Site:
         self.reads += 1
         self.noticed_before_read = self.changed_files()
         path = str(self.directory / "config.json")
-        return load(path, self.environ, hostname="host-1", now=self.clock.time)
+        try:
+            return load(path, self.environ, hostname="host-1", now=self.clock.time)
+        except ConfigError:
+            self.after_refusal()
+            raise
 
     @property
     def environ(self) -> dict[str, str]:
@@ -253,7 +258,7 @@ async def test_configuration_that_cannot_work_changes_nothing(site: Site, clock:
     assert error is not None
     assert "\n" not in error
     assert "; " in error
-    assert reloader.status == ReloadStatus(since, error, ("startup.timeoutSeconds",))
+    assert reloader.status == ReloadStatus(since, error, ("startup.timeoutSeconds",), "IDS-105")
     assert (reloader.loaded, len(site.adopted)) == (in_use, 1)
     assert site.lines()[-1] == {"event": "config_reload_failed", "error": error, "error_code": "IDS-105"}
 
@@ -409,6 +414,129 @@ async def test_files_of_the_changed_configuration_are_watched(site: Site) -> Non
     await site.reload()
     assert site.profiles.orders == []
     assert site.changed_files() == [["config.json"], ["ca.pem"], ["config.json"]]
+
+
+def with_secret(site: Site) -> tuple[dict[str, Any], Path]:
+    """Return a configuration with a client secret in a file."""
+    return with_files(site), site.directory / "secret"
+
+
+def with_bundle(site: Site) -> tuple[dict[str, Any], Path]:
+    """Return a configuration with a CA bundle."""
+    return with_files(site), site.directory / "ca.pem"
+
+
+def with_path_token(site: Site) -> tuple[dict[str, Any], Path]:
+    """Return a configuration with a path token."""
+    path = site.directory / "path-token"
+    path.write_text("0123456789abcdef")
+    return configuration(access={"pathToken": {"file": str(path)}}), path
+
+
+def with_cache_key(site: Site) -> tuple[dict[str, Any], Path]:
+    """Return a configuration with the key of a cache."""
+    path = site.directory / "cache-key"
+    path.write_text("a" * 32)
+    (site.directory / "cache").mkdir(mode=0o700, exist_ok=True)
+    return configuration(cache={"directory": str(site.directory / "cache"), "keyFile": str(path)}), path
+
+
+def with_sdk_file(site: Site) -> tuple[dict[str, Any], Path]:
+    """Return a configuration with the file of the IDaaS SDK."""
+    path = site.directory / "client-config.json"
+    path.write_text(json.dumps(identity()))
+    return configuration(
+        profiles={"default": {"identity": {"clientConfigPath": str(path)}, "exchange": exchange()}}
+    ), path
+
+
+def with_command(site: Site) -> tuple[dict[str, Any], Path]:
+    """Return a configuration with a command that prints the token."""
+    path = site.directory / "print-token"
+    path.write_text("#!/bin/sh")
+    path.chmod(0o700)
+    return configuration(
+        profiles={"default": {"identity": {"type": "command", "command": [str(path)]}, "exchange": exchange()}}
+    ), path
+
+
+def loosen(path: Path) -> Callable[[], None]:
+    """Let other users read a file; return what undoes that."""
+    path.chmod(0o644)
+    return lambda: path.chmod(0o600)
+
+
+def forbid_execution(path: Path) -> Callable[[], None]:
+    """Make a file not executable; return what undoes that."""
+    path.chmod(0o600)
+    return lambda: path.chmod(0o700)
+
+
+def spoil(path: Path) -> Callable[[], None]:
+    """Replace the content of a file by another one; return what undoes that."""
+    before = path.read_text()
+    path.write_text("nothing usable")
+
+    def restore() -> None:
+        path.write_text(before)
+
+    return restore
+
+
+def give_away(path: Path) -> Callable[[], None]:
+    """Give a file to another user; return what undoes that."""
+    os.chown(path, 12_345, -1)
+    return lambda: os.chown(path, 0, -1)
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+
+
+@pytest.mark.parametrize(
+    ("named", "breaks"),
+    [
+        (with_secret, loosen),
+        pytest.param(with_secret, give_away, marks=AS_ROOT),
+        (with_path_token, loosen),
+        (with_cache_key, loosen),
+        (with_command, forbid_execution),
+        (with_bundle, spoil),
+        (with_sdk_file, spoil),
+    ],
+)
+@simulated
+async def test_refused_configuration_is_read_when_its_file_is_corrected(
+    named: Callable[[Site], tuple[dict[str, Any], Path]], breaks: Callable[[Path], Callable[[], None]], site: Site
+) -> None:
+    """A change of content, mode or owner of a file that a refused configuration names loads the configuration."""
+    reloader = site.build(configuration())
+    await site.start()
+    settings, path = named(site)
+    corrects = breaks(path)
+    site.write(settings)
+    await site.reload()
+    assert str(path) in str(reloader.status.error)
+    assert site.adopted == []
+
+    corrects()
+    await site.quiet()
+    assert reloader.status.error is None
+    assert len(site.adopted) == 1
+    assert site.changed_files()[-1] == [path.name]
+
+
+@simulated
+async def test_file_that_is_corrected_during_the_reload(site: Site) -> None:
+    """A configuration is not left refused when its file was corrected between the reading and the watch."""
+    reloader = site.build(configuration())
+    settings, path = with_secret(site)
+    path.chmod(0o644)
+    site.write(settings)
+    site.after_refusal = lambda: path.chmod(0o600)
+    await site.reload()
+
+    assert (reloader.status.error, len(site.adopted)) == (None, 1)
+    assert "config_reload_failed" not in site.events()
 
 
 @simulated

@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+from ..core.text import one_line
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     Commands = argparse._SubParsersAction["Parser"]
 
 PROGRAM = "idaas-sidecar"
 
 
+def similar(name: str, known: Iterable[str]) -> str | None:
+    """Return the known word that resembles `name` most, if one does."""
+    import difflib  # only for an error message
+
+    return next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser that reports bad usage in one line."""
+    """A parser that reports bad usage in one line, with the option or choice that resembles a wrong one."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Return what argparse does. Unknown arguments are an error of the command that met them, not of its parent."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            name = next((each.partition("=")[0] for each in unknown if each.startswith("-")), "")
+            close = similar(name, self._option_string_actions)
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {close}?" if close else ""))
+        return found, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is None or value in action.choices:
+            return
+        known = list(map(str, action.choices))
+        close = similar(str(value), known)
+        hint = f"; did you mean {close}?" if close else ""
+        raise argparse.ArgumentError(
+            action, f"invalid choice: {value!r} (choose from {', '.join(map(repr, known))}){hint}"
+        )
 
 
 def add_command(commands: Commands, name: str, summary: str, *examples: str) -> Parser:

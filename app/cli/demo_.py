@@ -107,6 +107,7 @@ async def _sidecar(
             _print_ready(service.urls(), members, ca_file, as_json=arguments.json)
         await stop
         ready.cancel()
+        service.stopping()
         await drain(signals, loaded.settings.shutdown.drain_seconds, log)
     finally:
         await service.stop()

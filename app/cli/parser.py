@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import __version__
-from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, whole_number
+from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, similar, whole_number
 from .migrate_arguments import add_migrate
 from .setup_arguments import add_setup
 from .webhook_arguments import add_webhook
@@ -56,10 +56,8 @@ def _option_mistake(option: str, argv: Sequence[str]) -> str:
 
 
 def _suggestion(name: str, known: Iterable[str]) -> str:
-    import difflib  # only for an error message
-
-    close = difflib.get_close_matches(name, known, 1, 0.6)
-    return f"did you mean {close[0]}?" if close else f"{PROGRAM} --help lists the commands"
+    close = similar(name, known)
+    return f"did you mean {close}?" if close else f"{PROGRAM} --help lists the commands"
 
 
 def build_parser(names: Iterable[str] | None = None) -> tuple[Parser, Commands]:

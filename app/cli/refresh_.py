@@ -7,6 +7,8 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.text import one_line
+from ..core.wording import coded
 from .admin_client import admin_request
 from .errors import REFUSED, UNREACHABLE
 
@@ -20,7 +22,8 @@ def request_refresh(action: str, arguments: Namespace, environ: Mapping[str, str
     """
     Request `action` (`refresh` or `purge`) for one profile or all, and print the result of each.
 
-    Exit code: 0 if every profile was refreshed, 3 if the cloud refused one, else 4.
+    Exit code: 0 if every profile was refreshed, 3 if the cloud refused one, else 4. Where the sidecar does not use the
+    changed configuration, the previous one is refreshed, and the output has the reason.
     """
     target = f"/{action}" if arguments.profile is None else f"/{action}/{arguments.profile}"
     profiles = admin_request(arguments.config, environ, "POST", target)["profiles"]
@@ -29,14 +32,25 @@ def request_refresh(action: str, arguments: Namespace, environ: Mapping[str, str
     else:
         for profile in profiles:
             print(_line(profile))
+        refused = [profile for profile in profiles if profile.get("config_error")]
+        if refused:
+            reason = one_line(coded(refused[0]["config_error"], refused[0].get("config_error_code")))
+            print(f"the changed configuration is not used, and the previous one serves: {reason}")
     return _exit_code(profiles)
 
 
 def _line(profile: Mapping[str, Any]) -> str:
+    name, trial = profile["profile"], profile.get("on_trial")
+    changed = (
+        f"; the changed settings do not serve yet: {one_line(coded(trial, profile.get('on_trial_code')))}"
+        if trial
+        else ""
+    )
     if profile["last_error"] is None:
-        return f"{profile['profile']}: refreshed; valid until {profile['expires_at']}"
+        previous = " with the previous settings" if trial or profile.get("config_error") else ""
+        return f"{name}: refreshed{previous}; valid until {profile['expires_at']}{changed}"
     expiry = f"; the current credentials are valid until {profile['expires_at']}" if profile["expires_at"] else ""
-    return f"{profile['profile']}: failed: {profile['last_error']}{expiry}"
+    return f"{name}: failed: {profile['last_error']}{expiry}{changed}"
 
 
 def _exit_code(profiles: Sequence[Mapping[str, Any]]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.durations import in_seconds, in_words
 from ..core.text import one_line
-from ..core.wording import OUTCOMES, TONES, Tone
+from ..core.wording import OUTCOMES, TONES, Tone, coded, verdict
 
 BAR = 20
 """Characters of the bar of the time that is left."""
@@ -22,12 +22,11 @@ _LABEL = 15
 def lines(status: Mapping[str, Any], *, colour: bool, width: int) -> Iterator[str]:
     """Yield the lines. With `colour` each state is coloured. Long texts are wrapped at `width` columns."""
     text = _Text(colour=colour, width=max(60, width))
-    verdict = text.coloured("ready", "good") if status["ready"] else text.coloured("not ready", "bad")
-    yield f"{one_line(status['host'])}: {verdict}"
+    yield f"{one_line(status['host'])}: {text.coloured(*verdict(status))}"
     yield from text.field("version", f"{status['version']}, up {in_words(status['uptime_seconds'])}")
     yield from text.field("configuration", f"{status['config']}, read {in_words(status['config_age_seconds'])} ago")
     if status["config_error"]:
-        yield from text.field("not usable", status["config_error"])
+        yield from text.field("not usable", coded(status["config_error"], status.get("config_error_code")))
     if status["restart_needed"]:
         yield from text.field("needs restart", ", ".join(status["restart_needed"]))
     for name, url in status["listeners"].items():
@@ -96,7 +95,8 @@ def _problems(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
                 code = f"{failure.get('error_code')}: " if key == "meaning" else ""
                 yield from text.field(label, code + failure[key])
     if profile["on_trial"]:
-        yield from text.field("on trial", f"the changed configuration does not serve yet: {profile['on_trial']}")
+        reason = coded(profile["on_trial"], profile.get("on_trial_code"))
+        yield from text.field("on trial", f"the changed configuration does not serve yet: {reason}")
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

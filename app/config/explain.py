@@ -33,8 +33,12 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def shown(key: str, value: Any) -> Any:
-    """Return a leaf's value without what may be secret: a command without its arguments, a URL without its login."""
-    if key.rpartition(".")[2] == "command" and len(value) > 1:
+    """
+    Return a leaf's value without what may be secret: a command without its arguments, a URL without its login.
+
+    `value` is None where a change adds or removes the key.
+    """
+    if key.rpartition(".")[2] == "command" and value is not None and len(value) > 1:
         return [value[0], f"(and {len(value) - 1} arguments)"]
     return displayed(key, value)
 

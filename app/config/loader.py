@@ -7,6 +7,7 @@ of environment.py make one profile, `default`.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ from . import environment, sdk_file, validate, warnings
 from .decode import Decoder, join
 from .locate import DEFAULT_PATH, find, read
 from .settings import PROFILE_NAME, Profile, Settings
-from .watched_files import watched_files
+from .watched_files import needed_files, watched_files
 
 Sts = TypeVar("Sts", ExchangeSettings, ChainedRole)
 
@@ -68,6 +69,7 @@ class _Draft:
     warnings: list[Mistake] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
     """Values that may be secrets, and what messages say instead."""
     places: dict[str, str] = field(default_factory=dict)
@@ -93,6 +95,12 @@ class _Draft:
             except ConfigError as error:
                 self.mistakes += error.mistakes
         return absent
+
+    def named(self, environ: Mapping[str, str]) -> frozenset[str]:
+        """Return the files that the configuration names, as far as it could be read."""
+        if self.settings is None:
+            return frozenset(map(os.path.abspath, self.files))
+        return needed_files(self.settings, self.files, environ)
 
     def is_mistaken(self, path: str) -> bool:
         """Return whether a mistake was found at the key `path` or below it."""
@@ -137,13 +145,31 @@ def load(
     `patient`: whether a file that does not exist is waited for, because another program may write it. Token files are
     waited for in any case. `trace`: whether each value's origin is kept, which is the largest part of a profile's
     memory. `survey`: finds the files that do not answer; the profiles that need one are not checked, and a warning
-    says so.
+    says so. The `files` of an error are those that the configuration names.
     """
     file = find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file, trace=trace)
     try:
+        return _load(draft, environ, hostname, now, str(default_path), look, survey, patient)
+    except (ConfigError, NotThereYet) as error:
+        error.files = draft.named(environ)
+        raise
+
+
+def _load(
+    draft: _Draft,
+    environ: Mapping[str, str],
+    hostname: str,
+    now: Now,
+    default_path: str,
+    look: bool,
+    survey: Survey | None,
+    patient: bool,
+) -> Loaded:
+    file, trace = draft.file, draft.trace
+    try:
         if file is None:
-            _read_environment(draft, environ, str(default_path))
+            _read_environment(draft, environ, default_path)
         else:
             _read_file(draft, environ)
         _read_sdk_files(draft, environ)
@@ -153,6 +179,7 @@ def load(
         _check_the_rest(draft, environ, hostname)
     draft.stop_at_mistakes()
     settings = _complete(_build(draft.raw), draft, environ, hostname)
+    draft.settings = settings
     draft.run(validate.checks(settings))
     draft.stop_at_mistakes()
     unchecked = _unchecked(settings, draft, environ, survey) if survey is not None else frozenset()
@@ -294,13 +321,13 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
         cause = f"{place}: clientConfigPath stands beside {', '.join(others)}"
         draft.mistakes.append(Mistake(cause, "IDS-113", "keep the path or the keys"))
         return identity
+    draft.files.append(path)
     try:
         found = sdk_file.read(path)
     except ConfigError as error:
         draft.mistakes += [item.at(f"{place}.clientConfigPath") for item in error.mistakes]
         return identity
     draft.places[f"{place}."] = f"{path}: "
-    draft.files.append(path)
     decoder = Decoder(path, environ, trace=draft.trace)
     members = decoder.members(found, IdaasIdentity, place)
     draft.sources |= decoder.sources

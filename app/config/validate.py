@@ -254,6 +254,7 @@ def _admin_socket(path: str | None) -> None:
         raise ConfigError(
             f"server.adminSocket: {path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} "
             "bytes",
+            cure="write an absolute path, such as /run/idaas-sidecar/admin.sock",
             error_code="IDS-121",
         )
 

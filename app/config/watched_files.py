@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.base import PROOF, Strict
-from ..identity.identities import implied_files
+from ..identity.command import CommandIdentity
+from ..identity.identities import implied_files, parts
 from .settings import PathToken, Settings
 
 
@@ -39,6 +40,16 @@ def watched_files(settings: Settings, read: Iterable[str], environ: Mapping[str,
         for path, mark in (*named, *implied_files(profile.identity, environ)):
             (found.proofs if mark == PROOF else found.read_later)[_absolute(path)].add(name)
     return found
+
+
+def needed_files(settings: Settings, read: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
+    """Return the files that decide whether `settings`, which were read from the files `read`, can be used."""
+    others = [settings.cache.key_file] if settings.cache.key_file else []
+    for profile in settings.profiles.values():
+        for part, _ in parts(profile.identity, ""):
+            if isinstance(part, CommandIdentity):
+                others.append(part.command[0])
+    return watched_files(settings, read, environ).all() | {_absolute(name) for name in others}
 
 
 def named_files(value: Any) -> Iterator[tuple[str, str]]:

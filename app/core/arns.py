@@ -58,6 +58,12 @@ def check_provider_arn(arn: str, place: str) -> None:
         )
 
 
+def account_of(arn: str) -> str:
+    """Return the account id of an ARN of RAM, `acs:ram::<account id>:<type>/<name>`; empty for another text."""
+    prefix = "acs:ram::"
+    return arn.removeprefix(prefix).partition(":")[0] if arn.startswith(prefix) else ""
+
+
 def audience_of(scope: str, place: str) -> str:
     """Return the one audience of `scope`. Raises ConfigError unless each item is `<audience>|<value>` with it."""
     items = scope.split()

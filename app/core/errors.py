@@ -83,6 +83,7 @@ class SidecarError(Exception):
     `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
     `error_code`: the stable code of the failure in the errors index (`core/error_index`); `code` is the other side's.
     `cure`: what to do, apart from `cause`; empty where the errors index alone has a cure. `own_words` has both.
+    `files`: those that a configuration which cannot be used names. A change of one, also of its mode, may correct it.
     """
 
     error_code: str = "IDS-900"
@@ -94,6 +95,7 @@ class SidecarError(Exception):
     request_id: str = ""
     cloud_message: str = ""
     cure: str = ""
+    files: frozenset[str] = frozenset()
 
     def __init__(self, cause: str, cure: str = "") -> None:
         """Keep cause and cure apart. A `cause` that is a Reason has its own cure."""

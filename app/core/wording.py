@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 Tone = Literal["good", "warn", "bad"]
 """How urgent a state is. A word always stands beside the colour of a tone."""
@@ -18,11 +18,25 @@ TONES: Mapping[str, Tone] = {
 }
 """The tone of each state of a profile."""
 
+
+def verdict(status: Mapping[str, Any]) -> tuple[str, Tone]:
+    """Return the state of a whole sidecar by its status, with its tone."""
+    if status.get("stopping"):
+        return "stopping", "warn"
+    return ("ready", "good") if status["ready"] else ("not ready", "bad")
+
+
+def coded(text: str, code: object) -> str:
+    """Return a reason with its code in the errors index, where it has one."""
+    return f"{text} ({code})" if code else text
+
+
 OUTCOMES: Mapping[str, str] = {
     "success": "succeeded",
     "refused": "refused by the cloud",
     "unreachable": "no usable answer",
     "config": "wrong configuration",
+    "waiting": "waited for a file that is not there yet",
     "internal": "internal error",
 }
 """The outcome of an attempt, by its label in the metrics."""

@@ -18,13 +18,15 @@ class Finding:
     """
     One thing that is wrong. `code` is its entry in the errors index.
 
-    `message` names the cause alone; `cure` says what to do, and is never empty.
+    `message` names the cause alone; `cure` says what to do, and is never empty. `follows`: the codes of the earlier
+    findings that explain this one, which ends when they are cured.
     """
 
     state: Literal["warning", "broken"]
     code: str
     message: str
     cure: str
+    follows: tuple[str, ...] = ()
 
 
 def broken(code: str, cause: str, cure: str = "") -> Finding:

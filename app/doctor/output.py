@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..core.text import one_line
+from .consequences import independent
 from .finding import Step
 from .steps import sidecar, token
 
@@ -42,7 +43,7 @@ def healthy(steps: Sequence[Step]) -> bool:
 
 def verdict(steps: Sequence[Step]) -> str:
     """Return the last line."""
-    found = [finding for step in steps for finding in step.findings]
+    found = independent(steps)
     if not found:
         if not healthy(steps):
             return "nothing is known of the credentials: no token was requested, and no running sidecar was asked"
@@ -68,7 +69,13 @@ def _members(step: Step) -> dict[str, Any]:
         "state": step.state,
         "summary": step.summary,
         "findings": [
-            {"state": each.state, "code": each.code, "message": each.message, "cure": each.cure}
+            {
+                "state": each.state,
+                "code": each.code,
+                "message": each.message,
+                "cure": each.cure,
+                "follows": list(each.follows),
+            }
             for each in step.findings
         ],
         "facts": dict(step.facts),

@@ -2,7 +2,8 @@
 The role and the OIDC provider as RAM has them, read with signed requests (ACS3-HMAC-SHA256).
 
 Sources: GetRole (RAM 2015-05-01) and GetOIDCProvider (IMS 2019-08-15). Both name an object of the caller's own account
-by its name alone. Nothing that this module returns or raises has the AccessKey that signs.
+by its name alone. GetCallerIdentity (STS 2015-04-01) tells that account, and needs no right. Nothing that this module
+returns or raises has the AccessKey that signs.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.errors import ConfigError, Unreachable
-from ..core.values import Now
+from ..core.urls import server_of
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
 from ..upstream.dated import dated
@@ -22,7 +23,8 @@ from ..upstream.errors import answer_of
 from ..upstream.response import Post
 
 RAM_ENDPOINT, IMS_ENDPOINT = "https://ram.aliyuncs.com", "https://ims.aliyuncs.com"
-RAM_VERSION, IMS_VERSION = "2015-05-01", "2019-08-15"
+STS_ENDPOINT = "https://sts.aliyuncs.com"
+RAM_VERSION, IMS_VERSION, STS_VERSION = "2015-05-01", "2019-08-15", "2015-04-01"
 
 STANDARD = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
 """Variables of the AccessKey id, its secret, and the security token of a session."""
@@ -36,7 +38,7 @@ class RamAccess:
     How `doctor` may read RAM.
 
     `variables`: names of the variables with the AccessKey. `profile`: the profile of the configuration whose session
-    reads instead. `endpoint`: a URL that answers for both products, such as an emulator's; None: the real endpoints.
+    reads instead. `endpoint`: a URL that answers for all products, such as an emulator's; None: the real endpoints.
     """
 
     variables: tuple[str, str, str] = STANDARD
@@ -44,11 +46,12 @@ class RamAccess:
     endpoint: str | None = None
 
     @property
-    def endpoints(self) -> tuple[str, str]:
-        """The URLs of RAM and of IMS."""
+    def endpoints(self) -> tuple[str, str, str]:
+        """The URLs of RAM, IMS and STS."""
         if self.endpoint is None:
-            return RAM_ENDPOINT, IMS_ENDPOINT
-        return self.endpoint.rstrip("/"), self.endpoint.rstrip("/")
+            return RAM_ENDPOINT, IMS_ENDPOINT, STS_ENDPOINT
+        url = self.endpoint.rstrip("/")
+        return url, url, url
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,27 +85,27 @@ def keys_of(variables: tuple[str, str, str], environ: Mapping[str, str]) -> KeyP
 
 @dataclass(frozen=True, slots=True)
 class RamReader:
-    """Reads with one AccessKey. `now` is this machine's time, corrected by the servers' where that is known."""
+    """Reads with one AccessKey. `now` returns the time of a server (`urls.server_of`), where that is known."""
 
     http: Post
     access: RamAccess
     keys: KeyPair = field(repr=False)
-    now: Now
+    now: Callable[[str], float]
     new_id: Callable[[], str]
 
     async def role(self, arn: str) -> Role:
         """Return the role of this name in the AccessKey's account. Raises Refused or Unreachable."""
-        endpoint, _ = self.access.endpoints
-        found = await self._call(endpoint, "GetRole", RAM_VERSION, {"RoleName": _name(arn)}, "Role")
+        endpoint, _, _ = self.access.endpoints
+        found = await self._object(endpoint, "GetRole", RAM_VERSION, {"RoleName": _name(arn)}, "Role")
         policy = found.get("AssumeRolePolicyDocument")
         text = policy if isinstance(policy, str) else json.dumps(policy)
         return Role(str(found.get("Arn", "")), text, _number(found.get("MaxSessionDuration")))
 
     async def provider(self, arn: str) -> Provider:
         """Return the OIDC provider of this name in the AccessKey's account. Raises Refused or Unreachable."""
-        _, endpoint = self.access.endpoints
+        _, endpoint, _ = self.access.endpoints
         fields = {"OIDCProviderName": _name(arn)}
-        found = await self._call(endpoint, "GetOIDCProvider", IMS_VERSION, fields, "OIDCProvider")
+        found = await self._object(endpoint, "GetOIDCProvider", IMS_VERSION, fields, "OIDCProvider")
         return Provider(
             str(found.get("Arn", "")),
             str(found.get("IssuerUrl", "")),
@@ -111,21 +114,32 @@ class RamReader:
             _number(found.get("IssuanceLimitTime")),
         )
 
+    async def account(self) -> str:
+        """Return the id of the AccessKey's account. Raises Refused or Unreachable."""
+        _, _, endpoint = self.access.endpoints
+        return str((await self._call(endpoint, "GetCallerIdentity", STS_VERSION, {}, "AccountId"))["AccountId"])
+
+    async def _object(
+        self, endpoint: str, action: str, version: str, query: Mapping[str, str], member: str
+    ) -> Mapping[str, Any]:
+        found = (await self._call(endpoint, action, version, query, member))[member]
+        if not isinstance(found, dict):
+            raise Unreachable(f"{endpoint}: {action}: {member} is no object", endpoint=endpoint, status=200)
+        return found
+
     async def _call(
         self, endpoint: str, action: str, version: str, query: Mapping[str, str], member: str
     ) -> Mapping[str, Any]:
+        """Return the members of an answer, of which `member` has a value."""
+
         async def send(at: float) -> Mapping[str, Any]:
             host = endpoint.partition("://")[2]
             headers = acs3.acs3(host, query, action=action, version=version, keys=self.keys, at=at, nonce=self.new_id())
             response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
             hidden = tuple(filter(None, (self.keys.access_key_id, self.keys.secret, self.keys.token)))
-            members = answer_of(response, endpoint, asked="RAM", wanted=member, codes=_CODES, secrets=hidden)
-            found = members.get(member)
-            if not isinstance(found, dict):
-                raise Unreachable(f"{endpoint}: {action}: {member} is no object", endpoint=endpoint, status=200)
-            return found
+            return answer_of(response, endpoint, asked="RAM", wanted=member, codes=_CODES, secrets=hidden)
 
-        return await dated(self.now, send)
+        return await dated(lambda: self.now(server_of(endpoint)), send)
 
 
 def _name(arn: str) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from ..core.arns import account_of
 from ..core.errors import SidecarError
 from ..exchange.settings import StsExchange
 from ..setup.fingerprint import Chain
 from .finding import Finding, failed
-from .ram import Provider, RamReader, Role
+from .ram import IMS_ENDPOINT, RAM_ENDPOINT, STS_ENDPOINT, Provider, RamReader, Role
 
 T = TypeVar("T")
 
@@ -26,40 +27,79 @@ class Reading:
     """
     Role and provider, or the finding that says why they are not known.
 
-    `chain` is what the issuer's server presents; a text says why it is not known.
+    `chain` is what the issuer's server presents; a text says why it is not known. `account`: the account that RAM
+    answers for, which is that of the AccessKey; empty where it is not known.
     """
 
     role: Role | Finding
     provider: Provider | Finding
     chain: Chain | str = "no https issuer"
+    account: str = ""
 
 
 async def read(ram: RamReader, exchange: StsExchange, presented: PresentedChain) -> Reading:
     """Return what RAM has for the role and the provider of an exchange."""
-    role = await _read(ram.role(exchange.role_arn))
-    provider = await _read(ram.provider(exchange.oidc_provider_arn))
+    endpoint = ram.access.endpoint
+    role = await _read(ram.role(exchange.role_arn), endpoint)
+    provider = await _read(ram.provider(exchange.oidc_provider_arn), endpoint)
+    account = await _account(ram, [each.arn for each in (role, provider) if not isinstance(each, Finding)])
     if isinstance(provider, Finding) or not provider.issuer.startswith("https://"):
-        return Reading(role, provider)
+        return Reading(role, provider, account=account)
     try:
         chain: Chain | str = await asyncio.to_thread(presented, provider.issuer)
     except SidecarError as error:
         chain = str(error)
-    return Reading(role, provider, chain)
+    return Reading(role, provider, chain, account)
 
 
-def unread(error: SidecarError) -> Reading:
+async def _account(ram: RamReader, arns: list[str]) -> str:
+    """Return the account of the objects that RAM returned; without one, that of the AccessKey by STS, if it answers."""
+    if arns:
+        return account_of(arns[0])
+    try:
+        return await ram.account()
+    except SidecarError:
+        return ""
+
+
+def unread(error: SidecarError, endpoint: str | None) -> Reading:
     """Return a reading that an error prevented, such as a profile that cannot read RAM."""
-    found = not_read(error)
+    found = not_read(error, endpoint)
     return Reading(found, found)
 
 
-async def _read(request: Awaitable[T]) -> T | Finding:
+async def _read(request: Awaitable[T], endpoint: str | None) -> T | Finding:
     try:
         return await request
     except SidecarError as error:
-        return failed(error) if error.code in _ABSENT else not_read(error)
+        return failed(error) if error.code in _ABSENT else not_read(error, endpoint)
 
 
-def not_read(error: SidecarError) -> Finding:
-    """Return the finding of a request that did not show what RAM has: credentials may arrive nevertheless."""
-    return replace(failed(error.at("reading RAM")), state="warning")
+_NETWORK = (
+    "IDS-201",
+    "IDS-202",
+    "IDS-203",
+    "IDS-204",
+    "IDS-206",
+    "IDS-207",
+    "IDS-210",
+    "IDS-211",
+    "IDS-212",
+    "IDS-213",
+)
+"""The endpoints of RAM are not in the configuration, so the usual cures of these codes do not fit."""
+
+
+def not_read(error: SidecarError, endpoint: str | None) -> Finding:
+    """
+    Return the finding of a request that did not show what RAM has: credentials may arrive nevertheless.
+
+    `endpoint`: the value of --ram-endpoint.
+    """
+    found = replace(failed(error.at("reading RAM")), state="warning")
+    if found.code not in _NETWORK:
+        return found
+    hosts = ", ".join(url.removeprefix("https://") for url in (RAM_ENDPOINT, IMS_ENDPOINT, STS_ENDPOINT))
+    if endpoint is None:
+        return replace(found, cure=f"allow this machine to reach {hosts}, or name another URL with --ram-endpoint")
+    return replace(found, cure=f"correct the URL of --ram-endpoint, or leave it out to read from {hosts}")

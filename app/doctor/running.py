@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import stat
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +28,7 @@ class _Profile(msgspec.Struct):
     state: str
     last_error: str | None = None
     on_trial: str | None = None
+    on_trial_code: str | None = None
     failure: _Failure | None = None
 
 
@@ -35,21 +38,48 @@ class _Status(msgspec.Struct):
     profiles: list[_Profile]
     config: str | None = None
     config_error: str | None = None
+    config_error_code: str | None = None
     restart_needed: list[str] | None = None
+    listeners: dict[str, str] | None = None
 
 
 def admin_status(path: str) -> Mapping[str, Any]:
     """
     Return the JSON object of `/status.json` of the admin socket at `path`. Blocks.
 
-    Raises ConfigError where the socket refuses or is another user's, and Unreachable unless a sidecar answers.
+    Raises ConfigError where the socket refuses or is another user's, and Unreachable unless a sidecar answers: with
+    IDS-502 where something else is at `path`, which keeps a sidecar from starting.
     """
+    if _is_other_file(path):
+        raise Unreachable(f"{path}: exists, and is no socket", error_code="IDS-502")
     code, found = request_socket(path, "GET", "/status.json", TIMEOUT_SECONDS)
-    if code != 200:
-        raise ConfigError(f"{path}: {found.get('Message', code)}", error_code="IDS-517")
+    if code != 200 and "Message" in found:
+        raise ConfigError(f"{path}: {found['Message']}", error_code="IDS-517")
     if not _is_status(found):
-        raise Unreachable(f"{path}: not the status of a sidecar", error_code="IDS-503")
+        raise Unreachable(
+            f"{path}: another program listens there; its answer is not that of a sidecar", error_code="IDS-502"
+        )
     return found
+
+
+def _is_other_file(path: str) -> bool:
+    try:
+        return not path.startswith("@") and not stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False
+
+
+def answers_as_sidecar(host: str, port: int) -> bool:
+    """Return whether the listener at host and port refuses an unknown path in the words of a sidecar. Blocks."""
+    try:
+        code, body = local_http.get(host, port, "/")
+        return code >= 400 and _is_refusal(json.loads(body))
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+def _is_refusal(found: object) -> bool:
+    return isinstance(found, dict) and {"Code", "Message"} <= found.keys()
 
 
 def connects(host: str, port: int) -> bool:
@@ -63,14 +93,16 @@ def connects(host: str, port: int) -> bool:
 
 def status(host: str, port: int) -> Mapping[str, Any]:
     """Return the JSON object of `/status.json`. Blocks. Raises Unreachable unless a sidecar answers."""
-    found = None
+    found: Any = None
     try:
-        code, body = local_http.get(host, port, "/status.json")
-        found = json.loads(body) if code == 200 else None
+        _, body = local_http.get(host, port, "/status.json")
+        found = json.loads(body)
     except OSError as error:
         raise Unreachable(str(error), error_code="IDS-503") from None
     except (ValueError, RecursionError):
         pass  # no HTTP, or no JSON
+    if _is_refusal(found):
+        raise Unreachable(f"{host}:{port}: {found['Message']}", error_code="IDS-503")
     if not isinstance(found, dict) or not _is_status(found):
         raise Unreachable(
             f"{host}:{port}: another program listens there; its answer is not that of a sidecar", error_code="IDS-502"

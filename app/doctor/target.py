@@ -13,6 +13,7 @@ from ..core.clocks import Clocks
 from ..refresh.connections import Transport
 from ..setup import fingerprint
 from ..setup.fingerprint import Chain
+from ..system.sockets import in_use
 from . import running
 from .ram import RamAccess
 from .reading import PresentedChain
@@ -34,7 +35,8 @@ class Target:
 
     `profile`: None for all. `trust_policy` is the text of the role's trust policy. `client_environ` is the environment
     of an application; None: that of this process. `status` returns `/status.json` of the sidecar at host and port, and
-    `admin` that of the socket at a path. `connects` tells whether a program listens at host and port.
+    `admin` that of the socket at a path. `connects` tells whether a program listens at host and port, `in_use` whether
+    a sidecar could not listen there, and `is_sidecar` whether the program there is one.
     `ram`: how to read RAM; None: not at all. `chain` returns the certificates that an issuer presents; None: those
     that a connection shows.
     """
@@ -51,6 +53,8 @@ class Target:
     status: Callable[[str, int], Mapping[str, Any]] = running.status
     admin: Callable[[str], Mapping[str, Any]] = running.admin_status
     connects: Callable[[str, int], bool] = running.connects
+    in_use: Callable[[str, int], bool] = in_use
+    is_sidecar: Callable[[str, int], bool] = running.answers_as_sidecar
     default_path: Path = DEFAULT_PATH
     ram: RamAccess | None = None
     chain: PresentedChain | None = None

@@ -59,7 +59,12 @@ def statements(text: str) -> list[Statement]:
         policy = json.loads(found) if isinstance(found, str) else found
         made = [_statement(each) for each in _several(policy["Statement"]) if _concerns(each)]
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-        raise NotATrustPolicy(f"not a trust policy ({type(error).__name__})") from None
+        form = (
+            "not JSON"
+            if isinstance(error, ValueError)
+            else "no object with a Statement of Effect, Action and Principal"
+        )
+        raise NotATrustPolicy(form) from None
     if all(each.denies for each in made):
         raise NotATrustPolicy(f"no statement allows {ACTION} to an OIDC provider (Principal.Federated)")
     return made

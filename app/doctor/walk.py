@@ -19,11 +19,12 @@ from ..refresh.pipeline import Pipeline
 from ..setup.fingerprint import Chain
 from ..system.disk import Disk
 from ..upstream.acs3 import KeyPair
-from . import ram, reading
+from . import consequences, ram, reading
 from .finding import Step, failed, skipped
 from .ram import RamReader
 from .reading import Reading
 from .steps import (
+    account,
     caller,
     client_environment,
     clock,
@@ -47,6 +48,7 @@ class Walk:
     def __init__(self, target: Target) -> None:
         self._target = target
         self._offsets: dict[str, float] = {}
+        self._cloud_clock = CloudClock(target.clocks)
         self._verified: dict[str, Mapping[str, str]] = {}
 
     async def steps(self) -> AsyncIterator[Step]:
@@ -56,14 +58,21 @@ class Walk:
         yield found.step
         yield await client_environment.run(self._target, found.loaded)
         if found.loaded is None:
-            for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME, sidecar.NAME):
+            for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME):
                 yield skipped(name, "needs a configuration that can be used")
+            yield await sidecar.run(self._target, found.server, None)
             return
+        reached = {name: _Reached() for name in names}
         for name in names:
-            async for step in self._profile(name, found, found.loaded):
+            async for step in self._endpoints(name, found.loaded, reached[name]):
                 yield step
-        yield clock.run(self._offsets)
-        yield await sidecar.run(self._target, found.loaded)
+        # Before the tokens: a clock that is off explains what is wrong with their times.
+        clocks = clock.run(self._offsets)
+        yield clocks
+        for name in names:
+            async for step in self._profile(name, found, found.loaded, reached[name], clocks):
+                yield step
+        yield await sidecar.run(self._target, found.server, found.loaded)
 
     def _profiles(self, found: Configuration) -> list[str]:
         known = list(found.loaded.settings.profiles) if found.loaded is not None else []
@@ -80,15 +89,15 @@ class Walk:
     def _observe(self, event: Event) -> None:
         if isinstance(event, ClockRead):
             self._offsets[event.server] = event.offset
+            self._cloud_clock.learn(event.server, event.offset)
         elif isinstance(event, TokenVerified):
             self._verified[event.profile] = event.info
 
     # --- one profile --------------------------------------------------------------------------------------------------
 
-    async def _profile(self, name: str, found: Configuration, loaded: Loaded) -> AsyncIterator[Step]:
-        reached = _Reached()
-        async for step in self._endpoints(name, loaded, reached):
-            yield step
+    async def _profile(
+        self, name: str, found: Configuration, loaded: Loaded, reached: _Reached, clocks: Step
+    ) -> AsyncIterator[Step]:
         if not found.usable(name):
             yield skipped(token.NAME, found.why_not(name), name)
             yield skipped(exchange.NAME, "needs a token", name)
@@ -96,7 +105,7 @@ class Walk:
             yield skipped(token.NAME, "the token endpoint is broken", name)
             yield skipped(exchange.NAME, "needs a token", name)
         else:
-            async for step in self._credentials(name, loaded, reached):
+            async for step in self._credentials(name, loaded, reached, clocks):
                 yield step
         yield caller.run(name, loaded.settings, self._target.caller_with_url(), self._target.environ)
 
@@ -133,10 +142,10 @@ class Walk:
             return None
         return partial(self._target.presented, ca_file=own.ca_file or loaded.settings.tls.ca_file)
 
-    async def _credentials(self, name: str, loaded: Loaded, reached: _Reached) -> AsyncIterator[Step]:
+    async def _credentials(self, name: str, loaded: Loaded, reached: _Reached, clocks: Step) -> AsyncIterator[Step]:
         target = self._target
         profile = loaded.settings.profiles[name]
-        cloud_clock = CloudClock(target.clocks)
+        cloud_clock = self._cloud_clock
         try:
             pipeline = Pipeline(
                 loaded.settings,
@@ -150,17 +159,26 @@ class Walk:
             yield Step(token.NAME, "no token", name, [failed(error)])
             return
         try:
-            obtained = await token.run(name, profile, pipeline, target.clocks.wall())
+            obtained = await token.run(name, profile, pipeline, cloud_clock, clock_is_off=bool(clocks.findings))
             yield obtained.step
             found = await self._read_ram(profile, loaded, pipeline, cloud_clock)
-            yield trust.run(name, profile, target.trust_policy, found, obtained.claims)
-            yield provider.run(name, profile, found, obtained.claims, cloud_clock.now())
+            # In the order of repair: STS looks up the provider before it reads the role's trust policy.
+            earlier = [clocks]
+            for step in (
+                account.run(name, profile, found),
+                provider.run(name, profile, found, obtained.claims, cloud_clock.now()),
+                trust.run(name, profile, target.trust_policy, found, obtained.claims),
+            ):
+                earlier.append(consequences.following(step, earlier))
+                yield earlier[-1]
             if obtained.token is None or not reached.exchange:
                 why = "needs a token" if obtained.token is None else "no endpoint of the exchange can be reached"
                 yield skipped(exchange.NAME, why, name)
                 return
-            exchanged = await exchange.run(name, obtained.token, pipeline, self._verified)
-            yield exchanged.step
+            exchanged = await exchange.run(
+                name, obtained.token, pipeline, self._verified, ram_was_read=found is not None
+            )
+            yield consequences.following(exchanged.step, earlier)
             if exchanged.credentials is not None:
                 yield session.run(name, profile, exchanged.credentials)
         finally:
@@ -182,7 +200,7 @@ class Walk:
             ca_file = loaded.settings.tls.ca_file
             return await reading.read(reader, profile.exchange, lambda url: target.presented(url, ca_file))
         except SidecarError as error:
-            return reading.unread(error)
+            return reading.unread(error, target.ram.endpoint)
         finally:
             await connections.aclose()
 

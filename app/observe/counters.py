@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ..core.clocks import LARGEST_OFFSET
-from ..core.errors import SidecarError
+from ..core.errors import NotThereYet, SidecarError
 from ..core.events import ClockRead, Event, IdentityExpiry, Refreshed, RefreshFailed, StageTimed
 from ..core.values import Now
 
@@ -114,5 +114,7 @@ class RefreshCounters:
 
 
 def outcome(error: Exception) -> str:
-    """Return a failed refresh as a label: `refused`, `unreachable`, `config` or `internal`."""
+    """Return a failed refresh as a label: `refused`, `unreachable`, `config`, `waiting` (for a file) or `internal`."""
+    if isinstance(error, NotThereYet):
+        return "waiting"
     return type(error).__name__.lower().removesuffix("error") if isinstance(error, SidecarError) else "internal"

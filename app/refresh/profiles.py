@@ -128,11 +128,17 @@ class Profiles:
         return found.refresher if found is not None else None
 
     async def renew(self, name: str) -> None:
-        """Refresh the profile now, with a new token, and return when the attempt has ended."""
-        for item in self._both(name):
+        """
+        Refresh the profile now, with a new token, and return when the attempt has ended.
+
+        A change on trial is tried, too, and its attempt is awaited.
+        """
+        both = list(self._both(name))
+        for item in both:
             item.pipeline.forget_token(name)
             item.refresher.refresh_now()
-        await self._serving[name].refresher.settled()
+        for item in both:
+            await item.refresher.settled()
 
     def purge(self, name: str) -> None:
         """Drop the profile's session, and what an attempt under way brings."""

@@ -12,7 +12,7 @@ from ..observe.counters import RefreshCounters, RequestCounters
 from ..observe.exposition import add_histogram, counter, gauge, histogram
 from .source import Source
 
-OUTCOMES = ("success", "unreachable", "refused", "config", "internal")
+OUTCOMES = ("success", "unreachable", "refused", "config", "waiting", "internal")
 
 
 class SidecarCollector(Collector):

@@ -125,6 +125,7 @@ class RenewedProfile(BaseModel):
         str | None,
         Field(description="Why a changed configuration of this profile does not serve yet; null: nothing is on trial."),
     ]
+    on_trial_code: Annotated[str | None, Field(description="Its code in the errors index (docs/errors.md).")]
     attempts: Annotated[list[AttemptStatus], Field(description="The last five attempts, the newest one first.")]
 
 
@@ -147,7 +148,11 @@ class StatusDocument(BaseModel):
     config_read_at: Instant
     config_age_seconds: int
     config_error: Annotated[str | None, Field(description="Why the changed configuration cannot be used.")]
+    config_error_code: Annotated[str | None, Field(description="Its code in the errors index (docs/errors.md).")]
     restart_needed: Annotated[list[str], Field(description="Changed keys that take effect at the next start.")]
+    stopping: Annotated[
+        bool, Field(description="Whether the sidecar was told to stop, and answers requests until the drain ends.")
+    ]
     ready: bool
     listeners: Annotated[dict[str, str], Field(description="The URL of each listener; of the admin socket, its path.")]
     profiles: list[ProfileStatus]

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.durations import in_seconds, in_words
-from ..core.wording import OUTCOMES, TONES
+from ..core.wording import OUTCOMES, TONES, coded, verdict
 from .markup import Markup, element, joined
 from .status_style import STYLE
 
@@ -39,14 +39,14 @@ LINKS = {
 
 def render(status: Mapping[str, Any], *, refresh: bool) -> str:
     """Return the page. With `refresh` it reloads itself every RELOAD_SECONDS."""
-    host, verdict = status["host"], "ready" if status["ready"] else "not ready"
+    host, (words, _) = status["host"], verdict(status)
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width,initial-scale=1"),
         element("meta", http_equiv="refresh", content=RELOAD_SECONDS) if refresh else Markup(),
         element("link", rel="icon", href="data:,"),
-        element("title", f"{host}: {verdict} – idaas-sidecar"),
+        element("title", f"{host}: {words} – idaas-sidecar"),
         element("style", Markup(STYLE)),
     )
     body = element("body", _header(status, refresh=refresh), _main(status), _footer(status))
@@ -80,6 +80,8 @@ def _main(status: Mapping[str, Any]) -> Markup:
 
 
 def _verdict(status: Mapping[str, Any]) -> Markup:
+    if status.get("stopping"):
+        return _note("warn", "Stopping: requests are answered until the sidecar ends.")
     if status["ready"]:
         return _note("good", "Ready: every required profile has credentials.")
     lacking = [
@@ -134,7 +136,11 @@ def _problems(profile: Mapping[str, Any]) -> Iterator[Markup]:
         }
         yield _list(facts)
     if profile["on_trial"]:
-        yield _note("warn", "The changed configuration of this profile does not serve yet: ", profile["on_trial"])
+        yield _note(
+            "warn",
+            "The changed configuration of this profile does not serve yet: ",
+            coded(profile["on_trial"], profile.get("on_trial_code")),
+        )
 
 
 def _facts(profile: Mapping[str, Any]) -> dict[str, object]:

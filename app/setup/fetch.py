@@ -33,7 +33,7 @@ def json_object(url: str, ca_file: str | None, seconds: float = TIMEOUT_SECONDS)
     except TimeoutError:
         raise Unreachable(f"{url}: no whole answer within {seconds:g} s") from None
     except httpx.HTTPError as error:
-        raise Unreachable(f"{url}: {error or type(error).__name__}") from None
+        raise Unreachable(f"{url}: {error or 'the connection broke off'}") from None
     return parse_object(body, url)
 
 

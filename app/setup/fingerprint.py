@@ -125,7 +125,7 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
             f"{host}:{port}: presents a certificate that cannot be read; its operator must replace it"
         ) from None
     except OSError as error:
-        reason = getattr(error, "reason", None) or error.strerror or str(error) or type(error).__name__
+        reason = getattr(error, "reason", None) or error.strerror or str(error) or "the connection broke off"
         raise Unreachable(
             f"{host}:{port}: {reason}",
             cure="run this command where the issuer can be reached, or give --fingerprint",

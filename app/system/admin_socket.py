@@ -43,7 +43,7 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         ) from None
     except (ValueError, TypeError, RecursionError):
         raise Unreachable(
-            f"{path}: not the answer of a sidecar; does another program listen there?", error_code="IDS-503"
+            f"{path}: not the answer of a sidecar; does another program listen there?", error_code="IDS-502"
         ) from None
     finally:
         connection.close()

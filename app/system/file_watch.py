@@ -160,7 +160,10 @@ class FileWatch:
             return
         try:
             self._inotify.watch(directory)
-        except OSError as error:  # gone this moment, or not readable: its parent reports the rest
+        except PermissionError:  # its parent reports when the mode of the directory is corrected
+            if directory != "/":
+                self._arm(os.path.dirname(directory))
+        except OSError as error:  # gone this moment
             self._used_up = self._used_up or error.errno in (errno.ENOSPC, errno.ENOMEM)
 
 

@@ -97,12 +97,14 @@ def private_to_user(found: os.stat_result, *, readable: bool = False) -> str | N
 
 
 def stamp(path: str) -> Hashable:
-    """Return a value that changes with the file at `path` or its content; None where there is no file."""
+    """Return a value that changes with the file at `path`, its content, mode or owner; None where there is no file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    return (found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+    # Two changes of the mode within one tick of the kernel's clock have one st_ctime.
+    changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_uid, found.st_gid)
+    return (found.st_dev, found.st_ino, *changes)
 
 
 def probe(path: str) -> Hashable:

@@ -52,6 +52,19 @@ def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeS
         ) from None
 
 
+def in_use(host: str, port: int) -> bool:
+    """
+    Return whether a program listens at host and port, so that `bound` would fail.
+
+    Binds without listening: a sidecar that starts at the same moment gets the address nevertheless.
+    """
+    try:
+        _bound_to(host, port, None, socket.socket).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
+
+
 def all_bound(listening: Mapping[str, Callable[[], socket.socket]]) -> dict[str, socket.socket]:
     """Return the socket of each listener, or none: raises ConfigError with a line for each that cannot listen."""
     sockets: dict[str, socket.socket] = {}
@@ -69,6 +82,17 @@ def all_bound(listening: Mapping[str, Callable[[], socket.socket]]) -> dict[str,
 
 
 def _listening(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> socket.socket:
+    sock = _bound_to(host, port, hop_limit, make)
+    try:
+        sock.listen(BACKLOG)
+    except OSError:
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def _bound_to(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = make(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -83,11 +107,9 @@ def _listening(host: str, port: int, hop_limit: int | None, make: MakeSocket) ->
     _limit_buffers(sock)
     try:
         sock.bind((host, port))
-        sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise
-    sock.setblocking(False)
     return sock
 
 

@@ -88,7 +88,8 @@ def error_of(
         "cloud_message": message,
     }
     shown = code if words.from_api else f"with {words.form} instead of JSON"
-    text = f"{where}: HTTP {response.status} {shown}{f' (request {request_id})' if request_id else ''}"
+    status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # an answer without a code has its status
+    text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
 
     from .codes import CODES
 

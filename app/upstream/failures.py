@@ -116,9 +116,12 @@ def _by_type(error: Exception, server: str) -> Reason:
     if isinstance(error, httpx.TimeoutException):
         return Reason("no answer in time" if server == "the server" else f"no answer in time from {server}")
     if isinstance(error, httpx.ProtocolError):
-        return Reason(f"not an HTTP answer ({type(error).__name__})")  # its text quotes what the server sent
-    kind = type(error).__name__
-    return Reason(f"could not connect ({kind})" if isinstance(error, httpx.ConnectError) else kind)
+        # The exception's text quotes what the server sent.
+        return Reason(f"{server} closed the connection, or did not answer in HTTP")
+    if isinstance(error, httpx.ConnectError):
+        return Reason("could not connect")
+    number = error.errno if isinstance(error, OSError) else None
+    return Reason(os.strerror(number) if number else "the connection broke off")
 
 
 def _unresolved(error: NameNotResolved) -> tuple[str, str]:

@@ -116,6 +116,7 @@ LABEL_VALUES: Mapping[str, Mapping[str, str]] = {
     "outcome": {
         "success": "the profile has a new session",
         "unreachable": "no usable response; a retry may succeed",
+        "waiting": "a file that the configuration names does not exist yet; a change of the file is a retry",
         "refused": "the cloud refused; a retry cannot succeed before something is changed",
         "config": "the configuration, or a file or variable that it names, cannot work",
         "internal": "an internal error",

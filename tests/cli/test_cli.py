@@ -141,7 +141,22 @@ def test_an_unknown_command(argv: list[str], line: str, capsys: pytest.CaptureFi
 USAGE = [
     (["--"], "idaas-sidecar: the following arguments are required: COMMAND; see idaas-sidecar --help"),
     (["get", "--format", "xml"], "idaas-sidecar get: argument --format: invalid choice: 'xml'"),
-    (["get", "--nonsense"], "idaas-sidecar: unrecognized arguments: --nonsense"),
+    (["get", "--nonsense"], "idaas-sidecar get: unrecognized arguments: --nonsense; see idaas-sidecar get --help"),
+    (
+        ["doctor", "--confg", "x"],
+        "idaas-sidecar doctor: unrecognized arguments: --confg x; did you mean --config?; see idaas-sidecar doctor",
+    ),
+    (["doctor", "--confg=x"], "idaas-sidecar doctor: unrecognized arguments: --confg=x; did you mean --config?"),
+    (
+        ["setup", "fingerprint", "https://h", "--jsn"],
+        "idaas-sidecar setup fingerprint: unrecognized arguments: --jsn; did you mean --json?; see idaas-sidecar setup",
+    ),
+    (
+        ["setup", "fingerprnt", "https://h"],
+        "idaas-sidecar setup: argument TOPIC: invalid choice: 'fingerprnt' (choose from 'fingerprint', ",
+    ),
+    (["get", "--a\nb"], "idaas-sidecar get: unrecognized arguments: --a\\nb; see idaas-sidecar get --help"),
+    (["--verbose"], "idaas-sidecar: unknown option '--verbose'; "),
     (["demo", "--port", "http"], "idaas-sidecar demo: argument --port: 'http' is not a whole number from 0 to 65532"),
     (["demo", "--port", "65533"], "idaas-sidecar demo: argument --port: '65533' is not a whole number"),
     (["demo", "--profiles", "0"], "idaas-sidecar demo: argument --profiles: '0' is not a whole number from 1 to 1000"),
@@ -160,6 +175,13 @@ def test_bad_usage(argv: list[str], words: str, capsys: pytest.CaptureFixture[st
 
     assert code == 2
     assert line.startswith(words)
+
+
+def test_similar_topic(capsys: pytest.CaptureFixture[str]) -> None:
+    """A misspelt topic of a command is answered with the one that resembles it."""
+    _, line = fails(capsys, "setup", "fingerprnt", "https://h")
+
+    assert "; did you mean fingerprint?; see idaas-sidecar setup --help" in line
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

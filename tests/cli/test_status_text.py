@@ -45,7 +45,7 @@ def test_problems() -> None:
 
     for expected in (
         "shop/orders-0: not ready",
-        "  not usable     /etc/idaas-sidecar/config.json: profiles: required",
+        "  not usable     /etc/idaas-sidecar/config.json: profiles: required (IDS-106)",
         "  needs restart  server.bind, cache.directory",
         "reports: denied, no valid credentials, because the cloud refused the last refresh",
         "  time left      no session is held",
@@ -55,13 +55,18 @@ def test_problems() -> None:
         "  meaning        IDS-401: The role's trust policy does not match.",
         "  cause          the subject differs",
         "  what to do     the role's trust policy does not match the token",
-        "  on trial       the changed configuration does not serve yet: no answer from the cloud yet",
+        "  on trial       the changed configuration does not serve yet: no answer from the cloud yet (IDS-206)",
         "refused by the cloud after 0.31 s (token 0.12 s, exchange 0.19 s): AuthenticationFail.NoPermission",
         "  requests       0 served; 2 refused",
     ):
         assert expected in shown, expected
     assert shown.count(DENIED["failure"]["cure"]) == 1
     assert shown.count(DENIED["failure"]["cloud_message"]) == 1
+
+
+def test_sidecar_that_was_told_to_stop() -> None:
+    """Between SIGTERM and the end, the sidecar is not called ready."""
+    assert text(STATUS | {"stopping": True}).startswith("shop/orders-0: stopping\n")
 
 
 @pytest.mark.parametrize("state", STATES)

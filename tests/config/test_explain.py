@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from app.config.explain import differences
@@ -63,3 +64,16 @@ def test_differences_show_no_secret(loaded: Load) -> None:
         "profiles.default.exchange.connection.proxy",
     }
     assert "canary" not in repr(differing)
+
+
+def test_added_and_removed_command(loaded: Load, tmp_path: Path) -> None:
+    """A change that adds or removes a command is shown without the command's arguments."""
+    after = configuration()
+    path = tmp_path / "print-token"
+    path.write_text("#!/bin/sh")
+    path.chmod(0o700)
+    after["profiles"]["default"]["identity"] = {"type": "command", "command": [str(path), "s3cr3t"]}
+    key, shown = "profiles.default.identity.command", [str(path), "(and 1 arguments)"]
+
+    assert changed(loaded, configuration(), after)[key] == (None, shown)
+    assert changed(loaded, after, configuration())[key] == (shown, None)

@@ -114,6 +114,12 @@ def moved(issuer: str) -> Any:
     return change
 
 
+def unknown_policy(scenario: Scenario) -> None:
+    """Let the role trust another application; STS alone says so."""
+    scenario.policy_file, scenario.ram = False, None
+    trusts(scenario, sub="app_other")
+
+
 def policy_text(text: str | None) -> Any:
     """Return what replaces the text of the trust policy's file."""
     return lambda scenario: setattr(scenario, "trust_policy", text)
@@ -155,7 +161,8 @@ CASES = [
     Case(
         "wrong secret",
         "IDS-301",
-        "a current secret",
+        "a current secret from the application's page into profiles.default.identity.clientId and the variable "
+        "IDAAS_SECRET",
         lambda scenario: scenario.environ.update(IDAAS_SECRET="old"),
         lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
     ),
@@ -163,7 +170,7 @@ CASES = [
     Case(
         "method that the application lacks",
         "IDS-301",
-        "register the key",
+        "enable the method CLIENT_SECRET_POST there",
         lambda scenario: client(scenario, methods=("PRIVATE_KEY_JWT",)),
         restore,
     ),
@@ -225,7 +232,7 @@ CASES = [
         "misspelled provider", "IDS-402", "correct oidcProviderArn", "exchange.oidcProviderArn", NAME, PROVIDER_ARN
     ),
     changed("provider beside the policy", "IDS-432", ">>", "exchange.oidcProviderArn", NAME, PROVIDER_ARN),
-    Case("subject, by STS", "IDS-401", "trust policy", lambda scenario: trusts(scenario, sub="app_other"), restore),
+    Case("subject, by STS", "IDS-401", "trust policy", unknown_policy, restore),
     Case(
         "subject, beside the token", "IDS-431", "app_demo", lambda scenario: trusts(scenario, sub="app_dmeo"), restore
     ),
@@ -275,7 +282,7 @@ CASES = [
     faulty(
         "keys of another issuer",
         "IDS-408",
-        "the issuer's own OIDC provider",
+        "with the token's iss, to the letter, as its URL, or write the ARN of the one that has it",
         Fault("sts", code="AuthenticationFail.OIDCToken.InvalidSignature", times=None),
     ),
     Case(

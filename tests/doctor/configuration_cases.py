@@ -185,6 +185,14 @@ CASES = [
     ),
     changed("listener for the whole network", "IDS-121", "use 127.0.0.1", "/server", {"bind": "0.0.0.0:7117"}, {}),
     changed("one port twice", "IDS-121", "choose another port", "/server", {"bind": "127.0.0.1:7118"}, {}),
+    changed(
+        "relative admin socket",
+        "IDS-121",
+        "write an absolute path, such as",
+        "/server",
+        {"adminSocket": "./admin.sock"},
+        {},
+    ),
     Case(
         "command without the right to execute",
         "IDS-123",

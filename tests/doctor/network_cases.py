@@ -111,7 +111,9 @@ CASES = [
     unreachable("network policy", "IDS-204", "network policy", unconnected(errno.EPERM)),
     unreachable("proxy", "IDS-205", "NO_PROXY", lambda: httpx.ProxyError("403 Forbidden")),
     unreachable("no answer", "IDS-206", "no answer in time", lambda: httpx.ReadTimeout("words")),
-    unreachable("another protocol", "IDS-207", "not an HTTP answer", lambda: httpx.RemoteProtocolError("words")),
+    unreachable(
+        "another protocol", "IDS-207", "https:// for a port that speaks TLS", lambda: httpx.RemoteProtocolError("words")
+    ),
     unreachable("expired certificate", "IDS-210", "has expired | set this machine's clock", rejected(10)),
     unreachable("another name", "IDS-211", "use a name that the certificate has", rejected(62)),
     unreachable("unknown CA", "IDS-212", "tls.caFile", rejected(20)),

@@ -111,6 +111,8 @@ class Scenario:
     state: dict[str, Any] = field(default_factory=lambda: {"profile": "default", "state": "fresh", "last_error": None})
     running: dict[str, Any] = field(default_factory=dict)
     foreign: bool = False
+    taken: set[int] = field(default_factory=lambda: {7117, 7118})
+    sidecars: set[int] = field(default_factory=lambda: {7117, 7118})
     kept: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -171,6 +173,8 @@ class Scenario:
             ram=self.ram,
             admin=self._admin,
             connects=lambda host, port: (host, port) in self.listening,
+            in_use=lambda _host, port: port in self.taken,
+            is_sidecar=lambda _host, port: port in self.sidecars,
             chain=self.presented,
         )
         return [step async for step in Walk(target).steps()]

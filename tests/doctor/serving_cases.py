@@ -116,6 +116,12 @@ def denied_over_socket(scenario: Scenario) -> None:
     scenario.state |= {"state": "denied", "last_error": shown, "failure": failure}
 
 
+def denied_without_socket(scenario: Scenario) -> None:
+    """Let the operations listener report the same; the command `refresh` needs an admin socket."""
+    denied_over_socket(scenario)
+    scenario.put("/server", {})
+
+
 def other_path_token(scenario: Scenario) -> None:
     """Let the application use another path token than the sidecar's."""
     path_token(scenario)
@@ -143,11 +149,18 @@ CASES = [
         lambda scenario: scenario.state.update(state="fresh", last_error=None, failure=None),
     ),
     Case(
+        "denied profile, without a socket",
+        "IDS-504",
+        "(IDS-412) | correct roleArn; the sidecar then tries again by itself",
+        denied_without_socket,
+        lambda scenario: scenario.state.update(state="fresh", last_error=None, failure=None),
+    ),
+    Case(
         "changed settings on trial",
         "IDS-506",
         "correct the change",
-        lambda scenario: scenario.state.update(on_trial="HTTP 404"),
-        lambda scenario: scenario.state.update(on_trial=None),
+        lambda scenario: scenario.state.update(on_trial="HTTP 404", on_trial_code="IDS-412"),
+        lambda scenario: scenario.state.update(on_trial=None, on_trial_code=None),
     ),
     client(
         "localhost",
@@ -178,7 +191,12 @@ CASES = [
     state("expired profile", "IDS-504", "expired", "expired"),
     state("stale profile", "IDS-505", "before the session expires", "stale"),
     running("another file", "IDS-506", "use --config /etc/other.json", {"config": "/etc/other.json"}),
-    running("broken reload", "IDS-506", "correct the file", {"config_error": "line 1: not JSON"}),
+    running(
+        "broken reload",
+        "IDS-506",
+        "line 1: not JSON (IDS-103) | correct the file",
+        {"config_error": "line 1: not JSON", "config_error_code": "IDS-103"},
+    ),
     running("pending restart", "IDS-506", "restart the sidecar", {"restart_needed": ["server.bind"]}),
     Case(
         "user without the right",

@@ -49,8 +49,8 @@ async def test_steps_have_the_order_of_the_path(scenario: Scenario) -> None:
     steps = await scenario.steps()
 
     assert [step.name for step in steps] == [
-        *("configuration", "client environment", "endpoint", "endpoint", "token", "trust policy"),
-        *("OIDC provider", "exchange", "session", "caller", "clock", "sidecar"),
+        *("configuration", "client environment", "endpoint", "endpoint", "clock", "token", "account", "OIDC provider"),
+        *("trust policy", "exchange", "session", "caller", "sidecar"),
     ]
     token = next(step for step in steps if step.name == "token")
     assert token.facts["header"].keys() == {"alg", "kid", "typ"}
@@ -321,9 +321,71 @@ async def test_socket_that_refuses_without_a_listener(scenario: Scenario) -> Non
 async def test_another_program_at_the_listener_is_broken(scenario: Scenario) -> None:
     """Another program at the address of the operations listener keeps the sidecar from starting: IDS-502."""
     scenario.foreign = True
+    scenario.sidecars.remove(7118)
     (step,) = [each for each in await scenario.steps() if each.name == "sidecar"]
 
     assert (step.state, [each.code for each in step.findings]) == ("broken", ["IDS-502"])
+
+
+@pytest.mark.parametrize(
+    ("key", "port"),
+    [("server.bind", 7117), ("server.metadata", 8080), ("server.ops", 7118)],
+    ids=lambda each: str(each),
+)
+@pytest.mark.parametrize("running", [True, False], ids=["beside a sidecar", "without a sidecar"])
+async def test_another_program_at_any_address_is_broken(key: str, port: int, running: bool, scenario: Scenario) -> None:
+    """Each address of the configuration at which another program listens is a finding with its key and a cure."""
+    scenario.put("/server", {"metadata": "127.0.0.1:8080"})
+    others = {7117: "credentials", 8080: "metadata", 7118: "ops"}
+    scenario.taken |= set(others)
+    scenario.sidecars = set(others) - {port}
+    if running:
+        listening = {name: f"http://127.0.0.1:{number}" for number, name in others.items() if number != port}
+        scenario.running["listeners"] = listening | {"admin": "@admin", "other": "http://[x"}
+    else:
+        scenario.state = {}
+    (step,) = [each for each in await scenario.steps() if each.name == "sidecar"]
+
+    (found,) = step.findings
+    assert (step.state, found.code) == ("broken", "IDS-502")
+    assert found.message == f"{key}: another program listens on 127.0.0.1:{port}"
+    assert found.cure.endswith(f"or write another address into {key}")
+
+
+async def test_wildcard_listener_of_the_sidecar_is_its_own(scenario: Scenario) -> None:
+    """A running sidecar that listens on every address holds the addresses of the configuration, too."""
+    scenario.running["listeners"] = {"credentials": "http://0.0.0.0:7117", "ops": "http://[::]:7118"}
+    scenario.sidecars = set()
+
+    assert states(await scenario.steps())["sidecar"] == "ok"
+
+
+async def test_another_program_at_the_admin_socket_is_broken(scenario: Scenario) -> None:
+    """What holds the path of the admin socket keeps the sidecar from starting: IDS-502 with the key."""
+    scenario.put("/server", {"adminSocket": "/run/admin.sock"})
+    scenario.admin = Unreachable("/run/admin.sock: exists, and is no socket", error_code="IDS-502")
+    (step,) = [each for each in await scenario.steps() if each.name == "sidecar"]
+
+    assert (step.state, [each.code for each in step.findings]) == ("broken", ["IDS-502"])
+    assert "another address into server.adminSocket" in step.findings[0].cure
+
+
+def test_admin_socket_that_is_no_sidecar(tmp_path: Path) -> None:
+    """A file at the path, and a program that answers otherwise than a sidecar, have the code of a taken address."""
+    plain = tmp_path / "file.sock"
+    plain.write_text("")
+    with pytest.raises(Unreachable, match="is no socket") as caught:
+        running.admin_status(str(plain))
+    assert caught.value.error_code == "IDS-502"
+
+    path = str(tmp_path / "other.sock")
+    with socketserver.UnixStreamServer(path, Foreign) as server:
+        answering = threading.Thread(target=server.handle_request)
+        answering.start()
+        with pytest.raises(Unreachable) as caught:
+            running.admin_status(path)
+        answering.join()
+    assert caught.value.error_code == "IDS-502"
 
 
 def test_another_program_is_no_sidecar() -> None:

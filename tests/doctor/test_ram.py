@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
+from app.core.clocks import Clocks
 from app.core.errors import ConfigError, SidecarError, Unreachable
 from app.doctor import output, ram
+from app.doctor.consequences import independent
 from app.doctor.finding import Step
-from app.doctor.ram import Provider
+from app.doctor.ram import Provider, RamAccess
 from app.doctor.reading import Reading, not_read
-from app.doctor.steps import provider, trust
-from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ACCOUNT, PROVIDER_ARN, role_arn
+from app.doctor.steps import account, provider, trust
+from app.emulator import Fault
+from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ACCOUNT, ISSUER, PROVIDER_ARN, role_arn
 from app.identity.jwt_claims import Claims
 from app.upstream.acs3 import KeyPair
 from app.upstream.response import UpstreamResponse
@@ -22,6 +27,9 @@ from app.upstream.response import UpstreamResponse
 from ..clock import Clock
 from ..conftest import configuration
 from ..workload import Workload
+from .cloud_cases import provider as provider_in_ram
+from .cloud_cases import trusts
+from .network_cases import unconnected
 from .ram_cases import key
 from .scenario import PRESENTED, Cloud, Scenario
 
@@ -81,19 +89,122 @@ def test_old_token(scenario: Scenario) -> None:
     assert compared(scenario, replace(KNOWN, issuance_hours=1)) == ["IDS-406"]
 
 
-def test_provider_of_another_account(scenario: Scenario) -> None:
-    """RAM answers by name from the AccessKey's own account: another account's provider is not compared."""
-    other = replace(KNOWN, arn=KNOWN.arn.replace(ACCOUNT, "9" * 16), issuer="https://other.example")
-
-    assert compared(scenario, other) == ["IDS-436"]
+OTHER = "9" * 16
 
 
-def test_role_of_another_account(scenario: Scenario) -> None:
-    """A role of the same name in another account is not compared."""
-    reading = Reading(ram.Role(role_arn("default").replace(ACCOUNT, "9" * 16), "{}"), KNOWN, PRESENTED)
-    step = trust.run("default", profile(scenario), None, reading, CLAIMS)
+def test_another_account_is_not_compared(scenario: Scenario) -> None:
+    """RAM answers by name from the AccessKey's own account: its role and provider are not compared with other ARNs."""
+    known = replace(KNOWN, arn=KNOWN.arn.replace(ACCOUNT, OTHER), issuer="https://other.example")
+    reading = Reading(ram.Role(role_arn("default").replace(ACCOUNT, OTHER), "{}"), known, PRESENTED, OTHER)
+    steps = [
+        account.run("default", profile(scenario), reading),
+        provider.run("default", profile(scenario), reading, CLAIMS, NOW),
+        trust.run("default", profile(scenario), None, reading, CLAIMS),
+    ]
 
-    assert [each.code for each in step.findings] == ["IDS-436"]
+    assert [step.state for step in steps] == ["warning", "skipped", "skipped"]
+    assert _codes(steps[0]) == ["IDS-436"]
+    assert f"use an AccessKey of the account {ACCOUNT}" in steps[0].findings[0].cure
+
+
+@pytest.mark.parametrize("policy_file", [True, False], ids=["policy in a file", "policy from RAM"])
+async def test_account_typo_in_the_provider(policy_file: bool, scenario: Scenario) -> None:
+    """A typo in oidcProviderArn is the one finding; its cure names the right ARN, and none changes the policy."""
+    scenario.policy_file = policy_file
+    scenario.put("exchange.oidcProviderArn", PROVIDER_ARN.replace(ACCOUNT, OTHER))
+    steps = await scenario.steps()
+
+    (found,) = independent(steps)
+    assert (found.code, found.cure) == ("IDS-402", f"write {PROVIDER_ARN} into oidcProviderArn")
+    assert "write oidcProviderArn into" not in json.dumps(output.document(steps))
+    assert [(each.code, each.follows) for each in _step(steps, "exchange").findings] == [("IDS-402", ("IDS-402",))]
+    assert output.verdict(steps).startswith("1 finding: IDS-402;")
+
+
+async def test_account_typo_in_the_role(scenario: Scenario) -> None:
+    """A typo in roleArn is the one finding; its cure names the right ARN."""
+    scenario.put("exchange.roleArn", role_arn("default").replace(ACCOUNT, OTHER))
+    (found,) = independent(await scenario.steps())
+
+    assert (found.code, found.cure) == ("IDS-412", f"write {role_arn('default')} into roleArn")
+
+
+async def test_account_typo_without_reading(scenario: Scenario) -> None:
+    """Without RAM, two accounts are found before STS refuses, and the policy of a file is not blamed."""
+    scenario.ram, scenario.policy_file = None, True
+    scenario.put("exchange.oidcProviderArn", PROVIDER_ARN.replace(ACCOUNT, OTHER))
+    steps = await scenario.steps()
+
+    (found,) = independent(steps)
+    assert found.code == "IDS-402"
+    assert "into roleArn and oidcProviderArn" in found.cure
+    assert _step(steps, "trust policy").state == "skipped"
+
+
+async def test_account_of_an_access_key_that_finds_nothing(scenario: Scenario) -> None:
+    """Where RAM has neither role nor provider, STS tells the AccessKey's account, and RAM's answers mean nothing."""
+    for key_name, arn in (("oidcProviderArn", PROVIDER_ARN), ("roleArn", role_arn("default"))):
+        scenario.put(f"exchange.{key_name}", f"{arn.replace(ACCOUNT, OTHER)}-absent")
+    steps = await scenario.steps()
+
+    assert _codes(_step(steps, "account")) == ["IDS-436"]
+    assert [_step(steps, name).state for name in ("OIDC provider", "trust policy")] == ["skipped", "skipped"]
+
+
+async def test_findings_are_in_the_order_of_repair(scenario: Scenario) -> None:
+    """The provider's issuer comes before the policy's, and the refusal of STS follows from the first."""
+    provider_in_ram(scenario, issuer_url=f"{ISSUER}/")
+    trusts(scenario, iss=f"{ISSUER}/")
+    steps = await scenario.steps()
+
+    assert [each.code for each in independent(steps)] == ["IDS-405", "IDS-430"]
+    (refusal,) = _step(steps, "exchange").findings
+    assert (refusal.code, refusal.follows) == ("IDS-408", ("IDS-405",))
+    assert refusal.cure == "correct IDS-405 above; this follows from it"
+
+
+async def test_cure_does_not_advise_what_is_done(scenario: Scenario) -> None:
+    """Where RAM was read and fits, the cure of a refusal does not advise to read RAM."""
+    scenario.workload.emulator.faults.add(Fault("sts", code="AuthenticationFail.NoPermission", times=None))
+    (found,) = _step(await scenario.steps(), "exchange").findings
+    assert found.code == "IDS-401"
+    assert "doctor" not in found.cure
+
+    scenario.ram = None
+    (found,) = _step(await scenario.steps(), "exchange").findings
+    assert "`idaas-sidecar doctor --read-ram` shows both" in found.cure
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "says"),
+    [
+        (None, "allow this machine to reach ram.aliyuncs.com, ims.aliyuncs.com, sts.aliyuncs.com, or name another URL"),
+        ("https://ram.example", "correct the URL of --ram-endpoint, or leave it out"),
+    ],
+)
+async def test_ram_that_cannot_be_reached(endpoint: str | None, says: str, scenario: Scenario) -> None:
+    """RAM's host is not in the configuration: the cure does not send the reader there."""
+    scenario.ram = RamAccess(("RAM_ID", "RAM_SECRET", ""), endpoint=endpoint)
+    for host in ("ram.aliyuncs.com", "ims.aliyuncs.com", "sts.aliyuncs.com", "ram.example"):
+        scenario.cloud.failures[host] = unconnected(errno.ECONNREFUSED)
+    steps = await scenario.steps()
+
+    (found,) = independent(steps)
+    assert (found.code, found.state) == ("IDS-203", "warning")
+    assert says in found.cure
+
+
+async def test_clock_that_is_off(scenario: Scenario) -> None:
+    """A clock 20 minutes ahead is found before the token, whose life is judged by the servers' clock."""
+    behind = scenario.clocks
+    scenario.clocks = Clocks(lambda: behind.wall() + 1200, behind.monotonic)
+    scenario.cloud.clock_offset = 0.001
+    steps = await scenario.steps()
+
+    assert [each.code for each in independent(steps)] == ["IDS-214"]
+    names = [step.name for step in steps]
+    assert names.index("clock") < names.index("token")
+    assert re.search(r"expires in 1[12][0-9][0-9] s", _step(steps, "token").summary)
 
 
 async def test_issuer_that_cannot_be_reached_is_no_finding(scenario: Scenario) -> None:
@@ -116,6 +227,10 @@ def test_variable_that_is_not_set() -> None:
     assert ram.keys_of(("ID", "SECRET", "TOKEN"), {"ID": "x", "SECRET": "y", "TOKEN": "z"}).token == "z"
 
 
+def _step(steps: list[Step], name: str) -> Step:
+    return next(step for step in steps if step.name == name)
+
+
 def _codes(step: Step) -> list[str]:
     return [each.code for each in step.findings]
 
@@ -135,7 +250,7 @@ class Answers:
 
 def reader(text: str) -> ram.RamReader:
     """Return a reader of a RAM that answers with `text`."""
-    return ram.RamReader(Answers(text), ram.RamAccess(), KeyPair("ID", "SECRET", None), lambda: NOW, lambda: "nonce")
+    return ram.RamReader(Answers(text), ram.RamAccess(), KeyPair("ID", "SECRET", None), lambda _: NOW, lambda: "nonce")
 
 
 NO_OBJECTS = ('"text"', "7", "true", '["a"]', "[{}]", "1.5", "null", "[]", "0", '""')
@@ -148,7 +263,7 @@ async def test_an_answer_without_the_object_is_a_finding(member: str, value: str
     ram_reader = reader(f'{{"{member}": {value}}}')
     with pytest.raises(SidecarError) as caught:
         await (ram_reader.role(role_arn("default")) if member == "Role" else ram_reader.provider(PROVIDER_ARN))
-    found = not_read(caught.value)
+    found = not_read(caught.value, None)
 
     assert found.state == "warning"
     assert found.message.startswith("reading RAM: https://")
@@ -161,7 +276,7 @@ async def test_an_answer_that_is_no_object_is_a_finding(text: str) -> None:
     with pytest.raises(Unreachable) as caught:
         await reader(text).role(role_arn("default"))
 
-    assert not_read(caught.value).message.startswith("reading RAM: https://")
+    assert not_read(caught.value, None).message.startswith("reading RAM: https://")
 
 
 MEMBERS = ('["a"]', "{}", "7", "-1", "1e99", "true", "null", '"text"', '"99999999999"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import socket
 import stat
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from .cloud import ENV, SECRET, add_fault, config, emulator_admin
+from .cloud import ENV, SECRET, add_fault, config, emulator_admin, replace_config
 from .processes import CommandResult, EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
 from .users import needs_root
 from .wire import admin_request, fetch, request_head
@@ -81,6 +82,39 @@ def test_refresh_renews_all_profiles(sidecar: RunningSidecar) -> None:
         ("p2", "fresh"),
     ]
     assert not before & {served_key(sidecar), served_key(sidecar, "p2")}
+
+
+def test_refresh_while_a_change_is_refused(sidecar: RunningSidecar) -> None:
+    """`refresh` says that the previous configuration was refreshed, and why the changed one is not used."""
+    sidecar.process.event("watching")
+    settings = json.loads(sidecar.config_path.read_text())
+    replace_config(sidecar, settings | {"unknown": 1})
+    error = sidecar.process.event("config_reload_failed")["error"]
+    done = command(sidecar, "refresh")
+
+    assert (done.code, done.err) == (0, "")
+    *profiles, reason = done.out.splitlines()
+    assert [line.partition("; valid until ")[0] for line in profiles] == [
+        f"{name}: refreshed with the previous settings" for name in ("default", "p2")
+    ]
+    assert reason == f"the changed configuration is not used, and the previous one serves: {error} (IDS-104)"
+    assert {each["config_error"] for each in json.loads(command(sidecar, "refresh", "--json").out)} == {error}
+
+
+def test_refresh_while_a_change_is_on_trial(sidecar: RunningSidecar) -> None:
+    """`refresh` tries the changed settings too, and says that the previous ones serve until they work."""
+    sidecar.process.event("watching")
+    settings = json.loads(sidecar.config_path.read_text())
+    settings["profiles"]["default"]["exchange"]["roleArn"] += "-missing"
+    replace_config(sidecar, settings)
+    sidecar.process.event("config_reloaded")
+    done = command(sidecar, "refresh")
+
+    assert (done.code, done.err) == (0, "")
+    changed, other = done.out.splitlines()
+    assert changed.startswith("default: refreshed with the previous settings; valid until 20")
+    assert re.search("; the changed settings do not serve yet: .*EntityNotExist.Role.* [(]IDS-412[)]$", changed)
+    assert other.startswith("p2: refreshed; valid until 20")
 
 
 @pytest.mark.parametrize(

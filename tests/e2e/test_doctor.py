@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -78,6 +81,29 @@ def test_running_sidecar_is_asked_over_its_socket(cloud: EmulatedCloud, tmp_path
     assert "correct roleArn" not in found["findings"][0]["message"]
 
 
+@pytest.mark.parametrize("text", ["{", '{"configVersion": "1.0"}'], ids=["no JSON", "no profiles"])
+def test_running_sidecar_beside_a_broken_file(cloud: EmulatedCloud, tmp_path: Path, text: str) -> None:
+    """Where the file cannot be used, the running sidecar is examined at the addresses that the file still names."""
+    settings = config(cloud)
+    settings["server"] |= {"ops": None, "adminSocket": str(tmp_path / "admin.sock")}
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        sidecar.process.event("watching")
+        broken = json.loads(text) | {"server": settings["server"]} if text != "{" else None
+        sidecar.config_path.write_text(text if broken is None else json.dumps(broken))
+        sidecar.process.event("config_reload_failed")
+        done = run("doctor", "--config", str(sidecar.config_path), "--json", env=environment(tmp_path, **ENV))
+
+    step = next(each for each in json.loads(done.out)["steps"] if each["step"] == "sidecar")
+    if broken is None:  # the default addresses
+        assert "7118" in step["summary"]
+        return
+    assert step["facts"]["profiles"] == {"default": "fresh"}
+    (found,) = step["findings"]
+    assert found["code"] == "IDS-506"
+    assert found["message"].endswith("(IDS-106)")
+
+
 def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """The URI of a running sidecar has no finding; after its end, no program listens there."""
     variables = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
@@ -88,6 +114,25 @@ def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud
 
     assert codes(served) == []
     assert codes(ended) == ["IDS-525"]
+
+
+def test_another_program_at_the_credentials_port(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """`doctor` finds the program that keeps `serve` from starting, with the code of `serve`; the sidecar is none."""
+    settings = config(cloud)
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings["server"] = {"bind": f"127.0.0.1:{server.server_port}", "ops": None}
+        found = doctor(settings, tmp_path, "--json")
+        started = run("serve", "--config", str(tmp_path / "config.json"), env=environment(tmp_path, **ENV))
+        server.shutdown()
+    assert (found.code, codes(found)) == (1, ["IDS-502"])
+    assert "server.bind: another program listens on" in found.out
+    assert (started.code, "IDS-502" in started.err) == (2, True)
+
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        settings["server"]["bind"] = sidecar.urls["credentials"].removeprefix("http://")
+        beside = doctor(settings, tmp_path, "--json")
+    assert (beside.code, codes(beside)) == (0, [])
 
 
 def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -106,6 +151,18 @@ def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Pa
 
     cured = doctor(settings | {"tls": {"caFile": str(cloud.ca_file)}}, tmp_path, "--json")
     assert (cured.code, codes(cured)) == (0, [])
+
+
+def test_http_at_a_port_that_speaks_tls(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """The cure names the scheme, and no text has the name of an exception."""
+    settings = config(cloud)
+    settings["profiles"]["default"]["exchange"]["endpoints"] = [cloud.tls_url.replace("https://", "http://")]
+    done = doctor(settings, tmp_path)
+
+    assert done.code == 1
+    assert "IDS-207" in done.out
+    assert "cure: Correct scheme, host and port of the URL: https:// for a port that speaks TLS." in done.out
+    assert not re.search(r"\b[A-Z][a-z]+[A-Za-z]*(Error|Exception)\b", done.out)
 
 
 def test_fingerprint_in_ram_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Path) -> None:

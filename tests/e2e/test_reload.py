@@ -261,6 +261,19 @@ def test_new_secret_is_tried_first(cloud: EmulatedCloud, tmp_path: Path) -> None
         assert sidecar.process.events("refresh_failed") == []
 
 
+def test_corrected_mode_of_a_secret(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A change that was refused for the mode of its secret's file is used after `chmod`, without a signal."""
+    secret = tmp_path / "client-secret"
+    secret.write_text(CLIENT_SECRET)
+    secret.chmod(0o644)
+    with running(cloud, tmp_path, config(cloud)) as sidecar:
+        replace_config(sidecar, with_secret_file(cloud, secret))
+        assert sidecar.process.event("config_reload_failed")["error_code"] == "IDS-108"
+        secret.chmod(0o600)
+        sidecar.process.event("config_reloaded")
+        wait_until(lambda: status(sidecar)["config_error"] is None)
+
+
 def test_token_file_appears(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A profile without a token file gets credentials as soon as the file is written, long before the next retry."""
     token = tmp_path / "volume" / "token"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,22 @@ def test_status_over_the_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> N
     assert (members["ready"], members["host"], len(found.out.splitlines())) == (True, "shop/orders-0", 1)
     secrets = (SECRET, body["AccessKeySecret"], body["SecurityToken"], "eyJ")
     assert not [secret for secret in secrets if secret in shown.out + found.out]
+
+
+def test_status_while_the_sidecar_stops(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """After SIGTERM, command and page say that the sidecar stops, although it still answers."""
+    members = settings(cloud) | {"shutdown": {"drainSeconds": 60}}
+    with serve(members, home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        before = status(sidecar)
+        sidecar.process.send(signal.SIGTERM)
+        sidecar.process.event("draining")
+        after, page = status(sidecar), fetch(sidecar.urls["ops"], "/status").body.decode()
+        sidecar.process.send(signal.SIGTERM)
+
+    assert re.match(r"\S+: ready\n", before.out)
+    assert re.match(r"\S+: stopping\n", after.out)
+    assert "Stopping: requests are answered until the sidecar ends." in page
 
 
 def test_status_over_the_operations_listener(cloud: EmulatedCloud, tmp_path: Path) -> None:

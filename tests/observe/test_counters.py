@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.core.errors import Refused, Unreachable
+from app.core import wording
+from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.events import ClockRead, IdentityExpiry, Refreshed, RefreshFailed, StageTimed, Warned
 from app.core.values import Credentials
 from app.observe.counters import MOST_CODES, Histogram, RefreshCounters, RequestCounters, outcome
 from app.observe.exposition import exposition
+from app.serve import metrics
 from app.serve.metrics import SidecarCollector
 
 from ..clock import Clock
@@ -87,9 +89,14 @@ def test_failures_have_stage_and_code(clock: Clock) -> None:
 
 def test_outcome_is_one_of_a_fixed_set() -> None:
     """The outcome of any error is one of a fixed set of words."""
-    errors = [Unreachable("x"), Refused("x", status=1, code="x"), ValueError("x")]
+    errors = [
+        *(Unreachable("x"), Refused("x", status=1, code="x"), ConfigError("x"), NotThereYet("x")),
+        ValueError("x"),
+    ]
+    found = [outcome(error) for error in errors]
 
-    assert [outcome(error) for error in errors] == ["unreachable", "refused", "internal"]
+    assert found == ["unreachable", "refused", "config", "waiting", "internal"]
+    assert {"success", *found} == set(metrics.OUTCOMES) == set(wording.OUTCOMES)
 
 
 def test_bucket_includes_its_upper_bound() -> None:

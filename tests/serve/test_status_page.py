@@ -93,7 +93,7 @@ def test_problems() -> None:
         "refused by the cloud (AuthenticationFail.NoPermission)",
         "/etc/idaas-sidecar/config.json: profiles: required",
         "These keys wait for a restart: server.bind, cache.directory",
-        "The changed configuration of this profile does not serve yet: no answer from the cloud yet",
+        "The changed configuration of this profile does not serve yet: no answer from the cloud yet (IDS-206)",
     ):
         assert expected in shown, expected
     assert shown.lower().count(DENIED["failure"]["cure"].lower()) == 1

@@ -228,6 +228,33 @@ async def test_files_are_polled_without_inotify(tmp_path: Path, open_inotify: Ca
     assert len(reasons) == 1
 
 
+class UnreadableDirectory(Inotify):
+    """An inotify instance of a user who may not read the directory `closed`. It records what is watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched: list[str] = []
+
+    def watch(self, directory: str) -> None:
+        if os.path.basename(directory) == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        self.watched.append(directory)
+        super().watch(directory)
+
+
+async def test_parent_of_an_unreadable_directory_is_watched(tmp_path: Path) -> None:
+    """The kernel reports a corrected mode of a directory to those who watch its parent."""
+    path, reports = tmp_path / "closed" / "token", Reports()
+    path.parent.mkdir()
+    inotify = UnreadableDirectory()
+    watch = FileWatch(reports.queue.put_nowait, open_inotify=lambda: inotify)
+    watch.start()
+    await watch.follow([str(path)])
+    watch.stop()
+
+    assert str(tmp_path) in inotify.watched
+
+
 @simulated
 async def test_change_without_an_event_is_found_later(tmp_path: Path) -> None:
     """A change that the kernel does not report, as on a network file system, is found within SELDOM seconds."""

@@ -203,7 +203,7 @@ async def test_answer_at_a_limit_is_usable(server: Server, url: str, client: Bui
             ProxyInBetween("proxy:8080"),
             f"{URL}: no answer in time from the proxy proxy:8080",
         ),
-        (URL, {}, OSError("a bug"), None, f"{URL}: OSError"),
+        (URL, {}, OSError("a bug"), None, f"{URL}: the connection broke off"),
         ("https://x:port/", {}, None, None, "https://x:port/: not a usable URL: Invalid port: 'port'"),
         (
             URL,

@@ -112,7 +112,7 @@ def test_error_without_a_code_has_its_status() -> None:
     """Without a code the status stands for it."""
     error = error_of(response(418), URL)
 
-    assert (str(error), getattr(error, "code", None)) == (f"{URL}: HTTP 418 418", "418")
+    assert (str(error), getattr(error, "code", None)) == (f"{URL}: HTTP 418", "418")
 
 
 STS = [

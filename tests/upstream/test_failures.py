@@ -95,15 +95,18 @@ def test_tls_error_is_described_by_its_code(error: Exception, words: str) -> Non
         (httpx.ReadTimeout("words"), "no answer in time"),
         (httpx.WriteTimeout("words"), "no answer in time"),
         (caused(httpx.ReadTimeout("words"), ssl.SSLWantReadError(2, "words")), "no answer in time"),
-        (httpx.RemoteProtocolError("what the server sent"), "not an HTTP answer (RemoteProtocolError)"),
-        (httpx.ConnectError("words"), "could not connect (ConnectError)"),
-        (httpx.ReadError("words"), "ReadError"),
-        (OSError(errno.ENOSPC, "words"), "OSError"),
+        (
+            httpx.RemoteProtocolError("what the server sent"),
+            "the server closed the connection, or did not answer in HTTP",
+        ),
+        (httpx.ConnectError("words"), "could not connect"),
+        (httpx.ReadError("words"), "the connection broke off"),
+        (OSError(errno.ENOSPC, "words"), "No space left on device"),
     ],
     ids=lambda value: str(value)[:60],
 )
 def test_other_failures_are_described_by_their_type(error: Exception, words: str) -> None:
-    """Any other failure is described by its type."""
+    """Any other failure is described by its type or number, without a name of this program's language."""
     assert describe(error, HOST) == words
 
 
@@ -132,7 +135,7 @@ def test_circle_of_causes_is_searched_once() -> None:
     error, other = httpx.ConnectError(""), ValueError()
     caused(error, other, error)
 
-    assert describe(error, HOST) == "could not connect (ConnectError)"
+    assert describe(error, HOST) == "could not connect"
 
 
 @pytest.mark.parametrize(

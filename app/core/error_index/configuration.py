@@ -55,8 +55,8 @@ CONFIGURATION = (
     ),
     Entry(
         "IDS-108",
-        "A secret is not there.",
-        "The environment variable is not set, or the file is empty, missing or not readable by this user.",
+        "A secret cannot be used.",
+        "The environment variable is not set, the file is empty, missing or not readable, or other users can read it.",
         "Set the variable to the secret, or write the secret to the file; correct the file's owner and mode.",
     ),
     Entry(
@@ -135,7 +135,7 @@ CONFIGURATION = (
         "IDS-121",
         "An address to listen on is not valid, or exposes credentials.",
         "A bind that is not on loopback is refused without access.unsafeBind.",
-        "Use 127.0.0.1:<port>.",
+        "Use 127.0.0.1:<port> for a listener, and an absolute path or @name for server.adminSocket.",
     ),
     Entry(
         "IDS-122",

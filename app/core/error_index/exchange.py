@@ -67,9 +67,10 @@ EXCHANGE = (
     Entry(
         "IDS-408",
         "The token's signature is not valid for STS.",
-        "STS has the keys of another issuer, or the issuer's keys were just changed.",
-        "write the ARN of the issuer's own OIDC provider into oidcProviderArn; after a change of its keys, wait "
-        "and run `idaas-sidecar refresh`",
+        "The provider's URL in RAM differs from the token's iss, for example by a slash; oidcProviderArn names another "
+        "issuer's provider; or the issuer's keys were just changed.",
+        "create an OIDC provider in RAM with the token's iss, to the letter, as its URL, or write the ARN of the one "
+        "that has it into oidcProviderArn; after a change of the issuer's keys, wait for the next refresh",
         effect="renew_token",
         seen=(_TOKEN + "InvalidSignature",),
     ),
@@ -159,7 +160,7 @@ EXCHANGE = (
         "IDS-420",
         "The session that signed has ended.",
         "The credentials expired before they were used, or this machine's clock is off.",
-        "run `idaas-sidecar refresh`, and synchronise this machine's clock",
+        "synchronise this machine's clock; the next refresh signs with a new session",
         seen=("InvalidSecurityToken.Expired",),
     ),
     Entry(
@@ -235,7 +236,8 @@ EXCHANGE = (
         "IDS-432",
         "The trust policy does not name the OIDC provider.",
         "Principal.Federated has another ARN than oidcProviderArn.",
-        "write oidcProviderArn into Principal.Federated of the role's trust policy",
+        "write oidcProviderArn into Principal.Federated of the role's trust policy, or write the ARN that stands there "
+        "into oidcProviderArn where that is the right one",
     ),
     Entry(
         "IDS-433",

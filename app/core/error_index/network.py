@@ -50,8 +50,9 @@ NETWORK = (
     Entry(
         "IDS-207",
         "The server closed the connection, or did not speak HTTP.",
-        "The port belongs to another protocol, or a gateway cut the connection.",
-        "Correct host and port of the URL: the port must be that of the HTTPS server.",
+        "The URL begins with http:// and the port speaks TLS, the port belongs to another protocol, or a gateway cut "
+        "the connection.",
+        "Correct scheme, host and port of the URL: https:// for a port that speaks TLS.",
     ),
     Entry(
         "IDS-208",
@@ -87,7 +88,8 @@ NETWORK = (
         "IDS-213",
         "The TLS handshake failed.",
         "The port does not speak TLS, the server ended the handshake, or it requires a client certificate.",
-        "Correct the port of the URL; where the server wants a client certificate, set connection.certificateFile.",
+        "Correct scheme and port of the URL; where the server wants a client certificate, set "
+        "connection.certificateFile.",
     ),
     Entry(
         "IDS-214",
@@ -99,7 +101,7 @@ NETWORK = (
         "IDS-215",
         "The server has an error.",
         "HTTP 5xx, 408 or 425, or a code that stands for a failure of the server.",
-        "Try again later with `idaas-sidecar refresh`. For an outage of one STS endpoint, name a second in endpoints.",
+        "Try again later, as the sidecar does by itself. In an outage of one STS endpoint, name a second in endpoints.",
         effect="transient",
         seen=("temporarily_unavailable", "server_error", "ServiceUnavailable", "InternalError", "E0000009"),
     ),

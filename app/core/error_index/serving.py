@@ -9,7 +9,7 @@ SERVING = (
         "IDS-501",
         "No valid credentials are held.",
         "The first refresh has not succeeded, or the session expired during an outage.",
-        "Run `idaas-sidecar doctor`, correct what it names, and run `idaas-sidecar refresh`.",
+        "Run `idaas-sidecar doctor`, and correct what it names. The sidecar then tries again by itself.",
     ),
     Entry(
         "IDS-502",
@@ -27,7 +27,8 @@ SERVING = (
         "IDS-504",
         "A profile of the running sidecar has no usable credentials.",
         "Its last refresh failed.",
-        "Correct the profile's last error; `idaas-sidecar refresh` tries again at once.",
+        "Correct the profile's last error. The sidecar then tries again by itself; a restart tries at once, as does "
+        "`idaas-sidecar refresh` where server.adminSocket is set.",
     ),
     Entry(
         "IDS-505",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import msgspec
 
 from ...config.explain import leaves, shown
 from ...config.loader import Loaded, load
+from ...config.locate import find
+from ...config.settings import Server
+from ...core.addresses import listen_address
 from ...core.errors import ConfigError, Mistake
+from ...system.json_file import read_object
 from ..finding import Step, broken, warning
 from ..target import Target
 
@@ -19,11 +25,16 @@ OF_ANOTHER_USER = "IDS-131"
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The step's result. `loaded` is None where the configuration cannot be used at all."""
+    """
+    The step's result. `loaded` is None where the configuration cannot be used at all.
+
+    `server`: the addresses of its sidecar, as far as they are valid.
+    """
 
     step: Step
     loaded: Loaded | None = None
     mistakes: tuple[Mistake, ...] = ()
+    server: Server = field(default_factory=Server)
 
     def usable(self, profile: str) -> bool:
         """Return whether no mistake concerns the profile: it names the profile, or no profile at all."""
@@ -55,7 +66,7 @@ def run(target: Target) -> Configuration:
     owners = [line for line in mistakes if line.error_code == OF_ANOTHER_USER]
     found = [broken(line.error_code, line.cause, line.cure) for line in mistakes if line not in owners]
     if loaded is None:
-        return Configuration(Step(NAME, "cannot be used", findings=found), None, mistakes)
+        return Configuration(Step(NAME, "cannot be used", findings=found), None, mistakes, _server(target))
     found += [
         warning(each.error_code, each.cause, each.cure)
         for each in loaded.warnings
@@ -68,7 +79,20 @@ def run(target: Target) -> Configuration:
     ]
     names = ", ".join(loaded.settings.profiles)
     step = Step(NAME, f"{loaded.origin}; profiles: {names}", findings=found, facts={"values": values})
-    return Configuration(step, loaded, mistakes)
+    return Configuration(step, loaded, mistakes, loaded.settings.server)
+
+
+def _server(target: Target) -> Server:
+    """Return the addresses of a file that cannot be used; a sidecar may run with what the file was before."""
+    file = find(target.config, target.environ, str(target.default_path))
+    try:
+        found = msgspec.convert(read_object(file).get("server", {}), Server) if file is not None else Server()
+        for name, address in (("bind", found.bind), ("metadata", found.metadata), ("ops", found.ops)):
+            if address is not None:
+                listen_address(address, f"server.{name}")
+    except (ConfigError, msgspec.ValidationError):
+        return Server()
+    return found
 
 
 def _load(target: Target, *, look: bool) -> Loaded:

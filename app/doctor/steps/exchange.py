@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...core.errors import SidecarError
 from ...core.formats import timestamp
 from ...core.values import Credentials, Token
 from ...refresh.pipeline import Pipeline
-from ..finding import Step, failed
+from ..finding import Finding, Step, failed
 
 NAME = "exchange"
+
+NOT_TRUSTED = "IDS-401"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,14 @@ class Exchanged:
     credentials: Credentials | None = field(default=None, repr=False)
 
 
-async def run(name: str, token: Token, pipeline: Pipeline, verified: Mapping[str, Mapping[str, str]]) -> Exchanged:
+async def run(
+    name: str, token: Token, pipeline: Pipeline, verified: Mapping[str, Mapping[str, str]], *, ram_was_read: bool
+) -> Exchanged:
     """
     Exchange the token. The session's key and token are never shown.
 
-    `verified` has by profile what STS read from the tokens that it accepted in this run.
+    `verified` has by profile what STS read from the tokens that it accepted in this run. `ram_was_read`: the cure of a
+    refusal then does not advise to read RAM.
     """
     try:
         session = await pipeline.exchanged(name, token)
@@ -41,8 +46,17 @@ async def run(name: str, token: Token, pipeline: Pipeline, verified: Mapping[str
             "cloud_message": error.cloud_message,
         }
         seen = {key: value for key, value in known.items() if value}
-        return Exchanged(Step(NAME, "refused" if error.permanent else "failed", name, [failed(error)], seen))
+        return Exchanged(
+            Step(NAME, "refused" if error.permanent else "failed", name, [_refusal(error, ram_was_read)], seen)
+        )
     summary = f"session {session.access_key_id} until {timestamp(session.expires_at)}"
     facts: dict[str, Any] = {"access_key_id": session.access_key_id, "request_id": session.request_id}
     facts |= {"OIDCTokenInfo": dict(verified[name])} if name in verified else {}
     return Exchanged(Step(NAME, summary, name, facts=facts), session)
+
+
+def _refusal(error: SidecarError, ram_was_read: bool) -> Finding:
+    found = failed(error)
+    if found.code != NOT_TRUSTED or not ram_was_read:
+        return found
+    return replace(found, cure="correct the role's trust policy by the token's claims above, or wait until RAM uses it")

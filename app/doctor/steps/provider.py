@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...config.settings import Profile
+from ...core.arns import account_of
 from ...exchange.settings import StsExchange
 from ...identity.jwt_claims import Claims
 from ...setup.fingerprint import Chain
@@ -24,12 +25,11 @@ def run(name: str, profile: Profile, reading: Reading | None, claims: Claims | N
         return skipped(NAME, "IDaaS manages the role", name)
     if reading is None:
         return skipped(NAME, "RAM was not read; use --read-ram", name)
+    if reading.account not in ("", account_of(exchange.oidc_provider_arn)):
+        return skipped(NAME, f"RAM answers for the account {reading.account}", name)
     provider = reading.provider
     if not isinstance(provider, Provider):
         return Step(NAME, f"{exchange.oidc_provider_arn} was not read", name, [provider])
-    if provider.arn != exchange.oidc_provider_arn:
-        message = f"RAM returned {provider.arn}, and oidcProviderArn is {exchange.oidc_provider_arn}"
-        return Step(NAME, f"{exchange.oidc_provider_arn} was not read", name, [warning("IDS-436", message)])
     found = list(_fingerprint(provider, reading.chain))
     if claims is not None:
         found = [*_claims(provider, claims, now), *found]
@@ -43,7 +43,8 @@ def _claims(provider: Provider, claims: Claims, now: float) -> Iterator[Finding]
             "IDS-405",
             f"IssuerUrl of the provider is {marked(provider.issuer, issuer)}, "
             f"the token's iss is {marked(issuer, provider.issuer)}",
-            f"create an OIDC provider with the URL {issuer!r} in RAM, and write its ARN into oidcProviderArn",
+            f"create an OIDC provider with the URL {issuer!r} in RAM, and write its ARN into oidcProviderArn and the "
+            "role's trust policy",
         )
     if not set(claims.audiences) & set(provider.client_ids):
         audience = claims.audiences[0] if claims.audiences else ""

@@ -7,27 +7,30 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...config.loader import Loaded
-from ...config.locate import absolute
+from ...config.locate import absolute, find
+from ...config.settings import Server
 from ...core.addresses import listen_address
 from ...core.errors import ConfigError, SidecarError, quoting
+from ...core.wording import coded
+from .. import addresses
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
 
 NAME = "sidecar"
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - a client cannot connect to a wildcard
 _USABLE = ("fresh", "stale")
 
 Status = Mapping[str, Any]
 
 
-async def run(target: Target, loaded: Loaded) -> Step:
+async def run(target: Target, server: Server, loaded: Loaded | None) -> Step:
     """
     Read its status from the admin socket of the configuration, else from the operations listener.
 
-    A sidecar that does not run is no finding. Another program at its listener is one, and a socket that refuses: `get`,
-    `refresh` and `status` use it.
+    A sidecar that does not run is no finding. Another program at one of its addresses is one, and a socket that
+    refuses: `get`, `refresh` and `status` use it. `loaded` is None where the configuration cannot be used; `server` has
+    its addresses nevertheless, as far as they are valid.
     """
-    path = loaded.settings.server.admin_socket
+    path = server.admin_socket
     found: list[Finding] = []
     status: Status | None = None
     source = "admin socket"
@@ -38,14 +41,15 @@ async def run(target: Target, loaded: Loaded) -> Step:
             found.append(_refused(error, path))
     if status is None:
         source = "operations listener"
-        answer = await _from_ops(target, loaded, found)
+        answer = await _from_ops(target, server)
         if isinstance(answer, str):
-            # Nobody at the socket, and nobody at the listener: the sidecar does not run.
-            if any(each.code in ("IDS-502", "IDS-517") for each in found):
-                return Step(NAME, answer, findings=found)
-            return skipped(NAME, answer)
+            # No sidecar answers at the socket, and none at the listener: a missing socket is no finding.
+            found = [each for each in found if each.code != "IDS-503"]
+            found += await addresses.taken(target, server, None)
+            return Step(NAME, answer, findings=found) if found else skipped(NAME, answer)
         status = answer
-    found += [*_profiles(status, target.profile, has_socket=path is not None), *_configuration(status, loaded)]
+    found += await addresses.taken(target, server, status)
+    found += [*_profiles(status, target.profile, has_socket=path is not None), *_configuration(status, target, loaded)]
     states = {str(each.get("profile")): str(each.get("state")) for each in status["profiles"]}
     summary = ", ".join(f"{name} is {state}" for name, state in states.items())
     facts = {"profiles": states, "config": str(status.get("config", "")), "source": source}
@@ -53,6 +57,8 @@ async def run(target: Target, loaded: Loaded) -> Step:
 
 
 def _refused(error: SidecarError, path: str) -> Finding:
+    if error.error_code == "IDS-502":
+        return addresses.of_program("server.adminSocket", error.cause)
     if isinstance(error, ConfigError):
         return warning("IDS-517", f"server.adminSocket: {error.cause}", error.cure)
     return warning(
@@ -62,19 +68,19 @@ def _refused(error: SidecarError, path: str) -> Finding:
     )
 
 
-async def _from_ops(target: Target, loaded: Loaded, found: list[Finding]) -> Status | str:
-    """Return the status from the operations listener, or why there is none; add another program to `found`."""
-    ops = loaded.settings.server.ops
+async def _from_ops(target: Target, server: Server) -> Status | str:
+    """Return the status from the operations listener, or why there is none."""
+    ops = server.ops
     if ops is None:
         return "server.ops is null"
     host, port = listen_address(ops, "server.ops")
     if port == 0:
         return "server.ops has port 0"
     try:
-        return await asyncio.to_thread(target.status, _WILDCARDS.get(host, host), port)
+        return await asyncio.to_thread(target.status, addresses.reachable(host), port)
     except SidecarError as error:
         if error.error_code == "IDS-502":
-            found.append(broken("IDS-502", f"server.ops: {error.cause}", error.cure))
+            return str(error)
         return f"does not run: {error}"
 
 
@@ -88,8 +94,10 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         if failure.get("message"):
             reason = quoting(str(failure["message"]), str(failure.get("cloud_message") or ""))
         cure = str(failure.get("cure") or "").removesuffix(".")
-        if cure and has_socket:  # `refresh` needs it
-            cure += "; then run `idaas-sidecar refresh`"
+        if cure:  # the command `refresh` needs the socket
+            cure += "; " + (
+                "then run `idaas-sidecar refresh`" if has_socket else "the sidecar then tries again by itself"
+            )
         if failure.get("error_code"):
             reason = f"{reason} ({failure['error_code']})"
         if state not in _USABLE:
@@ -99,14 +107,15 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         if each.get("on_trial"):
             yield warning(
                 "IDS-506",
-                f"the changed settings of profile {name} have no session yet: {each['on_trial']}",
+                f"the changed settings of profile {name} have no session yet: "
+                f"{coded(each['on_trial'], each.get('on_trial_code'))}",
                 "correct the change, or restore the previous settings",
             )
 
 
-def _configuration(status: Status, loaded: Loaded) -> Iterator[Finding]:
+def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Iterator[Finding]:
     origin, error, keys = status.get("config"), status.get("config_error"), status.get("restart_needed")
-    own = absolute(loaded.origin)
+    own = absolute(find(target.config, target.environ, str(target.default_path)) or "environment")
     if origin != own:
         yield warning(
             "IDS-506",
@@ -114,10 +123,11 @@ def _configuration(status: Status, loaded: Loaded) -> Iterator[Finding]:
             f"restart the sidecar with this file; to examine the running one, use --config {origin}",
         )
     if error:
-        yield warning("IDS-506", f"the running sidecar does not use the changed file: {error}", "correct the file")
+        reason = coded(str(error), status.get("config_error_code"))
+        yield warning("IDS-506", f"the running sidecar does not use the changed file: {reason}", "correct the file")
     if keys:
         yield warning("IDS-506", f"changed keys need a restart: {', '.join(map(str, keys))}", "restart the sidecar")
     known = {each.get("profile") for each in status["profiles"]}
-    missing = [name for name in loaded.settings.profiles if name not in known]
+    missing = [name for name in (loaded.settings.profiles if loaded is not None else ()) if name not in known]
     if missing:
         yield warning("IDS-506", f"the running sidecar has no profile {', '.join(missing)}", "restart the sidecar")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...config.settings import Profile
+from ...core.clocks import CloudClock
 from ...core.errors import SidecarError
 from ...core.formats import timestamp
 from ...core.text import quoted
+from ...core.urls import server_of
 from ...core.values import Token
-from ...identity import jwt_claims
+from ...identity import identities, jwt_claims
 from ...identity.jwt_claims import Claims
 from ...refresh.pipeline import Pipeline, expected_claims
+from .. import client_proof
+from ..client_proof import CLIENT_REFUSED
 from ..compare import closest, marked
 from ..finding import Finding, Step, failed, warning
 
@@ -32,19 +36,36 @@ class Obtained:
     claims: Claims | None = None
 
 
-async def run(name: str, profile: Profile, pipeline: Pipeline, now: float) -> Obtained:
-    """Obtain a token as a refresh does, and compare its claims. The output has header and claims, never the token."""
+async def run(
+    name: str, profile: Profile, pipeline: Pipeline, cloud_clock: CloudClock, *, clock_is_off: bool
+) -> Obtained:
+    """
+    Obtain a token as a refresh does, and compare its claims. The output has header and claims, never the token.
+
+    Its times are judged by the clock of the server that issued it, where that is known: the step `clock` finds that
+    this machine's is off.
+    """
     try:
         token = await pipeline.token(name)
     except SidecarError as error:
-        return Obtained(Step(NAME, "no token", name, [failed(error)]))
+        return Obtained(Step(NAME, "no token", name, [_failed(error, name, profile, clock_is_off=clock_is_off)]))
     claims = jwt_claims.unverified(token.value)
     if claims is None:
         return Obtained(Step(NAME, "not a JWT", name, [warning("IDS-321", "the token is not a JWT")]), token)
+    url = identities.own_url(profile.identity, f"profiles.{name}.identity")
+    now = cloud_clock.now(server_of(url) if url else "")
     found = list(_findings(claims, profile, now))
-    life = token.expires_at - now
+    life = (claims.expires_at or token.expires_at) - now
     summary = f"issued by {_text(claims.issuer)} for {_text(claims.subject)}, expires in {life:.0f} s"
     return Obtained(Step(NAME, summary, name, found, _facts(token, claims)), token, claims)
+
+
+def _failed(error: SidecarError, name: str, profile: Profile, *, clock_is_off: bool) -> Finding:
+    found = failed(error)
+    if found.code != CLIENT_REFUSED:
+        return found
+    own = client_proof.cure(profile.identity, f"profiles.{name}.identity", error.endpoint, clock_is_off=clock_is_off)
+    return replace(found, cure=own or found.cure)
 
 
 def _findings(claims: Claims, profile: Profile, now: float) -> Iterator[Finding]:
@@ -57,7 +78,7 @@ def _findings(claims: Claims, profile: Profile, now: float) -> Iterator[Finding]
     if expected.client_id is not None and claims.subject != expected.client_id:
         yield _differs("IDS-332", "sub", claims.subject or "", expected.client_id, "the client id")
     if claims.issued_at is not None and claims.issued_at > now + jwt_claims.LEEWAY:
-        yield warning("IDS-214", f"the token's iat is {claims.issued_at - now:.0f} s ahead of this machine's clock")
+        yield warning("IDS-214", f"the token's iat is {claims.issued_at - now:.0f} s ahead of the clock")
     if claims.expires_at is not None and claims.expires_at - now < SHORTEST_LIFE:
         yield warning("IDS-333", f"the token expires in {max(0.0, claims.expires_at - now):.0f} s")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...config.settings import Profile
+from ...core.arns import account_of
 from ...exchange.settings import StsExchange
 from ...identity.jwt_claims import Claims
 from .. import trust_policy
-from ..finding import Finding, Step, broken, skipped, warning
+from ..finding import Finding, Step, broken, skipped
 from ..ram import Role
 from ..reading import Reading
 
@@ -24,16 +25,21 @@ def run(name: str, profile: Profile, policy: str | None, reading: Reading | None
     exchange = profile.exchange
     if not isinstance(exchange, StsExchange):
         return skipped(NAME, "IDaaS manages the role", name)
+    if account_of(exchange.role_arn) != account_of(exchange.oidc_provider_arn):
+        # The policy may be right: its Principal.Federated has the account that oidcProviderArn should have.
+        return skipped(NAME, "roleArn and oidcProviderArn are of different accounts", name)
     if policy is not None:
         return _compared(name, exchange, policy, claims, [], "")
     if reading is None:
         order = f"aliyun ram GetRole --RoleName {exchange.role_arn.rpartition('/')[2]} > role.json"
         return skipped(NAME, f"not given; use --read-ram, or `{order}` and --trust-policy role.json", name)
+    if reading.account not in ("", account_of(exchange.role_arn)):
+        return skipped(NAME, f"RAM answers for the account {reading.account}", name)
     if not isinstance(reading.role, Role):
+        if isinstance(reading.provider, Finding) and reading.provider.code == reading.role.code:
+            return skipped(NAME, f"RAM was not read ({reading.role.code})", name)
         return Step(NAME, f"{exchange.role_arn} was not read", name, [reading.role])
-    found = list(_role(exchange, reading.role))
-    if any(each.code == "IDS-436" for each in found):
-        return Step(NAME, f"{exchange.role_arn} was not read", name, found)
+    found = list(_length(exchange, reading.role))
     return _compared(name, exchange, reading.role.trust_policy, claims, found, ", read from RAM")
 
 
@@ -46,10 +52,7 @@ def _compared(
     return Step(NAME, f"the conditions of {exchange.role_arn} beside the token's claims{where}", name, found)
 
 
-def _role(exchange: StsExchange, role: Role) -> Iterator[Finding]:
-    if role.arn != exchange.role_arn:
-        yield warning("IDS-436", f"RAM returned {role.arn}, and roleArn is {exchange.role_arn}")
-        return
+def _length(exchange: StsExchange, role: Role) -> Iterator[Finding]:
     length, longest = exchange.duration_seconds, role.max_session
     if longest and length > longest:
         yield broken(

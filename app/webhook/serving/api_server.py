@@ -161,7 +161,7 @@ async def _attempts(send: Callable[[], Any], path: str) -> httpx.Response:
             return response
         except httpx.HTTPError as error:
             if not left:
-                raise Unreachable(f"GET {path}: {str(error) or type(error).__name__}") from None
+                raise Unreachable(f"GET {path}: {str(error) or 'the connection broke off'}") from None
     raise AssertionError
 
 
