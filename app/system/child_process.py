@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404 - the identity `command`
 from collections.abc import Mapping, Sequence
 from threading import Lock
 
@@ -70,7 +70,7 @@ class _Start:
 
     def run(self) -> subprocess.Popen[bytes]:
         """Return the process. Blocks until it has opened its executable."""
-        process = subprocess.Popen(  # noqa: S603 - the configured command, without a shell
+        process = subprocess.Popen(  # noqa: S603 # nosec B603 - the configured command, no shell
             self._argv,
             stdin=subprocess.DEVNULL,
             stdout=self._stdout,
