@@ -31,6 +31,7 @@ class RunningProfiles:
         self.clock = clock
         self.events: list[Event] = []
         self.pipelines: list[Pipeline] = []
+        self.closed: list[Pipeline] = []
         self.pipeline_settings: list[Settings] = []
         self.replaced = 0
         self.profiles: Profiles
@@ -63,7 +64,16 @@ class RunningProfiles:
         await self.clock.asleep(len(names) + sum(self.profiles.trial(name) is not None for name in names))
 
     def _make_pipeline(self, settings: Settings) -> Pipeline:
-        pipeline = Pipeline(
+        closed = self.closed
+
+        class Closing(Pipeline):
+            """A pipeline that reports its end."""
+
+            async def aclose(self) -> None:
+                closed.append(self)
+                await super().aclose()
+
+        pipeline = Closing(
             settings,
             ENVIRON,
             clocks=self.clock.clocks,
@@ -170,6 +180,19 @@ async def test_removed_profile_is_gone_immediately(running: RunningProfiles, clo
 
     assert [item.profile for item in running.profiles.refreshers] == ["default"]
     assert ["default" in running.profiles, "p2" in running.profiles] == [True, False]
+
+
+async def test_removed_profile_is_not_refreshed_again(running: RunningProfiles, clock: Clock) -> None:
+    """The loop of a removed profile ends: hours later only the others have new sessions, and nothing of it failed."""
+    running.start(two_profiles())
+    await running.settled()
+    await running.change(configuration("default"))
+    before = len(running.events)
+    for _ in range(3):
+        await clock.advance(3_600)
+
+    assert running.issued("default") > 1
+    assert {getattr(event, "profile", "default") for event in running.events[before:]} == {"default"}
 
 
 async def test_clock_jump_concerns_every_profile(running: RunningProfiles, clock: Clock) -> None:
@@ -379,7 +402,9 @@ async def test_replaced_pipelines_are_closed(running: RunningProfiles, clock: Cl
     for seconds in range(1801, 1811):
         await running.change(two_profiles(durationSeconds=seconds))
         await running.settled()
+    open_ones = [number for number, pipeline in enumerate(running.pipelines) if pipeline not in running.closed]
     await running.profiles.stop()
 
-    assert len(running.pipelines) == 11
+    assert open_ones == [10]
+    assert running.closed == running.pipelines
     assert running.issued("p2") == 1
