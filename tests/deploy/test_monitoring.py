@@ -81,6 +81,11 @@ def test_each_alert_has_both_cases(alert: str, fires: bool) -> None:
     assert any(bool(check["exp_alerts"]) is fires for check in checks)
 
 
+def test_number_of_alerts() -> None:
+    """docs/monitoring.md says how many alerts there are."""
+    assert f"| {len(ALERTS)} alerts;" in (ROOT / "docs" / "monitoring.md").read_text()
+
+
 @pytest.mark.parametrize("alert", ALERTS)
 def test_alert_has_severity_and_texts(alert: str) -> None:
     """Each alert has a known severity, a summary, a description and the URL of its runbook entry."""
