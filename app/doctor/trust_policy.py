@@ -31,6 +31,13 @@ class Condition:
         """Whether the condition holds where no value matches."""
         return self.operator.startswith("StringNot")
 
+    @property
+    def admits_all(self) -> bool:
+        """Whether the condition holds for every value: a pattern of wildcards alone."""
+        return (
+            self.operator.endswith("Like") and not self.negated and any(not set(each) - {"*"} for each in self.values)
+        )
+
     def holds(self, claims: tuple[str, ...]) -> bool:
         """Return whether the condition holds for the values of the token's claim."""
         matches = any(_matches(self.operator, pattern, value) for pattern in self.values for value in claims)
@@ -47,7 +54,11 @@ class Statement:
 
 
 class NotATrustPolicy(ValueError):
-    """The text is no trust policy; the message says why."""
+    """The text is no trust policy, or one that allows nothing; the message says why. `cure`: what to do, if known."""
+
+    def __init__(self, cause: str, cure: str = "") -> None:
+        super().__init__(cause)
+        self.cure = cure
 
 
 def statements(text: str) -> list[Statement]:
@@ -66,7 +77,11 @@ def statements(text: str) -> list[Statement]:
         )
         raise NotATrustPolicy(form) from None
     if all(each.denies for each in made):
-        raise NotATrustPolicy(f"no statement allows {ACTION} to an OIDC provider (Principal.Federated)")
+        raise NotATrustPolicy(
+            f"no statement allows {ACTION} to an OIDC provider (Principal.Federated)",
+            f"write a statement with the Action {ACTION} and the provider's ARN as Principal.Federated; "
+            "`idaas-sidecar setup` prints it",
+        )
     return made
 
 
@@ -75,7 +90,7 @@ def findings(text: str, provider_arn: str, claims: Claims) -> Iterator[Finding]:
     try:
         known = statements(text)
     except NotATrustPolicy as error:
-        yield broken(_UNREADABLE, f"the trust policy: {error}")
+        yield broken(_UNREADABLE, f"the trust policy: {error}", error.cure)
         return
     allowing = [each for each in known if not each.denies]
     named = [each for each in allowing if provider_arn in each.providers]
@@ -118,9 +133,12 @@ def _judged(conditions: tuple[Condition, ...], values: Mapping[str, tuple[str, .
         claims = values.get(condition.key)
         if claims is not None and not condition.holds(claims):
             yield _excludes(condition, claims) if condition.negated else _differs(condition, claims)
-    missing = [key for key in values if not any(each.key == key and not each.negated for each in conditions)]
+    narrowing = {each.key for each in conditions if not (each.negated or each.admits_all)}
+    missing = [key for key in values if key not in narrowing]
     if missing:
-        yield warning(_NO_CONDITION, f"the trust policy has no condition on {', '.join(missing)}")
+        wildcards = any(each.admits_all and each.key in missing for each in conditions)
+        but = ", except for wildcards alone" if wildcards else ""
+        yield warning(_NO_CONDITION, f"the trust policy has no condition on {', '.join(missing)}{but}")
 
 
 def _excludes(condition: Condition, values: tuple[str, ...]) -> Finding:

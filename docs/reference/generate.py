@@ -268,7 +268,8 @@ idaas-sidecar config --show     # print each effective value and where it came f
 idaas-sidecar config --schema   # print the JSON Schema from which this page is made
 ```
 
-- One run reports all mistakes at once: first of keys and types, then of values, then of missing files and variables.
+- One run reports all wrong keys and types. Without any, it reports the first wrong value of each identity, exchange and
+  section, and then all missing files and variables.
   An unknown key is a mistake.
 - If `configVersion` has a newer minor version than this sidecar knows, an unknown key is only a warning.
 - A key of another authentication method in `authnConfiguration` or `clientAuthentication` has no effect. It is a

@@ -24,17 +24,25 @@ def client(name: str, code: str, says: str, variable: str, wrong: str | None, ri
     return Case(name, code, says, put(wrong), put(right))
 
 
-def client_file(name: str, switch: str, value: str) -> Case:
-    """Return a case of a file in the application's home directory, which a variable switches off."""
+def client_file(name: str, switch: str, value: str, before: str = "") -> Case:
+    """
+    Return a case of a file in the application's home directory, which a variable switches off.
+
+    `before`: what the variable has at first, HOME for the home directory.
+    """
 
     def breaks(scenario: Scenario) -> None:
+        if before:
+            scenario.client[switch] = before.replace("HOME", str(scenario.directory))
         path = scenario.directory / name
         path.parent.mkdir()
         path.write_text("{}")
         scenario.client["HOME"] = str(scenario.directory)
 
     says = f"set {switch}={value}"
-    return Case(name, "IDS-515", says, breaks, lambda scenario: scenario.client.update({switch: value}))
+    return Case(
+        f"{name} {before}".strip(), "IDS-515", says, breaks, lambda scenario: scenario.client.update({switch: value})
+    )
 
 
 def running(name: str, code: str, says: str, wrong: dict[str, Any]) -> Case:
@@ -235,6 +243,8 @@ CASES = [
     client_file(".aliyun/config.json", "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
     client_file(".alibabacloud/credentials", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
     client_file(".alibabacloud/credentials.ini", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
+    client_file(".aliyun/config.json", "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true", "false"),
+    client_file("team/keys.ini", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null", "HOME/team/keys.ini"),
     client("proxy of the client", "IDS-513", "unset HTTP_PROXY", "HTTP_PROXY", "http://proxy:3128"),
     Case("short path token", "IDS-105", "or more of A-Z", short_path_token, long_path_token),
     Case("URL without the path token", "IDS-509", "<path token>", path_token, url_with_token),

@@ -102,6 +102,10 @@ ALL = {"oidc:iss": ISSUER, "oidc:aud": "api.example.com", "oidc:sub": "app_1"}
         ({"StringEquals": {"oidc:iss": ISSUER, "oidc:aud": "api.example.com"}}, ["IDS-434"]),
         ({"StringEquals": ALL | {"oidc:sub": "app_1"}, "StringEqualsIgnoreCase": {"oidc:sub": "APP_1"}}, []),
         ({"StringNotEquals": {"oidc:sub": "app_2"}}, ["IDS-434"]),
+        ({"StringLike": ALL | {"oidc:sub": "*"}}, ["IDS-434"]),
+        ({"StringLike": ALL | {"oidc:sub": ["app_1", "**"]}}, ["IDS-434"]),
+        ({"StringEquals": ALL, "StringLike": {"oidc:sub": "*"}}, []),
+        ({"StringLike": ALL | {"oidc:sub": "app_*"}}, []),
     ],
 )
 def test_all_conditions_hold_together(conditions: dict[str, Any], expected: list[str]) -> None:
@@ -129,8 +133,11 @@ def test_a_denial_that_applies_is_found(denied: dict[str, Any], expected: list[s
 
 
 def test_a_policy_that_only_denies_allows_nothing() -> None:
-    """Without an Allow, there is no policy to compare with."""
-    assert codes({"Statement": [statement({}, "Deny")]}) == ["IDS-433"]
+    """Without an Allow, there is no policy to compare with; the cure is a statement, and not another file."""
+    (finding,) = findings(json.dumps({"Statement": [statement({}, "Deny")]}), ARN, CLAIMS)
+
+    assert finding.code == "IDS-433"
+    assert finding.cure.startswith("write a statement with the Action sts:AssumeRole")
 
 
 def test_missing_claims_do_not_match() -> None:

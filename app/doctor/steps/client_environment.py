@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator, Mapping
 
 from ...config.loader import Loaded
@@ -12,7 +13,6 @@ from ...core.client_chain import HIGHER_PRIORITY_VARIABLES
 from ...identity import identities
 from ...identity.idaas import IdaasIdentity
 from ...identity.methods.plugin import IdaasPlugin
-from ...system import files
 from ..client_url import client_url
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
@@ -21,6 +21,8 @@ NAME = "client environment"
 STATIC_KEYS, RRSA, ECS_METADATA = "IDS-510", "IDS-511", "IDS-512"
 PROXY, WRONG_URI, PROFILE_FILE = "IDS-513", "IDS-514", "IDS-515"
 LOCALHOST, FOREIGN_HOST, NOBODY = "IDS-523", "IDS-524", "IDS-525"
+CLI_PROFILE_OFF, CREDENTIALS_FILE = "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "ALIBABA_CLOUD_CREDENTIALS_FILE"
+_NO_FILE = f"{CREDENTIALS_FILE}=/dev/null"
 _RRSA = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE",)
 _FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PROFILE")
 
@@ -94,22 +96,29 @@ def _own_hosts(loaded: Loaded | None) -> set[str]:
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield a finding for each file with keys in the application's home directory that its SDK reads."""
+    """Yield a finding for each file with keys that the application's SDK reads before the URI."""
     home = environ.get("HOME", "")
-    switches = {
-        ".aliyun/config.json": ("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true"),
-        # The SDKs for Python and Java read the first name, those for Go and Node the second one.
-        ".alibabacloud/credentials.ini": ("ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
-        ".alibabacloud/credentials": ("ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
-    }
-    for name, (switch, value) in switches.items():
-        path = f"{home}/{name}"
-        if home.startswith("/") and not environ.get(switch) and files.exists(path):
+    read = {}
+    if environ.get(CLI_PROFILE_OFF, "").lower() != "true":
+        read[f"{home}/.aliyun/config.json"] = f"{CLI_PROFILE_OFF}=true"
+    # The SDKs for Python and Java read the first name, those for Go and Node the second one.
+    usual = [f"{home}/.alibabacloud/{name}" for name in ("credentials.ini", "credentials")]
+    read |= dict.fromkeys([environ.get(CREDENTIALS_FILE, "")] if environ.get(CREDENTIALS_FILE) else usual, _NO_FILE)
+    for path, setting in read.items():
+        if (path == environ.get(CREDENTIALS_FILE) or home.startswith("/")) and _has_content(path):
             yield warning(
-                PROFILE_FILE,
-                f"{path}: exists; SDKs use it before {URI}",
-                f"set {switch}={value}, or move the file away",
+                PROFILE_FILE, f"{path}: exists; SDKs use it before {URI}", f"set {setting}, or move the file away"
             )
+
+
+def _has_content(path: str) -> bool:
+    """Return whether a file may have keys: an empty one, as /dev/null is, has none."""
+    try:
+        return os.stat(path).st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # it may not be looked at by this user; the application's user may read it
+        return True
 
 
 def _keys() -> tuple[str, ...]:
