@@ -533,7 +533,8 @@ NOT_CONFIRMED = "not confirmed"
 
 _INDEX_INTRO = """\
 Every failure has a stable code. It is the field `error_code` of the [log events](reference/log-events.md) of failures,
-and stands at the end of the messages of `serve`, `config`, `get` and `exec`. A finding of [`idaas-sidecar doctor`](doctor.md) has it as `code`.
+and stands at the end of the messages of `serve`, `config`, `get` and `exec`. A finding of
+[`idaas-sidecar doctor`](doctor.md) has it as `code`.
 A code keeps its meaning in later versions, and the code of a removed entry is never given again.
 
 `idaas-sidecar doctor` finds the cause of most of them. Errors of the HTTP API, and how the sidecar retries, are in

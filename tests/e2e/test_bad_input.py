@@ -19,6 +19,7 @@ import pytest
 from app.emulator import Client, Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, role_arn
 
+from ..ports import unused_port
 from .processes import DEADLINE, CommandResult, EmulatedCloud, Process, emulator, environment, run
 from .test_commands import TOKEN_PATH, configuration, write_config
 
@@ -33,8 +34,9 @@ Changes = dict[str, Any]
 @pytest.fixture
 def used_port() -> Iterator[int]:
     """A port that another socket listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+    port = unused_port(4)  # `demo` uses the three next ones, too
+    with socket.create_server(("127.0.0.1", port)):
+        yield port
 
 
 def with_profile(cloud: EmulatedCloud, section: str, **changes: Any) -> Changes:
@@ -218,7 +220,7 @@ def test_address_of_another_machine(cloud: EmulatedCloud, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("command", ["demo", "emulator"])
 def test_port_in_use_for_other_commands(command: str, used_port: int, tmp_path: Path) -> None:
-    """`demo` and `emulator` report a port in use as `serve` does; another program may hold the next port, too."""
+    """`demo` and `emulator` report a port in use as `serve` does."""
     result = run(command, "--port", str(used_port), env=environment(tmp_path))
 
     assert result.code == 2

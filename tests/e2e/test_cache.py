@@ -23,6 +23,7 @@ from app.config.loader import load
 from app.core.values import Credentials
 from app.store.sealed_cache import SealedCache
 
+from ..ports import unused_port
 from .cloud import ENV, add_fault, config, emulator_admin
 from .processes import (
     PROGRAM,
@@ -455,8 +456,7 @@ ROLE = "/latest/meta-data/ram/security-credentials/default"
 @pytest.mark.parametrize(("tokens", "listener"), [("required", "bind"), ("optional", "bind"), ("required", "metadata")])
 def test_metadata_session_tokens_without_a_cache(cloud: EmulatedCloud, home: Path, tokens: str, listener: str) -> None:
     """A token outlives a restart without a cache if one listener has a fixed port; no key is kept for optional ones."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = unused_port()
     wanted = settings(cloud, home, access={"metadataTokens": tokens})
     del wanted["cache"]
     wanted["server"][listener] = f"127.0.0.1:{port}"

@@ -17,6 +17,7 @@ from app.conformance.wire.response import NoResponse
 from app.conformance.wire.sender import SocketSender
 from app.conformance.wire.url import HttpUrl
 
+from ..ports import unused_port
 from .credential_server import KEYS, TOKEN, Careless, CredentialServer, Fractional, FrameworkDefaults, listening
 from .processes import CommandResult, Demo, demo, environment, run
 
@@ -176,8 +177,7 @@ def test_bad_usage(tmp_path: Path, arguments: tuple[str, ...], message: str) -> 
 
 def test_an_unreachable_server(tmp_path: Path) -> None:
     """Exit code 4 if no server listens at the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as closed_at_once:
-        port = closed_at_once.getsockname()[1]
+    port = unused_port()
     done = check(tmp_path, f"http://127.0.0.1:{port}", path="/hush")
 
     assert done.code == 4

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..ports import unused_port
 from .cloud import ENV, SECRET, add_fault, config
 from .processes import CommandResult, EmulatedCloud, RunningSidecar, environment, run, serve
 from .slow_servers import dripping
@@ -20,17 +20,10 @@ from .wire import fetch
 pytestmark = pytest.mark.usefixtures("clear_faults")
 
 
-def free_port() -> int:
-    """Return a port that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def settings(cloud: EmulatedCloud, **server: str) -> dict[str, Any]:
     """Return a configuration whose operations listener has a port that the command can read in the file."""
     found = config(cloud)
-    found["server"] |= {"ops": f"127.0.0.1:{free_port()}", **server}
+    found["server"] |= {"ops": f"127.0.0.1:{unused_port()}", **server}
     return found
 
 

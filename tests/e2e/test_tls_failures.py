@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,6 +18,8 @@ from app.core.errors import Unreachable
 from app.upstream.client import Limits, UpstreamClient
 from app.upstream.tls import Trust
 from app.upstream.transport import RoutingTransport
+
+from ..ports import unused_port
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -201,9 +202,7 @@ async def test_server_behind_a_proxy(authority: trustme.CA, request_to: Callable
 
 async def test_proxy_that_refuses_connections(request_to: Callable[..., Awaitable[str]]) -> None:
     """A proxy that cannot be reached is named, with the address that was tried."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = unused_port()
     error = await request_to("https://idaas.test/", f"http://localhost:{port}")
 
     assert f"could not connect to the proxy localhost:{port} at " in error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,6 +29,7 @@ from app.emulator.crypto.pki import Authority, pem
 from app.emulator.world.world import ACCOUNT, role_arn
 from app.refresh.pipeline import Pipeline
 
+from ..ports import unused_port
 from .clients import NODE, in_ci
 from .conftest import bare_environment
 
@@ -159,9 +159,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 async def open_site(directory: Path) -> AsyncIterator[Site]:
     """Run a provider and an emulated cloud that trusts it."""
     key, signing = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = unused_port()
     issuer = f"https://127.0.0.1:{port}"
     clients = [registration(method, key) for method in METHODS]
     jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(signing)) | {"use": "sig", "alg": "RS256", "kid": "k1"}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-import socket
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from ..e2e.processes import environment
+from ..ports import unused_port
 from .page import DOCS, needs_curl, steps
 from .terminal import Terminal
 from .test_pages import missing
-from .world import Places, free_port, program
+from .world import Places, program
 
 NAMES = ("idaas.md", "okta.md", "managed-role.md")
 START = DOCS / "start"
@@ -21,19 +21,11 @@ START = DOCS / "start"
 
 def places(root: Path) -> tuple[Places, Places]:
     """Return the table of the ports, which the test's machine may use otherwise, and that of the pages' outputs."""
-    http = _two_ports()
-    ports = {"7117": str(free_port()), "7118": str(free_port()), "7140": str(http), "7141": str(http + 1)}
+    http = unused_port(2)
+    ports = {"7117": str(unused_port()), "7118": str(unused_port()), "7140": str(http), "7141": str(http + 1)}
     emulator = f"https://127.0.0.1:{http + 1}"
     hosts = dict.fromkeys(("https://example.aliyunidaas.com", "https://example.okta.com"), emulator)
     return Places(ports), Places({**ports, **hosts})
-
-
-def _two_ports() -> int:
-    """Return a port that is free, as is the next one."""
-    while True:
-        port = free_port()
-        with suppress(OSError), socket.create_server(("127.0.0.1", port + 1)):
-            return port
 
 
 @needs_curl

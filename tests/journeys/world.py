@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from app.emulator import Client, ManagedRole, ResourceServer, Secret, World
 from app.emulator.world.world import PAM_AUDIENCE
 
 from ..e2e.processes import ROOT, EmulatedCloud, environment
+from ..ports import unused_port
 
 OBTAIN = "cloud_account_role:obtain_access_credential"
 DIRECTORIES = (
@@ -84,20 +84,13 @@ class Places:
             # A region selects the host of STS.
             '"regionId": "cn-hangzhou"': f'"endpoints": ["{tls}"]',
         }
-        ports = {port: str(free_port()) for port in ("7117", "7118")}
+        ports = {port: str(unused_port()) for port in ("7117", "7118")}
         return cls({**hosts, **ports, **{path: f"{root}{path}" for path in DIRECTORIES}})
 
     def here(self, text: str) -> str:
         """Return a text of a page with the words of this machine."""
         pattern = "|".join(map(re.escape, sorted(self.table, key=len, reverse=True)))
         return re.sub(pattern, lambda found: self.table[found[0]], text)
-
-
-def free_port() -> int:
-    """Return a port of loopback that was free a moment ago."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def reader(cloud: EmulatedCloud, places: Places, root: Path) -> dict[str, str]:

@@ -15,19 +15,14 @@ from app.upstream.connect import Attempt, Network, NotConnected, alternating
 from app.upstream.failures import describe
 from app.upstream.resolver import NameNotResolved, Resolver
 
+from ..ports import unused_port
+
 
 def test_families_alternate() -> None:
     """The addresses alternate between the families, beginning with that of the first address."""
     assert alternating(["::1", "::2", "::3", "192.0.2.1"]) == ["::1", "192.0.2.1", "::2", "::3"]
     assert alternating(["192.0.2.1", "192.0.2.2", "::1"]) == ["192.0.2.1", "::1", "192.0.2.2"]
     assert alternating(["192.0.2.1"]) == ["192.0.2.1"]
-
-
-def closed_port() -> int:
-    """Return a port of loopback that refuses connections."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 async def test_next_address_is_tried() -> None:
@@ -68,7 +63,7 @@ async def test_address_that_does_not_answer_is_passed() -> None:
 
 async def test_all_addresses_are_named() -> None:
     """When no address accepts, the error names each one with its cause."""
-    port = closed_port()
+    port = unused_port()
     with pytest.raises(NotConnected) as caught:
         await Network(Resolver(lambda _: ["127.0.0.1", "127.0.0.2"])).connect_tcp("name.test", port, 30)
 
