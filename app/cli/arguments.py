@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from ..core.text import one_line
+from ..core.text import one_line, similar
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
 if TYPE_CHECKING:
@@ -14,13 +14,6 @@ if TYPE_CHECKING:
     Commands = argparse._SubParsersAction["Parser"]
 
 PROGRAM = "idaas-sidecar"
-
-
-def similar(name: str, known: Iterable[str]) -> str | None:
-    """Return the known word that resembles `name` most, if one does."""
-    import difflib  # only for an error message
-
-    return next(iter(difflib.get_close_matches(name, known, 1, 0.6)), None)
 
 
 class Parser(argparse.ArgumentParser):

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import __version__
-from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, similar, whole_number
+from ..core.text import similar
+from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, whole_number
 from .migrate_arguments import add_migrate
 from .setup_arguments import add_setup
 from .webhook_arguments import add_webhook

@@ -17,7 +17,7 @@ from msgspec import inspect
 from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
 from ..core.display import in_message
 from ..core.errors import ConfigError, Mistake
-from ..core.text import one_line
+from ..core.text import one_line, similar
 from ..system import files
 
 T = TypeVar("T", bound=Strict)
@@ -338,20 +338,14 @@ def _hint(key: str, known: Sequence[str]) -> str:
         instead = [name for name in (f"{key}EnvVarName", f"{key}File") if name in known]
         use = f"use {' or '.join(instead)}" if instead else "name an environment variable or a file instead"
         return f"secrets are never in this file: {use}"
-    close = _close(key, known)
+    close = similar(key, known)
     if close:
         return f"did you mean {close}?"
     return f"known are {', '.join(known)}" if known else "nothing can be set here in this version"
 
 
 def _unknown_word(word: str, known: Sequence[str]) -> str:
-    close = _close(word, known)
+    close = similar(word, known)
     shown = repr(word) if 0 < len(word) <= 40 else "this word"
     hint = f"; did you mean {close}?" if close else ""
     return f"{shown} is not known in this version, which accepts {', '.join(known)}{hint}"
-
-
-def _close(word: str, known: Sequence[str]) -> str | None:
-    import difflib  # only for an error message
-
-    return next(iter(difflib.get_close_matches(word, known, 1, 0.6)), None)

@@ -1,8 +1,12 @@
-"""Foreign text made fit for one line of a message or a log."""
+"""Foreign text made fit for one line of a message or a log, and the known word that a wrong one resembles."""
 
 from __future__ import annotations
 
 import re
+
+TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 LONGEST_QUOTE = 200
 """Characters of another side's words that a message repeats."""
@@ -31,3 +35,10 @@ def quoted(text: str, longest: int = LONGEST_QUOTE) -> str:
 def printable_id(text: str) -> str:
     """Return `text` if it has the form of an error code or a request id and cannot be a token, else `(unreadable)`."""
     return text if re.fullmatch(r"(?!eyJ)[A-Za-z0-9._:-]{0,64}", text) else "(unreadable)"
+
+
+def similar(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the known word that resembles `word` most; None where no `likeness` (difflib's ratio) is as high."""
+    import difflib  # only for an error message
+
+    return next(iter(difflib.get_close_matches(word, list(known), 1, likeness)), None)

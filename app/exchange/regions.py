@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..core.text import similar
+
 REGIONS = frozenset(
     {
         *("cn-qingdao", "cn-beijing", "cn-zhangjiakou", "cn-huhehaote", "cn-wulanchabu", "cn-hangzhou", "cn-shanghai"),
@@ -23,6 +25,4 @@ def misspelt(region: str) -> str | None:
     """
     if region in REGIONS or region.rstrip("0123456789") in {known.rstrip("0123456789") for known in REGIONS}:
         return None
-    import difflib  # only for a misspelt name
-
-    return next(iter(difflib.get_close_matches(region.strip().lower(), sorted(REGIONS), 1, 0.75)), None)
+    return similar(region.strip().lower(), sorted(REGIONS), 0.75)

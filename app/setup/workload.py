@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from ..core.errors import ConfigError, Mistake
+from ..core.text import similar
 from ..system import files
 from ..system.json_file import LARGEST, parse_object
 from ..system.yaml_file import parse_documents
@@ -123,9 +123,9 @@ def read_file(path: str) -> list[Workload]:
 def _workload(members: Mapping[str, Any], place: str) -> Workload:
     for key in members:
         if key not in KEYS:
-            close = difflib.get_close_matches(str(key), KEYS, 1)
+            close = similar(str(key), KEYS)
             raise ConfigError(
-                f"{place}: unknown key {key!r}{f'; did you mean {close[0]}?' if close else ''}",
+                f"{place}: unknown key {key!r}{f'; did you mean {close}?' if close else ''}",
                 cure="" if close else "remove the key",
                 error_code="IDS-126",
             )

@@ -47,6 +47,14 @@ def stalled(sidecar: RunningSidecar) -> set[str]:
     return {line["profile"] for line in failed if "the file system did not answer within" in line["error"]}
 
 
+def retrying(cloud: EmulatedCloud, home: Path) -> dict[str, Any]:
+    """Return a configuration that tries again within ten seconds, with an admin socket in `home`."""
+    found = config(cloud)
+    found["server"]["adminSocket"] = str(home / "admin.sock")
+    found["refresh"] = {"maxRetrySeconds": 10, "permanentRetrySeconds": 10}
+    return found
+
+
 @needs_fuse
 def test_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """
@@ -57,9 +65,7 @@ def test_hanging_file_system(cloud: EmulatedCloud, tmp_path: Path) -> None:
     hung, healthy, switch = tmp_path / "hung", tmp_path / "healthy", tmp_path / "switch"
     hung.mkdir()
     healthy.mkdir()
-    settings = config(cloud)
-    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
-    settings["refresh"] = {"maxRetrySeconds": 10, "permanentRetrySeconds": 10}
+    settings = retrying(cloud, tmp_path)
     settings["profiles"]["healthy"] = token_profile(cloud, healthy / "token")
     for number in range(HANGING_PROFILES):
         settings["profiles"][f"hung{number}"] = token_profile(cloud, hung / f"token{number}")
@@ -177,9 +183,7 @@ def test_links_into_a_hanging_file_system(at_start: bool, cloud: EmulatedCloud, 
     hung, tokens, switch = tmp_path / "hung", tmp_path / "tokens", tmp_path / "switch"
     hung.mkdir()
     tokens.mkdir()
-    settings = config(cloud)
-    settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
-    settings["refresh"] = {"maxRetrySeconds": 10, "permanentRetrySeconds": 10}
+    settings = retrying(cloud, tmp_path)
     settings["profiles"]["healthy"] = token_profile(cloud, tokens / "token")
     for number in range(HANGING_PROFILES):
         link = tokens / f"link{number}"
