@@ -217,7 +217,7 @@ class Reloader:
     def _checked(self, loaded: Loaded) -> _Prepared:
         # The listeners stay as they were at start, whatever the file says now: the new rules must fit them, too. A path
         # token, for example, would be useless beside a metadata listener that is still there.
-        validate.check(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
+        validate.require_valid(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
         return _Prepared(
             loaded,
             self._path_token(loaded.settings.access),
