@@ -92,7 +92,7 @@ class Decoder:
         self._lenient = lenient
         self._trace = trace
 
-    def members(self, raw: dict[str, Any], kind: type[Strict], place: str = "") -> dict[str, Any]:
+    def members(self, raw: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, Any]:
         """Return the members of a `kind`, checked and expanded. Those of `unusable` are left out or stand-ins."""
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker

@@ -99,8 +99,9 @@ def test_the_file_of_the_page_is_valid(tmp_path: Path) -> None:
     (block,) = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
     path = tmp_path / "workloads.json"
     path.write_text(block)
-    workloads = read_file(str(path))
-    plan.check([(each, str) for each in workloads])
+    read = read_file(str(path))
+    plan.check(read.workloads, read.findings)
+    workloads = [each for each, _ in read.workloads]
     found = plan.make(workloads, {str(workloads[0].issuer): ("a" * 40,)})
 
     assert [role.name for role in found.roles] == ["orders", "reports"]
