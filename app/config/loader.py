@@ -84,23 +84,32 @@ class Examined(Record, frozen=True):
         found = self.found[: self.wrong_values] if values else self.found
         return [mistake for place, mistake in found if _concerns(place, profile)]
 
-    def usable(self, at: float) -> Loaded | None:
-        """
-        Return the profiles whose values are right; None without one. A section with a mistake has its defaults.
+    def wrong_sections(self) -> frozenset[str]:
+        """Return the sections with a wrong value, `profiles` aside."""
+        places = {_section(place) for place, _ in self.found[: self.wrong_values]}
+        return frozenset(places | set(map(_section, self.unusable))) - {"profiles"}
 
-        `at`: the time.
+    def sound(self) -> Settings | None:
+        """
+        Return the profiles whose values are right, which may be none. A section with a mistake has its defaults.
+
+        None where nothing can be read.
         """
         if self.settings is None:
             return None
         profiles = {
             name: profile
             for name, profile in self.settings.profiles.items()
-            if not self.concerning(name, values=True) and join("profiles", name) not in self.unusable
+            if not self.concerning(name, values=True) and not {"profiles", join("profiles", name)} & self.unusable
         }
-        wrong = {re.split(r"[.\[]", place)[0] for place, _ in self.found[: self.wrong_values]}
-        sections = {name: type(getattr(self.settings, name))() for name in wrong.intersection(_OWN_SECTIONS)}
-        settings = msgspec.structs.replace(self.settings, profiles=profiles, **sections)
-        return Loaded(settings, self.origin, at, self.sources, self.warnings, self.files) if profiles else None
+        sections = {
+            name: type(getattr(self.settings, name))() for name in self.wrong_sections().intersection(_OWN_SECTIONS)
+        }
+        return msgspec.structs.replace(self.settings, profiles=profiles, **sections)
+
+    def error(self) -> ConfigError:
+        """Return the error that `load` raises for the mistakes, of which there must be one."""
+        return ConfigError.of(dict.fromkeys(mistake for _, mistake in self.found))
 
 
 _OWN_SECTIONS = frozenset(("server", "metadata", "access", "startup", "shutdown", "refresh", "cache", "logging"))
@@ -108,10 +117,14 @@ _OWN_SECTIONS = frozenset(("server", "metadata", "access", "startup", "shutdown"
 
 
 def _concerns(place: str, profile: str) -> bool:
-    section = re.split(r"[.\[]", place)[0]
+    section = _section(place)
     if section == "profiles" and place != "profiles":
         return f"{place}.".startswith((f"{join('profiles', profile)}.", f"{join('profiles', profile)}["))
     return section not in _OWN_SECTIONS
+
+
+def _section(place: str) -> str:
+    return re.split(r"[.\[]", place)[0]
 
 
 @dataclass(slots=True)

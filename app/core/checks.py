@@ -66,9 +66,9 @@ class Findings:
         """Add mistakes, and the places whose values they make unusable."""
         for place in unusable:
             self.unusable.add(place)
-            self._above |= _whole_and_above(place)
+            self._above |= above(place)
         for mistake in mistakes:
-            self._above |= _whole_and_above(place_of(mistake))
+            self._above |= above(place_of(mistake))
             self.mistakes.append(mistake)
 
     def run(self, checks: Iterable[Check], *, patient: bool = True) -> list[Mistake]:
@@ -101,7 +101,7 @@ class Findings:
 
     def _is_known(self, place: str) -> bool:
         """Return whether the value at `place` is, or belongs to, one that could not be read."""
-        return bool(self.unusable) and not self.unusable.isdisjoint(_whole_and_above(place))
+        return bool(self.unusable) and not self.unusable.isdisjoint(above(place))
 
 
 def places(above: str, *keys: str) -> tuple[str, ...]:
@@ -114,6 +114,6 @@ def place_of(mistake: Mistake) -> str:
     return mistake.cause.partition(": ")[0]
 
 
-def _whole_and_above(place: str) -> set[str]:
+def above(place: str) -> set[str]:
     """Return a place and every one that it belongs to: `a.b[0]` belongs to `a.b` and to `a`."""
     return {place, *(place[:end] for end, character in enumerate(place) if character in ".[")}
