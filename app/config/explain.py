@@ -60,7 +60,7 @@ def rows(examined: Examined) -> Iterator[Row]:
     """
     Yield a row for each key of a configuration, as far as it can be read, and for each further place with a mistake.
 
-    Without anything that can be read, there is none. A wrong value is not shown: its mistake says what is wrong, without
+    Where nothing can be read, there is none. A wrong value is not shown: its mistake says what is wrong, without
     what may be a secret.
     """
     if examined.settings is None:

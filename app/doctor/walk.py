@@ -101,11 +101,12 @@ class Walk:
     async def _profile(
         self, name: str, found: Configuration, loaded: Loaded, reached: _Reached, clocks: Step
     ) -> AsyncIterator[Step]:
-        if not found.usable(name):
-            yield skipped(token.NAME, found.why_not(name), name)
-            yield skipped(exchange.NAME, "needs a token", name)
-        elif not reached.identity:
-            yield skipped(token.NAME, "the token endpoint is broken", name)
+        why = "" if reached.identity else "the token endpoint is broken"
+        why = why if found.usable(name) else found.why_not(name)
+        if why:
+            yield skipped(token.NAME, why, name)
+            if name in loaded.settings.profiles and self._target.trust_policy is not None:
+                yield trust.run(name, loaded.settings.profiles[name], self._target.trust_policy, None, None)
             yield skipped(exchange.NAME, "needs a token", name)
         else:
             async for step in self._credentials(name, loaded, reached, clocks):

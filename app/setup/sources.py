@@ -19,6 +19,7 @@ from ..system import files
 from ..system.json_file import read_object
 from . import plan, profiles, questions
 from .rotation import normalised
+from .trust_policy import trusts
 from .workload import Workload, read_file
 
 FLAGS = {
@@ -176,6 +177,12 @@ def _notes(workloads: Sequence[Workload], made: plan.Plan) -> Iterator[str]:
             yield f"role {each.role}: no policy is attached; attach the ones that the workload needs (--policy)"
         if any("*" in subject for subject in each.all_subjects):
             yield f"role {each.role}: a pattern of subjects trusts every workload that matches it"
+        if each.kind == "idaas" and each.client_id and not trusts(each.all_subjects, each.client_id):
+            yield (
+                f"role {each.role}: IDaaS writes the client id {each.client_id} into sub, and the role trusts "
+                f"{', '.join(each.all_subjects)} alone; leave the subject out, unless the resource server has a custom "
+                "subject"
+            )
         if each.kind == "okta":
             yield "Okta: use a custom authorization server: only Okta can verify tokens of the organisation's own"
         if each.kind == "keycloak":

@@ -196,6 +196,33 @@ async def test_ram_profile_with_mistakes_is_named(scenario: Scenario) -> None:
     assert ("default", "ok") in {(step.profile, step.state) for step in steps if step.name == "exchange"}
 
 
+@pytest.mark.parametrize("subjects", [["app_dmeo"], ["app_d"]])
+async def test_policy_is_compared_with_the_client_id_without_a_token(subjects: list[str], scenario: Scenario) -> None:
+    """Without a token, a trust policy whose oidc:sub is not the client id of the IDaaS application is a warning."""
+    scenario.environ.pop("IDAAS_SECRET")
+    policy = json.loads(scenario._trust_policy())
+    scenario.trust_policy = json.dumps(policy)
+    assert states(await scenario.steps())["trust policy"] == "skipped"
+
+    policy["Statement"][0]["Condition"]["StringEquals"]["oidc:sub"] = subjects
+    scenario.trust_policy = json.dumps(policy)
+
+    (step,) = [step for step in await scenario.steps() if step.name == "trust policy"]
+    assert [(each.state, each.code) for each in step.findings] == [("warning", "IDS-431")]
+    assert "by the configuration, the token's sub is" in step.findings[0].message
+
+
+async def test_policy_is_not_compared_with_the_client_id_of_an_exchanged_token(scenario: Scenario) -> None:
+    """The subject of a token exchange is another one than the client id: without a token, it is not known."""
+    scenario.environ.pop("IDAAS_SECRET")
+    policy = json.loads(scenario._trust_policy())
+    policy["Statement"][0]["Condition"]["StringEquals"]["oidc:sub"] = ["person"]
+    scenario.trust_policy = json.dumps(policy)
+    scenario.put("identity.tokenExchange", {"subject": {"type": "tokenFile", "tokenEnvVarName": "IDAAS_SECRET"}})
+
+    assert states(await scenario.steps())["trust policy"] == "skipped"
+
+
 async def test_sidecar_that_does_not_run_is_no_finding(scenario: Scenario) -> None:
     """Without a running sidecar its step is skipped."""
     scenario.state = {}

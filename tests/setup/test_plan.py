@@ -10,10 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.config.settings import Settings
 from app.core.errors import ConfigError
 from app.emulator.world.trust_policy import allows, validation_error
+from app.identity.idaas import IdaasIdentity
 from app.setup import plan, profiles
+from app.setup.sources import Source
 from app.setup.workload import ChainTarget, Workload, read_file
+
+from ..conftest import configuration, identity
 
 PRINT = "902ef2deeb3c5b13ea4c3d5193629309e231ae55"
 ISSUER = "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2"
@@ -282,3 +287,46 @@ def test_the_printed_configuration_is_valid(kind, tmp_path, write):
     assert back is not None
     assert (back.account, back.provider, back.role) == (ACCOUNT, "idaas", "orders")
     assert back.issuer == (None if kind == "kubernetes" else ISSUER)
+
+
+# --- the subject of an IDaaS application ------------------------------------------------------------------------------
+
+
+def notes(**changes: Any) -> str:
+    """Return the notes of the plan of one workload, from a `--from` file with changed members."""
+    workload = msgspec.convert({**DEFAULTS, "policies": ["P"], "fingerprints": ["a" * 40], **changes}, Workload)
+    source = Source([(workload, str)], writes_configuration=True)
+    assert list(source.issuers_to_ask()) == []
+    return " ".join(source.plan({}).notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_noted"),
+    [
+        ({"subjects": ["app_2"]}, True),
+        ({"subjects": ["app_"]}, True),
+        ({"subjects": ["App_1", "app_11"]}, True),
+        ({"subjects": ["x*"]}, True),
+        ({}, False),
+        ({"subjects": ["app_2", "app_1"]}, False),
+        ({"subjects": ["app_?"]}, False),
+        ({"clientId": None, "subjects": ["app_2"]}, False),
+        ({"kind": "keycloak", "subjects": ["person"]}, False),
+    ],
+)
+def test_subject_that_is_not_the_client_id_is_noted(changes, is_noted):
+    """For an application of IDaaS, a note names subjects that do not admit the client id, which is its `sub`."""
+    assert ("IDaaS writes the client id app_1 into sub" in notes(**changes)) is is_noted
+
+
+def test_subject_of_an_exchanged_token_is_that_of_the_other_identity():
+    """With a token exchange, the role trusts the subject of the exchanged identity, not the application."""
+    other = identity(clientId="app_9")
+    settings = msgspec.convert(configuration(), Settings)
+    profile = settings.profiles["default"]
+    exchanged = msgspec.structs.replace(
+        profile, identity=msgspec.convert(identity(tokenExchange={"subject": other}), IdaasIdentity)
+    )
+
+    assert profiles.workload("default", profile).all_subjects == ("app_demo",)
+    assert profiles.workload("default", exchanged).all_subjects == ("app_9",)
