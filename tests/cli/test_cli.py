@@ -19,9 +19,12 @@ from app.cli.errors import CommandNotStarted, call_command
 from app.config.explain import leaves
 from app.config.loader import load
 from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
+from app.doctor import output
+from app.doctor.steps import configuration as examined
+from app.doctor.target import Caller, Target
 from app.emulator.world.world import PROVIDER_ARN, role_arn
 
-from ..config.test_misplaced_secrets import MISPLACED
+from ..config.test_misplaced_secrets import MISPLACED, UNUSED
 from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
@@ -445,15 +448,17 @@ def test_show_with_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert [each["message"] for each in row["mistakes"]] == [f"{path}: {row['key']}: /nowhere: no such file"]
 
 
-@pytest.mark.parametrize("config", MISPLACED, ids=range(len(MISPLACED)))
+@pytest.mark.parametrize("config", [*MISPLACED, *UNUSED], ids=range(len(MISPLACED) + len(UNUSED)))
 def test_show_hides_a_misplaced_secret(config: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A secret in a wrong place is not in the output of `config --show` and `doctor --json`, nor on stderr."""
-    path = written(tmp_path, config)
+    """A secret in a wrong place, beside another mistake, is not shown by `config --show` and `doctor --json`."""
+    path = written(tmp_path, config | {"logging": {"level": "loud"}})
     environ = {**ENVIRON, "KEY": SECRET}
 
     assert cli.main(["config", "--show", "--config", path], environ) == 2
     assert cli.main(["config", "--show", "--json", "--config", path], environ) == 2
-    assert SECRET not in "".join(capsys.readouterr())
+    document = output.document([examined.run(Target(path, environ, "h", Caller(0, ()))).step])
+    assert "logging.level" in {row["key"] for row in document["steps"][0]["facts"]["values"]}
+    assert SECRET not in json.dumps(document) + "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("file", ["{", "[]", '{"configVersion": "2.0"}'])
