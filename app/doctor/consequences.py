@@ -40,6 +40,11 @@ def _following(finding: Finding, known: list[str]) -> Finding:
     causes = tuple(dict.fromkeys(code for code in known if code in explained))
     if not causes:
         return finding
+    return of(finding, causes)
+
+
+def of(finding: Finding, causes: tuple[str, ...]) -> Finding:
+    """Return the finding as a consequence of earlier findings with the codes `causes`."""
     return replace(finding, cure=f"correct {', '.join(causes)} above; this follows from it", follows=causes)
 
 

@@ -9,10 +9,14 @@ from typing import Any
 
 from ..identity.jwt_claims import Claims, ExpectedClaims
 from ..setup.trust_policy import ACTION, trusts
+from . import consequences
 from .compare import closest, marked
 from .finding import Finding, broken, warning
+from .token_request import Claim, TokenRequest
 
 ISSUER, AUDIENCE, SUBJECT = "oidc:iss", "oidc:aud", "oidc:sub"
+_CLAIMS: Mapping[str, Claim] = {ISSUER: "iss", AUDIENCE: "aud", SUBJECT: "sub"}
+_OTHERS = "that meets the other conditions may then assume the role"
 _CODES = {AUDIENCE: "IDS-429", ISSUER: "IDS-430", SUBJECT: "IDS-431"}
 _PROVIDER, _UNREADABLE, _NO_CONDITION, _DENIED = "IDS-432", "IDS-433", "IDS-434", "IDS-438"
 
@@ -52,6 +56,20 @@ class Statement:
     denies: bool = False
 
 
+Registered = Mapping[str, tuple[str, tuple[str, ...]]]
+"""For a condition key, the code of the step `OIDC provider` for this claim, and the values that it accepts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """The values of a token for each condition key, and whose they are, for the messages."""
+
+    values: Mapping[str, tuple[str, ...]]
+    whose: str
+    request: TokenRequest
+    registered: Registered | None = None
+
+
 class NotATrustPolicy(ValueError):
     """The text is no trust policy, or one that allows nothing; the message says why. `cure`: what to do, if known."""
 
@@ -84,12 +102,20 @@ def statements(text: str) -> list[Statement]:
     return made
 
 
-def findings(text: str, provider_arn: str, claims: Claims) -> Iterator[Finding]:
-    """Yield what keeps the role from trusting a token with `claims`; of several statements, the one that fits best."""
-    yield from _findings(text, provider_arn, _values(claims), "the token's")
+def findings(
+    text: str, provider_arn: str, claims: Claims, request: TokenRequest, registered: Registered | None = None
+) -> Iterator[Finding]:
+    """
+    Yield why the role does not trust a token with `claims`. Of several statements, use the one that fits best.
+
+    `request`: the origin of the token. `registered`: issuer and client ids of the OIDC provider, if RAM was read.
+    """
+    yield from _findings(text, provider_arn, _Token(_values(claims), "the token's", request, registered))
 
 
-def expected_findings(text: str, provider_arn: str, expected: ExpectedClaims) -> Iterator[Finding]:
+def expected_findings(
+    text: str, provider_arn: str, expected: ExpectedClaims, request: TokenRequest
+) -> Iterator[Finding]:
     """
     Yield what would keep the role from trusting the token that the configuration asks for, where there is no token.
 
@@ -97,11 +123,11 @@ def expected_findings(text: str, provider_arn: str, expected: ExpectedClaims) ->
     """
     known = {ISSUER: expected.issuer, AUDIENCE: expected.audience, SUBJECT: expected.client_id}
     values = {key: (value,) for key, value in known.items() if value is not None}
-    for found in _findings(text, provider_arn, values, "by the configuration, the token's"):
+    for found in _findings(text, provider_arn, _Token(values, "by the configuration, the token's", request)):
         yield replace(found, state="warning")
 
 
-def _findings(text: str, provider_arn: str, values: Mapping[str, tuple[str, ...]], whose: str) -> Iterator[Finding]:
+def _findings(text: str, provider_arn: str, token: _Token) -> Iterator[Finding]:
     try:
         known = statements(text)
     except NotATrustPolicy as error:
@@ -117,9 +143,9 @@ def _findings(text: str, provider_arn: str, values: Mapping[str, tuple[str, ...]
             f"oidcProviderArn is {marked(provider_arn, nearest)}",
         )
         return
-    yield from min((list(_judged(each.conditions, values, whose)) for each in named), key=_weight)
+    yield from min((list(_judged(each.conditions, token)) for each in named), key=_weight)
     for each in known:
-        if each.denies and provider_arn in each.providers and _applies(each, values):
+        if each.denies and provider_arn in each.providers and _applies(each, token.values):
             on = ", ".join(f"{condition.operator} on {condition.key}" for condition in each.conditions)
             yield broken(_DENIED, f"a Deny of the trust policy applies to the token ({on or 'it has no condition'})")
 
@@ -142,38 +168,54 @@ def _applies(statement: Statement, values: Mapping[str, tuple[str, ...]]) -> boo
     return all(each.key in values and each.holds(values[each.key]) for each in statement.conditions)
 
 
-def _judged(conditions: tuple[Condition, ...], values: Mapping[str, tuple[str, ...]], whose: str) -> Iterator[Finding]:
+def _judged(conditions: tuple[Condition, ...], token: _Token) -> Iterator[Finding]:
     for condition in conditions:
-        claims = values.get(condition.key)
+        claims = token.values.get(condition.key)
         if claims is not None and not condition.holds(claims):
-            yield _excludes(condition, claims, whose) if condition.negated else _differs(condition, claims, whose)
+            yield _excludes(condition, claims, token) if condition.negated else _differs(condition, claims, token)
     narrowing = {each.key for each in conditions if not (each.negated or each.admits_all)}
-    missing = [key for key in values if key not in narrowing]
+    missing = [key for key in token.values if key not in narrowing]
     if missing:
         wildcards = any(each.admits_all and each.key in missing for each in conditions)
         but = ", except for wildcards alone" if wildcards else ""
         yield warning(_NO_CONDITION, f"the trust policy has no condition on {', '.join(missing)}{but}")
 
 
-def _excludes(condition: Condition, values: tuple[str, ...], whose: str) -> Finding:
-    claim = condition.key.partition(":")[2]
+def _excludes(condition: Condition, values: tuple[str, ...], token: _Token) -> Finding:
+    claim = _CLAIMS[condition.key]
     return broken(
         _CODES[condition.key],
-        f"{condition.operator} on {condition.key} of the trust policy excludes {whose} {claim} {', '.join(values)}",
-        f"remove {condition.operator} on {condition.key} from the role's trust policy, or name other values there",
+        f"{condition.operator} on {condition.key} of the trust policy excludes "
+        f"{token.whose} {claim} {', '.join(values)}",
+        token.request.cure(
+            claim,
+            (),
+            f"name other values in {condition.operator} on {condition.key}",
+            f"every token that the condition no longer excludes {_OTHERS}",
+        ),
     )
 
 
-def _differs(condition: Condition, values: tuple[str, ...], whose: str) -> Finding:
-    key, wanted = condition.key, condition.values
-    claim = key.partition(":")[2]
+def _differs(condition: Condition, values: tuple[str, ...], token: _Token) -> Finding:
+    key, claim = condition.key, _CLAIMS[condition.key]
     value = values[0] if values else ""
-    nearest = closest(value, wanted)
-    return broken(
+    nearest = closest(value, condition.values)
+    found = broken(
         _CODES[key],
-        f"{key} of the trust policy is {marked(nearest, value)}, {whose} {claim} is {marked(value, nearest)}",
-        f"write {value!r} into {key} of the role's trust policy, or configure what has {nearest!r} as {claim}",
+        f"{key} of the trust policy is {marked(nearest, value)}, {token.whose} {claim} is {marked(value, nearest)}",
+        token.request.cure(
+            claim,
+            condition.values,
+            f"write {value!r} into {key} of the role's trust policy",
+            f"every token with this {claim} {_OTHERS}",
+        ),
     )
+    if token.registered is None or key not in token.registered:
+        return found
+    code, known = token.registered[key]
+    # A token that the provider accepts would meet the condition too, so the token is the only mistake.
+    same = condition.holds(known) and not set(known) & set(values)
+    return consequences.of(found, (code,)) if same else found
 
 
 def _matches(operator: str, pattern: str, value: str) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from app.doctor.ram import RamAccess
-from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ISSUER, PROVIDER_ARN
+from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ISSUER, PROVIDER_ARN, WORKLOAD_AUDIENCE
 
 from ..conftest import BASE
-from .cloud_cases import ROLE, provider, restore, role, trusts
+from .cloud_cases import ROLE, provider, restore, role, token_file, trusts
 from .scenario import PRESENTED, Case, Scenario
 
 
@@ -49,7 +49,33 @@ def allow_reading(scenario: Scenario) -> None:
     scenario.world(sessions_may=("ram:GetRole", "ims:GetOIDCProvider"))
 
 
+def token_of(**claims: Any) -> Callable[[Scenario], None]:
+    """Return a function that writes a token with other claims into the token file."""
+    return lambda scenario: token_file(scenario, scenario.workload.emulator.workload_token(**claims))
+
+
 CASES = [
+    read(
+        "token file of another audience",
+        "IDS-404",
+        f"request the token with the audience '{WORKLOAD_AUDIENCE}'",
+        token_of(aud=["vault.demo.example"]),
+        token_file,
+    ),
+    read(
+        "token file of another workload",
+        "IDS-431",
+        "request the token for the subject 'system:serviceaccount:demo:*'",
+        token_of(sub="system:serviceaccount:test:app"),
+        token_file,
+    ),
+    read(
+        "token file of another issuer",
+        "IDS-405",
+        "request the token from the issuer",
+        token_of(iss="https://other.example"),
+        token_file,
+    ),
     read("subject", "IDS-431", ">>m<<", lambda scenario: trusts(scenario, sub="app_demom")),
     read("issuer of the policy", "IDS-430", ">>/<<", lambda scenario: trusts(scenario, iss=f"{ISSUER}/")),
     read("audience of the policy", "IDS-429", "oidc:aud", lambda scenario: trusts(scenario, aud="api.demo.exmple")),

@@ -23,6 +23,17 @@ CASES = [
 ]
 
 
+WIDENS_TRUST = ("IDS-401", "IDS-404", "IDS-405", "IDS-429", "IDS-430", "IDS-431", "IDS-438")
+"""Findings that a change in RAM would end, but a change after which RAM also trusts other tokens."""
+
+
+def test_no_entry_widens_trust_first() -> None:
+    """The index advises another token first, and a change in RAM only under a condition."""
+    for code in WIDENS_TRUST:
+        assert INDEX[code].cure.startswith("request ")
+        assert " if " in INDEX[code].cure
+
+
 @pytest.fixture
 def scenario(workload: Workload, clock: Clock) -> Scenario:
     """A healthy workload."""
@@ -54,13 +65,15 @@ async def test_misconfiguration_is_found_and_cured(case: Case, scenario: Scenari
     """
     The finding has the code and names the cure; when the cure is applied, nothing is found.
 
-    Every finding has a cure that is an action, and that is no part of the cause.
+    Every finding has a cure that is an action, and that is no part of the cause. No cure widens trust first.
     """
     case.breaks(scenario)
     broken = await scenario.steps()
     for each in (each for step in broken for each in step.findings):
         assert each.cure.split()[0].strip(",.:").lower() in VERBS, each
         assert each.cure.rstrip(".").lower() not in each.message.lower()
+        if each.code in WIDENS_TRUST:
+            assert each.cure.startswith(("request ", "correct IDS-", "try again")), each
         assert not CURE.search(each.message.partition('; it says "')[0])
 
     found = [each for step in broken for each in step.findings if each.code == case.code]

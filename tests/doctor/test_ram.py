@@ -19,7 +19,18 @@ from app.doctor.ram import Provider, RamAccess
 from app.doctor.reading import Reading, not_read
 from app.doctor.steps import account, provider, trust
 from app.emulator import Fault
-from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, ACCOUNT, ISSUER, PROVIDER_ARN, role_arn
+from app.emulator.world.world import (
+    ACCESS_KEY_ID,
+    ACCESS_KEY_SECRET,
+    ACCOUNT,
+    ISSUER,
+    OIDC_AUDIENCE,
+    OIDC_CLIENT_ID,
+    PROVIDER_ARN,
+    WORKLOAD_AUDIENCE,
+    role_arn,
+    workload_issuer,
+)
 from app.identity.jwt_claims import Claims
 from app.upstream.acs3 import KeyPair
 from app.upstream.response import UpstreamResponse
@@ -28,7 +39,7 @@ from ..clock import Clock
 from ..conftest import configuration
 from ..workload import Workload
 from .cloud_cases import provider as provider_in_ram
-from .cloud_cases import trusts
+from .cloud_cases import token_file, trusts
 from .network_cases import unconnected
 from .ram_cases import key
 from .scenario import PRESENTED, Cloud, Scenario
@@ -152,15 +163,58 @@ async def test_account_of_an_access_key_that_finds_nothing(scenario: Scenario) -
 
 
 async def test_findings_are_in_the_order_of_repair(scenario: Scenario) -> None:
-    """The provider's issuer comes before the policy's, and the refusal of STS follows from the first."""
+    """The provider's issuer comes first; the policy has the same issuer, so its finding and STS's refusal follow."""
     provider_in_ram(scenario, issuer_url=f"{ISSUER}/")
     trusts(scenario, iss=f"{ISSUER}/")
     steps = await scenario.steps()
 
-    assert [each.code for each in independent(steps)] == ["IDS-405", "IDS-430"]
+    assert [each.code for each in independent(steps)] == ["IDS-405"]
+    (condition,) = _step(steps, "trust policy").findings
+    assert (condition.code, condition.follows) == ("IDS-430", ("IDS-405",))
     (refusal,) = _step(steps, "exchange").findings
     assert (refusal.code, refusal.follows) == ("IDS-408", ("IDS-405",))
     assert refusal.cure == "correct IDS-405 above; this follows from it"
+
+
+async def test_token_of_another_audience_is_one_mistake(scenario: Scenario) -> None:
+    """The cure is a token for the provider's audience. A change in RAM comes second, and says what RAM then accepts."""
+    token_file(scenario, scenario.workload.emulator.workload_token(aud=["vault.demo.example"]))
+    steps = await scenario.steps()
+
+    (found,) = independent(steps)
+    audiences = " or ".join(map(repr, (WORKLOAD_AUDIENCE, OIDC_AUDIENCE, OIDC_CLIENT_ID)))
+    assert found.cure.startswith(f"request the token with the audience {audiences}: correct the program that writes /")
+    _, _, change = found.cure.partition("; if this token is right, ")
+    assert change.startswith("add the token's aud by `aliyun ims AddClientIdToOIDCProvider")
+    issuer = workload_issuer(scenario.workload.emulator.world)
+    assert f"RAM then accepts every token that {issuer} issues for 'vault.demo.example'" in change
+    (condition,) = _step(steps, "trust policy").findings
+    assert (condition.code, condition.follows) == ("IDS-429", ("IDS-404",))
+
+
+async def test_different_audiences_in_ram_are_two_mistakes(scenario: Scenario) -> None:
+    """A policy with an audience that the provider lacks does not follow from the provider's finding."""
+    provider_in_ram(scenario, client_ids=("other.example",))
+    trusts(scenario, aud="third.example")
+
+    assert [each.code for each in independent(await scenario.steps())] == ["IDS-404", "IDS-429"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "source"),
+    [
+        ("aud", "profiles.default.identity.scope"),
+        ("sub", "profiles.default.identity.clientId, with that client's own secret or key"),
+        ("iss", "profiles.default.identity.tokenEndpoint"),
+    ],
+)
+async def test_cure_names_what_determines_the_claim(claim: str, source: str, scenario: Scenario) -> None:
+    """For an identity with a server, the first cure names the key of the configuration behind the claim."""
+    trusts(scenario, **{claim: "another"})
+    (found,) = _step(await scenario.steps(), "trust policy").findings
+
+    assert f" 'another': correct {source}; if this token is right, write " in found.cure
+    assert found.cure.endswith("that meets the other conditions may then assume the role")
 
 
 async def test_cure_does_not_advise_what_is_done(scenario: Scenario) -> None:

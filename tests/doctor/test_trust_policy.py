@@ -8,19 +8,22 @@ from typing import Any
 import pytest
 
 from app.doctor.compare import closest, marked
+from app.doctor.token_request import TokenRequest
 from app.doctor.trust_policy import findings
 from app.identity.jwt_claims import Claims
+from app.identity.token_file import TokenFileIdentity
 from app.setup.trust_policy import OidcTrust, RoleTrust, document
 
 ARN = "acs:ram::1:oidc-provider/idaas"
 ISSUER = "https://idaas.example/oauth2"
+REQUEST = TokenRequest(TokenFileIdentity(token_file="/var/run/token"), "profiles.default.identity")
 CLAIMS = Claims(ISSUER, ("api.example.com",), "app_1", 0.0, 1200.0)
 
 
 def codes(policy: Any, claims: Claims = CLAIMS) -> list[str]:
     """Return the codes of the findings."""
     text = policy if isinstance(policy, str) else json.dumps(policy)
-    return [finding.code for finding in findings(text, ARN, claims)]
+    return [finding.code for finding in findings(text, ARN, claims, REQUEST)]
 
 
 def trust(**changes: Any) -> OidcTrust:
@@ -134,7 +137,7 @@ def test_a_denial_that_applies_is_found(denied: dict[str, Any], expected: list[s
 
 def test_a_policy_that_only_denies_allows_nothing() -> None:
     """Without an Allow, there is no policy to compare with; the cure is a statement, and not another file."""
-    (finding,) = findings(json.dumps({"Statement": [statement({}, "Deny")]}), ARN, CLAIMS)
+    (finding,) = findings(json.dumps({"Statement": [statement({}, "Deny")]}), ARN, CLAIMS, REQUEST)
 
     assert finding.code == "IDS-433"
     assert finding.cure.startswith("write a statement with the Action sts:AssumeRole")
@@ -152,6 +155,8 @@ def test_missing_claims_do_not_match() -> None:
         ("https://a/b", "https://a/b/", "'https://a/b>><<'"),
         ("api.exmple.com", "api.example.com", "'api.ex>><<mple.com'"),
         ("app_1", "app_2", "'app_>>1<<'"),
+        ("app_exmaple", "app_example", "'app_ex>>ma<<ple'"),
+        ("api.exmple.con", "api.example.com", "'api.ex>>mple.con<<'"),
         ("one", "two", "'one'"),
         ("same", "same", "'same'"),
         ("", "x", "''"),

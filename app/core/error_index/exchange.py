@@ -15,8 +15,9 @@ EXCHANGE = (
         "IDS-401",
         "The role does not trust the token.",
         "A condition of the role's trust policy (oidc:iss, oidc:aud, oidc:sub) or its principal does not match.",
-        "make oidc:iss, oidc:aud and oidc:sub of the role's trust policy equal the token's claims, and name "
-        "oidcProviderArn as its principal; `idaas-sidecar doctor --read-ram` shows both",
+        "request the token with the issuer, audience and subject that the role's trust policy names, and name the "
+        "policy's principal in oidcProviderArn; change the policy only if every token with the new values may assume "
+        "the role; `idaas-sidecar doctor --read-ram` shows both",
         effect="withdrawn",
         seen=(_FAIL + "NoPermission",),
     ),
@@ -38,14 +39,16 @@ EXCHANGE = (
         "IDS-404",
         "The token's audience is no client id of the OIDC provider.",
         "The provider in RAM has other client ids than the token's aud.",
-        "add the token's aud to the OIDC provider's client ids in RAM",
+        "request the token with an audience that is a client id of the OIDC provider; add the token's aud to the "
+        "client ids in RAM only if RAM may accept every token of this issuer for that audience",
         seen=(_TOKEN + "AudienceNotMatch",),
     ),
     Entry(
         "IDS-405",
         "The token's issuer is not the OIDC provider's URL.",
         "A slash, a custom domain or another instance.",
-        "write the token's iss, to the letter, as the URL of an OIDC provider in RAM, and its ARN into oidcProviderArn",
+        "request the token from the issuer of the OIDC provider; if the token's iss is right, write the token's iss, to "
+        "the letter, as the URL of an OIDC provider in RAM, and its ARN into oidcProviderArn",
         seen=(_TOKEN + "IssuerNotMatch",),
     ),
     Entry(
@@ -78,15 +81,16 @@ EXCHANGE = (
         "IDS-409",
         "STS does not trust the issuer's certificate.",
         "The provider's fingerprint in RAM is of another CA, or the chain is incomplete.",
-        "add the provider's fingerprint that `idaas-sidecar setup fingerprint` prints in RAM, and let the issuer "
-        "send its whole chain",
+        "add the provider's fingerprint that `idaas-sidecar setup fingerprint` prints in RAM, after the issuer's "
+        "operator has confirmed it, and let the issuer send its whole chain",
         seen=(_TOKEN + "HttpsUrlInvalid",),
     ),
     Entry(
         "IDS-410",
         "The issuer's certificate no longer matches the fingerprint.",
         "The issuer changed its CA.",
-        "add the fingerprint that `idaas-sidecar setup fingerprint` prints to the provider in RAM",
+        "let the issuer's operator confirm the new fingerprint, and add the one that `idaas-sidecar setup fingerprint` "
+        "prints to the provider in RAM",
         seen=(_TOKEN + "PublicKeyFingerprintMismatch",),
     ),
     Entry(
@@ -218,26 +222,29 @@ EXCHANGE = (
         "IDS-429",
         "The trust policy's condition on oidc:aud differs from the token.",
         "Another resource server, or a difference of a character.",
-        "write the token's aud into oidc:aud of the role's trust policy",
+        "request the token with the audience that the policy names; write the token's aud into oidc:aud only if every "
+        "token for that audience that meets the other conditions may assume the role",
     ),
     Entry(
         "IDS-430",
         "The trust policy's condition on oidc:iss differs from the token.",
         "A slash, a custom domain or another instance.",
-        "write the token's iss into oidc:iss of the role's trust policy",
+        "request the token with the issuer that the policy names; write the token's iss into oidc:iss only if every "
+        "token of that issuer that meets the other conditions may assume the role",
     ),
     Entry(
         "IDS-431",
         "The trust policy's condition on oidc:sub differs from the token.",
         "The role trusts another application.",
-        "write the token's sub into oidc:sub of the role's trust policy",
+        "request the token with the subject that the policy names; write the token's sub into oidc:sub only if every "
+        "token with that subject that meets the other conditions may assume the role",
     ),
     Entry(
         "IDS-432",
         "The trust policy does not name the OIDC provider.",
         "Principal.Federated has another ARN than oidcProviderArn.",
-        "write oidcProviderArn into Principal.Federated of the role's trust policy, or write the ARN that stands there "
-        "into oidcProviderArn where that is the right one",
+        "write the ARN of Principal.Federated into oidcProviderArn; if oidcProviderArn is right, write oidcProviderArn "
+        "into Principal.Federated of the role's trust policy: the role then trusts tokens of that provider",
     ),
     Entry(
         "IDS-433",
@@ -273,6 +280,7 @@ EXCHANGE = (
         "IDS-438",
         "A Deny of the trust policy applies to the token.",
         "A statement with the effect Deny comes before every Allow, whatever the other statements say.",
-        "remove the Deny from the role's trust policy, or narrow its conditions until they exclude the token",
+        "request a token that the Deny does not name; if the token may assume the role, change the conditions of the "
+        "Deny so that they name other tokens only",
     ),
 )

@@ -224,13 +224,15 @@ IDENTITY = (
         "IDS-331",
         "The token's issuer differs from the configuration.",
         "A custom domain, a trailing slash or another instance.",
-        "write issuer exactly as the token names it, and register the same URL in RAM",
+        "write issuer exactly as the token names it, and register the same URL in RAM, if tokens of that issuer may "
+        "assume the role",
     ),
     Entry(
         "IDS-332",
         "The token's subject differs from the client id.",
         "The resource server has a custom subject, or the token is of another application.",
-        "name the token's subject in oidc:sub of the trust policy",
+        "use the application that the role trusts; if the token's subject is right, name it in oidc:sub of the trust "
+        "policy",
     ),
     Entry(
         "IDS-333",

@@ -59,4 +59,8 @@ def _refusal(error: SidecarError, ram_was_read: bool) -> Finding:
     found = failed(error)
     if found.code != NOT_TRUSTED or not ram_was_read:
         return found
-    return replace(found, cure="correct the role's trust policy by the token's claims above, or wait until RAM uses it")
+    return replace(
+        found,
+        cure="try again in a minute, because RAM may still use the previous trust policy; then request the token with "
+        "the claims that the policy names",
+    )

@@ -14,6 +14,8 @@ from ..compare import closest, marked
 from ..finding import Finding, Step, broken, skipped, warning
 from ..ram import Provider
 from ..reading import Reading
+from ..token_request import TokenRequest
+from ..trust_policy import AUDIENCE, ISSUER, Registered
 
 NAME = "OIDC provider"
 
@@ -32,19 +34,25 @@ def run(name: str, profile: Profile, reading: Reading | None, claims: Claims | N
         return Step(NAME, f"{exchange.oidc_provider_arn} was not read", name, [provider])
     found = list(_fingerprint(provider, reading.chain))
     if claims is not None:
-        found = [*_claims(provider, claims, now), *found]
+        request = TokenRequest(profile.identity, f"profiles.{name}.identity")
+        found = [*_claims(provider, claims, request, now), *found]
     return Step(NAME, f"{provider.arn} beside the token and the issuer's certificate", name, found, _facts(provider))
 
 
-def _claims(provider: Provider, claims: Claims, now: float) -> Iterator[Finding]:
+def _claims(provider: Provider, claims: Claims, request: TokenRequest, now: float) -> Iterator[Finding]:
     issuer = claims.issuer or ""
     if issuer != provider.issuer:
         yield broken(
             "IDS-405",
             f"IssuerUrl of the provider is {marked(provider.issuer, issuer)}, "
             f"the token's iss is {marked(issuer, provider.issuer)}",
-            f"create an OIDC provider with the URL {issuer!r} in RAM, and write its ARN into oidcProviderArn and the "
-            "role's trust policy",
+            request.cure(
+                "iss",
+                (provider.issuer,),
+                f"create an OIDC provider with the URL {issuer!r} in RAM, and write its ARN into oidcProviderArn and "
+                "the role's trust policy",
+                "the role then trusts that issuer",
+            ),
         )
     if not set(claims.audiences) & set(provider.client_ids):
         audience = claims.audiences[0] if claims.audiences else ""
@@ -54,8 +62,13 @@ def _claims(provider: Provider, claims: Claims, now: float) -> Iterator[Finding]
             "IDS-404",
             f"ClientIds of the provider has {marked(nearest, audience)}, "
             f"the token's aud is {marked(audience, nearest)}",
-            "add the token's aud: "
-            f"aliyun ims AddClientIdToOIDCProvider --OIDCProviderName {name} --ClientId {audience}",
+            request.cure(
+                "aud",
+                provider.client_ids,
+                "add the token's aud by "
+                f"`aliyun ims AddClientIdToOIDCProvider --OIDCProviderName {name} --ClientId {audience}`",
+                f"RAM then accepts every token that {issuer} issues for {audience!r}, also a token of another service",
+            ),
         )
     age = now - claims.issued_at if claims.issued_at is not None else 0.0
     if provider.issuance_hours and age > provider.issuance_hours * 3600:
@@ -75,9 +88,15 @@ def _fingerprint(provider: Provider, chain: Chain | str) -> Iterator[Finding]:
     yield warning(
         "IDS-410",
         f"Fingerprints of the provider: {registered}; {chain.host} presents {', '.join(chain.fingerprints)}",
-        f"add the fingerprint: aliyun ims AddFingerprintToOIDCProvider --OIDCProviderName {name} "
-        f"--Fingerprint {chain.fingerprint}",
+        f"let the issuer's operator confirm the fingerprint {chain.fingerprint}, because STS then trusts every server "
+        f"with a certificate of that CA; add it by `aliyun ims AddFingerprintToOIDCProvider --OIDCProviderName {name} "
+        f"--Fingerprint {chain.fingerprint}`",
     )
+
+
+def registered(provider: Provider) -> Registered:
+    """Return the issuer and the client ids of the provider, with the code of this step for a token without them."""
+    return {ISSUER: ("IDS-405", (provider.issuer,)), AUDIENCE: ("IDS-404", provider.client_ids)}
 
 
 def _facts(provider: Provider) -> dict[str, Any]:

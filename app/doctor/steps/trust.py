@@ -11,8 +11,11 @@ from ...identity.jwt_claims import Claims
 from ...refresh.pipeline import expected_claims
 from .. import trust_policy
 from ..finding import Finding, Step, broken, skipped
-from ..ram import Role
+from ..ram import Provider, Role
 from ..reading import Reading
+from ..token_request import TokenRequest
+from ..trust_policy import Registered
+from .provider import registered
 
 NAME = "trust policy"
 
@@ -41,7 +44,8 @@ def run(name: str, profile: Profile, policy: str | None, reading: Reading | None
             return skipped(NAME, f"RAM was not read ({reading.role.code})", name)
         return Step(NAME, f"{exchange.role_arn} was not read", name, [reading.role])
     found = list(_length(exchange, reading.role))
-    return _compared(name, profile, exchange, reading.role.trust_policy, claims, found, ", read from RAM")
+    known = registered(reading.provider) if isinstance(reading.provider, Provider) else None
+    return _compared(name, profile, exchange, reading.role.trust_policy, claims, found, ", read from RAM", known)
 
 
 def _compared(
@@ -52,11 +56,14 @@ def _compared(
     claims: Claims | None,
     found: list[Finding],
     where: str,
+    known: Registered | None = None,
 ) -> Step:
+    request = TokenRequest(profile.identity, f"profiles.{name}.identity")
     if claims is None:
-        found += trust_policy.expected_findings(policy, exchange.oidc_provider_arn, expected_claims(profile))
+        expected = expected_claims(profile)
+        found += trust_policy.expected_findings(policy, exchange.oidc_provider_arn, expected, request)
         return Step(NAME, "no token to compare", name, found) if found else skipped(NAME, "needs a token", name)
-    found += trust_policy.findings(policy, exchange.oidc_provider_arn, claims)
+    found += trust_policy.findings(policy, exchange.oidc_provider_arn, claims, request, known)
     return Step(NAME, f"the conditions of {exchange.role_arn} beside the token's claims{where}", name, found)
 
 
