@@ -114,7 +114,14 @@ class Walk:
         if name not in loaded.settings.profiles or found.listening is None:
             yield skipped(caller.NAME, "the configuration is broken", name)
         else:
-            yield caller.run(name, loaded.settings, self._target.caller_with_url(), self._target.environ)
+            examined = [each for each in found.names if each in loaded.settings.profiles]
+            yield caller.run(
+                name,
+                loaded.settings,
+                self._target.caller_with_url(),
+                self._target.environ,
+                examined=examined if self._target.profile is None else None,
+            )
 
     async def _endpoints(self, name: str, loaded: Loaded, reached: _Reached) -> AsyncIterator[Step]:
         """Examine each server; note in `reached` whether those of the token and of the exchange can be reached."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.core.errors import ConfigError, SidecarError, Unreachable
 
+from ..conftest import configuration
 from .scenario import URL, Case, Scenario
 
 
@@ -136,6 +137,13 @@ def other_path_token(scenario: Scenario) -> None:
     scenario.client[CREDENTIALS_URI] = URL.replace("/credentials", "/fedcba9876543210/credentials")
 
 
+def two_profiles(scenario: Scenario) -> None:
+    """Add a second profile, which only another user may have."""
+    scenario.config = configuration("default", "p2")
+    scenario.config["profiles"]["p2"]["callers"] = {"uids": [2000]}
+    scenario.running["profiles"] = [{"profile": name, "state": "fresh"} for name in ("default", "p2")]
+
+
 CASES = [
     socket(
         "socket of another user",
@@ -221,6 +229,21 @@ CASES = [
         lambda scenario: setattr(scenario, "caller", replace(scenario.caller, gids=(1000, 3000))),
     ),
     Case("host that is not allowed", "IDS-508", "access.allowedHosts", host, allow_host),
+    Case(
+        "path of no profile of two",
+        "IDS-509",
+        "its path is that of no profile; the paths are /credentials, /credentials/p2 | "
+        "set ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:7117/credentials",
+        lambda scenario: (two_profiles(scenario), scenario.client.update({CREDENTIALS_URI: f"{URL}/p3"})),
+        lambda scenario: scenario.client.update({CREDENTIALS_URI: URL}),
+    ),
+    Case(
+        "user without the right to the URL's profile",
+        "IDS-507",
+        "profiles.p2.callers",
+        lambda scenario: (two_profiles(scenario), scenario.client.update({CREDENTIALS_URI: f"{URL}/p2"})),
+        lambda scenario: scenario.client.update({CREDENTIALS_URI: URL}),
+    ),
     client("path of the URL", "IDS-509", "/credentials", CREDENTIALS_URI, "http://127.0.0.1:7117/credential", URL),
     client("another profile", "IDS-509", "/credentials", CREDENTIALS_URI, f"{URL}/p2", URL),
     client(

@@ -541,3 +541,18 @@ async def test_texts_that_are_no_url(url: str, scenario: Scenario) -> None:
 def test_names_that_are_none(host: str) -> None:
     """No program listens at a name that cannot exist."""
     assert running.connects(host, 80) is False
+
+
+@pytest.mark.parametrize("path", ["/credentials", "/credentials/p2"])
+async def test_a_url_names_one_of_two_profiles(path: str, scenario: Scenario) -> None:
+    """A caller with the URL of one profile is examined for this profile alone, and its path is right."""
+    scenario.config = configuration("default", "p2")
+    other = "default" if path.endswith("p2") else "p2"
+    scenario.config["profiles"][other]["callers"] = {"uids": [2000]}
+    scenario.running["profiles"] = [{"profile": name, "state": "fresh"} for name in ("default", "p2")]
+    scenario.client["ALIBABA_CLOUD_CREDENTIALS_URI"] = URL.removesuffix("/credentials") + path
+
+    steps = await scenario.steps()
+
+    assert [finding for step in steps for finding in step.findings] == []
+    assert {step.profile: step.state for step in steps if step.name == "caller"}[other] == "skipped"

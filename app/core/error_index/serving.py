@@ -46,8 +46,8 @@ SERVING = (
         "IDS-507",
         "This user may not have the profile.",
         "The profile's `callers` name neither the user nor one of its groups.",
-        "Let the application run as a user that is named; add its uid or gid to `callers` only if every process of that "
-        "user may have the credentials.",
+        "Let the application run as a user that is named; add its uid or gid to `callers` only if every process of "
+        "that user may have the credentials.",
     ),
     Entry(
         "IDS-508",

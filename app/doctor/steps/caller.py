@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...config import secret_refs
 from ...config.settings import CallerRule, PathToken, Settings
@@ -11,26 +10,46 @@ from ...core.addresses import listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.errors import SidecarError
 from ..client_url import ClientUrl, client_url
-from ..finding import Finding, Step, broken
+from ..finding import Finding, Step, broken, skipped
 from ..target import Caller
 
 NAME = "caller"
 
 
-def run(name: str, settings: Settings, caller: Caller, environ: Mapping[str, str]) -> Step:
+def run(
+    name: str, settings: Settings, caller: Caller, environ: Mapping[str, str], *, examined: Sequence[str] | None = None
+) -> Step:
     """
-    Apply the access rules of the configuration to the caller. No request is sent: an answer has credentials.
+    Apply the access rules of the configuration to the caller. No request is sent: its answer would contain credentials.
 
-    `environ` is the sidecar's, which may hold the path token.
+    `environ` is the sidecar's environment, which may hold the path token. `examined`: all profiles of this run; None if
+    the user named this one. The caller's URL names one profile and is examined with it: a caller needs no right to the
+    others. A URL that names no profile is examined with the first one.
     """
-    found = list(_user(name, settings.profiles[name].callers, caller))
     url = client_url(caller.url) if caller.url else None
-    if url is not None:
-        found += _url(url, name, settings, environ)
+    served = _served(settings, environ)
+    named = next((each for each, paths in served.items() if url is not None and url.path in paths), None)
+    examined = [name] if examined is None else examined
+    if named in examined and named != name:
+        return skipped(NAME, f"{URI} is that of the profile {named}", name)
+    found = list(_user(name, settings.profiles[name].callers, caller))
+    if url is not None and (named == name or name == examined[0]):
+        found += _url(url, name, settings, served, _prefix(settings, environ))
     groups = ", ".join(map(str, caller.gids))
     shown = url.shown if url is not None else ""
     facts = {"uid": caller.uid, "gids": list(caller.gids), "url": shown}
     return Step(NAME, f"uid {caller.uid}, groups {groups}; {shown or 'no URL given'}", name, found, facts)
+
+
+def _served(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, frozenset[str]]:
+    """Return the paths of each profile; empty if the path token cannot be read here."""
+    prefix = _prefix(settings, environ)
+    if prefix is None:
+        return {}
+    return {
+        name: frozenset({f"{prefix}/credentials/{name}", *([f"{prefix}/credentials"] if name == "default" else [])})
+        for name in settings.profiles
+    }
 
 
 def _user(name: str, rule: CallerRule | None, caller: Caller) -> Iterator[Finding]:
@@ -40,28 +59,36 @@ def _user(name: str, rule: CallerRule | None, caller: Caller) -> Iterator[Findin
     yield broken("IDS-507", f"profiles.{name}.callers: allows {named}, and the caller has uid {caller.uid}")
 
 
-def _url(url: ClientUrl, name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _url(
+    url: ClientUrl, name: str, settings: Settings, served: Mapping[str, frozenset[str]], prefix: str | None
+) -> Iterator[Finding]:
     host, port = listen_address(settings.server.bind, "server.bind")
     bound = f"[{host}]" if ":" in host else host
     named = url.authority_host
+    token = "/<path token>" if prefix else ""
+    right = f"http://{bound}:{port or url.port}{token}/credentials" + (f"/{name}" if name != "default" else "")
     if url.scheme != "http" or (port != 0 and url.port != port):
-        yield broken("IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}")
+        yield broken(
+            "IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}", f"set {URI}={right}"
+        )
     if not url.host:
         return
     if named not in {*map(str.lower, settings.access.allowed_hosts), bound}:
         yield broken("IDS-508", f"{URI}: the host {named} is not in access.allowedHosts")
-    prefix = _prefix(settings, environ)
-    paths = {f"{prefix}/credentials/{name}", *([f"{prefix}/credentials"] if name == "default" else [])}
-    if prefix is not None and url.path not in paths:
-        wanted = f"/credentials/{name}" if name != "default" else "/credentials"
-        token = "/<path token>" if prefix else ""
-        other = prefix and re.fullmatch(rf"/[^/]+{re.escape(wanted)}", url.path)
-        yield broken(
-            "IDS-509",
-            f"{URI}: its path token is not that of access.pathToken"
-            if other
-            else f"{URI}: its path is not {token}{wanted}",
-        )
+    if prefix is None or any(url.path in paths for paths in served.values()):
+        return
+    suffix = url.path.removeprefix(f"/{url.path[1:].partition('/')[0]}")
+    if prefix and any(f"{prefix}{suffix}" in paths for paths in served.values()):
+        yield broken("IDS-509", f"{URI}: its path token is not that of access.pathToken", f"set {URI}={right}")
+        return
+    known = ", ".join(f"{token}/credentials" + (f"/{each}" if each != "default" else "") for each in served)
+    yield broken(
+        "IDS-509",
+        f"{URI}: its path is that of no profile; the paths are {known}"
+        if len(served) > 1
+        else f"{URI}: its path is not {known}",
+        f"set {URI}={right}",
+    )
 
 
 def _prefix(settings: Settings, environ: Mapping[str, str]) -> str | None:
