@@ -73,7 +73,10 @@ def test_every_address_in_use_is_reported(tmp_path: Path) -> None:
 
         socket.create_server(("127.0.0.1", int(first.rpartition(":")[2]))).close()
 
-    in_use = f"cannot listen on {address}: the port is in use; stop the other program, or choose another port"
+    in_use = (
+        f"cannot listen on {address}: the port is in use; stop the other program, or choose another port; "
+        "a sidecar that was stopped ends after shutdown.drainSeconds, or at once at a second SIGTERM"
+    )
     assert [(str(line), line.error_code) for line in caught.value.mistakes] == [
         (f"server.bind: {in_use}", "IDS-502"),
         (f"server.ops: {in_use}", "IDS-502"),

@@ -40,6 +40,7 @@ class _Status(msgspec.Struct):
     config_error: str | None = None
     config_error_code: str | None = None
     restart_needed: list[str] | None = None
+    stopping: bool | None = None
     listeners: dict[str, str] | None = None
 
 

@@ -164,7 +164,7 @@ def bound_unix(path: str, place: str) -> socket.socket:
         taken = error.errno == errno.EADDRINUSE
         raise ConfigError(
             f"{place}: cannot listen on {path}: {'it is in use' if taken else error.strerror}",
-            cure="stop the other program, or choose another path" if taken else "",
+            cure=f"stop the other program, or choose another path; {_OLD_SIDECAR}" if taken else "",
             error_code="IDS-502",
         ) from None
     finally:
@@ -194,6 +194,10 @@ def _remove_leftover(path: str) -> None:
             os.unlink(path)
 
 
+_OLD_SIDECAR = "a sidecar that was stopped ends after shutdown.drainSeconds, or at once at a second SIGTERM"
+"""The other program is often the previous sidecar, which still answers after its SIGTERM."""
+
+
 def address_of(sock: socket.socket) -> tuple[str, int]:
     """Return host and port that `sock` is bound to."""
     host, port = sock.getsockname()[:2]
@@ -205,7 +209,7 @@ def _reason(error: OSError) -> Reason:
         case 97:
             return Reason("this machine has no IPv6", "use an IPv4 address")
         case 98:
-            return Reason("the port is in use", "stop the other program, or choose another port")
+            return Reason("the port is in use", f"stop the other program, or choose another port; {_OLD_SIDECAR}")
         case 99:
             return Reason("this machine has no such address", "add the address (ip address add …) or choose another")
         case 13:

@@ -213,6 +213,7 @@ CASES = [
         "line 1: not JSON (IDS-103) | correct the file",
         {"config_error": "line 1: not JSON", "config_error_code": "IDS-103"},
     ),
+    running("draining sidecar", "IDS-528", "a second SIGTERM ends it at once", {"stopping": True}),
     running("pending restart", "IDS-506", "restart the sidecar", {"restart_needed": ["server.bind"]}),
     Case(
         "user without the right",

@@ -200,7 +200,8 @@ def test_all_ports_in_use(cloud: EmulatedCloud, used_port: int, tmp_path: Path) 
     assert result.code == 2
     assert result.err.splitlines() == [
         f"idaas-sidecar serve: server.{key}: cannot listen on 127.0.0.1:{port}: the port is in use; "
-        "stop the other program, or choose another port (IDS-502)"
+        "stop the other program, or choose another port; a sidecar that was stopped ends after shutdown.drainSeconds, "
+        "or at once at a second SIGTERM (IDS-502)"
         for key, port in ports.items()
     ]
 

@@ -49,9 +49,18 @@ async def run(target: Target, server: Server, loaded: Loaded | None) -> Step:
             return Step(NAME, answer, findings=found) if found else skipped(NAME, answer)
         status = answer
     found += await addresses.taken(target, server, status)
+    if status.get("stopping"):
+        found.append(
+            warning(
+                "IDS-528",
+                "the running sidecar received SIGTERM, and answers for at most shutdown.drainSeconds more",
+                "start the next sidecar after it has ended; a second SIGTERM ends it at once",
+            )
+        )
     found += [*_profiles(status, target.profile, has_socket=path is not None), *_configuration(status, target, loaded)]
     states = {str(each.get("profile")): str(each.get("state")) for each in status["profiles"]}
     summary = ", ".join(f"{name} is {state}" for name, state in states.items())
+    summary = f"stopping; {summary}" if status.get("stopping") else summary
     facts = {"profiles": states, "config": str(status.get("config", "")), "source": source}
     return Step(NAME, summary, findings=found, facts=facts)
 
