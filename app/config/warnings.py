@@ -79,7 +79,7 @@ def _region(region: str | None, place: str) -> Iterator[Mistake]:
     meant = misspelt(region) if region else None
     if meant is not None:
         cause = f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
-        yield Mistake(cause, DRAWBACK)
+        yield Mistake(cause, DRAWBACK, f"write {meant} into {place}; a region newer than this version needs no change")
 
 
 def _other_audience(identity: Identity, place: str) -> Iterator[Mistake]:
@@ -101,10 +101,12 @@ def _session(seconds: int, place: str) -> Iterator[Mistake]:
             f"{place}: sessions of {seconds} s never leave the 900 s margin of the Python, Java, Node, PHP and C# "
             "SDKs: each of their calls fetches credentials again; 3600 is the default",
             DRAWBACK,
+            "set durationSeconds to 3600, and the role's MaxSessionDuration to at least that",
         )
     elif lead(seconds) < QUIET_ABOVE:
         yield Mistake(
             f"{place}: sessions of {seconds} s are replaced with {lead(seconds):.0f} s left; clients with a margin of "
             f"up to {QUIET_ABOVE:.0f} s fetch credentials more often; 3600 avoids that",
             DRAWBACK,
+            "set durationSeconds to 3600, and the role's MaxSessionDuration to at least that",
         )

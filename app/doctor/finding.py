@@ -1,4 +1,4 @@
-"""The result of a step: values that the text and the JSON output show."""
+"""The result of a step, as values for the text and the JSON output."""
 
 from __future__ import annotations
 
@@ -10,16 +10,22 @@ from ..core.error_index.index import INDEX
 from ..core.errors import SidecarError
 
 State = Literal["ok", "warning", "broken", "skipped"]
-"""`warning`: it works, but not as intended, or not for long. `skipped`: a step before it is broken, or lacks input."""
+"""The state of a step. `warning`: it works, but not as intended, or not for long. `skipped`: an earlier step is broken,
+or the step lacks input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing that is wrong. `code` is its entry in the errors index.
+    One mistake or fault. `code` is its entry in the errors index.
 
-    `message` names the cause alone; `cure` says what to do, and is never empty. `follows`: the codes of the earlier
-    findings that explain this one, which ends when they are cured.
+    `message` names only the cause. `cure` says what to do, and is never empty. It begins in lower case and has no full
+    stop at its end, like every part of a line. `follows`: the codes of earlier findings that explain this finding. It
+    ends when they are cured.
+
+    For `consequences`: `about` is the server that the finding is about, if the message does not begin with it.
+    `reports`: the code of the error in the running sidecar that the finding reports, and `profile` its profile.
+    `explains`: the codes of later findings that this one explains.
     """
 
     state: Literal["warning", "broken"]
@@ -27,31 +33,42 @@ class Finding:
     message: str
     cure: str
     follows: tuple[str, ...] = ()
+    about: str = ""
+    reports: str = ""
+    profile: str = ""
+    explains: tuple[str, ...] = ()
 
 
 def broken(code: str, cause: str, cure: str = "") -> Finding:
     """Return a finding that keeps credentials from arriving. Without `cure`, the errors index supplies it."""
-    return Finding("broken", code, cause, cure or INDEX[code].cure)
+    return Finding("broken", code, cause, instruction(cure or INDEX[code].cure))
 
 
 def warning(code: str, cause: str, cure: str = "") -> Finding:
     """Return a finding that does not keep credentials from arriving."""
-    return Finding("warning", code, cause, cure or INDEX[code].cure)
+    return Finding("warning", code, cause, instruction(cure or INDEX[code].cure))
 
 
 def failed(error: Exception) -> Finding:
-    """Return the finding of an error that the program raised; its message has the cloud's own words."""
+    """Return the finding for an error that the program raised. The message includes the cloud's own words."""
     if not isinstance(error, SidecarError):
         return broken("IDS-901", f"internal error ({type(error).__name__})")
     return broken(error.error_code, error.quoted_cause, error.cure)
 
 
+def instruction(cure: str) -> str:
+    """Return a cure as a part of a line. A first word in capitals, such as a variable, keeps them."""
+    first = cure.partition(" ")[0]
+    cure = cure[:1].lower() + cure[1:] if first[1:].islower() or len(first) == 1 else cure
+    return cure.removesuffix(".")
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    The result of one step. `profile` is empty where the step concerns all. `summary` is one line.
+    The result of one step. `profile` is empty if the step concerns all profiles. `summary` is one line.
 
-    `facts` are what the step saw, without secrets.
+    `facts`: the values that the step found, without secrets.
     """
 
     name: str

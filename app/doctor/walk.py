@@ -19,7 +19,8 @@ from ..refresh.pipeline import Pipeline
 from ..setup.fingerprint import Chain
 from ..system.disk import Disk
 from ..upstream.acs3 import KeyPair
-from . import consequences, ram, reading
+from . import ram, reading
+from .consequences import Consequences
 from .finding import Step, failed, skipped
 from .ram import RamReader
 from .reading import Reading
@@ -52,7 +53,16 @@ class Walk:
         self._verified: dict[str, Mapping[str, str]] = {}
 
     async def steps(self) -> AsyncIterator[Step]:
-        """Yield each step's result as soon as it is known. Raises ConfigError for a profile that does not exist."""
+        """
+        Yield each step's result as soon as it is known. Raises ConfigError for a profile that does not exist.
+
+        A finding that follows from earlier findings says so.
+        """
+        known = Consequences()
+        async for step in self._steps():
+            yield known.added(step)
+
+    async def _steps(self) -> AsyncIterator[Step]:
         found = configuration.run(self._target)
         names = self._profiles(found)
         yield found.step
@@ -176,15 +186,10 @@ class Walk:
             obtained = await token.run(name, profile, pipeline, cloud_clock, clock_is_off=bool(clocks.findings))
             yield obtained.step
             found = await self._read_ram(profile, loaded, pipeline, cloud_clock)
-            # In the order of repair: STS looks up the provider before it reads the role's trust policy.
-            earlier = [clocks]
-            for step in (
-                account.run(name, profile, found),
-                provider.run(name, profile, found, obtained.claims, cloud_clock.now()),
-                trust.run(name, profile, target.trust_policy, found, obtained.claims),
-            ):
-                earlier.append(consequences.following(step, earlier))
-                yield earlier[-1]
+            # The order of repair: STS looks up the provider before it reads the role's trust policy.
+            yield account.run(name, profile, found)
+            yield provider.run(name, profile, found, obtained.claims, cloud_clock.now())
+            yield trust.run(name, profile, target.trust_policy, found, obtained.claims)
             if obtained.token is None or not reached.exchange:
                 why = "needs a token" if obtained.token is None else "no endpoint of the exchange can be reached"
                 yield skipped(exchange.NAME, why, name)
@@ -192,7 +197,7 @@ class Walk:
             exchanged = await exchange.run(
                 name, obtained.token, pipeline, self._verified, ram_was_read=found is not None
             )
-            yield consequences.following(exchanged.step, earlier)
+            yield exchanged.step
             if exchanged.credentials is not None:
                 yield session.run(name, profile, exchanged.credentials)
         finally:

@@ -221,7 +221,7 @@ CASES = [
     Case(
         "token file that is not there yet",
         "IDS-124",
-        "Start the program that writes it",
+        "start the program that writes it",
         absent_token_file,
         lambda scenario: scenario.workload.write_file("token", scenario.workload.token),
     ),
@@ -311,5 +311,5 @@ CASES = [
         long_chain,
         lambda scenario: scenario.put("chain", [{"roleArn": CHAINED_ROLE_ARN, "durationSeconds": 3600}]),
     ),
-    changed("session of 900 s", "IDS-435", "set durationSeconds to 3600", "exchange.durationSeconds", 900, 3600),
+    changed("session of 900 s", "IDS-122", "set durationSeconds to 3600", "exchange.durationSeconds", 900, 3600),
 ]

@@ -15,7 +15,7 @@ from app.upstream.connect import Attempt, NotConnected, NotSecured
 from app.upstream.resolver import NameNotResolved
 
 from ..conftest import BASE
-from .scenario import Case, Scenario, changed
+from .scenario import REMOVED, Case, Scenario, changed
 
 TOKEN_URL, STS_URL = "identity.tokenEndpoint", "exchange.endpoints"
 
@@ -95,7 +95,23 @@ def failover(scenario: Scenario) -> None:
     scenario.put(STS_URL, ["http://127.0.0.2:7080", BASE])
 
 
+def misspelt_region(scenario: Scenario) -> None:
+    """Let a letter of the region be missing. The server of that name does not exist."""
+    scenario.kept["right"] = scenario.value(STS_URL)
+    scenario.put(STS_URL, REMOVED)
+    scenario.put("exchange.regionId", "cn-hangzou")
+    missing = NameNotResolved("sts.cn-hangzou.aliyuncs.com", socket.EAI_NONAME, 5.0)
+    scenario.cloud.failures["sts.cn-hangzou.aliyuncs.com"] = caused(missing)
+
+
 CASES = [
+    Case(
+        "region without a letter",
+        "IDS-122",
+        "write cn-hangzhou into profiles.default.exchange.regionId",
+        misspelt_region,
+        lambda scenario: scenario.put("exchange.regionId", "cn-hangzhou"),
+    ),
     *wrong_host(
         "misspelled host",
         "IDS-201",
@@ -129,11 +145,11 @@ CASES = [
     Case(
         "clock",
         "IDS-214",
-        "Synchronise the clock",
+        "synchronise the clock",
         lambda scenario: setattr(scenario.cloud, "clock_offset", 300.0),
         lambda scenario: setattr(scenario.cloud, "clock_offset", 0.0),
     ),
-    faulty("outage", "IDS-215", "Try again later", Fault("sts", status=503, times=None)),
+    faulty("outage", "IDS-215", "try again later", Fault("sts", status=503, times=None)),
     faulty("quota", "IDS-216", "quota", Fault("sts", code="Throttling.User", times=None)),
     faulty("page of a gateway", "IDS-209", "gateway", Fault("sts", status=403, body=b"<html>", times=None)),
     changed("URL of another API", "IDS-329", "copy the token endpoint's URL", TOKEN_URL, f"{BASE}/api/token"),

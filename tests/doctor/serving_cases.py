@@ -148,7 +148,7 @@ CASES = [
     socket(
         "socket of another user",
         "IDS-517",
-        "Run the command as the sidecar's user",
+        "run the command as the sidecar's user",
         ConfigError("/run/admin.sock: permission denied for uid 1000", error_code="IDS-517"),
     ),
     socket(
@@ -192,7 +192,7 @@ CASES = [
     Case(
         "nobody at the URI",
         "IDS-525",
-        "Start the sidecar",
+        "start the sidecar",
         lambda scenario: scenario.listening.clear(),
         lambda scenario: scenario.listening.add(("127.0.0.1", 7117)),
     ),

@@ -19,7 +19,7 @@ from app.core.error_index.index import INDEX
 from app.core.errors import ConfigError, Refused, Unreachable
 from app.doctor import clients, output, running
 from app.doctor.clients import MARGINS
-from app.doctor.finding import Step, failed, warning
+from app.doctor.finding import Step, failed, instruction, warning
 from app.doctor.ram import RamAccess
 from app.emulator.world.world import CLIENT_SECRET, PROVIDER_ARN
 from app.upstream.codes import CODES, MEANINGS_BY_WORDS
@@ -351,7 +351,7 @@ def test_an_error_of_a_server_has_its_cure_apart(seen: str) -> None:
     found = failed(error)
 
     assert found.code == error.error_code
-    assert found.cure == INDEX[found.code].cure
+    assert found.cure == instruction(INDEX[found.code].cure)
     assert found.cure not in found.message
     assert found.message.startswith("https://sts.example: HTTP 400 ")
     assert found.message.endswith('"')

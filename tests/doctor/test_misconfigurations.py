@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.core.error_index.index import INDEX
+from app.doctor.consequences import independent
 from app.doctor.finding import Step
 
 from ..clock import Clock
@@ -66,16 +67,20 @@ async def test_misconfiguration_is_found_and_cured(case: Case, scenario: Scenari
     The finding has the code and names the cure; when the cure is applied, nothing is found.
 
     Every finding has a cure that is an action, and that is no part of the cause. No cure widens trust first.
+    One mistake is one finding, and others follow from it.
     """
     case.breaks(scenario)
     broken = await scenario.steps()
     for each in (each for step in broken for each in step.findings):
+        assert each.cure[0].islower(), each
+        assert not each.cure.endswith("."), each
         assert each.cure.split()[0].strip(",.:").lower() in VERBS, each
         assert each.cure.rstrip(".").lower() not in each.message.lower()
         if each.code in WIDENS_TRUST:
             assert each.cure.startswith(("request ", "correct IDS-", "try again")), each
         assert not CURE.search(each.message.partition('; it says "')[0])
 
+    assert len(independent(broken)) == 1, shown(broken)
     found = [each for step in broken for each in step.findings if each.code == case.code]
     assert found, shown(broken)
     assert any(case.says in f"{each.message} | {each.cure}" for each in found), shown(broken)

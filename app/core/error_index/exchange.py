@@ -47,8 +47,8 @@ EXCHANGE = (
         "IDS-405",
         "The token's issuer is not the OIDC provider's URL.",
         "A slash, a custom domain or another instance.",
-        "request the token from the issuer of the OIDC provider; if the token's iss is right, write it, to the "
-        "letter, as the URL of an OIDC provider in RAM, and its ARN into oidcProviderArn",
+        "request the token from the issuer of the OIDC provider; if that token is right, write the "
+        "token's iss, to the letter, as the URL of an OIDC provider in RAM, and its ARN into oidcProviderArn",
         seen=(_TOKEN + "IssuerNotMatch",),
     ),
     Entry(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...config.settings import Profile
 from ...core.arns import account_of
 from ...exchange.settings import StsExchange
@@ -32,11 +34,13 @@ def _finding(exchange: StsExchange, role: str, provider: str, answering: str) ->
     if role == provider:
         if answering in ("", role):
             return None
-        return warning(
+        found = warning(
             "IDS-436",
             f"RAM answers for the account {answering}, and roleArn and oidcProviderArn are of the account {role}",
             f"use an AccessKey of the account {role} to read RAM, or write {answering} into both ARNs",
         )
+        # If the id in both ARNs is wrong, STS knows neither provider nor role.
+        return replace(found, explains=("IDS-402", "IDS-412"))
     differ = f"roleArn is of the account {role}, and oidcProviderArn is of the account {provider}"
     if answering == role:
         return broken(

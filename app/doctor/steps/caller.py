@@ -32,6 +32,8 @@ def run(
     examined = [name] if examined is None else examined
     if named in examined and named != name:
         return skipped(NAME, f"{URI} is that of the profile {named}", name)
+    if served and url is not None and named is None and name != examined[0]:
+        return skipped(NAME, f"{URI} is that of no profile", name)
     found = list(_user(name, settings.profiles[name].callers, caller))
     if url is not None and (named == name or name == examined[0]):
         found += _url(url, name, settings, served, _prefix(settings, environ))

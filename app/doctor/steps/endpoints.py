@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from ...config.settings import Profile
 from ...core.connection import Connection, HttpConfiguration
@@ -70,7 +71,7 @@ async def run(
         response = await client.get(endpoint.url)
     except SidecarError as error:
         facts |= _layers(error.error_code)
-        found = failed(error)
+        found = replace(failed(error), about=urlsplit(endpoint.url).netloc)
         if error.error_code == UNTRUSTED and presented is not None:
             found = await _with_issuer(found, endpoint.url, presented)
         return Step(NAME, endpoint.url, profile, [found], facts)

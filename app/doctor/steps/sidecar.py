@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...config.loader import Loaded
@@ -107,19 +108,23 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
             cure += "; " + (
                 "then run `idaas-sidecar refresh`" if has_socket else "the sidecar then tries again by itself"
             )
-        if failure.get("error_code"):
-            reason = f"{reason} ({failure['error_code']})"
+        code = str(failure.get("error_code") or "")
+        if code:
+            reason = f"{reason} ({code})"
         if state not in _USABLE:
-            yield broken("IDS-504", f"the running sidecar's profile {name} is {state}: {reason}", cure)
+            found = broken("IDS-504", f"the running sidecar's profile {name} is {state}: {reason}", cure)
+            yield replace(found, reports=code, profile=str(name))
         elif state == "stale":
-            yield warning("IDS-505", f"the running sidecar's profile {name} is stale: {reason}", cure)
+            found = warning("IDS-505", f"the running sidecar's profile {name} is stale: {reason}", cure)
+            yield replace(found, reports=code, profile=str(name))
         if each.get("on_trial"):
-            yield warning(
+            found = warning(
                 "IDS-506",
                 f"the changed settings of profile {name} have no session yet: "
                 f"{coded(each['on_trial'], each.get('on_trial_code'))}",
                 "correct the change, or restore the previous settings",
             )
+            yield replace(found, reports=str(each.get("on_trial_code") or ""), profile=str(name))
 
 
 def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Iterator[Finding]:
@@ -132,8 +137,10 @@ def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Ite
             f"restart the sidecar with this file; to examine the running one, use --config {origin}",
         )
     if error:
-        reason = coded(str(error), status.get("config_error_code"))
-        yield warning("IDS-506", f"the running sidecar does not use the changed file: {reason}", "correct the file")
+        code = str(status.get("config_error_code") or "")
+        reason = coded(str(error), code or None)
+        found = warning("IDS-506", f"the running sidecar does not use the changed file: {reason}", "correct the file")
+        yield replace(found, reports=code)
     if keys:
         yield warning("IDS-506", f"changed keys need a restart: {', '.join(map(str, keys))}", "restart the sidecar")
     known = {each.get("profile") for each in status["profiles"]}
