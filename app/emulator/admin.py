@@ -52,6 +52,10 @@ def respond(emulator: Administrable, request: Request) -> Response:
     if reason := _denial_reason(request):
         return json_response({"error": reason}, 403)
     action = _ACTIONS.get((request.method, request.path.removeprefix(PREFIX)))
+    allowed = ", ".join(method for method, name in _ACTIONS if PREFIX + name == request.path)
+    if action is None and allowed:
+        refused = json_response({"error": f"{request.method} is not allowed here; allowed: {allowed}"}, 405)
+        return replace(refused, headers={**refused.headers, "Allow": allowed})
     if action is None:
         known = ", ".join(f"{method} {PREFIX}{name}" for method, name in _ACTIONS)
         return json_response({"error": f"unknown admin request; known: {known}"}, 404)

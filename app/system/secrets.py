@@ -18,6 +18,18 @@ LARGEST = 65_536
 """Bytes of a secret file: room for an RSA-16384 key, and harmless in memory."""
 
 
+PLACEHOLDER = re.compile(
+    r"\.{2,}|…+|<[^<>]*>|\[[^\[\]]*\]|\$\{?\w+\}?|x{3,}|\*{3,}|(?:change|replace)[-_ ]?me|your[-_ ]\S+", re.IGNORECASE
+)
+"""A whole value that is the placeholder of an example, such as the `...` of `export IDAAS_CLIENT_SECRET=...`."""
+
+
+def _refuse_placeholder(value: str, where: str, cure: str) -> None:
+    """Raise ConfigError for a placeholder. The message does not have the value."""
+    if PLACEHOLDER.fullmatch(value):
+        raise ConfigError(f"{where}: still has the placeholder of an example", cure=cure, error_code="IDS-109")
+
+
 def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secret:
     """Return the reader of the variable `name`; `place` is the configuration key that names it."""
 
@@ -33,6 +45,8 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
             raise ConfigError(
                 f"{place}: the environment variable {shown_variable(name)} is not UTF-8 text", error_code="IDS-108"
             )
+        where = f"{place}: the environment variable {shown_variable(name)}"
+        _refuse_placeholder(value, where, "set the variable to your own secret")
         return value
 
     return read
@@ -62,7 +76,7 @@ class FileSecret(Record, frozen=True):
         except files.Absent as why:
             # What is not a path at all will never be there.
             kind = NotThereYet if may_be_path(self.path) else ConfigError
-            raise kind(why.at(f"{self.place}: {shown_path(self.path)}")) from None
+            raise kind(why.at(f"{self.place}: {shown_path(self.path)}"), cure=self._cure) from None
         except files.OfAnotherUser as why:
             raise ConfigError(why.at(f"{self.place}: {shown_path(self.path)}"), error_code="IDS-131") from None
         except files.Unreadable as why:
@@ -72,8 +86,16 @@ class FileSecret(Record, frozen=True):
                 return base64.b64encode(read_file(self.path, LARGEST)).decode()
             raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text", error_code="IDS-108") from None
         if not value:
-            raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty")
+            raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty", self._cure)
+        _refuse_placeholder(value, f"{self.place}: {shown_path(self.path)}", "write your own value into the file")
         return value
+
+    @property
+    def _cure(self) -> str:
+        """What to do without a file. A person writes most private secrets, and programs write the other files."""
+        return (
+            "write the secret into the file, start the program that does, or correct the path" if self.private else ""
+        )
 
 
 def from_file(path: str, place: str, *, private: bool = False, binary: bool = False) -> FileSecret:

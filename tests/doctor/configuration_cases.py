@@ -109,7 +109,27 @@ CASES = [
         lambda scenario: scenario.environ.pop("IDAAS_SECRET"),
         lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
     ),
-    Case("missing secret file", "IDS-124", "no such file", name_a_secret_file, write_the_secret),
+    Case(
+        "missing secret file",
+        "IDS-124",
+        "no such file | write the secret into the file",
+        name_a_secret_file,
+        write_the_secret,
+    ),
+    Case(
+        "placeholder in the secret's variable",
+        "IDS-109",
+        "the environment variable IDAAS_SECRET: still has the placeholder of an example | set the variable to your own",
+        lambda scenario: scenario.environ.update(IDAAS_SECRET="..."),
+        lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
+    ),
+    Case(
+        "placeholder in the secret's file",
+        "IDS-109",
+        "write your own value into the file",
+        lambda scenario: (name_a_secret_file(scenario), write_the_secret(scenario, "<client secret>\n")),
+        write_the_secret,
+    ),
     Case(
         "empty secret file",
         "IDS-124",

@@ -114,3 +114,12 @@ ADMIN_HEADERS = [
 async def test_admin_is_not_for_browsers(cloud, headers, status):
     """The admin path refuses a web page that posts to loopback, and one that rebinds its name (DNS rebinding)."""
     assert (await cloud.http.get("/_emulator/journal", headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize(("method", "path", "allowed"), [("POST", "world", "GET, PUT"), ("PUT", "rotate", "POST")])
+async def test_another_method_is_not_allowed(cloud, method: str, path: str, allowed: str):
+    """A known path with another method is 405 with the allowed methods, and an unknown path is 404."""
+    response = await cloud.http.request(method, f"/_emulator/{path}")
+
+    assert (response.status_code, response.headers["Allow"]) == (405, allowed)
+    assert (await cloud.http.request(method, f"/_emulator/{path}s")).status_code == 404

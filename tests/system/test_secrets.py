@@ -166,3 +166,23 @@ def test_new_secret_that_works_becomes_the_fallback() -> None:
 
     assert secret.refused() is True
     assert secret() == "second"
+
+
+@pytest.mark.parametrize(
+    "value", ["...", "…", "<client secret>", "[secret]", "${SECRET}", "xxxx", "CHANGE-ME", "your-secret"]
+)
+def test_placeholder_is_refused(value: str, tmp_path: Path) -> None:
+    """The placeholder of an example is no secret, in a variable and in a file; the message does not have it."""
+    path = tmp_path / "secret"
+    path.write_text(f"{value}\n")
+    for read in (secrets.from_environment({"NAME": value}, "NAME", "p"), secrets.from_file(str(path), "p")):
+        with pytest.raises(ConfigError, match="placeholder of an example") as caught:
+            read()
+        assert caught.value.error_code == "IDS-109"
+        assert value not in str(caught.value).replace(str(path), "")
+
+
+@pytest.mark.parametrize("value", ["a...b", "<a>b", "x1xxx", "[a]-b", "my-secret", "changed", "$ecret!", "xx"])
+def test_secret_like_a_placeholder_is_accepted(value: str) -> None:
+    """Only a whole placeholder is refused: a secret may contain any of these characters."""
+    assert secrets.from_environment({"NAME": value}, "NAME", "p")() == value

@@ -15,8 +15,8 @@ SERVING = (
         "IDS-502",
         "An address or socket cannot be listened on.",
         "Another process uses it, it is not of this machine, or the port needs a privilege.",
-        "Stop the other process, or choose another address. A sidecar that was stopped ends after shutdown.drainSeconds, "
-        "or at once at a second SIGTERM.",
+        "Stop the other process, or choose another address. A sidecar that was stopped ends after "
+        "shutdown.drainSeconds, or at once at a second SIGTERM.",
     ),
     Entry(
         "IDS-503",
