@@ -320,7 +320,7 @@ def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], su
 
 
 def _read_environment(draft: _Draft, environ: Mapping[str, str], default_path: str) -> None:
-    draft.raw, variables = environment.read(environ, default_path)
+    draft.raw, variables = environment.read(environ, default_path, draft.findings)
     for key, variable in variables.items():
         draft.sources[key] = f"environment {variable}" if variable else "the IDaaS SDK's own path"
         draft.places[f"{key}: "] = f"{variable}: " if variable else ""
@@ -412,12 +412,14 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
         mistakes = [item.at(f"{place}.clientConfigPath") for item in error.mistakes]
         draft.findings.add(mistakes, (f"{place}.{key}" for key in _SDK_KEYS))
         return identity
+    wrong = (item.reworded(f"{place}.{item.cause}", item.cure) for item in found.mistakes)
+    draft.findings.add(wrong, (f"{place}.{key}" for key in found.unusable))
     draft.places[f"{place}."] = f"{path}: "
     decoder = Decoder(path, environ, trace=draft.trace)
-    members = decoder.members(found, IdaasIdentity, place)
+    members = decoder.members(found.members, IdaasIdentity, place)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
-    draft.findings.add(decoder.mistakes, decoder.unusable)
+    draft.findings.add(filter(draft.findings.is_news, decoder.mistakes), decoder.unusable)
     return identity | members
 
 
