@@ -239,12 +239,21 @@ def _load(
 
 
 def examine(
-    path: str | None, environ: Mapping[str, str], *, hostname: str, default_path: Path = DEFAULT_PATH
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    hostname: str,
+    default_path: Path = DEFAULT_PATH,
+    look: bool = True,
 ) -> Examined:
-    """Return what can be read of the configuration that `load` would return, and all its mistakes."""
+    """
+    Return what can be read of the configuration that `load` would return, and all its mistakes.
+
+    `look`: whether the secrets and files that it names must exist.
+    """
     file = find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file)
-    _examine(draft, environ, hostname, str(default_path), look=True, survey=None, patient=False)
+    _examine(draft, environ, hostname, str(default_path), look=look, survey=None, patient=False)
     return Examined(
         draft.settings,
         draft.origin,
@@ -294,8 +303,7 @@ def _examine(
             Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
             for item in dict.fromkeys(absent)
         ]
-    if not draft.wrong_values:
-        draft.warnings.extend(warnings.warnings(settings, unchecked))
+    draft.warnings.extend(filter(findings.is_news, warnings.warnings(settings, unchecked)))
     return needed
 
 
@@ -386,8 +394,11 @@ def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
     profiles = draft.raw.get("profiles")
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():
         identity = profile.get("identity") if isinstance(profile, dict) else None
+        place = f"profiles.{name}.identity"
         if isinstance(identity, dict) and isinstance(identity.get("clientConfigPath"), str):
-            profile["identity"] = _sdk_identity(identity, f"profiles.{name}.identity", draft, environ)
+            profile["identity"] = _sdk_identity(identity, place, draft, environ)
+        elif f"{place}.clientConfigPath" in draft.findings.unusable:
+            draft.findings.add((), (f"{place}.{key}" for key in _SDK_KEYS))
 
 
 _NOT_IN_THE_SDK_FILE = ("type", "clientConfigPath", "connection", "tokenExchange")
