@@ -48,7 +48,7 @@ class SessionStore:
     """
     The last session of each profile on disk.
 
-    `observe` returns at once. The other methods wait for the disk, for at most `patience` seconds. A failure is reported
+    `observe` returns at once. The other methods wait for the disk for at most `patience` seconds. A failure is reported
     once until it is over, but a failed removal is reported every time.
 
     `apart`: each profile has directories of its own, so a disk that hangs delays only its own profile.
