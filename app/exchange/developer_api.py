@@ -24,7 +24,7 @@ _CODES = {
 }
 
 _STATUSES = {401: "IDS-426", 403: "IDS-427", 404: "IDS-428"}
-"""Stable codes by status, because the API documents no codes for these. 404 without a known code: maybe a wrong host."""
+"""Stable codes by status: the API documents no codes for these. 404 without a known code may mean a wrong host."""
 
 
 class ObtainAccessCredential(Record, frozen=True):
