@@ -19,7 +19,7 @@ DEFAULT_PATH = Path("/etc/idaas-sidecar/config.json")
 
 
 def find(path: str | None, environ: Mapping[str, str], default_path: str) -> str | None:
-    """Return the path of the configuration file: `path`, else the variable, else the default if it exists, else None."""
+    """Return the path of the configuration file: `path`, else the variable, else an existing default file, or None."""
     named = path or environ.get("IDAAS_SIDECAR_CONFIG")
     if named:
         return named
