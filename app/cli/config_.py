@@ -29,7 +29,7 @@ PROXY_VARIABLES = (
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Check the configuration; print what the options ask for. Warnings go to stderr."""
+    """Check the configuration, and print the output that the options select. Warnings go to stderr."""
     _check_options(arguments)
     if arguments.example:
         print(EXAMPLE.read_text(), end="")

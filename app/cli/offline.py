@@ -24,7 +24,7 @@ SDK_FILE = ".identity.clientConfigPath"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A configuration without mistakes that this machine can find, and what only the target machine can check."""
+    """A configuration without mistakes that this machine can find, and the values that only the target can check."""
 
     origin: str
     profiles: tuple[str, ...]
@@ -36,7 +36,7 @@ def check(path: str | None, environ: Mapping[str, str], hostname: str) -> Checke
     """
     Return the result for the file at `path`, else for the file that `serve` would read. Raises ConfigError.
 
-    Without a file there is nothing to check: the environment of the target machine is the configuration then.
+    Raises it also without a file: the configuration is then the target machine's environment, which is unknown here.
     """
     origin = path or environ.get("IDAAS_SIDECAR_CONFIG") or str(DEFAULT_PATH)
     examined = examine(origin, environ, hostname=hostname, look=False)

@@ -1,7 +1,7 @@
-"""The configuration without a file: the variables that Alibaba SDKs read already make one profile.
+"""The configuration without a file: one profile from the variables that Alibaba SDKs already read.
 
-Users of an Alibaba SDK have the identity (the IDaaS SDK's file, or a token file), and add the ARNs of the role and of
-the OIDC provider.
+Users of an Alibaba SDK already have the identity (the IDaaS SDK's file, or a token file), and add the ARNs of the role
+and of the OIDC provider.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOKEN_FILE = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"  # noqa: S105 - the name of a vari
 
 def read(environ: Mapping[str, str], default_path: str, findings: Findings) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    Return the configuration as a file would hold it, and the variable behind each key ("" for the SDK's own path).
+    Return the configuration in a file's form, and the variable behind each key ("" for the SDK's own path).
 
     What is missing has a stand-in, and its mistake is added to `findings`. Raises ConfigError where nothing is
     configured. `default_path`: where a file could have been.
@@ -49,7 +49,7 @@ def read(environ: Mapping[str, str], default_path: str, findings: Findings) -> t
 
 
 def _managed(exchange: dict[str, Any], identity: dict[str, Any], findings: Findings) -> dict[str, Any]:
-    """Return the exchange for a role without a provider: IDaaS manages it. The variables of STS do not apply."""
+    """Return the exchange for a role without a provider, which IDaaS manages. The variables of STS do not apply."""
     if identity["type"] != "tokenFile":
         return {"type": "developerApi", "roleArn": exchange["roleArn"]}
     cause = (
@@ -86,7 +86,7 @@ def _exchange(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     for key, variable in _VARIABLES.items():
         value = environ.get(variable, "").strip()
         if value and key == "vpc":
-            # Without a region the SDKs ignore the flag; in a configuration file that is an error.
+            # Without a region, the SDKs ignore the flag. In a configuration file, the flag would be an error.
             yield key, value.lower() == "true" and bool(environ.get(_VARIABLES["regionId"], "").strip())
         elif value:
             yield key, value

@@ -1,4 +1,4 @@
-"""Checks of a whole configuration: values that contradict each other, and names of things that do not exist.
+"""Checks a whole configuration for values that contradict each other, and for names of things that do not exist.
 
 Each check is about one value. The loader runs all of them, so that one run reports all mistakes.
 """
@@ -27,14 +27,14 @@ from .decode import join
 from .settings import VALUE_NAME, Access, Cache, Metadata, PathToken, Profile, Refresh, Server, Settings
 
 LARGEST_BUNDLE = 16_777_216
-"""Bytes of a CA bundle; Mozilla's whole bundle has a quarter of a mebibyte."""
+"""The most bytes of a CA bundle. Mozilla's whole bundle has a quarter of a mebibyte."""
 
 LONGEST_VALUE_NAME = 128
 DOCUMENT_NEEDS = ("instance-id", "owner-account-id", "region-id")
-"""An identity document without these is useless; LoongCollector also reads zone-id, vpc-id and vswitch-id."""
+"""The values without which an identity document is useless. LoongCollector also reads zone-id, vpc-id, vswitch-id."""
 
 LONGEST_SOCKET_NAME = 107
-"""Bytes: `sun_path` of a unix socket's address."""
+"""The most bytes of a unix socket's path: the size of `sun_path` in its address."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
@@ -61,10 +61,10 @@ def existence_checks(
     settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()
 ) -> Iterator[Check]:
     """
-    Yield the checks that what the profiles name exists: variables, files, the environment's proxies.
+    Yield the checks that the variables and files of the profiles exist, and that the environment's proxies are valid.
 
-    They raise NotThereYet for a file that may still be written. `unchecked`: profiles that need files which do not
-    answer.
+    The checks raise NotThereYet for a file that may still be written. `unchecked`: profiles that need files which do
+    not answer.
     """
     for name, profile in settings.profiles.items():
         if name in unchecked:
@@ -75,13 +75,13 @@ def existence_checks(
         yield check(_environment_proxies, profile, place, settings.proxy, environ, needs=("proxy",))
         for connection, where in _connections(profile, place):
             yield from _connection(connection, where, environ)
-    if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # a file of every profile
+    if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # every profile needs this file
         yield check(_bundle, settings.tls.ca_file, "tls.caFile")
 
 
 def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()) -> Iterator[Check]:
     """
-    Yield the checks of the tokens that the profiles read. They raise NotThereYet for a file that is not usable.
+    Yield the checks of the tokens that the profiles read. The checks raise NotThereYet for an unusable file.
 
     `unchecked`: profiles that need files which do not answer.
     """
@@ -93,7 +93,7 @@ def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Coll
 
 
 def start_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the checks of the secrets without which no listener can be opened."""
+    """Yield the checks of the secrets without which no listener opens."""
     token, cache = settings.access.path_token, settings.cache
     if isinstance(token, PathToken):
         keys = places("access.pathToken", "file", "envVarName")
@@ -175,7 +175,7 @@ def urls_of(profile: Profile, place: str) -> Iterator[str]:
 
 
 def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str]]:
-    """Yield how the profile's connections reach their servers, where that is configured."""
+    """Yield the configured connections of the profile, each with its key path."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         connection = identities.connection_of(identity)
         if connection is not None:
@@ -196,7 +196,7 @@ def _connection(connection: Connection, place: str, environ: Mapping[str, str]) 
 def _client_certificate(connection: Connection, place: str, environ: Mapping[str, str]) -> None:
     client = client_certificate(connection, place, environ)
     if client is not None:
-        # Without the CA, which is parsed when the first request needs it; the certificate and its key must fit now.
+        # The CA is parsed at the first request, but the certificate and its key must fit now.
         Trust(None, "", {}, verify=False, client=client).context()
 
 
@@ -215,7 +215,7 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
 
 
 def _bundle(path: str, place: str) -> None:
-    """Raise ConfigError unless the file holds certificates; they are parsed when the first request needs them."""
+    """Raise ConfigError unless the file holds certificates. The first request parses them."""
     try:
         raw = files.read(path, LARGEST_BUNDLE)
     except files.Absent as why:
@@ -304,7 +304,7 @@ def _cache(cache: Cache) -> Iterator[Check]:
         return
     if not os.path.isabs(os.path.expanduser(cache.directory)):
         yield fails(Mistake(f"cache.directory: {cache.directory!r} is not an absolute path", "IDS-105"))
-    # By name and by real path: a link into the directory is a key beside the data, too.
+    # Compared by name and by real path, because a link into the directory also puts the key beside the data.
     elif cache.key_file and any(
         way(os.path.expanduser(cache.key_file)).startswith(f"{way(os.path.expanduser(cache.directory))}/")
         for way in (os.path.abspath, os.path.realpath)
