@@ -15,8 +15,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from ..config.examined import Examined
 from ..config.explain import Row, as_members, rows
-from ..config.loader import Examined, examine
+from ..config.loader import examine
 from ..core.errors import ConfigError
 from ..core.json_text import json_text
 

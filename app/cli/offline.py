@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..config.decode import UNSET_VARIABLE
-from ..config.loader import Examined, examine
+from ..config.examined import Examined
+from ..config.loader import examine
 from ..config.locate import DEFAULT_PATH, read
 from ..core.display import shown_path
 from ..core.errors import ConfigError, Mistake

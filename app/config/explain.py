@@ -12,7 +12,7 @@ from ..core.display import displayed
 from ..core.errors import Mistake
 from ..core.record import Record
 from .decode import join
-from .loader import Examined
+from .examined import Examined
 
 Difference = tuple[str, Any, Any]
 """A dotted key, its old and its new value. A value that does not exist is None."""

@@ -57,6 +57,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
+        self._seen: set[Mistake] = set()
         self.unusable: set[str] = set()
         """The places whose values could not be read. A default or a stand-in is there instead."""
         self._above: set[str] = set()
@@ -69,8 +70,10 @@ class Findings:
             self.unusable.add(place)
             self._above |= above(place)
         for mistake in found:
-            self._above |= above(place_of(mistake))
-            self.mistakes.append(mistake)
+            if mistake not in self._seen:  # several profiles may depend on one wrong variable
+                self._seen.add(mistake)
+                self._above |= above(place_of(mistake))
+                self.mistakes.append(mistake)
 
     def run(self, checks: Iterable[Check], *, patient: bool = True) -> list[Mistake]:
         """

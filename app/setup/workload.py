@@ -61,9 +61,6 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
         return self.subjects or ((self.client_id,) if self.client_id and is_client else ())
 
 
-KEYS = tuple(each.encode_name for each in msgspec.structs.fields(Workload))
-
-
 def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistake]:
     """Yield a line for each key that is missing or that RAM would refuse. `where` returns the place of a key."""
     for key in ("account", "provider", "issuer", "audience", "role"):

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ...config.examined import Examined
 from ...config.explain import as_members, rows
-from ...config.loader import Examined, Loaded, examine
+from ...config.loader import Loaded, examine
 from ...config.locate import find
 from ...config.settings import Server
 from ...core.addresses import listen_address
