@@ -50,6 +50,8 @@ def shown(key: str, value: Any) -> Any:
 class Row(Record, frozen=True):
     """A key with its effective value, which has no secret, its source, and what is wrong with it."""
 
+    HIDDEN = frozenset({"value"})
+
     key: str
     value: Any
     source: str
