@@ -45,13 +45,15 @@ class SupervisedProfile:
     def start(self) -> None:
         if self.loop is None and not self.stopped:
             self.loop = asyncio.create_task(self.refresher.run())
+            # A task that is cancelled before its first step never enters `run`, which releases callers otherwise.
+            self.loop.add_done_callback(lambda _loop: self.refresher.release())
 
     def stop(self) -> None:
         self.stopped = True
         if self.loop is not None:
             self.loop.cancel()
         else:
-            self.refresher.never_run()
+            self.refresher.release()
 
 
 class Profiles:
@@ -214,7 +216,7 @@ class Profiles:
     async def _start_in_turn(self, items: list[SupervisedProfile]) -> None:
         for index, item in enumerate(items):
             if index % STARTED_AT_ONCE == 0 and not item.stopped:
-                await asyncio.sleep(START_PAUSE)
+                await self._sleep(START_PAUSE)
             item.start()
 
     def _end(self, names: set[str]) -> None:

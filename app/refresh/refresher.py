@@ -104,8 +104,8 @@ class Refresher:
         finally:
             self._attempts.release()
 
-    def never_run(self) -> None:
-        """Release the callers that wait in `settled`, because `run` will not be called."""
+    def release(self) -> None:
+        """Release the callers that wait in `settled`, because `run` has ended or is not going to be called."""
         self._attempts.release()
 
     async def _attempt(self) -> None:
