@@ -26,7 +26,10 @@ MEBIBYTE = 1_048_576
         (r"divided by (\d+) KiB", Fraction(connection_table.CONNECTION_BYTES, 1024)),
         (r"turn that took longer than (\d+) ms", round(1000 * turns.LONG_TURN)),
         (r"but at least (\d+) further requests", turns.LEAST_FURTHER),
-        (r"queue is half as long as the number of permitted connections, and has at least (\d+) places", listener.FEWEST_QUEUED),
+        (
+            r"queue is half as long as the number of permitted connections, and has at least (\d+) places",
+            listener.FEWEST_QUEUED,
+        ),
     ],
 )
 def test_bound(promise: str, bound: Fraction | int) -> None:
