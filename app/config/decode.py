@@ -1,9 +1,9 @@
 """Checks a JSON object against the types of its keys. Finds every mistake, and reports it in the terms of JSON.
 
-An unknown key gets a suggestion of a known one, a word is compared with the allowed words, `${VAR}` is replaced in
-every string, `~` is expanded in paths, and the origin of every value is stored for `config --show`. A key whose value
-cannot be read is left out, or has a stand-in of the right type if it is required. All other values are checked in the
-same run.
+For an unknown key, the message suggests a known one. A word is compared with the allowed words. `${VAR}` is replaced in
+every string, and `~` is expanded in paths. The origin of every value is stored for `config --show`.
+A key whose value cannot be read is left out, or has a stand-in of the right type if it is required. All other values
+are checked in the same run.
 """
 
 from __future__ import annotations
