@@ -15,8 +15,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from ..config.examined import Examined
 from ..config.explain import Row, as_members, rows
-from ..config.loader import Examined, examine
+from ..config.loader import examine
 from ..core.errors import ConfigError
 from ..core.json_text import json_text
 
@@ -29,7 +30,7 @@ PROXY_VARIABLES = (
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Check the configuration; print what the options ask for. Warnings go to stderr."""
+    """Check the configuration, and print the output that the options select. Warnings go to stderr."""
     _check_options(arguments)
     if arguments.example:
         print(EXAMPLE.read_text(), end="")

@@ -1,7 +1,7 @@
-"""Files and environment to Settings: found, read, checked, and each value's origin kept. No network.
+"""Finds, reads and checks the configuration, and keeps each value's origin. Uses no network.
 
-Search order: `--config`, `$IDAAS_SIDECAR_CONFIG`, `/etc/idaas-sidecar/config.json`; without any of them, the variables
-of environment.py make one profile, `default`.
+Search order: `--config`, `$IDAAS_SIDECAR_CONFIG`, `/etc/idaas-sidecar/config.json`. Without any of these files, the
+variables of environment.py make one profile, `default`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from ..identity.identities import Identity
 from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
 from .decode import Decoder, join
+from .examined import Examined
 from .locate import DEFAULT_PATH, find, read
 from .settings import PROFILE_NAME, Profile, Settings
 from .watched_files import needed_files, watched_files
@@ -34,19 +35,20 @@ from .watched_files import needed_files, watched_files
 Sts = TypeVar("Sts", ExchangeSettings, ChainedRole)
 
 MAJOR, MINOR = 1, 0
-"""The configVersion that this program was written for."""
+"""The configVersion of this program."""
 
 
 SHORTEST_HIDDEN = 4
-"""Characters of a value that messages hide: fewer are no secret, and parts of many words."""
+"""The minimum length in characters of a value that messages hide. Shorter texts are no secrets, and occur in many
+words."""
 
 
 class Loaded(Record, frozen=True):
     """
     Checked settings.
 
-    `sources`: dotted keys to their origin (absent: the default). `warnings`: for the log. `files`: the files that were
-    read, the SDK's included.
+    `sources`: the origin of each dotted key (a missing key has its default). `warnings`: lines for the log. `files`:
+    the files that were read, including the SDK's.
     """
 
     settings: Settings
@@ -57,79 +59,9 @@ class Loaded(Record, frozen=True):
     files: tuple[str, ...] = ()
 
 
-class Examined(Record, frozen=True):
-    """
-    A configuration as far as it can be read, which may have mistakes.
-
-    `settings`: with defaults or stand-ins at the places of `unusable`; None where nothing can be read. `found`: each
-    mistake with the place that it begins with, a dotted key; the first `wrong_values` are in the values themselves, the
-    others in files and variables that these name. The other members are as in Loaded.
-    """
-
-    settings: Settings | None
-    origin: str
-    sources: Mapping[str, str]
-    found: tuple[tuple[str, Mistake], ...]
-    wrong_values: int
-    unusable: frozenset[str]
-    warnings: tuple[Mistake, ...]
-    files: tuple[str, ...]
-
-    def concerning(self, profile: str, *, values: bool = False) -> list[Mistake]:
-        """
-        Return the mistakes that keep a profile from credentials: its own, and those of what all profiles share.
-
-        `values`: only those of values, not those of files and variables that these name.
-        """
-        found = self.found[: self.wrong_values] if values else self.found
-        return [mistake for place, mistake in found if _concerns(place, profile)]
-
-    def wrong_sections(self) -> frozenset[str]:
-        """Return the sections with a wrong value, `profiles` aside."""
-        places = {_section(place) for place, _ in self.found[: self.wrong_values]}
-        return frozenset(places | set(map(_section, self.unusable))) - {"profiles"}
-
-    def sound(self) -> Settings | None:
-        """
-        Return the profiles whose values are right, which may be none. A section with a mistake has its defaults.
-
-        None where nothing can be read.
-        """
-        if self.settings is None:
-            return None
-        profiles = {
-            name: profile
-            for name, profile in self.settings.profiles.items()
-            if not self.concerning(name, values=True) and not {"profiles", join("profiles", name)} & self.unusable
-        }
-        sections = {
-            name: type(getattr(self.settings, name))() for name in self.wrong_sections().intersection(_OWN_SECTIONS)
-        }
-        return msgspec.structs.replace(self.settings, profiles=profiles, **sections)
-
-    def error(self) -> ConfigError:
-        """Return the error that `load` raises for the mistakes, of which there must be one."""
-        return ConfigError.of(dict.fromkeys(mistake for _, mistake in self.found))
-
-
-_OWN_SECTIONS = frozenset(("server", "metadata", "access", "startup", "shutdown", "refresh", "cache", "logging"))
-"""Sections of the sidecar's own side: the cloud gives credentials whatever they say."""
-
-
-def _concerns(place: str, profile: str) -> bool:
-    section = _section(place)
-    if section == "profiles" and place != "profiles":
-        return f"{place}.".startswith((f"{join('profiles', profile)}.", f"{join('profiles', profile)}["))
-    return section not in _OWN_SECTIONS
-
-
-def _section(place: str) -> str:
-    return re.split(r"[.\[]", place)[0]
-
-
 @dataclass(slots=True)
 class _Draft:
-    """A configuration on its way to Settings. `file`: None where the environment is the configuration."""
+    """A configuration that is being read. `file`: None if the configuration comes from the environment."""
 
     origin: str
     file: str | None
@@ -141,20 +73,20 @@ class _Draft:
     files: list[str] = field(default_factory=list)
     settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
-    """Values that may be secrets, and what messages say instead."""
+    """Values that may be secrets, with their replacements for messages."""
     places: dict[str, str] = field(default_factory=dict)
-    """Beginnings of messages, and what to say instead: the variable or the file in which the value really stands."""
+    """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
 
     wrong_values: int = 0
     """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
 
     def stop_at_mistakes(self) -> None:
-        """Raise ConfigError if there are mistakes: one message, a line each."""
+        """Raise ConfigError if there are mistakes, with a line for each."""
         if self.findings.mistakes:
             raise ConfigError.of(dict.fromkeys(map(self.located, self.findings.mistakes)))
 
     def named(self, environ: Mapping[str, str]) -> frozenset[str]:
-        """Return the files that the configuration names, as far as it could be read."""
+        """Return the files that the configuration names, as far as the configuration could be read."""
         if self.settings is None:
             return frozenset(map(os.path.abspath, self.files))
         return needed_files(self.settings, self.files, environ)
@@ -168,7 +100,7 @@ class _Draft:
         return one_line(sentence)
 
     def located(self, mistake: Mistake) -> Mistake:
-        """Return the mistake as it is shown, with the file or the variable in which it can be corrected."""
+        """Return the mistake for display, with the file or the variable in which it can be corrected."""
         cause = mistake.cause
         opening = next(filter(cause.startswith, self.places), "")
         if opening:
@@ -191,14 +123,14 @@ def load(
     patient: bool = False,
 ) -> Loaded:
     """
-    Return the effective configuration. Raises ConfigError: a line per mistake, with the thing, the place and the cure;
-    or NotThereYet, if `patient`, for the file of a path token or cache key that does not exist yet.
+    Return the effective configuration. Raises ConfigError with a line per mistake: the thing, the place and the cure.
+    If `patient`, raises NotThereYet for the file of a path token or cache key that does not exist yet.
 
-    `look`: whether the secrets and files that it names must exist; a command that uses none of them need not ask.
-    `patient`: whether a file that does not exist is waited for, because another program may write it. Token files are
-    waited for in any case. `trace`: whether each value's origin is kept, which is the largest part of a profile's
-    memory. `survey`: finds the files that do not answer; the profiles that need one are not checked, and a warning
-    says so. The `files` of an error are those that the configuration names.
+    `look`: whether the secrets and files that the configuration names must exist; a command that uses none of them
+    sets it to false. `patient`: whether to wait for a file that does not exist, because another program may write it. A
+    missing token file is never a mistake. `trace`: whether each value's origin is kept, which is the largest part of a
+    profile's memory. `survey`: finds the files that do not answer. Profiles that need such a file are not checked, and
+    get a warning. The `files` of an error are those that the configuration names.
     """
     file = find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file, trace=trace)
@@ -239,12 +171,21 @@ def _load(
 
 
 def examine(
-    path: str | None, environ: Mapping[str, str], *, hostname: str, default_path: Path = DEFAULT_PATH
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    hostname: str,
+    default_path: Path = DEFAULT_PATH,
+    look: bool = True,
 ) -> Examined:
-    """Return what can be read of the configuration that `load` would return, and all its mistakes."""
+    """
+    Return what can be read of the configuration that `load` would return, and all its mistakes.
+
+    `look`: whether the secrets and files that it names must exist.
+    """
     file = find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file)
-    _examine(draft, environ, hostname, str(default_path), look=True, survey=None, patient=False)
+    _examine(draft, environ, hostname, str(default_path), look=look, survey=None, patient=False)
     return Examined(
         draft.settings,
         draft.origin,
@@ -289,18 +230,17 @@ def _examine(
         absent = findings.run(validate.token_checks(settings, environ, unchecked))
         absent += findings.run(validate.existence_checks(settings, environ, unchecked), patient=patient)
         needed = findings.run(validate.start_checks(settings, environ), patient=patient)
-        # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
+        # Missing files are not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
             Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
             for item in dict.fromkeys(absent)
         ]
-    if not draft.wrong_values:
-        draft.warnings.extend(warnings.warnings(settings, unchecked))
+    draft.warnings.extend(filter(findings.is_news, warnings.warnings(settings, unchecked)))
     return needed
 
 
 def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], survey: Survey) -> frozenset[str]:
-    """Return the profiles that need files which do not answer now; warn of each."""
+    """Return the profiles that need files which do not answer now. Add a warning for each profile."""
     watched = watched_files(settings, draft.files, environ)
     survey.look(watched.all())
     found: dict[str, str] = {}
@@ -320,7 +260,7 @@ def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], su
 
 
 def _read_environment(draft: _Draft, environ: Mapping[str, str], default_path: str) -> None:
-    draft.raw, variables = environment.read(environ, default_path)
+    draft.raw, variables = environment.read(environ, default_path, draft.findings)
     for key, variable in variables.items():
         draft.sources[key] = f"environment {variable}" if variable else "the IDaaS SDK's own path"
         draft.places[f"{key}: "] = f"{variable}: " if variable else ""
@@ -348,7 +288,7 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
 
 
 def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> int:
-    """Return the minor version of the file. Raises ConfigError where its major version is another one."""
+    """Return the minor version of the file. Raises ConfigError for another major version."""
     decoder = Decoder(draft.origin, environ, variables=True, trace=False)
     version = decoder.expand(raw.get("configVersion"), "configVersion")
     if decoder.mistakes:
@@ -382,16 +322,19 @@ def _name_mistakes(profiles: Any) -> list[Mistake]:
 
 
 def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
-    """Put the IDaaS SDK's file in the place of each `clientConfigPath`."""
+    """Replace each `clientConfigPath` with the content of the IDaaS SDK's file."""
     profiles = draft.raw.get("profiles")
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():
         identity = profile.get("identity") if isinstance(profile, dict) else None
+        place = f"profiles.{name}.identity"
         if isinstance(identity, dict) and isinstance(identity.get("clientConfigPath"), str):
-            profile["identity"] = _sdk_identity(identity, f"profiles.{name}.identity", draft, environ)
+            profile["identity"] = _sdk_identity(identity, place, draft, environ)
+        elif f"{place}.clientConfigPath" in draft.findings.unusable:
+            draft.findings.add((), (f"{place}.{key}" for key in _SDK_KEYS))
 
 
 _NOT_IN_THE_SDK_FILE = ("type", "clientConfigPath", "connection", "tokenExchange")
-"""Keys that the SDK does not have, so they may stand beside the path of its file."""
+"""Keys that the SDK's file does not have, so they may stand beside the path of this file."""
 
 _SDK_KEYS = tuple(set(IdaasIdentity.__struct_encode_fields__) - set(_NOT_IN_THE_SDK_FILE))
 """Keys that are in the SDK's file."""
@@ -412,12 +355,14 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
         mistakes = [item.at(f"{place}.clientConfigPath") for item in error.mistakes]
         draft.findings.add(mistakes, (f"{place}.{key}" for key in _SDK_KEYS))
         return identity
+    wrong = (item.reworded(f"{place}.{item.cause}", item.cure) for item in found.mistakes)
+    draft.findings.add(wrong, (f"{place}.{key}" for key in found.unusable))
     draft.places[f"{place}."] = f"{path}: "
     decoder = Decoder(path, environ, trace=draft.trace)
-    members = decoder.members(found, IdaasIdentity, place)
+    members = decoder.members(found.members, IdaasIdentity, place)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
-    draft.findings.add(decoder.mistakes, decoder.unusable)
+    draft.findings.add(filter(draft.findings.is_news, decoder.mistakes), decoder.unusable)
     return identity | members
 
 
@@ -435,7 +380,7 @@ def _build(draft: _Draft) -> Settings | None:
 
 
 def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hostname: str) -> Settings:
-    """Return `settings` with what the file leaves to the environment."""
+    """Return `settings` with the values that the file leaves to the environment."""
     session, source = default_session_name(environ, hostname)
     profiles = {}
     for name, profile in settings.profiles.items():
@@ -458,7 +403,7 @@ def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hos
 
 
 def _named(part: Sts, session: str, draft: _Draft, place: str, source: str) -> Sts:
-    """Return `part` with the workload's name for its session, where it names none."""
+    """Return `part`. If it has no session name, set the workload's name."""
     if isinstance(part, DeveloperApiExchange) or part.role_session_name is not None:
         return part
     draft.sources[f"{place}.roleSessionName"] = source
@@ -466,7 +411,7 @@ def _named(part: Sts, session: str, draft: _Draft, place: str, source: str) -> S
 
 
 def _scoped(profile: Profile, draft: _Draft, place: str) -> Identity:
-    """Return the profile's identity, with the DeveloperAPI's scope where that applies and none is given."""
+    """Return the profile's identity. If the exchange is the DeveloperAPI and no scope is given, set its scope."""
     identity = profile.identity
     managed = isinstance(profile.exchange, DeveloperApiExchange)
     if not managed or not isinstance(identity, IdaasIdentity) or identity.scope:

@@ -1,20 +1,20 @@
-"""The IDaaS SDK's own `client-config.json`, read as the SDK reads it.
+"""Reads the IDaaS SDK's own `client-config.json` in the same way as the SDK.
 
 camelCase and snake_case keys are equal, unknown keys are ignored, null means absent, and endpoints without a scheme get
-https. This program's own keys for secrets (`clientSecretFile`, `algorithm`, …) work there too: the SDK ignores them.
-What the SDK degrades silently (an unknown authnMethod, a missing required key) is an error here.
+https. This program's own keys for secrets (`clientSecretFile`, `algorithm`, …) work in this file, too; the SDK ignores
+them. Mistakes that the SDK accepts silently (an unknown authnMethod, a missing required key) are errors here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..core.connection import HttpConfiguration
-from ..core.errors import ConfigError, Mistake
+from ..core.errors import Mistake
 from ..core.text import quoted
 from ..core.urls import sdk_endpoint
 from ..identity.idaas import IdaasIdentity
@@ -24,39 +24,61 @@ from .locate import snake_case
 
 
 def default_path(environ: Mapping[str, str]) -> str:
-    """Return the path that the SDK reads: `$CLOUD_IDAAS_CONFIG_PATH`, else the one in the home directory."""
+    """Return the path that the SDK reads: `$CLOUD_IDAAS_CONFIG_PATH`, else the path in the home directory."""
     named = environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip()
     return named or f"{environ.get('HOME') or '~'}/.cloud_idaas/client-config.json"
 
 
-def read(path: str) -> dict[str, Any]:
+class Read(NamedTuple):
+    """The members of an `identity`, the mistakes among them, and the keys that these make unusable."""
+
+    members: dict[str, Any]
+    mistakes: tuple[Mistake, ...]
+    unusable: tuple[str, ...]
+
+
+def read(path: str) -> Read:
     """
-    Return the file's identity as the members of an `identity`. Raises ConfigError with the file's name.
+    Return the file's identity. Its mistakes begin with their keys. Raises ConfigError where it cannot be read.
 
     The examples of IDaaS's documentation have comments, and line breaks within strings: both are accepted.
     """
     known = _known(read_object(path, tolerant=True), IdaasIdentity)
-    left = [
-        Mistake(f"{path}: {key}: still has {found} of an example", "IDS-109", "write your own value")
-        for key, found in _examples(known)
-    ]
-    if left:
-        raise ConfigError.of(left)
-    known |= {key: _unwrapped(value) for key, value in known.items() if isinstance(value, str)}
     for key in ("clientConfigPath", "tokenExchange", "connection"):
-        known.pop(key, None)  # not in the SDK's file: they stand beside clientConfigPath
+        known.pop(key, None)  # these keys stand beside clientConfigPath, not in the SDK's file
+    wrong = {
+        key: Mistake(f"{key}: still has {found} of an example", "IDS-109", "write your own value")
+        for key, found in _examples(known)
+    }
+    known = _without(known, wrong)
     if isinstance(known.get("authnConfiguration"), dict):
         known["authnConfiguration"] = _authn(known["authnConfiguration"])
+        wrong |= _person(known["authnConfiguration"])
     if isinstance(known.get("httpConfiguration"), dict):
         known["httpConfiguration"] = _known(known["httpConfiguration"], HttpConfiguration)
+    known |= {key: _unwrapped(value) for key, value in known.items() if isinstance(value, str)}
     for key in ("issuer", "tokenEndpoint", "openApiEndpoint", "developerApiEndpoint"):
         if isinstance(known.get(key), str) and known[key]:
             known[key] = sdk_endpoint(known[key])
-    return known | _machine(known.get("authnConfiguration"), path)
+    known |= _machine(known.get("authnConfiguration"))
+    return Read(known, tuple(wrong.values()), tuple(map(_camel_case, wrong)))
+
+
+def _camel_case(key: str) -> str:
+    return re.sub(r"_([a-z])", lambda found: found[1].upper(), key)
+
+
+def _without(members: Mapping[str, Any], wrong: Collection[str], place: str = "") -> dict[str, Any]:
+    """Return the members without those at the dotted keys `wrong`."""
+    return {
+        key: _without(value, wrong, f"{place}{key}.") if isinstance(value, dict) else value
+        for key, value in members.items()
+        if f"{place}{key}" not in wrong
+    }
 
 
 def _unwrapped(value: str) -> str:
-    """Return a value without the line breaks of a wrapped line. Scopes on lines of their own stay apart."""
+    """Return a value without the line breaks of a wrapped line. Scopes on separate lines stay separate."""
     if all(re.fullmatch(r"[^|]+\|[^|]+", word) for word in value.split()):
         return value
     return re.sub(r"\s*\n\s*", "", value)
@@ -67,11 +89,11 @@ _EXAMPLE = re.compile(
     r"|(?<![a-z0-9])your[-_ ][\w-]+|[您你]的\w*",
     re.IGNORECASE,
 )
-"""What stands in examples for a value: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`, `...`, `your_id`."""
+"""Placeholders in examples: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`, `...`, `your_id`."""
 
 
 def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of each value of an example that was not replaced."""
+    """Yield the key and the text of each placeholder that was not replaced with a value."""
     for key, value in members.items():
         if isinstance(value, dict):
             yield from _examples(value, f"{place}{key}.")
@@ -81,28 +103,29 @@ def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str
 
 
 def _authn(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return the members that the method knows; of an unknown method, those of the first one."""
+    """Return the members that the method knows. For an unknown method, return the members of the first method."""
     tag = next((value for key, value in raw.items() if snake_case(key) == "authn_method" and value is not None), None)
     method = next((item for item in IDAAS_METHODS if item.__struct_config__.tag == tag), None)
     members = _known(raw, method or IDAAS_METHODS[0])
     return members | ({"authnMethod": tag} if tag is not None else {})
 
 
-def _machine(authn: Any, path: str) -> dict[str, Any]:
-    """Return the authnConfiguration of a machine: the SDK reads an identityType that it does not know as CLIENT."""
-    if not isinstance(authn, dict):
+def _person(authn: Mapping[str, Any]) -> dict[str, Mistake]:
+    """Return the mistake of an identity that is no machine, by its key."""
+    if authn.get("identityType") != "HUMAN":
         return {}
-    if authn.get("identityType") == "HUMAN":
-        raise ConfigError(
-            f"{path}: authnConfiguration.identityType: HUMAN logs a person in",
-            cure="use a CLIENT (M2M) one",
-            error_code="IDS-105",
-        )
-    return {"authnConfiguration": authn | {"identityType": "CLIENT"}} if "identityType" in authn else {}
+    key = "authnConfiguration.identityType"
+    return {key: Mistake(f"{key}: HUMAN logs a person in", "IDS-105", "use a CLIENT (M2M) one")}
+
+
+def _machine(authn: Any) -> dict[str, Any]:
+    """Return the authnConfiguration of a machine: the SDK reads an identityType that it does not know as CLIENT."""
+    has_type = isinstance(authn, dict) and "identityType" in authn
+    return {"authnConfiguration": authn | {"identityType": "CLIENT"}} if has_type else {}
 
 
 def _known(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the members of `raw` that `kind` knows, in its spelling."""
+    """Return the members of `raw` that `kind` knows, with the names of `kind`."""
     names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
     found = ((names.get(snake_case(key)), value) for key, value in raw.items())
     return {name: value for name, value in found if name is not None and value is not None}

@@ -1,4 +1,4 @@
-"""Checks of a whole configuration: values that contradict each other, and names of things that do not exist.
+"""Checks a whole configuration for values that contradict each other, and for names of things that do not exist.
 
 Each check is about one value. The loader runs all of them, so that one run reports all mistakes.
 """
@@ -7,34 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-
-from msgspec.structs import replace
+from collections.abc import Collection, Iterator, Mapping
 
 from ..core import addresses, proxies, urls
 from ..core.checks import Check, check, fails, places, require
 from ..core.connection import Connection
 from ..core.errors import ConfigError, Mistake, NotThereYet
-from ..core.schedule import Schedule
 from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
 from ..identity import identities
 from ..system import files
 from ..upstream.tls import Trust, client_certificate
-from . import secret_refs
-from .decode import join
-from .settings import VALUE_NAME, Access, Cache, Metadata, PathToken, Profile, Refresh, Server, Settings
+from . import secret_refs, section_checks
+from .settings import PathToken, Profile, Server, Settings
 
 LARGEST_BUNDLE = 16_777_216
-"""Bytes of a CA bundle; Mozilla's whole bundle has a quarter of a mebibyte."""
-
-LONGEST_VALUE_NAME = 128
-DOCUMENT_NEEDS = ("instance-id", "owner-account-id", "region-id")
-"""An identity document without these is useless; LoongCollector also reads zone-id, vpc-id and vswitch-id."""
-
-LONGEST_SOCKET_NAME = 107
-"""Bytes: `sun_path` of a unix socket's address."""
+"""The most bytes of a CA bundle. Mozilla's whole bundle has a quarter of a mebibyte."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
@@ -42,12 +30,7 @@ def checks(settings: Settings) -> Iterator[Check]:
     for name, profile in settings.profiles.items():
         yield from _profile(profile, f"profiles.{name}", settings.server)
     yield from _credential_files(settings.profiles)
-    yield from _listeners(settings.server, settings.access)
-    yield from _admin_socket(settings.server.admin_socket)
-    yield from _hosts(settings.access.allowed_hosts)
-    yield from _metadata(settings.metadata)
-    yield from _cache(settings.cache)
-    yield from _refresh(settings.refresh)
+    yield from section_checks.checks(settings)
     if settings.proxy is not None:
         yield check(proxies.check_proxy, settings.proxy, "proxy")
 
@@ -61,10 +44,10 @@ def existence_checks(
     settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()
 ) -> Iterator[Check]:
     """
-    Yield the checks that what the profiles name exists: variables, files, the environment's proxies.
+    Yield the checks that the variables and files of the profiles exist, and that the environment's proxies are valid.
 
-    They raise NotThereYet for a file that may still be written. `unchecked`: profiles that need files which do not
-    answer.
+    The checks raise NotThereYet for a file that may still be written. `unchecked`: profiles that need files which do
+    not answer.
     """
     for name, profile in settings.profiles.items():
         if name in unchecked:
@@ -75,13 +58,13 @@ def existence_checks(
         yield check(_environment_proxies, profile, place, settings.proxy, environ, needs=("proxy",))
         for connection, where in _connections(profile, place):
             yield from _connection(connection, where, environ)
-    if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # a file of every profile
+    if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # every profile needs this file
         yield check(_bundle, settings.tls.ca_file, "tls.caFile")
 
 
 def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()) -> Iterator[Check]:
     """
-    Yield the checks of the tokens that the profiles read. They raise NotThereYet for a file that is not usable.
+    Yield the checks of the tokens that the profiles read. The checks raise NotThereYet for an unusable file.
 
     `unchecked`: profiles that need files which do not answer.
     """
@@ -93,7 +76,7 @@ def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Coll
 
 
 def start_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the checks of the secrets without which no listener can be opened."""
+    """Yield the checks of the secrets without which no listener opens."""
     token, cache = settings.access.path_token, settings.cache
     if isinstance(token, PathToken):
         keys = places("access.pathToken", "file", "envVarName")
@@ -101,16 +84,6 @@ def start_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Che
     if cache.directory is not None:
         keys = places("cache", "keyFile", "keyEnvVarName")
         yield check(lambda: secret_refs.cache_key(cache, environ)(), needs=keys)
-
-
-def schedule(refresh: Refresh) -> Schedule:
-    """Return the refresh section as a schedule. Raises ConfigError for a pace that contradicts itself."""
-    return Schedule(
-        jitter=refresh.jitter,
-        min_retry=refresh.min_retry_seconds,
-        max_retry=refresh.max_retry_seconds,
-        permanent_retry=refresh.permanent_retry_seconds,
-    )
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------------
@@ -175,7 +148,7 @@ def urls_of(profile: Profile, place: str) -> Iterator[str]:
 
 
 def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str]]:
-    """Yield how the profile's connections reach their servers, where that is configured."""
+    """Yield the configured connections of the profile, each with its key path."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         connection = identities.connection_of(identity)
         if connection is not None:
@@ -196,7 +169,7 @@ def _connection(connection: Connection, place: str, environ: Mapping[str, str]) 
 def _client_certificate(connection: Connection, place: str, environ: Mapping[str, str]) -> None:
     client = client_certificate(connection, place, environ)
     if client is not None:
-        # Without the CA, which is parsed when the first request needs it; the certificate and its key must fit now.
+        # The CA is parsed at the first request, but the certificate and its key must fit now.
         Trust(None, "", {}, verify=False, client=client).context()
 
 
@@ -215,7 +188,7 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
 
 
 def _bundle(path: str, place: str) -> None:
-    """Raise ConfigError unless the file holds certificates; they are parsed when the first request needs them."""
+    """Raise ConfigError unless the file holds certificates. The first request parses them."""
     try:
         raw = files.read(path, LARGEST_BUNDLE)
     except files.Absent as why:
@@ -226,108 +199,3 @@ def _bundle(path: str, place: str) -> None:
         raise ConfigError(
             f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)", error_code="IDS-115"
         )
-
-
-# --- the other sections -----------------------------------------------------------------------------------------------
-
-
-def _listeners(server: Server, access: Access) -> Iterator[Check]:
-    taken: dict[str, str] = {}
-    for key, address in (("bind", server.bind), ("metadata", server.metadata), ("ops", server.ops)):
-        if address is None:
-            continue
-        place = f"server.{key}"
-        yield check(addresses.listen_address, address, place)
-        if key != "ops" and not access.unsafe_bind:
-            yield check(_reached_by_this_machine_alone, address, place, needs=(place, "access.unsafeBind"))
-        for other, its in taken.items():
-            yield check(_apart, address, place, its, other, needs=(place, other))
-        taken[place] = address
-    if access.path_token and server.metadata and access.metadata_tokens != "required":
-        yield fails(
-            Mistake(
-                "server.metadata: its clients cannot send access.pathToken",
-                "IDS-113",
-                "set access.metadataTokens to required, or leave one of the two out",
-            ),
-            "access.metadataTokens",
-        )
-
-
-def _reached_by_this_machine_alone(address: str, place: str) -> None:
-    host, _ = addresses.listen_address(address, place)
-    if not addresses.is_private(host):
-        raise ConfigError(
-            f"{place}: {address} is reachable from other machines",
-            cure="use 127.0.0.1, or set access.unsafeBind",
-            error_code="IDS-121",
-        )
-
-
-def _apart(address: str, place: str, its: str, other: str) -> None:
-    """Raise ConfigError where two listeners conflict."""
-    if addresses.overlap(addresses.listen_address(address, place), addresses.listen_address(its, other)):
-        raise ConfigError(f"{place}: {address} is taken by {other}", cure="choose another port", error_code="IDS-121")
-
-
-def _admin_socket(path: str | None) -> Iterator[Check]:
-    name = path.encode() if path is not None else b"/"
-    if not name.startswith((b"/", b"@")) or len(name) > LONGEST_SOCKET_NAME or b"\0" in name:
-        cause = f"{path!r} is neither an absolute path nor @name of at most {LONGEST_SOCKET_NAME} bytes"
-        cure = "write an absolute path, such as /run/idaas-sidecar/admin.sock"
-        yield fails(Mistake(f"server.adminSocket: {cause}", "IDS-121", cure))
-
-
-def _metadata(metadata: Metadata) -> Iterator[Check]:
-    for name, value in metadata.values.items():
-        place = join("metadata.values", name)
-        if not re.fullmatch(VALUE_NAME, name) or len(name) > LONGEST_VALUE_NAME:
-            cause = f"{place}: not a name below /latest/meta-data/, such as region-id or network/interfaces/…"
-            yield fails(Mistake(cause, "IDS-105"))
-        elif name.split("/")[0] == "ram":
-            cause = f"{place}: names that begin with ram belong to the role, which the profiles answer"
-            yield fails(Mistake(cause, "IDS-105"))
-        if not re.fullmatch(r"[ -~]{1,1024}", value) or value != value.strip():
-            cause = f"{place}: must be 1 to 1024 printable ASCII characters without space at an end"
-            yield fails(Mistake(cause, "IDS-105"))
-    lacking = [name for name in DOCUMENT_NEEDS if name not in metadata.values]
-    if metadata.identity_document and lacking:
-        cause = f"metadata.identityDocument: needs metadata.values.{' and '.join(lacking)}"
-        yield fails(Mistake(cause, "IDS-106"), *(join("metadata.values", name) for name in lacking))
-
-
-def _cache(cache: Cache) -> Iterator[Check]:
-    if cache.directory is None:
-        if cache.key_file or cache.key_env_var_name:
-            cure = "leave the key out for no cache"
-            yield fails(Mistake("cache.directory: required with a key", "IDS-106", cure))
-        return
-    if not os.path.isabs(os.path.expanduser(cache.directory)):
-        yield fails(Mistake(f"cache.directory: {cache.directory!r} is not an absolute path", "IDS-105"))
-    # By name and by real path: a link into the directory is a key beside the data, too.
-    elif cache.key_file and any(
-        way(os.path.expanduser(cache.key_file)).startswith(f"{way(os.path.expanduser(cache.directory))}/")
-        for way in (os.path.abspath, os.path.realpath)
-    ):
-        cause = "cache.keyFile: lies in cache.directory, so a reader of one would read the other"
-        yield fails(Mistake(cause, "IDS-113", "move the key file elsewhere"))
-
-
-def _refresh(refresh: Refresh) -> Iterator[Check]:
-    """Yield a check for each rule of the schedule, which itself stops at the first that is broken."""
-    least, most, permanent = places("refresh", "minRetrySeconds", "maxRetrySeconds", "permanentRetrySeconds")
-    longest = refresh.max_retry_seconds
-    patient = replace(refresh, permanent_retry_seconds=max(refresh.permanent_retry_seconds, longest))
-    yield check(schedule, patient, needs=(least, most))
-    quick = replace(refresh, min_retry_seconds=min(refresh.min_retry_seconds, longest))
-    yield check(schedule, quick, needs=(most, permanent))
-
-
-def _hosts(hosts: Sequence[str]) -> Iterator[Check]:
-    if not hosts:
-        cause, cure = "access.allowedHosts: empty, so no client would be served", "name the hosts of the clients' URLs"
-        yield fails(Mistake(cause, "IDS-105", cure))
-    for index, host in enumerate(hosts):
-        if not addresses.is_host(host):
-            cure = "write the host without port or path, IPv6 as [::1]"
-            yield fails(Mistake(f"access.allowedHosts[{index}]: {host!r} is not a host", "IDS-105", cure))

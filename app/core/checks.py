@@ -57,6 +57,7 @@ class Findings:
 
     def __init__(self) -> None:
         self.mistakes: list[Mistake] = []
+        self._seen: set[Mistake] = set()
         self.unusable: set[str] = set()
         """The places whose values could not be read. A default or a stand-in is there instead."""
         self._above: set[str] = set()
@@ -64,12 +65,15 @@ class Findings:
 
     def add(self, mistakes: Iterable[Mistake], unusable: Iterable[str] = ()) -> None:
         """Add mistakes, and the places whose values they make unusable."""
+        found = list(mistakes)
         for place in unusable:
             self.unusable.add(place)
             self._above |= above(place)
-        for mistake in mistakes:
-            self._above |= above(place_of(mistake))
-            self.mistakes.append(mistake)
+        for mistake in found:
+            if mistake not in self._seen:  # several profiles may depend on one wrong variable
+                self._seen.add(mistake)
+                self._above |= above(place_of(mistake))
+                self.mistakes.append(mistake)
 
     def run(self, checks: Iterable[Check], *, patient: bool = True) -> list[Mistake]:
         """
@@ -85,15 +89,19 @@ class Findings:
                 each.run()
             except NotThereYet as error:
                 missing = Mistake(error.cause, error.error_code, error.cure)
-                if self._is_known(place_of(missing)):
+                if not self.is_news(missing):
                     continue
                 if patient:
                     absent.append(missing)
                 else:
                     self.add([missing])
             except ConfigError as error:
-                self.add(mistake for mistake in error.mistakes if not self._is_known(place_of(mistake)))
+                self.add(filter(self.is_news, error.mistakes))
         return absent
+
+    def is_news(self, mistake: Mistake) -> bool:
+        """Return whether a mistake is about a value that could be read."""
+        return not self._is_known(place_of(mistake))
 
     def _is_wrong(self, place: str) -> bool:
         """Return whether the value at `place`, or a part of it, is wrong or could not be read."""

@@ -1,4 +1,4 @@
-"""Two values side by side, with the characters marked that differ."""
+"""Compares two values, and marks the characters that differ."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from difflib import SequenceMatcher
 from itertools import takewhile
 
 LONGEST = 300
-"""Characters of a value that are shown."""
+"""The most characters of a value that are shown."""
 
 ALIKE = 0.6
-"""Share of equal characters from which a difference is marked; below, the values are different as a whole."""
+"""The share of equal characters from which differences are marked. Below it, the values differ as a whole."""
 
 
 def marked(found: str, wanted: str) -> str:

@@ -27,7 +27,7 @@ class IdaasInstance(NamedTuple):
 
 
 LONGEST_POLICY = 2048
-"""Characters (AssumeRoleWithOIDC's Policy)."""
+"""The most characters of a policy (AssumeRoleWithOIDC's Policy)."""
 
 
 def checks(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> Iterator[Check]:
@@ -70,7 +70,7 @@ def sts_endpoints(sts: StsExchange, place: str) -> tuple[str, ...]:
 
 
 def chained_endpoints(role: ChainedRole, exchange: ExchangeSettings, place: str) -> tuple[str, ...]:
-    """Return the same for a chained role: its own URLs, or those of the exchange's region where it names none."""
+    """Return the STS URLs for a chained role: its own, or those of the exchange's region if the role has no region."""
     own = _has_endpoints(role)
     if not own and isinstance(exchange, StsExchange):
         return sts_endpoints(exchange, place)
@@ -79,7 +79,7 @@ def chained_endpoints(role: ChainedRole, exchange: ExchangeSettings, place: str)
 
 
 def developer_api(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
-    """Return the DeveloperAPI's URL: the exchange's own, its region's, else the identity's. Raises ConfigError."""
+    """Return the DeveloperAPI's URL: that of the exchange, of its region, or of the identity. Raises ConfigError."""
     own = exchange.endpoint is not None or exchange.region_id is not None
     if not own and instance.developer_api_endpoint is not None:
         return core_urls.api_endpoint(instance.developer_api_endpoint, f"{instance.place}.developerApiEndpoint")
@@ -87,7 +87,7 @@ def developer_api(exchange: DeveloperApiExchange, instance: IdaasInstance, place
 
 
 def instance_id(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
-    """Return the IDaaS instance's id. Raises ConfigError where neither exchange nor identity names it."""
+    """Return the IDaaS instance's id. Raises ConfigError if neither the exchange nor the identity names it."""
     found = exchange.idaas_instance_id or instance.id
     if not found:
         raise ConfigError(
@@ -97,7 +97,7 @@ def instance_id(exchange: DeveloperApiExchange, instance: IdaasInstance, place: 
 
 
 def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
-    """Return the policy minified, as STS counts it. Raises ConfigError if it is not a JSON object or too long."""
+    """Return the policy minified: STS counts this form. Raises ConfigError if it is not a JSON object or too long."""
     if policy is None:
         return None
     try:

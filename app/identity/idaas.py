@@ -93,7 +93,7 @@ class IdaasIdentity(Strict, tag_field="type", tag="idaas", frozen=True):
 
 
 def facts(identity: IdaasIdentity, place: str) -> ClientFacts:
-    """Return what the application's authentication method needs to know of the identity."""
+    """Return the facts of the identity that the application's authentication method needs."""
     return ClientFacts(
         place,
         str(identity.client_id),
@@ -107,7 +107,7 @@ def facts(identity: IdaasIdentity, place: str) -> ClientFacts:
 
 
 def method_place(identity: IdaasIdentity, place: str) -> str:
-    """Return where the authentication method of the identity is configured."""
+    """Return the key path of the identity's authentication method."""
     return f"{place}.{identity.key('authn_configuration')}"
 
 
@@ -136,7 +136,7 @@ def checks(identity: IdaasIdentity, place: str) -> Iterator[Check]:
 def build(
     identity: IdaasIdentity, place: str, context: Context, notes: Notes, subject: TokenSource | None
 ) -> TokenSource:
-    """Return the source of the application's token. `subject`: the source of the token to be exchanged, if any."""
+    """Return the source of the application's token. `subject`: the source of the token to exchange, if any."""
     http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
     parameters = {"scope": str(identity.scope)}
 

@@ -56,16 +56,13 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
 
     @property
     def all_subjects(self) -> tuple[str, ...]:
-        """The subjects, or the client id: `sub` of a client of IDaaS, Okta and most providers is its id."""
+        """The subjects, else the client id: with IDaaS, Okta and most providers, the `sub` of a client is its id."""
         is_client = self.kind not in ("keycloak", "kubernetes")
         return self.subjects or ((self.client_id,) if self.client_id and is_client else ())
 
 
-KEYS = tuple(each.encode_name for each in msgspec.structs.fields(Workload))
-
-
 def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistake]:
-    """Yield what is missing or what RAM would refuse, one line each. `where` returns the place of a key."""
+    """Yield a line for each key that is missing or that RAM would refuse. `where` returns the place of a key."""
     for key in ("account", "provider", "issuer", "audience", "role"):
         value = getattr(workload, key)
         if value is None:
@@ -109,7 +106,7 @@ class FileWorkloads:
 
 def read_file(path: str) -> FileWorkloads:
     """
-    Return the workloads of a `--from` file: `{"workloads": [...]}`, whose other members are defaults of each workload.
+    Return the workloads of a `--from` file: `{"workloads": [...]}`. Its other members are defaults for each workload.
 
     JSON; a file that ends in .yaml or .yml needs PyYAML. Places are keys, without the path. Raises ConfigError where
     the file has no list of workloads.

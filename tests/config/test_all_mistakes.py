@@ -205,6 +205,8 @@ CONSEQUENCES: list[tuple[list[tuple[str, Any]], list[str]]] = [
     ([("refresh.minRetrySeconds", "1"), ("refresh.maxRetrySeconds", 1)], ["minRetrySeconds"]),
     ([("profiles.first.callers", {"uids": ["x"]})], ["uids[0]"]),
     ([("profiles.first.identity", {"clientConfigPath": "/nowhere.json"})], ["clientConfigPath"]),
+    ([("profiles.first.identity", {"clientConfigPath": 5})], ["clientConfigPath"]),
+    ([("profiles.first.identity", {"clientConfigPath": "${NOT_SET}/c.json"})], ["clientConfigPath"]),
     ([("profiles.fifth.identity", 3)], ["identity"]),
     ([("profiles.fifth.exchange.regionId", 3), ("profiles.fifth.exchange.vpc", True)], ["regionId"]),
     (

@@ -146,6 +146,7 @@ async def test_wrong_values_of_one_profile_leave_the_others(scenario: Scenario) 
         ({"server": {"bind": "7117"}}, "skipped"),
         ({"access": {"hopLimit": "x"}}, "skipped"),
         ({"logging": {"level": "warn"}}, "ok"),
+        ({"telemetry": {"tracesEndpoint": "x"}}, "ok"),
         ({"refresh": {"maxRetrySeconds": 3600}}, "ok"),
         ({"cache": {"directory": "c", "keyEnvVarName": "X"}}, "ok"),
     ],

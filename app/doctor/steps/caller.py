@@ -94,7 +94,7 @@ def _url(
 
 
 def _prefix(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """Return what precedes /credentials in a path; None where the path token cannot be read here."""
+    """Return the part of a path before /credentials; None if the path token cannot be read here."""
     if settings.access.path_token is None:
         return ""
     if not isinstance(settings.access.path_token, PathToken):

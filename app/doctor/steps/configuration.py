@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from ...config.examined import Examined
 from ...config.explain import as_members, rows
-from ...config.loader import Examined, Loaded, examine
+from ...config.loader import Loaded, examine
 from ...config.locate import find
 from ...config.settings import Server
 from ...core.addresses import listen_address
@@ -19,7 +20,7 @@ from ..target import Target
 NAME = "configuration"
 
 OF_ANOTHER_USER = "IDS-131"
-"""Root examines a sidecar of another user, who owns a secret and reads it at run time: no finding."""
+"""The code for root's check of another user's sidecar. It is no finding: the user owns the secret and can read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Configuration:
         return not self.examined.concerning(profile)
 
     def why_not(self, profile: str) -> str:
-        """Return why no token is requested for a profile that is not usable."""
+        """Return why no token is requested for an unusable profile."""
         found = self.examined.concerning(profile)
         if any(line.error_code != OF_ANOTHER_USER for line in found):
             return "the configuration is broken"
@@ -66,7 +67,7 @@ def run(target: Target) -> Configuration:
     found += [
         warning(each.error_code, each.cause, each.cure)
         for each in examined.warnings
-        if not any(line.endswith(each) for line in owners)  # a file that the owner reads is no exposed one
+        if not any(line.endswith(each) for line in owners)  # a file that its owner reads is not exposed
     ]
     values = [as_members(row) for row in rows(examined) if row.mistakes or row.key in examined.sources]
     sound = examined.sound()
@@ -85,7 +86,7 @@ def run(target: Target) -> Configuration:
 
 
 def _server(target: Target) -> Server:
-    """Return the addresses of a file that cannot be used; a sidecar may run with what the file was before."""
+    """Return the addresses in an unusable file, because a sidecar may run with an earlier version of the file."""
     file = find(target.config, target.environ, str(target.default_path))
     try:
         found = msgspec.convert(read_object(file).get("server", {}), Server) if file is not None else Server()
