@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.durations import in_seconds, in_words
-from ..core.wording import OUTCOMES, TONES, coded, verdict
+from ..core.text import coded
+from ..core.wording import OUTCOMES, TONES, verdict
 from .markup import Markup, element, joined
 from .status_style import STYLE
 

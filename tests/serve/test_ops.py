@@ -108,7 +108,7 @@ async def test_a_dead_loop_turns_liveness_red(offline: Callable[..., Offline]) -
 
     assert isinstance(response, Response)
     assert response.status == 503
-    assert json.loads(response.body) == {"status": "dead", "loops": ["p2"]}
+    assert json.loads(response.body) == {"status": "dead", "loops": ["p2"], "error_code": "IDS-901"}
 
 
 @pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/startupz", b"/healthz", b"/metrics", b"/status.json"])
@@ -243,16 +243,21 @@ async def test_pages_are_for_get(offline: Callable[..., Offline], path: bytes, m
 @pytest.mark.parametrize(
     ("path", "status", "body"),
     [
-        (b"/livez", 503, {"status": "dead", "loops": ["p2"]}),
-        (b"/healthz", 503, {"status": "dead", "loops": ["p2"]}),
+        (b"/livez", 503, {"status": "dead", "loops": ["p2"], "error_code": "IDS-901"}),
+        (b"/healthz", 503, {"status": "dead", "loops": ["p2"], "error_code": "IDS-901"}),
         (
             b"/readyz",
             503,
             {
                 "status": "not ready",
                 "profiles": [
-                    {"profile": "new", "state": "starting", "reason": "no answer from the cloud yet"},
-                    {"profile": "bad", "state": "denied", "reason": "HTTP 403"},
+                    {
+                        "profile": "new",
+                        "state": "starting",
+                        "reason": "no answer from the cloud yet",
+                        "error_code": "IDS-501",
+                    },
+                    {"profile": "bad", "state": "denied", "reason": "HTTP 403", "error_code": "IDS-501"},
                 ],
             },
         ),
@@ -262,8 +267,13 @@ async def test_pages_are_for_get(offline: Callable[..., Offline], path: bytes, m
             {
                 "status": "starting",
                 "profiles": [
-                    {"profile": "new", "state": "starting", "reason": "no answer from the cloud yet"},
-                    {"profile": "bad", "state": "denied", "reason": "HTTP 403"},
+                    {
+                        "profile": "new",
+                        "state": "starting",
+                        "reason": "no answer from the cloud yet",
+                        "error_code": "IDS-501",
+                    },
+                    {"profile": "bad", "state": "denied", "reason": "HTTP 403", "error_code": "IDS-501"},
                 ],
             },
         ),

@@ -19,7 +19,8 @@ class Entry(Record, frozen=True):
     """
     What one stable code means, why it occurs, and how to fix it.
 
-    `seen`: codes of servers that mean the same. `words`: parts of a server's message that identify the cause, because
+    `seen`: codes of servers that mean the same; one that ends with `*` stands for all that begin so, unless another
+    entry has the whole code. `words`: parts of a server's message that identify the cause, because
     some codes stand for several causes; each is stated with the server that writes it.
     """
 

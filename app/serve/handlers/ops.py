@@ -97,7 +97,9 @@ class OpsHandler:
 
     def _live(self) -> Response:
         dead = self._dead_loops()
-        return document(503, {"status": "dead", "loops": dead}) if dead else document(200, {"status": "ok"})
+        if not dead:
+            return document(200, {"status": "ok"})
+        return document(503, {"status": "dead", "loops": dead, "error_code": "IDS-901"})
 
     def _ready(self) -> Response:
         return _verdict("not ready", missing(self._sources))
@@ -109,8 +111,11 @@ class OpsHandler:
 def _verdict(status: str, lacking: list[Status]) -> Response:
     if not lacking:
         return document(200, {"status": "ok"})
-    profiles = [
-        {"profile": item.profile, "state": item.state, "reason": item.last_error or "no answer from the cloud yet"}
-        for item in lacking
-    ]
-    return document(503, {"status": status, "profiles": profiles})
+    return document(503, {"status": status, "profiles": [_lacking(item) for item in lacking]})
+
+
+def _lacking(item: Status) -> dict[str, str]:
+    """Return why a profile has no credentials. The code is the last error's, or that of having none yet."""
+    reason = item.last_error or "no answer from the cloud yet"
+    error_code = item.last_error_code or "IDS-501"
+    return {"profile": item.profile, "state": item.state, "reason": reason, "error_code": error_code}
