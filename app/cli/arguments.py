@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports bad usage in one line, with the option or choice that resembles a wrong one."""
+    """A parser that reports bad usage in one line, with the known option or choice that resembles the wrong one."""
 
     def error(self, message: str) -> NoReturn:
         bad_usage(self.prog, f"{message}; see {self.prog} --help")
@@ -25,9 +25,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """
-        Return what argparse does, with positional arguments on either side of an option.
+        Return argparse's result, with positional arguments on either side of an option.
 
-        Unknown arguments are an error of the command that met them, not of its parent.
+        The command that meets unknown arguments reports them, not its parent parser.
         """
         if any(each.nargs in (argparse.PARSER, argparse.REMAINDER) for each in self._get_positional_actions()):
             # A command follows, ours or that of `exec`, to which all options behind it belong.
@@ -42,7 +42,7 @@ class Parser(argparse.ArgumentParser):
 
     def _parse_intermixed(self, args: list[str], namespace: Any) -> Any:
         """
-        Return what argparse does with the options of `args`, then with the rest.
+        Return argparse's result for the options of `args`, then for the rest.
 
         `parse_known_intermixed_args` of Python 3.11 takes an argument behind `--` for an option.
         """

@@ -1,4 +1,4 @@
-"""What a command that fails prints on stderr, and its exit code."""
+"""The messages on stderr and the exit code of a command that fails."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted by Ctrl-C (128 + SIGINT)",
     PIPE_CLOSED: "the reader of stdout closed the pipe (128 + SIGPIPE)",
 }
-"""What each exit code means. `exec` otherwise exits with the code of its command."""
+"""The meaning of each exit code. `exec` otherwise exits with the code of its command."""
 
 
 BAD_COMMAND_LINE = "IDS-132"
@@ -50,7 +50,7 @@ class CommandFailed(SidecarError):
 
 
 class CommandNotStarted(CommandFailed):
-    """`exec` could not start the command. `exit_code` is the one that a shell returns: 126 or 127."""
+    """`exec` could not start the command. `exit_code`: the code that a shell returns in this case, 126 or 127."""
 
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message, exit_code=exit_code, error_code="IDS-516")
@@ -58,7 +58,7 @@ class CommandNotStarted(CommandFailed):
 
 def complaint(program: str, message: str, error_code: str) -> str:
     """
-    Return what a command says about a failure: one line that names the command, with the code in the errors index.
+    Return the line of a command about a failure: it names the command, and ends with the code in the errors index.
 
     Everything that a command writes on stderr about a failure has this form; tests/cli/test_every_failure.py checks it.
     """
@@ -89,7 +89,7 @@ def call_command(name: str, run: Callable[[], int], *, debug: bool) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout at exit; /dev/null makes that succeed without a message.
+        # The interpreter flushes stdout at exit. With /dev/null, the flush succeeds without a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:
@@ -106,7 +106,7 @@ def _message_lines(error: Exception) -> list[tuple[str, str]]:
     """
     Return the lines to print, and the code of each in the errors index (docs/errors.md).
 
-    The message of a foreign error is not among them: it may quote a secret.
+    The message of a foreign error is left out, because it may quote a secret.
     """
     if not isinstance(error, SidecarError):
         kind = type(error).__name__

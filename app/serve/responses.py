@@ -14,10 +14,10 @@ JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
 
 KEEP_ALIVE_SECONDS = 5
-"""Announced with each response that leaves its connection open: for so long the client may send its next request.
+"""Seconds within which the client may send its next request, announced with each response that keeps the connection.
 
-Node's and Apache's pools obey it. A pool that does not must find the connection open or closed, never closing: the
-server closes it later (`connection_table.IDLE_SECONDS`).
+Node's and Apache's connection pools obey this time. Other pools must find the connection open or closed, never
+closing, so the server closes it later (`connection_table.IDLE_SECONDS`).
 """
 
 UNSUITABLE = "IDS-526"
@@ -74,7 +74,7 @@ def response(status: int, body: bytes, content_type: bytes = JSON, extra: Header
 
 def error(status: int, code: str, message: str, error_code: str, extra: Headers = ()) -> Response:
     """
-    Return an error response. Several clients judge by `Code` alone.
+    Return an error response. Several clients look at the member `Code` alone.
 
     `error_code` is the entry of the errors index. It ends the message, because clients know a body of two members.
     """
@@ -82,7 +82,7 @@ def error(status: int, code: str, message: str, error_code: str, extra: Headers 
 
 
 def unavailable(message: str, retry_after: float, error_code: str) -> Response:
-    """Return 503 with Retry-After in whole seconds, rounded up: a client that comes earlier comes in vain."""
+    """Return 503 with Retry-After in whole seconds, rounded up, because an earlier request would fail again."""
     extra = ((b"Retry-After", b"%d" % math.ceil(retry_after)),)
     return error(503, "CredentialsUnavailable", message, error_code, extra)
 

@@ -1,10 +1,10 @@
 """
 The page `/status`: the members of `/status.json` for people.
 
-Made on the server, without scripts and foreign assets, and without FastAPI. Every text goes through `element`, which
-escapes it: an error may quote what the cloud answered. The page changes only on request: one link reloads it, and
-another one lets it reload itself, which a third one pauses. A reload that its reader did not ask for is failure F41 of
-WCAG 2.2 (2.2.1, 2.2.4, 3.2.5).
+The server builds the page without FastAPI, scripts or foreign assets. Every text goes through `element`, which escapes
+it: an error may quote the cloud's answer. The page changes only on request: one link reloads it, another one makes it
+reload itself, and a third one pauses the reload. A reload without a request of the reader is failure F41 of WCAG 2.2
+(2.2.1, 2.2.4, 3.2.5).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ HEADERS = (
         b"frame-ancestors 'none'",
     ),
 )
-"""Nothing of the page could load or run anything, even if a text were not escaped."""
+"""Headers that stop the browser from loading or running anything, even if a text were not escaped."""
 
 RELOAD_SECONDS = 10
 
@@ -38,7 +38,7 @@ LINKS = {
     "errors": "Errors and states",
     "docs": "HTTP API",
 }
-"""Paths of the operations listener with the words of their links."""
+"""Paths of the operations listener and the texts of their links."""
 
 
 def render(status: Mapping[str, Any], *, refresh: bool = False) -> str:
@@ -73,7 +73,7 @@ def _header(status: Mapping[str, Any], *, refresh: bool) -> Markup:
 
 
 def _main(status: Mapping[str, Any]) -> Markup:
-    # Those that need attention come first; the order is otherwise that of the file.
+    # Profiles that need attention come first; otherwise the order of the file applies.
     profiles = sorted(status["profiles"], key=lambda item: item["state"] == "fresh" and item["on_trial"] is None)
     return element(
         "main",
@@ -121,7 +121,7 @@ def _time_left(profile: Mapping[str, Any]) -> Markup:
 
 
 def _problems(profile: Mapping[str, Any]) -> Iterator[Markup]:
-    """Yield what is wrong, the cloud's words, and the cure."""
+    """Yield the failure, the cloud's error message, and the cure."""
     if profile["last_error"]:
         failure = profile["failure"] or {}
         shown = failure.get("message") or profile["last_error"]
@@ -243,7 +243,7 @@ def _note(tone: str, *words: str) -> Markup:
 
 
 def _list(facts: Mapping[str, object]) -> Markup:
-    """Return a description list of what is known."""
+    """Return the facts as a description list; facts without a value are left out."""
     known = {name: value for name, value in facts.items() if value not in (None, "")}
     return element("dl", *(joined(element("dt", name), element("dd", _text(value))) for name, value in known.items()))
 
