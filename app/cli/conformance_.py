@@ -27,7 +27,8 @@ def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
         raise Unreachable(str(error)) from None
     print(to_json(result) if arguments.json else to_text(result))
     if not result.conforms:
-        raise CommandFailed(f"{arguments.url}: does not conform", exit_code=NOT_CONFORMING, error_code="IDS-530")
+        # The URL may have a path token, so the message does not name it.
+        raise CommandFailed("the server does not conform", exit_code=NOT_CONFORMING, error_code="IDS-530")
     return 0
 
 
