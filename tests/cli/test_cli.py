@@ -99,7 +99,10 @@ def test_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     listed = prints(capsys, "--help")
 
     assert exit_code([], {}) == 2
-    assert capsys.readouterr() == ("", listed)
+    assert capsys.readouterr() == (
+        "",
+        f"{listed}idaas-sidecar: no command is given; the list above has them (IDS-132)\n",
+    )
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -57,7 +57,7 @@ class Orders:
         self.uids.add(uid)
         self.given.append(level)
         if level != "debug":
-            raise ValueError("there is no such level (IDS-125)")
+            raise ValueError("there is no such level")
 
     async def answer(self, method: bytes, target: bytes, peer: Peer | None = None) -> Response:
         """Return the response to a request of the owner, or of `peer`."""
