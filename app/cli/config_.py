@@ -20,6 +20,7 @@ from ..config.explain import Row, as_members, rows
 from ..config.loader import examine
 from ..core.errors import ConfigError
 from ..core.json_text import json_text
+from .errors import warn
 
 EXAMPLE = Path(__file__).with_name("config.example.json")
 """A copy of config.example.json at the root of the repository. docs/reference/generate.py writes it."""
@@ -45,7 +46,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     examined = examine(arguments.config, environ, hostname=socket.gethostname())
     if arguments.show or not examined.found:
         for warning in examined.warnings:
-            print(f"idaas-sidecar config: warning: {warning}", file=sys.stderr)
+            warn("config", warning)
     if arguments.show and (found := list(_rows(examined, environ))):
         print(_as_json(found) if arguments.json else _as_text(found))
     if examined.found:  # after the values, which help to find what is wrong
@@ -67,7 +68,7 @@ def _offline(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
     checked = offline.check(arguments.config, environ, socket.gethostname())
     for warning in checked.warnings:
-        print(f"idaas-sidecar config: warning: {warning}", file=sys.stderr)
+        warn("config", warning)
     for line in checked.unchecked:
         print(f"idaas-sidecar config: not checked here: {line}", file=sys.stderr)
     print(f"{checked.origin}: valid offline; profiles: {', '.join(checked.profiles)}")

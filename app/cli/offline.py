@@ -29,7 +29,7 @@ class Checked:
 
     origin: str
     profiles: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Mistake, ...]
     unchecked: tuple[str, ...]
 
 

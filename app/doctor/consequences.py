@@ -11,6 +11,8 @@ _POLICY = ("IDS-429", "IDS-430", "IDS-431", "IDS-432", "IDS-433", "IDS-438")
 _SERVER = (*(f"IDS-20{digit}" for digit in range(1, 8)), *(f"IDS-21{digit}" for digit in range(4)))
 
 CAUSES: Mapping[str, tuple[str, ...]] = {
+    # A proxy or a gateway in the way answers for every server.
+    "IDS-209": ("IDS-209",),
     "IDS-401": ("IDS-402", "IDS-412", *_POLICY),
     "IDS-402": ("IDS-402", "IDS-412"),
     "IDS-404": ("IDS-404",),
@@ -57,8 +59,9 @@ def _same_subject(finding: Finding, other: Finding) -> bool:
     return subject in other.message and finding.code in (other.code, *_PARTNERS.get(other.code, ()))
 
 
-_PARTNERS = {"IDS-108": ("IDS-130",)}
-"""A secret's file that others can read is refused, and is then also reported as readable."""
+_PARTNERS = {"IDS-108": ("IDS-130",), "IDS-114": ("IDS-122",)}
+"""Other codes of the same mistake. A secret's file that others can read is refused, and is also reported as readable. A
+region in another form is also one that this version does not know."""
 
 
 def _wrong_region(finding: Finding, other: Finding) -> bool:
@@ -73,7 +76,7 @@ def _same_length(_finding: Finding, other: Finding) -> bool:
 
 
 _RULES = (
-    _Rule((*_SERVER, "IDS-124", "IDS-130"), (*_SERVER, "IDS-124", "IDS-108"), _same_subject),
+    _Rule((*_SERVER, "IDS-122", "IDS-124", "IDS-130"), (*_SERVER, "IDS-108", "IDS-114", "IDS-124"), _same_subject),
     _Rule(("IDS-201", "IDS-202", "IDS-203", "IDS-204", "IDS-206"), ("IDS-122",), _wrong_region),
     _Rule(("IDS-435",), ("IDS-122",), _same_length),
 )
