@@ -65,7 +65,7 @@ class Walk:
     async def _steps(self) -> AsyncIterator[Step]:
         found = configuration.run(self._target)
         names = self._profiles(found)
-        yield found.step
+        yield await self._beside_running(found)
         yield await client_environment.run(self._target, found.listening)
         if found.loaded is None:
             for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME):
@@ -86,6 +86,15 @@ class Walk:
             async for step in self._profile(name, found, found.loaded, reached[name], clocks):
                 yield step
         yield await sidecar.run(self._target, found.server, found.loaded)
+
+    async def _beside_running(self, found: Configuration) -> Step:
+        """Return the step `configuration`, with cures from the running sidecar where one helps."""
+        if not {each.code for each in found.step.findings} & {configuration.NO_CONFIGURATION, configuration.NO_SECRET}:
+            return found.step
+        status = await sidecar.running(self._target, found.server)
+        if status is None:
+            return found.step
+        return configuration.beside(found.step, status, sidecar.own_origin(self._target))
 
     def _profiles(self, found: Configuration) -> list[str]:
         known = found.names

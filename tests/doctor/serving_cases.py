@@ -253,6 +253,21 @@ CASES = [
     client(
         "https on loopback", "IDS-514", "not an http URL", CREDENTIALS_URI, "https://127.0.0.1:7117/credentials", URL
     ),
+    Case(
+        "misspelt variable",
+        "IDS-514",
+        "ALIBABACLOUD_CREDENTIALS_URI: set, but SDKs read ALIBABA_CLOUD_CREDENTIALS_URI | rename ALIBABACLOUD_",
+        lambda scenario: scenario.client.update({"ALIBABACLOUD_CREDENTIALS_URI": scenario.client.pop(CREDENTIALS_URI)}),
+        lambda scenario: scenario.client.update({CREDENTIALS_URI: scenario.client.pop("ALIBABACLOUD_CREDENTIALS_URI")}),
+    ),
+    client(
+        "port without a program",
+        "IDS-525",
+        "correct the port in ALIBABA_CLOUD_CREDENTIALS_URI: the sidecar listens at port 7117",
+        CREDENTIALS_URI,
+        URL.replace("7117", "7171"),
+        URL,
+    ),
     client("no URI", "IDS-514", "not set", CREDENTIALS_URI, None, URL),
     client("static keys", "IDS-510", "unset ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI"),
     client("RRSA", "IDS-511", "unset ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/var/token"),

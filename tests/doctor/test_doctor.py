@@ -557,3 +557,24 @@ async def test_a_url_names_one_of_two_profiles(path: str, scenario: Scenario) ->
 
     assert [finding for step in steps for finding in step.findings] == []
     assert {step.profile: step.state for step in steps if step.name == "caller"}[other] == "skipped"
+
+
+async def test_variable_of_the_running_sidecar_alone_is_a_warning(scenario: Scenario) -> None:
+    """A secret that only the running sidecar's terminal has is missing here alone; without a sidecar, it is broken."""
+    scenario.environ.pop("IDAAS_SECRET")
+    (found,) = next(step for step in await scenario.steps() if step.name == "configuration").findings
+    cure = "set the variable to the secret in this terminal, too: the running sidecar has it"
+    assert (found.state, found.code, found.cure) == ("warning", "IDS-108", cure)
+
+    scenario.state["state"] = "denied"
+    (found,) = next(step for step in await scenario.steps() if step.name == "configuration").findings
+    assert (found.state, found.cure) == ("broken", "set the variable to the secret, or name another")
+
+
+async def test_running_sidecar_names_the_missing_file(scenario: Scenario) -> None:
+    """Without a configuration, the cure names the running sidecar's file."""
+    scenario.path, scenario.running = None, {"config": "/etc/team/config.json"}
+    steps = await scenario.steps()
+
+    assert steps[0].findings[0].cure == "name the running sidecar's file: --config /etc/team/config.json"
+    assert [(each.code, each.follows) for each in steps[-1].findings] == [("IDS-506", ("IDS-101",))]

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from ...config.loader import Loaded
 from ...core.addresses import is_loopback, listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
-from ...core.client_chain import HIGHER_PRIORITY_VARIABLES
+from ...core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED
+from ...core.text import similar
 from ...identity import identities
 from ...identity.idaas import IdaasIdentity
 from ...identity.methods.plugin import IdaasPlugin
+from ..addresses import reachable
 from ..client_url import client_url
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
@@ -32,11 +34,11 @@ async def run(target: Target, loaded: Loaded | None) -> Step:
     environ = target.client_environ
     if environ is None:
         environ = target.environ
-        if URI not in environ and not _set(environ, _static_keys(target, loaded)):
+        if URI not in environ and not _set(environ, _static_keys(target, loaded)) and not _misspelt(environ):
             return skipped(NAME, f"{URI} is not set here; give the application's variables with --client-environment")
     own = target.client_environ is None
     found = list(_higher(environ, target, loaded, own=own))
-    if not own or URI in environ:
+    if not own or URI in environ or _misspelt(environ):
         found += [*_others(environ), *_files(environ), *await _host(environ, target, loaded)]
     return Step(NAME, f"{URI}={client_url(environ.get(URI, '')).shown}", findings=found)
 
@@ -54,6 +56,10 @@ def _higher(environ: Mapping[str, str], target: Target, loaded: Loaded | None, *
 
 def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
     url = client_url(environ.get(URI, ""))
+    name = _misspelt(environ)
+    if name:
+        yield warning(WRONG_URI, f"{name}: set, but SDKs read {URI}", f"rename {name} to {URI}")
+        return
     if URI not in environ:
         yield warning(WRONG_URI, f"{URI}: not set, so the application does not ask the sidecar")
         return
@@ -71,6 +77,14 @@ def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
         )
 
 
+def _misspelt(environ: Mapping[str, str]) -> str:
+    """Return the name of a variable that is probably meant as the URI's; empty if the URI or no such variable is set."""
+    wanted = URI.replace("_", "")
+    known = {*HIGHER_PRIORITY_VARIABLES, *OTHER_SOURCES_DISABLED}
+    names = () if URI in environ else (name for name in environ if name not in known)
+    return next((name for name in names if similar(name.upper().replace("_", ""), [wanted], 0.9)), "")
+
+
 async def _host(environ: Mapping[str, str], target: Target, loaded: Loaded | None) -> list[Finding]:
     """Return the findings about the URI's host, or about the program that listens there. Connects, sends no data."""
     url = client_url(environ.get(URI, ""))
@@ -84,8 +98,20 @@ async def _host(environ: Mapping[str, str], target: Target, loaded: Loaded | Non
     else:
         found = []
     if not await asyncio.to_thread(target.connects, host, port):
-        found.append(broken(NOBODY, f"{URI}: no program listens at {shown}:{port}"))
+        found.append(
+            broken(NOBODY, f"{URI}: no program listens at {shown}:{port}", await _correct_port(target, loaded, port))
+        )
     return found
+
+
+async def _correct_port(target: Target, loaded: Loaded | None, port: int) -> str:
+    """Return the cure for a wrong port while a sidecar listens at the configured port; empty without one."""
+    if loaded is None:
+        return ""
+    bind, right = listen_address(loaded.settings.server.bind, "server.bind")
+    if right in (0, port) or not await asyncio.to_thread(target.is_sidecar, reachable(bind), right):
+        return ""
+    return f"correct the port in {URI}: the sidecar listens at port {right}"
 
 
 def _own_hosts(loaded: Loaded | None) -> set[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import msgspec
 
@@ -18,6 +21,10 @@ from ..finding import Step, broken, warning
 from ..target import Target
 
 NAME = "configuration"
+
+NO_CONFIGURATION, NO_SECRET = "IDS-101", "IDS-108"
+USABLE = ("fresh", "stale")
+"""The states of a running profile that has credentials."""
 
 OF_ANOTHER_USER = "IDS-131"
 """The code for root's check of another user's sidecar. It is no finding: the user owns the secret and can read it."""
@@ -83,6 +90,27 @@ def run(target: Target) -> Configuration:
         summary += f"; with mistakes: {', '.join(wrong)}"
     step = Step(NAME, summary, findings=found, facts={"values": values} if values else {})
     return Configuration(step, examined, loaded, sound.server if sound is not None else _server(target))
+
+
+def beside(step: Step, status: Mapping[str, Any], own: str) -> Step:
+    """
+    Return the step with the cures that the running sidecar's status gives. `own`: the file that this command reads.
+
+    The running sidecar's file is known if this command finds none. A secret's variable may be set for the running
+    sidecar alone: then credentials arrive, and only this command lacks it.
+    """
+    origin = str(status.get("config") or "")
+    usable = {each.get("profile") for each in status["profiles"] if each.get("state") in USABLE}
+    found = []
+    for each in step.findings:
+        if each.code == NO_CONFIGURATION and origin.startswith("/"):
+            each = replace(each, cure=f"name the running sidecar's file: --config {origin}")
+        profile = re.search(r"profiles\.([^.:]+)\.[^:]*: the environment variable \S+ is not set", each.message)
+        if each.code == NO_SECRET and profile and origin == own and profile[1] in usable:
+            here = "set the variable to the secret in this terminal, too: the running sidecar has it"
+            each = replace(each, state="warning", cure=here)
+        found.append(each)
+    return replace(step, findings=found)
 
 
 def _server(target: Target) -> Server:

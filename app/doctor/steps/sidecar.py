@@ -16,9 +16,9 @@ from ...core.text import coded
 from .. import addresses
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target
+from .configuration import USABLE
 
 NAME = "sidecar"
-_USABLE = ("fresh", "stale")
 
 Status = Mapping[str, Any]
 
@@ -91,7 +91,7 @@ async def _from_ops(target: Target, server: Server) -> Status | str:
     except SidecarError as error:
         if error.error_code == "IDS-502":
             return str(error)
-        return f"does not run: {error}"
+        return f"no sidecar answers: {str(error).removesuffix('; is the sidecar running?')}"
 
 
 def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator[Finding]:
@@ -111,7 +111,7 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         code = str(failure.get("error_code") or "")
         if code:
             reason = f"{reason} ({code})"
-        if state not in _USABLE:
+        if state not in USABLE:
             found = broken("IDS-504", f"the running sidecar's profile {name} is {state}: {reason}", cure)
             yield replace(found, reports=code, profile=str(name))
         elif state == "stale":
@@ -127,14 +127,36 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
             yield replace(found, reports=str(each.get("on_trial_code") or ""), profile=str(name))
 
 
+def own_origin(target: Target) -> str:
+    """Return the path of the file that this command reads, or `environment`."""
+    return absolute(find(target.config, target.environ, str(target.default_path)) or "environment")
+
+
+async def running(target: Target, server: Server) -> Status | None:
+    """Return the status of the running sidecar, from its socket or its operations listener; None without one."""
+    if server.admin_socket is not None:
+        try:
+            return await asyncio.to_thread(target.admin, server.admin_socket)
+        except SidecarError:
+            pass
+    found = await _from_ops(target, server)
+    return None if isinstance(found, str) else found
+
+
+def _named(origin: object) -> str:
+    return "the configuration of its environment" if origin == "environment" else f"the file {origin}"
+
+
 def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Iterator[Finding]:
     origin, error, keys = status.get("config"), status.get("config_error"), status.get("restart_needed")
-    own = absolute(find(target.config, target.environ, str(target.default_path)) or "environment")
+    own = own_origin(target)
     if origin != own:
         yield warning(
             "IDS-506",
-            f"the running sidecar uses {origin}, and this command {own}",
-            f"restart the sidecar with this file; to examine the running one, use --config {origin}",
+            f"the running sidecar uses {_named(origin)}, and this command uses {_named(own)}",
+            f"use --config {origin} to examine the running sidecar, or restart the sidecar with {_named(own)}"
+            if origin != "environment"
+            else f"unset IDAAS_SIDECAR_CONFIG and leave --config out, or restart the sidecar with {_named(own)}",
         )
     if error:
         code = str(status.get("config_error_code") or "")
