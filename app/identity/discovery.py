@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..core import urls
-from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.errors import ConfigError, Mistake, Refused, Unreachable
 from ..core.text import quoted
 from ..core.values import Now
 from ..upstream.errors import answer_of
@@ -14,34 +15,49 @@ from ..upstream.response import Get
 FRESH_SECONDS = 3600.0
 """How long a document is used; afterwards a newer one is fetched, and the old one is used on if that fails."""
 
+_NO_NEWER = "no newer discovery document can be used, so the known token endpoint stays in use"
 
 MOST_ALGORITHMS = 50
 """Names of algorithms that are read; a provider has a dozen."""
 
 
 class Discovery:
-    """What one provider says of itself. `mutual_tls`: the endpoint for clients that prove themselves by certificate."""
+    """
+    What one provider says of itself. `mutual_tls`: the endpoint for clients that prove themselves by certificate.
 
-    def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now) -> None:
+    `warn` receives one line when a document that was due for renewal stays in use, until a renewal succeeds.
+    """
+
+    def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now, warn: Callable[[Mistake], None]) -> None:
         self._http = http
         self._issuer = issuer
         self._mutual_tls = mutual_tls
         self._now = now
+        self._warn = warn
+        self._warned = False
         self._found: str | None = None
         self._fresh_until = 0.0
         self._algorithms: tuple[str, ...] = ()
 
     async def token_endpoint(self) -> str:
-        """Return the endpoint, from memory while it is fresh. Raises Refused, Unreachable or ConfigError."""
+        """
+        Return the endpoint, from memory while it is fresh. Raises Refused, Unreachable or ConfigError.
+
+        A known endpoint stays in use whatever the issuer answers later: a gateway's page, a 404 of a deployment or a
+        document of another issuer says nothing against it. Where the endpoint has moved, it refuses by itself.
+        """
         if self._found is not None and self._now() < self._fresh_until:
             return self._found
         try:
             found = await self._fetch()
-        except Unreachable:
+        except (Refused, Unreachable) as error:
             if self._found is None:
                 raise
+            if not self._warned:
+                self._warned = True
+                self._warn(Mistake(f"{_NO_NEWER}: {error.quoted_cause}", "IDS-334"))
             return self._found
-        self._found, self._fresh_until = found, self._now() + FRESH_SECONDS
+        self._found, self._fresh_until, self._warned = found, self._now() + FRESH_SECONDS, False
         return found
 
     def signing_algorithms(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import AsyncIterator
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import load_pem_x509_certificates
 
 from app.config.loader import load
 from app.core.clocks import Clocks
@@ -107,6 +111,34 @@ async def test_certificate_authenticates_the_client(site: Site) -> None:
     assert 29 * 86400 < expiry.not_after - time.time() < 31 * 86400
 
 
+@pytest.mark.parametrize("form", ["DER", "PKCS#12", "base64 of PEM"])
+async def test_forms_of_certificate_and_key(form: str, site: Site) -> None:
+    """Certificate and key are presented in the forms that portals export, and their expiry is an event."""
+    certificate, key = site.directory / "tls.crt", site.directory / "tls.key"
+    chain = load_pem_x509_certificates(certificate.read_bytes())
+    private = load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(private, EllipticCurvePrivateKey)
+    if form == "DER":  # the key alone: a server that knows only the root needs the whole chain
+        key.write_bytes(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"of-key")))
+    elif form == "PKCS#12":
+        bundle = serialize_key_and_certificates(b"a", private, chain[0], chain[1:], BestAvailableEncryption(b"of-key"))
+        certificate.write_bytes(bundle)
+        key.write_bytes(bundle)
+    else:
+        certificate.write_bytes(base64.b64encode(certificate.read_bytes()))
+        key.write_bytes(base64.encodebytes(key.read_bytes()))
+    password = {} if form == "base64 of PEM" else {"privateKeyPasswordEnvVarName": "PASSWORD"}
+    events: list[Event] = []
+    pipeline = site.pipeline(events, identity=password)
+    try:
+        await pipeline.fetch("default")
+    finally:
+        await pipeline.aclose()
+
+    end = chain[0].not_valid_after_utc.timestamp()
+    assert [event.not_after for event in events if isinstance(event, IdentityExpiry)] == [end]
+
+
 async def test_rotated_certificate_is_used_next(site: Site) -> None:
     """The next request after a change of the files uses the new certificate, without a restart."""
     # A token that lives for a minute is not reused, so that each fetch authenticates again.
@@ -152,9 +184,9 @@ async def test_each_connection_has_its_own_ca(site: Site) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        ({"tls.key": "not a key"}, "no usable certificate with its key"),
-        ({"tls.crt": "not a certificate"}, "no usable certificate with its key"),
-        ({"tls.crt": "", "tls.key": ""}, "no usable certificate with its key"),
+        ({"tls.key": "not a key"}, "privateKeyFile: .*tls.key: no usable private key"),
+        ({"tls.crt": "not a certificate"}, "certificateFile: .*tls.crt: no usable certificate"),
+        ({"tls.crt": "", "tls.key": ""}, "privateKeyFile: .*tls.key: no usable private key"),
     ],
 )
 def test_unusable_files(write: dict[str, str], message: str, offline_site: Site, tmp_path: Path) -> None:
@@ -162,7 +194,7 @@ def test_unusable_files(write: dict[str, str], message: str, offline_site: Site,
     for name, text in write.items():
         (tmp_path / name).write_text(text)
 
-    with pytest.raises(ConfigError, match=rf"identity.connection.certificateFile: .*tls.crt: {message}"):
+    with pytest.raises(ConfigError, match=f"identity.connection.{message}"):
         offline_site.pipeline()
 
 
@@ -178,9 +210,9 @@ def test_key_of_another_certificate(offline_site: Site, tmp_path: Path) -> None:
     ("password", "message"),
     [
         ({"privateKeyPasswordEnvVarName": "PASSWORD"}, None),
-        ({"privateKeyPasswordEnvVarName": "WRONG"}, "no usable certificate with its key"),
+        ({"privateKeyPasswordEnvVarName": "WRONG"}, "the password is wrong, or the key damaged"),
         ({"privateKeyPasswordEnvVarName": "NOT_SET"}, "environment variable NOT_SET is not set"),
-        ({}, "no usable certificate with its key"),
+        ({}, "it is encrypted; name its password with privateKeyPasswordEnvVarName"),
     ],
 )
 def test_encrypted_key(password: dict[str, str], message: str | None, offline_site: Site, tmp_path: Path) -> None:

@@ -238,4 +238,10 @@ IDENTITY = (
         "It ends before the sidecar can exchange it.",
         "raise the lifetime of access tokens on the server",
     ),
+    Entry(
+        "IDS-334",
+        "The issuer's discovery document cannot be renewed; the known token endpoint stays in use.",
+        "The document is gone, a gateway answers in its place, or it names another issuer.",
+        "make the document readable again, or set tokenEndpoint; after a restart no endpoint would be known",
+    ),
 )
