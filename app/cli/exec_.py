@@ -34,6 +34,7 @@ from ..service import Service
 from ..system import files
 from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
+from ..system.interpreter import unusable_interpreter
 from .env_ import client_variables
 from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
 from .profile_option import check_profile
@@ -159,24 +160,32 @@ async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
         raise error if isinstance(error, SidecarError) else Unreachable("no answer from the cloud") from None
 
 
-def _exists(command: str, environ: Mapping[str, str]) -> bool:
-    """Return whether the command exists: a directory of PATH that this user may not search is no reason to say so."""
-    return "/" in command or any(os.path.exists(os.path.join(place, command)) for place in os.get_exec_path(environ))
+def _file_of(command: str, environ: Mapping[str, str]) -> str | None:
+    """Return the command's file, or None: a directory of PATH that this user may not search has none."""
+    if "/" in command:
+        return command
+    places = (os.path.join(place, command) for place in os.get_exec_path(environ))
+    return next(filter(os.path.exists, places), None)
+
+
+def _not_started(command: str, environ: Mapping[str, str], error: OSError) -> CommandNotStarted:
+    """Return the error of a command that the system does not start, with the exit code that bash and env give it."""
+    path = _file_of(command, environ)
+    why = unusable_interpreter(path) if path is not None and not os.path.isdir(path) else None
+    if isinstance(error, FileNotFoundError) or path is None:
+        return CommandNotStarted(why or f"{command}: no such command", exit_code=NOT_FOUND)
+    if isinstance(error, PermissionError):
+        may_run = why is not None and os.access(path, os.X_OK)
+        return CommandNotStarted(why if why and may_run else f"{command}: not executable", exit_code=CANNOT_EXECUTE)
+    # Other reasons are such as "Not a directory" or "Argument list too long".
+    return CommandNotStarted(why or f"{command}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE)
 
 
 async def _run_command(command: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:
     try:
         child = await children.start(asyncio.create_subprocess_exec(*command, env=environ))
-    except FileNotFoundError:
-        raise CommandNotStarted(f"{command[0]}: no such command", exit_code=NOT_FOUND) from None
-    except PermissionError:
-        if not _exists(command[0], environ):
-            raise CommandNotStarted(f"{command[0]}: no such command", exit_code=NOT_FOUND) from None
-        raise CommandNotStarted(f"{command[0]}: not executable", exit_code=CANNOT_EXECUTE) from None
-    except OSError as error:  # such as "Not a directory" or "Argument list too long"
-        raise CommandNotStarted(
-            f"{command[0]}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE
-        ) from None
+    except OSError as error:
+        raise _not_started(command[0], environ, error) from None
     loop = asyncio.get_running_loop()
 
     def forward(number: signal.Signals) -> None:
