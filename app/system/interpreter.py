@@ -37,10 +37,12 @@ def unusable_interpreter(path: str) -> Reason | None:
 
 def _head(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read(HEAD)
+        if os.path.isfile(path):  # opening a pipe would wait for its writer
+            with open(path, "rb") as file:
+                return file.read(HEAD)
     except (OSError, ValueError):
-        return b""
+        pass
+    return b""
 
 
 def _interpreter(head: bytes) -> str | None:

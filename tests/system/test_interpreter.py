@@ -58,7 +58,9 @@ def test_interpreter_of_an_interpreter(tmp_path: Path) -> None:
 
 
 def test_program_of_this_machine(tmp_path: Path) -> None:
-    """A program whose loader exists, and a file that cannot be read, are no findings."""
+    """A program whose loader exists, a file that cannot be read and a pipe are no findings."""
     assert unusable_interpreter(shutil.which("sh") or sys.executable) is None
     assert unusable_interpreter(str(tmp_path / "missing")) is None
     assert unusable_interpreter("\0") is None
+    os.mkfifo(tmp_path / "pipe")
+    assert unusable_interpreter(str(tmp_path / "pipe")) is None
