@@ -344,7 +344,8 @@ def test_unreadable_certificate_is_refused(files: Path) -> None:
         presenting(files, "client.crt", "client.key").context()
 
     assert str(caught.value) == (
-        f"{PLACE}.certificateFile: {files}/client.crt: not readable by this user (uid {os.getuid()})"
+        f"{PLACE}.certificateFile: {files}/client.crt: not readable by this user (uid {os.getuid()}); change its "
+        "owner or mode"
     )
 
 
