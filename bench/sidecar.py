@@ -76,8 +76,8 @@ def sidecar(
     """
     Run `serve` with a client secret; returns before it listens.
 
-    `admin`: the admin socket. `uids`: a rule about callers. `cache`: a directory for the encrypted credential cache. `joins`: a command that
-    becomes the one behind it, in a cgroup for example.
+    `admin`: the admin socket. `uids`: a rule about callers. `cache`: a directory for the encrypted credential cache.
+    `joins`: a command that becomes the one behind it, in a cgroup for example.
     """
     port, ops = free_port(), free_port()
     path = directory / f"sidecar-{port}.json"

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -27,7 +28,7 @@ from ..config.explain import leaves
 from ..config.loader import Loaded, load
 from ..config.settings import Cache
 from ..core.client_chain import HIGHER_PRIORITY_VARIABLES
-from ..core.errors import ConfigError, SidecarError, Unreachable
+from ..core.errors import ConfigError, Reason, SidecarError, Unreachable
 from ..main import logger
 from ..main import run as run_loop
 from ..service import Service
@@ -84,6 +85,10 @@ def secret_variables(loaded: Loaded) -> list[str]:
     """Return the names of the variables that hold the secrets of any profile. The command needs credentials only."""
     return [value for key, value in leaves(loaded.settings) if key.lower().endswith("envvarname") and value]
 
+
+_SHELL = re.compile(r"[\s|&;<>$`*]|^\w+=|^~")
+SHELL_CURE = "write program and arguments apart, or run a shell: idaas-sidecar exec -- sh -c '...'"
+"""For a whole command line in one argument, and for what only a shell understands."""
 
 DEFAULT_REGION = "cn-hangzhou"
 """The region of aliyun-cli where neither the environment nor the profile names one; every command can name another."""
@@ -171,14 +176,16 @@ def _file_of(command: str, environ: Mapping[str, str]) -> str | None:
 def _not_started(command: str, environ: Mapping[str, str], error: OSError) -> CommandNotStarted:
     """Return the error of a command that the system does not start, with the exit code that bash and env give it."""
     path = _file_of(command, environ)
+    shown = command if command.isprintable() and command else repr(command)
     why = unusable_interpreter(path) if path is not None and not os.path.isdir(path) else None
     if isinstance(error, FileNotFoundError) or path is None:
-        return CommandNotStarted(why or f"{command}: no such command", exit_code=NOT_FOUND)
+        missing = Reason(f"{shown}: no such command", SHELL_CURE if _SHELL.search(command) else "")
+        return CommandNotStarted(why or missing, exit_code=NOT_FOUND)
     if isinstance(error, PermissionError):
         may_run = why is not None and os.access(path, os.X_OK)
-        return CommandNotStarted(why if why and may_run else f"{command}: not executable", exit_code=CANNOT_EXECUTE)
+        return CommandNotStarted(why if why and may_run else f"{shown}: not executable", exit_code=CANNOT_EXECUTE)
     # Other reasons are such as "Not a directory" or "Argument list too long".
-    return CommandNotStarted(why or f"{command}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE)
+    return CommandNotStarted(why or f"{shown}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE)
 
 
 async def _run_command(command: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:

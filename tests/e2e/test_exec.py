@@ -231,6 +231,34 @@ def test_command_that_does_not_exist(file: Path, command: str) -> None:
     assert done.error_line == f"idaas-sidecar exec: {command}: no such command (IDS-516)"
 
 
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("no-such-command --flag", "no-such-command --flag"),
+        ("FOO=1", "FOO=1"),
+        ("no-such|wc", "no-such|wc"),
+        ("~/no-such", "~/no-such"),
+        ("two\nlines", r"'two\nlines'"),
+    ],
+)
+def test_command_for_a_shell(file: Path, command: str, shown: str) -> None:
+    """A command line in one argument, or shell syntax, is one line on stderr that says how to write it."""
+    done = execute(file, command)
+
+    assert (done.code, done.error_line) == (
+        127,
+        f"idaas-sidecar exec: {shown}: no such command; write program and arguments apart, or run a shell: "
+        "idaas-sidecar exec -- sh -c '...' (IDS-516)",
+    )
+
+
+def test_empty_command(file: Path) -> None:
+    """An empty command, as from an unset variable in quotes, is named as such."""
+    done = execute(file, "")
+
+    assert (done.code, done.error_line) == (127, "idaas-sidecar exec: '': no such command (IDS-516)")
+
+
 def test_path_with_a_forbidden_directory(file: Path, tmp_path: Path) -> None:
     """A directory of PATH that the user may not search does not make a missing command "not executable"."""
     forbidden = tmp_path / "forbidden"
