@@ -57,31 +57,38 @@ class PublicKey(ValueError):
     """The public half of a key."""
 
 
-def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
+class NoSuchKey(ValueError):
+    """A JWK set with several private keys, none of which has the configured id."""
+
+
+def load_private_key(text: str, password: str | None, place: str, *, key_id: str | None = None) -> PrivateKey:
     """Return the key that `load_any_key` returns, where it can sign an assertion. Raises ConfigError."""
-    key = load_any_key(text, password, place)
+    key = load_any_key(text, password, place, key_id=key_id)
     if not isinstance(key, PrivateKey):
         raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key", error_code="IDS-115")
     return key
 
 
-def load_any_key(text: str, password: str | None, place: str, *, needless_password: bool = False) -> PrivateKeyTypes:
+def load_any_key(
+    text: str, password: str | None, place: str, *, key_id: str | None = None, needless_password: bool = False
+) -> PrivateKeyTypes:
     """
     Return the key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1 as PEM; a JWK; or base64 of a PEM, JWK, DER or
     PKCS#12.
 
     A PEM's line breaks may have become spaces or the two characters `\\n`. `place` is what errors call it; they never
-    quote the text. `needless_password`: a password is no error where the key is not encrypted.
+    quote the text. `key_id`: which key of a JWK set. `needless_password`: a password is no error where the key is not
+    encrypted.
     """
     secret = password.encode() if password else None
     plain = _plain(text)
     try:
         try:
-            return _load(plain, secret)
+            return _load(plain, secret, key_id)
         except TypeError:
             if secret is None or not needless_password:
                 raise
-            return _load(plain, None)
+            return _load(plain, None, key_id)
     except OpenSshKey as error:
         raise ConfigError(
             f"{place}: a key in OpenSSH's own format",
@@ -90,6 +97,12 @@ def load_any_key(text: str, password: str | None, place: str, *, needless_passwo
         ) from None
     except PublicKey:
         raise ConfigError(f"{place}: a public key", cure="name the private key", error_code="IDS-115") from None
+    except NoSuchKey:
+        raise ConfigError(
+            f"{place}: several private keys, and none has the kid of keyId",
+            cure="write the kid of one of the keys into keyId",
+            error_code="IDS-115",
+        ) from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
         reason = _reason(error, password)
         raise ConfigError(reason.at(f"{place}: no usable private key"), error_code="IDS-115") from None
@@ -162,14 +175,14 @@ def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
     return certificate.public_key() == key.public_key()
 
 
-def _load(text: str, password: bytes | None) -> PrivateKeyTypes:
+def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if text.lstrip().startswith("{"):
-        return _of_jwk(text)
+        return _of_jwk(text, key_id)
     match = _PEM.search(text)
     if match is None and "-----BEGIN PUBLIC KEY-----" in text:
         raise PublicKey
     if match is None:
-        return _of_bytes(_decode(text), password)
+        return _of_bytes(_decode(text), password, key_id)
     if match[1].startswith("OPENSSH"):
         raise OpenSshKey(match[2])
     label, body = match[1], match[2]
@@ -189,9 +202,9 @@ def _block(label: str, body: str) -> str:
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
 
 
-def _of_bytes(raw: bytes, password: bytes | None) -> PrivateKeyTypes:
+def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if b"-----BEGIN " in raw or raw.lstrip().startswith(b"{"):
-        return _load(raw.decode("ascii"), password)
+        return _load(raw.decode("ascii"), password, key_id)
     try:
         return load_der_private_key(raw, password)
     except (ValueError, UnsupportedAlgorithm) as error:
@@ -206,13 +219,22 @@ def _of_bytes(raw: bytes, password: bytes | None) -> PrivateKeyTypes:
         return key
 
 
-def _of_jwk(text: str) -> PrivateKeyTypes:
-    """Return the private key of a JWK, or of the first private key in a JWK set."""
+def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:
+    """
+    Return the private key of a JWK, or one of a JWK set: the one with `key_id`, else the first.
+
+    A single key may have another id: the provider gives each key that is registered an id of its own.
+    """
     import jwt
 
     value = json.loads(text)
     keys = value["keys"] if isinstance(value, dict) and value.get("keys") else [value]
-    found = next((item for item in keys if isinstance(item, dict) and "d" in item), keys[0])
+    private = [item for item in keys if isinstance(item, dict) and "d" in item]
+    found = next((item for item in private if key_id is not None and item.get("kid") == key_id), None)
+    if found is None:
+        if key_id is not None and len(private) > 1:
+            raise NoSuchKey
+        found = private[0] if private else keys[0]
     try:
         key: PrivateKeyTypes = jwt.PyJWK(found).key
     except (jwt.PyJWTError, KeyError, AttributeError):

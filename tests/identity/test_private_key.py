@@ -222,6 +222,41 @@ def test_every_form_of_an_encrypted_key_is_read(name: str) -> None:
         key_forms.load_private_key(text, "another", "place")
 
 
+def jwk_set(*kids: str | None) -> tuple[str, list[ec.EllipticCurvePrivateKey]]:
+    """Return a JWK set of private keys with these ids, and the keys."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in kids]
+    members = [ECAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid} for key, kid in zip(keys, kids, strict=True)]
+    return json.dumps({"keys": members}), keys
+
+
+@pytest.mark.parametrize(("key_id", "index"), [("a", 0), ("b", 1), (None, 0)])
+def test_key_of_a_set_is_chosen_by_its_id(key_id: str | None, index: int) -> None:
+    """`keyId` chooses the key of a JWK set, so that the assertion names the key that signs it."""
+    text, keys = jwk_set("a", "b")
+    found = key_forms.load_private_key(text, None, "place", key_id=key_id)
+
+    assert key_forms.load_private_key(pem(keys[index]), None, "place").public_key() == found.public_key()
+
+
+def test_only_key_may_have_another_id() -> None:
+    """A provider gives a registered key an id of its own, so that of a single JWK does not have to be keyId."""
+    text, _ = jwk_set("local")
+
+    assert key_forms.load_private_key(text, None, "place", key_id="registered")
+
+
+def test_set_without_the_configured_id_is_refused() -> None:
+    """With several private keys and none of the configured id, no signature could be the right one."""
+    text, _ = jwk_set("a", None)
+    with pytest.raises(ConfigError) as caught:
+        key_forms.load_private_key(text, None, "place", key_id="b")
+
+    assert str(caught.value) == (
+        "place: several private keys, and none has the kid of keyId; write the kid of one of the keys into keyId"
+    )
+    assert caught.value.error_code == "IDS-115"
+
+
 @pytest.mark.parametrize(
     ("text", "password", "message"),
     [

@@ -70,7 +70,11 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         ),
     ] = None
     key_id: Annotated[
-        str | None, Meta(description="`kid` header of the assertion. null: no `kid`, as with the IDaaS SDKs.")
+        str | None,
+        Meta(
+            description="`kid` header of the assertion; of a JWK set, the key with this `kid` signs. "
+            "null: no `kid`, as with the IDaaS SDKs, and the first private key."
+        ),
     ] = None
 
     def read(self, place: str, environ: Mapping[str, str]) -> None:
@@ -91,7 +95,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         from ...upstream import key_forms
         from .. import private_key
 
-        key = key_forms.load_private_key(text, password, place)
+        key = key_forms.load_private_key(text, password, place, key_id=self.key_id)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)
         if standard:

@@ -58,7 +58,7 @@ class Pca(Record, frozen=True):
         from ...upstream import key_forms
 
         password = self.jwt.password() if self.jwt.password else None
-        key = key_forms.load_private_key(key_text, password, self.place)
+        key = key_forms.load_private_key(key_text, password, self.place, key_id=self.jwt.key_id)
         leaf = key_forms.load_certificate(certificate, self.place)
         if not key_forms.belongs(leaf, key):
             # They are two files: for a moment of every rotation one is new and the other old.

@@ -87,7 +87,7 @@ class PrivateKeyJwt(Record, frozen=True):
         from ...upstream import key_forms
         from .. import private_key
 
-        key = key_forms.load_private_key(text, password, self.place)
+        key = key_forms.load_private_key(text, password, self.place, key_id=self.key_id)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)
             algorithm = self.algorithm
