@@ -76,6 +76,8 @@ class Trust(Record, frozen=True):
         except FileNotFoundError:
             raise NotThereYet(f"{place}: {named}: no such file") from None
         except (OSError, ssl.SSLError) as error:
+            if os.path.isfile(named) and not os.path.getsize(named):
+                raise NotThereYet(f"{place}: {named}: empty") from None
             raise ConfigError(
                 f"{place}: {named}: no usable PEM bundle: {error.strerror or error}", error_code="IDS-115"
             ) from None
@@ -143,6 +145,8 @@ def _read(path: str, place: str, *, secret: bool) -> str:
         raise NotThereYet(why.at(f"{place}: {path}")) from None
     except files.Unreadable as why:
         raise ConfigError(why.at(f"{place}: {path}"), error_code="IDS-115") from None
+    if not raw.strip():
+        raise NotThereYet(f"{place}: {path}: empty")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509 import load_pem_x509_certificates
 
-from app.config.loader import load
+from app.config.loader import Loaded, load
 from app.core.clocks import Clocks
 from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.events import Event, IdentityExpiry
@@ -50,6 +50,12 @@ class Site:
 
     def pipeline(self, events: list[Event] | None = None, *, identity: Any = None, exchange: Any = None) -> Pipeline:
         """Return a pipeline; `identity` and `exchange` change the settings of their connections."""
+        loaded = self.load(identity=identity, exchange=exchange)
+        observe = (events if events is not None else []).append
+        return Pipeline(loaded.settings, ENVIRON, clocks=Clocks(), observe=observe)
+
+    def load(self, *, identity: Any = None, exchange: Any = None, patient: bool = False) -> Loaded:
+        """Return the configuration. `patient`: as `serve` loads it, which waits for files."""
         files = {"certificateFile": f"{self.directory}/tls.crt", "privateKeyFile": f"{self.directory}/tls.key"}
         profile = {
             "identity": {
@@ -68,9 +74,7 @@ class Site:
         }
         path = self.directory / "config.json"
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": {"default": profile}}))
-        loaded = load(str(path), ENVIRON, hostname="host-1", now=time.time)
-        observe = (events if events is not None else []).append
-        return Pipeline(loaded.settings, ENVIRON, clocks=Clocks(), observe=observe)
+        return load(str(path), ENVIRON, hostname="host-1", now=time.time, patient=patient)
 
 
 @pytest.fixture
@@ -186,7 +190,6 @@ async def test_each_connection_has_its_own_ca(site: Site) -> None:
     [
         ({"tls.key": "not a key"}, "privateKeyFile: .*tls.key: no usable private key"),
         ({"tls.crt": "not a certificate"}, "certificateFile: .*tls.crt: no usable certificate"),
-        ({"tls.crt": "", "tls.key": ""}, "privateKeyFile: .*tls.key: no usable private key"),
     ],
 )
 def test_unusable_files(write: dict[str, str], message: str, offline_site: Site, tmp_path: Path) -> None:
@@ -196,6 +199,17 @@ def test_unusable_files(write: dict[str, str], message: str, offline_site: Site,
 
     with pytest.raises(ConfigError, match=f"identity.connection.{message}"):
         offline_site.pipeline()
+
+
+@pytest.mark.parametrize("name", ["tls.crt", "tls.key", "ca.pem"])
+def test_empty_file_is_waited_for(name: str, offline_site: Site, tmp_path: Path) -> None:
+    """A program that writes certificates may make an empty file first: the start waits, as for one that is missing."""
+    (tmp_path / name).write_bytes(b"")
+
+    warnings = offline_site.load(patient=True).warnings
+
+    assert {each.error_code for each in warnings} == {"IDS-124"}
+    assert all(each.endswith(f"/{name}: empty; waiting for the program that writes it") for each in warnings)
 
 
 def test_key_of_another_certificate(offline_site: Site, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def files(tmp_path: Path, authority: trustme.CA) -> Path:
         )
         (tmp_path / f"{name}.encrypted").write_bytes(encrypted)
     (tmp_path / "text").write_text("words")
+    (tmp_path / "empty").touch(mode=0o600)
     (tmp_path / "large").write_bytes(b"x" * 1_048_577)
     return tmp_path
 
@@ -138,14 +139,15 @@ def test_verification_can_be_switched_off(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("missing", "no such file"), ("text", "no usable PEM bundle: [X509: NO_CERTIFICATE_OR")]
+    ("name", "reason"),
+    [("missing", "no such file"), ("empty", "empty"), ("text", "no usable PEM bundle: [X509: NO_CERTIFICATE_OR")],
 )
 @pytest.mark.parametrize("from_environment", [True, False])
 def test_unusable_authority_is_refused(name: str, reason: str, from_environment: bool, files: Path) -> None:
     """A CA file that cannot be used is an error with the key or variable that names it."""
     path = str(files / name)
     broken = trust(files, None, {"SSL_CERT_FILE": path}) if from_environment else trust(files, name)
-    with pytest.raises(NotThereYet if name == "missing" else ConfigError) as caught:
+    with pytest.raises(ConfigError if name == "text" else NotThereYet) as caught:
         broken.context()
 
     place = "SSL_CERT_FILE" if from_environment else "tls.caFile"
@@ -285,6 +287,8 @@ def test_key_is_not_left_on_the_disk(without_memory: bool, files: Path, monkeypa
         ("missing", "client.key", None, "missing: no such file"),
         ("client.crt", "missing", None, "missing: no such file"),
         ("missing", None, None, "missing: no such file"),
+        ("empty", "client.key", None, "empty: empty"),
+        ("client.crt", "empty", None, "empty: empty"),
         ("client.crt", "large", None, "large: larger than 1048576 bytes, so it is the wrong file"),
         (
             "client.crt",
@@ -318,10 +322,10 @@ def test_unusable_client_certificate_is_refused(
     certificate: str, key: str | None, password: str | None, message: str, files: Path
 ) -> None:
     """A certificate or key that cannot be used is an error with its key, its file and the reason."""
-    with pytest.raises(NotThereYet if message.endswith("no such file") else ConfigError) as caught:
+    with pytest.raises(NotThereYet if message.endswith(("no such file", ": empty")) else ConfigError) as caught:
         presenting(files, certificate, key, password).context()
 
-    of_the_key = message.startswith(("missing", "large", "client.encrypted")) and certificate == "client.crt"
+    of_the_key = message.startswith(("missing", "empty", "large", "client.encrypted")) and certificate == "client.crt"
     assert str(caught.value) == f"{PLACE}.{'privateKeyFile' if of_the_key else 'certificateFile'}: {files}/{message}"
 
 
