@@ -64,7 +64,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 def private_configuration(loaded: Loaded, profile: str) -> Loaded:
     """
-    Return `loaded` reduced to what one command needs: one profile, served on a free loopback port.
+    Return `loaded`, reduced for one command to one profile, which is served on a free loopback port.
 
     No other listener is configured. There is no cache and there are no credential files, because both belong to the
     running sidecar: another process must not replace or remove what it wrote.
@@ -91,7 +91,7 @@ SHELL_CURE = "write program and arguments apart, or run a shell: idaas-sidecar e
 """For a whole command line in one argument, and for what only a shell understands."""
 
 DEFAULT_REGION = "cn-hangzhou"
-"""The region of aliyun-cli where neither the environment nor the profile names one; every command can name another."""
+"""The region of aliyun-cli if neither the environment nor the profile names one. Every command can name another."""
 
 PLAIN_HTTP_PROXY = ("HTTP_PROXY", "http_proxy")
 """
@@ -105,9 +105,10 @@ CLI_PROFILE_FLAGS = ("--config-path", "--profile", "-p", "--mode", "--access-key
 
 def with_cli_profile(command: list[str], uri: str, region: str, directory: str) -> list[str]:
     """
-    Return the command, with a profile file of its own in `directory` if it is aliyun-cli.
+    Return the command. If it is aliyun-cli, add a profile file of its own in `directory`.
 
-    aliyun-cli uses the credentials URI only if a profile has the mode `CredentialsURI`. No variable names its file.
+    aliyun-cli uses the credentials URI only if a profile has the mode `CredentialsURI`. No variable names the file of
+    its profiles.
     """
     flags = {argument.partition("=")[0] for argument in command[1:]}
     if os.path.basename(command[0]) != "aliyun" or flags.intersection(CLI_PROFILE_FLAGS):
@@ -119,7 +120,7 @@ def with_cli_profile(command: list[str], uri: str, region: str, directory: str) 
 
 
 def no_proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `no_proxy` and `NO_PROXY` with 127.0.0.1: most clients use a proxy for it otherwise (docs/clients.md)."""
+    """Return `no_proxy` and `NO_PROXY` with 127.0.0.1: most clients otherwise use a proxy for it (docs/clients.md)."""
     variables = {}
     for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
         hosts = (environ.get(name) or environ.get(other) or "").split(",")
@@ -142,7 +143,7 @@ async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], unse
         with tempfile.TemporaryDirectory(prefix="idaas-sidecar-") as directory:  # mode 0700
             uri = client["ALIBABA_CLOUD_CREDENTIALS_URI"]
             with_profile = with_cli_profile(command, uri, region or DEFAULT_REGION, directory)
-            # In a script aliyun-cli then fails, instead of signing with the developer's own key.
+            # A script with aliyun-cli then fails, instead of signing with the developer's own key.
             ignored = {} if with_profile != command else {"ALIBABA_CLOUD_IGNORE_PROFILE": "TRUE"}
             variables = environ | client | ignored | no_proxy_variables(environ)
             return await _run_command(with_profile, variables, children)
@@ -151,7 +152,7 @@ async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], unse
 
 
 async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
-    """Return when the profile is usable. Raises its error if it is permanent, or after startup.timeoutSeconds."""
+    """Wait until the profile is usable. Raises the profile's error if permanent, or after startup.timeoutSeconds."""
     try:
         async with asyncio.timeout(loaded.settings.startup.timeout_seconds):
             while not service.usable():
@@ -166,7 +167,7 @@ async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
 
 
 def _file_of(command: str, environ: Mapping[str, str]) -> str | None:
-    """Return the command's file, or None: a directory of PATH that this user may not search has none."""
+    """Return the command's file, or None. A directory of PATH that this user may not search does not count."""
     if "/" in command:
         return command
     places = (os.path.join(place, command) for place in os.get_exec_path(environ))
@@ -197,7 +198,7 @@ async def _run_command(command: list[str], environ: Mapping[str, str], children:
 
     def forward(number: signal.Signals) -> None:
         if number in TERMINAL_SIGNALS and _in_foreground():
-            return  # the terminal has sent the signal to the command too
+            return  # the terminal has sent the signal to the command, too
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)
 

@@ -38,13 +38,13 @@ def add_setup(commands: Commands) -> None:
 
 
 def _add_workload(command: argparse.ArgumentParser) -> None:
-    """Add the flags of one workload. With a configuration they replace its values."""
+    """Add the flags of one workload. The flags replace values of the configuration, if there is one."""
     flags = command.add_argument_group("one workload, or values that replace those of the configuration")
     flags.add_argument("--kind", choices=KINDS, help="kind of issuer (default: idaas)")
     flags.add_argument("--name", metavar="PROFILE", help="name of the profile (default: default)")
     flags.add_argument("--account", metavar="ID", help="id of the Alibaba Cloud account")
     flags.add_argument("--provider", metavar="NAME", help="name of the OIDC provider in RAM")
-    flags.add_argument("--issuer", metavar="URL", help="issuer of the tokens, to the letter")
+    flags.add_argument("--issuer", metavar="URL", help="issuer of the tokens, exactly as in the tokens")
     flags.add_argument("--audience", metavar="AUD", help="audience of the tokens")
     flags.add_argument("--subject", metavar="SUB", action="append", help="subject of the tokens; up to 10 times")
     flags.add_argument("--client-id", metavar="ID", help="client id, which is the subject for IDaaS and Okta")

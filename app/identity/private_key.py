@@ -20,9 +20,9 @@ _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES51
 
 def algorithm_for(key: PrivateKey, place: str) -> str:
     """
-    Return RS256, RS384 or RS512 by the modulus, ES256, ES384 or ES512 by the curve, as the IDaaS SDKs choose.
+    Return RS256, RS384 or RS512 by the modulus, or ES256, ES384 or ES512 by the curve, as in the IDaaS SDKs.
 
-    Raises ConfigError for a key that IDaaS does not take.
+    Raises ConfigError for a key that IDaaS does not accept.
     """
     if isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other", error_code="IDS-115")
@@ -32,14 +32,14 @@ def algorithm_for(key: PrivateKey, place: str) -> str:
 
 
 def fitting_algorithms(key: PrivateKey, place: str) -> tuple[str, ...]:
-    """Return the algorithms that can be computed with `key`, the most widely accepted first. Raises ConfigError."""
+    """Return the algorithms that `key` can sign with, the most widely accepted first. Raises ConfigError."""
     if isinstance(key, RSAPrivateKey):
         return _RSA_ALGORITHMS
     return ("EdDSA",) if isinstance(key, Ed25519PrivateKey) else (_ec_algorithm(key, place),)
 
 
 def standard_algorithm(key: PrivateKey, supported: Sequence[str], place: str) -> str:
-    """Return the first algorithm of `key` that the server supports; the first of all where it names none of them."""
+    """Return the first algorithm of `key` that the server supports; if it names none of them, the first algorithm."""
     fitting = fitting_algorithms(key, place)
     return next((name for name in fitting if name in supported), fitting[0])
 
@@ -52,7 +52,7 @@ def _ec_algorithm(key: EllipticCurvePrivateKey, place: str) -> str:
 
 
 def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
-    """Raises ConfigError where `algorithm` cannot be computed with `key`."""
+    """Raise ConfigError if `key` cannot sign with `algorithm`."""
     fitting = fitting_algorithms(key, place)
     if algorithm not in fitting:
         raise ConfigError(

@@ -15,9 +15,9 @@ class LogEvent(Record, frozen=True):
     """
     One kind of log line.
 
-    `message` is its sentence. It is empty where each line has a sentence of its own. `fields` maps the fields that may
-    follow to their meaning; a field without a value is left out. `error_code` is the event's entry in the errors index,
-    and the field of that name, where a line has no code of its own.
+    `message` is the sentence of the line. It is empty if each line has a sentence of its own. `fields` maps the fields
+    that may follow to their meaning; a field without a value is left out. `error_code` is the event's entry in the
+    errors index. A line without a code of its own has it in the field of the same name.
     """
 
     name: str
@@ -56,7 +56,7 @@ FAILURE = _CODE | {
     "status": "HTTP status of the answer",
     "code": "error code of the answer, else its status",
     "request_id": "request id or trace id of the answer",
-    "cloud_message": "what the answer says, cleaned, without secrets, at most 300 characters",
+    "cloud_message": "the message of the answer, cleaned, without secrets, at most 300 characters",
 }
 EVENTS: dict[str, LogEvent] = {}
 
@@ -149,7 +149,7 @@ WATCHING = _event(
 FILES_NOT_WATCHED = _event(
     "files_not_watched",
     "warning",
-    "the kernel reports no file changes; the files are looked at every few seconds",
+    "the kernel reports no file changes; the files are checked every few seconds",
     "The system has no inotify, or its limits are used up (`fs.inotify.max_user_instances`, `max_user_watches`).",
     {"error": "the reason", "seconds": "seconds between two looks"},
     error_code="IDS-604",
@@ -344,7 +344,7 @@ WEBHOOK_CERTIFICATE_REPLACED = _event(
     "webhook_certificate_replaced",
     "info",
     "the webhook uses a new certificate",
-    "The files of the certificate have changed. Connections that are open keep the certificate before.",
+    "The files of the certificate have changed. Open connections keep the previous certificate.",
     _CERTIFICATE,
 )
 WEBHOOK_CERTIFICATE_UNUSABLE = _event(

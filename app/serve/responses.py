@@ -13,10 +13,10 @@ JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
 
 KEEP_ALIVE_SECONDS = 5
-"""Announced with each response that leaves its connection open: for so long the client may send its next request.
+"""Seconds within which the client may send its next request, announced with each response that keeps the connection.
 
-Node's and Apache's pools obey it. A pool that does not must find the connection open or closed, never closing: the
-server closes it later (`connection_table.IDLE_SECONDS`).
+Node's and Apache's connection pools obey this time. Other pools must find the connection open or closed, never
+closing, so the server closes it later (`connection_table.IDLE_SECONDS`).
 """
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -47,7 +47,7 @@ class Response(Record, frozen=True):
         return self.wire[len(self.wire) - self.body_length :]
 
     def bytes_for(self, method: bytes, *, keep_alive: bool) -> bytes:
-        """Return what to send: without the body for HEAD, and with `Connection: close` unless `keep_alive`."""
+        """Return the bytes to send: without the body for HEAD, and with `Connection: close` unless `keep_alive`."""
         if keep_alive and method != b"HEAD":
             return self.wire
         end = len(self.wire) - self.body_length
@@ -69,12 +69,12 @@ def response(status: int, body: bytes, content_type: bytes = JSON, extra: Header
 
 
 def error(status: int, code: str, message: str, extra: Headers = ()) -> Response:
-    """Return an error response. Several clients judge by `Code` alone."""
+    """Return an error response. Several clients look at the member `Code` alone."""
     return response(status, error_document(code, message), extra=extra)
 
 
 def unavailable(message: str, retry_after: float) -> Response:
-    """Return 503 with Retry-After in whole seconds, rounded up: a client that comes earlier comes in vain."""
+    """Return 503 with Retry-After in whole seconds, rounded up, because an earlier request would fail again."""
     return error(503, "CredentialsUnavailable", message, ((b"Retry-After", b"%d" % math.ceil(retry_after)),))
 
 
@@ -84,7 +84,7 @@ def document(status: int, value: object) -> Response:
 
 
 def method_not_allowed(allowed: bytes) -> Response:
-    """Return 405 for a path that exists. HEAD is refused where it is not in `allowed`: no SDK sends it."""
+    """Return 405 for a path that exists. HEAD is refused unless it is in `allowed`: no SDK sends HEAD."""
     return error(405, "MethodNotAllowed", f"use {allowed.decode()}", ((b"Allow", allowed),))
 
 

@@ -1,6 +1,6 @@
-"""Private keys and certificates in every form they are handed around in, for signatures and for TLS.
+"""Loads private keys and certificates in all common forms, for signatures and for TLS.
 
-The official SDKs each fail on some of these forms; a key that one tool wrote must not need another tool to be used.
+Each official SDK fails on some of these forms. A key that one tool wrote must work here without a further tool.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _PEM_CERTIFICATE = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----(.*?)-----END \1-----", re.DOTALL)
 _PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
-"""How a PKCS#12 begins: a sequence with the version 3 (RFC 7292 section 4)."""
+"""The beginning of a PKCS#12: a sequence with the version 3 (RFC 7292 section 4)."""
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 class OpenSshKey(ValueError):
-    """A key in the format of OpenSSH, which no OAuth tool writes. `command` converts a copy of it."""
+    """A key in OpenSSH's own format, which no OAuth tool writes. `command`: the command that converts a copy of it."""
 
     def __init__(self, body: str) -> None:
         super().__init__()
@@ -50,11 +50,12 @@ _OPENSSH_ED25519 = (
     '.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(), end="")\' KEY_FILE '
     "(it needs Python's cryptography, and no passphrase: ssh-keygen -p -f KEY_FILE removes it)"
 )
-"""ssh-keygen of OpenSSH 9.2 ends with 0 and leaves an Ed25519 key in its own format, whatever `-m` says."""
+"""The command that converts an Ed25519 key. ssh-keygen of OpenSSH 9.2 ends with 0, but leaves such a key in its own
+format, whatever the value of `-m` is."""
 
 
 class PublicKey(ValueError):
-    """The public half of a key."""
+    """A text with the public half of a key, instead of the private key."""
 
 
 class NoSuchKey(ValueError):
@@ -76,9 +77,9 @@ def load_any_key(
     Return the key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1 as PEM; a JWK; or base64 of a PEM, JWK, DER or
     PKCS#12.
 
-    A PEM's line breaks may have become spaces or the two characters `\\n`. `place` is what errors call it; they never
-    quote the text. `key_id`: which key of a JWK set. `needless_password`: a password is no error where the key is not
-    encrypted.
+    The line breaks of a PEM may have become spaces or the two characters `\\n`. Errors name the key by `place`, and
+    never quote the text. `key_id`: which key of a JWK set. `needless_password`: a password for a key that is not
+    encrypted is no error.
     """
     secret = password.encode() if password else None
     plain = _plain(text)
@@ -110,9 +111,9 @@ def load_any_key(
 
 def load_certificate(text: str, place: str, *, der: bool = False, password: str | None = None) -> x509.Certificate:
     """
-    Return the first certificate in `text`. Raises ConfigError; the text is not quoted.
+    Return the first certificate in `text`. Raises ConfigError, which does not quote the text.
 
-    `der`: base64 of a PEM, DER or PKCS#12 is accepted as well as PEM. `password`: that of a PKCS#12.
+    `der`: besides PEM, accept base64 of a PEM, DER or PKCS#12. `password`: the password of a PKCS#12.
     """
     if der:
         text = certificate_chain(text, password, place)
@@ -171,7 +172,7 @@ def _pem(certificate: x509.Certificate) -> str:
 
 
 def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
-    """Whether `certificate` is that of `key`."""
+    """Return whether `certificate` belongs to `key`."""
     return certificate.public_key() == key.public_key()
 
 
@@ -186,7 +187,7 @@ def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTy
     if match[1].startswith("OPENSSH"):
         raise OpenSshKey(match[2])
     label, body = match[1], match[2]
-    if "Proc-Type" in body:  # legacy encrypted PEM: its headers need the lines as they are
+    if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
         return load_pem_private_key(match[0].encode(), password)
     return load_pem_private_key(_block(label, body).encode(), password)
 
@@ -245,7 +246,7 @@ def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:
 
 
 def _decode(text: str) -> bytes:
-    """Return what `text` is the base64 of, in either alphabet (RFC 4648 sections 4 and 5), padded or not."""
+    """Return the decoded base64 of `text`, in either alphabet (RFC 4648 sections 4 and 5), with or without padding."""
     plain = re.sub(r"\s", "", text).rstrip("=").translate({45: "+", 95: "/"})
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
