@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 import yaml
 
-from app.core.client_chain import OTHER_SOURCES_DISABLED
-
 from .conftest import ROOT, Load
 
 FOLDER = ROOT / "deploy" / "compose"
@@ -58,7 +56,7 @@ def test_one_loopback(application: dict[str, Any]) -> None:
     assert application["network_mode"] == "service:sidecar"
     assert application["environment"] == {
         "ALIBABA_CLOUD_CREDENTIALS_URI": "http://127.0.0.1:7117/${PATH_TOKEN}/credentials",
-        **OTHER_SOURCES_DISABLED,
+        "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
     }
 
 

@@ -10,7 +10,6 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.core.client_chain import OTHER_SOURCES_DISABLED
 from app.core.errors import ConfigError
 from app.identity.idaas import IdaasIdentity
 from app.identity.token_file import TokenFileIdentity
@@ -270,7 +269,7 @@ def test_application_environment(application: Object) -> None:
     environ = variables(application)
 
     assert environ["ALIBABA_CLOUD_CREDENTIALS_URI"] == "http://127.0.0.1:7117/$(PATH_TOKEN)/credentials"
-    assert environ.items() >= OTHER_SOURCES_DISABLED.items()
+    assert environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] == "true"
 
 
 def test_service_account(pod: Object) -> None:
