@@ -129,7 +129,9 @@ class UpstreamClient:
             ) from None
         try:
             _refuse_remote_emulator(response, where)
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
+            failed = response.status_code >= 400
+            compressed = response.headers.get("content-encoding", "identity").lower() != "identity"
+            if compressed and not failed:
                 raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
@@ -138,11 +140,7 @@ class UpstreamClient:
                     cloud_message=_target(response),
                     error_code="IDS-208",
                 )
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
+            body = b"" if compressed else await _body(response, where, cut=failed)
             date = _instant(response.headers.get("date", ""))
             if date is not None:
                 # A Date is cut to whole seconds, so its mean error is half a second.
@@ -150,16 +148,29 @@ class UpstreamClient:
             now = self._now() if date is None else date
             return UpstreamResponse(
                 response.status_code,
-                bytes(body),
+                body,
                 _retry_after(response.headers, now),
                 next(filter(None, map(response.headers.get, REQUEST_ID_HEADERS)), ""),
                 sent,
+                compressed,
             )
         finally:
             await response.aclose()
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+async def _body(response: httpx.Response, where: str, *, cut: bool) -> bytes:
+    """Return the body. Raises Unreachable above LARGEST_ANSWER; with `cut`, as for an error, the rest is not read."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            if cut:
+                return bytes(body[:LARGEST_ANSWER])
+            raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
+    return bytes(body)
 
 
 def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:

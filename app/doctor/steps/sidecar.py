@@ -90,10 +90,8 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         if only not in (None, name):
             continue
         failure = each.get("failure") or {}
-        reason = str(each.get("last_error") or "no answer from the cloud yet")
-        if failure.get("message"):
-            reason = quoting(str(failure["message"]), str(failure.get("cloud_message") or ""))
-        cure = str(failure.get("cure") or "").removesuffix(".")
+        reason = _reason(failure, str(each.get("last_error") or "no answer from the cloud yet"))
+        cure = _cure(failure)
         if cure:  # the cure names the command `refresh`, which needs the socket
             cure += "; " + (
                 "then run `idaas-sidecar refresh`" if has_socket else "the sidecar then tries again by itself"
@@ -105,12 +103,23 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         elif state == "stale":
             yield warning("IDS-505", f"the running sidecar's profile {name} is stale: {reason}", cure)
         if each.get("on_trial"):
+            failure = each.get("on_trial_failure") or {}
+            reason = coded(_reason(failure, each["on_trial"]), each.get("on_trial_code"))
             yield warning(
                 "IDS-506",
-                f"the changed settings of profile {name} have no session yet: "
-                f"{coded(each['on_trial'], each.get('on_trial_code'))}",
-                "correct the change, or restore the previous settings",
+                f"the changed settings of profile {name} have no session yet: {reason}",
+                "; or ".join(filter(None, (_cure(failure) or "correct the change", "restore the previous settings"))),
             )
+
+
+def _reason(failure: Mapping[str, Any], text: str) -> str:
+    """Return what failed, without the cure where it is known apart; `text` has both."""
+    message = failure.get("message")
+    return quoting(str(message), str(failure.get("cloud_message") or "")) if message else text
+
+
+def _cure(failure: Mapping[str, Any]) -> str:
+    return str(failure.get("cure") or "").removesuffix(".")
 
 
 def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Iterator[Finding]:
@@ -123,8 +132,12 @@ def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Ite
             f"restart the sidecar with this file; to examine the running one, use --config {origin}",
         )
     if error:
-        reason = coded(str(error), status.get("config_error_code"))
-        yield warning("IDS-506", f"the running sidecar does not use the changed file: {reason}", "correct the file")
+        mistakes = status.get("config_mistakes") or [{"message": error, "error_code": status.get("config_error_code")}]
+        reason = "; ".join(coded(_reason(each, str(error)), each.get("error_code")) for each in mistakes)
+        cures = "; ".join(dict.fromkeys(filter(None, map(_cure, mistakes))))
+        yield warning(
+            "IDS-506", f"the running sidecar does not use the changed file: {reason}", cures or "correct the file"
+        )
     if keys:
         yield warning("IDS-506", f"changed keys need a restart: {', '.join(map(str, keys))}", "restart the sidecar")
     known = {each.get("profile") for each in status["profiles"]}
