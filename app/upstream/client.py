@@ -23,6 +23,7 @@ from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
+from .connect import causes
 from .failure_codes import error_code
 from .failures import describe
 from .redaction import secrets_of
@@ -119,11 +120,16 @@ class UpstreamClient:
             raise Unreachable(
                 f"{where}: a key, token or name to send there is not ASCII, so it is invalid", error_code="IDS-218"
             ) from None
+        except UnicodeError:  # a label that begins with xn-- and is no Punycode, in the document of an issuer
+            raise Unreachable(f"{where}: not a usable URL: its host name is not valid", error_code="IDS-112") from None
 
     async def _exchange(self, request: httpx.Request, where: str, sent: tuple[str, ...]) -> UpstreamResponse:
         try:
             response = await self._client.send(request, stream=True)
-        except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
+        except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
+            # httpx reads the target of a redirect, although it does not follow it.
+            if not any(isinstance(cause, httpx.InvalidURL) for cause in causes(error)):
+                raise
             raise Unreachable(
                 f"{where}: a redirect to an invalid URL", cure="configure the final URL", error_code="IDS-208"
             ) from None
