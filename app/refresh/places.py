@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,16 +33,36 @@ MOST_AT_ONCE = 32
 FURTHER_PLACES = 60
 """Further places for all servers together, which bounds the memory when several of them hang."""
 
+PACE_SECONDS = 0.03
+"""How much longer each fetch waits than the one before it, until it may run beside others of the same servers because
+nothing under way asks them the same. A hundred commands that hang have all begun after 4 s; a hundred that take 0.5 s
+have 16 processes at the same time."""
+
 MOST_OF_ALL = 400
 """Fetches at the same time. One that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A fetch that waits since an instant, and what it asks. `alone`: it has a place because no other asks the same."""
+
+    since: float
+    request: Hashable
+    granted: asyncio.Future[None]
+    alone: bool = False
+
+
 @dataclass(slots=True)
 class _Queue:
-    """The fetches from the same servers: how many are under way, and since when the others wait."""
+    """
+    The fetches from the same servers: how many are under way, and which ones wait.
+
+    `requests`: how many of all that are under way ask the same. `under_way` does not count those that run alone.
+    """
 
     under_way: int = 0
-    waiting: deque[tuple[float, asyncio.Future[None]]] = field(default_factory=deque)
+    waiting: deque[_Waiter] = field(default_factory=deque)
+    requests: Counter[Hashable] = field(default_factory=Counter)
 
 
 class Places:
@@ -54,42 +74,66 @@ class Places:
         self._under_way = 0
 
     @asynccontextmanager
-    async def at(self, servers: Hashable) -> AsyncIterator[None]:
-        """Hold a place for a fetch from `servers` for the length of the block, in the order of arrival."""
+    async def at(self, servers: Hashable, request: Hashable = None) -> AsyncIterator[None]:
+        """
+        Hold a place for a fetch from `servers` for the length of the block, in the order of arrival.
+
+        `request`: what it asks them. One executable may hang with the arguments of one profile, and answer others.
+        """
         queue = self._queues.setdefault(servers, _Queue())
-        granted = asyncio.get_running_loop().create_future()
-        entry = (_now(), granted)
-        queue.waiting.append(entry)
+        waiter = _Waiter(_now(), request, asyncio.get_running_loop().create_future())
+        pace = PACE_SECONDS * len(queue.waiting)
+        queue.waiting.append(waiter)
         self._grant(queue)
         try:
-            if not granted.done():
-                await asyncio.wait([granted], timeout=TURN_SECONDS)
+            if not waiter.granted.done():
+                await asyncio.wait([waiter.granted], timeout=TURN_SECONDS)
                 self._grant(queue)
-            await asyncio.wait([granted])
+            if not waiter.granted.done():
+                await asyncio.wait([waiter.granted], timeout=pace)
+                self._grant_alone(queue, waiter)
+            await asyncio.wait([waiter.granted])
             yield
         finally:
-            if granted.done():
-                self._further -= queue.under_way > AT_ONCE
-                queue.under_way -= 1
-                self._under_way -= 1
+            if waiter.granted.done():
+                self._give_back(queue, waiter)
             else:
-                queue.waiting.remove(entry)
+                queue.waiting.remove(waiter)
             self._released(servers, queue)
+
+    def _give_back(self, queue: _Queue, waiter: _Waiter) -> None:
+        if not waiter.alone:
+            self._further -= queue.under_way > AT_ONCE
+            queue.under_way -= 1
+        queue.requests[waiter.request] -= 1
+        self._under_way -= 1
 
     def _released(self, servers: Hashable, queue: _Queue) -> None:
         self._grant(queue)
         for other in self._queues.values():  # a further place may be for any of them
             self._grant(other)
-        if not queue.under_way and not queue.waiting:
+        if not queue.requests.total() and not queue.waiting:
             self._queues.pop(servers, None)
 
     def _grant(self, queue: _Queue) -> None:
         """Give places to those who wait, in the order of their arrival."""
-        while queue.waiting and self._has_place(queue, queue.waiting[0][0]):
+        while queue.waiting and self._has_place(queue, queue.waiting[0].since):
             self._further += queue.under_way >= AT_ONCE
             queue.under_way += 1
-            self._under_way += 1
-            queue.waiting.popleft()[1].set_result(None)
+            self._begin(queue, queue.waiting.popleft())
+
+    def _grant_alone(self, queue: _Queue, waiter: _Waiter) -> None:
+        """Give a place to a fetch that has waited its time, unless another one that asks the same is under way."""
+        if waiter.granted.done() or queue.requests[waiter.request] or self._under_way >= MOST_OF_ALL:
+            return
+        waiter.alone = True
+        queue.waiting.remove(waiter)
+        self._begin(queue, waiter)
+
+    def _begin(self, queue: _Queue, waiter: _Waiter) -> None:
+        queue.requests[waiter.request] += 1
+        self._under_way += 1
+        waiter.granted.set_result(None)
 
     def _has_place(self, queue: _Queue, since: float) -> bool:
         if self._under_way >= MOST_OF_ALL:
@@ -106,7 +150,7 @@ def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dir
 
     `directory` returns the directory of a file.
     """
-    found: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all profiles of the same servers
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all profiles of the same servers
     servers: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
         place = f"profiles.{name}"
@@ -116,8 +160,21 @@ def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dir
         # Not the files: profiles of one server with a secret each would all fetch at once.
         directories = {directory(path) for path, _ in named_files(profile)}
         key = (*hosts, *executables, *sorted(directories))
-        servers[name] = found.setdefault(key, key)
+        servers[name] = shared.setdefault(key, key)
     return servers
+
+
+def requests_of(settings: Settings) -> dict[str, Hashable]:
+    """Return what each profile asks its servers: whole URLs, and commands with their arguments."""
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+    requests: dict[str, Hashable] = {}
+    for name, profile in settings.profiles.items():
+        place = f"profiles.{name}"
+        parts = [part for part, _ in identities.parts(profile.identity, place)]
+        commands = ["\0".join(part.command) for part in parts if isinstance(part, CommandIdentity)]
+        key = (*urls_of(profile, place), *commands)
+        requests[name] = shared.setdefault(key, key)
+    return requests
 
 
 def _now() -> float:
