@@ -208,6 +208,30 @@ def test_links_into_a_hanging_file_system(at_start: bool, cloud: EmulatedCloud, 
 
 
 @needs_fuse
+@pytest.mark.parametrize("key", ["clientConfigPath", "pathToken", "keyFile"])
+def test_start_whose_own_files_hang(key: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A start that needs a file on a file system that hangs waits for it, within the start gate; then it ends with 4."""
+    hung, switch, path = tmp_path / "hung", tmp_path / "switch", tmp_path / "config.json"
+    hung.mkdir()
+    settings = config(cloud)
+    match key:
+        case "clientConfigPath":
+            settings["profiles"]["default"]["identity"] = {"type": "idaas", key: str(hung / "client.json")}
+        case "pathToken":
+            settings["access"] = {key: {"file": str(hung / "token")}}
+        case "keyFile":
+            settings["cache"] = {"directory": str(tmp_path / "cache"), key: str(hung / "key")}
+    path.write_text(json.dumps(settings))
+    switch.write_text("")
+    command = ("serve", "--config", str(path))
+    with Process(*command, env=environment(tmp_path, **ENV), program=hanging(hung, switch)) as process:
+        process.stderr.find(lambda line: "the file system does not answer; waiting for it" in line)
+        process.send(signal.SIGTERM)
+
+        assert process.wait() == 4
+
+
+@needs_fuse
 def test_hanging_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """An admin socket in a directory that hangs ends the start with its key and path."""
     hung, switch, path = tmp_path / "hung", tmp_path / "switch", tmp_path / "config.json"
