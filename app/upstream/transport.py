@@ -103,7 +103,14 @@ class RoutingTransport(httpx.AsyncBaseTransport):
 
     async def _transport(self, proxy: str | None, *, secure: bool) -> PooledTransport:
         # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
-        version = await self._version() if secure else None
+        try:
+            version = await self._version() if secure else None
+        except Unreachable:
+            # The files cannot be looked at: what they held before is in memory, and serves on.
+            known = next((found for (to, of), found in self._open.items() if to == proxy and of is not None), None)
+            if known is None:
+                raise
+            return known
         async with self._opening:  # requests that come together share one trust store of a mebibyte
             transport = self._open.get((proxy, version))
             if transport is None:
