@@ -69,8 +69,9 @@ class CloudClock:
     The clocks of the cloud's servers by their `Date` headers, for everything that a server judges by its own clock.
 
     A server's clock is used for requests to that server. For a server that has not said its time, the others count if
-    two or more have said theirs and all agree: then it is this machine's clock that is wrong. Otherwise, and after a
-    jump of the wall clock, the time is that of this machine. Servers are named by host and port (`urls.server_of`).
+    those of two or more hosts have said theirs and all agree: then it is this machine's clock that is wrong. Otherwise,
+    and after a jump of the wall clock, the time is that of this machine. Servers are named by host and port
+    (`urls.server_of`); the ports of one host have one clock.
     """
 
     def __init__(self, clocks: Clocks) -> None:
@@ -100,7 +101,8 @@ class CloudClock:
         if server in known:
             return known[server]
         offsets = sorted(known.values())
-        agreed = len(offsets) > 1 and offsets[-1] - offsets[0] <= AGREEMENT
+        hosts = {name.rpartition(":")[0] or name for name in known}
+        agreed = len(hosts) > 1 and offsets[-1] - offsets[0] <= AGREEMENT
         return offsets[len(offsets) // 2] if agreed else None
 
     def _known(self) -> dict[str, float]:

@@ -149,7 +149,7 @@ class UpstreamClient:
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
-            date = _instant(response.headers.get("date", ""))
+            date = _date(response.headers)
             if date is not None:
                 # A Date is cut to whole seconds: half a second is its mean error.
                 self._observe(ClockRead(server_of(where), date + 0.5 - self._now()))
@@ -209,6 +209,14 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
         reset = headers.get("x-rate-limit-reset", "").strip()  # Okta sends this alone, as seconds since the epoch
         until = float(reset) if re.fullmatch(r"[0-9]{9,11}", reset) else None
     return max(0.0, until - now) if until is not None else None
+
+
+def _date(headers: httpx.Headers) -> float | None:
+    """Return the server's time by its Date, and by Age where a cache in between has kept the answer; or None."""
+    date, age = _instant(headers.get("date", "")), headers.get("age", "0").strip()
+    if date is None or not (age.isascii() and age.isdigit()):
+        return None
+    return date + float(age[:9])
 
 
 def _instant(text: str) -> float | None:
