@@ -147,6 +147,21 @@ async def test_remove_waits_for_the_removal(store: SessionStore, fake_cache: Fak
     assert fake_cache.entries == {}
 
 
+async def test_removal_is_made_when_the_disk_answers(
+    impatient_store: SessionStore, fake_cache: FakeCache, events: list[Event]
+) -> None:
+    """Removals that a disk did not answer in time are reported, and made all the same when it answers."""
+    fake_cache.entries = {"p1": session(1), "p2": session(2)}
+    fake_cache.unblocked.clear()
+    await impatient_store.remove("p1")
+    await impatient_store.remove("p2")
+    fake_cache.unblocked.set()
+    while fake_cache.entries:
+        await asyncio.sleep(0.01)
+
+    assert [name for name, _ in messages(events)] == ["p1", "p2"]
+
+
 async def test_removed_profiles_are_tidied(store: SessionStore, fake_cache: FakeCache) -> None:
     """`restore` accepts any collection of names, and removes the entries of all other profiles."""
     fake_cache.entries = {"default": session(1), "gone": session(2)}
