@@ -171,8 +171,8 @@ class Schedule(Record, frozen=True):
         delay = min(longest, first * 2.0 ** min(failures - 1, 30)) * (0.5 + 0.5 * chance)
         if hint is None:
             return delay
-        # Wish and pause together end at `bound`. A quarter of the pause stays random, or a fleet would come back in one
-        # moment.
+        # The server's hint and the pause together end at `bound`. A quarter of the pause stays random: otherwise a
+        # whole fleet would return at one moment.
         without = min(self.max_retry, max(LONGEST_PAUSE_WITHOUT_SESSION, self.min_retry))
         bound = left + without
         wish = min(hint, self.permanent_retry, bound - without / 4)
@@ -211,7 +211,7 @@ def horizon(life: float) -> float:
 
 def soonest(life: float, left: float) -> float:
     """
-    Return how long a new session is not replaced, if its lifetime is `life` and `left` remain on arrival.
+    Return the seconds for which a new session is not replaced. `life`: its lifetime. `left`: the rest on arrival.
 
     If this machine's clock is ahead, every session arrives with less time left than its `lead`. Immediate replacement
     would then repeat forever. A fifth of the lifetime never delays the refresh of a complete session: its lead and the
@@ -229,7 +229,7 @@ def slack(held: Credentials | None, now: float) -> float:
     """
     Return the seconds until a limit is crossed: first the promised lifetime (`horizon`), then the session's end.
 
-    Without a valid session it is 0.
+    Returns 0 without a valid session.
     """
     if held is None or not servable(held, now):
         return 0.0

@@ -1,8 +1,8 @@
-"""How many profiles fetch at once, by the servers that they need.
+"""Limits the number of concurrent fetches, separately for each set of servers.
 
-A hundred fetches at once leave 10 KiB a profile behind, and STS counts the requests of an account. So most fetches wait
-for a place. The places belong to servers and to directories of files: one that hangs delays no profile that does not
-need it.
+A hundred concurrent fetches leave 10 KiB of memory per profile behind, and STS counts the requests of an account. So
+most fetches wait for a place. The places belong to servers and to directories of files: a server or directory that
+hangs delays only the profiles that need it.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from ..identity import identities
 from ..identity.command import CommandIdentity
 
 AT_ONCE = 2
-"""Fetches from the same servers at the same time, if they are quick. Fetches from other servers never take these."""
+"""Places for concurrent fetches from the same servers. Fetches from other servers never take these places."""
 
 TURN_SECONDS = 1.0
-"""A fetch that has waited for so long may take a further place: a server is slow, or hangs."""
+"""Seconds of waiting after which a fetch may take a further place, because a server is slow or hangs."""
 
 MOST_AT_ONCE = 32
-"""Fetches from the same servers at the same time, whatever hangs."""
+"""The most concurrent fetches from the same servers, even if they hang."""
 
 FURTHER_PLACES = 60
-"""Further places for all servers together, which bounds the memory when several of them hang."""
+"""Further places for all servers together. This limit bounds the memory when several servers hang."""
 
 PACE_SECONDS = 0.03
-"""How much longer each fetch waits than the one before it, until it may run beside others of the same servers because
-nothing under way asks them the same. A hundred commands that hang have all begun after 4 s; a hundred that take 0.5 s
-have 16 processes at the same time."""
+"""Seconds by which each fetch waits longer than the previous one, before it may run beside others of the same servers
+that ask something else. A hundred commands that hang have all begun after 4 s. A hundred that take 0.5 s have some 16
+processes at the same time."""
 
 MOST_OF_ALL = 400
-"""Fetches at the same time. One that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
+"""The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """A fetch that waits since an instant, and what it asks. `alone`: it has a place because no other asks the same."""
+    """A fetch that waits since an instant, and what it asks. `alone`: it got its place because no other asks that."""
 
     since: float
     request: Hashable
@@ -55,9 +55,9 @@ class _Waiter:
 @dataclass(slots=True)
 class _Queue:
     """
-    The fetches from the same servers: how many are under way, and which ones wait.
+    The fetches from the same servers: the number under way, and the waiting ones.
 
-    `requests`: how many of all that are under way ask the same. `under_way` does not count those that run alone.
+    `requests`: the number under way by what they ask. `under_way` does not include the fetches that are `alone`.
     """
 
     under_way: int = 0
@@ -66,7 +66,7 @@ class _Queue:
 
 
 class Places:
-    """The places of all fetches; of one event loop."""
+    """The places of all fetches in one event loop."""
 
     def __init__(self) -> None:
         self._queues: dict[Hashable, _Queue] = {}
@@ -76,9 +76,9 @@ class Places:
     @asynccontextmanager
     async def at(self, servers: Hashable, request: Hashable = None) -> AsyncIterator[None]:
         """
-        Hold a place for a fetch from `servers` for the length of the block, in the order of arrival.
+        Hold a place for a fetch from `servers` during the block. Places are given in the order of arrival.
 
-        `request`: what it asks them. One executable may hang with the arguments of one profile, and answer others.
+        `request`: what the fetch asks. One executable may hang with the arguments of one profile, and answer others.
         """
         queue = self._queues.setdefault(servers, _Queue())
         waiter = _Waiter(_now(), request, asyncio.get_running_loop().create_future())
@@ -110,20 +110,20 @@ class Places:
 
     def _released(self, servers: Hashable, queue: _Queue) -> None:
         self._grant(queue)
-        for other in self._queues.values():  # a further place may be for any of them
+        for other in self._queues.values():  # any queue may use a further place
             self._grant(other)
         if not queue.requests.total() and not queue.waiting:
             self._queues.pop(servers, None)
 
     def _grant(self, queue: _Queue) -> None:
-        """Give places to those who wait, in the order of their arrival."""
+        """Give places to the waiting fetches, in the order of their arrival."""
         while queue.waiting and self._has_place(queue, queue.waiting[0].since):
             self._further += queue.under_way >= AT_ONCE
             queue.under_way += 1
             self._begin(queue, queue.waiting.popleft())
 
     def _grant_alone(self, queue: _Queue, waiter: _Waiter) -> None:
-        """Give a place to a fetch that has waited its time, unless another one that asks the same is under way."""
+        """Give a place to a fetch that has waited long enough, unless a fetch under way asks the same."""
         if waiter.granted.done() or queue.requests[waiter.request] or self._under_way >= MOST_OF_ALL:
             return
         waiter.alone = True
@@ -146,18 +146,18 @@ class Places:
 
 def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dirname) -> dict[str, Hashable]:
     """
-    Return what each profile needs: hosts with their ports, executables that print a token, directories of its files.
+    Return each profile's dependencies: hosts with ports, executables that print a token, directories of its files.
 
     `directory` returns the directory of a file.
     """
-    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all profiles of the same servers
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # profiles with the same servers share one tuple
     servers: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
         place = f"profiles.{name}"
         hosts = [server_of(url) for url in urls_of(profile, place)]
         parts = [part for part, _ in identities.parts(profile.identity, place)]
         executables = [part.command[0] for part in parts if isinstance(part, CommandIdentity)]
-        # Not the files: profiles of one server with a secret each would all fetch at once.
+        # Directories, not files: with one file per profile, all profiles of a server would fetch at once.
         directories = {directory(path) for path, _ in named_files(profile)}
         key = (*hosts, *executables, *sorted(directories))
         servers[name] = shared.setdefault(key, key)

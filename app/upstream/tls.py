@@ -1,4 +1,4 @@
-"""TLS trust and the client certificate of one connection; files that have changed are read again."""
+"""The TLS trust and the client certificate of one connection. Files that have changed are read again."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ..core.values import Secret
 from ..system import files, secrets
 
 LARGEST_KEY = 1_048_576
-"""Bytes of the file with the client's certificate and key."""
+"""The most bytes of the file with the client's certificate and key."""
 
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
-"""The name of a certificate in a directory of CAs, made by `openssl rehash`: no other file counts."""
+"""The name of a certificate in a directory of CAs, as `openssl rehash` makes it. OpenSSL reads no other file."""
 
 
 class ClientCertificate(Record, frozen=True):
     """
-    The client certificate of mutual TLS. `key_file` None: the key is in `file` too.
+    The client certificate of mutual TLS. If `key_file` is None, `file` contains the key, too.
 
     `place` and `key_place`: the configuration keys that name the two files.
     """
@@ -37,10 +37,11 @@ class ClientCertificate(Record, frozen=True):
 
 class Trust(Record, frozen=True):
     """
-    What a connection trusts and presents. CAs: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
+    The CAs that a connection trusts, and the client certificate that it presents.
 
-    The system's store is its file, and the directories of $SSL_CERT_DIR. OpenSSL would read those in each handshake, on
-    the event loop. Here a new context reads them, and their change makes a new context.
+    CAs come from `ca_file`, else from $SSL_CERT_FILE, else from the system's store, else from certifi. The directories
+    of $SSL_CERT_DIR belong to the system's store. OpenSSL would read them in each handshake, on the event loop. A new
+    context reads them once, and a change of a directory leads to a new context.
     """
 
     HIDDEN = frozenset({"environ"})
@@ -52,14 +53,14 @@ class Trust(Record, frozen=True):
     client: ClientCertificate | None = None
 
     def named(self) -> tuple[tuple[str, str], ...]:
-        """Return the files behind `context`, each after the configuration key that names it."""
+        """Return what `context` reads: files and directories, each with the key that names it before it."""
         found = [(self.place, self.ca_file), *(("SSL_CERT_DIR", directory) for directory in self._directories())]
         if self.client is not None:
             found += [(self.client.place, self.client.file), (self.client.key_place, self.client.key_file)]
         return tuple((place, path) for place, path in found if path)
 
     def context(self) -> ssl.SSLContext:
-        """Return a new context; takes 20 to 60 ms. Raises ConfigError or NotThereYet for a named file."""
+        """Return a new context, which takes 20 to 60 ms. Raises ConfigError or NotThereYet for a named file."""
         context = self._verifying() if self.verify else _unverified()
         if self.client is not None:
             _present(self.client, context)
@@ -75,7 +76,7 @@ class Trust(Record, frozen=True):
                 return _of_directories(directories, paths.cafile)
             if paths.cafile or paths.capath:
                 return ssl.create_default_context()
-            import certifi  # only for a system without a store
+            import certifi  # only a system without a store needs it
 
             return ssl.create_default_context(cafile=certifi.where())
         try:
@@ -131,7 +132,7 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
         raise NotThereYet(why.at(f"{client.key_place}: {key_file}")) from None
     except files.Unreadable as why:
         raise ConfigError(why.at(f"{client.key_place}: {key_file}"), error_code="IDS-115") from None
-    # Without a password OpenSSL would ask for one at the terminal: an empty one fails instead.
+    # Without a password, OpenSSL would ask for one at the terminal. With an empty password, it fails instead.
     password = client.password or (lambda: "")
     try:
         context.load_cert_chain(client.file, client.key_file, password)
@@ -159,8 +160,8 @@ def _mismatch(certificate_file: str, error: Exception) -> str:
 
 
 def certificate_end(path: str) -> float | None:
-    """Return when the first certificate in the PEM file at `path` expires; None if none can be read."""
-    from cryptography import x509  # 8 MiB: only for a client certificate
+    """Return when the first certificate in the PEM file at `path` expires; None if no certificate can be read."""
+    from cryptography import x509  # takes 8 MiB: imported only for a client certificate
 
     try:
         found = x509.load_pem_x509_certificate(files.read(path, LARGEST_KEY))

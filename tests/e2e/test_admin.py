@@ -169,7 +169,7 @@ def test_purge_of_all_profiles_beside_a_hanging_cloud(
 
 
 def test_purges_of_fifty_profiles_around_a_reload(tmp_path: Path, socket_name: str) -> None:
-    """Two purges with a reload between them, while the cloud is frozen, drop fifty sessions; all are refetched later."""
+    """Two purges with a reload between them, while the cloud is frozen, drop fifty sessions; all come back."""
     names = [f"p{number}" for number in range(50)]
     with emulator(home=tmp_path) as cloud:
         settings = with_socket(cloud, socket_name)

@@ -156,9 +156,9 @@ async def test_removal_is_made_when_the_disk_answers(
     await impatient_store.remove("p1")
     await impatient_store.remove("p2")
     fake_cache.unblocked.set()
-    while fake_cache.entries:
-        await asyncio.sleep(0.01)
+    await impatient_store._in_order("", int)  # the turn after both
 
+    assert fake_cache.entries == {}
     assert [name for name, _ in messages(events)] == ["p1", "p2"]
 
 
