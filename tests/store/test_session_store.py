@@ -290,7 +290,9 @@ async def test_reports_name_the_store(
     store.observe(Dropped("default", REFUSED))
     await store.aclose()
 
-    assert events == [
+    # A thread that is quick enough has both results before the loop looks at the first one.
+    reports = sorted((event for event in events if isinstance(event, StoreFailed)), key=lambda event: event.profile)
+    assert reports == [
         StoreFailed("", "full; service goes on without it", store_name, "IDS-602"),
         StoreFailed("default", "full; the entry stays there, and may be used after a restart", store_name, "IDS-602"),
     ]
