@@ -115,8 +115,8 @@ def _without_body(response: Any, **_: Any) -> None:
 
     The exporter would read the body whole: one without end takes all memory and the exporter's thread.
     """
-    response._content = b""  # what `requests` sets when it has read the body
     response.close()
+    response.raw = None  # no body, as `requests` reads it
 
 
 def _close(shutdown: Callable[[], None]) -> None:
