@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
@@ -33,8 +34,6 @@ from .system.hardening import no_dumps
 from .system.survey import Survey
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from fastapi import FastAPI
 
 SWITCH_SECONDS = 0.001
@@ -94,16 +93,13 @@ class OneReading:
     def __call__(self) -> Loaded:
         begun = self._under_way is None
         reading = self._under_way = self._under_way or DaemonThreads().submit(self._reading)
-        try:
-            loaded = reading.result(self._patience if begun else 0)
-        except TimeoutError:
+        wait([reading], self._patience if begun else 0)
+        if not reading.done():
             absence = NotThereYet("the configuration, or a file that it names: the file system does not answer")
             absence.error_code = "IDS-601"
-            raise absence from None
-        finally:
-            if reading.done():
-                self._under_way = None
-        return loaded
+            raise absence
+        self._under_way = None
+        return reading.result()
 
 
 def when_complete(
