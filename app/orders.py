@@ -89,4 +89,5 @@ class Orders:
 def _removed(name: str) -> dict[str, Any]:
     """Return the status of a profile that was removed after the order had come."""
     error = "the profile was removed from the configuration"
-    return {"profile": name, "last_error": error, "permanent": True, "expires_at": None}
+    failure = {"message": error, "error_code": "IDS-120"}
+    return {"profile": name, "last_error": error, "permanent": True, "failure": failure, "expires_at": None}

@@ -56,7 +56,7 @@ def main() -> int:
         time.sleep(WAIT)
         print(run("status", "--config", str(sidecar.config_path), env=environment(home)).out)
         for name, (scheme, size) in PICTURES.items():
-            url = f"{sidecar.urls['ops']}/status?refresh=off"
+            url = f"{sidecar.urls['ops']}/status"
             screenshot(url, arguments.out / name, home / "chromium", size, scheme)
     return 0
 

@@ -17,7 +17,6 @@ OTHER_TEXTS = {
     "app/cli/arguments.py": "usage of a command",
     "app/cli/completion_scripts.py": "shell scripts",
     "app/cli/errors.py": "an internal error, which has no cause to show",
-    "app/cli/fetch.py": "a warning of `fetch` on stderr, which is no error",
     "app/cli/parser.py": "usage of the commands",
     "app/conformance": "a program of its own; its rules have their cures apart",
     "app/core/error_index": "the cures themselves",

@@ -329,7 +329,7 @@ async def test_failed_start_is_a_dead_loop(loaded: Load, cloud: Emulator, time: 
         await time.advance(1)
 
         assert site.service.dead_loops() == ["start"]
-        assert (await site.get("/livez")).json() == {"status": "dead", "loops": ["start"]}
+        assert (await site.get("/livez")).json() == {"status": "dead", "loops": ["start"], "error_code": "IDS-901"}
 
 
 @simulated

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..config import locate
-from ..core.errors import ConfigError, Unreachable
+from ..core.errors import ConfigError, Mistake, Unreachable
 from ..core.values import Credentials
 from ..system.admin_socket import request_socket
 
@@ -23,7 +23,7 @@ def admin_request(config: str | None, environ: Mapping[str, str], method: str, t
     path = _admin_socket(config, environ)
     status, body = request_socket(path, method, target)
     if status != 200:
-        raise ConfigError(f"{path}: {body.get('Message', status)}", error_code="IDS-517")
+        raise ConfigError.of([Mistake.answered(path, body, status, "IDS-517")])
     return body
 
 
@@ -39,9 +39,8 @@ def held_credentials(path: str, profile: str) -> Credentials | None:
     except (ConfigError, Unreachable):
         return None
     if status == 503:
-        raise Unreachable(
-            f"the running sidecar ({path}): {body.get('Message', 'no credentials')}", error_code="IDS-501"
-        )
+        why = Mistake.answered(f"the running sidecar ({path})", body, status, "IDS-501")
+        raise Unreachable(why, error_code=why.error_code)
     found = body.get("credentials")
     return Credentials(**found) if status == 200 and isinstance(found, dict) else None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ..core.text import one_line, similar
+from ..core.text import similar
+from .errors import bad_usage
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
 if TYPE_CHECKING:
@@ -13,23 +14,58 @@ if TYPE_CHECKING:
 
     Commands = argparse._SubParsersAction["Parser"]
 
-PROGRAM = "idaas-sidecar"
-
 
 class Parser(argparse.ArgumentParser):
     """A parser that reports bad usage in one line, with the known option or choice that resembles the wrong one."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
+        bad_usage(self.prog, f"{message}; see {self.prog} --help")
+
+    _options_only = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Return argparse's result. The command that meets unknown arguments reports them, not its parent parser."""
-        found, unknown = super().parse_known_args(args, namespace)
+        """
+        Return argparse's result, with positional arguments on either side of an option.
+
+        The command that meets unknown arguments reports them, not its parent parser.
+        """
+        if any(each.nargs in (argparse.PARSER, argparse.REMAINDER) for each in self._get_positional_actions()):
+            # A command follows, ours or that of `exec`, to which all options behind it belong.
+            found, unknown = super().parse_known_args(args, namespace)
+        else:
+            found, unknown = self._parse_intermixed(list(args), namespace)
         if unknown:
             name = next((each.partition("=")[0] for each in unknown if each.startswith("-")), "")
             close = similar(name, self._option_string_actions)
             self.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {close}?" if close else ""))
         return found, unknown
+
+    def _parse_intermixed(self, args: list[str], namespace: Any) -> Any:
+        """
+        Return argparse's result for the options of `args`, then for the rest.
+
+        `parse_known_intermixed_args` of Python 3.11 takes an argument behind `--` for an option.
+        """
+        end = args.index("--") if "--" in args else len(args)
+        positionals = {action: action.required for action in self._get_positional_actions()}
+        self._options_only = True
+        for action in positionals:
+            action.required = False
+        try:
+            found, rest = super().parse_known_args(args[:end], namespace)
+        finally:
+            self._options_only = False
+            for action, required in positionals.items():
+                action.required = required
+        if not positionals:
+            return found, [*rest, *args[end + 1 :]]
+        unknown = [each for each in rest if each.startswith("-") and each != "-"]
+        if unknown:
+            return found, unknown
+        return super().parse_known_args(["--", *rest, *args[end + 1 :]], found)
+
+    def _get_positional_actions(self) -> list[argparse.Action]:
+        return [] if self._options_only else super()._get_positional_actions()
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

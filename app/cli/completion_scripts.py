@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from .arguments import PROGRAM
 from .completion_tree import Argument, Node
+from .errors import PROGRAM
 
 FUNCTION = PROGRAM.replace("-", "_")
 

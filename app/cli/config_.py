@@ -19,6 +19,7 @@ from ..config.explain import leaves, shown
 from ..config.loader import Loaded, load
 from ..core.errors import ConfigError
 from ..core.json_text import json_text
+from .errors import warn
 
 EXAMPLE = Path(__file__).with_name("config.example.json")
 """A copy of config.example.json at the root of the repository. docs/reference/generate.py writes it."""
@@ -43,7 +44,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
         return 0
     loaded, failure = _load(arguments, environ)
     for warning in loaded.warnings:
-        print(f"idaas-sidecar config: warning: {warning}", file=sys.stderr)
+        warn("config", warning)
     if arguments.show:
         rows = list(_rows(loaded, environ))
         print(_as_json(rows) if arguments.json else _as_text([row for row in rows if row[1:] != (None, "default")]))
@@ -85,7 +86,7 @@ def _offline(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
     checked = offline.check(arguments.config, environ, socket.gethostname())
     for warning in checked.warnings:
-        print(f"idaas-sidecar config: warning: {warning}", file=sys.stderr)
+        warn("config", warning)
     for line in checked.unchecked:
         print(f"idaas-sidecar config: not checked here: {line}", file=sys.stderr)
     print(f"{checked.origin}: valid offline; profiles: {', '.join(checked.profiles)}")

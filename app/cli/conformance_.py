@@ -11,6 +11,9 @@ from ..conformance.report import to_json, to_text
 from ..conformance.wire.budget import Budget
 from ..conformance.wire.url import HttpUrl, parse_url
 from ..core.errors import ConfigError, Unreachable
+from .errors import CommandFailed
+
+NOT_CONFORMING = 1
 
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
@@ -23,7 +26,10 @@ def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:
     except ServerUnreachable as error:
         raise Unreachable(str(error)) from None
     print(to_json(result) if arguments.json else to_text(result))
-    return 0 if result.conforms else 1
+    if not result.conforms:
+        # The URL may have a path token, so the message does not name it.
+        raise CommandFailed("the server does not conform", exit_code=NOT_CONFORMING, error_code="IDS-530")
+    return 0
 
 
 def _ecs_url(text: str) -> HttpUrl:

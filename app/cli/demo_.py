@@ -26,9 +26,9 @@ from ..emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVID
 from ..main import Signals, drain, logger
 from ..main import run as run_loop
 from ..service import Service
-from .arguments import PROGRAM
 from .emulator_ import ISSUER_PATH, random_bytes
 from .env_ import client_variables
+from .errors import PROGRAM
 
 SECRET_FILE = "client-secret"  # noqa: S105 - the name of a file
 MIN_DURATION_SECONDS = 900

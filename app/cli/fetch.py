@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 import time
 from collections.abc import Mapping
 
 from ..config.loader import Loaded, load
 from ..core.clocks import Clocks
+from ..core.errors import Mistake
 from ..core.events import ClockRead, Event, Warned
 from ..core.values import Credentials
 from ..observe.event_log import CLOCK_TOLERANCE
 from ..refresh.pipeline import Pipeline
+from .errors import warn
 from .profile_option import check_profile
 
 
@@ -34,18 +35,19 @@ class _WarningPrinter:
     def __init__(self) -> None:
         self._printed: set[str] = set()
 
-    def print(self, message: str) -> None:
+    def print(self, warning: Mistake) -> None:
         """Print the warning, unless it was printed before."""
-        if message not in self._printed:
-            self._printed.add(message)
-            print(f"idaas-sidecar get: warning: {message}", file=sys.stderr)
+        if warning not in self._printed:
+            self._printed.add(warning)
+            warn("get", warning)
 
     def observe(self, event: Event) -> None:
         """Print the warnings of the token and exchange requests, and report a wrong clock: error messages do not."""
         if isinstance(event, Warned):
-            self.print(event.message)
+            self.print(Mistake(event.message, event.error_code))
         elif isinstance(event, ClockRead) and abs(event.offset) > CLOCK_TOLERANCE:
-            self.print("this machine's clock differs from the cloud's by a minute or more; set the clock")
+            cause = "this machine's clock differs from the cloud's by a minute or more"
+            self.print(Mistake(cause, "IDS-214", "set the clock"))
 
 
 async def _fetch(loaded: Loaded, environ: Mapping[str, str], profile: str, warnings: _WarningPrinter) -> Credentials:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from argparse import Namespace
 from collections.abc import Mapping
 
@@ -17,6 +16,7 @@ from ..core.errors import ConfigError
 from ..core.text import printable
 from ..system import files
 from ..system.local_http import get
+from .errors import UNHEALTHY, CommandFailed
 
 DEFAULT_PATH = "/etc/idaas-sidecar/config.json"
 DEFAULT_OPS = "127.0.0.1:7118"
@@ -30,14 +30,28 @@ _UNUSABLE = "IDS-102"
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Print the body of the probe's response. Exit code 0 for status 200, else 1."""
     path = arguments.config or environ.get("IDAAS_SIDECAR_CONFIG")
+    probe = "/readyz" if arguments.ready else "/livez"
     try:
         host, port = ops_address(path or DEFAULT_PATH, required=path is not None)
-        status, body = get(host, port, "/readyz" if arguments.ready else "/livez")
-    except (OSError, ValueError, ConfigError) as error:
-        print(f"idaas-sidecar health: {error}", file=sys.stderr)
-        return 1
+        status, body = get(host, port, probe)
+    except ConfigError as error:
+        raise CommandFailed(error.mistakes[0], exit_code=UNHEALTHY, error_code=error.error_code) from None
+    except OSError as error:
+        raise CommandFailed(str(error), exit_code=UNHEALTHY, error_code="IDS-503") from None
+    except ValueError as error:
+        raise CommandFailed(str(error), exit_code=UNHEALTHY, error_code="IDS-502") from None
     print(printable(body))
-    return 0 if status == 200 else 1
+    if status == 200:
+        return 0
+    raise CommandFailed(f"{host}:{port}: {probe} answers {status}", exit_code=UNHEALTHY, error_code=_code(status, body))
+
+
+def _code(status: int, body: str) -> str:
+    """Return the code of what a probe says: that of its first profile, else its own."""
+    if status != 503:
+        return "IDS-502"  # another program listens there
+    found = re.search(r'"error_code": ?"(IDS-[0-9]{3})"', body)
+    return found[1] if found is not None else "IDS-504"
 
 
 def ops_address(path: str, *, required: bool) -> tuple[str, int]:

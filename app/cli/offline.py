@@ -19,7 +19,7 @@ from ..config.decode import join
 from ..config.loader import Loaded, load
 from ..config.locate import DEFAULT_PATH, read
 from ..core.display import shown_path
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..system import files
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -57,7 +57,7 @@ class Checked:
 
     origin: str
     profiles: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Mistake, ...]
     unchecked: tuple[str, ...]
 
 

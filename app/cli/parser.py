@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import __version__
 from ..core.text import similar
-from .arguments import PROGRAM, Parser, add_command, add_config, add_profile, whole_number
+from .arguments import Parser, add_command, add_config, add_profile, whole_number
+from .errors import PROGRAM, bad_usage
 from .migrate_arguments import add_migrate
 from .setup_arguments import add_setup
 from .webhook_arguments import add_webhook
@@ -37,11 +38,11 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser, _ = build_parser([name] if name is not None and name in COMMANDS else COMMANDS)
     if name is None:
         parser.print_help(sys.stderr)
-        parser.exit(2)
+        bad_usage(PROGRAM, "no command is given; the list above has them")
     if not name.startswith("-") and name not in COMMANDS:
-        parser.exit(2, f"{PROGRAM}: unknown command {name!r}; {_suggestion(name, COMMANDS)}\n")
+        bad_usage(PROGRAM, f"unknown command {name!r}; {_suggestion(name, COMMANDS)}")
     if name.startswith("-") and not any(option.startswith(name) for option in OPTIONS):
-        parser.exit(2, f"{PROGRAM}: {_option_mistake(name.partition('=')[0], argv)}\n")
+        bad_usage(PROGRAM, _option_mistake(name.partition("=")[0], argv))
     return parser.parse_args(argv)
 
 

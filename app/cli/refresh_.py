@@ -7,8 +7,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.text import one_line
-from ..core.wording import coded
+from ..core.text import coded, one_line
 from .admin_client import admin_request
 from .errors import REFUSED, UNREACHABLE
 
@@ -50,7 +49,8 @@ def _line(profile: Mapping[str, Any]) -> str:
         previous = " with the previous settings" if trial or profile.get("config_error") else ""
         return f"{name}: refreshed{previous}; valid until {profile['expires_at']}{changed}"
     expiry = f"; the current credentials are valid until {profile['expires_at']}" if profile["expires_at"] else ""
-    return f"{name}: failed: {profile['last_error']}{expiry}{changed}"
+    error = coded(profile["last_error"], (profile.get("failure") or {}).get("error_code"))
+    return f"{name}: failed: {one_line(error)}{expiry}{changed}"
 
 
 def _exit_code(profiles: Sequence[Mapping[str, Any]]) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..core.errors import ConfigError, SidecarError
 from ..core.json_text import json_text
-from ..core.text import one_line
+from ..core.text import coded, one_line
 from ..setup import cluster, fingerprint, limits, rotation
 from ..setup.fetch import json_object
 from ..setup.output import aliyun_cli, as_json, terraform, text
@@ -118,7 +118,7 @@ def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
         print(json_text(_fingerprint_document(chain, state, arguments.provider), indent=2))
     else:
         print("\n".join(map(one_line, _fingerprint_lines(chain, state, arguments.provider))))
-    return 0 if state.works else FINDINGS
+    return 0 if state.mistake is None else FINDINGS
 
 
 def _upcoming(path: str | None) -> tuple[str, ...]:
@@ -145,7 +145,8 @@ def _fingerprint_document(chain: fingerprint.Chain, state: rotation.Rotation, pr
         "register": list(chain.fingerprints),
         "registered": list(state.registered),
         "upcoming": list(state.upcoming),
-        "works": state.works,
+        "works": state.mistake is None,
+        "error_code": state.mistake.error_code if state.mistake is not None else None,
         "steps": state.steps(provider),
         "notes": list(chain.notes),
     }
@@ -162,8 +163,8 @@ def _fingerprint_lines(chain: fingerprint.Chain, state: rotation.Rotation, provi
     yield f"{'Fingerprint':<40}  {'in RAM':<6}  {'now':<3}  new chain"
     for value, *marks in state.rows():
         yield f"{value}  {marks[0]:<6}  {marks[1]:<3}  {marks[2]}"
-    if not state.works:
-        yield "STS refuses tokens of this issuer: RAM has none of the fingerprints that the server presents."
+    if state.mistake is not None:
+        yield coded(f"STS refuses tokens of this issuer: {state.mistake}", state.mistake.error_code)
     steps = state.steps(provider)
     yield from (f"{number}. {step}" for number, step in enumerate(steps, 1))
     if not steps and state.registered:
@@ -191,8 +192,8 @@ def _cluster(arguments: Namespace, environ: Mapping[str, str]) -> int:
         return 0
     ca_file = environ.get("SSL_CERT_FILE")
     found = list(cluster.findings(arguments.issuer, lambda url: json_object(url, ca_file), own))
-    for line in found:
-        print(one_line(line))
+    for mistake in found:
+        print(one_line(coded(mistake, mistake.error_code)))
     if not found:
         print(f"{arguments.issuer}: discovery document and JWK set are published and usable by STS")
         print(f"next: idaas-sidecar setup --kind kubernetes --issuer {arguments.issuer} --help")

@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import __version__
 from ..config import locate
-from ..core.errors import ConfigError, SidecarError, Unreachable
+from ..core.errors import ConfigError, Mistake, SidecarError, Unreachable
 from ..system.admin_socket import request_socket
 from ..system.local_http import get
 from . import health_
@@ -58,7 +58,7 @@ def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
         code, body = request_socket(path, "GET", TARGET)
         if code == 200:
             return body
-        why: SidecarError = ConfigError(f"{path}: {body.get('Message', code)}", error_code="IDS-517")
+        why: SidecarError = ConfigError.of([Mistake.answered(path, body, code, "IDS-517")])
     except SidecarError as error:  # no socket, or another user's: the operations listener answers every user
         why = error
     try:
@@ -86,7 +86,7 @@ def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
             f"{host}:{port}: another program listens there; its answer is not that of a sidecar", error_code="IDS-502"
         )
     if code != 200:
-        raise ConfigError(f"{host}:{port}: {body.get('Message', code)}", error_code="IDS-517")
+        raise ConfigError.of([Mistake.answered(f"{host}:{port}", body, code, "IDS-517")])
     return body
 
 

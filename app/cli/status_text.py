@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.durations import in_seconds, in_words
-from ..core.text import one_line
-from ..core.wording import OUTCOMES, TONES, Tone, coded, verdict
+from ..core.text import coded, one_line
+from ..core.wording import OUTCOMES, TONES, Tone, verdict
 
 BAR = 20
 """Characters of the bar that shows the remaining lifetime."""

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 
 from .. import __version__
-from .arguments import PROGRAM
+from .errors import PROGRAM
 
 
 def run(_arguments: Namespace, _environ: Mapping[str, str]) -> int:

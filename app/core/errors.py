@@ -13,15 +13,22 @@ The text is one line. Only a ConfigError about a configuration file has several:
 
 from __future__ import annotations
 
+from .text import code_apart
+
 TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Self
 
 
 def quoting(text: str, words: str) -> str:
     """Return a message followed by the other side's own words, if there are any."""
     return f'{text}; it says "{words}"' if words else text
+
+
+def code_of(error: Exception) -> str:
+    """Return the entry of the errors index for an error, also for one that was not raised on purpose."""
+    return error.error_code if isinstance(error, SidecarError) else "IDS-901"
 
 
 class Reason(str):
@@ -68,6 +75,12 @@ class Mistake(Reason):
         made = super().__new__(cls, cause, cure)
         made.error_code = error_code
         return made
+
+    @classmethod
+    def answered(cls, place: str, body: Mapping[str, object], status: int, error_code: str) -> Self:
+        """Return the line of an error answer of a sidecar at `place`. `error_code`: that of an answer without one."""
+        text, code = code_apart(str(body.get("Message", status)))
+        return cls(f"{place}: {text}", code or error_code)
 
     def reworded(self, cause: str, cure: str) -> Self:
         """Return another line with the same code."""
@@ -268,14 +281,18 @@ class Refused(SidecarError):
 
 
 class NoCredentials(SidecarError):
-    """No valid credentials are held. `retry_after`: seconds until the next attempt is due."""
+    """
+    No valid credentials are held.
 
-    error_code = "IDS-501"
+    `retry_after`: seconds until the next attempt is due. `error_code`: that of the last attempt, if it failed.
+    """
+
     retry_after: float
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float, error_code: str = "IDS-501") -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.error_code = error_code
 
     def at(self, place: str) -> NoCredentials:
-        return NoCredentials(f"{place}: {self}", retry_after=self.retry_after)
+        return NoCredentials(f"{place}: {self}", retry_after=self.retry_after, error_code=self.error_code)

@@ -36,6 +36,17 @@ def quoted(text: str, longest: int = LONGEST_QUOTE) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def coded(text: str, code: object) -> str:
+    """Return a message with its code in the errors index behind it, if it has a code."""
+    return f"{text} ({code})" if code else text
+
+
+def code_apart(text: str) -> tuple[str, str]:
+    """Return a message and the code that `coded` put behind it; an empty code where there is none."""
+    found = re.fullmatch(r"(?s)(.*) \((IDS-[0-9]{3})\)", text)
+    return (found[1], found[2]) if found else (text, "")
+
+
 def printable_id(text: str) -> str:
     """Return `text` if it has the form of an error code or a request id and cannot be a token, else `(unreadable)`."""
     return text if re.fullmatch(r"(?!eyJ)[A-Za-z0-9._:-]{0,64}", text) else "(unreadable)"

@@ -74,6 +74,8 @@ class Status(Record, frozen=True):
     last_error_permanent: bool = False
     life: float = 0.0
     """Seconds from the issue of the held session to its end; 0 without one."""
+    last_error_code: str | None = None
+    """The entry of the last error in the errors index."""
 
     @property
     def usable(self) -> bool:

@@ -26,11 +26,6 @@ def verdict(status: Mapping[str, Any]) -> tuple[str, Tone]:
     return ("ready", "good") if status["ready"] else ("not ready", "bad")
 
 
-def coded(text: str, code: object) -> str:
-    """Return a reason with its code in the errors index, if it has a code."""
-    return f"{text} ({code})" if code else text
-
-
 OUTCOMES: Mapping[str, str] = {
     "success": "succeeded",
     "refused": "refused by the cloud",

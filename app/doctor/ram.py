@@ -29,7 +29,7 @@ RAM_VERSION, IMS_VERSION, STS_VERSION = "2015-05-01", "2019-08-15", "2015-04-01"
 STANDARD = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
 """The standard variables of the AccessKey id, its secret, and the security token of a session."""
 
-_CODES = {"NoPermission": "IDS-436", "EntityNotExist.OIDCProvider": "IDS-402"}
+_CODES = {"NoPermission": "IDS-436", "Forbidden.RAM": "IDS-436", "EntityNotExist.OIDCProvider": "IDS-402"}
 
 
 @dataclass(frozen=True, slots=True)

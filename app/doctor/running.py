@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.errors import ConfigError, Unreachable
+from ..core.errors import ConfigError, Mistake, Unreachable
 from ..system import local_http
 from ..system.admin_socket import request_socket
 
@@ -54,7 +54,7 @@ def admin_status(path: str) -> Mapping[str, Any]:
         raise Unreachable(f"{path}: exists, and is no socket", error_code="IDS-502")
     code, found = request_socket(path, "GET", "/status.json", TIMEOUT_SECONDS)
     if code != 200 and "Message" in found:
-        raise ConfigError(f"{path}: {found['Message']}", error_code="IDS-517")
+        raise ConfigError.of([Mistake.answered(path, found, code, "IDS-517")])
     if not _is_status(found):
         raise Unreachable(
             f"{path}: another program listens there; its answer is not that of a sidecar", error_code="IDS-502"
@@ -95,14 +95,15 @@ def status(host: str, port: int) -> Mapping[str, Any]:
     """Return the JSON object of `/status.json`. Blocks. Raises Unreachable unless a sidecar answers."""
     found: Any = None
     try:
-        _, body = local_http.get(host, port, "/status.json")
+        code, body = local_http.get(host, port, "/status.json")
         found = json.loads(body)
     except OSError as error:
         raise Unreachable(str(error), error_code="IDS-503") from None
     except (ValueError, RecursionError):
         pass  # not HTTP, or not JSON
     if _is_refusal(found):
-        raise Unreachable(f"{host}:{port}: {found['Message']}", error_code="IDS-503")
+        why = Mistake.answered(f"{host}:{port}", found, code, "IDS-503")
+        raise Unreachable(why, error_code=why.error_code)
     if not isinstance(found, dict) or not _is_status(found):
         raise Unreachable(
             f"{host}:{port}: another program listens there; its answer is not that of a sidecar", error_code="IDS-502"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..core.clocks import Clocks
-from ..core.errors import NoCredentials, Refused, SidecarError, Unreachable
+from ..core.errors import NoCredentials, Refused, SidecarError, Unreachable, code_of
 from ..core.events import Dropped, Event, Observe, Refreshed, RefreshFailed
 from ..core.record import Record
 from ..core.schedule import Schedule, slack, soonest
@@ -212,8 +212,12 @@ class Refresher:
         """Return the held credentials while they are valid. Raises NoCredentials with the seconds to wait."""
         if self.held is not None and self.left() > 0:
             return self.held.credentials
-        why = _public_words(self._error) if self._error is not None else "no answer from the cloud yet"
-        raise NoCredentials(f"profile {self.profile}: {why}", retry_after=self.retry_after())
+        place, retry_after = f"profile {self.profile}", self.retry_after()
+        if self._error is None:
+            raise NoCredentials(f"{place}: no answer from the cloud yet", retry_after=retry_after)
+        raise NoCredentials(
+            f"{place}: {_public_words(self._error)}", retry_after=retry_after, error_code=code_of(self._error)
+        )
 
     def retry_after(self) -> float:
         """Return the seconds until the next attempt, at least 1."""
@@ -235,6 +239,7 @@ class Refresher:
             last_error=_words(self._error) if self._error else None,
             last_error_permanent=isinstance(self._error, SidecarError) and self._error.permanent,
             life=held.expires_at - held.credentials.issued_at if held is not None else 0.0,
+            last_error_code=code_of(self._error) if self._error else None,
         )
 
     @property

@@ -21,6 +21,21 @@ _FETCH_OF_NODE = (b"sec-fetch-mode", b"cors")
 """The only Sec-Fetch header that Node's built-in `fetch` (undici) sends. A browser also sends Sec-Fetch-Site."""
 
 
+DENIED_CODES = {
+    "Host": "IDS-508",
+    "Forwarded": "IDS-519",
+    "Browser": "IDS-520",
+    "PathToken": "IDS-509",
+    "MetadataToken": "IDS-521",
+    "Caller": "IDS-507",
+    "CallerUnknown": "IDS-518",
+    "Rate": "IDS-522",
+    "Remote": "IDS-529",
+    "Admin": "IDS-517",
+}
+"""The code of the errors index for each reason of a refusal."""
+
+
 class Denial(Record, frozen=True):
     """A refusal. `reason` labels the metric and ends the error code."""
 
@@ -30,7 +45,7 @@ class Denial(Record, frozen=True):
 
 def deny(reason: str, message: str, status: int = 403) -> Denial:
     """Return a refusal with the code `AccessDenied.<reason>`."""
-    return Denial(reason, error(status, f"AccessDenied.{reason}", message))
+    return Denial(reason, error(status, f"AccessDenied.{reason}", message, DENIED_CODES[reason]))
 
 
 _BAD_HOST = Denial("Host", BAD_REQUEST)

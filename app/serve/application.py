@@ -22,14 +22,14 @@ from starlette.responses import Response as HttpResponse
 
 from ..core.record import Record
 from . import pages, routes
-from .handlers.ops import PAGES, STATUS, STATUS_PAGE
+from .handlers.ops import ERRORS_PAGE, PAGES, STATUS, STATUS_PAGE
 from .peers.peer import Peer, no_process
 from .request import Request
 from .responses import NOT_FOUND, Response
 
 Handle = Callable[[Request], Response | Coroutine[Any, Any, Response] | None]
 
-_OPS = PAGES | {STATUS, STATUS_PAGE, b"/livez", b"/readyz", b"/startupz", b"/metrics"}
+_OPS = PAGES | {STATUS, STATUS_PAGE, ERRORS_PAGE, b"/livez", b"/readyz", b"/startupz", b"/metrics"}
 _ADMIN = (b"/refresh", b"/purge", b"/log-level/", b"/session/")
 _NO_STORE = {"Cache-Control": "no-store"}
 

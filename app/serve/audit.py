@@ -15,6 +15,7 @@ from ..core.values import Credentials
 from ..observe.log import Log
 from ..observe.log_events import CREDENTIALS_SERVED, DENIED, LogEvent
 from ..observe.recent_callers import Caller, RecentCallers
+from .access import DENIED_CODES
 from .peers.peer import Peer, PeerProcess
 
 PAUSE = 1.0
@@ -23,18 +24,6 @@ PAUSE = 1.0
 MOST_KINDS = 256
 """The largest number of different refusals counted at a time: more than a machine has users. Further refusals are
 logged without a user."""
-
-DENIED_CODES = {
-    "Host": "IDS-508",
-    "Forwarded": "IDS-519",
-    "Browser": "IDS-520",
-    "PathToken": "IDS-509",
-    "MetadataToken": "IDS-521",
-    "Caller": "IDS-507",
-    "CallerUnknown": "IDS-518",
-    "Rate": "IDS-522",
-}
-"""The code of the errors index for each reason of a refusal."""
 
 Later = Callable[[float, Callable[[], None]], object]
 """Calls a function after a number of seconds: the loop's `call_later`."""

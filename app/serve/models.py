@@ -36,7 +36,7 @@ class ErrorDocument(BaseModel):
     """Every error. Several clients judge by `Code` alone and never look at the status."""
 
     Code: Annotated[str, Field(examples=["CredentialsUnavailable", "AccessDenied.Host", "NotFound"])]
-    Message: str
+    Message: Annotated[str, Field(description="Ends with the entry of the errors index, such as (IDS-501).")]
 
 
 class LackingProfile(BaseModel):
@@ -45,6 +45,7 @@ class LackingProfile(BaseModel):
     profile: str
     state: str
     reason: str
+    error_code: Annotated[str, Field(description="Its entry of the errors index.", examples=["IDS-401"])]
 
 
 class ProbeDocument(BaseModel):
@@ -53,6 +54,7 @@ class ProbeDocument(BaseModel):
     status: Annotated[str, Field(examples=["ok", "not ready", "starting", "dead"])]
     profiles: list[LackingProfile] | None = None
     loops: list[str] | None = None
+    error_code: Annotated[str | None, Field(description="The entry of the errors index, for dead loops.")] = None
 
 
 class StageDuration(BaseModel):

@@ -8,6 +8,7 @@ from http import HTTPStatus
 
 from ..core.formats import error_document
 from ..core.record import Record
+from ..core.text import coded
 
 JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
@@ -18,6 +19,9 @@ KEEP_ALIVE_SECONDS = 5
 Node's and Apache's connection pools obey this time. Other pools must find the connection open or closed, never
 closing, so the server closes it later (`connection_table.IDLE_SECONDS`).
 """
+
+UNSUITABLE = "IDS-526"
+"""The entry of the errors index for a request that no client of the two protocols sends."""
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
@@ -68,14 +72,19 @@ def response(status: int, body: bytes, content_type: bytes = JSON, extra: Header
     return Response(status, headers, start + lines + _KEPT + body, len(body))
 
 
-def error(status: int, code: str, message: str, extra: Headers = ()) -> Response:
-    """Return an error response. Several clients look at the member `Code` alone."""
-    return response(status, error_document(code, message), extra=extra)
+def error(status: int, code: str, message: str, error_code: str, extra: Headers = ()) -> Response:
+    """
+    Return an error response. Several clients look at the member `Code` alone.
+
+    `error_code` is the entry of the errors index. It ends the message, because clients know a body of two members.
+    """
+    return response(status, error_document(code, coded(message, error_code)), extra=extra)
 
 
-def unavailable(message: str, retry_after: float) -> Response:
+def unavailable(message: str, retry_after: float, error_code: str) -> Response:
     """Return 503 with Retry-After in whole seconds, rounded up, because an earlier request would fail again."""
-    return error(503, "CredentialsUnavailable", message, ((b"Retry-After", b"%d" % math.ceil(retry_after)),))
+    extra = ((b"Retry-After", b"%d" % math.ceil(retry_after)),)
+    return error(503, "CredentialsUnavailable", message, error_code, extra)
 
 
 def document(status: int, value: object) -> Response:
@@ -85,18 +94,20 @@ def document(status: int, value: object) -> Response:
 
 def method_not_allowed(allowed: bytes) -> Response:
     """Return 405 for a path that exists. HEAD is refused unless it is in `allowed`: no SDK sends HEAD."""
-    return error(405, "MethodNotAllowed", f"use {allowed.decode()}", ((b"Allow", allowed),))
+    return error(405, "MethodNotAllowed", f"use {allowed.decode()}", UNSUITABLE, ((b"Allow", allowed),))
 
 
-NOT_FOUND = error(404, "NotFound", "nothing is served at this path")
-BAD_REQUEST = error(400, "BadRequest", "not a request that this server understands")
-INTERNAL_ERROR = error(500, "InternalError", "this server failed to answer; its log says more")
-REQUEST_TIMEOUT = error(408, "RequestTimeout", "the request did not arrive in time")
-BODY_TOO_LARGE = error(413, "TooLarge", "the body is larger than 1024 bytes")
-TARGET_TOO_LONG = error(414, "TooLarge", "the path is longer than 8192 bytes")
-HEAD_TOO_LARGE = error(431, "TooLarge", "the head is larger than 16384 bytes or 100 lines")
-THROTTLED = error(429, "Throttled", "too many requests (access.requestsPerSecond)", ((b"Retry-After", b"1"),))
+NOT_FOUND = error(404, "NotFound", "nothing is served at this path", "IDS-509")
+BAD_REQUEST = error(400, "BadRequest", "not a request that this server understands", UNSUITABLE)
+INTERNAL_ERROR = error(500, "InternalError", "this server failed to answer; its log says more", "IDS-901")
+REQUEST_TIMEOUT = error(408, "RequestTimeout", "the request did not arrive in time", UNSUITABLE)
+BODY_TOO_LARGE = error(413, "TooLarge", "the body is larger than 1024 bytes", UNSUITABLE)
+TARGET_TOO_LONG = error(414, "TooLarge", "the path is longer than 8192 bytes", UNSUITABLE)
+HEAD_TOO_LARGE = error(431, "TooLarge", "the head is larger than 16384 bytes or 100 lines", UNSUITABLE)
+
+_SOON = ((b"Retry-After", b"1"),)
+THROTTLED = error(429, "Throttled", "too many requests (access.requestsPerSecond)", "IDS-522", _SOON)
 TOO_MANY_WAITING = error(
-    429, "Throttled", "too many requests wait for an answer (access.maxConnections)", ((b"Retry-After", b"1"),)
+    429, "Throttled", "too many requests wait for an answer (access.maxConnections)", "IDS-527", _SOON
 )
-STOPPING = error(503, "CredentialsUnavailable", "this server is stopping", ((b"Retry-After", b"1"),))
+STOPPING = unavailable("this server is stopping", 1, "IDS-528")

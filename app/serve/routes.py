@@ -155,13 +155,11 @@ def ecs_metadata(answer: Answer) -> APIRouter:
     return router
 
 
-def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
-    """Return the routes of the operations listener. The last two make the pages of the application."""
-    router = APIRouter(tags=["operations"])
+def _probes(router: APIRouter, answer: Answer) -> None:
+    """Add the routes that Kubernetes and Prometheus request."""
     dead: dict[int | str, dict[str, Any]] = {
         503: {"model": models.ProbeDocument, "description": "Not so; the body says why."}
     }
-    local = _errors(400, 403)
 
     @router.get("/livez", response_model=models.ProbeDocument, responses=dead, summary="Liveness")
     async def livez(request: Request) -> Response:
@@ -188,6 +186,13 @@ def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
         """Return the metrics in the Prometheus text format. Scrapes at the same time share one body."""
         return await answer(request)
 
+
+def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
+    """Return the routes of the operations listener. The last two make the pages of the application."""
+    router = APIRouter(tags=["operations"])
+    _probes(router, answer)
+    local = _errors(400, 403)
+
     @router.get("/status.json", response_model=models.StatusDocument, responses=local, summary="Status, for programs")
     async def status_json(request: Request) -> Response:
         """Return the state of the sidecar and of every profile, to callers on loopback and on the admin socket."""
@@ -195,7 +200,12 @@ def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
 
     @router.get("/status", response_class=HTMLResponse, responses=local, summary="Status, for people")
     async def status(request: Request) -> Response:
-        """Return the status as a page, to callers on loopback. It reloads itself, except with `?refresh=off`."""
+        """Return the status as a page, to callers on loopback. With `?refresh=on` it reloads itself."""
+        return await answer(request)
+
+    @router.get("/errors", response_class=HTMLResponse, responses=local, summary="Errors and states, for people")
+    async def errors(request: Request) -> Response:
+        """Return the errors index and the states of this version as a page, to callers on loopback."""
         return await answer(request)
 
     @router.get("/openapi.json", response_model=dict[str, Any], responses=local, summary="This document")

@@ -1,8 +1,10 @@
 """
 The page `/status`: the members of `/status.json` for people.
 
-The server builds the page without FastAPI, scripts or foreign assets. The page reloads itself; a link pauses the
-reload (WCAG 2.2, 2.2.2). Every text goes through `element`, which escapes it: an error may quote the cloud's answer.
+The server builds the page without FastAPI, scripts or foreign assets. Every text goes through `element`, which escapes
+it: an error may quote the cloud's answer. The page changes only on request: one link reloads it, another one makes it
+reload itself, and a third one pauses the reload. A reload without a request of the reader is failure F41 of WCAG 2.2
+(2.2.1, 2.2.4, 3.2.5).
 """
 
 from __future__ import annotations
@@ -11,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.durations import in_seconds, in_words
-from ..core.wording import OUTCOMES, TONES, coded, verdict
+from ..core.text import coded
+from ..core.wording import OUTCOMES, TONES, verdict
 from .markup import Markup, element, joined
 from .status_style import STYLE
 
@@ -32,12 +35,13 @@ LINKS = {
     "status.json": "Status as JSON",
     "metrics": "Metrics",
     "readyz": "Readiness",
+    "errors": "Errors and states",
     "docs": "HTTP API",
 }
 """Paths of the operations listener and the texts of their links."""
 
 
-def render(status: Mapping[str, Any], *, refresh: bool) -> str:
+def render(status: Mapping[str, Any], *, refresh: bool = False) -> str:
     """Return the page. With `refresh` it reloads itself every RELOAD_SECONDS."""
     host, (words, _) = status["host"], verdict(status)
     head = element(
@@ -55,14 +59,15 @@ def render(status: Mapping[str, Any], *, refresh: bool) -> str:
 
 def _header(status: Mapping[str, Any], *, refresh: bool) -> Markup:
     if refresh:
-        words, link = f"This page reloads every {RELOAD_SECONDS} s.", element("a", "Pause", href="?refresh=off")
+        reload = joined(f"This page reloads every {RELOAD_SECONDS} s. ", element("a", "Pause", href="status"))
     else:
-        words, link = "This page does not reload.", element("a", "Reload by itself", href="status")
+        every = element("a", f"Reload every {RELOAD_SECONDS} s", href="?refresh=on")
+        reload = joined(f"As of {status['now']}. ", element("a", "Reload", href="status"), " ", every)
     items = [element("li", element("a", title, href=path)) for path, title in LINKS.items()]
     return element(
         "header",
         element("h1", f"idaas-sidecar on {status['host']}"),
-        element("p", words, " ", link, class_="muted"),
+        element("p", reload, class_="muted"),
         element("nav", element("ul", *items), aria_label="Other pages of this sidecar"),
     )
 
@@ -240,7 +245,11 @@ def _note(tone: str, *words: str) -> Markup:
 def _list(facts: Mapping[str, object]) -> Markup:
     """Return the facts as a description list; facts without a value are left out."""
     known = {name: value for name, value in facts.items() if value not in (None, "")}
-    return element("dl", *(joined(element("dt", name), element("dd", str(value))) for name, value in known.items()))
+    return element("dl", *(joined(element("dt", name), element("dd", _text(value))) for name, value in known.items()))
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, Markup) else str(value)
 
 
 def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Markup:
@@ -251,10 +260,11 @@ def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     return element("div", table, class_="wide", tabindex="0", role="region", aria_label=caption)
 
 
-def _coded(failure: Mapping[str, Any]) -> str | None:
-    """Return the failure's stable code with its meaning."""
+def _coded(failure: Mapping[str, Any]) -> Markup | None:
+    """Return the failure's stable code with its meaning, as a link to its entry."""
     code = failure.get("error_code")
-    return f"{code}: {failure.get('meaning') or ''}".removesuffix(": ") if code else None
+    words = f"{code}: {failure.get('meaning') or ''}".removesuffix(": ")
+    return element("a", words, href=f"errors#{code}") if code else None
 
 
 def _sentence(words: str | None) -> str:

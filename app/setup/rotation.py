@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ..core.errors import Mistake
+
 WAIT_HOURS = 24
 """Hours between registering a new fingerprint and using its certificate ("Manage an OIDC identity provider")."""
 
@@ -23,9 +25,11 @@ class Rotation:
     upcoming: tuple[str, ...] = ()
 
     @property
-    def works(self) -> bool:
-        """Whether STS accepts the server's present certificate, as far as the registered fingerprints are known."""
-        return not self.registered or bool(set(self.registered) & set(self.presented))
+    def mistake(self) -> Mistake | None:
+        """Why STS refuses the certificate that the server presents now, as far as RAM's content is known, or None."""
+        if not self.registered or set(self.registered) & set(self.presented):
+            return None
+        return Mistake("RAM has none of the fingerprints that the server presents", "IDS-410")
 
     def rows(self) -> Iterator[tuple[str, str, str, str]]:
         """Yield each fingerprint with `yes` or `-` for registered, presented and upcoming."""

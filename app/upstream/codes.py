@@ -24,6 +24,15 @@ BY_CODE: Mapping[str, Meaning] = MappingProxyType(
 CODES: Mapping[str, Meaning] = MappingProxyType(
     {seen: Meaning(entry.effect, entry.cure, entry.code) for entry in _ENTRIES for seen in entry.seen}
 )
+"""The meaning of each code of a server, or of the codes that begin as one that ends with `*`."""
+
+_PREFIXES = tuple((seen[:-1], meaning) for seen, meaning in CODES.items() if seen.endswith("*"))
+
+
+def meaning_of(code: str) -> Meaning | None:
+    """Return what a server's code means: by the whole code, else by the beginning that an entry names."""
+    return CODES.get(code) or next((meaning for start, meaning in _PREFIXES if code.startswith(start)), None)
+
 
 MEANINGS_BY_WORDS: tuple[tuple[str, Meaning], ...] = tuple(
     (part, Meaning(entry.effect, entry.cure, entry.code)) for entry in _ENTRIES for part in entry.words

@@ -25,7 +25,6 @@ LONGEST_MESSAGE = 300
 LONGEST_READ = 2_000
 """The most characters of a message that are read. Secrets are removed before the message is cut for display."""
 
-_THROTTLED = frozenset({"slow_down", "too_many_requests", "rate_limit_exceeded", "E0000047"})
 _TRANSIENT_STATUSES = frozenset({408, 425})
 """The statuses Request Timeout and Too Early: the request may be repeated (RFC 9110 15.5.9, RFC 8470 5.2)."""
 
@@ -92,11 +91,11 @@ def error_of(
     status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
     text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
 
-    from .codes import CODES
+    from .codes import meaning_of
 
-    by_code = _meaning(codes.get(code)) or CODES.get(code) or _REFUSED
+    by_code = _meaning(codes.get(code)) or meaning_of(code) or _REFUSED
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
-    throttled = response.status == 429 or code in _THROTTLED or code.startswith("Throttling")
+    throttled = response.status == 429 or by_code.error_code == THROTTLED
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
         own = THROTTLED if throttled else SERVER_ERROR if meaning.error_code == UNKNOWN else meaning.error_code
         return Unreachable(text, retry_after=response.retry_after, throttled=throttled, error_code=own, **facts)

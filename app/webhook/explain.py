@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..core.errors import ConfigError
+from ..core.text import coded
 from .changes import additions
 from .decision import Decision, decide
 from .grant import grant
@@ -43,6 +44,11 @@ class Explanation:
     reason: str
     profiles: tuple[tuple[str, str], ...] = ()
     added: tuple[str, ...] = ()
+
+    @property
+    def error_code(self) -> str | None:
+        """The entry of a refusal in the errors index. Its words are those of the API server, which have no code."""
+        return "IDS-133" if self.decision.outcome == "refused" else None
 
 
 def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[str, str, Object]]:
@@ -108,7 +114,7 @@ def as_text(explanation: Explanation) -> Iterator[str]:
     """Yield the explanation as lines of text."""
     decision = explanation.decision
     yield f"{explanation.what}: {decision.outcome}"
-    yield f"  why: {explanation.reason}"
+    yield f"  why: {coded(explanation.reason, explanation.error_code)}"
     yield from (f"  profile: {name}, role {role}" for name, role in explanation.profiles)
     yield from (f"  warning: {each}" for each in decision.warnings if each != explanation.reason)
     yield from (f"  adds: {each}" for each in explanation.added)
@@ -121,6 +127,7 @@ def as_json(explanation: Explanation) -> Object:
         "object": explanation.what,
         "outcome": decision.outcome,
         "reason": explanation.reason,
+        "error_code": explanation.error_code,
         "profiles": [{"name": name, "roleArn": role} for name, role in explanation.profiles],
         "warnings": list(decision.warnings),
         "adds": list(explanation.added),

@@ -484,11 +484,11 @@ HTTP_ERRORS: Mapping[str, tuple[str, str]] = {
 """Status and meaning of each `Code` of the HTTP API."""
 
 _ERRORS_INTRO = """\
-Every error of the HTTP API is a JSON object with two members. `Code` is stable; `Message` is for people. Several SDKs
-read only `Code`.
+Every error of the HTTP API is a JSON object with two members. `Code` is stable; `Message` is for people, and ends
+with a code of the [errors index](../errors.md). Several SDKs read only `Code`.
 
 ```json
-{"Code": "AccessDenied.Host", "Message": "the Host header names no address of this service (access.allowedHosts)"}
+{"Code": "AccessDenied.Browser", "Message": "requests of web pages are refused (IDS-520)"}
 ```"""
 
 _CLOUD_INTRO = """\
@@ -532,9 +532,9 @@ NOT_CONFIRMED = "not confirmed"
 # --- errors index -----------------------------------------------------------------------------------------------------
 
 _INDEX_INTRO = """\
-Every failure has a stable code. It is the field `error_code` of the [log events](reference/log-events.md) of failures,
-and stands at the end of the messages of `serve`, `config`, `get` and `exec`. A finding of
-[`idaas-sidecar doctor`](doctor.md) has it as `code`.
+Every failure has a stable code. It stands in parentheses at the end of each message of each command, and of the
+`Message` of each error of the HTTP API. It is the field `error_code` of the [log events](reference/log-events.md) of
+failures and of the JSON of probes and commands. A finding of [`idaas-sidecar doctor`](doctor.md) has it as `code`.
 A code keeps its meaning in later versions, and the code of a removed entry is never given again.
 
 `idaas-sidecar doctor` finds the cause of most of them. Errors of the HTTP API, and how the sidecar retries, are in

@@ -99,7 +99,10 @@ def test_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
     listed = prints(capsys, "--help")
 
     assert exit_code([], {}) == 2
-    assert capsys.readouterr() == ("", listed)
+    assert capsys.readouterr() == (
+        "",
+        f"{listed}idaas-sidecar: no command is given; the list above has them (IDS-132)\n",
+    )
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
@@ -135,7 +138,7 @@ def test_the_help_command(command: str, capsys: pytest.CaptureFixture[str]) -> N
 )
 def test_an_unknown_command(argv: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """An unknown command or option is exit 2 and one line, with a similar one if there is one."""
-    assert fails(capsys, *argv) == (2, line)
+    assert fails(capsys, *argv) == (2, f"{line} (IDS-132)")
 
 
 USAGE = [
@@ -212,7 +215,7 @@ ERRORS = [
         "idaas-sidecar version: cmd: no such command (IDS-516)",
     ),
     (ConfigError("two   spaces,\ta tab "), 2, "idaas-sidecar version: two spaces, a tab (IDS-100)"),
-    (ConfigError(""), 2, "idaas-sidecar version: ConfigError"),
+    (ConfigError(""), 2, "idaas-sidecar version: ConfigError (IDS-100)"),
     (
         ValueError(SECRET),
         70,
@@ -294,7 +297,7 @@ def test_config_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert printed.out == f"{path}: valid; profiles: default\n"
     assert printed.err == (
         "idaas-sidecar config: warning: profiles.default.identity.tokenFile: /nowhere: no such file; "
-        "waiting for the program that writes it\n"
+        "waiting for the program that writes it (IDS-124)\n"
     )
 
 
@@ -578,5 +581,5 @@ def test_health_with_a_broken_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert line.startswith(f"idaas-sidecar health: {path}: ")
     assert fails(capsys, "health", "--config", "/nowhere.json") == (
         1,
-        "idaas-sidecar health: /nowhere.json: no such file",
+        "idaas-sidecar health: /nowhere.json: no such file (IDS-102)",
     )

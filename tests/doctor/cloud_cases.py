@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.emulator import Fault
+from app.emulator.world.entities import Role
 from app.emulator.world.world import (
     ACCOUNT,
     AUDIENCE,
@@ -20,17 +21,14 @@ from app.emulator.world.world import (
     WORKLOAD_PROVIDER_ARN,
     role_arn,
 )
+from app.setup.trust_policy import OidcTrust, document
 
 from .configuration_cases import command
 from .network_cases import faulty
-from .scenario import Case, Scenario, changed
+from .scenario import PRESENTED, Case, Scenario, changed
 
 ROLE = role_arn("default")
-
-
-def restore(scenario: Scenario) -> None:
-    """Correct what is wrong in the cloud."""
-    scenario.restore_world()
+TOKEN_AUDIENCE = "api.demo.example"
 
 
 def role(scenario: Scenario, **changes: Any) -> None:
@@ -47,7 +45,7 @@ def provider(scenario: Scenario, **changes: Any) -> None:
 
 def trusts(scenario: Scenario, principal: str = PROVIDER_ARN, **condition: str) -> None:
     """Let the role trust other tokens; `iss`, `aud` and `sub` replace the values of the condition."""
-    values = {"oidc:iss": ISSUER, "oidc:aud": "api.demo.example", "oidc:sub": CLIENT_ID}
+    values = {"oidc:iss": ISSUER, "oidc:aud": TOKEN_AUDIENCE, "oidc:sub": CLIENT_ID}
     values |= {f"oidc:{key}": value for key, value in condition.items()}
     statement = {
         "Effect": "Allow",
@@ -114,6 +112,37 @@ def moved(issuer: str) -> Any:
     return change
 
 
+def printed_policy(scenario: Scenario) -> None:
+    """Give the role the trust policy that `setup` prints for the token's issuer, audience and subject."""
+    trust = OidcTrust(PROVIDER_ARN, ISSUER, TOKEN_AUDIENCE, (CLIENT_ID,))
+    role(scenario, trust_policy=document([trust]))
+
+
+def created_role(scenario: Scenario) -> None:
+    """Create the role that `setup` prints."""
+    trust = OidcTrust(PROVIDER_ARN, ISSUER, TOKEN_AUDIENCE, (CLIENT_ID,))
+    roles = scenario.workload.emulator.world.roles
+    scenario.world(roles={**roles, ROLE: Role(trust_policy=document([trust]))})
+    scenario.trust_policy = None
+
+
+def registered(issuer: str) -> Any:
+    """Return what registers the provider in RAM with another URL; STS alone says so."""
+
+    def change(scenario: Scenario) -> None:
+        scenario.ram = None
+        provider(scenario, issuer_url=issuer)
+
+    return change
+
+
+def presented(scenario: Scenario) -> None:
+    """Let the issuer's server present a certificate whose root RAM does not know; STS alone says so."""
+    scenario.ram = None
+    scenario.workload.emulator.tls_fingerprint = PRESENTED.fingerprint
+    provider(scenario, fingerprints=("a" * 40,))
+
+
 def unknown_policy(scenario: Scenario) -> None:
     """Let the role trust another application; STS alone says so."""
     scenario.policy_file, scenario.ram = False, None
@@ -131,7 +160,7 @@ def no_subject(scenario: Scenario) -> None:
         "Effect": "Allow",
         "Action": "sts:AssumeRole",
         "Principal": {"Federated": PROVIDER_ARN},
-        "Condition": {"StringEquals": {"oidc:iss": ISSUER, "oidc:aud": "api.demo.example"}},
+        "Condition": {"StringEquals": {"oidc:iss": ISSUER, "oidc:aud": TOKEN_AUDIENCE}},
     }
     role(scenario, trust_policy={"Version": "1", "Statement": [statement]})
 
@@ -146,6 +175,13 @@ def denied(scenario: Scenario) -> None:
         "Condition": {"StringLike": {"oidc:sub": "app_*"}},
     }
     role(scenario, trust_policy={**policy, "Statement": [*policy["Statement"], denial]})
+
+
+def without_denial(scenario: Scenario) -> None:
+    """Remove the Deny from the trust policy."""
+    policy = scenario.workload.emulator.world.roles[ROLE].trust_policy
+    allowed = [each for each in policy["Statement"] if each["Effect"] == "Allow"]
+    role(scenario, trust_policy={**policy, "Statement": allowed})
 
 
 def long_chain(scenario: Scenario) -> None:
@@ -172,7 +208,7 @@ CASES = [
         "IDS-301",
         "enable the method CLIENT_SECRET_POST there",
         lambda scenario: client(scenario, methods=("PRIVATE_KEY_JWT",)),
-        restore,
+        lambda scenario: client(scenario, methods=("PRIVATE_KEY_JWT", "CLIENT_SECRET_POST")),
     ),
     Case(
         "application that is no M2M client",
@@ -225,46 +261,66 @@ CASES = [
         absent_token_file,
         lambda scenario: scenario.workload.write_file("token", scenario.workload.token),
     ),
-    Case("short tokens", "IDS-333", "raise the lifetime", lambda scenario: scenario.world(token_seconds=30), restore),
-    Case("role that is gone", "IDS-412", "create the role", without_role, restore),
+    Case(
+        "short tokens",
+        "IDS-333",
+        "raise the lifetime",
+        lambda scenario: scenario.world(token_seconds=30),
+        lambda scenario: scenario.world(token_seconds=600),
+    ),
+    Case("role that is gone", "IDS-412", "create the role with `idaas-sidecar setup`", without_role, created_role),
     changed("misspelled role", "IDS-412", "correct roleArn", "exchange.roleArn", f"{ROLE}x", ROLE),
     changed(
         "misspelled provider", "IDS-402", "correct oidcProviderArn", "exchange.oidcProviderArn", NAME, PROVIDER_ARN
     ),
     changed("provider beside the policy", "IDS-432", ">>", "exchange.oidcProviderArn", NAME, PROVIDER_ARN),
-    Case("subject, by STS", "IDS-401", "trust policy", unknown_policy, restore),
+    Case("subject, by STS", "IDS-401", "trust policy", unknown_policy, printed_policy),
     Case(
-        "subject, beside the token", "IDS-431", "app_demo", lambda scenario: trusts(scenario, sub="app_dmeo"), restore
+        "subject, beside the token",
+        "IDS-431",
+        "app_demo",
+        lambda scenario: trusts(scenario, sub="app_dmeo"),
+        printed_policy,
     ),
     Case(
         "audience, beside the token",
         "IDS-429",
         "oidc:aud",
         lambda scenario: trusts(scenario, aud="api.demo.exmple"),
-        restore,
+        printed_policy,
     ),
-    Case("issuer, beside the token", "IDS-430", ">>/<<", lambda scenario: trusts(scenario, iss=f"{ISSUER}/"), restore),
-    Case("subject without a condition", "IDS-434", "oidc:sub", no_subject, restore),
-    Case("denial in the trust policy", "IDS-438", "StringLike on oidc:sub", denied, restore),
+    Case(
+        "issuer, beside the token",
+        "IDS-430",
+        ">>/<<",
+        lambda scenario: trusts(scenario, iss=f"{ISSUER}/"),
+        printed_policy,
+    ),
+    Case(
+        "subject without a condition", "IDS-434", "`idaas-sidecar setup` prints the policy", no_subject, printed_policy
+    ),
+    Case("denial in the trust policy", "IDS-438", "StringLike on oidc:sub", denied, without_denial),
     Case("file without a policy", "IDS-433", "aliyun ram GetRole", policy_text("{}"), policy_text(None)),
     Case(
         "client id that the provider lacks",
         "IDS-404",
         "add the token's aud",
         lambda scenario: provider(scenario, client_ids=("other.example",)),
-        restore,
+        lambda scenario: provider(scenario, client_ids=("other.example", TOKEN_AUDIENCE)),
     ),
-    faulty(
+    Case(
         "provider of another issuer",
         "IDS-405",
         "write the token's iss, to the letter",
-        Fault("sts", code="AuthenticationFail.OIDCToken.IssuerNotMatch", times=None),
+        registered(ISSUER.replace("https://", "https://other-")),
+        registered(ISSUER),
     ),
-    faulty(
+    Case(
         "fingerprint",
         "IDS-410",
-        "setup fingerprint` prints to the provider",
-        Fault("sts", code="AuthenticationFail.OIDCToken.PublicKeyFingerprintMismatch", times=None),
+        "add the fingerprint that `idaas-sidecar setup fingerprint` prints to the provider",
+        presented,
+        lambda scenario: provider(scenario, fingerprints=("a" * 40, PRESENTED.fingerprint)),
     ),
     faulty(
         "chain of the issuer",
@@ -279,11 +335,12 @@ CASES = [
         lambda scenario: scenario.world(keys_published=False),
         lambda scenario: scenario.world(keys_published=True),
     ),
-    faulty(
+    Case(
         "keys of another issuer",
         "IDS-408",
         "with the token's iss, to the letter, as its URL, or write the ARN of the one that has it",
-        Fault("sts", code="AuthenticationFail.OIDCToken.InvalidSignature", times=None),
+        registered(f"{ISSUER}/"),
+        registered(ISSUER),
     ),
     Case(
         "session longer than the role allows",

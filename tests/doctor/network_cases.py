@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import trustme
 
 from app.emulator import Fault
 from app.upstream.connect import Attempt, NotConnected, NotSecured
 from app.upstream.resolver import NameNotResolved
 
 from ..conftest import BASE
-from .scenario import Case, Scenario, changed
+from .scenario import REMOVED, Case, Scenario, changed
 
 TOKEN_URL, STS_URL = "identity.tokenEndpoint", "exchange.endpoints"
 
@@ -36,6 +37,11 @@ def unconnected(number: int | None) -> Callable[[], Exception]:
     return caused(NotConnected([Attempt("192.0.2.1:443", number)], 5.0))
 
 
+def answer(status: int, body: bytes) -> httpx.Response:
+    """Return an answer that the client has not read."""
+    return httpx.Response(status, stream=httpx.ByteStream(body))
+
+
 def rejected(code: int) -> Callable[[], Exception]:
     """Return an error of a certificate that was rejected."""
     error = ssl.SSLCertVerificationError(1, "words")
@@ -52,6 +58,41 @@ def unreachable(name: str, code: str, says: str, failure: Callable[[], Exception
         lambda scenario: scenario.cloud.failures.update({at: failure}),
         lambda scenario: scenario.cloud.failures.clear(),
     )
+
+
+def avoided(
+    name: str,
+    code: str,
+    says: str,
+    failure: Callable[[], Exception | httpx.Response],
+    *,
+    passes: Callable[[Scenario], bool],
+    cures: Callable[[Scenario], Any],
+    breaks: Callable[[Scenario], Any] = lambda _scenario: None,
+) -> Case:
+    """Return a case of a way on which requests fail, unless `passes` says of the configuration that they pass."""
+
+    def put(scenario: Scenario) -> None:
+        breaks(scenario)
+        scenario.cloud.failures["127.0.0.1:7080"] = lambda: None if passes(scenario) else failure()
+
+    return Case(name, code, says, put, cures)
+
+
+def trust_the_ca(scenario: Scenario) -> None:
+    """Name the file of a CA."""
+    trustme.CA().cert_pem.write_to_path(str(scenario.directory / "ca.pem"))
+    scenario.put("/tls", {"caFile": str(scenario.directory / "ca.pem")})
+
+
+def use_a_proxy(scenario: Scenario) -> None:
+    """Set a proxy for the sidecar's requests."""
+    scenario.environ["HTTP_PROXY"] = "http://proxy.example:3128"
+
+
+def bypass_the_proxy(scenario: Scenario) -> None:
+    """List the server's host in NO_PROXY."""
+    scenario.environ["NO_PROXY"] = "127.0.0.1"
 
 
 def wrong_host(name: str, code: str, says: str, url: str, failure: Callable[[], Exception]) -> list[Case]:
@@ -89,6 +130,18 @@ def faulty(name: str, code: str, says: str, fault: Fault) -> Case:
     )
 
 
+def outage(scenario: Scenario) -> None:
+    """Name an endpoint of STS that has an outage."""
+    scenario.cloud.failures["127.0.0.3:7080"] = lambda: answer(503, b'{"Code": "ServiceUnavailable"}')
+    scenario.put(STS_URL, ["http://127.0.0.3:7080"])
+
+
+def gateway(scenario: Scenario) -> None:
+    """Name a URL at which a gateway answers with a page."""
+    scenario.cloud.failures["127.0.0.4:7080"] = lambda: answer(403, b"<html>")
+    scenario.put(STS_URL, ["http://127.0.0.4:7080"])
+
+
 def failover(scenario: Scenario) -> None:
     """Put an endpoint that refuses connections before the one that works."""
     scenario.cloud.failures["127.0.0.2:7080"] = unconnected(errno.ECONNREFUSED)
@@ -105,19 +158,66 @@ CASES = [
     ),
     unreachable("silent DNS", "IDS-202", "/etc/resolv.conf", caused(NameNotResolved("x", None, 5.0))),
     *wrong_host("wrong port", "IDS-203", "is the port right?", "https://127.0.0.1:1", unconnected(errno.ECONNREFUSED)),
-    unreachable(
-        "firewall", "IDS-204", "no answer within 5 s | allow this machine to reach the host", unconnected(None)
+    avoided(
+        "firewall",
+        "IDS-204",
+        "no answer within 5 s | allow this machine to reach the host on that port, or configure a proxy",
+        unconnected(None),
+        passes=lambda scenario: scenario.value("/proxy") is not REMOVED,
+        cures=lambda scenario: scenario.put("/proxy", "http://proxy.example:3128"),
     ),
     unreachable("network policy", "IDS-204", "network policy", unconnected(errno.EPERM)),
-    unreachable("proxy", "IDS-205", "NO_PROXY", lambda: httpx.ProxyError("403 Forbidden")),
-    unreachable("no answer", "IDS-206", "no answer in time", lambda: httpx.ReadTimeout("words")),
-    unreachable(
-        "another protocol", "IDS-207", "https:// for a port that speaks TLS", lambda: httpx.RemoteProtocolError("words")
+    avoided(
+        "proxy",
+        "IDS-205",
+        "list it in NO_PROXY",
+        lambda: httpx.ProxyError("403 Forbidden"),
+        breaks=use_a_proxy,
+        passes=lambda scenario: "127.0.0.1" in scenario.environ.get("NO_PROXY", ""),
+        cures=bypass_the_proxy,
+    ),
+    avoided(
+        "page of a proxy",
+        "IDS-209",
+        "list its host in NO_PROXY",
+        lambda: answer(403, b"<html>"),
+        breaks=use_a_proxy,
+        passes=lambda scenario: "127.0.0.1" in scenario.environ.get("NO_PROXY", ""),
+        cures=bypass_the_proxy,
+    ),
+    avoided(
+        "slow server",
+        "IDS-206",
+        "raise httpConfiguration.readTimeout",
+        lambda: httpx.ReadTimeout("words"),
+        passes=lambda scenario: scenario.value("identity.httpConfiguration.readTimeout") == 30_000,
+        cures=lambda scenario: scenario.put("identity.httpConfiguration", {"readTimeout": 30_000}),
+    ),
+    *wrong_host(
+        "another protocol",
+        "IDS-207",
+        "https:// for a port that speaks TLS",
+        "http://127.0.0.1:7443",
+        lambda: httpx.RemoteProtocolError("words"),
     ),
     unreachable("expired certificate", "IDS-210", "has expired | set this machine's clock", rejected(10)),
-    unreachable("another name", "IDS-211", "use a name that the certificate has", rejected(62)),
-    unreachable("unknown CA", "IDS-212", "tls.caFile", rejected(20)),
-    unreachable("CA that the message names", "IDS-212", "signed by CN=root | name a PEM file", rejected(19)),
+    *wrong_host("another name", "IDS-211", "use a name that the certificate has", "https://192.0.2.7", rejected(62)),
+    avoided(
+        "unknown CA",
+        "IDS-212",
+        "tls.caFile",
+        rejected(20),
+        passes=lambda scenario: scenario.value("/tls.caFile") is not REMOVED,
+        cures=trust_the_ca,
+    ),
+    avoided(
+        "CA that the message names",
+        "IDS-212",
+        "signed by CN=root | name a PEM file",
+        rejected(19),
+        passes=lambda scenario: scenario.value("/tls.caFile") is not REMOVED,
+        cures=trust_the_ca,
+    ),
     Case(
         "broken endpoint beside a working one",
         "IDS-203",
@@ -125,7 +225,13 @@ CASES = [
         failover,
         lambda scenario: scenario.put(STS_URL, [BASE]),
     ),
-    unreachable("no TLS", "IDS-213", "ended the TLS handshake", caused(NotSecured("x", timed_out=False))),
+    *wrong_host(
+        "no TLS",
+        "IDS-213",
+        "ended the TLS handshake",
+        "https://127.0.0.1:7081",
+        caused(NotSecured("x", timed_out=False)),
+    ),
     Case(
         "clock",
         "IDS-214",
@@ -133,8 +239,20 @@ CASES = [
         lambda scenario: setattr(scenario.cloud, "clock_offset", 300.0),
         lambda scenario: setattr(scenario.cloud, "clock_offset", 0.0),
     ),
-    faulty("outage", "IDS-215", "Try again later", Fault("sts", status=503, times=None)),
-    faulty("quota", "IDS-216", "quota", Fault("sts", code="Throttling.User", times=None)),
-    faulty("page of a gateway", "IDS-209", "gateway", Fault("sts", status=403, body=b"<html>", times=None)),
+    Case(
+        "outage of an endpoint",
+        "IDS-215",
+        "name a second in endpoints",
+        outage,
+        lambda scenario: scenario.put(STS_URL, ["http://127.0.0.3:7080", BASE]),
+    ),
+    Case(
+        "quota",
+        "IDS-216",
+        "raise the quota of the account",
+        lambda scenario: scenario.world(calls_per_second=0),
+        lambda scenario: scenario.world(calls_per_second=100),
+    ),
+    Case("page of a gateway", "IDS-209", "Correct the URL", gateway, lambda scenario: scenario.put(STS_URL, [BASE])),
     changed("URL of another API", "IDS-329", "copy the token endpoint's URL", TOKEN_URL, f"{BASE}/api/token"),
 ]

@@ -35,18 +35,26 @@ PRESENTED = Chain("127.0.0.1", 443, (Certificate("CN=leaf", "CN=root", "1" * 40,
 
 
 class Cloud(httpx.AsyncBaseTransport):
-    """The emulated cloud behind a network that a test can break. `failures` maps `host:port`, or `*`, to an error."""
+    """
+    The emulated cloud behind a network that a test can break.
+
+    `failures` maps `host:port`, or `*`, to what happens at a request: an error, the answer of something in between, or
+    None for a request that passes.
+    """
 
     def __init__(self, workload: Workload, now: Callable[[], float]) -> None:
         self.now = now
-        self.failures: dict[str, Callable[[], Exception]] = {}
+        self.failures: dict[str, Callable[[], Exception | httpx.Response | None]] = {}
         self.clock_offset = 0.0
         self._workload = workload
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         failure = self.failures.get(request.url.netloc.decode()) or self.failures.get("*")
-        if failure is not None:
-            raise failure()
+        found = failure() if failure is not None else None
+        if isinstance(found, Exception):
+            raise found
+        if found is not None:
+            return found
         inner = httpx.ASGITransport(self._workload.emulator)  # type: ignore[arg-type]
         response = await inner.handle_async_request(request)
         if request.url.host.endswith(".aliyuncs.com"):
@@ -147,14 +155,9 @@ class Scenario:
         return found
 
     def world(self, **changes: Any) -> None:
-        """Replace parts of the emulated cloud, and keep the previous cloud for `restore_world`."""
+        """Replace parts of the emulated cloud."""
         emulator = self.workload.emulator
-        self.kept.setdefault("world", emulator.world)
         emulator.world = replace(emulator.world, **changes)
-
-    def restore_world(self) -> None:
-        """Restore the emulated cloud."""
-        self.workload.emulator.world = self.kept.pop("world")
 
     async def steps(self) -> list[Step]:
         """Walk once, with a new process's memory."""

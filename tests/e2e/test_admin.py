@@ -131,6 +131,7 @@ def test_failed_refresh(sidecar: RunningSidecar, cloud: EmulatedCloud, members: 
 
     assert done.code == code
     assert done.out.startswith("default: failed: ")
+    assert re.search(r" \(IDS-[24][0-9]{2}\); the current", done.out)
     assert "the current credentials are valid until" in done.out
     assert served_key(sidecar) == before
 
@@ -142,6 +143,7 @@ def test_purge(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
 
     assert done.code == 3
     assert "the current credentials" not in done.out
+    assert done.out.endswith(" (IDS-401)\n")
     assert fetch(sidecar.urls["credentials"], "/credentials").status == 503
     assert fetch(sidecar.urls["credentials"], "/credentials/p2").status == 200
     assert command(sidecar, "refresh").code == 0
@@ -232,7 +234,7 @@ def test_log_level(sidecar: RunningSidecar) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error_line"),
     [
-        (("refresh", "--profile", "nobody"), "there is no such profile; there is default, p2"),
+        (("refresh", "--profile", "nobody"), "there is no such profile; there is default, p2 (IDS-120)"),
         (("log-level", "loud"), "argument level: invalid choice: 'loud'"),
     ],
 )
@@ -411,6 +413,7 @@ def test_get_has_the_reason_of_the_running_sidecar(
     assert found.code == 4
     assert "the running sidecar" in found.error_line
     assert "NoPermission" in found.error_line
+    assert found.error_line.endswith(" (IDS-416)")
 
 
 def test_get_without_a_running_sidecar(cloud: EmulatedCloud, socket_name: str, tmp_path: Path) -> None:

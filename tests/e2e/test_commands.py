@@ -161,7 +161,7 @@ def test_health_of_a_running_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert (live.code, ready.code, by_variable.code) == (0, 0, 0)
     assert (live.err, ready.err) == ("", "")
     assert absent.code == 1
-    assert absent.error_line == f"idaas-sidecar health: {ops}: Connection refused; is the sidecar running?"
+    assert absent.error_line == f"idaas-sidecar health: {ops}: Connection refused; is the sidecar running? (IDS-503)"
 
 
 def test_health_of_a_sidecar_without_credentials(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -173,6 +173,8 @@ def test_health_of_a_sidecar_without_credentials(cloud: EmulatedCloud, tmp_path:
         live, ready = (run("health", *flag, "--config", path, env=environment(tmp_path)) for flag in ([], ["--ready"]))
 
     assert (live.code, ready.code) == (0, 1)
+    assert json.loads(ready.out)["profiles"][0]["error_code"] == "IDS-203"
+    assert ready.error_line.endswith(": /readyz answers 503 (IDS-203)")
 
 
 HEAVY_MODULES = (

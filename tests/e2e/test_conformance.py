@@ -93,6 +93,7 @@ def test_a_server_with_fractions_and_nested_members(tmp_path: Path) -> None:
     document, whole_seconds = json.loads(done.out), "Expiration in whole seconds, UTC, with Z"
     failing = unmet_needs(document)
     assert done.code == 1
+    assert done.error_line.endswith(": the server does not conform (IDS-530)")
     assert findings(document, "broken") == {"uri body credentials"}
     assert {client for client, unmet in failing.items() if whole_seconds in unmet} == {
         "uri credentials-java",

@@ -121,11 +121,11 @@ def test_no_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:
     assert re.search(r"127\.0\.0\.1:\d+: Connection refused; is the sidecar running\? \(IDS-503\)$", done.error_line)
 
 
-def test_the_page_refreshes_until_it_is_paused(cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """`/status` reloads itself, `/status?refresh=off` does not; another site, a proxy and a form get neither."""
+def test_the_page_refreshes_on_request(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """`/status?refresh=on` reloads itself, `/status` does not; another site, a proxy and a form get neither."""
     with serve(settings(cloud), home=tmp_path, env=ENV) as sidecar:
         ops = sidecar.urls["ops"]
-        running, paused = fetch(ops, "/status"), fetch(ops, "/status?refresh=off")
+        running, paused, errors = (fetch(ops, path) for path in ("/status?refresh=on", "/status", "/errors"))
         refused = [
             fetch(ops, "/status", host="evil.example"),
             fetch(ops, "/status", "X-Forwarded-For: 10.0.0.1"),
@@ -136,6 +136,7 @@ def test_the_page_refreshes_until_it_is_paused(cloud: EmulatedCloud, tmp_path: P
     assert b"http-equiv" not in paused.body
     assert running.headers["content-security-policy"].startswith("default-src 'none'")
     assert [item.status for item in refused] == [403, 403, 405]
+    assert b'<h3 id="IDS-401">' in errors.body
 
 
 @pytest.mark.parametrize("command", ["health", "status", "doctor"])

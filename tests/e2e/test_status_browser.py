@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from app.serve import errors_page
 from app.serve.status_page import render
 from app.serve.status_style import DARK as DARK_COLOURS
 from app.serve.status_style import LIGHT as LIGHT_COLOURS
@@ -29,14 +30,14 @@ MEASURE = """({
 })"""
 
 
-def seen(status: dict[str, Any], expression: str, home: Path, *options: str, script: str = "", refresh: bool) -> Any:
+def seen(markup: str, expression: str, home: Path, *options: str, script: str = "") -> Any:
     """Return what a JavaScript expression says about the rendered page, which has no script of its own."""
     page = home / "page.html"
     result = f"Promise.resolve({expression}).then((value) => {{ seen.textContent = JSON.stringify(value); }})"
     end = f"<script>{script}</script><script>const seen = document.createElement('pre'); {result}.catch((error) => {{"
     end += " seen.textContent = JSON.stringify(String(error)); }).then(() => { seen.id = 'seen';"
     end += " document.body.append(seen); });</script>"
-    page.write_text(render(status, refresh=refresh).replace("</html>", f"{end}</html>"))
+    page.write_text(markup.replace("</html>", f"{end}</html>"))
     document = dumped(page.as_uri(), home, *options)
     found = re.search(r'<pre id="seen">(.*?)</pre>', document, re.DOTALL)
     assert found is not None, document[-2000:]
@@ -46,14 +47,16 @@ def seen(status: dict[str, Any], expression: str, home: Path, *options: str, scr
 @pytest.mark.skipif(not AXE.exists(), reason="skipped: needs axe-core (make interop-install)")
 @pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
 @pytest.mark.parametrize("size", ["1100,900", "320,900"], ids=["desk", "phone"])
-@pytest.mark.parametrize("status", [STATUS, PROBLEMS], ids=["healthy", "problems"])
-def test_axe_finds_nothing(status: dict[str, Any], size: str, scheme: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "markup", [render(STATUS), render(PROBLEMS), errors_page.render("1.0")], ids=["healthy", "problems", "errors"]
+)
+def test_axe_finds_nothing(markup: str, size: str, scheme: str, tmp_path: Path) -> None:
     """axe-core finds no violation of WCAG 2.2 A and AA or of its best practices, and judges the contrast of texts."""
     expression = f"""axe.run(document, {{runOnly: {json.dumps(RULES)}}}).then((r) => ({{
       violations: r.violations.map((v) => [v.id, v.nodes.map((n) => n.html + " " + n.failureSummary)]),
       unsure: r.incomplete.map((v) => [v.id, v.nodes.map((n) => n.html)]), passes: r.passes.map((v) => v.id)}}))"""
     window = f"--window-size={size}"
-    found = seen(status, expression, tmp_path, scheme, window, script=AXE.read_text(), refresh=False)
+    found = seen(markup, expression, tmp_path, scheme, window, script=AXE.read_text())
 
     assert found["violations"] == []
     # On a phone, wide tables scroll by themselves: the contrast of cells that are out of sight is judged on the desk.
@@ -64,17 +67,17 @@ def test_axe_finds_nothing(status: dict[str, Any], size: str, scheme: str, tmp_p
 
 @pytest.mark.skipif(not AXE.exists(), reason="skipped: needs axe-core (make interop-install)")
 def test_axe_knows_that_the_page_reloads(tmp_path: Path) -> None:
-    """The reload is the one thing that axe reports of the page that is not paused; a link at its top pauses it."""
+    """The reload that the reader turned on is the one thing that axe reports then; a link at the top pauses it."""
     expression = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}}).then((r) => r.violations.map((v) => v.id))"
 
-    assert seen(STATUS, expression, tmp_path, LIGHT, script=AXE.read_text(), refresh=True) == ["meta-refresh"]
+    assert seen(render(STATUS, refresh=True), expression, tmp_path, LIGHT, script=AXE.read_text()) == ["meta-refresh"]
 
 
 @pytest.mark.parametrize(("scheme", "colours"), [(LIGHT, LIGHT_COLOURS), (DARK, DARK_COLOURS)], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1100, 320])
 def test_the_page_fits(width: int, scheme: str, colours: dict[str, str], tmp_path: Path) -> None:
     """The page follows the preferred colours, and needs no horizontal scrolling from 320 pixels (WCAG 2.2, 1.4.10)."""
-    found = seen(PROBLEMS, MEASURE, tmp_path, scheme, f"--window-size={width},900", refresh=False)
+    found = seen(render(PROBLEMS), MEASURE, tmp_path, scheme, f"--window-size={width},900")
     red, green, blue = (int(colours["page"][index : index + 2], 16) for index in (1, 3, 5))
 
     assert found["window"] == width

@@ -584,32 +584,39 @@ async def test_status_of_a_healthy_profile(refresher: Refresher, cloud: FakeClou
 
 
 @pytest.mark.parametrize(
-    ("error", "state", "permanent", "words"),
+    ("error", "state", "permanent", "words", "code"),
     [
-        (Refused("no", status=403, code="x"), "denied", True, "no"),
-        (ConfigError("no such file"), "starting", True, "no such file"),
-        (Unreachable("down"), "starting", False, "down"),
-        (RuntimeError("secret"), "starting", False, "internal error (RuntimeError)"),
+        (Refused("no", status=403, code="x", error_code="IDS-401"), "denied", True, "no", "IDS-401"),
+        (ConfigError("no such file", error_code="IDS-102"), "starting", True, "no such file", "IDS-102"),
+        (Unreachable("down"), "starting", False, "down", "IDS-200"),
+        (RuntimeError("secret"), "starting", False, "internal error (RuntimeError)", "IDS-901"),
     ],
 )
 async def test_status_of_a_failed_profile(
-    error: Exception, state: str, permanent: bool, words: str, refresher: Refresher, cloud: FakeCloud, clock: Clock
+    error: Exception,
+    state: str,
+    permanent: bool,
+    words: str,
+    code: str,
+    refresher: Refresher,
+    cloud: FakeCloud,
+    clock: Clock,
 ) -> None:
-    """The status has the number of failures, the last error, and whether a repetition can succeed."""
+    """The status has the number of failures, the last error with its code, and whether a repetition can succeed."""
     cloud.errors = [error] * 2
     async with running(refresher):
         await clock.asleep()
         await clock.wake()
         found, pause = refresher.status, await clock.asleep()
         healthy, kept = refresher.healthy, refresher.last_error
-        with pytest.raises(NoCredentials, match=f"^profile default: {re.escape(words)}$"):
+        with pytest.raises(NoCredentials, match=f"^profile default: {re.escape(words)}$") as held:
             refresher.credentials()
         clock.skip(pause)
         await clock.wake()
 
-    expected = status(state=state, failures=2, last_error=words, last_error_permanent=permanent)
+    expected = status(state=state, failures=2, last_error=words, last_error_permanent=permanent, last_error_code=code)
     assert found == replace(expected, next_refresh_at=pytest.approx(clock.time(), abs=0.01))
-    assert (healthy, kept) == (False, error)
+    assert (healthy, kept, held.value.error_code) == (False, error, code)
     assert (refresher.healthy, refresher.last_error, refresher.status.last_error) == (True, None, None)
 
 

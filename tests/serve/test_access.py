@@ -15,16 +15,16 @@ FORWARDED = (
     "Forwarded",
     403,
     "AccessDenied.Forwarded",
-    "forwarded requests are refused: connect directly, without a proxy",
+    "forwarded requests are refused: connect directly, without a proxy (IDS-519)",
 )
-BROWSER = ("Browser", 403, "AccessDenied.Browser", "requests of web pages are refused")
+BROWSER = ("Browser", 403, "AccessDenied.Browser", "requests of web pages are refused (IDS-520)")
 WRONG_HOST = (
     "Host",
     403,
     "AccessDenied.Host",
-    "the Host header names no address of this service (access.allowedHosts)",
+    "the Host header names no address of this service (access.allowedHosts) (IDS-508)",
 )
-BAD_HOST = ("Host", 400, "BadRequest", "not a request that this server understands")
+BAD_HOST = ("Host", 400, "BadRequest", "not a request that this server understands (IDS-526)")
 
 
 def judge(

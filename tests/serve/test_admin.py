@@ -94,7 +94,8 @@ async def test_unknown_profile(orders: Orders, target: bytes) -> None:
     answer = await orders.answer(b"POST", target)
 
     assert answer.status == 404
-    assert json.loads(answer.body) == {"Code": "NotFound", "Message": "there is no such profile; there is default, p2"}
+    message = "there is no such profile; there is default, p2 (IDS-120)"
+    assert json.loads(answer.body) == {"Code": "NotFound", "Message": message}
     assert orders.given == []
 
 
@@ -105,7 +106,10 @@ async def test_held_credentials(orders: Orders) -> None:
 
     assert (answer.status, Credentials(**json.loads(answer.body)["credentials"])) == (200, HELD)
     assert without.status == 503
-    assert json.loads(without.body) == {"Code": "CredentialsUnavailable", "Message": "profile p2: the cloud said no"}
+    assert json.loads(without.body) == {
+        "Code": "CredentialsUnavailable",
+        "Message": "profile p2: the cloud said no (IDS-501)",
+    }
     assert orders.uids == {OWNER}
 
 
@@ -131,7 +135,7 @@ async def test_unknown_log_level(orders: Orders, target: bytes, level: str) -> N
     answer = await orders.answer(b"PUT", target)
 
     assert answer.status == 400
-    assert json.loads(answer.body) == {"Code": "BadRequest", "Message": "there is no such level"}
+    assert json.loads(answer.body) == {"Code": "BadRequest", "Message": "there is no such level (IDS-125)"}
     assert orders.given == [level]
 
 
@@ -176,7 +180,7 @@ async def test_other_users_are_refused(orders: Orders, peer: Peer, target: bytes
     assert answer.status == 403
     assert json.loads(answer.body) == {
         "Code": "AccessDenied.Admin",
-        "Message": "the admin socket is for the sidecar's own user and root",
+        "Message": "the admin socket is for the sidecar's own user and root (IDS-517)",
     }
     assert orders.given == []
 

@@ -57,5 +57,5 @@ def test_only_the_owner_and_root(peer: Peer, allowed: bool) -> None:
     if not allowed:
         assert json.loads(response.body) == {
             "Code": "AccessDenied.Admin",
-            "Message": "the admin socket is for the sidecar's own user and root",
+            "Message": "the admin socket is for the sidecar's own user and root (IDS-517)",
         }

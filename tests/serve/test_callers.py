@@ -117,11 +117,12 @@ async def test_every_rule_must_allow(rules: tuple[AllowedCallers, ...], expected
 @pytest.mark.parametrize(
     ("at", "code", "message"),
     [
-        (rule(set(), set()), "AccessDenied.Caller", "this profile is restricted to other users (callers)"),
+        (rule(set(), set()), "AccessDenied.Caller", "this profile is restricted to other users (callers) (IDS-507)"),
         (
             rule(set(), {20}),
             "AccessDenied.CallerUnknown",
-            "the calling process could not be identified, and this profile is restricted to certain users (callers)",
+            "the calling process could not be identified, and this profile is restricted to certain users (callers) "
+            "(IDS-518)",
         ),
     ],
 )

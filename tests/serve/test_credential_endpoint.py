@@ -111,9 +111,9 @@ async def test_refreshed_starts_an_overdue_refresh(endpoint: CredentialEndpoint,
 @pytest.mark.parametrize(
     ("error", "message", "retry_after"),
     [
-        (NoCredentials("refused", retry_after=12.1), "refused", b"13"),
-        (NoCredentials("trying now", retry_after=0.0), "trying now", b"1"),
-        (None, "the credentials have just arrived: ask again", b"1"),
+        (NoCredentials("refused", retry_after=12.1, error_code="IDS-401"), "refused (IDS-401)", b"13"),
+        (NoCredentials("trying now", retry_after=0.0), "trying now (IDS-501)", b"1"),
+        (None, "the credentials have just arrived: ask again (IDS-501)", b"1"),
     ],
 )
 def test_unavailable(

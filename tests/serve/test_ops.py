@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
+from app import __version__
+from app.core.error_index.index import INDEX
+from app.core.values import STATES
 from app.emulator import Emulator, Fault
 from app.serve.access import Guard
 from app.serve.handlers.gate import Gate
@@ -108,7 +112,7 @@ async def test_a_dead_loop_turns_liveness_red(offline: Callable[..., Offline]) -
 
     assert isinstance(response, Response)
     assert response.status == 503
-    assert json.loads(response.body) == {"status": "dead", "loops": ["p2"]}
+    assert json.loads(response.body) == {"status": "dead", "loops": ["p2"], "error_code": "IDS-901"}
 
 
 @pytest.mark.parametrize("path", [b"/livez", b"/readyz", b"/startupz", b"/healthz", b"/metrics", b"/status.json"])
@@ -204,22 +208,38 @@ async def test_metrics_and_status_have_bodies_of_their_own(offline: Callable[...
 @pytest.mark.parametrize(
     ("target", "refresh"),
     [
-        (b"/status", True),
-        (b"/status?", True),
+        (b"/status", False),
+        (b"/status?", False),
         (b"/status?refresh=on", True),
         (b"/status?refresh=off", False),
-        (b"/status?a=b&refresh=off", False),
+        (b"/status?a=b&refresh=on", True),
+        (b"/status?norefresh=on", False),
     ],
 )
-async def test_the_reload_of_the_status_page_can_be_turned_off(
+async def test_the_reload_of_the_status_page_can_be_turned_on(
     offline: Callable[..., Offline], target: bytes, refresh: bool
 ) -> None:
-    """`/status` reloads itself unless the query has `refresh=off`; each of the two pages is shared by itself."""
+    """`/status` reloads itself only if the query has `refresh=on`; each of the two pages is shared by itself."""
     at = ops(offline())
     for _ in range(2):
         outcome = at(Request(b"GET", target, LOCALHOST, from_host("127.0.0.1")))
         response = outcome if isinstance(outcome, Response) else await outcome  # type: ignore[misc]
         assert json.loads(response.body) == {"refresh": refresh}
+
+
+async def test_the_errors_page(offline: Callable[..., Offline]) -> None:
+    """`/errors` has every entry of the index with its anchor and every state; it is for callers on loopback alone."""
+    at = ops(offline())
+    made = at(Request(b"GET", b"/errors", LOCALHOST, from_host("127.0.0.1")))
+    refused = at(Request(b"GET", b"/errors", LOCALHOST, from_host("10.0.0.1")))
+    posted = at(Request(b"POST", b"/errors", LOCALHOST, from_host("127.0.0.1")))
+
+    assert asyncio.iscoroutine(made)
+    page = (await made).body.decode()
+    assert re.findall(r'<h3 id="(IDS-[0-9]{3})">', page) == list(INDEX)
+    assert [state for state in STATES if f"<dt>{state}</dt>" not in page] == []
+    assert __version__ in page
+    assert [each.status for each in (refused, posted) if isinstance(each, Response)] == [403, 405]
 
 
 @pytest.mark.parametrize("path", [b"/", b"/livez/", b"/Livez", b"/credentials", b"/metrics/x", b"/refresh"])
@@ -243,16 +263,21 @@ async def test_pages_are_for_get(offline: Callable[..., Offline], path: bytes, m
 @pytest.mark.parametrize(
     ("path", "status", "body"),
     [
-        (b"/livez", 503, {"status": "dead", "loops": ["p2"]}),
-        (b"/healthz", 503, {"status": "dead", "loops": ["p2"]}),
+        (b"/livez", 503, {"status": "dead", "loops": ["p2"], "error_code": "IDS-901"}),
+        (b"/healthz", 503, {"status": "dead", "loops": ["p2"], "error_code": "IDS-901"}),
         (
             b"/readyz",
             503,
             {
                 "status": "not ready",
                 "profiles": [
-                    {"profile": "new", "state": "starting", "reason": "no answer from the cloud yet"},
-                    {"profile": "bad", "state": "denied", "reason": "HTTP 403"},
+                    {
+                        "profile": "new",
+                        "state": "starting",
+                        "reason": "no answer from the cloud yet",
+                        "error_code": "IDS-501",
+                    },
+                    {"profile": "bad", "state": "denied", "reason": "HTTP 403", "error_code": "IDS-501"},
                 ],
             },
         ),
@@ -262,8 +287,13 @@ async def test_pages_are_for_get(offline: Callable[..., Offline], path: bytes, m
             {
                 "status": "starting",
                 "profiles": [
-                    {"profile": "new", "state": "starting", "reason": "no answer from the cloud yet"},
-                    {"profile": "bad", "state": "denied", "reason": "HTTP 403"},
+                    {
+                        "profile": "new",
+                        "state": "starting",
+                        "reason": "no answer from the cloud yet",
+                        "error_code": "IDS-501",
+                    },
+                    {"profile": "bad", "state": "denied", "reason": "HTTP 403", "error_code": "IDS-501"},
                 ],
             },
         ),

@@ -287,7 +287,9 @@ def test_role_list_without_any_role(handler: CredentialHandler, endpoints: Endpo
     assert isinstance(answer, Answer)
     assert isinstance(unknown, Answer)
     assert (answer.denied, answer.label) == ("Caller", "denied")
-    assert json.loads(answer.response.body)["Message"] == "this profile is restricted to other users (callers)"
+    assert (
+        json.loads(answer.response.body)["Message"] == "this profile is restricted to other users (callers) (IDS-507)"
+    )
     assert unknown.denied == "CallerUnknown"
 
 
@@ -298,7 +300,7 @@ def test_role_list_without_profiles(rules: ListenerRules) -> None:
     assert (answer.response.status, answer.denied) == (403, "Caller")
     assert json.loads(answer.response.body) == {
         "Code": "AccessDenied.Caller",
-        "Message": "there is no profile for this user (callers)",
+        "Message": "there is no profile for this user (callers) (IDS-507)",
     }
 
 
@@ -370,7 +372,7 @@ def test_bad_ttl(handler: CredentialHandler, ttl: tuple[tuple[bytes, bytes], ...
     assert response.status == 400
     assert json.loads(response.body) == {
         "Code": "BadRequest",
-        "Message": "X-aliyun-ecs-metadata-token-ttl-seconds must be given once, 1 to 21600",
+        "Message": "X-aliyun-ecs-metadata-token-ttl-seconds must be given once, 1 to 21600 (IDS-526)",
     }
 
 
@@ -393,7 +395,7 @@ def test_bad_session_token(endpoints: Endpoints, rules: ListenerRules, target: b
     assert (answer.response.status, answer.denied, answer.label) == (401, "MetadataToken", "denied")
     assert json.loads(answer.response.body) == {
         "Code": "AccessDenied.MetadataToken",
-        "Message": "the metadata token is missing, wrong or expired",
+        "Message": "the metadata token is missing, wrong or expired (IDS-521)",
     }
 
 
@@ -420,7 +422,7 @@ def test_path_token(
     if denied:
         assert json.loads(answer.response.body) == {
             "Code": "AccessDenied.PathToken",
-            "Message": "the URL must begin with the path token",
+            "Message": "the URL must begin with the path token (IDS-509)",
         }
 
 

@@ -60,7 +60,7 @@ async def test_error_in_a_handler_gives_500(handle: Callable[[Request], Any], ca
 
     assert transport.written.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert transport.written.endswith(
-        b'{"Code":"InternalError","Message":"this server failed to answer; its log says more"}'
+        b'{"Code":"InternalError","Message":"this server failed to answer; its log says more (IDS-901)"}'
     )
     assert transport.closing or transport.ended
     assert caplog.records[0].exc_info

@@ -48,10 +48,10 @@ def test_body_is_the_end_of_the_bytes() -> None:
 )
 def test_retry_after_is_rounded_up(seconds: float, shown: bytes) -> None:
     """Retry-After is the next whole second: a client that comes earlier gets 503 again."""
-    answer = unavailable("no credentials", seconds)
+    answer = unavailable("no credentials", seconds, "IDS-501")
 
     assert (answer.status, dict(answer.headers)[b"Retry-After"]) == (503, shown)
-    assert answer.body == b'{"Code":"CredentialsUnavailable","Message":"no credentials"}'
+    assert answer.body == b'{"Code":"CredentialsUnavailable","Message":"no credentials (IDS-501)"}'
 
 
 def test_document_is_compact_json() -> None:
@@ -67,62 +67,62 @@ def test_method_not_allowed_names_the_method() -> None:
     answer = method_not_allowed(b"PUT")
 
     assert (answer.status, answer.headers[-1]) == (405, (b"Allow", b"PUT"))
-    assert answer.body == b'{"Code":"MethodNotAllowed","Message":"use PUT"}'
+    assert answer.body == b'{"Code":"MethodNotAllowed","Message":"use PUT (IDS-526)"}'
 
 
 @pytest.mark.parametrize(
     ("answer", "status", "code", "message", "retry_after"),
     [
-        (responses.NOT_FOUND, b"404 Not Found", "NotFound", "nothing is served at this path", None),
+        (responses.NOT_FOUND, b"404 Not Found", "NotFound", "nothing is served at this path (IDS-509)", None),
         (
             responses.BAD_REQUEST,
             b"400 Bad Request",
             "BadRequest",
-            "not a request that this server understands",
+            "not a request that this server understands (IDS-526)",
             None,
         ),
         (
             responses.INTERNAL_ERROR,
             b"500 Internal Server Error",
             "InternalError",
-            "this server failed to answer; its log says more",
+            "this server failed to answer; its log says more (IDS-901)",
             None,
         ),
         (
             responses.REQUEST_TIMEOUT,
             b"408 Request Timeout",
             "RequestTimeout",
-            "the request did not arrive in time",
+            "the request did not arrive in time (IDS-526)",
             None,
         ),
-        (responses.BODY_TOO_LARGE, b"413 ", "TooLarge", "the body is larger than 1024 bytes", None),
-        (responses.TARGET_TOO_LONG, b"414 ", "TooLarge", "the path is longer than 8192 bytes", None),
+        (responses.BODY_TOO_LARGE, b"413 ", "TooLarge", "the body is larger than 1024 bytes (IDS-526)", None),
+        (responses.TARGET_TOO_LONG, b"414 ", "TooLarge", "the path is longer than 8192 bytes (IDS-526)", None),
         (
             responses.HEAD_TOO_LARGE,
             b"431 Request Header Fields Too Large",
             "TooLarge",
-            "the head is larger than 16384 bytes or 100 lines",
+            "the head is larger than 16384 bytes or 100 lines (IDS-526)",
             None,
         ),
         (
             responses.THROTTLED,
             b"429 Too Many Requests",
             "Throttled",
-            "too many requests (access.requestsPerSecond)",
+            "too many requests (access.requestsPerSecond) (IDS-522)",
             b"1",
         ),
         (
             responses.TOO_MANY_WAITING,
             b"429 Too Many Requests",
             "Throttled",
-            "too many requests wait for an answer (access.maxConnections)",
+            "too many requests wait for an answer (access.maxConnections) (IDS-527)",
             b"1",
         ),
         (
             responses.STOPPING,
             b"503 Service Unavailable",
             "CredentialsUnavailable",
-            "this server is stopping",
+            "this server is stopping (IDS-528)",
             b"1",
         ),
     ],

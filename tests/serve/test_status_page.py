@@ -116,7 +116,7 @@ def test_small_parts() -> None:
     page = render(PROBLEMS, refresh=True)
 
     links = re.findall(r'<a href="([a-z./]+)"', page)
-    assert [each for each in ("status.json", "metrics", "readyz", "docs") if each not in links] == []
+    assert [each for each in ("status.json", "metrics", "readyz", "errors", "docs") if each not in links] == []
     assert '<link rel="icon" href="data:,">' in page
     assert "unknown" in words(page)
     assert re.search(r"<footer><p class=\"muted\">", page)
@@ -171,13 +171,14 @@ def test_every_text_is_escaped(status: Mapping[str, object]) -> None:
 
 
 def test_refresh_can_be_paused() -> None:
-    """The page reloads every 10 seconds and has a link that pauses it; the paused page has a link back."""
-    running, paused = render(STATUS, refresh=True), render(STATUS, refresh=False)
+    """The page has links that reload it once or every 10 s, and reloads itself on request alone; a link pauses that."""
+    running, paused = render(STATUS, refresh=True), render(STATUS)
 
     assert '<meta http-equiv="refresh" content="10">' in running
-    assert '<a href="?refresh=off">Pause</a>' in running
+    assert '<a href="status">Pause</a>' in running
     assert "http-equiv" not in paused
-    assert '<a href="status">Reload by itself</a>' in paused
+    assert '<a href="status">Reload</a>' in paused
+    assert '<a href="?refresh=on">Reload every 10 s</a>' in paused
 
 
 def test_nothing_foreign() -> None:
@@ -185,7 +186,7 @@ def test_nothing_foreign() -> None:
     page = render(PROBLEMS, refresh=True)
 
     assert not {"script", "img", "iframe", "form", "object"} & set(Text(page).tags)
-    assert not re.findall(r'(?:src|href)="(?!data:,|status|metrics|readyz|docs|\?refresh=off)', page)
+    assert not re.findall(r'(?:src|href)="(?!data:,|status|metrics|readyz|docs|errors|\?refresh=on)', page)
     assert "url(" not in page
     assert "@import" not in page
     assert HEADERS[0][1].startswith(b"default-src 'none'; style-src 'unsafe-inline'; ")

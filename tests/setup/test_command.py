@@ -183,7 +183,8 @@ def test_fingerprint_shows_the_chain(cloud, tmp_path):
     assert (first.code, second.code, third.code) == (0, 0, 1)
     assert f"Fingerprint for RAM: {value}" in second.out
     assert second.out.endswith("Nothing to do.\n")
-    assert "STS refuses tokens of this issuer" in third.out
+    assert "STS refuses tokens of this issuer: RAM has none of the fingerprints" in third.out
+    assert " that the server presents (IDS-410)\n" in third.out
     assert "aliyun ims AddFingerprintToOIDCProvider --OIDCProviderName PROVIDER --Fingerprint " + value in third.out
 
 
@@ -232,7 +233,7 @@ def test_cluster_checks_from_outside(cloud, tmp_path):
 
     assert (good.code, bad.code, gone.code) == (0, 1, 3), good.out + good.err
     assert "published and usable by STS" in good.out
-    assert "the cluster's key 'k1' is missing" in bad.out
+    assert "the cluster's key 'k1' is missing; publish the current JWK set (IDS-126)" in bad.out
     assert "HTTP 404: publish the document there for everyone" in gone.error_line
 
 

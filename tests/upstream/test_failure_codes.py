@@ -88,7 +88,7 @@ def test_each_code_of_a_server_has_an_entry(code: str) -> None:
     """An error carries the entry whose `seen` holds the server's code; throttling comes first."""
     expected = next(entry.code for entry in INDEX.values() if code in entry.seen)
 
-    assert error_of(answer(400, Code=code), URL, asked="STS").error_code == expected
+    assert error_of(answer(400, Code=code.replace("*", "X")), URL, asked="STS").error_code == expected
 
 
 @pytest.mark.parametrize(("words", "meaning"), MEANINGS_BY_WORDS)

@@ -90,6 +90,7 @@ def test_refused(case: str, tmp_path: Path, policies: str, capsys: pytest.Captur
     assert explain(tmp_path, policies, change(path, value)) == 1
     out = capsys.readouterr().out
     assert "Pod lab/app: refused\n  why: idaas-sidecar: " in out
+    assert out.splitlines()[1].endswith(" (IDS-133)")
 
 
 def test_a_namespace_for_objects_without_one(tmp_path: Path, policies: str) -> None:

@@ -197,4 +197,16 @@ CONFIGURATION = (
         "The file is for a sidecar of its owner, such as the user of a systemd unit, and root runs the command.",
         "Run the command as the owner of the file: `sudo -u USER idaas-sidecar`; `chown` it for a sidecar of root.",
     ),
+    Entry(
+        "IDS-132",
+        "No command accepts the command line.",
+        "A command or option is misspelled, a value is not possible, or an argument is missing.",
+        "Use the word that the message suggests, or one that `idaas-sidecar help COMMAND` lists.",
+    ),
+    Entry(
+        "IDS-133",
+        "The injection refuses the pod.",
+        "The pod asks for profiles that its CredentialPolicy does not grant, or has what only the injection may add.",
+        "Change the label, annotation or container that the message names, or the CredentialPolicy of the namespace.",
+    ),
 )

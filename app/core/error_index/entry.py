@@ -19,8 +19,9 @@ class Entry(Record, frozen=True):
     """
     The meaning of one stable code, its causes, and its cure.
 
-    `seen`: codes of servers with the same meaning. `words`: parts of a server's message that identify the cause,
-    because some codes stand for several causes. Each part is stated with the server that writes it.
+    `seen`: codes of servers with the same meaning. One that ends with `*` stands for all codes that begin so, unless
+    another entry has the whole code. `words`: parts of a server's message that identify the cause, because some codes
+    stand for several causes. Each part is stated with the server that writes it.
     """
 
     code: str

@@ -25,6 +25,7 @@ EXCHANGE = (
         "RAM has no such OIDC provider.",
         "oidcProviderArn is misspelled, of another account, or the provider was removed.",
         "correct oidcProviderArn, or create the OIDC provider with `idaas-sidecar setup`",
+        seen=("EntityNotExist.OIDCProvider",),
         words=("No such OIDC Provider",),
     ),
     Entry(
@@ -133,7 +134,7 @@ EXCHANGE = (
         "allow sts:AssumeRole in a policy of the first role, name that role in the trust policy of the second, "
         "and correct externalId",
         effect="withdrawn",
-        seen=("NoPermission",),
+        seen=("NoPermission", "Forbidden.RAM"),
     ),
     Entry(
         "IDS-417",
@@ -181,6 +182,7 @@ EXCHANGE = (
         "roleArn or idaasInstanceId is wrong, or the role is not set up in IDaaS.",
         "correct roleArn and idaasInstanceId, or add the role to the cloud account in IDaaS",
         effect="withdrawn",
+        seen=("cloud_account_role_not_found",),
     ),
     Entry(
         "IDS-424",
@@ -193,6 +195,7 @@ EXCHANGE = (
         "IDaaS's own access to the account is set up wrongly.",
         "The cloud account in IDaaS has a wrong identity provider or audience.",
         "let IDaaS's administrator correct identity provider and audience of the cloud account in IDaaS",
+        seen=("invalid_client_credential", "invalid_audience"),
     ),
     Entry(
         "IDS-426",
@@ -200,6 +203,7 @@ EXCHANGE = (
         "The token's scope is not the DeveloperAPI's, or it is of another instance.",
         "write the DeveloperAPI's scope of this instance into scope of the identity",
         effect="renew_token",
+        seen=("invalid_token",),
     ),
     Entry(
         "IDS-427",
@@ -207,6 +211,7 @@ EXCHANGE = (
         "It lacks the scope, or the permission on the role.",
         "grant the application the DeveloperAPI's scope and the role in IDaaS, and finish the role's set-up there",
         effect="withdrawn",
+        seen=("insufficient_scope",),
     ),
     Entry(
         "IDS-428",
@@ -274,5 +279,102 @@ EXCHANGE = (
         "A Deny of the trust policy applies to the token.",
         "A statement with the effect Deny comes before every Allow, whatever the other statements say.",
         "remove the Deny from the role's trust policy, or narrow its conditions until they exclude the token",
+    ),
+    Entry(
+        "IDS-439",
+        "A signature was used twice.",
+        "A gateway or proxy repeated a signed request. The next attempt has a new signature.",
+        "let no gateway or proxy repeat POST requests; the sidecar tries again by itself",
+        effect="transient",
+        seen=("SignatureNonceUsed",),
+    ),
+    Entry(
+        "IDS-440",
+        "A parameter of the request is missing.",
+        "A key of the configuration is empty, or a gateway removed a part of the request.",
+        "set the key that stands for the parameter of the server's words, and let no gateway change the request",
+        seen=("Missing*",),
+    ),
+    Entry(
+        "IDS-441",
+        "The security token of the signing session is missing or another one.",
+        "A temporary AccessKey (STS.…) is used without its security token, or with that of another session.",
+        "set the security token that was issued with the AccessKey, such as ALIBABA_CLOUD_SECURITY_TOKEN, or use the "
+        "AccessKey of a RAM user without one",
+        seen=("MissingSecurityToken", "InvalidSecurityToken.Malformed", "InvalidSecurityToken.MismatchWithAccessKey"),
+    ),
+    Entry(
+        "IDS-442",
+        "A parameter of the request is not valid.",
+        "A value of the configuration is outside what the API accepts.",
+        "correct the key that stands for the parameter of the server's words",
+        seen=("InvalidParameter*",),
+    ),
+    Entry(
+        "IDS-443",
+        "The session name is not valid.",
+        "roleSessionName has a character that STS does not accept, or is shorter than 2 or longer than 64.",
+        "write 2 to 64 letters, digits or .@-_ into roleSessionName, or leave it out",
+        seen=("InvalidParameter.RoleSessionName",),
+    ),
+    Entry(
+        "IDS-444",
+        "The URL belongs to another API.",
+        "The host of endpoints is that of another product, or a gateway changed path or method.",
+        "write the host of the product's own endpoint into endpoints, such as sts.cn-hangzhou.aliyuncs.com, or leave "
+        "it out",
+        seen=("InvalidAction.NotFound", "InvalidVersion", "UnsupportedHTTPMethod"),
+    ),
+    Entry(
+        "IDS-445",
+        "The signature is not complete when it arrives.",
+        "A gateway or proxy removes or changes headers, the body or the time of the request.",
+        "list the endpoint's host in NO_PROXY, or let the gateway pass headers and body without a change",
+        seen=(
+            *("IncompleteSignature", "InvalidSignatureMethod", "InvalidContentSha256", "InvalidTimeStamp.Format"),
+            "SignatureTypeMismatch",
+        ),
+    ),
+    Entry(
+        "IDS-446",
+        "The cloud's risk control refuses the account.",
+        "The account has unpaid bills, is not verified, or is restricted for its behaviour.",
+        "let the account's owner read its messages in the console, and request the end of the restriction there",
+        seen=("Forbidden.RiskControl",),
+    ),
+    Entry(
+        "IDS-447",
+        "RAM has an object of that name already.",
+        "A role, policy, OIDC provider or issuer URL was created before; RAM accepts each only once.",
+        "use the object that exists, or choose another name; `idaas-sidecar doctor --read-ram` compares what exists",
+        seen=("EntityAlreadyExists*",),
+    ),
+    Entry(
+        "IDS-448",
+        "A limit of RAM is reached.",
+        "The account has 100 OIDC providers, or an object has as many parts as RAM accepts.",
+        "remove what nothing uses, or add the client id to an OIDC provider that exists",
+        seen=("LimitExceeded*",),
+    ),
+    Entry(
+        "IDS-449",
+        "RAM cannot delete what is still used.",
+        "The role or policy has attachments.",
+        "remove the attachments first, for example with `aliyun ram DetachPolicyFromRole`",
+        seen=("DeleteConflict*",),
+    ),
+    Entry(
+        "IDS-450",
+        "RAM does not accept a policy document.",
+        "It is no JSON object with Version and Statement, or it names a principal that does not exist.",
+        "write the policy that `idaas-sidecar setup` prints",
+        seen=("MalformedPolicyDocument*",),
+    ),
+    Entry(
+        "IDS-451",
+        "RAM has no such object.",
+        "The name is misspelled, of another account, or the object was removed.",
+        "correct the name, or create the object with `idaas-sidecar setup`",
+        seen=("EntityNotExist*",),
     ),
 )

@@ -22,7 +22,10 @@ IDENTITY = (
         "copy clientId and a current secret from the application's page into clientId and the variable or file that "
         "the method names, or register the key there, and set this machine's clock",
         seen=("invalid_client",),
-        words=("AADSTS7000222", "AADSTS7000215", "AADSTS700027", "Invalid client or Invalid client credentials"),
+        words=(
+            *("AADSTS7000222", "AADSTS7000215", "AADSTS700027", "Invalid client or Invalid client credentials"),
+            *("Invalid client secret", "Invalid JWT Signature"),
+        ),
     ),
     Entry(
         "IDS-302",
@@ -43,7 +46,8 @@ IDENTITY = (
         "The application is not authorised.",
         "It has no grant for the resource server or scope, or a policy of the server denies it.",
         "grant the application access to the resource server and scope, or change the server's policy that denies it",
-        seen=("access_denied",),
+        seen=("access_denied", "E0000006"),
+        words=('You need to create a "client-grant"',),
     ),
     Entry(
         "IDS-305",
@@ -73,6 +77,7 @@ IDENTITY = (
         "audience or resource is misspelled.",
         "write an audience or resource that the server has into audience or resource of the identity",
         seen=("invalid_target",),
+        words=("Service not enabled within domain",),
     ),
     Entry(
         "IDS-309",
@@ -115,7 +120,7 @@ IDENTITY = (
         "Entra ID does not know the application.",
         "The client id is wrong, or the application is in another tenant than the URL names.",
         "write the application's id into clientId and its tenant's id into tokenEndpoint",
-        words=("AADSTS700016", "AADSTS900023", "AADSTS90002"),
+        words=("AADSTS700016", "AADSTS900023", "AADSTS90002:", "AADSTS70001:"),
     ),
     Entry(
         "IDS-315",
@@ -206,7 +211,7 @@ IDENTITY = (
         "IDaaS does not know the application.",
         "clientId or idaasInstanceId is wrong.",
         "write the application's id into clientId, and that of its instance into idaasInstanceId",
-        seen=("EntityNotExist.Application",),
+        seen=("EntityNotExist.Application", "EntityNotExist.Instance"),
     ),
     Entry(
         "IDS-329",
@@ -237,5 +242,97 @@ IDENTITY = (
         "The token lives too short.",
         "It ends before the sidecar can exchange it.",
         "raise the lifetime of access tokens on the server",
+    ),
+    Entry(
+        "IDS-334",
+        "The token request is incomplete or malformed.",
+        "A parameter that the server needs is missing, repeated or not possible, or a gateway changed the request.",
+        "set the parameter that the server's words name, such as scope or audience of the identity, and let no gateway "
+        "change the request",
+        seen=("invalid_request",),
+        words=("AADSTS900144", "AADSTS9002313"),
+    ),
+    Entry(
+        "IDS-335",
+        "Entra ID has no consent for the application's permission.",
+        "An administrator has not consented to the permissions that the application requests of the resource.",
+        "grant admin consent on the page `API permissions` of the application in Entra ID",
+        words=("AADSTS65001",),
+    ),
+    Entry(
+        "IDS-336",
+        "The application has no service principal in the tenant.",
+        "It is registered in another tenant, or its enterprise application was deleted.",
+        "create the service principal in the tenant of tokenEndpoint with `az ad sp create --id <client id>`",
+        words=("AADSTS7000229",),
+    ),
+    Entry(
+        "IDS-337",
+        "The application has no role of the resource in Entra ID.",
+        "The resource requires an assignment, and no app role of it is assigned to the application.",
+        "add an app role of the resource to the application in Entra ID, or set `Assignment required` of the resource "
+        "to No",
+        words=("AADSTS501051",),
+    ),
+    Entry(
+        "IDS-338",
+        "The application is disabled in Entra ID.",
+        "An administrator or a policy of the tenant disabled its service principal.",
+        "set `Enabled for users to sign-in` of the enterprise application to Yes in Entra ID",
+        words=("AADSTS7000112",),
+    ),
+    Entry(
+        "IDS-339",
+        "A policy of Conditional Access blocks the application.",
+        "The policy includes workload identities, and this machine's address or risk is outside what it allows.",
+        "add this machine's address to the named locations of the policy, or exclude the application from it",
+        words=("AADSTS53003",),
+    ),
+    Entry(
+        "IDS-340",
+        "The assertion is not within its time.",
+        "This machine's clock or the platform's is off, or the assertion was written too long ago.",
+        "synchronise this machine's clock with an NTP client such as chrony, and let the platform write a current "
+        "token",
+        effect="renew_token",
+        words=("AADSTS700024", "AADSTS500133", "Token must be a short-lived token"),
+    ),
+    Entry(
+        "IDS-341",
+        "Entra ID cannot use the assertion.",
+        "Its issuer, audience, subject or form is another than Entra ID expects.",
+        "make iss and sub of the assertion equal the federated credential, and its aud api://AzureADTokenExchange, "
+        "or register the certificate that signs it",
+        words=("AADSTS50027:",),
+    ),
+    Entry(
+        "IDS-342",
+        "The token request has no client credentials.",
+        "The method of the identity sends no secret, certificate or assertion, or a gateway removed them.",
+        "choose the method in the identity that the application is registered with, and let no gateway remove the "
+        "Authorization header",
+        words=("AADSTS7000218", "No client authentication was found"),
+    ),
+    Entry(
+        "IDS-343",
+        "Okta has nothing at the URL.",
+        "The id of the authorization server is misspelled or of another organization, or the path is wrong.",
+        "write the issuer that Okta shows for the authorization server, as in https://HOST/oauth2/<id>",
+        seen=("E0000007", "E0000022"),
+    ),
+    Entry(
+        "IDS-344",
+        "No access policy of Okta's authorization server allows the client.",
+        "The server has no policy for the client, or no rule of it allows client credentials with the scope.",
+        "add an access policy that includes the client, with a rule for client credentials and the scope, to the "
+        "authorization server in Okta",
+        words=("Policy evaluation failed for this request",),
+    ),
+    Entry(
+        "IDS-345",
+        "Okta's organization has no API Access Management.",
+        "Authorization servers below /oauth2/<id>, also `default`, are a feature of their own.",
+        "activate API Access Management for the organization in Okta, or use another identity provider",
+        seen=("E0000015",),
     ),
 )

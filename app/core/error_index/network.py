@@ -113,7 +113,7 @@ NETWORK = (
         "HTTP 429, or a code that begins with Throttling: a quota shared by the account or address is used up.",
         "Reduce the number of sidecars that start at once, or raise the quota of the account.",
         effect="transient",
-        seen=("slow_down", "too_many_requests", "rate_limit_exceeded", "E0000047"),
+        seen=("slow_down", "too_many_requests", "rate_limit_exceeded", "E0000047", "Throttling*"),
     ),
     Entry(
         "IDS-217",

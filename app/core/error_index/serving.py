@@ -156,4 +156,35 @@ SERVING = (
         "The sidecar does not run, listens on another port, or is in another network namespace.",
         "Start the sidecar with `idaas-sidecar serve`, or correct the port in ALIBABA_CLOUD_CREDENTIALS_URI.",
     ),
+    Entry(
+        "IDS-526",
+        "A request is not one that the sidecar answers.",
+        "Its method, form or metadata token TTL is another than that of the protocols, or it is too large or too slow.",
+        "Send the request that docs/clients.md shows for the client, such as GET without a body.",
+    ),
+    Entry(
+        "IDS-527",
+        "Too many requests wait for the first credentials.",
+        "More clients wait than access.maxConnections allows, because the first refresh takes long or fails.",
+        "Correct what keeps the first credentials from arriving (`idaas-sidecar status`), or raise "
+        "access.maxConnections.",
+    ),
+    Entry(
+        "IDS-528",
+        "The sidecar is stopping.",
+        "It received SIGTERM, and its time to drain is over.",
+        "Start the sidecar again, or let the supervisor restart it; the client's next request then succeeds.",
+    ),
+    Entry(
+        "IDS-529",
+        "A page of the operations listener was refused.",
+        "Status and documentation are for callers on the sidecar's machine; the request came from another one.",
+        "Use `kubectl port-forward` or an SSH tunnel, or run `idaas-sidecar status` on the machine.",
+    ),
+    Entry(
+        "IDS-530",
+        "A credential server does not conform to the protocols.",
+        "`conformance` found a rule that the server breaks, or a client that cannot use it.",
+        "Change the server as the report says behind each rule.",
+    ),
 )

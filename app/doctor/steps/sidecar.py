@@ -11,7 +11,7 @@ from ...config.locate import absolute, find
 from ...config.settings import Server
 from ...core.addresses import listen_address
 from ...core.errors import ConfigError, SidecarError, quoting
-from ...core.wording import coded
+from ...core.text import coded
 from .. import addresses
 from ..finding import Finding, Step, broken, skipped, warning
 from ..target import Target

@@ -26,7 +26,7 @@ VERSION = "2021-12-01"
 
 PLUGIN_NAME = "alibabacloudPluginCredentialProvider"
 
-_CODES = {"NoPermission": "IDS-327"}
+_CODES = {"NoPermission": "IDS-327", "Forbidden.RAM": "IDS-327"}
 
 
 class GenerateOauthToken(Record, frozen=True):

@@ -103,10 +103,10 @@ class AdminHandler:
         try:
             return document(200, {"credentials": asdict(await self._held(profile, uid))})
         except NoCredentials as why:
-            return unavailable(str(why), why.retry_after)
+            return unavailable(str(why), why.retry_after, why.error_code)
 
     def _unknown(self) -> Response:
-        return error(404, "NotFound", f"there is no such profile; there is {', '.join(self._profiles())}")
+        return error(404, "NotFound", f"there is no such profile; there is {', '.join(self._profiles())}", "IDS-120")
 
     def _level(self, method: bytes, level: str | None, uid: int) -> Response:
         if method != b"PUT":
@@ -114,5 +114,5 @@ class AdminHandler:
         try:
             self._set_level(level or "", uid)
         except ValueError as why:
-            return error(400, "BadRequest", str(why))
+            return error(400, "BadRequest", str(why), "IDS-125")
         return document(200, {"level": level})

@@ -66,5 +66,5 @@ class CredentialEndpoint:
         try:
             self.source.credentials()
         except NoCredentials as error:
-            return unavailable(str(error), error.retry_after or 1.0)
-        return unavailable("the credentials have just arrived: ask again", 1.0)
+            return unavailable(str(error), error.retry_after or 1.0, error.error_code)
+        return unavailable("the credentials have just arrived: ask again", 1.0, "IDS-501")

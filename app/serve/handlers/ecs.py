@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ..access import Denial, deny
 from ..ecs_metadata import TOKEN_HEADER, TTL_HEADER, MetadataValues, SessionTokens, ttl_of
 from ..request import Request
-from ..responses import NOT_FOUND, TEXT, Response, error, method_not_allowed, response
+from ..responses import NOT_FOUND, TEXT, UNSUITABLE, Response, error, method_not_allowed, response
 from .credential_endpoint import CredentialEndpoint
 from .outcome import Answer, Grant, Pending, denied
 
@@ -24,7 +24,9 @@ TOKEN_PATH = b"/latest/api/token"
 
 _GET_ONLY = method_not_allowed(b"GET")
 _PUT_ONLY = method_not_allowed(b"PUT")
-_BAD_TTL = error(400, "BadRequest", "X-aliyun-ecs-metadata-token-ttl-seconds must be given once, 1 to 21600")
+_BAD_TTL = error(
+    400, "BadRequest", "X-aliyun-ecs-metadata-token-ttl-seconds must be given once, 1 to 21600", UNSUITABLE
+)
 _NO_PROFILE = deny("Caller", "there is no profile for this user (callers)")
 _BAD_SESSION = deny("MetadataToken", "the metadata token is missing, wrong or expired", 401)
 

@@ -7,19 +7,21 @@ imported.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
+from ... import __version__
 from ...core.addresses import is_loopback
 from ...core.values import Status
 from ..access import Guard, deny
 from ..request import Request
-from ..responses import NOT_FOUND, Response, document, method_not_allowed
+from ..responses import NOT_FOUND, Response, document, method_not_allowed, response
 from ..source import Source
 from .gate import Gate, missing
 from .snapshot import Snapshot
 
-STATUS, STATUS_PAGE = b"/status.json", b"/status"
+STATUS, STATUS_PAGE, ERRORS_PAGE = b"/status.json", b"/status", b"/errors"
 
 PAGES = frozenset({b"/docs", b"/openapi.json"})
 """The paths that the FastAPI application answers."""
@@ -33,7 +35,7 @@ class OpsHandler:
     The answers of the operations listener.
 
     `scrape` and `status` build the bodies of `/metrics` and `/status.json`. `status_page` builds the body of `/status`;
-    with a true argument, the page reloads itself. Concurrent requests share each response.
+    with a true argument, the page reloads itself. Concurrent requests share each response, also that of `/errors`.
     `page_guard` returns the access rules of pages and status, which refuse proxies and rebound web pages.
     """
 
@@ -54,6 +56,7 @@ class OpsHandler:
         self._metrics = Snapshot(scrape)
         self._status = Snapshot(status)
         self._status_pages = {refresh: Snapshot(status_page) for refresh in (True, False)}
+        self._errors = Snapshot(_errors_page)
         self._page_guard = page_guard
         self._probes: dict[bytes, Callable[[], Response]] = {
             b"/livez": self._live,
@@ -66,7 +69,7 @@ class OpsHandler:
         """Return the response, a coroutine that builds it, or None for a page of the application."""
         path = request.path
         reading = request.method in (b"GET", b"HEAD")
-        if path in PAGES or path in (STATUS, STATUS_PAGE):
+        if path in PAGES or path in (STATUS, STATUS_PAGE, ERRORS_PAGE):
             return self._page(request, reading=reading)
         if path == b"/metrics":
             return self._metrics.response() if reading else _GET_ONLY
@@ -85,7 +88,9 @@ class OpsHandler:
             return _GET_ONLY
         if request.path in PAGES:
             return None
-        refresh = b"refresh=off" not in request.target.partition(b"?")[2].split(b"&")
+        if request.path == ERRORS_PAGE:
+            return self._errors.response()
+        refresh = b"refresh=on" in request.target.partition(b"?")[2].split(b"&")
         return self._status_pages[refresh].response(refresh)
 
     def _refuse(self, request: Request) -> Response | None:
@@ -97,7 +102,9 @@ class OpsHandler:
 
     def _live(self) -> Response:
         dead = self._dead_loops()
-        return document(503, {"status": "dead", "loops": dead}) if dead else document(200, {"status": "ok"})
+        if not dead:
+            return document(200, {"status": "ok"})
+        return document(503, {"status": "dead", "loops": dead, "error_code": "IDS-901"})
 
     def _ready(self) -> Response:
         return _verdict("not ready", missing(self._sources))
@@ -106,11 +113,25 @@ class OpsHandler:
         return _verdict("starting", [] if self._gate.open() else missing(self._sources))
 
 
+async def _errors_page() -> Response:
+    """Return the errors index as a page. A thread makes it: it has 130 entries, whose texts are loaded for it."""
+
+    def made() -> Response:
+        from .. import errors_page, status_page
+
+        return response(200, errors_page.render(__version__).encode(), status_page.HTML, status_page.HEADERS)
+
+    return await asyncio.to_thread(made)
+
+
 def _verdict(status: str, lacking: list[Status]) -> Response:
     if not lacking:
         return document(200, {"status": "ok"})
-    profiles = [
-        {"profile": item.profile, "state": item.state, "reason": item.last_error or "no answer from the cloud yet"}
-        for item in lacking
-    ]
-    return document(503, {"status": status, "profiles": profiles})
+    return document(503, {"status": status, "profiles": [_lacking(item) for item in lacking]})
+
+
+def _lacking(item: Status) -> dict[str, str]:
+    """Return why a profile has no credentials. The code is the last error's, or that of having none yet."""
+    reason = item.last_error or "no answer from the cloud yet"
+    error_code = item.last_error_code or "IDS-501"
+    return {"profile": item.profile, "state": item.state, "reason": reason, "error_code": error_code}
