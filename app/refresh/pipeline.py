@@ -35,7 +35,7 @@ from ..upstream.resolver import Resolver
 from ..upstream.tls import certificate_end, client_certificate
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
-from .places import Places, servers_of
+from .places import Places, requests_of, servers_of
 from .token_cache import TokenCache
 
 T = TypeVar("T")
@@ -75,6 +75,7 @@ class Pipeline:
         self._places = places or Places()
         self._disk = disk or Disk()
         self._servers = servers_of(settings, self._disk.directory)
+        self._requests = requests_of(settings)
         self._connections = Connections(
             transport or real_transport(settings, environ, self._disk, resolver),
             now=clocks.wall,
@@ -116,7 +117,7 @@ class Pipeline:
 
         Raises Refused, Unreachable or ConfigError.
         """
-        async with self._places.at(self._servers[name]):
+        async with self._places.at(self._servers[name], self._requests[name]):
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 

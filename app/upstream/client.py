@@ -23,6 +23,7 @@ from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
+from .connect import causes
 from .failure_codes import error_code
 from .failures import describe
 from .redaction import secrets_of
@@ -119,11 +120,16 @@ class UpstreamClient:
             raise Unreachable(
                 f"{where}: a key, token or name to send there is not ASCII, so it is invalid", error_code="IDS-218"
             ) from None
+        except UnicodeError:  # a label that begins with xn-- and is no Punycode, in the document of an issuer
+            raise Unreachable(f"{where}: not a usable URL: its host name is not valid", error_code="IDS-112") from None
 
     async def _exchange(self, request: httpx.Request, where: str, sent: tuple[str, ...]) -> UpstreamResponse:
         try:
             response = await self._client.send(request, stream=True)
-        except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
+        except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
+            # httpx reads the target of a redirect, although it does not follow it.
+            if not any(isinstance(cause, httpx.InvalidURL) for cause in causes(error)):
+                raise
             raise Unreachable(
                 f"{where}: a redirect to an invalid URL", cure="configure the final URL", error_code="IDS-208"
             ) from None
@@ -141,7 +147,7 @@ class UpstreamClient:
                     error_code="IDS-208",
                 )
             body = b"" if compressed else await _body(response, where, cut=failed)
-            date = _instant(response.headers.get("date", ""))
+            date = _date(response.headers)
             if date is not None:
                 # A Date is cut to whole seconds, so its mean error is half a second.
                 self._observe(ClockRead(server_of(where), date + 0.5 - self._now()))
@@ -214,6 +220,14 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
         reset = headers.get("x-rate-limit-reset", "").strip()  # Okta sends only this header, as seconds since the epoch
         until = float(reset) if re.fullmatch(r"[0-9]{9,11}", reset) else None
     return max(0.0, until - now) if until is not None else None
+
+
+def _date(headers: httpx.Headers) -> float | None:
+    """Return the server's time by its Date, and by Age where a cache in between has kept the answer; or None."""
+    date, age = _instant(headers.get("date", "")), headers.get("age", "0").strip()
+    if date is None or not (age.isascii() and age.isdigit()):
+        return None
+    return date + float(age[:9])
 
 
 def _instant(text: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import os
+import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,10 @@ from ..system import files, secrets
 
 LARGEST_KEY = 1_048_576
 """The most bytes of the file with the client's certificate and key."""
+
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""The name of a certificate in a directory of CAs, as `openssl rehash` makes it. OpenSSL reads no other file."""
 
 
 class ClientCertificate(Record, frozen=True):
@@ -37,7 +42,9 @@ class Trust(Record, frozen=True):
     """
     The CAs that a connection trusts, and the client certificate that it presents.
 
-    CAs come from `ca_file`, else from $SSL_CERT_FILE, else from the system's store, else from certifi.
+    CAs come from `ca_file`, else from $SSL_CERT_FILE, else from the system's store, else from certifi. The directories
+    of $SSL_CERT_DIR belong to the system's store. OpenSSL would read them in each handshake, on the event loop. A new
+    context reads them once, and a change of a directory leads to a new context.
     """
 
     HIDDEN = frozenset({"environ"})
@@ -49,8 +56,8 @@ class Trust(Record, frozen=True):
     client: ClientCertificate | None = None
 
     def named(self) -> tuple[tuple[str, str], ...]:
-        """Return the files that `context` reads, each with the configuration key that names it before it."""
-        found = [(self.place, self.ca_file)]
+        """Return what `context` reads: files and directories, each with the key that names it before it."""
+        found = [(self.place, self.ca_file), *(("SSL_CERT_DIR", directory) for directory in self._directories())]
         if self.client is not None:
             found += [(self.client.place, self.client.file), (self.client.key_place, self.client.key_file)]
         return tuple((place, path) for place, path in found if path)
@@ -67,6 +74,9 @@ class Trust(Record, frozen=True):
         place = self.place if self.ca_file else "SSL_CERT_FILE"
         if not named:
             paths = ssl.get_default_verify_paths()
+            directories = [directory for directory in self._directories() if os.path.isdir(directory)]
+            if directories:
+                return _of_directories(directories, paths.cafile)
             if paths.cafile or paths.capath:
                 return ssl.create_default_context()
             import certifi  # only a system without a store needs it
@@ -83,9 +93,37 @@ class Trust(Record, frozen=True):
                 f"{place}: {named}: no usable PEM bundle: {error.strerror or error}", error_code="IDS-115"
             ) from None
 
+    def _directories(self) -> list[str]:
+        """Return the directories of $SSL_CERT_DIR, where they count."""
+        if not self.verify or self.ca_file or self.environ.get("SSL_CERT_FILE"):
+            return []
+        return [name for name in self.environ.get("SSL_CERT_DIR", "").split(os.pathsep) if name]
+
+
+def _of_directories(directories: list[str], file: str | None) -> ssl.SSLContext:
+    """Return a context that trusts the system's file, if any, and the certificates of the directories."""
+    named = [
+        os.path.join(directory, name)
+        for directory in directories
+        for name in sorted(os.listdir(directory))
+        if _HASHED.fullmatch(name)
+    ]
+    context: ssl.SSLContext | None = None
+    for path in ([file] if file else []) + named:
+        try:
+            if context is None:
+                context = ssl.create_default_context(cafile=path)
+            else:
+                context.load_verify_locations(path)
+        except (OSError, ssl.SSLError):  # OpenSSL passes over it, too
+            continue
+    if context is None:
+        raise NotThereYet(f"SSL_CERT_DIR: {os.pathsep.join(directories)}: no certificate with the name of its hash")
+    return context
+
 
 def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without CAs: it would look for issuers all the same
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

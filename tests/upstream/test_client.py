@@ -250,6 +250,9 @@ async def test_failure_is_described(
         ({"date": "Fri, 02 Jan 2026 02:04:05 GMT"}, -3599.5),
         ({}, None),
         ({"date": "yesterday"}, None),
+        ({"date": "Fri, 02 Jan 2026 02:04:05 GMT", "age": "3600"}, 0.5),
+        ({"date": DATE, "age": "0"}, 0.5),
+        ({"date": DATE, "age": "-1"}, None),
         ({"date": "Fri, 02 Jan 99999999999 03:04:05 GMT"}, None),
     ],
 )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import shutil
 import ssl
 import tempfile
 from pathlib import Path
@@ -117,6 +119,57 @@ def test_authorities_of_certifi_replace_a_missing_store(
     monkeypatch.setenv("SSL_CERT_DIR", str(files / directory))
 
     assert fewest <= len(subjects(trust(files).context())) <= most
+
+
+def hashed(authority: trustme.CA, directory: Path, name: str = "0a1b2c3d.0") -> Path:
+    """Write a CA into a directory, under a name as `openssl rehash` makes it."""
+    directory.mkdir(exist_ok=True)
+    authority.cert_pem.write_to_path(str(directory / name))
+    return directory
+
+
+def test_directory_of_the_environment_is_read_once(authority: trustme.CA, files: Path) -> None:
+    """The directories of SSL_CERT_DIR are read by the context: a handshake, on the event loop, reads no file."""
+    first = hashed(authority, files / "first")
+    second = hashed(trustme.CA(organization_name="second"), files / "second", "0a1b2c3d.12")
+    (second / "00000000.0").write_text("words")
+    hashed(trustme.CA(organization_name="unnamed"), second, "ca.pem")
+    found = trust(files, environ={"SSL_CERT_DIR": f"{first}:{files / 'missing'}:{second}"})
+    context = found.context()
+    before = version(found)
+    shutil.rmtree(first)
+
+    assert "second" in str(subjects(context))
+    assert "unnamed" not in str(subjects(context))
+    assert handshake(context, authority)
+    assert version(found) != before
+
+
+@pytest.mark.parametrize(
+    ("ca", "environ"), [("ca.pem", {}), (None, {"SSL_CERT_FILE": "ca.pem"})], ids=["caFile", "SSL_CERT_FILE"]
+)
+def test_directory_of_the_environment_comes_last(ca: str | None, environ: dict[str, str], files: Path) -> None:
+    """SSL_CERT_DIR does not count beside a named file, nor without verification."""
+    directory = str(hashed(trustme.CA(organization_name="third"), files / "third"))
+    named = {name: str(files / value) for name, value in environ.items()} | {"SSL_CERT_DIR": directory}
+    found = trust(files, ca, named)
+
+    assert "third" not in str(subjects(found.context()))
+    assert directory not in str(found.named())
+    assert not trust(files, environ=named, verify=False).named()
+
+
+def handshake(context: ssl.SSLContext, authority: trustme.CA) -> bool:
+    """Return whether a client with `context` accepts a server with a certificate of `authority`."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("sts.example.com").configure_cert(server)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = context.wrap_bio(to_client, to_server, server_hostname="sts.example.com")
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client_side, server_side, client_side):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client_side.version() is not None
 
 
 def test_repr_hides_the_environment(files: Path) -> None:
