@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -201,31 +200,6 @@ def test_versions() -> None:
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
 
 
-def validated() -> list[tuple[str, str, int]]:
-    """Return each golden document of a built-in kind, with each Kubernetes version that has the kind."""
-    found = []
-    for values in KUBE_VERSIONS:
-        for index, document in enumerate(golden(values)):
-            first = {"MutatingAdmissionPolicy": 36, "MutatingAdmissionPolicyBinding": 36, "CredentialPolicy": 99}.get(
-                document["kind"], 30 if document["kind"].startswith("ValidatingAdmissionPolicy") else 29
-            )
-            if document["apiVersion"].startswith(("cert-manager.io/", "monitoring.coreos.com/")):
-                first = 99
-            if values == "beta":
-                first = 99 if document["apiVersion"].endswith("v1beta1") else first
-            versions = kubernetes_validate.utils.all_versions()
-            found += [(values, each, index) for each in versions if first <= int(each.split(".")[1])]
-    return found
-
-
-@pytest.mark.parametrize("version", sorted({version for _, version, _ in validated()}))
-def test_valid(version: str) -> None:
-    """Each object conforms to the strict schema of each Kubernetes version that has its kind."""
-    for values, of, index in validated():
-        if of == version:
-            kubernetes_validate.validate(golden(values)[index], version, strict=True)
-
-
 def test_what_a_policy_without_parameters_does(tmp_path: Path) -> None:
     """Nothing that depends on our CRD applies to pods without the label: its loss cannot stop other pods."""
     for name in ("MutatingAdmissionPolicy", "ValidatingAdmissionPolicy"):
@@ -351,20 +325,3 @@ def test_the_component_builds(tmp_path: Path) -> None:
     ]
     assert images == ['"registry.example.com/idaas-credential-sidecar:0.2.0"'] * 2
     assert {each["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") for each in built} == {"kustomize"}
-
-
-PODS = sorted((ROOT / "tests" / "cluster" / "golden").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("path", PODS, ids=lambda path: path.stem)
-def test_golden_pods(path: Path) -> None:
-    """The pods that a real API server made by the policies are valid, and Pod Security `restricted` accepts them."""
-    pod = yaml.safe_load(path.read_text())
-
-    kubernetes_validate.validate(pod, kubernetes_validate.utils.all_versions()[-1], strict=True)
-    assert violations(pod["spec"]) == []
-
-
-def test_there_are_golden_pods() -> None:
-    """The parametrised test above has cases."""
-    assert len(PODS) >= 4
