@@ -70,7 +70,7 @@ kube_score_kit() {
         skipped kube-score "needs Go, see tests/interop/install.sh"
         return
     fi
-    if ! CGO_ENABLED=0 GOBIN=$PWD/.deploy/bin GOWORK=off go install -trimpath "$kube_score" >"$work/go" 2>&1; then
+    if ! CGO_ENABLED=0 GOBIN=$PWD/.deploy/bin GOWORK=off timeout 900 go install -trimpath "$kube_score" >"$work/go" 2>&1; then
         skipped kube-score "go install does not get or build $kube_score: $(tail -n 1 "$work/go")"
         return
     fi

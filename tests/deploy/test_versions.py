@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,15 @@ FIRST = {
 
 
 def documents(minor: int) -> list[Object]:
-    """Return the objects of a built-in kind in golden/ that a Kubernetes version serves."""
-    return [
-        each
+    """Return the different objects of a built-in kind in golden/ that a Kubernetes version serves."""
+    found = {
+        json.dumps(each, sort_keys=True): each
         for values in KUBE_VERSIONS
         for each in golden(values)
         if not each["apiVersion"].startswith(WITHOUT_SCHEMA)
         and FIRST.get((each["kind"], each["apiVersion"].rpartition("/")[2]), 0) <= minor
-    ]
+    }
+    return list(found.values())
 
 
 @pytest.mark.parametrize("version", VERSIONS)
