@@ -1,7 +1,8 @@
 """`get`: print one credential on stdout or write it to a file.
 
-A running sidecar with an admin socket is asked for what it holds: no request is sent to the cloud, and little is
-imported, because the command often runs in the sidecar's own container. Otherwise the command fetches the credentials.
+If a sidecar with an admin socket runs, the command prints the sidecar's held credentials. It then sends no request to
+the cloud and imports little, because it often runs in the sidecar's own container. Otherwise the command fetches the
+credentials from the cloud.
 """
 
 from __future__ import annotations
@@ -34,6 +35,6 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _held(arguments: Namespace, environ: Mapping[str, str]) -> Credentials | None:
-    """Return what the running sidecar holds, or None without one."""
+    """Return the credentials that the running sidecar holds, or None without a sidecar."""
     path = locate.admin_socket(arguments.config, environ)
     return held_credentials(path, arguments.profile) if path is not None else None

@@ -19,7 +19,7 @@ EPHEMERAL = "idaas-sidecar: an ephemeral container cannot join the sidecar or mo
 
 
 def create_violation(pod: Object) -> str | None:
-    """Return why a new pod is refused, or None: an annotation without the label would be without effect."""
+    """Return why a new pod is refused, or None. An annotation without the label is refused: it would have no effect."""
     annotated = any(name.startswith(PREFIX) for name in annotations_of(pod))
     return NO_LABEL if annotated and not is_labelled(pod) else None
 
@@ -39,7 +39,7 @@ def update_violation(pod: Object, old: Object) -> str | None:
 
 
 def _identity(pod: Object) -> tuple[str | None, ...]:
-    """Return what decides the pod's credentials."""
+    """Return the values of the pod that determine its credentials."""
     return annotations_of(pod).get(CONFIG), annotations_of(pod).get(PROFILES), labels_of(pod).get(LABEL)
 
 
