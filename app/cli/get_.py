@@ -14,6 +14,7 @@ from ..core.formats import FORMATS
 from ..core.values import Credentials
 from ..system.hardening import no_dumps
 from .admin_client import held_credentials
+from .profile_option import check_name
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -34,6 +35,15 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _held(arguments: Namespace, environ: Mapping[str, str]) -> Credentials | None:
-    """Return what the running sidecar holds, or None without one."""
+    """
+    Return what the running sidecar holds, or None without one.
+
+    A profile that the file does not have is refused before anything is imported: two commands that looked for one in
+    the whole configuration had the kernel end the sidecar at its limit of 64 MiB.
+    """
+    file = locate.find(arguments.config, environ, str(locate.DEFAULT_PATH))
+    profiles = locate.read(file).get("profiles") if file is not None else None
+    if file is not None and isinstance(profiles, dict):
+        check_name(arguments.profile, profiles, file)
     path = locate.admin_socket(arguments.config, environ)
     return held_credentials(path, arguments.profile) if path is not None else None
