@@ -114,6 +114,15 @@ def test_another_value_of_the_label(tmp_path: Path, policies: str, capsys: pytes
     assert f"CronJob shop/app: refused\n  why: {label_message('yes')}\n" in capsys.readouterr().out
 
 
+def test_a_label_without_quotes(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A label that YAML reads as a boolean is an error, as it is for the API server, with the cure."""
+    wanted = pod()
+    wanted["metadata"]["labels"] = {f"{PREFIX}/inject": True}
+
+    assert explain(tmp_path, policies, wanted) == 2
+    assert "got `bool` - at `$.labels[...]`; write the value with quotes" in capsys.readouterr().err
+
+
 def test_a_namespace_for_objects_without_one(tmp_path: Path, policies: str) -> None:
     """`--namespace` is that of objects that name none; the default has no policy here."""
     wanted = pod()
