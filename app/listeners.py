@@ -1,4 +1,4 @@
-"""The listeners: the same sockets from start to stop, and behind them the handlers that are valid at the moment."""
+"""The listeners: their sockets, which stay open from start to stop, and the handlers behind them, which change."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ from .system.memory_limit import memory_limit
 from .system.sockets import address_of, all_bound, bound, bound_unix
 
 OTHER_FILES = 48
-"""Descriptors kept for everything but client connections: the cloud, files, the loop itself."""
+"""File descriptors kept for everything else than client connections: the cloud, files, the event loop itself."""
 
 MOST_FOR_ORDERS = 64
-"""Connections to the admin socket. Other users can connect to an abstract one; they are refused at their request."""
+"""The most connections to the admin socket. Other users may connect to an abstract socket; they are refused later."""
 
 
 class OpsAndAdmin(Record, frozen=True):
-    """What answers on the listeners without credentials."""
+    """The handlers of the listeners that serve no credentials to applications."""
 
     ops: Handle
     admin: Handle
@@ -55,10 +55,10 @@ class OpsAndAdmin(Record, frozen=True):
 
 class CredentialDispatchers:
     """
-    What answers on the credentials and metadata listeners.
+    The dispatchers of the credentials and metadata listeners.
 
-    `apply` puts other rules, values or refreshers behind them, in one step. `given_path_token` replaces what the
-    configuration says.
+    `apply` changes their rules, values and refreshers in one step. `given_path_token` replaces the configured path
+    token.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class CredentialDispatchers:
         self._clocks = clocks
         self._given_token = given_path_token
         self._port = port
-        # By the monotonic clock: a client's token does not become invalid because the machine's time was corrected.
+        # The monotonic clock keeps a client's token valid when the machine's time is corrected.
         self._sessions = SessionTokens(self._kept_key(settings) or session_key, clocks.monotonic)
         self._endpoints: dict[str, CredentialEndpoint] = {}
         self._rates: dict[str, RateLimit] = {}
@@ -87,24 +87,24 @@ class CredentialDispatchers:
         self.dispatchers = {name: Dispatcher(name, handler, counters, audit) for name, handler in handlers.items()}
 
     def apply(self, settings: Settings, path_token: str | None) -> None:
-        """Use these settings, this path token and the present refreshers from the next request on."""
+        """Use these settings, this path token and the active refreshers from the next request on."""
         for name, handler in self._handlers(settings, path_token).items():
             self.dispatchers[name].apply(handler)
 
     def replace(self, name: str, configured: Profile) -> None:
-        """Serve a profile, configured so, with its present refresher from the next request on."""
+        """Serve a profile with this configuration and its active refresher from the next request on."""
         endpoint = self._endpoints[name] = self._endpoint(name, configured)
         for dispatcher in self.dispatchers.values():
             dispatcher.replace(endpoint)
 
     def replace_session_key(self, key: bytes) -> None:
-        """Replace the key of the metadata session tokens; what was remembered of the old tokens is dropped."""
+        """Replace the key of the metadata session tokens, and drop the remembered decisions of the old tokens."""
         self._sessions.replace_key(key)
         for dispatcher in self.dispatchers.values():
             dispatcher.forget_decisions()
 
     def _kept_key(self, settings: Settings) -> bytes | None:
-        """Return the key that outlives a restart, where tokens are required and clients find the same port again."""
+        """Return the key that survives a restart; None unless tokens are required and a listener has a fixed port."""
         server = settings.server
         fixed = self._port and listen_address(server.bind, "server.bind")[1]
         if not fixed and server.metadata is not None:
@@ -146,7 +146,7 @@ class CredentialDispatchers:
         refresher, rule = self._profiles.refresher(name), _rule(self._profiles.profile(name), configured)
         before = self._endpoints.get(name)
         if before is not None and before.source is refresher and before.callers == rule:
-            return before  # it knows which users had the session already
+            return before  # this endpoint knows which users have received the session already
         return CredentialEndpoint(refresher, self._clocks, rule)
 
     def _rate(self, name: str, per_second: float | None) -> RateLimit | None:
@@ -159,7 +159,7 @@ class CredentialDispatchers:
 
 
 class Listeners:
-    """The listening sockets and what answers there, from `start` until `stop`."""
+    """The listening sockets with their handlers, from `start` until `stop`."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class Listeners:
         return Listener(sock, handle, self._turns, peer_of=peer_of, max_connections=self._most, repeats=handle)
 
     async def start(self) -> None:
-        """Return when every listener answers."""
+        """Start all listeners; return when every one of them answers."""
         for listener in self._listeners:
             await listener.start()
 
@@ -200,7 +200,7 @@ class Listeners:
         self._attestation.close()
 
     def urls(self) -> dict[str, str]:
-        """Return each listener's base URL; of the admin socket, its path."""
+        """Return the base URL of each listener, and the path of the admin socket."""
         found = {}
         for name, sock in self._sockets.items():
             if name == "admin":
@@ -222,7 +222,7 @@ def guard(settings: Settings, *, refuse_browsers: bool) -> Guard:
 
 
 def _allowed_hosts(settings: Settings) -> list[str]:
-    """Return the configured hosts; where they are the defaults, the addresses that are bound as well."""
+    """Return the configured hosts. If they are the defaults, add the addresses of the listeners."""
     hosts, server = list(settings.access.allowed_hosts), settings.server
     if hosts == list(ALLOWED_HOSTS):
         for key, address in (("bind", server.bind), ("metadata", server.metadata), ("ops", server.ops)):
@@ -233,7 +233,7 @@ def _allowed_hosts(settings: Settings) -> list[str]:
 
 
 def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:
-    """Return the listening sockets by listener. Raises ConfigError with a line for each address that cannot be had."""
+    """Return the listening sockets by listener. Raises ConfigError with a line for each address not bound."""
     listening: dict[str, Callable[[], socket.socket]] = {
         "credentials": partial(bound, server.bind, "server.bind", hop_limit=hop_limit)
     }
@@ -247,7 +247,7 @@ def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:
 
 
 def _bound_in_time(path: str, place: str) -> socket.socket:
-    """Return the unix socket. Raises ConfigError, also where its file system hangs."""
+    """Return the unix socket. Raises ConfigError, also if the socket's file system hangs."""
     try:
         return DaemonThreads().submit(bound_unix, path, place).result(PATIENCE)
     except TimeoutError:
@@ -263,10 +263,10 @@ def _callers(profile: Profile) -> AllowedCallers | None:
 
 def _rule(serving: Profile, configured: Profile) -> CallerRule | None:
     """
-    Return the caller rule for what serves a profile now.
+    Return the caller rule for the active session of a profile.
 
     While another role is on trial, the old role's session is served. Callers that only the new rule names were never
-    meant to have the old role, so both rules must allow them.
+    meant to have the old role, so both rules must allow a caller.
     """
     rule, before = _callers(configured), _callers(serving)
     if same(serving, configured) or before is None or before == rule:
@@ -276,12 +276,12 @@ def _rule(serving: Profile, configured: Profile) -> CallerRule | None:
 
 def allow_many_connections(memory: int | None) -> int:
     """
-    Raise the soft limit of open files to the hard one; return how many connections files and memory leave room for.
+    Raise the soft limit of open files to the hard one. Return the number of connections that files and memory permit.
 
-    `memory`: the limit of the cgroup in bytes. Beyond it, clients that never read would have the sidecar killed.
+    `memory`: the limit of the cgroup in bytes. Above this limit, clients that never read could get the sidecar killed.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # where a sandbox forbids it, the default has to suffice
+    with contextlib.suppress(OSError, ValueError):  # if a sandbox forbids this, the default must suffice
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = max(16, soft - OTHER_FILES) if soft != resource.RLIM_INFINITY else 1_000_000

@@ -1,6 +1,6 @@
-"""`serve`: a configuration, signals, an exit code; and the application for any ASGI server.
+"""The command `serve` from its configuration to its exit code, and the application for any ASGI server.
 
-Loads neither the command line nor the emulator. Exit codes: 0 stopped as ordered, 2 bad configuration, 3 the cloud
+Imports neither the command line nor the emulator. Exit codes: 0 stopped as ordered, 2 bad configuration, 3 the cloud
 refused, 4 the cloud could not be reached.
 """
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 SWITCH_SECONDS = 0.001
-"""The longest wait of the event loop for a thread that computes, such as a reload: Python's default is 0.005."""
+"""Seconds that the event loop waits at most for a thread that computes, such as a reload. Python's default is 0.005."""
 
 COMPLETE_SECONDS = 60.0
-"""The longest wait for files that another program writes: the default of `startup.timeoutSeconds`."""
+"""Seconds to wait at most for files that another program writes: the default of `startup.timeoutSeconds`."""
 
 OK, BAD_CONFIG, REFUSED, UNREACHABLE = 0, 2, 3, 4
 
@@ -68,7 +68,7 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
 
 @contextlib.contextmanager
 def _stopped_by_sigterm() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM sets. The first process of a container ignores a signal without a handler."""
+    """Yield an event that SIGTERM sets. Without a handler, the first process of a container would ignore SIGTERM."""
     stopped = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
     try:
@@ -78,7 +78,7 @@ def _stopped_by_sigterm() -> Iterator[threading.Event]:
 
 
 def _in_time(reading: Callable[[], Loaded]) -> Loaded:
-    """Return the configuration. Raises ConfigError, also where its file system hangs."""
+    """Return the configuration. Raises ConfigError, also if its file system hangs."""
     try:
         return DaemonThreads().submit(reading).result(PATIENCE)
     except TimeoutError:
@@ -96,10 +96,10 @@ def when_complete(
     monotonic: Now = time.monotonic,
 ) -> Loaded:
     """
-    Return the configuration when the secrets exist that the listeners need: another program may still write them.
+    Return the configuration as soon as the secrets of the listeners exist, which another program may still write.
 
-    `say` is called once, with the first absence: there is no log yet. `sleep` returns whether to stop. Raises
-    ConfigError at once, and NotThereYet after `startup.timeoutSeconds` or when stopped.
+    `say` is called once, with the first missing secret, because there is no log yet. `sleep` returns whether to stop.
+    Raises ConfigError at once, and NotThereYet after `startup.timeoutSeconds` or when stopped.
     """
     begun = monotonic()
     said = False
@@ -120,8 +120,9 @@ def create_app() -> FastAPI:
     """
     Return the application for an ASGI server: `uvicorn --factory app.main:create_app`. A development mode.
 
-    It refreshes and serves, on one port, what the listeners serve. It lacks what only the listeners have: the caller's
-    identity, the hop limit, the limits of connections and requests, start gate and exit codes.
+    The application refreshes the credentials and serves all listeners' routes on one port. It lacks the features of the
+    listeners themselves: the caller's identity, the hop limit, the limits of connections and requests, the start gate
+    and exit codes.
     """
     loaded = load(None, os.environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True)
     log = logger(loaded, sys.stderr)
@@ -146,25 +147,25 @@ _DEVELOPMENT_MODE = (
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Return what `work` returns, in an event loop of uvloop where it is installed."""
+    """Run `work` in a new event loop, of uvloop if it is installed, and return its result."""
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work())
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    # libuv reads this variable. By default it changes its epoll set through io_uring, which takes a sixth more CPU for
-    # a new connection (bench/README.md), and which most sandboxes forbid.
+    # libuv reads this variable. By default, libuv changes its epoll set through io_uring, which takes a sixth more CPU
+    # for a new connection (bench/README.md), and which most sandboxes forbid.
     if "UV_USE_IO_URING" not in os.environ:
-        os.putenv("UV_USE_IO_URING", "0")  # not in os.environ, which commands inherit
+        os.putenv("UV_USE_IO_URING", "0")  # os.environ stays as it is: commands inherit it
     try:
         import uvloop
-    except ImportError:  # Windows: slower, the same otherwise
+    except ImportError:  # on Windows: slower, with the same behaviour
         return asyncio.new_event_loop
     return uvloop.new_event_loop
 
 
 def logger(loaded: Loaded, stream: TextIO) -> Log:
-    """Return the log as configured; warnings of libraries are written to it, too."""
+    """Return the configured log. Warnings of libraries go to the same log."""
     config = loaded.settings.logging
     json_lines = config.format == "json" or (config.format == "auto" and not stream.isatty())
     log = Log(stream, level=config.level, json_lines=json_lines, now=time.time)
@@ -194,7 +195,7 @@ async def _serve(
 
 
 class Signals:
-    """SIGTERM stops after draining; a second one, or SIGINT, at once."""
+    """Signals that stop the sidecar: SIGTERM after draining, a second SIGTERM or SIGINT at once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -204,7 +205,7 @@ class Signals:
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
 
     def on_reload(self, call: Callable[[], None]) -> None:
-        """Call back at each SIGHUP."""
+        """Call `call` at each SIGHUP."""
         self._loop.add_signal_handler(signal.SIGHUP, call)
 
     def _terminate(self) -> None:
@@ -227,10 +228,11 @@ async def drain(signals: Signals, seconds: float, log: Log) -> None:
 
 async def _gate(service: Service, loaded: Loaded, signals: Signals, log: Log) -> int:
     """
-    Wait for the first credentials where start-up depends on them; return the exit code, 0 to go on.
+    Wait for the first credentials if start-up depends on them. Return the exit code; 0 means that start-up continues.
 
-    SIGTERM at the gate ends with the reason too: a probe of Kubernetes that loses patience sends it, and the exit code
-    and the last log line are all that remains of the container. SIGINT, a person at a terminal, ends with 0.
+    SIGTERM during the wait also logs the reason and returns an error: the kubelet sends SIGTERM when a probe fails too
+    often, and only the exit code and the last log line remain of the container. SIGINT, from a person at a terminal,
+    returns 0.
     """
     startup = loaded.settings.startup
     if startup.gate != "credentials":

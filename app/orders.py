@@ -15,11 +15,11 @@ from .report import Report
 from .store.session_store import SessionStore
 
 FIRST_CREDENTIALS_SECONDS = 30.0
-"""The longest wait of `get` for the first credentials: two attempts with the limits of one request to the cloud."""
+"""Seconds that `get` waits at most for the first credentials: two attempts, each with one request's time limits."""
 
 
 class Orders:
-    """Carries out orders. An order for several profiles is for all of them at once: a cloud that hangs delays none."""
+    """Carries out orders. Handles the profiles of an order concurrently, so that one that hangs delays no other."""
 
     def __init__(
         self, profiles: Profiles, stores: Callable[[], Sequence[SessionStore]], report: Report, log: Log
@@ -33,11 +33,11 @@ class Orders:
         """
         Refresh profiles now, after dropping their credentials if `purge`; return the status of each afterwards.
 
-        Each has `config_error`: why the changed configuration is not used, so that the previous one was refreshed.
+        `config_error` of a status says why a changed configuration was refused: the previous one was refreshed.
 
-        `uid`: the user who ordered it, for the log.
+        `uid`: the user who gave the order, for the log.
 
-        When the first `await` is reached, no dropped session is served any more.
+        No dropped session is served after the first `await`.
         """
         known = [name for name in names if name in self._profiles]
         if purge:
@@ -53,7 +53,7 @@ class Orders:
         """
         Return the profile's credentials to the user `uid`, whom the log names.
 
-        Waits up to FIRST_CREDENTIALS_SECONDS for the first ones. Raises NoCredentials.
+        Waits up to FIRST_CREDENTIALS_SECONDS for the first credentials. Raises NoCredentials.
         """
         refresher = self._profiles.refresher(name)
         if refresher.held is None:
@@ -69,12 +69,12 @@ class Orders:
         return self._report.refreshed(self._profiles.refresher(name))
 
     def set_level(self, level: str, uid: int) -> None:
-        """Set the log level until the next reload or start, by the user `uid`. Raises ValueError for an unknown one."""
+        """Set the log level until the next reload or start. `uid`: the user, for the log. Raises ValueError."""
         self._log.set_level(level)
         self._log.write(log_events.LOG_LEVEL_CHANGED, now=level, uid=uid)
 
 
 def _removed(name: str) -> dict[str, Any]:
-    """Return the status of a profile that existed when the order came."""
+    """Return the status of a profile that was removed after the order had come."""
     error = "the profile was removed from the configuration"
     return {"profile": name, "last_error": error, "permanent": True, "expires_at": None}

@@ -1,8 +1,8 @@
-"""Changes under a running sidecar: its configuration, and the files that it names.
+"""Changes while the sidecar runs: of its configuration, and of the files that the configuration names.
 
-A configuration is read and checked as a whole before any part of it is used; one that cannot work changes nothing but
-the status. A replaced secret is tried at once. A file that is read whenever it is used matters at once only to a
-profile that failed with the old one.
+A configuration is read and checked as a whole before any part of it is used. A configuration that cannot work changes
+only the status. A replaced secret is tried at once. For a file that is read at each use, a change starts a refresh only
+of the profiles that failed with the old file.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ STALLED_RETRY = 30.0
 """Seconds until a configuration that could not be read in time is read again."""
 
 MOST_CHANGES = 100
-"""Changed keys that the log names: a line with all keys of a thousand profiles is larger than log collectors take."""
+"""The most changed keys in a log line: log collectors do not accept a line with all keys of a thousand profiles."""
 
 AT_START = ("server.", "cache.", "startup.", "access.hopLimit", "access.maxConnections", "logging.format", "telemetry.")
-"""Beginnings of keys that a running process cannot change; they take effect at the next start."""
+"""Beginnings of keys that a running process cannot change. A change of these keys takes effect at the next start."""
 
 
 class ReloadStatus(Record, frozen=True):
     """
-    How the last reload went.
+    The result of the last reload.
 
-    `at`: when the configuration in use was read. `restart_needed`: changed keys that take effect at the next start.
-    `error_code`: that of the first mistake in `error`.
+    `at`: the time at which the configuration in use was read. `restart_needed`: changed keys that take effect at the
+    next start. `error_code`: the code of the first mistake in `error`.
     """
 
     at: float
@@ -57,7 +57,7 @@ class ReloadStatus(Record, frozen=True):
 
 
 class _Prepared(Record, frozen=True):
-    """A configuration that was read and checked, and what follows from it."""
+    """A configuration that was read and checked, with the values derived from it."""
 
     HIDDEN = frozenset({"path_token"})
 
@@ -79,8 +79,8 @@ class Reloader:
     """
     Holds the configuration in use (`loaded`), and replaces it.
 
-    `path_token` reads the path token that a configuration names. Without `load` nothing is ever replaced. While `busy`
-    is held, no configuration is adopted.
+    `path_token` reads the path token that a configuration names. Without `load`, the configuration is never replaced.
+    While `busy` is held, no configuration is adopted.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Reloader:
         self._survey = survey
         self._watched = WatchedFiles(frozenset(), frozenset())
         self._refused: frozenset[str] = frozenset()
-        """The files that a configuration which was refused names: a change of one may correct it."""
+        """The files that the refused configuration names. A change of one of them may correct the configuration."""
         self._watch = FileWatch(self._files_changed, self._not_reported, survey=survey)
         self._ordered = self._reloading = False
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -126,7 +126,7 @@ class Reloader:
         self._log.write(log_events.WATCHING, files=len(self._watched.all()))
 
     async def stop(self) -> None:
-        """Stop watching, and cancel what is under way."""
+        """Stop watching, and cancel all tasks under way."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -140,7 +140,7 @@ class Reloader:
         self._order()
 
     def _order(self) -> None:
-        """Reload now, or once more after the reload under way: a thousand orders meanwhile are one."""
+        """Reload now, or once more after the reload under way. Any number of orders meanwhile cause one reload."""
         self._ordered = True
         if not self._reloading:
             self._reloading = True
@@ -165,17 +165,17 @@ class Reloader:
                 self._fail(error)
                 return
             self.loaded, self._watched, self._refused = prepared.loaded, prepared.watched, frozenset()
-            # In one step: a request in between would be judged by a rule or a token that is no longer valid.
+            # Adopted in one step, so that no request is judged by a rule or a token that is no longer valid.
             self._adopt(prepared.loaded, prepared.path_token)
             self._report(prepared)
             await self._watch.follow(self._watched.all())
 
     async def _prepared(self, load: Load) -> _Prepared:
         """
-        Return the prepared configuration. The files of one that is refused are watched from then on.
+        Return the prepared configuration. If it is refused, watch the files that it names.
 
-        Raises the error of `_prepare`. The configuration is read once more when files were added to the watch: one may
-        have been corrected in between.
+        Raises the error of `_prepare`. The configuration is read once more after files were added to the watch, because
+        a file may have been corrected in between.
         """
         try:
             return await self._off_loop(lambda: self._prepare(load))
@@ -198,11 +198,11 @@ class Reloader:
         self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message, error_code=error.error_code)
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
-        """Return what a call returns that reads files or takes long for many profiles. Raises Stalled."""
+        """Return the result of `call`, which reads files or takes long for many profiles. Raises Stalled."""
         return await self._disk.call("", call, patience=PATIENCE)
 
     def _prepare(self, load: Load) -> _Prepared:
-        """Return all that takes time of a reload, so that the rest is one short step of the loop."""
+        """Do the slow part of a reload in a thread, so that the rest is one short step of the event loop."""
         needed = self._watched.configuration | self._watched.path_token
         self._survey.look(needed)
         if any(map(self._survey.hangs, needed)):
@@ -215,8 +215,8 @@ class Reloader:
             raise
 
     def _checked(self, loaded: Loaded) -> _Prepared:
-        # The listeners stay as they were at start, whatever the file says now: the new rules must fit them, too. A path
-        # token, for example, would be useless beside a metadata listener that is still there.
+        # The listeners of the start stay until a restart, so the new rules must fit them, too. A path token, for
+        # example, would be useless beside a metadata listener that is still open.
         validate.check(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
         return _Prepared(
             loaded,
@@ -258,7 +258,7 @@ class Reloader:
         self._log.write(log_events.FILES_NOT_WATCHED, error=why, seconds=POLL)
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Start a task; an exception of it is logged by its type."""
+        """Start a task. If it raises an exception, log the type of the exception."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)

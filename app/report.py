@@ -1,4 +1,4 @@
-"""What a running sidecar reports: its status, as a document and as a page, and the metrics."""
+"""The reports of a running sidecar: its status, as a document and as a page, and the metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from .serve.responses import Response, document, response
 
 
 class Observed(Record, frozen=True):
-    """What was counted and remembered of requests and refreshes."""
+    """The counters and recent events of requests and refreshes."""
 
     requests: RequestCounters
     refreshes: RefreshCounters
@@ -39,16 +39,17 @@ class Observed(Record, frozen=True):
 
     @classmethod
     def by(cls, clocks: Clocks) -> Observed:
-        """Return counters that have counted nothing yet."""
+        """Return empty counters and empty lists of events."""
         wall = clocks.wall
         return cls(RequestCounters(wall), RefreshCounters(wall), RecentAttempts(wall), RecentCallers(wall))
 
 
 class Report:
     """
-    The status and the metrics of one sidecar, made from its parts when they are requested.
+    The status and the metrics of one sidecar, built at each request.
 
-    `host`: the pod or machine, for people who look at several sidecars. `listeners` returns the URL of each listener.
+    `host`: the name of the pod or machine, for people who look at several sidecars. `listeners` returns the URL of each
+    listener.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Report:
         return self._profile(self._with_settings(refresher))
 
     def refreshed(self, refresher: Refresher) -> dict[str, Any]:
-        """Return the members of one profile, and why the changed configuration is not used, for an order."""
+        """Return the members of one profile for an order, with the reason why a changed configuration is not used."""
         reload = self._reloader.status
         return {
             **self.profile(refresher),
@@ -91,17 +92,17 @@ class Report:
         return await self._in_thread(lambda status: document(200, status))
 
     async def page_response(self, refresh: bool) -> Response:
-        """Return the page `/status`. With `refresh` it reloads itself."""
+        """Return the page `/status`. With `refresh`, the page reloads itself."""
         return await self._in_thread(lambda status: _page(status, refresh))
 
     async def _in_thread(self, render: Callable[[dict[str, Any]], Response]) -> Response:
-        """Return the rendered status. A thread makes it: a thousand profiles take 50 ms as JSON, 170 ms as a page."""
+        """Return the status, rendered in a thread: a thousand profiles take 50 ms as JSON, and 170 ms as a page."""
         head, requests = self._head(), _Requests(self._observed.requests)
         serving = [self._with_settings(item) for item in self._profiles.refreshers]
         return await asyncio.to_thread(lambda: render(self._document(head, serving, requests)))
 
     def _head(self) -> dict[str, Any]:
-        """Return all members but those of the profiles."""
+        """Return all members of the status except `profiles`, which stays empty."""
         reload, now = self._reloader.status, self._clocks.wall()
         return {
             "version": __version__,
@@ -132,7 +133,7 @@ class Report:
         return {**head, "profiles": [requests.added_to(self._profile(item)) for item in serving]}
 
     def _profile(self, serving: _Serving) -> dict[str, Any]:
-        """Return the members of one profile; may run in a thread."""
+        """Return the members of one profile. May run in a thread."""
         refresher, trial = serving.refresher, serving.trial
         status = refresher.status
         due = status.next_refresh_at
@@ -159,11 +160,11 @@ class Report:
     # --- the metrics --------------------------------------------------------------------------------------------------
 
     async def metrics_response(self) -> Response:
-        """Return the body of `/metrics`; it is made in a thread, because it takes milliseconds."""
+        """Return the body of `/metrics`. A thread builds it, because building takes milliseconds."""
         return response(200, *await asyncio.to_thread(self._scrape))
 
     def _scrape(self) -> tuple[bytes, bytes]:
-        from .observe.exposition import CONTENT_TYPE, exposition  # 60 ms: at the first scrape
+        from .observe.exposition import CONTENT_TYPE, exposition  # imported at the first scrape, because it takes 60 ms
         from .serve.metrics import SidecarCollector
 
         settings, reload = self._reloader.loaded.settings, self._reloader.status
@@ -176,14 +177,14 @@ class Report:
             loaded_at=reload.at,
             reloaded=reload.error is None,
             on_trial=[name for name in settings.profiles if self._profiles.trial(name)],
-            # One configuration may be on trial beside the other.
+            # A new configuration may be on trial beside the active one.
             unverified_tls=sorted({*unverified(settings.profiles), *unverified(serving)}),
         )
         return exposition(collector), CONTENT_TYPE
 
 
 class _Serving(NamedTuple):
-    """What serves a profile, its configuration, and what is on trial for it."""
+    """The active refresher of a profile, its configuration, and the profile's refresher on trial."""
 
     refresher: Refresher
     configured: Profile
@@ -191,7 +192,7 @@ class _Serving(NamedTuple):
 
 
 class _Requests:
-    """The requests for each profile: how many got credentials and how many were refused, as of its making."""
+    """The numbers of requests for each profile that got credentials or were refused. A snapshot of the counters."""
 
     def __init__(self, counters: RequestCounters) -> None:
         self._counted = list(counters.requests.items())
@@ -200,7 +201,7 @@ class _Requests:
         self._refused: Counter[str] = Counter()
 
     def sum_up(self) -> None:
-        """Sum the counts of the profiles up, in one pass."""
+        """Add up the counts of all profiles in one pass."""
         for (_, _, code, profile), count in self._counted:
             if code == 200:
                 self._served[profile] += count
@@ -208,7 +209,7 @@ class _Requests:
                 self._refused[profile] += count
 
     def added_to(self, members: dict[str, Any]) -> dict[str, Any]:
-        """Return the members of a profile with its requests."""
+        """Return the members of a profile, with the counts of its requests added."""
         name = members["profile"]
         return {
             **members,
@@ -219,16 +220,17 @@ class _Requests:
 
 
 def host_name(environ: Mapping[str, str], hostname: str) -> str:
-    """Return the name of the pod with its namespace, by the variables of the downward API, else `hostname`."""
+    """Return the pod's namespace and name from the variables of the downward API, else `hostname`."""
     pod, namespace = environ.get("POD_NAME"), environ.get("POD_NAMESPACE")
     return "/".join(filter(None, (namespace, pod))) if pod else hostname
 
 
 def describe(profile: Profile) -> dict[str, str]:
     """
-    Return what the audit says about a profile beside its name.
+    Return the members that the audit adds about a profile, beside its name.
 
-    The role is the last one of the chain, because clients get its credentials. The DeveloperAPI names its sessions.
+    The role is the last role of the chain, because clients get its credentials. The DeveloperAPI chooses the names of
+    its sessions.
     """
     last = profile.chain[-1] if profile.chain else profile.exchange
     session = "" if isinstance(last, DeveloperApiExchange) else str(last.role_session_name)
@@ -249,21 +251,21 @@ def unverified(profiles: Mapping[str, Profile]) -> list[str]:
 
 
 def _page(status: Mapping[str, Any], refresh: bool) -> Response:
-    from .serve import status_page  # with `html`, at the first page
+    from .serve import status_page  # imports `html`, so only at the first page
 
     return response(200, status_page.render(status, refresh=refresh).encode(), status_page.HTML, status_page.HEADERS)
 
 
 def _failure(error: Exception | None, text: str | None) -> dict[str, object] | None:
     """
-    Return what is known of the last failure, with its entry of the errors index; None without a failure.
+    Return the known facts of the last failure, with its entry of the errors index; None without a failure.
 
-    `text`: what is shown of an error that the program did not raise on purpose.
+    `text`: the text that is shown for an error which the program did not raise on purpose.
     """
     if error is None:
         return None
     message, cure = (error.cause, error.cure) if isinstance(error, SidecarError) else (text, "")
-    from .core.error_index.index import INDEX  # texts that only a failure needs
+    from .core.error_index.index import INDEX  # only a failure needs these texts
 
     fields = dict.fromkeys(FAILURE) | failure_fields(error)
     entry = INDEX.get(str(fields["error_code"]))

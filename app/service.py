@@ -1,4 +1,4 @@
-"""The running sidecar: the composition root. Settings in, parts up, and down again."""
+"""The running sidecar: the composition root, which builds the parts from the settings, starts them and stops them."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Service:
     One sidecar in one event loop.
 
     `start` returns when every listener answers; credentials follow in the background. `stop` is graceful. The
-    constructor binds the addresses and raises ConfigError where one cannot be had. `load` reads the configuration for
-    `reload`, with `survey`; without it file changes have no effect. `listen`: without it nothing is bound, for an ASGI
-    server that runs the application.
+    constructor binds the addresses, and raises ConfigError if an address cannot be bound. `load` and `survey` read the
+    configuration for `reload`; without `load`, changes of files have no effect. If `listen` is false, no address is
+    bound, for an ASGI server that runs the application.
     """
 
     def __init__(
@@ -152,23 +152,24 @@ class Service:
             self._tasks["children"] = asyncio.create_task(self._children.reap_orphans())
 
     async def _begin(self) -> None:
-        """Serve what the cache holds, start to refresh, and watch files."""
-        async with self._reloader.busy:  # no other configuration in between
+        """Serve the cached sessions, start to refresh, and watch files."""
+        async with self._reloader.busy:  # no other configuration is adopted in between
             await self._restore()
         self._profiles.start()
         await self._reloader.start()
         await self._freeze_garbage()
 
     async def _restore(self) -> None:
-        # ack-ram-tool and LoongCollector keep a metadata session token for most of an hour, across restarts of ours.
+        # ack-ram-tool and LoongCollector keep a metadata session token for most of an hour, also while this process
+        # restarts.
         key, sessions = await self._stores.restore([item.profile for item in self.refreshers])
         if key is not None:
             self._credentials.replace_session_key(key)
         for name, credentials in sessions.items():
             if not servable(credentials, self._clocks.wall()):
-                continue  # it expired during the restart
+                continue  # the session expired during the restart
             if not self._profiles.refresher(name).restore(credentials):
-                continue  # it was purged meanwhile
+                continue  # the session was purged meanwhile
             self._log.write(
                 log_events.CREDENTIALS_RESTORED,
                 profile=name,
@@ -179,18 +180,18 @@ class Service:
         self._events.set()
 
     async def _freeze_garbage(self) -> None:
-        """Exclude from garbage collection what stays: a full collection stops the loop for 33 ms."""
+        """Exclude the lasting objects from garbage collection: a full collection stops the event loop for 33 ms."""
         for item in self.refreshers:
             await item.settled()
         gc.collect()
         gc.freeze()
 
     def stopping(self) -> None:
-        """Report from now on that the sidecar has been told to stop."""
+        """Report from now on that the sidecar is about to stop."""
         self._report.stopping = True
 
     async def stop(self) -> None:
-        """Stop refreshing, let responses under way finish, and close what is open."""
+        """Stop refreshing, let responses under way finish, and close the stores and traces."""
         if self._listeners is not None:
             await self._listeners.stop()
         await self._reloader.stop()
@@ -204,7 +205,7 @@ class Service:
             await asyncio.to_thread(self._close_traces)
 
     async def ready(self) -> None:
-        """Return when every required profile has usable credentials."""
+        """Wait until every required profile has usable credentials."""
         while missing(self.refreshers):
             self._events.clear()
             await self._events.wait()
@@ -226,7 +227,7 @@ class Service:
         self._log.set_level(loaded.settings.logging.level)
 
     def _replaced(self, name: str) -> None:
-        """A profile on trial serves now."""
+        """Serve a profile from its new refresher, which has passed the trial."""
         self._credentials.replace(name, self.settings.profiles[name])
 
     def _clock_jumped(self, seconds: float) -> None:
@@ -251,11 +252,11 @@ class Service:
         return not missing(self.refreshers)
 
     def urls(self) -> dict[str, str]:
-        """Return each listener's base URL; of the admin socket, its path."""
+        """Return the base URL of each listener, and the path of the admin socket."""
         return self._listeners.urls() if self._listeners is not None else {}
 
     def dead_loops(self) -> list[str]:
-        """Return the loops that have ended, which is a bug."""
+        """Return the loops that have ended. The end of a loop is a bug."""
         start = self._tasks.get("start")
         ended = [name for name, task in self._tasks.items() if name != "start" and task.done()]
         failed = start is not None and start.done() and not start.cancelled() and start.exception() is not None
@@ -305,7 +306,7 @@ class Service:
         return create_app(handlers, version=__version__, **options)
 
     async def _page(self, request: Request) -> Response:
-        """Return the application's response to a request; it is imported at the first one."""
+        """Return the application's response to a request. Imports the application at the first request."""
         if self._application is None:
             self._application = await asyncio.to_thread(self.application)
         from .serve.asgi import answer
@@ -320,11 +321,15 @@ def _later(delay: float, call: Callable[[], None]) -> None:
 def _traces(
     settings: Settings, environ: Mapping[str, str], clocks: Clocks
 ) -> tuple[Callable[[], None] | None, tuple[Callable[[Event], None], ...]]:
-    """Return what closes the traces, and their observer; neither without an endpoint. Raises ConfigError."""
+    """
+    Return a function that closes the traces, and their observers; None and () without an endpoint.
+
+    Raises ConfigError.
+    """
     endpoint = settings.telemetry.traces_endpoint
     if endpoint is None:
         return None, ()
-    from .observe.traces import exported  # large packages, only where they are wanted
+    from .observe.traces import exported  # large packages, imported only if traces are configured
 
     instance = host_name(environ, socket.gethostname())
     traces, close = exported(endpoint, version=__version__, instance=instance, now=clocks.wall)
@@ -339,13 +344,13 @@ def _pipeline_maker(
     children: ChildReaper,
     disk: Disk,
 ) -> Callable[[Settings], Pipeline]:
-    """Return what builds the pipeline of a configuration; clock, tokens, look-ups and places outlive each of them."""
+    """Return a maker of pipelines, one per configuration. All pipelines share clock, tokens, look-ups and places."""
     cloud_clock = CloudClock(clocks)
     tokens = TokenCache(now=cloud_clock.now)
     resolver, places = Resolver(), Places()
 
     def make(settings: Settings) -> Pipeline:
-        from .refresh.pipeline import Pipeline  # httpx takes 60 ms and 4 MiB: in a thread, after the listeners are up
+        from .refresh.pipeline import Pipeline  # httpx takes 60 ms and 4 MiB: imported in a thread, after the start
 
         return Pipeline(
             settings,

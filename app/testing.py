@@ -11,14 +11,14 @@ A pytest plugin: the sidecar in front of the emulated cloud, for the tests of pr
 Fixtures:
 
 - `sidecar` (session): the running sidecar. Pass its `env` to programs that the test starts.
-- `sidecar_env`: the same, with its variables set in this process. Faults are removed after the test.
+- `sidecar_env`: the running sidecar, with its variables set in this process. Faults are removed after the test.
 - `sidecar_options` (session): override it to change the `Options`.
 
 Some SDKs, such as Alibaba's for Python, read the variables when they are imported. With `sidecar_at_start = true`
 in pytest.ini, the sidecar starts with default options and its variables are set before tests are collected.
 
-`running` starts a sidecar of a test's own. The plugin is not registered as an entry point: only projects that name it
-load it. It needs pytest, and starts the command `demo` as a process.
+`running` starts a separate sidecar for one test. The plugin is not registered as an entry point, so only projects that
+name the plugin load it. The plugin needs pytest, and starts the command `demo` as a process.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import pytest
 
 START_SECONDS = 60.0
-"""Seconds until the sidecar must be ready, also on a busy machine."""
+"""Seconds within which the sidecar must be ready, also on a busy machine."""
 
 STOP_SECONDS = 10.0
 
@@ -51,7 +51,7 @@ _PACKAGE = __name__.rpartition(".")[0]
 @dataclass(frozen=True, slots=True)
 class Options:
     """
-    How the sidecar runs. `lifetime` is the length of a session in seconds.
+    The options of the sidecar. `lifetime` is the length of a session in seconds.
 
     Profiles are `default`, `p2`, `p3` and so on. With the same `seed`, the emulated cloud issues the same credentials.
     """
@@ -66,7 +66,8 @@ class Sidecar:
     """
     A running sidecar. `env` are the variables of a client of the profile `default`.
 
-    `ops_url` has probes and metrics, `metadata_url` is the base of the ECS paths, `config_path` the configuration.
+    `ops_url` is the base URL of probes and metrics, `metadata_url` the base URL of the ECS paths, and `config_path` the
+    path of the configuration file.
     """
 
     credentials_uri: str
@@ -78,11 +79,11 @@ class Sidecar:
     unset: Sequence[str] = field(repr=False)
 
     def client_environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return `environ` for a client: with `env`, and without the variables that SDKs check first."""
+        """Return `environ` with the variables of `env`, and without the variables that SDKs check first."""
         return {name: value for name, value in environ.items() if name not in self.unset} | dict(self.env)
 
     def credentials(self, profile: str = "default") -> dict[str, Any]:
-        """Return what a client receives: AccessKeyId, AccessKeySecret, SecurityToken and Expiration."""
+        """Return the credentials as clients get them: AccessKeyId, AccessKeySecret, SecurityToken and Expiration."""
         url = self.credentials_uri if profile == "default" else f"{self.credentials_uri}/{quote(profile)}"
         with _NO_PROXY.open(url, timeout=30) as response:
             found: dict[str, Any] = json.load(response)
@@ -111,10 +112,10 @@ class Sidecar:
 
 @contextmanager
 def running(options: Options | None = None) -> Iterator[Sidecar]:
-    """Run a sidecar and its emulated cloud on free ports; the context is entered when credentials are ready."""
+    """Run a sidecar and its emulated cloud on free ports. The block begins when credentials are ready."""
     from .core.client_chain import (
         HIGHER_PRIORITY_VARIABLES,
-    )  # loads the program, which a project without such tests need not
+    )  # imports the program, which a project without such tests does not need
 
     options = options or Options()
     flags = ["--port", "0", "--profiles", str(options.profiles), "--lifetime", str(options.lifetime)]
@@ -144,13 +145,13 @@ def running(options: Options | None = None) -> Iterator[Sidecar]:
 
 
 def _process_environment() -> dict[str, str]:
-    """Return the environment of the sidecar: this process's, without proxies and the clients' variables."""
+    """Return the environment of this process without proxies and the clients' variables, for the sidecar."""
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.lower().endswith("_proxy") and not name.startswith(("ALIBABA_CLOUD_", "IDAAS_SIDECAR_"))
     }
-    # The package that this module is part of, whatever the working directory.
+    # The sidecar must import the package of this module, whatever the working directory is.
     return kept | {
         "PYTHONPATH": os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), kept.get("PYTHONPATH"))))
     }

@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
 
 
 def _command(name: str) -> ModuleType:
-    """Import the module of a command. Raises ConfigError where this installation leaves out what it needs."""
+    """Import the module of a command. Raises ConfigError if this installation lacks packages that the command needs."""
     try:
         return importlib.import_module(f".{name.replace('-', '_')}_", __name__)
     except ModuleNotFoundError as error:

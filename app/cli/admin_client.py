@@ -15,10 +15,10 @@ from ..system.admin_socket import request_socket
 
 def admin_request(config: str | None, environ: Mapping[str, str], method: str, target: str) -> dict[str, Any]:
     """
-    Return the JSON object that the running sidecar answers.
+    Return the JSON object of the running sidecar's answer.
 
-    Raises ConfigError where no socket is configured, the socket is another user's, or the sidecar rejects the request.
-    Raises Unreachable where no sidecar answers in time.
+    Raises ConfigError if no socket is configured, if it belongs to another user, or if the sidecar rejects the request.
+    Raises Unreachable if no sidecar answers in time.
     """
     path = _admin_socket(config, environ)
     status, body = request_socket(path, method, target)
@@ -31,8 +31,8 @@ def held_credentials(path: str, profile: str) -> Credentials | None:
     """
     Return the profile's credentials from the running sidecar at the socket `path`.
 
-    Returns None where no sidecar of this user or root answers, or where it does not know the profile. Raises
-    Unreachable, with the sidecar's reason, where it has no credentials.
+    Returns None if no sidecar of this user or root answers, or if the sidecar does not know the profile. Raises
+    Unreachable, with the sidecar's reason, if the sidecar has no credentials.
     """
     try:
         status, body = request_socket(path, "GET", f"/session/{profile}")
@@ -50,7 +50,7 @@ def _admin_socket(config: str | None, environ: Mapping[str, str]) -> str:
     plain = locate.admin_socket(config, environ)
     if plain is not None:
         return plain
-    from ..config.loader import load  # the whole configuration: 12 MiB, for a path with a variable
+    from ..config.loader import load  # takes 12 MiB: imported only for a path with a variable
 
     loaded = load(config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     path = loaded.settings.server.admin_socket

@@ -17,13 +17,13 @@ PROGRAM = "idaas-sidecar"
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that reports bad usage in one line, with the option or choice that resembles a wrong one."""
+    """A parser that reports bad usage in one line, with the known option or choice that resembles the wrong one."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {one_line(message)}; see {self.prog} --help\n")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Return what argparse does. Unknown arguments are an error of the command that met them, not of its parent."""
+        """Return argparse's result. The command that meets unknown arguments reports them, not its parent parser."""
         found, unknown = super().parse_known_args(args, namespace)
         if unknown:
             name = next((each.partition("=")[0] for each in unknown if each.startswith("-")), "")

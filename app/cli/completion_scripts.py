@@ -74,7 +74,7 @@ def _bash_words(words: Iterator[str] | tuple[str, ...]) -> str:
 
 
 def _words(node: Node) -> Iterator[str]:
-    """Yield what can follow a command: its topics, the values of its arguments, its options."""
+    """Yield the words that can follow a command: its topics, the values of its arguments, its options."""
     yield from (child.path[-1] for child in node.children)
     for argument in node.positionals:
         yield from argument.choices

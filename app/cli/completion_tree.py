@@ -1,4 +1,4 @@
-"""The commands, options and values of the parser, as the completion scripts need them."""
+"""The commands, options and values of the parser as a tree, for the completion scripts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Argument:
     """
     An option, or a positional argument if `names` is empty.
 
-    `choices` are its values if they are known; `is_file` tells that it is a path. An option with `takes_value` false
-    stands alone.
+    `choices`: the values if they are known. `is_file`: whether the value is a path. An option with `takes_value` false
+    has no value.
     """
 
     names: tuple[str, ...]
@@ -27,7 +27,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The program, a command or a topic of one. `path` is empty for the program."""
+    """The program, a command, or a topic of a command. `path` is empty for the program."""
 
     path: tuple[str, ...]
     help: str

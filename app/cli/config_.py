@@ -29,7 +29,7 @@ PROXY_VARIABLES = (
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Check the configuration; print what the options ask for. Warnings go to stderr."""
+    """Check the configuration, and print the output that the options select. Warnings go to stderr."""
     _check_options(arguments)
     if arguments.example:
         print(EXAMPLE.read_text(), end="")
@@ -56,9 +56,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 def _load(arguments: Namespace, environ: Mapping[str, str]) -> tuple[Loaded, ConfigError | None]:
     """
-    Return the configuration, and what is wrong with the files and variables that it names.
+    Return the configuration, and the error about the files and variables that it names, or None.
 
-    `--show` helps to find exactly that, so it is printed first. Raises ConfigError where there is nothing to show.
+    `--show` helps to find such mistakes, so its output is printed before the error. Raises ConfigError if there is
+    nothing to show.
     """
     hostname = socket.gethostname()
     try:

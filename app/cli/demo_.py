@@ -32,14 +32,14 @@ from .env_ import client_variables
 
 SECRET_FILE = "client-secret"  # noqa: S105 - the name of a file
 MIN_DURATION_SECONDS = 900
-"""The minimum DurationSeconds of AssumeRoleWithOIDC. The emulator issues shorter sessions if `--lifetime` is less."""
+"""The minimum DurationSeconds of AssumeRoleWithOIDC. For a shorter `--lifetime`, the emulator shortens the sessions."""
 
 LONGEST_SOCKET_PATH = 103
-"""Bytes of a path in a Unix socket's address: 103 on macOS, 107 on Linux."""
+"""The most bytes of a path in a Unix socket's address: 103 on macOS, 107 on Linux."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Run both until SIGTERM or Ctrl-C."""
+    """Run the emulated cloud and the sidecar until SIGTERM or Ctrl-C."""
     return run_loop(lambda: _run(arguments, dict(environ)))
 
 
@@ -93,7 +93,7 @@ def _free_ports() -> tuple[int, int]:
 async def _sidecar(
     path: str, environ: dict[str, str], members: dict[str, Any], ca_file: str, arguments: Namespace
 ) -> int:
-    """Run the sidecar; print where it listens when it is ready."""
+    """Run the sidecar. Print its addresses when it is ready."""
     loaded = load(path, environ, hostname=socket.gethostname(), now=time.time)
     log = logger(loaded, sys.stderr)
     service = Service(loaded, environ, log)
@@ -143,7 +143,7 @@ def _print_ready(urls: Mapping[str, str], members: dict[str, Any], ca_file: str,
 
 
 def _program() -> str:
-    """Return the command as it was called, so that it can be pasted."""
+    """Return the program's command as it was called, for lines that users paste."""
     return sys.argv[0] if Path(sys.argv[0]).name == PROGRAM else PROGRAM
 
 

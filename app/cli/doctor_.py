@@ -1,4 +1,4 @@
-"""`doctor`: find what keeps credentials from arriving, and name the cure. Exit code 0: healthy, 1: findings."""
+"""`doctor`: find out why credentials do not arrive, and name the cure. Exit code 0: healthy, 1: findings."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..system.hardening import no_dumps
 
 FINDINGS = 1
 LARGEST = 1_048_576
-"""Bytes of a file that an option names."""
+"""The most bytes of a file that an option names."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Walk the path of a credential and print each step's result."""
+    """Run the steps along a credential's path, and print the result of each step."""
     no_dumps()
     target = Target(
         arguments.config,
@@ -54,7 +54,7 @@ async def _walk(target: Target, quiet: bool) -> list[Step]:
 
 
 def _ram_access(arguments: Namespace, environ: Mapping[str, str]) -> RamAccess | None:
-    """Return how to read RAM; None without an option for it. Raises ConfigError where the AccessKey is not set."""
+    """Return how to read RAM; None without an option for this. Raises ConfigError if the AccessKey is not set."""
     given = (arguments.ram_key_id, arguments.ram_key_secret, arguments.ram_security_token)
     if not (arguments.read_ram or arguments.ram_profile or any(given)):
         if arguments.ram_endpoint:
@@ -73,7 +73,7 @@ def _ram_access(arguments: Namespace, environ: Mapping[str, str]) -> RamAccess |
 
 
 def _caller(arguments: Namespace) -> Caller:
-    """Return the caller that the options describe; this process where they say nothing."""
+    """Return the caller that the options describe; by default this process."""
     own = arguments.uid is None and not arguments.gid
     uid = os.geteuid() if arguments.uid is None else arguments.uid
     gids = tuple(sorted({os.getegid(), *os.getgroups()})) if own else tuple(arguments.gid)
@@ -81,7 +81,7 @@ def _caller(arguments: Namespace) -> Caller:
 
 
 def _environment(path: str) -> dict[str, str]:
-    """Return the variables in a file: as `env` prints them, or as /proc/PID/environ has them."""
+    """Return the variables in a file that has the form of `env`'s output or of /proc/PID/environ."""
     text = _text(path, "--client-environment")
     lines = text.split("\0") if "\0" in text else text.splitlines()
     pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)

@@ -62,7 +62,7 @@ def kubernetes_env(loaded: Loaded, profile: str) -> str:
 
 
 def _container_variables(loaded: Loaded, profile: str, path_token: str | None) -> dict[str, str]:
-    """Return the variables that a container needs: no developer's profile files are in an image."""
+    """Return the variables that a container needs. An image has no developer's profile files to disable."""
     variables = client_variables(_base_url(loaded), profile, path_token)
     return {name: variables[name] for name in ("ALIBABA_CLOUD_CREDENTIALS_URI", "ALIBABA_CLOUD_ECS_METADATA_DISABLED")}
 
@@ -72,7 +72,7 @@ def _yaml(values: Mapping[str, str]) -> str:
 
 
 def _base_url(loaded: Loaded) -> str:
-    """Return the URL of the credentials listener as a client reaches it. Raises ConfigError for port 0."""
+    """Return the URL at which a client reaches the credentials listener. Raises ConfigError for port 0."""
     host, port = listen_address(loaded.settings.server.bind, "server.bind")
     if port == 0:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What a command that fails prints on stderr, and its exit code."""
+"""The messages on stderr and the exit code of a command that fails."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted by Ctrl-C (128 + SIGINT)",
     PIPE_CLOSED: "the reader of stdout closed the pipe (128 + SIGPIPE)",
 }
-"""What each exit code means. `exec` otherwise exits with the code of its command."""
+"""The meaning of each exit code. `exec` otherwise exits with the code of its command."""
 
 
 class CommandNotStarted(SidecarError):
-    """`exec` could not start the command. `exit_code` is the one that a shell returns: 126 or 127."""
+    """`exec` could not start the command. `exit_code`: the code that a shell returns in this case, 126 or 127."""
 
     error_code = "IDS-516"
 
@@ -52,7 +52,7 @@ def call_command(name: str, run: Callable[[], int], *, debug: bool) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The interpreter flushes stdout at exit; /dev/null makes that succeed without a message.
+        # The interpreter flushes stdout at exit. With /dev/null, the flush succeeds without a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return PIPE_CLOSED
     except Exception as error:
@@ -69,7 +69,7 @@ def _message_lines(error: Exception) -> list[str]:
     """
     Return the lines to print, each with its code in the errors index (docs/errors.md).
 
-    The message of a foreign error is not among them: it may quote a secret.
+    The message of a foreign error is left out, because it may quote a secret.
     """
     if not isinstance(error, SidecarError):
         kind = type(error).__name__

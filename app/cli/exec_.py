@@ -85,7 +85,7 @@ def secret_variables(loaded: Loaded) -> list[str]:
 
 
 DEFAULT_REGION = "cn-hangzhou"
-"""The region of aliyun-cli where neither the environment nor the profile names one; every command can name another."""
+"""The region of aliyun-cli if neither the environment nor the profile names one. Every command can name another."""
 
 PLAIN_HTTP_PROXY = ("HTTP_PROXY", "http_proxy")
 """
@@ -99,9 +99,10 @@ CLI_PROFILE_FLAGS = ("--config-path", "--profile", "-p", "--mode", "--access-key
 
 def with_cli_profile(command: list[str], uri: str, region: str, directory: str) -> list[str]:
     """
-    Return the command, with a profile file of its own in `directory` if it is aliyun-cli.
+    Return the command. If it is aliyun-cli, add a profile file of its own in `directory`.
 
-    aliyun-cli uses the credentials URI only if a profile has the mode `CredentialsURI`. No variable names its file.
+    aliyun-cli uses the credentials URI only if a profile has the mode `CredentialsURI`. No variable names the file of
+    its profiles.
     """
     flags = {argument.partition("=")[0] for argument in command[1:]}
     if os.path.basename(command[0]) != "aliyun" or flags.intersection(CLI_PROFILE_FLAGS):
@@ -113,7 +114,7 @@ def with_cli_profile(command: list[str], uri: str, region: str, directory: str) 
 
 
 def no_proxy_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return `no_proxy` and `NO_PROXY` with 127.0.0.1: most clients use a proxy for it otherwise (docs/clients.md)."""
+    """Return `no_proxy` and `NO_PROXY` with 127.0.0.1: most clients otherwise use a proxy for it (docs/clients.md)."""
     variables = {}
     for name, other in (("no_proxy", "NO_PROXY"), ("NO_PROXY", "no_proxy")):
         hosts = (environ.get(name) or environ.get(other) or "").split(",")
@@ -136,7 +137,7 @@ async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], unse
         with tempfile.TemporaryDirectory(prefix="idaas-sidecar-") as directory:  # mode 0700
             uri = client["ALIBABA_CLOUD_CREDENTIALS_URI"]
             with_profile = with_cli_profile(command, uri, region or DEFAULT_REGION, directory)
-            # In a script aliyun-cli then fails, instead of signing with the developer's own key.
+            # A script with aliyun-cli then fails, instead of signing with the developer's own key.
             ignored = {} if with_profile != command else {"ALIBABA_CLOUD_IGNORE_PROFILE": "TRUE"}
             variables = environ | client | ignored | no_proxy_variables(environ)
             return await _run_command(with_profile, variables, children)
@@ -145,7 +146,7 @@ async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], unse
 
 
 async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
-    """Return when the profile is usable. Raises its error if it is permanent, or after startup.timeoutSeconds."""
+    """Wait until the profile is usable. Raises the profile's error if permanent, or after startup.timeoutSeconds."""
     try:
         async with asyncio.timeout(loaded.settings.startup.timeout_seconds):
             while not service.usable():
@@ -160,7 +161,7 @@ async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
 
 
 def _exists(command: str, environ: Mapping[str, str]) -> bool:
-    """Return whether the command exists: a directory of PATH that this user may not search is no reason to say so."""
+    """Return whether the command exists. A directory of PATH that this user may not search does not count."""
     return "/" in command or any(os.path.exists(os.path.join(place, command)) for place in os.get_exec_path(environ))
 
 
@@ -181,7 +182,7 @@ async def _run_command(command: list[str], environ: Mapping[str, str], children:
 
     def forward(number: signal.Signals) -> None:
         if number in TERMINAL_SIGNALS and _in_foreground():
-            return  # the terminal has sent the signal to the command too
+            return  # the terminal has sent the signal to the command, too
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(number)
 

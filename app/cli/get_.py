@@ -1,7 +1,8 @@
 """`get`: print one credential on stdout or write it to a file.
 
-A running sidecar with an admin socket is asked for what it holds: no request is sent to the cloud, and little is
-imported, because the command often runs in the sidecar's own container. Otherwise the command fetches the credentials.
+If a sidecar with an admin socket runs, the command prints the sidecar's held credentials. It then sends no request to
+the cloud and imports little, because it often runs in the sidecar's own container. Otherwise the command fetches the
+credentials from the cloud.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 def _held(arguments: Namespace, environ: Mapping[str, str]) -> Credentials | None:
     """
-    Return what the running sidecar holds, or None without one.
+    Return the credentials that the running sidecar holds, or None without a sidecar.
 
-    A profile that the file does not have is refused before anything is imported: two commands that looked for one in
-    the whole configuration had the kernel end the sidecar at its limit of 64 MiB.
+    Raises ConfigError for a profile that the file does not have, before more is imported. Two commands that looked for
+    such a profile in the whole configuration exceeded the limit of 64 MiB, and the kernel ended the sidecar.
     """
     file = locate.find(arguments.config, environ, str(locate.DEFAULT_PATH))
     profiles = locate.read(file).get("profiles") if file is not None else None

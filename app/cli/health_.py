@@ -21,10 +21,10 @@ from ..system.local_http import get
 DEFAULT_PATH = "/etc/idaas-sidecar/config.json"
 DEFAULT_OPS = "127.0.0.1:7118"
 LARGEST = 1_048_576
-"""Bytes of the configuration file."""
+"""The most bytes of the configuration file."""
 
 _UNUSABLE = "IDS-102"
-"""The stable code of a file that does not say where the sidecar listens."""
+"""The stable code of a file from which the sidecar's address cannot be read."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -69,7 +69,7 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
             error_code=_UNUSABLE,
         )
     # A client cannot connect to a wildcard address, and this command resolves no names. `::` includes IPv4, whose
-    # loopback address exists on every machine; ::1 does not where IPv6 is disabled.
+    # loopback address exists on every machine. ::1 does not exist if IPv6 is disabled.
     return {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "localhost": "127.0.0.1"}.get(host, host), int(port)  # noqa: S104
 
 

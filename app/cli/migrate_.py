@@ -1,4 +1,4 @@
-"""`migrate report`: which workloads carry an AccessKey, which read from the sidecar, which key can be disabled."""
+"""`migrate report`: list the workloads with an AccessKey, those that read from the sidecar, and keys to disable."""
 
 from __future__ import annotations
 

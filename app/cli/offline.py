@@ -1,8 +1,8 @@
 """
 Check a configuration for another machine, such as a pod, in CI.
 
-Variables, secrets and files that the configuration names exist only on the target machine. A copy of the file is
-loaded in which each variable that is not set here has a stand-in, and mistakes of these values are not reported.
+Variables, secrets and files that the configuration names exist only on the target machine. The check loads a copy of
+the file with a stand-in for each variable that is not set here. Mistakes in these values are not reported.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SDK_FILE = {
     "scope": "offline.example|.all",
     "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "OFFLINE"},
 }
-"""Stands in for a file of the IDaaS SDK that is not on this machine."""
+"""The stand-in for a file of the IDaaS SDK that does not exist on this machine."""
 
 
 STAND_INS = {
@@ -48,12 +48,12 @@ STAND_INS = {
     "metadata": "127.0.0.1:3",
     "proxy": "http://offline.example:1",
 }
-"""Stands in for a value that is a variable alone, by its key: one wrong value would hide the mistakes after it."""
+"""The stand-in, by key, for a value that is only a variable: a wrong value would hide the mistakes after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A configuration without mistakes that this machine can find, and what only the target machine can check."""
+    """A configuration without mistakes that this machine can find, and the values that only the target can check."""
 
     origin: str
     profiles: tuple[str, ...]
@@ -65,7 +65,7 @@ def check(path: str | None, environ: Mapping[str, str], hostname: str) -> Checke
     """
     Return the result for the file at `path`, else for the file that `serve` would read. Raises ConfigError.
 
-    Without a file there is nothing to check: the environment of the target machine is the configuration then.
+    Raises it also without a file: the configuration is then the target machine's environment, which is unknown here.
     """
     origin = path or environ.get("IDAAS_SIDECAR_CONFIG") or str(DEFAULT_PATH)
     raw = read(origin)
@@ -79,7 +79,7 @@ def check(path: str | None, environ: Mapping[str, str], hostname: str) -> Checke
     unchecked = [f"{key}: depends on {', '.join(names)}" for key, names in unset.items()]
     unchecked += [f"profiles.{name}: {shown_path(file)} is not on this machine" for name, file in missing.items()]
     warnings = loaded.warnings if loaded else ()
-    # A file that a value names, such as a token, is looked for on the target machine alone.
+    # A file that a value names, such as a token, exists only on the target machine.
     shown = tuple(each for each in warnings if not _concerns(each, unset) and ": no such file" not in each)
     return Checked(origin, tuple(raw.get("profiles") or ()), shown, tuple(unchecked))
 
@@ -117,7 +117,7 @@ def _unset(text: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def _with_stand_ins(value: Any, environ: Mapping[str, str], key: str = "") -> Any:
-    """Return `value` with stand-ins for the variables that are not set. `key` is the key that it belongs to."""
+    """Return `value` with stand-ins for the variables that are not set. `key` is the value's key."""
     if isinstance(value, dict):
         return {name: _with_stand_ins(item, environ, name) for name, item in value.items()}
     if isinstance(value, list):
@@ -131,14 +131,14 @@ def _with_stand_ins(value: Any, environ: Mapping[str, str], key: str = "") -> An
     def stand_in(found: re.Match[str]) -> str:
         if found[1] not in names:
             return found[0]
-        # At the beginning a variable is mostly an absolute path.
+        # A variable at the beginning of a value usually is an absolute path.
         return "/0" if found.start() == 0 and text[found.end() : found.end() + 1] in ("", "/") else "0"
 
     return _VARIABLE.sub(stand_in, text)
 
 
 def _replace_sdk_files(raw: Mapping[str, Any], environ: Mapping[str, str], directory: Path) -> dict[str, str]:
-    """Let each profile whose SDK file is missing read a stand-in, and return the missing files by profile."""
+    """Give each profile whose SDK file is missing a stand-in. Return the missing files by profile."""
     profiles = raw.get("profiles")
     missing: dict[str, str] = {}
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():

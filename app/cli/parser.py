@@ -27,13 +27,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     Return the arguments of one command.
 
-    Raises SystemExit with 0 after `help`, `--help` and `--version`, and with 2 after bad usage. Without arguments the
-    list of commands is printed on stderr, which is bad usage.
+    Raises SystemExit with 0 after `help`, `--help` and `--version`, and with 2 after bad usage. A call without
+    arguments is bad usage, and prints the list of commands on stderr.
     """
     if argv and argv[0] == "help" and not {"-h", "--help"}.intersection(argv[1:2]):
         argv = [*argv[1:2], "--help"]
     name = argv[0] if argv else None
-    # One parser instead of all of them: 10 ms of every start, and of every probe by `health`.
+    # Only one parser is built: all of them would cost 10 ms of every start, and of every probe by `health`.
     parser, _ = build_parser([name] if name is not None and name in COMMANDS else COMMANDS)
     if name is None:
         parser.print_help(sys.stderr)
@@ -46,7 +46,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 OPTIONS = ("-h", "--help", "--version")
-"""The options that need no command; all others follow one."""
+"""The options that need no command. All other options follow a command."""
 
 
 def _option_mistake(option: str, argv: Sequence[str]) -> str:
@@ -62,7 +62,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def build_parser(names: Iterable[str] | None = None) -> tuple[Parser, Commands]:
-    """Return the parser of the command line, and the parsers of the commands in it: of all, or of those in `names`."""
+    """Return the parser of the command line, and the parsers of its commands: of all, or of the commands `names`."""
     parser = Parser(
         prog=PROGRAM,
         description="Short-lived Alibaba Cloud credentials for every process on localhost.",
@@ -84,7 +84,7 @@ def _demo(commands: Commands) -> None:
     command = add_command(
         commands, "demo", "run the emulated cloud and the sidecar in one process", "idaas-sidecar demo --profiles 2"
     )
-    # Four ports in a row: credentials, ops, and the emulator's two. Hence the maximum.
+    # The maximum leaves room for four ports in a row: credentials, ops, and two of the emulator.
     command.add_argument(
         "--port",
         type=whole_number(0, 65532),
@@ -315,7 +315,7 @@ def _version(commands: Commands) -> None:
 
 
 def _help(commands: Commands) -> None:
-    # Listed and described here; `parse` turns it into --help.
+    # `help` is only declared here. `parse` converts it to --help.
     command = add_command(
         commands, "help", "print the list of commands, or the help of one command", "idaas-sidecar help get"
     )

@@ -1,4 +1,4 @@
-"""The profile that `--profile` names. A module of its own, so that `env` loads neither pipeline nor HTTP client."""
+"""Checks the value of `--profile`. A separate module, so that `env` imports neither pipeline nor HTTP client."""
 
 from __future__ import annotations
 

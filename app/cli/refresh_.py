@@ -22,8 +22,8 @@ def request_refresh(action: str, arguments: Namespace, environ: Mapping[str, str
     """
     Request `action` (`refresh` or `purge`) for one profile or all, and print the result of each.
 
-    Exit code: 0 if every profile was refreshed, 3 if the cloud refused one, else 4. Where the sidecar does not use the
-    changed configuration, the previous one is refreshed, and the output has the reason.
+    Exit code: 0 if every profile was refreshed, 3 if the cloud refused one, else 4. If the sidecar does not use a
+    changed configuration, it refreshes the previous one, and the output has the reason.
     """
     target = f"/{action}" if arguments.profile is None else f"/{action}/{arguments.profile}"
     profiles = admin_request(arguments.config, environ, "POST", target)["profiles"]

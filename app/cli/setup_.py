@@ -1,5 +1,5 @@
 """
-`setup`: print what must exist in RAM for a workload. Reads only, and changes nothing in the cloud.
+`setup`: print the RAM resources that a workload needs. Changes nothing in the cloud.
 
 `setup fingerprint` compares the certificate of an issuer with RAM; `setup cluster` prepares the issuer of a cluster.
 """
@@ -48,7 +48,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _ask(question: str) -> str:
-    # Questions go to stderr, so that stdout holds the plan alone.
+    # Questions go to stderr, so that stdout holds only the plan.
     print(question, end="", file=sys.stderr, flush=True)
     line = sys.stdin.readline()
     if not line:
@@ -93,9 +93,9 @@ def _other_host(issuer: str, chain: fingerprint.Chain, ca_file: str | None) -> I
             return
         other = fingerprint.presented(uri, ca_file)
     except SidecarError:
-        return  # without a discovery document nothing is known about the keys
+        return  # without a discovery document, the host of the keys is unknown
     if other.fingerprint not in chain.fingerprints:
-        # The documentation of April 2025 takes the host of jwks_uri, that of March 2026 the host of the issuer.
+        # RAM's documentation names the host of jwks_uri in April 2025, but the host of the issuer in March 2026.
         yield (
             f"the keys of {issuer} are on {other.host}, whose fingerprint is {other.fingerprint}; if STS reports a "
             "certificate error, register that fingerprint too"
@@ -106,7 +106,7 @@ def _other_host(issuer: str, chain: fingerprint.Chain, ca_file: str | None) -> I
 
 
 def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Print the chain of the server and the fingerprint to register; exit 1 if RAM has none of the presented ones."""
+    """Print the server's chain and the fingerprint to register. Exit code 1 if RAM has no presented fingerprint."""
     registered = tuple(rotation.normalised(value) for value in arguments.registered)
     mistakes = list(limits.fingerprints(registered, "--registered")) if registered else []
     if mistakes:
@@ -122,7 +122,7 @@ def _fingerprint(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _upcoming(path: str | None) -> tuple[str, ...]:
-    """Return the fingerprint of the chain that the server will present."""
+    """Return the fingerprint of the server's next chain."""
     if path is None:
         return ()
     try:
@@ -174,7 +174,7 @@ def _fingerprint_lines(chain: fingerprint.Chain, state: rotation.Rotation, provi
 
 
 def _cluster(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Write the documents to publish, and check those that are published; exit 1 if they are wrong."""
+    """Write the documents to publish, and check the published documents. Exit code 1 if those are wrong."""
     mistakes = list(limits.issuer(arguments.issuer, "ISSUER"))
     if mistakes:
         raise ConfigError.of(mistakes)

@@ -38,7 +38,7 @@ def add_setup(commands: Commands) -> None:
 
 
 def _add_workload(command: argparse.ArgumentParser) -> None:
-    """Add the flags of one workload. With a configuration they replace its values."""
+    """Add the flags of one workload. The flags replace values of the configuration, if there is one."""
     flags = command.add_argument_group("one workload, or values that replace those of the configuration")
     flags.add_argument("--kind", choices=KINDS, help="kind of issuer (default: idaas)")
     flags.add_argument("--name", metavar="PROFILE", help="name of the profile (default: default)")

@@ -1,4 +1,4 @@
-"""`status`: what the running sidecar does, over its admin socket, else over its operations listener.
+"""`status`: print the running sidecar's status, from its admin socket or else from its operations listener.
 
 Like `get`, the command often runs in the sidecar's own container: it imports neither the loader nor an HTTP client.
 """
@@ -24,7 +24,7 @@ TARGET = "/status.json"
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    """Print the status of the running sidecar. Exit code 0 if it answers, whatever the state of its profiles is."""
+    """Print the status of the running sidecar. Exit code 0 if it answers, for any state of its profiles."""
     status = _status(arguments.config, environ)
     if arguments.json:
         print(json.dumps(status))
@@ -50,7 +50,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return the members of the status. Raises Unreachable, or ConfigError where the sidecar refuses."""
+    """Return the members of the status. Raises Unreachable, or ConfigError if the sidecar refuses."""
     path = locate.admin_socket(config, environ)
     if path is None:
         return _from_ops(config, environ)
@@ -59,7 +59,7 @@ def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
         if code == 200:
             return body
         why: SidecarError = ConfigError(f"{path}: {body.get('Message', code)}", error_code="IDS-517")
-    except SidecarError as error:  # another user's socket, or none; the operations listener is for every user
+    except SidecarError as error:  # no socket, or another user's: the operations listener answers every user
         why = error
     try:
         return _from_ops(config, environ)

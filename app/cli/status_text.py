@@ -1,4 +1,4 @@
-"""The status as lines of a terminal. Foreign words are escaped: they could control the terminal."""
+"""The status as lines for a terminal. Foreign text is escaped, because it could control the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.text import one_line
 from ..core.wording import OUTCOMES, TONES, Tone, coded, verdict
 
 BAR = 20
-"""Characters of the bar of the time that is left."""
+"""Characters of the bar that shows the remaining lifetime."""
 
 COLOURS: Mapping[Tone, str] = {"good": "32", "warn": "33", "bad": "31"}
 """ANSI colours (ECMA-48, SGR)."""
@@ -48,7 +48,7 @@ class _Text:
         return f"\033[{COLOURS[tone]}m{words}\033[0m" if self._colour else words
 
     def field(self, label: str, value: str) -> list[str]:
-        """Return a label and its value; further lines are indented below the value."""
+        """Return the lines of a label and its value. Further lines are indented below the value."""
         first, rest = f"  {one_line(label):<{_LABEL}}", " " * (_LABEL + 2)
         wrapped = textwrap.wrap(
             one_line(value), self._width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False

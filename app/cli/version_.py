@@ -10,6 +10,6 @@ from .arguments import PROGRAM
 
 
 def run(_arguments: Namespace, _environ: Mapping[str, str]) -> int:
-    """Print the line that `--version` prints."""
+    """Print the same line as `--version`."""
     print(f"{PROGRAM} {__version__}")
     return 0

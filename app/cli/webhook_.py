@@ -1,4 +1,4 @@
-"""`webhook`: run the admission webhooks. `webhook explain`: say what they would do with a pod."""
+"""`webhook`: run the admission webhooks. `webhook explain`: print the webhooks' decision about a pod."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from .webhook_arguments import SETTINGS
 FINDINGS = 1
 
 LARGEST = 67_108_864
-"""Bytes of a file: the CredentialPolicies of a large cluster, or a List of its pods."""
+"""The most bytes of a file, for the CredentialPolicies of a large cluster or a List of its pods."""
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -111,7 +111,7 @@ def _objects(path: str) -> list[Any]:
     """
     Return the objects of a file, or of standard input. Raises ConfigError.
 
-    A text that begins with a brace is JSON, which needs no PyYAML: the production image has none.
+    A text that begins with a brace is JSON. JSON needs no PyYAML, which the production image does not have.
     """
     place = "stdin" if path == "-" else path
     try:

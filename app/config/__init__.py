@@ -1,4 +1,4 @@
-"""Files and environment to checked settings; the JSON Schema; where each value comes from.
+"""Reads files and environment as checked settings with the origin of each value; makes the JSON Schema.
 
 May import `identity`, `exchange` and the packages below them.
 """

@@ -1,7 +1,7 @@
-"""A JSON object against the types of its keys: every mistake is found, in words of JSON and not of Python.
+"""Checks a JSON object against the types of its keys. Finds every mistake, and reports it in the terms of JSON.
 
-An unknown key gets a did-you-mean, a word is compared with those allowed, `${VAR}` is replaced in every string, `~` is
-expanded in paths, and every value's origin is noted for `config --show`.
+An unknown key gets a suggestion of a known one, a word is compared with the allowed words, `${VAR}` is replaced in
+every string, `~` is expanded in paths, and the origin of every value is stored for `config --show`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ..system import files
 T = TypeVar("T", bound=Strict)
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)\})?")
-"""`$${`, which stands for `${`, or a variable; a `${` alone matches too, and is a mistake."""
+"""A variable, or `$${`, which stands for `${`. A single `${` matches too, and is a mistake."""
 _SECRET = re.compile(r"(secret|password|passphrase|(private|access)_?key(_?id)?)$", re.IGNORECASE)
-"""The end of a key that would hold a secret itself."""
+"""The end of a key whose value would be a secret itself."""
 
 _WORDS: tuple[tuple[type[inspect.Type], str], ...] = (
     (inspect.StrType, "a string"),
@@ -43,17 +43,17 @@ _WORDS: tuple[tuple[type[inspect.Type], str], ...] = (
 
 UNKNOWN_KEY, BAD_VALUE, MISSING_KEY, UNSET_VARIABLE = "IDS-104", "IDS-105", "IDS-106", "IDS-107"
 DRAWBACK = "IDS-122"
-"""Codes of the errors index."""
+"""Stable codes of the errors index."""
 
 
 def join(path: str, key: str) -> str:
-    """Return the dotted path of `key` below `path`; a key that is not a plain word is quoted, and cut if long."""
+    """Return the dotted path of `key` below `path`. A key that is not a plain word is quoted, and cut if long."""
     shown = key if re.fullmatch(r"[A-Za-z0-9_$.-]{1,80}", key) else f'"{one_line(key[:80])}"'
     return f"{path}.{shown}" if path else shown
 
 
 def convert(raw: dict[str, Any], kind: type[T], place: str = "") -> T:
-    """Return `raw` as a `kind`, nothing expanded. Raises ConfigError with the first mistake."""
+    """Return `raw` as a `kind`, without expansion. Raises ConfigError with the first mistake."""
     decoder = Decoder(place, {}, trace=False)
     checked = decoder.members(raw, kind, place)
     if decoder.mistakes:
@@ -66,8 +66,8 @@ class Decoder:
     Checks objects of one origin (a file, the environment).
 
     `variables`: `${VAR}` in a string is replaced by the variable of `environ`. `lenient`: an unknown key is dropped
-    with a warning instead of an error. `sources` (if `trace`), `warnings` and `mistakes` grow with `members`. Each
-    mistake begins with the key's path. `hidden`: the values that must not be shown, with what is shown for each.
+    with a warning instead of an error. `members` adds to `sources` (if `trace`), `warnings` and `mistakes`. Each
+    mistake begins with the key's path. `hidden`: the values that must not be shown, each with its replacement.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Decoder:
         self._trace = trace
 
     def members(self, raw: dict[str, Any], kind: type[Strict], place: str = "") -> dict[str, Any]:
-        """Return the members of a `kind`, checked and expanded. Where `mistakes` grew, the result is not usable."""
+        """Return the members of a `kind`, checked and expanded. If `mistakes` has grown, the result is not usable."""
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
@@ -122,10 +122,10 @@ class Decoder:
     def _scalar(self, value: Any, info: inspect.Type, kind: inspect.Type, path: str) -> Any:
         """Return a value without members, checked and expanded. `kind` is its type without the marks of `info`."""
         self._note(path, self._origin)
-        # A policy is a document of RAM's: it has variables of its own.
+        # A policy is a document for RAM and has RAM's own variables, which must stay.
         before = len(self.mistakes)
         found = self.expand(value, path) if not isinstance(kind, inspect.AnyType) else value
-        if len(self.mistakes) > before:  # without its variable, the rest of the value says nothing
+        if len(self.mistakes) > before:  # without its variable, the value is incomplete: no further check
             return None
         if isinstance(found, str) and mark_of(info, EXPANDED):
             found = files.expanded(found, self._environ.get("HOME"))
@@ -139,7 +139,7 @@ class Decoder:
         complaint = _beyond_limits(found, kind)
         if complaint:
             self._mistake(path, complaint)
-        # Profiles repeat issuers, endpoints and scopes: one copy of each saves 1 KiB per profile.
+        # Profiles repeat issuers, endpoints and scopes. One shared copy of each saves 1 KiB per profile.
         return sys.intern(found) if isinstance(found, str) else found
 
     def _list(self, value: list[Any], kind: inspect.ListType | inspect.VarTupleType, path: str) -> list[Any]:
@@ -219,7 +219,7 @@ class Decoder:
         self.warnings.append(Mistake(f"{path}: {cause}; {ignored}", DRAWBACK))
 
     def expand(self, value: Any, path: str) -> Any:
-        """Return a string with its variables replaced, and every other value as it is."""
+        """Return a string with its variables replaced, and every other value unchanged."""
         if not self._variables or not isinstance(value, str) or "${" not in value:
             return value
         names: dict[str, None] = {}
@@ -247,7 +247,7 @@ class Decoder:
 
 
 def _members(info: inspect.Type) -> list[inspect.Type]:
-    """Return the types of a union, or the one type, without their notes."""
+    """Return the types of a union, or the one type, without their annotations."""
     if isinstance(info, inspect.Metadata):
         return _members(info.type)
     if isinstance(info, inspect.UnionType):
@@ -321,7 +321,7 @@ def _beyond_limits(value: Any, kind: inspect.Type) -> str | None:
 
 
 def _number(limit: float) -> str:
-    """Return every digit of a limit, and no fraction where it is whole."""
+    """Return a limit with all its digits, and without a fraction if it is whole."""
     return str(int(limit)) if limit == int(limit) else repr(limit)
 
 

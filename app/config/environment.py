@@ -1,7 +1,7 @@
-"""The configuration without a file: the variables that Alibaba SDKs read already make one profile.
+"""The configuration without a file: one profile from the variables that Alibaba SDKs already read.
 
-Users of an Alibaba SDK have the identity (the IDaaS SDK's file, or a token file), and add the ARNs of the role and of
-the OIDC provider.
+Users of an Alibaba SDK already have the identity (the IDaaS SDK's file, or a token file), and add the ARNs of the role
+and of the OIDC provider.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _TOKEN_FILE = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"  # noqa: S105 - the name of a vari
 
 def read(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any], dict[str, str]]:
     """
-    Return the configuration as a file would hold it, and the variable behind each key ("" for the SDK's own path).
+    Return the configuration in a file's form, and the variable behind each key ("" for the SDK's own path).
 
-    Raises ConfigError where nothing is configured, or two identities. `default_path`: where a file could have been.
+    Raises ConfigError if no identity or two identities are configured. `default_path`: the place of a file, for the
+    message.
     """
     identity, sources = _identity(environ, default_path)
     exchange = dict(_exchange(environ))
@@ -47,7 +48,7 @@ def read(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any],
 
 
 def _managed(exchange: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
-    """Return the exchange for a role without a provider: IDaaS manages it. The variables of STS do not apply."""
+    """Return the exchange for a role without a provider, which IDaaS manages. The variables of STS do not apply."""
     if identity["type"] == "tokenFile":
         raise ConfigError(
             f"{_VARIABLES['oidcProviderArn']}: not set; a token file needs it, "
@@ -83,7 +84,7 @@ def _exchange(environ: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
     for key, variable in _VARIABLES.items():
         value = environ.get(variable, "").strip()
         if value and key == "vpc":
-            # Without a region the SDKs ignore the flag; in a configuration file that is an error.
+            # Without a region, the SDKs ignore the flag. In a configuration file, the flag would be an error.
             yield key, value.lower() == "true" and bool(environ.get(_VARIABLES["regionId"], "").strip())
         elif value:
             yield key, value

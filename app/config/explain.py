@@ -1,4 +1,4 @@
-"""Settings as dotted keys: for `config --show`, and for what a reload changed."""
+"""Settings as dotted keys, for `config --show` and for the changes of a reload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.display import displayed
 from .decode import join
 
 Difference = tuple[str, Any, Any]
-"""A dotted key, its old and its new value; None where it does not exist."""
+"""A dotted key, its old and its new value. A value that does not exist is None."""
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -34,9 +34,9 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def shown(key: str, value: Any) -> Any:
     """
-    Return a leaf's value without what may be secret: a command without its arguments, a URL without its login.
+    Return a leaf's value without parts that may be secret: a command without its arguments, a URL without its login.
 
-    `value` is None where a change adds or removes the key.
+    `value` is None if a change adds or removes the key.
     """
     if key.rpartition(".")[2] == "command" and value is not None and len(value) > 1:
         return [value[0], f"(and {len(value) - 1} arguments)"]
@@ -44,7 +44,7 @@ def shown(key: str, value: Any) -> Any:
 
 
 def differences(before: msgspec.Struct, after: msgspec.Struct) -> Iterator[Difference]:
-    """Yield what differs between two settings, without secrets."""
+    """Yield the differences between two settings, without secrets."""
     old, new = dict(leaves(before)), dict(leaves(after))
     for key in sorted(old.keys() | new.keys()):
         was, now = old.get(key), new.get(key)

@@ -1,4 +1,4 @@
-"""The JSON Schema of the configuration file, for editors and for other programs' checks."""
+"""The JSON Schema of the configuration file, for editors and for checks by other programs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .settings import Settings
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 DEFAULT_TAGS = {"type": ("idaas", "sts"), "method": ("client_secret_basic",)}
-"""The tags that may be left out, by the key that holds the tag (the DEFAULT marks of the settings types)."""
+"""The tags that a file may leave out, by the key that holds the tag (the DEFAULT marks of the settings types)."""
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema, made from the types that the loader converts to."""
+    """Return the schema, made from the settings types that the loader uses."""
     (whole,), parts = msgspec.json.schema_components([Settings], ref_template="#/$defs/{name}")
     named = {name: _readable(name, part) for name, part in parts.items()}
     root = named.pop(whole["$ref"].rpartition("/")[2])
@@ -28,7 +28,7 @@ def schema() -> dict[str, Any]:
 
 
 def _readable(name: str, part: dict[str, Any]) -> dict[str, Any]:
-    """Return `part` as the loader reads it: a tag with a default may be left out, and titles are in plain words."""
+    """Return `part` with the loader's rules: a tag with a default may be left out, and titles are in plain words."""
     members = part["properties"]
     for key in ("type", "method", "authnMethod"):
         tag = members.get(key, {}).get("enum", ())
@@ -38,7 +38,7 @@ def _readable(name: str, part: dict[str, Any]) -> dict[str, Any]:
                 members[key]["default"] = tag[0]
                 part["required"].remove(key)
     for member in members.values():
-        # A word of OpenAPI, unknown to JSON Schema; it would make the tag required again.
+        # `discriminator` belongs to OpenAPI and is unknown to JSON Schema. It would make the tag required again.
         member.pop("discriminator", None)
     part["title"] = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in name).strip()
     return part

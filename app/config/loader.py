@@ -1,7 +1,7 @@
-"""Files and environment to Settings: found, read, checked, and each value's origin kept. No network.
+"""Finds, reads and checks the configuration, and keeps each value's origin. Uses no network.
 
-Search order: `--config`, `$IDAAS_SIDECAR_CONFIG`, `/etc/idaas-sidecar/config.json`; without any of them, the variables
-of environment.py make one profile, `default`.
+Search order: `--config`, `$IDAAS_SIDECAR_CONFIG`, `/etc/idaas-sidecar/config.json`. Without any of these files, the
+variables of environment.py make one profile, `default`.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from .watched_files import needed_files, watched_files
 Sts = TypeVar("Sts", ExchangeSettings, ChainedRole)
 
 MAJOR, MINOR = 1, 0
-"""The configVersion that this program was written for."""
+"""The configVersion of this program."""
 
 
 SHORTEST_HIDDEN = 4
-"""Characters of a value that messages hide: fewer are no secret, and parts of many words."""
+"""The least characters of a value that messages hide. A shorter value is not a secret, and occurs in many words."""
 
 
 class Loaded(Record, frozen=True):
     """
     Checked settings.
 
-    `sources`: dotted keys to their origin (absent: the default). `warnings`: for the log. `files`: the files that were
-    read, the SDK's included.
+    `sources`: the origin of each dotted key (a missing key has its default). `warnings`: lines for the log. `files`:
+    the files that were read, including the SDK's.
     """
 
     settings: Settings
@@ -59,7 +59,7 @@ class Loaded(Record, frozen=True):
 
 @dataclass(slots=True)
 class _Draft:
-    """A configuration on its way to Settings. `file`: None where the environment is the configuration."""
+    """A configuration that is being read. `file`: None if the configuration comes from the environment."""
 
     origin: str
     file: str | None
@@ -71,20 +71,20 @@ class _Draft:
     files: list[str] = field(default_factory=list)
     settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
-    """Values that may be secrets, and what messages say instead."""
+    """Values that may be secrets, with their replacements for messages."""
     places: dict[str, str] = field(default_factory=dict)
-    """Beginnings of messages, and what to say instead: the variable or the file in which the value really stands."""
+    """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
 
     def stop_at_mistakes(self) -> None:
-        """Raise ConfigError if there are mistakes: one message, a line each."""
+        """Raise ConfigError if there are mistakes, with a line for each."""
         if self.mistakes:
             raise ConfigError.of(dict.fromkeys(map(self._located, self.mistakes)))
 
     def run(self, checks: Iterable[validate.Check], *, patient: bool = True) -> list[Mistake]:
         """
-        Run all checks, and keep what they complain about. Return a line for each file that is not there yet.
+        Run all checks, and store their mistakes. Return a line for each file that does not exist yet.
 
-        `patient`: otherwise a file that is not there is a mistake.
+        `patient`: if false, a file that does not exist is a mistake.
         """
         absent: list[Mistake] = []
         for check in checks:
@@ -97,7 +97,7 @@ class _Draft:
         return absent
 
     def named(self, environ: Mapping[str, str]) -> frozenset[str]:
-        """Return the files that the configuration names, as far as it could be read."""
+        """Return the files that the configuration names, as far as the configuration could be read."""
         if self.settings is None:
             return frozenset(map(os.path.abspath, self.files))
         return needed_files(self.settings, self.files, environ)
@@ -115,7 +115,7 @@ class _Draft:
         return one_line(sentence)
 
     def _located(self, mistake: Mistake) -> Mistake:
-        """Return the mistake as it is shown, with the file or the variable in which it can be corrected."""
+        """Return the mistake for display, with the file or the variable in which it can be corrected."""
         cause = mistake.cause
         opening = next(filter(cause.startswith, self.places), "")
         if opening:
@@ -138,14 +138,14 @@ def load(
     patient: bool = False,
 ) -> Loaded:
     """
-    Return the effective configuration. Raises ConfigError: a line per mistake, with the thing, the place and the cure;
-    or NotThereYet, if `patient`, for the file of a path token or cache key that does not exist yet.
+    Return the effective configuration. Raises ConfigError with a line per mistake: the thing, the place and the cure.
+    If `patient`, raises NotThereYet for the file of a path token or cache key that does not exist yet.
 
-    `look`: whether the secrets and files that it names must exist; a command that uses none of them need not ask.
-    `patient`: whether a file that does not exist is waited for, because another program may write it. Token files are
-    waited for in any case. `trace`: whether each value's origin is kept, which is the largest part of a profile's
-    memory. `survey`: finds the files that do not answer; the profiles that need one are not checked, and a warning
-    says so. The `files` of an error are those that the configuration names.
+    `look`: whether the secrets and files that the configuration names must exist; a command that uses none of them
+    sets it to false. `patient`: whether to wait for a file that does not exist, because another program may write it. A
+    missing token file is never a mistake. `trace`: whether each value's origin is kept, which is the largest part of a
+    profile's memory. `survey`: finds the files that do not answer. Profiles that need such a file are not checked, and
+    get a warning. The `files` of an error are those that the configuration names.
     """
     file = find(path, environ, str(default_path))
     draft = _Draft(file or "environment", file, trace=trace)
@@ -193,7 +193,7 @@ def _load(
             absence = NotThereYet("\n".join(draft.shown(item.cause) for item in needed), "; ".join(cures))
             absence.patience = settings.startup.timeout_seconds
             raise absence
-        # Not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
+        # Missing files are not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
             Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
             for item in dict.fromkeys(absent)
@@ -210,7 +210,7 @@ def _load(
 
 
 def _check_the_rest(draft: _Draft, environ: Mapping[str, str], hostname: str) -> None:
-    """Add the mistakes of those sections and profiles whose values are of the right kinds: one run finds them all."""
+    """Check the sections and profiles whose values have the right types, so that one run finds all mistakes."""
     sound = {key: value for key, value in draft.raw.items() if not draft.is_mistaken(key)}
     sound["configVersion"] = f"{MAJOR}.{MINOR}"
     profiles = draft.raw.get("profiles")
@@ -218,12 +218,12 @@ def _check_the_rest(draft: _Draft, environ: Mapping[str, str], hostname: str) ->
         sound["profiles"] = {
             name: profile for name, profile in profiles.items() if not draft.is_mistaken(join("profiles", name))
         }
-    with contextlib.suppress(msgspec.ValidationError):  # a required section is missing: nothing can be compared with it
+    with contextlib.suppress(msgspec.ValidationError):  # if a required section is missing, there is nothing to compare
         draft.run(validate.checks(_complete(_build(sound), draft, environ, hostname)))
 
 
 def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], survey: Survey) -> frozenset[str]:
-    """Return the profiles that need files which do not answer now; warn of each."""
+    """Return the profiles that need files which do not answer now. Add a warning for each profile."""
     watched = watched_files(settings, draft.files, environ)
     survey.look(watched.all())
     found: dict[str, str] = {}
@@ -264,11 +264,11 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
     draft.warnings += decoder.warnings
-    draft.mistakes += (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
+    draft.mistakes += (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # checked before
 
 
 def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> int:
-    """Return the minor version of the file. Raises ConfigError where its major version is another one."""
+    """Return the minor version of the file. Raises ConfigError for another major version."""
     decoder = Decoder(draft.origin, environ, variables=True, trace=False)
     version = decoder.expand(raw.get("configVersion"), "configVersion")
     if decoder.mistakes:
@@ -302,7 +302,7 @@ def _name_mistakes(profiles: Any) -> list[Mistake]:
 
 
 def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
-    """Put the IDaaS SDK's file in the place of each `clientConfigPath`."""
+    """Replace each `clientConfigPath` with the content of the IDaaS SDK's file."""
     profiles = draft.raw.get("profiles")
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():
         identity = profile.get("identity") if isinstance(profile, dict) else None
@@ -311,7 +311,7 @@ def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
 
 
 _NOT_IN_THE_SDK_FILE = ("type", "clientConfigPath", "connection", "tokenExchange")
-"""Keys that the SDK does not have, so they may stand beside the path of its file."""
+"""Keys that the SDK's file does not have, so they may stand beside the path of this file."""
 
 
 def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -340,12 +340,12 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
 
 
 def _build(raw: dict[str, Any]) -> Settings:
-    """Return checked members as Settings."""
+    """Return the checked members as Settings."""
     return msgspec.convert(raw, Settings)
 
 
 def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hostname: str) -> Settings:
-    """Return `settings` with what the file leaves to the environment."""
+    """Return `settings` with the values that the file leaves to the environment."""
     session, source = default_session_name(environ, hostname)
     profiles = {}
     for name, profile in settings.profiles.items():
@@ -368,7 +368,7 @@ def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hos
 
 
 def _named(part: Sts, session: str, draft: _Draft, place: str, source: str) -> Sts:
-    """Return `part` with the workload's name for its session, where it names none."""
+    """Return `part`. If it has no session name, set the workload's name."""
     if isinstance(part, DeveloperApiExchange) or part.role_session_name is not None:
         return part
     draft.sources[f"{place}.roleSessionName"] = source
@@ -376,7 +376,7 @@ def _named(part: Sts, session: str, draft: _Draft, place: str, source: str) -> S
 
 
 def _scoped(profile: Profile, draft: _Draft, place: str) -> Identity:
-    """Return the profile's identity, with the DeveloperAPI's scope where that applies and none is given."""
+    """Return the profile's identity. If the exchange is the DeveloperAPI and no scope is given, set its scope."""
     identity = profile.identity
     managed = isinstance(profile.exchange, DeveloperApiExchange)
     if not managed or not isinstance(identity, IdaasIdentity) or identity.scope:

@@ -1,6 +1,6 @@
-"""Where the configuration and the admin socket are, found without reading the whole configuration.
+"""Finds the configuration file and the admin socket without reading the whole configuration.
 
-A command that runs beside the sidecar counts against the memory limit of the same container: it imports little.
+A command that runs beside the sidecar counts against the memory limit of the same container, so it imports little.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEFAULT_PATH = Path("/etc/idaas-sidecar/config.json")
 
 
 def find(path: str | None, environ: Mapping[str, str], default_path: str) -> str | None:
-    """Return the path of the configuration file: `path`, the variable's, the default's if it exists, else None."""
+    """Return the path of the configuration file: `path`, else the variable, else an existing default file, or None."""
     named = path or environ.get("IDAAS_SIDECAR_CONFIG")
     if named:
         return named
@@ -27,7 +27,7 @@ def find(path: str | None, environ: Mapping[str, str], default_path: str) -> str
 
 
 def read(path: str) -> dict[str, Any]:
-    """Return the object of the configuration file. Raises ConfigError, also where it is the IDaaS SDK's file."""
+    """Return the object of the configuration file. Raises ConfigError, also if it is the IDaaS SDK's file."""
     raw: dict[str, Any] = {}
     failure: ConfigError | None = None
     try:
@@ -47,7 +47,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def _is_sdk_file(raw: dict[str, Any], path: str) -> bool:
-    """Return whether a file has the SDK's keys instead of a configuration's. `raw` is empty if it has comments."""
+    """Return whether a file has the keys of the SDK's file. `raw` is empty for a file with comments."""
     try:
         keys = (raw or read_object(path, tolerant=True)).keys()
     except ConfigError:
@@ -56,25 +56,25 @@ def _is_sdk_file(raw: dict[str, Any], path: str) -> bool:
 
 
 def snake_case(key: str) -> str:
-    """Return `unsafeIgnoreSSLCert`, `unsafeIgnoreSslCert` and `unsafe_ignore_ssl_cert` alike as the last."""
+    """Return a key in snake case: `unsafe_ignore_ssl_cert` for `unsafeIgnoreSSLCert` and for `unsafeIgnoreSslCert`."""
     words = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", key)
     return re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", words).lower()
 
 
 def absolute(origin: str) -> str:
-    """Return a configuration's origin for programs with another working directory: `environment`, or a whole path."""
+    """Return a configuration's origin as `environment` or an absolute path, for programs in another directory."""
     return origin if origin == "environment" else os.path.abspath(origin)
 
 
 def admin_socket(path: str | None, environ: Mapping[str, str]) -> str | None:
     """
-    Return `server.adminSocket` of the configuration file, or None where it has none that is plain text.
+    Return `server.adminSocket` of the configuration file; None if the key is missing or contains a variable.
 
-    Raises ConfigError where the file cannot be read. Nothing else of the file is checked.
+    Raises ConfigError if the file cannot be read. Does not check the other keys.
     """
     file = find(path, environ, str(DEFAULT_PATH))
     server = read(file).get("server") if file is not None else None
     name = server.get("adminSocket") if isinstance(server, dict) else None
-    if not isinstance(name, str) or "$" in name:  # a variable: for the loader
+    if not isinstance(name, str) or "$" in name:  # only the loader replaces variables
         return None
     return files.expanded(name, environ.get("HOME"))

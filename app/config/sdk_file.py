@@ -1,8 +1,8 @@
-"""The IDaaS SDK's own `client-config.json`, read as the SDK reads it.
+"""Reads the IDaaS SDK's own `client-config.json` in the same way as the SDK.
 
 camelCase and snake_case keys are equal, unknown keys are ignored, null means absent, and endpoints without a scheme get
-https. This program's own keys for secrets (`clientSecretFile`, `algorithm`, …) work there too: the SDK ignores them.
-What the SDK degrades silently (an unknown authnMethod, a missing required key) is an error here.
+https. This program's own keys for secrets (`clientSecretFile`, `algorithm`, …) work in this file, too; the SDK ignores
+them. Mistakes that the SDK accepts silently (an unknown authnMethod, a missing required key) are errors here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .locate import snake_case
 
 
 def default_path(environ: Mapping[str, str]) -> str:
-    """Return the path that the SDK reads: `$CLOUD_IDAAS_CONFIG_PATH`, else the one in the home directory."""
+    """Return the path that the SDK reads: `$CLOUD_IDAAS_CONFIG_PATH`, else the path in the home directory."""
     named = environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip()
     return named or f"{environ.get('HOME') or '~'}/.cloud_idaas/client-config.json"
 
@@ -44,7 +44,7 @@ def read(path: str) -> dict[str, Any]:
         raise ConfigError.of(left)
     known |= {key: _unwrapped(value) for key, value in known.items() if isinstance(value, str)}
     for key in ("clientConfigPath", "tokenExchange", "connection"):
-        known.pop(key, None)  # not in the SDK's file: they stand beside clientConfigPath
+        known.pop(key, None)  # these keys stand beside clientConfigPath, not in the SDK's file
     if isinstance(known.get("authnConfiguration"), dict):
         known["authnConfiguration"] = _authn(known["authnConfiguration"])
     if isinstance(known.get("httpConfiguration"), dict):
@@ -56,7 +56,7 @@ def read(path: str) -> dict[str, Any]:
 
 
 def _unwrapped(value: str) -> str:
-    """Return a value without the line breaks of a wrapped line. Scopes on lines of their own stay apart."""
+    """Return a value without the line breaks of a wrapped line. Scopes on separate lines stay separate."""
     if all(re.fullmatch(r"[^|]+\|[^|]+", word) for word in value.split()):
         return value
     return re.sub(r"\s*\n\s*", "", value)
@@ -67,11 +67,11 @@ _EXAMPLE = re.compile(
     r"|(?<![a-z0-9])your[-_ ][\w-]+|[您你]的\w*",
     re.IGNORECASE,
 )
-"""What stands in examples for a value: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`, `...`, `your_id`."""
+"""Placeholders in examples: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`, `...`, `your_id`."""
 
 
 def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of each value of an example that was not replaced."""
+    """Yield the key and the text of each placeholder that was not replaced with a value."""
     for key, value in members.items():
         if isinstance(value, dict):
             yield from _examples(value, f"{place}{key}.")
@@ -81,7 +81,7 @@ def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str
 
 
 def _authn(raw: dict[str, Any]) -> dict[str, Any]:
-    """Return the members that the method knows; of an unknown method, those of the first one."""
+    """Return the members that the method knows. For an unknown method, return the members of the first method."""
     tag = next((value for key, value in raw.items() if snake_case(key) == "authn_method" and value is not None), None)
     method = next((item for item in IDAAS_METHODS if item.__struct_config__.tag == tag), None)
     members = _known(raw, method or IDAAS_METHODS[0])
@@ -89,7 +89,7 @@ def _authn(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _machine(authn: Any, path: str) -> dict[str, Any]:
-    """Return the authnConfiguration of a machine: the SDK reads an identityType that it does not know as CLIENT."""
+    """Return the authnConfiguration of a machine. Like the SDK, treat an unknown identityType as CLIENT."""
     if not isinstance(authn, dict):
         return {}
     if authn.get("identityType") == "HUMAN":
@@ -102,7 +102,7 @@ def _machine(authn: Any, path: str) -> dict[str, Any]:
 
 
 def _known(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the members of `raw` that `kind` knows, in its spelling."""
+    """Return the members of `raw` that `kind` knows, with the names of `kind`."""
     names = dict(zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True))
     found = ((names.get(snake_case(key)), value) for key, value in raw.items())
     return {name: value for name, value in found if name is not None and value is not None}

@@ -1,4 +1,4 @@
-"""From configuration keys outside the identities to the readers of the secrets that they name."""
+"""The readers of the secrets that configuration keys outside the identities name."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ..system import secrets
 from .settings import Cache, PathToken
 
 SHORTEST_CACHE_KEY = 32
-"""Characters: 128 bits in hexadecimal."""
+"""The least characters of a cache key: 128 bits in hexadecimal."""
 
 SHORTEST_PATH_TOKEN = 16
-"""Characters of the URL-safe alphabet: 96 bits."""
+"""The least characters of a path token: 96 bits in the URL-safe alphabet."""
 
 
 def path_token(configured: PathToken, environ: Mapping[str, str]) -> Secret:

@@ -1,4 +1,4 @@
-"""Checks of a whole configuration: values that contradict each other, and names of things that do not exist.
+"""Checks a whole configuration for values that contradict each other, and for names of things that do not exist.
 
 Every check is a function that raises ConfigError; the loader runs all of them, so that one run reports all mistakes.
 """
@@ -26,14 +26,14 @@ from .settings import VALUE_NAME, Access, Cache, Metadata, PathToken, Profile, R
 Check = Callable[[], object]
 
 LARGEST_BUNDLE = 16_777_216
-"""Bytes of a CA bundle; Mozilla's whole bundle has a quarter of a mebibyte."""
+"""The most bytes of a CA bundle. Mozilla's whole bundle has a quarter of a mebibyte."""
 
 LONGEST_VALUE_NAME = 128
 DOCUMENT_NEEDS = ("instance-id", "owner-account-id", "region-id")
-"""An identity document without these is useless; LoongCollector also reads zone-id, vpc-id and vswitch-id."""
+"""The values without which an identity document is useless. LoongCollector also reads zone-id, vpc-id, vswitch-id."""
 
 LONGEST_SOCKET_NAME = 107
-"""Bytes: `sun_path` of a unix socket's address."""
+"""The most bytes of a unix socket's path: the size of `sun_path` in its address."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
@@ -61,10 +61,10 @@ def existence_checks(
     settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()
 ) -> Iterator[Check]:
     """
-    Yield the checks that what the profiles name exists: variables, files, the environment's proxies.
+    Yield the checks that the variables and files of the profiles exist, and that the environment's proxies are valid.
 
-    They raise NotThereYet for a file that may still be written. `unchecked`: profiles that need files which do not
-    answer.
+    The checks raise NotThereYet for a file that may still be written. `unchecked`: profiles that need files which do
+    not answer.
     """
     for name, profile in settings.profiles.items():
         if name in unchecked:
@@ -75,13 +75,13 @@ def existence_checks(
         yield partial(_environment_proxies, profile, place, settings.proxy, environ)
         for connection, where in _connections(profile, place):
             yield partial(_connection, connection, where, environ)
-    if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # a file of every profile
+    if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # every profile needs this file
         yield partial(_bundle, settings.tls.ca_file, "tls.caFile")
 
 
 def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()) -> Iterator[Check]:
     """
-    Yield the checks of the tokens that the profiles read. They raise NotThereYet for a file that is not usable.
+    Yield the checks of the tokens that the profiles read. The checks raise NotThereYet for an unusable file.
 
     `unchecked`: profiles that need files which do not answer.
     """
@@ -93,7 +93,7 @@ def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Coll
 
 
 def start_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
-    """Yield the checks of the secrets without which no listener can be opened."""
+    """Yield the checks of the secrets without which no listener opens."""
     if isinstance(settings.access.path_token, PathToken):
         yield lambda token=settings.access.path_token: secret_refs.path_token(token, environ)()  # type: ignore[misc]
     if settings.cache.directory is not None:
@@ -137,7 +137,7 @@ def _callers(profile: Profile, place: str) -> None:
 
 
 def _other_metadata_service(profile: Profile, place: str, server: Server) -> None:
-    """Raise ConfigError where the metadata service that an identity asks is this sidecar's own listener."""
+    """Raise ConfigError if the metadata service that an identity asks is this sidecar's own listener."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         url = identities.metadata_endpoint(identity)
         asked = urls.http_authority(url, where) if url else None
@@ -158,7 +158,7 @@ def _environment_proxies(profile: Profile, place: str, proxy: str | None, enviro
 
 
 def urls_of(profile: Profile, place: str) -> Iterator[str]:
-    """Yield the URLs that the profile contacts, as far as they are known beforehand."""
+    """Yield the URLs that the profile contacts, as far as they are known without a request."""
     yield from identities.urls(profile.identity, f"{place}.identity")
     instance = IdaasInstance(*identities.instance_of(profile.identity))
     yield from exchange_checks.urls(profile.exchange, instance, f"{place}.exchange")
@@ -167,7 +167,7 @@ def urls_of(profile: Profile, place: str) -> Iterator[str]:
 
 
 def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str]]:
-    """Yield how the profile's connections reach their servers, where that is configured."""
+    """Yield the configured connections of the profile, each with its key path."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         connection = identities.connection_of(identity)
         if connection is not None:
@@ -183,7 +183,7 @@ def _connection(connection: Connection, place: str, environ: Mapping[str, str]) 
         _bundle(connection.ca_file, f"{place}.caFile")
     client = client_certificate(connection, place, environ)
     if client is not None:
-        # Without the CA, which is parsed when the first request needs it; the certificate and its key must fit now.
+        # The CA is parsed at the first request, but the certificate and its key must fit now.
         Trust(None, "", {}, verify=False, client=client).context()
 
 
@@ -204,7 +204,7 @@ def _credential_files(profiles: Mapping[str, Profile]) -> None:
 
 
 def _bundle(path: str, place: str) -> None:
-    """Raise ConfigError unless the file holds certificates; they are parsed when the first request needs them."""
+    """Raise ConfigError unless the file holds certificates. The first request parses them."""
     try:
         raw = files.read(path, LARGEST_BUNDLE)
     except files.Absent as why:
@@ -292,7 +292,7 @@ def _cache(cache: Cache) -> None:
         return
     if not os.path.isabs(os.path.expanduser(cache.directory)):
         raise ConfigError(f"cache.directory: {cache.directory!r} is not an absolute path", error_code="IDS-105")
-    # By name and by real path: a link into the directory is a key beside the data, too.
+    # Compared by name and by real path, because a link into the directory also puts the key beside the data.
     if cache.key_file and any(
         way(os.path.expanduser(cache.key_file)).startswith(f"{way(os.path.expanduser(cache.directory))}/")
         for way in (os.path.abspath, os.path.realpath)

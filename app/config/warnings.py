@@ -1,4 +1,4 @@
-"""What works, but worse than its owner may expect: one sentence each, for the log and for `config`."""
+"""Warnings about settings that work, but not as their owner may expect: one sentence each, for the log and `config`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .settings import PathToken, Settings
 
 def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mistake]:
     """
-    Yield the sentences, each beginning with the key that it is about.
+    Yield the warnings. Each sentence begins with the key that it concerns.
 
     `unchecked`: profiles that need files which do not answer.
     """
@@ -68,14 +68,14 @@ def _identity(identity: Identity, place: str) -> Iterator[Mistake]:
 
 
 def _exposed(path: str | None, place: str) -> Iterator[Mistake]:
-    """Yield why a secret file that is accepted is readable by more processes than necessary."""
+    """Yield a warning if more processes than necessary can read a secret file that is accepted."""
     why = files.exposure(path) if path else None
     if why is not None:
         yield Mistake(f"{place}: {path}: {why.cause}", "IDS-130", why.cure)
 
 
 def _region(region: str | None, place: str) -> Iterator[Mistake]:
-    """Yield the region that is probably meant by a name that is no region."""
+    """Yield a warning with the region that is probably meant, if the name is not a region."""
     meant = misspelt(region) if region else None
     if meant is not None:
         cause = f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
@@ -83,7 +83,7 @@ def _region(region: str | None, place: str) -> Iterator[Mistake]:
 
 
 def _other_audience(identity: Identity, place: str) -> Iterator[Mistake]:
-    """Yield why the DeveloperAPI will answer 403 to the token of this scope."""
+    """Yield a warning if the DeveloperAPI will answer 403 to a token of this scope."""
     if isinstance(identity, IdaasIdentity) and identity.scope:
         audience, wanted = (scope.partition("|")[0] for scope in (identity.scope, PROVIDER_MANAGED))
         if audience != wanted:

@@ -1,4 +1,4 @@
-"""Which files a configuration names, and for which profiles a change of one matters. Reads none of them."""
+"""The files that a configuration names, and the profiles that a change of each file concerns. Reads no file."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .settings import PathToken, Settings
 
 @dataclass(slots=True)
 class WatchedFiles:
-    """File names by purpose; one name may have several."""
+    """File names by purpose. A name may have several purposes."""
 
     configuration: frozenset[str]
     path_token: frozenset[str]
     proofs: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """By file, the profiles that prove their identity with it."""
+    """For each file, the profiles that prove their identity with the file."""
     read_later: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    """By file, the profiles that read it whenever they use it."""
+    """For each file, the profiles that read the file at each use."""
 
     def all(self) -> frozenset[str]:
         """Return all names."""
@@ -31,7 +31,7 @@ class WatchedFiles:
 
 
 def watched_files(settings: Settings, read: Iterable[str], environ: Mapping[str, str]) -> WatchedFiles:
-    """Return the files behind `settings`, which were read from the files `read`."""
+    """Return the files that `settings` name, and the files `read`, which contained the settings."""
     token = settings.access.path_token
     path = token.file if isinstance(token, PathToken) else None
     found = WatchedFiles(frozenset(_absolute(name) for name in read), frozenset({_absolute(path)} if path else ()))
@@ -43,7 +43,7 @@ def watched_files(settings: Settings, read: Iterable[str], environ: Mapping[str,
 
 
 def needed_files(settings: Settings, read: Iterable[str], environ: Mapping[str, str]) -> frozenset[str]:
-    """Return the files that decide whether `settings`, which were read from the files `read`, can be used."""
+    """Return the files without which `settings` cannot be used. `read`: the files that contained the settings."""
     others = [settings.cache.key_file] if settings.cache.key_file else []
     for profile in settings.profiles.values():
         for part, _ in parts(profile.identity, ""):
@@ -53,7 +53,7 @@ def needed_files(settings: Settings, read: Iterable[str], environ: Mapping[str, 
 
 
 def named_files(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield path and FILE mark of every file that an object, or an object inside it, names."""
+    """Yield path and FILE mark of every file that an object or one of its nested objects names."""
     if isinstance(value, Strict):
         yield from value.named_files()
         for field_name in value.__struct_fields__:

@@ -1,4 +1,4 @@
-"""What the settings types are made of: strict objects, and marks on the types of their keys."""
+"""The base of the settings types: strict objects, and marks on the types of their keys."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ EXPANDED = "expanded"
 """Marks text that may begin with `~`, the home directory."""
 
 HIDDEN = "hidden"
-"""Marks a key in whose place people may write a secret: a message does not repeat its value."""
+"""Marks a key whose value may be a secret by mistake: messages do not repeat the value."""
 
 FILE = "file"
 """Marks the path of a file that is watched for changes; its value is one of the two below."""
 
 PROOF = "proof"
-"""A file that a profile proves its identity with. A new one is tried at once: the old one may be about to end."""
+"""A file with which a profile proves its identity. A new file is tried at once, because the old one may expire soon."""
 
 READ_LATER = "read later"
-"""A file that is read whenever it is used. A new one matters at once only to a profile that failed with the old one."""
+"""A file that is read at each use. A new file is tried at once only for a profile that failed with the old one."""
 
 DEFAULT = "default"
-"""Marks a union of objects: the tag of the member that is meant where an object has no tag."""
+"""Marks a union of objects: the tag of the member for an object without a tag."""
 
 SHARED_KEYS = "shared keys"
 """Marks a union of objects: a key that another member knows has no effect, which is a warning and not an error."""
@@ -36,7 +36,7 @@ ProofFile = Annotated[str, Meta(extra={EXPANDED: True, FILE: PROOF})]
 OtherFile = Annotated[str, Meta(extra={EXPANDED: True, FILE: READ_LATER})]
 
 _UNPRINTED = frozenset({"proxy", "command"})
-"""Members that may hold a secret all the same: a proxy's URL its password, a command what people put into arguments."""
+"""Members that `repr` leaves out, because they may hold a secret: a proxy's URL a password, a command its arguments."""
 
 
 class Strict(Struct, frozen=True, rename="camel", forbid_unknown_fields=True):

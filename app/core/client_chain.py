@@ -1,4 +1,4 @@
-"""What SDKs and aliyun-cli check before the credentials URI, and what disables it."""
+"""The variables that SDKs and aliyun-cli check before the credentials URI, and those that disable other sources."""
 
 from __future__ import annotations
 

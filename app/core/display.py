@@ -1,4 +1,4 @@
-"""Configuration values as they are shown: people write secrets where names, paths and URLs belong."""
+"""Configuration values in the form in which they are shown: people may write secrets in place of names and paths."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _URLS = ("issuer", "endpoint", "endpoints", "proxy")
 
 
 def shown_variable(name: str) -> str:
-    """Return the name of an environment variable, or HIDDEN where it looks like a secret."""
+    """Return the name of an environment variable, or HIDDEN if it looks like a secret."""
     named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
     return name if named and not looks_random(name) else HIDDEN
 
 
 def shown_path(path: str) -> str:
-    """Return a path, or HIDDEN where it does not begin like one."""
+    """Return a path, or HIDDEN if the text does not begin like a path."""
     return path if path.startswith(("/", "./", "../", "~")) and path.isprintable() else HIDDEN
 
 
@@ -40,7 +40,11 @@ def without_login(text: str) -> str:
 
 
 def shown_url(text: str) -> str:
-    """Return a URL or host without login, and query or fragment as long as a secret; HIDDEN where it looks like one."""
+    """
+    Return a URL or host without its login, and without a query or fragment that is long enough for a secret.
+
+    Return HIDDEN if the text itself looks like a secret.
+    """
     if "://" not in text and "." not in text and looks_random(text):
         return HIDDEN
     return re.sub(r"[?#].{8,}", "?***", without_login(text), flags=re.DOTALL)
@@ -48,10 +52,10 @@ def shown_url(text: str) -> str:
 
 def displayed(key: str, value: Any) -> Any:
     """
-    Return the value of a key without what may be secret; `key` is that of the file, or the name of the field.
+    Return the value of a key without parts that may be secret. `key`: the key in the file, or the name of the field.
 
-    Hidden are: what is no variable's name, path or URL where one belongs, the login, query and fragment of a URL, and
-    private keys and logins anywhere.
+    Hidden are: a text that is not a variable's name, path or URL although the key requires one; the login, query and
+    fragment of a URL; private keys and logins in any value.
     """
     if isinstance(value, tuple | list):
         return type(value)(displayed(key, item) for item in value)
@@ -70,6 +74,6 @@ def displayed(key: str, value: Any) -> Any:
 
 
 def in_message(key: str, value: str) -> str:
-    """Return what a message shows of a wrong value: of a path more than `displayed`, so that its mistake shows."""
+    """Return a wrong value for a message. Shows more of a path than `displayed`, so that its mistake is visible."""
     is_path = displayed(key, value) == HIDDEN and displayed(key, "/") == "/" and "PRIVATE KEY" not in value
     return value if is_path and (value.startswith("/") or may_be_path(value)) else str(displayed(key, value))

@@ -6,7 +6,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def in_words(seconds: float) -> str:
-    """Return a duration with its two largest units, such as `59 min 12 s`; cut, so that `0 s` is less than a second."""
+    """Return a duration in its two largest units, such as `59 min 12 s`, rounded down: `0 s` is less than a second."""
     rest = max(0, int(seconds))
     words: list[str] = []
     for size, unit in _UNITS:

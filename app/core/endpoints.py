@@ -1,4 +1,4 @@
-"""The endpoints of STS and of the IDaaS DeveloperAPI: explicit ones, or those of a region. Pure."""
+"""The endpoints of STS and of the IDaaS DeveloperAPI: explicit endpoints, or the endpoints of a region. Pure."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """
 The errors that this program raises on purpose. `str()` of each contains no secret.
 
-It is one line, except for a ConfigError about a configuration file: that one has a line for each mistake of the file.
+The text is one line. Only a ConfigError about a configuration file has several: one line for each mistake in the file.
 
     SidecarError
     ├── ConfigError       the configuration cannot work; the message names the thing, the place and the cure
@@ -26,9 +26,9 @@ def quoting(text: str, words: str) -> str:
 
 class Reason(str):
     """
-    Why something failed. The text is the cause, then the cure: one sentence for a log line or an answer.
+    The reason of a failure. Its text is the cause, then the cure: one sentence for a log line or an answer.
 
-    `cause` names what failed and where. `cure` says what to do; it is empty where the errors index alone has a cure.
+    `cause` names what failed and where. `cure` says what to do; it is empty if only the errors index has a cure.
     """
 
     __slots__ = ("cause", "cure")
@@ -37,7 +37,7 @@ class Reason(str):
     cure: str
 
     def __new__(cls, cause: str, cure: str = "") -> Self:
-        """Return the text of both."""
+        """Return a reason whose text is the cause and the cure."""
         made = super().__new__(cls, f"{cause}; {cure}" if cure else cause)
         made.cause = cause
         made.cure = cure
@@ -57,7 +57,7 @@ class Reason(str):
 
 
 class Mistake(Reason):
-    """One line about a configuration. `error_code`: its entry in the errors index."""
+    """One mistake of a configuration, as a line. `error_code`: its entry in the errors index."""
 
     __slots__ = ("error_code",)
 
@@ -76,14 +76,14 @@ class Mistake(Reason):
 
 class SidecarError(Exception):
     """
-    The root.
+    The base class of all errors of this program.
 
-    `retry_after`: the seconds to wait before the next attempt, where the error says so. The other members are what is
-    known of the request that failed, for the fields of a log line; empty or 0 where it is not known. `stage`: `token`,
-    `exchange` or `chain[0]`. `cloud_message`: the other side's own words, cleaned and cut; `str()` ends with them.
-    `error_code`: the stable code of the failure in the errors index (`core/error_index`); `code` is the other side's.
-    `cure`: what to do, apart from `cause`; empty where the errors index alone has a cure. `own_words` has both.
-    `files`: those that a configuration which cannot be used names. A change of one, also of its mode, may correct it.
+    `retry_after`: the seconds to wait before the next attempt, if the error says so. Most other members describe the
+    failed request, for the fields of a log line; they are empty or 0 if unknown. `stage`: `token`, `exchange` or
+    `chain[0]`. `cloud_message`: the other side's own message, cleaned and cut; `str()` ends with it.
+    `error_code`: the failure's stable code in the errors index (`core/error_index`); `code`: the other side's code.
+    `cure`: what to do, separate from `cause`; empty if only the errors index has a cure. `own_words` contains both.
+    `files`: the files that an unusable configuration names. A change of a file, also of its mode, may correct it.
     """
 
     error_code: str = "IDS-900"
@@ -98,7 +98,7 @@ class SidecarError(Exception):
     files: frozenset[str] = frozenset()
 
     def __init__(self, cause: str, cure: str = "") -> None:
-        """Keep cause and cure apart. A `cause` that is a Reason has its own cure."""
+        """Store cause and cure separately. A `cause` that is a Reason has its own cure."""
         if isinstance(cause, Reason):
             cure = cure or cause.cure
             cause = cause.cause
@@ -141,7 +141,7 @@ class SidecarError(Exception):
 
 
 class ConfigError(SidecarError):
-    """The configuration, or a file or variable that it names, cannot work. `mistakes`: a line each."""
+    """A configuration, or a file or variable that it names, that cannot work. `mistakes`: one line for each."""
 
     mistakes: tuple[Mistake, ...]
 
@@ -161,7 +161,7 @@ class ConfigError(SidecarError):
 
     @property
     def own_words(self) -> str:
-        """The lines, each with its cure."""
+        """The lines of all mistakes, each with its cure."""
         return "\n".join(self.mistakes)
 
     def at(self, place: str) -> Self:
@@ -185,8 +185,8 @@ class NotThereYet(SidecarError):
     """
     A file that the configuration names does not exist, or is empty.
 
-    SPIRE, a Vault agent, cert-manager and kubelet write theirs seconds after the start. `patience`: the seconds that
-    the configuration gives a start; None where it is not known.
+    SPIRE, a Vault agent, cert-manager and kubelet write their files seconds after the start. `patience`: the seconds
+    that the configuration permits for a start; None if unknown.
     """
 
     error_code = "IDS-124"
@@ -195,7 +195,7 @@ class NotThereYet(SidecarError):
 
 class Unreachable(SidecarError):
     """
-    No usable answer: connection, time-out, throttling, 5xx, an answer that is not understood.
+    No usable answer: connection failure, time-out, throttling, 5xx, or an answer that cannot be understood.
 
     `retry_after`: seconds that the server asked for. `throttled`: the server works, but a shared quota is used up.
     """
@@ -227,7 +227,7 @@ class Unreachable(SidecarError):
 
 class Refused(SidecarError):
     """
-    A definite refusal.
+    A definite refusal by the other side.
 
     `renew_token`: only the token was refused, so a new one may be accepted. `withdrawn`: the role, or the trust in this
     workload, no longer exists. `status` 0: refused by this program, before any request.
@@ -259,7 +259,7 @@ class Refused(SidecarError):
 
     @property
     def own_words(self) -> str:
-        """The message without the other side's words. The cure explains the code of the answer before it."""
+        """The message without the other side's words. The cure explains the answer's code, which stands before it."""
         return f"{self.cause}: {self.cure}" if self.cure else self.cause
 
     @property

@@ -1,4 +1,4 @@
-"""What happens in a running sidecar, for the log, the counters and the stores: values, observed by one callback."""
+"""The events of a running sidecar, for the log, the counters and the stores: values that one callback receives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .values import Credentials
 
 
 class Refreshed(Record, frozen=True):
-    """A new session is held. `next_refresh_at`: when the next one will be requested. `took`: seconds."""
+    """A new session is held. `next_refresh_at`: the time of the next request. `took`: the seconds of the attempt."""
 
     profile: str
     credentials: Credentials
@@ -19,7 +19,7 @@ class Refreshed(Record, frozen=True):
 
 
 class RefreshFailed(Record, frozen=True):
-    """An attempt failed; `failures` in a row, and the next attempt is `retry_in` seconds away."""
+    """An attempt failed. `failures`: failed attempts in a row. `retry_in`: the seconds until the next attempt."""
 
     profile: str
     error: Exception
@@ -36,7 +36,7 @@ class Dropped(Record, frozen=True):
 
 
 class StageTimed(Record, frozen=True):
-    """One stage of a refresh (`token`, `exchange`, or a link of the chain: `chain[0]`) ended, well or not."""
+    """One stage of a refresh (`token`, `exchange`, or a role of the chain: `chain[0]`) succeeded or failed."""
 
     profile: str
     stage: str
@@ -44,7 +44,7 @@ class StageTimed(Record, frozen=True):
 
 
 class Warned(Record, frozen=True):
-    """Something works, but not as configured. Logged once for as long as the message stays the same."""
+    """Something works, but not as configured. The log repeats the warning only when its message changes."""
 
     profile: str
     message: str
@@ -52,7 +52,7 @@ class Warned(Record, frozen=True):
 
 
 class StoreFailed(Record, frozen=True):
-    """The disk did not write, read or remove a profile's session; `profile` is empty where it concerns all."""
+    """The disk did not write, read or remove a profile's session. `profile` is empty if all profiles are concerned."""
 
     profile: str
     message: str
@@ -61,14 +61,14 @@ class StoreFailed(Record, frozen=True):
 
 
 class ClockRead(Record, frozen=True):
-    """A server's clock minus this machine's, in seconds, by a `Date` header; exact to about a second."""
+    """A server's clock minus this machine's clock, in seconds, from a `Date` header. Exact to about a second."""
 
     server: str
     offset: float
 
 
 class IdentityExpiry(Record, frozen=True):
-    """What a profile proves its identity with expires at `not_after` unless it is renewed; `kind` names it."""
+    """A profile's proof of identity expires at `not_after` unless it is renewed. `kind`: the kind of proof."""
 
     profile: str
     kind: str
@@ -76,7 +76,7 @@ class IdentityExpiry(Record, frozen=True):
 
 
 class TokenVerified(Record, frozen=True):
-    """STS accepted the profile's token. `info`: what STS read from it (OIDCTokenInfo), for `doctor`."""
+    """STS accepted the profile's token. `info`: the members that STS read from it (OIDCTokenInfo), for `doctor`."""
 
     profile: str
     info: Mapping[str, str]

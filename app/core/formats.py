@@ -11,7 +11,7 @@ from .values import Credentials
 
 
 def timestamp(instant: float) -> str:
-    """Return `YYYY-MM-DDThh:mm:ssZ`. A fraction breaks Python, Java and oss2, an offset breaks five SDKs."""
+    """Return `YYYY-MM-DDThh:mm:ssZ`. A fraction breaks Python, Java and oss2; an offset breaks five SDKs."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(instant))
 
 
@@ -22,7 +22,7 @@ def timestamp_ms(instant: float) -> str:
 
 def uri_document(credentials: Credentials) -> bytes:
     """
-    Return the body of the credentials URI, which is the body of the ECS role, too.
+    Return the body for the credentials URI and for an ECS role.
 
     No other keys may be added: ossfs recognises four keys by substring. SLS needs LastUpdated, and
     CustomSessionCredentialsProvider of OSS Java needs StatusCode as a string.
@@ -41,12 +41,12 @@ def uri_document(credentials: Credentials) -> bytes:
 
 
 def error_document(code: str, message: str) -> bytes:
-    """Return the body of an error. Several clients judge by `Code` and never look at the status."""
+    """Return the body of an error. Several clients look only at `Code`, never at the status."""
     return _line({"Code": code, "Message": message})
 
 
 def external_document(credentials: Credentials) -> str:
-    """Return what `aliyun configure --mode External` and the SDKs' readers of CLI profiles expect of a command."""
+    """Return the output that `aliyun configure --mode External` and the SDKs' readers of CLI profiles expect."""
     return json.dumps(
         {
             "mode": "StsToken",
@@ -101,7 +101,7 @@ def aliyun_document(credentials: Credentials) -> str:
 
 def aws_document(credentials: Credentials) -> str:
     """
-    Return what the AWS SDKs read, for tools that speak S3 to OSS.
+    Return the document that the AWS SDKs read, for tools that speak S3 to OSS.
 
     `credential_process` needs `Version` and reads `SessionToken`; the container provider reads `Token`.
     """
@@ -129,4 +129,4 @@ FORMATS: Mapping[str, Callable[[Credentials], str]] = {
     "aws": aws_document,
     "json": plain_document,
 }
-"""The formats of credentials by name; each ends without a newline."""
+"""The formats of credentials by name. No text ends with a newline."""

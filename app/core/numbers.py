@@ -1,11 +1,11 @@
-"""Numbers that another party wrote."""
+"""Numbers from another party's JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
 LATEST = 1e11
-"""Seconds since the epoch: the year 5138. What is above it is no instant, and may not even fit into a float."""
+"""Seconds since the epoch: the year 5138. A larger number is not an instant, and may not even fit into a float."""
 
 
 def seconds(value: Any) -> float | None:

@@ -1,4 +1,4 @@
-"""The proxy for a URL: the configured one, or the one of the environment. Pure."""
+"""The proxy for a URL, from the configuration or from the environment. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NO_PROXY = "none"
 
 
 def check_proxy(url: str, place: str) -> None:
-    """Raise ConfigError unless `url` is a valid proxy URL. The message never quotes it: it may hold a password."""
+    """Raise ConfigError unless `url` is a valid proxy URL. The message never quotes the URL: it may hold a password."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -55,8 +55,8 @@ def _exempt(host: str, port: int, no_proxy: str) -> bool:
     """
     Return whether an entry of NO_PROXY covers the server.
 
-    Entries are separated by commas or spaces: `*`, a name (with everything below it), `.name`, an address, a network
-    such as `fd00::/8`, each but the last with or without a port. An IPv6 address may be in brackets.
+    Entries are separated by commas or spaces: `*`, a name (which includes its subdomains), `.name`, an address, or a
+    network such as `fd00::/8`. All entries except networks may have a port. An IPv6 address may be in brackets.
     """
     return any(_covers(entry, host, port) for entry in re.split(r"[,\s]+", no_proxy.lower()) if entry)
 
@@ -70,13 +70,13 @@ def _covers(entry: str, host: str, port: int) -> bool:
     if name == "*" or host == name:
         return True
     address = _address(host)
-    if address is not None:  # the end of an address is no domain
+    if address is not None:  # the end of an address is not a domain
         return address == _address(name)
     return host.endswith("." + name.lstrip("*").lstrip("."))
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Return host and port of an entry, without brackets and final dot; text with two colons or more is IPv6."""
+    """Return host and port of an entry, without brackets and final dot. Text with two or more colons is IPv6."""
     if entry.startswith("["):
         host, bracket, rest = entry[1:].partition("]")
         return (host, rest.removeprefix(":")) if bracket else (entry, "")
@@ -88,7 +88,7 @@ _NO_BRACKETS = str.maketrans("", "", "[]")
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return an IP address in its only form, an IPv4 address in an IPv6 one as IPv4; None for a name."""
+    """Return an IP address in its canonical form, and an IPv4-mapped IPv6 address as IPv4; None for a name."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:

@@ -173,8 +173,8 @@ class Schedule(Record, frozen=True):
             return delay
         if left + longest >= self.permanent_retry:
             return min(hint, self.permanent_retry) + delay
-        # Wish and pause together end at `bound`. A quarter of the pause stays random, or a fleet would come back in one
-        # moment.
+        # The server's hint and the pause together end at `bound`. A quarter of the pause stays random: otherwise a
+        # whole fleet would return at one moment.
         bound = left + longest
         wish = min(hint, bound - longest / 4)
         return wish + delay * min(1.0, (bound - wish) / longest)
@@ -212,7 +212,7 @@ def horizon(life: float) -> float:
 
 def soonest(life: float, left: float) -> float:
     """
-    Return how long a new session is not replaced, if its lifetime is `life` and `left` remain on arrival.
+    Return the seconds for which a new session is not replaced. `life`: its lifetime. `left`: the rest on arrival.
 
     If this machine's clock is ahead, every session arrives with less time left than its `lead`. Immediate replacement
     would then repeat forever. A fifth of the lifetime never delays the refresh of a complete session: its lead and the
@@ -230,7 +230,7 @@ def slack(held: Credentials | None, now: float) -> float:
     """
     Return the seconds until a limit is crossed: first the promised lifetime (`horizon`), then the session's end.
 
-    Without a valid session it is 0.
+    Returns 0 without a valid session.
     """
     if held is None or not servable(held, now):
         return 0.0

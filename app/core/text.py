@@ -1,4 +1,4 @@
-"""Foreign text made fit for one line of a message or a log, and the known word that a wrong one resembles."""
+"""Makes another party's text fit for one line of a message or log, and finds the known word that a wrong one means."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LONGEST_QUOTE = 200
-"""Characters of another side's words that a message repeats."""
+"""The most characters of another side's words that a message repeats."""
 
 
 def one_line(text: str) -> str:
-    """Return `text` with what does not print escaped: it may hold a line break, or reverse a terminal's direction."""
+    """
+    Return `text` with characters that do not print escaped.
+
+    Without escaping, the text could hold a line break, or reverse the direction of a terminal's line.
+    """
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def printable(text: str) -> str:
     """
-    Return `text` with what does not print escaped, except its line breaks.
+    Return `text` with characters that do not print escaped, except line breaks.
 
     For text on a terminal, where ESC and U+009B begin commands and U+202E reverses the direction.
     """
@@ -38,7 +42,7 @@ def printable_id(text: str) -> str:
 
 
 def similar(word: str, known: Iterable[str], likeness: float = 0.6) -> str | None:
-    """Return the known word that resembles `word` most; None where no `likeness` (difflib's ratio) is as high."""
-    import difflib  # only for an error message
+    """Return the known word that resembles `word` most; None if all are below `likeness` (difflib's ratio)."""
+    import difflib  # only an error message needs it
 
     return next(iter(difflib.get_close_matches(word, list(known), 1, likeness)), None)

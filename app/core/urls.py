@@ -22,7 +22,7 @@ def endpoint(url: str, place: str) -> str:
             cure="use https:// (http is for loopback hosts only)",
             error_code="IDS-112",
         )
-    if "?" in url or "#" in url:  # also empty ones: an issuer is compared to the letter
+    if "?" in url or "#" in url:  # also an empty query or fragment: an issuer is compared character by character
         raise ConfigError(
             f"{place}: {without_login(url)!r} has a query or a fragment",
             cure="write the URL as https://host/path",
@@ -32,16 +32,16 @@ def endpoint(url: str, place: str) -> str:
 
 
 def server_of(url: str) -> str:
-    """Return host and port of a URL: what requests, clocks and places of one server have in common."""
+    """Return host and port of a URL: the name of the server for its requests, clock and places."""
     parts = urlsplit(url)
     return authority(parts.hostname or "", parts.port or (80 if parts.scheme == "http" else 443))
 
 
 def sdk_endpoint(url: str) -> str:
     """
-    Return `url` as the IDaaS SDK reads it: https replaces a missing scheme, and http unless the host is loopback.
+    Return `url` as the IDaaS SDK reads it, with https in place of a missing scheme or of http.
 
-    The SDK itself has no exception for loopback.
+    Unlike in the SDK, http is kept for a loopback host.
     """
     if "://" not in url:
         return f"https://{url}"

@@ -11,19 +11,19 @@ Now = Callable[[], float]
 """The wall clock: seconds since the epoch. Always passed in."""
 
 ServerNow = Callable[[str], float]
-"""The clock of the server of a URL as far as it is known, else the wall clock: seconds since the epoch."""
+"""Returns the time of a URL's server if it is known, else the wall clock: seconds since the epoch."""
 
 Random = Callable[[], float]
 """A random number, uniform in [0, 1). Always passed in."""
 
 Secret = Callable[[], str]
-"""A secret, read when used, so that a rotation needs no restart. Raises ConfigError where it is missing."""
+"""Reads a secret at each use, so that a rotation needs no restart. Raises ConfigError if the secret is missing."""
 
 TokenUse = Literal["access_token", "id_token"]
-"""Which token of a token response is presented to STS."""
+"""The token of a token response that is presented to STS."""
 
 State = Literal["starting", "fresh", "stale", "denied", "expired", "dropped"]
-"""The state of a profile; STATES has the meanings."""
+"""The state of a profile. STATES holds the meanings."""
 
 STATES: Mapping[State, str] = {
     "starting": "no credentials since the start, and no refusal",
@@ -66,9 +66,9 @@ class Status(Record, frozen=True):
     state: State
     expires_at: float | None
     left: float
-    """Seconds for which the session may still be served, by the clock that says the earlier end; 0 without one."""
+    """Seconds for which the session may still be served, by the clock with the earlier end; 0 without a session."""
     next_refresh_at: float | None
-    """By the wall clock; None while an attempt is under way."""
+    """The time of the next refresh by the wall clock; None while an attempt is under way."""
     failures: int
     last_error: str | None
     last_error_permanent: bool = False

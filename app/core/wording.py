@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 Tone = Literal["good", "warn", "bad"]
-"""How urgent a state is. A word always stands beside the colour of a tone."""
+"""The urgency of a state. A word always stands beside the colour of a tone."""
 
 TONES: Mapping[str, Tone] = {
     "fresh": "good",
@@ -20,14 +20,14 @@ TONES: Mapping[str, Tone] = {
 
 
 def verdict(status: Mapping[str, Any]) -> tuple[str, Tone]:
-    """Return the state of a whole sidecar by its status, with its tone."""
+    """Return the state of a whole sidecar and its tone, from its status."""
     if status.get("stopping"):
         return "stopping", "warn"
     return ("ready", "good") if status["ready"] else ("not ready", "bad")
 
 
 def coded(text: str, code: object) -> str:
-    """Return a reason with its code in the errors index, where it has one."""
+    """Return a reason with its code in the errors index, if it has a code."""
     return f"{text} ({code})" if code else text
 
 

@@ -1,4 +1,4 @@
-"""The addresses of the configuration's listeners: free, the running sidecar's, or another program's."""
+"""Checks whether the configured listening addresses are free, or used by the running sidecar or another program."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1"}  # noqa: S104 - a clien
 
 
 def reachable(host: str) -> str:
-    """Return the host to which a client on this machine connects, for a host to listen on."""
+    """Return the host to which a client on this machine connects if a listener is bound to `host`."""
     return _WILDCARDS.get(host, host)
 
 
 def of_program(place: str, what: str) -> Finding:
-    """Return the finding of another program at an address or socket of the configuration; it keeps `serve` from it."""
+    """Return the finding for another program at a configured address or socket, which `serve` then cannot use."""
     return broken(
         "IDS-502",
         f"{place}: {what}",
@@ -33,7 +33,8 @@ async def taken(target: Target, server: Server, status: Mapping[str, Any] | None
     """
     Return a finding for each TCP address of the configuration at which another program listens.
 
-    `status` is that of the running sidecar, which names its listeners. Without it, the program at the address is asked.
+    `status`: the running sidecar's status, which names its listeners. Without a status, the program at the address is
+    asked.
     """
     own = None if status is None or not status.get("listeners") else list(_listening(status["listeners"].values()))
     found = []
@@ -57,7 +58,7 @@ def _configured(server: Server) -> Iterator[tuple[str, str, int]]:
 
 
 def _listening(urls: Iterable[object]) -> Iterator[tuple[str, int]]:
-    """Yield host and port of each URL; the admin socket has none. The text is another program's."""
+    """Yield host and port of each URL, but nothing for the admin socket. The texts come from another program."""
     for url in urls:
         try:
             parts = urlsplit(str(url))

@@ -1,4 +1,4 @@
-"""The cure of a refused client: where this profile has its client id, and the secret or key that proves it."""
+"""The cure for a refused client: the place of the profile's client id, and of its secret or key."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _OTHER = "copy clientId from the application's page into {client}, and correct {
 
 def cure(identity: Identity, place: str, endpoint: str, *, clock_is_off: bool) -> str:
     """
-    Return what to do where the token endpoint at the URL `endpoint` refuses the client; empty without a client.
+    Return the cure if the token endpoint at the URL `endpoint` refuses the client; empty without a client.
 
-    `place`: the key of the identity. A signed assertion is refused for its time as well: the cure then begins with the
-    clock, if the step `clock` found that it is off.
+    `place`: the key path of the identity. A signed assertion may also be refused for its time. If the step `clock`
+    found a wrong clock, the cure begins with the clock.
     """
     clients = [
         (part, where, found)
@@ -44,7 +44,7 @@ def cure(identity: Identity, place: str, endpoint: str, *, clock_is_off: bool) -
 
 
 def _sources(method: Method) -> Iterator[str]:
-    """Yield the variables and files from which the proof is read; passwords of keys are no part of it."""
+    """Yield the variables and files from which the proof is read, but not those of a key's password."""
     for name in method.__struct_fields__:
         value = getattr(method, name)
         if not value or "password" in name:

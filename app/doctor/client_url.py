@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 @dataclass(frozen=True, slots=True)
 class ClientUrl:
     """
-    The parts of a URL. Scheme, host and path are empty where the text is no URL.
+    The parts of a URL. Scheme, host and path are empty if the text is not a URL.
 
-    `host` has lower case and no brackets; `port` is 80 where the URL names none. `shown` is the URL without user and
-    path, which may hold secrets.
+    `host` is in lower case and without brackets. `port` is 80 if the URL names none. `shown` is the URL without user
+    and path, which may hold secrets.
     """
 
     scheme: str
@@ -23,12 +23,12 @@ class ClientUrl:
 
     @property
     def authority_host(self) -> str:
-        """The host as a Host header has it: IPv6 in brackets."""
+        """The host in the form of a Host header, with an IPv6 address in brackets."""
         return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def client_url(text: str) -> ClientUrl:
-    """Return the parts of `text`. A URL has ASCII characters that print (RFC 3986), and a port below 65536."""
+    """Return the parts of `text`. A URL has only printable ASCII characters (RFC 3986), and a port below 65536."""
     try:
         parts = urlsplit(text if text.isascii() and text.isprintable() else "")
         host, port = parts.hostname or "", parts.port or 80

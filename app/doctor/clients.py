@@ -1,8 +1,8 @@
 """
-The margins of all known clients: the seconds left at which each fetches credentials again.
+The margins of all known clients: the remaining seconds at which each client fetches credentials again.
 
-docs/clients.md has this table, and a test compares it with the models of the conformance checks. Clients that fetch at
-every call, by a share of the session or by its age have no margin in seconds.
+docs/clients.md has this table, and a test compares it with the models of the conformance checks. Some clients have no
+margin in seconds: they fetch at every call, at a share of the session, or at an age of it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ RUN: Literal["run"] = "run"
 SOURCE: Literal["source code"] = "source code"
 
 DEFAULT_SESSION = 3600.0
-"""Seconds of the session that STS gives by default."""
+"""Seconds of STS's default session."""
 
 LENGTHS = (DEFAULT_SESSION, 7_200.0, 10_800.0, 43_200.0)
-"""Session lengths of which a client's least length is named; the longest is RAM's."""
+"""Session lengths in seconds, of which `needs` names the shortest that suits a client. RAM permits at most the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,8 @@ class ClientMargin:
     """
     The margin of one client.
 
-    `source`: the real client ran and its requests were counted (docs/clients-measured.md), or its source code was read.
+    `source`: whether the real client ran and its requests were counted (docs/clients-measured.md), or only its source
+    code was read.
     """
 
     client: str
@@ -40,7 +41,7 @@ class ClientMargin:
 
     @property
     def needs(self) -> float | None:
-        """The shortest of LENGTHS with which the client does not fetch on every call; None without one."""
+        """The shortest of LENGTHS with which the client does not fetch on every call; None if there is none."""
         return next((length for length in LENGTHS if least_left(length) > self.seconds), None)
 
 
@@ -84,17 +85,17 @@ MARGINS = (
 
 
 def least_left(length: float) -> float:
-    """Return the least seconds that a client sees left, while the cloud answers, in sessions of `length` seconds."""
+    """Return the least remaining seconds that a client sees while the cloud answers. `length`: seconds of a session."""
     return max(horizon(length), lead(length) - ROOM_FOR_RETRIES)
 
 
 def missed(length: float) -> tuple[ClientMargin, ...]:
-    """Return the clients that fetch on every call at times, with sessions of `length` seconds."""
+    """Return the clients that at times fetch on every call, with sessions of `length` seconds."""
     return tuple(each for each in MARGINS if each.seconds >= least_left(length))
 
 
 def named(margins: Iterable[ClientMargin]) -> str:
-    """Return the margins by their seconds, each with its clients, for a message."""
+    """Return the margins in seconds for a message, each with its clients."""
     by_seconds: dict[int, list[str]] = {}
     for each in margins:
         names = by_seconds.setdefault(each.seconds, [])

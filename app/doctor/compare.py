@@ -1,21 +1,21 @@
-"""Two values side by side, with the characters marked that differ."""
+"""Compares two values, and marks the characters that differ."""
 
 from __future__ import annotations
 
 from difflib import SequenceMatcher
 
 LONGEST = 300
-"""Characters of a value that are shown."""
+"""The most characters of a value that are shown."""
 
 ALIKE = 0.6
-"""Share of equal characters from which a difference is marked; below, the values are different as a whole."""
+"""The share of equal characters from which differences are marked. Below it, the values differ as a whole."""
 
 
 def marked(found: str, wanted: str) -> str:
     """
-    Return `found` as a quoted text in which `>>` and `<<` surround what `wanted` does not have or has otherwise.
+    Return `found` as a quoted text in which `>>` and `<<` surround characters that differ from `wanted`.
 
-    `>><<` stands where characters of `wanted` are missing.
+    `>><<` marks a place where characters of `wanted` are missing.
     """
     found, wanted = found[:LONGEST], wanted[:LONGEST]
     matcher = SequenceMatcher(None, found, wanted, autojunk=False)

@@ -1,4 +1,4 @@
-"""Which findings follow from findings of earlier steps, so that only the first cause is repaired."""
+"""Finds the findings that follow from findings of earlier steps, so that users repair only the first cause."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "IDS-404": ("IDS-404",),
     "IDS-405": ("IDS-405",),
     "IDS-406": ("IDS-214", "IDS-406"),
-    # A provider whose URL is another one has the keys of another issuer.
+    # A provider with a wrong URL has the keys of another issuer.
     "IDS-408": ("IDS-402", "IDS-405"),
     "IDS-409": ("IDS-410",),
     "IDS-410": ("IDS-410",),
@@ -26,11 +26,12 @@ CAUSES: Mapping[str, tuple[str, ...]] = {
     "IDS-422": ("IDS-214",),
     "IDS-432": ("IDS-402",),
 }
-"""The findings of `clock`, `account`, `OIDC provider` and `trust policy` that explain each later one."""
+"""For the code of a finding, the codes of earlier findings that explain it. The earlier findings come from the steps
+`clock`, `account`, `OIDC provider` and `trust policy`."""
 
 
 def following(step: Step, earlier: Iterable[Step]) -> Step:
-    """Return the step; a finding that earlier ones explain names them, and its cure is theirs."""
+    """Return the step. A finding that earlier findings explain names them, and gets their cure."""
     known = [each.code for other in earlier for each in other.findings]
     return replace(step, findings=[_following(each, known) for each in step.findings])
 
@@ -44,5 +45,5 @@ def _following(finding: Finding, known: list[str]) -> Finding:
 
 
 def independent(steps: Iterable[Step]) -> list[Finding]:
-    """Return the findings of all steps that do not follow from others."""
+    """Return the findings of all steps that do not follow from other findings."""
     return [finding for step in steps for finding in step.findings if not finding.follows]

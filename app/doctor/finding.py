@@ -1,4 +1,4 @@
-"""The result of a step: values that the text and the JSON output show."""
+"""The result of a step, as values for the text and the JSON output."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from ..core.error_index.index import INDEX
 from ..core.errors import SidecarError
 
 State = Literal["ok", "warning", "broken", "skipped"]
-"""`warning`: it works, but not as intended, or not for long. `skipped`: a step before it is broken, or lacks input."""
+"""The state of a step. `warning`: it works, but not as intended, or not for long. `skipped`: an earlier step is broken,
+or the step lacks input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing that is wrong. `code` is its entry in the errors index.
+    One mistake or fault. `code` is its entry in the errors index.
 
-    `message` names the cause alone; `cure` says what to do, and is never empty. `follows`: the codes of the earlier
-    findings that explain this one, which ends when they are cured.
+    `message` names only the cause. `cure` says what to do, and is never empty. `follows`: the codes of earlier findings
+    that explain this finding. It ends when they are cured.
     """
 
     state: Literal["warning", "broken"]
@@ -40,7 +41,7 @@ def warning(code: str, cause: str, cure: str = "") -> Finding:
 
 
 def failed(error: Exception) -> Finding:
-    """Return the finding of an error that the program raised; its message has the cloud's own words."""
+    """Return the finding for an error that the program raised. The message includes the cloud's own words."""
     if not isinstance(error, SidecarError):
         return broken("IDS-901", f"internal error ({type(error).__name__})")
     return broken(error.error_code, error.quoted_cause, error.cure)
@@ -49,9 +50,9 @@ def failed(error: Exception) -> Finding:
 @dataclass(frozen=True, slots=True)
 class Step:
     """
-    The result of one step. `profile` is empty where the step concerns all. `summary` is one line.
+    The result of one step. `profile` is empty if the step concerns all profiles. `summary` is one line.
 
-    `facts` are what the step saw, without secrets.
+    `facts`: the values that the step found, without secrets.
     """
 
     name: str

@@ -12,7 +12,7 @@ from .steps import sidecar, token
 
 
 def lines(step: Step) -> Iterator[str]:
-    """Yield the lines of one step: its state, name and summary, then each finding with its cure. Each one prints."""
+    """Yield the printable lines of one step: its state, name and summary, then each finding with its cure."""
     yield from map(one_line, _lines(step))
 
 
@@ -27,14 +27,14 @@ def _lines(step: Step) -> Iterator[str]:
 
 
 def _claims(step: Step) -> Iterator[tuple[str, Any]]:
-    """Yield the token's header and claims, and what STS read: an administrator compares them with RAM."""
+    """Yield the token's header and claims, and STS's reading of them, so that an administrator can compare with RAM."""
     for part in ("header", "claims", "OIDCTokenInfo"):
         for key, value in dict(step.facts.get(part, {})).items():
             yield f"{part}.{key}", value
 
 
 def healthy(steps: Sequence[Step]) -> bool:
-    """Return whether nothing is wrong, and credentials were seen: of the cloud, or of the running sidecar."""
+    """Return whether there is no fault, and the cloud or the running sidecar has supplied credentials."""
     if any(step.findings for step in steps):
         return False
     running = any(step.name == sidecar.NAME and not step.skipped for step in steps)
@@ -42,7 +42,7 @@ def healthy(steps: Sequence[Step]) -> bool:
 
 
 def verdict(steps: Sequence[Step]) -> str:
-    """Return the last line."""
+    """Return the last line of the output, which sums up all steps."""
     found = independent(steps)
     if not found:
         if not healthy(steps):

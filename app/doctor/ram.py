@@ -1,9 +1,9 @@
 """
-The role and the OIDC provider as RAM has them, read with signed requests (ACS3-HMAC-SHA256).
+Reads the role and the OIDC provider from RAM with signed requests (ACS3-HMAC-SHA256).
 
-Sources: GetRole (RAM 2015-05-01) and GetOIDCProvider (IMS 2019-08-15). Both name an object of the caller's own account
-by its name alone. GetCallerIdentity (STS 2015-04-01) tells that account, and needs no right. Nothing that this module
-returns or raises has the AccessKey that signs.
+Sources: GetRole (RAM 2015-05-01) and GetOIDCProvider (IMS 2019-08-15). Both identify an object of the caller's own
+account by its name alone. GetCallerIdentity (STS 2015-04-01) returns this account, and needs no permission. No result
+or error of this module contains the signing AccessKey.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STS_ENDPOINT = "https://sts.aliyuncs.com"
 RAM_VERSION, IMS_VERSION, STS_VERSION = "2015-05-01", "2019-08-15", "2015-04-01"
 
 STANDARD = ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN")
-"""Variables of the AccessKey id, its secret, and the security token of a session."""
+"""The standard variables of the AccessKey id, its secret, and the security token of a session."""
 
 _CODES = {"NoPermission": "IDS-436", "EntityNotExist.OIDCProvider": "IDS-402"}
 
@@ -35,10 +35,10 @@ _CODES = {"NoPermission": "IDS-436", "EntityNotExist.OIDCProvider": "IDS-402"}
 @dataclass(frozen=True, slots=True)
 class RamAccess:
     """
-    How `doctor` may read RAM.
+    The way in which `doctor` may read RAM.
 
-    `variables`: names of the variables with the AccessKey. `profile`: the profile of the configuration whose session
-    reads instead. `endpoint`: a URL that answers for all products, such as an emulator's; None: the real endpoints.
+    `variables`: names of the variables with the AccessKey. `profile`: the configured profile whose session is used in
+    place of an AccessKey. `endpoint`: one URL for all products, such as an emulator's; None: the real endpoints.
     """
 
     variables: tuple[str, str, str] = STANDARD
@@ -56,7 +56,7 @@ class RamAccess:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role. `max_session` is its MaxSessionDuration in seconds; 0 where the answer has none."""
+    """A role. `max_session` is its MaxSessionDuration in seconds; 0 if the answer has none."""
 
     arn: str
     trust_policy: str = field(repr=False)
@@ -65,7 +65,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """An OIDC provider. `issuance_hours`: the age in hours that a token may have; 0 where the answer has none."""
+    """An OIDC provider. `issuance_hours`: the greatest age of a token in hours; 0 if the answer has none."""
 
     arn: str
     issuer: str
@@ -85,7 +85,7 @@ def keys_of(variables: tuple[str, str, str], environ: Mapping[str, str]) -> KeyP
 
 @dataclass(frozen=True, slots=True)
 class RamReader:
-    """Reads with one AccessKey. `now` returns the time of a server (`urls.server_of`), where that is known."""
+    """Reads RAM with one AccessKey. `now` returns the time of a server (`urls.server_of`), if it is known."""
 
     http: Post
     access: RamAccess
@@ -130,7 +130,7 @@ class RamReader:
     async def _call(
         self, endpoint: str, action: str, version: str, query: Mapping[str, str], member: str
     ) -> Mapping[str, Any]:
-        """Return the members of an answer, of which `member` has a value."""
+        """Return the members of an answer. The answer must have a value for `member`."""
 
         async def send(at: float) -> Mapping[str, Any]:
             host = endpoint.partition("://")[2]
@@ -152,5 +152,5 @@ def _number(value: object) -> int:
 
 
 def _items(value: object) -> tuple[str, ...]:
-    """Return the items of a list that IMS writes with commas."""
+    """Return the items of IMS's comma-separated list."""
     return tuple(filter(None, str(value or "").replace(" ", "").split(",")))

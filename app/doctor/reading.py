@@ -1,4 +1,4 @@
-"""What RAM says about the role and the provider of a profile, and what the issuer's server presents."""
+"""Reads a profile's role and provider from RAM, and the certificates that the issuer's server presents."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _ABSENT = ("EntityNotExist.Role", "EntityNotExist.OIDCProvider")
 @dataclass(frozen=True, slots=True)
 class Reading:
     """
-    Role and provider, or the finding that says why they are not known.
+    Role and provider, or the finding that explains why they are unknown.
 
-    `chain` is what the issuer's server presents; a text says why it is not known. `account`: the account that RAM
-    answers for, which is that of the AccessKey; empty where it is not known.
+    `chain`: the certificates that the issuer's server presents, or a text that explains why they are unknown.
+    `account`: the account of RAM's answers, which is the AccessKey's account; empty if unknown.
     """
 
     role: Role | Finding
@@ -38,7 +38,7 @@ class Reading:
 
 
 async def read(ram: RamReader, exchange: StsExchange, presented: PresentedChain) -> Reading:
-    """Return what RAM has for the role and the provider of an exchange."""
+    """Return RAM's data about the role and the provider of an exchange."""
     endpoint = ram.access.endpoint
     role = await _read(ram.role(exchange.role_arn), endpoint)
     provider = await _read(ram.provider(exchange.oidc_provider_arn), endpoint)
@@ -53,7 +53,7 @@ async def read(ram: RamReader, exchange: StsExchange, presented: PresentedChain)
 
 
 async def _account(ram: RamReader, arns: list[str]) -> str:
-    """Return the account of the objects that RAM returned; without one, that of the AccessKey by STS, if it answers."""
+    """Return the account of the objects from RAM. Without an object, ask STS for the AccessKey's account."""
     if arns:
         return account_of(arns[0])
     try:
@@ -63,7 +63,7 @@ async def _account(ram: RamReader, arns: list[str]) -> str:
 
 
 def unread(error: SidecarError, endpoint: str | None) -> Reading:
-    """Return a reading that an error prevented, such as a profile that cannot read RAM."""
+    """Return a reading with the finding of the error that prevented it, such as a profile that cannot read RAM."""
     found = not_read(error, endpoint)
     return Reading(found, found)
 
@@ -87,12 +87,12 @@ _NETWORK = (
     "IDS-212",
     "IDS-213",
 )
-"""The endpoints of RAM are not in the configuration, so the usual cures of these codes do not fit."""
+"""Codes of network failures. Their usual cures do not fit, because RAM's endpoints are not in the configuration."""
 
 
 def not_read(error: SidecarError, endpoint: str | None) -> Finding:
     """
-    Return the finding of a request that did not show what RAM has: credentials may arrive nevertheless.
+    Return the finding for a failed request to RAM. It is a warning, because credentials may still arrive.
 
     `endpoint`: the value of --ram-endpoint.
     """

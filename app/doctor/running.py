@@ -33,7 +33,7 @@ class _Profile(msgspec.Struct):
 
 
 class _Status(msgspec.Struct):
-    """The members of `/status.json` that `doctor` reads. Any local user may listen at the port of the sidecar."""
+    """The members of `/status.json` that `doctor` reads. Checked, because any local user may listen at the port."""
 
     profiles: list[_Profile]
     config: str | None = None
@@ -47,8 +47,8 @@ def admin_status(path: str) -> Mapping[str, Any]:
     """
     Return the JSON object of `/status.json` of the admin socket at `path`. Blocks.
 
-    Raises ConfigError where the socket refuses or is another user's, and Unreachable unless a sidecar answers: with
-    IDS-502 where something else is at `path`, which keeps a sidecar from starting.
+    Raises ConfigError if the socket refuses the request or belongs to another user. Raises Unreachable if no sidecar
+    answers: with IDS-502 if something else is at `path`, which would prevent a sidecar from starting.
     """
     if _is_other_file(path):
         raise Unreachable(f"{path}: exists, and is no socket", error_code="IDS-502")
@@ -70,7 +70,7 @@ def _is_other_file(path: str) -> bool:
 
 
 def answers_as_sidecar(host: str, port: int) -> bool:
-    """Return whether the listener at host and port refuses an unknown path in the words of a sidecar. Blocks."""
+    """Return whether the listener at host and port refuses an unknown path in the same way as a sidecar. Blocks."""
     try:
         code, body = local_http.get(host, port, "/")
         return code >= 400 and _is_refusal(json.loads(body))
@@ -83,10 +83,10 @@ def _is_refusal(found: object) -> bool:
 
 
 def connects(host: str, port: int) -> bool:
-    """Return whether a program listens at host and port. Blocks; sends nothing."""
+    """Return whether a program listens at host and port. Blocks, but sends no data."""
     try:
         socket.create_connection((host, port), TIMEOUT_SECONDS).close()
-    except (OSError, UnicodeError):  # UnicodeError: no host name
+    except (OSError, UnicodeError):  # UnicodeError: not a host name
         return False
     return True
 
@@ -100,7 +100,7 @@ def status(host: str, port: int) -> Mapping[str, Any]:
     except OSError as error:
         raise Unreachable(str(error), error_code="IDS-503") from None
     except (ValueError, RecursionError):
-        pass  # no HTTP, or no JSON
+        pass  # not HTTP, or not JSON
     if _is_refusal(found):
         raise Unreachable(f"{host}:{port}: {found['Message']}", error_code="IDS-503")
     if not isinstance(found, dict) or not _is_status(found):

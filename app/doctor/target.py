@@ -1,4 +1,4 @@
-"""What `doctor` examines, and the world around it: everything that a test replaces."""
+"""The target that `doctor` examines, and its surroundings: all parts that a test replaces."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .reading import PresentedChain
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The process that wants credentials. `url`: the credentials URI that it uses; None where it is not known."""
+    """The process that requests credentials. `url`: the credentials URI that it uses; None if unknown."""
 
     uid: int
     gids: tuple[int, ...]
@@ -34,11 +34,11 @@ class Target:
     The configuration and the machine to examine.
 
     `profile`: None for all. `trust_policy` is the text of the role's trust policy. `client_environ` is the environment
-    of an application; None: that of this process. `status` returns `/status.json` of the sidecar at host and port, and
-    `admin` that of the socket at a path. `connects` tells whether a program listens at host and port, `in_use` whether
-    a sidecar could not listen there, and `is_sidecar` whether the program there is one.
-    `ram`: how to read RAM; None: not at all. `chain` returns the certificates that an issuer presents; None: those
-    that a connection shows.
+    of an application; None for this process's environment. `status` returns `/status.json` of the sidecar at host and
+    port, and `admin` returns it from the socket at a path. `connects` returns whether a program listens at host and
+    port, `in_use` whether a sidecar could not listen there, and `is_sidecar` whether the program is a sidecar.
+    `ram`: the way to read RAM; None: RAM is not read. `chain` returns the certificates that an issuer presents; None: a
+    connection reads them.
     """
 
     config: str | None

@@ -1,4 +1,4 @@
-"""A role's trust policy read as RAM evaluates it for a token: provider, conditions, operators."""
+"""Evaluates a role's trust policy for a token in the same way as RAM: provider, conditions, operators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROVIDER, _UNREADABLE, _NO_CONDITION, _DENIED = "IDS-432", "IDS-433", "IDS-434"
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition on a claim. Its operator is one for strings: `StringEquals`, `StringNotLike` and the like."""
+    """A condition on a claim. Its operator is a string operator, such as `StringEquals` or `StringNotLike`."""
 
     operator: str
     key: str
@@ -28,12 +28,12 @@ class Condition:
 
     @property
     def negated(self) -> bool:
-        """Whether the condition holds where no value matches."""
+        """Whether the condition holds if no value matches."""
         return self.operator.startswith("StringNot")
 
     @property
     def admits_all(self) -> bool:
-        """Whether the condition holds for every value: a pattern of wildcards alone."""
+        """Whether the condition holds for every value, because its pattern consists of wildcards."""
         return (
             self.operator.endswith("Like") and not self.negated and any(not set(each) - {"*"} for each in self.values)
         )
@@ -46,7 +46,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A statement about AssumeRole by OIDC providers. `conditions` have to hold together. `denies`: its effect."""
+    """A statement about AssumeRole by OIDC providers. All `conditions` must hold. `denies`: the statement's effect."""
 
     providers: tuple[str, ...]
     conditions: tuple[Condition, ...]
@@ -54,7 +54,7 @@ class Statement:
 
 
 class NotATrustPolicy(ValueError):
-    """The text is no trust policy, or one that allows nothing; the message says why. `cure`: what to do, if known."""
+    """A text that is no trust policy, or a policy that allows nothing. The message says why. `cure`: if known."""
 
     def __init__(self, cause: str, cure: str = "") -> None:
         super().__init__(cause)
@@ -62,7 +62,7 @@ class NotATrustPolicy(ValueError):
 
 
 def statements(text: str) -> list[Statement]:
-    """Return the statements of a policy. The answer of `aliyun ram GetRole` is accepted too. Raises NotATrustPolicy."""
+    """Return the statements of a policy, or of the answer of `aliyun ram GetRole`. Raises NotATrustPolicy."""
     try:
         found: Any = json.loads(text)
         role = found.get("Role", found)
@@ -86,7 +86,7 @@ def statements(text: str) -> list[Statement]:
 
 
 def findings(text: str, provider_arn: str, claims: Claims) -> Iterator[Finding]:
-    """Yield what keeps the role from trusting a token with `claims`; of several statements, the one that fits best."""
+    """Yield why the role does not trust a token with `claims`. Of several statements, use the one that fits best."""
     try:
         known = statements(text)
     except NotATrustPolicy as error:
@@ -124,7 +124,7 @@ def _values(claims: Claims) -> dict[str, tuple[str, ...]]:
 
 
 def _applies(statement: Statement, values: Mapping[str, tuple[str, ...]]) -> bool:
-    """Return whether all conditions are known and hold. What this program cannot evaluate is not called a denial."""
+    """Return whether all conditions are known and hold. A condition that this program cannot evaluate is no denial."""
     return all(each.key in values and each.holds(values[each.key]) for each in statement.conditions)
 
 
@@ -192,5 +192,5 @@ def _statement(statement: Mapping[str, Any]) -> Statement:
 
 
 def _several(value: Any) -> list[Any]:
-    """Return `value` as a list. RAM writes a single item without one."""
+    """Return `value` as a list. RAM writes a single item without a list."""
     return value if isinstance(value, list) else [value]

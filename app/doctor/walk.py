@@ -1,4 +1,4 @@
-"""The walk: the steps in the order of a credential's path. A broken step skips those that need its result."""
+"""Runs the steps in the order of a credential's path. A broken step skips the steps that need its result."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from .target import Target
 
 
 class Walk:
-    """One run over a target."""
+    """One run of all steps for a target."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -66,7 +66,7 @@ class Walk:
         for name in names:
             async for step in self._endpoints(name, found.loaded, reached[name]):
                 yield step
-        # Before the tokens: a clock that is off explains what is wrong with their times.
+        # The clock comes before the tokens, because a wrong clock explains findings about their times.
         clocks = clock.run(self._offsets)
         yield clocks
         for name in names:
@@ -110,13 +110,13 @@ class Walk:
         yield caller.run(name, loaded.settings, self._target.caller_with_url(), self._target.environ)
 
     async def _endpoints(self, name: str, loaded: Loaded, reached: _Reached) -> AsyncIterator[Step]:
-        """Examine each server; note in `reached` whether those of the token and of the exchange can be reached."""
+        """Examine each server. Set in `reached` whether the servers of the token and of the exchange can be reached."""
         target = self._target
         transport = target.transport or real_transport(loaded.settings, target.environ, Disk())
         connections = Connections(transport, now=target.clocks.wall, observe=self._observe)
         known = endpoints.of_profile(loaded.settings.profiles[name], f"profiles.{name}")
         try:
-            # Endpoints with one use and place stand in one list, of which the first that works is used.
+            # Endpoints with the same use and place form one list. A refresh uses the first one that works.
             for (use, _), group in groupby(known, key=lambda each: (each.use, each.place)):
                 steps = [
                     await endpoints.run(endpoint, connections, name, self._chain(endpoint, loaded))
@@ -135,7 +135,7 @@ class Walk:
             await connections.aclose()
 
     def _chain(self, endpoint: Endpoint, loaded: Loaded) -> Callable[[str], Chain] | None:
-        """Return what reads the certificates of an endpoint; None behind a proxy, which may present its own."""
+        """Return a reader of an endpoint's certificates; None behind a proxy, which may present its own."""
         own, environ = endpoint.connection, self._target.environ
         from_environ = any(environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
         if own.proxy != "none" and (own.proxy or loaded.settings.proxy or from_environ):
@@ -162,7 +162,7 @@ class Walk:
             obtained = await token.run(name, profile, pipeline, cloud_clock, clock_is_off=bool(clocks.findings))
             yield obtained.step
             found = await self._read_ram(profile, loaded, pipeline, cloud_clock)
-            # In the order of repair: STS looks up the provider before it reads the role's trust policy.
+            # The order of repair: STS looks up the provider before it reads the role's trust policy.
             earlier = [clocks]
             for step in (
                 account.run(name, profile, found),
@@ -187,7 +187,7 @@ class Walk:
     async def _read_ram(
         self, profile: Profile, loaded: Loaded, pipeline: Pipeline, cloud_clock: CloudClock
     ) -> Reading | None:
-        """Return what RAM has for the profile; None where it is not to be read, or IDaaS manages the role."""
+        """Return RAM's data about the profile; None if RAM is not to be read, or if IDaaS manages the role."""
         target = self._target
         if target.ram is None or not isinstance(profile.exchange, StsExchange):
             return None

@@ -1,4 +1,4 @@
-"""From an OIDC token to STS credentials: AssumeRoleWithOIDC, the DeveloperAPI, and AssumeRole for role chains.
+"""Exchanges an OIDC token for STS credentials: AssumeRoleWithOIDC, the DeveloperAPI, and AssumeRole for role chains.
 
-May import `upstream` and the packages below it; knows nothing of `identity` and `serve`.
+May import `upstream` and the packages below it, but not `identity` or `serve`.
 """

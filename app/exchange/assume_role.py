@@ -1,4 +1,4 @@
-"""STS AssumeRole: the credentials of a further role, signed with those of the previous one (ACS3-HMAC-SHA256)."""
+"""STS AssumeRole: requests a further role's credentials, signed with the previous credentials (ACS3-HMAC-SHA256)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class AssumeRole(Record, frozen=True):
 
     async def assume(self, parent: Credentials) -> Credentials:
         """
-        Return a session of this role that never outlives its parent: revoking the parent ends its refreshes, too.
+        Return a session of this role that ends no later than its parent. Revoking the parent also ends its refreshes.
 
         Raises Refused or Unreachable.
         """

@@ -1,4 +1,4 @@
-"""STS AssumeRoleWithOIDC: a token for credentials. Unsigned; the token is in the form, never in the URL."""
+"""STS AssumeRoleWithOIDC: exchanges a token for credentials. Unsigned; the token is in the form, never in the URL."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ..upstream.response import Post
 from .sts import credentials_from, first_reachable
 
 LONGEST_TOKEN = 20_000
-"""Characters (AssumeRoleWithOIDC's OIDCToken, 4 to 20 000)."""
+"""The most characters of a token (AssumeRoleWithOIDC's OIDCToken, 4 to 20,000)."""
 
 
 class AssumeRoleWithOidc(Record, frozen=True):
     """
     One role. The endpoints are tried in order while they cannot be reached.
 
-    `verified` is called with what STS read from a token that it accepted: the OIDCTokenInfo of its answer.
+    After STS has accepted a token, `verified` is called with the OIDCTokenInfo of the answer: the claims that STS read.
     """
 
     http: Post
@@ -37,7 +37,7 @@ class AssumeRoleWithOidc(Record, frozen=True):
     verified: Callable[[Mapping[str, str]], None] = lambda _info: None
 
     async def credentials(self, token: Token) -> Credentials:
-        """Return a new session. Raises Refused, with `renew_token` where a new token may pass; or Unreachable."""
+        """Return a new session. Raises Unreachable, or Refused, with `renew_token` if a new token may be accepted."""
         if not 4 <= len(token.value) <= LONGEST_TOKEN:
             raise Refused(
                 f"the OIDC token has {len(token.value)} characters; STS takes 4 to {LONGEST_TOKEN}",
@@ -67,7 +67,7 @@ class AssumeRoleWithOidc(Record, frozen=True):
 
 
 def _token_info(members: Mapping[str, Any]) -> dict[str, str]:
-    """Return the text members of OIDCTokenInfo, each on one line and cut."""
+    """Return the text members of OIDCTokenInfo, each as one line of limited length."""
     found = members.get("OIDCTokenInfo")
     known = ("Issuer", "Subject", "ClientIds", "IssuanceTime", "ExpirationTime", "VerificationInfo")
     values = found if isinstance(found, dict) else {}

@@ -1,4 +1,4 @@
-"""IDaaS's DeveloperAPI, obtainAccessCredential: a token for credentials of a RAM role that IDaaS manages."""
+"""IDaaS's DeveloperAPI, obtainAccessCredential: exchanges a token for credentials of a RAM role that IDaaS manages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .sts import complete, instant
 
 _CREDENTIAL = "cloudAccountRoleAccessCredential"
 _CODES = {
-    "access_denied": "IDS-427",  # at the token endpoint the same code is about the resource server
+    "access_denied": "IDS-427",  # at the token endpoint, the same code concerns the resource server
     "cloud_account_role_not_found": "IDS-423",
     "not_found": "IDS-423",
     "invalid_client_credential": "IDS-425",
@@ -24,11 +24,11 @@ _CODES = {
 }
 
 _STATUSES = {401: "IDS-426", 403: "IDS-427", 404: "IDS-428"}
-"""By status, because the API documents no codes for these. 404 without a code of _CODES may be the wrong host."""
+"""Stable codes by status: the API documents no codes for these. 404 without a known code may mean a wrong host."""
 
 
 class ObtainAccessCredential(Record, frozen=True):
-    """One role. `duration_seconds` None: not sent, so the role's own length applies."""
+    """One role. If `duration_seconds` is None, it is not sent, and the role's own session length applies."""
 
     http: Get
     endpoint: str
@@ -38,7 +38,7 @@ class ObtainAccessCredential(Record, frozen=True):
     now: ServerNow
 
     async def credentials(self, token: Token) -> Credentials:
-        """Return a new session. Raises Refused, with `renew_token` where the token was refused; or Unreachable."""
+        """Return a new session. Raises Unreachable, or Refused, with `renew_token` if the token was refused."""
         instance = quote(self.instance_id, safe="")
         where = f"{self.endpoint}/v2/{instance}/cloudAccountRoles/_/actions/obtainAccessCredential"
         response = await self.http.get(f"{where}?{self._query()}", {"Authorization": f"Bearer {token.value}"})
@@ -67,7 +67,7 @@ class ObtainAccessCredential(Record, frozen=True):
 
 
 def _end(found: Mapping[str, Any], values: Mapping[str, Any]) -> float | None:
-    """Return the earlier of the two ends that the answer names; one alone is enough."""
+    """Return the earlier of the two ends in the answer. One of them may be missing."""
     said = seconds(found.get("accessCredentialExpiresAt"))
     ends = [end for end in (instant(values.get("expiration")), said) if end is not None]
     return min(ends, default=None)

@@ -1,4 +1,4 @@
-"""What turns a token into credentials."""
+"""The protocol of objects that exchange a token for credentials."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from ..core.values import Credentials, Token
 
 
 class Exchange(Protocol):
-    """Opens a session for a token. Raises Refused, with `renew_token` where a new token may pass; or Unreachable."""
+    """Opens a session for a token. Raises Unreachable, or Refused, with `renew_token` if a new token may work."""
 
     async def credentials(self, token: Token) -> Credentials: ...

@@ -14,14 +14,14 @@ REGIONS = frozenset(
         *("cn-shenzhen-finance-1", "cn-beijing-finance-1", "cn-north-2-gov-1"),
     }
 )
-"""From the lists of STS's endpoints in the documentation and the SDKs. New regions appear: no list is complete."""
+"""The known regions, from the lists of STS endpoints in the documentation and the SDKs. New regions may be missing."""
 
 
 def misspelt(region: str) -> str | None:
     """
-    Return the region that is probably meant; None for a known region, and for a name that resembles none.
+    Return the region that is probably meant; None for a known region, and for a name that resembles no region.
 
-    A name that differs from a known one in its number alone may be a new region of the same area.
+    A name that differs from a known region only in its number may be a new region of the same area, so it gets None.
     """
     if region in REGIONS or region.rstrip("0123456789") in {known.rstrip("0123456789") for known in REGIONS}:
         return None

@@ -84,7 +84,7 @@ class DeveloperApiExchange(Strict, tag_field="type", tag="developerApi", frozen=
 
 
 class ChainedRole(_Sts, frozen=True, kw_only=True):
-    """A further role, by an AssumeRole signed with the previous credentials. Without a region: the exchange's."""
+    """A further role, by an AssumeRole signed with the previous credentials. The default region is the exchange's."""
 
     external_id: Annotated[
         Annotated[str, Meta(pattern=r"^[\w+=,.@:/-]{2,1224}$")] | None,

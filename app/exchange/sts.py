@@ -1,4 +1,4 @@
-"""The credentials in an answer of STS, for every action that opens a session; and its endpoints in order."""
+"""Reads credentials from STS's answer to any action that opens a session, and tries STS endpoints in order."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from ..core.text import printable_id
 from ..core.values import Credentials
 
 LONGEST_SESSION = 43_200
-"""Seconds (the largest MaxSessionDuration of a role)."""
+"""Seconds of the longest session (the largest MaxSessionDuration of a role)."""
 
 CLOCK_ALLOWANCE = 3_600
-"""Seconds by which this machine's clock may be behind before an Expiration is not believed."""
+"""Seconds by which this machine's clock may be behind. An Expiration that would need a larger difference is refused."""
 
 _VALUE = re.compile(r"[!#-+\--\[\]-~]+")
 """Visible ASCII without quote, backslash and comma, which break the substring parsers of some clients."""
 
 
 async def first_reachable(endpoints: tuple[str, ...], request: Callable[[str], Awaitable[Credentials]]) -> Credentials:
-    """Return `request` of the first endpoint that can be reached; raises what the last one tried raises."""
+    """Return the result of `request` at the first reachable endpoint. Raises the error of the last endpoint tried."""
     for endpoint in endpoints[:-1]:
         try:
             return await request(endpoint)
         except Unreachable as error:
-            # A quota belongs to the account and applies at every endpoint of the region: the next one refuses, too.
+            # A quota belongs to the account and applies at every endpoint of the region: the next would refuse, too.
             if error.throttled:
                 raise
     return await request(endpoints[-1])
@@ -60,7 +60,7 @@ def complete(
             error_code="IDS-422",
         )
     if expires_at > now + LONGEST_SESSION + CLOCK_ALLOWANCE:
-        # Accepted, it would postpone the next refresh as far.
+        # If such an Expiration were accepted, the next refresh would come far too late.
         raise Unreachable(
             f"{where}: the credentials end later than any session does",
             cure="set this machine's clock",
@@ -79,7 +79,7 @@ def complete(
 
 
 def instant(text: Any) -> float | None:
-    """Return `YYYY-MM-DDThh:mm:ssZ` as seconds since the epoch, or None: STS writes no other form."""
+    """Return `YYYY-MM-DDThh:mm:ssZ` as seconds since the epoch; None for any other form, which STS does not write."""
     try:
         return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
     except (TypeError, ValueError):

@@ -12,18 +12,18 @@ from .settings import ChainedRole, DeveloperApiExchange, ExchangeSettings, StsEx
 
 
 class IdaasInstance(NamedTuple):
-    """What the identity of the same profile says about its IDaaS instance; both None where it is not an IDaaS one."""
+    """The IDaaS instance of the same profile's identity. Both members are None for an identity without IDaaS."""
 
     id: str | None = None
     developer_api_endpoint: str | None = None
 
 
 LONGEST_POLICY = 2048
-"""Characters (AssumeRoleWithOIDC's Policy)."""
+"""The most characters of a policy (AssumeRoleWithOIDC's Policy)."""
 
 
 def settings(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> None:
-    """Raise ConfigError at the first value that cannot work. `instance` may supply what the exchange leaves out."""
+    """Raise ConfigError at the first value that cannot work. `instance` may supply values that the exchange lacks."""
     arns.check_role_arn(exchange.role_arn, f"{place}.roleArn")
     match exchange:
         case StsExchange():
@@ -55,7 +55,7 @@ def sts_endpoints(sts: StsExchange, place: str) -> tuple[str, ...]:
 
 
 def chained_endpoints(role: ChainedRole, exchange: ExchangeSettings, place: str) -> tuple[str, ...]:
-    """Return the same for a chained role: its own URLs, or those of the exchange's region where it names none."""
+    """Return the STS URLs for a chained role: its own, or those of the exchange's region if the role has no region."""
     own = role.endpoints is not None or role.region_id is not None or role.vpc
     if not own and isinstance(exchange, StsExchange):
         return sts_endpoints(exchange, place)
@@ -64,7 +64,7 @@ def chained_endpoints(role: ChainedRole, exchange: ExchangeSettings, place: str)
 
 
 def developer_api(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
-    """Return the DeveloperAPI's URL: the exchange's own, its region's, else the identity's. Raises ConfigError."""
+    """Return the DeveloperAPI's URL: that of the exchange, of its region, or of the identity. Raises ConfigError."""
     explicit = exchange.endpoint
     if explicit is None and exchange.region_id is None:
         explicit = instance.developer_api_endpoint
@@ -72,7 +72,7 @@ def developer_api(exchange: DeveloperApiExchange, instance: IdaasInstance, place
 
 
 def instance_id(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
-    """Return the IDaaS instance's id. Raises ConfigError where neither exchange nor identity names it."""
+    """Return the IDaaS instance's id. Raises ConfigError if neither the exchange nor the identity names it."""
     found = exchange.idaas_instance_id or instance.id
     if not found:
         raise ConfigError(
@@ -82,7 +82,7 @@ def instance_id(exchange: DeveloperApiExchange, instance: IdaasInstance, place: 
 
 
 def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
-    """Return the policy minified, as STS counts it. Raises ConfigError if it is not a JSON object or too long."""
+    """Return the policy minified: STS counts this form. Raises ConfigError if it is not a JSON object or too long."""
     if policy is None:
         return None
     try:

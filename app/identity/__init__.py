@@ -1,4 +1,4 @@
-"""How the sidecar proves its identity and obtains an OIDC token.
+"""Proves the sidecar's identity, and obtains an OIDC token.
 
-May import `upstream` and the packages below it; knows nothing of `exchange` and `serve`.
+May import `upstream` and the packages below it, but not `exchange` or `serve`.
 """

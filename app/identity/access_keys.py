@@ -1,7 +1,7 @@
-"""Whose AccessKey signs the PLUGIN method's call: what the SDKs' default chain finds on this machine.
+"""The AccessKey that signs the PLUGIN method's call: the first one of the SDKs' default chain on this machine.
 
-In order: environment variables, the CLI's `~/.aliyun/config.json`, the SDKs' credentials file, the ECS instance's role.
-`ALIBABA_CLOUD_CREDENTIALS_URI` is never read: it is where clients find the sidecar, so it would ask itself.
+The order: environment variables, the CLI's `~/.aliyun/config.json`, the SDKs' credentials file, the ECS instance's
+role. `ALIBABA_CLOUD_CREDENTIALS_URI` is never read: it names the sidecar for clients, so the sidecar would ask itself.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from ..system.json_file import read_object
 from ..upstream.acs3 import KeyPair
 
 LARGEST = 1_048_576
-"""Bytes of a credentials file."""
+"""The most bytes of a credentials file."""
 
 _ID, _SECRET, _TOKEN = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
 _CURE = "use an AccessKey, an STS token or an ECS role there, or another authnMethod"
 
 
 class EcsRole(Record, frozen=True):
-    """The instance's role by name; None: the only one it has."""
+    """The instance's role by name; None for its only role."""
 
     name: str | None
 
 
 class AccessKeys(Record, frozen=True):
-    """`role` asks the ECS metadata service for the keys of a role, None meaning the instance's only one."""
+    """The sources of an AccessKey. `role` asks the ECS metadata service for a role's keys; None: its only role."""
 
     HIDDEN = frozenset({"environ", "disk"})
 
@@ -41,7 +41,7 @@ class AccessKeys(Record, frozen=True):
     disk: Disk = field(default_factory=Disk)
 
     async def keys(self) -> KeyPair:
-        """The keys of now; files are read each time. Raises ConfigError, Unreachable, or what `role` raises."""
+        """Return the present keys. Reads files each time. Raises ConfigError, Unreachable, and the errors of `role`."""
         try:
             found = await self.disk.call(self._home(".aliyun/config.json"), self._found)
         except Stalled as error:
@@ -86,7 +86,7 @@ class AccessKeys(Record, frozen=True):
         path = self._ini_path()
         if not files.exists(path):
             return None
-        import configparser  # only where there is such a file
+        import configparser  # needed only if there is such a file
 
         parser = configparser.ConfigParser(interpolation=None)
         try:
@@ -96,7 +96,7 @@ class AccessKeys(Record, frozen=True):
         except (configparser.Error, UnicodeDecodeError):
             raise ConfigError(
                 f"{path}: not an ini file", error_code="IDS-126"
-            ) from None  # its words would quote the line
+            ) from None  # the original text would quote the line
         name = self.environ.get("ALIBABA_CLOUD_PROFILE") or "default"
         return _of_ini(parser[name], f"{path}: [{name}]") if parser.has_section(name) else None
 

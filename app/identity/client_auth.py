@@ -1,6 +1,6 @@
-"""How a client proves itself to a token endpoint (RFC 6749 2.3, RFC 7523 2.2): one small object per method.
+"""Authentication of a client at a token endpoint (RFC 6749 2.3, RFC 7523 2.2): one small object per method.
 
-A proof is made for every request: secrets are read then, and an assertion is used once.
+A new proof is made for every request: it reads the secrets again, and no assertion is used twice.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from ..core.record import Record
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 ISSUED_BEFORE = 30
-"""Seconds by which an assertion for an OpenID provider is dated back: many refuse an `iat` of their future."""
+"""Seconds by which an assertion for an OpenID provider is dated back: many refuse an `iat` in their future."""
 
 LONGEST_LIFE = 300
-"""Seconds of the longest life of an assertion that every provider accepts (Auth0)."""
+"""Seconds: the longest lifetime of an assertion that every provider accepts (limited by Auth0)."""
 
 
 class AssertionStyle(Record, frozen=True):
     """
-    How a server wants its assertions; the defaults are those of the official IDaaS SDKs (IDaaS's CLI: 300 s).
+    The form of assertions for a server. The defaults come from the official IDaaS SDKs (IDaaS's CLI uses 300 s).
 
-    `seconds`: from `iat` to `exp`. `issued_before`: seconds from `iat` to now. `audience`: None for the URL that is
-    posted to.
+    `seconds`: from `iat` to `exp`. `issued_before`: seconds from `iat` to now. `audience`: None stands for the URL of
+    the request.
     """
 
     seconds: int = 600
@@ -37,10 +37,10 @@ IDAAS_STYLE = AssertionStyle()
 
 class Proof(Record, frozen=True):
     """
-    What a token request carries beside grant_type and scope.
+    The parts of a token request beside grant_type and scope.
 
-    `names_client`: whether `headers` say who the client is, so that the form must not say it again. `secrets`: what the
-    proof was made with and does not carry; an answer must not quote it either.
+    `names_client`: whether `headers` name the client, so that the form must not name it again. `secrets`: secrets that
+    the proof was made with but does not contain. An answer's text must not show them either.
     """
 
     HIDDEN = frozenset({"fields", "headers", "secrets"})
@@ -52,7 +52,7 @@ class Proof(Record, frozen=True):
 
 
 class ClientAuth(Protocol):
-    """Makes proofs. Raises ConfigError where the secret or key is missing or unusable."""
+    """Makes proofs. Raises ConfigError if the secret or key is missing or unusable."""
 
     async def prove(self, endpoint: str) -> Proof: ...
 
@@ -60,7 +60,7 @@ class ClientAuth(Protocol):
 def assertion_claims(
     client_id: str, endpoint: str, *, now: float, jti: str, style: AssertionStyle = IDAAS_STYLE
 ) -> dict[str, Any]:
-    """Return RFC 7523 claims. IDaaS wants as `aud` the very URL that is posted to, not the issuer."""
+    """Return RFC 7523 claims. As `aud`, IDaaS requires the exact URL of the request, not the issuer."""
     issued = int(now) - style.issued_before
     return {
         "aud": style.audience or endpoint,
@@ -78,12 +78,12 @@ def sign(claims: Mapping[str, Any], key: Any, algorithm: str, **headers: str | N
 
     import jwt
 
-    # IDaaS makes the secret: its length is no reason for a warning at every refresh.
+    # IDaaS generates the secret, so users cannot act on a warning about its length at every refresh.
     warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)
     found = {name: value for name, value in headers.items() if value}
     return jwt.encode(dict(claims), key, algorithm, headers=found or None, sort_headers=True)
 
 
 def jwt_bearer(assertion: str, *secrets: str) -> Proof:
-    """Return an assertion, which was made with `secrets`, as a proof (RFC 7523 2.2)."""
+    """Return the proof with an assertion, which was made with `secrets` (RFC 7523 2.2)."""
     return Proof(fields={"client_assertion_type": JWT_BEARER, "client_assertion": assertion}, secrets=secrets)

@@ -31,16 +31,16 @@ from .context import Context, TokenSource
 from .token_response import token_from
 
 REAP_SECONDS = 1.0
-"""For a killed process to be gone, which takes milliseconds."""
+"""Seconds to wait for the end of a killed process, which takes milliseconds."""
 
 LARGEST_LINE = 2_048
-"""Bytes of the end of the standard error that are kept."""
+"""Bytes kept from the end of the standard error."""
 
 _SECRET_NAME = re.compile("SECRET|TOKEN|PASS|KEY|CREDENTIAL", re.IGNORECASE)
-"""Environment variables and options of a command whose values are secrets."""
+"""Names of environment variables and options of a command whose values are secrets."""
 
 LARGEST_OUTPUT = 65_536
-"""Bytes; a token has at most 20 000 characters."""
+"""The most bytes of the output. A token has at most 20,000 characters."""
 
 
 INHERITED = frozenset(
@@ -51,8 +51,11 @@ INHERITED = frozenset(
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
     )
 )
-"""Variables that every command inherits, beside those whose names begin with LOCALE. No secret of the sidecar is among
-them: the command is another program, and its environment can be read by all processes of the user."""
+"""Variables that every command inherits, beside those whose names begin with LOCALE.
+
+They include no secret of the sidecar: the command is another program, and all processes of the user can read its
+environment.
+"""
 
 LOCALE = "LC_"
 
@@ -86,10 +89,10 @@ class CommandIdentity(Strict, tag_field="type", tag="command", frozen=True):
 
 class Command(Record, frozen=True):
     """
-    The token that `argv` prints as JSON on its standard output, in the words of an OAuth token response.
+    The token that the command `argv` prints as JSON on its standard output, in the form of an OAuth token response.
 
-    Its standard input is empty, and its environment is `environ`. Nothing of its output is shown. Where it fails, the
-    last line of its standard error is, without what looks like a secret.
+    The command's standard input is empty, and its environment is `environ`. Its output is never shown. If the command
+    fails, the last line of its standard error is shown, without parts that look like a secret.
     """
 
     HIDDEN = frozenset({"argv", "environ", "children", "disk"})
@@ -105,9 +108,9 @@ class Command(Record, frozen=True):
 
     async def token(self) -> Token:
         """
-        Return the token. Raises ConfigError if it cannot be started, Refused for an `error`, else Unreachable.
+        Return the token. Raises ConfigError if the command cannot be started, Refused for an `error`, else Unreachable.
 
-        The error has the last line of the standard error as `cloud_message`.
+        `cloud_message` of the error is the last line of the standard error.
         """
         status, output, said = await self._run()
         try:
@@ -129,13 +132,13 @@ class Command(Record, frozen=True):
         return token_from(members, now=self.now(), where=self.place, use=self.use)
 
     def _cleaned(self, said: bytes) -> str:
-        """Return the last line of the standard error, on one line, cut, and without secrets."""
+        """Return the last line of the standard error, printable, of limited length, and without secrets."""
         lines = [line for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
         secret = [value for name, value in self.environ.items() if _SECRET_NAME.search(name)]
         for option, value in pairwise((*self.argv, "")):
             if option.startswith("-") and _SECRET_NAME.search(option):
                 secret += [option.partition("=")[2]] if "=" in option else [value]
-        # Programs repeat their arguments, and a token may be one, which `config --show` hides.
+        # Programs repeat their arguments in messages, and an argument may be a token, which `config --show` hides.
         secret += [value for argument in self.argv[1:] if _may_be_secret(value := argument.rpartition("=")[2])]
         return quoted(redacted(lines[-1], secret)) if lines else ""
 
@@ -162,7 +165,7 @@ class Command(Record, frozen=True):
             return status, pipe.text, errors.text
 
     async def _wait(self, process: ChildProcess, pipe: BoundedPipe) -> int:
-        """Return the exit status if the process ends in time and prints no more than it may; kill it otherwise."""
+        """Return the exit status. Kill the process if it does not end in time, or prints too much."""
         try:
             async with asyncio.timeout(self.timeout):
                 waits = [asyncio.create_task(wait) for wait in (process.wait(), pipe.overflowed.wait())]
@@ -212,12 +215,12 @@ class Command(Record, frozen=True):
 
 
 def _may_be_secret(value: str) -> bool:
-    """Return whether an argument may be a secret: neither a script, nor a path or URL."""
+    """Return whether an argument may be a secret, because it is not a script, path or URL."""
     return looks_random(value) and re.fullmatch(r"(?!/|[a-z]+://)\S+", value) is not None
 
 
 async def _kill(process: ChildProcess) -> None:
-    """Kill the command's whole process group, because a child left behind could hold the pipe open; and reap it."""
+    """Kill the command's whole process group and reap it: a child left behind could hold the pipe open."""
     process.kill()
     with contextlib.suppress(TimeoutError):  # a child that left the group may still hold the pipe
         async with asyncio.timeout(REAP_SECONDS):
@@ -239,7 +242,7 @@ def check_executable(path: str, place: str) -> None:
 
 
 def inherited(environ: Mapping[str, str], named: Collection[str]) -> dict[str, str]:
-    """Return the environment of a command: the variables that all commands need, and those that are named."""
+    """Return the environment of a command: the variables that all commands need, and the variables `named`."""
     return {
         name: value for name, value in environ.items() if name in INHERITED or name.startswith(LOCALE) or name in named
     }

@@ -1,7 +1,7 @@
-"""The forms in which programs print a token, as members of an OAuth token response.
+"""Reads a token from the output of a program, and returns it as members of an OAuth token response.
 
-An OAuth token response; a bare JWT; GitHub's `{"value": ...}`; the ExecCredential of kubectl's plug-ins; the list that
-`spire-agent api fetch jwt -output json` prints.
+The known forms: an OAuth token response; a bare JWT; GitHub's `{"value": ...}`; the ExecCredential of kubectl's
+plug-ins; the list that `spire-agent api fetch jwt -output json` prints.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from . import jwt_claims
 
 
 def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
-    """Return the members of a token response; `use` is the member of a token without a name. None: no known form."""
-    text = output.decode("utf-8-sig", "replace").strip().strip('"')  # `jq` without `-r` prints a string of JSON
+    """Return the members of a token response; None for an unknown form. `use`: the member for an unnamed token."""
+    text = output.decode("utf-8-sig", "replace").strip().strip('"')  # `jq` without `-r` prints a JSON string
     if jwt_claims.unverified(text) is not None:
         return {use: text}
     try:

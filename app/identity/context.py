@@ -1,4 +1,4 @@
-"""What building a token source needs from its surroundings."""
+"""The objects that a token source is built with."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class TokenSource(Protocol):
 
 
 class Connect(Protocol):
-    """Returns the HTTP client of one server; its connection is configured at `place`."""
+    """Returns the HTTP client of one server. `place`: the key path of the server's connection."""
 
     def __call__(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> HttpClient: ...
 
 
 class Context(Record, frozen=True):
     """
-    The surroundings of all token sources of one configuration.
+    The objects that all token sources of one configuration share.
 
-    `now` is the time of the server that judges the identity as far as it is known, and `is_synchronised` tells whether
-    it is; `at` binds both to a server. `is_ours`: whether an
-    address belongs to this network namespace.
+    `now` returns the time of the server that checks the identity, if that time is known. `is_synchronised` returns
+    whether it is known. `at` binds both to a server. `is_ours` returns whether an address belongs to this network
+    namespace.
     """
 
     HIDDEN = frozenset({"environ"})
@@ -52,14 +52,14 @@ class Context(Record, frozen=True):
     server_is_synchronised: Callable[[str], bool]
 
     def at(self, url: str) -> Context:
-        """Return these surroundings by the clock of the server of `url`."""
+        """Return this context with the clock of the server of `url`."""
         return replace(
             self, now=partial(self.server_now, url), is_synchronised=partial(self.server_is_synchronised, url)
         )
 
 
 class Notes(Record, frozen=True):
-    """Where a source reports what it notices: when a proof of `kind` expires, and what to warn of."""
+    """The functions through which a source reports the expiry of a proof of `kind`, and warnings."""
 
     expires: Callable[[str, float], None]
     warn: Callable[[Mistake], None]

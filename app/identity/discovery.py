@@ -12,15 +12,15 @@ from ..upstream.errors import answer_of
 from ..upstream.response import Get
 
 FRESH_SECONDS = 3600.0
-"""How long a document is used; afterwards a newer one is fetched, and the old one is used on if that fails."""
+"""Seconds for which a document is used. Then a new one is fetched; if that fails, the old one remains in use."""
 
 
 MOST_ALGORITHMS = 50
-"""Names of algorithms that are read; a provider has a dozen."""
+"""The most algorithm names that are read. A provider has a dozen."""
 
 
 class Discovery:
-    """What one provider says of itself. `mutual_tls`: the endpoint for clients that prove themselves by certificate."""
+    """The discovery document of one provider. `mutual_tls`: use the endpoint for clients with a certificate."""
 
     def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now) -> None:
         self._http = http
@@ -32,7 +32,7 @@ class Discovery:
         self._algorithms: tuple[str, ...] = ()
 
     async def token_endpoint(self) -> str:
-        """Return the endpoint, from memory while it is fresh. Raises Refused, Unreachable or ConfigError."""
+        """Return the endpoint, from memory while the document is fresh. Raises Refused, Unreachable or ConfigError."""
         if self._found is not None and self._now() < self._fresh_until:
             return self._found
         try:
@@ -45,7 +45,7 @@ class Discovery:
         return found
 
     def signing_algorithms(self) -> tuple[str, ...]:
-        """Return the algorithms of assertions that the last document names; empty where it names none."""
+        """Return the algorithms of assertions in the last document; empty if it names none."""
         return self._algorithms
 
     async def _fetch(self) -> str:
@@ -68,7 +68,7 @@ class Discovery:
 
     def _endpoint(self, members: dict[str, Any], where: str) -> str:
         if members.get("issuer") != self._issuer:
-            # OIDC Discovery 4.3: a document of another issuer would send the secret to that one.
+            # OIDC Discovery 4.3: a document of another issuer would send the secret to that issuer.
             raise Refused(
                 f"{where}: the document names another issuer, {_shown(members.get('issuer'))}, than the configured "
                 f"{self._issuer!r}; the configured one must equal it to the letter",
@@ -95,5 +95,5 @@ class Discovery:
 
 
 def _shown(value: Any) -> str:
-    """Return a value of the document for a message. It is another side's text: quoted, on one line, and cut."""
+    """Return a value of the document for a message: quoted, on one line, and cut, because it is another side's text."""
     return repr(quoted(value)) if isinstance(value, str) else "missing"

@@ -1,7 +1,7 @@
 """The ECS metadata service as a client: an instance identity document (PKCS7), or the instance role's credentials.
 
-Always with a session token by PUT (instances may insist on it), never through a proxy, and never of this program: where
-it owns 100.100.100.200 itself, what answers there is not the cloud.
+Every request has a session token from a PUT (instances may require it), and never uses a proxy. The client never asks
+this program itself: if the sidecar listens on 100.100.100.200, the answers there do not come from the cloud.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ EcsMetadataSetting = Annotated[
 ]
 
 SESSION_SECONDS = 60
-"""Life of the session token: one is obtained for each question, and a question takes seconds."""
+"""Seconds of the session token's lifetime. Each query obtains a new token, and takes seconds."""
 
 ROLE = "/latest/meta-data/ram/security-credentials/"
 
 
 class EcsMetadata(Record, frozen=True):
-    """The service at `endpoint`. `is_ours` tells whether a host is an address of this network namespace."""
+    """The service at `endpoint`. `is_ours` returns whether a host is an address of this network namespace."""
 
     http: GetPut
     endpoint: str
@@ -42,13 +42,13 @@ class EcsMetadata(Record, frozen=True):
     now: Now
 
     async def identity_document(self, audience: str) -> str:
-        """Return a PKCS#7 text for `audience`, signed now. Raises Refused, Unreachable or ConfigError."""
+        """Return a newly signed PKCS#7 text for `audience`. Raises Refused, Unreachable or ConfigError."""
         claims = json.dumps({"aud": audience, "signingTime": int(self.now())}, separators=(",", ":"))
         text = await self._text(f"/latest/dynamic/instance-identity/pkcs7?audience={quote(claims, safe='')}")
         return "".join(text.split())
 
     async def role_keys(self, role: str | None) -> KeyPair:
-        """Return the keys of the instance's role; None: its only one. Raises Refused, Unreachable or ConfigError."""
+        """Return the keys of the instance's role (None: its only one). Raises Refused, Unreachable or ConfigError."""
         name = role or await self._text(ROLE)
         where = f"{self.endpoint}{ROLE}"
         response = await self._get(ROLE + quote(name.split()[0], safe=""))
@@ -89,7 +89,7 @@ class EcsMetadata(Record, frozen=True):
         if response.status == 200:
             return response
         error = error_of(response, where, asked="the ECS metadata service")
-        if isinstance(error, Refused):  # its 404 is a page
+        if isinstance(error, Refused):  # the service answers 404 with a page
             error = error.reworded(
                 f"{where}: HTTP {response.status}: does the instance have that document, or a RAM role?"
             )
@@ -98,7 +98,7 @@ class EcsMetadata(Record, frozen=True):
 
 def metadata_service(endpoint: str, context: Context) -> EcsMetadata:
     """Return the service at `endpoint`."""
-    # A connection of its own: the proxy, CA and certificate of no connection concern the metadata service.
+    # A separate connection, because no configured proxy, CA or certificate is meant for the metadata service.
     http = context.connect(Connection(proxy=proxies.NO_PROXY), "ecsMetadataEndpoint")
     return EcsMetadata(http, endpoint.rstrip("/"), context.is_ours, context.now)
 

@@ -91,7 +91,7 @@ class IdaasIdentity(Strict, tag_field="type", tag="idaas", frozen=True):
 
 
 def facts(identity: IdaasIdentity, place: str) -> ClientFacts:
-    """Return what the application's authentication method needs to know of the identity."""
+    """Return the facts of the identity that the application's authentication method needs."""
     return ClientFacts(
         place,
         str(identity.client_id),
@@ -105,12 +105,12 @@ def facts(identity: IdaasIdentity, place: str) -> ClientFacts:
 
 
 def method_place(identity: IdaasIdentity, place: str) -> str:
-    """Return where the authentication method of the identity is configured."""
+    """Return the key path of the identity's authentication method."""
     return f"{place}.{identity.key('authn_configuration')}"
 
 
 def check(identity: IdaasIdentity, place: str) -> None:
-    """Raise ConfigError at the first value that cannot work, its token exchange's subject aside. Pure."""
+    """Raise ConfigError at the first value that cannot work. Does not check the token exchange's subject. Pure."""
     for field in ("idaas_instance_id", "client_id", "issuer", "token_endpoint", "authn_configuration"):
         if not getattr(identity, field):
             raise ConfigError(f"{place}.{identity.key(field)}: required", error_code="IDS-106")
@@ -119,7 +119,7 @@ def check(identity: IdaasIdentity, place: str) -> None:
             f"{place}.scope: required; it reads <audience>|<value>, such as api.example.com|.all", error_code="IDS-106"
         )
     arns.audience_of(identity.scope, f"{place}.scope")
-    urls.endpoint(str(identity.issuer), f"{place}.issuer")  # RAM's rules for an OIDC provider
+    urls.endpoint(str(identity.issuer), f"{place}.issuer")  # RAM requires this of an OIDC provider's URL
     urls.endpoint(str(identity.token_endpoint), f"{place}.tokenEndpoint")
     assert identity.authn_configuration is not None  # noqa: S101 - refused above; said again for the type checker
     identity.authn_configuration.check(method_place(identity, place), facts(identity, place))
@@ -135,7 +135,7 @@ def check(identity: IdaasIdentity, place: str) -> None:
 def build(
     identity: IdaasIdentity, place: str, context: Context, notes: Notes, subject: TokenSource | None
 ) -> TokenSource:
-    """Return the source of the application's token. `subject`: the source of the token to be exchanged, if any."""
+    """Return the source of the application's token. `subject`: the source of the token to exchange, if any."""
     http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
     parameters = {"scope": str(identity.scope)}
 

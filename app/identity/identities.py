@@ -1,4 +1,4 @@
-"""All kinds of identities: the union of their settings, and what can be asked of any of them."""
+"""All kinds of identities: the union of their settings, and the functions that every kind has."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Identity = IdaasIdentity | OidcClientIdentity | TokenFileIdentity | CommandIdent
 
 
 def parts(identity: Identity, place: str) -> Iterator[tuple[Identity, str]]:
-    """Yield the identity, and the subject of its token exchange, each with its place."""
+    """Yield the identity, and the subject of its token exchange if there is one, each with its place."""
     yield identity, place
     if isinstance(identity, IdaasIdentity) and identity.token_exchange is not None:
         yield from parts(identity.token_exchange.subject, f"{place}.tokenExchange.subject")
 
 
 def method_of(identity: Identity, place: str) -> tuple[Method, str] | None:
-    """Return the authentication method of a client, with its place; None for an identity that is no client."""
+    """Return the authentication method of a client, with its place; None for an identity that is not a client."""
     match identity:
         case IdaasIdentity():
             method = identity.authn_configuration
@@ -53,18 +53,18 @@ def check(identity: Identity, place: str) -> None:
 
 
 def check_proxy(connection: Connection, place: str) -> None:
-    """Raise ConfigError unless the connection's proxy, if it names one, is one."""
+    """Raise ConfigError if the connection names a proxy that is not a valid proxy URL."""
     if connection.proxy not in (None, proxies.NO_PROXY):
         proxies.check_proxy(str(connection.proxy), f"{place}.proxy")
 
 
 def read_one(identity: Identity, place: str, environ: Mapping[str, str]) -> None:
     """
-    Raise ConfigError unless the secrets, keys, certificates and executables that are named exist and fit.
+    Raise ConfigError unless the secrets, keys, certificates and executables that the identity names exist and fit.
 
     Raises NotThereYet for a file that another program may still write.
 
-    The subject of a token exchange is an identity of its own (`parts`) and is not visited.
+    Does not check the subject of a token exchange, which is an identity of its own (`parts`).
     """
     found = method_of(identity, place)
     if found is not None:
@@ -84,7 +84,7 @@ def read_token(identity: Identity, place: str, environ: Mapping[str, str]) -> No
 
 
 def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield path and FILE mark of the files that the identity reads although no key names them directly."""
+    """Yield path and FILE mark of files that the identity reads, but that no key names directly."""
     for part, _ in parts(identity, ""):
         found = method_of(part, "")
         if found is not None:
@@ -92,7 +92,7 @@ def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tu
 
 
 def urls(identity: Identity, place: str) -> Iterator[str]:
-    """Yield the URLs that the identity contacts, as far as they are known beforehand."""
+    """Yield the URLs that the identity contacts, as far as they are known without a request."""
     for part, where in parts(identity, place):
         url = own_url(part, where)
         if url is not None:
@@ -100,7 +100,7 @@ def urls(identity: Identity, place: str) -> Iterator[str]:
 
 
 def own_url(identity: Identity, place: str) -> str | None:
-    """Return the URL that the identity contacts itself, the subject of its token exchange aside; None without one."""
+    """Return the URL that the identity contacts, without its token exchange's subject; None if there is no URL."""
     if isinstance(identity, IdaasIdentity) and identity.authn_configuration is not None:
         return identity.authn_configuration.url(idaas.facts(identity, place)) or str(identity.token_endpoint)
     if isinstance(identity, OidcClientIdentity):
@@ -109,23 +109,23 @@ def own_url(identity: Identity, place: str) -> str | None:
 
 
 def metadata_endpoint(identity: Identity) -> str | None:
-    """Return the ECS metadata service that the identity asks, or None."""
+    """Return the URL of the ECS metadata service that the identity asks, or None."""
     found = method_of(identity, "")
     return found[0].metadata_endpoint() if found is not None else None
 
 
 def connection_of(identity: Identity) -> Connection | None:
-    """Return how the identity reaches its server, if it speaks HTTP."""
+    """Return the settings of the connection to the identity's server; None for an identity without HTTP."""
     return identity.connection if isinstance(identity, IdaasIdentity | OidcClientIdentity) else None
 
 
 def http_of(identity: Identity) -> HttpConfiguration | None:
-    """Return the identity's httpConfiguration, if it speaks HTTP."""
+    """Return the identity's httpConfiguration; None for an identity without HTTP."""
     return identity.http_configuration if isinstance(identity, IdaasIdentity | OidcClientIdentity) else None
 
 
 def instance_of(identity: Identity) -> tuple[str | None, str | None]:
-    """Return the IDaaS instance's id and its DeveloperAPI endpoint; None for what the identity does not say."""
+    """Return the IDaaS instance's id and its DeveloperAPI endpoint. A value that the identity lacks is None."""
     if not isinstance(identity, IdaasIdentity):
         return None, None
     return identity.idaas_instance_id, identity.developer_api_endpoint
@@ -133,9 +133,9 @@ def instance_of(identity: Identity) -> tuple[str | None, str | None]:
 
 def build(identity: Identity, place: str, context: Context, notes: Notes) -> TokenSource:
     """
-    Return the source of the identity's token, which is configured at `place`.
+    Return the source of the identity's token. `place`: the key path of the identity.
 
-    What a server judges is dated by that server's clock; without a server of its own, by the clock of `context`.
+    Times that a server checks come from that server's clock; for an identity without a server, from `context`.
     """
     url = own_url(identity, place)
     context = context.at(url) if url is not None else context

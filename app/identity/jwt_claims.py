@@ -1,4 +1,4 @@
-"""The claims of a JWT, read to warn and to plan, never to trust: STS verifies the token.
+"""Reads the claims of a JWT, for warnings and times only. STS verifies the token; this program does not.
 
 Written by hand, because PyJWT imports cryptography: 8 MiB that a profile with a client secret never needs
 (ARCHITECTURE.md, "Dependencies").
@@ -18,14 +18,14 @@ from ..core.numbers import seconds
 from ..core.record import Record
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+={0,2}\.([A-Za-z0-9_-]+={0,2})\.[A-Za-z0-9_-]+={0,2}")
-"""A signed JWT in compact form (RFC 7515 7.1). Some issuers add the padding of base64, which does not belong there."""
+"""A signed JWT in compact form (RFC 7515 7.1). Some issuers add base64 padding, which the RFC does not allow."""
 
 LEEWAY = 60.0
-"""Seconds of clock difference without a warning."""
+"""Seconds of clock difference that cause no warning."""
 
 
 class Claims(Record, frozen=True):
-    """The claims that decide whether STS accepts the token; None or empty where absent or of the wrong type."""
+    """The claims that STS checks. A claim that is absent or of the wrong type is None or empty."""
 
     issuer: str | None
     audiences: tuple[str, ...]
@@ -35,7 +35,7 @@ class Claims(Record, frozen=True):
 
 
 class ExpectedClaims(Record, frozen=True):
-    """What the configuration says about the token; None where it says nothing."""
+    """The claims that the configuration requires. A claim without a requirement is None."""
 
     issuer: str | None = None
     audience: str | None = None
@@ -63,7 +63,7 @@ def unverified(token: str) -> Claims | None:
 
 
 def header(token: str) -> dict[str, Any]:
-    """Return the header of `token`, or an empty object if it has none that can be read."""
+    """Return the header of `token`, or an empty object if the token has no readable header."""
     encoded = token.partition(".")[0]
     try:
         found = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
@@ -73,7 +73,7 @@ def header(token: str) -> dict[str, Any]:
 
 
 def seconds_until_issued(token: str, now: float) -> float:
-    """Return the seconds until the `iat` of `token`; 0 where that has passed or is missing."""
+    """Return the seconds until the `iat` of `token`; 0 if the `iat` has passed or is missing."""
     found = unverified(token)
     return max(0.0, found.issued_at - now) if found is not None and found.issued_at is not None else 0.0
 
@@ -107,7 +107,7 @@ def mismatches(claims: Claims, expected: ExpectedClaims, now: float) -> Iterator
 
 
 def _shown(*values: str | None) -> str:
-    """Return claims for a message: the issuer chose them, so they are quoted and cut."""
+    """Return claims for a message, quoted and cut, because the issuer chooses their text."""
     shown = [repr(value[:200]) for value in values[:5] if value is not None]
     return ", ".join(shown) or "missing"
 

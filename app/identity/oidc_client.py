@@ -57,7 +57,7 @@ class OidcClientIdentity(Strict, tag_field="type", tag="oidcClient", frozen=True
 
 
 def facts(identity: OidcClientIdentity, place: str) -> ClientFacts:
-    """Return what the client's authentication method needs to know of the identity."""
+    """Return the facts of the identity that the client's authentication method needs."""
     return ClientFacts(place, identity.client_id, identity.issuer, identity.connection)
 
 

@@ -1,6 +1,6 @@
-"""Private keys in every form they are handed around in, the algorithm each one signs with, and its certificate.
+"""Loads private keys in all common forms, and finds the algorithm and the certificate of each key.
 
-The official SDKs each fail on some of these forms; a key that one tool wrote must not need another tool to be used.
+Each official SDK fails on some of these forms. A key that one tool wrote must work here without a further tool.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 _PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
 _RSA_ALGORITHMS = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
 _PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
-"""How a PKCS#12 begins: a sequence with the version 3 (RFC 7292 section 4)."""
+"""The beginning of a PKCS#12: a sequence with the version 3 (RFC 7292 section 4)."""
 
 _CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
@@ -39,7 +39,7 @@ _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES51
 
 
 class OpenSshKey(ValueError):
-    """A key in the format of OpenSSH, which no OAuth tool writes. `command` converts a copy of it."""
+    """A key in OpenSSH's own format, which no OAuth tool writes. `command`: the command that converts a copy of it."""
 
     def __init__(self, body: str) -> None:
         super().__init__()
@@ -54,11 +54,12 @@ _OPENSSH_ED25519 = (
     '.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(), end="")\' KEY_FILE '
     "(it needs Python's cryptography, and no passphrase: ssh-keygen -p -f KEY_FILE removes it)"
 )
-"""ssh-keygen of OpenSSH 9.2 ends with 0 and leaves an Ed25519 key in its own format, whatever `-m` says."""
+"""The command that converts an Ed25519 key. ssh-keygen of OpenSSH 9.2 ends with 0, but leaves such a key in its own
+format, whatever the value of `-m` is."""
 
 
 class PublicKey(ValueError):
-    """The public half of a key."""
+    """A text with the public half of a key, instead of the private key."""
 
 
 def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
@@ -66,8 +67,8 @@ def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
     Return the key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1 as PEM; a JWK; or base64 of a PEM, JWK, DER or
     PKCS#12.
 
-    A PEM's line breaks may have become spaces or the two characters `\\n`. `place` is what errors call it; they never
-    quote the text.
+    The line breaks of a PEM may have become spaces or the two characters `\\n`. Errors name the key by `place`, and
+    never quote the text.
     """
     secret = password.encode() if password else None
     try:
@@ -90,9 +91,9 @@ def load_private_key(text: str, password: str | None, place: str) -> PrivateKey:
 
 def algorithm_for(key: PrivateKey, place: str) -> str:
     """
-    Return RS256, RS384 or RS512 by the modulus, ES256, ES384 or ES512 by the curve, as the IDaaS SDKs choose.
+    Return RS256, RS384 or RS512 by the modulus, or ES256, ES384 or ES512 by the curve, as in the IDaaS SDKs.
 
-    Raises ConfigError for a key that IDaaS does not take.
+    Raises ConfigError for a key that IDaaS does not accept.
     """
     if isinstance(key, Ed25519PrivateKey):
         raise ConfigError(f"{place}: neither an RSA nor an EC key; IDaaS takes no other", error_code="IDS-115")
@@ -102,14 +103,14 @@ def algorithm_for(key: PrivateKey, place: str) -> str:
 
 
 def fitting_algorithms(key: PrivateKey, place: str) -> tuple[str, ...]:
-    """Return the algorithms that can be computed with `key`, the most widely accepted first. Raises ConfigError."""
+    """Return the algorithms that `key` can sign with, the most widely accepted first. Raises ConfigError."""
     if isinstance(key, RSAPrivateKey):
         return _RSA_ALGORITHMS
     return ("EdDSA",) if isinstance(key, Ed25519PrivateKey) else (_ec_algorithm(key, place),)
 
 
 def standard_algorithm(key: PrivateKey, supported: Sequence[str], place: str) -> str:
-    """Return the first algorithm of `key` that the server supports; the first of all where it names none of them."""
+    """Return the first algorithm of `key` that the server supports; if it names none of them, the first algorithm."""
     fitting = fitting_algorithms(key, place)
     return next((name for name in fitting if name in supported), fitting[0])
 
@@ -122,7 +123,7 @@ def _ec_algorithm(key: EllipticCurvePrivateKey, place: str) -> str:
 
 
 def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
-    """Raises ConfigError where `algorithm` cannot be computed with `key`."""
+    """Raise ConfigError if `key` cannot sign with `algorithm`."""
     fitting = fitting_algorithms(key, place)
     if algorithm not in fitting:
         raise ConfigError(
@@ -132,9 +133,9 @@ def check_algorithm(algorithm: str, key: PrivateKey, place: str) -> None:
 
 def load_certificate(text: str, place: str, *, der: bool = False, password: str | None = None) -> x509.Certificate:
     """
-    Return the first certificate in `text`. Raises ConfigError; the text is not quoted.
+    Return the first certificate in `text`. Raises ConfigError, which does not quote the text.
 
-    `der`: base64 of a PEM, DER or PKCS#12 is accepted as well as PEM. `password`: that of a PKCS#12.
+    `der`: besides PEM, accept base64 of a PEM, DER or PKCS#12. `password`: the password of a PKCS#12.
     """
     try:
         return _certificate(text, password) if der else x509.load_pem_x509_certificate(text.encode())
@@ -157,7 +158,7 @@ def _certificate(text: str, password: str | None) -> x509.Certificate:
 
 
 def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
-    """Whether `certificate` is that of `key`."""
+    """Return whether `certificate` belongs to `key`."""
     return certificate.public_key() == key.public_key()
 
 
@@ -177,7 +178,7 @@ def _load(text: str, password: bytes | None) -> PrivateKeyTypes:
     if match[1].startswith("OPENSSH"):
         raise OpenSshKey(match[2])
     label, body = match[1], match[2]
-    if "Proc-Type" in body:  # legacy encrypted PEM: its headers need the lines as they are
+    if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
         return load_pem_private_key(match[0].encode(), password)
     lines = "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body)))
     return load_pem_private_key(f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n".encode(), password)
@@ -217,7 +218,7 @@ def _of_jwk(text: str) -> PrivateKeyTypes:
 
 
 def _decode(text: str) -> bytes:
-    """Return what `text` is the base64 of, in either alphabet (RFC 4648 sections 4 and 5), padded or not."""
+    """Return the decoded base64 of `text`, in either alphabet (RFC 4648 sections 4 and 5), with or without padding."""
     plain = re.sub(r"\s", "", text).rstrip("=").translate({45: "+", 95: "/"})
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)

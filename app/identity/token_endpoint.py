@@ -23,10 +23,10 @@ TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105
 
 class TokenEndpoint(Record, frozen=True):
     """
-    A token endpoint and one client of it.
+    A token endpoint and one of its clients.
 
-    `url` is called for every request: the URL may come from discovery. `secret`: what `auth` proves the identity with,
-    where that may be replaced while the sidecar runs.
+    `url` is called for every request, because the URL may come from discovery. `secret`: the secret that `auth` uses,
+    if it may be replaced while the sidecar runs.
     """
 
     http: Post
@@ -53,9 +53,10 @@ class TokenEndpoint(Record, frozen=True):
 
     async def _repeat(self, url: str, grant: Mapping[str, str]) -> Token:
         """
-        Repeat the request with a new proof, since an assertion can be refused for its age or its jti alone.
+        Repeat the request with a new proof, because an assertion may be refused only for its age or its jti.
 
-        A secret that was just replaced here may not be valid at the server yet: then use the one that worked before.
+        A secret that was just replaced here may not be valid at the server yet. In that case, use the last accepted
+        secret.
         """
         previous = self.secret is not None and self.secret.refused()
         token = await self._post(url, grant)
@@ -74,7 +75,7 @@ class TokenEndpoint(Record, frozen=True):
 
 
 class ClientCredentials(Record, frozen=True):
-    """A token for the client itself. `parameters`: scope, audience, resource, as far as they are configured."""
+    """A token for the client itself. `parameters`: the configured values of scope, audience and resource."""
 
     endpoint: TokenEndpoint
     parameters: Mapping[str, str]
@@ -84,7 +85,7 @@ class ClientCredentials(Record, frozen=True):
 
 
 class TokenExchange(Record, frozen=True):
-    """A token for the client in exchange for the token of `subject`, which is obtained every time."""
+    """A token for the client in exchange for a token of `subject`, which is obtained for each exchange."""
 
     endpoint: TokenEndpoint
     subject: TokenSource
@@ -107,7 +108,7 @@ class TokenExchange(Record, frozen=True):
 
 
 def constant(url: str) -> Callable[[], Awaitable[str]]:
-    """Return a `url` function for an endpoint that is configured."""
+    """Return a `url` function for a configured endpoint."""
 
     async def known() -> str:
         return url

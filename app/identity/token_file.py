@@ -34,7 +34,8 @@ class TokenFile(Record, frozen=True):
     """
     The token in the file, read at every refresh.
 
-    `is_synchronised`: whether `now` is the cloud's time. Where it is not, the token is presented and the cloud judges.
+    `is_synchronised`: whether `now` is the cloud's time. If not, even a token that looks expired is presented, and the
+    cloud decides.
     """
 
     HIDDEN = frozenset({"disk"})
@@ -64,12 +65,12 @@ def build(identity: TokenFileIdentity, place: str, context: Context) -> TokenSou
 
 
 def check(identity: TokenFileIdentity, place: str) -> None:
-    """Raise ConfigError unless exactly one of the keys says where the token is. Pure."""
+    """Raise ConfigError unless exactly one key names the token's variable or file. Pure."""
     token(identity, place, {})
 
 
 def read(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> None:
-    """Raise ConfigError without the variable, and NotThereYet without a usable file: its writer may be at work."""
+    """Raise ConfigError if the variable is missing, and NotThereYet without a usable file: it may be written soon."""
     try:
         token(identity, place, environ)()
     except ConfigError as error:

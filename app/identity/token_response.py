@@ -12,15 +12,15 @@ from ..core.values import Token, TokenUse
 from . import jwt_claims
 
 _BEARER = ("bearer", "n_a")
-"""Types of token that can be presented; RFC 8693 2.2.1 gives `N_A` to one that is not an access token."""
+"""The types of token that can be presented. RFC 8693 2.2.1 defines `N_A` for a token that is not an access token."""
 
 
 def token_from(members: Mapping[str, Any], *, now: float, where: str, use: TokenUse = "access_token") -> Token:
     """
-    Return the token `use` of a successful answer, valid until the earliest end that the answer and the JWT name.
+    Return the token `use` of a successful answer, valid until the earliest expiry in the answer and in the JWT.
 
-    Raises Unreachable where the answer holds no token, or where nothing says how long the token lives. Raises
-    ConfigError where the server issues another token, or another kind, than is configured.
+    Raises Unreachable if the answer has no token, or if neither has an expiry. Raises ConfigError if the server issues
+    a different token, or a different kind of token, than configured.
     """
     value = members.get(use)
     if not isinstance(value, str) or not value:
@@ -43,7 +43,7 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
             cure="switch the resource server to JWT access tokens",
             error_code="IDS-321",
         )
-    # expires_in and expires_at belong to the access token; an id token has its own exp.
+    # expires_in and expires_at describe the access token; an id token has its own exp.
     given = (_plus(now, members.get("expires_in")), _plus(0.0, members.get("expires_at"))) if use != "id_token" else ()
     ends = [end for end in (*given, claims.expires_at) if end is not None]
     if not ends:
@@ -59,6 +59,6 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
 
 def _plus(base: float, value: Any) -> float | None:
     if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:12])  # some servers, Entra's first version among them, write the number as text
+        value = int(value[:12])  # some servers, such as the first version of Entra, write the number as text
     found = seconds(value)
     return base + found if found else None

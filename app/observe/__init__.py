@@ -1,4 +1,4 @@
-"""What an operator sees: the log, standard error without blocking, the counters behind the metrics.
+"""Observation by an operator: the log, standard error without blocking, and the counters behind the metrics.
 
 May import `core`.
 """

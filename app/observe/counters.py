@@ -1,4 +1,4 @@
-"""Counters as plain numbers: incremented where something happens, read at a scrape. No metrics library."""
+"""Counters as plain numbers, incremented at each event and read at a scrape. No metrics library."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..core.events import ClockRead, Event, IdentityExpiry, Refreshed, RefreshFa
 from ..core.values import Now
 
 REQUEST_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 1.0, 5.0)
-"""Seconds: an answer from memory takes some 10 µs, a cold start waits at most 4 s."""
+"""Upper bounds in seconds: an answer from memory takes some 10 µs, and a cold start waits for at most 4 s."""
 
 MOST_CODES = 64
-"""Error codes that are labels. IDaaS, STS and the DeveloperAPI document some 50."""
+"""The most error codes used as labels. IDaaS, STS and the DeveloperAPI document some 50."""
 
 STAGE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-"""Seconds: a connection to the cloud has limits of 5 s to connect and 10 s to the next byte."""
+"""Upper bounds in seconds: a connection to the cloud has limits of 5 s to connect and 10 s to the next byte."""
 
 
 @dataclass(slots=True)
 class Histogram:
-    """Counts per bucket, and the sum of the values; the last bucket has all values above the bounds."""
+    """Counts per bucket, and the sum of the values. The last bucket counts all values above the bounds."""
 
     bounds: tuple[float, ...]
     counts: list[int] = field(default_factory=list)
@@ -50,7 +50,7 @@ class RequestCounters:
         self.violations: Counter[str] = Counter()
 
     def served(self, profile: str, below_horizon: bool) -> None:
-        """Count served credentials; `below_horizon`: with less life than promise 2 says although the cloud answers."""
+        """Count served credentials. `below_horizon`: their lifetime is below promise 2, although the cloud answers."""
         self.last_served[profile] = self._now()
         if below_horizon:
             self.violations[profile] += 1
@@ -78,7 +78,7 @@ class RefreshCounters:
         self._codes: set[str] = set()
 
     def observe(self, event: Event) -> None:
-        """Count what the event reports."""
+        """Count the refresh, stage or failure that the event reports."""
         match event:
             case Refreshed(profile=profile):
                 self.refreshes[profile, "success"] += 1
@@ -96,7 +96,7 @@ class RefreshCounters:
                 pass
 
     def _cause(self, error: Exception) -> tuple[str, str]:
-        """Return stage and code of a failure as labels. Of a server that makes up codes, MOST_CODES are told apart."""
+        """Return stage and code of a failure as labels. After MOST_CODES different codes, a new code is `other`."""
         if not isinstance(error, SidecarError):
             return "", outcome(error)
         code = error.code or (str(error.status) if error.status else outcome(error))
@@ -107,7 +107,7 @@ class RefreshCounters:
         return error.stage, code
 
     def _clock(self, offset: float) -> None:
-        """Keep the offset of the last server; an absurd one only where no server has said another one."""
+        """Keep the offset of the last server. Keep an absurd offset only until a plausible one is known."""
         before = self.clock_offset
         if abs(offset) <= LARGEST_OFFSET or before is None or abs(before) > LARGEST_OFFSET:
             self.clock_offset = offset

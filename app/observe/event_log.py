@@ -1,4 +1,4 @@
-"""The log's view of what happens: events of the core as log lines."""
+"""Converts the events of the core to log lines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ INTERNAL_ERROR = "IDS-901"
 """The stable code of an error that this program did not raise on purpose."""
 
 CLOCK_TOLERANCE = 60.0
-"""Seconds between this machine's clock and the cloud's without a warning."""
+"""Seconds by which this machine's clock may differ from the cloud's clock without a warning."""
 
 _ABSURD = "a server's clock is absurd and is not used; check that server, or set this machine's clock"
 
 MOST_REMEMBERED = 1_000
-"""Warnings remembered as written. Some quote what the cloud said, which may differ every time."""
+"""The most warnings remembered as written. Some quote a message of the cloud, which may differ every time."""
 
 Describe = Callable[[str], Mapping[str, str]]
-"""Returns what an audit line says about a profile beside its name: identity kind, role, session name."""
+"""Returns the members of an audit line about a profile, beside its name: identity kind, role, session name."""
 
 
 def failure_fields(error: Exception | None) -> dict[str, object]:
-    """Return what is known of a failed request as fields of a log line; None where it is not known."""
+    """Return the known facts of a failed request as fields of a log line. An unknown fact is None."""
     if error is None:
         return {}
     if not isinstance(error, SidecarError):
@@ -100,7 +100,7 @@ class EventLog:
             retry_in=round(event.retry_in, 1),
         )
         if not ours:
-            # Frames without source lines or values: where it happened, never what was in it.
+            # Only names and line numbers of the frames: source lines and values could hold a secret.
             where = [f"{frame.name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
             self._log.write(log_events.TRACEBACK, profile=event.profile, frames=where)
 
@@ -113,7 +113,7 @@ class EventLog:
         self._once(key, log_events.CLOCK_OFFSET, message, server=server, seconds=round(offset))
 
     def _once(self, key: str, event: LogEvent, message: str = "", /, **fields: object) -> None:
-        """Write a warning that is repeated only after its cause was gone."""
+        """Write a warning. It is repeated only after its cause has ended and returned."""
         if key in self._written:
             return
         if len(self._written) >= MOST_REMEMBERED:

@@ -8,14 +8,14 @@ from .log import Log
 from .log_events import LIBRARY
 
 _KNOWN = ("idaas_sidecar.", "uvicorn.")
-"""Loggers whose lines are known to quote nothing."""
+"""Prefixes of loggers whose lines never quote a request or an answer."""
 
 
 class LibraryHandler(logging.Handler):
     """
     Writes libraries' warnings as events: the logger, and the type of the exception.
 
-    A library's text may quote a request or an answer, so it is shown for known loggers only.
+    A library's text may quote a request or an answer, so only the text of known loggers is shown.
     """
 
     def __init__(self, log: Log) -> None:

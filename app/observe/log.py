@@ -55,7 +55,7 @@ class Log:
         self._level = LEVELS[level]
 
     def close(self) -> None:
-        """Write what the reader has not taken yet, for at most a second: at the end, when waiting harms nothing."""
+        """Write the lines that the reader has not taken yet, for at most a second. Waiting does no harm at the exit."""
         self._stream.flush(1.0)
 
     def _put(self, event: LogEvent, level: str, message: str, fields: Fields) -> None:

@@ -15,9 +15,9 @@ class LogEvent(Record, frozen=True):
     """
     One kind of log line.
 
-    `message` is its sentence. It is empty where each line has a sentence of its own. `fields` maps the fields that may
-    follow to their meaning; a field without a value is left out. `error_code` is the event's entry in the errors index,
-    and the field of that name, where a line has no code of its own.
+    `message` is the sentence of the line. It is empty if each line has a sentence of its own. `fields` maps the fields
+    that may follow to their meaning; a field without a value is left out. `error_code` is the event's entry in the
+    errors index. A line without a code of its own has it in the field of the same name.
     """
 
     name: str

@@ -12,18 +12,18 @@ from ..core.values import Now
 from .counters import outcome
 
 KEPT = 5
-"""Attempts of each profile. Five attempts of two stages take 1.5 KiB, of the 10 KiB that a further profile may take."""
+"""Attempts kept of each profile. Five attempts of two stages take 1.5 KiB; a further profile may take 10 KiB in all."""
 
 MOST_STAGES = 16
-"""Stages of one attempt: token and exchange, both repeated where the token was refused, and the roles of a chain."""
+"""The most stages of one attempt: token and exchange, both repeated if the token is refused, and a chain's roles."""
 
 
 class Attempt(NamedTuple):
     """
     One attempt that has ended.
 
-    `at`: its end by the wall clock. `stages`: name and seconds of each stage that was reached, one after the other in
-    one flat tuple, which takes less memory than pairs. `code`: the cloud's error code, empty without one.
+    `at`: the end of the attempt by the wall clock. `stages`: name and seconds of each stage reached, as one flat tuple,
+    which takes less memory than pairs. `code`: the cloud's error code, or empty.
     """
 
     at: float
@@ -33,7 +33,7 @@ class Attempt(NamedTuple):
     stages: tuple[str | float, ...]
 
     def durations(self) -> list[tuple[str, float]]:
-        """Return stage and seconds of each stage, in order."""
+        """Return name and seconds of each stage, in order."""
         return [(str(name), float(seconds)) for name, seconds in zip(self.stages[::2], self.stages[1::2], strict=True)]
 
 
@@ -46,7 +46,7 @@ class RecentAttempts:
         self._under_way: dict[str, tuple[str | float, ...]] = {}
 
     def observe(self, event: Event) -> None:
-        """Remember a stage, or the attempt that has ended with this event."""
+        """Remember a stage, or the attempt that this event ends."""
         match event:
             case StageTimed(profile=profile, stage=stage, seconds=seconds):
                 stages = (*self._under_way.get(profile, ()), intern(stage), seconds)
@@ -63,7 +63,7 @@ class RecentAttempts:
         return self._ended.get(profile, ())
 
     def forget_others(self, profiles: Collection[str]) -> None:
-        """Forget the attempts of all profiles but these: the others were removed from the configuration."""
+        """Forget the attempts of all other profiles, which were removed from the configuration."""
         for kept in (self._ended, self._under_way):
             for name in kept.keys() - set(profiles):
                 del kept[name]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..core.values import Now
 
 KEPT = 32
-"""Served callers that are remembered, and refused ones. A new caller replaces the one that was seen longest ago."""
+"""Callers remembered of each kind, served and refused. A new caller replaces the one seen longest ago."""
 
 
 class Caller(NamedTuple):
@@ -20,7 +20,7 @@ class Caller(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """How often a caller got a new session or was refused, when the last time was, and its executable if known."""
+    """The number of times a caller got a new session or was refused, the last time, and its executable if known."""
 
     times: int
     at: float
@@ -28,7 +28,7 @@ class Seen(NamedTuple):
 
 
 class RecentCallers:
-    """Remembers KEPT served and KEPT refused callers: a flood of refusals does not displace those that were served."""
+    """Remembers KEPT served and KEPT refused callers, so that a flood of refusals does not displace served callers."""
 
     def __init__(self, now: Now) -> None:
         self._now = now

@@ -1,8 +1,9 @@
-"""A stream that is written to without ever waiting for its reader.
+"""Writes to a stream without ever waiting for its reader.
 
-A log that is not read (a full pipe, a stopped terminal) must not stop the process that writes it, and with it every
-credential. What cannot be written now is kept for later, up to a bound; beyond it lines are counted, and the count is
-logged. A regular file is always ready, and its file system may hang: a thread writes to it.
+A log that is not read (a full pipe, a stopped terminal) must not stop the sidecar, which would then serve no
+credentials. Lines that cannot be written now are kept for later, up to a bound. Above this bound, lines are dropped and
+counted, and the count is logged. A regular file is always ready, but its file system may hang, so a thread writes to
+it.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from threading import Lock
 from typing import TextIO
 
 PIECE = select.PIPE_BUF
-"""Bytes: a pipe that is ready takes as many at once (POSIX)."""
+"""Bytes that a pipe takes at once when it is ready (POSIX)."""
 
 LONGEST_BACKLOG = 2_048
-"""Pieces kept for later: a line is one, seldom more."""
+"""The most pieces kept for later. A line is usually one piece."""
 
 
 class NonBlockingStream:
-    """Writes lines to `stream`. A stream without a descriptor, as in tests, is written to directly."""
+    """Writes lines to `stream`. Writes directly to a stream without a descriptor, such as a test's."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -42,7 +43,7 @@ class NonBlockingStream:
             self._descriptor = None
 
     def write(self, line: str) -> None:
-        """Write `line`, or keep it. Raises nothing: a reader that is gone must not end the service."""
+        """Write `line`, or keep it for later. Raises nothing: a reader that has ended must not end the service."""
         if self._descriptor is None:
             with contextlib.suppress(OSError, ValueError):
                 self._stream.write(line)
@@ -55,14 +56,14 @@ class NonBlockingStream:
         self.flush()
 
     def take_lost(self) -> int:
-        """Return and reset the number of lost lines, once there is room again to log it."""
+        """Return the number of lost lines and reset it. Returns 0 until there is room again to log the number."""
         if self._backlog:
             return 0
         lost, self._lost = self._lost, 0
         return lost
 
     def flush(self, patience: float = 0.0) -> None:
-        """Write what is kept, as far as it is read; wait at most `patience` seconds for each piece."""
+        """Write the kept lines as far as the reader takes them. Wait at most `patience` seconds for each piece."""
         if self._descriptor is None:
             return
         if self._is_file:
@@ -76,11 +77,11 @@ class NonBlockingStream:
                     self._backlog.appendleft(rest)
         except BlockingIOError:
             return
-        except OSError:  # the reader is gone
+        except OSError:  # the reader has ended
             self._backlog.clear()
 
     def _write_beside(self, patience: float) -> None:
-        """Have a thread write what is kept; wait at most `patience` seconds for it."""
+        """Let a thread write the kept lines. Wait at most `patience` seconds for the thread."""
         with self._lock:
             starts = bool(self._backlog) and not self._writing
             self._writing = self._writing or starts

@@ -1,4 +1,4 @@
-"""A span of OpenTelemetry for each refresh. The packages are the extra `otel`, imported where an endpoint is set."""
+"""A span of OpenTelemetry for each refresh. The extra `otel` has the packages, which only a set endpoint imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPAN = "idaas_sidecar.refresh"
 NANOSECONDS = 1_000_000_000
 
 CLOSE_SECONDS = 2.0
-"""How long the exit waits for the last spans. A collector that does not answer must not delay it."""
+"""Seconds that the exit waits for the last spans. A collector that does not answer must not delay the exit longer."""
 
 
 class Traces:
@@ -24,8 +24,8 @@ class Traces:
     Makes a span from the events of each attempt to refresh.
 
     `tracer` is a tracer of OpenTelemetry. A span has the profile, the outcome, the cloud's request ID, and the seconds
-    of each stage. That of a failed attempt also has the stage that failed, HTTP status and error code of the endpoint,
-    and the code of the errors index. It has no text of a server and no value of a request.
+    of each stage. The span of a failed attempt also has the stage that failed, HTTP status and error code of the
+    endpoint, and the code of the errors index. No span has a server's text or a value of a request.
     """
 
     def __init__(self, tracer: Any, now: Now) -> None:
@@ -34,7 +34,7 @@ class Traces:
         self._stages: dict[str, dict[str, float]] = {}
 
     def observe(self, event: Event) -> None:
-        """Remember a stage, or make the span of the attempt that has ended with this event."""
+        """Remember a stage, or make the span of the attempt that this event ends."""
         match event:
             case StageTimed(profile=profile, stage=stage, seconds=seconds):
                 stages = self._stages.setdefault(profile, {})
@@ -64,7 +64,7 @@ class Traces:
 
 
 def _failure(error: Exception) -> dict[str, str | int]:
-    """Return what is known of a failed attempt, without the members that are empty."""
+    """Return the known facts of a failed attempt, without empty members."""
     if not isinstance(error, SidecarError):
         return {}
     known: dict[str, str | int] = {
@@ -79,10 +79,10 @@ def _failure(error: Exception) -> dict[str, str | int]:
 
 def exported(endpoint: str, *, version: str, instance: str, now: Now) -> tuple[Traces, Callable[[], None]]:
     """
-    Return traces that a thread sends to a collector (OTLP over HTTP), and what ends the thread.
+    Return traces that a thread sends to a collector (OTLP over HTTP), and a function that ends the thread.
 
-    Raises ConfigError without the packages. The variables OTEL_EXPORTER_OTLP_* of the environment apply, for example
-    for headers and CA certificates; the endpoint is that of the configuration.
+    Raises ConfigError if the packages are missing. The variables OTEL_EXPORTER_OTLP_* of the environment apply, for
+    example for headers and CA certificates. Only the endpoint comes from the configuration.
     """
     try:
         # The extra `otel`, which is not always installed where mypy runs.

@@ -1,4 +1,4 @@
-"""When the next attempt of one profile is due, and who waits for the one under way."""
+"""The time of the next attempt of one profile, and the callers that wait for the attempt under way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..system.sleep import Sleep
 
 
 class Phase(Enum):
-    """Where a profile's loop is between two attempts."""
+    """The state of a profile's loop."""
 
     ATTEMPTING = "an attempt is under way, or due now"
     REPEATING = "an attempt is under way, and another one was ordered after it began"
@@ -20,9 +20,9 @@ class Phase(Enum):
 
 class Attempts:
     """
-    The turns of one profile's loop. `due` is an instant of the monotonic clock; `wake` ends a `sleep` early.
+    The attempts of one profile's loop. `due` is an instant of the monotonic clock; `wake` ends a `sleep` early.
 
-    Attempts are made one at a time: an order during an attempt leads to one more after it, however many orders come.
+    Attempts are made one at a time. Any number of orders during an attempt leads to one further attempt after it.
     """
 
     __slots__ = ("_ended", "_monotonic", "_sleep", "_wake", "due", "phase")
@@ -36,20 +36,20 @@ class Attempts:
         self._ended: asyncio.Event | None = None
 
     async def until_due(self) -> None:
-        """Return when the next attempt is due."""
+        """Wait until the next attempt is due."""
         while (delay := self.due - self._monotonic()) > 0:
             await self._sleep(delay)
 
     def begin(self) -> None:
-        """An attempt begins."""
+        """Note that an attempt begins."""
         self.phase = Phase.ATTEMPTING
 
     def schedule(self, delay: float) -> None:
-        """The next attempt is due in `delay` seconds."""
+        """Make the next attempt due in `delay` seconds."""
         self.due = self._monotonic() + delay
 
     def end(self) -> None:
-        """The attempt has ended: release those who wait for it, unless another one was ordered meanwhile."""
+        """End the attempt: release the callers that wait for it, unless another attempt was ordered meanwhile."""
         if self.phase is Phase.REPEATING:
             self.due = self._monotonic()
             self.phase = Phase.ATTEMPTING
@@ -57,14 +57,14 @@ class Attempts:
             self.release()
 
     def release(self) -> None:
-        """Release those who wait for an attempt; the next one is due when `due` says."""
+        """Release the callers that wait for an attempt. The next attempt is made at `due`."""
         self.phase = Phase.WAITING
         if self._ended is not None:
             self._ended.set()
             self._ended = None
 
     def order(self) -> None:
-        """Make an attempt now, or one more after the one under way."""
+        """Order an attempt now, or a further attempt after the one under way."""
         self.phase = Phase.ATTEMPTING if self.phase is Phase.WAITING else Phase.REPEATING
         self.due = self._monotonic()
         self._wake()
@@ -75,7 +75,7 @@ class Attempts:
         self._wake()
 
     async def ended(self) -> None:
-        """Return when the attempt under way, or the first one, has ended; at once between attempts."""
+        """Wait until the attempt under way, or the first attempt, has ended; return at once between attempts."""
         if self.phase is not Phase.WAITING:
             self._ended = self._ended or asyncio.Event()
             await self._ended.wait()

@@ -1,4 +1,4 @@
-"""The HTTP clients of all servers, one for each way to them: limits, trust, proxy, client certificate."""
+"""The HTTP clients of all servers: one for each combination of limits, trust, proxy and client certificate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..upstream.transport import RoutingTransport
 
 
 class Route(Record, frozen=True):
-    """What two servers have in common that share an HTTP client. `place` is where the connection is configured."""
+    """The settings of an HTTP client, which servers with equal settings share. `place`: the connection's key path."""
 
     connection: Connection
     place: str
@@ -32,7 +32,7 @@ Transport = Callable[[Route], httpx.AsyncBaseTransport]
 
 
 class Connections:
-    """Gives each server its HTTP client; servers with the same route share one."""
+    """The HTTP client of each server; servers with the same route share one client."""
 
     def __init__(self, transport: Transport, *, now: Now, observe: Observe) -> None:
         self._transport = transport
@@ -41,7 +41,7 @@ class Connections:
         self._open: dict[tuple[Connection, Limits, bool], UpstreamClient] = {}
 
     def to(self, connection: Connection, place: str, http: HttpConfiguration | None = None) -> UpstreamClient:
-        """Return the client of a connection. `http`: its limits, and whether its server's certificate is verified."""
+        """Return the client of a connection. `http`: the connection's limits, and whether to verify the certificate."""
         limits = Limits(http.connect_timeout / 1000, http.read_timeout / 1000) if http else Limits()
         route = Route(connection, place, limits, not (http and http.unsafe_ignore_ssl_cert))
         key = (route.connection, route.limits, route.verify)
@@ -60,7 +60,7 @@ class Connections:
 def real_transport(
     settings: Settings, environ: Mapping[str, str], disk: Disk, resolver: Resolver | None = None
 ) -> Transport:
-    """Return what opens real connections; connections without files of their own share the trust of the whole file."""
+    """Return a maker of real transports. Connections without files of their own share the configuration's trust."""
     names = resolver or Resolver()
 
     def transport(route: Route) -> RoutingTransport:

@@ -1,4 +1,4 @@
-"""From the exchange and the chain of a profile to the objects that turn a token into credentials."""
+"""Builds the objects that turn a token into credentials, from the exchange and the chain of a profile."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Verified = Callable[[Mapping[str, str]], None]
 
 class Exchanges(Record, frozen=True):
     """
-    The roles of a profile: the first one by token, each further one by the credentials before it.
+    The roles of a profile: the first role is assumed with a token, each further role with the previous credentials.
 
-    `url`: where the first role is requested; the first one of several endpoints.
+    `url`: the endpoint at which the first role is requested, or the first of several endpoints.
     """
 
     url: str
@@ -41,7 +41,7 @@ def exchanges(
     new_id: Callable[[], str],
     verified: Verified,
 ) -> Exchanges:
-    """Return the roles of `profile`, which is configured at `place`. `verified`: as for AssumeRoleWithOidc."""
+    """Return the roles of `profile`. `place`: the profile's key path. `verified`: see `AssumeRoleWithOidc`."""
     chain = (
         _chained(role, f"{place}.chain[{index}]", profile.exchange, connections, now=now, new_id=new_id)
         for index, role in enumerate(profile.chain)

@@ -1,4 +1,4 @@
-"""A session in memory: how long it may be served, and what readers were promised of it."""
+"""A session in memory: how long it may be served, and the remaining lifetime that readers may rely on."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class HeldSession(Record, frozen=True):
     """
     A session as it is served.
 
-    `ends`: the end of its life as the cloud counts it, by the monotonic clock. `promised`: with fewer seconds left, a
-    reader sees less than promise 2 says.
+    `ends`: the end that the cloud has set, by the monotonic clock. `promised`: the least remaining seconds that promise
+    2 of RELIABILITY.md allows.
     """
 
     credentials: Credentials
@@ -27,22 +27,22 @@ class HeldSession(Record, frozen=True):
 
     def left(self, clocks: Clocks) -> float:
         """
-        Return the seconds for which the session may still be served; zero or less where it may not.
+        Return the seconds for which the session may still be served; zero or less if it has expired.
 
-        The earlier of two ends counts: a wall clock that is set back or wrong would prolong a session, and so would a
-        monotonic clock that stood still while the machine slept.
+        The earlier of two ends counts. A wall clock that is set back or wrong would prolong a session. So would the
+        monotonic clock, which stands still while the machine sleeps.
         """
         return min(self.expires_at - clocks.wall(), self.ends - clocks.monotonic())
 
 
 def hold(credentials: Credentials, clocks: Clocks) -> HeldSession:
-    """Return credentials that were issued just now, as a held session. `issued_at` is by the cloud's clock."""
+    """Return credentials that were issued just now, as a held session. Their `issued_at` is the cloud's time."""
     life = credentials.expires_at - credentials.issued_at
     return HeldSession(credentials, clocks.monotonic() + life, horizon(life))
 
 
 def hold_restored(credentials: Credentials, clocks: Clocks) -> HeldSession:
-    """Return credentials from before a restart as a held session; `ends` is never later than a whole life from now."""
+    """Return credentials from before a restart as a held session. `ends` is at most a whole lifetime from now."""
     left = credentials.expires_at - clocks.wall()
     life = credentials.expires_at - credentials.issued_at
     return HeldSession(credentials, clocks.monotonic() + min(left, life), horizon(life))

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
 
 MakePipeline = Callable[[Settings], "Pipeline"]
-"""Builds the pipeline for these settings. Slow, because it imports an HTTP client: it is called in a thread."""
+"""Builds the pipeline for these settings. Runs in a thread, because it imports an HTTP client, which is slow."""
 
 
 class LazyPipeline:
-    """The pipeline of `settings`; closed when what is under way has ended."""
+    """The pipeline of `settings`, built at the first fetch."""
 
     def __init__(self, settings: Settings, make: MakePipeline) -> None:
         self.settings = settings
@@ -28,8 +28,8 @@ class LazyPipeline:
         self._idle.set()
 
     async def fetch(self, name: str) -> Credentials:
-        """Return new credentials for the profile. Raises what the pipeline raises, or why it cannot be built."""
-        if self._building is None or (self._building.done() and self._built() is None):  # building failed before
+        """Return new credentials for the profile. Raises the errors of `Pipeline` and of its construction."""
+        if self._building is None or (self._building.done() and self._built() is None):  # an earlier build failed
             self._building = asyncio.create_task(asyncio.to_thread(self._make, self.settings))
         self._under_way += 1
         self._idle.clear()
@@ -41,7 +41,7 @@ class LazyPipeline:
                 self._idle.set()
 
     def serves(self, settings: Settings) -> bool:
-        """Return whether this pipeline fetches the same for the same profiles as one of `settings` would."""
+        """Return whether a pipeline of `settings` would fetch the same credentials for the same profiles."""
         names = settings.profiles.keys()
         return names == self.settings.profiles.keys() and all(alike(self.settings, settings, name) for name in names)
 
@@ -52,7 +52,7 @@ class LazyPipeline:
             pipeline.forget_token(name)
 
     async def aclose(self) -> None:
-        """Close the pipeline when the fetches under way have ended."""
+        """Close the pipeline after the fetches under way have ended."""
         await self._idle.wait()
         pipeline = self._built()
         if pipeline is not None:
@@ -66,7 +66,7 @@ class LazyPipeline:
 
 
 def alike(one: Settings, other: Settings, name: str) -> bool:
-    """Return whether two configurations fetch the credentials of a profile, which is in both, in the same way."""
+    """Return whether two configurations fetch a profile's credentials in the same way. Both contain the profile."""
     return (one.tls, one.proxy) == (other.tls, other.proxy) and same(one.profiles[name], other.profiles[name])
 
 

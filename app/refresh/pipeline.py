@@ -44,8 +44,8 @@ class Pipeline:
     """
     Fetches credentials for the profiles of `settings`.
 
-    Profiles with one identity share one token. `cloud_clock`, `tokens`, `resolver` and `places` outlive the pipeline
-    where they are given: a changed configuration has another pipeline.
+    Profiles with one identity share one token. A changed configuration gets a new pipeline. To share `cloud_clock`,
+    `tokens`, `resolver` and `places` between pipelines, pass them in.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Pipeline:
         context = Context(
             connect=self._connections.to,
             environ=environ,
-            now=self._clock.now,  # what the cloud judges by its clock is computed in its time
+            now=self._clock.now,  # the cloud compares these times with its own clock
             is_synchronised=self._clock.is_synchronised,
             server_now=self._server_now,
             server_is_synchronised=lambda url: self._clock.is_synchronised(server_of(url)),
@@ -110,7 +110,7 @@ class Pipeline:
 
     async def fetch(self, name: str) -> Credentials:
         """
-        Return new credentials for a profile; a token that the exchange refuses is replaced once.
+        Return new credentials for a profile. If the exchange refuses the token, try once more with a new token.
 
         Raises Refused, Unreachable or ConfigError.
         """
@@ -154,17 +154,17 @@ class Pipeline:
         async def obtain() -> Token:
             token = await source.token()
             self._inspect(token, name)
-            # The token's end is in its server's time, and the cache has one clock for the tokens of all servers.
+            # The token's expiry is in its server's time; the cache uses one clock for the tokens of all servers.
             return replace(token, expires_at=token.expires_at - self._server_now(judge) + self._clock.now())
 
-        # A file is read when used, never kept: its writer may have replaced the token.
+        # A token file is read at each use and never cached, because its writer may have replaced the token.
         work = obtain() if isinstance(source, TokenFile) else self._tokens.token(self._identity(name), obtain)
         token = await self._timed(name, "token", work)
         await self._report_expiries(name)
         return token
 
     async def _exchange(self, name: str, token: Token) -> Credentials:
-        """Return a session for `token`. Raises Unreachable where the token is not valid yet."""
+        """Return a session for `token`. Raises Unreachable if the token is not valid yet."""
         try:
             return await self._timed(name, "exchange", self._exchanges[name].first.credentials(token))
         except Refused as error:
@@ -172,7 +172,8 @@ class Pipeline:
             wait = jwt_claims.seconds_until_issued(token.value, now) if error.renew_token else 0.0
             if wait <= 0:
                 raise
-            # STS refuses an iat in its future. A new token would have one too: this one is kept until then.
+            # STS refuses a token whose iat is in the future. A new token would have the same fault, so this token is
+            # kept until its iat has passed.
             raise Unreachable(
                 f"{error.cause}; its iat is {wait:.0f} s ahead of the clock there: the issuer's clock is wrong",
                 retry_after=wait,
@@ -232,7 +233,7 @@ class Pipeline:
         return identities.build(identity, f"profiles.{name}.identity", context, notes)
 
     async def _report_expiries(self, name: str) -> None:
-        """Report until when the profile can prove its identity; another profile may have obtained the token."""
+        """Report when the profile's proof of identity expires. Another profile may have obtained the shared token."""
         identity = self._identity(name)
         found = dict(self._expiries[identity])
         connection = identities.connection_of(identity)
@@ -244,12 +245,12 @@ class Pipeline:
     async def _certificate_end(self, path: str) -> dict[str, float]:
         try:
             end = await self._disk.call(path, certificate_end, path)
-        except Stalled:  # the TLS connection that needs the file says so
+        except Stalled:  # the TLS connection that needs the file reports this failure
             return {}
         return {"tlsCertificate": end} if end is not None else {}
 
     def _inspect(self, token: Token, name: str) -> None:
-        """Warn where the token's claims differ from the configuration; the cloud decides about the token."""
+        """Warn if the token's claims differ from the configuration. The cloud alone decides about the token."""
         identity = self._identity(name)
         claims = jwt_claims.unverified(token.value)
         if claims is None:
@@ -261,13 +262,13 @@ class Pipeline:
 
 
 def expected_claims(profile: Profile) -> jwt_claims.ExpectedClaims:
-    """Return what STS compares the token's claims with, as far as the configuration tells."""
+    """Return the claims that STS expects in the token, as far as the configuration names them."""
     if not isinstance(profile.exchange, StsExchange):
         return jwt_claims.ExpectedClaims()
     match profile.identity:
         case IdaasIdentity() as identity:
             audience = arns.audience_of(str(identity.scope), "scope")
-            # The subject of an exchanged token is the other identity's.
+            # The subject of an exchanged token belongs to another identity.
             client_id = identity.client_id if identity.token_exchange is None else None
             return jwt_claims.ExpectedClaims(identity.issuer, audience, client_id)
         case OidcClientIdentity() as identity:

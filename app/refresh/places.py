@@ -1,8 +1,8 @@
-"""How many profiles fetch at once, by the servers that they need.
+"""Limits the number of concurrent fetches, separately for each set of servers.
 
-A hundred fetches at once leave 10 KiB a profile behind, and STS counts the requests of an account. So most fetches wait
-for a place. The places belong to servers and to directories of files: one that hangs delays no profile that does not
-need it.
+A hundred concurrent fetches leave 10 KiB of memory per profile behind, and STS counts the requests of an account. So
+most fetches wait for a place. The places belong to servers and to directories of files: a server or directory that
+hangs delays only the profiles that need it.
 """
 
 from __future__ import annotations
@@ -22,31 +22,31 @@ from ..identity import identities
 from ..identity.command import CommandIdentity
 
 AT_ONCE = 2
-"""Fetches from the same servers at the same time, if they are quick. Fetches from other servers never take these."""
+"""Places for concurrent fetches from the same servers. Fetches from other servers never take these places."""
 
 TURN_SECONDS = 1.0
-"""A fetch that has waited for so long may take a further place: a server is slow, or hangs."""
+"""Seconds of waiting after which a fetch may take a further place, because a server is slow or hangs."""
 
 MOST_AT_ONCE = 32
-"""Fetches from the same servers at the same time, whatever hangs."""
+"""The most concurrent fetches from the same servers, even if they hang."""
 
 FURTHER_PLACES = 60
-"""Further places for all servers together, which bounds the memory when several of them hang."""
+"""Further places for all servers together. This limit bounds the memory when several servers hang."""
 
 MOST_OF_ALL = 400
-"""Fetches at the same time. One that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
+"""The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
 
 
 @dataclass(slots=True)
 class _Queue:
-    """The fetches from the same servers: how many are under way, and since when the others wait."""
+    """The fetches from the same servers: the number under way, and the waiting ones with their time of arrival."""
 
     under_way: int = 0
     waiting: deque[tuple[float, asyncio.Future[None]]] = field(default_factory=deque)
 
 
 class Places:
-    """The places of all fetches; of one event loop."""
+    """The places of all fetches in one event loop."""
 
     def __init__(self) -> None:
         self._queues: dict[Hashable, _Queue] = {}
@@ -55,7 +55,7 @@ class Places:
 
     @asynccontextmanager
     async def at(self, servers: Hashable) -> AsyncIterator[None]:
-        """Hold a place for a fetch from `servers` for the length of the block, in the order of arrival."""
+        """Hold a place for a fetch from `servers` during the block. Places are given in the order of arrival."""
         queue = self._queues.setdefault(servers, _Queue())
         granted = asyncio.get_running_loop().create_future()
         entry = (_now(), granted)
@@ -78,13 +78,13 @@ class Places:
 
     def _released(self, servers: Hashable, queue: _Queue) -> None:
         self._grant(queue)
-        for other in self._queues.values():  # a further place may be for any of them
+        for other in self._queues.values():  # any queue may use a further place
             self._grant(other)
         if not queue.under_way and not queue.waiting:
             self._queues.pop(servers, None)
 
     def _grant(self, queue: _Queue) -> None:
-        """Give places to those who wait, in the order of their arrival."""
+        """Give places to the waiting fetches, in the order of their arrival."""
         while queue.waiting and self._has_place(queue, queue.waiting[0][0]):
             self._further += queue.under_way >= AT_ONCE
             queue.under_way += 1
@@ -102,18 +102,18 @@ class Places:
 
 def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dirname) -> dict[str, Hashable]:
     """
-    Return what each profile needs: hosts with their ports, executables that print a token, directories of its files.
+    Return each profile's dependencies: hosts with ports, executables that print a token, directories of its files.
 
     `directory` returns the directory of a file.
     """
-    found: dict[tuple[str, ...], tuple[str, ...]] = {}  # one object for all profiles of the same servers
+    found: dict[tuple[str, ...], tuple[str, ...]] = {}  # profiles with the same servers share one tuple
     servers: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
         place = f"profiles.{name}"
         hosts = [server_of(url) for url in urls_of(profile, place)]
         parts = [part for part, _ in identities.parts(profile.identity, place)]
         executables = [part.command[0] for part in parts if isinstance(part, CommandIdentity)]
-        # Not the files: profiles of one server with a secret each would all fetch at once.
+        # Directories, not files: with one file per profile, all profiles of a server would fetch at once.
         directories = {directory(path) for path, _ in named_files(profile)}
         key = (*hosts, *executables, *sorted(directories))
         servers[name] = found.setdefault(key, key)

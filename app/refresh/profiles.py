@@ -1,8 +1,8 @@
-"""All profiles of a running sidecar: each one's refresher, its loop, and the pipeline that it fetches with.
+"""All profiles of a running sidecar: the refresher, the loop and the pipeline of each profile.
 
-A changed configuration touches only the profiles that it changes. A changed profile is tried beside the one that
-serves, and replaces it with its first session: a new secret or role that does not work costs no reader anything while
-the old one works.
+A changed configuration affects only the profiles that it changes. A changed profile is tried beside the active one, and
+replaces it when it has its first session. So a new secret or role that does not work affects no reader while the old
+one works.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .lazy_pipeline import LazyPipeline, MakePipeline, alike
 from .refresher import Policy, Refresher
 
 STARTED_AT_ONCE, START_PAUSE = 10, 0.01
-"""Loops that a reload starts in one step, and seconds until the next ones: a thousand first steps take 100 ms."""
+"""Loops that a reload starts in one step, and seconds until the next step. A thousand loops in one step take 100 ms."""
 
 
 class SupervisedProfile:
@@ -45,21 +45,23 @@ class SupervisedProfile:
     def start(self) -> None:
         if self.loop is None and not self.stopped:
             self.loop = asyncio.create_task(self.refresher.run())
+            # A task that is cancelled before its first step never enters `run`, which releases callers otherwise.
+            self.loop.add_done_callback(lambda _loop: self.refresher.release())
 
     def stop(self) -> None:
         self.stopped = True
         if self.loop is not None:
             self.loop.cancel()
         else:
-            self.refresher.never_run()
+            self.refresher.release()
 
 
 class Profiles:
     """
     The profiles by name, in the order of the file.
 
-    `refreshers` is one list for the life of this object, changed in place: its holders see what serves now. `replaced`
-    is called with the profile's name when another refresher begins to serve it.
+    `refreshers` is one list for the life of this object, changed in place, so that its holders see the active
+    refreshers. `replaced` is called with the profile's name when another refresher begins to serve the profile.
     """
 
     def __init__(
@@ -91,7 +93,7 @@ class Profiles:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start to refresh."""
+        """Start the loops of all profiles."""
         for supervised in self._serving.values():
             supervised.start()
 
@@ -106,7 +108,7 @@ class Profiles:
         await asyncio.gather(*self._closing)
 
     def dead(self) -> list[str]:
-        """Return the profiles whose loop has ended, which is a bug."""
+        """Return the profiles whose loop has ended. The end of a loop is a bug."""
         return [name for name, item in self._serving.items() if item.loop is not None and item.loop.done()]
 
     # --- look-ups and orders ------------------------------------------------------------------------------------------
@@ -119,19 +121,19 @@ class Profiles:
         return self._serving[name].refresher
 
     def profile(self, name: str) -> Profile:
-        """Return the configuration of what serves now; a change on trial is not part of it yet."""
+        """Return the profile's active configuration, without a change that is still on trial."""
         return self._serving[name].profile
 
     def trial(self, name: str) -> Refresher | None:
-        """Return the refresher on trial, which replaces the profile's with its first session; None without one."""
+        """Return the profile's refresher on trial, or None. It becomes the active one when it has its first session."""
         found = self._trials.get(name)
         return found.refresher if found is not None else None
 
     async def renew(self, name: str) -> None:
         """
-        Refresh the profile now, with a new token, and return when the attempt has ended.
+        Refresh the profile now, with a new token, and wait until the attempt has ended.
 
-        A change on trial is tried, too, and its attempt is awaited.
+        If a change is on trial, refresh it, too, and wait for its attempt.
         """
         both = list(self._both(name))
         for item in both:
@@ -141,7 +143,7 @@ class Profiles:
             await item.refresher.settled()
 
     def purge(self, name: str) -> None:
-        """Drop the profile's session, and what an attempt under way brings."""
+        """Drop the profile's session, and the result of an attempt under way."""
         for item in self._both(name):
             item.refresher.purge()
 
@@ -165,16 +167,16 @@ class Profiles:
 
     def change(self, settings: Settings) -> None:
         """
-        Use these profiles from now on: new ones start, removed ones stop, changed ones are tried first.
+        Use these profiles from now on: new profiles start, removed ones stop, changed ones are tried first.
 
-        Does not wait: there is no moment in which some profiles are of the old configuration and some of the new one.
+        Does not wait, so no other task sees some profiles of the old configuration and some of the new one.
         """
         self._settings = settings
         self._schedule = validate.schedule(settings.refresh)
         changed = {
             name
             for name in settings.profiles
-            # Compared with the active profile, not with the previous file: that may never have got beyond a trial.
+            # Compared with the active profile: a profile of the previous file may never have passed its trial.
             if name not in self._serving or not alike(self._serving[name].pipeline.settings, settings, name)
         }
         self._end({*self._trials, *(self._serving.keys() - settings.profiles.keys())})
@@ -191,7 +193,7 @@ class Profiles:
         self._close_unused(old)
 
     def _adopt(self, name: str, profile: Profile, new: list[SupervisedProfile], *, changed: bool) -> SupervisedProfile:
-        """Return what serves the profile now; `new` receives what is to be started, such as a trial."""
+        """Return the profile's active entry. Append entries to start, such as a trial, to `new`."""
         item = self._serving.get(name)
         if item is None:
             item = self._supervise(name, profile)
@@ -205,7 +207,7 @@ class Profiles:
         return item
 
     def _start(self, items: list[SupervisedProfile]) -> None:
-        """Start the loops, many of them in turn, so that the event loop serves clients in between."""
+        """Start the loops in groups, so that the event loop serves clients in between."""
         for item in items[:STARTED_AT_ONCE]:
             item.start()
         if len(items) > STARTED_AT_ONCE:
@@ -214,11 +216,11 @@ class Profiles:
     async def _start_in_turn(self, items: list[SupervisedProfile]) -> None:
         for index, item in enumerate(items):
             if index % STARTED_AT_ONCE == 0 and not item.stopped:
-                await asyncio.sleep(START_PAUSE)
+                await self._sleep(START_PAUSE)
             item.start()
 
     def _end(self, names: set[str]) -> None:
-        """Stop the trials of these profiles, and their serving where they were removed from the configuration."""
+        """Stop the trials of these profiles, and the profiles that were removed from the configuration."""
         gone = [self._trials.pop(name) for name in names if name in self._trials]
         gone += [self._serving.pop(name) for name in names if name not in self._settings.profiles]
         for item in gone:
@@ -233,7 +235,7 @@ class Profiles:
             self._wait_at_stop(asyncio.create_task(pipeline.aclose()))
 
     def _wait_at_stop(self, work: asyncio.Future[Any]) -> None:
-        """Have `stop` wait for work that ends by itself."""
+        """Make `stop` wait for work that ends by itself."""
         self._closing.add(work)
         work.add_done_callback(self._closing.discard)
 
@@ -261,7 +263,7 @@ class Profiles:
         self._observe(event)
 
     def _replace(self, name: str, item: SupervisedProfile) -> None:
-        """The trial has a session: it serves from now on."""
+        """Serve the profile from the trial, which has its first session."""
         before = self._serving[name]
         before.stop()
         self._serving[name] = item

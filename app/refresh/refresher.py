@@ -1,4 +1,4 @@
-"""One profile kept fresh: the loop, one attempt at a time, the last good session served to its end."""
+"""Keeps one profile fresh: makes one attempt at a time, and serves the last good session to its end."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ Fetch = Callable[[], Awaitable[Credentials]]
 
 
 class FetchCancelled(Exception):
-    """A fetch ended as if it had been cancelled, although this program did not cancel it."""
+    """A fetch that ended with a cancellation, although this program did not cancel it."""
 
 
 class Policy(Record, frozen=True):
     """
-    What the configuration says about keeping a profile fresh; a reload replaces it.
+    The settings for keeping a profile fresh; a reload replaces them.
 
-    `drop_when_withdrawn`: whether a session is dropped when STS says that the role or its trust is gone. Otherwise it
-    is served to its end. `start_seconds`: how long a refusal is retried soon, before any session was held.
+    `drop_when_withdrawn`: whether a session is dropped when STS says that the role or its trust is gone. Otherwise the
+    session is served to its end. `start_seconds`: the time after a start in which a refusal is retried soon, until the
+    first session.
     """
 
     schedule: Schedule
@@ -40,10 +41,9 @@ class Refresher:
     """
     One profile's credentials, kept fresh.
 
-    `held` is a plain reference, replaced as a whole: reading it never blocks, and it may be expired, which the reader
-    checks. Only `run` makes attempts, so a crowd of readers causes no upstream call; `settled` lets them share the
-    attempt under way. The loop ends only by cancellation: a failure is a status, not a crash. `wake` ends a `sleep`
-    early.
+    `held` is a plain reference, replaced as a whole, so that reading never blocks. The held session may have expired;
+    readers check that. Only `run` makes attempts, so many readers cause no upstream call: `settled` lets them share the
+    attempt under way. The loop ends only by cancellation; a failure changes the status. `wake` ends a `sleep` early.
     """
 
     __slots__ = (
@@ -95,7 +95,7 @@ class Refresher:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Keep the profile fresh until cancelled; on exit, callers waiting in `settled` are released."""
+        """Keep the profile fresh until cancelled. On exit, release the callers that wait in `settled`."""
         try:
             while True:
                 await self._attempts.until_due()
@@ -104,8 +104,8 @@ class Refresher:
         finally:
             self._attempts.release()
 
-    def never_run(self) -> None:
-        """Release callers waiting in `settled`: `run` is not going to be called."""
+    def release(self) -> None:
+        """Release the callers that wait in `settled`, because `run` has ended or is not going to be called."""
         self._attempts.release()
 
     async def _attempt(self) -> None:
@@ -117,7 +117,7 @@ class Refresher:
             if self._purges == purges:
                 self._accept(credentials, started)
             else:
-                self._attempts.schedule(0.0)  # it was requested before the purge, so it is dropped with the rest
+                self._attempts.schedule(0.0)  # the session was requested before the purge, so it is dropped
         except asyncio.CancelledError:
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise
@@ -128,16 +128,16 @@ class Refresher:
     # --- orders and news from outside ---------------------------------------------------------------------------------
 
     def refresh_now(self) -> None:
-        """Start an attempt, or one more if one is under way; `settled` waits for it."""
-        # Other sidecars may get the same order at this moment: a secret that was replaced in a whole fleet.
+        """Start an attempt, or a further one after the attempt under way. `settled` waits for it."""
+        # Other sidecars may get the same order at this moment, for example when a whole fleet's secret is replaced.
         self._fleet_in_step = True
         self._attempts.order()
 
     def purge(self) -> None:
         """
-        Drop the held session, and what an attempt under way brings.
+        Drop the held session, and the result of an attempt under way.
 
-        Readers wait for the next attempt, or learn that there is nothing.
+        Readers wait for the next attempt, or receive an error.
         """
         self.held = None
         self._dropped = True
@@ -145,9 +145,10 @@ class Refresher:
 
     def restore(self, credentials: Credentials) -> bool:
         """
-        Serve a session from before a restart, while it is valid, until an attempt brings a newer one; return whether.
+        Serve a session from before a restart until an attempt brings a newer one. Return whether it is served.
 
-        Callers waiting for the first attempt get it at once. After a purge it is not served. To be called before `run`.
+        Callers that wait for the first attempt get the session at once. After a purge, it is not served. Call this
+        method before `run`.
         """
         if self._dropped:
             return False
@@ -158,10 +159,10 @@ class Refresher:
 
     def clock_jumped(self) -> None:
         """
-        Schedule again: the wall clock was set, or the machine slept.
+        Schedule the next attempt again, because the wall clock was set or the machine slept.
 
-        The held session may have less life left. What failed may have failed because of the clock, or of a network
-        that the machine has left, so it is tried now.
+        The held session may end earlier than planned. If the last attempt failed, start a new one now: the cause may
+        have been the clock, or a network that the machine has left.
         """
         if self._attempting:
             return
@@ -171,14 +172,18 @@ class Refresher:
             self._attempts.reschedule(max(0.0, self._due_in(self.held, chance=0.0)))
 
     def overdue(self) -> bool:
-        """Start an attempt if the held session has expired although the last attempt succeeded; return whether."""
+        """
+        Start an attempt if the held session has expired although the last attempt succeeded.
+
+        Return whether an attempt was started.
+        """
         if self._attempting or not self.healthy or self.held is None:
             return False
         self.refresh_now()
         return True
 
     async def settled(self) -> None:
-        """Return when the attempt under way, or the first one, has ended; at once between attempts."""
+        """Wait until the attempt under way, or the first attempt, has ended; return at once between attempts."""
         await self._attempts.ended()
 
     # --- what is known ------------------------------------------------------------------------------------------------
@@ -195,7 +200,7 @@ class Refresher:
 
     @property
     def last_error(self) -> Exception | None:
-        """Why the last attempt failed, or None."""
+        """The error of the last attempt, or None."""
         return self._error
 
     def left(self) -> float:
@@ -216,9 +221,9 @@ class Refresher:
 
     @property
     def status(self) -> Status:
-        """A snapshot for probes, metrics and the status page."""
+        """Return a snapshot for probes, metrics and the status page."""
         planned = self._clocks.wall() + max(0.0, self._attempts.due - self._clocks.monotonic())
-        held = self.held  # a scrape asks in a thread, and a purge may come in between
+        held = self.held  # a scrape runs in a thread, so a purge may come in between
         return Status(
             profile=self.profile,
             required=self.required,
@@ -258,7 +263,7 @@ class Refresher:
                 cure="set the clock",
                 error_code="IDS-214",
             )
-        # At a start, and when a failure ends, a whole fleet may have got its sessions in one moment.
+        # At a start, and at the end of an outage, a whole fleet may have received its sessions at one moment.
         spread = self._fleet_in_step or self._failures > 0
         self.held = held
         self._ever_held = True
@@ -294,33 +299,33 @@ class Refresher:
         _release_frames(error)
 
     def _due_in(self, held: HeldSession, chance: float, *, spread: bool = False) -> float:
-        """Return the seconds until the held session is to be replaced, by the clock that says the earlier end."""
+        """Return the seconds until the next refresh of the held session, by the clock with the earlier end."""
         at = held.expires_at - held.left(self._clocks)
         return self.policy.schedule.refresh_at(held.credentials, chance, spread=spread) - at
 
     def _emit(self, event: Event) -> None:
         try:
             self._observe(event)
-        except Exception as error:  # an observer's failure ends no loop, and costs no session
+        except Exception as error:  # a failing observer must not end the loop or lose the session
             trouble = {"message": "an observer failed", "exception": error}
             asyncio.get_running_loop().call_exception_handler(trouble)
 
 
 def _release_frames(error: Exception) -> None:
     """
-    Release the frames that the error came through, and the errors behind it.
+    Remove the error's traceback and its causes.
 
-    The error is kept until the next attempt. Its frames would keep an answer's body or a token in memory. Without
-    cycles they are freed at once, not at a garbage collection that an idle process hardly ever reaches.
+    The error is kept until the next attempt. The frames of its traceback would keep an answer's body or a token in
+    memory. Without reference cycles, the frames are freed at once; an idle process rarely reaches a garbage collection.
     """
     error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _public_words(error: Exception) -> str:
-    """Return an error for clients: the cloud's own words stay in the log, the status and the commands."""
+    """Return an error's text for clients. The cloud's own message appears only in the log, the status and commands."""
     return error.own_words if isinstance(error, SidecarError) else _words(error)
 
 
 def _words(error: Exception) -> str:
-    """Return an error for people. A foreign error's text may quote a secret, so only its type is shown."""
+    """Return an error's text for people. A foreign error may quote a secret, so only its type is shown."""
     return str(error) if isinstance(error, SidecarError) else f"internal error ({type(error).__name__})"

@@ -10,15 +10,15 @@ from cachetools import TLRUCache
 from ..core.values import Now, Token
 
 MOST_TOKENS = 4_096
-"""Tokens kept; more identities than one process serves."""
+"""The most tokens kept: more than a process has identities."""
 
 
 class TokenCache:
     """
     One token per identity.
 
-    A token is handed out until a fifth of its life, at least 60 s, is left. Concurrent callers share one request, and
-    a caller that is cancelled does not end it for the others.
+    A token is used until a fifth of its lifetime, at least 60 s, is left. Concurrent callers share one request. The
+    cancellation of one caller does not end the request for the others.
     """
 
     def __init__(self, *, now: Now) -> None:
@@ -26,7 +26,7 @@ class TokenCache:
         self._requests: dict[Hashable, asyncio.Task[Token]] = {}
 
     async def token(self, identity: Hashable, fetch: Callable[[], Awaitable[Token]]) -> Token:
-        """Return the identity's token, from memory or by `fetch`; raises what `fetch` raises."""
+        """Return the identity's token, from memory or from `fetch`. Raises the errors of `fetch`."""
         held = self._tokens.get(identity)
         if held is not None:
             return held
@@ -37,7 +37,7 @@ class TokenCache:
         return await asyncio.shield(request)
 
     def forget(self, identity: Hashable, refused: Token | None = None) -> None:
-        """Drop the identity's token. If `refused` is given, drop only that one: it may have been replaced already."""
+        """Drop the identity's token. With `refused`, drop only this token: a new one may have replaced it already."""
         if refused is None or self._tokens.get(identity) == refused:
             self._tokens.pop(identity, None)
 

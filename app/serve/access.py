@@ -1,6 +1,6 @@
 """Access rules that hold for every path of a listener: Host, forwarded requests, browsers.
 
-The decision is pure and is made on the raw request before any route. What cannot be parsed is refused.
+The decision is pure, and is made on the raw request before any route. A request that cannot be parsed is refused.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from .responses import BAD_REQUEST, Response, error
 _HOST = re.compile(rb"(\[[0-9a-f:.]+\]|[^:@/\s]+)(?::[0-9]{1,5})?")
 _FORWARDED = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _HARMLESS = frozenset({b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length"})
-"""Headers that the SDKs send. They are skipped first, because they are most of all headers."""
+"""Headers that the SDKs send. `judge` skips them first, because most headers of a request are among them."""
 
 _FETCH_OF_NODE = (b"sec-fetch-mode", b"cors")
-"""The one such header of Node's built-in `fetch` (undici). A browser sends Sec-Fetch-Site with it."""
+"""The only Sec-Fetch header that Node's built-in `fetch` (undici) sends. A browser also sends Sec-Fetch-Site."""
 
 
 class Denial(Record, frozen=True):
@@ -49,13 +49,13 @@ class Guard:
 
     def judge(self, request: Request) -> Denial | None:
         """Return why `request` is refused, or None."""
-        # An absolute-form target comes from a client that uses this server as its proxy, or that was made to ask.
+        # SSRF: an absolute-form target comes from a client that uses this server as its proxy, or was tricked into it.
         if not request.target.startswith(b"/"):
             return _FORWARDED_DENIAL if b"://" in request.target else _BAD_HOST
         host: bytes | None = None
         for name, value in request.headers:
             if name == b"host":
-                if host is not None:  # two Hosts: two programs could each believe a different one
+                if host is not None:  # with two Hosts, two programs could each use a different one
                     return _BAD_HOST
                 host = value
             elif name not in _HARMLESS and (denial := self._judge_header(name, value)) is not None:
@@ -63,7 +63,7 @@ class Guard:
         return self._judge_host(host)
 
     def _judge_header(self, name: bytes, value: bytes) -> Denial | None:
-        # SSRF: a reverse proxy in front of an application can be made to forward a request here; these headers show it.
+        # SSRF: an attacker can make a reverse proxy forward a request to this server; the proxy adds these headers.
         if self._refuse_forwarded and (name in _FORWARDED or name.startswith(b"x-forwarded-")):
             return _FORWARDED_DENIAL
         # DNS rebinding and plain cross-site requests. A page's script cannot remove Sec-Fetch-Site.

@@ -1,11 +1,12 @@
 """The FastAPI application: every route of every listener, typed and documented.
 
-The routes decide nothing. Each hands the raw request to the handlers that the production listeners call directly, so
-both doors give the same answers (tests/test_equivalence.py). Only the documentation of the routes is made here.
+The routes decide nothing. Each route hands the raw request to the handlers that the production listeners call
+directly, so FastAPI and the fast path give the same answers (tests/test_equivalence.py). This module makes only the
+documentation of the routes.
 
-The application is complete by itself and runs on any ASGI server. A production listener tells it in the ASGI state
-which listener a request came in at, and who its peer is. Where the state is missing, the path decides about the
-listener, and the peer is unknown: profiles with a caller rule and the admin routes refuse.
+The application is complete by itself and runs on any ASGI server. A production listener puts its name and the
+request's peer into the ASGI state. Without this state, the path selects the listener and the peer is unknown:
+profiles with a caller rule and the admin routes then refuse the request.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 class Handlers(Record, frozen=True):
-    """What answers at each listener."""
+    """The handler of each listener."""
 
     credentials: Handle
     metadata: Handle
@@ -77,7 +78,7 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
         return _without_validation_errors(FastAPI.openapi(app))  # made once
 
     app.openapi = document  # type: ignore[method-assign]  # as FastAPI documents it
-    # Paths without a route and methods without one: the handlers have the words for those, too.
+    # The handlers also write the answers for unknown paths and methods.
     app.add_exception_handler(HTTPException, answer_unmatched)
     app.include_router(routes.credentials(answer))
     app.include_router(routes.ecs_metadata(answer))
@@ -90,7 +91,7 @@ def openapi_document(version: str) -> dict[str, Any]:
     """Return the OpenAPI document of all listeners, for docs/openapi.json."""
 
     def unused(_: Request) -> None:
-        """Answer nothing: no request comes."""
+        """Stand in for a handler; an application that only describes its routes receives no request."""
 
     return create_app(Handlers(unused, unused, unused, unused), version=version).openapi()
 
@@ -106,7 +107,7 @@ def _without_validation_errors(document: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:
-    """Return the answer of the listener's handler; None where the application makes it."""
+    """Return the answer of the listener's handler, or None for a page that the application itself builds."""
     state = http.scope.get("state") or {}
     path: bytes = http.scope.get("raw_path") or http.url.path.encode()
     query: bytes = http.scope["query_string"]
@@ -123,7 +124,7 @@ async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:
 
 
 def _listener(path: bytes) -> str:
-    """Return the listener to which a path belongs, where one port serves all."""
+    """Return the name of the listener that serves a path, for an ASGI server with one port for all listeners."""
     return "ops" if path in _OPS else "admin" if path.startswith(_ADMIN) else "credentials"
 
 

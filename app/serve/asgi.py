@@ -19,7 +19,7 @@ _ADDED = frozenset({b"content-type", b"content-length", b"cache-control"})
 
 
 async def answer(app: App, request: Request, listener: str) -> Response:
-    """Return the response of the application to a request at `listener`, whose body was read and dropped."""
+    """Return the application's response to a request at `listener`. The request's body was read and dropped before."""
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The audit log: who received which session, and who was refused. It holds identifiers of a session, never a secret.
 
-A refusal is logged at once; equal refusals within a second become one line with their count, so that a caller that is
-refused a thousand times a second does not fill the disk. The metrics count each.
+A refusal is logged at once. Equal refusals within a second become one line with their count, so that a caller that is
+refused a thousand times a second does not fill the disk. The metrics count every refusal.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ PAUSE = 1.0
 """Seconds between two lines about equal refusals."""
 
 MOST_KINDS = 256
-"""Refusals kept apart at a time, which is more than a machine has users; beyond it they are logged without a user."""
+"""The largest number of different refusals counted at a time: more than a machine has users. Further refusals are
+logged without a user."""
 
 DENIED_CODES = {
     "Host": "IDS-508",
@@ -33,13 +34,13 @@ DENIED_CODES = {
     "CallerUnknown": "IDS-518",
     "Rate": "IDS-522",
 }
-"""The entry of the errors index for each reason of a refusal."""
+"""The code of the errors index for each reason of a refusal."""
 
 Later = Callable[[float, Callable[[], None]], object]
-"""Calls back after so many seconds: the loop's `call_later`."""
+"""Calls a function after a number of seconds: the loop's `call_later`."""
 
 Describe = Callable[[str], Mapping[str, str]]
-"""Returns what a line says about a profile beside its name."""
+"""Returns the members that a line holds about a profile, beside its name."""
 
 
 class RefusalKind(NamedTuple):
@@ -52,7 +53,7 @@ class RefusalKind(NamedTuple):
 
 
 class Audit:
-    """Writes audit lines, and tells `recent` of them; needs a running loop. No request waits for one."""
+    """Writes audit lines and passes them to `recent`. Needs a running event loop. No request waits for a line."""
 
     def __init__(self, log: Log, describe: Describe, later: Later, recent: RecentCallers) -> None:
         self._log = log
@@ -113,7 +114,7 @@ class Audit:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self.attesting.add(task)  # the loop alone would not keep it
+        self.attesting.add(task)  # the loop itself holds only a weak reference to a task
         task.add_done_callback(self.attesting.discard)
 
     async def _with_process(self, event: LogEvent, peer: Peer, fields: dict[str, Any]) -> None:

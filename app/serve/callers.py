@@ -21,7 +21,7 @@ class AllowedCallers(Record, frozen=True):
 
     def judge(self, peer: Peer) -> Denial | None:
         """Return why the peer is refused, or None. An uncertain identity is refused."""
-        # Another user's process in the same pod or machine reaches the same loopback: the kernel knows its owner.
+        # A process of another user in the same pod or machine reaches the same loopback. The kernel knows its user.
         credentials = peer.credentials
         if credentials is not None and credentials.uid in self.uids:
             return None

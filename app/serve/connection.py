@@ -1,8 +1,8 @@
 """One connection between its requests: when it is read, how much it may hold, and how it ends.
 
-What is unread costs memory. The kernel charges its socket buffers to the sidecar's cgroup, so both sides of a
-connection are bounded: `system/sockets.py` keeps the buffers small, and a connection whose last response has not left
-is not read. `ConnectionTable` bounds the sum.
+Unread data costs memory: the kernel charges socket buffers to the sidecar's cgroup. So both directions of a
+connection are bounded: `system/sockets.py` keeps the buffers small, and a connection is not read until its last
+response has left the process. `ConnectionTable` bounds the sum over all connections.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from .responses import Response
 from .turns import Lane
 
 REQUEST_SECONDS = 10.0
-"""From a request's first byte to its last; trickling does not extend it. Also how long a client may leave a response
-unread, and how long a request waits for its turn."""
+"""The longest time from a request's first byte to its last; sending slowly does not extend it.
+
+Also the longest time for which a client may leave a response unread, or a request waits for its turn.
+"""
 
 LINGER_SECONDS = 1.0
 """How long the rest of a refused request is read and dropped, so that the refusal arrives."""
@@ -34,7 +36,7 @@ class Handle(Protocol):
     """
     Answers a request: a response at once, or a coroutine where it has to wait.
 
-    Raises nothing; an exception all the same is answered by 500 and logged.
+    Should raise nothing. If an exception occurs, it is logged, and the client receives 500.
     """
 
     def __call__(self, request: Request, /) -> Response | Coroutine[Any, Any, Response]: ...
@@ -51,7 +53,7 @@ class Repeats(Protocol):
 
 
 class Context(Record, frozen=True):
-    """What all connections of one listener share. `repeats` is None where there is none."""
+    """The objects that all connections of one listener share. `repeats` is None for a listener without a memo."""
 
     loop: asyncio.AbstractEventLoop
     handle: Handle
@@ -65,9 +67,9 @@ class Connection(asyncio.Protocol):
     """
     The flow of one connection. `BoundedProtocol` adds requests and responses.
 
-    `busy`: a response is owed; it is the last one if the client sends more before it. `task` makes that response.
-    `_kept`: bytes that were received and not looked at yet. `_paused`: why the connection is not read, as flags:
-    the client leaves its response unread, a request waits for its turn, the caller is above its rate.
+    `busy`: a response is owed; if the client sends more data first, this response is the last one. `task` makes the
+    response. `_kept`: received bytes that are not parsed yet. `_paused`: the reasons for not reading, as flags: the
+    client leaves its response unread, a request waits for its turn, or the caller is above its rate.
     """
 
     __slots__ = (
@@ -114,22 +116,22 @@ class Connection(asyncio.Protocol):
         self._queue()
 
     def skip(self) -> None:
-        """Read nothing until a later turn: what arrives is dropped, but at the pace of requests."""
+        """Read nothing until a later turn, so that bytes to be dropped arrive no faster than requests would."""
         self._pause(_QUEUED)
         self._context.lane.wait(self)
 
     def keep(self, data: bytes) -> None:
-        """Keep `data` instead of what was kept before."""
+        """Replace the kept bytes with `data`."""
         self._context.table.kept_bytes += len(data) - len(self._kept)
         self._kept = data
 
     def hold_unread(self, data: bytes) -> None:
         """Keep `data` until the client has read its last response."""
         self.keep(data)
-        self.transport.set_write_buffer_limits(0)  # has `pause_writing` called
+        self.transport.set_write_buffer_limits(0)  # makes the transport call `pause_writing`
 
     def hold(self, seconds: float) -> None:
-        """Read nothing for so long: the caller is above its rate, so that its next request costs nothing before."""
+        """Stop reading for `seconds`: the caller is above its rate. A request that it sends meanwhile costs no CPU."""
         self._pause(_HELD)
         self.deadline = self._context.loop.time() + seconds + IDLE_SECONDS
         self._context.loop.call_later(seconds, self._resume, _HELD)
@@ -138,7 +140,7 @@ class Connection(asyncio.Protocol):
         """Answer one request: this connection's turn has come."""
         self._paused &= ~_QUEUED
         if self._paused or self.transport.is_closing():
-            return  # where it is paused for another reason, `_resume` queues it again
+            return  # `_resume` queues the connection again when the other reason for the pause ends
         if self.transport.get_write_buffer_size():
             self.hold_unread(self._kept)
             return
@@ -150,13 +152,13 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
 
     def pause_writing(self) -> None:
-        """The client does not read its responses: accept no more requests from it, and not for long."""
+        """Stop reading: the client leaves its responses unread. The connection ends after REQUEST_SECONDS."""
         self._pause(_UNREAD)
         self.deadline = self._context.loop.time() + REQUEST_SECONDS
         self._context.table.stall(self)
 
     def resume_writing(self) -> None:
-        """The client has read what was sent: accept requests again."""
+        """Accept requests again: the client has read its responses."""
         self._context.table.unstall(self)
         self.deadline = self._context.loop.time() + IDLE_SECONDS
         self._resume(_UNREAD)
@@ -198,11 +200,11 @@ class Connection(asyncio.Protocol):
         return self.busy or bool(self._kept)
 
     def close(self) -> None:
-        """Close when what was written has been sent."""
+        """Close after the written responses have been sent."""
         self.transport.close()
 
     def drop(self) -> None:
-        """Close now. An unread response would keep a graceful close waiting for the client, here or in the kernel."""
+        """Close now, without waiting for an unread response: a graceful close would wait for the client to read it."""
         if self.unread():
             reset_on_close(self.transport.get_extra_info("socket"))
             self.transport.abort()
@@ -220,12 +222,12 @@ class Connection(asyncio.Protocol):
             self.drop()
 
     def expire(self) -> None:
-        """The deadline has passed."""
+        """Close the connection: its deadline has passed."""
         self.drop()
 
     def finish(self, seconds: float = REQUEST_SECONDS) -> None:
-        """End the sending side; for so long, read and drop what still arrives."""
-        # Closed with bytes unread, the kernel would reset the connection and the response with it.
+        """Close the sending side. For `seconds`, read further bytes and drop them."""
+        # If bytes were unread at the close, the kernel would reset the connection, and the response would be lost.
         self.transport.write_eof()
         self._lingering = True
         self.keep(b"")
@@ -238,5 +240,5 @@ class Connection(asyncio.Protocol):
         return unsent_bytes(self.transport.get_extra_info("socket")) > 0
 
     def unread_bytes(self) -> int:
-        """Return the bytes of responses that the kernel does not take."""
+        """Return the number of response bytes that the kernel has not taken yet."""
         return self.transport.get_write_buffer_size()

@@ -9,56 +9,58 @@ from typing import NamedTuple, Protocol
 from .responses import KEEP_ALIVE_SECONDS, STOPPING, TOO_MANY_WAITING, Response
 
 SWEEP_SECONDS = 1.0
-"""How often deadlines are checked, and only while there are connections: cheaper than a timer per request."""
+"""Seconds between two checks of all deadlines: cheaper than a timer per request. No check runs without connections."""
 
 UNREAD_BYTES = 4_194_304
-"""Memory for responses that clients leave unread, over all connections of a listener."""
+"""The most bytes of responses that clients leave unread, over all connections of a listener."""
 
 KEPT_BYTES = 4_194_304
-"""Memory for requests that wait for their turn, over all connections of a listener. Beyond it, a connection ends when
-it sends further requests before its response: no SDK does."""
+"""The most bytes of requests that wait for their turn, over all connections of a listener. Above this limit, a
+connection ends if it sends a further request before its response has arrived; no SDK does that."""
 
 UNREAD_SHARE = 16_384
-"""What each such connection counts beside its response: the kernel's buffers."""
+"""Bytes that each connection with an unread response counts beside the response: the kernel's buffers."""
 
 PROCESS_BYTES = 40 * 1_048_576
-"""What the process needs without connections: its RSS after a day's use, alone in its container (`make bench`)."""
+"""Bytes that the process needs without connections: its RSS after a day's use, alone in its container
+(`make bench`)."""
 
 CONNECTION_BYTES = 24_576
-"""What a connection of a client that never reads needs: 6 KiB of the process, 12 KiB of buffers, and as much as half of
-that again for the clients in the kernel's queue. Measured with 2,000 of them (`make bench`, part `attacks`)."""
+"""Bytes per connection of a client that never reads: 6 KiB in the process, 12 KiB of kernel buffers, and half of the
+buffers again for clients in the kernel's queue. Measured with 2,000 such clients (`make bench`, part `attacks`)."""
 
 FEWEST_CONNECTIONS = 64
-"""How many a memory limit permits at least, over all listeners: the sidecar serves under a limit that is too small."""
+"""The least number of connections over all listeners, even if the memory limit is too small for them: the sidecar
+still serves."""
 
 IDLE_SECONDS = KEEP_ALIVE_SECONDS + 1.5
-"""Keep-alive: credentials-go leaves a connection idle for 90 s after every fetch.
+"""Seconds after which an idle connection is closed: credentials-go leaves one idle for 90 s after every fetch.
 
-Later than announced, so that a request that was sent in the last announced moment arrives before the close. A sweep
-finds the connection up to SWEEP_SECONDS later.
+The close is later than announced, so that a request sent at the last announced moment arrives before the close. A
+sweep finds the connection up to SWEEP_SECONDS later.
 """
 
 YOUNG_SECONDS = 1.0
-"""How long a connection without a request is not regarded as idle: its request may be on its way."""
+"""Seconds for which a new connection without a request does not count as idle: its request may be on its way."""
 
 TURNS_UNTIL_READ = 2
-"""Turns of the event loop after which a connection has been read, if its request was there when it was accepted."""
+"""Turns of the event loop after which a connection has been read, if its request had arrived before it was accepted."""
 
 CHECKED_CLOSINGS = 8
-"""Of so many connections that end with a response, one is checked for a client that does not read it."""
+"""One of this many closing connections is checked for a client that does not read its last response."""
 
 SUSPICION_SECONDS = 10.0
-"""After such a client, for so long every one is checked."""
+"""Seconds for which every closing connection is checked, after a check has found such a client."""
 
 
 def connections_within(memory: int | None) -> int | None:
-    """Return how many connections fit into a memory limit in bytes, over all listeners; None without a limit."""
+    """Return the number of connections, over all listeners, that fit into `memory` bytes; None without a limit."""
     return None if memory is None else max(FEWEST_CONNECTIONS, (memory - PROCESS_BYTES) // CONNECTION_BYTES)
 
 
 class OpenConnection(Protocol):
     """
-    What the table needs of a connection.
+    The part of a connection that the table uses.
 
     `deadline`: an instant of the event loop's clock. `added`: the table's turn in which it was admitted.
     """
@@ -73,16 +75,16 @@ class OpenConnection(Protocol):
         """Whether a response is owed."""
 
     def unread_bytes(self) -> int:
-        """Return the bytes of responses that the kernel does not take."""
+        """Return the number of response bytes that the kernel has not taken yet."""
 
     def drop(self) -> None:
         """Close now."""
 
     def close(self) -> None:
-        """Close when what was written has been sent."""
+        """Close after the written responses have been sent."""
 
     def expire(self) -> None:
-        """The deadline has passed: answer 408 to half a request, close an idle connection."""
+        """End a connection whose deadline has passed: answer an incomplete request with 408, close an idle one."""
 
     def give_up(self, response: Response) -> None:
         """Close now; a client that waits for a response gets `response`."""
@@ -90,9 +92,9 @@ class OpenConnection(Protocol):
 
 class Passed(NamedTuple):
     """
-    Connections that were passed over when one had to be closed.
+    Connections that an earlier choice left open when it had to close one, in three groups.
 
-    `answered`: had a response before, and wait for another one. `unread`: were accepted just now, and are not read yet.
+    `answered`: had a response and wait for the next one. `unread`: were accepted just now and are not read yet.
     `waiting`: wait for their first response.
     """
 
@@ -101,7 +103,7 @@ class Passed(NamedTuple):
     waiting: OrderedDict[OpenConnection, None]
 
     def of(self, connection: OpenConnection) -> OrderedDict[OpenConnection, None]:
-        """Return where a connection belongs."""
+        """Return the group of a connection."""
         if not connection.owes:
             return self.unread
         return self.answered if connection.answered else self.waiting
@@ -111,11 +113,11 @@ class ConnectionTable:
     """
     The open connections in the order of their last use.
 
-    Enforces their number, their deadlines and the memory for unread responses. `kept_bytes`: the sum of what
-    connections have received and not looked at.
+    Enforces their number, their deadlines and the memory for unread responses. `kept_bytes`: the received bytes that
+    are not parsed yet, over all connections.
 
-    A full table chooses a connection to close for each new one. `_passed` holds those that were passed over, until
-    their next response, so that no choice looks at all connections again.
+    A full table closes one connection for each new one. `_passed` holds the connections that an earlier choice left
+    open, until their next response, so that the next choice does not examine them again.
     """
 
     def __init__(self, most: int, loop: asyncio.AbstractEventLoop) -> None:
@@ -136,7 +138,7 @@ class ConnectionTable:
         return len(self._open) + sum(map(len, self._passed))
 
     def add(self, connection: OpenConnection) -> None:
-        """Admit a new connection; if there are too many now, close another one."""
+        """Admit a new connection; if the table is then too full, close another connection."""
         connection.added = self._turn
         if not self._turns_left:
             self._loop.call_soon(self._count_turn)
@@ -158,14 +160,14 @@ class ConnectionTable:
         """Note that the connection was used now."""
         try:
             self._open.move_to_end(connection)
-        except KeyError:  # it was passed over, or it is closed
+        except KeyError:  # an earlier choice left it open, or it is closed
             for passed in self._passed:
                 if connection in passed:
                     del passed[connection]
                     self._open[connection] = None
 
     def stall(self, connection: OpenConnection) -> None:
-        """Count a response that its client does not read; if all are too large, close the ones unread for longest."""
+        """Count an unread response. Above UNREAD_BYTES in sum, close the connections that are unread for longest."""
         self.unstall(connection)
         self._stalled[connection] = unread = connection.unread_bytes() + UNREAD_SHARE
         self._stalled_bytes += unread
@@ -180,19 +182,19 @@ class ConnectionTable:
 
     def checks_closing(self) -> bool:
         """
-        Return whether to look for a client that does not read the last response, which is a system call.
+        Return whether to check that the client reads the last response. The check is a system call.
 
-        Memory: the kernel keeps such a response for UNREAD_MILLISECONDS after the close, outside this table.
+        Memory: the kernel keeps an unread response for UNREAD_MILLISECONDS after the close, outside this table.
         """
         self._closings += 1
         return self._closings % CHECKED_CLOSINGS == 0 or self._loop.time() < self._suspicious_until
 
     def suspect(self) -> None:
-        """Note a client that does not read the last response."""
+        """Check every closing connection for SUSPICION_SECONDS: a client has not read its last response."""
         self._suspicious_until = self._loop.time() + SUSPICION_SECONDS
 
     async def drain(self, patience: float) -> None:
-        """Close idle connections at once, the others when they are answered or after `patience` seconds."""
+        """Close idle connections at once, and the others after their response, or after `patience` seconds."""
         for connection in [item for item in self._all() if not item.owes]:
             connection.close()
         tasks = [item.task for item in self._all() if item.task]
@@ -210,10 +212,10 @@ class ConnectionTable:
 
     def _evict(self, newest: OpenConnection) -> None:
         # Starvation: a client that opens connections and sends nothing, or that waits for credentials that do not
-        # exist yet, must not keep out a client with a request. Idle connections go first, then one that has had a
-        # response already, then one without a request, then the one that has waited longest. A connection that the
-        # loop has not had time to read goes last: a turn of a busy loop takes up to 1.6 s on a machine with other work.
-        # Those that wait get the reason.
+        # exist yet, must not keep out a client with a request. Order of closing: idle connections, then one that has
+        # had a response already, then one without a request, then the one that has waited longest. A connection that
+        # the loop has not had time to read is the last choice: one turn of a busy loop takes up to 1.6 s on a machine
+        # with other work. A client that waits for a response receives the reason of the close.
         victim = self._victim(newest)
         self.discard(victim)
         victim.give_up(TOO_MANY_WAITING)

@@ -1,4 +1,4 @@
-"""One credentials or metadata listener: asks its handler, waits where a request has to wait, counts and audits."""
+"""The requests of one credentials or metadata listener: passes them to the handler, waits, counts and audits."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class AuditSink(Protocol):
     """Receives what the audit log records."""
 
     def served(self, listener: str, profile: str, credentials: Credentials, peer: Peer) -> None:
-        """A caller received these credentials for the first time."""
+        """Record that a caller received these credentials for the first time."""
 
     def denied(self, listener: str, profile: str, reason: str, peer: Peer) -> None:
-        """A request was refused."""
+        """Record that a request was refused."""
 
 
 class Dispatcher:
     """
     Answers the requests of one listener; the object stays while `apply` replaces the handler behind it.
 
-    Both doors use it: the HTTP protocol of the production listeners, and the routes of the FastAPI application.
+    The HTTP protocol of the production listeners and the routes of the FastAPI application both use this class.
     """
 
     def __init__(self, listener: str, handler: CredentialHandler, counters: RequestCounters, audit: AuditSink) -> None:
@@ -59,7 +59,7 @@ class Dispatcher:
         self._memo.clear()
 
     def __call__(self, request: Request) -> Outcome:
-        """Return the response, or a coroutine that waits for it no longer than the client does."""
+        """Return the response, or a coroutine that waits for the response no longer than the client does."""
         started = perf_counter()
         answer = self._handler.throttle(request.target, request.peer) or self._handler.answer(request)
         if isinstance(answer, Pending):
@@ -85,7 +85,7 @@ class Dispatcher:
         return self._record(answer, peer, started)
 
     def remember(self, head: bytes, request: Request, *, keep_alive: bool) -> None:
-        """Remember a complete GET that was answered 200, if nothing but its bytes decides what it asks for."""
+        """Remember the decision for a complete GET answered 200, if the decision depends on the bytes alone."""
         found = self._handler.resolve(request)
         if isinstance(found, Grant) and found.is_get:
             self._memo.remember(head, Decision(found, keep_alive, request._replace(peer=UNKNOWN_PEER)))

@@ -29,7 +29,7 @@ _TOKEN = re.compile(rb"([0-9]{1,12})\.[0-9a-f]{64}")
 
 
 class SessionTokens:
-    """Issues and checks metadata session tokens with a key of this process: other instances' tokens are invalid."""
+    """Issues and checks metadata session tokens with a key of this process. Tokens of other instances are invalid."""
 
     def __init__(self, key: bytes, now: Now) -> None:
         self._key = key
@@ -49,7 +49,7 @@ class SessionTokens:
         if match is None:
             return None
         expiry = int(match[1])
-        # The upper bound: where the key outlives a boot and the clock restarts with it, no token may live on.
+        # The upper bound rejects tokens of an earlier boot: the clock has restarted, but the key may be the same.
         if same(token, self._signed(expiry)) and 0 < expiry - self._now() <= LONGEST_TTL + 1:
             return float(expiry)
         return None
@@ -63,7 +63,7 @@ class MetadataValues:
     """
     The configured `values` below /latest/meta-data/, and the instance identity document made of them.
 
-    Responses are built once. Without a value nothing is answered, not even the listing.
+    Responses are built once. If no value is configured, every path gets None, also the listing.
     """
 
     def __init__(self, values: Mapping[str, str], *, document: bool = False) -> None:
@@ -97,7 +97,11 @@ def _listings(names: Iterable[str]) -> dict[str, set[str]]:
 
 
 def ttl_of(values: list[bytes]) -> int | None:
-    """Return the TTL if the header is given once, as 1 to 21 600 in ASCII digits; white space around it is cut."""
+    """
+    Return the TTL in seconds; None unless the header occurs once, with a number from 1 to 21,600 in ASCII digits.
+
+    White space around the number is ignored.
+    """
     if len(values) != 1:
         return None
     text = values[0].strip(b" \t")

@@ -14,23 +14,23 @@ from .protocol import BoundedProtocol
 from .turns import Turns
 
 DRAIN_SECONDS = 2.0
-"""How long `stop` waits for responses under way."""
+"""Seconds that `stop` waits for responses under way."""
 
 FEWEST_QUEUED = 256
-"""Connections that may wait in the kernel's queue at least. It takes half as many as are accepted: each holds memory,
-which `CONNECTION_BYTES` includes."""
+"""The least length of the kernel's queue of connections. The queue otherwise has half the length of the table of open
+connections. Each queued connection holds memory, which `CONNECTION_BYTES` includes."""
 
 ACCEPTED_SHARE = 4
-"""A busy loop accepts so large a part of all permitted connections in a turn: a quarter.
+"""A busy loop accepts one part in ACCEPTED_SHARE of all permitted connections in a turn: a quarter.
 
-The queue is first come first served: with 64 in a turn, a new client waited for up to 5 s behind 2,000 others. With
-more than a quarter, those accepted in two turns push each other out of a full table before they are answered
-(`bench/attacks.py`).
+The queue is first come, first served: with 64 connections in a turn, a new client waited for up to 5 s behind 2,000
+others. With more than a quarter, the connections accepted in two turns push each other out of a full table before they
+are answered (`bench/attacks.py`).
 """
 
 
 def queue_length(max_connections: int) -> int:
-    """Return how many connections may wait in the kernel's queue of a listener."""
+    """Return the number of connections that may wait in the kernel's queue of a listener."""
     return min(BACKLOG, max(FEWEST_QUEUED, max_connections // 2))
 
 

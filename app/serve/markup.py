@@ -18,7 +18,7 @@ def element(name: str, /, *children: str, **attributes: str | int | None) -> Mar
     """
     Return an element. Attributes that are None are left out.
 
-    A name of an attribute ends with `_` where Python has the word, and has `_` for `-`: `class_`, `aria_label`.
+    Write `_` for `-` in the name of an attribute, and add a `_` to a Python keyword: `aria_label`, `class_`.
     """
     words = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'

@@ -1,14 +1,14 @@
 """Decisions remembered by the raw bytes of a request head.
 
-SDKs send the same bytes every time. For a head that was answered 200 before, the memo returns what the handlers
-resolved it to, so that it needs no parser, no access rules and no routing. Measured with `make bench`: keep-alive
+SDKs send the same bytes every time. For a head that was answered 200 before, the memo returns the handlers' earlier
+decision, so that the request needs no parser, no access rules and no routing. Measured with `make bench`: keep-alive
 requests cost about half the CPU.
 
 Only the half of a decision that depends on the bytes alone is remembered (`Grant`). The caller rule, the rate, the
 expiry of session token and credentials, counters and the audit are evaluated for every request. The keys contain the
 path token: they stay in this object and are never printed.
 
-A look-up tells nothing about a token by its time: the whole head is hashed with a key of this process (SipHash), and
+The time of a look-up reveals nothing about a token: the whole head is hashed with a key of this process (SipHash), and
 bytes are compared only after the 64-bit hashes are equal.
 """
 
@@ -24,11 +24,11 @@ MOST_DECISIONS = 256
 """Heads remembered per listener; the one unused for longest is dropped. A client sends one or two different heads."""
 
 LONGEST_HEAD = 2_048
-"""Bytes. The heads of all known clients are shorter than 1 KiB (downstream-clients.md)."""
+"""Bytes of the longest head that is remembered. All known clients send less than 1 KiB (downstream-clients.md)."""
 
 
 class Decision(NamedTuple):
-    """What a head was resolved to; whether its connection stays open; the parsed head, without its peer."""
+    """The grant of a head, whether its connection stays open, and the parsed head without its peer."""
 
     grant: Grant
     keep_alive: bool
@@ -39,7 +39,7 @@ class Decision(NamedTuple):
 
 
 class DecisionMemo:
-    """A bounded map from request heads to decisions, least recently used out."""
+    """A bounded map from request heads to decisions. A full map drops the least recently used head."""
 
     __slots__ = ("_decisions",)
 

@@ -105,7 +105,7 @@ class SidecarCollector(Collector):
             ["profile", "kind"],
         )
         for (profile, kind), instant in list(self._refresh_counters.identity_expiries.items()):
-            if profile in present:  # the expiry of a removed profile would raise an alert for nothing
+            if profile in present:  # the expiry of a removed profile would raise a false alert
                 ends.add_metric([profile, kind], instant)
         yield from (total, failures, causes, last, stages, ends)
 

@@ -1,11 +1,11 @@
 """The bounded HTTP/1.1 protocol of the production listeners, and its fast path.
 
 A request is read whole, within its limits, before a handler sees it. A response is written without a task or a
-framework; what the handlers leave to the application goes to FastAPI (asgi.py). Before a request is parsed, its bytes
-are looked up among the remembered decisions (memo.py).
+framework. Requests that the handlers leave to the application go to FastAPI (asgi.py). Before a request is parsed, its
+bytes are looked up among the remembered decisions (memo.py).
 
-Why not uvicorn's protocol here: a connection through it costs twice the CPU, its import 60 ms and 4 MiB, and every
-limit would have to be added all the same. `make bench` prints today's ratios.
+Why not uvicorn's protocol: a connection through it costs twice the CPU, its import takes 60 ms and 4 MiB, and every
+limit would still have to be added. `make bench` prints today's ratios.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .responses import INTERNAL_ERROR, REQUEST_TIMEOUT, THROTTLED, Response
 _LOGGER = logging.getLogger("idaas_sidecar.protocol")
 
 MOST_PIPELINED = 16
-"""Requests that a client sends without a pause; no SDK sends two. The response to the last of them is the
-connection's last."""
+"""The most requests that a client may send without a pause; no SDK sends two. The connection ends after the response
+to the last of them."""
 
 HOLD_SECONDS = 1.0
-"""How long a connection is not read after a request above the rate: the `Retry-After` of its response."""
+"""Seconds for which a connection is not read after a request above the rate: the `Retry-After` of its response."""
 
 Outcome = Response | Coroutine[Any, Any, Response]
 
@@ -39,8 +39,8 @@ class BoundedProtocol(Connection):
     """
     The requests and responses of one connection.
 
-    `_pipelined`: requests since the client last paused. `_last`: the request that the segment under way was answered
-    200 for, until it has been remembered.
+    `_pipelined`: the number of requests since the client last paused. `_last`: the request of the current segment that
+    was answered 200, until its decision has been remembered.
     """
 
     __slots__ = ("_keep_alive", "_last", "_peer", "_pipelined", "_reader")
@@ -60,7 +60,7 @@ class BoundedProtocol(Connection):
             self._reader = None
 
     def eof_received(self) -> bool:
-        """Keep the connection half open where a client that has sent everything still waits for its response."""
+        """Keep the connection half open if a client that has sent everything still waits for its response."""
         return self.owes
 
     def data_received(self, data: bytes) -> None:
@@ -76,10 +76,10 @@ class BoundedProtocol(Connection):
             self.queue(data)
 
     def _receive_late(self, data: bytes) -> None:
-        if self._paused:  # by a transport that delivers what it had read
+        if self._paused:  # a paused transport delivers the bytes that it had already read
             self.keep(self._kept + data)
             return
-        if self.busy:  # pipelined behind a response that is owed, which no client does: that response is the last
+        if self.busy:  # pipelined before the response, which no client does: the owed response is the last one
             self._keep_alive = False
         self.skip()
 
@@ -105,7 +105,7 @@ class BoundedProtocol(Connection):
             self.queue(data[parsed:])
 
     def expire(self) -> None:
-        """The deadline has passed: half a request gets 408, an idle connection is closed."""
+        """End the connection, whose deadline has passed: answer an incomplete request with 408, close an idle one."""
         if self._reader is not None and self._reader.receiving and not self.closed_to_requests and not self._kept:
             self.refuse(REQUEST_TIMEOUT)
         else:
@@ -126,19 +126,19 @@ class BoundedProtocol(Connection):
         self._respond(outcome, decision.request)
 
     def _remember_last(self, head: bytes | None) -> None:
-        """Remember what the segment was answered 200 for, if it is that one request, complete and without a body."""
+        """Remember the decision for a request answered 200, if `head` is exactly this request, without a body."""
         request, self._last = self._last, None
         if request is None or head is None:
             return
         whole = head.startswith(b"GET ") and head.endswith(b"\r\n\r\n") and head.count(b"\r\n\r\n") == 1
-        # A client that expects 100 Continue must get it every time.
+        # A client with `Expect: 100-continue` must receive 100 Continue every time.
         if whole and self._context.repeats is not None and not request.values(b"expect"):
             self._context.repeats.remember(head, request, keep_alive=self._keep_alive)
 
     # --- requests from the reader -------------------------------------------------------------------------------------
 
     def begin_request(self) -> None:
-        """The first byte of a request has arrived: it has to be complete in time."""
+        """Start the deadline of a request: its first byte has arrived."""
         if self.closed_to_requests:
             self._keep_alive = False
         else:
@@ -149,7 +149,7 @@ class BoundedProtocol(Connection):
         self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def complete_request(self, method: bytes, target: bytes, headers: RequestHeaders, *, keep_alive: bool) -> None:
-        """A whole request has arrived: answer it."""
+        """Answer a request that has arrived completely."""
         self._keep_alive = keep_alive and self._pipelined < MOST_PIPELINED
         request = Request(method, target, headers, self._identified())
         outcome = self._context.handle(request)
@@ -157,7 +157,7 @@ class BoundedProtocol(Connection):
         self._respond(outcome, request)
 
     def refuse(self, response: Response) -> None:
-        """Answer bytes that are no request. The connection ends, because its framing cannot be trusted."""
+        """Answer bytes that are not a request. The connection ends, because its framing cannot be trusted."""
         if self.closed_to_requests:
             self._keep_alive = False
             return
@@ -177,7 +177,7 @@ class BoundedProtocol(Connection):
             return
         self.busy = True
         self.deadline = float("inf")
-        # The coroutine is the task, so that a task that is cancelled before it begins leaves none that never ran.
+        # The coroutine itself is the task. A wrapper that is cancelled before its first step would never await it.
         self.task = self._context.loop.create_task(outcome)
         self.task.add_done_callback(lambda task: self._ready(task, request))
 
@@ -208,7 +208,7 @@ class BoundedProtocol(Connection):
         table = self._context.table
         checked = table.checks_closing()
         if checked:
-            self.transport.set_write_buffer_limits(0)  # write now: it must be known whether the client reads it
+            self.transport.set_write_buffer_limits(0)  # write now, to learn whether the client reads the response
         self.transport.write(response.bytes_for(request.method, keep_alive=False))
         if checked and self.unread():
             table.suspect()

@@ -1,6 +1,6 @@
-"""Requests out of a connection's bytes: httptools parses, the limits are enforced here.
+"""Reads requests from a connection's bytes: httptools parses, this module enforces the limits.
 
-The parser alone accepts a head of 4 MB and waits for ever.
+The parser alone accepts a head of 4 MB and has no time limit.
 """
 
 from __future__ import annotations
@@ -20,37 +20,38 @@ MOST_LINES = 100
 LONGEST_TARGET = 8_192
 LARGEST_BODY = 1_024
 LARGEST_BODY_ON_THE_WIRE = 8 * LARGEST_BODY
-"""A body in chunks of one byte is six times its size. Chunk extensions and trailers, which are ignored, count too."""
+"""The most bytes of a body in transfer. A body in chunks of one byte takes six times its size. Chunk extensions and
+trailers are ignored, but count."""
 
 PIECE = 4_096
-"""Bytes parsed before the reader checks whether the rest still counts."""
+"""Bytes parsed at a time. After each piece, the reader checks whether the connection still accepts requests."""
 
 _END_OF_HEAD = b"\r\n\r\n"
 
 
 class RequestSink(Protocol):
-    """What a connection does with its requests."""
+    """Receives the requests of one connection."""
 
     @property
     def closed_to_requests(self) -> bool:
         """Whether further bytes no longer count: refused, closing, or a response is owed that will be the last."""
 
     def begin_request(self) -> None:
-        """The first byte of a request has arrived."""
+        """Note that the first byte of a request has arrived."""
 
     def continue_request(self) -> None:
-        """The client waits for `100 Continue` before it sends the body."""
+        """Note that the client waits for `100 Continue` before it sends the body."""
 
     def complete_request(self, method: bytes, target: bytes, headers: RequestHeaders, *, keep_alive: bool) -> None:
-        """A whole request has arrived."""
+        """Receive a request that has arrived completely."""
 
     def refuse(self, response: Response) -> None:
-        """The bytes are not a request; the connection ends with this response."""
+        """End the connection with `response`, because the bytes are not a request."""
 
 
 class RequestReader:
     """
-    Reads the requests of one connection and hands each, when it is whole and within the limits, to the sink.
+    Reads the requests of one connection and passes each complete request within the limits to the sink.
 
     `receiving`: whether a request has begun and not ended. Raises nothing.
     """
@@ -81,33 +82,34 @@ class RequestReader:
         # `feed` and `on_message_begin` set the other members before any use.
 
     def close(self) -> None:
-        """Release the parser: it holds this object, and this object holds it, which only the collector would free."""
+        """Release the parser. The parser and this object refer to each other, which only the cyclic collector frees."""
         self._parser = None  # type: ignore[assignment]  # nothing is fed after this
         self._sink = None  # type: ignore[assignment]
 
     def feed(self, data: bytes) -> int:
         """
-        Parse bytes from the client until a request is complete, or to their end; return how many were parsed.
+        Parse `data` until a request is complete, or to its end; return the number of bytes parsed.
 
-        A request that follows another one in `data` is left for the next call. Where the end of a body and a whole
-        head are in one piece, both requests are handed over.
+        A request that follows another one in `data` is left for the next call. If the end of a body and a whole head
+        are in one piece, both requests are passed to the sink.
         """
         self._complete = False
         self._spans_segments = True
         try:
             parsed = self._parse(data)
         except httptools.HttpParserCallbackError as error:
-            # A bug of this program, not of the client: answer 500, and show nothing.
+            # The exception is a bug of this program, not of the client: answer 500 without details.
             _LOGGER.error("answering a request failed", exc_info=error.__context__ or error)
             self._refuse(INTERNAL_ERROR)
             return len(data)
         except httptools.HttpParserUpgrade:
-            return len(data)  # answered already; no other protocol is offered: HTTP says so by not switching
+            return len(data)  # the request is answered already; not switching tells the client that HTTP/1.1 goes on
         except httptools.HttpParserError:
             self._refuse(BAD_REQUEST)
             return len(data)
-        # The parser reports a header only when it is complete: what it still holds back must be counted here. Where a
-        # piece ends one request and begins another, the share of each is unknown; counting starts with the next one.
+        # The parser reports a header only when it is complete, so bytes that the parser still holds are counted here.
+        # If a piece ends one request and begins another, the share of each is unknown: counting starts with the next
+        # piece.
         if self._reading_head and self._spans_segments:
             self._pending += parsed
             if self._pending > LARGEST_HEAD:
@@ -117,7 +119,7 @@ class RequestReader:
 
     def _parse(self, data: bytes) -> int:
         # Starvation: a segment may hold some thousand requests. A piece ends with a head, so that one request is
-        # answered before the next one is looked at.
+        # answered before the next one is parsed.
         at = 0
         while at < len(data):
             found = data.find(_END_OF_HEAD, at, at + PIECE)
@@ -157,11 +159,11 @@ class RequestReader:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._reading_head:  # a trailer: no client sends one, and a Host in a trailer is no Host
+        if not self._reading_head:  # trailers are ignored: no client sends one, and a Host in a trailer does not count
             self._refuse(BAD_REQUEST)
             return
         self._head_size += len(name) + len(value) + 4
-        self._headers.append((name.lower(), value.rstrip(b" \t")))  # the parser leaves the white space at the end
+        self._headers.append((name.lower(), value.rstrip(b" \t")))  # the parser keeps white space after the value
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
@@ -194,7 +196,7 @@ class RequestReader:
         if self._sink.closed_to_requests:
             return
         version = self._parser.get_http_version()
-        # An absolute-form target is for the access rules to refuse.
+        # The access rules refuse an absolute-form target later.
         if not self._target.startswith((b"/", b"http")) or version not in ("1.1", "1.0"):
             self._refuse(BAD_REQUEST)
             return

@@ -13,10 +13,10 @@ JSON = b"application/json; charset=utf-8"
 TEXT = b"text/plain; charset=utf-8"
 
 KEEP_ALIVE_SECONDS = 5
-"""Announced with each response that leaves its connection open: for so long the client may send its next request.
+"""Seconds within which the client may send its next request, announced with each response that keeps the connection.
 
-Node's and Apache's pools obey it. A pool that does not must find the connection open or closed, never closing: the
-server closes it later (`connection_table.IDLE_SECONDS`).
+Node's and Apache's connection pools obey this time. Other pools must find the connection open or closed, never
+closing, so the server closes it later (`connection_table.IDLE_SECONDS`).
 """
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -69,12 +69,12 @@ def response(status: int, body: bytes, content_type: bytes = JSON, extra: Header
 
 
 def error(status: int, code: str, message: str, extra: Headers = ()) -> Response:
-    """Return an error response. Several clients judge by `Code` alone."""
+    """Return an error response. Several clients look at the member `Code` alone."""
     return response(status, error_document(code, message), extra=extra)
 
 
 def unavailable(message: str, retry_after: float) -> Response:
-    """Return 503 with Retry-After in whole seconds, rounded up: a client that comes earlier comes in vain."""
+    """Return 503 with Retry-After in whole seconds, rounded up, because an earlier request would fail again."""
     return error(503, "CredentialsUnavailable", message, ((b"Retry-After", b"%d" % math.ceil(retry_after)),))
 
 

@@ -1,4 +1,4 @@
-"""What the handlers need of a profile's credentials: two protocols, so that `serve` imports nothing of `refresh`."""
+"""A profile's credentials as two protocols for the handlers, so that `serve` does not import `refresh`."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ..core.values import Credentials, Status
 
 
 class HeldSession(Protocol):
-    """A session in memory; it may have expired, which `left` tells."""
+    """A session in memory. The session may have expired: `left` is then zero or less."""
 
     @property
     def credentials(self) -> Credentials: ...
 
     @property
     def promised(self) -> float:
-        """The least remaining seconds that a reader sees while the cloud answers (promise 2)."""
+        """The least remaining seconds that a reader sees while the cloud answers (promise 2 of RELIABILITY.md)."""
 
     def left(self, clocks: Clocks) -> float:
-        """Return the seconds for which the session may still be served; zero or less where it may not."""
+        """Return the seconds for which the session may still be served; zero or less if it has expired."""
 
 
 class Source(Protocol):
-    """One profile's credentials. No member blocks; `settled` is the one that waits."""
+    """One profile's credentials. No member blocks; only `settled` waits."""
 
     @property
     def profile(self) -> str: ...
@@ -46,4 +46,4 @@ class Source(Protocol):
         """Start a refresh if the held session has expired although the cloud answered last time."""
 
     async def settled(self) -> None:
-        """Return when the refresh under way has ended; at once if there is none."""
+        """Wait until the refresh under way has ended; return at once if there is none."""

@@ -1,8 +1,8 @@
 """
 The page `/status`: the members of `/status.json` for people.
 
-Made on the server, without scripts and foreign assets, and without FastAPI. The page reloads itself; a link pauses it
-(WCAG 2.2, 2.2.2). Every text goes through `element`, which escapes it: an error may quote what the cloud answered.
+The server builds the page without FastAPI, scripts or foreign assets. The page reloads itself; a link pauses the
+reload (WCAG 2.2, 2.2.2). Every text goes through `element`, which escapes it: an error may quote the cloud's answer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADERS = (
         b"frame-ancestors 'none'",
     ),
 )
-"""Nothing of the page could load or run anything, even if a text were not escaped."""
+"""Headers that stop the browser from loading or running anything, even if a text were not escaped."""
 
 RELOAD_SECONDS = 10
 
@@ -34,7 +34,7 @@ LINKS = {
     "readyz": "Readiness",
     "docs": "HTTP API",
 }
-"""Paths of the operations listener with the words of their links."""
+"""Paths of the operations listener and the texts of their links."""
 
 
 def render(status: Mapping[str, Any], *, refresh: bool) -> str:
@@ -68,7 +68,7 @@ def _header(status: Mapping[str, Any], *, refresh: bool) -> Markup:
 
 
 def _main(status: Mapping[str, Any]) -> Markup:
-    # Those that need attention come first; the order is otherwise that of the file.
+    # Profiles that need attention come first; otherwise the order of the file applies.
     profiles = sorted(status["profiles"], key=lambda item: item["state"] == "fresh" and item["on_trial"] is None)
     return element(
         "main",
@@ -116,7 +116,7 @@ def _time_left(profile: Mapping[str, Any]) -> Markup:
 
 
 def _problems(profile: Mapping[str, Any]) -> Iterator[Markup]:
-    """Yield what is wrong, the cloud's words, and the cure."""
+    """Yield the failure, the cloud's error message, and the cure."""
     if profile["last_error"]:
         failure = profile["failure"] or {}
         shown = failure.get("message") or profile["last_error"]
@@ -238,7 +238,7 @@ def _note(tone: str, *words: str) -> Markup:
 
 
 def _list(facts: Mapping[str, object]) -> Markup:
-    """Return a description list of what is known."""
+    """Return the facts as a description list; facts without a value are left out."""
     known = {name: value for name, value in facts.items() if value not in (None, "")}
     return element("dl", *(joined(element("dt", name), element("dd", str(value))) for name, value in known.items()))
 

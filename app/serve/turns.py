@@ -1,8 +1,8 @@
-"""Shares the event loop between connections: a bounded number of requests in one turn, the others in fair order.
+"""Shares the event loop between connections: each turn answers a bounded number of requests, in fair order.
 
-Without this, a turn lasts as long as all connections that have sent something need: with 2 000 connections that
-pipeline without pause, over a second. The loop's own way of accepting is too slow beside them: a new client waited for
-6.7 and 13.8 s behind others, and the kubelet's probe with it.
+Without this bound, one turn answers every connection that has sent something: over a second with 2,000 connections that
+pipeline without pause. The loop's own way of accepting is too slow beside them: a new client waited for 6.7 and 13.8 s
+behind others, and so did the kubelet's probe.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from collections.abc import Callable
 from typing import Protocol
 
 MOST_PER_TURN = 128
-"""Requests after which a turn should end: some 5 ms of work. A request that arrives after twice as many waits."""
+"""Requests after which a turn should end: some 5 ms of work. After twice this number, a new request waits for a later
+turn."""
 
 LEAST_FURTHER = MOST_PER_TURN // 4
-"""Further requests that a turn answers beside any number of first ones."""
+"""The least number of further requests that a turn answers, however many first requests there are."""
 
 LONG_TURN = 0.01
-"""Seconds of a turn after which all connections that wait in the kernel's queue are accepted at once. Below it, the
-loop's own way of accepting them is fast enough, and takes less CPU time."""
+"""Seconds: after a longer turn, the connections in the kernel's queue are accepted at once. After a shorter turn, the
+loop's own way of accepting is fast enough and takes less CPU time."""
 
 
 class Waiting(Protocol):
-    """A connection that has sent a request and waits for its turn. `answered`: it has had a response before."""
+    """A connection with a request that waits for its turn. `answered`: the connection has had a response before."""
 
     answered: bool
 
@@ -34,7 +35,7 @@ class Waiting(Protocol):
         """Whether the connection is closed and needs no turn."""
 
     def proceed(self) -> None:
-        """Answer one request, unless the connection is closed or paused meanwhile."""
+        """Answer one request, unless the connection has been closed or paused meanwhile."""
 
 
 Queue = OrderedDict[Waiting, None]
@@ -44,14 +45,15 @@ class Turns:
     """
     Counts the requests of all listeners, and lets the loop do its other work after MOST_PER_TURN of them.
 
-    The first request of a connection goes before the further ones of others: a client that opens a connection per
-    request, as most SDKs do, is not delayed by those that send without pause. A turn answers all first requests that
-    wait when it begins. A client's time is then that of two or three turns, also where others open connections without
-    end; if some waited for a later turn, a client behind 2,000 of them waited for 9 s. At least LEAST_FURTHER further
-    requests are answered beside them, or connections that come without end would starve the kept ones.
+    The first request of a connection is answered before the further requests of other connections. So a client that
+    opens a connection per request, as most SDKs do, is not delayed by clients that send without pause. A turn answers
+    all first requests that wait when it begins. A client then waits for two or three turns, even if other clients open
+    connections without end. When some first requests waited for a later turn, a client behind 2,000 others waited for
+    9 s. A turn also answers at least LEAST_FURTHER further requests, so that new connections without end do not starve
+    the open ones.
 
     Each listener has a lane of its own, and the lanes take turns, so that further requests at one listener do not delay
-    those at another.
+    further requests at another.
     """
 
     def __init__(self) -> None:
@@ -69,7 +71,7 @@ class Turns:
         return lane
 
     def over(self) -> bool:
-        """Return whether this turn has answered as much as it may; see that the next turn begins."""
+        """Return whether this turn has answered its share of requests. Schedules the next turn."""
         if self._scheduled is None:
             self._scheduled = asyncio.get_running_loop().time()
             asyncio.get_running_loop().call_soon(self._next)
@@ -87,11 +89,11 @@ class Turns:
         self._answer([(lane.first, len(lane.first)) for lane in self._lanes], math.inf)
         self._answer(further, max(MOST_PER_TURN, self.count + LEAST_FURTHER))
         if self._occupied():
-            self.count = 2 * MOST_PER_TURN  # what arrives in this turn waits behind the others
+            self.count = 2 * MOST_PER_TURN  # new requests in this turn wait behind those that are left
             self.over()
 
     def _answer(self, queues: list[tuple[Queue, int]], most: float) -> None:
-        """Answer so many requests of each queue, one of each in turn, until `count` is `most`."""
+        """Answer the given number of requests of each queue, one of each in turn, until `count` reaches `most`."""
         for done in range(max(waiting for _, waiting in queues)):
             for queue, waiting in queues:
                 if self.count >= most:
@@ -107,7 +109,7 @@ class Turns:
 
 
 class Lane:
-    """The connections of one listener that wait for their first response and for a further one, as they arrived."""
+    """The waiting connections of one listener: for their first response, and for a further one, in order of arrival."""
 
     __slots__ = ("_turns", "first", "further")
 
@@ -126,11 +128,11 @@ class Lane:
         return turns.count <= MOST_PER_TURN or not turns.over()
 
     def wait(self, connection: Waiting) -> None:
-        """Let the connection proceed in a later turn, after those that wait already."""
+        """Let the connection proceed in a later turn, after the connections that wait already."""
         (self.further if connection.answered else self.first)[connection] = None
         self._turns.over()
 
     def leave(self, connection: Waiting) -> None:
-        """Forget a connection that is closed: it must not be held until its turn comes, which may be long."""
+        """Forget a closed connection, so that it is not kept in memory until its turn."""
         self.first.pop(connection, None)
         self.further.pop(connection, None)

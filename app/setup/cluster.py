@@ -1,8 +1,9 @@
 """
-The issuer of a Kubernetes cluster: the two documents to publish, and whether others can read them.
+The issuer of a Kubernetes cluster: the two documents to publish, and checks that STS can read them.
 
-STS reads `<issuer>/.well-known/openid-configuration` and the JWK set that it names, over the Internet. The API server
-serves both, usually with an internal `jwks_uri` and not to anonymous callers, so they are published elsewhere.
+STS reads `<issuer>/.well-known/openid-configuration` and the JWK set that this document names, over the Internet. The
+API server serves both documents, but usually with an internal `jwks_uri` and not to anonymous callers. So the documents
+are published elsewhere.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def documents(issuer: str, jwks: Mapping[str, Any], place: str) -> dict[str, dic
     """
     Return the documents to publish, by path below the issuer.
 
-    Raises ConfigError for a set without a usable key, and for one with private members: those must never be published.
+    Raises ConfigError for a set without a usable key, and for a set with private members, which must never be
+    published.
     """
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not keys:
@@ -65,9 +67,9 @@ def key_mistakes(key: Any, place: str) -> Iterator[Mistake]:
 
 def findings(issuer: str, fetch: Fetch, own: Mapping[str, Any] | None) -> Iterator[Mistake]:
     """
-    Yield what is wrong with the published documents of `issuer`.
+    Yield the mistakes in the published documents of `issuer`.
 
-    `own` is the JWK set of the cluster, if it is known: each of its keys must be published. Raises what `fetch` raises.
+    `own` is the JWK set of the cluster, if known: each of its keys must be published. Raises the errors of `fetch`.
     """
     where = f"{issuer.rstrip('/')}{DISCOVERY_PATH}"
     discovery = fetch(where)

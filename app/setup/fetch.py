@@ -1,4 +1,4 @@
-"""One JSON object from an https URL, bounded in time and size. A redirect is refused, as any status but 200."""
+"""Reads one JSON object from an https URL, with bounds for time and size. Any status but 200 is refused."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ..core.errors import ConfigError, Refused, Unreachable
 from ..system.json_file import LARGEST, parse_object
 
 TIMEOUT_SECONDS = 10.0
-"""For the whole answer: a server that sends a byte now and then must not hold the command."""
+"""Seconds for the whole answer: a server that sends single bytes slowly must not delay the command for long."""
 
 
 def json_object(url: str, ca_file: str | None, seconds: float = TIMEOUT_SECONDS) -> dict[str, Any]:
     """
-    Return the object. Without the proxies of the environment, because the issuer is checked from outside.
+    Return the object. Ignores the proxies of the environment, because the issuer is checked from outside.
 
-    `seconds`: for the whole answer.
-    Raises Unreachable, Refused for a status that is not 200, and ConfigError for text that is not a JSON object.
+    `seconds`: the time limit for the whole answer.
+    Raises Unreachable, Refused for a status other than 200, and ConfigError for text that is not a JSON object.
     """
     try:
         verify = ssl.create_default_context(cafile=ca_file)

@@ -2,8 +2,8 @@
 The certificates that a server presents, and the fingerprint that RAM registers.
 
 RAM's rule: SHA-1 of the last certificate that the server presents, as `openssl s_client -showcerts` shows it. Most
-servers leave out their root. Then that certificate is an intermediate, and the root in this machine's trust store is
-reported beside it.
+servers leave out their root. The last certificate is then an intermediate, and the root from this machine's trust store
+is reported, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 class UnreadableCertificate(ValueError):
-    """A certificate that OpenSSL accepts, and whose members are not encoded as RFC 5280 says."""
+    """A certificate that OpenSSL accepts, but whose members violate the encoding of RFC 5280."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Chain:
     """
     The certificates that the server at `host` and `port` presents, leaf first.
 
-    `trusted_root` is the root that this machine trusts for them; None if it trusts none, for the reason `untrusted`.
+    `trusted_root` is the trusted root of this machine for the chain. If there is none, `untrusted` has the reason.
     """
 
     host: str
@@ -62,14 +62,14 @@ class Chain:
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
-        """The fingerprints to register: by RAM's rule, and of the trusted root where the server does not present it."""
+        """The fingerprints to register: by RAM's rule, and of the trusted root if the server does not present it."""
         root = self.trusted_root
         extra = (root.sha1,) if root is not None and not self.presented[-1].is_root else ()
         return tuple(dict.fromkeys((self.fingerprint, *extra)))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about what an administrator should compare before the fingerprint is registered."""
+        """Advice, as sentences, on the values to compare before the fingerprint is registered."""
         found = []
         if not self.presented[-1].is_root:
             root = f"; the root that this machine trusts is {self.trusted_root.subject!r}" if self.trusted_root else ""
@@ -101,9 +101,9 @@ def endpoint(url: str) -> tuple[str, int]:
 
 def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SECONDS) -> Chain:
     """
-    Return the chain that the server of `url` presents. Connects directly, because a proxy may present its own.
+    Return the chain that the server of `url` presents. Connects directly, because a proxy may present its own chain.
 
-    `ca_file` is a PEM bundle that replaces the system's. Raises Unreachable, or ConfigError for a URL that is none.
+    `ca_file` is a PEM bundle that replaces the system's CAs. Raises Unreachable, and ConfigError for an invalid URL.
     """
     host, port = endpoint(url)
     try:
@@ -133,8 +133,8 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
 
 
 def from_pem(text: str, place: str) -> tuple[Certificate, ...]:
-    """Return the certificates of a PEM file in its order. Raises ConfigError."""
-    from cryptography import x509  # only for this command
+    """Return the certificates of a PEM file in their order. Raises ConfigError."""
+    from cryptography import x509  # only this command needs it
 
     try:
         return tuple(certificate(each.public_bytes(_der())) for each in x509.load_pem_x509_certificates(text.encode()))
@@ -147,8 +147,8 @@ def from_pem(text: str, place: str) -> tuple[Certificate, ...]:
 
 
 def certificate(der: bytes) -> Certificate:
-    """Return what a certificate says about itself. Raises UnreadableCertificate."""
-    from cryptography import x509  # only for this command
+    """Return the members of a certificate in DER form. Raises UnreadableCertificate."""
+    from cryptography import x509  # only this command needs it
 
     digest = hashlib.sha1(der, usedforsecurity=False).hexdigest()
     try:
@@ -180,8 +180,8 @@ def _handshake(
 
 
 def _chain(connection: ssl.SSLSocket, name: str) -> Sequence[bytes]:
-    """Return a chain of the connection as DER. The method is public since Python 3.13, and private before."""
+    """Return a chain of the connection as DER. The method `name` is public since Python 3.13, and private before."""
     if sys.version_info >= (3, 13):
         return cast("Sequence[bytes]", getattr(connection, name)())
     private: Any = connection._sslobj  # type: ignore[attr-defined]
-    return [each.public_bytes(2) for each in getattr(private, name)()]  # 2 is DER
+    return [each.public_bytes(2) for each in getattr(private, name)()]  # 2 selects DER

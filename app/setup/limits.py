@@ -1,8 +1,8 @@
 """
-The limits of RAM, as checks that name the cure. Each check yields one line for each mistake, after its `place`.
+The limits of RAM, as checks that name the cure. Each check yields a line for each mistake, which begins with `place`.
 
 Sources: "Manage an OIDC identity provider", CreateOIDCProvider (IMS 2019-08-15), CreateRole and CreatePolicy (RAM
-2015-05-01), "Limits of RAM". The emulated RAM has an implementation of its own (app/emulator/world/ram_limits.py).
+2015-05-01), "Limits of RAM". The emulated RAM has its own implementation (app/emulator/world/ram_limits.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ISSUANCE_HOURS = range(1, 169)
 SESSION_SECONDS = range(3600, 43201)
 DEFAULT_ISSUANCE_HOURS = 12
 TRUST_POLICY, CUSTOM_POLICY = 2048, 6144
-"""Characters of a role's trust policy, and of a custom policy."""
+"""The most characters of a role's trust policy, and of a custom policy."""
 
 _ACCOUNT = re.compile(r"[0-9]{1,20}")
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
@@ -85,7 +85,7 @@ def issuer(value: str, place: str) -> Iterator[Mistake]:
 
 
 def client_ids(values: Collection[str], place: str) -> Iterator[Mistake]:
-    """Yield a mistake for each client id of a provider that RAM refuses, and for a wrong number of them."""
+    """Yield a mistake for each client id of a provider that RAM refuses, and for too few or too many client ids."""
     if not 1 <= len(values) <= CLIENT_IDS:
         yield Mistake(
             f"{place}: {len(values)} client ids; RAM accepts 1 to {CLIENT_IDS} for a provider", CODE, "share audiences"
@@ -100,7 +100,7 @@ def client_ids(values: Collection[str], place: str) -> Iterator[Mistake]:
 
 
 def fingerprints(values: Collection[str], place: str) -> Iterator[Mistake]:
-    """Yield a mistake for each fingerprint that is not SHA-1, and for a wrong number of them."""
+    """Yield a mistake for each fingerprint that is not SHA-1, and for too few or too many fingerprints."""
     if not 1 <= len(values) <= FINGERPRINTS:
         yield Mistake(f"{place}: {len(values)} fingerprints; RAM accepts 1 to {FINGERPRINTS} for a provider", CODE)
     for value in values:

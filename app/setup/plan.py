@@ -1,4 +1,4 @@
-"""What must exist in RAM for some workloads: providers and roles that share what they can, within the limits of RAM."""
+"""The RAM resources for workloads: providers, roles and policies, shared where possible, within the limits of RAM."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Where = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class OidcProvider:
-    """An OIDC provider. Tokens may be `issuance_hours` old."""
+    """An OIDC provider. Tokens may be at most `issuance_hours` old."""
 
     account: str
     name: str
@@ -54,7 +54,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class CustomPolicy:
-    """A policy of the account's own."""
+    """A custom policy of the account."""
 
     account: str
     name: str
@@ -64,9 +64,10 @@ class CustomPolicy:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """
-    What must exist. `configuration` is a file that fits, or None where the plan was made from one.
+    The RAM resources that must exist.
 
-    `notes` are sentences about what the plan cannot settle.
+    `configuration` is a configuration file for these resources; None if the plan was made from such a file. `notes` are
+    sentences about open questions.
     """
 
     providers: tuple[OidcProvider, ...]
@@ -93,8 +94,8 @@ def make(workloads: Sequence[Workload], fingerprints: Mapping[str, Sequence[str]
     """
     Return the plan for checked workloads.
 
-    `fingerprints` has those of each issuer that a workload does not bring itself. Raises ConfigError with a line for
-    each limit of RAM that the workloads break together.
+    `fingerprints`: for each issuer, the fingerprints that no workload supplies. Raises ConfigError with a line for each
+    limit of RAM that the workloads together exceed.
     """
     providers, roles, policies = _providers(workloads, fingerprints), _roles(workloads), _policies(workloads)
     plan = Plan(tuple(providers), tuple(roles), tuple(policies))
@@ -147,7 +148,7 @@ def _roles(workloads: Sequence[Workload]) -> Iterator[Role]:
 
 
 def _trusted_first(drafts: Mapping[str, _RoleDraft]) -> list[str]:
-    """Return the role ARNs so that a role follows those that it trusts: RAM refuses a principal that does not exist."""
+    """Return the role ARNs in an order in which a role follows the roles it trusts: RAM refuses unknown principals."""
     trusted = {
         arn: [each.role_arn for each in draft.trusts if isinstance(each, RoleTrust)] for arn, draft in drafts.items()
     }
@@ -171,7 +172,7 @@ def _policies(workloads: Sequence[Workload]) -> Iterator[CustomPolicy]:
 
 
 def _assume_policy_name(role_arn: str) -> str:
-    """Return the name of the policy that allows to assume a role: RAM accepts letters, digits and hyphens there."""
+    """Return the name of the policy that permits assuming a role. RAM accepts letters, digits and hyphens in it."""
     return f"assume-{role_arn.split(':')[3]}-{role_arn.partition('/')[2].replace('.', '-')}"
 
 
@@ -180,7 +181,7 @@ def _assume_policy(role_arn: str) -> dict[str, Any]:
 
 
 def _conflicts(workloads: Sequence[Workload]) -> Iterator[Mistake]:
-    """Yield what two workloads want differently."""
+    """Yield a mistake for each setting of a shared resource that two workloads require differently."""
     issuers: dict[tuple[str | None, str | None], str | None] = {}
     names: dict[tuple[str | None, str | None], str | None] = {}
     documents: dict[tuple[str | None, str], Any] = {}

@@ -1,4 +1,4 @@
-"""Between the configuration of the sidecar and workloads: read from a configuration, and written as one."""
+"""Converts the sidecar's configuration to workloads, and workloads to a configuration."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ CLIENT_SECRET_FILE = "/run/secrets/client-secret"  # noqa: S105 - a path
 
 def workload(name: str, profile: Profile) -> Workload | None:
     """
-    Return what the profile says about its token and role; None where IDaaS manages the role.
+    Return the workload of a profile, with its token and role; None if IDaaS manages the role.
 
     A key that the configuration does not determine is None or empty: the audience of some providers, and the claims of
-    a token that a command prints. Raises ConfigError for a scope without one audience.
+    a token that a command prints. Raises ConfigError unless a scope has exactly one audience.
     """
     exchange = profile.exchange
     if isinstance(exchange, DeveloperApiExchange):
@@ -76,7 +76,7 @@ def _token(identity: Identity, place: str) -> dict[str, Any]:
 
 
 def _claims(path: str) -> dict[str, Any]:
-    """Return issuer, audience and subject of the token in the file, where the file is on this machine."""
+    """Return issuer, audience and subject of the token in the file, if the file exists on this machine."""
     try:
         found = jwt_claims.unverified(files.read(path, LONGEST_TOKEN).decode(errors="replace").strip())
     except files.Unreadable:

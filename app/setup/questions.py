@@ -1,4 +1,5 @@
-"""Ask for a workload on a terminal. Each answer is checked at once, and asked again until RAM would accept it."""
+"""Asks for a workload on a terminal. Each answer is checked at once. A question is repeated until RAM would accept the
+answer."""
 
 from __future__ import annotations
 
@@ -64,7 +65,7 @@ _SUBJECT_QUESTIONS = {
 def _answer(
     ask: Ask, tell: Tell, question: str, check: Callable[[str, str], Iterator[Mistake]], default: str | None = None
 ) -> str:
-    """Return the first answer that `check` finds no mistake in; `default` for an empty line."""
+    """Return the first answer in which `check` finds no mistake. An empty line stands for `default`."""
     hint = f" [{default}]" if default else ""
     while True:
         value = ask(f"{question}{hint}: ").strip() or default

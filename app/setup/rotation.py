@@ -1,4 +1,4 @@
-"""The change of an issuer's certificate: registered, presented and new fingerprints side by side, and what to do."""
+"""The rotation of an issuer's certificate: registered, presented and new fingerprints side by side, and its steps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Rotation:
     """
     The fingerprints around a rotation.
 
-    `registered` are those of the OIDC provider in RAM, `presented` those of the server now, `upcoming` those of the
-    chain that it will present. Empty where they are not known.
+    `registered`: the fingerprints of the OIDC provider in RAM. `presented`: those of the server's present chain.
+    `upcoming`: those of its next chain. Unknown fingerprints are empty.
     """
 
     registered: tuple[str, ...]
@@ -24,7 +24,7 @@ class Rotation:
 
     @property
     def works(self) -> bool:
-        """Whether STS accepts the certificate that the server presents now, as far as RAM's content is known."""
+        """Whether STS accepts the server's present certificate, as far as the registered fingerprints are known."""
         return not self.registered or bool(set(self.registered) & set(self.presented))
 
     def rows(self) -> Iterator[tuple[str, str, str, str]]:
@@ -33,7 +33,7 @@ class Rotation:
             yield value, _mark(value, self.registered), _mark(value, self.presented), _mark(value, self.upcoming)
 
     def steps(self, provider: str = "PROVIDER") -> list[str]:
-        """Return what to do, in order. Empty if nothing is to be done."""
+        """Return the necessary steps in order; empty if there are none."""
         if not self.registered:
             return []
         current = self.upcoming or self.presented
@@ -48,7 +48,7 @@ class Rotation:
             steps.append(f"wait at least one day ({WAIT_HOURS} hours), then let the server present the new chain")
         if obsolete:
             steps.append("check that the sidecar obtains credentials: idaas-sidecar refresh")
-            # Without the new chain it is unknown whether a registered fingerprint is of the past or of the future.
+            # Without the new chain, a registered fingerprint may belong to the old chain or to the next one.
             unless = "" if self.upcoming else ", unless the server will present its chain"
             steps += [
                 f"remove the old fingerprint{unless}: aliyun ims RemoveFingerprintFromOIDCProvider "
@@ -63,5 +63,5 @@ def _mark(value: str, group: Sequence[str]) -> str:
 
 
 def normalised(value: str) -> str:
-    """Return a fingerprint as RAM writes it, from what openssl or the console prints: no colons, lower case."""
+    """Return a fingerprint in RAM's form, without colons and in lower case, from the form of openssl or the console."""
     return value.strip().replace(":", "").lower()

@@ -1,4 +1,4 @@
-"""Where workloads come from: a `--from` file, flags, the configuration of the sidecar, or questions on a terminal."""
+"""The sources of workloads: a `--from` file, flags, the configuration of the sidecar, or questions on a terminal."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ FLAGS = {
 @dataclass(slots=True)
 class Source:
     """
-    Workloads with their places. `writes_configuration`: whether the plan needs a file of the sidecar.
+    Workloads with their places. `writes_configuration`: whether the plan includes a configuration file.
 
-    `ca_file` is the PEM bundle that the configuration trusts; None for that of the environment.
+    `ca_file` is the PEM bundle that the configuration trusts; None for the bundle of the environment.
     """
 
     workloads: Sequence[tuple[Workload, plan.Where]]
@@ -54,14 +54,14 @@ class Source:
     ca_file: str | None = None
 
     def issuers_to_ask(self) -> Iterator[str]:
-        """Check the workloads, and yield each issuer whose fingerprints no workload brings. Raises ConfigError."""
+        """Check the workloads, and yield each issuer whose fingerprints no workload supplies. Raises ConfigError."""
         plan.check(self.workloads)
         issuers = {str(each.issuer): None for each, _ in self.workloads}
         known = {str(each.issuer) for each, _ in self.workloads if each.fingerprints}
         yield from (issuer for issuer in issuers if issuer not in known)
 
     def plan(self, fingerprints: Mapping[str, Sequence[str]]) -> plan.Plan:
-        """Return the plan. Raises ConfigError with a line for each limit of RAM that is broken."""
+        """Return the plan. Raises ConfigError with a line for each limit of RAM that is exceeded."""
         workloads = [each for each, _ in self.workloads]
         made = plan.make(workloads, fingerprints)
         configuration = profiles.configuration(workloads) if self.writes_configuration else None
@@ -76,7 +76,7 @@ def read(
     """
     Return the workloads that the arguments select.
 
-    `ask` is None where nobody can answer. Raises ConfigError where there is neither a file nor flags nor an answer.
+    `ask` is None without a terminal. Raises ConfigError if there are no file, no flags and no answers.
     """
     given = _given(arguments)
     if arguments.workloads:
@@ -117,7 +117,7 @@ def _has_configuration(environ: Mapping[str, str]) -> bool:
 
 
 def _from_configuration(arguments: Namespace, environ: Mapping[str, str], given: Mapping[str, Any]) -> Source:
-    """Return the profiles of the configuration; flags replace what it says or does not know."""
+    """Return the workloads of the configuration's profiles. Flags replace or supply single keys."""
     loaded = load(arguments.config, environ, hostname=socket.gethostname(), now=time.time, look=False)
     selected = [arguments.profile] if arguments.profile else list(loaded.settings.profiles)
     for name in selected:
@@ -170,7 +170,7 @@ def _policy_document(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _notes(workloads: Sequence[Workload], made: plan.Plan) -> Iterator[str]:
-    """Yield what an administrator should know about the plan."""
+    """Yield notes on the plan for an administrator."""
     for each in workloads:
         if not each.policies and not each.policy_documents:
             yield f"role {each.role}: no policy is attached; attach the ones that the workload needs (--policy)"

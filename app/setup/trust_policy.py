@@ -1,4 +1,4 @@
-"""The trust policies of roles: each trusts the issuer, audience and subject of a token, never an issuer alone."""
+"""The trust policies of roles. Each policy trusts issuer, audience and subject of a token, never an issuer alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OidcTrust:
 
 @dataclass(frozen=True, slots=True)
 class RoleTrust:
-    """The role whose sessions may assume a role: a role chain."""
+    """The role whose sessions may assume another role, for a role chain."""
 
     role_arn: str
     external_id: str | None = None
@@ -77,5 +77,5 @@ def _is_pattern(subject: str) -> bool:
 
 
 def compact(policy: Mapping[str, Any]) -> str:
-    """Return a policy as the shortest JSON, which is the form whose length RAM's limits count."""
+    """Return a policy as the shortest JSON. RAM's limits count the length of this form."""
     return json_text(policy, compact=True)

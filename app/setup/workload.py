@@ -54,7 +54,7 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
 
     @property
     def all_subjects(self) -> tuple[str, ...]:
-        """The subjects, or the client id: `sub` of a client of IDaaS, Okta and most providers is its id."""
+        """The subjects, else the client id: with IDaaS, Okta and most providers, the `sub` of a client is its id."""
         is_client = self.kind not in ("keycloak", "kubernetes")
         return self.subjects or ((self.client_id,) if self.client_id and is_client else ())
 
@@ -63,7 +63,7 @@ KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Workload))
 
 
 def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistake]:
-    """Yield what is missing or what RAM would refuse, one line each. `where` returns the place of a key."""
+    """Yield a line for each key that is missing or that RAM would refuse. `where` returns the place of a key."""
     for key in ("account", "provider", "issuer", "audience", "role"):
         value = getattr(workload, key)
         if value is None:
@@ -99,9 +99,9 @@ _CHECKS: Mapping[str, Callable[[str, str], Iterator[Mistake]]] = {
 
 def read_file(path: str) -> list[Workload]:
     """
-    Return the workloads of a `--from` file: `{"workloads": [...]}`, whose other members are defaults of each workload.
+    Return the workloads of a `--from` file: `{"workloads": [...]}`. Its other members are defaults for each workload.
 
-    JSON; a file that ends in .yaml or .yml needs PyYAML. Raises ConfigError.
+    The file is JSON. If its name ends in .yaml or .yml, it is YAML, which needs PyYAML. Raises ConfigError.
     """
     document = _document(path)
     items = document.pop("workloads", None)
@@ -140,7 +140,7 @@ _WORDS = {"str": "a string", "int": "a whole number", "array": "an array", "obje
 
 
 def _in_words(message: str) -> str:
-    """Return a message of msgspec in words of JSON."""
+    """Return a message of msgspec in the terms of JSON."""
     found = re.fullmatch(r"Expected `([a-z]+)(?: \| null)?`, got `([a-z]+)`", message)
     if found is None:
         return f"{message[:1].lower()}{message[1:]}"

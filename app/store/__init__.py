@@ -1,4 +1,4 @@
-"""What outlives a restart: the encrypted credential cache, and credential files for programs that read only files.
+"""Sessions on disk: the encrypted credential cache, and credential files for programs that read only files.
 
-May import `config` and the packages below it; knows nothing of `refresh`.
+May import `config` and the packages below it, but not `refresh`.
 """

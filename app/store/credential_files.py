@@ -1,6 +1,6 @@
 """Credentials in files, for programs that read only files: replaced as a whole at every refresh, removed when dropped.
 
-A reader sees the previous file or the new one, never half of one. The directory must exist: a volume that both
+A reader sees the previous file or the new one, never a partial file. The directory must exist: a volume that both
 containers mount, or a directory of the service.
 """
 
@@ -20,7 +20,7 @@ from .errors import EntryError
 
 class CredentialFiles:
     """
-    Writes the `files` of the profiles. The methods wait for the disk, and raise EntryError when all is tried.
+    Writes the `files` of the profiles. The methods wait for the disk. They try all files before they raise EntryError.
 
     Threads may write the files of several profiles at the same time, but not those of one profile.
     """
@@ -29,7 +29,7 @@ class CredentialFiles:
         self._written: dict[str, set[str]] = {}
 
     def read(self, _name: str, _profile: Profile) -> None:
-        """Return nothing: these files are for other programs."""
+        """Return None, because only other programs read these files."""
 
     def write(self, name: str, profile: Profile, credentials: Credentials) -> None:
         """Replace the profile's files, and remove those that are no longer configured."""
@@ -45,18 +45,18 @@ class CredentialFiles:
         _raise(failures)
 
     def remove(self, name: str) -> None:
-        """Remove what was written for the profile."""
+        """Remove all files that were written for the profile."""
         _raise(self._unlink(name, self._written.get(name, set())))
 
     def tidy(self, names: Collection[str]) -> None:
-        """Remove what was written for other profiles than these."""
+        """Remove all files that were written for other profiles than `names`."""
         gone = sorted(set(self._written) - set(names))
         _raise([failure for name in gone for failure in self._unlink(name, self._written[name])])
 
     def _unlink(self, name: str, paths: Collection[str]) -> list[str]:
-        """Remove these files of a profile; return why some are still there. Those are tried again the next time."""
+        """Remove files of a profile. Return an error per file that remains; the next call tries these files again."""
         failures = []
-        # Copies: other threads write the files of other profiles.
+        # Copied, because other threads write the files of other profiles meanwhile.
         others = {path for other, written in list(self._written.items()) if other != name for path in list(written)}
         for path in sorted(paths):
             try:
@@ -70,7 +70,7 @@ class CredentialFiles:
 
 
 def write(path: str, format_name: str, credentials: Credentials, mode: int = 0o600) -> None:
-    """Write one file with `credentials` in one of FORMATS, complete before it has its name. Raises ConfigError."""
+    """Write `credentials` to a file in one of FORMATS. The file gets its name when complete. Raises ConfigError."""
     text = FORMATS[format_name](credentials)
     try:
         files.replace(path, f"{text}\n".encode(), mode)

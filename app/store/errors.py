@@ -1,4 +1,4 @@
-"""Why a store cannot keep, return or remove a session. Each message is a sentence without a secret."""
+"""Errors of a store that cannot keep, return or remove a session. Each message is a sentence without a secret."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ class StoreError(Exception):
 
 
 class EntryError(StoreError):
-    """One profile's entry or file cannot be used; the others may be good."""
+    """One profile's entry or file cannot be used; those of other profiles may be usable."""

@@ -1,9 +1,9 @@
 """The encrypted credential cache: one sealed file per profile, in a directory of its own (mode 0700).
 
-Meant for a memory-backed volume. AES-256-GCM; the key comes from elsewhere and never lies beside the data. A file is
-bound to the profile, to what its configuration requests, and to this format: under another name, role or version it is
-invalid. Whatever is wrong with it becomes one sentence and no other exception: the cloud is asked instead, as if there
-were no cache.
+The directory should be on a memory-backed volume. Files are sealed with AES-256-GCM; the key comes from another place
+and is never stored beside the data. A file is bound to the profile, to the session that its configuration requests, and
+to this format: under another name, role or version, the file is invalid. Every fault of a file raises StoreError with
+one sentence. The sidecar then asks the cloud, as if there were no cache.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 FORMAT = b"idaas-sidecar cache 1\n"
-"""The beginning of every file; another format has another number, and is not read."""
+"""The beginning of every file. A file with another number has another format, and is not read."""
 
 SUBDIRECTORY = "idaas-sidecar"
 SUFFIX = ".sealed"
 INSTANCE = "instance"
 LARGEST = 65_536
 NONCE = 12
-"""Bytes (NIST SP 800-38D: a random nonce of 96 bits, never twice with one key; at one write in 20 min, for ages)."""
+"""Bytes of the nonce: 96 random bits, which must never occur twice with one key (NIST SP 800-38D). At one write in
+20 minutes, a repetition is improbable for ages."""
 
 
 class SealedCache:
@@ -50,7 +51,7 @@ class SealedCache:
         self._key = key
 
     def read(self, name: str, profile: Profile) -> Credentials | None:
-        """Return what was written for this very profile, or None where there is nothing."""
+        """Return the session that was written for exactly this profile, or None if there is no entry."""
         with self._opened() as directory:
             try:
                 raw = _read(directory, name + SUFFIX)
@@ -66,7 +67,7 @@ class SealedCache:
             files.replace(name + SUFFIX, FORMAT + nonce + sealed, directory=directory)
 
     def instance(self) -> bytes:
-        """Return 32 bytes that belong to this directory and survive a restart; useless without the key."""
+        """Return 32 bytes derived from this directory and the key. They survive a restart."""
         with self._opened() as directory:
             try:
                 seed = _read(directory, INSTANCE)
@@ -78,7 +79,7 @@ class SealedCache:
     def remove(self, name: str) -> None:
         """Remove the profile's entry."""
         with self._opened() as directory:
-            # Listed first: on a read-only disk unlinking a file that does not exist is an error, too.
+            # Listed first, because on a read-only disk even unlinking a file that does not exist is an error.
             if name + SUFFIX in os.listdir(directory):
                 os.unlink(name + SUFFIX, dir_fd=directory)
 
@@ -104,13 +105,17 @@ class SealedCache:
             raise EntryError(f"{name}{SUFFIX}: damaged, of another key, or of another configuration") from None
 
     def _cipher(self) -> AESGCM:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # 8 MiB: only with a cache
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # takes 8 MiB: imported only with a cache
 
         return AESGCM(hmac.digest(self._key().encode(), FORMAT, "sha256"))
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        """Open the directory, made if it does not exist. Names are resolved below it, so it cannot be exchanged."""
+        """
+        Open the directory; make it if it does not exist.
+
+        Names are resolved below its descriptor, so an attacker cannot exchange the directory meanwhile.
+        """
         try:
             _make(self._directory)
             descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -128,7 +133,7 @@ class SealedCache:
 
 
 def _make(directory: str) -> None:
-    """Make the directory, and the missing ones above it: private to this user, whatever the umask."""
+    """Make the directory and its missing parents, private to this user whatever the umask is."""
     if os.path.lexists(directory):
         return
     _make(os.path.dirname(directory))
@@ -137,7 +142,7 @@ def _make(directory: str) -> None:
 
 
 def _bound_to(name: str, profile: Profile) -> bytes:
-    """Return what an entry is bound to: the profile's name, and all that decides whose credentials it gets."""
+    """Return the bytes that an entry is bound to: the profile's name, and the settings that select its credentials."""
     bound = msgspec.json.encode((name, profile.identity, profile.exchange, profile.chain))
     return FORMAT + hashlib.sha256(bound).digest()
 
@@ -157,7 +162,7 @@ def _read(directory: int, name: str) -> bytes:
 
 
 def content(descriptor: int, name: str) -> bytes:
-    """Return what the open file `name` contains. Raises EntryError unless it is a private file of this user."""
+    """Return the content of the file `name`. Raises EntryError unless it is a private file of this user."""
     found = os.fstat(descriptor)
     # A link, or a second name of another user's file, would make this program accept what that user wrote. A file has
     # no name if it was replaced since it was opened: it contains the previous entry.
@@ -165,7 +170,7 @@ def content(descriptor: int, name: str) -> bytes:
     why = files.private_to_user(found) if regular else "not a file with one name"
     if why is not None:
         raise EntryError(f"{name}: {why}")
-    # By the descriptor: opened as a file, a directory would raise, and leave it open.
+    # Read by the descriptor: opening a directory as a file object would raise, and leave the descriptor open.
     with open(descriptor, "rb", closefd=False) as file:
         raw = file.read(LARGEST + 1)
     if len(raw) > LARGEST:

@@ -1,4 +1,4 @@
-"""Sessions on the disk, beside the loop: a new session is written, a dropped one removed, and no refresh waits."""
+"""Sessions on disk: writes each new session and removes each dropped one on threads, so that no refresh waits."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .errors import EntryError, StoreError
 T = TypeVar("T")
 
 PATIENCE = 2.0
-"""Seconds for a disk that hangs, at the start and at the end: reading and writing an entry takes milliseconds."""
+"""Seconds to wait for a disk that hangs, at start and at stop. Reading or writing an entry takes milliseconds."""
 
 SLOW = disk.PATIENCE
-"""Seconds until a session that is not written yet is reported."""
+"""Seconds after which a session that is still not written is reported."""
 
 SHARED = ""
-"""The profile name of trouble that concerns all profiles: the directory, the key."""
+"""The profile name of a failure that concerns all profiles, such as that of the directory or the key."""
 
 
 class StoreBackend(Protocol):
@@ -39,19 +39,19 @@ class StoreBackend(Protocol):
 
 @dataclass(slots=True)
 class _Write:
-    """A session that waits for the thread; a newer one takes its place."""
+    """A session that waits for its thread. A newer session of the profile replaces it."""
 
     session: tuple[Profile, Credentials] = field(repr=False)
 
 
 class SessionStore:
     """
-    Each profile's last session on the disk.
+    The last session of each profile on disk.
 
-    `observe` returns at once; the other methods wait for the disk, but not for one that hangs. A failure is reported
-    once until it is over; that something could not be removed is reported every time.
+    `observe` returns at once. The other methods wait for the disk for at most `patience` seconds. A failure is reported
+    once until it is over, but a failed removal is reported every time.
 
-    `apart`: each profile's sessions lie in places of their own, so a disk that hangs holds up its profile alone.
+    `apart`: each profile has directories of its own, so a disk that hangs delays only its own profile.
     """
 
     def __init__(
@@ -72,8 +72,8 @@ class SessionStore:
         self._apart = apart
         self._patience = patience
         self._slow = slow
-        # Threads of its own: a removal is not overtaken by the write before it, and a disk that hangs occupies these
-        # threads and not all of those that others work in.
+        # Separate threads keep a removal after the write that was requested before it. A disk that hangs occupies only
+        # these threads, not those of other work.
         self._threads = OrderedThreads()
         self._seen: set[str] = set()
         self._unwritten: dict[str, _Write] = {}
@@ -82,7 +82,7 @@ class SessionStore:
         self._reported: set[str] = set()
 
     async def restore(self, names: Collection[str]) -> dict[str, Credentials]:
-        """Return what is stored of these profiles; entries of other profiles are removed."""
+        """Return the stored sessions of the profiles `names`, and remove the entries of other profiles."""
         found: dict[str, Credentials] = {}
         try:
             async with asyncio.timeout(self._patience):
@@ -97,7 +97,7 @@ class SessionStore:
         return found
 
     async def ask(self, question: Callable[[], T]) -> T | None:
-        """Return the answer of the disk; None where it fails or does not come in time."""
+        """Return the result of `question`, which reads the disk; None if it fails or takes too long."""
         try:
             async with asyncio.timeout(self._patience):
                 return await self._attempt(SHARED, self._in_order(SHARED, question))
@@ -106,10 +106,10 @@ class SessionStore:
             return None
 
     def observe(self, event: Event) -> None:
-        """Write what was issued, remove what was dropped."""
+        """Write a session that was issued, or remove one that was dropped."""
         match event:
             case Refreshed(profile=name, credentials=credentials):
-                # While a disk hangs, the sessions of hours do not queue up: the last one of each profile is written.
+                # While a disk hangs, only the last session of each profile waits to be written, not those of hours.
                 with self._lock:
                     waiting = self._unwritten.get(name)
                     if waiting is not None:
@@ -124,11 +124,11 @@ class SessionStore:
                 pass
 
     async def remove(self, name: str) -> None:
-        """Remove the profile's session; return when it is gone, or when it was reported that it is not."""
+        """Remove the profile's session. Return when it is removed, or when the failure has been reported."""
         await self._removed(name, self._removal(name))
 
     def tidy(self, names: Collection[str]) -> None:
-        """Remove the sessions of other profiles than these."""
+        """Remove the sessions of other profiles than `names`."""
         gone = self._seen.difference(names) if self._apart else {SHARED}
         for name in gone:
             kept = self._seen.union(names) - {name} if self._apart else names
@@ -136,7 +136,7 @@ class SessionStore:
         self._seen.intersection_update(names)
 
     async def aclose(self) -> None:
-        """Return when everything is on the disk."""
+        """Wait until all sessions are written or removed, for at most `patience` seconds."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._patience)
         self._threads.drop_waiting()
@@ -179,7 +179,7 @@ class SessionStore:
         return found
 
     def _in_order(self, name: str, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Return work of a thread, which does it after everything that was requested before for the same places."""
+        """Return a future of `work`. A thread runs it after all earlier work on the same directories."""
         lane = self._threads.lane(name if self._apart else SHARED)
         return asyncio.get_running_loop().run_in_executor(lane, work, *arguments)
 
@@ -194,12 +194,12 @@ class SessionStore:
 
     def _start(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
-        self._tasks.add(task)  # the loop alone would not keep it
+        self._tasks.add(task)  # the loop itself holds only a weak reference to a task
         task.add_done_callback(self._tasks.discard)
 
 
 def _code(error: Exception) -> str | None:
-    """Return the stable code of a failure, where it has one of its own."""
+    """Return the stable code of a failure; None if it has none."""
     if isinstance(error, TimeoutError):
         return "IDS-601"
     return error.error_code if isinstance(error, StoreError | SidecarError) else None

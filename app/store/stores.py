@@ -14,7 +14,7 @@ from .session_store import SessionStore
 
 
 class Stores:
-    """Where sessions outlive a restart or reach other programs: the encrypted cache, and credential files."""
+    """The stores of a sidecar: the encrypted cache, for restarts, and the credential files, for other programs."""
 
     def __init__(
         self, settings: Settings, environ: Mapping[str, str], profile: Callable[[str], Profile], report: Observe
@@ -40,12 +40,12 @@ class Stores:
         return [store for store in (self._cache, self._files) if store is not None]
 
     def observe(self, event: Event) -> None:
-        """Store what was issued, remove what was dropped."""
+        """Store a session that was issued, or remove one that was dropped."""
         for store in self.all():
             store.observe(event)
 
     async def restore(self, names: list[str]) -> tuple[bytes | None, dict[str, Credentials]]:
-        """Return the key of metadata session tokens and the sessions from before a restart; None and {} without any."""
+        """Return the key of metadata session tokens and the sessions from before a restart; None and {} if missing."""
         if self._cache is None or self._sealed is None:
             return None, {}
         return await self._cache.ask(self._sealed.instance), await self._cache.restore(names)

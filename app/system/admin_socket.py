@@ -12,21 +12,22 @@ from .local_http import received
 from .sockets import peer_uid, unix_address
 
 TIMEOUT_SECONDS = 120.0
-"""Long enough for the refresh of every profile. Each request to the cloud has limits of its own."""
+"""Seconds for one request: enough for a refresh of all profiles. Each request to the cloud has shorter limits."""
 
 
 def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT_SECONDS) -> tuple[int, dict[str, Any]]:
     """
     Return status and JSON object of the answer at the socket `path`.
 
-    Raises ConfigError where the socket is another user's, and Unreachable where no sidecar answers within `timeout`.
+    Raises ConfigError if the socket belongs to another user, and Unreachable if no sidecar answers within `timeout`.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout)
     try:
         connection.connect(unix_address(path))
         _check_owner(connection, path)
-        # By hand: http.client loads ssl and email, which take as much memory as the rest of the command.
+        # Written by hand, because http.client imports ssl and email, which take as much memory as the rest of the
+        # command.
         head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         connection.sendall(head.encode())
         status, body = _response(connection, timeout)
@@ -50,7 +51,7 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
 
 
 def _response(connection: socket.socket, seconds: float) -> tuple[int, bytes]:
-    """Return status and body of a response that ends with the connection. Raises ValueError where it is none."""
+    """Return status and body of a response that ends with the connection. Raises ValueError if it is not HTTP."""
     head, separator, body = received(connection, seconds).partition(b"\r\n\r\n")
     version, status, *_ = head.split(b" ", 2)
     if version != b"HTTP/1.1" or not separator:
@@ -60,7 +61,7 @@ def _response(connection: socket.socket, seconds: float) -> tuple[int, bytes]:
 
 def _check_owner(connection: socket.socket, path: str) -> None:
     """Raise ConfigError unless the listener belongs to this user, root, or the owner of the socket's directory."""
-    # Any process can bind an abstract name before the sidecar does, so its answers must not be trusted.
+    # Any process can bind an abstract name before the sidecar does, so the listener's owner is checked first.
     uid = peer_uid(connection)
     if uid not in (os.geteuid(), 0, _owner_of_directory(path)) or uid is None:
         raise ConfigError(
@@ -72,9 +73,9 @@ def _check_owner(connection: socket.socket, path: str) -> None:
 
 def _owner_of_directory(path: str) -> int | None:
     """
-    Return the only user, root aside, who can make a socket at `path`; None for an abstract name or a shared directory.
+    Return the only user, beside root, who can make a socket at `path`; None for an abstract name or a shared directory.
 
-    Root runs the commands for a sidecar of another user, such as that of a systemd unit.
+    Root runs commands for the sidecar of another user, such as the sidecar of a systemd unit.
     """
     if path.startswith("@"):
         return None

@@ -1,4 +1,4 @@
-"""The output of another process, read as it comes, up to a bound, and without waiting for its descendants."""
+"""The output of another process, read as it arrives, up to a bound, without waiting for the process's descendants."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import asyncio
 import os
 
 MOST_READS = 64
-"""Reads in a row; a pipe of the kernel holds 64 KiB."""
+"""The most reads in a row. A pipe of the kernel holds 64 KiB."""
 
 
 class BoundedPipe:
     """
-    A pipe whose `write_end` is for the process. Needs a running loop, and `close`.
+    A pipe whose `write_end` is passed to the process. Needs a running event loop. Call `close` at the end.
 
     `keep_end`: only the last `largest` bytes are kept, and the pipe never overflows.
 
-    A pipe of the event loop ends when the last holder has closed it. uvloop hands the other end down to every process
-    that it starts, so a daemon of a command would hold it although it has closed all descriptors that it knows.
+    Why not a pipe of the event loop: it ends only when the last holder has closed it. uvloop passes the other end to
+    every process that it starts, so a daemon of a command would hold the pipe although it has closed all descriptors
+    that it knows.
     """
 
     def __init__(self, largest: int, *, keep_end: bool = False) -> None:
@@ -30,7 +31,7 @@ class BoundedPipe:
         self._loop.add_reader(self._read_end, self.read_available)
 
     def read_available(self) -> None:
-        """Read what has been printed so far: all of it once the process has ended."""
+        """Read the available output. After the end of the process, this is all remaining output."""
         for _ in range(MOST_READS):  # a process that never stops printing must not hold the loop
             try:
                 chunk = os.read(self._read_end, self._largest)

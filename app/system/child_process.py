@@ -1,4 +1,4 @@
-"""A child process, started and waited for on threads: its executable may lie on a file system that hangs."""
+"""A child process. Threads start it and wait for it, because its executable may lie on a file system that hangs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from threading import Lock
 from .disk import DaemonThreads, Disk
 
 # With vfork, Python holds its global lock until the child has opened its executable, a script's interpreter and the
-# dynamic linker. A file system that hangs under one of them stops all threads then, and no signal ends the process.
+# dynamic linker. If one of these files hangs, all threads stop, and no signal ends the process.
 # The name is documented: https://docs.python.org/3/library/subprocess.html#disable-vfork-posix-spawn
 setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - typeshed does not have the name
 
 
 class ChildProcess:
-    """A child process that runs, the leader of a process group of its own."""
+    """A running child process, which leads a process group of its own."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self.pid = process.pid
@@ -32,7 +32,7 @@ class ChildProcess:
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Return the exit status when the process has ended. Several callers may wait."""
+        """Wait for the end of the process and return its exit status. Several callers may wait."""
         return await asyncio.shield(self._ended)
 
     def kill(self) -> None:
@@ -44,9 +44,9 @@ async def start(
     disk: Disk, argv: Sequence[str], environ: Mapping[str, str], *, stdout: int, stderr: int
 ) -> ChildProcess:
     """
-    Start an executable, with an empty standard input and these descriptors.
+    Start an executable with an empty standard input and these descriptors for its output.
 
-    Raises Stalled where the executable, its interpreter or its dynamic linker does not answer, and what Popen raises.
+    Raises the errors of Popen, and Stalled if the executable, its interpreter or its dynamic linker does not answer.
     """
     starting = _Start(argv, environ, stdout, stderr)
     try:
@@ -57,7 +57,7 @@ async def start(
 
 
 class _Start:
-    """The start of a child process on a thread. One that is given up is killed as soon as it runs."""
+    """The start of a child process on a thread. After `give_up`, the process is killed as soon as it runs."""
 
     def __init__(self, argv: Sequence[str], environ: Mapping[str, str], stdout: int, stderr: int) -> None:
         self._argv = argv
@@ -69,7 +69,7 @@ class _Start:
         self._process: subprocess.Popen[bytes] | None = None
 
     def run(self) -> subprocess.Popen[bytes]:
-        """Return the process. Blocks until it has opened its executable."""
+        """Return the process. Blocks until the process has opened its executable."""
         process = subprocess.Popen(  # noqa: S603 # nosec B603 - the configured command, no shell
             self._argv,
             stdin=subprocess.DEVNULL,
@@ -86,7 +86,7 @@ class _Start:
         return process
 
     def give_up(self) -> None:
-        """Kill the process, now or when it runs. Does not wait."""
+        """Kill the process now, or as soon as it runs. Does not wait."""
         with self._lock:
             self._given_up = True
             process = self._process

@@ -1,7 +1,8 @@
-"""Child processes: those that this program starts, and the orphans that pid 1 of a PID namespace inherits.
+"""Child processes that this program starts, and orphans that pid 1 of a PID namespace inherits.
 
-In a container without an init the sidecar is pid 1: what a command identity or `kubectl exec` leaves behind becomes its
-child, and stays a zombie, one of the pod's limited number of processes, until it is waited for.
+In a container without an init, the sidecar is pid 1. A process that a command identity or `kubectl exec` leaves behind
+becomes a child of the sidecar. When it ends, it stays a zombie, and counts against the pod's limit of processes, until
+the sidecar waits for it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 from .sleep import InterruptibleSleep, Sleep
 
 SOON, SELDOM = 5.0, 30.0
-"""Seconds to the next look while there are children, and while there are none. The event loop has SIGCHLD for itself,
-so nothing reports orphans; a zombie of some seconds harms nothing."""
+"""Seconds between two checks with and without children. The event loop uses SIGCHLD for itself, so no signal reports
+orphans here. A zombie for some seconds does no harm."""
 
 
 class Child(Protocol):
@@ -30,10 +31,10 @@ Started = TypeVar("Started", bound=Child)
 
 class ChildReaper:
     """
-    Knows the children of this program, and waits for all others.
+    Knows the children that this program has started, and waits for all other children.
 
-    Others wait for the children that they started, and would never hear of one that was waited for here: start each
-    by way of `start`, and report it to `ended` when it was waited for.
+    The part that starts a child also waits for it, and would miss its end if this class waited for it. So start each
+    child with `start`, and report it to `ended` after waiting for it.
     """
 
     def __init__(self, sleep: Sleep = asyncio.sleep) -> None:
@@ -42,8 +43,8 @@ class ChildReaper:
         self._ours: set[int] = set()
 
     async def start(self, starting: Coroutine[Any, Any, Started]) -> Started:
-        """Return the process that `starting` starts; raises what that raises."""
-        self._starting += 1  # from the fork on it may end, and its number is known only afterwards
+        """Return the process that `starting` starts. Raises the errors of `starting`."""
+        self._starting += 1  # the process may end before its number is known
         try:
             process = await starting
             self._ours.add(process.pid)
@@ -52,20 +53,20 @@ class ChildReaper:
             self._starting -= 1
 
     def ended(self, process: Child) -> None:
-        """The process was waited for; what it left behind is looked for now."""
+        """Forget a process that was waited for, and look for the orphans that it left behind."""
         self._ours.discard(process.pid)
         self._sleep.wake()
 
     async def reap_orphans(self) -> None:
-        """Wait for orphans as they end, until cancelled. For pid 1 of a PID namespace alone."""
+        """Wait for orphans as they end, until cancelled. Only pid 1 of a PID namespace calls this method."""
         while True:
             await self._sleep.sleep(SOON if self.reap() else SELDOM)
 
     def reap(self) -> bool:
-        """Wait for every orphan that has ended, and for none of ours; return whether there may be others."""
+        """Wait for every ended orphan, but for no child of this program. Return whether there may be more children."""
         while not self._starting:
             try:
-                # WNOWAIT: the child is looked at, and stays to be waited for by the part that started it.
+                # WNOWAIT: the child remains, so that the part that started it can wait for it.
                 found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:  # there are no children
                 return False

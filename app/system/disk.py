@@ -1,4 +1,4 @@
-"""File system calls off the event loop: a file system that hangs (NFS, FUSE) holds up only the calls about it."""
+"""File system calls on threads, so that a file system that hangs (NFS, FUSE) delays only the calls about its files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 PATIENCE = 5.0
-"""Seconds for one call. Reading a small file takes milliseconds, and a disk that has to spin up some seconds."""
+"""Seconds for one call. Reading a small file takes milliseconds, but a disk that must spin up takes some seconds."""
 
 FILE_CALLS = 1
-"""Calls about one file at the same time: a file that hangs keeps one thread, however often it is asked for."""
+"""The most concurrent calls about one file. So a file that hangs keeps one thread, however often it is requested."""
 
 DIRECTORY_CALLS = 8
-"""Calls about files of one directory at the same time: they hang together, and not all of the threads with them."""
+"""The most concurrent calls about files of one directory. The files hang together, but must not keep all threads."""
 
 ALL_CALLS = 128
-"""Threads in all. A thread that hangs in the kernel keeps some 20 KiB."""
+"""The most threads in all. A thread that hangs in the kernel keeps some 20 KiB."""
 
 
 class Stalled(Unreachable):
@@ -38,9 +38,10 @@ class Stalled(Unreachable):
 
 class DaemonThreads(Executor):
     """
-    Runs each call on a thread of its own, which the end of the process does not wait for.
+    Runs each call on a thread of its own. The process can end without waiting for these threads.
 
-    The threads of `ThreadPoolExecutor` are joined at exit: one that hangs in the kernel would keep the process.
+    Python joins the threads of `ThreadPoolExecutor` at exit, so a thread that hangs in the kernel would keep the
+    process alive.
     """
 
     def submit(self, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
@@ -75,10 +76,10 @@ class Lane(Executor):
 
 class OrderedThreads:
     """
-    Runs calls on daemon threads: those of one lane one after the other, and those of other lanes beside them.
+    Runs calls on daemon threads: the calls of one lane in order, and different lanes concurrently.
 
-    The end of the process waits for none of them. A thread ends when its lane is empty. At most `most` lanes run at
-    the same time.
+    The process can end without waiting for these threads. A thread ends when its lane is empty. At most `most` lanes
+    run at the same time.
     """
 
     def __init__(self, most: int = ALL_CALLS) -> None:
@@ -107,7 +108,7 @@ class OrderedThreads:
         return Lane(self, name)
 
     def drop_waiting(self) -> None:
-        """Cancel all calls that are not under way."""
+        """Cancel all calls that have not started."""
         with self._lock:
             waiting = [future for lane in self._lanes.values() for future, _ in lane]
             for lane in self._lanes.values():
@@ -137,9 +138,9 @@ class Disk:
     """
     Runs file system calls on threads, with a time limit for each.
 
-    A call that does not return keeps its thread until the file system answers. Calls about the same file wait for it,
-    and calls about other files go on. The bounds per file, per directory and in all keep the number of threads small.
-    `directory` returns the directory of a file, with links followed as far as that is known without a system call.
+    A call that does not return keeps its thread until the file system answers. Later calls about the same file wait;
+    calls about other files go on. The bounds per file, per directory and in all keep the number of threads small.
+    `directory` returns the directory of a file. It follows links as far as they are known without a system call.
     """
 
     def __init__(
@@ -156,9 +157,9 @@ class Disk:
 
     async def call(self, path: str, call: Callable[..., T], *arguments: Any, patience: float | None = None) -> T:
         """
-        Return what `call` returns, which is about the file at `path`. Raises what `call` raises, and Stalled.
+        Return the result of `call`, which concerns the file at `path`. Raises the errors of `call`, and Stalled.
 
-        `patience`: the seconds for a call that does more than read a small file.
+        `patience`: the time limit in seconds for a call that does more than read a small file.
         """
         seconds = self._patience if patience is None else patience
         try:
@@ -170,7 +171,7 @@ class Disk:
             raise Stalled(f"the file system did not answer within {seconds:g} s", error_code="IDS-601") from None
 
     async def _started(self, path: str, call: Callable[..., T], arguments: tuple[Any, ...]) -> asyncio.Future[T]:
-        """Start the call when its file, its directory and all others leave it a turn."""
+        """Start the call when the bounds of its file, of its directory and of all calls permit it."""
         with contextlib.ExitStack() as turns:
             for turn in (
                 self._turn(path, FILE_CALLS),
@@ -191,7 +192,7 @@ class Disk:
 
 
 class _Ended:
-    """Gives the turns of a call back when its thread has ended, which may be long after its caller has gone."""
+    """Releases the semaphores of a call when its thread has ended, which may be long after its caller has given up."""
 
     def __init__(self, turns: contextlib.ExitStack) -> None:
         self._turns = turns
@@ -199,4 +200,4 @@ class _Ended:
     def __call__(self, future: asyncio.Future[Any]) -> None:
         self._turns.close()
         if not future.cancelled():
-            future.exception()  # it was reported, or its caller has gone
+            future.exception()  # marks the error as retrieved: it was reported, or its caller has given up

@@ -1,4 +1,4 @@
-"""File changes: by the kernel's events about their directories, and by a look every few seconds without them.
+"""Detects file changes, by the kernel's events about directories, or without events by a check every few seconds.
 
 Every symbolic link behind a name is followed, because Kubernetes replaces one (`..data`) to change all files of a
 volume at once. All system calls about the files are made on threads: a file system that hangs stops no listener.
@@ -19,29 +19,29 @@ from .sleep import InterruptibleSleep
 from .survey import Survey
 
 SETTLE = 0.2
-"""Seconds from the first event to a check: a writer's steps come together, and a half-written file is not read."""
+"""Seconds from the first event to a check. All steps of a writer lead to one check, and no partial file is read."""
 
 PAUSE = 1.0
-"""Seconds between two checks: a program that rewrites a file without end does not keep the process busy."""
+"""Seconds between two checks, so that a program that rewrites a file without end does not keep the process busy."""
 
 POLL = 5.0
-"""Seconds between two checks where the kernel reports nothing, because its limits are used up or it has no inotify."""
+"""Seconds between two checks if the kernel reports no changes: its limits are used up, or it has no inotify."""
 
 SELDOM = 60.0
-"""Seconds between two checks where the kernel reports changes: it does not report those of another machine (NFS)."""
+"""Seconds between two checks if the kernel reports changes: it does not report changes by another machine (NFS)."""
 
 Changed = Callable[[frozenset[str]], None]
 """Receives the names of the files that have changed."""
 
 NotReported = Callable[[str], None]
-"""Receives why the kernel reports no changes, so that files are looked at every POLL seconds instead."""
+"""Receives the reason why the kernel reports no changes. Files are then checked every POLL seconds."""
 
 
 class FileWatch:
     """
-    Reports which of the named files changed, while `run` runs.
+    Reports the named files that have changed, while `run` runs.
 
-    `follow` may be called again with other names. `not_reported` is called once at most.
+    `follow` may be called again with other names. `not_reported` is called at most once.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class FileWatch:
         self._wanted = asyncio.Event()
 
     def start(self) -> None:
-        """Have the kernel report changes, where it can."""
+        """Make the kernel report changes, if it can."""
         self._survey.answered = partial(_call_in, asyncio.get_running_loop(), self.check)
         try:
             self._inotify = self._open_inotify()
@@ -78,24 +78,24 @@ class FileWatch:
             self._report_nothing(str(getattr(error, "strerror", None) or "this system has no inotify"))
 
     async def follow(self, names: Collection[str]) -> None:
-        """Watch these files from now on, as they are now; other files are forgotten."""
+        """Watch these files from now on, beginning with their present state. Forget all other files."""
         new = await self._look([name for name in names if name not in self._stamps])
-        # A file that does not answer has no state yet: the first one is reported as a change.
+        # A file that does not answer has no state yet. Its first state is reported as a change.
         self._stamps = {name: self._stamps.get(name, new.get(name, _UNKNOWN)) for name in names}
         self._survey.forget_others(names)
 
     async def run(self) -> None:
-        """Check after events and at `check`, and every so often in any case, until cancelled."""
+        """Check after events, after `check`, and at least every SELDOM or POLL seconds, until cancelled."""
         while True:
             self._wanted.clear()
-            await self._check()  # at the start, too: a file may have changed since `follow`
+            await self._check()  # also at the start: a file may have changed since `follow`
             await self._sleep.sleep(self._between_checks)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(SELDOM if self._why is None else POLL):
                     await self._wanted.wait()
 
     def check(self) -> None:
-        """Look at all files now."""
+        """Check all files now."""
         self._wanted.set()
         self._sleep.wake()
 
@@ -104,16 +104,15 @@ class FileWatch:
         if self._inotify is None:
             return
         self._ignore_events()
-        if (
-            not self._survey.hanging()
-        ):  # a thread that hangs would use the descriptor's number later: it ends with the process
+        # A thread that hangs would use the descriptor's number later, so the descriptor stays open until the exit.
+        if not self._survey.hanging():
             self._inotify.close()
         self._inotify = None
 
     # --- checks -------------------------------------------------------------------------------------------------------
 
     async def _check(self) -> None:
-        self._listen()  # first: an event that comes while files are looked at leads to another check
+        self._listen()  # called first, so that an event during this check leads to another check
         found = await self._look(list(self._stamps))
         # `follow` may have replaced the names meanwhile.
         changed = {name: now for name, now in found.items() if self._stamps.get(name, now) != now}
@@ -133,8 +132,8 @@ class FileWatch:
             self._listening = False
 
     def _on_event(self) -> None:
-        # Starvation: in a directory that others write to, events can be made faster than they can be read. They are
-        # left unread until the check that they lead to.
+        # Starvation: other users can cause events in a shared directory faster than this process reads them. Events
+        # stay unread until the check that they lead to.
         self._ignore_events()
         asyncio.get_running_loop().call_later(self._settle, self._wanted.set)
 
@@ -146,7 +145,7 @@ class FileWatch:
     # --- looking ------------------------------------------------------------------------------------------------------
 
     async def _look(self, names: Collection[str]) -> dict[str, Hashable]:
-        """Return the state of each file that answers; watch the directories that a change of one would show in."""
+        """Return the state of each file that answers. Watch all directories in which a change of a file is visible."""
         if not names:
             return {}
         found = await asyncio.get_running_loop().run_in_executor(self._threads, self._survey.look, names, self._arm)
@@ -160,15 +159,15 @@ class FileWatch:
             return
         try:
             self._inotify.watch(directory)
-        except PermissionError:  # its parent reports when the mode of the directory is corrected
+        except PermissionError:  # the parent directory reports a correction of the mode
             if directory != "/":
                 self._arm(os.path.dirname(directory))
-        except OSError as error:  # gone this moment
+        except OSError as error:  # the directory was removed just now
             self._used_up = self._used_up or error.errno in (errno.ENOSPC, errno.ENOMEM)
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+    with contextlib.suppress(RuntimeError):  # the event loop has ended meanwhile
         loop.call_soon_threadsafe(call)
 
 

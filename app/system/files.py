@@ -1,4 +1,4 @@
-"""Files: read within limits, checked for privacy, replaced as a whole.
+"""Reads files within limits, checks them for privacy, and replaces them as a whole.
 
 A secret file must be as private as its content. Every reader of a secret goes through `read_secret`, and every writer
 of a file through `replace`.
@@ -19,26 +19,30 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
 Sync = Callable[[int], None]
-"""Returns when the file or directory of a descriptor is on the disk: `os.fsync`."""
+"""Waits until the file or directory of a descriptor is on the disk: `os.fsync`."""
 
 
 _PRIVATE = "run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one"
 
 
 class Unreadable(Exception):
-    """Why a file cannot be used, as the end of a sentence that begins with its name. `reason` has the cure apart."""
+    """
+    A file that cannot be used. The text is the end of a sentence that begins with the file's name.
+
+    `reason` holds the cure separately.
+    """
 
     def __init__(self, cause: str, cure: str = "") -> None:
         self.reason = cause if isinstance(cause, Reason) else Reason(cause, cure)
         super().__init__(self.reason)
 
     def at(self, place: str) -> Reason:
-        """Return the reason with the file's place before it, for an error's message."""
+        """Return the reason for an error's message, with `place` before it."""
         return self.reason.at(place)
 
 
 class OfAnotherUser(Unreadable):
-    """Root reads a secret that another user, `uid`, owns. A sidecar of that user reads the file."""
+    """A secret that root reads and another user, `uid`, owns. A sidecar of that user could read the file."""
 
     def __init__(self, why: Reason, uid: int) -> None:
         super().__init__(why)
@@ -46,32 +50,37 @@ class OfAnotherUser(Unreadable):
 
 
 class Absent(Unreadable):
-    """There is no such file. Another program may write it a moment later."""
+    """A file that does not exist. Another program may write it a moment later."""
 
 
 def expanded(path: str, home: str | None) -> str:
-    """Return `path` with `~` as `home`, or as the account's own where that is None; `~name` as that account's."""
+    """
+    Return `path` with `~` and `~name` replaced by home directories.
+
+    `~` stands for `home`, or for this account's home directory if `home` is None; `~name` for that of the account
+    `name`.
+    """
     if home and (path == "~" or path.startswith("~/")):
         return home + path[1:]
     return os.path.expanduser(path)
 
 
 def read(path: str, largest: int) -> bytes:
-    """Return the regular file's bytes, `~` meaning the home directory. Raises Unreadable, also above `largest`."""
+    """Return the bytes of a regular file; `~` is the home directory. Raises Unreadable, also above `largest` bytes."""
     return _read(path, largest, secret=False)
 
 
 def read_secret(path: str, largest: int) -> bytes:
     """
-    Return what `read` does; raises Unreadable also where another user could read or change the file.
+    Return the bytes of a secret file, as `read` does. Raises Unreadable also if another user could read or change it.
 
-    Raises OfAnotherUser for root, where the file is that user's: other users than the owner may have access, too.
+    Raises OfAnotherUser if root reads the file of another user: users other than the owner may have access to it.
     """
     return _read(path, largest, secret=True)
 
 
 def read_stream(stream: BinaryIO, largest: int) -> bytes:
-    """Return all bytes of a stream. Raises Unreadable above `largest`: a part would not be what was given."""
+    """Return all bytes of a stream. Raises Unreadable above `largest` bytes, because a part would be another value."""
     raw = stream.read(largest + 1)
     if len(raw) > largest:
         raise Unreadable(f"larger than {largest} bytes")
@@ -79,7 +88,7 @@ def read_stream(stream: BinaryIO, largest: int) -> bytes:
 
 
 def exposure(path: str) -> Reason | None:
-    """Return why the file is less private than a secret should be, or None; None as well if it cannot be read."""
+    """Return why the file is less private than a secret should be, or None. Also None if the file cannot be read."""
     try:
         with _opened(path) as file:
             why = _loose(file) or _notice(file)
@@ -89,7 +98,7 @@ def exposure(path: str) -> Reason | None:
 
 
 def private_to_user(found: os.stat_result, *, readable: bool = False) -> str | None:
-    """Return why a file or directory is not this user's alone, or None. `readable`: others may read it."""
+    """Return why a file or directory is not private to this user, or None. `readable`: others may read it."""
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid == os.geteuid() and not mode & (0o022 if readable else 0o077):
         return None
@@ -97,25 +106,25 @@ def private_to_user(found: os.stat_result, *, readable: bool = False) -> str | N
 
 
 def stamp(path: str) -> Hashable:
-    """Return a value that changes with the file at `path`, its content, mode or owner; None where there is no file."""
+    """Return a value that changes with the file at `path`, its content, mode or owner; None if there is no file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
         return None
-    # Two changes of the mode within one tick of the kernel's clock have one st_ctime.
+    # The mode is included, because two changes of it within one tick of the kernel's clock have the same st_ctime.
     changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_uid, found.st_gid)
     return (found.st_dev, found.st_ino, *changes)
 
 
 def probe(path: str) -> Hashable:
     """
-    Return what `stamp` does, after the file was opened and its first byte was read where that is possible.
+    Return the same change stamp as `stamp`, after reading the file's first byte if that is possible.
 
-    A network file system answers for the state of a file from its cache for a minute, and hangs at the first read.
+    A network file system that hangs still reports a file's state from its cache for a minute; only a read hangs.
     """
     found = stamp(path)
     with contextlib.suppress(OSError, ValueError):
-        # Nothing is opened but a regular file: a reader that comes and goes breaks a pipe.
+        # Only a regular file is opened: a reader that opens and closes a pipe would break the pipe.
         if found is not None and stat.S_ISREG(os.stat(path).st_mode):
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             try:
@@ -126,7 +135,11 @@ def probe(path: str) -> Hashable:
 
 
 def exists(path: str) -> bool:
-    """Return whether there is something at `path`; what may not be looked at counts, so that reading it says why."""
+    """
+    Return whether a file exists at `path`.
+
+    True also if the path may not be examined: the later read then reports the reason.
+    """
     try:
         os.stat(os.path.expanduser(path))
     except (FileNotFoundError, NotADirectoryError):
@@ -140,10 +153,10 @@ def replace(
     path: str, content: bytes, mode: int = 0o600, *, directory: int | None = None, sync: Sync = os.fsync
 ) -> None:
     """
-    Make `path` a file with `content` and `mode`; it is complete on the disk before it has that name.
+    Make `path` a file with `content` and `mode`. The file is complete on the disk before it gets this name.
 
-    `directory`: the descriptor below which `path` is resolved. A writer that is killed leaves the previous file or the
-    new one. Raises OSError.
+    `directory`: the descriptor of the directory below which `path` is resolved. A writer that is killed leaves the
+    previous file or the new one. Raises OSError.
     """
     with _draft(path, content, mode, directory, sync) as draft:
         os.rename(draft, path, src_dir_fd=directory, dst_dir_fd=directory)
@@ -152,14 +165,14 @@ def replace(
 
 
 def create(path: str, content: bytes, mode: int = 0o600, *, sync: Sync = os.fsync) -> None:
-    """Do what `replace` does for a file that does not exist yet. Raises FileExistsError, OSError."""
+    """Write a new file in the same way as `replace`. Raises FileExistsError if it exists, and OSError."""
     with _draft(path, content, mode, None, sync) as draft:
-        os.link(draft, path)  # unlike rename, it does not replace what is there
+        os.link(draft, path)  # unlike rename, link does not replace an existing file
 
 
 @contextlib.contextmanager
 def _draft(path: str, content: bytes, mode: int, directory: int | None, sync: Sync) -> Iterator[str]:
-    """Write a file beside `path`, which is gone afterwards whatever happens."""
+    """Write a temporary file beside `path`. It is removed after the block in every case."""
     draft = f"{path}.{os.getpid()}.new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(draft, dir_fd=directory)
@@ -170,7 +183,7 @@ def _draft(path: str, content: bytes, mode: int, directory: int | None, sync: Sy
             file.write(content)
             file.flush()
             sync(descriptor)
-            os.fchmod(descriptor, mode)  # whatever the umask, and only when the file is complete
+            os.fchmod(descriptor, mode)  # independent of the umask, and only when the file is complete
         yield draft
     finally:
         with contextlib.suppress(OSError):
@@ -198,7 +211,7 @@ def _read(path: str, largest: int, *, secret: bool) -> bytes:
 
 
 def _opened(path: str) -> BinaryIO:
-    """Open the regular file; anything else could block (a pipe) or never end (a device)."""
+    """Open a regular file. Other kinds are refused: a pipe could block, and a device might never end."""
     descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -210,9 +223,10 @@ def _loose(file: BinaryIO) -> Reason | None:
     """
     Return why other users of this machine could read or change a secret file, or None.
 
-    A file of root may be readable by a group (0640 by fsGroup), and on a read-only mount by all: that is how Kubernetes
-    mounts a Secret (0644), and only this container sees the mount. Root may read the secret of another user that is for
-    this user alone and on a read-only mount: that is how systemd passes a credential to a unit (LoadCredential).
+    Two exceptions. A file of root may be readable by a group (0640, from fsGroup), and on a read-only mount by all
+    users: Kubernetes mounts a Secret this way (0644), and only this container sees the mount. Root may read another
+    user's secret that is private to its owner and on a read-only mount: systemd passes a credential to a unit this way
+    (LoadCredential).
     """
     found = os.fstat(file.fileno())
     mode = stat.S_IMODE(found.st_mode)
@@ -229,17 +243,17 @@ def _loose(file: BinaryIO) -> Reason | None:
 
 
 def _notice(file: BinaryIO) -> Reason | None:
-    """Return what is accepted, but could be better."""
+    """Return a weakness of a secret file that is accepted, or None."""
     mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     return Reason(f"every process that sees this mount can read it (mode {mode:04o})") if mode & 0o004 else None
 
 
 def _is_unseen(file: BinaryIO) -> bool:
     """
-    Return whether no other user sees the file, although its mode allows others to read it.
+    Return whether no other user can reach the file, although its mode allows others to read it.
 
-    kubelet writes projected tokens that way. They are root's with mode 0644. With `fsGroup` they have mode 0640, and
-    where all containers of the pod have one user, they are this user's.
+    kubelet writes projected tokens this way: they belong to root and have mode 0644. With `fsGroup`, the mode is 0640.
+    If all containers of the pod have one user, the files belong to this user.
     """
     found = os.fstat(file.fileno())
     kept = found.st_uid == 0 or (found.st_uid == os.geteuid() and not found.st_mode & 0o027)

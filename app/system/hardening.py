@@ -1,20 +1,20 @@
-"""No core file and no debugger of the same user, because the memory of this process holds secrets."""
+"""Prevents core files and debuggers of the same user, because the memory of this process holds secrets."""
 
 from __future__ import annotations
 
 import resource
 
 PR_SET_DUMPABLE = 4
-"""linux/prctl.h"""
+"""The number of this operation in linux/prctl.h."""
 
 
 def no_dumps() -> bool:
     """
-    Make the kernel write no core of this process, and show its memory and environment to root alone.
+    Make the kernel write no core file of this process, and show its memory and environment to root alone.
 
-    Return True if it does. Otherwise, as on other systems than Linux, the size of cores is limited to zero, which
-    programs that receive cores from the kernel (systemd-coredump) may ignore. Child processes start with the kernel's
-    defaults again.
+    Return True if the kernel supports this. If not, as on other systems than Linux, the size of core files is limited
+    to zero; programs that receive cores from the kernel (systemd-coredump) may ignore this limit. Child processes start
+    with the kernel's defaults again.
     """
     try:
         import ctypes

@@ -12,13 +12,13 @@ from ..core.errors import ConfigError, Mistake
 from . import files
 
 LARGEST = 1_048_576
-"""Bytes; a configuration of a thousand profiles has a third of it."""
+"""The most bytes of a file. A configuration of a thousand profiles has a third of this size."""
 
 MOST_MISTAKES = 50
-"""Lines of one message. A file with more mistakes is of another kind."""
+"""The most lines of one message. A file with more mistakes is probably not a configuration."""
 
 _INVALID = "IDS-103"
-"""The stable code of what is not a JSON object."""
+"""The stable code of a file that is not a JSON object."""
 
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?   # a string; with the colon, a key
@@ -46,14 +46,14 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
     """
     Return `raw` as a JSON object; errors name it `name`. A duplicate key is an error: one value would be lost.
 
-    `tolerant`: as for `read_object`.
+    `tolerant`: see `read_object`.
     """
     mistakes: list[Mistake] = []
     try:
         text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
         mistakes += islice(_mistakes(text, name, comments=not tolerant), MOST_MISTAKES)
         value = json.loads(_TOKEN.sub(_blank, text), strict=not tolerant)
-        # An escaped half of a surrogate pair is not a character: text with one cannot be printed or sent.
+        # An escaped half of a surrogate pair is not a character: a text that contains it cannot be printed or sent.
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeError:
         mistakes.append(Mistake(f"{name}: not UTF-8 text", _INVALID))
@@ -71,12 +71,16 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
 
 
 def _blank(token: re.Match[str]) -> str:
-    """Return a comment as white space of the same lines and columns, and every other token as it stands."""
+    """Return a comment as white space with the same lines and columns, and every other token unchanged."""
     return re.sub(r"[^\n]", " ", token[0]) if token["comment"] else token[0]
 
 
 def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[Mistake]:
-    """Yield what Python's decoder would accept or not locate, in the order of the file. `comments`: those as well."""
+    """
+    Yield mistakes that Python's decoder accepts or does not locate, in the order of the file.
+
+    `comments`: comments are mistakes, too.
+    """
     objects: list[set[str]] = []
 
     def place() -> str:
@@ -101,7 +105,7 @@ def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[Mistake]:
 
 
 def _decoded(text: str) -> str:
-    """Return what a JSON string stands for; a string with an invalid escape as it stands."""
+    """Return the value of a JSON string; a string with an invalid escape unchanged."""
     try:
         return str(json.loads(text, strict=False))
     except ValueError:

@@ -1,8 +1,7 @@
 """
 One GET to a listener on this machine, for commands. Blocks.
 
-Any local user may listen at the port of a sidecar that does not run. An answer is therefore bounded in time and size,
-whatever the program there sends.
+Any local user may listen at the port of a sidecar that does not run. The answer is therefore bounded in time and size.
 """
 
 from __future__ import annotations
@@ -12,10 +11,10 @@ import socket
 import time
 
 SECONDS = 3.0
-"""For a whole request, from the connection to the end of the answer."""
+"""Seconds for a whole request, from the connection to the end of the answer."""
 
 LONGEST = 16 * 1_048_576
-"""Bytes; the status of a thousand profiles has 2 MiB."""
+"""The most bytes of an answer. The status of a thousand profiles has 2 MiB."""
 
 
 def get(host: str, port: int, path: str) -> tuple[int, str]:
@@ -37,10 +36,9 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
 
 def received(connection: socket.socket, seconds: float, longest: int = LONGEST) -> bytes:
     """
-    Return what the other side sends until it closes the connection.
+    Return all bytes that the other side sends until it closes the connection.
 
-    Raises TimeoutError where that takes more than `seconds`, also for a byte now and then, and ValueError above
-    `longest` bytes.
+    Raises TimeoutError after `seconds` in all, even if bytes still arrive, and ValueError above `longest` bytes.
     """
     end = time.monotonic() + seconds
     raw = bytearray()
@@ -58,7 +56,7 @@ def received(connection: socket.socket, seconds: float, longest: int = LONGEST) 
 
 
 def _exchange(host: str, port: int, request: bytes) -> bytes:
-    # Not socket.create_connection: it imports the IDNA codec before it looks at the address.
+    # Not socket.create_connection, which imports the IDNA codec even for a numeric address.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as connection:
         connection.settimeout(SECONDS)

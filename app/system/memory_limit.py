@@ -10,15 +10,17 @@ ROOT = Path("/sys/fs/cgroup")
 OWN = Path("/proc/self/cgroup")
 
 NO_LIMIT = 1 << 62
-"""Bytes. Version 1 writes the largest multiple of the page size below 2^63 where there is no limit."""
+"""Bytes above which a limit means no limit. Without a limit, version 1 of cgroups writes the largest multiple of the
+page size below 2^63."""
 
 
 def memory_limit(root: Path = ROOT, own: Path = OWN) -> int | None:
     """
-    Return the smallest memory limit of this process's cgroup and of those above it, in bytes; None without a limit.
+    Return the smallest memory limit of this process's cgroup and of its parents, in bytes; None without a limit.
 
-    Version 2 (`memory.max`) counts the memory of sockets in the same limit; version 1 (`memory.limit_in_bytes`) counts
-    the process. In a container, the cgroup's own path is `/`, or a path of the host that is not there.
+    Version 2 of cgroups (`memory.max`) counts the memory of sockets in the same limit; version 1
+    (`memory.limit_in_bytes`) counts only the process. In a container, the path of the cgroup is `/`, or a path of the
+    host that does not exist in the container.
     """
     try:
         lines = own.read_text().splitlines()
@@ -28,7 +30,7 @@ def memory_limit(root: Path = ROOT, own: Path = OWN) -> int | None:
 
 
 def _limits(line: str, root: Path) -> Iterator[int]:
-    """Yield the limits that a line `hierarchy:controllers:path` of /proc/self/cgroup leads to."""
+    """Yield the memory limits for a line `hierarchy:controllers:path` of /proc/self/cgroup."""
     _, controllers, name = line.split(":", 2)
     path = PurePosixPath(name.lstrip("/"))
     if ".." in path.parts:  # a cgroup outside this namespace

@@ -1,4 +1,4 @@
-"""Mounts: which files lie in a volume that no other user of the machine sees."""
+"""Finds out from the mounts whether a file lies in a volume that no other user of the machine sees."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ def is_own_volume(device: int, *, user: int, proc: str = "/proc") -> bool:
     """
     Return whether the file system `device` (`st_dev`) is a volume of this container that only `user` sees.
 
-    kubelet mounts Secrets and service-account tokens that way: each volume is a file system in memory of its own. Its
-    files have mode 0644, because containers may have any user. Two facts tell that no other user sees the volume:
+    kubelet mounts Secrets and service-account tokens this way: each volume is a separate file system in memory. Its
+    files have mode 0644, because containers may have any user. Two facts prove that no other user sees the volume:
 
-    - Each mount of the file system is whole and not `/`, so the volume is no directory of the machine.
-    - Process 1 is the user's, and not root's. It is the ancestor of each process of the container, and only root's
-      processes become those of another user.
+    - Each mount of the file system is whole and not `/`, so the volume is not a directory of the machine.
+    - Process 1 belongs to the user, and not to root. Process 1 is the ancestor of each process of the container, and
+      only a process of root can change its user.
 
-    False where `/proc` does not tell.
+    Returns False if `/proc` does not show these facts.
     """
     try:
         with open(f"{proc}/self/mountinfo", encoding="utf-8", errors="replace") as file:
@@ -31,7 +31,7 @@ def is_own_volume(device: int, *, user: int, proc: str = "/proc") -> bool:
 
 
 def _is_whole(mounts: str, device: int) -> bool:
-    """Return whether the file system is in memory, and mounted whole and not at `/` (proc_pid_mountinfo(5))."""
+    """Return whether the file system is in memory, is mounted whole, and not at `/` (proc_pid_mountinfo(5))."""
     wanted = f"{os.major(device)}:{os.minor(device)}"
     found = [fields for fields in map(str.split, mounts.splitlines()) if fields[2:3] == [wanted]]
     return bool(found) and all(
@@ -40,5 +40,5 @@ def _is_whole(mounts: str, device: int) -> bool:
 
 
 def _users(status: str) -> set[str]:
-    """Return the user IDs of a process: real, effective, saved and of the file system (proc_pid_status(5))."""
+    """Return the real, effective, saved and filesystem user IDs of a process (proc_pid_status(5))."""
     return {uid for line in status.splitlines() if line.startswith("Uid:") for uid in line.split()[1:]}

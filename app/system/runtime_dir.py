@@ -1,4 +1,4 @@
-"""Where a running sidecar leaves what its user's commands need: a private directory that ends with the boot."""
+"""The private directory in which a running sidecar leaves files for its user's commands. It is lost at a reboot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def directory(environ: Mapping[str, str], uid: int) -> str:
     """
     Return the directory's path: systemd's `$RUNTIME_DIRECTORY`, else one below `$XDG_RUNTIME_DIR`, /run (root) or /tmp.
 
-    The server and the commands that read its files must come to the same path. Where their environments differ, as in a
+    The server and the commands that read its files must compute the same path. If their environments differ, as in a
     unit with RuntimeDirectory=, name the file in the configuration instead.
     """
     given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
@@ -38,10 +38,10 @@ def path_token_file(environ: Mapping[str, str], uid: int, port: int) -> str:
 
 def generated_path_token(path: str) -> str:
     """
-    Return the token in the file at `path`, generated now if there is none.
+    Return the token in the file at `path`. If there is no file, generate a token.
 
-    An existing one is kept, or a restart would lock out every client that has its URL already. Raises ConfigError where
-    the directory or the file is not private to this user.
+    An existing token is kept, because a restart would otherwise lock out every client that has the URL with the token.
+    Raises ConfigError if the directory or the file is not private to this user.
     """
     _generate(path)
     return read_path_token(path)
@@ -49,9 +49,9 @@ def generated_path_token(path: str) -> str:
 
 def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> bytes | None:
     """
-    Return the key of 32 bytes for the metadata session tokens of the sidecar at `port`, generated now if there is none.
+    Return the 32-byte key for the metadata session tokens of the sidecar at `port`. If there is no key, generate one.
 
-    None where the directory or the file cannot be made, or is not private to this user.
+    Returns None if the directory or the file cannot be made, or is not private to this user.
     """
     path = os.path.join(directory(environ, uid), f"session-key-{port}")
     try:
@@ -86,7 +86,7 @@ def read_path_token(path: str) -> str:
 
 
 def _make(path: str) -> None:
-    """Make the directory, or check the existing one: /tmp is shared, and another user can take a name there first."""
+    """Make the directory, or check the existing one: in the shared /tmp, another user may have made it first."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with contextlib.suppress(FileExistsError):

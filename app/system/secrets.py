@@ -1,4 +1,4 @@
-"""Secrets, named by an environment variable or a file path, and read when used."""
+"""Secrets from environment variables or files, read at each use."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from . import files
 from .disk import Disk, Stalled
 
 LARGEST = 65_536
-"""Bytes of a secret file: room for an RSA-16384 key, and harmless in memory."""
+"""The most bytes of a secret file: enough for an RSA-16384 key, and harmless in memory."""
 
 
 def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secret:
-    """Return the reader of the variable `name`; `place` is the configuration key that names it."""
+    """Return the reader of the variable `name`. `place` is the configuration key that names the variable."""
 
     def read() -> str:
         value = environ.get(name, "").strip()
@@ -29,7 +29,7 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
                 cure="set the variable to the secret, or name another",
                 error_code="IDS-108",
             )
-        if re.search("[\ud800-\udfff]", value):  # how Python represents bytes that are not UTF-8
+        if re.search("[\ud800-\udfff]", value):  # Python represents bytes that are not UTF-8 as these characters
             raise ConfigError(
                 f"{place}: the environment variable {shown_variable(name)} is not UTF-8 text", error_code="IDS-108"
             )
@@ -40,12 +40,12 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
 
 class FileSecret(Record, frozen=True):
     """
-    The reader of the file at `path`, white space around it trimmed; `place` is the key that names it.
+    The reader of the file at `path`, which trims white space around the content. `place`: the key that names the file.
 
-    The reader raises NotThereYet where there is no file, or an empty one, and ConfigError where it cannot be used.
+    The reader raises NotThereYet if the file is missing or empty, and ConfigError if the file cannot be used.
 
-    `binary`: content that is not text is returned as base64. `private`: the secret is refused where other users could
-    read it. Tokens and certificates are accepted with the mode that their writer chose.
+    `binary`: content that is not text is returned as base64. `private`: the secret is refused if other users could read
+    it. Tokens and certificates are accepted with the mode that their writer chose.
     """
 
     HIDDEN = frozenset({"path"})
@@ -60,7 +60,7 @@ class FileSecret(Record, frozen=True):
         try:
             value = read_file(self.path, LARGEST).decode("utf-8-sig").strip()
         except files.Absent as why:
-            # What is not a path at all will never be there.
+            # A text that is not a path will never become a file.
             kind = NotThereYet if may_be_path(self.path) else ConfigError
             raise kind(why.at(f"{self.place}: {shown_path(self.path)}")) from None
         except files.OfAnotherUser as why:
@@ -77,12 +77,12 @@ class FileSecret(Record, frozen=True):
 
 
 def from_file(path: str, place: str, *, private: bool = False, binary: bool = False) -> FileSecret:
-    """Return the reader of the secret in the file at `path`; FileSecret says what the two flags mean."""
+    """Return the reader of the secret in the file at `path`. FileSecret describes the two flags."""
     return FileSecret(path, place, private, binary)
 
 
 async def read(secret: Secret, disk: Disk) -> str:
-    """Return the secret; one in a file is read by `disk`. Raises ConfigError, and Unreachable where the disk hangs."""
+    """Return the secret. A file is read by `disk`. Raises ConfigError, and Unreachable if the disk hangs."""
     source = secret.source if isinstance(secret, Rotating) else secret
     if not isinstance(source, FileSecret):
         return secret()
@@ -103,9 +103,9 @@ def one_of(
     binary: bool = False,
 ) -> Secret:
     """
-    Return the one reader that is configured; `keys` are the two keys. Raises ConfigError for none or both.
+    Return the reader of the variable `name` or the file `path`. Raises ConfigError unless exactly one is given.
 
-    `private` and `binary`: as for `from_file`.
+    `keys`: the two configuration keys, for the message. `private` and `binary`: see `from_file`.
     """
     variable_key, file_key = keys
     if name and path:
@@ -119,9 +119,9 @@ def one_of(
 
 class Rotating:
     """
-    A secret that may be replaced at any time: the new one is tried first, and if it is refused, the last that worked.
+    A secret that may be replaced at any time. The new secret is tried first; if it is refused, the last accepted one.
 
-    The last one that worked stays in memory for that. Not for concurrent use: one token is requested at a time.
+    The last accepted secret stays in memory for this purpose. Not for concurrent use: one token is requested at a time.
     """
 
     def __init__(self, source: Secret) -> None:
@@ -136,15 +136,19 @@ class Rotating:
         return self._used
 
     def worked(self) -> None:
-        """Note that the secret that was read last was accepted."""
+        """Note that the last secret that was read has been accepted."""
         self._good = self._used
 
     def refused(self) -> bool:
-        """Note that it was refused; return whether another one worked before, which the next call then returns."""
+        """
+        Note that the last secret that was read has been refused.
+
+        Return whether a different secret was accepted before. The next call then returns that secret.
+        """
         self._again = self._good not in ("", self._used)
         return self._again
 
 
 def same(left: bytes, right: bytes) -> bool:
-    """Return whether two secrets are equal, in constant time. The only comparison of secrets."""
+    """Return whether two secrets are equal, in constant time. All comparisons of secrets use this function."""
     return hmac.compare_digest(left, right)

@@ -11,10 +11,10 @@ Sleep = Callable[[float], Awaitable[None]]
 
 class InterruptibleSleep:
     """
-    The sleep of one task: `wake` ends it, and does nothing while the task is awake.
+    The sleep of one task. `wake` ends the sleep; while the task is awake, `wake` does nothing.
 
-    The task itself sleeps and is cancelled by `wake`, as `asyncio.timeout` does it: a task of its own for the sleep
-    costs 0.6 KiB, which each profile pays.
+    The task itself sleeps, and `wake` cancels the sleep, as in `asyncio.timeout`. A separate task for the sleep would
+    cost 0.6 KiB for each profile.
     """
 
     __slots__ = ("_sleep", "_task", "_woken")
@@ -25,7 +25,7 @@ class InterruptibleSleep:
         self._woken = False
 
     async def sleep(self, seconds: float) -> None:
-        """Return after `seconds`, or at `wake`."""
+        """Wait for `seconds`, or until `wake` is called."""
         task = self._task = asyncio.current_task()
         cancellations = task.cancelling() if task is not None else 0
         try:

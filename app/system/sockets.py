@@ -1,4 +1,4 @@
-"""Listening sockets, bound before everything else, so that a port in use is one line and exit code 2."""
+"""Listening sockets. They are bound before everything else, so that a port in use leads to one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -16,27 +16,28 @@ from ..core.addresses import authority, listen_address
 from ..core.errors import ConfigError, Mistake, Reason
 
 BACKLOG = 2_048
-"""Connections that wait to be accepted; the kernel limits it to net.core.somaxconn."""
+"""The most connections that wait to be accepted. The kernel limits this number to net.core.somaxconn."""
 
 BUFFER_BYTES = 4_096
-"""Send and receive buffer of an accepted connection; the kernel doubles it. The kernel's defaults grow to megabytes."""
+"""Bytes of the send and the receive buffer of an accepted connection. The kernel doubles this value. Its defaults grow
+to megabytes."""
 
 UNREAD_MILLISECONDS = 10_000
-"""How long the kernel keeps a response that the client does not read, after which it resets the connection."""
+"""Milliseconds for which the kernel keeps an unread response. Then the kernel resets the connection."""
 
 _SIOCOUTQNSD = 0x894B
 
 MakeSocket = Callable[[socket.AddressFamily, socket.SocketKind], socket.socket]
 
 NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
-"""The kernel has no IPv6 (`ipv6.disable=1`), or no interface with it."""
+"""Errors of a kernel without IPv6 (`ipv6.disable=1`), or without an interface that has it."""
 
 
 def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeSocket = socket.socket) -> socket.socket:
     """
-    Return a listening socket. `[::]` is every address, of IPv4 and IPv6, as far as the kernel has both.
+    Return a listening socket. `[::]` stands for all addresses of IPv4, and of IPv6 if the kernel has IPv6.
 
-    `hop_limit`: the TTL of its answers. Raises ConfigError if the address is not free.
+    `hop_limit`: the TTL of the socket's answers. Raises ConfigError if the address is not free.
     """
     host, port = listen_address(address, place)
     try:
@@ -56,7 +57,7 @@ def in_use(host: str, port: int) -> bool:
     """
     Return whether a program listens at host and port, so that `bound` would fail.
 
-    Binds without listening: a sidecar that starts at the same moment gets the address nevertheless.
+    Binds without listening, so that a sidecar that starts at the same moment still gets the address.
     """
     try:
         _bound_to(host, port, None, socket.socket).close()
@@ -66,7 +67,7 @@ def in_use(host: str, port: int) -> bool:
 
 
 def all_bound(listening: Mapping[str, Callable[[], socket.socket]]) -> dict[str, socket.socket]:
-    """Return the socket of each listener, or none: raises ConfigError with a line for each that cannot listen."""
+    """Return the socket of each listener. If one cannot listen, close all; raises ConfigError with a line for each."""
     sockets: dict[str, socket.socket] = {}
     mistakes: list[Mistake] = []
     for name, listen in listening.items():
@@ -97,10 +98,10 @@ def _bound_to(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> 
     sock = make(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # whatever net.ipv6.bindv6only says
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # independent of net.ipv6.bindv6only
     if hop_limit is not None:
-        # Routed access: an answer with TTL 1 ends at the first router, so a port that is exposed to another host gives
-        # it no answer. An IPv6 socket that is bound to all addresses answers IPv4 clients, too.
+        # Routed access: an answer with TTL 1 ends at the first router, so another host gets no answer from an exposed
+        # port. An IPv6 socket that is bound to all addresses answers IPv4 clients, too.
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hop_limit)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, hop_limit)
@@ -115,21 +116,22 @@ def _bound_to(host: str, port: int, hop_limit: int | None, make: MakeSocket) -> 
 
 def _limit_buffers(sock: socket.socket) -> None:
     """
-    Bound the kernel's memory for each connection that `sock` will accept; it inherits the options.
+    Bound the kernel's memory for each connection that `sock` will accept. A connection inherits these options.
 
-    A cgroup of the kernel's version 2 counts socket memory: 40 clients that never read had a sidecar killed at 64 MiB.
+    Version 2 of cgroups counts socket memory. Without the bound, 40 clients that never read got a sidecar with a limit
+    of 64 MiB killed.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_BYTES)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        # The kernel takes no further response while an earlier one has not left.
+        # With this option, the kernel takes no further response until the earlier one has left.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
 
 
 def unsent_bytes(sock: socket.socket | None) -> int:
-    """Return the bytes in the kernel that have not left because the client's window is closed; 0 where not known."""
+    """Return the number of bytes that wait in the kernel because the client's window is closed; 0 if unknown."""
     if sock is None:
         return 0
     try:
@@ -139,7 +141,7 @@ def unsent_bytes(sock: socket.socket | None) -> int:
 
 
 def reset_on_close(sock: socket.socket | None) -> None:
-    """Let closing `sock` drop what was not sent. The kernel would keep it, and go on sending."""
+    """Make the close of `sock` drop all unsent bytes. Otherwise the kernel would keep them and go on sending."""
     if sock is None:
         return
     with contextlib.suppress(OSError):
@@ -150,7 +152,7 @@ def bound_unix(path: str, place: str) -> socket.socket:
     """
     Return a listening unix socket of mode 0600 at `path`, or in the abstract namespace at `@name`.
 
-    The socket of a process that is gone is replaced, one that still answers is not. Raises ConfigError.
+    The socket of a process that has ended is replaced, but not a socket that still answers. Raises ConfigError.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
@@ -174,14 +176,14 @@ def bound_unix(path: str, place: str) -> socket.socket:
 
 
 def unix_address(path: str) -> str:
-    """Return `path` as the kernel reads it: `@name` is in its abstract namespace, which needs no file system."""
+    """Return `path` in the kernel's form. `@name` is a name in the abstract namespace, which needs no file system."""
     return "\0" + path[1:] if path.startswith("@") else path
 
 
 def _remove_leftover(path: str) -> None:
     try:
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return  # bind reports that it is in use
+            return  # bind reports that the path is in use
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -195,7 +197,7 @@ def _remove_leftover(path: str) -> None:
 
 
 def address_of(sock: socket.socket) -> tuple[str, int]:
-    """Return host and port that `sock` is bound to."""
+    """Return the host and port to which `sock` is bound."""
     host, port = sock.getsockname()[:2]
     return str(host), int(port)
 
@@ -229,7 +231,7 @@ _UCRED = struct.Struct("=iII")
 
 
 def peer_uid(connection: socket.socket) -> int | None:
-    """Return the user at the other end of a unix socket, as the kernel noted (SO_PEERCRED); None where it does not."""
+    """Return the user at the other end of a unix socket, as the kernel noted (SO_PEERCRED); None if it is unknown."""
     try:
         _, uid, _ = _UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
     except (OSError, AttributeError):

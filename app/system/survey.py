@@ -1,4 +1,4 @@
-"""The state of many files, looked at by one thread, and the places of the file system that do not answer."""
+"""Determines the state of many files in one thread, and the places of the file system that do not answer."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from .disk import DaemonThreads
 from .files import probe
 
 STALL = 1.0
-"""Seconds for one file. Where one takes longer, its directory is left out until it answers."""
+"""Seconds for one file. If a file takes longer, its directory is left out until the file answers."""
 
 MOST_HANGING = 64
-"""Places that hang, each with a thread. Beyond them no further file is looked at."""
+"""The most places that hang, each of which keeps a thread. Above this number, no further file is examined."""
 
 MOST_LINKS = 16
-"""Symbolic links behind one name; the kernel gives up after 40."""
+"""The most symbolic links behind one name. The kernel gives up after 40."""
 
 Arm = Callable[[str], None]
 """Receives a directory in which a change could give a name another file."""
 
 Ask = Callable[[str, str], None]
-"""Receives a path before the system is asked about it, and the place to leave out where the system does not answer."""
+"""Receives a path before a system call about it, and the place to leave out if the call does not return."""
 
 
 class Survey:
     """
-    Looks at files, and knows the places that hang, for the whole process. `look` blocks; it is for threads.
+    Examines files, and knows the places that hang, for the whole process. `look` blocks; call it in a thread.
 
-    A place that hangs keeps one thread, however often its files are looked at. `answered` is called in that thread when
+    A place that hangs keeps one thread, however often its files are requested. `answered` is called in this thread when
     the place answers.
     """
 
@@ -48,23 +48,23 @@ class Survey:
         return sorted(self._hanging)
 
     def hangs(self, name: str) -> bool:
-        """Return whether a file, or the file that it is a link to, lies where the file system does not answer."""
+        """Return whether a file, or the target of its link, lies in a place that does not answer."""
         return self._place(self._linked.get(name, name)) is not None
 
     def directory(self, name: str) -> str:
-        """Return the directory of a file, or of the file that it was a link to when it was looked at last."""
+        """Return the directory of a file. For a link, return the directory of its target at the last `look`."""
         return self._linked.get(name) or os.path.dirname(name)
 
     def forget_others(self, names: Collection[str]) -> None:
-        """Forget the links of other files than these."""
+        """Forget the links of other files than `names`."""
         self._linked = {name: place for name, place in self._linked.items() if name in names}
 
     def look(self, names: Collection[str], arm: Arm = lambda _directory: None) -> dict[str, Hashable]:
         """
-        Return the state of each file that answers, after `arm` has received the directories of each.
+        Return the state of each file that answers. `arm` receives the directories of a file first.
 
-        One thread looks at one file after the other. A thread that hangs is left behind, and another one goes on with
-        the files elsewhere.
+        One thread examines the files in order. If the thread hangs, another thread goes on with the files of other
+        places.
         """
         found: dict[str, Hashable] = {}
         while rest := [name for name in names if name not in found and not self.hangs(name)]:
@@ -77,7 +77,7 @@ class Survey:
                 done = len(walk.found)
                 wait([work], self._stall)
             if work.done():
-                work.result()  # a bug in the thread is raised: it would leave out the same file for ever
+                work.result()  # raises a bug of the thread, which would otherwise hit the same file for ever
             else:
                 self._leave_behind(walk, work)
             self._linked |= walk.linked
@@ -85,11 +85,11 @@ class Survey:
         return found
 
     def _place(self, path: str) -> str | None:
-        """Return the place in which a path lies that does not answer, or None."""
+        """Return the place that contains a path and does not answer, or None."""
         return next((place for place in self._hanging if path == place or path.startswith(f"{place}/")), None)
 
     def _leave_behind(self, walk: _Walk, work: Future[None]) -> None:
-        """Leave out the place where the thread hangs until it answers."""
+        """Leave out the place in which the thread hangs, until the place answers."""
         walk.abandoned = True
         place = walk.place
         walk.linked[walk.name] = place
@@ -105,14 +105,15 @@ class Survey:
 
 
 class _Behind(Exception):
-    """A name is a link to a place that hangs."""
+    """A name that is a link to a place that hangs."""
 
 
 class _Walk:
     """
-    One thread's way through files: at `name` now. Where that hangs, `place` is to be left out; `abandoned` ends it.
+    The work of one thread, which examines files in order.
 
-    `linked`: the directory of each file that has another name, or the place behind which it lies.
+    `name`: the present file. `place`: the place to leave out if this file hangs. `abandoned`: ends the work. `linked`:
+    for each name that is a link, the directory of its target, or the place that hangs.
     """
 
     def __init__(
@@ -144,8 +145,8 @@ class _Walk:
                     self.linked[name] = self.place
 
     def _look(self, name: str) -> Hashable:
-        """Return the state of a file. Raises _Behind where it is a link to a place that hangs."""
-        # First: a change between arming and looking is reported twice, and not never.
+        """Return the state of a file. Raises _Behind if the file is a link to a place that hangs."""
+        # Directories are armed first, so that a change in between is reported twice, instead of never.
         for directory in directories(name, self._ask):
             if directory not in self._armed and not self.abandoned:
                 self._armed.add(directory)
@@ -155,7 +156,7 @@ class _Walk:
     def _ask(self, path: str, place: str) -> None:
         if self.abandoned:
             return
-        # Known to hang: another thread would hang there for each link to it.
+        # A place that is known to hang is skipped: otherwise each link to it would hang a further thread.
         hanging = self._hanging(os.path.normpath(path))
         if hanging is not None:
             self.linked[self.name] = hanging
@@ -165,10 +166,10 @@ class _Walk:
 
 def directories(name: str, ask: Ask = lambda _path, _place: None) -> Iterator[str]:
     """
-    Yield the directories between `name` and its file: each link's, and the nearest one that exists.
+    Yield the directories between `name` and its file: the directory of each link, and the nearest existing directory.
 
-    `ask` receives each path before the system is asked about it; a directory comes before what is in it. Of a file that
-    hangs, the whole directory is to be left out: the others there would hang too, each with a thread.
+    `ask` receives each path before a system call about it, and a directory before its content. If a file hangs, the
+    whole directory is left out, because the other files in it would hang, too, each with a thread.
     """
     path = "/" + os.path.abspath(os.path.expanduser(name)).lstrip("/")  # POSIX lets a path begin with two slashes
     for _ in range(MOST_LINKS):
@@ -182,12 +183,12 @@ def directories(name: str, ask: Ask = lambda _path, _place: None) -> Iterator[st
         ask(path, parent)
         try:
             path = os.path.join(os.path.dirname(path), os.readlink(path))
-        except OSError:  # not a link: this is the file
+        except OSError:  # not a link, but the file itself
             return
 
 
 def _links_above(path: str, ask: Ask) -> Iterator[str]:
-    """Yield the parents of those directories above `path` that are links themselves."""
+    """Yield the parent of each directory above `path` that is a link."""
     above = [os.path.dirname(path)]
     while above[-1] != "/":
         above.append(os.path.dirname(above[-1]))

@@ -1,4 +1,4 @@
-"""YAML, for the commands that read files of other tools. PyYAML is the extra `yaml`; the running sidecar needs none."""
+"""YAML for the commands that read files of other tools. The extra `yaml` installs PyYAML; `serve` does not need it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from ..core.errors import ConfigError
 from ..core.text import one_line
 
 ROOM_FOR_ALIASES = 8
-"""How much larger than the file its documents may be. A few aliases of aliases stand for gigabytes, or for no end."""
+"""The factor by which documents may be larger than the file. A few aliases of aliases can stand for gigabytes, or for
+an endless document."""
 
 MOST_MERGED = 10_000
-"""Members that the keys `<<` of one mapping may add. PyYAML copies them, and merges of merges grow without end."""
+"""The most members that the keys `<<` of one mapping may add. PyYAML copies them, and merges of merges grow without
+end."""
 
 SMALL = 1_048_576
-"""Characters that the documents of a small file may have."""
+"""Characters that the documents of a small file may have in any case."""
 
 
 def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
     """
-    Return the documents of a YAML file. Raises ConfigError: the place of a mistake, or that PyYAML is missing.
+    Return the documents of a YAML file. Raises ConfigError for a mistake, with its place, and if PyYAML is missing.
 
-    Dates are texts, as for kubectl. `extra` is the extra of the package that the message about PyYAML names.
+    Dates are texts, as for kubectl. `extra`: the extra of this package that the message about PyYAML names.
     """
     try:
         import yaml  # type: ignore[import-untyped, unused-ignore]  # the extra `yaml`
@@ -34,7 +36,7 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
     try:
         documents = list(yaml.load_all(raw, Loader=_loader(yaml)))
     except yaml.MarkedYAMLError as error:
-        # Not `str(error)`: it quotes the line, which may hold a secret.
+        # Not `str(error)`, which quotes the line: the line may hold a secret.
         mark = error.problem_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark is not None else ""
         raise ConfigError(
@@ -45,7 +47,7 @@ def parse_documents(raw: bytes, path: str, *, extra: str = "yaml") -> list[Any]:
             f"{path}: not YAML: characters that are not allowed, or nested too deeply", error_code="IDS-126"
         ) from None
     except (ValueError, LookupError, TypeError, AttributeError):
-        # PyYAML converts a value without a look at its form: `!!int x`, or a number with too many digits.
+        # PyYAML converts a value without checking its form first: `!!int x`, or a number with too many digits.
         raise ConfigError(
             f"{path}: not YAML: a value does not have the form of its type, or is too long", error_code="IDS-126"
         ) from None
@@ -84,7 +86,7 @@ def _loader(yaml: Any) -> Any:
 
 
 def _is_larger(documents: list[Any], most: int) -> bool:
-    """Return whether the documents, with their aliases written out, have more than `most` characters."""
+    """Return whether the documents have more than `most` characters, with all aliases written out."""
     waiting: list[Any] = [documents]
     while waiting:
         value = waiting.pop()

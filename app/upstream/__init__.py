@@ -1,4 +1,4 @@
-"""One bounded HTTP request to the cloud: TLS, proxies, request signing, and the meaning of error answers.
+"""Bounded HTTP requests to the cloud: TLS, proxies, request signing, and the meaning of error answers.
 
 May import `observe`, `system` and `core`.
 """

@@ -15,7 +15,7 @@ _NO_BODY = hashlib.sha256(b"").hexdigest()
 
 
 class KeyPair(Record, frozen=True):
-    """An AccessKey. `token` is the security token of a session's keys; a RAM user's keys have none."""
+    """An AccessKey. `token` is the security token of temporary keys; the keys of a RAM user have none."""
 
     HIDDEN = frozenset({"secret", "token"})
 
@@ -55,5 +55,5 @@ def acs3(
 
 
 def canonical_query(query: Mapping[str, str]) -> str:
-    """Return `query` sorted and encoded by RFC 3986, as it is signed and as it must be sent."""
+    """Return `query`, sorted and encoded by RFC 3986. The signature and the URL must both use this text."""
     return "&".join(f"{quote(name, safe='~')}={quote(query[name], safe='~')}" for name in sorted(query))

@@ -1,6 +1,6 @@
-"""Connections to the cloud that give a bounded part of an answer at a time, and no more than an answer may have.
+"""Connections to the cloud with a bound for each read and for a whole answer.
 
-httpcore reads interim answers (1xx) without end, and parses all that one read returns before the event loop goes on.
+httpcore reads interim answers (1xx) without end, and parses all bytes of one read before the event loop goes on.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 import httpcore
 
 PIECE = 4_096
-"""Bytes per read: they are parsed in some milliseconds, and then others have their turn."""
+"""Bytes per read. They are parsed in some milliseconds; then the event loop does other work."""
 
 LARGEST = 524_288
-"""Bytes of an answer as it is sent: twice the largest body, for head, chunk sizes and interim answers."""
+"""The most bytes of an answer on the wire: twice the largest body, for head, chunk sizes and interim answers."""
 
 MOST_INTERIM = 16
-"""Interim answers before the final one. Servers send one or none."""
+"""The most interim answers before the final one. Servers send one or none."""
 
 _INTERIM = re.compile(rb"HTTP/\d\.\d 1\d\d")
 _LONGEST_MATCH = 12
 
 
 class TooMuch(Exception):
-    """What the server sends is more than an answer may have, as the end of a sentence that begins with its URL."""
+    """An answer above a bound. The text is the end of a sentence that begins with the server's URL."""
 
 
 class BoundedNetwork(httpcore.AsyncNetworkBackend):
-    """Opens the connections of `network`, and bounds what they read."""
+    """Opens the connections of `network`, and bounds their reads."""
 
     def __init__(self, network: httpcore.AsyncNetworkBackend) -> None:
         self._network = network
@@ -60,14 +60,14 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self._end = b""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
-        await asyncio.sleep(0)  # what has arrived already is returned without a pause
+        await asyncio.sleep(0)  # without this, bytes that have arrived already are returned without a pause
         data = await self._stream.read(min(max_bytes, PIECE), timeout)
         self._received += len(data)
         if self._received > LARGEST:
             raise TooMuch(f"an answer of more than {LARGEST} bytes")
         text = self._end + data
         self._interim += len(_INTERIM.findall(text))
-        self._end = text[1 - _LONGEST_MATCH :]  # shorter than a match, so none is counted twice
+        self._end = text[1 - _LONGEST_MATCH :]  # shorter than a match, so no match is counted twice
         if self._interim > MOST_INTERIM:
             raise TooMuch(f"more than {MOST_INTERIM} interim answers (1xx) and no final one")
         return data

@@ -1,7 +1,7 @@
 """One request to the cloud, bounded in time and size; every failure becomes Unreachable.
 
-What the other side sends is hostile until read: a body ends at 256 KiB, the exchange has one deadline, no redirect is
-followed, nothing is decompressed, and an answer marked by the emulator counts only from loopback.
+The answer may be hostile: a body ends at 256 KiB, the exchange has one deadline, no redirect is followed, nothing is
+decompressed, and an answer with the emulator's mark is accepted only from loopback.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from .response import UpstreamResponse
 from .transport import PROXY
 
 LARGEST_ANSWER = 262_144
-"""Bytes; a token has at most 20 000 characters, and an STS answer some 2 000."""
+"""The most bytes of a body. A token has at most 20,000 characters, and an STS answer some 2,000."""
 
 EMULATOR_HEADER = "x-idaas-emulator"
 
 REQUEST_ID_HEADERS = ("x-acs-request-id", "x-ms-request-id", "x-okta-request-id", "x-request-id", "x-correlation-id")
-"""Where Alibaba Cloud, Entra, Okta and gateways name the request, for an answer whose body does not."""
+"""Headers with the request id of Alibaba Cloud, Entra, Okta and gateways, for an answer whose body has none."""
 
 
 class Limits(Record, frozen=True):
-    """Seconds: to connect, to the next byte, and for the whole exchange."""
+    """Time limits in seconds: to connect, to the next byte, and for the whole exchange."""
 
     connect: float = 5.0
     read: float = 10.0
@@ -50,12 +50,12 @@ class Limits(Record, frozen=True):
 
 
 class UpstreamClient:
-    """Sends requests to the cloud. One per set of limits and trust; safe for concurrent use."""
+    """Sends requests to the cloud. Use one client per set of limits and trust; it is safe for concurrent use."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, *, limits: Limits, now: Now, observe: Observe) -> None:
         self._client = httpx.AsyncClient(
             transport=transport,
-            trust_env=False,  # proxies and trust come through the transport, never unseen from the environment
+            trust_env=False,  # proxies and trust come only from the transport, never implicitly from the environment
             follow_redirects=False,
             timeout=httpx.Timeout(limits.read, connect=limits.connect),
             headers={
@@ -71,7 +71,7 @@ class UpstreamClient:
     async def post(
         self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
     ) -> UpstreamResponse:
-        """Return the answer to a form POST, whatever its status. Raises Unreachable where none arrives whole."""
+        """Return the answer to a form POST with any status. Raises Unreachable if no complete answer arrives."""
         return await self._request("POST", url, headers, dict(fields))
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> UpstreamResponse:
@@ -115,7 +115,7 @@ class UpstreamClient:
             ) from None
         except httpx.InvalidURL as error:
             raise Unreachable(f"{where}: not a usable URL: {error}", error_code="IDS-112") from None
-        except UnicodeEncodeError:  # what is sent came from outside too: a role's name, a token, a key
+        except UnicodeEncodeError:  # values of the request come from outside, too: a role's name, a token, a key
             raise Unreachable(
                 f"{where}: a key, token or name to send there is not ASCII, so it is invalid", error_code="IDS-218"
             ) from None
@@ -145,7 +145,7 @@ class UpstreamClient:
                     raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
             date = _instant(response.headers.get("date", ""))
             if date is not None:
-                # A Date is cut to whole seconds: half a second is its mean error.
+                # A Date is cut to whole seconds, so its mean error is half a second.
                 self._observe(ClockRead(server_of(where), date + 0.5 - self._now()))
             now = self._now() if date is None else date
             return UpstreamResponse(
@@ -163,7 +163,7 @@ class UpstreamClient:
 
 
 def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
-    # An emulator in the place of the cloud would hand out invalid keys: it is accepted from loopback only.
+    # An emulator in place of the cloud would issue invalid keys, so its answers are accepted only from loopback.
     if EMULATOR_HEADER in response.headers and not is_private(response.request.url.host):
         raise Unreachable(
             f"{where}: an emulator's answer from an address that is not this machine's; refused", error_code="IDS-217"
@@ -175,7 +175,7 @@ _TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")
 
 
 def _target(response: httpx.Response) -> str:
-    """Return `Location: ` and the URL that a redirect names, without login and query, which may hold secrets; or ""."""
+    """Return `Location: ` and a redirect's URL without login and query, which may hold secrets; "" without a URL."""
     try:
         parts = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
         host = authority(parts.hostname or "", parts.port) if parts.port else bracketed(parts.hostname or "")
@@ -190,7 +190,7 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
     """
     Return the seconds of Retry-After (or until its date, by the clock `now`), or of Alibaba's x-acs-retry-after.
 
-    Okta names the end of the wait in X-Rate-Limit-Reset.
+    Okta sends the end of the wait in X-Rate-Limit-Reset.
     """
     milliseconds = headers.get("x-acs-retry-after", "")
     if milliseconds.isascii() and milliseconds.isdigit():
@@ -200,7 +200,7 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
         return float(value[:9])
     until = _instant(value)
     if until is None:
-        reset = headers.get("x-rate-limit-reset", "").strip()  # Okta sends this alone, as seconds since the epoch
+        reset = headers.get("x-rate-limit-reset", "").strip()  # Okta sends only this header, as seconds since the epoch
         until = float(reset) if re.fullmatch(r"[0-9]{9,11}", reset) else None
     return max(0.0, until - now) if until is not None else None
 
@@ -209,7 +209,7 @@ def _instant(text: str) -> float | None:
     """Return an HTTP date as seconds since the epoch, or None."""
     try:
         date = parsedate_to_datetime(text)
-        # The form of asctime names no zone: every HTTP date is in UTC (RFC 9110, section 5.6.7).
+        # The asctime format has no time zone. Every HTTP date is in UTC (RFC 9110, section 5.6.7).
         return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError, TypeError):
         return None

@@ -1,5 +1,5 @@
 """
-What the error codes of the cloud mean, and how to fix their causes, for every upstream service.
+The meanings of the cloud's error codes, with their cures, for every upstream service.
 
 Imported at the first failure: the texts take memory and time that a sidecar without failures does not need.
 """
@@ -19,7 +19,7 @@ _ENTRIES = (*IDENTITY, *NETWORK, *EXCHANGE)
 BY_CODE: Mapping[str, Meaning] = MappingProxyType(
     {entry.code: Meaning(entry.effect, entry.cure, entry.code) for entry in _ENTRIES}
 )
-"""The meaning of each entry, by its stable code: for a server whose own codes or statuses stand for it."""
+"""The meaning of each entry, by its stable code, for servers whose own codes or statuses are mapped to entries."""
 
 CODES: Mapping[str, Meaning] = MappingProxyType(
     {seen: Meaning(entry.effect, entry.cure, entry.code) for entry in _ENTRIES for seen in entry.seen}
@@ -28,4 +28,4 @@ CODES: Mapping[str, Meaning] = MappingProxyType(
 MEANINGS_BY_WORDS: tuple[tuple[str, Meaning], ...] = tuple(
     (part, Meaning(entry.effect, entry.cure, entry.code)) for entry in _ENTRIES for part in entry.words
 )
-"""A part of a message, and the meaning of what it says: some codes stand for several causes."""
+"""Parts of messages and their meanings, because some codes stand for several causes."""

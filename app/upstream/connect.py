@@ -1,7 +1,7 @@
-"""TCP and TLS connections for httpcore: by the addresses of a name, with an error that says what was tried.
+"""TCP and TLS connections for httpcore, to all addresses of a name, with an error that lists the attempts.
 
-The backend of httpcore would look names up in the event loop's pool, and report every cause as "All connection attempts
-failed".
+httpcore's own backend looks up names in the event loop's thread pool, and reports every cause as "All connection
+attempts failed".
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ..core.record import Record
 from .resolver import NameNotResolved, Resolver
 
 HEAD_START = 0.25
-"""Seconds until the next address is tried beside the one that does not answer (RFC 8305 section 5)."""
+"""Seconds after which the next address is also tried if one does not answer (RFC 8305 section 5)."""
 
 
 class Attempt(Record, frozen=True):
-    """A failed attempt to connect to `address`, which has a port. `number`: the errno; None: no answer in time."""
+    """A failed attempt to connect to `address`, with its port. `number`: the errno; None if no answer came in time."""
 
     address: str
     number: int | None
 
 
 class NotConnected(httpcore.ConnectError):
-    """No address of a host accepts the connection. `attempts`: what was tried, in order; `seconds`: the time limit."""
+    """No address of a host accepts the connection. `attempts`: all attempts, in order. `seconds`: the time limit."""
 
     def __init__(self, attempts: list[Attempt], seconds: float | None) -> None:
         super().__init__("not connected")
@@ -51,8 +51,8 @@ class Network(httpcore.AsyncNetworkBackend):
     """
     Opens the connections of a pool.
 
-    Raises NotConnected, NotSecured, or a ConnectError with NameNotResolved behind it. httpcore keeps the type and the
-    context of an error, not its cause.
+    Raises NotConnected, NotSecured, or a ConnectError with NameNotResolved as its context. httpcore keeps the type and
+    the context of an error, but not its cause.
     """
 
     def __init__(self, resolver: Resolver) -> None:
@@ -94,7 +94,7 @@ class _Race:
         self._won: httpcore.AsyncNetworkStream | None = None
 
     def attempts(self) -> list[Attempt]:
-        """Return what was tried and has failed, or has not answered."""
+        """Return the attempts that have failed or have not been answered."""
         return [Attempt(authority(address, self._port), number) for address, number in self._failed.items()]
 
     async def first(self, addresses: list[str], seconds: float | None) -> httpcore.AsyncNetworkStream:
@@ -105,7 +105,7 @@ class _Race:
                 await self._run(addresses, tasks)
         except BaseException:
             await self._stop(tasks)
-            if self._won is not None:  # it connected in the moment of the time-out
+            if self._won is not None:  # an attempt connected at the moment of the time-out
                 await self._won.aclose()
             raise
         await self._stop(tasks)
@@ -151,7 +151,7 @@ class _Race:
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection whose failed TLS handshake says with which name, and that TLS failed."""
+    """A connection whose failed TLS handshake raises NotSecured with the server's name."""
 
     def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
         self._stream = stream
@@ -187,7 +187,7 @@ def _number(error: BaseException) -> int:
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield `error` and the exceptions behind it, the members of a group one by one."""
+    """Yield `error` and its causes and contexts. For a group, yield its members one by one."""
     pending: list[BaseException | None] = [error]
     seen: set[int] = set()
     while pending:
@@ -202,7 +202,7 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def alternating(addresses: list[str]) -> list[str]:
-    """Return the addresses with the two families in turn, in the order of each (RFC 8305 section 4)."""
+    """Return the addresses with IPv4 and IPv6 in turn; each family keeps its order (RFC 8305 section 4)."""
     first = [address for address in addresses if (":" in address) == (":" in addresses[0])]
     second = [address for address in addresses if address not in first]
     pairs = ((first[index : index + 1], second[index : index + 1]) for index in range(max(len(first), len(second))))

@@ -16,9 +16,10 @@ CORRECTED = 60.0
 
 async def dated(now: Now, request: Callable[[float], Awaitable[T]]) -> T:
     """
-    Return what `request` returns, which signs the instant that it is given.
+    Return the result of `request`, which signs the instant that it receives.
 
-    A server that refuses the date says its own in the same answer: then the request is repeated once with that date.
+    A server that refuses the date sends its own date in the same answer. The request is then repeated once with the
+    server's date.
     """
     at = now()
     try:

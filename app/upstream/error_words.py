@@ -1,7 +1,8 @@
-"""The words of an error answer: code, message and request id, from the forms in which services write them.
+"""Reads code, message and request id from an error answer, in the forms in which services write them.
 
-JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, Okta, Entra, Keycloak, problem details (RFC 9457);
-XML of STS; a page of a gateway or proxy; plain text. Everything is another side's text: the caller cleans it.
+The forms: JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, Okta, Entra, Keycloak, problem details
+(RFC 9457); XML of STS; a page of a gateway or proxy; plain text. All texts come from another side: the caller cleans
+them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from ..core.record import Record
 
 LARGEST_PAGE = 16_384
-"""Characters of a page or an XML document that are looked at."""
+"""The most characters of a page or an XML document that are read."""
 
 _CODES = ("error", "Code", "code", "errorCode", "error_code", "errorcode")
 _MESSAGES = (
@@ -27,10 +28,10 @@ _IDS = (
 )
 
 DEEPEST = 3
-"""Levels of objects and lists that are searched for words: gateways and APIs wrap the object of an error."""
+"""The most levels of objects and lists that are searched: gateways and APIs wrap the object of an error."""
 
 MOST_OBJECTS = 100
-"""Members of one level that are searched."""
+"""The most members of one level that are searched."""
 
 CODE = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 """The form of an error code. Keycloak, Auth0 and Spring also write a sentence into the member `error`."""
@@ -38,10 +39,10 @@ CODE = re.compile(r"[A-Za-z0-9._:/-]{1,64}")
 
 class ErrorWords(Record, frozen=True):
     """
-    What an answer says, as it says it.
+    Code, message and request id of an answer, unchanged.
 
-    `form` names what the body is, for a message. `from_api`: whether the body has the form of an API's error; a page
-    or an empty body comes from something else, such as a gateway.
+    `form` names the kind of body, for a message. `from_api`: whether the body has the form of an API's error; a page or
+    an empty body comes from something else, such as a gateway.
     """
 
     form: str
@@ -52,7 +53,7 @@ class ErrorWords(Record, frozen=True):
 
 
 def error_words(body: bytes) -> ErrorWords:
-    """Return the words of an error answer's body."""
+    """Return code, message and request id from an error answer's body."""
     if not body.strip():
         return ErrorWords("an empty body")
     text = body[: 4 * LARGEST_PAGE].decode("utf-8", "replace")
@@ -77,17 +78,17 @@ def _of_members(members: Mapping[str, Any]) -> ErrorWords:
     message = _first(members, *_MESSAGES) or _first(inner, *_MESSAGES)
     if not CODE.fullmatch(code):
         code, message = "", message or code
-    causes = members.get("errorCauses")  # Okta: the summary names the kind, the causes say what it was
+    causes = members.get("errorCauses")  # Okta: the summary names the kind of error, the causes describe it
     for cause in causes[:3] if isinstance(causes, list) else ():
         if isinstance(cause, dict):
             message = f"{message} {_first(cause, 'errorSummary')}".strip()
-    # Entra repeats the ids and the time of its answer behind the description.
+    # Entra repeats the ids and the time of its answer after the description.
     message = re.split(r"\s*\bTrace ID: ", message, maxsplit=1)[0]
     return ErrorWords("a JSON object", True, code, message, _first(members, *_IDS) or _first(inner, *_IDS))
 
 
 def _inner(members: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the object of the error within `members`: that of `error`, else the first one with a message; or {}."""
+    """Return the object in `members` that describes the error: `error`, else the first one with a message, else {}."""
     nested = members.get("error")
     if isinstance(nested, dict):
         return nested
@@ -115,7 +116,7 @@ def _of_markup(text: str, length: int) -> ErrorWords:
     title = _element(text, "title") or _element(text, "h1")
     page = re.sub(r"(?is)<(script|style|title)\b.*?(</\1\s*>|$)", " ", text)
     words = " ".join(_unescaped(re.sub(r"<[^>]*>?", " ", page)).split())
-    # Keycloak's title is that of its login page: the reason stands below it.
+    # Keycloak uses the title of its login page; the reason stands below the title.
     return ErrorWords(form, message=words if not title or words.startswith(title) else f"{title} {words}".strip())
 
 
@@ -129,13 +130,13 @@ def _escaped(text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    import html  # loads 2 200 names of characters, which only an error needs
+    import html  # loads 2,200 names of characters, which only an error needs
 
     return html.unescape(text)
 
 
 def _first(members: Mapping[str, Any], *names: str) -> str:
-    """Return the first member that is a text or a number, as text; empty without one."""
+    """Return the first of these members that is a text or a number, as text; empty if there is none."""
     for name in names:
         value = members.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and value:

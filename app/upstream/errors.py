@@ -1,4 +1,5 @@
-"""Error answers of the cloud as errors of ours. Status and headers count before the body, which may be a page."""
+"""Converts error answers of the cloud to this program's errors. Status and headers count before the body: it may be a
+page."""
 
 from __future__ import annotations
 
@@ -16,23 +17,23 @@ from .response import UpstreamResponse
 _NOTHING: Mapping[Any, Meaning] = MappingProxyType({})
 
 SERVER_ERROR, THROTTLED, NO_API = "IDS-215", "IDS-216", "IDS-209"
-"""Stable codes of a failure that the status shows, and of a page in the place of an API's answer."""
+"""Stable codes of failures that the HTTP status shows, and of a page in place of an API's answer."""
 
 LONGEST_MESSAGE = 300
-"""Characters of the cloud's own words that are shown; Entra's longest common descriptions have some 250."""
+"""The most characters of the cloud's message that are shown. Entra's longest common descriptions have some 250."""
 
 LONGEST_READ = 2_000
-"""Characters of a message that are read: secrets are removed before it is cut."""
+"""The most characters of a message that are read. Secrets are removed before the message is cut for display."""
 
 _THROTTLED = frozenset({"slow_down", "too_many_requests", "rate_limit_exceeded", "E0000047"})
 _TRANSIENT_STATUSES = frozenset({408, 425})
-"""Request timeout, and too early: the request may be repeated (RFC 9110 15.5.9, RFC 8470 5.2)."""
+"""The statuses Request Timeout and Too Early: the request may be repeated (RFC 9110 15.5.9, RFC 8470 5.2)."""
 
 
 _REFUSED = Meaning("refused")
 
 _NO_ERROR = frozenset({"", "Success", "OK", "200"})
-"""What answers of Alibaba Cloud have as their code when nothing failed."""
+"""The codes in Alibaba Cloud's answers when nothing failed."""
 
 
 def answer_of(
@@ -46,9 +47,9 @@ def answer_of(
     secrets: Iterable[str] = (),
 ) -> dict[str, Any]:
     """
-    Return the members of a successful answer; `wanted` is the member that makes it one.
+    Return the members of a successful answer. `wanted`: the member that a successful answer must have.
 
-    Raises the error that any other answer stands for, as `error_of` says. An `error` with status 200 is that error.
+    Raises the error of `error_of` for any other answer, also for one with status 200 and a member `error`.
     """
     if response.status == 200:
         members = response.members(where)
@@ -68,12 +69,12 @@ def error_of(
     secrets: Iterable[str] = (),
 ) -> Refused | Unreachable:
     """
-    Return the error that an answer stands for.
+    Return the error that an answer describes.
 
-    `asked`: what `where` should be the URL of. `codes` are the caller's own meanings and come before CODES. `statuses`
-    supply what the code of an API leaves open: the cure, and an effect other than `refused`. Both name an entry of the
-    errors index by its code, or have a meaning of their own. `secrets`: what the answer must not quote, besides the
-    secrets of the request.
+    `asked`: the kind of server that should be at the URL `where`. `codes`: the caller's own meanings, which come before
+    CODES. `statuses`: meanings for an API's code without a cure, or without an effect other than `refused`. Values of
+    `codes` and `statuses` are meanings, or codes of entries in the errors index. `secrets`: further texts that the
+    message must not quote, besides the secrets of the request.
     """
     hidden = (*response.sent, *secrets)
     words = error_words(response.body)
@@ -88,7 +89,7 @@ def error_of(
         "cloud_message": message,
     }
     shown = code if words.from_api else f"with {words.form} instead of JSON"
-    status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # an answer without a code has its status
+    status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
     text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
 
     from .codes import CODES
@@ -100,7 +101,7 @@ def error_of(
         own = THROTTLED if throttled else SERVER_ERROR if meaning.error_code == UNKNOWN else meaning.error_code
         return Unreachable(text, retry_after=response.retry_after, throttled=throttled, error_code=own, **facts)
     if not words.from_api:
-        # A page for people: the URL is wrong, or something in between has answered. No role was withdrawn by it.
+        # A page for people: the URL is wrong, or something in between has answered. It does not withdraw a role.
         return Refused(
             f"{text}: is that the URL of {asked}? A gateway or proxy may have answered", error_code=NO_API, **facts
         )
@@ -115,7 +116,7 @@ def error_of(
 
 
 def _meaning(given: Meaning | str | None) -> Meaning | None:
-    """Return the meaning that a caller gives, or that of the entry which it names."""
+    """Return the caller's meaning, or the meaning of the entry whose code the caller gives."""
     if not isinstance(given, str):
         return given
     from .codes import BY_CODE
@@ -124,7 +125,7 @@ def _meaning(given: Meaning | str | None) -> Meaning | None:
 
 
 def _combined(by_code: Meaning, by_status: Meaning, message: str) -> Meaning:
-    """Return what code, status and message say together: the status supplies what the code leaves open."""
+    """Return the combined meaning of code, status and message. The status supplies a missing cure or effect."""
     from .codes import MEANINGS_BY_WORDS
 
     effect = by_status.effect if by_code.effect == "refused" else by_code.effect
@@ -134,13 +135,13 @@ def _combined(by_code: Meaning, by_status: Meaning, message: str) -> Meaning:
 
 
 def _is_transient(status: int, words: ErrorWords) -> bool:
-    """Return whether the status alone says that a repetition may succeed."""
+    """Return whether a repetition may succeed, as far as the status shows."""
     if status >= 500 or status in _TRANSIENT_STATUSES:
         return True
     return status < 400 and not words.code  # neither an answer nor an error: a captive portal, a broken gateway
 
 
 def _id(text: str, hidden: Iterable[str]) -> str:
-    """Return a code or a request id if it can be shown; `(unreadable)` for what may be a secret."""
+    """Return a code or a request id if it can be shown; `(unreadable)` if it may be a secret."""
     shown = printable_id(text)
     return shown if redacted(shown, hidden) == shown else "(unreadable)"

@@ -1,4 +1,4 @@
-"""The stable code of a request without a complete answer, by the types and numbers that `failures` reads."""
+"""The stable code of a request without a complete answer, from the types and numbers that `failures` reads, too."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BY_VERIFICATION = {
     64: CERTIFICATE_NAME,
     **dict.fromkeys((2, 18, 19, 20, 21), CERTIFICATE_CA),
 }
-"""By X509_V_ERR_* of OpenSSL (openssl-verification-options)."""
+"""Stable codes by X509_V_ERR_* of OpenSSL (openssl-verification-options)."""
 
 
 def error_code(error: Exception, proxy: ProxyInBetween | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Why no complete answer arrived, in words: the cause and the cure for that cause.
+"""Describes in words why no complete answer arrived: the cause and its cure.
 
 Causes are read from error numbers, TLS verification codes and exception types, never from another library's text.
 """
@@ -38,19 +38,19 @@ _CONNECT = {
     errno.EMFILE: ("this process has too many open files", "raise the limit of open files"),
     errno.ENFILE: ("this machine has too many open files", ""),
 }
-"""Cause and cure; without a cure the errors index has the one of the code."""
+"""Cause and cure by errno. An empty cure means that the errors index has the cure."""
 
 _SILENT = "no answer from DNS"
 _RESOLVER = "correct the nameserver in /etc/resolv.conf, or allow port 53 (UDP and TCP) in the network policy"
 
 MOST_ADDRESSES = 4
-"""Addresses that a message names."""
+"""The most addresses that a message names."""
 
 _EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
 """X509_V_ERR_* of OpenSSL (openssl-verification-options)."""
 
 _UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
-"""No issuer, or a self-signed certificate."""
+"""X509_V_ERR_* for a missing issuer or a self-signed certificate."""
 
 _TLS = {
     "WRONG_VERSION_NUMBER": ("does not speak TLS; is the port right, and is it https?", ""),
@@ -67,7 +67,7 @@ _TLS = {
     "TLSV1_ALERT_PROTOCOL_VERSION": ("speaks no version of TLS that is allowed here", ""),
     "UNSUPPORTED_PROTOCOL": ("speaks no version of TLS that is allowed here", ""),
 }
-"""By OpenSSL's reason: what the server does, and the cure."""
+"""Cause and cure by OpenSSL's reason. The cause describes what the server does."""
 
 
 def describe(error: Exception, host: str, proxy: ProxyInBetween | None = None) -> Reason:
@@ -92,7 +92,7 @@ def _refusal(answer: str, host: str, proxy: str) -> Reason:
 
 
 def _words(error: Exception, server: str, name: str) -> Reason:
-    """Return the reason. `server` is the side that did not answer, `name` the name that was looked up."""
+    """Return the reason. `server`: the side that did not answer. `name`: the host name that was looked up."""
     if (lookup := _cause(error, NameNotResolved)) is not None:
         cause, cure = _unresolved(lookup)
         return Reason(f"could not connect: {name} {cause}", cure)
@@ -116,7 +116,7 @@ def _by_type(error: Exception, server: str) -> Reason:
     if isinstance(error, httpx.TimeoutException):
         return Reason("no answer in time" if server == "the server" else f"no answer in time from {server}")
     if isinstance(error, httpx.ProtocolError):
-        # The exception's text quotes what the server sent.
+        # The exception's text is not shown, because it quotes bytes from the server.
         return Reason(f"{server} closed the connection, or did not answer in HTTP")
     if isinstance(error, httpx.ConnectError):
         return Reason("could not connect")
@@ -140,7 +140,7 @@ def _unresolved(error: NameNotResolved) -> tuple[str, str]:
 
 
 def _unconnected(error: NotConnected) -> tuple[str, str]:
-    """Return the addresses that were tried, with the cause of each, and the cures of all. One cause is named once."""
+    """Return the addresses that were tried with their causes, and all cures. A common cause is named once."""
     by_cause: dict[str, list[str]] = {}
     cures: dict[str, None] = {}
     for attempt in error.attempts[:MOST_ADDRESSES]:
@@ -160,7 +160,7 @@ def _attempt(attempt: Attempt, seconds: float | None) -> tuple[str, str]:
 
 
 def _by_number(error: Exception, server: str) -> Reason | None:
-    """Return what the first exception behind `error` with a known number or code says, or None."""
+    """Return the reason for the first exception behind `error` with a known number or code, or None."""
     for cause in causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return _certificate(cause, server, _cause(error, NotSecured))

@@ -1,4 +1,4 @@
-"""What an error code of the cloud means."""
+"""The meaning of an error code of the cloud."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ UNKNOWN = "IDS-300"
 
 
 class Meaning(Record, frozen=True):
-    """What one error code means, and how to fix its cause. `error_code`: its entry in the errors index."""
+    """The effect of one error code and its cure. `error_code`: the code of its entry in the errors index."""
 
     effect: Effect
     cure: str = ""

@@ -1,4 +1,4 @@
-"""Secrets kept out of another side's words: an answer may quote the token or the secret that the request carried."""
+"""Removes secrets from another side's text: an answer may quote the token or the secret of the request."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from urllib.parse import quote, quote_plus, unquote_plus
 HIDDEN = "[hidden]"
 
 SHARED = 8
-"""Characters in a row that a text and a secret may not have in common: an answer may quote a part of a secret."""
+"""Length in characters from which a common part of a text and a secret is hidden: an answer may quote a part."""
 
 SHORTEST = 4
-"""Characters of the shortest secret that is searched for: shorter ones are parts of ordinary words."""
+"""Characters of the shortest secret that is searched for. Shorter secrets are parts of ordinary words."""
 
 _PUBLIC_FIELDS = frozenset(
     {
@@ -25,13 +25,14 @@ _PUBLIC_FIELDS = frozenset(
         *("RoleArn", "OIDCProviderArn", "RoleSessionName", "DurationSeconds", "Policy"),
     }
 )
-"""Form fields that hold no secret. Every other field is taken for one."""
+"""Form fields that hold no secret. Every other field is treated as a secret."""
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-acs-security-token", "x-aliyun-ecs-metadata-token"})
 
 _JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
 _OPAQUE = re.compile(r"(?=[\w+=~-]*[a-z])(?=[\w+=~-]*[A-Z])(?=[\w+=~-]*[0-9])[\w+=~-]{32,}", re.ASCII)
-"""Text without a blank as keys and tokens are: long, with small and capital letters and digits. A UUID is not."""
+"""Text that looks like a key or token: long, without blanks, with small and capital letters and digits. A UUID does not
+match."""
 
 _NAMED = re.compile(
     r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?(?:=["']?|"\s*:\s*"|'\s*:\s*')(?P<value>[^\s"'&,;]+)""",
@@ -59,7 +60,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     """
     hidden = bytearray(len(text))
     folded = text.lower()
-    if len(folded) == len(text):  # a few letters change their length: then only the original is searched
+    if len(folded) == len(text):  # folding changes the length of a few letters; then only the original is searched
         for secret in secrets:
             for spelling in _spellings(secret):
                 _mark(folded, spelling.lower(), hidden)
@@ -88,13 +89,13 @@ def _of_header(value: str) -> Iterator[str]:
         yield secret
         yield unquote_plus(secret)
     else:
-        # Of a signature in `name=value` form only the signature: the rest names headers and algorithms.
+        # In a header of the form `name=value`, only the signature is secret. The rest names headers and algorithms.
         yield rest.rpartition("Signature=")[2]
 
 
 def _spellings(secret: str) -> set[str]:
-    """Return how a server may write a secret: as it is, and escaped for a URL, a form, HTML, JSON, base64 or hex."""
-    import html  # loads 2 200 names of characters, which only an error needs
+    """Return the forms of a secret in a server's text: plain, or escaped for a URL, form, HTML, JSON, base64 or hex."""
+    import html  # loads 2,200 names of characters, which only an error needs
 
     raw = secret.encode("utf-8", "surrogateescape")
     encoded = base64.b64encode(raw).decode().rstrip("=")
@@ -104,7 +105,7 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _mark(text: str, spelling: str, hidden: bytearray) -> None:
-    """Mark the places in `text` that it has in common with the spelling of a secret."""
+    """Mark the parts of `text` that also occur in this spelling of a secret."""
     length = min(SHARED, len(spelling))
     for start in range(len(text) - length + 1):
         if text[start : start + length] in spelling:

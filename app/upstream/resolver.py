@@ -1,8 +1,8 @@
 """Look-ups of host names by the system's resolver, each in a thread of its own.
 
-An event loop runs `getaddrinfo` in a small pool: two threads with uvloop. A look-up cannot be cancelled, so two names
-whose resolver is silent stop every look-up of the process. Here a look-up that hangs costs one thread and no other
-name.
+An event loop runs `getaddrinfo` in a small thread pool: two threads with uvloop. A look-up cannot be cancelled, so two
+names whose resolver does not answer would stop every look-up of the process. With a thread per look-up, a look-up that
+hangs delays no other name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ..core.record import Record
 from ..core.values import Now
 
 SHARED_SECONDS = 1.0
-"""Callers share a look-up of this age. An older one may hang at a resolver that has been repaired since."""
+"""Seconds up to which callers share a look-up. An older look-up may hang although the resolver works again."""
 
 MOST_REPEATED = 16
-"""Look-ups under way for names that have another one under way. The first one of a name is always started."""
+"""The most concurrent look-ups that repeat one under way for the same name. A name's first look-up always starts."""
 
 GetAddresses = Callable[[str], list[str]]
-"""Returns the addresses of a name; it may block. Raises OSError."""
+"""Returns the addresses of a name. May block. Raises OSError."""
 
 Start = Callable[[Callable[[], None]], None]
-"""Runs a function beside the event loop. Raises RuntimeError where that is not possible."""
+"""Runs a function outside the event loop. Raises RuntimeError if that is not possible."""
 
 
 class NameNotResolved(OSError):
@@ -45,11 +45,11 @@ class NameNotResolved(OSError):
 class _LookUp(Record, frozen=True):
     started: float
     result: asyncio.Future[list[str] | int]
-    """The addresses, or the EAI_* number: an error would keep its frames in memory, which refer to the error."""
+    """The addresses, or the EAI_* number. An exception would form a cycle with its frames, and stay in memory."""
 
 
 class Resolver:
-    """Resolves names; of one event loop. Threads are daemons, so a look-up that hangs does not delay the exit."""
+    """Resolves names for one event loop. Threads are daemons, so a look-up that hangs does not delay the exit."""
 
     def __init__(
         self, addresses: GetAddresses | None = None, *, now: Now = time.monotonic, start: Start | None = None
@@ -60,7 +60,7 @@ class Resolver:
         self._under_way: defaultdict[str, list[_LookUp]] = defaultdict(list)
 
     async def resolve(self, host: str, seconds: float | None) -> list[str]:
-        """Return the addresses of `host`, best first. Raises NameNotResolved, after `seconds` without an answer."""
+        """Return the addresses of `host`, best first. Raises NameNotResolved, also after `seconds`."""
         try:
             async with asyncio.timeout(seconds):
                 result = await asyncio.shield(self._look_up(host).result)
@@ -71,7 +71,7 @@ class Resolver:
         return result
 
     def _look_up(self, host: str) -> _LookUp:
-        """Return a look-up that is young, or a new one; an old one only where too many are under way."""
+        """Return a recent look-up or a new one. Return an old look-up only if too many are under way."""
         known = self._under_way[host]
         repeated = sum(len(found) - 1 for found in self._under_way.values() if found)
         if known and (self._now() - known[-1].started < SHARED_SECONDS or repeated >= MOST_REPEATED):
@@ -91,7 +91,7 @@ class Resolver:
             del self._under_way[host]
 
     def _work(self, host: str, result: asyncio.Future[list[str] | int]) -> None:
-        """Look up in the thread, and hand the result to the event loop, which may have ended."""
+        """Look up the name in the thread, and pass the result to the event loop, which may have ended."""
         found: list[str] | int
         try:
             found = self._addresses(host)

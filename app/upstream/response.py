@@ -1,4 +1,4 @@
-"""The answer of an upstream service, and what callers need of the HTTP client. Loads no HTTP library."""
+"""The answer of an upstream service, and the protocols of the HTTP client. Imports no HTTP library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ..core.record import Record
 
 class UpstreamResponse(Record, frozen=True):
     """
-    A complete answer, whatever its status.
+    A complete answer with any status.
 
-    `retry_after`: the seconds that the server asks to wait. `request_id`: as a header names it. `sent`: the secrets of
-    the request, which the answer may quote. `repr` hides the body: it may hold a credential.
+    `retry_after`: the seconds that the server asks to wait. `request_id`: the id from a header. `sent`: the secrets of
+    the request, which the answer may quote. `repr` hides the body, which may hold a credential.
     """
 
     HIDDEN = frozenset({"body", "sent"})
@@ -53,7 +53,7 @@ class UpstreamResponse(Record, frozen=True):
 
 
 class Post(Protocol):
-    """What token endpoints and STS need of the client. Raises Unreachable where no complete answer arrives."""
+    """The client for token endpoints and STS. Raises Unreachable if no complete answer arrives."""
 
     async def post(
         self, url: str, fields: Mapping[str, str], headers: Mapping[str, str] | None = None
@@ -61,13 +61,13 @@ class Post(Protocol):
 
 
 class Get(Protocol):
-    """What discovery and the DeveloperAPI need of the client. Raises Unreachable where no complete answer arrives."""
+    """The client for discovery and the DeveloperAPI. Raises Unreachable if no complete answer arrives."""
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> UpstreamResponse: ...
 
 
 class GetPut(Get, Protocol):
-    """What the ECS metadata service needs of the client."""
+    """The client for the ECS metadata service."""
 
     async def put(self, url: str, headers: Mapping[str, str]) -> UpstreamResponse: ...
 

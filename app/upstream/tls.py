@@ -1,4 +1,4 @@
-"""TLS trust and the client certificate of one connection; files that have changed are read again."""
+"""The TLS trust and the client certificate of one connection. Files that have changed are read again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ..core.values import Secret
 from ..system import files, secrets
 
 LARGEST_KEY = 1_048_576
-"""Bytes of the file with the client's certificate and key."""
+"""The most bytes of the file with the client's certificate and key."""
 
 
 class ClientCertificate(Record, frozen=True):
     """
-    The client certificate of mutual TLS. `key_file` None: the key is in `file` too.
+    The client certificate of mutual TLS. If `key_file` is None, `file` contains the key, too.
 
     `place` and `key_place`: the configuration keys that name the two files.
     """
@@ -32,8 +32,9 @@ class ClientCertificate(Record, frozen=True):
 
 class Trust(Record, frozen=True):
     """
-    What a connection trusts and presents. CAs: `ca_file`, else $SSL_CERT_FILE, else the system's store, else certifi's.
+    The CAs that a connection trusts, and the client certificate that it presents.
 
+    CAs come from `ca_file`, else from $SSL_CERT_FILE, else from the system's store, else from certifi.
     """
 
     HIDDEN = frozenset({"environ"})
@@ -45,14 +46,14 @@ class Trust(Record, frozen=True):
     client: ClientCertificate | None = None
 
     def named(self) -> tuple[tuple[str, str], ...]:
-        """Return the files behind `context`, each after the configuration key that names it."""
+        """Return the files that `context` reads, each with the configuration key that names it before it."""
         found = [(self.place, self.ca_file)]
         if self.client is not None:
             found += [(self.client.place, self.client.file), (self.client.key_place, self.client.key_file)]
         return tuple((place, path) for place, path in found if path)
 
     def context(self) -> ssl.SSLContext:
-        """Return a new context; takes 20 to 60 ms. Raises ConfigError or NotThereYet for a named file."""
+        """Return a new context, which takes 20 to 60 ms. Raises ConfigError or NotThereYet for a named file."""
         context = self._verifying() if self.verify else _unverified()
         if self.client is not None:
             _present(self.client, context)
@@ -65,7 +66,7 @@ class Trust(Record, frozen=True):
             paths = ssl.get_default_verify_paths()
             if paths.cafile or paths.capath:
                 return ssl.create_default_context()
-            import certifi  # only for a system without a store
+            import certifi  # only a system without a store needs it
 
             return ssl.create_default_context(cafile=certifi.where())
         try:
@@ -93,7 +94,7 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
         raise NotThereYet(why.at(f"{client.key_place}: {key_file}")) from None
     except files.Unreadable as why:
         raise ConfigError(why.at(f"{client.key_place}: {key_file}"), error_code="IDS-115") from None
-    # Without a password OpenSSL would ask for one at the terminal: an empty one fails instead.
+    # Without a password, OpenSSL would ask for one at the terminal. With an empty password, it fails instead.
     password = client.password or (lambda: "")
     try:
         context.load_cert_chain(client.file, client.key_file, password)
@@ -121,8 +122,8 @@ def _mismatch(certificate_file: str, error: Exception) -> str:
 
 
 def certificate_end(path: str) -> float | None:
-    """Return when the first certificate in the PEM file at `path` expires; None if none can be read."""
-    from cryptography import x509  # 8 MiB: only for a client certificate
+    """Return when the first certificate in the PEM file at `path` expires; None if no certificate can be read."""
+    from cryptography import x509  # takes 8 MiB: imported only for a client certificate
 
     try:
         found = x509.load_pem_x509_certificate(files.read(path, LARGEST_KEY))

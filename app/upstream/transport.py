@@ -1,4 +1,4 @@
-"""Connections to the cloud: for each URL through the proxy that the configuration names, with TLS as configured."""
+"""Connections to the cloud, each through the configured proxy of its URL, with TLS as configured."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ from .tls import Trust
 T = TypeVar("T")
 
 PROXY = "idaas_sidecar.proxy"
-"""The extension of a request that has its ProxyInBetween, if there is one."""
+"""The name of the request extension that holds the request's ProxyInBetween, if there is a proxy."""
 
 IDLE_CONNECTIONS, IDLE_SECONDS = 20, 5.0
-"""Connections of a pool that stay open without a request, and for how long: the defaults of httpx."""
+"""The most idle connections of a pool, and the seconds for which they stay open: the defaults of httpx."""
 
 
 @dataclass(slots=True)
 class ProxyInBetween:
-    """The proxy of a request, as host and port. `passed`: whether it has connected to the server."""
+    """The proxy of a request, as host and port. `passed`: whether the proxy has connected to the server."""
 
     address: str
     passed: bool = False
 
     async def trace(self, event: str, _: Mapping[str, Any]) -> None:
-        """Note that the handshake with the server begins; called by httpcore at each step of a request."""
+        """Note that the handshake with the server begins. httpcore calls this method at each step of a request."""
         self.passed = self.passed or event == "proxy.start_tls.started"
 
 
 class PooledTransport(httpx.AsyncHTTPTransport):
-    """The transport of httpx over a pool of connections. httpx makes its pool with no choice of the network."""
+    """The transport of httpx over a given pool of connections. httpx's own pool does not allow another network."""
 
     def __init__(self, pool: httpcore.AsyncConnectionPool) -> None:
         self._pool = pool
@@ -54,9 +54,9 @@ class PooledTransport(httpx.AsyncHTTPTransport):
 
 class RoutingTransport(httpx.AsyncBaseTransport):
     """
-    Opens connections when first needed, and anew when the files behind `trust` have changed.
+    Opens connections at their first use. Opens new ones after the files of `trust` have changed.
 
-    `proxy`: the proxy of this connection, `proxies.NO_PROXY` for none at all, None for what the environment says.
+    `proxy`: the proxy of this connection, `proxies.NO_PROXY` for no proxy, or None for the proxy of the environment.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         proxy = proxy_for(str(request.url), self._proxy, self._environ)
         if proxy is not None:
-            parts = urlsplit(proxy)  # host and port alone: a proxy's URL may hold a password
+            parts = urlsplit(proxy)  # only host and port are kept: a proxy's URL may hold a password
             port = parts.port or (443 if parts.scheme == "https" else 80)
             between = ProxyInBetween(authority(parts.hostname or "", port))
             request.extensions |= {PROXY: between, "trace": between.trace}
@@ -89,9 +89,9 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         return await transport.handle_async_request(request)
 
     async def _transport(self, proxy: str | None, *, secure: bool) -> PooledTransport:
-        # Without TLS no trust store is read: that takes 20 to 60 ms and a mebibyte.
+        # Without TLS, no trust store is read: reading takes 20 to 60 ms and a mebibyte.
         version = await self._version() if secure else None
-        async with self._opening:  # requests that come together share one trust store of a mebibyte
+        async with self._opening:  # concurrent requests share one trust store of a mebibyte
             transport = self._open.get((proxy, version))
             if transport is None:
                 transport = PooledTransport(await self._pool(proxy, secure=secure))
@@ -100,7 +100,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
             return transport
 
     async def _pool(self, proxy: str | None, *, secure: bool) -> httpcore.AsyncConnectionPool:
-        """Return a new pool. It has no limit of its own: a server that hangs would take the places of all others."""
+        """Return a new pool without a limit of connections: a server that hangs would use up a limit for all others."""
         options: dict[str, Any] = {
             "ssl_context": await self._context(self._trust) if secure else None,
             "max_connections": None,
@@ -125,12 +125,12 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         )
 
     async def _proxy_trust(self) -> ssl.SSLContext:
-        """Return the trust in a proxy with TLS: the CAs of the connection, without its client certificate."""
+        """Return the trust for a proxy with TLS: the CAs of the connection, without its client certificate."""
         return await self._context(replace(self._trust, verify=True, client=None))
 
     async def _version(self) -> Hashable:
-        """Return the state of the TLS files: a rotated certificate needs no restart."""
-        # One call for each file: a file that hangs holds up its own directory, and not those of the others.
+        """Return the state of the TLS files, so that a rotated certificate needs no restart."""
+        # One call for each file, so that a file that hangs delays its own directory only.
         return tuple(
             [await self._from_disk(partial(files.stamp, path), place, path) for place, path in self._trust.named()]
         )
@@ -140,14 +140,14 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         return await self._from_disk(trust.context, place, path)
 
     async def _from_disk(self, call: Callable[[], T], place: str, path: str) -> T:
-        """Return what a look at a TLS file returns. Raises Unreachable where its file system hangs."""
+        """Return the result of `call` about a TLS file. Raises Unreachable if its file system hangs."""
         try:
             return await self._disk.call(path, call)
         except Stalled as error:
             raise Unreachable(f"{place}: {path}: {error}", error_code="IDS-601") from None
 
     async def _retire(self, proxy: str | None) -> None:
-        """Set the transports with the previous files aside: a request may be under way on one, so it closes later."""
+        """Set aside the transports with the previous files. They close later, because a request may be under way."""
         gone, self._retired = self._retired, []
         for key in [key for key in self._open if key[0] == proxy and key[1] is not None]:
             self._retired.append(self._open.pop(key))

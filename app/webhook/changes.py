@@ -1,4 +1,4 @@
-"""What a JSON Patch of the injection adds to a pod, in words."""
+"""Describes in words the additions of the injection's JSON Patch to a pod."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def additions(pod: Object, patch: list[Object]) -> Iterator[str]:
 
 
 def _variables(pod: Object, after: Object) -> Iterator[str]:
-    """Yield the variables that containers get, with the containers that get the same ones on one line."""
+    """Yield a line for each set of added variables, with all containers that get this set."""
     before = {each.get("name"): each for kind in ("containers", "initContainers") for each in members(pod, kind)}
     found: dict[str, list[str]] = {}
     for each in (*members(after, "initContainers"), *members(after, "containers")):

@@ -1,4 +1,4 @@
-"""The injected container and its volumes: those of deploy/kubernetes/sidecar.yaml and of the policy in the chart."""
+"""The injected container and its volumes, the same as in deploy/kubernetes/sidecar.yaml and in the chart's policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happens to a pod, and why: injected, refused, or left alone. No file, no network, no clock."""
+"""The decision about a pod, with its reason: inject, refuse, or leave alone. No file, no network, no clock."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Decision:
     """
     The outcome for one pod.
 
-    `message` says why a pod is refused. `patch` is the JSON Patch of an injected pod. kubectl prints `warnings`.
+    `message`: the reason of a refusal. `patch`: the JSON Patch of an injected pod. kubectl prints `warnings`.
     """
 
     outcome: Outcome
@@ -38,7 +38,7 @@ class Decision:
 
 
 def decide(pod: Object, namespace: str, policy: CredentialPolicy | None, settings: Settings) -> Decision:
-    """Return what the mutating webhook does with a new pod. `policy` is that of the namespace, None without one."""
+    """Return the mutating webhook's decision about a new pod. `policy`: the namespace's policy, or None."""
     if not concerns(pod):
         return Decision("untouched", warnings=warnings(pod))
     expected = Expected(grant(pod, policy or CredentialPolicy(())), settings)
@@ -53,7 +53,7 @@ def decide(pod: Object, namespace: str, policy: CredentialPolicy | None, setting
 
 
 def check(pod: Object, namespace: str, policy: CredentialPolicy | None, settings: Settings) -> Decision:
-    """Return what the validating webhook says about a new pod, after all mutating webhooks."""
+    """Return the validating webhook's decision about a new pod, after all mutating webhooks."""
     if not concerns(pod):
         return Decision("untouched", warnings=warnings(pod))
     expected = Expected(grant(pod, policy or CredentialPolicy(())), settings)

@@ -1,4 +1,4 @@
-"""What the webhooks would do with the pods of a file, and why."""
+"""Explains the webhooks' decisions about the pods of a file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
-"""Where each kind of workload has the template of its pods. A pod is its own."""
+"""The path to the pod template in each kind of workload. A pod is its own template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Explanation:
     """
     The decision for one pod.
 
-    `what` names the object of the file, and `reason` is a sentence. `added` has a line for each change of the pod.
+    `what` names the object of the file. `reason` is a sentence. `added` has a line for each change of the pod.
     """
 
     what: str
@@ -47,9 +47,9 @@ class Explanation:
 
 def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[str, str, Object]]:
     """
-    Yield name, namespace and pod of each pod and workload. `namespace` is that of objects that name none.
+    Yield name, namespace and pod of each pod and workload. `namespace` is the default for objects that name none.
 
-    The pod of a workload is its template. Other objects are passed over. Raises ConfigError for an object without form.
+    The pod of a workload is its template. Other objects are skipped. Raises ConfigError for a malformed object.
     """
     for each in flattened(objects):
         kind = within(each, "kind")
@@ -66,7 +66,7 @@ def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[s
 
 
 def flattened(objects: Iterable[Any]) -> Iterator[Any]:
-    """Yield the objects, and those in a List, which `kubectl get` prints."""
+    """Yield the objects. For a List, which `kubectl get` prints, yield its items."""
     for each in objects:
         items = within(each, "items")
         if isinstance(items, list):
@@ -76,7 +76,7 @@ def flattened(objects: Iterable[Any]) -> Iterator[Any]:
 
 
 async def explained(what: str, namespace: str, pod: Object, policies: PolicySource, settings: Settings) -> Explanation:
-    """Return what the webhooks do with a new pod. Raises Unreachable if its policy cannot be read."""
+    """Return the webhooks' decision about a new pod. Raises Unreachable if its policy cannot be read."""
     refused = create_violation(pod)
     if refused is not None:
         return Explanation(what, Decision("refused", refused), refused)
@@ -105,7 +105,7 @@ def _profiles(pod: Object, policy: CredentialPolicy | None) -> tuple[tuple[str, 
 
 
 def as_text(explanation: Explanation) -> Iterator[str]:
-    """Yield the lines for a person."""
+    """Yield the explanation as lines of text."""
     decision = explanation.decision
     yield f"{explanation.what}: {decision.outcome}"
     yield f"  why: {explanation.reason}"
@@ -115,7 +115,7 @@ def as_text(explanation: Explanation) -> Iterator[str]:
 
 
 def as_json(explanation: Explanation) -> Object:
-    """Return the same as an object, with the whole JSON Patch."""
+    """Return the explanation as an object, with the whole JSON Patch."""
     decision = explanation.decision
     return {
         "object": explanation.what,

@@ -1,4 +1,4 @@
-"""What a pod requests, and what the policy of its namespace grants."""
+"""The profiles that a pod requests, and those that the policy of its namespace grants."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Grant:
 
     @property
     def complete(self) -> bool:
-        """Whether the pod requests a profile, and may use all that it requests."""
+        """Whether the pod requests at least one profile, and may use all requested profiles."""
         names = self.allowed_names
         return bool(self.requested) and all(name in names for name in self.requested)
 
@@ -36,7 +36,7 @@ class Grant:
 
     @property
     def uri(self) -> str:
-        """The credentials URI of the first requested profile, as the application's containers have it."""
+        """The credentials URI of the first requested profile, for the application's containers."""
         return f"http://127.0.0.1:7117/$(PATH_TOKEN)/credentials/{self.requested[0] if self.requested else ''}"
 
     def configuration(self, settings: Settings) -> str:
@@ -47,7 +47,7 @@ class Grant:
 
 
 def grant(pod: Object, policy: CredentialPolicy) -> Grant:
-    """Return what the policy grants to the pod."""
+    """Return the profiles that the policy grants to the pod."""
     names = (each.strip() for each in annotations_of(pod).get(PROFILES, "").split(","))
     account = within(pod, "spec", "serviceAccountName") or "default"
     allowed = tuple(each for each in policy.profiles if account in each.service_accounts)

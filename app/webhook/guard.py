@@ -23,7 +23,11 @@ EPHEMERAL = "idaas-sidecar: an ephemeral container cannot join the sidecar or mo
 
 
 def create_violation(pod: Object) -> str | None:
-    """Return why a new pod is refused, or None: another value, or an annotation without the label, has no effect."""
+    """
+    Return why a new pod is refused, or None.
+
+    Another value of the label is refused, and an annotation without the label: they would have no effect.
+    """
     value = labels_of(pod).get(LABEL)
     if value not in (None, "true", "false"):
         return NO_LABEL_VALUE % value
@@ -46,7 +50,7 @@ def update_violation(pod: Object, old: Object) -> str | None:
 
 
 def _identity(pod: Object) -> tuple[str | None, ...]:
-    """Return what decides the pod's credentials."""
+    """Return the values of the pod that determine its credentials."""
     return annotations_of(pod).get(CONFIG), annotations_of(pod).get(PROFILES), labels_of(pod).get(LABEL)
 
 

@@ -13,7 +13,7 @@ from .settings import Settings
 
 
 def injection(pod: Object, grant: Grant, settings: Settings) -> list[Object]:
-    """Return the operations; none if the pod has everything already."""
+    """Return the operations. The list is empty if the pod has everything already."""
     return [
         *_variables(pod, "containers", grant),
         *_variables(pod, "initContainers", grant),
@@ -27,7 +27,8 @@ def _variables(pod: Object, kind: str, grant: Grant) -> Iterator[Object]:
     """
     Yield the operations that add the application's variables at the front of each container's list.
 
-    The last one is added first, because a value may use the variables before it: the URI contains the path token.
+    The variables are added in reverse order, because a value may use an earlier variable: the URI contains the path
+    token.
     """
     wanted = (
         {"name": NO_METADATA, "value": "true"},
@@ -46,7 +47,7 @@ def _variables(pod: Object, kind: str, grant: Grant) -> Iterator[Object]:
 
 
 def _container(pod: Object, settings: Settings) -> Iterator[Object]:
-    """Yield the operations that make the sidecar the first init container: the others need credentials, too."""
+    """Yield the operations that make the sidecar the first init container: other init containers need credentials."""
     if sidecars(pod):
         return
     if not members(pod, "initContainers"):
@@ -64,7 +65,7 @@ def _volumes(pod: Object, settings: Settings) -> Iterator[Object]:
 
 
 def _annotation(pod: Object, configuration: str) -> Iterator[Object]:
-    """Yield the operation that writes the configuration. It replaces that of a copied pod."""
+    """Yield the operation that writes the configuration. It replaces the configuration of a copied pod."""
     if annotations_of(pod).get(CONFIG) == configuration:
         return
     if within(pod, "metadata", "annotations") is None:

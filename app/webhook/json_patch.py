@@ -8,13 +8,13 @@ from .pod import Object
 
 
 def add(path: tuple[str | int, ...], value: Any) -> Object:
-    """Return the operation that sets a member of an object, or inserts before an index of a list; `-` is its end."""
+    """Return the operation that sets a member of an object, or inserts before an index of a list (`-`: its end)."""
     pointer = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
     return {"op": "add", "path": pointer, "value": value}
 
 
 def patched(document: Object, operations: list[Object]) -> Object:
-    """Return the document after the operations. The document itself does not change; the parts outside are shared."""
+    """Return a changed copy of the document. The copy shares all parts that the operations do not change."""
     result: Any = document
     for operation in operations:
         path = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]

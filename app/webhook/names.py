@@ -31,7 +31,7 @@ SIDECAR_VARIABLES = {
     PATH_VARIABLE: UID_FIELD,
     "CACHE_KEY": UID_FIELD,
 }
-"""The variables of the sidecar, and the field of the pod from which each is taken."""
+"""The variables of the sidecar, and the field of the pod that supplies each variable."""
 
 USER = 65532
 OPS_PORT = 7118

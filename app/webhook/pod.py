@@ -1,4 +1,4 @@
-"""Reading the parts of a pod, any of which may be missing."""
+"""Reads the parts of a pod, any of which may be missing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from .names import LABEL, SIDECAR
 
 Object = dict[str, Any]
-"""An object of the Kubernetes API, or a part of one, as JSON has it."""
+"""An object of the Kubernetes API, or a part of it, in the form of JSON."""
 
 
 def within(value: object, *path: str) -> Any:
-    """Return the member at `path` of nested objects, or None where one of them is missing."""
+    """Return the member at `path` of nested objects, or None if one of them is missing."""
     for name in path:
         if not isinstance(value, dict):
             return None
@@ -46,7 +46,7 @@ def other_containers(pod: Object) -> list[Object]:
 
 
 def is_labelled(pod: Object) -> bool:
-    """Return whether the label asks for the sidecar."""
+    """Return whether the pod's label requests the sidecar."""
     return labels_of(pod).get(LABEL) == "true"
 
 

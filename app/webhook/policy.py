@@ -1,4 +1,4 @@
-"""CredentialPolicies: which service accounts of a namespace may use which profiles."""
+"""CredentialPolicies, which state the profiles that each service account of a namespace may use."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ class Profile(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class CredentialPolicy(msgspec.Struct, frozen=True):
-    """What the pods of one namespace may use."""
+    """The profiles that the pods of one namespace may use."""
 
     profiles: tuple[Profile, ...]
 
 
 class PolicySource(Protocol):
-    """Where CredentialPolicies come from."""
+    """A source of CredentialPolicies."""
 
     async def find(self, namespace: str) -> CredentialPolicy | None:
-        """Return the namespace's policy, or None if it has none. Raises Unreachable if that is not known."""
+        """Return the namespace's policy, or None if it has none. Raises Unreachable if the source does not answer."""
 
 
 def decoded(value: Any, place: str) -> CredentialPolicy:
     """
     Return the policy of an object of the API. Raises ConfigError, whose message begins with `place`.
 
-    The schema of the CRD has checked an object of the API server; the object of a file may be anything.
+    The CRD's schema has already checked an object from the API server. An object from a file may have any content.
     """
     try:
         return msgspec.convert(within(value, "spec"), CredentialPolicy)

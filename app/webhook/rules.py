@@ -1,6 +1,7 @@
-"""The rules for a pod with the label. They are those of the chart's ValidatingAdmissionPolicy, with its messages.
+"""The rules for a pod with the label, with the messages. The chart's ValidatingAdmissionPolicy has the same rules.
 
-The first rule that fails is the message, so the rules go from what a person forgets to what only an attacker does.
+The message is that of the first rule that fails. So rules that people break by mistake come first, and rules that only
+an attacker breaks come last.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ OWN_VARIABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the policy and the chart's values say about the pod."""
+    """The pod that the policy and the chart's values require."""
 
     grant: Grant
     settings: Settings
 
 
 def no_policy(namespace: str) -> str:
-    """Return the message for a namespace that the platform has not onboarded."""
+    """Return the message for a namespace without a CredentialPolicy, which the platform team must add."""
     return (
         f"idaas-sidecar: the namespace {namespace} has no CredentialPolicy {POLICY_NAME!r}, so its pods may use no "
         "profile. The platform team writes one."
@@ -66,7 +67,7 @@ def request_violation(pod: Object, grant: Grant) -> str | None:
 
 
 def violation(pod: Object, expected: Expected) -> str | None:
-    """Return why the pod is not exactly what the injection makes of it, or None."""
+    """Return how the pod differs from an injected pod, or None."""
     refused = request_violation(pod, expected.grant)
     if refused is not None:
         return refused
@@ -115,4 +116,4 @@ RULES: tuple[tuple[str, Rule], ...] = (
     (FOREIGN_MOUNT, _mounts_nothing_of_the_sidecar),
     (OWN_VARIABLES, _has_the_variables),
 )
-"""Each rule after those of the request, with its message, in the order in which they are tried."""
+"""The rules that follow the rules of `request_violation`, each with its message, in the order of their check."""

@@ -1,4 +1,4 @@
-"""What the chart's values say about the injected container. The defaults are those of the chart."""
+"""The chart's values for the injected container. The defaults are the same as in the chart."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Settings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """
-    The values of the chart that the pods depend on.
+    The values of the chart on which the pods depend.
 
-    `configuration` is the sidecar's configuration without its profiles, as JSON text: Helm writes it, and each pod has
-    exactly this text, as with the policies.
+    `configuration` is the sidecar's configuration without its profiles, as JSON text. Helm writes the text, and each
+    pod has exactly this text, as with the chart's policies.
     """
 
     image: str = f"idaas-credential-sidecar:{__version__}"

@@ -1,8 +1,8 @@
 """
 The types of a pod's members that the decision reads.
 
-The API server checks each object. Others do not: any pod of the cluster can connect to the webhook, and a file of
-`webhook explain` is written by hand. Members that are not listed here may be anything.
+The API server checks each object. Other sources do not: any pod of the cluster can connect to the webhook, and people
+write the files of `webhook explain`. Members that are not listed here may have any type.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class _Part(msgspec.Struct, rename="camel", kw_only=True):
     """A part of an object. The API accepts null for every member that is not required."""
 
     def __repr__(self) -> str:
-        return type(self).__name__  # a pod may have secrets
+        return type(self).__name__  # a pod may hold secrets
 
 
 class _FieldRef(_Part):

@@ -88,7 +88,7 @@ def _has_the_mounts(each: Object, _: Settings) -> bool:
 
 
 def _is_a_mount(mount: Object) -> bool:
-    """Return whether the mount is one of the injection, or that of the Kubernetes API's token."""
+    """Return whether the mount is one that the injection makes, or the mount of the Kubernetes API's token."""
     if "subPath" in mount or "subPathExpr" in mount:
         return False
     path = mount.get("mountPath")

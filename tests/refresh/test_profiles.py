@@ -16,7 +16,7 @@ from app.core.events import Event, Refreshed, RefreshFailed
 from app.emulator import Emulator, Fault
 from app.emulator.world.world import role_arn
 from app.refresh.pipeline import Pipeline
-from app.refresh.profiles import STARTED_AT_ONCE, Profiles
+from app.refresh.profiles import START_PAUSE, STARTED_AT_ONCE, Profiles
 
 from ..clock import Clock
 from ..conftest import ENVIRON, configuration, exchange, identity
@@ -34,6 +34,8 @@ class RunningProfiles:
         self.closed: list[Pipeline] = []
         self.pipeline_settings: list[Settings] = []
         self.replaced = 0
+        self.pauses = 0
+        self.transport: httpx.AsyncBaseTransport = httpx.ASGITransport(emulator)  # type: ignore[arg-type]
         self.profiles: Profiles
 
     def start(self, config: dict[str, Any], chance: Callable[[], float] = lambda: 0.5) -> None:
@@ -44,7 +46,7 @@ class RunningProfiles:
             clocks=self.clock.clocks,
             observe=self.events.append,
             replaced=self._count,
-            sleep=self.clock.sleep,
+            sleep=self._sleep,
             chance=chance,
         )
         self.profiles.start()
@@ -78,7 +80,7 @@ class RunningProfiles:
             ENVIRON,
             clocks=self.clock.clocks,
             observe=self.events.append,
-            transport=lambda _route: httpx.ASGITransport(self.emulator),  # type: ignore[arg-type]
+            transport=lambda _route: self.transport,
         )
         self.pipelines.append(pipeline)
         self.pipeline_settings.append(settings)
@@ -86,6 +88,13 @@ class RunningProfiles:
 
     def _count(self, _name: str) -> None:
         self.replaced += 1
+
+    async def _sleep(self, seconds: float) -> None:
+        """Count the pauses between the starts of many loops; they take no time."""
+        if seconds == START_PAUSE:
+            self.pauses += 1
+        else:
+            await self.clock.sleep(seconds)
 
     def held(self, name: str) -> str:
         """Return the AccessKeyId that readers of the profile get."""
@@ -144,10 +153,11 @@ async def test_change_of_many_profiles_starts_all_trials(running: RunningProfile
     await running.settled()
 
     assert running.replaced == 3 * STARTED_AT_ONCE
+    assert running.pauses == 2, "one before each further group"
 
 
 async def test_profile_that_ends_before_its_start_releases_callers(running: RunningProfiles, clock: Clock) -> None:
-    """A caller that waits for a profile which is removed before its loop starts is released."""
+    """A caller that waits for a profile which is removed before its loop takes its first step is released."""
     running.start(configuration("default"))
     await running.settled()
     running.profiles.change(running.load(many_profiles()).settings)
@@ -408,3 +418,39 @@ async def test_replaced_pipelines_are_closed(running: RunningProfiles, clock: Cl
     assert open_ones == [10]
     assert running.closed == running.pipelines
     assert running.issued("p2") == 1
+
+
+class SlowToEnd(httpx.AsyncBaseTransport):
+    """Servers of which STS never answers; its cancelled request takes time to end, as a TLS connection may."""
+
+    def __init__(self, servers: httpx.AsyncBaseTransport) -> None:
+        self._servers = servers
+        self.asked = asyncio.Event()
+        self.may_end = asyncio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass on the request of a token; answer no other one."""
+        if "AssumeRoleWithOIDC" not in f"{request.url} {request.headers}":
+            return await self._servers.handle_async_request(request)
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await self.may_end.wait()
+        raise httpx.ConnectError("ended")
+
+
+async def test_stop_waits_for_the_attempt_of_a_removed_profile(running: RunningProfiles, clock: Clock) -> None:
+    """An attempt that is still ending when its profile has been removed ends before `stop` returns."""
+    running.start(configuration("default"))
+    await running.settled()
+    slow = running.transport = SlowToEnd(running.transport)
+    await running.change(two_profiles(durationSeconds=1800))
+    await slow.asked.wait()
+    await running.change(configuration("default"))
+    stopping = asyncio.create_task(running.profiles.stop())
+    early, _ = await asyncio.wait({stopping}, timeout=0.05)
+    slow.may_end.set()
+    await stopping
+
+    assert not early

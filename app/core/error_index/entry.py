@@ -8,7 +8,7 @@ from ..record import Record
 
 Effect = Literal["refused", "renew_token", "withdrawn", "transient"]
 """
-What an error code means for the next attempt.
+The effect of an error code on the next attempt.
 
 `refused`: a repetition cannot succeed. `renew_token`: only the token was refused; a new one may be accepted.
 `withdrawn`: the role, or the trust in this workload, no longer exists. `transient`: a repetition may succeed.
@@ -17,10 +17,10 @@ What an error code means for the next attempt.
 
 class Entry(Record, frozen=True):
     """
-    What one stable code means, why it occurs, and how to fix it.
+    The meaning of one stable code, its causes, and its cure.
 
-    `seen`: codes of servers that mean the same. `words`: parts of a server's message that identify the cause, because
-    some codes stand for several causes; each is stated with the server that writes it.
+    `seen`: codes of servers with the same meaning. `words`: parts of a server's message that identify the cause,
+    because some codes stand for several causes. Each part is stated with the server that writes it.
     """
 
     code: str

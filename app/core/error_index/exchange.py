@@ -1,6 +1,6 @@
 """Errors of the exchange of a token for credentials: STS (upstream-protocols.md section 4.5), RAM and DeveloperAPI.
 
-The cures become part of messages, so they are no sentences.
+The cures become part of messages, so they are not complete sentences.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Errors of tokens and of the servers that issue them: IDaaS, Entra ID, Okta, Keycloak and other OAuth servers.
 
-OAuth codes are those of RFC 6749 5.2 and RFC 8693 2.2.2. Entra ID names its cause in the description, as `AADSTS` and
-a number; Okta and Keycloak write sentences. The identity's cures become part of messages, so they are no sentences.
+OAuth codes come from RFC 6749 5.2 and RFC 8693 2.2.2. Entra ID names its cause in the description, as `AADSTS` and a
+number; Okta and Keycloak write sentences. The cures become part of messages, so they are not complete sentences.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Errors on the way to a server: name, connection, TLS, proxy, and answers that are not the server's."""
+"""Errors on the way to a server: name, connection, TLS, proxy, and answers that come from something in between."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One module for each step. A step returns its result, and raises nothing that the program raises on purpose."""
+"""One module for each step. A step returns its result, and raises none of the program's own errors."""

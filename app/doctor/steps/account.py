@@ -1,4 +1,4 @@
-"""Step `account`: whether role, OIDC provider and RAM's answers are of one account. Names are compared after that."""
+"""Step `account`: whether role, OIDC provider and RAM's answers belong to one account. Later steps compare names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "account"
 
 def run(name: str, profile: Profile, reading: Reading | None) -> Step:
     """
-    Compare the accounts of roleArn and oidcProviderArn with each other, and with the account that RAM answers for.
+    Compare the accounts of roleArn and oidcProviderArn with each other, and with the account of RAM's answers.
 
     RAM and STS look a provider up in the account of its ARN, and a role trusts providers of its own account only.
     """

@@ -19,9 +19,9 @@ NAME = "caller"
 
 def run(name: str, settings: Settings, caller: Caller, environ: Mapping[str, str]) -> Step:
     """
-    Apply the access rules of the configuration to the caller. No request is sent: an answer has credentials.
+    Apply the access rules of the configuration to the caller. No request is sent: its answer would contain credentials.
 
-    `environ` is the sidecar's, which may hold the path token.
+    `environ` is the sidecar's environment, which may hold the path token.
     """
     found = list(_user(name, settings.profiles[name].callers, caller))
     url = client_url(caller.url) if caller.url else None
@@ -65,7 +65,7 @@ def _url(url: ClientUrl, name: str, settings: Settings, environ: Mapping[str, st
 
 
 def _prefix(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """Return what precedes /credentials in a path; None where the path token cannot be read here."""
+    """Return the part of a path before /credentials; None if the path token cannot be read here."""
     if settings.access.path_token is None:
         return ""
     if not isinstance(settings.access.path_token, PathToken):

@@ -28,7 +28,7 @@ _FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PRO
 
 
 async def run(target: Target, loaded: Loaded | None) -> Step:
-    """Examine the given environment, else this process's own where an application would use it."""
+    """Examine the given environment. Without one, examine this process's own if an application would use it."""
     environ = target.client_environ
     if environ is None:
         environ = target.environ
@@ -63,7 +63,7 @@ def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield warning(ECS_METADATA, "ALIBABA_CLOUD_ECS_METADATA_DISABLED: not true; SDKs ask the instance's role first")
     proxies = _set(environ, ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"))
     if proxies and is_loopback(url.host):
-        # Also where NO_PROXY names the host: Alibaba Cloud's Python SDK does not read NO_PROXY.
+        # A warning even if NO_PROXY names the host, because Alibaba Cloud's Python SDK does not read NO_PROXY.
         yield warning(
             PROXY,
             f"{', '.join(proxies)}: set; Alibaba Cloud's Python SDK uses it for {url.host}, and ignores NO_PROXY",
@@ -72,7 +72,7 @@ def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 async def _host(environ: Mapping[str, str], target: Target, loaded: Loaded | None) -> list[Finding]:
-    """Return what is wrong with the host of the URI, or with what listens there. Connects, and sends nothing."""
+    """Return the findings about the URI's host, or about the program that listens there. Connects, sends no data."""
     url = client_url(environ.get(URI, ""))
     host, shown, port = url.host, url.authority_host, url.port
     if url.scheme != "http" or not host:
@@ -101,7 +101,7 @@ def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
     read = {}
     if environ.get(CLI_PROFILE_OFF, "").lower() != "true":
         read[f"{home}/.aliyun/config.json"] = f"{CLI_PROFILE_OFF}=true"
-    # The SDKs for Python and Java read the first name, those for Go and Node the second one.
+    # The SDKs for Python and Java read the first name. The SDKs for Go and Node read the second one.
     usual = [f"{home}/.alibabacloud/{name}" for name in ("credentials.ini", "credentials")]
     read |= dict.fromkeys([environ.get(CREDENTIALS_FILE, "")] if environ.get(CREDENTIALS_FILE) else usual, _NO_FILE)
     for path, setting in read.items():
@@ -112,12 +112,12 @@ def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _has_content(path: str) -> bool:
-    """Return whether a file may have keys: an empty one, as /dev/null is, has none."""
+    """Return whether a file may contain keys. An empty file, such as /dev/null, contains none."""
     try:
         return os.stat(path).st_size > 0
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # it may not be looked at by this user; the application's user may read it
+    except OSError:  # this user may not examine the file, but the application's user may read it
         return True
 
 
@@ -126,7 +126,7 @@ def _keys() -> tuple[str, ...]:
 
 
 def _static_keys(target: Target, loaded: Loaded | None) -> tuple[str, ...]:
-    """Return the variables of static keys, unless an identity of the sidecar, or this command, signs with them."""
+    """Return the variables of static keys. Leaves out variables with which an identity or this command signs."""
     profiles = loaded.settings.profiles.values() if loaded is not None else ()
     uses_keys = any(
         isinstance(part, IdaasIdentity) and isinstance(part.authn_configuration, IdaasPlugin)

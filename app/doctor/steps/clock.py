@@ -1,4 +1,4 @@
-"""Step `clock`: this machine's clock against the `Date` headers of the servers."""
+"""Step `clock`: this machine's clock compared with the `Date` headers of the servers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "clock"
 
 
 def run(offsets: Mapping[str, float]) -> Step:
-    """Examine the offsets by server: the server's clock minus this machine's, in seconds."""
+    """Examine the offset of each server: the server's clock minus this machine's clock, in seconds."""
     if not offsets:
         return skipped(NAME, "no server has answered")
     found = [

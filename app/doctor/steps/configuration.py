@@ -20,15 +20,15 @@ from ..target import Target
 NAME = "configuration"
 
 OF_ANOTHER_USER = "IDS-131"
-"""Root examines a sidecar of another user, who owns a secret and reads it at run time: no finding."""
+"""The code for root's check of another user's sidecar. It is no finding: the user owns the secret and can read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """
-    The step's result. `loaded` is None where the configuration cannot be used at all.
+    The step's result. `loaded` is None if the configuration cannot be used at all.
 
-    `server`: the addresses of its sidecar, as far as they are valid.
+    `server`: the configured addresses, as far as they are valid.
     """
 
     step: Step
@@ -37,11 +37,11 @@ class Configuration:
     server: Server = field(default_factory=Server)
 
     def usable(self, profile: str) -> bool:
-        """Return whether no mistake concerns the profile: it names the profile, or no profile at all."""
+        """Return whether no mistake concerns the profile. A mistake that names no profile concerns all of them."""
         return not self._concerning(profile)
 
     def why_not(self, profile: str) -> str:
-        """Return why no token is requested for a profile that is not usable."""
+        """Return why no token is requested for an unusable profile."""
         found = self._concerning(profile)
         if any(line.error_code != OF_ANOTHER_USER for line in found):
             return "the configuration is broken"
@@ -52,7 +52,7 @@ class Configuration:
 
 
 def run(target: Target) -> Configuration:
-    """Load the configuration as `serve` does. Where secrets or files are missing, go on without them."""
+    """Load the configuration in the same way as `serve`. If secrets or files are missing, go on without them."""
     loaded: Loaded | None = None
     mistakes: tuple[Mistake, ...] = ()
     try:
@@ -70,7 +70,7 @@ def run(target: Target) -> Configuration:
     found += [
         warning(each.error_code, each.cause, each.cure)
         for each in loaded.warnings
-        if not any(line.endswith(each) for line in owners)  # a file that the owner reads is no exposed one
+        if not any(line.endswith(each) for line in owners)  # a file that its owner reads is not exposed
     ]
     values = [
         {"key": key, "value": shown(key, value), "source": loaded.sources[key]}
@@ -83,7 +83,7 @@ def run(target: Target) -> Configuration:
 
 
 def _server(target: Target) -> Server:
-    """Return the addresses of a file that cannot be used; a sidecar may run with what the file was before."""
+    """Return the addresses in an unusable file, because a sidecar may run with an earlier version of the file."""
     file = find(target.config, target.environ, str(target.default_path))
     try:
         found = msgspec.convert(read_object(file).get("server", {}), Server) if file is not None else Server()

@@ -26,7 +26,7 @@ LAYERS = {
     "TCP": frozenset({"IDS-203", "IDS-204", "IDS-205"}),
     "TLS": frozenset({"IDS-210", "IDS-211", "IDS-212", "IDS-213"}),
 }
-"""The errors of each layer; the layers before the broken one work."""
+"""The errors of each layer. All layers before the broken layer work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Endpoint:
 
 
 def of_profile(profile: Profile, place: str) -> Iterator[Endpoint]:
-    """Yield the servers that the profile contacts, as far as they are known beforehand, in the order of a refresh."""
+    """Yield the servers that the profile contacts, in the order of a refresh, as far as no request is needed."""
     for identity, where in identities.parts(profile.identity, f"{place}.identity"):
         url, connection = identities.own_url(identity, where), identities.connection_of(identity)
         if url is not None and connection is not None:
@@ -60,9 +60,9 @@ async def run(
     endpoint: Endpoint, connections: Connections, profile: str, presented: Callable[[str], Chain] | None = None
 ) -> Step:
     """
-    Send a GET without any secret. Every HTTP answer shows that the way to the server works.
+    Send a GET without any secret. Any HTTP answer shows that the way to the server works.
 
-    `presented` returns the certificates of a server that is not trusted; None where a proxy is in between.
+    `presented` returns the certificates of a server that is not trusted; None if a proxy is in between.
     """
     facts: dict[str, object] = {"url": endpoint.url, "use": endpoint.use}
     try:
@@ -78,7 +78,7 @@ async def run(
 
 
 def with_failover(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps of one list of endpoints: a broken one is a warning where another one works."""
+    """Return the steps of one list of endpoints. A broken endpoint is only a warning if another one works."""
     if all(step.state == "broken" for step in steps):
         return list(steps)
     return [
@@ -105,7 +105,7 @@ async def _with_issuer(found: Finding, url: str, presented: Callable[[str], Chai
 
 
 def _layers(code: str) -> dict[str, str]:
-    """Return the state of each layer, where the code of the failure tells which one is broken."""
+    """Return the state of each layer; empty if the code of the failure belongs to no layer."""
     found: dict[str, str] = {}
     if not any(code in codes for codes in LAYERS.values()):
         return found

@@ -1,4 +1,4 @@
-"""Step `exchange`: the verdict of STS, or of the DeveloperAPI, and each further role of the chain."""
+"""Step `exchange`: the answer of STS or of the DeveloperAPI, and each further role of the chain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOT_TRUSTED = "IDS-401"
 
 @dataclass(frozen=True, slots=True)
 class Exchanged:
-    """The step's result; `credentials` is None where it is broken."""
+    """The step's result. `credentials` is None if the step is broken."""
 
     step: Step
     credentials: Credentials | None = field(default=None, repr=False)
@@ -31,8 +31,8 @@ async def run(
     """
     Exchange the token. The session's key and token are never shown.
 
-    `verified` has by profile what STS read from the tokens that it accepted in this run. `ram_was_read`: the cure of a
-    refusal then does not advise to read RAM.
+    `verified`: for each profile, the claims that STS read from an accepted token in this run. `ram_was_read`: if true,
+    the cure of a refusal does not advise reading RAM.
     """
     try:
         session = await pipeline.exchanged(name, token)

@@ -1,4 +1,4 @@
-"""Step `OIDC provider`: the token, and the certificate of its issuer, beside the OIDC provider in RAM."""
+"""Step `OIDC provider`: compares the token, and the certificate of its issuer, with the OIDC provider in RAM."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _fingerprint(provider: Provider, chain: Chain | str) -> Iterator[Finding]:
     if not registered or isinstance(chain, str) or set(provider.fingerprints) & set(chain.fingerprints):
         return
     name = provider.arn.rpartition("/")[2]
-    # A warning: this machine may see another certificate than STS does, for example behind a proxy.
+    # Only a warning: this machine may see another certificate than STS, for example behind a proxy.
     yield warning(
         "IDS-410",
         f"Fingerprints of the provider: {registered}; {chain.host} presents {', '.join(chain.fingerprints)}",

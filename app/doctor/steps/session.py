@@ -1,4 +1,4 @@
-"""Step `session`: the session's length against what was asked for, and against the margins of all known clients."""
+"""Step `session`: compares the session's length with the configured length, and with all known clients' margins."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..finding import Finding, Step, warning
 NAME = "session"
 
 TOLERANCE = 60.0
-"""Seconds by which a session may be shorter: the request's own time, and clocks that are exact to a second."""
+"""Seconds by which a session may be shorter, for the time of the request and for clocks exact to a second."""
 
 
 def run(name: str, profile: Profile, credentials: Credentials) -> Step:
@@ -40,7 +40,7 @@ def run(name: str, profile: Profile, credentials: Credentials) -> Step:
 
 
 def _shorter(name: str, profile: Profile, length: float) -> Iterator[Finding]:
-    """Yield a finding if the session is shorter than configured; the last role of a chain decides its length."""
+    """Yield a finding if the session is shorter than configured. The last role of a chain determines its length."""
     last, place = (
         (profile.chain[-1], f"chain[{len(profile.chain) - 1}]") if profile.chain else (profile.exchange, "exchange")
     )
@@ -54,7 +54,7 @@ def _shorter(name: str, profile: Profile, length: float) -> Iterator[Finding]:
 
 
 def _margins(length: float) -> Iterator[Finding]:
-    """Yield a finding for the margins that sessions of an hour satisfy. The others are in the facts."""
+    """Yield a finding for missed margins that sessions of an hour would satisfy. Other margins are in the facts."""
     usual = clients.least_left(clients.DEFAULT_SESSION)
     missed = [each for each in clients.missed(length) if each.seconds < usual]
     if missed:

@@ -24,11 +24,11 @@ Status = Mapping[str, Any]
 
 async def run(target: Target, server: Server, loaded: Loaded | None) -> Step:
     """
-    Read its status from the admin socket of the configuration, else from the operations listener.
+    Read the sidecar's status from the configured admin socket, else from the operations listener.
 
-    A sidecar that does not run is no finding. Another program at one of its addresses is one, and a socket that
-    refuses: `get`, `refresh` and `status` use it. `loaded` is None where the configuration cannot be used; `server` has
-    its addresses nevertheless, as far as they are valid.
+    A sidecar that does not run is not a finding. Another program at a configured address is a finding, and so is an
+    admin socket that refuses, because `get`, `refresh` and `status` use it. `loaded` is None if the configuration
+    cannot be used; `server` still has its addresses, as far as they are valid.
     """
     path = server.admin_socket
     found: list[Finding] = []
@@ -43,7 +43,7 @@ async def run(target: Target, server: Server, loaded: Loaded | None) -> Step:
         source = "operations listener"
         answer = await _from_ops(target, server)
         if isinstance(answer, str):
-            # No sidecar answers at the socket, and none at the listener: a missing socket is no finding.
+            # If no sidecar answers at the listener either, a missing socket is not a finding.
             found = [each for each in found if each.code != "IDS-503"]
             found += await addresses.taken(target, server, None)
             return Step(NAME, answer, findings=found) if found else skipped(NAME, answer)
@@ -69,7 +69,7 @@ def _refused(error: SidecarError, path: str) -> Finding:
 
 
 async def _from_ops(target: Target, server: Server) -> Status | str:
-    """Return the status from the operations listener, or why there is none."""
+    """Return the status from the operations listener, or the reason why there is no status."""
     ops = server.ops
     if ops is None:
         return "server.ops is null"
@@ -94,7 +94,7 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         if failure.get("message"):
             reason = quoting(str(failure["message"]), str(failure.get("cloud_message") or ""))
         cure = str(failure.get("cure") or "").removesuffix(".")
-        if cure:  # the command `refresh` needs the socket
+        if cure:  # the cure names the command `refresh`, which needs the socket
             cure += "; " + (
                 "then run `idaas-sidecar refresh`" if has_socket else "the sidecar then tries again by itself"
             )

@@ -1,4 +1,4 @@
-"""Step `token`: the identity's token, and its claims beside what the configuration says."""
+"""Step `token`: obtains the identity's token, and compares its claims with the configuration."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from ..finding import Finding, Step, failed, warning
 NAME = "token"
 
 SHORTEST_LIFE = 60.0
-"""Seconds that a token needs to be exchanged: two requests with their time limits, and some clock difference."""
+"""The least remaining seconds for the exchange of a token: two requests with their time limits, and some clock
+difference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Obtained:
-    """The step's result; `token` and `claims` are None where it is broken."""
+    """The step's result. `token` and `claims` are None if the step is broken."""
 
     step: Step
     token: Token | None = field(default=None, repr=False)
@@ -40,10 +41,11 @@ async def run(
     name: str, profile: Profile, pipeline: Pipeline, cloud_clock: CloudClock, *, clock_is_off: bool
 ) -> Obtained:
     """
-    Obtain a token as a refresh does, and compare its claims. The output has header and claims, never the token.
+    Obtain a token in the same way as a refresh, and compare its claims. The output has header and claims, never the
+    token.
 
-    Its times are judged by the clock of the server that issued it, where that is known: the step `clock` finds that
-    this machine's is off.
+    The token's times are compared with the clock of the server that issued it, if this clock is known. The step `clock`
+    reports an error of this machine's clock.
     """
     try:
         token = await pipeline.token(name)

@@ -1,4 +1,4 @@
-"""Step `trust policy`: the token's claims beside the trust policy of the role, and the session's length."""
+"""Step `trust policy`: compares the token's claims with the role's trust policy, and checks the session's length."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ NAME = "trust policy"
 
 def run(name: str, profile: Profile, policy: str | None, reading: Reading | None, claims: Claims | None) -> Step:
     """
-    Compare, if there is a role that trusts tokens, and its policy is known.
+    Compare if there is a role that trusts tokens, and its policy is known.
 
-    `policy` is the text of a file. Without one, `reading` has the role as RAM has it.
+    `policy` is the text of a file. Without it, the policy comes from the role in `reading`.
     """
     exchange = profile.exchange
     if not isinstance(exchange, StsExchange):
         return skipped(NAME, "IDaaS manages the role", name)
     if account_of(exchange.role_arn) != account_of(exchange.oidc_provider_arn):
-        # The policy may be right: its Principal.Federated has the account that oidcProviderArn should have.
+        # The policy may be right: its Principal.Federated may name the account that oidcProviderArn should have.
         return skipped(NAME, "roleArn and oidcProviderArn are of different accounts", name)
     if policy is not None:
         return _compared(name, exchange, policy, claims, [], "")

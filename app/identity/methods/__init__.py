@@ -1,8 +1,8 @@
-"""The authentication methods, one file each, and the tables of them.
+"""The authentication methods, one file each, and their tables.
 
-A method needs one file with its settings class (`method.py` says what it provides), and one row here. The tag of its
-class is the value of `authnMethod` (IDaaS) or `method` (any OpenID provider) that selects it. May import the other
-modules of `identity` except the identity kinds.
+A new method needs one file with its settings class (`method.py` lists the functions), and one row here. The tag of the
+class is the value of `authnMethod` (IDaaS) or `method` (any OpenID provider) that selects the method. May import the
+other modules of `identity` except the identity kinds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ IDAAS_METHODS: tuple[type[Method], ...] = (
     pca.IdaasPca,
     plugin.IdaasPlugin,
 )
-"""What `authnConfiguration.authnMethod` selects."""
+"""The methods that `authnConfiguration.authnMethod` selects."""
 
 OAUTH_METHODS: tuple[type[Method], ...] = (
     client_secret_basic.OAuthClientSecretBasic,
@@ -43,11 +43,11 @@ OAUTH_METHODS: tuple[type[Method], ...] = (
     client_assertion.OAuthClientAssertion,
     tls_client_auth.OAuthTlsClientAuth,
 )
-"""What `clientAuthentication.method` selects."""
+"""The methods that `clientAuthentication.method` selects."""
 
 if TYPE_CHECKING:
     IdaasMethod = Method
     OAuthMethod = Method
-else:  # msgspec needs the union of the classes, a type checker their common interface
+else:  # msgspec needs the union of the classes; a type checker needs their common base class
     IdaasMethod = Union[IDAAS_METHODS]  # noqa: UP007 - a union of a tuple
     OAuthMethod = Union[OAUTH_METHODS]  # noqa: UP007

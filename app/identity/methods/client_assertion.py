@@ -1,7 +1,7 @@
 """client_assertion: a token of another issuer as the client's proof (RFC 7523 2.2), so that no secret is stored.
 
-Kubernetes' projected service account tokens, SPIFFE's JWT-SVIDs, and the job tokens of GitHub and GitLab are such
-tokens. Keycloak calls it federated client authentication, Entra a federated identity credential.
+Examples are Kubernetes' projected service account tokens, SPIFFE's JWT-SVIDs, and the job tokens of GitHub and GitLab.
+Keycloak calls this method federated client authentication, and Entra calls it a federated identity credential.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .method import ClientFacts, ClientParts, Method
 
 
 class ForeignAssertion(Record, frozen=True):
-    """The token of another issuer, read for every request: its writer renews it."""
+    """The token of another issuer, read for every request, because its writer renews it."""
 
     HIDDEN = frozenset({"disk"})
 

@@ -18,7 +18,7 @@ from .method import ClientParts, DeployEnvironment, IdentityType
 
 
 class ClientSecretBasic(Record, frozen=True):
-    """The secret in the Authorization header; form-encoded first (RFC 6749 2.3.1), except for IDaaS."""
+    """The secret in the Authorization header. It is form-encoded first (RFC 6749 2.3.1), except for IDaaS."""
 
     HIDDEN = frozenset({"disk"})
 
@@ -31,7 +31,8 @@ class ClientSecretBasic(Record, frozen=True):
         encode = quote_plus if self.form_encoded else str
         secret = await read(self.secret, self.disk)
         pair = base64.b64encode(f"{encode(self.client_id)}:{encode(secret)}".encode()).decode()
-        # RFC 6749 2.3: one way to prove the identity in a request. Okta takes a client_id in the form for a second one.
+        # RFC 6749 2.3: a request must use only one method of authentication. Okta counts a client_id in the form as a
+        # second method.
         return Proof(headers={"Authorization": f"Basic {pair}"}, names_client=self.form_encoded)
 
 

@@ -1,4 +1,4 @@
-"""What PKCS7, OIDC and PCA have in common: a federated credential of the application, proven by an assertion."""
+"""The common part of PKCS7, OIDC and PCA: a federated credential of the application, proven by an assertion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..client_auth import Proof
 
 
 class Federated(Record, frozen=True):
-    """The word of another authority: a document of the machine (PKCS7) or a token of another issuer (OIDC)."""
+    """A statement of another authority: a document of the machine (PKCS7) or a token of another issuer (OIDC)."""
 
     credential_name: str
     assertion_type: str

@@ -1,4 +1,4 @@
-"""Keys that several methods share: where the client secret or the private key is. Names and paths, never the secret."""
+"""Configuration keys that several methods share: names and paths of the client secret or private key, never secrets."""
 
 from __future__ import annotations
 
@@ -80,14 +80,14 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         self, place: str, environ: Mapping[str, str], certificate: str | None = None, *, standard: bool = False
     ) -> None:
         """
-        Raise ConfigError unless the key can be loaded, fits the algorithm, and is that of the certificate.
+        Raise ConfigError unless the key can be loaded, fits the algorithm, and belongs to the certificate.
 
         `standard`: for an OpenID provider, which accepts more kinds of keys than IDaaS.
         """
         text, reader = self.private_key(place, environ)(), self.password(place, environ)
         password = reader() if reader else None
 
-        from .. import private_key  # cryptography is 8 MiB: only for methods that sign with a key
+        from .. import private_key  # cryptography takes 8 MiB: imported only for methods that sign with a key
 
         key = private_key.load_private_key(text, password, place)
         if self.algorithm is not None:
@@ -113,7 +113,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         )
 
     def password(self, place: str, environ: Mapping[str, str]) -> Secret | None:
-        """Return the reader of the private key's password, or None where none is configured."""
+        """Return the reader of the private key's password, or None if no password is configured."""
         name = self.private_key_password_env_var_name
         field = self.key("private_key_password_env_var_name")
         return secrets.from_environment(environ, name, f"{place}.{field}") if name else None

@@ -1,4 +1,4 @@
-"""What every authentication method provides: its settings, and what they become."""
+"""The base of every authentication method: its settings, and the functions that use them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DeployEnvironment = Annotated[
     | None,
     Meta(description="The SDK's name of the environment. PKCS7 accepts ALIBABA_CLOUD_ECS, OIDC KUBERNETES."),
 ]
-"""A key of the SDK's file; only PKCS7 and OIDC read it."""
+"""A key of the SDK's file. Only PKCS7 and OIDC read it."""
 
 IdentityType = Annotated[Literal["CLIENT"], Meta(description="Only machine identities are supported.")]
 """A key of the SDK's file."""
@@ -44,10 +44,10 @@ FederatedCredential = Annotated[
 
 
 class ClientFacts(Record, frozen=True):
-    """What the identity around a method says about its client; None where it says nothing."""
+    """The facts about the client that a method gets from its identity. An unknown fact is None."""
 
     place: str
-    """Where the identity is configured."""
+    """The key path of the identity."""
     client_id: str
     issuer: str | None
     connection: Connection
@@ -59,13 +59,13 @@ class ClientFacts(Record, frozen=True):
 
 
 class MakeSource(Protocol):
-    """Returns the source that asks the identity's token endpoint. `secret`: what the proof is made with."""
+    """Returns the source that asks the identity's token endpoint. `secret`: the secret behind the proof."""
 
     def __call__(self, auth: ClientAuth, secret: Rotating | None = None) -> TokenSource: ...
 
 
 class ClientParts(Record, frozen=True):
-    """What a method builds its source from. `place`: where the method is configured."""
+    """The objects from which a method builds its source. `place`: the key path of the method."""
 
     facts: ClientFacts
     place: str
@@ -74,31 +74,31 @@ class ClientParts(Record, frozen=True):
     http: HttpClient
     token_endpoint_source: MakeSource
     signing_algorithms: Callable[[], Sequence[str]] = tuple
-    """The algorithms of assertions that the server says it verifies; none where it does not say."""
+    """The algorithms of assertions that the server says it supports; empty if the server names none."""
 
 
 class Method(Strict, frozen=True, kw_only=True):
     """
-    An authentication method: its keys, and the functions that give them a meaning.
+    An authentication method: its configuration keys, and the functions that use them.
 
-    A method overrides `build`, and of the others what it needs. `place` is where the method is configured.
+    A method overrides `build`, and the other functions as needed. `place` is the key path of the method.
     """
 
     def check(self, place: str, facts: ClientFacts) -> None:
         """Raise ConfigError at the first value that cannot work. Pure."""
 
     def read(self, place: str, environ: Mapping[str, str]) -> None:
-        """Raise ConfigError unless the secrets, keys and certificates that are named exist and fit."""
+        """Raise ConfigError unless the secrets, keys and certificates that the method names exist and fit."""
 
     def read_token(self, place: str, environ: Mapping[str, str]) -> None:
-        """Raise NotThereYet or ConfigError unless the token exists that another program writes for the method."""
+        """Raise NotThereYet or ConfigError if another program writes the method's token and it does not exist."""
 
     def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-        """Yield path and FILE mark of files that no key names directly; `files` yields the others."""
+        """Yield path and FILE mark of the method's files that no key names directly."""
         yield from ()
 
     def metadata_endpoint(self) -> str | None:
-        """Return the ECS metadata service that the method asks, or None."""
+        """Return the URL of the ECS metadata service that the method asks, or None."""
         return None
 
     def url(self, facts: ClientFacts) -> str | None:
@@ -111,7 +111,7 @@ class Method(Strict, frozen=True, kw_only=True):
 
 
 def require_federated_credential(method: Method, name: str | None, place: str) -> None:
-    """Raise ConfigError unless the federated credential is named."""
+    """Raise ConfigError if the name of the federated credential is missing."""
     if not name:
         tag = type(method).__struct_config__.tag
         raise ConfigError(f"{place}.applicationFederatedCredentialName: required with {tag}", error_code="IDS-106")

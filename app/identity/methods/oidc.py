@@ -57,9 +57,9 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
 
     def token(self, place: str, environ: Mapping[str, str]) -> FileSecret:
         """
-        Return the reader of the token, found in the SDK's order: path, variable, Kubernetes' own file.
+        Return the reader of the token. The file is found in the SDK's order: path, variable, Kubernetes' own file.
 
-        Raises ConfigError where the variable is not set.
+        Raises ConfigError if the variable is not set.
         """
         if self.oidc_token_file_path:
             return secrets.from_file(self.oidc_token_file_path, f"{place}.{self.key('oidc_token_file_path')}")

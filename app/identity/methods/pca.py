@@ -1,4 +1,4 @@
-"""PCA: an assertion signed with the key of an X.509 certificate, which is sent with it."""
+"""PCA: an assertion signed with the key of an X.509 certificate. The certificate is sent with the assertion."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ X509_JWT_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-b
 
 
 class Pca(Record, frozen=True):
-    """An assertion signed with the key of a certificate. `expires` is told at every proof when the certificate ends."""
+    """An assertion signed with the key of a certificate. Every proof calls `expires` with the certificate's end."""
 
     HIDDEN = frozenset({"disk"})
 
@@ -54,14 +54,14 @@ class Pca(Record, frozen=True):
         return await secrets.read(secret, self.disk)
 
     def _check(self, certificate: str, key_text: str) -> None:
-        """Report when the certificate ends. Raises Unreachable where the key does not belong to it."""
+        """Report the certificate's end. Raises Unreachable if the key does not belong to the certificate."""
         from .. import private_key
 
         password = self.jwt.password() if self.jwt.password else None
         key = private_key.load_private_key(key_text, password, self.place)
         leaf = private_key.load_certificate(certificate, self.place)
         if not private_key.belongs(leaf, key):
-            # They are two files: for a moment of every rotation one is new and the other old.
+            # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
                 f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
                 error_code="IDS-115",
@@ -116,7 +116,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         raise ConfigError(f"{place}: {text_key} or {file_key} is required", error_code="IDS-106")
 
     def build(self, parts: ClientParts) -> TokenSource:
-        # Key and certificate go together: the previous key would not fit the present certificate.
+        # No Rotating here: the previous key would not fit the present certificate.
         key = self.private_key(parts.place, parts.context.environ)
         auth = Pca(
             str(self.application_federated_credential_name),

@@ -30,7 +30,7 @@ _CODES = {"NoPermission": "IDS-327"}
 
 
 class GenerateOauthToken(Record, frozen=True):
-    """The signed call. `scope` reads `<audience>|<value> …`; `keys` is asked at every call."""
+    """The signed call. `scope` has the form `<audience>|<value> …`. Every call asks `keys` again."""
 
     http: Post
     endpoint: str

@@ -51,8 +51,9 @@ class PrivateKeyJwt(Record, frozen=True):
     """
     An assertion signed with a private key, whose public half is registered with the application.
 
-    `supported`: the algorithms that the server says it verifies; None: chosen by the size of the key, as the IDaaS SDKs
-    do. `certificate`: its thumbprint names the key (`x5t#S256`, RFC 7515 4.1.8); `expires` is told when it ends.
+    `supported`: the algorithms that the server says it supports; None: the size of the key selects the algorithm, as in
+    the IDaaS SDKs. `certificate`: its thumbprint names the key (`x5t#S256`, RFC 7515 4.1.8). Every proof calls
+    `expires` with the certificate's end.
     """
 
     HIDDEN = frozenset({"disk"})
@@ -75,7 +76,7 @@ class PrivateKeyJwt(Record, frozen=True):
         return jwt_bearer(await self.assertion(endpoint))
 
     async def assertion(self, endpoint: str) -> str:
-        """Return a signed assertion. Raises ConfigError where the key is missing or unusable."""
+        """Return a signed assertion. Raises ConfigError if the key is missing or unusable."""
         claims = assertion_claims(self.client_id, endpoint, now=self.now(), jti=self.new_id(), style=self.style)
         key = await read(self.key, self.disk)
         password = await read(self.password, self.disk) if self.password else None
@@ -83,7 +84,7 @@ class PrivateKeyJwt(Record, frozen=True):
         return await asyncio.to_thread(self._sign, claims, key, password, certificate)
 
     def _sign(self, claims: Mapping[str, Any], text: str, password: str | None, certificate: str | None) -> str:
-        # Here, not above: cryptography is 8 MiB, and profiles with a plain secret never need it.
+        # Imported here, because cryptography takes 8 MiB, and profiles with a plain secret never need it.
         from .. import private_key
 
         key = private_key.load_private_key(text, password, self.place)
@@ -104,7 +105,7 @@ class PrivateKeyJwt(Record, frozen=True):
 
         certificate = private_key.load_certificate(text, self.place, der=True, password=password)
         if not private_key.belongs(certificate, key):
-            # They are two files: for a moment of every rotation one is new and the other old.
+            # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
                 f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
                 error_code="IDS-115",
@@ -145,7 +146,7 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
         self.read_key(place, environ, certificate=certificate() if certificate else None, standard=True)
 
     def certificate(self, place: str) -> Secret | None:
-        """Return the reader of the certificate, or None where none is configured."""
+        """Return the reader of the certificate, or None if no certificate is configured."""
         path = self.certificate_file
         key = f"{place}.{self.key('certificate_file')}"
         return secrets.from_file(path, key, binary=True) if path else None
@@ -153,7 +154,7 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     def build(self, parts: ClientParts) -> TokenSource:
         key: Secret = self.private_key(parts.place, parts.context.environ)
         certificate = self.certificate(parts.place)
-        # Key and certificate go together: the previous key would not fit the present certificate.
+        # Rotating only without a certificate: the previous key would not fit the present certificate.
         rotating = Rotating(key) if certificate is None else None
         auth = replace(
             signer(self, parts, rotating or key),
@@ -166,7 +167,7 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
 
 
 def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret) -> PrivateKeyJwt:
-    """Return what signs the assertions of the method's client with `key`, in the style of IDaaS."""
+    """Return the signer of the client's assertions with `key`, in IDaaS's style."""
     return PrivateKeyJwt(
         parts.facts.client_id,
         key=key,
@@ -181,7 +182,7 @@ def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret) -> Private
 
 
 def check_audience(configured: str, facts: ClientFacts) -> None:
-    """Raise ConfigError where the issuer is to be the audience and is not known."""
+    """Raise ConfigError if the audience must be the issuer, but the issuer is not known."""
     if configured == "issuer" and not facts.issuer:
         raise ConfigError(f"{facts.place}.issuer: required where assertionAudience is issuer", error_code="IDS-106")
 

@@ -1,4 +1,4 @@
-"""tls_client_auth: the certificate of the TLS connection itself (RFC 8705 2.1)."""
+"""tls_client_auth: the client certificate of the TLS connection is the proof (RFC 8705 2.1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .method import ClientFacts, ClientParts, Method
 
 
 class TlsClientAuth(Record, frozen=True):
-    """The client certificate proves the identity: the request carries nothing more."""
+    """The client certificate proves the identity, so the request contains no further proof."""
 
     async def prove(self, endpoint: str) -> Proof:
         return Proof()

@@ -1,4 +1,4 @@
-"""The routes of the admin socket: what the sidecar's owner may order. A unix socket alone; nothing of it over TCP.
+"""The routes of the admin socket: the orders that the sidecar's owner may give. They exist on a unix socket alone.
 
     POST /refresh, /refresh/{profile}    refresh the credentials now
     POST /purge, /purge/{profile}        drop the held credentials, then refresh
@@ -6,8 +6,8 @@
     GET  /session/{profile}              the held credentials, for `get`
     GET  /status.json                    the status, for `status`; as on the operations listener
 
-The commands of the same names use them (app/cli). The two users who are served could read the configuration and its
-secrets as well, so caller rules do not apply to `/session`.
+The commands of the same names use these routes (app/cli). Only the sidecar's own user and root are answered. Both can
+read the configuration and its secrets anyway, so caller rules do not apply to `/session`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Renew = Callable[[Sequence[str], bool, int], Awaitable[list[dict[str, Any]]]]
 """
 Refreshes profiles now, after dropping their credentials if the flag is set; returns the status of each.
 
-The number is the uid that ordered it.
+The number is the uid of the caller that ordered the refresh.
 """
 
 Held = Callable[[str, int], Awaitable[Credentials]]
@@ -41,7 +41,7 @@ _GET_ONLY = method_not_allowed(b"GET")
 
 
 class AdminHandler:
-    """The answers of the admin socket, to callers whose uid is `uid` or root's."""
+    """Answers requests at the admin socket, from callers whose uid is `uid` or root's."""
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from ..responses import NOT_FOUND, Response, response, unavailable
 from ..source import HeldSession, Source
 
 MOST_USERS = 256
-"""Different users per session for whom the audit writes a line."""
+"""The most users per session for whom the audit writes a line."""
 
 
 class CredentialEndpoint:
@@ -25,14 +25,14 @@ class CredentialEndpoint:
         self._clocks = clocks
         self._held: HeldSession | None = None
         self._response = NOT_FOUND
-        self._used_by: frozenset[int | None] = frozenset()  # an empty set of each profile's own has 216 bytes
+        self._used_by: frozenset[int | None] = frozenset()  # shared: an empty set per profile takes 216 bytes
 
     def current(self) -> tuple[Response, bool] | None:
         """
         Return the response with the credentials, or None if no valid session is held.
 
-        The second value says whether it is below the horizon: a reader sees less remaining lifetime than promise 2
-        says, although the cloud answers.
+        The second value is true if the session is below the horizon: a reader sees less remaining lifetime than promise
+        2 of RELIABILITY.md says, although the cloud answers.
         """
         held = self.source.held
         if held is None or (left := held.left(self._clocks)) <= 0:
@@ -45,8 +45,8 @@ class CredentialEndpoint:
         return self._response, left < held.promised and self.source.healthy
 
     def aws_response(self) -> Response:
-        """Return the session as the AWS SDKs read it. To be called after `current` has returned a response."""
-        # Built for each request: such a client asks once per session.
+        """Return the session as the AWS SDKs read it. Call it after `current` has returned a response."""
+        # Built for each request, because a client of this format requests each session once.
         return response(200, aws_document(self._held.credentials).encode()) if self._held is not None else NOT_FOUND
 
     def first_use_by(self, uid: int | None) -> Credentials | None:
@@ -57,12 +57,12 @@ class CredentialEndpoint:
         return self._held.credentials
 
     async def refreshed(self) -> None:
-        """Return when the refresh under way has ended. Starts one for a session that expired unnoticed."""
+        """Wait for the refresh under way. If the session has expired and no refresh has started, start one."""
         self.source.overdue()  # the machine slept, or its clock was set: the next refresh may be far away
         await self.source.settled()
 
     def unavailable(self) -> Response:
-        """Return the 503 that says why there are no credentials."""
+        """Return a 503 response with the reason why there are no credentials."""
         try:
             self.source.credentials()
         except NoCredentials as error:

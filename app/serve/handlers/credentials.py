@@ -1,7 +1,8 @@
 """The routes of the credentials and metadata listeners: from a request's head to credentials or a refusal.
 
 A decision has two halves. `resolve` depends on the bytes of the request alone; `redeem` depends on the caller and the
-time. The decision memo remembers the first half for repeated requests, so `resolve` must stay free of both.
+time. The decision memo remembers the result of `resolve` for repeated requests, so `resolve` must use neither the
+caller nor the time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .ecs import EcsRoutes, metadata_path
 from .outcome import Answer, Grant, Pending, denied
 
 URI_PATIENCE = 4.0
-"""Seconds that a cold start may hold a URI client: the shortest time limit among them is Node's 5."""
+"""Seconds that a cold start may hold a URI client. The shortest time limit of these clients is Node's: 5 s."""
 
 HEALTHZ = b"/healthz"
 PATH_TOKEN_HEADER = b"x-aliyun-parameters-secrets-token"
@@ -57,7 +58,7 @@ class ListenerRules(Record, frozen=True):
 
 
 class CredentialHandler:
-    """The answers of one credentials or metadata listener. No network, no disk, no lock."""
+    """Answers the requests of one credentials or metadata listener. Uses no network, no disk and no lock."""
 
     def __init__(self, endpoints: Mapping[str, CredentialEndpoint], rules: ListenerRules) -> None:
         self._endpoints = {name.encode(): endpoint for name, endpoint in endpoints.items()}
@@ -70,20 +71,20 @@ class CredentialHandler:
         self._ecs.replace(endpoint)
 
     def throttle(self, target: bytes, peer: Peer) -> Answer | None:
-        """Return the refusal of a request above the caller's rate. To be asked once per request, before any work."""
-        # Starvation: one user who sends requests without end. Liveness is answered in any case.
+        """Return the refusal of a request above the caller's rate. Call this once per request, before any work."""
+        # Starvation: one user may send requests without end. The liveness probe has no limit.
         if self._rules.rate is None or target == HEALTHZ or self._rules.rate.allows(peer):
             return None
         return Answer(THROTTLED, "throttled", denied="Rate")
 
     def answer(self, request: Request, *, waited: bool = False) -> Answer | Pending:
-        """Return the answer, or what to wait for. `waited`: the first credentials were waited for already."""
+        """Return the answer, or the event to wait for. `waited`: the wait for the first credentials is over."""
         found = self.resolve(request)
         return self.redeem(found, request.peer, waited=waited) if isinstance(found, Grant) else found
 
     def resolve(self, request: Request) -> Answer | Pending | Grant:
         """
-        Return the grant that a request's bytes stand for, or the answer of every other request.
+        Return the grant that the request's bytes ask for. A request for anything else gets its answer or a wait.
 
         A Grant depends on nothing but the bytes of the request and this handler.
         """
@@ -128,7 +129,7 @@ class CredentialHandler:
 
     def _credentials(self, path: bytes, request: Request) -> Answer | Grant:
         if self._rules.path_token is not None:
-            # SSRF: an attacker who makes the application request a URL does not know this segment.
+            # SSRF: an attacker who makes the application request a URL does not know the path token.
             first, _, rest = path[1:].partition(b"/")
             if same(first, self._rules.path_token):
                 path = b"/" + rest
@@ -153,7 +154,7 @@ class CredentialHandler:
 
 
 def _profile_name(path: bytes) -> tuple[bytes, bool]:
-    """Return the profile that a path names (empty: none), and whether it asks for the document of the AWS SDKs."""
+    """Return the profile that a path names (empty: none), and whether the path is that of the AWS document."""
     path = path.removesuffix(b"/")  # raw bytes; one final slash is accepted
     if path == b"/credentials":
         return b"default", False

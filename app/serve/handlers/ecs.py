@@ -17,7 +17,7 @@ ECS_PATIENCE = 0.8
 
 PREFIX = b"/latest/"
 _DATED = re.compile(rb"/[0-9]{4}-[0-9]{2}-[0-9]{2}/")
-"""A version of the metadata service: cloud-init requests /2016-01-01/meta-data/. All versions are the latest one."""
+"""A version in the path: cloud-init requests /2016-01-01/meta-data/. Every version is answered like `latest`."""
 
 ROLES = b"/latest/meta-data/ram/security-credentials"
 TOKEN_PATH = b"/latest/api/token"
@@ -62,7 +62,7 @@ class EcsRoutes:
         self._endpoints[name] = endpoint
 
     def resolve(self, path: bytes, request: Request) -> Answer | Pending | Grant:
-        """Return the grant for a role, or the answer of every other path. `path`: the target without its query."""
+        """Return the grant for a role, else the path's answer or a wait. `path`: the target without its query."""
         if path == TOKEN_PATH:
             return Answer(self._issue_token(request), "ecs_token")
         # Only the prefix ignores case: ossutil, aliyungo and JindoSDK write /Ram/.
@@ -91,11 +91,11 @@ class EcsRoutes:
 
     def _session_expiry(self, request: Request) -> float | Denial:
         """Return when the session token of the request expires, infinity if none is needed, or the refusal."""
-        # SSRF: a server that can be made to GET cannot be made to PUT first. A dozen SDKs cannot either.
+        # SSRF: an attacker can make a server send a GET, but not a PUT. A dozen SDKs cannot send a PUT either.
         if not self._sessions_required:
             return float(
                 "inf"
-            )  # whatever was sent: velero and ack-ram-tool keep a token across restarts of this process
+            )  # any token is ignored: velero and ack-ram-tool keep one across restarts of this process
         tokens = request.values(TOKEN_HEADER)
         expiry = self._sessions.expiry(tokens[0]) if len(tokens) == 1 else None
         return expiry if expiry is not None else _BAD_SESSION

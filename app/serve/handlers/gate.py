@@ -1,4 +1,4 @@
-"""When start-up is over, and which required profiles still lack credentials."""
+"""The start-up gate, and the required profiles that still lack credentials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ class Gate:
         self._opened = kind == "listening"
 
     def open(self) -> bool:
-        """`listening`: always. `credentials`: every required profile was usable. `timeout`: that, or time is up."""
+        """
+        Whether the gate has opened.
+
+        Mode `listening`: it is always open. `credentials`: it opens when every required profile is usable. `timeout`:
+        as `credentials`, but at the latest when the time limit has passed.
+        """
         if not self._opened:
             self._opened = not missing(self._sources) or (self._kind == "timeout" and self._now() >= self._until)
         return self._opened

@@ -1,7 +1,7 @@
 """The routes of the operations listener: probes, metrics, status. No response contains a credential.
 
-Probes, scrapes and the status are requested for ever, so they are answered without FastAPI, which costs 16 MiB.
-Only the documentation of the routes is left to the application; requests that may not have it are refused before it is
+Probes, scrapes and status requests never end, so they are answered without FastAPI, which costs 16 MiB. The
+application makes only the documentation of the routes. A request that may not see it is refused before FastAPI is
 imported.
 """
 
@@ -32,9 +32,9 @@ class OpsHandler:
     """
     The answers of the operations listener.
 
-    `scrape` and `status` build the bodies of `/metrics` and `/status.json`, and `status_page` that of `/status`, which
-    reloads itself if the argument is true. Each response is shared by concurrent requests.
-    `page_guard` returns the access rules of pages and status: no proxy, no web page that was rebound.
+    `scrape` and `status` build the bodies of `/metrics` and `/status.json`. `status_page` builds the body of `/status`;
+    with a true argument, the page reloads itself. Concurrent requests share each response.
+    `page_guard` returns the access rules of pages and status, which refuse proxies and rebound web pages.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class OpsHandler:
         return self._status_pages[refresh].response(refresh)
 
     def _refuse(self, request: Request) -> Response | None:
-        # Status names roles and errors: for the machine's owner, not for the pod network.
+        # The status names roles and errors. It is meant for the machine's owner, not for the pod network.
         if not is_loopback(request.peer.host):
             return _REMOTE
         denial = self._page_guard().judge(request)

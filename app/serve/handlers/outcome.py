@@ -1,4 +1,4 @@
-"""What a handler of the credentials and metadata listeners returns."""
+"""The results of the handlers of the credentials and metadata listeners."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Answer(NamedTuple):
     """
     A response and the labels of its metrics; labels come from the configuration, never from the request.
 
-    `denied` is the reason of a refusal. The last two are set where the response holds credentials: `below_horizon` as
-    `CredentialEndpoint.current` says, and `first_use` if this caller receives them for the first time, for the audit.
+    `denied` is the reason of a refusal. Two members are set for a response with credentials: `below_horizon` as in
+    `CredentialEndpoint.current`, and `first_use`, for the audit, if this caller receives them for the first time.
     """
 
     response: Response
@@ -31,23 +31,23 @@ class Answer(NamedTuple):
 
 class Pending(NamedTuple):
     """
-    The request has to wait: until `ready` returns, and `patience` seconds at most (None: `ready` has its own limit).
+    A request that has to wait until `ready` returns, for at most `patience` seconds (None: `ready` has its own limit).
 
-    Then the handler is asked again.
+    The handler then decides about the request again.
     """
 
     ready: Callable[[], Awaitable[None]]
     patience: float | None
     cold: bool
-    """Whether the wait is for the first credentials, for which a request waits once."""
+    """Whether the wait is for the profile's first credentials; a request waits for them once only."""
 
 
 class Grant(NamedTuple):
     """
-    What a request asks for, as far as its bytes alone decide: one profile's credentials.
+    The profile whose credentials a request asks for, as decided from the request's bytes alone.
 
-    Whether the caller gets them is decided at every use: the caller rule, the rate, the session token's expiry and the
-    credentials' own expiry can change between two requests with the same bytes.
+    Whether the caller receives the credentials is decided at every use: the caller rule, the rate, the session token's
+    expiry and the credentials' own expiry can change between two requests with the same bytes.
     """
 
     endpoint: CredentialEndpoint
@@ -61,6 +61,6 @@ class Grant(NamedTuple):
 
 
 def denied(denial: Denial, profile: str = "") -> Answer:
-    """Return the answer of a refusal."""
+    """Return the answer to a refused request."""
     label = "denied" if denial.response is not BAD_REQUEST else "bad_request"
     return Answer(denial.response, label, profile, denied=denial.reason)

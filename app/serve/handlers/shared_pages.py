@@ -13,7 +13,7 @@ from .snapshot import Snapshot
 
 class SharedPages:
     """
-    What answers on the operations listener: the handler, and for a page that it permits, `page`.
+    The answers of the operations listener: those of the handler, and for a page that the handler permits, `page`.
 
     A page depends on its path alone, so one response serves all requests that arrive at about the same time.
     """

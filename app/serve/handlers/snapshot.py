@@ -9,15 +9,15 @@ from typing import Any
 from ..responses import NOT_FOUND, Response
 
 LONGEST_REUSE = 0.5
-"""Seconds for which a response is given again: far less than any scrape interval."""
+"""Seconds for which a response is used again: far less than any scrape interval."""
 
 
 class Snapshot:
     """
     Builds a response with `make`, and returns it again while it is fresh.
 
-    Starvation: building takes the interpreter from all other work, so a flood of requests gets a tenth of its time.
-    All requests that arrive meanwhile share one response, so a flood costs no memory for responses.
+    Starvation: while a response is built, the interpreter does no other work. So a flood of requests gets a tenth of
+    its time. All requests that arrive meanwhile share one response, so a flood costs no memory for responses.
     """
 
     def __init__(self, make: Callable[..., Awaitable[Response]]) -> None:
@@ -34,7 +34,7 @@ class Snapshot:
     async def _built(self, arguments: tuple[Any, ...]) -> Response:
         if self._building is None:
             self._building = asyncio.create_task(self._build(arguments))
-        return await asyncio.shield(self._building)  # a client that leaves does not take the response from the others
+        return await asyncio.shield(self._building)  # one client's disconnect must not cancel the others' response
 
     async def _build(self, arguments: tuple[Any, ...]) -> Response:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection: the kernel's socket tables and /proc.
+"""The user and process at the other end of a connection, from the kernel's socket tables and /proc.
 
 May import `core`.
 """

@@ -1,4 +1,4 @@
-"""The peers of TCP and unix connections: what the kernel is asked about each of them, and when."""
+"""The peers of TCP and unix connections: the questions to the kernel about a connection, and their time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .peer import Attest, Peer, PeerCredentials
 
 
 class TcpPeers:
-    """Makes the peer of each connection to one listening socket. The kernel is asked when the peer is."""
+    """Makes the peer of each connection to one listening socket. The kernel is asked at the first use of the peer."""
 
     def __init__(self, listening: socket.socket, owners: SocketOwners, attest: Attest) -> None:
         host, port = listening.getsockname()[:2]
-        # The local address of a connection is that of the listening socket, unless that one has none of its own.
+        # A connection has the local address of its listening socket, unless the socket listens on all addresses.
         self._server = None if ip_address(host).is_unspecified else (host, port)
         self._owners = owners
         self._attest = attest

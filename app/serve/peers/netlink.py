@@ -1,8 +1,8 @@
-"""The owner of the client's end of a connection from this machine, by the kernel (Linux), without any privilege.
+"""The owner of the client's end of a connection from this machine, as the kernel reports it (Linux), without privilege.
 
-The uid comes from `sock_diag` (netlink), by an exact look-up of the client's own socket. Its time does not grow with
-the number of sockets, unlike reading /proc/net/tcp (`make bench BENCH="--only callers"`), which is used only where
-netlink is not allowed.
+The uid comes from `sock_diag` (netlink), by an exact look-up of the client's own socket. The time of the look-up does
+not grow with the number of sockets (`make bench BENCH="--only callers"`). The time to read /proc/net/tcp does, so
+that file is used only where netlink is not allowed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ _OWNER_OFFSET = _HEADER.size + 4 + 48 + 12
 """The offset of uid and inode in `inet_diag_msg` (linux/inet_diag.h): after 4 bytes, the id and three counters."""
 
 _ALIVE = frozenset({1, 4, 5})
-"""ESTABLISHED, and FIN_WAIT1 and 2: a client that has sent everything. No other state is a caller: SYN_SENT is a
-process that took over the port, LISTEN a server that the look-up falls back to, and TIME_WAIT has no owner any more."""
+"""The states of a caller's socket: ESTABLISHED, and FIN_WAIT1 and FIN_WAIT2 for a client that has sent everything.
+
+A socket in another state is no caller: SYN_SENT is a process that took over the port, LISTEN is a server that the
+look-up falls back to, and a socket in TIME_WAIT has no owner.
+"""
 
 Address = tuple[str, int]
 Found = tuple[int, int, int]
@@ -39,7 +42,7 @@ class SocketOwners:
     Finds the owner of the client's end of a TCP connection by its two addresses.
 
     `owner_of` does not wait and does not raise. It returns None for a client of another machine or network namespace,
-    for a client that is gone, and wherever the kernel's answer is not certain; a decision by it must refuse then.
+    for a client that has closed its socket, and if the kernel's answer is not certain. The caller must then refuse.
     """
 
     def __init__(self, proc: Path = Path("/proc"), *, netlink: bool = True) -> None:
@@ -56,8 +59,8 @@ class SocketOwners:
         if found is None:
             return None
         uid, inode, state = found
-        # Without an inode no process holds the socket: its owner is gone, and the uid means nothing. An id that this
-        # user namespace does not know reads as the overflow uid, which stands for no particular user.
+        # A socket without an inode is held by no process, so its uid means nothing. The kernel reports an id that this
+        # user namespace does not know as the overflow uid, which stands for no particular user.
         return PeerCredentials(uid, inode) if inode and state in _ALIVE and uid != self._overflow else None
 
     def close(self) -> None:
@@ -65,10 +68,11 @@ class SocketOwners:
             self._sock_diag.close()
 
     def _read(self, client: Address, server: Address) -> Found | None:
-        """Return the same from the kernel's table as text: some milliseconds, and more with every socket."""
+        """Return the socket from /proc/net/tcp and tcp6. Takes some milliseconds, and longer with every open socket."""
         wanted = {(_in_table(one), _in_table(other)) for one, other in _spellings(client, server)}
         for name in ("tcp", "tcp6"):
-            with contextlib.suppress(FileNotFoundError), open(self._proc / "net" / name) as table:  # no IPv6: no file
+            # Without IPv6, tcp6 does not exist.
+            with contextlib.suppress(FileNotFoundError), open(self._proc / "net" / name) as table:
                 for line in table:
                     columns = line.split()
                     if (columns[1], columns[2]) in wanted:
@@ -84,7 +88,7 @@ class SockDiag:
         self._sequence = 0
 
     def works(self) -> bool:
-        """Return whether the kernel answers at all: without its `tcp_diag` it knows no socket."""
+        """Return whether the kernel finds a socket of this process: without its module `tcp_diag`, it finds none."""
         with socket.socket() as ours:
             try:
                 ours.bind(("127.0.0.1", 0))
@@ -94,7 +98,7 @@ class SockDiag:
                 return False
 
     def find(self, client: Address, server: Address) -> Found | None:
-        """Return what the kernel says about the socket with these addresses; None if it knows none."""
+        """Return the kernel's data about the socket with these addresses; None if there is no such socket."""
         self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         self._socket.send(_question(client, server, self._sequence))
         while True:  # answers to earlier questions are skipped
@@ -112,13 +116,13 @@ class SockDiag:
 
 
 def unix_peer(connection: socket.socket) -> PeerCredentials | None:
-    """Return who connected to a unix socket, as the kernel noted then (SO_PEERCRED); None where it does not say."""
+    """Return the owner of a unix connection, as the kernel noted it at connect (SO_PEERCRED); None if it is unknown."""
     uid = peer_uid(connection)
     return PeerCredentials(uid, 0) if uid is not None else None
 
 
 def kernel_socket() -> socket.socket | None:
-    """Return a netlink socket to which the kernel alone can send; None where a sandbox forbids it, or not on Linux."""
+    """Return a netlink socket to which only the kernel can send; None if a sandbox forbids it, or not on Linux."""
     try:
         found = socket.socket(_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _SOCK_DIAG)
         found.connect((0, 0))  # 0 is the kernel: another process cannot send to this socket from now on
@@ -128,7 +132,7 @@ def kernel_socket() -> socket.socket | None:
 
 
 def sock_diag(sock: socket.socket | None) -> SockDiag | None:
-    """Return a look-up over `sock`; None, with `sock` closed, where the kernel gives no answers."""
+    """Return a look-up over `sock`. If the kernel gives no answers, close `sock` and return None."""
     if sock is None:
         return None
     found = SockDiag(sock)
@@ -154,7 +158,7 @@ def _question(client: Address, server: Address, sequence: int) -> bytes:
 
 
 def _spellings(client: Address, server: Address) -> Iterator[tuple[Address, Address]]:
-    """Yield the two addresses, and their form on a client's IPv6 socket that speaks IPv4."""
+    """Yield the two addresses as they are, and as IPv4-mapped ones of an IPv6 socket."""
     yield client, server
     if ":" not in client[0]:
         yield (f"::ffff:{client[0]}", client[1]), (f"::ffff:{server[0]}", server[1])
@@ -169,7 +173,7 @@ def _in_table(address: Address) -> str:
 
 
 def _overflow_uid(proc: Path) -> int | None:
-    """Return the id that stands for ids unknown to this user namespace; None where it knows all."""
+    """Return the id that the kernel reports for ids unknown to this user namespace; None if the namespace knows all."""
     try:
         if (proc / "self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
             return None

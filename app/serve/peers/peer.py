@@ -8,18 +8,18 @@ from collections.abc import Awaitable, Callable
 from ...core.record import Record
 
 LONGEST_ATTESTATION = 2.0
-"""Seconds to find a process in /proc; on a machine with some thousand processes it takes tens of milliseconds."""
+"""The most seconds to find a process in /proc. With some thousand processes, the search takes tens of milliseconds."""
 
 
 class PeerCredentials(Record, frozen=True):
-    """The owner of the client's end of a connection, as the kernel reports it; `inode` is that socket's."""
+    """The owner of the client's socket, as the kernel reports it. `inode`: the inode of the client's socket."""
 
     uid: int
     inode: int
 
 
 class PeerProcess(Record, frozen=True):
-    """What is known about the client's process; `groups` is None where they are not certain."""
+    """The known facts about the client's process. `groups` is None if the groups are not certain."""
 
     pid: int | None = None
     executable: str | None = None
@@ -34,9 +34,8 @@ class Peer:
     """
     The other end of one connection.
 
-    `credentials` asks the kernel at the first access and keeps the answer; None where it is not certain. `process` is
-    None until `attest_process` has ended. `host` is the address that the connection comes from, empty for a unix
-    socket.
+    `credentials` asks the kernel at the first access and keeps the answer; None if the answer is not certain. `process`
+    is None until `attest_process` has ended. `host` is the client's address, empty for a unix socket.
     """
 
     __slots__ = ("_asked", "_attest", "_credentials", "_identify", "host", "process")
@@ -64,7 +63,7 @@ class Peer:
         return found.uid if found is not None else None
 
     async def attest_process(self) -> None:
-        """Fill `process`; with an empty one if that takes longer than LONGEST_ATTESTATION."""
+        """Set `process`. If the search takes longer than LONGEST_ATTESTATION, set an empty process."""
         credentials = self.credentials
         if self.process is not None:
             return

@@ -15,10 +15,11 @@ INITIAL_PID_NAMESPACE = 0xEFFFFFFC
 """The inode of the machine's PID namespace (the kernel's PROC_PID_INIT_INO). From there every process is visible."""
 
 AT_ONCE = 2
-"""Attestations at the same time: they take the interpreter from all other work."""
+"""The most attestations at the same time: the interpreter does no other work meanwhile."""
 
 MOST_LISTS = 20
-"""Lists of processes, of which all but the first cost less than a millisecond; a busy machine needs a few."""
+"""The most lists of processes per look-up. Each list after the first costs less than a millisecond; a busy machine
+needs a few."""
 
 Ids = tuple[frozenset[int], frozenset[int]]
 """A process's user ids, and its groups."""
@@ -28,8 +29,8 @@ class AttestInTurn:
     """
     Calls `attest` in threads of its own, one at a time for each user.
 
-    Starvation: a refused caller has caused an attestation all the same. However many connections one user makes,
-    another user's attestation waits for one of them at most, and nothing else that needs a thread waits at all.
+    Starvation: a refused caller causes an attestation, too. However many connections one user makes, the attestation
+    of another user waits for at most one of them. Other work that needs a thread never waits for attestations.
     """
 
     def __init__(self, attest: Callable[[PeerCredentials], PeerProcess]) -> None:
@@ -38,7 +39,7 @@ class AttestInTurn:
         self._turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def __call__(self, caller: PeerCredentials) -> PeerProcess:
-        """Return what `attest` finds."""
+        """Return the process that `attest` finds."""
         turn = self._turns.get(caller.uid)
         if turn is None:
             turn = self._turns[caller.uid] = asyncio.Lock()
@@ -51,10 +52,10 @@ class AttestInTurn:
 
 class ProcFs:
     """
-    Reads /proc, which takes milliseconds: not on the event loop.
+    Reads /proc, which takes milliseconds. Call it in a thread, not on the event loop.
 
-    The holder of a socket is shown to the same user and to CAP_SYS_PTRACE, so a container sees its neighbours' sockets
-    with a shared PID namespace and one of the two.
+    The kernel shows the holder of a socket to the same user and to CAP_SYS_PTRACE. So a container sees the sockets of
+    the pod's other containers only with a shared PID namespace, and with the same user or this capability.
     """
 
     def __init__(self, proc: Path = Path("/proc"), initial_namespace: int = INITIAL_PID_NAMESPACE) -> None:
@@ -62,12 +63,12 @@ class ProcFs:
         self._initial_namespace = initial_namespace
 
     def holder_of(self, caller: PeerCredentials) -> PeerProcess:
-        """Return what is known about the process that holds the caller's socket; None for what is not certain."""
+        """Return the process that holds the caller's socket. A member that is not certain is None."""
         holders = [pid for pid in self._pids() if self._holds(pid, caller)]
         if not holders:
             return PeerProcess(groups=self._groups_of_all(caller.uid))
         known = [groups for pid in holders if (groups := self._groups(pid)) is not None]
-        # After a fork several processes hold it, and only a group that all of them have is certain.
+        # After a fork, several processes hold the socket. Only a group that all of them have is certain.
         certain = frozenset.intersection(*known) if len(known) == len(holders) else None
         return PeerProcess(holders[0], self._executable(holders[0]), certain)
 
@@ -89,9 +90,9 @@ class ProcFs:
         """
         Return the groups that every process of the user is in.
 
-        Other users' sockets are not shown without privilege, but all processes' groups are. The result is certain only
-        where every process is visible: in the machine's own PID namespace, with none hidden, and with none that moved
-        on to another process before it was read.
+        Without privilege, the kernel hides other users' sockets but shows the groups of all processes. The result is
+        certain only if every process is visible: in the machine's own PID namespace, with no process hidden, and with
+        no process that continued in a new process (fork) before it was read.
         """
         try:
             all_visible = os.stat(self._proc / "self/ns/pid").st_ino == self._initial_namespace
@@ -106,10 +107,11 @@ class ProcFs:
 
     def _seen_twice(self) -> dict[int, Ids] | None:
         """
-        Return the ids of all processes; None where new ones appear without end.
+        Return the ids of all processes; None if new processes appear without end.
 
-        A process that forks and ends all the time is in each list, and gone when it is read. So everything listed must
-        have been read, twice in a row: process numbers may have wrapped around below the position of one list.
+        A process that forks and ends all the time is in each list, but has ended when its entry is read. So every
+        listed process must have been read, for two lists in a row: process numbers may wrap around to a value below the
+        position that one list has reached.
         """
         read: dict[int, Ids] = {}
         quiet = 0
@@ -134,7 +136,7 @@ class ProcFs:
         words = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
         if len(words.get("Gid", ())) != 4:
             return None
-        # Of real, effective, saved and filesystem id, a socket is made with the last one.
+        # The kernel creates a socket with the filesystem id: the last of real, effective, saved and filesystem id.
         groups = frozenset(map(int, [words["Gid"][3], *words.get("Groups", ())]))
         return frozenset(map(int, words.get("Uid", ()))), groups
 

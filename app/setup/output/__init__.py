@@ -1,1 +1,1 @@
-"""A plan as text, Terraform, aliyun-cli commands and JSON: one module each, with `render`. May import `plan`."""
+"""A plan as text, Terraform, aliyun-cli commands or JSON. Each form has a module with `render`. May import `plan`."""

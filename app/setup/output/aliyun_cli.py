@@ -1,4 +1,4 @@
-"""A plan as commands of aliyun-cli, for sh."""
+"""A plan as a sh script of aliyun-cli commands."""
 
 from __future__ import annotations
 

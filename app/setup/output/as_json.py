@@ -9,7 +9,7 @@ from ..plan import Plan, Role
 
 
 def render(plan: Plan) -> str:
-    """Return the document. The keys of RAM's own documents are RAM's."""
+    """Return the document. RAM's own documents in it keep RAM's keys."""
     document: dict[str, Any] = {
         "oidcProviders": [
             {

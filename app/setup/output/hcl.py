@@ -11,11 +11,11 @@ _ESCAPES = {'"': r"\"", "\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 class Reference(str):
-    """An expression that is written as it is, such as an attribute of another resource."""
+    """An expression that is written without quotes, such as an attribute of another resource."""
 
 
 def expression(value: Any, indent: int = 0) -> str:
-    """Return `value` as an expression: strings, numbers, lists and objects; nested lines are indented."""
+    """Return a string, number, list or object as an expression. Nested lines are indented."""
     inner, outer = " " * (indent + 2), " " * indent
     if isinstance(value, Reference):
         return str(value)
@@ -32,7 +32,7 @@ def expression(value: Any, indent: int = 0) -> str:
 
 
 def attributes(members: Mapping[str, Any], indent: int) -> Iterator[str]:
-    """Yield `name = value` lines, aligned as `terraform fmt` does: neighbours of one line share a column."""
+    """Yield `name = value` lines, aligned as by `terraform fmt`: adjacent one-line attributes share a column."""
     rows = [(_name(name), expression(value, indent)) for name, value in members.items()]
     for is_long, group in groupby(rows, key=lambda row: "\n" in row[1]):
         listed = list(group)
@@ -41,13 +41,13 @@ def attributes(members: Mapping[str, Any], indent: int) -> Iterator[str]:
 
 
 def string(text: str) -> str:
-    """Return a quoted string in which nothing is a template: `${` and `%{` begin one in HCL."""
+    """Return a quoted string without templates. In HCL, `${` and `%{` begin a template, so they are escaped."""
     quoted = re.sub(r'["\\]|[^ -~]', _escaped, text)
     return f'"{quoted}"'.replace("${", "$${").replace("%{", "%%{")
 
 
 def _escaped(found: re.Match[str]) -> str:
-    """Return a character as HCL writes it: it has no escapes for backspace and form feed, and no surrogate pairs."""
+    """Return a character in HCL's form. HCL has no escapes for backspace and form feed, and no surrogate pairs."""
     char = found[0]
     if char in _ESCAPES:
         return _ESCAPES[char]

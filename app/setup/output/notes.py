@@ -9,7 +9,7 @@ from ..plan import Plan
 
 
 def commented(plan: Plan) -> Iterator[str]:
-    """Yield lines that begin with `#`: what the text is, and the plan's notes."""
+    """Yield lines that begin with `#`: a description of the text, and the plan's notes."""
     yield "# Written by `idaas-sidecar setup`. Review it before you apply it."
     accounts = sorted({each.account for each in plan.providers} | {each.account for each in plan.roles})
     yield f"# Alibaba Cloud account: {', '.join(accounts)}"

@@ -20,7 +20,8 @@ terraform {
   }
 }
 """
-"""1.252.0 introduced the names `role_name` and `assume_role_policy_document` of the resource `alicloud_ram_role`."""
+"""The beginning of a .tf file. Version 1.252.0 of the provider introduced the names `role_name` and
+`assume_role_policy_document` of the resource `alicloud_ram_role`."""
 
 
 def render(plan: Plan) -> str:
@@ -56,7 +57,7 @@ def _policy(policy: CustomPolicy) -> str:
 
 
 def _dependencies(role: Role, plan: Plan) -> list[Reference]:
-    """Return what must exist before the role: RAM refuses a trust policy with a principal that does not exist."""
+    """Return the resources that must exist before the role: RAM refuses a trust policy with an unknown principal."""
     principals = {arn for each in role.trust_policy["Statement"] for arns in each["Principal"].values() for arn in arns}
     providers = [f"alicloud_ims_oidc_provider.{_label(each)}" for each in plan.providers if each.arn in principals]
     roles = [f"alicloud_ram_role.{_label(each)}" for each in plan.roles if each.arn in principals]
@@ -101,6 +102,6 @@ def _label(part: OidcProvider | Role) -> str:
 
 
 def label(name: str, account: str = "") -> str:
-    """Return a resource label. Names that differ only in punctuation keep different labels, by their code points."""
+    """Return a resource label. Punctuation becomes its code point, so names that differ only in it stay different."""
     text = re.sub(r"[^A-Za-z0-9]", lambda found: "_" if found[0] == "-" else f"_x{ord(found[0]):x}_", name)
     return f"a{account}_{text}" if account else text

@@ -1,4 +1,4 @@
-"""The webhooks as a server: requests of the API server in, decisions of `webhook` out.
+"""The webhooks as a server, which answers requests of the API server with decisions of `webhook`.
 
 May import `webhook`, `observe`, `system` and `core`.
 """

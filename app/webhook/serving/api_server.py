@@ -1,7 +1,7 @@
 """CredentialPolicies from the API server, read with the token of the pod's service account.
 
-Each admission reads the one object of its namespace, so a change applies after CACHE_SECONDS, and the service account
-needs the verb `get` alone. A list of all namespaces would grow with the cluster, and a watch can silently fall behind.
+Each admission reads the one object of its namespace. So a change applies after CACHE_SECONDS, and the service account
+needs only the verb `get`. A list of all namespaces would grow with the cluster, and a watch can silently fall behind.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ..names import GROUP, POLICY_NAME, VERSION
 from ..policy import CredentialPolicy, decoded
 
 CACHE_SECONDS = 2.0
-"""How long a policy is used again. A Deployment of 100 replicas makes its pods within a second or two."""
+"""Seconds for which a policy is used again. A Deployment of 100 replicas makes its pods within a second or two."""
 
 MOST_CACHED = 1_024
 LARGEST_TOKEN = 65_536
 
 TIMEOUT_SECONDS = 1.5
-"""For one attempt. Two attempts end before the API server's own time limit for the webhook, which is 5 s."""
+"""Seconds for one attempt. Two attempts end before the API server's own time limit for the webhook, which is 5 s."""
 
 ATTEMPTS = 2
-"""A kept connection may be closed by the API server just when the request is sent."""
+"""Attempts of one read. The API server may close a kept connection at the moment of the request."""
 
 
 def base_url(environ: Mapping[str, str]) -> str:
@@ -50,7 +50,7 @@ class ApiServerPolicies:
     """
     The CredentialPolicies of a cluster.
 
-    `directory` has the files `token` and `ca.crt` of the service account; kubelet replaces both before they expire.
+    `directory` has the files `token` and `ca.crt` of the service account. kubelet replaces both before they expire.
     `transport` is for tests.
     """
 
@@ -75,8 +75,8 @@ class ApiServerPolicies:
         """
         Return the policy of a namespace, or None. Raises Unreachable.
 
-        Admissions of one namespace at the same time share a read. A namespace without a policy is asked for each time,
-        so that a pod that follows its policy at once is admitted.
+        Concurrent admissions of one namespace share a read. The absence of a policy is not remembered, so that a pod
+        that is created just after its policy is admitted.
         """
         found = self._cache.get(namespace)
         if found is not None:
@@ -85,7 +85,7 @@ class ApiServerPolicies:
         if read is None:
             read = self._reads[namespace] = asyncio.create_task(self._read(namespace))
             read.add_done_callback(lambda _: self._reads.pop(namespace))
-        # A caller that is cancelled does not cancel the read for the others.
+        # The cancellation of one caller must not cancel the read for the others.
         return await asyncio.shield(read)
 
     async def close(self) -> None:
@@ -107,13 +107,13 @@ class ApiServerPolicies:
 
     async def _get(self, path: str) -> Any:
         """Return the object, or None if the API server says that it does not exist. Raises Unreachable."""
-        async with self._changing:  # one read at a time looks at the files, so that one client is made
+        async with self._changing:  # one read at a time checks the files, so that only one client is made
             token, context = await asyncio.to_thread(self._credentials)
             client = self._client(context)
         response = await _attempts(lambda: client.get(path, headers={"Authorization": f"Bearer {token}"}), path)
         if response.status_code == 200:
             return _json(response, path)
-        # A missing CRD is 404, too, but as text: that is a mistake of the installation and no statement about a policy.
+        # A missing CRD is 404, too, but as text. It is a mistake of the installation, and does not mean "no policy".
         if response.status_code == 404 and _json(response, path).get("reason") == "NotFound":
             return None
         reason = {401: "the token is not accepted", 403: "the service account may not read it"}
@@ -139,7 +139,7 @@ class ApiServerPolicies:
         return token, context
 
     def _client(self, context: ssl.SSLContext | None) -> httpx.AsyncClient:
-        """Return the client with the current CA. Earlier ones may have requests under way: `close` closes them."""
+        """Return the client with the current CA. `close` closes earlier clients, which may have requests under way."""
         if context is not None:
             self._clients.append(
                 httpx.AsyncClient(

@@ -29,9 +29,9 @@ BAD_REQUEST, FORBIDDEN, UNAVAILABLE = 400, 403, 503
 
 class Webhook:
     """
-    Answers reviews. `draining` makes the readiness probe fail, before the process stops.
+    Answers reviews. `draining` makes the readiness probe fail before the process stops.
 
-    `counters` count each request to a webhook; `monotonic` measures their durations.
+    `counters` count each request to a webhook. `monotonic` measures the durations of requests.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Webhook:
             try:
                 found = await judge(review)
             except Unreachable as error:
-                # Closed: the pod is one with the label, and it must not start without credentials.
+                # Fails closed: the pod has the label, so it must not start without credentials.
                 refusal = Decision("refused", unreadable(review.namespace, error))
                 return "unavailable", self._response(review, refusal, UNAVAILABLE)
             return found.outcome, self._response(review, found, FORBIDDEN)

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 
 LARGEST = 8_388_608
-"""Bytes of a request. The API server accepts objects up to 3 MiB, and an update has the old object, too."""
+"""The most bytes of a request. The API server accepts objects up to 3 MiB, and an update has the old object, too."""
 
 MOST_BYTES = 33_554_432
-"""Bytes of all requests that are being read or answered. The container may use 192 MiB, and uses 70 without them."""
+"""The most bytes of all requests under way. The container may use 192 MiB, and uses 70 MiB without requests."""
 
 SECONDS = 3.0
-"""For a whole body. The API server sends it at once, and waits 5 s for the response."""
+"""Seconds for a whole body. The API server sends the body at once, and waits 5 s for the response."""
 
 
 class BodyRefused(Exception):
@@ -25,7 +25,7 @@ class BodyRefused(Exception):
 
 
 class Bodies:
-    """Reads bodies. Any pod of the cluster can send one, and must not get the process killed for its memory."""
+    """Reads bodies within limits: any pod of the cluster can send one, and must not get the process OOM-killed."""
 
     def __init__(self, *, most_bytes: int = MOST_BYTES, seconds: float = SECONDS) -> None:
         self._left = most_bytes
@@ -33,7 +33,7 @@ class Bodies:
 
     @contextmanager
     def place(self) -> Iterator[Body]:
-        """Yield a place for one body, whose bytes count until the end of the context."""
+        """Yield a place for one body. The body's bytes count until the end of the block."""
         body = Body(self)
         try:
             yield body
@@ -41,7 +41,7 @@ class Bodies:
             self._left += body.taken
 
     def take(self, size: int) -> bool:
-        """Return whether there is room for `size` more bytes, which are then taken."""
+        """Take room for `size` more bytes, if there is any. Return whether there is."""
         if size > self._left:
             return False
         self._left -= size
@@ -54,7 +54,7 @@ class Bodies:
 
 
 class Body:
-    """One body. `taken` are its bytes until now."""
+    """One body. `taken`: the number of bytes that have arrived."""
 
     def __init__(self, bodies: Bodies) -> None:
         self._bodies = bodies

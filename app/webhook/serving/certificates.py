@@ -14,7 +14,7 @@ from ...core.errors import ConfigError
 from ...system import files
 
 LOOK_SECONDS = 5.0
-"""Seconds between two looks at the files. kubelet needs up to a minute to bring a changed Secret to the node."""
+"""Seconds between two checks of the files. kubelet needs up to a minute to bring a changed Secret to the node."""
 
 
 class Certificates:
@@ -22,7 +22,7 @@ class Certificates:
     The certificate chain and the key in `directory`: tls.crt and tls.key, as in a Secret of type kubernetes.io/tls.
 
     `context` is for the listener. Each handshake uses the certificate that was loaded last. Raises ConfigError if the
-    first one cannot be loaded.
+    first certificate cannot be loaded.
     """
 
     def __init__(self, directory: str, refused: Callable[[str], None], replaced: Callable[[str], None]) -> None:
@@ -41,20 +41,21 @@ class Certificates:
 
     @property
     def expires_at(self) -> float:
-        """When the certificate in use expires, in Unix seconds."""
+        """The expiry of the certificate in use, in Unix seconds."""
         return self._expires_at
 
     @property
     def not_after(self) -> str:
-        """The same for the log (RFC 3339)."""
+        """The expiry of the certificate in use as text for the log (RFC 3339)."""
         return datetime.fromtimestamp(self._expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def refresh(self) -> None:
         """
         Load changed files. Call it every LOOK_SECONDS, in a thread.
 
-        A pair that cannot be used is reported, and the certificate in use stays. Certificate and key are two reads, so
-        a change between them is such a pair; the next call sees the whole change.
+        A pair of certificate and key that cannot be used is reported, and the certificate in use stays. The two files
+        are read one after the other, so a change in between also makes such a pair. The next call sees the whole
+        change.
         """
         stamps = self._stamp()
         if stamps == self._stamps:
@@ -63,7 +64,7 @@ class Certificates:
         try:
             self._current, self._expires_at = self._loaded()
         except (OSError, ValueError) as error:
-            self._stamps = ()  # try again
+            self._stamps = ()  # makes the next call try again
             self._refused(_cause(error))
         else:
             self._replaced(self.not_after)
@@ -72,7 +73,7 @@ class Certificates:
         return files.stamp(self._certificate), files.stamp(self._key)
 
     def _loaded(self) -> tuple[ssl.SSLContext, float]:
-        """Return a context with the certificate in the file, and when it expires."""
+        """Return a context with the certificate in the file, and the certificate's expiry."""
         from cryptography import x509
 
         context = _context()

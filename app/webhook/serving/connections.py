@@ -2,7 +2,7 @@
 The connections of a listener, bounded in number from the first packet on.
 
 Any pod of the cluster can connect. uvicorn counts a connection only after its TLS handshake, for which asyncio waits a
-minute; until then each takes some 50 KiB, so that 2,500 silent connections would get the process killed.
+minute. Until then, each connection takes some 50 KiB, so 2,500 silent connections would get the process killed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 HANDSHAKE_SECONDS = 5.0
-"""For a TLS handshake. The API server waits 5 s for its whole request."""
+"""Seconds for a TLS handshake. The API server waits 5 s for its whole request."""
 
 
 class Ends(Protocol):
-    """What can end: a transport, or a connection that has none yet."""
+    """An object that can be ended: a transport, or a connection that has no transport yet."""
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -31,8 +31,8 @@ class Connections:
     """
     At most `most` open connections.
 
-    Beyond it, a new connection ends the one that has waited for longest, whether for its handshake or for a request. A
-    flood thereby ends its own connections: the API server sends its request within milliseconds.
+    Above this number, a new connection ends the connection that has waited longest for its handshake or a request. So a
+    flood ends its own connections, because the API server sends its request within milliseconds.
     """
 
     def __init__(self, most: int) -> None:
@@ -41,7 +41,7 @@ class Connections:
         self._answering: set[Ends] = set()
 
     def opened(self, transport: Ends) -> bool:
-        """Count a new connection, which waits. Return False if it ended instead, because no other one waits."""
+        """Count a new connection, which waits. If the limit is reached and no other one waits, end it; return False."""
         if len(self._waiting) + len(self._answering) >= self._most:
             longest = next(iter(self._waiting), transport)
             self.closed(longest)
@@ -52,19 +52,19 @@ class Connections:
         return True
 
     def answering(self, transport: Ends) -> None:
-        """Keep a connection whose request is being answered."""
+        """Note that the request of a connection is being answered, so that the connection is not ended."""
         if transport in self._waiting:
             del self._waiting[transport]
             self._answering.add(transport)
 
     def waiting(self, transport: Ends) -> None:
-        """Let a connection wait for the next request; it is the last of those that wait."""
+        """Note that a connection waits for the next request. It becomes the last of the waiting connections."""
         if transport in self._answering:
             self._answering.discard(transport)
             self._waiting[transport] = None
 
     def replaced(self, transport: Ends, by: Ends) -> None:
-        """Count `by` instead: the transport after the handshake. It ends later than those that wait for theirs."""
+        """Count `by`, the transport after the handshake, in place of `transport`, at the end of the waiting ones."""
         if transport in self._waiting:
             del self._waiting[transport]
             self._waiting[by] = None
@@ -83,7 +83,7 @@ class Arrival:
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, make: MakeProtocol, context: ssl.SSLContext | None, connections: Connections) -> None:
-        """Let the protocol of `make` take the connection, after the handshake if there is a `context`."""
+        """Give the connection to the protocol of `make`. With a `context`, do the TLS handshake first."""
         self._task = asyncio.get_running_loop().create_task(self._connect(make, context, connections))
 
     def abort(self) -> None:
@@ -97,11 +97,11 @@ class Arrival:
             transport, _ = await loop.connect_accepted_socket(
                 make, self._accepted, ssl=context, ssl_handshake_timeout=seconds
             )
-        except (OSError, asyncio.CancelledError):  # no TLS, too slow, or one of too many
+        except (OSError, asyncio.CancelledError):  # no TLS, too slow, or too many connections
             connections.closed(self)
             self._accepted.close()
         else:
-            if transport.is_closing():  # ended before this task went on
+            if transport.is_closing():  # the connection ended before this task went on
                 connections.closed(self)
             else:
                 connections.replaced(self, transport)
@@ -116,7 +116,7 @@ async def accept(
     while True:
         try:
             accepted, _ = await loop.sock_accept(listening)
-        except OSError:  # no descriptor is free, or the client has gone
+        except OSError:  # no descriptor is free, or the client has disconnected
             await asyncio.sleep(0.05)
             continue
         accepted.setblocking(False)

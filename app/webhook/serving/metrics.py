@@ -18,7 +18,8 @@ WEBHOOKS = ("mutate", "validate", "guard")
 OUTCOMES = ("injected", "refused", "untouched", "unavailable", "invalid")
 
 BUCKETS = (0.002, 0.01, 0.05, 0.2, 1.0, 3.0, 5.0)
-"""Seconds: a decision takes 1 ms, a policy is read within 3 s (two attempts), and the API server waits 5 s."""
+"""Upper bounds in seconds: a decision takes 1 ms, a policy is read within 3 s (two attempts), and the API server waits
+5 s."""
 
 
 class AdmissionCounters:
@@ -35,14 +36,14 @@ class AdmissionCounters:
 
 
 class WebhookCollector:
-    """Converts the counters to metric families at a scrape. `expires_at` is that of the certificate in use."""
+    """Converts the counters to metric families at a scrape. `expires_at`: the expiry of the certificate in use."""
 
     def __init__(self, counters: AdmissionCounters, expires_at: float) -> None:
         self._counters = counters
         self._expires_at = expires_at
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families. Each combination of labels has a sample from the start, so that increases are seen."""
+        """Yield the families. All combinations of labels have a sample from the start: a first event is an increase."""
         from ...observe.exposition import add_histogram, counter, gauge, histogram
 
         total = counter("webhook_requests", "Admission requests by webhook and outcome.", ["webhook", "outcome"])
@@ -63,7 +64,7 @@ class WebhookCollector:
 
 
 def metrics_application(counters: AdmissionCounters, expires_at: Callable[[], float]) -> FastAPI:
-    """Return the application with /metrics alone."""
+    """Return an application with the one route /metrics."""
 
     def scrape() -> Response:
         from ...observe.exposition import CONTENT_TYPE, exposition

@@ -1,7 +1,7 @@
 """uvicorn's protocol with a time limit for the head of a request.
 
-uvicorn waits without limit for it. Any pod of the cluster can connect to the webhook, and 512 silent connections would
-lock out the API server.
+uvicorn waits for the head without a limit. Any pod of the cluster can connect to the webhook, and 512 silent
+connections would lock out the API server.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from .connections import Connections
 
 HEAD_SECONDS = 5.0
-"""From the connection, or the first byte of a later request, to the end of the head."""
+"""Seconds from the connection, or from the first byte of a later request, to the end of the head."""
 
 
 class HeadTimeoutProtocol(HttpToolsProtocol):

@@ -17,7 +17,7 @@ API_VERSION = "admission.k8s.io/v1"
 
 
 Namespace = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{0,63}\Z")]
-"""A DNS label. It becomes a part of a path at the API server."""
+"""A DNS label. It is checked because it becomes a part of a path at the API server."""
 
 
 class AdmissionRequest(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -37,7 +37,7 @@ class _AdmissionReview(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read_review(raw: bytes) -> AdmissionRequest:
-    """Return the request of an AdmissionReview. Raises ConfigError for another version, or no pod."""
+    """Return the request of an AdmissionReview. Raises ConfigError for another version or object than a pod."""
     try:
         review = msgspec.json.decode(raw, type=_AdmissionReview)
     except msgspec.MsgspecError as error:

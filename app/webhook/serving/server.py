@@ -1,4 +1,4 @@
-"""The listener of the webhooks: FastAPI over TLS with uvicorn, until it is told to stop."""
+"""The listener of the webhooks: FastAPI over TLS with uvicorn."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ from .metrics import metrics_application
 from .protocol import HeadTimeoutProtocol
 
 DRAIN_SECONDS = 5.0
-"""How long the webhook answers after SIGTERM: until then, the API server may still choose this pod."""
+"""Seconds for which the webhook answers after SIGTERM: the API server may still choose this pod meanwhile."""
 
 CONNECTIONS = 512
-"""Connections at once: some 40 MiB. An API server has a handful. Beyond it, the longest idle one is closed."""
+"""The most concurrent connections, which take some 40 MiB. An API server needs a handful. Above this number, the
+connection that is idle for longest is closed."""
 
 SCRAPES = 16
-"""Connections at once of the metrics' listener. Any pod can connect; one or two servers of Prometheus do."""
+"""The most concurrent connections of the metrics listener. Any pod can connect; one or two Prometheus servers do."""
 
 IDLE_SECONDS = 95
-"""The API server closes its idle connections after 90 s. A server that closes first may lose a request on its way."""
+"""Seconds after which an idle connection is closed. The API server closes its idle connections after 90 s. A server
+that closes earlier may lose a request that is on its way."""
 
 TlsContext = Callable[[uvicorn.Config, Callable[[], ssl.SSLContext]], ssl.SSLContext]
 
@@ -61,7 +63,7 @@ class _Server(uvicorn.Server):
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no further connection, and let requests under way end."""
+        """Accept no further connection, and wait for requests under way."""
         for each in self._accepting:
             each.cancel()
         await super().shutdown(sockets)
@@ -80,7 +82,7 @@ async def serve(
     at_once: asyncio.Event,
 ) -> None:
     """
-    Serve until `stop` is set, and DRAIN_SECONDS more, which `at_once` ends.
+    Serve until `stop` is set, and for DRAIN_SECONDS more. `at_once` ends this time early.
 
     `listening` is for the API server, over TLS; `scraped` is for Prometheus.
     """
@@ -116,7 +118,7 @@ async def serve(
 
 
 def _config(application: FastAPI, context: TlsContext | None = None) -> uvicorn.Config:
-    """Return the settings of a listener that is bounded in time. `context` makes its TLS context."""
+    """Return the settings of a listener with time limits. `context` makes the listener's TLS context."""
     return uvicorn.Config(
         application,
         lifespan="off",
