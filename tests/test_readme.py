@@ -111,7 +111,7 @@ def links(page: str) -> set[str]:
 
 
 PAGES = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "RELIABILITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-PAGES += ["README.zh-CN.md", "docs/configuration.md", "docs/operations.md"]
+PAGES += ["README.zh-CN.md", "docs/README.md", "docs/configuration.md", "docs/operations.md", "examples/README.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -133,3 +133,11 @@ def test_links_and_named_tests_exist(name: str) -> None:
 def test_manifests_name_this_version(path: str) -> None:
     """The images in the manifests have the version that they are tested with."""
     assert set(re.findall(r"idaas-credential-sidecar:([\w.]+)", (ROOT / path).read_text())) == {__version__}
+
+
+def test_the_list_of_pages_is_complete() -> None:
+    """docs/README.md links to each page of docs/."""
+    docs = ROOT / "docs"
+    pages = {str(path.relative_to(docs)) for pattern in ("*.md", "reference/*.md") for path in docs.glob(pattern)}
+
+    assert pages - links((docs / "README.md").read_text()) == {"README.md"}

@@ -62,7 +62,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 def private_configuration(loaded: Loaded, profile: str) -> Loaded:
     """
-    Return `loaded` reduced to what one command needs: one profile, served on a free loopback port.
+    Return `loaded`, reduced for one command to one profile, which is served on a free loopback port.
 
     No other listener is configured. There is no cache and there are no credential files, because both belong to the
     running sidecar: another process must not replace or remove what it wrote.

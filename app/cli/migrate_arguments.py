@@ -36,7 +36,7 @@ def add_migrate(commands: Commands) -> None:
     topic.add_argument(
         "--home", metavar="DIR", action="append", default=[], help="add the SDKs' default files below DIR; repeatable"
     )
-    topic.add_argument("--before", metavar="FILE", help="an earlier report (--json), which knows who carried each key")
+    topic.add_argument("--before", metavar="FILE", help="an earlier report (--json), with the carriers of each key")
     topic.add_argument(
         "--ended",
         metavar="WORKLOAD",

@@ -182,8 +182,8 @@ def _config(commands: Commands) -> None:
     command.add_argument(
         "--offline",
         action="store_true",
-        help="for CI: check all but what only the target machine has, which are the files, secrets and variables that "
-        "the configuration names",
+        help="for CI: check without the files, secrets and variables that the configuration names and that only the "
+        "target machine has",
     )
     output = command.add_mutually_exclusive_group()
     output.add_argument("--schema", action="store_true", help="print the JSON Schema of the file; check nothing")
@@ -225,13 +225,13 @@ def _doctor(commands: Commands) -> None:
     )
     command.add_argument("--ram-profile", metavar="PROFILE", help="profile of the configuration that reads RAM")
     command.add_argument(
-        "--ram-endpoint", metavar="URL", help="URL of RAM and IMS, such as an emulator's (default: the real ones)"
+        "--ram-endpoint", metavar="URL", help="URL of RAM and IMS, such as an emulator's (default: the real endpoints)"
     )
     command.add_argument(
         "--client-environment",
         metavar="FILE",
-        help="variables of an application, as `env` prints them or as /proc/PID/environ has them (default: those of "
-        "this process, if they name the sidecar)",
+        help="file with an application's variables, in the form of `env` or /proc/PID/environ (default: those of this "
+        "process, if they name the sidecar)",
     )
     uid = whole_number(0, 999_999_999)
     command.add_argument("--uid", type=uid, help="user id of the application (default: that of this process)")

@@ -44,7 +44,7 @@ def _add_workload(command: argparse.ArgumentParser) -> None:
     flags.add_argument("--name", metavar="PROFILE", help="name of the profile (default: default)")
     flags.add_argument("--account", metavar="ID", help="id of the Alibaba Cloud account")
     flags.add_argument("--provider", metavar="NAME", help="name of the OIDC provider in RAM")
-    flags.add_argument("--issuer", metavar="URL", help="issuer of the tokens, to the letter")
+    flags.add_argument("--issuer", metavar="URL", help="issuer of the tokens, exactly as in the tokens")
     flags.add_argument("--audience", metavar="AUD", help="audience of the tokens")
     flags.add_argument("--subject", metavar="SUB", action="append", help="subject of the tokens; up to 10 times")
     flags.add_argument("--client-id", metavar="ID", help="client id, which is the subject for IDaaS and Okta")

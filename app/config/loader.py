@@ -38,7 +38,7 @@ MAJOR, MINOR = 1, 0
 
 
 SHORTEST_HIDDEN = 4
-"""The least characters of a value that messages hide. A shorter value is not a secret, and occurs in many words."""
+"""The minimum length of a value that messages hide, in characters. A shorter value is no secret, and occurs in words."""
 
 
 class Loaded(Record, frozen=True):

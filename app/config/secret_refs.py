@@ -10,10 +10,10 @@ from ..system import secrets
 from .settings import Cache, PathToken
 
 SHORTEST_CACHE_KEY = 32
-"""The least characters of a cache key: 128 bits in hexadecimal."""
+"""The minimum length of a cache key in characters: 128 bits in hexadecimal."""
 
 SHORTEST_PATH_TOKEN = 16
-"""The least characters of a path token: 96 bits in the URL-safe alphabet."""
+"""The minimum length of a path token in characters: 96 bits in the URL-safe alphabet."""
 
 
 def path_token(configured: PathToken, environ: Mapping[str, str]) -> Secret:

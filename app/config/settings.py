@@ -273,7 +273,7 @@ class Logging(Strict, frozen=True):
 
 
 class Telemetry(Strict, frozen=True):
-    """What the sidecar sends to a collector. Metrics are served on the operations listener and are sent nowhere."""
+    """The data that the sidecar sends to a collector. The operations listener serves metrics; they are sent nowhere."""
 
     traces_endpoint: Annotated[
         Annotated[str, Meta(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None,

@@ -12,7 +12,7 @@ Milliseconds = Annotated[int, Meta(ge=2000, le=60000)]
 
 
 class Connection(Strict, frozen=True):
-    """How requests reach one server, where that differs from the rest of the file: trust, proxy, mutual TLS."""
+    """Settings of the connection to one server, if they differ from the rest of the file: trust, proxy, mutual TLS."""
 
     ca_file: Annotated[
         OtherFile | None, Meta(description="PEM bundle to trust for this server. null: `tls.caFile`.")

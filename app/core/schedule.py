@@ -68,8 +68,8 @@ UNREACHABLE_AT_START = 5.0
 """
 The longest pause after an outage at a start, before any session was held: an application waits behind the gate.
 
-A start gate of 60 s then has some 15 attempts. A cloud that is back refuses what exceeds its quota, and throttling has
-pauses of its own.
+A start gate of 60 s then has some 15 attempts. After an outage, the cloud refuses requests above the quota, and
+throttling has pauses of its own.
 """
 
 SHORTEST_PAUSE_WHEN_THROTTLED = 8.0

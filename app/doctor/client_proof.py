@@ -44,7 +44,7 @@ def cure(identity: Identity, place: str, endpoint: str, *, clock_is_off: bool) -
 
 
 def _sources(method: Method) -> Iterator[str]:
-    """Yield the variables and files from which the proof is read, but not those of a key's password."""
+    """Yield the variables and files from which the proof is read, without the password of a key."""
     for name in method.__struct_fields__:
         value = getattr(method, name)
         if not value or "password" in name:

@@ -1,9 +1,9 @@
 """
-The way from AccessKeys to the sidecar: who still carries a key, who reads from the sidecar, which key can be disabled.
+The migration from AccessKeys to the sidecar: workloads with a key, workloads with a sidecar, and keys to disable.
 
     files -> inputs -> Workload (carriers of keys)  -+
     audit logs, status, metrics -> Reading          -+-> report -> text or JSON
 
-Reads the files that it is given and nothing else. No result has a secret, and an AccessKey id is always cut. May import
-`core` and `system`. Only the command line imports it: the running sidecar does not.
+Reads only the given files. No result contains a secret, and an AccessKey id is always cut. May import `core` and
+`system`. Only the command line imports this package, not the running sidecar.
 """

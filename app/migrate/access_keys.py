@@ -1,4 +1,4 @@
-"""AccessKeys in variables and texts: which names and values are one, and the form in which a report names it."""
+"""Recognises AccessKeys in variables and texts, and returns the form in which a report names them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEY_NAMES = frozenset(
         "LOG_ACCESS_KEY_SECRET",
     }
 )
-"""Variables with the secret of an AccessKey. Their values are never looked at beyond whether they are empty."""
+"""Variables with the secret of an AccessKey. The only check of their values is whether they are empty."""
 
 URI = "ALIBABA_CLOUD_CREDENTIALS_URI"
 """The variable that points a client to the sidecar."""
@@ -45,15 +45,15 @@ SDK_FILES = (
 """Files below the home directory that SDKs and tools read by default."""
 
 _LTAI = re.compile(r"(?<![0-9A-Za-z])LTAI[0-9A-Za-z]{8,22}(?![0-9A-Za-z])")
-"""The id of a long-lived AccessKey: 12 to 26 characters. Temporary ones begin with `STS.`; a secret has 30."""
+"""The id of a long-lived AccessKey, of 12 to 26 characters. Temporary ids begin with `STS.`. Secrets have 30."""
 
 _OLD = re.compile(r"[0-9A-Za-z]{16}")
-"""The id of an AccessKey that is older than the prefix."""
+"""The id of an AccessKey from before the prefix was introduced."""
 
 _LABELLED = re.compile(
     r"""access[_-]?(?:key[_-]?)?id["']?[ \t]*[:=][ \t]*["']?([0-9A-Za-z]{16})(?![0-9A-Za-z._-])""", re.IGNORECASE
 )
-"""An older id beside its name in a file. Not the name `access-key`: that is the secret for aliyun-log-cli."""
+"""An older id beside its name in a file. The name `access-key` is left out: for aliyun-log-cli, it is the secret."""
 
 
 _FLAG = re.compile(r"""access[_-]?key[_-]?id["']?[ \t=:]+["']?([0-9A-Za-z]{16})(?![0-9A-Za-z._-])""", re.IGNORECASE)
@@ -65,14 +65,15 @@ _FLAG_SECRET = re.compile(
 """A secret behind its option or variable in a command line; not a reference to a variable, and not the next option."""
 
 _DIGEST_KEY = b"idaas-sidecar migrate report"
-"""Fixed, so that reports of several hosts and days name one AccessKey alike. Six digits do not identify an id."""
+"""Constant, so that reports of several hosts and days give an AccessKey the same name. Six digits do not identify an
+id."""
 
 
 def cut(key: str) -> str:
     """
-    Return an AccessKey id as a report shows it: its first and last four characters, and six digits of a digest.
+    Return the form of an AccessKey id for a report: its first and last four characters, and six digits of a digest.
 
-    The digest keeps ids apart whose first and last four characters are equal.
+    The digest distinguishes ids whose first and last four characters are equal.
     """
     digest = hmac.new(_DIGEST_KEY, key.encode(), hashlib.sha256).hexdigest()[:6]
     return f"{key[:4]}…{key[-4:]}#{digest}"
@@ -82,7 +83,7 @@ def of_variable(name: str, value: str | None) -> str | None:
     """
     Return the cut id of the AccessKey that a variable carries; empty if the id is not known, None if it carries none.
 
-    `value` None: the files do not tell it. Only what has the form of an id is shown, so a secret never is.
+    `value`: None if the files do not contain it. Only a text in the form of an id is shown, so a secret is never shown.
     """
     if value == "":
         return None
@@ -97,7 +98,7 @@ def of_variable(name: str, value: str | None) -> str | None:
 
 
 def of_variables(variables: Mapping[str, str | None], place: str) -> Iterator[Carrier]:
-    """Yield the AccessKeys in variables. A secret counts by itself only where no id stands beside it."""
+    """Yield the AccessKeys in variables. A secret counts by itself only if there is no id beside it."""
     found = {name: key for name, value in variables.items() if (key := of_variable(name, value)) is not None}
     ids = [name for name in found if name not in KEY_NAMES]
     for name in ids or sorted(found)[:1]:
@@ -108,7 +109,7 @@ def of_command(words: object, place: str) -> Iterator[Carrier]:
     """
     Yield the AccessKeys in a command line: a text, or a list of words.
 
-    A secret counts by itself only where no id is in the command line. A reference to a variable is no key.
+    A secret counts by itself only if the command line has no id. A reference to a variable is not a key.
     """
     text = " ".join(map(str, words)) if isinstance(words, list) else str(words or "")
     found = {*(match[0] for match in _LTAI.finditer(text)), *(match[1] for match in _FLAG.finditer(text))}

@@ -12,7 +12,7 @@ from .env_files import variables_of
 from .workload import Workload
 
 Given = Callable[[str], str | None]
-"""Returns the text of another given file by its path; None where it was not given."""
+"""Returns the text of another given file by its path; None if the file was not given."""
 
 _IMAGE = re.compile(r"(^|/)idaas-credential-sidecar([:@]|$)")
 
@@ -49,7 +49,7 @@ def workloads(value: Mapping[str, Any], path: str, given: Given) -> Iterator[Wor
 
 
 def _environment(value: object) -> dict[str, str | None]:
-    """Return the variables; None where the value comes from the shell or from `.env`."""
+    """Return the variables. A value that comes from the shell or from `.env` is None."""
     if isinstance(value, dict):
         return {str(name): None if text is None else str(text) for name, text in value.items()}
     found: dict[str, str | None] = {}

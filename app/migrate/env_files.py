@@ -55,7 +55,7 @@ def unit(text: str, path: str, given: Callable[[str], str | None]) -> Workload:
 
 
 def plain(text: str, path: str) -> Workload:
-    """Return a file as a workload of its own: its variables, and the AccessKeys that stand elsewhere in it."""
+    """Return a file as a separate workload: its variables, and the AccessKeys elsewhere in the file."""
     found = Workload(path)
     variables = variables_of(text)
     found.configured = bool(variables.get(URI))

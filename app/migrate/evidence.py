@@ -1,4 +1,4 @@
-"""Who read from a sidecar, and when: audit log lines, documents of `status --json`, metrics."""
+"""Uses of a sidecar with their times, from audit log lines, documents of `status --json`, and metrics."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def is_metrics(text: str) -> bool:
 
 
 def of_status(value: dict[str, Any], workload: str) -> Iterator[Reading]:
-    """Yield what a status says: the last use of each profile. Its host is the pod where that is known."""
+    """Yield the last use of each profile from a status. The status's host is the pod, if the pod is known."""
     session = str(value["host"]).replace("/", ".")
     for profile in value["profiles"]:
         last = _instant(profile.get("last_served_at")) if isinstance(profile, dict) else None
@@ -39,7 +39,7 @@ def of_status(value: dict[str, Any], workload: str) -> Iterator[Reading]:
 
 
 def of_audit_log(text: str, workload: str) -> Iterator[Reading]:
-    """Yield each line about a session that a caller received. The session name is by default the pod's."""
+    """Yield a reading for each line about a session that a caller received. Its default name is the pod's name."""
     for line in text.splitlines():
         members = _line(line)
         at = _instant(members.get("timestamp")) if members.get("event") == "credentials_served" else None
@@ -49,7 +49,7 @@ def of_audit_log(text: str, workload: str) -> Iterator[Reading]:
 
 
 def of_metrics(text: str, workload: str) -> Iterator[Reading]:
-    """Yield the last use of each profile. The labels `namespace` and `pod` are those of Prometheus."""
+    """Yield the last use of each profile. Prometheus adds the labels `namespace` and `pod`."""
     for labels, value in _SAMPLE.findall(text):
         found = dict(_LABEL.findall(labels))
         pod = ".".join(filter(None, (found.get("namespace"), found.get("pod"))))

@@ -1,4 +1,4 @@
-"""The given files by their kinds: each is recognised by its content, so that any mixture can be given at once."""
+"""Reads the given files. The content of a file shows its kind, so any mixture of files can be given."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from . import compose, env_files, evidence, kubernetes
 from .workload import Found, Reading
 
 LARGEST = 256 * 1_048_576
-"""Bytes of one file: an audit log of months."""
+"""The most bytes of one file: an audit log of months."""
 
 Read = Callable[[str], bytes]
-"""Returns the bytes of a file, `-` meaning stdin. Raises ConfigError."""
+"""Returns the bytes of a file; `-` is stdin. Raises ConfigError."""
 
 
 def read_file(path: str) -> bytes:
@@ -31,9 +31,9 @@ def read_file(path: str) -> bytes:
 
 def read(arguments: Sequence[str], read_bytes: Read) -> Found:
     """
-    Return what the files say. An argument `WORKLOAD=FILE` names the workload of an audit log, status or metrics.
+    Return the content of the files. An argument `WORKLOAD=FILE` names the workload of an audit log, status or metrics.
 
-    Raises ConfigError for a file that cannot be read, or that says nothing of AccessKeys or of the sidecar.
+    Raises ConfigError for a file that cannot be read, or that contains nothing about AccessKeys or the sidecar.
     """
     named = [_named(argument) for argument in arguments]
     texts = {path: read_bytes(path) for _, path in named}
@@ -49,7 +49,7 @@ def _named(argument: str) -> tuple[str, str]:
 
 
 class _Reader:
-    """Reads files of all kinds; Kubernetes objects are put together at the end, because one file may need another."""
+    """Reads files of all kinds. Kubernetes objects are combined at the end, because one file may refer to another."""
 
     def __init__(self, texts: Mapping[str, bytes]) -> None:
         self._texts = texts
@@ -75,7 +75,7 @@ class _Reader:
             self._plain.append((path, text))
 
     def result(self) -> Found:
-        """Return what was found. A file that a unit or service uses is no workload of its own."""
+        """Return everything found. A file that a unit or service uses is not a separate workload."""
         for found in kubernetes.cluster(self._objects).workloads():
             self._found.workload(found)
         for path, text in self._plain:
@@ -99,7 +99,7 @@ class _Reader:
             self._found.reading(reading)
 
     def _given(self, path: str) -> str | None:
-        """Return the text of a file that was given, for another one that refers to it."""
+        """Return the text of a given file, for another file that refers to it."""
         place = os.path.normpath(path)
         raw = self._texts.get(place)
         if raw is None:

@@ -22,7 +22,7 @@ SUFFIXES = {
     "job": r"-[a-z0-9]{5}",
     "cronjob": r"-[0-9]+-[a-z0-9]{5}",
 }
-"""What follows the name of a workload in the names of its pods."""
+"""The part after the workload's name in the names of its pods, by kind."""
 
 _SIDECARS = re.compile(r"(^|/)idaas-(credential-)?sidecar([:@]|$)")
 
@@ -56,7 +56,7 @@ class Cluster:
             self._objects[value["kind"].lower(), str(metadata.get("namespace") or "default"), name] = value
 
     def workloads(self) -> Iterator[Workload]:
-        """Yield each workload. A pod counts for the object that owns it; what only history keeps does not count."""
+        """Yield each workload. A pod counts for the object that owns it. Objects kept only as history do not count."""
         for (kind, namespace, name), value in self._objects.items():
             template = _template(kind, value)
             spec = _mapping(template, "spec")
@@ -75,7 +75,7 @@ class Cluster:
             yield found
 
     def _owner(self, kind: str, namespace: str, name: str) -> tuple[str, str]:
-        """Return the object at the top of the owners, as far as the files tell."""
+        """Return the topmost owner of an object, as far as the files contain it."""
         for _ in range(4):  # a Pod, its Job or ReplicaSet, its CronJob or Deployment
             value = self._objects.get((kind, namespace, name), {})
             metadata = _mapping(value, "metadata")
@@ -118,7 +118,7 @@ class Cluster:
             found.carriers |= set(of_command(words, f"{place}{key}"))
 
     def _value(self, namespace: str, item: Json) -> str | None:
-        """Return the value of a variable; None where the files do not tell it."""
+        """Return the value of a variable; None if the files do not contain it."""
         source = _mapping(item, "valueFrom")
         for key, kind in (("secretKeyRef", "secret"), ("configMapKeyRef", "configmap")):
             reference = _mapping(source, key)
@@ -157,7 +157,7 @@ class Cluster:
                     found.carriers |= {Carrier(place, each) for each in of_text(text)}
 
     def _data(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
-        """Return the texts of a Secret or ConfigMap; None where it is not among the files."""
+        """Return the texts of a Secret or ConfigMap; None if it is not among the files."""
         value = self._objects.get((kind, namespace, name))
         if value is None:
             return None
@@ -175,7 +175,7 @@ def cluster(objects: Iterable[Json]) -> Cluster:
 
 
 def _commands(container: Json) -> Iterator[tuple[str, Any]]:
-    """Yield the command lines of a container: its own, and those of probes and hooks."""
+    """Yield the command lines of a container, and of its probes and hooks."""
     for key in ("command", "args"):
         yield key, container.get(key)
     lifecycle = _mapping(container, "lifecycle")
@@ -186,14 +186,14 @@ def _commands(container: Json) -> Iterator[tuple[str, Any]]:
 
 
 def _is_history(kind: str, value: Json) -> bool:
-    """Return whether an object is kept of what has run: an earlier template of a workload, or a pod that has ended."""
+    """Return whether an object is only history: an earlier template of a workload, or a pod that has ended."""
     if kind in ("replicaset", "job"):
         return bool(_list(_mapping(value, "metadata"), "ownerReferences"))
     return kind == "pod" and _mapping(value, "status").get("phase") in ("Succeeded", "Failed")
 
 
 def _template(kind: str, value: Json) -> Json:
-    """Return what has the spec of the pods: the object itself, or its template."""
+    """Return the part with the spec of the pods: the object itself, or its template."""
     if kind == "pod":
         return value
     spec = _mapping(value, "spec")

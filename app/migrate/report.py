@@ -13,10 +13,10 @@ from .workload import Found, Reading, Workload
 DAY = 86_400.0
 
 RECENT = DAY
-"""Seconds before the newest line of all files within which a workload must have read: sessions last hours."""
+"""Seconds before the newest line of all files. A workload must have read in this time, because sessions last hours."""
 
 UNKNOWN = "unknown"
-"""Stands for an AccessKey whose id the files do not tell."""
+"""The name of an AccessKey whose id the files do not contain."""
 
 VERDICTS = {
     "in use": "a workload carries it and does not read from the sidecar",
@@ -24,12 +24,12 @@ VERDICTS = {
     "wait": "no workload is known to carry it any more, but it is not certain that none needs it",
     "safe": "no workload carries it any more, and those that carried it have read from the sidecar long enough",
 }
-"""What each verdict on an AccessKey means."""
+"""The meaning of each verdict on an AccessKey."""
 
 
 @dataclass(slots=True)
 class _Use:
-    """What is known of a workload's use of the sidecar: times in seconds since the epoch, None where not known."""
+    """A workload's use of the sidecar: times in seconds since the epoch. An unknown time is None."""
 
     first: float | None = None
     last: float | None = None
@@ -46,11 +46,11 @@ def make(
     found: Found, *, days: float, before: Mapping[str, Any] | None = None, ended: Iterable[str] = ()
 ) -> dict[str, Any]:
     """
-    Return the report as JSON members. `days`: how long a workload must have read before its key is safe to disable.
+    Return the report as JSON members. `days`: the days for which a workload must have read before its key is safe.
 
-    `ended`: workloads that do not exist any more.
-    `before` is an earlier report: without one, a key that no file has any more is not known, so no key can be safe.
-    Raises ConfigError where `before` is no report.
+    `ended`: workloads that no longer exist.
+    `before`: an earlier report. Without it, a key that no file contains any more is unknown, so no key can be safe.
+    Raises ConfigError if `before` is not a report.
     """
     uses, unassigned = _assign(found)
     gone = set(ended)
@@ -73,7 +73,7 @@ def make(
 
 
 def _assign(found: Found) -> tuple[dict[str, _Use], list[Reading]]:
-    """Return the use of each workload, and the readings that belong to none of them."""
+    """Return the use of each workload, and the readings that belong to no workload."""
     uses = {name: _Use() for name in found.workloads}
     unassigned = []
     for reading in found.readings.values():
@@ -141,11 +141,11 @@ def _keys(found: Found, uses: Mapping[str, _Use], earlier: Mapping[str, set[str]
 def _verdict(
     now: set[str], once: set[str], found: Found, uses: Mapping[str, _Use], days: float
 ) -> tuple[str, list[str]]:
-    """Return the verdict on a key, and the workloads that decide it."""
+    """Return the verdict on a key, and the workloads that determine the verdict."""
     blocking = sorted(name for name in now if not _reads(uses[name], found.newest, 0.0))
     if now:
         return ("in use", blocking) if blocking else ("remove", sorted(now))
-    # A workload that is in no file may still exist. One with a note, or with an unknown key, may carry this key.
+    # A workload that is in no file may still exist. A workload with a note, or with an unknown key, may carry this key.
     waiting = {name for name in once if name not in uses or not _reads(uses[name], found.newest, days * DAY)}
     waiting |= {
         item.name for item in found.workloads.values() if item.notes or any(not each.key for each in item.carriers)
@@ -154,14 +154,14 @@ def _verdict(
 
 
 def _reads(use: _Use, newest: float, seconds: float) -> bool:
-    """Return whether a workload read lately, and has done so for `seconds` at least."""
+    """Return whether a workload has read recently, and has been reading for at least `seconds`."""
     if use.last is None or use.last < newest - RECENT:
         return False
     return not seconds or (use.first is not None and newest - use.first >= seconds)
 
 
 def _earlier(before: Mapping[str, Any]) -> dict[str, set[str]]:
-    """Return by key the workloads that carried it in an earlier report, or in one before that."""
+    """Return for each key the workloads that carried it in the earlier report, or in any report before."""
     try:
         return {
             str(row["key"]): {*map(str, row["workloads"]), *map(str, row["carried_before"])}
@@ -173,5 +173,5 @@ def _earlier(before: Mapping[str, Any]) -> dict[str, set[str]]:
 
 
 def _sorted(workloads: Iterable[Workload]) -> list[Workload]:
-    """Return the workloads in the order of their names; those that carry a key first."""
+    """Return the workloads in the order of their names. Workloads that carry a key come first."""
     return sorted(workloads, key=lambda item: (not item.carriers, item.name))

@@ -1,4 +1,4 @@
-"""What the files say: workloads with the AccessKeys that they carry, and who read from a sidecar."""
+"""The content of the files: workloads with the AccessKeys that they carry, and uses of a sidecar."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, order=True)
 class Carrier:
-    """A place that holds an AccessKey. `key`: its cut id; empty where the files do not tell."""
+    """A place that holds an AccessKey. `key`: the cut id of the AccessKey; empty if the files do not contain it."""
 
     place: str
     key: str
@@ -19,8 +19,9 @@ class Workload:
     """
     One Deployment, service, unit or file.
 
-    `configured`: it has a sidecar, or the variable that points to one. `pods`: `namespace.pod`, of which `pattern`
-    matches further ones: the default session names of the sidecar. `notes`: what the files leave open.
+    `configured`: the workload has a sidecar, or the variable that points to one. `pods`: names of the form
+    `namespace.pod`, which are the sidecar's default session names; `pattern` matches further names. `notes`: questions
+    that the files leave open.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Workload:
         return session in self.pods or (self.pattern is not None and self.pattern.fullmatch(session) is not None)
 
     def add(self, other: Workload) -> None:
-        """Add what another file, or a pod of this workload, says."""
+        """Add the facts from another file, or from a pod of this workload."""
         self.configured = self.configured or other.configured
         self.carriers |= other.carriers
         self.notes |= other.notes
@@ -62,7 +63,7 @@ class Reading:
 
 @dataclass(slots=True)
 class Found:
-    """Everything that the files say. `newest`: the time of the newest line of an audit log, status or metric."""
+    """The whole content of the files. `newest`: the time of the newest line of an audit log, status or metric."""
 
     workloads: dict[str, Workload] = field(default_factory=dict)
     readings: dict[tuple[str, str, str], Reading] = field(default_factory=dict)
@@ -70,7 +71,7 @@ class Found:
     newest: float = 0.0
 
     def workload(self, found: Workload) -> None:
-        """Add a workload, or what another file says about it."""
+        """Add a workload, or the facts about it from another file."""
         known = self.workloads.setdefault(found.name, found)
         if known is not found:
             known.add(found)

@@ -56,7 +56,7 @@ FAILURE = _CODE | {
     "status": "HTTP status of the answer",
     "code": "error code of the answer, else its status",
     "request_id": "request id or trace id of the answer",
-    "cloud_message": "what the answer says, cleaned, without secrets, at most 300 characters",
+    "cloud_message": "the message of the answer, cleaned, without secrets, at most 300 characters",
 }
 EVENTS: dict[str, LogEvent] = {}
 
@@ -149,7 +149,7 @@ WATCHING = _event(
 FILES_NOT_WATCHED = _event(
     "files_not_watched",
     "warning",
-    "the kernel reports no file changes; the files are looked at every few seconds",
+    "the kernel reports no file changes; the files are checked every few seconds",
     "The system has no inotify, or its limits are used up (`fs.inotify.max_user_instances`, `max_user_watches`).",
     {"error": "the reason", "seconds": "seconds between two looks"},
     error_code="IDS-604",
@@ -343,7 +343,7 @@ WEBHOOK_CERTIFICATE_REPLACED = _event(
     "webhook_certificate_replaced",
     "info",
     "the webhook uses a new certificate",
-    "The files of the certificate have changed. Connections that are open keep the certificate before.",
+    "The files of the certificate have changed. Open connections keep the previous certificate.",
     _CERTIFICATE,
 )
 WEBHOOK_CERTIFICATE_UNUSABLE = _event(

@@ -44,7 +44,7 @@ Describe = Callable[[str], Mapping[str, str]]
 
 
 class RefusalKind(NamedTuple):
-    """What makes two refusals equal."""
+    """The members in which equal refusals agree."""
 
     listener: str
     profile: str

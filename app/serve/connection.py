@@ -34,7 +34,7 @@ _UNREAD, _QUEUED, _HELD = 1, 2, 4
 
 class Handle(Protocol):
     """
-    Answers a request: a response at once, or a coroutine where it has to wait.
+    Answers a request: with a response at once, or with a coroutine if the request has to wait.
 
     Should raise nothing. If an exception occurs, it is logged, and the client receives 500.
     """

@@ -21,7 +21,7 @@ Outcome = Response | Coroutine[Any, Any, Response]
 
 
 class AuditSink(Protocol):
-    """Receives what the audit log records."""
+    """Receives the events of the audit log."""
 
     def served(self, listener: str, profile: str, credentials: Credentials, peer: Peer) -> None:
         """Record that a caller received these credentials for the first time."""

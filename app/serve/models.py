@@ -48,7 +48,7 @@ class LackingProfile(BaseModel):
 
 
 class ProbeDocument(BaseModel):
-    """The verdict of a probe. `profiles` and `loops` say what is missing or dead."""
+    """The verdict of a probe. `profiles`: the profiles without credentials. `loops`: the loops that have ended."""
 
     status: Annotated[str, Field(examples=["ok", "not ready", "starting", "dead"])]
     profiles: list[LackingProfile] | None = None
@@ -73,7 +73,7 @@ class AttemptStatus(BaseModel):
 
 
 class FailureStatus(BaseModel):
-    """What is known of the last failure."""
+    """The known facts of the last failure."""
 
     message: Annotated[
         str | None, Field(description="What failed: `last_error` without the cure and without the cloud's own words.")

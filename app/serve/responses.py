@@ -47,7 +47,7 @@ class Response(Record, frozen=True):
         return self.wire[len(self.wire) - self.body_length :]
 
     def bytes_for(self, method: bytes, *, keep_alive: bool) -> bytes:
-        """Return what to send: without the body for HEAD, and with `Connection: close` unless `keep_alive`."""
+        """Return the bytes to send: without the body for HEAD, and with `Connection: close` unless `keep_alive`."""
         if keep_alive and method != b"HEAD":
             return self.wire
         end = len(self.wire) - self.body_length
@@ -84,7 +84,7 @@ def document(status: int, value: object) -> Response:
 
 
 def method_not_allowed(allowed: bytes) -> Response:
-    """Return 405 for a path that exists. HEAD is refused where it is not in `allowed`: no SDK sends it."""
+    """Return 405 for a path that exists. HEAD is refused unless it is in `allowed`: no SDK sends HEAD."""
     return error(405, "MethodNotAllowed", f"use {allowed.decode()}", ((b"Allow", allowed),))
 
 

@@ -217,12 +217,12 @@ def admin(answer: Answer) -> APIRouter:
 
     @router.post("/refresh", response_model=models.RenewalDocument, summary="Refresh all profiles now")
     async def refresh_all(request: Request) -> Response:
-        """Refresh every profile and return what came of it."""
+        """Refresh every profile and return the result of each."""
         return await answer(request)
 
     @router.post("/refresh/{profile}", response_model=models.RenewalDocument, summary="Refresh one profile now")
     async def refresh(request: Request, profile: Profile) -> Response:
-        """Refresh one profile and return what came of it."""
+        """Refresh one profile and return the result."""
         return await answer(request)
 
     @router.post("/purge", response_model=models.RenewalDocument, summary="Drop all credentials, then refresh")

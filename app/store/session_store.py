@@ -25,7 +25,7 @@ SLOW = disk.PATIENCE
 """Seconds after which a session that is still not written is reported."""
 
 SHARED = ""
-"""The profile name of a failure that concerns all profiles, such as that of the directory or the key."""
+"""The profile name of a failure that concerns all profiles, such as a failure of the directory or of the key."""
 
 
 class StoreBackend(Protocol):
@@ -109,7 +109,7 @@ class SessionStore:
         """Write a session that was issued, or remove one that was dropped."""
         match event:
             case Refreshed(profile=name, credentials=credentials):
-                # While a disk hangs, only the last session of each profile waits to be written, not those of hours.
+                # While a disk hangs for hours, only the last session of each profile waits to be written.
                 with self._lock:
                     waiting = self._unwritten.get(name)
                     if waiting is not None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ..e2e.processes import ROOT
+from ..e2e.processes import ROOT, demo
 from .clients import GO, PYTHON
 from .conftest import bare_environment
 from .test_readme import skip_if_missing
@@ -60,3 +60,26 @@ def test_go_example(tmp_path: Path) -> None:
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.interop
+def test_signed_call_of_the_readme(tmp_path: Path) -> None:
+    """The last command of "Try it" in README.md prints the role's ARN, with the variables that `make run` prints."""
+    skip_if_missing(PYTHON)
+    page = (ROOT / "README.md").read_text()
+    command = page.split("<!-- signed call -->")[1].split("```")[1].strip().splitlines()[-1]
+    with demo(home=tmp_path) as sidecar:
+        command = command.replace("http://127.0.0.1:7119", sidecar.emulator_url)
+        command = command.replace(".venv/try/bin/python", PYTHON.command)
+        done = subprocess.run(
+            ["sh", "-c", command],
+            cwd=ROOT,
+            env=bare_environment(tmp_path) | dict(sidecar.env),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+
+    assert (done.returncode, done.stdout.startswith("acs:ram::")) == (0, True), done.stdout + done.stderr
+    assert sidecar.emulator_url in command

@@ -1,4 +1,4 @@
-"""One profile as the listeners serve it: who may have its credentials, and the response with them."""
+"""One profile as the listeners serve it: the rule for callers, and the response with the credentials."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ class CredentialHandler:
 
 
 def _profile_name(path: bytes) -> tuple[bytes, bool]:
-    """Return the profile that a path names (empty: none), and whether the path is that of the AWS document."""
+    """Return the profile that a path names (empty: none), and whether the path asks for the AWS document."""
     path = path.removesuffix(b"/")  # raw bytes; one final slash is accepted
     if path == b"/credentials":
         return b"default", False

@@ -22,7 +22,7 @@ from .snapshot import Snapshot
 STATUS, STATUS_PAGE = b"/status.json", b"/status"
 
 PAGES = frozenset({b"/docs", b"/openapi.json"})
-"""Answered by the FastAPI application."""
+"""The paths that the FastAPI application answers."""
 
 _GET_ONLY = method_not_allowed(b"GET")
 _REMOTE = deny("Remote", "this page is for callers on this machine (kubectl port-forward reaches it)").response
