@@ -1,7 +1,7 @@
 """Checks a JSON object against the types of its keys. Finds every mistake, and reports it in the terms of JSON.
 
-An unknown key gets a suggestion of a known one, a word is compared with the allowed words, `${VAR}` is replaced in
-every string, `~` is expanded in paths, and the origin of every value is stored for `config --show`.
+For an unknown key, the message suggests a known one. A word is compared with the allowed words. `${VAR}` is replaced in
+every string, and `~` is expanded in paths. The origin of every value is stored for `config --show`.
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ MAJOR, MINOR = 1, 0
 
 
 SHORTEST_HIDDEN = 4
-"""The minimum length of a value that messages hide, in characters. A shorter value is no secret, and occurs in words."""
+"""The minimum length in characters of a value that messages hide. Shorter texts are no secrets, and occur in many
+words."""
 
 
 class Loaded(Record, frozen=True):

@@ -1,7 +1,7 @@
 """Decisions remembered by the raw bytes of a request head.
 
 SDKs send the same bytes every time. For a head that was answered 200 before, the memo returns the handlers' earlier
-decision, so that the request needs no parser, no access rules and no routing. Measured with `make bench`: keep-alive
+decision. The request then needs no parser, no access rules and no routing. Measured with `make bench`: keep-alive
 requests cost about half the CPU.
 
 Only the half of a decision that depends on the bytes alone is remembered (`Grant`). The caller rule, the rate, the

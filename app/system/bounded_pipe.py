@@ -16,8 +16,8 @@ class BoundedPipe:
     `keep_end`: only the last `largest` bytes are kept, and the pipe never overflows.
 
     Why not a pipe of the event loop: it ends only when the last holder has closed it. uvloop passes the other end to
-    every process that it starts, so a daemon of a command would hold the pipe although it has closed all descriptors
-    that it knows.
+    every process that it starts. So a daemon of a command would hold the pipe, although the daemon has closed all
+    descriptors that it knows.
     """
 
     def __init__(self, largest: int, *, keep_end: bool = False) -> None:

@@ -1,7 +1,7 @@
 """One request to the cloud, bounded in time and size; every failure becomes Unreachable.
 
-The answer may be hostile: a body ends at 256 KiB, the exchange has one deadline, no redirect is followed, nothing is
-decompressed, and an answer with the emulator's mark is accepted only from loopback.
+The answer may be hostile. So a body ends at 256 KiB, the exchange has one deadline, no redirect is followed, and
+nothing is decompressed. An answer with the emulator's mark is accepted only from loopback.
 """
 
 from __future__ import annotations

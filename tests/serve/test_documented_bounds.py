@@ -18,15 +18,18 @@ MEBIBYTE = 1_048_576
 @pytest.mark.parametrize(
     ("promise", "bound"),
     [
-        (r"further ones, up to (\d+) over all", turns.MOST_PER_TURN),
-        (r"up to a (\w+) of the permitted ones", Fraction(1, listener.ACCEPTED_SHARE)),
+        (r"further requests: up to (\d+) requests in all", turns.MOST_PER_TURN),
+        (r"up to a (\w+) of the permitted connections", Fraction(1, listener.ACCEPTED_SHARE)),
         (r"unread responses of a listener use at most (\d+) MiB", Fraction(connection_table.UNREAD_BYTES, MEBIBYTE)),
-        (r"all requests that wait at most (\d+) MiB", Fraction(connection_table.KEPT_BYTES, MEBIBYTE)),
-        (r"the limit without (\d+) MiB", Fraction(connection_table.PROCESS_BYTES, MEBIBYTE)),
+        (r"all waiting requests use at most (\d+) MiB", Fraction(connection_table.KEPT_BYTES, MEBIBYTE)),
+        (r"the limit minus (\d+) MiB", Fraction(connection_table.PROCESS_BYTES, MEBIBYTE)),
         (r"divided by (\d+) KiB", Fraction(connection_table.CONNECTION_BYTES, 1024)),
         (r"turn that took longer than (\d+) ms", round(1000 * turns.LONG_TURN)),
-        (r"at least (\d+) of them beside", turns.LEAST_FURTHER),
-        (r"queue has (\d+) places at least", listener.FEWEST_QUEUED),
+        (r"but at least (\d+) further requests", turns.LEAST_FURTHER),
+        (
+            r"queue is half as long as the number of permitted connections, and has at least (\d+) places",
+            listener.FEWEST_QUEUED,
+        ),
     ],
 )
 def test_bound(promise: str, bound: Fraction | int) -> None:

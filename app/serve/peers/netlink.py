@@ -42,7 +42,8 @@ class SocketOwners:
     Finds the owner of the client's end of a TCP connection by its two addresses.
 
     `owner_of` does not wait and does not raise. It returns None for a client of another machine or network namespace,
-    for a client that has closed its socket, and if the kernel's answer is not certain. The caller must then refuse.
+    and for a client that has closed its socket. It also returns None if the kernel's answer is not certain. A decision
+    by the owner must then be a refusal.
     """
 
     def __init__(self, proc: Path = Path("/proc"), *, netlink: bool = True) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from ...core.record import Record
 
 LONGEST_ATTESTATION = 2.0
-"""The most seconds to find a process in /proc. With some thousand processes, the search takes tens of milliseconds."""
+"""The time limit in seconds for finding a process in /proc. With some thousand processes, this takes tens of
+milliseconds."""
 
 
 class PeerCredentials(Record, frozen=True):
