@@ -416,6 +416,22 @@ def test_get_has_the_reason_of_the_running_sidecar(
     assert found.error_line.endswith(" (IDS-416)")
 
 
+def test_get_of_an_unknown_profile_reads_no_more_than_the_file(
+    cloud: EmulatedCloud, socket_name: str, tmp_path: Path
+) -> None:
+    """`get` refuses a profile that the file does not have, and does not load what checks a whole configuration."""
+    path = config_file(tmp_path, with_socket(cloud, socket_name))
+    verbose = {**environment(tmp_path, **ENV), "PYTHONPROFILEIMPORTTIME": "1"}
+
+    found = run("get", "--config", path, "--profile", "absent", env=verbose)
+    imports = {line.rpartition("|")[2].strip() for line in found.err.splitlines() if "import time:" in line}
+
+    assert found.code == 2
+    assert f"there is no profile 'absent' in {path}; there is default" in found.err
+    assert "app.config.locate" in imports
+    assert not {"app.config.loader", "app.cli.fetch", "httpx"} & imports
+
+
 def test_get_without_a_running_sidecar(cloud: EmulatedCloud, socket_name: str, tmp_path: Path) -> None:
     """Where no sidecar listens at the configured socket, `get` fetches the credentials itself."""
     path = config_file(tmp_path, with_socket(cloud, socket_name))
