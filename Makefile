@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SOURCES := $(shell find app -name '*.py' -o -name '*.json') pyproject.toml requirements/runtime.txt requirements/build.txt
 
-.PHONY: run test install lint types contracts unit cluster-test check-long image interop interop-install fuzz soak fleet sbom bench lock clean
+.PHONY: run test install lint types contracts unit cluster-test check-long image interop interop-install deploy-install fuzz soak fleet sbom bench lock clean
 
 run: install ## run the emulated cloud and the sidecar, over real sockets
 	$(BIN)/idaas-sidecar demo
@@ -55,6 +55,9 @@ cluster-test: $(VENV)/.test ## test the chart and the injection in a real Kubern
 interop-install: $(VENV)/.test ## install the real client SDKs into .interop/
 	sh tests/interop/install.sh
 
+deploy-install: $(VENV)/.test ## install helm, kubectl, kube-score and checkov into .deploy/, for tests/deploy
+	sh tests/deploy/install.sh
+
 interop: $(VENV)/.test ## run the real client SDKs against a real sidecar
 	$(BIN)/pytest -m interop tests/interop
 
@@ -91,4 +94,4 @@ lock: ## rewrite the requirement files and the interop locks (needs uv and npm)
 	sh tests/interop/lock.sh
 
 clean:
-	rm -rf $(VENV) .interop .image build *.egg-info
+	rm -rf $(VENV) .interop .deploy .image build *.egg-info

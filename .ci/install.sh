@@ -25,6 +25,7 @@ need faketime faketime
 need javac openjdk-17-jdk-headless
 need mvn maven
 need promtool prometheus
+need curl curl
 # Go, for the client SDKs, is not in the list: Debian's version is too old. tests/interop/install.sh installs it if needed.
 
 apt-get update -qq

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any, TextIO
 
 from .config.loader import Loaded, load
@@ -26,10 +27,9 @@ from .observe.event_log import failure_fields
 from .observe.library_log import LibraryHandler
 from .observe.log import Log
 from .refresh.refresher import Refresher
-from .reload import PATIENCE
 from .serve.handlers.gate import missing
 from .service import Service
-from .system.disk import DaemonThreads
+from .system.disk import PATIENCE, DaemonThreads
 from .system.hardening import no_dumps
 from .system.survey import Survey
 
@@ -59,10 +59,11 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
 
     def say(absence: NotThereYet) -> None:
         for line in str(absence).splitlines():
-            print(f"idaas-sidecar serve: {line}; waiting for the program that writes it", file=stream, flush=True)
+            awaited = "it" if absence.error_code == "IDS-601" else "the program that writes it"
+            print(f"idaas-sidecar serve: {line}; waiting for {awaited}", file=stream, flush=True)
 
     with _stopped_by_sigterm() as stopped:
-        loaded = when_complete(lambda: _in_time(reading), say, stopped.wait)
+        loaded = when_complete(OneReading(reading), say, stopped.wait)
     return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
 
 
@@ -77,16 +78,28 @@ def _stopped_by_sigterm() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _in_time(reading: Callable[[], Loaded]) -> Loaded:
-    """Return the configuration. Raises ConfigError, also if its file system hangs."""
-    try:
-        return DaemonThreads().submit(reading).result(PATIENCE)
-    except TimeoutError:
-        raise ConfigError(
-            f"the configuration, or a file that it names, was not read within {PATIENCE:g} s; does the file system "
-            "of one of them hang?",
-            error_code="IDS-601",
-        ) from None
+class OneReading:
+    """
+    Reads the configuration in a thread. While a reading hangs, no other one is begun.
+
+    A call raises NotThereYet if the file system does not answer: it may answer while the application still waits.
+    """
+
+    def __init__(self, reading: Callable[[], Loaded], patience: float = PATIENCE) -> None:
+        self._reading = reading
+        self._patience = patience
+        self._under_way: Future[Loaded] | None = None
+
+    def __call__(self) -> Loaded:
+        begun = self._under_way is None
+        reading = self._under_way = self._under_way or DaemonThreads().submit(self._reading)
+        wait([reading], self._patience if begun else 0)
+        if not reading.done():
+            absence = NotThereYet("the configuration, or a file that it names: the file system does not answer")
+            absence.error_code = "IDS-601"
+            raise absence
+        self._under_way = None
+        return reading.result()
 
 
 def when_complete(

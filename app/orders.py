@@ -19,7 +19,11 @@ FIRST_CREDENTIALS_SECONDS = 30.0
 
 
 class Orders:
-    """Carries out orders. Handles the profiles of an order concurrently, so that one that hangs delays no other."""
+    """
+    Carries out orders. Handles the profiles of an order concurrently, so that one that hangs delays no other.
+
+    The end of a client's connection does not end its order.
+    """
 
     def __init__(
         self, profiles: Profiles, stores: Callable[[], Sequence[SessionStore]], report: Report, log: Log
@@ -28,6 +32,7 @@ class Orders:
         self._stores = stores
         self._report = report
         self._log = log
+        self._under_way: set[asyncio.Task[None]] = set()
 
     async def renew(self, names: Sequence[str], purge: bool, uid: int) -> list[dict[str, Any]]:
         """
@@ -43,11 +48,18 @@ class Orders:
         if purge:
             for name in known:
                 self._profiles.purge(name)
-            await asyncio.gather(*(store.remove(name) for store in self._stores() for name in known))
+        work = asyncio.create_task(self._renewed(known, purge))
+        self._under_way.add(work)  # the loop alone would not keep it
+        work.add_done_callback(self._under_way.discard)
         for name in known:
             self._log.write(log_events.PURGED if purge else log_events.REFRESH_ORDERED, profile=name, uid=uid)
-        await asyncio.gather(*(self._profiles.renew(name) for name in known if name in self._profiles))
+        await asyncio.shield(work)
         return [self._status(name) for name in names]
+
+    async def _renewed(self, names: Sequence[str], purge: bool) -> None:
+        # Removals first: a store writes what arrives later after them.
+        removals = [store.remove(name) for store in self._stores() for name in names] if purge else []
+        await asyncio.gather(*removals, *(self._profiles.renew(name) for name in names if name in self._profiles))
 
     async def held(self, name: str, uid: int) -> Credentials:
         """

@@ -18,7 +18,7 @@ from .config.explain import differences
 from .config.loader import Loaded
 from .config.settings import Access
 from .config.watched_files import WatchedFiles, watched_files
-from .core.errors import ConfigError, NotThereYet, SidecarError
+from .core.errors import ConfigError, Mistake, NotThereYet, SidecarError
 from .core.record import Record
 from .observe import log_events
 from .observe.log import Log
@@ -47,13 +47,15 @@ class ReloadStatus(Record, frozen=True):
     The result of the last reload.
 
     `at`: the time at which the configuration in use was read. `restart_needed`: changed keys that take effect at the
-    next start. `error_code`: the code of the first mistake in `error`.
+    next start. `error_code`: the code of the first mistake in `error`. `mistakes`: the lines of `error`, each with its
+    code and cure.
     """
 
     at: float
     error: str | None = None
     restart_needed: tuple[str, ...] = ()
     error_code: str | None = None
+    mistakes: tuple[Mistake, ...] = ()
 
 
 class _Prepared(Record, frozen=True):
@@ -194,7 +196,9 @@ class Reloader:
             error = error.reworded(cause, f"look at {places}")
             asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
         message = "; ".join(str(error).splitlines())
-        self.status = ReloadStatus(self.status.at, message, self.status.restart_needed, error.error_code)
+        alone = Mistake(error.cause, error.error_code, error.cure)
+        mistakes = error.mistakes if isinstance(error, ConfigError) else (alone,)
+        self.status = ReloadStatus(self.status.at, message, self.status.restart_needed, error.error_code, mistakes)
         self._log.write(log_events.CONFIG_RELOAD_FAILED, error=message, error_code=error.error_code)
 
     async def _off_loop(self, call: Callable[[], T]) -> T:

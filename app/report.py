@@ -24,7 +24,7 @@ from .observe.recent_attempts import Attempt, RecentAttempts
 from .observe.recent_callers import Caller, RecentCallers, Seen
 from .refresh.profiles import Profiles
 from .refresh.refresher import Refresher
-from .reload import Reloader
+from .reload import Reloader, ReloadStatus
 from .serve.handlers.gate import missing
 from .serve.responses import Response, document, response
 
@@ -83,8 +83,7 @@ class Report:
         reload = self._reloader.status
         return {
             **self.profile(refresher),
-            "config_error": reload.error,
-            "config_error_code": reload.error_code,
+            **_config_error(reload),
         }
 
     async def status_response(self) -> Response:
@@ -112,8 +111,7 @@ class Report:
             "config": absolute(self._reloader.loaded.origin),
             "config_read_at": timestamp(reload.at),
             "config_age_seconds": max(0, round(now - reload.at)),
-            "config_error": reload.error,
-            "config_error_code": reload.error_code,
+            **_config_error(reload),
             "restart_needed": list(reload.restart_needed),
             "stopping": self.stopping,
             "ready": not missing(self._profiles.refreshers),
@@ -154,6 +152,7 @@ class Report:
             "failure": _failure(refresher.last_error, status.last_error),
             "on_trial": (trial.status.last_error or "no answer from the cloud yet") if trial is not None else None,
             "on_trial_code": failure_fields(trial.last_error).get("error_code") if trial is not None else None,
+            "on_trial_failure": _failure(trial.last_error, trial.status.last_error) if trial is not None else None,
             "attempts": [_attempt(item) for item in self._observed.attempts.of(status.profile)],
         }
 
@@ -272,6 +271,19 @@ def _failure(error: Exception | None, text: str | None) -> dict[str, object] | N
     meaning, cause, usual = (entry.meaning, entry.cause, entry.cure) if entry is not None else ("", "", "")
     known = {"message": message, "meaning": meaning, "cause": cause, "cure": cure or usual}
     return {**fields, **{name: value or None for name, value in known.items()}}
+
+
+def _config_error(reload: ReloadStatus) -> dict[str, object]:
+    """Return why the changed configuration is not used: in one text, and each mistake with its code and cure apart."""
+    mistakes: list[dict[str, object]] = []
+    if reload.mistakes:
+        from .core.error_index.index import INDEX  # texts that only a failure needs
+
+        for each in reload.mistakes:
+            entry = INDEX.get(each.error_code)
+            cure = each.cure or (entry.cure if entry is not None else "")
+            mistakes.append({"message": each.cause, "error_code": each.error_code, "cure": cure or None})
+    return {"config_error": reload.error, "config_error_code": reload.error_code, "config_mistakes": mistakes}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

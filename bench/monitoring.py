@@ -1,10 +1,12 @@
 """
-The picture docs/monitoring.png: panels of the fleet dashboard, drawn from the answers of a real Prometheus.
+The pictures docs/monitoring-fleet.png and docs/monitoring-pod.png: every panel of both dashboards, drawn from the
+answers of a real Prometheus.
 
 Three sidecars with sessions of three minutes and a cloud each. The cloud of the second one fails for four minutes,
-which is longer than a session, and the third one refuses requests for a while. Takes eight minutes:
+which is longer than a session, and the third one refuses requests for a while. The pod dashboard shows the second
+sidecar. Numbers and tables are those of a moment in the failure. Takes eight minutes:
 
-    .venv/bin/python -m bench.monitoring --png docs/monitoring.png
+    .venv/bin/python -m bench.monitoring --out docs
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from bench.picture import Colour, Picture, text_width
+from bench.panels import bars, graph, number, table
+from bench.picture import Picture
 from tests.deploy.monitoring import APT, DASHBOARDS, expressions, rules_file
 from tests.deploy.prometheus import Prometheus, Sample, Target, configuration, prometheus
 from tests.e2e.cloud import add_fault, emulator_admin
@@ -29,33 +34,30 @@ from tests.e2e.wire import fetch
 LIFETIME = 180
 """Seconds of a session. It is short, so that the picture has a whole outage in minutes."""
 
-SECONDS, OUTAGE, REFUSALS = 480, (120, 360), (60, 150)
-"""Length of the run; when the second sidecar's cloud fails; when the third sidecar refuses requests."""
+SECONDS, OUTAGE, REFUSALS, MOMENT = 480, (120, 360), (60, 150), 350
+"""Length of the run; when the second sidecar's cloud fails; when the third refuses requests; when numbers are read."""
 
-PANELS = (
-    "Profiles by state",
-    "Time left",
-    "Refreshes by outcome",
-    "Duration of a refresh by stage",
-    "Responses by status code",
-    "Refused requests by reason",
-)
-COLOURS = ((20, 70, 150), (205, 40, 40), (30, 130, 60), (220, 140, 20), (120, 60, 150), (90, 90, 90))
-GRID, INK = (225, 225, 225), (40, 40, 40)
+SHOWN_POD = {"fleet": ".*", "pod": "cart-1"}
+"""The value of the variable `pod` in each dashboard."""
+
+WIDTH, TOP = 1580, 60
+COLUMNS = {"stat": (6, 70), "timeseries": (3, 240), "state-timeline": (3, 240), "table": (2, 150)}
+"""Panels beside each other, and the height of one, by the type of the panel."""
 
 
 @dataclass(frozen=True)
-class Series:
-    """A line of a panel: its name, and its value for each second that has one."""
+class Place:
+    """Where a panel is drawn: the top left corner and the width."""
 
-    name: str
-    points: list[tuple[float, float]]
+    left: int
+    top: int
+    width: int
 
 
 def main() -> int:
-    """Run the sidecars and write the picture."""
+    """Run the sidecars and write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--png", type=Path, required=True, help="where to write the picture")
+    parser.add_argument("--out", type=Path, required=True, help="the directory of the pictures")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="end the run earlier, to try the script")
     arguments = parser.parse_args()
     program = shutil.which("prometheus")
@@ -69,7 +71,9 @@ def main() -> int:
         server = stack.enter_context(prometheus(program, home, configuration(targets, ()), rules_file()))
         start = time.time()
         _scenario(sidecars, start, arguments.seconds)
-        arguments.png.write_bytes(_png(server, start, time.time()))
+        for name in DASHBOARDS:
+            view = _View(server, name, start, time.time())
+            (arguments.out / f"monitoring-{name}.png").write_bytes(view.png())
     return 0
 
 
@@ -84,89 +88,105 @@ def _scenario(sidecars: list[Demo], start: float, seconds: int) -> None:
             else:
                 emulator_admin(sidecars[1].emulator_url, "DELETE", "faults")
         refusing = REFUSALS[0] <= passed < REFUSALS[1]
-        for number, sidecar in enumerate(sidecars):
+        for number_, sidecar in enumerate(sidecars):
             base, _, path = sidecar.credentials_uri.partition("/credentials")
-            host = "example.com" if refusing and number == 2 else "127.0.0.1"
+            host = "example.com" if refusing and number_ == 2 else "127.0.0.1"
             fetch(base, f"/credentials{path}", host=host)
         time.sleep(0.5)
 
 
-def _png(server: Prometheus, start: float, end: float) -> bytes:
-    """Return the picture: two columns of panels."""
-    picture = Picture(1280, 60 + 250 * math.ceil(len(PANELS) / 2))
-    title = f"3 sidecars, sessions of {LIFETIME} s, one cloud fails from {OUTAGE[0]} to {OUTAGE[1]} s. X: seconds"
-    picture.text(40, 16, title)
-    texts = expressions(DASHBOARDS["fleet"], "30s")
-    for index, name in enumerate(PANELS):
-        found = [
-            series
-            for letter in "ABC"
-            if f"{name} {letter}" in texts
-            for series in _series(server, name, letter, texts[f"{name} {letter}"], start, end)
+def places(dashboard: dict[str, Any]) -> tuple[list[tuple[dict[str, Any], Place]], int]:
+    """Return each panel of a dashboard with its place, numbers first and tables last, and the height of the picture."""
+    found = []
+    top = TOP
+    for kinds in (("stat",), ("timeseries", "state-timeline"), ("table",)):
+        columns, height = COLUMNS[kinds[0]]
+        panels = [panel for panel in dashboard["panels"] if panel["type"] in kinds]
+        width = (WIDTH - 20) // columns
+        for index, panel in enumerate(panels):
+            row, column = divmod(index, columns)
+            found.append((panel, Place(20 + width * column, top + height * row, width - 20)))
+        top += height * math.ceil(len(panels) / columns)
+    return found, top
+
+
+class _View:
+    """One dashboard, with the answers of Prometheus between two times."""
+
+    def __init__(self, server: Prometheus, name: str, start: float, end: float) -> None:
+        self._server, self._name, self._start, self._end = server, name, start, end
+        self._moment = min(start + MOMENT, end)
+        self._expressions = expressions(DASHBOARDS[name], "30s", SHOWN_POD[name])
+
+    def png(self) -> bytes:
+        """Return the picture."""
+        found, height = places(DASHBOARDS[self._name])
+        picture = Picture(WIDTH, height)
+        title = f"{self._name} dashboard: 3 sidecars, sessions of {LIFETIME} s, the cloud of cart-1 fails from "
+        title += (
+            f"{OUTAGE[0]} to {OUTAGE[1]} s. x: seconds. Numbers and tables at {round(self._moment - self._start)} s"
+        )
+        picture.text(20, 16, title)
+        for panel, place in found:
+            picture.text(place.left, place.top, panel["title"] + self._unit(panel))
+            self._draw(picture, panel, place)
+        return picture.png()
+
+    def _draw(self, picture: Picture, panel: dict[str, Any], place: Place) -> None:
+        left, top, width = place.left, place.top + 20, place.width
+        unit = panel["fieldConfig"]["defaults"].get("unit", "short")
+        match panel["type"]:
+            case "stat":
+                (answer,) = [*self._instant(panel)] or [("", None)]
+                number(picture, left, top, None if answer[1] is None else float(answer[1]["value"][1]), unit)
+            case "table":
+                rows = [_row(legend, sample) for legend, sample in self._instant(panel)]
+                table(picture, left, top, rows, unit)
+            case "timeseries":
+                graph(picture, (left, top, width), self._series(panel), self._end - self._start)
+            case "state-timeline":
+                bars(picture, (left, top, width), self._series(panel), self._end - self._start)
+            case other:
+                raise ValueError(f"no way to draw a panel of the type {other}")
+
+    def _unit(self, panel: dict[str, Any]) -> str:
+        """Return the unit of the numbers of an axis, as an addition to the title."""
+        unit = panel["fieldConfig"]["defaults"].get("unit", "short")
+        return {"s": ", s", "reqps": ", req/s"}.get(unit, "") if panel["type"] == "timeseries" else ""
+
+    def _instant(self, panel: dict[str, Any]) -> Iterator[tuple[str, Sample]]:
+        """Yield the samples at the moment of the numbers, each with the legend of its expression."""
+        for target in panel["targets"]:
+            for sample in self._server.query(self._expression(panel, target), self._moment):
+                yield target.get("legendFormat", ""), sample
+
+    def _series(self, panel: dict[str, Any]) -> list[tuple[str, list[tuple[float, float]]]]:
+        """Return the series of a panel, named as Grafana names them, with the points of each."""
+        return [
+            (_legend(target["legendFormat"], sample), _points(sample, self._start))
+            for target in panel["targets"]
+            for sample in self._server.query_range(self._expression(panel, target), self._start, self._end, 1)
         ]
-        _panel(picture, 80 + 630 * (index % 2), 60 + 250 * (index // 2), name, found, end - start)
-    return picture.png()
+
+    def _expression(self, panel: dict[str, Any], target: dict[str, Any]) -> str:
+        return self._expressions[f"{panel['title']} {target['refId']}"]
 
 
-def _series(server: Prometheus, panel: str, letter: str, expression: str, start: float, end: float) -> list[Series]:
-    """Return the series of one expression of a panel, named as Grafana names them."""
-    (board,) = [item for item in DASHBOARDS["fleet"]["panels"] if item["title"] == panel]
-    (legend,) = [target["legendFormat"] for target in board["targets"] if target["refId"] == letter]
-    answers = server.query_range(expression, start, end, 1)
-    return [Series(_name(legend, item), _points(item, start)) for item in answers]
+def _row(legend: str, sample: Sample) -> dict[str, str | float]:
+    """Return the labels and the value of a row of a table."""
+    labels = {key: value for key, value in sample["metric"].items() if key != "__name__"}
+    return ({"setting": legend} if legend else {}) | labels | {"value": float(sample["value"][1])}
 
 
-def _name(legend: str, item: Sample) -> str:
-    for label, value in item["metric"].items():
+def _legend(legend: str, sample: Sample) -> str:
+    for label, value in sample["metric"].items():
         legend = legend.replace("{{" + label + "}}", value)
     return legend
 
 
-def _points(item: Sample, start: float) -> list[tuple[float, float]]:
-    values = [(float(at) - start, float(value)) for at, value in item["values"]]
+def _points(sample: Sample, start: float) -> list[tuple[float, float]]:
+    values = [(float(at) - start, float(value)) for at, value in sample["values"]]
     return [(at, value) for at, value in values if math.isfinite(value)]
-
-
-def _panel(picture: Picture, left: int, top: int, title: str, series: list[Series], seconds: float) -> None:
-    """Draw a panel of 520 by 150 pixels with its title, axes, lines and legend."""
-    width, height = 520, 150
-    shown = [item for item in series if any(value for _, value in item.points)]
-    maximum = 1.1 * max((value for item in shown for _, value in item.points), default=1.0)
-    picture.text(left, top, title)
-    top += 20
-    for quarter in range(5):
-        y = top + height - height * quarter // 4
-        label = f"{maximum * quarter / 4:.3g}"
-        picture.box(left, y, width, 1, GRID)
-        picture.text(left - 8 - text_width(label), y - 4, label)
-    for minute in range(0, int(seconds) + 1, 60):
-        x = left + round(minute / seconds * width)
-        picture.box(x, top + height, 1, 4, INK)
-        picture.text(x - text_width(str(minute)) // 2, top + height + 8, str(minute))
-    for number, item in enumerate(shown):
-        _line(picture, item, COLOURS[number % len(COLOURS)], (left, top, width, height), seconds, maximum)
-    _legend(picture, left, top + height + 28, [item.name for item in shown])
-
-
-def _line(
-    picture: Picture, item: Series, colour: Colour, box: tuple[int, int, int, int], seconds: float, maximum: float
-) -> None:
-    """Draw a line as steps: a vertical stroke wherever the value changes."""
-    left, top, width, height = box
-    before: tuple[int, int] | None = None
-    for at, value in item.points:
-        x, y = left + round(at / seconds * width), top + height - round(value / maximum * height)
-        last_x, last_y = before or (x, y)
-        picture.box(last_x, last_y - 1, x - last_x + 2, 2, colour)
-        picture.box(x, min(y, last_y) - 1, 2, abs(y - last_y) + 2, colour)
-        before = (x, y)
-
-
-def _legend(picture: Picture, left: int, top: int, names: list[str]) -> None:
-    for number, name in enumerate(names):
-        picture.box(left, top, 16, 10, COLOURS[number % len(COLOURS)])
-        picture.text(left + 22, top, name)
-        left += 40 + text_width(name)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # for tests.e2e, which attacks.py shares with the tests
@@ -79,7 +80,7 @@ def _measured(extent: Extent, parts: list[str] | tuple[str, ...]) -> Iterator[Fi
         measure: dict[str, Callable[[], Iterable[Figure]]] = {
             "start": lambda: start.figures(cloud, directory, extent.spawns),
             "outage": lambda: outage.figures(cloud, directory, extent.spawns),
-            "size": lambda: size.memory(cloud, directory),
+            "size": lambda: chain(size.memory(cloud, directory), size.commands(cloud, directory)),
             "idle": lambda: size.idle(cloud, directory, extent.idle_seconds),
             "crowd": lambda: start.crowd(cloud, directory, go, body, extent.spawns),
             "callers": lambda: callers.figures(cloud, directory),

@@ -49,6 +49,7 @@ class Sidecar:
     pid: int
     port: int
     ops: int
+    config: Path
 
 
 @contextlib.contextmanager
@@ -70,12 +71,13 @@ def sidecar(
     uids: list[int] | None = None,
     cache: Path | None = None,
     joins: tuple[str, ...] = (),
+    admin: Path | None = None,
 ) -> Iterator[Sidecar]:
     """
     Run `serve` with a client secret; returns before it listens.
 
-    `uids`: a rule about callers. `cache`: a directory for the encrypted credential cache. `joins`: a command that
-    becomes the one behind it, in a cgroup for example.
+    `admin`: the admin socket. `uids`: a rule about callers. `cache`: a directory for the encrypted credential cache.
+    `joins`: a command that becomes the one behind it, in a cgroup for example.
     """
     port, ops = free_port(), free_port()
     path = directory / f"sidecar-{port}.json"
@@ -84,13 +86,15 @@ def sidecar(
         settings["profiles"]["default"]["callers"] = {"uids": uids}
     if cache is not None:
         settings["cache"] = {"directory": str(cache), "keyEnvVarName": "BENCH_CACHE_KEY"}
+    if admin is not None:
+        settings["server"]["adminSocket"] = str(admin)
     path.write_text(json.dumps(settings))
     env = {**os.environ, **SECRETS, "PYTHONDONTWRITEBYTECODE": "1"}
     with (
         open(directory / f"sidecar-{port}.log", "wb") as log,
         started([*joins, *command(), "serve", "--config", str(path)], env=env, stderr=log) as process,
     ):
-        yield Sidecar(process.pid, port, ops)
+        yield Sidecar(process.pid, port, ops, path)
 
 
 def configuration(cloud: Cloud, port: int, ops: int, *, profiles: int = 1, tls: bool = False) -> dict[str, Any]:

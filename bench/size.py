@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import client
 from processes import cpu_seconds, pss_kib, rss_kib, wake_ups
-from sidecar import Cloud, Sidecar, sidecar
+from sidecar import SECRETS, Cloud, Sidecar, sidecar
 from table import Figure, Goal, plain
 
 READS, PROBE_EVERY, SCRAPE_EVERY, STATUS_EVERY = 10_000, 10, 500, 100
@@ -31,6 +36,39 @@ def memory(cloud: Cloud, directory: Path) -> Iterator[Figure]:
         settle(many, seconds=4)
         each = (pss_kib(many.pid) - fresh) / PROFILES
         yield plain("each additional profile (1 and 101)", each, "KiB", Goal(10, None, " KiB"))
+
+
+def commands(cloud: Cloud, directory: Path) -> Iterator[Figure]:
+    """Measure what a command beside a running sidecar takes: in a container it counts towards the same limit."""
+    with sidecar(cloud, directory, admin=directory / "admin.sock") as ours:
+        settle(ours)
+        for name in ("get", "refresh", "status", "config"):
+            rss, private = command_memory(name, ours.config)
+            yield plain(f"command `{name}` beside the sidecar: RSS", rss / 1024, "MiB")
+            yield plain(f"command `{name}` beside the sidecar: private memory", private / 1024, "MiB")
+
+
+AT_EXIT = """
+import atexit, runpy, sys
+atexit.register(lambda: sys.stderr.write(open("/proc/self/smaps_rollup").read()))
+module, *sys.argv[1:] = sys.argv[1:]
+runpy.run_module(module, run_name="__main__")
+"""
+"""Runs a command in this interpreter; at its end its memory is printed on stderr."""
+
+
+def command_memory(name: str, config: Path) -> tuple[int, int]:
+    """Return the RSS and the private memory of a command at its end, in KiB."""
+    module = "idaas_sidecar" if importlib.util.find_spec("idaas_sidecar") else "app"
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT, module, name, "--config", str(config)],
+        check=True,
+        env=os.environ | SECRETS,
+        capture_output=True,
+        text=True,
+    )
+    fields = dict(re.findall(r"^(\w+): +(\d+) kB$", done.stderr, re.MULTILINE))
+    return int(fields["Rss"]), int(fields["Private_Clean"]) + int(fields["Private_Dirty"])
 
 
 def per_connection(cloud: Cloud, directory: Path) -> float:

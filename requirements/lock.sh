@@ -9,3 +9,4 @@ lock pyproject.toml --extra otel -c requirements/runtime.txt -o requirements/ote
 lock pyproject.toml --extra test -c requirements/runtime.txt -o requirements/test.txt
 lock requirements/build.in -o requirements/build.txt
 lock requirements/sbom.in -o requirements/sbom.txt
+lock tests/deploy/tools/checkov.in -o tests/deploy/tools/checkov.txt

@@ -211,6 +211,27 @@ REFUSED = {
 }
 """Changes of a pod of `lab`, and a pattern of the message that refuses it."""
 
+OTHER_VALUES = ("yes", "True", "1", "on", "")
+"""Values of the label that a person may mean as `true`. Each is refused in a new pod."""
+
+
+def labelled(value: str, *, annotated: bool) -> Object:
+    """Return a pod of `shop` with this value of the label, with or without the annotation."""
+    wanted = pod()
+    wanted["metadata"]["labels"] = {f"{PREFIX}/inject": value}
+    if not annotated:
+        del wanted["metadata"]["annotations"]
+    return wanted
+
+
+def label_message(value: str) -> str:
+    """Return the message that refuses the value."""
+    return (
+        f'idaas-sidecar: the label {PREFIX}/inject has the value "{value}", so the pod would start without '
+        'credentials. Write "true", with quotes, for a pod with the sidecar, or "false" for one without.'
+    )
+
+
 SIDECAR = "spec/initContainers/0"
 ALTERED = {
     "image": (f"{SIDECAR}/image", "evil:1", "differs from the injected one"),

@@ -47,6 +47,7 @@ PROFILE: dict[str, Any] = {
     "failure": None,
     "on_trial": None,
     "on_trial_code": None,
+    "on_trial_failure": None,
     "attempts": [ATTEMPT],
     "served": 12,
     "refused": 0,
@@ -68,8 +69,15 @@ DENIED: dict[str, Any] = PROFILE | {
     '; it says "This operation is forbidden by the permission system."',
     "permanent": True,
     "failure": FAILURE,
-    "on_trial": "no answer from the cloud yet",
+    "on_trial": 'sts.example.com: HTTP 503; wait for the region; it says "Maintenance."',
     "on_trial_code": "IDS-206",
+    "on_trial_failure": FAILURE
+    | {
+        "message": "sts.example.com: HTTP 503",
+        "error_code": "IDS-206",
+        "cloud_message": "Maintenance.",
+        "cure": "wait for the region",
+    },
     "attempts": [REFUSED_ATTEMPT, ATTEMPT],
     "served": 0,
     "refused": 2,
@@ -96,6 +104,7 @@ STATUS: dict[str, Any] = {
     "config_age_seconds": 7500,
     "config_error": None,
     "config_error_code": None,
+    "config_mistakes": [],
     "restart_needed": [],
     "stopping": False,
     "ready": True,
@@ -110,6 +119,13 @@ PROBLEMS: dict[str, Any] = STATUS | {
     "ready": False,
     "config_error": "/etc/idaas-sidecar/config.json: profiles: required",
     "config_error_code": "IDS-106",
+    "config_mistakes": [
+        {
+            "message": "/etc/idaas-sidecar/config.json: profiles: required",
+            "error_code": "IDS-106",
+            "cure": "add the key",
+        }
+    ],
     "restart_needed": ["server.bind", "cache.directory"],
     "profiles": [PROFILE, DENIED],
 }

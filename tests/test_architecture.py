@@ -156,6 +156,13 @@ def test_health_loads_no_slow_module(heavy: str) -> None:
     assert heavy not in loaded_by("import app.cli.health_, app.cli")
 
 
+@pytest.mark.parametrize("heavy", ["msgspec", "httpx", "asyncio", "ssl", "logging"])
+@pytest.mark.parametrize("command", ["refresh_", "purge_", "log_level_", "status_"])
+def test_commands_of_the_admin_socket_load_little(command: str, heavy: str) -> None:
+    """A command that only asks the running sidecar counts towards the memory limit of its container."""
+    assert heavy not in loaded_by(f"import app.cli.{command}, app.cli")
+
+
 def test_emulator_imports_nothing_of_the_sidecar() -> None:
     """The emulator loads no other code of ours, so it does not repeat a mistake of the code that it verifies."""
     own_modules = {name for name in loaded_by("import app.emulator") if name.startswith("app.")}

@@ -15,6 +15,7 @@ import pytest
 from app.config.loader import Loaded, load
 from app.conformance.models.ecs_clients import ECS_CLIENTS
 from app.conformance.models.uri_clients import URI_CLIENTS
+from app.core.client_chain import CREDENTIALS_URI, OTHER_SOURCES_DISABLED
 from app.emulator import Emulator
 from app.emulator.crypto.pki import Authority
 from app.exchange.settings import ExchangeSettings
@@ -168,6 +169,14 @@ def test_margins_equal_those_of_the_models() -> None:
         known = {item.name: item.refresh.margin for item in clients if item.refresh and item.refresh.margin > 0}
         wanted = {name: margin for name, margin in known.items() if text is by_ecs or name not in UNUSABLE_BY_URI}
         assert {name: float(documented.get(name, 0)) for name in wanted} == wanted
+
+
+def test_page_disables_what_env_disables() -> None:
+    """The variables that docs/clients.md sets are those that `env` prints."""
+    text = (DOCS / "clients.md").read_text().partition("## Connect a client by ECS metadata")[0]
+    exported = dict(re.findall(r"^export (\w+)=(.*)$", text, re.MULTILINE))
+
+    assert exported == {CREDENTIALS_URI: "http://127.0.0.1:7117/credentials", **OTHER_SOURCES_DISABLED}
 
 
 EMULATOR = (DOCS / "emulator.md").read_text()

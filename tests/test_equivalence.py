@@ -379,6 +379,20 @@ async def test_any_asgi_client_can_use_the_application(doors: Doors) -> None:
     assert order.json()["Code"] == "AccessDenied.Admin"
 
 
+async def test_every_route_is_declared(doors: Doors) -> None:
+    """The routes of FastAPI are those that the handlers answer, so that no route exists at one door alone."""
+    by_tag: dict[str, set[str]] = {"operations": set(), "admin": set()}
+    for path, methods in openapi_document("1")["paths"].items():
+        for tag in (tag for operation in methods.values() for tag in operation["tags"]):
+            by_tag.get(tag, set()).add(path)
+    ops, admin = doors.handlers.ops, doors.handlers.admin
+    assert isinstance(ops, OpsHandler)
+    assert isinstance(admin, AdminHandler)
+
+    assert by_tag["operations"] == {path.decode() for path in ops.paths}
+    assert {path.split("/")[1] for path in by_tag["admin"]} == admin.orders
+
+
 def test_the_openapi_document_is_committed() -> None:
     """docs/openapi.json is the document of the application (`python docs/reference/generate.py` writes it)."""
     committed = json.loads((Path(__file__).parents[1] / "docs" / "openapi.json").read_text())

@@ -258,7 +258,10 @@ async def test_configuration_that_cannot_work_changes_nothing(site: Site, clock:
     assert error is not None
     assert "\n" not in error
     assert "; " in error
-    assert reloader.status == ReloadStatus(since, error, ("startup.timeoutSeconds",), "IDS-105")
+    mistakes = reloader.status.mistakes
+    assert reloader.status == ReloadStatus(since, error, ("startup.timeoutSeconds",), "IDS-105", mistakes)
+    assert "; ".join(mistakes) == error
+    assert [each.error_code for each in mistakes] == ["IDS-105", "IDS-105"]
     assert (reloader.loaded, len(site.adopted)) == (in_use, 1)
     assert site.lines()[-1] == {"event": "config_reload_failed", "error": error, "error_code": "IDS-105"}
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..config import locate
 from ..core.errors import ConfigError, Mistake, Unreachable
-from ..core.values import Credentials
 from ..system.admin_socket import request_socket
+
+if TYPE_CHECKING:
+    from ..core.values import Credentials
 
 
 def admin_request(config: str | None, environ: Mapping[str, str], method: str, target: str) -> dict[str, Any]:
@@ -42,6 +44,8 @@ def held_credentials(path: str, profile: str) -> Credentials | None:
         why = Mistake.answered(f"the running sidecar ({path})", body, status, "IDS-501")
         raise Unreachable(why, error_code=why.error_code)
     found = body.get("credentials")
+    from ..core.values import Credentials  # msgspec, 2 MiB: `refresh`, `purge` and `log-level` hold no credentials
+
     return Credentials(**found) if status == 200 and isinstance(found, dict) else None
 
 

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import secrets
 import signal
 import socket
@@ -27,13 +28,14 @@ from ..config.explain import leaves
 from ..config.loader import Loaded, load
 from ..config.settings import Cache
 from ..core.client_chain import HIGHER_PRIORITY_VARIABLES
-from ..core.errors import ConfigError, SidecarError, Unreachable
+from ..core.errors import ConfigError, Reason, SidecarError, Unreachable
 from ..main import logger
 from ..main import run as run_loop
 from ..service import Service
 from ..system import files
 from ..system.child_reaper import ChildReaper
 from ..system.hardening import no_dumps
+from ..system.interpreter import unusable_interpreter
 from .env_ import client_variables
 from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
 from .profile_option import check_profile
@@ -83,6 +85,10 @@ def secret_variables(loaded: Loaded) -> list[str]:
     """Return the names of the variables that hold the secrets of any profile. The command needs credentials only."""
     return [value for key, value in leaves(loaded.settings) if key.lower().endswith("envvarname") and value]
 
+
+_SHELL = re.compile(r"[\s|&;<>$`*]|^\w+=|^~")
+SHELL_CURE = "write program and arguments apart, or run a shell: idaas-sidecar exec -- sh -c '...'"
+"""For a whole command line in one argument, and for what only a shell understands."""
 
 DEFAULT_REGION = "cn-hangzhou"
 """The region of aliyun-cli if neither the environment nor the profile names one. Every command can name another."""
@@ -160,24 +166,34 @@ async def _wait_for_credentials(service: Service, loaded: Loaded) -> None:
         raise error if isinstance(error, SidecarError) else Unreachable("no answer from the cloud") from None
 
 
-def _exists(command: str, environ: Mapping[str, str]) -> bool:
-    """Return whether the command exists. A directory of PATH that this user may not search does not count."""
-    return "/" in command or any(os.path.exists(os.path.join(place, command)) for place in os.get_exec_path(environ))
+def _file_of(command: str, environ: Mapping[str, str]) -> str | None:
+    """Return the command's file, or None. A directory of PATH that this user may not search does not count."""
+    if "/" in command:
+        return command
+    places = (os.path.join(place, command) for place in os.get_exec_path(environ))
+    return next(filter(os.path.exists, places), None)
+
+
+def _not_started(command: str, environ: Mapping[str, str], error: OSError) -> CommandNotStarted:
+    """Return the error of a command that the system does not start, with the exit code that bash and env give it."""
+    path = _file_of(command, environ)
+    shown = command if command.isprintable() and command else repr(command)
+    why = unusable_interpreter(path) if path is not None and not os.path.isdir(path) else None
+    if isinstance(error, FileNotFoundError) or path is None:
+        missing = Reason(f"{shown}: no such command", SHELL_CURE if _SHELL.search(command) else "")
+        return CommandNotStarted(why or missing, exit_code=NOT_FOUND)
+    if isinstance(error, PermissionError):
+        may_run = why is not None and os.access(path, os.X_OK)
+        return CommandNotStarted(why if why and may_run else f"{shown}: not executable", exit_code=CANNOT_EXECUTE)
+    # Other reasons are such as "Not a directory" or "Argument list too long".
+    return CommandNotStarted(why or f"{shown}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE)
 
 
 async def _run_command(command: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:
     try:
         child = await children.start(asyncio.create_subprocess_exec(*command, env=environ))
-    except FileNotFoundError:
-        raise CommandNotStarted(f"{command[0]}: no such command", exit_code=NOT_FOUND) from None
-    except PermissionError:
-        if not _exists(command[0], environ):
-            raise CommandNotStarted(f"{command[0]}: no such command", exit_code=NOT_FOUND) from None
-        raise CommandNotStarted(f"{command[0]}: not executable", exit_code=CANNOT_EXECUTE) from None
-    except OSError as error:  # such as "Not a directory" or "Argument list too long"
-        raise CommandNotStarted(
-            f"{command[0]}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE
-        ) from None
+    except OSError as error:
+        raise _not_started(command[0], environ, error) from None
     loop = asyncio.get_running_loop()
 
     def forward(number: signal.Signals) -> None:

@@ -15,6 +15,7 @@ from ..core.formats import FORMATS
 from ..core.values import Credentials
 from ..system.hardening import no_dumps
 from .admin_client import held_credentials
+from .profile_option import check_name
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -35,6 +36,15 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 def _held(arguments: Namespace, environ: Mapping[str, str]) -> Credentials | None:
-    """Return the credentials that the running sidecar holds, or None without a sidecar."""
+    """
+    Return the credentials that the running sidecar holds, or None without a sidecar.
+
+    Raises ConfigError for a profile that the file does not have, before more is imported. Two commands that looked for
+    such a profile in the whole configuration exceeded the limit of 64 MiB, and the kernel ended the sidecar.
+    """
+    file = locate.find(arguments.config, environ, str(locate.DEFAULT_PATH))
+    profiles = locate.read(file).get("profiles") if file is not None else None
+    if file is not None and isinstance(profiles, dict):
+        check_name(arguments.profile, profiles, file)
     path = locate.admin_socket(arguments.config, environ)
     return held_credentials(path, arguments.profile) if path is not None else None

@@ -26,7 +26,11 @@ def lines(status: Mapping[str, Any], *, colour: bool, width: int) -> Iterator[st
     yield from text.field("version", f"{status['version']}, up {in_words(status['uptime_seconds'])}")
     yield from text.field("configuration", f"{status['config']}, read {in_words(status['config_age_seconds'])} ago")
     if status["config_error"]:
-        yield from text.field("not usable", coded(status["config_error"], status.get("config_error_code")))
+        known = {"message": status["config_error"], "error_code": status.get("config_error_code")}
+        for mistake in status.get("config_mistakes") or [known]:
+            yield from text.field("not usable", coded(mistake["message"], mistake["error_code"]))
+            if mistake.get("cure"):
+                yield from text.field("what to do", mistake["cure"])
     if status["restart_needed"]:
         yield from text.field("needs restart", ", ".join(status["restart_needed"]))
     for name, url in status["listeners"].items():
@@ -95,8 +99,12 @@ def _problems(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
                 code = f"{failure.get('error_code')}: " if key == "meaning" else ""
                 yield from text.field(label, code + failure[key])
     if profile["on_trial"]:
-        reason = coded(profile["on_trial"], profile.get("on_trial_code"))
+        failure = profile.get("on_trial_failure") or {}
+        reason = coded(failure.get("message") or profile["on_trial"], profile.get("on_trial_code"))
         yield from text.field("on trial", f"the changed configuration does not serve yet: {reason}")
+        for label, key in (("cloud's words", "cloud_message"), ("what to do", "cure")):
+            if failure.get(key):
+                yield from text.field(label, failure[key])
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

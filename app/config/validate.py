@@ -195,6 +195,8 @@ def _bundle(path: str, place: str) -> None:
         raise NotThereYet(why.at(f"{place}: {path}")) from None
     except files.Unreadable as why:
         raise ConfigError(why.at(f"{place}: {path}"), error_code="IDS-115") from None
+    if not raw.strip():
+        raise NotThereYet(f"{place}: {path}: empty")
     if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:
         raise ConfigError(
             f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)", error_code="IDS-115"

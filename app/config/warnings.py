@@ -16,6 +16,7 @@ from ..identity.methods.oidc import IdaasOidc
 from ..identity.token_file import TokenFileIdentity
 from ..system import files
 from .decode import DRAWBACK
+from .explain import leaves
 from .settings import PathToken, Settings
 
 
@@ -43,6 +44,7 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
     yield from _exposed(settings.cache.key_file, "cache.keyFile")
     if settings.access.unsafe_bind:
         yield Mistake("access.unsafeBind: credentials may be served on addresses that other machines reach", DRAWBACK)
+    yield from _white_space(settings)
 
 
 def _identity(identity: Identity, place: str) -> Iterator[Mistake]:
@@ -65,6 +67,14 @@ def _identity(identity: Identity, place: str) -> Iterator[Mistake]:
             DRAWBACK,
             "use tls.caFile instead",
         )
+
+
+def _white_space(settings: Settings) -> Iterator[Mistake]:
+    """Yield the values that begin or end with white space: a variable has it from a file with a line end."""
+    for key, value in leaves(settings):
+        if isinstance(value, str) and value != value.strip():
+            cure = "remove it, also from a variable's value"
+            yield Mistake(f"{key}: white space at an end of the value", DRAWBACK, cure)
 
 
 def _exposed(path: str | None, place: str) -> Iterator[Mistake]:

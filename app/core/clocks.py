@@ -70,8 +70,9 @@ class CloudClock:
     The clocks of the cloud's servers, from their `Date` headers, for all times that a server compares with its clock.
 
     A server's clock is used for requests to that server. For a server whose time is not known yet, the other servers
-    count if two or more are known and all agree: then this machine's clock is wrong. Otherwise, and after a jump of the
-    wall clock, this machine's time is used. Servers are named by host and port (`urls.server_of`).
+    count if those of two or more hosts are known and all agree: then this machine's clock is wrong. Otherwise, and
+    after a jump of the wall clock, this machine's time is used. Servers are named by host and port
+    (`urls.server_of`). The ports of one host have one clock.
     """
 
     def __init__(self, clocks: Clocks) -> None:
@@ -105,7 +106,8 @@ class CloudClock:
         if server in known:
             return known[server]
         offsets = sorted(known.values())
-        agreed = len(offsets) > 1 and offsets[-1] - offsets[0] <= AGREEMENT
+        hosts = {name.rpartition(":")[0] or name for name in known}
+        agreed = len(hosts) > 1 and offsets[-1] - offsets[0] <= AGREEMENT
         return offsets[len(offsets) // 2] if agreed else None
 
     def _known(self) -> dict[str, float]:

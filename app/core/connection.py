@@ -23,14 +23,21 @@ class Connection(Strict, frozen=True):
     ] = None
     certificate_file: Annotated[
         ProofFile | None,
-        Meta(description="Client certificate for mutual TLS, PEM, leaf first. A changed file is read again."),
+        Meta(
+            description="Client certificate for mutual TLS, followed by its issuers: PEM, DER or PKCS#12, also as "
+            "base64. A changed file is read again."
+        ),
     ] = None
     private_key_file: Annotated[
         ProofFile | None,
-        Meta(description="Private key of the client certificate, PEM. null: it is in `certificateFile`."),
+        Meta(
+            description="Private key of the client certificate: PEM, DER, JWK or PKCS#12, also as base64. null: it is "
+            "in `certificateFile`."
+        ),
     ] = None
     private_key_password_env_var_name: Annotated[
-        str | None, Meta(description="Environment variable that holds the password of an encrypted private key.")
+        str | None,
+        Meta(description="Environment variable that holds the password of an encrypted private key or a PKCS#12."),
     ] = None
 
 

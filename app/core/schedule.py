@@ -171,12 +171,11 @@ class Schedule(Record, frozen=True):
         delay = min(longest, first * 2.0 ** min(failures - 1, 30)) * (0.5 + 0.5 * chance)
         if hint is None:
             return delay
-        if left + longest >= self.permanent_retry:
-            return min(hint, self.permanent_retry) + delay
         # The server's hint and the pause together end at `bound`. A quarter of the pause stays random: otherwise a
         # whole fleet would return at one moment.
-        bound = left + longest
-        wish = min(hint, bound - longest / 4)
+        without = min(self.max_retry, max(LONGEST_PAUSE_WITHOUT_SESSION, self.min_retry))
+        bound = left + without
+        wish = min(hint, self.permanent_retry, bound - without / 4)
         return wish + delay * min(1.0, (bound - wish) / longest)
 
 

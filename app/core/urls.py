@@ -68,7 +68,8 @@ def api_endpoint(text: str, place: str) -> str:
 def _split(url: str, place: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises ValueError for an invalid port
+        if parts.port == 0:  # reading it raises ValueError for an invalid port
+            raise ValueError("no server has port 0")
     except ValueError as error:
         raise ConfigError(f"{place}: {without_login(url)!r} is not a URL: {error}", error_code="IDS-112") from None
     if parts.username is not None:

@@ -19,7 +19,9 @@ TIMEOUT_SECONDS = 3.0
 
 
 class _Failure(msgspec.Struct):
+    message: str | None = None
     error_code: str | None = None
+    cloud_message: str | None = None
     cure: str | None = None
 
 
@@ -29,6 +31,7 @@ class _Profile(msgspec.Struct):
     last_error: str | None = None
     on_trial: str | None = None
     on_trial_code: str | None = None
+    on_trial_failure: _Failure | None = None
     failure: _Failure | None = None
 
 
@@ -39,6 +42,7 @@ class _Status(msgspec.Struct):
     config: str | None = None
     config_error: str | None = None
     config_error_code: str | None = None
+    config_mistakes: list[_Failure] | None = None
     restart_needed: list[str] | None = None
     stopping: bool | None = None
     listeners: dict[str, str] | None = None

@@ -16,7 +16,7 @@ from msgspec import Meta, field
 from ..core.base import HIDDEN, Expanded, Strict
 from ..core.checks import Check, fails
 from ..core.display import looks_random
-from ..core.errors import ConfigError, Mistake, Refused, SidecarError, Unreachable
+from ..core.errors import ConfigError, Mistake, Reason, Refused, SidecarError, Unreachable
 from ..core.record import Record
 from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
@@ -25,6 +25,7 @@ from ..system.bounded_pipe import BoundedPipe
 from ..system.child_process import ChildProcess
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
+from ..system.interpreter import unusable_interpreter
 from ..upstream.error_words import error_words
 from ..upstream.redaction import redacted
 from .command_output import token_members
@@ -196,9 +197,15 @@ class Command(Record, frozen=True):
             raise Unreachable(f"{self.place}: {self.argv[0]}: {error}", error_code="IDS-601") from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or "not a command"
-            raise ConfigError(
-                f"{self.place}: {self.argv[0]}: cannot be started: {reason}", error_code="IDS-123"
-            ) from None
+            why = await self._unusable() or Reason(f"{self.argv[0]}: cannot be started: {reason}")
+            raise ConfigError(why.at(self.place), error_code="IDS-123") from None
+
+    async def _unusable(self) -> Reason | None:
+        """Return why the command's interpreter keeps it from starting, or None."""
+        try:
+            return await self.disk.call(self.argv[0], unusable_interpreter, self.argv[0])
+        except Stalled:
+            return None
 
     def _overflow(self) -> Unreachable:
         return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes", error_code="IDS-324")
@@ -235,7 +242,11 @@ def checks(identity: CommandIdentity, place: str) -> Iterator[Check]:
 
 
 def check_executable(path: str, place: str) -> None:
-    """Raise ConfigError unless the file exists and this user may execute it."""
+    """
+    Raise ConfigError unless the file exists and this user may execute it.
+
+    Its interpreter is not looked at: on a file system that hangs it would stop the check of the whole configuration.
+    """
     if not os.path.isfile(path):
         raise ConfigError(f"{place}: {path}: no such file", error_code="IDS-123")
     if not os.access(path, os.X_OK):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ..core import urls
-from ..core.errors import ConfigError, Refused, Unreachable
+from ..core.errors import ConfigError, Mistake, Refused, Unreachable
 from ..core.text import quoted
 from ..core.values import Now
 from ..upstream.errors import answer_of
@@ -14,34 +15,49 @@ from ..upstream.response import Get
 FRESH_SECONDS = 3600.0
 """Seconds for which a document is used. Then a new one is fetched; if that fails, the old one remains in use."""
 
+_NO_NEWER = "no newer discovery document can be used, so the known token endpoint stays in use"
 
 MOST_ALGORITHMS = 50
 """The most algorithm names that are read. A provider has a dozen."""
 
 
 class Discovery:
-    """The discovery document of one provider. `mutual_tls`: use the endpoint for clients with a certificate."""
+    """
+    The discovery document of one provider. `mutual_tls`: use the endpoint for clients with a certificate.
 
-    def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now) -> None:
+    `warn` receives one line when a document that was due for renewal stays in use, until a renewal succeeds.
+    """
+
+    def __init__(self, http: Get, issuer: str, *, mutual_tls: bool, now: Now, warn: Callable[[Mistake], None]) -> None:
         self._http = http
         self._issuer = issuer
         self._mutual_tls = mutual_tls
         self._now = now
+        self._warn = warn
+        self._warned = False
         self._found: str | None = None
         self._fresh_until = 0.0
         self._algorithms: tuple[str, ...] = ()
 
     async def token_endpoint(self) -> str:
-        """Return the endpoint, from memory while the document is fresh. Raises Refused, Unreachable or ConfigError."""
+        """
+        Return the endpoint, from memory while the document is fresh. Raises Refused, Unreachable or ConfigError.
+
+        A known endpoint stays in use when the issuer later answers with a gateway's page, a 404 or a document of
+        another issuer. An endpoint that has moved refuses requests by itself.
+        """
         if self._found is not None and self._now() < self._fresh_until:
             return self._found
         try:
             found = await self._fetch()
-        except Unreachable:
+        except (Refused, Unreachable) as error:
             if self._found is None:
                 raise
+            if not self._warned:
+                self._warned = True
+                self._warn(Mistake(f"{_NO_NEWER}: {error.quoted_cause}", "IDS-346"))
             return self._found
-        self._found, self._fresh_until = found, self._now() + FRESH_SECONDS
+        self._found, self._fresh_until, self._warned = found, self._now() + FRESH_SECONDS, False
         return found
 
     def signing_algorithms(self) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def build(identity: OidcClientIdentity, place: str, context: Context, notes: Not
         url = constant(identity.token_endpoint)
     else:
         mutual_tls = isinstance(identity.client_authentication, tls_client_auth.OAuthTlsClientAuth)
-        discovery = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now)
+        discovery = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now, warn=notes.warn)
         url, algorithms = discovery.token_endpoint, discovery.signing_algorithms
 
     def token_endpoint_source(auth: ClientAuth, secret: Rotating | None = None) -> TokenSource:

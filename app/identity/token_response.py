@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,9 @@ from ..core.numbers import seconds
 from ..core.text import printable_id
 from ..core.values import Token, TokenUse
 from . import jwt_claims
+
+_NUMBER = re.compile(r"\s*([0-9]{1,12})[0-9]*(?:\.[0-9]*)?\s*", re.ASCII)
+"""Whole seconds, with or without a fraction, which does not count."""
 
 _BEARER = ("bearer", "n_a")
 """The types of token that can be presented. RFC 8693 2.2.1 defines `N_A` for a token that is not an access token."""
@@ -58,7 +62,8 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
 
 
 def _plus(base: float, value: Any) -> float | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit():
-        value = int(value[:12])  # some servers, such as the first version of Entra, write the number as text
+    number = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    if number is not None:
+        value = float(number[1])  # some servers, such as the first version of Entra, write the number as text
     found = seconds(value)
     return base + found if found else None

@@ -217,7 +217,8 @@ TOKEN_MISMATCH = _event(
     "token_mismatch",
     "warning",
     "",
-    "The token's claims differ from the configuration, or a new secret is refused and the previous one still works.",
+    "The token's claims differ from the configuration, a new secret is refused and the previous one still works, or "
+    "the discovery document cannot be renewed and the known endpoint stays in use.",
     _PROFILE,
     error_code="IDS-300",
 )

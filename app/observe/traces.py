@@ -92,6 +92,7 @@ def exported(endpoint: str, *, version: str, instance: str, now: Now) -> tuple[T
         from opentelemetry.sdk.resources import Resource  # type: ignore[import-not-found, unused-ignore]
         from opentelemetry.sdk.trace import TracerProvider  # type: ignore[import-not-found, unused-ignore]
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # type: ignore[import-not-found, unused-ignore]
+        from requests import Session  # type: ignore[import-not-found, import-untyped, unused-ignore] # the exporter's
     except ImportError:
         raise ConfigError(
             "telemetry.tracesEndpoint: traces need the packages of OpenTelemetry",
@@ -102,8 +103,20 @@ def exported(endpoint: str, *, version: str, instance: str, now: Now) -> tuple[T
         {"service.name": "idaas-sidecar", "service.version": version, "service.instance.id": instance}
     )
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
+    session = Session()
+    session.hooks["response"] = [_without_body]
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint, session=session)))
     return Traces(provider.get_tracer("idaas_sidecar", version), now), lambda: _close(provider.shutdown)
+
+
+def _without_body(response: Any, **_: Any) -> None:
+    """
+    Close a collector's answer after its head. The status is all that the exporter needs.
+
+    The exporter would read the body whole: one without end takes all memory and the exporter's thread.
+    """
+    response.close()
+    response.raw = None  # no body, as `requests` reads it
 
 
 def _close(shutdown: Callable[[], None]) -> None:

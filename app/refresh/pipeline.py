@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from ..config.settings import Profile, Settings
 from ..core import arns
 from ..core.clocks import Clocks, CloudClock
+from ..core.connection import Connection
 from ..core.errors import Refused, SidecarError, Unreachable
 from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, TokenVerified, Warned
 from ..core.urls import server_of
@@ -31,10 +32,10 @@ from ..system import sockets
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
 from ..upstream.resolver import Resolver
-from ..upstream.tls import certificate_end
+from ..upstream.tls import certificate_end, client_certificate
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
-from .places import Places, servers_of
+from .places import Places, requests_of, servers_of
 from .token_cache import TokenCache
 
 T = TypeVar("T")
@@ -65,6 +66,7 @@ class Pipeline:
         children: ChildReaper | None = None,
         disk: Disk | None = None,
     ) -> None:
+        self._environ = environ
         self._clock = cloud_clock or CloudClock(clocks)
         self._clocks = clocks
         self._observer = observe
@@ -73,6 +75,7 @@ class Pipeline:
         self._places = places or Places()
         self._disk = disk or Disk()
         self._servers = servers_of(settings, self._disk.directory)
+        self._requests = requests_of(settings)
         self._connections = Connections(
             transport or real_transport(settings, environ, self._disk, resolver),
             now=clocks.wall,
@@ -114,7 +117,7 @@ class Pipeline:
 
         Raises Refused, Unreachable or ConfigError.
         """
-        async with self._places.at(self._servers[name]):
+        async with self._places.at(self._servers[name], self._requests[name]):
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 
@@ -237,14 +240,17 @@ class Pipeline:
         identity = self._identity(name)
         found = dict(self._expiries[identity])
         connection = identities.connection_of(identity)
-        if connection is not None and connection.certificate_file:
-            found |= await self._certificate_end(connection.certificate_file)
+        if connection is not None:
+            found |= await self._certificate_end(connection, f"profiles.{name}.identity.connection")
         for kind, not_after in found.items():
             self._observe(IdentityExpiry(name, kind, not_after))
 
-    async def _certificate_end(self, path: str) -> dict[str, float]:
+    async def _certificate_end(self, connection: Connection, place: str) -> dict[str, float]:
+        client = client_certificate(connection, place, self._environ)
+        if client is None:
+            return {}
         try:
-            end = await self._disk.call(path, certificate_end, path)
+            end = await self._disk.call(client.file, certificate_end, client)
         except Stalled:  # the TLS connection that needs the file reports this failure
             return {}
         return {"tlsCertificate": end} if end is not None else {}

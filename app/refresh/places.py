@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -33,16 +33,36 @@ MOST_AT_ONCE = 32
 FURTHER_PLACES = 60
 """Further places for all servers together. This limit bounds the memory when several servers hang."""
 
+PACE_SECONDS = 0.03
+"""Seconds by which each fetch waits longer than the previous one, before it may run beside others of the same servers
+that ask something else. A hundred commands that hang have all begun after 4 s. A hundred that take 0.5 s have some 16
+processes at the same time."""
+
 MOST_OF_ALL = 400
 """The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    """A fetch that waits since an instant, and what it asks. `alone`: it got its place because no other asks that."""
+
+    since: float
+    request: Hashable
+    granted: asyncio.Future[None]
+    alone: bool = False
+
+
 @dataclass(slots=True)
 class _Queue:
-    """The fetches from the same servers: the number under way, and the waiting ones with their time of arrival."""
+    """
+    The fetches from the same servers: the number under way, and the waiting ones.
+
+    `requests`: the number under way by what they ask. `under_way` does not include the fetches that are `alone`.
+    """
 
     under_way: int = 0
-    waiting: deque[tuple[float, asyncio.Future[None]]] = field(default_factory=deque)
+    waiting: deque[_Waiter] = field(default_factory=deque)
+    requests: Counter[Hashable] = field(default_factory=Counter)
 
 
 class Places:
@@ -54,42 +74,66 @@ class Places:
         self._under_way = 0
 
     @asynccontextmanager
-    async def at(self, servers: Hashable) -> AsyncIterator[None]:
-        """Hold a place for a fetch from `servers` during the block. Places are given in the order of arrival."""
+    async def at(self, servers: Hashable, request: Hashable = None) -> AsyncIterator[None]:
+        """
+        Hold a place for a fetch from `servers` during the block. Places are given in the order of arrival.
+
+        `request`: what the fetch asks. One executable may hang with the arguments of one profile, and answer others.
+        """
         queue = self._queues.setdefault(servers, _Queue())
-        granted = asyncio.get_running_loop().create_future()
-        entry = (_now(), granted)
-        queue.waiting.append(entry)
+        waiter = _Waiter(_now(), request, asyncio.get_running_loop().create_future())
+        pace = PACE_SECONDS * len(queue.waiting)
+        queue.waiting.append(waiter)
         self._grant(queue)
         try:
-            if not granted.done():
-                await asyncio.wait([granted], timeout=TURN_SECONDS)
+            if not waiter.granted.done():
+                await asyncio.wait([waiter.granted], timeout=TURN_SECONDS)
                 self._grant(queue)
-            await asyncio.wait([granted])
+            if not waiter.granted.done():
+                await asyncio.wait([waiter.granted], timeout=pace)
+                self._grant_alone(queue, waiter)
+            await asyncio.wait([waiter.granted])
             yield
         finally:
-            if granted.done():
-                self._further -= queue.under_way > AT_ONCE
-                queue.under_way -= 1
-                self._under_way -= 1
+            if waiter.granted.done():
+                self._give_back(queue, waiter)
             else:
-                queue.waiting.remove(entry)
+                queue.waiting.remove(waiter)
             self._released(servers, queue)
+
+    def _give_back(self, queue: _Queue, waiter: _Waiter) -> None:
+        if not waiter.alone:
+            self._further -= queue.under_way > AT_ONCE
+            queue.under_way -= 1
+        queue.requests[waiter.request] -= 1
+        self._under_way -= 1
 
     def _released(self, servers: Hashable, queue: _Queue) -> None:
         self._grant(queue)
         for other in self._queues.values():  # any queue may use a further place
             self._grant(other)
-        if not queue.under_way and not queue.waiting:
+        if not queue.requests.total() and not queue.waiting:
             self._queues.pop(servers, None)
 
     def _grant(self, queue: _Queue) -> None:
         """Give places to the waiting fetches, in the order of their arrival."""
-        while queue.waiting and self._has_place(queue, queue.waiting[0][0]):
+        while queue.waiting and self._has_place(queue, queue.waiting[0].since):
             self._further += queue.under_way >= AT_ONCE
             queue.under_way += 1
-            self._under_way += 1
-            queue.waiting.popleft()[1].set_result(None)
+            self._begin(queue, queue.waiting.popleft())
+
+    def _grant_alone(self, queue: _Queue, waiter: _Waiter) -> None:
+        """Give a place to a fetch that has waited long enough, unless a fetch under way asks the same."""
+        if waiter.granted.done() or queue.requests[waiter.request] or self._under_way >= MOST_OF_ALL:
+            return
+        waiter.alone = True
+        queue.waiting.remove(waiter)
+        self._begin(queue, waiter)
+
+    def _begin(self, queue: _Queue, waiter: _Waiter) -> None:
+        queue.requests[waiter.request] += 1
+        self._under_way += 1
+        waiter.granted.set_result(None)
 
     def _has_place(self, queue: _Queue, since: float) -> bool:
         if self._under_way >= MOST_OF_ALL:
@@ -106,7 +150,7 @@ def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dir
 
     `directory` returns the directory of a file.
     """
-    found: dict[tuple[str, ...], tuple[str, ...]] = {}  # profiles with the same servers share one tuple
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # profiles with the same servers share one tuple
     servers: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
         place = f"profiles.{name}"
@@ -116,8 +160,21 @@ def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dir
         # Directories, not files: with one file per profile, all profiles of a server would fetch at once.
         directories = {directory(path) for path, _ in named_files(profile)}
         key = (*hosts, *executables, *sorted(directories))
-        servers[name] = found.setdefault(key, key)
+        servers[name] = shared.setdefault(key, key)
     return servers
+
+
+def requests_of(settings: Settings) -> dict[str, Hashable]:
+    """Return what each profile asks its servers: whole URLs, and commands with their arguments."""
+    shared: dict[tuple[str, ...], tuple[str, ...]] = {}
+    requests: dict[str, Hashable] = {}
+    for name, profile in settings.profiles.items():
+        place = f"profiles.{name}"
+        parts = [part for part, _ in identities.parts(profile.identity, place)]
+        commands = ["\0".join(part.command) for part in parts if isinstance(part, CommandIdentity)]
+        key = (*urls_of(profile, place), *commands)
+        requests[name] = shared.setdefault(key, key)
+    return requests
 
 
 def _now() -> float:

@@ -14,23 +14,21 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi import Request as HttpRequest
 from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response as HttpResponse
 
 from ..core.record import Record
 from . import pages, routes
-from .handlers.ops import ERRORS_PAGE, PAGES, STATUS, STATUS_PAGE
 from .peers.peer import Peer, no_process
 from .request import Request
 from .responses import NOT_FOUND, Response
 
 Handle = Callable[[Request], Response | Coroutine[Any, Any, Response] | None]
 
-_OPS = PAGES | {STATUS, STATUS_PAGE, ERRORS_PAGE, b"/livez", b"/readyz", b"/startupz", b"/metrics"}
-_ADMIN = (b"/refresh", b"/purge", b"/log-level/", b"/session/")
 _NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -58,14 +56,17 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
         **options,
     )
 
+    async def decide(http: HttpRequest) -> Response | None:
+        return await _decide(handlers, http, listener)
+
     async def answer(http: HttpRequest) -> HttpResponse:
-        return _http(http, await _decide(handlers, http) or NOT_FOUND)
+        return _http(http, await decide(http) or NOT_FOUND)
 
     async def answer_unmatched(http: HttpRequest, _error: Exception) -> HttpResponse:
         return await answer(http)
 
     async def page(http: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
-        decided = await _decide(handlers, http)
+        decided = await decide(http)
         return _http(http, decided) if decided is not None else make()
 
     async def docs_page(http: HttpRequest) -> HttpResponse:
@@ -82,8 +83,15 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
     app.add_exception_handler(HTTPException, answer_unmatched)
     app.include_router(routes.credentials(answer))
     app.include_router(routes.ecs_metadata(answer))
-    app.include_router(routes.ops(answer, docs_page=docs_page, openapi=openapi))
-    app.include_router(routes.admin(answer))
+    ops, admin = routes.ops(answer, docs_page=docs_page, openapi=openapi), routes.admin(answer)
+    app.include_router(ops)
+    app.include_router(admin)
+    ops_paths, orders = _paths(ops), {path.split("/")[1] for path in _paths(admin)}
+
+    def listener(path: str) -> str:
+        """Return the name of the listener that serves a path, for an ASGI server with one port for all listeners."""
+        return "ops" if path in ops_paths else "admin" if path.split("/")[1] in orders else "credentials"
+
     return app
 
 
@@ -106,7 +114,11 @@ def _without_validation_errors(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:
+def _paths(router: APIRouter) -> frozenset[str]:
+    return frozenset(route.path for route in router.routes if isinstance(route, APIRoute))
+
+
+async def _decide(handlers: Handlers, http: HttpRequest, listener: Callable[[str], str]) -> Response | None:
     """Return the answer of the listener's handler, or None for a page that the application itself builds."""
     state = http.scope.get("state") or {}
     path: bytes = http.scope.get("raw_path") or http.url.path.encode()
@@ -118,14 +130,9 @@ async def _decide(handlers: Handlers, http: HttpRequest) -> Response | None:
         [(name.lower(), value) for name, value in http.scope["headers"]],
         state.get("peer") or Peer(lambda: None, no_process, host=client[0] if client else ""),
     )
-    handle: Handle = getattr(handlers, state.get("listener") or _listener(path))
+    handle: Handle = getattr(handlers, state.get("listener") or listener(path.decode("latin-1")))
     outcome = handle(request)
     return outcome if outcome is None or isinstance(outcome, Response) else await outcome
-
-
-def _listener(path: bytes) -> str:
-    """Return the name of the listener that serves a path, for an ASGI server with one port for all listeners."""
-    return "ops" if path in _OPS else "admin" if path.startswith(_ADMIN) else "credentials"
 
 
 def _http(http: HttpRequest, response: Response) -> HttpResponse:

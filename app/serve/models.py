@@ -92,6 +92,14 @@ class FailureStatus(BaseModel):
     cure: Annotated[str | None, Field(description="What to do about it.")]
 
 
+class MistakeStatus(BaseModel):
+    """One mistake of a changed configuration."""
+
+    message: Annotated[str, Field(description="What is wrong, and where.")]
+    error_code: Annotated[str, Field(description="Its entry of the errors index.", examples=["IDS-106"])]
+    cure: Annotated[str | None, Field(description="What to do about it.")]
+
+
 class CallerStatus(BaseModel):
     """A caller that got new sessions, or that was refused."""
 
@@ -128,6 +136,10 @@ class RenewedProfile(BaseModel):
         Field(description="Why a changed configuration of this profile does not serve yet; null: nothing is on trial."),
     ]
     on_trial_code: Annotated[str | None, Field(description="Its code in the errors index (docs/errors.md).")]
+    on_trial_failure: Annotated[
+        FailureStatus | None,
+        Field(description="What is known of `on_trial`; null: nothing is on trial, or no attempt has failed."),
+    ]
     attempts: Annotated[list[AttemptStatus], Field(description="The last five attempts, the newest one first.")]
 
 
@@ -151,6 +163,7 @@ class StatusDocument(BaseModel):
     config_age_seconds: int
     config_error: Annotated[str | None, Field(description="Why the changed configuration cannot be used.")]
     config_error_code: Annotated[str | None, Field(description="Its code in the errors index (docs/errors.md).")]
+    config_mistakes: Annotated[list[MistakeStatus], Field(description="The mistakes of `config_error`, one by one.")]
     restart_needed: Annotated[list[str], Field(description="Changed keys that take effect at the next start.")]
     stopping: Annotated[
         bool, Field(description="Whether the sidecar was told to stop, and answers requests until the drain ends.")

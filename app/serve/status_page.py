@@ -141,11 +141,13 @@ def _problems(profile: Mapping[str, Any]) -> Iterator[Markup]:
         }
         yield _list(facts)
     if profile["on_trial"]:
+        failure = profile.get("on_trial_failure") or {}
         yield _note(
             "warn",
             "The changed configuration of this profile does not serve yet: ",
-            coded(profile["on_trial"], profile.get("on_trial_code")),
+            coded(failure.get("message") or profile["on_trial"], profile.get("on_trial_code")),
         )
+        yield _list({"What to do": _sentence(failure.get("cure")), "The cloud's words": failure.get("cloud_message")})
 
 
 def _facts(profile: Mapping[str, Any]) -> dict[str, object]:
@@ -213,7 +215,11 @@ def _who(item: Mapping[str, Any]) -> tuple[str, str, str, str]:
 def _configuration(status: Mapping[str, Any]) -> Markup:
     notes = []
     if status["config_error"]:
-        notes.append(_note("bad", "The configuration file has changed and cannot be used: ", status["config_error"]))
+        known = {"message": status["config_error"], "error_code": status.get("config_error_code")}
+        for mistake in status.get("config_mistakes") or [known]:
+            reason = coded(mistake["message"], mistake["error_code"])
+            notes.append(_note("bad", "The configuration file has changed and cannot be used: ", reason))
+            notes.append(_list({"What to do": _sentence(mistake.get("cure"))}))
     if status["restart_needed"]:
         notes.append(_note("warn", "These keys wait for a restart: ", ", ".join(status["restart_needed"])))
     read = f"{in_words(status['config_age_seconds'])} ago, at {status['config_read_at']}"

@@ -156,8 +156,9 @@ class SessionStore:
     async def _removed(self, name: str, removal: asyncio.Future[None]) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                await removal
+                await asyncio.shield(removal)  # a disk that answers late removes it all the same
         except Exception as error:
+            removal.add_done_callback(_noted)
             message = f"{_words(error)}; the entry stays there, and may be used after a restart"
             self._report(StoreFailed(name, message, self._store, _code(error)))
 
@@ -196,6 +197,12 @@ class SessionStore:
         task = asyncio.create_task(work)
         self._tasks.add(task)  # the loop itself holds only a weak reference to a task
         task.add_done_callback(self._tasks.discard)
+
+
+def _noted(removal: asyncio.Future[None]) -> None:
+    """Take note of how a late removal has ended: what it left behind was reported before."""
+    if not removal.cancelled():
+        removal.exception()
 
 
 def _code(error: Exception) -> str | None:

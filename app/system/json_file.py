@@ -22,11 +22,12 @@ _INVALID = "IDS-103"
 
 _TOKEN = re.compile(
     r"""(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?   # a string; with the colon, a key
-    | (?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))
+    | (?P<comment>(?<![A-Za-z]:)//[^\n]*|/\*.*?(?:\*/|\Z))
     | (?P<bracket>[{}\[\]])
     | (?P<number>NaN|-?Infinity)""",
     re.DOTALL | re.VERBOSE,
 )
+"""`//` behind a letter and a colon is that of a URL in single quotes: what is wrong are the quotes."""
 
 
 def read_object(path: str, *, secret: bool = False, tolerant: bool = False) -> dict[str, Any]:

@@ -85,6 +85,12 @@ class FileSecret(Record, frozen=True):
             if self.binary:
                 return base64.b64encode(read_file(self.path, LARGEST)).decode()
             raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text", error_code="IDS-108") from None
+        if "\0" in value and not self.binary:
+            raise ConfigError(
+                f"{self.place}: {shown_path(self.path)}: contains zero bytes, as text in UTF-16 does",
+                cure="write the file as UTF-8",
+                error_code="IDS-108",
+            )
         if not value:
             raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty", self._cure)
         _refuse_placeholder(value, f"{self.place}: {shown_path(self.path)}", "write your own value into the file")

@@ -23,6 +23,7 @@ from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
+from .connect import causes
 from .failure_codes import error_code
 from .failures import describe
 from .redaction import secrets_of
@@ -119,17 +120,24 @@ class UpstreamClient:
             raise Unreachable(
                 f"{where}: a key, token or name to send there is not ASCII, so it is invalid", error_code="IDS-218"
             ) from None
+        except UnicodeError:  # a label that begins with xn-- and is no Punycode, in the document of an issuer
+            raise Unreachable(f"{where}: not a usable URL: its host name is not valid", error_code="IDS-112") from None
 
     async def _exchange(self, request: httpx.Request, where: str, sent: tuple[str, ...]) -> UpstreamResponse:
         try:
             response = await self._client.send(request, stream=True)
-        except httpx.InvalidURL:  # httpx reads the target of a redirect, although it does not follow it
+        except (httpx.InvalidURL, httpx.RemoteProtocolError) as error:
+            # httpx reads the target of a redirect, although it does not follow it.
+            if not any(isinstance(cause, httpx.InvalidURL) for cause in causes(error)):
+                raise
             raise Unreachable(
                 f"{where}: a redirect to an invalid URL", cure="configure the final URL", error_code="IDS-208"
             ) from None
         try:
             _refuse_remote_emulator(response, where)
-            if response.headers.get("content-encoding", "identity").lower() != "identity":
+            failed = response.status_code >= 400
+            compressed = response.headers.get("content-encoding", "identity").lower() != "identity"
+            if compressed and not failed:
                 raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
@@ -138,28 +146,37 @@ class UpstreamClient:
                     cloud_message=_target(response),
                     error_code="IDS-208",
                 )
-            body = bytearray()
-            async for chunk in response.aiter_raw():
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
-            date = _instant(response.headers.get("date", ""))
+            body = b"" if compressed else await _body(response, where, cut=failed)
+            date = _date(response.headers)
             if date is not None:
                 # A Date is cut to whole seconds, so its mean error is half a second.
                 self._observe(ClockRead(server_of(where), date + 0.5 - self._now()))
             now = self._now() if date is None else date
             return UpstreamResponse(
                 response.status_code,
-                bytes(body),
+                body,
                 _retry_after(response.headers, now),
                 next(filter(None, map(response.headers.get, REQUEST_ID_HEADERS)), ""),
                 sent,
+                compressed,
             )
         finally:
             await response.aclose()
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+
+async def _body(response: httpx.Response, where: str, *, cut: bool) -> bytes:
+    """Return the body. Raises Unreachable above LARGEST_ANSWER; with `cut`, as for an error, the rest is not read."""
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            if cut:
+                return bytes(body[:LARGEST_ANSWER])
+            raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
+    return bytes(body)
 
 
 def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
@@ -203,6 +220,14 @@ def _retry_after(headers: httpx.Headers, now: float) -> float | None:
         reset = headers.get("x-rate-limit-reset", "").strip()  # Okta sends only this header, as seconds since the epoch
         until = float(reset) if re.fullmatch(r"[0-9]{9,11}", reset) else None
     return max(0.0, until - now) if until is not None else None
+
+
+def _date(headers: httpx.Headers) -> float | None:
+    """Return the server's time by its Date, and by Age where a cache in between has kept the answer; or None."""
+    date, age = _instant(headers.get("date", "")), headers.get("age", "0").strip()
+    if date is None or not (age.isascii() and age.isdigit()):
+        return None
+    return date + float(age[:9])
 
 
 def _instant(text: str) -> float | None:

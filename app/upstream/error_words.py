@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.record import Record
+from .response import json_value
 
 LARGEST_PAGE = 16_384
 """The most characters of a page or an XML document that are read."""
@@ -60,7 +61,7 @@ def error_words(body: bytes) -> ErrorWords:
     if text.lstrip("\ufeff \t\r\n")[:1] == "<":
         return _of_markup(text[:LARGEST_PAGE], len(body))
     try:
-        value = json.loads(body)
+        value = json_value(body)
     except (ValueError, RecursionError):
         plain = text if text.isprintable() or "\ufffd" not in text else ""
         return ErrorWords(f"{len(body)} bytes that are neither", message=plain[:LARGEST_PAGE])

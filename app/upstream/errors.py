@@ -87,7 +87,8 @@ def error_of(
         "request_id": request_id,
         "cloud_message": message,
     }
-    shown = code if words.from_api else f"with {words.form} instead of JSON"
+    form = "a compressed body, which was not requested," if response.compressed else words.form
+    shown = code if words.from_api else f"with {form} instead of JSON"
     status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
     text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
 

@@ -16,6 +16,7 @@ import httpx
 from ..core.errors import Reason
 from ..core.text import quoted
 from .connect import Attempt, NotConnected, NotSecured, causes
+from .redaction import redacted
 from .resolver import NameNotResolved
 from .transport import ProxyInBetween
 
@@ -43,6 +44,9 @@ _CONNECT = {
 _SILENT = "no answer from DNS"
 _RESOLVER = "correct the nameserver in /etc/resolv.conf, or allow port 53 (UDP and TCP) in the network policy"
 
+_NOT_A_PROXY = frozenset({"400", "404", "405", "501"})
+"""How a web server without CONNECT answers."""
+
 MOST_ADDRESSES = 4
 """The most addresses that a message names."""
 
@@ -52,20 +56,42 @@ _EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
 _UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
 """X509_V_ERR_* for a missing issuer or a self-signed certificate."""
 
+_WANTS = "is the port right? Where the server requires a client certificate, name one with connection.certificateFile"
+_ANOTHER = "name a certificate that the server accepts with connection.certificateFile"
+
 _TLS = {
     "WRONG_VERSION_NUMBER": ("does not speak TLS; is the port right, and is it https?", ""),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
         "requires a client certificate",
         "name one with connection.certificateFile",
     ),
-    "TLSV1_ALERT_UNKNOWN_CA": ("does not trust the CA of the client certificate", ""),
+    "TLSV1_ALERT_UNKNOWN_CA": ("does not trust the CA of the client certificate", _ANOTHER),
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": (
         "says that the client certificate has expired",
         "replace the client certificate",
     ),
-    "SSLV3_ALERT_BAD_CERTIFICATE": ("refuses the client certificate", ""),
+    "SSLV3_ALERT_BAD_CERTIFICATE": ("refuses the client certificate", _ANOTHER),
     "TLSV1_ALERT_PROTOCOL_VERSION": ("speaks no version of TLS that is allowed here", ""),
     "UNSUPPORTED_PROTOCOL": ("speaks no version of TLS that is allowed here", ""),
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": (
+        "ends the TLS handshake: no cipher or version in common, or it requires a client certificate",
+        _WANTS,
+    ),
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": ("ends the TLS handshake: it accepts no cipher of this machine", ""),
+    "TLSV1_UNRECOGNIZED_NAME": ("has no certificate for that name", "use a name that the certificate has"),
+    "TLSV1_ALERT_INTERNAL_ERROR": (
+        "ends the TLS handshake with an error of its own",
+        "look at the server's log; some servers answer so to a name that they do not have",
+    ),
+    "SSLV3_ALERT_CERTIFICATE_REVOKED": (
+        "says that the client certificate is revoked",
+        "replace the client certificate",
+    ),
+    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": ("refuses the client certificate", _ANOTHER),
+    "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": ("refuses the client certificate", _ANOTHER),
+    "TLSV1_ALERT_DECRYPT_ERROR": ("refuses the client certificate", _ANOTHER),
+    "TLSV1_ALERT_ACCESS_DENIED": ("refuses the client certificate", _ANOTHER),
+    "UNEXPECTED_EOF_WHILE_READING": ("ends the TLS handshake without a reason", _WANTS),
 }
 """Cause and cure by OpenSSL's reason. The cause describes what the server does."""
 
@@ -75,18 +101,24 @@ def describe(error: Exception, host: str, proxy: ProxyInBetween | None = None) -
     if proxy is None:
         return _words(error, "the server", f"the name {host}")
     if isinstance(error, httpx.ProxyError):
-        return _refusal(quoted(str(error)), host, proxy.address)
+        return _refusal(quoted(redacted(str(error), proxy.login)), host, proxy)
     if proxy.passed:
         found = _words(error, "the server", f"the name {host}")
         return Reason(f"{found.cause} (through the proxy {proxy.address})", found.cure)
     return _words(error, f"the proxy {proxy.address}", f"the name of the proxy, {proxy.address.rpartition(':')[0]},")
 
 
-def _refusal(answer: str, host: str, proxy: str) -> Reason:
-    cause = f"the proxy {proxy} refused: {answer}"
-    if answer.startswith("407"):
-        return Reason(cause, "give its user name and password in the proxy's URL")
-    if answer.startswith("5"):
+def _refusal(answer: str, host: str, proxy: ProxyInBetween) -> Reason:
+    cause = f"the proxy {proxy.address} refused: {answer}"
+    status = answer[:3]
+    if status == "407":
+        verb = "correct the" if proxy.login else "give its"
+        return Reason(cause, f"{verb} user name and password in the proxy's URL")
+    if status == "429":
+        return Reason(cause, "raise its limit of requests")
+    if status.startswith("3") or status in _NOT_A_PROXY:
+        return Reason(f"{cause}; it does not act as a proxy", "correct the proxy's address, or permit CONNECT there")
+    if status.startswith("5"):
         return Reason(f"{cause}; it cannot reach {host}", "repair the proxy's network or its DNS")
     return Reason(cause, f"allow {host} in the proxy, or list it in NO_PROXY if it can be reached directly")
 
@@ -154,6 +186,8 @@ def _unconnected(error: NotConnected) -> tuple[str, str]:
 def _attempt(attempt: Attempt, seconds: float | None) -> tuple[str, str]:
     if attempt.number is None:
         return f"no answer within {seconds or 0:g} s", _ALLOW
+    if attempt.number not in (errno.EACCES, errno.EPERM) and attempt.address.lower().startswith("[fe80:"):
+        return "a link-local address needs an interface, which no URL can name", "use another address of the server"
     if attempt.number in _CONNECT:
         return _CONNECT[attempt.number]
     return os.strerror(attempt.number) if attempt.number else "it failed without an error number", ""

@@ -15,7 +15,8 @@ class UpstreamResponse(Record, frozen=True):
     A complete answer with any status.
 
     `retry_after`: the seconds that the server asks to wait. `request_id`: the id from a header. `sent`: the secrets of
-    the request, which the answer may quote. `repr` hides the body, which may hold a credential.
+    the request, which the answer may quote. `compressed`: the body of an error was compressed, and is left
+    out. `repr` hides the body, which may hold a credential.
     """
 
     HIDDEN = frozenset({"body", "sent"})
@@ -25,11 +26,12 @@ class UpstreamResponse(Record, frozen=True):
     retry_after: float | None = None
     request_id: str = ""
     sent: tuple[str, ...] = ()
+    compressed: bool = False
 
     def members(self, where: str) -> dict[str, Any]:
         """Return the body as a JSON object. Raises Unreachable, which names the body's kind and size, not its text."""
         try:
-            value = json.loads(self.body)
+            value = json_value(self.body)
         except (ValueError, RecursionError):
             raise self._unusable(where, f"{_kind(self.body)} instead of JSON") from None
         if not isinstance(value, dict):
@@ -50,6 +52,18 @@ class UpstreamResponse(Record, frozen=True):
         return Unreachable(
             f"{where}: HTTP {self.status} with {body}", endpoint=where, status=self.status, error_code="IDS-209"
         )
+
+
+def json_value(body: bytes) -> Any:
+    """
+    Return the JSON value of a body. Raises ValueError or RecursionError.
+
+    JSON between systems is UTF-8 (RFC 8259 8.1). In another encoding, a code is still ASCII, and words lose letters.
+    """
+    try:
+        return json.loads(body)
+    except UnicodeDecodeError:
+        return json.loads(body.decode("utf-8", "replace"))
 
 
 class Post(Protocol):

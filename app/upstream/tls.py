@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
+import re
 import ssl
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 
 from ..core.connection import Connection
 from ..core.errors import ConfigError, NotThereYet
@@ -14,6 +18,10 @@ from ..system import files, secrets
 
 LARGEST_KEY = 1_048_576
 """The most bytes of the file with the client's certificate and key."""
+
+
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+"""The name of a certificate in a directory of CAs, as `openssl rehash` makes it. OpenSSL reads no other file."""
 
 
 class ClientCertificate(Record, frozen=True):
@@ -34,7 +42,9 @@ class Trust(Record, frozen=True):
     """
     The CAs that a connection trusts, and the client certificate that it presents.
 
-    CAs come from `ca_file`, else from $SSL_CERT_FILE, else from the system's store, else from certifi.
+    CAs come from `ca_file`, else from $SSL_CERT_FILE, else from the system's store, else from certifi. The directories
+    of $SSL_CERT_DIR belong to the system's store. OpenSSL would read them in each handshake, on the event loop. A new
+    context reads them once, and a change of a directory leads to a new context.
     """
 
     HIDDEN = frozenset({"environ"})
@@ -46,8 +56,8 @@ class Trust(Record, frozen=True):
     client: ClientCertificate | None = None
 
     def named(self) -> tuple[tuple[str, str], ...]:
-        """Return the files that `context` reads, each with the configuration key that names it before it."""
-        found = [(self.place, self.ca_file)]
+        """Return what `context` reads: files and directories, each with the key that names it before it."""
+        found = [(self.place, self.ca_file), *(("SSL_CERT_DIR", directory) for directory in self._directories())]
         if self.client is not None:
             found += [(self.client.place, self.client.file), (self.client.key_place, self.client.key_file)]
         return tuple((place, path) for place, path in found if path)
@@ -64,6 +74,9 @@ class Trust(Record, frozen=True):
         place = self.place if self.ca_file else "SSL_CERT_FILE"
         if not named:
             paths = ssl.get_default_verify_paths()
+            directories = [directory for directory in self._directories() if os.path.isdir(directory)]
+            if directories:
+                return _of_directories(directories, paths.cafile)
             if paths.cafile or paths.capath:
                 return ssl.create_default_context()
             import certifi  # only a system without a store needs it
@@ -74,61 +87,143 @@ class Trust(Record, frozen=True):
         except FileNotFoundError:
             raise NotThereYet(f"{place}: {named}: no such file") from None
         except (OSError, ssl.SSLError) as error:
+            if os.path.isfile(named) and not os.path.getsize(named):
+                raise NotThereYet(f"{place}: {named}: empty") from None
             raise ConfigError(
                 f"{place}: {named}: no usable PEM bundle: {error.strerror or error}", error_code="IDS-115"
             ) from None
 
+    def _directories(self) -> list[str]:
+        """Return the directories of $SSL_CERT_DIR, where they count."""
+        if not self.verify or self.ca_file or self.environ.get("SSL_CERT_FILE"):
+            return []
+        return [name for name in self.environ.get("SSL_CERT_DIR", "").split(os.pathsep) if name]
+
+
+def _of_directories(directories: list[str], file: str | None) -> ssl.SSLContext:
+    """Return a context that trusts the system's file, if any, and the certificates of the directories."""
+    named = [
+        os.path.join(directory, name)
+        for directory in directories
+        for name in sorted(os.listdir(directory))
+        if _HASHED.fullmatch(name)
+    ]
+    context: ssl.SSLContext | None = None
+    for path in ([file] if file else []) + named:
+        try:
+            if context is None:
+                context = ssl.create_default_context(cafile=path)
+            else:
+                context.load_verify_locations(path)
+        except (OSError, ssl.SSLError):  # OpenSSL passes over it, too
+            continue
+    if context is None:
+        raise NotThereYet(f"SSL_CERT_DIR: {os.pathsep.join(directories)}: no certificate with the name of its hash")
+    return context
+
 
 def _unverified() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without CAs: it would look for issuers all the same
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
 def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
+    """Load the certificate and its key, in any form that `key_forms` reads. Raises ConfigError or NotThereYet."""
     key_file = client.key_file or client.file
+    key_text = _read(key_file, client.key_place, secret=True)
+    text = _read(client.file, client.place, secret=False)
     try:
-        files.read_secret(key_file, LARGEST_KEY)
+        key = _key(client, key_text, f"{client.key_place}: {key_file}")
+        chain = _chain(client, text)
+    except ConfigError:
+        if client.password is not None:
+            client.password()  # a variable that is not set is the reason, but only where the password is needed
+        raise
+    with _file_in_memory(chain.encode() + key) as path:
+        try:
+            context.load_cert_chain(path)
+        except ssl.SSLError as error:
+            raise ConfigError(
+                f"{client.place}: {client.file}: no usable certificate with its key: {_mismatch(error)}",
+                error_code="IDS-115",
+            ) from None
+
+
+def _chain(client: ClientCertificate, text: str) -> str:
+    """Return the certificates of the client's file as PEM. Raises ConfigError."""
+    from .key_forms import certificate_chain  # 8 MiB: only for a client certificate
+
+    return certificate_chain(text, _password(client), f"{client.place}: {client.file}")
+
+
+def _key(client: ClientCertificate, text: str, place: str) -> bytes:
+    """Return the private key as PKCS#8 in PEM. Raises ConfigError."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    from .key_forms import load_any_key
+
+    key = load_any_key(text, _password(client), place, needless_password=True)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _password(client: ClientCertificate) -> str | None:
+    """Return the password; None where none is configured, or its variable is not set."""
+    try:
+        return client.password() if client.password is not None else None
+    except ConfigError:
+        return None
+
+
+def _read(path: str, place: str, *, secret: bool) -> str:
+    """Return the text of a file, or its bytes as base64. Raises NotThereYet or ConfigError. `secret`: a private key."""
+    try:
+        raw = (files.read_secret if secret else files.read)(path, LARGEST_KEY)
     except files.Absent as why:
-        raise NotThereYet(why.at(f"{client.key_place}: {key_file}")) from None
+        raise NotThereYet(why.at(f"{place}: {path}")) from None
     except files.Unreadable as why:
-        raise ConfigError(why.at(f"{client.key_place}: {key_file}"), error_code="IDS-115") from None
-    # Without a password, OpenSSL would ask for one at the terminal. With an empty password, it fails instead.
-    password = client.password or (lambda: "")
+        raise ConfigError(why.at(f"{place}: {path}"), error_code="IDS-115") from None
+    if not raw.strip():
+        raise NotThereYet(f"{place}: {path}: empty")
     try:
-        context.load_cert_chain(client.file, client.key_file, password)
-    except FileNotFoundError:
-        raise NotThereYet(f"{client.place}: {client.file}: no such file") from None
-    except PermissionError:
-        raise ConfigError(
-            f"{client.place}: {client.file}: not readable by this user (uid {os.getuid()})", error_code="IDS-115"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{client.place}: {client.file}: no usable certificate with its key: {_mismatch(client.file, error)}",
-            error_code="IDS-115",
-        ) from None
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return base64.b64encode(raw).decode()
 
 
-def _mismatch(certificate_file: str, error: Exception) -> str:
-    """Return why a certificate cannot be used with its key. OpenSSL gives no reason for most errors of a PEM file."""
-    reason = getattr(error, "reason", None)
-    if reason == "KEY_VALUES_MISMATCH":
+@contextlib.contextmanager
+def _file_in_memory(content: bytes) -> Iterator[str]:
+    """
+    Yield the path of a file with `content`, because OpenSSL's interface in Python loads a key from a file alone.
+
+    On Linux the content is never on a disk. Elsewhere the file is a temporary one of this user.
+    """
+    if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
+        with os.fdopen(os.memfd_create("client-certificate"), "wb", buffering=0) as file:
+            file.write(content)
+            yield f"/proc/self/fd/{file.fileno()}"
+        return
+    with tempfile.NamedTemporaryFile(buffering=0) as file:
+        file.write(content)
+        yield file.name
+
+
+def _mismatch(error: ssl.SSLError) -> str:
+    """Return why OpenSSL does not use a certificate with its key."""
+    if error.reason == "KEY_VALUES_MISMATCH":
         return "the key does not belong to the certificate"
-    if certificate_end(certificate_file) is None:
-        return "it holds no PEM certificate"
-    return reason or "the password is wrong or missing, or the key is not PEM"
+    return error.reason or "the certificate or the key is damaged"
 
 
-def certificate_end(path: str) -> float | None:
-    """Return when the first certificate in the PEM file at `path` expires; None if no certificate can be read."""
-    from cryptography import x509  # takes 8 MiB: imported only for a client certificate
+def certificate_end(client: ClientCertificate) -> float | None:
+    """Return when the first certificate of the client's file expires; None if none can be read."""
+    from cryptography import x509
 
     try:
-        found = x509.load_pem_x509_certificate(files.read(path, LARGEST_KEY))
-        return found.not_valid_after_utc.timestamp()
-    except (files.Unreadable, ValueError):
+        chain = _chain(client, _read(client.file, client.place, secret=False))
+        return x509.load_pem_x509_certificate(chain.encode()).not_valid_after_utc.timestamp()
+    except (ConfigError, NotThereYet, ValueError):
         return None
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpcore
 import httpx
@@ -35,14 +35,27 @@ IDLE_CONNECTIONS, IDLE_SECONDS = 20, 5.0
 
 @dataclass(slots=True)
 class ProxyInBetween:
-    """The proxy of a request, as host and port. `passed`: whether the proxy has connected to the server."""
+    """
+    The proxy of a request, as host and port. `passed`: whether the proxy has connected to the server.
+
+    `login`: the secrets of the login, which an answer of the proxy may quote.
+    """
 
     address: str
     passed: bool = False
+    login: tuple[str, ...] = field(default=(), repr=False)
 
     async def trace(self, event: str, _: Mapping[str, Any]) -> None:
         """Note that the handshake with the server begins. httpcore calls this method at each step of a request."""
         self.passed = self.passed or event == "proxy.start_tls.started"
+
+
+def _login(proxy: SplitResult) -> tuple[str, ...]:
+    """Return the secrets of a proxy's login: the password, and both parts as the header has them."""
+    if proxy.password is None:
+        return ()
+    password = unquote(proxy.password)
+    return (password, f"{unquote(proxy.username or '')}:{password}")
 
 
 class PooledTransport(httpx.AsyncHTTPTransport):
@@ -82,7 +95,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         if proxy is not None:
             parts = urlsplit(proxy)  # only host and port are kept: a proxy's URL may hold a password
             port = parts.port or (443 if parts.scheme == "https" else 80)
-            between = ProxyInBetween(authority(parts.hostname or "", port))
+            between = ProxyInBetween(authority(parts.hostname or "", port), login=_login(parts))
             request.extensions |= {PROXY: between, "trace": between.trace}
         secure = request.url.scheme == "https" or bool(proxy and proxy.startswith("https:"))
         transport = await self._transport(proxy, secure=secure)
@@ -90,7 +103,14 @@ class RoutingTransport(httpx.AsyncBaseTransport):
 
     async def _transport(self, proxy: str | None, *, secure: bool) -> PooledTransport:
         # Without TLS, no trust store is read: reading takes 20 to 60 ms and a mebibyte.
-        version = await self._version() if secure else None
+        try:
+            version = await self._version() if secure else None
+        except Unreachable:
+            # The file system hangs: the trust store in memory stays in use.
+            known = next((found for (to, of), found in self._open.items() if to == proxy and of is not None), None)
+            if known is None:
+                raise
+            return known
         async with self._opening:  # concurrent requests share one trust store of a mebibyte
             transport = self._open.get((proxy, version))
             if transport is None:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from .names import CONFIG, LABEL, PREFIX, PROFILES, SIDECAR, VOLUME_PREFIX
 from .pod import Object, annotations_of, is_labelled, labels_of, members, sidecars
 
+NO_LABEL_VALUE = (
+    f'idaas-sidecar: the label {LABEL} has the value "%s", so the pod would start without credentials. Write "true", '
+    'with quotes, for a pod with the sidecar, or "false" for one without.'
+)
 NO_LABEL = (
     f'idaas-sidecar: the pod has an annotation {PREFIX}… but not the label {LABEL}: "true", so it would start without '
     "credentials. Add the label to the pod template, or remove the annotation."
@@ -19,7 +23,14 @@ EPHEMERAL = "idaas-sidecar: an ephemeral container cannot join the sidecar or mo
 
 
 def create_violation(pod: Object) -> str | None:
-    """Return why a new pod is refused, or None. An annotation without the label is refused: it would have no effect."""
+    """
+    Return why a new pod is refused, or None.
+
+    Another value of the label is refused, and an annotation without the label: they would have no effect.
+    """
+    value = labels_of(pod).get(LABEL)
+    if value not in (None, "true", "false"):
+        return NO_LABEL_VALUE % value
     annotated = any(name.startswith(PREFIX) for name in annotations_of(pod))
     return NO_LABEL if annotated and not is_labelled(pod) else None
 

@@ -130,4 +130,6 @@ def _check(value: object, form: Any, place: str) -> Any:
     try:
         return msgspec.convert(value, form)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{place}: {error}", error_code="IDS-126") from None
+        quotes = any(f".{name}[" in str(error) for name in ("labels", "annotations"))
+        cure = "write the value with quotes: without them YAML makes true, yes and 1 another type" if quotes else ""
+        raise ConfigError(f"{place}: {error}", cure=cure, error_code="IDS-126") from None

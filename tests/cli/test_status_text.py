@@ -45,7 +45,7 @@ def test_problems() -> None:
 
     for expected in (
         "shop/orders-0: not ready",
-        "  not usable     /etc/idaas-sidecar/config.json: profiles: required (IDS-106)",
+        "  not usable     /etc/idaas-sidecar/config.json: profiles: required (IDS-106)\n  what to do     add the key\n",
         "  needs restart  server.bind, cache.directory",
         "reports: denied, no valid credentials, because the cloud refused the last refresh",
         "  time left      no session is held",
@@ -55,7 +55,9 @@ def test_problems() -> None:
         "  meaning        IDS-401: The role's trust policy does not match.",
         "  cause          the subject differs",
         "  what to do     the role's trust policy does not match the token",
-        "  on trial       the changed configuration does not serve yet: no answer from the cloud yet (IDS-206)",
+        "  on trial       the changed configuration does not serve yet: sts.example.com: HTTP 503 (IDS-206)\n"
+        "  cloud's words  Maintenance.\n"
+        "  what to do     wait for the region\n",
         "refused by the cloud after 0.31 s (token 0.12 s, exchange 0.19 s): AuthenticationFail.NoPermission",
         "  requests       0 served; 2 refused",
     ):

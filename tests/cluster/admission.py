@@ -10,7 +10,21 @@ from typing import Any
 import pytest
 import yaml
 
-from ..golden_pods import ALTERED, GOLDEN, INJECTED, REFUSED, altered, change, golden, plain, pod, pod_of
+from ..golden_pods import (
+    ALTERED,
+    GOLDEN,
+    INJECTED,
+    OTHER_VALUES,
+    REFUSED,
+    altered,
+    change,
+    golden,
+    label_message,
+    labelled,
+    plain,
+    pod,
+    pod_of,
+)
 from .conftest import dry_run, kubectl, refusal
 
 Object = dict[str, Any]
@@ -77,6 +91,16 @@ class Admission:
     def test_without_the_label_nothing_happens(self) -> None:
         """A pod without label and annotation is left alone."""
         assert "initContainers" not in dry_run(unconcerned())["spec"]
+
+    @pytest.mark.parametrize("annotated", [True, False])
+    @pytest.mark.parametrize("value", OTHER_VALUES)
+    def test_another_value_of_the_label(self, value: str, annotated: bool) -> None:
+        """A value of the label other than `true` and `false` is refused, and the message has both."""
+        assert label_message(value) in refusal(labelled(value, annotated=annotated))
+
+    def test_the_label_says_no(self) -> None:
+        """A pod with the value `false` is left alone."""
+        assert "initContainers" not in dry_run(labelled("false", annotated=False))["spec"]
 
     def test_windows_is_skipped_with_a_warning(self) -> None:
         """A pod for a Windows node is not injected, and kubectl prints the reason once."""

@@ -131,9 +131,9 @@ def running(name: str, namespace: str) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def calls(name: str, namespace: str) -> list[Object]:
+def calls(name: str, namespace: str, of: str = "app") -> list[Object]:
     """Return what the application reported: one line for each request of the SDK."""
-    log = kubectl("logs", name, "-n", namespace, "-c", "app").stdout
+    log = kubectl("logs", name, "-n", namespace, "-c", of).stdout
     lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]  # the SDK prints text
     return [line for line in lines if "ok" in line]
 
@@ -151,10 +151,21 @@ def processes(name: str, namespace: str) -> list[str]:
     return node("sh", "-c", f"for p in /proc/[0-9]*; do {ours} && echo ${{p#/proc/}}; done; true").split()
 
 
-def kill(name: str, namespace: str) -> None:
-    """Send SIGKILL to the sidecar of a pod, from the node: a pid namespace protects its pid 1 from itself."""
+def sidecar_process(name: str, namespace: str) -> str:
+    """Return the process ID of a pod's sidecar, as the node sees it."""
     sidecars = set(node("sh", "-c", "pgrep -f 'idaas-sidecar serve'; true").split())
-    node("kill", "-9", *sidecars.intersection(processes(name, namespace)))
+    (found,) = sidecars.intersection(processes(name, namespace))
+    return found
+
+
+def signal(name: str, namespace: str, which: str) -> None:
+    """Send a signal to the sidecar of a pod, from the node: a pid namespace protects its pid 1 from itself."""
+    node("kill", f"-{which}", sidecar_process(name, namespace))
+
+
+def kill(name: str, namespace: str) -> None:
+    """Send SIGKILL to the sidecar of a pod."""
+    signal(name, namespace, "KILL")
 
 
 class Egress:

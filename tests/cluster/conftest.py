@@ -60,11 +60,11 @@ def get(*arguments: str) -> Object:
     return json.loads(kubectl("get", "-o", "json", *arguments).stdout)
 
 
-def helm(*arguments: str) -> str:
-    """Run helm in the node's namespaces and return its output."""
+def helm(*arguments: str, program: str = "helm") -> str:
+    """Run helm, or another version of it, in the node's namespaces and return its output."""
     config = WORK / "run" / "pki" / "admin.conf"
     clean = ["env", "--unset=HTTP_PROXY", "--unset=HTTPS_PROXY", "--unset=http_proxy", "--unset=https_proxy"]
-    command = [WORK / "in", *clean, f"KUBECONFIG={config}", WORK / "tools" / "helm", *arguments]
+    command = [WORK / "in", *clean, f"KUBECONFIG={config}", WORK / "tools" / program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ..golden_pods import PROVIDER, pod
-from .cloud import EMULATOR, VOLUMES, delete, install_world, running
-from .conftest import ROOT, kubectl, refusal, until
+from ..golden_pods import pod
+from .cloud import delete, install_world, running
+from .conftest import kubectl, refusal, until
+from .manifest import create, manifest
 from .test_lifecycle import block
 
 Object = dict[str, Any]
@@ -44,31 +45,9 @@ print(urlopen(roles).read().decode())
 """
 
 
-def manifest() -> tuple[Object, Object]:
-    """Return configuration and pod of deploy/kubernetes/sidecar.yaml, with the emulated cloud."""
-    text = (ROOT / "deploy" / "kubernetes" / "sidecar.yaml").read_text()
-    by_kind = {each["kind"]: each for each in yaml.safe_load_all(text)}
-    config = json.loads(by_kind["ConfigMap"]["data"]["config.json"])
-    config["profiles"]["default"]["exchange"] |= {
-        "oidcProviderArn": PROVIDER,
-        "endpoints": ["http://127.0.0.1:7140"],
-    }
-    spec = by_kind["Deployment"]["spec"]["template"]["spec"]
-    spec["initContainers"].insert(0, EMULATOR)
-    spec["volumes"] += VOLUMES
-    return config, spec
-
-
 def start(name: str, config: Object, spec: Object) -> float:
     """Start a pod, and return the seconds until it is ready."""
-    metadata = {"name": name, "namespace": NAMESPACE}
-    data = {"config.json": json.dumps(config)}
-    spec = copy.deepcopy(spec)
-    (volume,) = [each for each in spec["volumes"] if each["name"] == "idaas-sidecar-config"]
-    volume["configMap"]["name"] = name
-    kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
-    began = time.monotonic()
-    kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    began = create(name, NAMESPACE, config, spec)
     until(lambda: running(name, NAMESPACE))
     return time.monotonic() - began
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from .cloud import (
     install_world,
     open_gate,
     running,
+    signal,
     with_cloud,
 )
 from .conftest import kubectl, until
@@ -28,6 +30,8 @@ OUTAGES = {
     "silent": (),
     "refused": ("REJECT", "--reject-with", "tcp-reset"),
     "too-long": (),
+    "terminated": (),
+    "deleted": ("REJECT", "--reject-with", "tcp-reset"),
 }
 """Pods, and how packets to the cloud end: dropped, as by a NetworkPolicy or a mesh without its proxy, or refused."""
 
@@ -41,6 +45,10 @@ GOAL = 10
 """Seconds from the end of the outage to the pod that is ready. Attempts are at most 5 s apart."""
 
 
+FINALIZER = "example.com/keeps-the-status"
+"""The API server keeps a deleted pod with a finalizer, and with it the state in which its containers ended."""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def outages() -> Iterator[dict[str, Egress]]:
     """Start the pods without a way to the cloud, all at the same time."""
@@ -49,6 +57,8 @@ def outages() -> Iterator[dict[str, Egress]]:
     for name in OUTAGES:
         wanted = with_cloud(pod(name, NAMESPACE))
         wanted["spec"]["initContainers"].insert(0, GATE)
+        if name == "deleted":
+            wanted["metadata"]["finalizers"] = [FINALIZER]
         kubectl("create", "-f", "-", given=wanted)
     for name, target in OUTAGES.items():
         until(lambda name=name: in_state("running", name, NAMESPACE, "gate"))
@@ -58,13 +68,47 @@ def outages() -> Iterator[dict[str, Egress]]:
     for name in OUTAGES:
         until(lambda name=name: in_state("running", name, NAMESPACE))
     yield ways
+    kubectl("patch", "pod", "deleted", "-n", NAMESPACE, "--type=merge", "-p", '{"metadata":{"finalizers":null}}')
     delete(*OUTAGES, namespace=NAMESPACE)
+
+
+def log_of(name: str) -> str:
+    """Return the log of a pod's sidecar."""
+    return kubectl("logs", name, "-n", NAMESPACE, "-c", "idaas-sidecar", check=False).stdout
 
 
 def seconds(of: dict[str, str]) -> float:
     """Return how long a container ran."""
     began, ended = (datetime.fromisoformat(of[each]) for each in ("startedAt", "finishedAt"))
     return (ended - began).total_seconds()
+
+
+def assert_reason(ended: dict[str, Any]) -> None:
+    """The container ended because the cloud was not reached, and its termination message has the reason."""
+    assert ended["exitCode"] == 4
+    assert '"event":"start_up_failed"' in ended["message"].replace(" ", "")
+    assert "127.0.0.1:7140" in ended["message"]
+    assert "IDS-" in ended["message"]
+
+
+def test_sigterm_before_the_gate_opens() -> None:
+    """A SIGTERM while the sidecar waits for the cloud ends it with 4 at once, and the pod's status has the reason."""
+    until(lambda: "refresh_failed" in log_of("terminated"))
+    signal("terminated", NAMESPACE, "TERM")
+    ended = until(lambda: container("terminated", NAMESPACE).get("lastState", {}).get("terminated"))
+
+    assert seconds(ended) < START_GATE
+    assert_reason(ended)
+
+
+def test_deletion_before_the_gate_opens() -> None:
+    """kubelet ends the sidecar of a deleted pod; the status that it writes has the same code and reason."""
+    until(lambda: "refresh_failed" in log_of("deleted"))
+    kubectl("delete", "pod", "deleted", "-n", NAMESPACE, "--wait=false")
+    ended = until(lambda: container("deleted", NAMESPACE).get("state", {}).get("terminated"))
+
+    assert seconds(ended) < START_GATE
+    assert_reason(ended)
 
 
 @pytest.mark.parametrize("name", ["silent", "refused"])
@@ -88,11 +132,8 @@ def test_the_start_gate_ends_with_a_reason(outages: dict[str, Egress]) -> None:
     """After `startup.timeoutSeconds` the sidecar ends with 4, and the pod's status has the reason; then it recovers."""
     ended = until(lambda: container("too-long", NAMESPACE).get("lastState", {}).get("terminated"), 2 * START_GATE)
 
-    assert ended["exitCode"] == 4
     assert START_GATE <= seconds(ended) < 1.5 * START_GATE
-    assert '"event":"start_up_failed"' in ended["message"].replace(" ", "")
-    assert "127.0.0.1:7140" in ended["message"]
-    assert "IDS-" in ended["message"]
+    assert_reason(ended)
 
     outages["too-long"].open()
     # kubelet waits 10 s before the second start.

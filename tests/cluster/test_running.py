@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import time
 from typing import Any
 
 import pytest
 
 from ..golden_pods import PREFIX, pod, policy, profile
-from .cloud import calls, container, install_world, kill, running, with_cloud
-from .conftest import get, kubectl, until
+from .cloud import calls, container, install_world, kill, node, running, sidecar_process, signal, with_cloud
+from .conftest import WORK, get, kubectl, until
 
 Object = dict[str, Any]
+SIDECAR = "idaas-sidecar"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,6 +82,55 @@ def test_a_killed_sidecar_comes_back_with_its_session() -> None:
     log = kubectl("logs", "runs", "-n", "shop", "-c", "idaas-sidecar").stdout
 
     assert "credentials_restored" in log
+    until(lambda: all(each["ok"] for each in calls("runs", "shop")[-4:]))
+
+
+AT_ONCE = {"get --profile orders": 0, "get": 2, "status": 0, "refresh": 0, "health --ready": 0}
+"""Commands of `kubectl exec`, and the exit code. In 0.1 `get` ended the sidecar in 7 of 7; there is no `default`."""
+
+
+@pytest.mark.parametrize("command", AT_ONCE)
+def test_two_commands_at_once(command: str) -> None:
+    """At the limit of 64 MiB, the same command twice at once is answered twice, and the sidecar survives."""
+    until(lambda: running("runs", "shop"))
+    containers = get("pod", "runs", "-n", "shop")["spec"]["initContainers"]
+    assert [each["resources"]["limits"]["memory"] for each in containers if each["name"] == SIDECAR] == ["64Mi"]
+    before = container("runs", "shop")["restartCount"]
+
+    inside = [WORK / "kc", "exec", "runs", "-n", "shop", "-c", SIDECAR, "--", "idaas-sidecar", *command.split()]
+    for _ in range(7):
+        both = [subprocess.Popen(inside, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        answers = [each.communicate(timeout=120) for each in both]
+        # kubectl's own code for a command that fails is the command's.
+        assert [each.returncode for each in both] == [AT_ONCE[command]] * 2, answers
+        if command.startswith("get --profile"):
+            assert all(json.loads(answer)["AccessKeyId"].startswith("STS.") for answer, _ in answers)
+
+    print(f"{command}: peak {memory_peak('runs', 'shop') / 2**20:.1f} MiB of 64 MiB")
+    assert container("runs", "shop")["restartCount"] == before
+    assert "OOMKilled" not in json.dumps(get("pod", "runs", "-n", "shop")["status"])
+
+
+def memory_peak(name: str, namespace: str) -> int:
+    """Return the most bytes that the sidecar's cgroup had at once, commands of `kubectl exec` included."""
+    groups = node("cat", f"/proc/{sidecar_process(name, namespace)}/cgroup").split()
+    (path,) = [each.split(":")[2] for each in groups if each.split(":")[1] == "memory"]
+    return int(node("cat", f"/sys/fs/cgroup/memory{path}/memory.max_usage_in_bytes"))
+
+
+def test_a_frozen_sidecar_is_restarted() -> None:
+    """A process that does not run on (SIGSTOP) is restarted by its liveness probe, and serves again."""
+    until(lambda: running("runs", "shop"))
+    before = container("runs", "shop")["restartCount"]
+    signal("runs", "shop", "STOP")
+    began = time.monotonic()
+    until(lambda: container("runs", "shop")["restartCount"] == before + 1, 180)
+    print(f"restarted {time.monotonic() - began:.0f} s after SIGSTOP")
+
+    events = get("events", "-n", "shop", "--field-selector", "involvedObject.name=runs,reason=Killing")["items"]
+    assert any("failed liveness probe" in each["message"] for each in events), events
+    assert container("runs", "shop")["lastState"]["terminated"]["exitCode"] == 137
+    until(lambda: running("runs", "shop"))
     until(lambda: all(each["ok"] for each in calls("runs", "shop")[-4:]))
 
 

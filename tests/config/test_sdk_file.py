@@ -206,6 +206,17 @@ def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     assert found["authnConfiguration"]["clientSecretEnvVarName"] == "A//B"
 
 
+@pytest.mark.parametrize("comment", ["// the id", "/* the id */ "])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_comment_right_behind_a_colon(comment: str, end: str, tmp_path: Path) -> None:
+    """A comment may stand anywhere between tokens, also without a space before it; `//` of a URL is none."""
+    path = tmp_path / "client-config.json"
+    lines = ("\ufeff{", f'"clientId":{comment}', '"app_demo",', f'"issuer": "https://idp.example.com//a"{comment}', "}")
+    path.write_text(end.join(lines), newline="")
+
+    assert sdk_file.read(str(path)) == {"clientId": "app_demo", "issuer": "https://idp.example.com//a"}
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

@@ -281,6 +281,16 @@ def test_all_mistakes_are_found_in_one_run(tmp_path: Path) -> None:
     ]
 
 
+def test_single_quotes_are_no_comment(tmp_path: Path) -> None:
+    """The `//` of a URL in single quotes is no comment: the message is about the quotes alone."""
+    path = write_file(tmp_path / "config.json", "{\n  'issuer': 'https://idp.example.com'\n}")
+
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), {}, hostname="h", now=lambda: 0.0)
+
+    assert str(caught.value) == f"{path}:2:3: not JSON: Expecting property name enclosed in double quotes"
+
+
 def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:
     """Comments, duplicate keys, NaN and a syntax error are reported together, in order, with line and column."""
     text = '{\n  // note\n  "a": NaN, "a": "// text", "\\u0061": 1,\n  /* two\n lines */ "b": -Infinity\n"c": 1}'

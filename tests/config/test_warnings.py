@@ -43,6 +43,10 @@ WARNINGS = [
         "profiles.default.identity.tokenFile: /nowhere: no such file; waiting for the program that writes it",
     ),
     (
+        with_identity(clientId="app_demo\n"),
+        "profiles.default.identity.clientId: white space at an end of the value; remove it, also from a",
+    ),
+    (
         with_exchange(regionId="cn-hangzou"),
         "profiles.default.exchange.regionId: cn-hangzou is not a region that this version knows",
     ),

@@ -93,12 +93,15 @@ def test_clock_belongs_to_its_server() -> None:
         ({TOKEN: 600.0, STS: 604.9, "a": 602.0}, 602.0),
         ({TOKEN: 0.5, STS: -1.0}, 0.0),
         ({TOKEN: 600.0, STS: 610.0}, None),
+        ({TOKEN: 600.0, "idaas.test:8443": 600.0, "idaas.test:9443": 600.0}, None),
+        ({"[fd00::5]:443": 600.0, "[fd00::5]:8443": 600.0}, None),
+        ({"[fd00::5]:443": 600.0, "[fd00::6]:443": 600.0}, 600.0),
         ({TOKEN: 0.0, STS: 3_600.0}, None),
         ({TOKEN: 600.0, STS: 600.0, "a": 0.0}, None),
     ],
 )
 def test_servers_that_agree_are_used_for_another_server(offsets: dict[str, float], expected: float | None) -> None:
-    """A server that has not said its time is taken to have that of all others, if there are two and all agree."""
+    """A server that has not said its time is taken to have that of all others, if they are two hosts' and all agree."""
     manual = ManualClocks()
     clock = CloudClock(manual.clocks())
     for server, offset in offsets.items():

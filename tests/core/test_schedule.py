@@ -205,7 +205,17 @@ def test_retry_after_is_honoured_up_to_300_seconds() -> None:
     schedule = Schedule()
 
     assert schedule.retry_after(1, 0.5, hint=30, left=3600) == 30.75
-    assert schedule.retry_after(1, 0.5, hint=86_400, left=260) == 300.75
+    assert schedule.retry_after(1, 0.5, hint=86_400, left=340) == 300.75
+
+
+@pytest.mark.parametrize("failures", [1, 3, 60])
+@pytest.mark.parametrize("left", [1.0, 100.0, 170.0, 200.0, 259.0, 300.0, 440.0, 800.0])
+def test_retry_after_in_mid_life_costs_no_more_than_a_cold_start(left: float, failures: int) -> None:
+    """However long a server wants to be left alone, the next attempt comes at most 40 s after the session's end."""
+    for chance in (0.0, 0.5, 1.0):
+        for hint in (290.0, 300.0, 1e30):
+            pause = Schedule().retry_after(failures, chance, hint=hint, slack=left, left=left)
+            assert pause <= left + 40
 
 
 @pytest.mark.parametrize("left", [0.0, 1.0, 100.0, 259.0])

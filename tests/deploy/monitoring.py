@@ -25,10 +25,10 @@ def rules_file() -> str:
     return yaml.safe_dump(RULE["spec"], sort_keys=False, width=1000)
 
 
-def expressions(dashboard: dict[str, Any], interval: str) -> dict[str, str]:
-    """Return each expression of a dashboard by panel title and letter, with every variable set to all."""
+def expressions(dashboard: dict[str, Any], interval: str, pod: str = ".*") -> dict[str, str]:
+    """Return each expression of a dashboard by panel title and letter, with every variable but `pod` set to all."""
     return {
-        f"{panel['title']} {target['refId']}": all_selected(target["expr"], interval)
+        f"{panel['title']} {target['refId']}": all_selected(re.sub(r"\$pod\b", pod, target["expr"]), interval)
         for panel in dashboard["panels"]
         for target in panel["targets"]
     }

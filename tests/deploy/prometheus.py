@@ -40,9 +40,10 @@ class Prometheus:
 
     address: str
 
-    def query(self, expression: str) -> list[Sample]:
-        """Return the samples of an expression now. Fails if Prometheus refuses the expression."""
-        result: list[Sample] = self._get("query", query=expression)["result"]
+    def query(self, expression: str, at: float | None = None) -> list[Sample]:
+        """Return the samples of an expression at a time, now by default. Fails if Prometheus refuses the expression."""
+        moment = {} if at is None else {"time": at}
+        result: list[Sample] = self._get("query", query=expression, **moment)["result"]
         return result
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> list[Sample]:

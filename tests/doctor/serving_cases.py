@@ -172,6 +172,17 @@ CASES = [
         lambda scenario: scenario.state.update(state="fresh", last_error=None, failure=None),
     ),
     Case(
+        "changed settings on trial with the cure",
+        "IDS-506",
+        'STS: HTTP 404; it says "gone" (IDS-412) | name a role; or restore the previous settings',
+        lambda scenario: scenario.state.update(
+            on_trial='STS: HTTP 404: name a role; it says "gone"',
+            on_trial_code="IDS-412",
+            on_trial_failure={"message": "STS: HTTP 404", "cloud_message": "gone", "cure": "name a role."},
+        ),
+        lambda scenario: scenario.state.update(on_trial=None, on_trial_code=None, on_trial_failure=None),
+    ),
+    Case(
         "changed settings on trial",
         "IDS-506",
         "correct the change",
@@ -214,6 +225,19 @@ CASES = [
         {"config_error": "line 1: not JSON", "config_error_code": "IDS-103"},
     ),
     running("draining sidecar", "IDS-528", "a second SIGTERM ends it at once", {"stopping": True}),
+    running(
+        "broken reload with its cures",
+        "IDS-506",
+        "a: required (IDS-106); b: not known (IDS-104) | add a; remove b",
+        {
+            "config_error": "a: required; add a; b: not known; remove b",
+            "config_error_code": "IDS-106",
+            "config_mistakes": [
+                {"message": "a: required", "error_code": "IDS-106", "cure": "add a"},
+                {"message": "b: not known", "error_code": "IDS-104", "cure": "remove b"},
+            ],
+        },
+    ),
     running("pending restart", "IDS-506", "restart the sidecar", {"restart_needed": ["server.bind"]}),
     Case(
         "user without the right",

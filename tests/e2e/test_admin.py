@@ -6,6 +6,7 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import stat
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, SECRET, add_fault, config, emulator_admin, replace_config
-from .processes import CommandResult, EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
+from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
 from .users import needs_root
 from .wire import admin_request, fetch, request_head
 
@@ -167,6 +168,49 @@ def test_purge_of_all_profiles_beside_a_hanging_cloud(
     assert answered == []
     for profile in ("default", "p2"):
         sidecar.process.event("purged", profile=profile)
+
+
+def test_purges_of_fifty_profiles_around_a_reload(tmp_path: Path, socket_name: str) -> None:
+    """Two purges with a reload between them, while the cloud is frozen, drop fifty sessions; all come back."""
+    names = [f"p{number}" for number in range(50)]
+    with emulator(home=tmp_path) as cloud:
+        settings = with_socket(cloud, socket_name)
+        settings["profiles"] = {name: settings["profiles"]["default"] for name in names}
+        address = "\0" + socket_name[1:] if socket_name.startswith("@") else socket_name
+        with serve(settings, home=tmp_path, env=ENV) as sidecar:
+            for name in names:
+                sidecar.process.event("credentials_issued", profile=name)
+            before = {served_key(sidecar, name) for name in names}
+            cloud.process.send(signal.SIGSTOP)
+            with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+                for client in (first, second):
+                    client.connect(address)
+                    client.sendall(request_head("POST", "/purge"))
+                    wait_until(lambda: states(sidecar) == {"dropped"})
+                    changed = settings["profiles"]["p0"] | {"required": False}
+                    exchange = changed["exchange"] | {"durationSeconds": 1800}
+                    settings["profiles"] |= {"p0": changed | {"exchange": exchange}}
+                    replace_config(sidecar, settings)
+                    sidecar.process.event("config_reloaded")
+                cloud.process.send(signal.SIGCONT)
+                wait_until(lambda: states(sidecar) == {"fresh"})
+            after = {served_key(sidecar, name) for name in names}
+
+    assert len(before) == len(after) == 50
+    assert not before & after
+
+
+def test_purge_during_a_start(tmp_path: Path, socket_name: str) -> None:
+    """A purge while the first fetches hang ends well: what they bring later is dropped, and fetched again."""
+    with emulator(home=tmp_path) as cloud:
+        settings = with_socket(cloud, socket_name)
+        add_fault(cloud, kind="token", times=1, delay=3)
+        with serve(settings, home=tmp_path, env=ENV) as sidecar:
+            done = command(sidecar, "purge", "--profile", "default")
+
+            assert done.code == 0, done.out + done.err
+            assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
+            assert len(sidecar.process.events("credentials_issued")) == 1
 
 
 def states(sidecar: RunningSidecar) -> set[str]:
@@ -370,6 +414,22 @@ def test_get_has_the_reason_of_the_running_sidecar(
     assert "the running sidecar" in found.error_line
     assert "NoPermission" in found.error_line
     assert found.error_line.endswith(" (IDS-416)")
+
+
+def test_get_of_an_unknown_profile_reads_no_more_than_the_file(
+    cloud: EmulatedCloud, socket_name: str, tmp_path: Path
+) -> None:
+    """`get` refuses a profile that the file does not have, and does not load what checks a whole configuration."""
+    path = config_file(tmp_path, with_socket(cloud, socket_name))
+    verbose = {**environment(tmp_path, **ENV), "PYTHONPROFILEIMPORTTIME": "1"}
+
+    found = run("get", "--config", path, "--profile", "absent", env=verbose)
+    imports = {line.rpartition("|")[2].strip() for line in found.err.splitlines() if "import time:" in line}
+
+    assert found.code == 2
+    assert f"there is no profile 'absent' in {path}; there is default" in found.err
+    assert "app.config.locate" in imports
+    assert not {"app.config.loader", "app.cli.fetch", "httpx"} & imports
 
 
 def test_get_without_a_running_sidecar(cloud: EmulatedCloud, socket_name: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -230,6 +231,34 @@ def test_command_that_does_not_exist(file: Path, command: str) -> None:
     assert done.error_line == f"idaas-sidecar exec: {command}: no such command (IDS-516)"
 
 
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [
+        ("no-such-command --flag", "no-such-command --flag"),
+        ("FOO=1", "FOO=1"),
+        ("no-such|wc", "no-such|wc"),
+        ("~/no-such", "~/no-such"),
+        ("two\nlines", r"'two\nlines'"),
+    ],
+)
+def test_command_for_a_shell(file: Path, command: str, shown: str) -> None:
+    """A command line in one argument, or shell syntax, is one line on stderr that says how to write it."""
+    done = execute(file, command)
+
+    assert (done.code, done.error_line) == (
+        127,
+        f"idaas-sidecar exec: {shown}: no such command; write program and arguments apart, or run a shell: "
+        "idaas-sidecar exec -- sh -c '...' (IDS-516)",
+    )
+
+
+def test_empty_command(file: Path) -> None:
+    """An empty command, as from an unset variable in quotes, is named as such."""
+    done = execute(file, "")
+
+    assert (done.code, done.error_line) == (127, "idaas-sidecar exec: '': no such command (IDS-516)")
+
+
 def test_path_with_a_forbidden_directory(file: Path, tmp_path: Path) -> None:
     """A directory of PATH that the user may not search does not make a missing command "not executable"."""
     forbidden = tmp_path / "forbidden"
@@ -237,6 +266,72 @@ def test_path_with_a_forbidden_directory(file: Path, tmp_path: Path) -> None:
     done = execute(file, "no-such-command", PATH=f"{forbidden}:{os.environ['PATH']}")
 
     assert (done.code, done.error_line) == (127, "idaas-sidecar exec: no-such-command: no such command (IDS-516)")
+
+
+@pytest.mark.parametrize(
+    ("first_line", "code", "reason"),
+    [
+        (
+            "#!/no/such/shell -e",
+            127,
+            "its interpreter '/no/such/shell' does not exist; install the interpreter, or correct "
+            "the script's first line",
+        ),
+        (
+            "#! /bin/sh\r",
+            127,
+            r"its interpreter '/bin/sh\r' does not exist; the script has the line ends of Windows: "
+            r"remove them with sed -i 's/\r$//'",
+        ),
+        ("#!/etc/passwd", 126, f"its interpreter '/etc/passwd' is not executable by this user (uid {os.getuid()})"),
+        (
+            "#!/tmp",
+            126,
+            "its interpreter '/tmp' does not exist; install the interpreter, or correct the script's first line",
+        ),
+    ],
+    ids=["missing", "CRLF", "not executable", "directory"],
+)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_script_without_its_interpreter(
+    first_line: str, code: int, reason: str, by_name: bool, file: Path, tmp_path: Path
+) -> None:
+    """The message names the interpreter, not the script, as what is missing; the exit code is that of bash and env."""
+    script = tmp_path / "own-script"
+    script.write_bytes(f"{first_line}\n".encode())
+    script.chmod(0o755)
+    done = execute(file, "own-script" if by_name else str(script), PATH=f"{tmp_path}:{os.environ['PATH']}")
+
+    assert (done.code, done.error_line) == (code, f"idaas-sidecar exec: {script}: {reason} (IDS-516)")
+
+
+def test_script_without_a_first_line(file: Path, tmp_path: Path) -> None:
+    """A script without `#!` runs in /bin/sh, as with env and in every shell (POSIX execvp)."""
+    script = tmp_path / "own-script"
+    script.write_text("echo of-sh; exit 3\n")
+    script.chmod(0o755)
+    done = execute(file, str(script))
+
+    assert (done.code, done.out) == (3, "of-sh\n")
+
+
+def test_program_without_its_loader(file: Path, tmp_path: Path) -> None:
+    """A program of another C library, as with glibc's on Alpine: the message names the loader that is missing."""
+    program = tmp_path / "own-program"
+    raw = Path(sys.executable).read_bytes()
+    found = re.search(rb"/[!-~]+/(ld[!-~]*\.so[!-~]*)", raw[:4096])
+    if found is None:
+        pytest.skip("needs a Python that is linked dynamically")
+    program.write_bytes(raw.replace(found[1], found[1][:-1] + b"9", 1))
+    program.chmod(0o755)
+    done = execute(file, str(program))
+
+    loader = found[0].decode()[:-1] + "9"
+    assert done.code == 127
+    assert done.error_line == (
+        f"idaas-sidecar exec: {program}: its loader '{loader}' does not exist; use a build for this system's C library "
+        "and architecture (IDS-516)"
+    )
 
 
 @pytest.mark.parametrize("command", ["/etc/passwd", "/tmp"])

@@ -208,6 +208,58 @@ def test_links_into_a_hanging_file_system(at_start: bool, cloud: EmulatedCloud, 
 
 
 @needs_fuse
+def test_hanging_directory_of_cas(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A directory of SSL_CERT_DIR that hangs stops no request: the CAs that were read before go on to count."""
+    hung, switch = tmp_path / "hung", tmp_path / "switch"
+    hung.mkdir()
+    (hung / "0a1b2c3d.0").write_bytes(cloud.ca_file.read_bytes())
+    settings = retrying(cloud, tmp_path)
+    with_tls = config(cloud)["profiles"]["default"]
+    with_tls["exchange"]["endpoints"] = [cloud.tls_url]
+    settings["profiles"]["tls"] = with_tls
+    env = {**ENV, "SSL_CERT_DIR": str(hung)}
+    with serve(settings, home=tmp_path, env=env, program=hanging(hung, switch)) as sidecar:
+        for name in ("default", "tls"):
+            sidecar.process.event("credentials_issued", profile=name)
+        hang(switch)
+        flags = ("--config", str(sidecar.config_path), "--profile")
+        codes = [run("refresh", *flags, name, env=environment(tmp_path, **ENV)).code for name in ("tls", "default")]
+        settings["profiles"]["new"] = with_tls | {"required": False}
+        settings["profiles"]["new"]["exchange"] = with_tls["exchange"] | {"connection": {"proxy": "none"}}
+        replace_config(sidecar, settings)
+        error = sidecar.process.event("refresh_failed", profile="new")["error"]
+
+        assert codes == [0, 0]
+        assert f"SSL_CERT_DIR: {hung}: the file system did not answer" in error
+        assert served_key(sidecar, "tls")
+        assert sidecar.process.stop() == 0
+
+
+@needs_fuse
+@pytest.mark.parametrize("key", ["clientConfigPath", "pathToken", "keyFile"])
+def test_start_whose_own_files_hang(key: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A start that needs a file whose file system hangs waits for it, within the start gate; then it ends with 4."""
+    hung, switch, path = tmp_path / "hung", tmp_path / "switch", tmp_path / "config.json"
+    hung.mkdir()
+    settings = config(cloud)
+    match key:
+        case "clientConfigPath":
+            settings["profiles"]["default"]["identity"] = {"type": "idaas", key: str(hung / "client.json")}
+        case "pathToken":
+            settings["access"] = {key: {"file": str(hung / "token")}}
+        case "keyFile":
+            settings["cache"] = {"directory": str(tmp_path / "cache"), key: str(hung / "key")}
+    path.write_text(json.dumps(settings))
+    switch.write_text("")
+    command = ("serve", "--config", str(path))
+    with Process(*command, env=environment(tmp_path, **ENV), program=hanging(hung, switch)) as process:
+        process.stderr.find(lambda line: "the file system does not answer; waiting for it" in line)
+        process.send(signal.SIGTERM)
+
+        assert process.wait() == 4
+
+
+@needs_fuse
 def test_hanging_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """An admin socket in a directory that hangs ends the start with its key and path."""
     hung, switch, path = tmp_path / "hung", tmp_path / "switch", tmp_path / "config.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import AsyncIterator
@@ -10,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import load_pem_x509_certificates
 
-from app.config.loader import load
+from app.config.loader import Loaded, load
 from app.core.clocks import Clocks
 from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.events import Event, IdentityExpiry
@@ -46,6 +50,12 @@ class Site:
 
     def pipeline(self, events: list[Event] | None = None, *, identity: Any = None, exchange: Any = None) -> Pipeline:
         """Return a pipeline; `identity` and `exchange` change the settings of their connections."""
+        loaded = self.load(identity=identity, exchange=exchange)
+        observe = (events if events is not None else []).append
+        return Pipeline(loaded.settings, ENVIRON, clocks=Clocks(), observe=observe)
+
+    def load(self, *, identity: Any = None, exchange: Any = None, patient: bool = False) -> Loaded:
+        """Return the configuration. `patient`: as `serve` loads it, which waits for files."""
         files = {"certificateFile": f"{self.directory}/tls.crt", "privateKeyFile": f"{self.directory}/tls.key"}
         profile = {
             "identity": {
@@ -64,9 +74,7 @@ class Site:
         }
         path = self.directory / "config.json"
         path.write_text(json.dumps({"configVersion": "1.0", "profiles": {"default": profile}}))
-        loaded = load(str(path), ENVIRON, hostname="host-1", now=time.time)
-        observe = (events if events is not None else []).append
-        return Pipeline(loaded.settings, ENVIRON, clocks=Clocks(), observe=observe)
+        return load(str(path), ENVIRON, hostname="host-1", now=time.time, patient=patient)
 
 
 @pytest.fixture
@@ -105,6 +113,34 @@ async def test_certificate_authenticates_the_client(site: Site) -> None:
     assert not form.keys() & {"client_secret", "client_assertion", "authorization"}
     assert expiry.kind == "tlsCertificate"
     assert 29 * 86400 < expiry.not_after - time.time() < 31 * 86400
+
+
+@pytest.mark.parametrize("form", ["DER", "PKCS#12", "base64 of PEM"])
+async def test_forms_of_certificate_and_key(form: str, site: Site) -> None:
+    """Certificate and key are presented in the forms that portals export, and their expiry is an event."""
+    certificate, key = site.directory / "tls.crt", site.directory / "tls.key"
+    chain = load_pem_x509_certificates(certificate.read_bytes())
+    private = load_pem_private_key(key.read_bytes(), None)
+    assert isinstance(private, EllipticCurvePrivateKey)
+    if form == "DER":  # the key alone: a server that knows only the root needs the whole chain
+        key.write_bytes(private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"of-key")))
+    elif form == "PKCS#12":
+        bundle = serialize_key_and_certificates(b"a", private, chain[0], chain[1:], BestAvailableEncryption(b"of-key"))
+        certificate.write_bytes(bundle)
+        key.write_bytes(bundle)
+    else:
+        certificate.write_bytes(base64.b64encode(certificate.read_bytes()))
+        key.write_bytes(base64.encodebytes(key.read_bytes()))
+    password = {} if form == "base64 of PEM" else {"privateKeyPasswordEnvVarName": "PASSWORD"}
+    events: list[Event] = []
+    pipeline = site.pipeline(events, identity=password)
+    try:
+        await pipeline.fetch("default")
+    finally:
+        await pipeline.aclose()
+
+    end = chain[0].not_valid_after_utc.timestamp()
+    assert [event.not_after for event in events if isinstance(event, IdentityExpiry)] == [end]
 
 
 async def test_rotated_certificate_is_used_next(site: Site) -> None:
@@ -152,9 +188,8 @@ async def test_each_connection_has_its_own_ca(site: Site) -> None:
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        ({"tls.key": "not a key"}, "no usable certificate with its key"),
-        ({"tls.crt": "not a certificate"}, "no usable certificate with its key"),
-        ({"tls.crt": "", "tls.key": ""}, "no usable certificate with its key"),
+        ({"tls.key": "not a key"}, "privateKeyFile: .*tls.key: no usable private key"),
+        ({"tls.crt": "not a certificate"}, "certificateFile: .*tls.crt: no usable certificate"),
     ],
 )
 def test_unusable_files(write: dict[str, str], message: str, offline_site: Site, tmp_path: Path) -> None:
@@ -162,8 +197,19 @@ def test_unusable_files(write: dict[str, str], message: str, offline_site: Site,
     for name, text in write.items():
         (tmp_path / name).write_text(text)
 
-    with pytest.raises(ConfigError, match=rf"identity.connection.certificateFile: .*tls.crt: {message}"):
+    with pytest.raises(ConfigError, match=f"identity.connection.{message}"):
         offline_site.pipeline()
+
+
+@pytest.mark.parametrize("name", ["tls.crt", "tls.key", "ca.pem"])
+def test_empty_file_is_waited_for(name: str, offline_site: Site, tmp_path: Path) -> None:
+    """A program that writes certificates may make an empty file first: the start waits, as for one that is missing."""
+    (tmp_path / name).write_bytes(b"")
+
+    warnings = offline_site.load(patient=True).warnings
+
+    assert {each.error_code for each in warnings} == {"IDS-124"}
+    assert all(each.endswith(f"/{name}: empty; waiting for the program that writes it") for each in warnings)
 
 
 def test_key_of_another_certificate(offline_site: Site, tmp_path: Path) -> None:
@@ -178,9 +224,9 @@ def test_key_of_another_certificate(offline_site: Site, tmp_path: Path) -> None:
     ("password", "message"),
     [
         ({"privateKeyPasswordEnvVarName": "PASSWORD"}, None),
-        ({"privateKeyPasswordEnvVarName": "WRONG"}, "no usable certificate with its key"),
+        ({"privateKeyPasswordEnvVarName": "WRONG"}, "the password is wrong, or the key damaged"),
         ({"privateKeyPasswordEnvVarName": "NOT_SET"}, "environment variable NOT_SET is not set"),
-        ({}, "no usable certificate with its key"),
+        ({}, "it is encrypted; name its password with privateKeyPasswordEnvVarName"),
     ],
 )
 def test_encrypted_key(password: dict[str, str], message: str | None, offline_site: Site, tmp_path: Path) -> None:

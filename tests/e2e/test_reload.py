@@ -115,7 +115,8 @@ def test_invalid_file(cloud: EmulatedCloud, tmp_path: Path, name: str) -> None:
             replace_config(sidecar, invalid(two_profiles(cloud)) if callable(invalid) else invalid)
         failure = sidecar.process.event("config_reload_failed")
         wait_until(lambda: metric(sidecar, "config_reload_success") == 0)
-        error = status(sidecar)["config_error"]
+        document = status(sidecar)
+        error, mistakes = document["config_error"], document["config_mistakes"]
         ready = fetch(sidecar.urls["ops"], "/readyz").status
         replace_config(sidecar, two_profiles(cloud))
         sidecar.process.event("config_reloaded")
@@ -123,8 +124,14 @@ def test_invalid_file(cloud: EmulatedCloud, tmp_path: Path, name: str) -> None:
 
         assert failure["error"] == error
         assert str(sidecar.config_path) in error
+        assert mistakes
+        assert all(
+            each["message"] in error and each["cure"] and each["cure"] not in each["message"] for each in mistakes
+        )
+        assert {each["error_code"] for each in mistakes} == {document["config_error_code"]}
         assert (ready, served_key(sidecar), issued(sidecar, "default")) == (200, before, 1)
         assert status(sidecar)["config_error"] is None
+        assert status(sidecar)["config_mistakes"] == []
 
 
 def test_refused_role(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -138,6 +145,11 @@ def test_refused_role(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
         assert "EntityNotExist.Role" in failed["error"]
         assert (profile["on_trial"], profile["state"], pending) == (failed["error"], "fresh", 1)
+        apart = profile["on_trial_failure"]
+        assert apart["message"] in failed["error"]
+        assert (apart["stage"], apart["code"], apart["error_code"]) == ("exchange", "EntityNotExist.Role", "IDS-412")
+        assert apart["cure"]
+        assert apart["cure"] not in apart["message"]
         assert profile["role"].endswith(":role/demo-default")
         assert served_key(sidecar) == before
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from .cloud import ENV
-from .processes import emulator, serve
+from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
+
+from .cloud import ENV, config, emulator_admin
+from .processes import EmulatedCloud, emulator, serve
 from .slow_servers import NEIGHBOURS, Part, beside_healthy
+
+
+def test_executable_that_hangs_for_other_profiles(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """An executable that hangs with the arguments of a hundred profiles delays no profile for which it answers."""
+    token, script = tmp_path / "token", tmp_path / "token.sh"
+    token.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
+    script.write_text(f'#!/bin/sh\n[ "$1" = healthy ] || exec sleep 120\nexec cat {token}\n')
+    script.chmod(0o755)
+    exchange = config(cloud)["profiles"]["default"]["exchange"] | {"oidcProviderArn": WORKLOAD_PROVIDER_ARN}
+    profiles = {}
+    for name in (*(f"slow{number}" for number in range(100)), "healthy"):
+        identity = {"type": "command", "command": [str(script), name], "timeoutSeconds": 120}
+        profiles[name] = {"identity": identity, "exchange": exchange}
+    with serve(config(cloud, profiles=profiles), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued", seconds=30, profile="healthy")  # a quarter of what the others wait
 
 
 @pytest.mark.parametrize("part", ["token", "sts"])

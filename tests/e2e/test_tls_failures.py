@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import re
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -213,7 +215,8 @@ async def test_proxy_that_refuses_connections(request_to: Callable[..., Awaitabl
     ("status", "cure"),
     [
         ("403 Forbidden", "allow idaas.test in the proxy, or list it in NO_PROXY if it can be reached directly"),
-        ("407 Proxy Authentication Required", "give its user name and password in the proxy's URL"),
+        ("407 Proxy Authentication Required", "correct the user name and password in the proxy's URL"),
+        ("405 Method Not Allowed", "it does not act as a proxy; correct the proxy's address, or permit CONNECT there"),
         ("502 Bad Gateway", "it cannot reach idaas.test; repair the proxy's network or its DNS"),
     ],
 )
@@ -229,6 +232,90 @@ async def test_proxy_that_refuses(status: str, cure: str, request_to: Callable[.
         error = await request_to("https://idaas.test/token?secret=1", f"http://user:password@127.0.0.1:{port}")
 
     assert error == f"https://idaas.test/token: the proxy 127.0.0.1:{port} refused: {status}; {cure}"
+
+
+async def test_proxy_that_asks_for_a_login(request_to: Callable[..., Awaitable[str]]) -> None:
+    """A proxy that asks for a login is told from one that does not accept the configured one."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with listening(refuse) as port:
+        error = await request_to("https://idaas.test/", f"http://127.0.0.1:{port}")
+
+    assert error.endswith("; give its user name and password in the proxy's URL")
+
+
+async def test_proxy_that_quotes_its_login(request_to: Callable[..., Awaitable[str]]) -> None:
+    """A proxy that repeats the login that it received, as it is or decoded, makes it appear in no message."""
+
+    async def quote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        login = re.search(rb"Proxy-Authorization: Basic (\S+)", head, re.IGNORECASE)
+        assert login is not None
+        writer.write(b"HTTP/1.1 403 not for " + login[1] + b" " + base64.b64decode(login[1]) + b"\r\n\r\n")
+        await writer.drain()
+
+    async with listening(quote) as port:
+        error = await request_to("https://idaas.test/", f"http://user:pass%20phrase12@127.0.0.1:{port}")
+
+    assert f"the proxy 127.0.0.1:{port} refused: 403 not for [hidden] [hidden]; allow idaas.test" in error
+
+
+ALERTS = {
+    40: "the server ends the TLS handshake: no cipher or version in common, or it requires a client certificate",
+    70: "the server speaks no version of TLS that is allowed here",
+    112: "the server has no certificate for that name; use a name that the certificate has",
+    None: "the server ends the TLS handshake without a reason; is the port right?",
+}
+"""By the number of a TLS alert (RFC 8446 section 6); None: the connection is closed."""
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+async def test_handshake_that_the_server_ends(alert: int | None, request_to: Callable[..., Awaitable[str]]) -> None:
+    """A server that ends the handshake with an alert, or without one, is described by what it means."""
+
+    async def end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(65_536)
+        if alert is not None:
+            writer.write(bytes((21, 3, 3, 0, 2, 2, alert)))
+            await writer.drain()
+        writer.close()
+
+    async with listening(end) as port:
+        error = await request_to(f"https://127.0.0.1:{port}/")
+
+    assert f": could not connect: {ALERTS[alert]}" in error
+
+
+REDIRECTS = {
+    "http://user:password@other.test/a?token=1": 'configure the final URL; it says "Location: http://other.test/a"',
+    "http://user:password@[::1": "a redirect to an invalid URL; configure the final URL",
+}
+
+
+@pytest.mark.parametrize("location", REDIRECTS)
+async def test_redirect_with_a_login(location: str, request_to: Callable[..., Awaitable[str]]) -> None:
+    """A redirect is named without the login of its target, also where the target is no URL."""
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+        await writer.drain()
+
+    async with listening(redirect) as port:
+        error = await request_to(f"http://127.0.0.1:{port}/")
+
+    assert error.endswith(REDIRECTS[location])
+
+
+async def test_name_that_is_no_host_name(request_to: Callable[..., Awaitable[str]]) -> None:
+    """A host name that cannot be encoded, which an issuer's document may have, is an error of the URL."""
+    error = await request_to("https://xn--.test/token")
+
+    assert error == "https://xn--.test/token: not a usable URL: its host name is not valid"
 
 
 async def test_silent_proxy(request_to: Callable[..., Awaitable[str]]) -> None:

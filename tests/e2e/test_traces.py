@@ -60,6 +60,57 @@ def test_spans_arrive(tmp_path: Path) -> None:
     assert b"STS." not in body
 
 
+@contextmanager
+def answering_without_end(status: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield the port of a collector whose answers have no end, and how many bytes of each the client took."""
+    taken: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            """Answer until the client ends the connection."""
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.end_headers()
+            sent = 0
+            try:
+                while sent < ENDLESS:
+                    self.wfile.write(b" " * 65_536)
+                    sent += 65_536
+            except OSError:
+                pass
+            taken.append(sent)
+
+        def log_message(self, *_: object) -> None:
+            """Write nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_port, taken
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+ENDLESS = 256 << 20
+
+
+@pytest.mark.parametrize("status", [200, 400, 503])
+def test_answer_of_a_collector_that_has_no_end(status: int, tmp_path: Path) -> None:
+    """The body of a collector's answer is not read, so one without end takes no memory, whatever its status."""
+    with emulator(home=tmp_path) as cloud, answering_without_end(status) as (port, taken):
+        endpoint = {"tracesEndpoint": f"http://127.0.0.1:{port}/v1/traces"}
+        env = {**ENV, "OTEL_BSP_SCHEDULE_DELAY": "100"}
+        with serve(config(cloud, telemetry=endpoint), home=tmp_path, env=env) as sidecar:
+            sidecar.process.event("credentials_issued")
+            wait_until(lambda: taken)
+            sidecar.process.send(signal.SIGTERM)
+            assert sidecar.process.wait() == 0
+
+    assert max(taken) < 16 << 20  # what the kernel's buffers on both sides may hold
+
+
 def test_a_collector_that_is_down_changes_nothing(tmp_path: Path) -> None:
     """Without a collector the sidecar serves, and ends within its time."""
     with emulator(home=tmp_path) as cloud:

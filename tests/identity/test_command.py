@@ -278,6 +278,21 @@ async def test_cancelled_command_is_killed() -> None:
     assert children.events == ["started", "ended -9"]
 
 
+async def test_script_without_its_interpreter(tmp_path: Path) -> None:
+    """The message names the interpreter, not the script, as what is missing."""
+    script = tmp_path / "script"
+    script.write_text("#!/nowhere/python3\n")
+    script.chmod(0o755)
+    source = Command((str(script),), 60.0, "access_token", PLACE, lambda: NOW, {})
+
+    with pytest.raises(ConfigError) as caught:
+        await source.token()
+
+    assert caught.value.cause == f"{PLACE}: {script}: its interpreter '/nowhere/python3' does not exist"
+    assert caught.value.cure == "install the interpreter, or correct the script's first line"
+    assert caught.value.error_code == "IDS-123"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import Refused, SidecarError, Unreachable
+from app.core.errors import Mistake, Refused, SidecarError, Unreachable
 from app.identity.discovery import Discovery
 
 from ..clock import Clock
@@ -23,9 +23,17 @@ def document(path: str = "token", **members: Any) -> dict[str, Any]:
     return {"issuer": ISSUER, "token_endpoint": f"{ISSUER}/{path}", **members}
 
 
-def discovery(http: FakeHttp, clock: Clock, *, issuer: str = ISSUER, mutual_tls: bool = False) -> Discovery:
-    """Return the discovery of one issuer."""
-    return Discovery(http, issuer, mutual_tls=mutual_tls, now=clock.time)
+def discovery(
+    http: FakeHttp,
+    clock: Clock,
+    *,
+    issuer: str = ISSUER,
+    mutual_tls: bool = False,
+    warnings: list[Mistake] | None = None,
+) -> Discovery:
+    """Return the discovery of one issuer; its warnings are appended to `warnings`."""
+    warn = (warnings if warnings is not None else []).append
+    return Discovery(http, issuer, mutual_tls=mutual_tls, now=clock.time, warn=warn)
 
 
 @pytest.mark.parametrize("issuer", [ISSUER, f"{ISSUER}/"])
@@ -63,15 +71,41 @@ async def test_previous_document_is_used_while_none_can_be_fetched(clock: Clock)
     assert endpoints == [f"{ISSUER}/{path}" for path in ("1", "1", "1", "2")]
 
 
-async def test_refusal_is_raised_although_there_is_a_previous_document(clock: Clock) -> None:
-    """A definite error says that the issuer has changed, so the previous endpoint is not used."""
-    http = FakeHttp(answer(document()), answer({}, 404))
-    found = discovery(http, clock)
-    await found.token_endpoint()
-    clock.skip(3_600)
+PAGE = "<html><title>Request blocked</title></html>"
 
-    with pytest.raises(Refused, match="HTTP 404"):
-        await found.token_endpoint()
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [
+        (answer({}, 404), "HTTP 404: is that the issuer's URL"),
+        (answer({}, 410), "HTTP 410"),
+        (answer(PAGE, 403), "HTTP 403"),
+        (answer(PAGE), "HTTP 200 with 43 bytes of HTML or XML instead of JSON"),
+        (DOWN, "HTTP 503"),
+        (Unreachable("down"), "down"),
+        (answer(document("2", issuer="https://other.example.com")), "the document names another issuer"),
+        (answer(document(token_endpoint="http://idp.example.com/token")), "its token_endpoint is not an https URL"),
+        (answer({"error": "invalid_tenant"}), "invalid_tenant"),
+    ],
+    ids=["404", "410", "WAF", "HTML 200", "503", "down", "other issuer", "http", "error"],
+)
+async def test_known_endpoint_stays_in_use(later: Any, reason: str, clock: Clock) -> None:
+    """Whatever the issuer answers later, the known endpoint is used, and one warning per series says so."""
+    warnings: list[Mistake] = []
+    fine = answer(document("1"))
+    http = FakeHttp(fine, later, later, fine, later)
+    found = discovery(http, clock, warnings=warnings)
+    endpoints = [await found.token_endpoint()]
+    said = []
+    for _ in range(4):
+        clock.skip(3_600)
+        endpoints.append(await found.token_endpoint())
+        said.append(len(warnings))
+
+    assert set(endpoints) == {f"{ISSUER}/1"}
+    assert said == [1, 1, 1, 2]
+    assert {each.error_code for each in warnings} == {"IDS-346"}
+    assert reason in warnings[0]
 
 
 @pytest.mark.parametrize(

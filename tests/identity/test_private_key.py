@@ -22,6 +22,7 @@ from app.core.errors import ConfigError
 from app.emulator import Emulator, World
 from app.identity import private_key
 from app.system import secrets
+from app.upstream import key_forms
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -126,14 +127,14 @@ def test_every_form_of_a_key_is_read(name: str) -> None:
     """A key is read whatever tool wrote it."""
     text, key = PLAIN[name]
 
-    assert private_key.load_private_key(text, None, "place").private_numbers() == key.private_numbers()
+    assert key_forms.load_private_key(text, None, "place").private_numbers() == key.private_numbers()
 
 
 @pytest.mark.parametrize("name", OTHER_FORMS)
 def test_other_forms_of_a_key_are_read(name: str) -> None:
     """base64 of a PEM or a JWK, in either alphabet, a JWK and PKCS#12 are read."""
     text, key = OTHER_FORMS[name]
-    found = private_key.load_private_key(text, None, "place")
+    found = key_forms.load_private_key(text, None, "place")
 
     assert not isinstance(found, ed25519.Ed25519PrivateKey)
     assert found.private_numbers() == key.private_numbers()
@@ -147,13 +148,13 @@ def test_binary_file_is_read(format: serialization.PrivateFormat, tmp_path: Path
     path.chmod(0o600)
     text = secrets.from_file(str(path), "place", private=True, binary=True)()
 
-    assert private_key.load_private_key(text, None, "place")
+    assert key_forms.load_private_key(text, None, "place")
 
 
 def test_openssh_key_is_refused_with_the_command_that_converts_it() -> None:
     """OpenSSH's own format is refused, and the message has the command for a conversion."""
     with pytest.raises(ConfigError, match="ssh-keygen -p -m PKCS8 -f KEY_FILE") as caught:
-        private_key.load_private_key(pem(EC, serialization.PrivateFormat.OpenSSH), None, "place")
+        key_forms.load_private_key(pem(EC, serialization.PrivateFormat.OpenSSH), None, "place")
 
     assert caught.value.error_code == "IDS-115"
 
@@ -165,7 +166,7 @@ def test_command_of_the_message_converts_an_openssh_key(key: Key, tmp_path: Path
     path.write_text(pem(key, serialization.PrivateFormat.OpenSSH))
     path.chmod(0o600)
     with pytest.raises(ConfigError) as caught:
-        private_key.load_private_key(path.read_text(), None, "place")
+        key_forms.load_private_key(path.read_text(), None, "place")
     command = str(caught.value).partition("convert a copy with: ")[2].partition(" (")[0].replace("KEY_FILE", str(path))
     argv = [sys.executable if word == "python3" else word for word in shlex.split(command)]
     if shutil.which(argv[0]) is None:
@@ -173,9 +174,7 @@ def test_command_of_the_message_converts_an_openssh_key(key: Key, tmp_path: Path
 
     done = subprocess.run([*argv, "-N", ""] if "-p" in argv else argv, capture_output=True, text=True, check=True)
 
-    assert isinstance(
-        private_key.load_private_key(done.stdout if key is ED else path.read_text(), None, "p"), type(key)
-    )
+    assert isinstance(key_forms.load_private_key(done.stdout if key is ED else path.read_text(), None, "p"), type(key))
 
 
 @pytest.mark.parametrize(
@@ -191,14 +190,14 @@ def test_command_of_the_message_converts_an_openssh_key(key: Key, tmp_path: Path
 def test_public_key_is_refused_by_name(text: str) -> None:
     """The public half in the place of the private key is named."""
     with pytest.raises(ConfigError, match=r"^place: a public key; name the private key$"):
-        private_key.load_private_key(text, None, "place")
+        key_forms.load_private_key(text, None, "place")
 
 
 @pytest.mark.parametrize("text", ['{"kty": "RSA"}', "{", '{"keys": []}', '{"kty": "oct", "k": "c2Vj"}'])
 def test_invalid_jwk_is_refused(text: str) -> None:
     """A JWK without a private key is refused, and nothing of it is quoted."""
     with pytest.raises(ConfigError, match=r"^place: (no usable private key|neither an RSA)") as caught:
-        private_key.load_private_key(text, None, "place")
+        key_forms.load_private_key(text, None, "place")
 
     assert caught.value.error_code == "IDS-115"
 
@@ -206,7 +205,7 @@ def test_invalid_jwk_is_refused(text: str) -> None:
 def test_key_of_another_kind_is_refused() -> None:
     """A key that signs no JWT, such as X25519, is refused."""
     with pytest.raises(ConfigError, match=r"^place: neither an RSA, nor an EC, nor an Ed25519 key$") as caught:
-        private_key.load_private_key(pem(x25519.X25519PrivateKey.generate()), None, "place")
+        key_forms.load_private_key(pem(x25519.X25519PrivateKey.generate()), None, "place")
 
     assert caught.value.error_code == "IDS-115"
 
@@ -216,11 +215,46 @@ def test_every_form_of_an_encrypted_key_is_read(name: str) -> None:
     """An encrypted key is read with its password; without it or with another one, the error says which is wrong."""
     text = ENCRYPTED[name]
 
-    assert private_key.load_private_key(text, PASSWORD, "place")
+    assert key_forms.load_private_key(text, PASSWORD, "place")
     with pytest.raises(ConfigError, match="it is encrypted; name its password with privateKeyPasswordEnvVarName"):
-        private_key.load_private_key(text, None, "place")
+        key_forms.load_private_key(text, None, "place")
     with pytest.raises(ConfigError, match="the password is wrong, or the key damaged"):
-        private_key.load_private_key(text, "another", "place")
+        key_forms.load_private_key(text, "another", "place")
+
+
+def jwk_set(*kids: str | None) -> tuple[str, list[ec.EllipticCurvePrivateKey]]:
+    """Return a JWK set of private keys with these ids, and the keys."""
+    keys = [ec.generate_private_key(ec.SECP256R1()) for _ in kids]
+    members = [ECAlgorithm.to_jwk(key, as_dict=True) | {"kid": kid} for key, kid in zip(keys, kids, strict=True)]
+    return json.dumps({"keys": members}), keys
+
+
+@pytest.mark.parametrize(("key_id", "index"), [("a", 0), ("b", 1), (None, 0)])
+def test_key_of_a_set_is_chosen_by_its_id(key_id: str | None, index: int) -> None:
+    """`keyId` chooses the key of a JWK set, so that the assertion names the key that signs it."""
+    text, keys = jwk_set("a", "b")
+    found = key_forms.load_private_key(text, None, "place", key_id=key_id)
+
+    assert key_forms.load_private_key(pem(keys[index]), None, "place").public_key() == found.public_key()
+
+
+def test_only_key_may_have_another_id() -> None:
+    """A provider gives a registered key an id of its own, so that of a single JWK does not have to be keyId."""
+    text, _ = jwk_set("local")
+
+    assert key_forms.load_private_key(text, None, "place", key_id="registered")
+
+
+def test_set_without_the_configured_id_is_refused() -> None:
+    """With several private keys and none of the configured id, no signature could be the right one."""
+    text, _ = jwk_set("a", None)
+    with pytest.raises(ConfigError) as caught:
+        key_forms.load_private_key(text, None, "place", key_id="b")
+
+    assert str(caught.value) == (
+        "place: several private keys, and none has the kid of keyId; write the kid of one of the keys into keyId"
+    )
+    assert caught.value.error_code == "IDS-115"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +285,7 @@ def test_every_form_of_an_encrypted_key_is_read(name: str) -> None:
 def test_invalid_key_is_refused(text: str, password: str | None, message: str) -> None:
     """An invalid key is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError) as caught:
-        private_key.load_private_key(text, password, "identity.authnConfiguration")
+        key_forms.load_private_key(text, password, "identity.authnConfiguration")
 
     assert str(caught.value) == f"identity.authnConfiguration: no usable private key: {message}"
     assert caught.value.error_code == "IDS-115"
@@ -259,7 +293,7 @@ def test_invalid_key_is_refused(text: str, password: str | None, message: str) -
 
 def test_ed25519_key_is_refused() -> None:
     """An Ed25519 key is loaded for other providers, and refused for IDaaS, which accepts only RSA and EC keys."""
-    key = private_key.load_private_key(pem(ED), None, "place")
+    key = key_forms.load_private_key(pem(ED), None, "place")
 
     assert private_key.fitting_algorithms(key, "place") == ("EdDSA",)
     with pytest.raises(ConfigError, match="neither an RSA nor an EC key; IDaaS takes no other") as caught:
@@ -280,7 +314,7 @@ ALGORITHMS = [
 
 
 @pytest.mark.parametrize(("key", "algorithm"), ALGORITHMS, ids=[f"{key.key_size}" for key, _ in ALGORITHMS])
-def test_algorithm_follows_the_key(key: private_key.PrivateKey, algorithm: str) -> None:
+def test_algorithm_follows_the_key(key: key_forms.PrivateKey, algorithm: str) -> None:
     """The modulus or the curve decides the algorithm, as in the official SDKs."""
     assert private_key.algorithm_for(key, "place") == algorithm
     private_key.check_algorithm(algorithm, key, "place")
@@ -309,7 +343,7 @@ def test_curve_without_an_algorithm_is_refused() -> None:
         (ED, "ES256", False),
     ],
 )
-def test_configured_algorithm_must_fit_the_key(key: private_key.PrivateKey, algorithm: str, fits: bool) -> None:
+def test_configured_algorithm_must_fit_the_key(key: key_forms.PrivateKey, algorithm: str, fits: bool) -> None:
     """Any RS or PS algorithm fits an RSA key, and a curve has only its own algorithm."""
     if fits:
         private_key.check_algorithm(algorithm, key, "place")
@@ -325,12 +359,12 @@ def test_configured_algorithm_must_fit_the_key(key: private_key.PrivateKey, algo
 def test_certificate_is_that_of_its_key(signing_key: rsa.RSAPrivateKey) -> None:
     """The first certificate of a PEM file is read, and belongs to its own key alone."""
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
-    key = private_key.load_private_key(issued.key_pem, None, "place")
+    key = key_forms.load_private_key(issued.key_pem, None, "place")
 
-    leaf = private_key.load_certificate(issued.leaf_pem + issued.chain_pem, "place")
+    leaf = key_forms.load_certificate(issued.leaf_pem + issued.chain_pem, "place")
 
-    assert private_key.belongs(leaf, key)
-    assert not private_key.belongs(leaf, RSA)
+    assert key_forms.belongs(leaf, key)
+    assert not key_forms.belongs(leaf, RSA)
 
 
 @pytest.mark.parametrize(
@@ -339,7 +373,7 @@ def test_certificate_is_that_of_its_key(signing_key: rsa.RSAPrivateKey) -> None:
 def test_invalid_certificate_is_refused(text: str) -> None:
     """Text without a certificate is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError) as caught:
-        private_key.load_certificate(text, "place")
+        key_forms.load_certificate(text, "place")
 
     assert str(caught.value) == "place: no usable PEM certificate (-----BEGIN CERTIFICATE-----)"
     assert caught.value.error_code == "IDS-115"
@@ -352,8 +386,8 @@ def test_certificate_of_an_openid_client(
 ) -> None:
     """A certificate is read as portals export it: DER, or a PKCS#12 with its key, binary or base64."""
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
-    wanted = private_key.load_certificate(issued.leaf_pem, "place")
-    key = private_key.load_private_key(issued.key_pem, None, "place")
+    wanted = key_forms.load_certificate(issued.leaf_pem, "place")
+    key = key_forms.load_private_key(issued.key_pem, None, "place")
     assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
     raw = {
         "DER": wanted.public_bytes(serialization.Encoding.DER),
@@ -364,11 +398,11 @@ def test_certificate_of_an_openid_client(
 
     text = secrets.from_file(str(path), "place", binary=True)()
 
-    assert private_key.load_certificate(text, "place", der=True, password=PASSWORD) == wanted
+    assert key_forms.load_certificate(text, "place", der=True, password=PASSWORD) == wanted
 
 
 @pytest.mark.parametrize("text", ["s3cr3t", base64.b64encode(b"s3cr3t" * 9).decode(), CERTIFICATE_ALONE])
 def test_no_certificate_of_an_openid_client(text: str) -> None:
     """Anything else is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError, match=r"^place: no usable certificate, neither PEM .* nor DER, nor a PKCS#12"):
-        private_key.load_certificate(text, "place", der=True)
+        key_forms.load_certificate(text, "place", der=True)

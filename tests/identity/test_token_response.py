@@ -30,6 +30,13 @@ JWT = token({})
         ({"expires_in": 600, "expires_at": 0}, 600),
         ({"expires_in": 600, "expires_at": 1e11 + 0.5}, 600),
         ({"expires_in": 1e11 - 1}, 1e11 - 1),
+        ({"expires_in": "600"}, 600),
+        ({"expires_in": "600.0"}, 600),
+        ({"expires_in": " 600.5 "}, 600),
+        ({"expires_in": "600", "expires_at": f"{NOW + 500:.0f}"}, 500),
+        ({"expires_in": "six hundred", "expires_at": NOW + 500}, 500),
+        ({"expires_in": "1e3", "expires_at": NOW + 500}, 500),
+        ({"expires_in": "-600", "expires_at": NOW + 500}, 500),
     ],
 )
 def test_token_ends_at_the_earlier_end(members: dict[str, Any], seconds: float) -> None:

@@ -23,14 +23,14 @@ class Load:
         self.most: dict[str, int] = {}
         self.tasks: list[asyncio.Task[float]] = []
 
-    def start(self, server: str, takes: float, *, count: int = 1) -> None:
+    def start(self, server: str, takes: float, *, count: int = 1, request: str | None = None) -> None:
         """Start requests that answer after `takes` seconds."""
-        self.tasks += [asyncio.create_task(self.request(server, takes)) for _ in range(count)]
+        self.tasks += [asyncio.create_task(self.request(server, takes, request)) for _ in range(count)]
 
-    async def request(self, server: str, takes: float) -> float:
+    async def request(self, server: str, takes: float, request: str | None = None) -> float:
         """Make a request and return the seconds that it waited for a place."""
         started = now()
-        async with self.places.at(server):
+        async with self.places.at(server, request):
             waited = now() - started
             self.under_way[server] = self.under_way.get(server, 0) + 1
             self.most[server] = max(self.most.get(server, 0), self.under_way[server])
@@ -95,6 +95,34 @@ async def test_slow_server_gets_more_requests_at_once() -> None:
 
     assert load.most == {"sts": MOST_AT_ONCE}
     assert max(waits) < 5 * 4 + 2
+
+
+@simulated
+async def test_requests_that_hang_delay_no_other_request_to_the_same_server() -> None:
+    """Where a server hangs for a hundred different requests, another one waits less than 5 s, also the next time."""
+    load = Load()
+    for number in range(100):
+        load.start("server", HOUR, request=f"hang{number}")
+
+    assert await load.request("server", 0.1, "healthy") < 5
+    await asyncio.sleep(60)
+    assert await load.request("server", 0.1, "healthy") < 5
+    load.start("server", HOUR, count=100, request="hang0")
+    await asyncio.sleep(60)
+    assert load.under_way["server"] == 100  # the same question again waits for its answer
+    await load.end()
+
+
+@simulated
+async def test_different_requests_to_a_quick_server_are_paced() -> None:
+    """A hundred different requests of half a second each, which come together, have few under way at the same time."""
+    load = Load()
+    for number in range(100):
+        load.start("server", 0.5, request=f"request{number}")
+    waits = await asyncio.gather(*load.tasks)
+
+    assert load.most["server"] <= MOST_AT_ONCE + AT_ONCE
+    assert max(waits) < 5
 
 
 @simulated

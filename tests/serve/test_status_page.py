@@ -91,9 +91,10 @@ def test_problems() -> None:
         "no session is held",
         "under way",
         "refused by the cloud (AuthenticationFail.NoPermission)",
-        "/etc/idaas-sidecar/config.json: profiles: required",
+        "/etc/idaas-sidecar/config.json: profiles: required (IDS-106) What to do Add the key.",
         "These keys wait for a restart: server.bind, cache.directory",
-        "The changed configuration of this profile does not serve yet: no answer from the cloud yet (IDS-206)",
+        "The changed configuration of this profile does not serve yet: sts.example.com: HTTP 503 (IDS-206) What to do "
+        "Wait for the region. The cloud's words Maintenance.",
     ):
         assert expected in shown, expected
     assert shown.lower().count(DENIED["failure"]["cure"].lower()) == 1

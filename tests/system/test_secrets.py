@@ -40,6 +40,8 @@ def test_file_is_read_at_each_use(tmp_path: Path) -> None:
         (b"", "empty"),
         (b" \n", "empty"),
         (b"\xff\xfe", "not UTF-8 text"),
+        ("s3cr3t\n".encode("utf-16"), "not UTF-8 text"),
+        ("s3cr3t\n".encode("utf-16-le"), "contains zero bytes, as text in UTF-16 does; write the file as UTF-8"),
         (b"x" * 65_537, "larger than 65536 bytes, so it is the wrong file"),
     ],
 )

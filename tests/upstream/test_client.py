@@ -177,6 +177,17 @@ async def test_unusable_answer_is_an_error(server: Server, message: str, client:
     assert (len(server.requests), server.closed) == (1, 1)
 
 
+@pytest.mark.parametrize("status", [400, 403, 429, 503])
+@pytest.mark.parametrize("form", ["brotli", "too long"])
+async def test_status_counts_before_an_unusable_body(status: int, form: str, client: Build) -> None:
+    """Status and Retry-After of an error count where its body is compressed or too long: neither is read to the end."""
+    body, encoding = (b"\x8b\x02\x80", "br") if form == "brotli" else (b"x" * 262_145, "identity")
+    response = await client(Server(status, body, content_encoding=encoding, retry_after="17")).get(URL)
+
+    assert (response.status, response.retry_after) == (status, 17.0)
+    assert (response.body, response.compressed) == ((b"", True) if form == "brotli" else (b"x" * 262_144, False))
+
+
 @pytest.mark.parametrize(
     ("server", "url"),
     [
@@ -239,6 +250,9 @@ async def test_failure_is_described(
         ({"date": "Fri, 02 Jan 2026 02:04:05 GMT"}, -3599.5),
         ({}, None),
         ({"date": "yesterday"}, None),
+        ({"date": "Fri, 02 Jan 2026 02:04:05 GMT", "age": "3600"}, 0.5),
+        ({"date": DATE, "age": "0"}, 0.5),
+        ({"date": DATE, "age": "-1"}, None),
         ({"date": "Fri, 02 Jan 99999999999 03:04:05 GMT"}, None),
     ],
 )

@@ -601,3 +601,25 @@ def test_words_are_cleaned_and_cut() -> None:
 
     assert error.cloud_message.startswith("a\\x1b[31m \\u202eb")
     assert len(error.cloud_message) == errors.LONGEST_MESSAGE
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "latin-1", "utf-8-sig", "utf-16", "gbk"])
+@pytest.mark.parametrize("status", [200, 401])
+def test_error_in_any_encoding(charset: str, status: int) -> None:
+    """The code of an error is read in any encoding, although JSON between systems is UTF-8; words may lose letters."""
+    words = "\u5ba2\u6237\u7aef refused" if charset == "gbk" else "client ung\u00fcltig, refused"
+    body = json.dumps({"error": "invalid_client", "error_description": words}, ensure_ascii=False).encode(charset)
+    with pytest.raises(Refused) as found:
+        errors.answer_of(page(status, body), URL, asked="the token endpoint", wanted="a")
+
+    assert (found.value.code, found.value.status) == ("invalid_client", status)
+    assert found.value.cloud_message.endswith("refused")
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, PERMANENT), (429, THROTTLED), (503, TRANSIENT)])
+def test_error_with_a_compressed_body(status: int, kind: str) -> None:
+    """The status alone says what the failure means, and the message says what the body was."""
+    error = error_of(UpstreamResponse(status, b"", retry_after=7.0, compressed=True), URL)
+
+    assert classify(error) == kind
+    assert f"{URL}: HTTP {status} with a compressed body, which was not requested, instead of JSON" in str(error)

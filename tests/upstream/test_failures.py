@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 
 import httpx
 import pytest
 
+from app.upstream.connect import Attempt, NotConnected
 from app.upstream.failures import describe
 from app.upstream.transport import ProxyInBetween
 
@@ -43,6 +45,7 @@ def certificate(code: int, message: str = "words of OpenSSL") -> ssl.SSLCertVeri
     return error
 
 
+WANTS = "is the port right? Where the server requires a client certificate, name one with connection.certificateFile"
 ALLOW = "allow this machine to reach the host on that port, or configure a proxy or the VPC endpoint"
 CONNECT = [
     (errno.ECONNREFUSED, "connection refused; does the server run, is the port right?"),
@@ -57,6 +60,21 @@ TLS = [
     (tls("WRONG_VERSION_NUMBER"), "the server does not speak TLS; is the port right, and is it https?"),
     (tls("UNSUPPORTED_PROTOCOL"), "the server speaks no version of TLS that is allowed here"),
     (tls(None), "TLS failed: no reason given"),
+    (
+        tls("SSLV3_ALERT_HANDSHAKE_FAILURE"),
+        "the server ends the TLS handshake: no cipher or version in common, or it requires a client certificate; "
+        f"{WANTS}",
+    ),
+    (tls("UNEXPECTED_EOF_WHILE_READING"), f"the server ends the TLS handshake without a reason; {WANTS}"),
+    (
+        tls("TLSV1_UNRECOGNIZED_NAME"),
+        "the server has no certificate for that name; use a name that the certificate has",
+    ),
+    (
+        tls("SSLV3_ALERT_CERTIFICATE_UNKNOWN"),
+        "the server refuses the client certificate; name a certificate that the server accepts with "
+        "connection.certificateFile",
+    ),
     (
         certificate(10),
         "the server's certificate has expired; set this machine's clock, or renew the certificate on the server",
@@ -138,12 +156,19 @@ def test_circle_of_causes_is_searched_once() -> None:
     assert describe(error, HOST) == "could not connect"
 
 
+NO_CONNECT = "it does not act as a proxy; correct the proxy's address, or permit CONNECT there"
+
+
 @pytest.mark.parametrize(
     ("answer", "cure"),
     [
         ("407 Proxy\nAuthentication Required", "give its user name and password in the proxy's URL"),
         ("502 Bad Gateway", f"it cannot reach {HOST}; repair the proxy's network or its DNS"),
         ("403 Forbidden", f"allow {HOST} in the proxy, or list it in NO_PROXY if it can be reached directly"),
+        ("302 Found", NO_CONNECT),
+        ("405 Method Not Allowed", NO_CONNECT),
+        ("501 Not Implemented", NO_CONNECT),
+        ("429 Too Many Requests", "raise its limit of requests"),
     ],
 )
 def test_refusal_of_a_proxy_is_repeated(answer: str, cure: str) -> None:
@@ -151,6 +176,30 @@ def test_refusal_of_a_proxy_is_repeated(answer: str, cure: str) -> None:
     words = describe(httpx.ProxyError(answer), HOST, ProxyInBetween("proxy:8080"))
 
     assert words == f"the proxy proxy:8080 refused: {' '.join(answer.split())}; {cure}"
+
+
+def test_login_of_a_proxy_is_not_shown() -> None:
+    """A proxy that quotes its login has it hidden; the cure of a login that it does not accept is another one."""
+    error = httpx.ProxyError("407 no correct-horse, no dXNlcjpjb3JyZWN0LWhvcnNl")
+    proxy = ProxyInBetween("proxy:8080", login=("correct-horse", "user:correct-horse"))
+
+    words = describe(error, HOST, proxy)
+
+    assert words == "the proxy proxy:8080 refused: 407 no [hidden], no [hidden]; " + (
+        "correct the user name and password in the proxy's URL"
+    )
+    assert "horse" not in repr(proxy)
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, socket.EAI_NONAME])
+def test_link_local_address(number: int) -> None:
+    """A link-local address without an interface is named as that, not as a firewall's work."""
+    error = caused(httpx.ConnectError(""), NotConnected([Attempt("[fe80::1]:443", number)], 5.0))
+
+    assert describe(error, HOST) == (
+        "could not connect to [fe80::1]:443: a link-local address needs an interface, which no URL can name; "
+        "use another address of the server"
+    )
 
 
 @pytest.mark.parametrize(

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import os
+import shutil
 import ssl
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.core.connection import Connection
 from app.core.errors import ConfigError, NotThereYet
 from app.system.files import stamp
+from app.upstream.key_forms import certificate_chain
 from app.upstream.tls import ClientCertificate, Trust, certificate_end, client_certificate
 
 PLACE = "exchange.connection"
@@ -47,6 +57,7 @@ def files(tmp_path: Path, authority: trustme.CA) -> Path:
         )
         (tmp_path / f"{name}.encrypted").write_bytes(encrypted)
     (tmp_path / "text").write_text("words")
+    (tmp_path / "empty").touch(mode=0o600)
     (tmp_path / "large").write_bytes(b"x" * 1_048_577)
     return tmp_path
 
@@ -56,16 +67,20 @@ def trust(files: Path, ca: str | None = None, environ: dict[str, str] | None = N
     return Trust(str(files / ca) if ca else None, "tls.caFile", environ or {}, **changes)
 
 
-def presenting(files: Path, certificate: str, key: str | None, password: str | None = None) -> Trust:
-    """Return the trust of a connection with a client certificate."""
-    client = ClientCertificate(
+def client(files: Path, certificate: str, key: str | None, password: str | None = None) -> ClientCertificate:
+    """Return a client certificate by the names of its files."""
+    return ClientCertificate(
         str(files / certificate),
         str(files / key) if key else None,
         (lambda: password) if password is not None else None,
         f"{PLACE}.certificateFile",
         f"{PLACE}.privateKeyFile" if key else f"{PLACE}.certificateFile",
     )
-    return trust(files, "ca.pem", client=client)
+
+
+def presenting(files: Path, certificate: str, key: str | None, password: str | None = None) -> Trust:
+    """Return the trust of a connection with a client certificate."""
+    return trust(files, "ca.pem", client=client(files, certificate, key, password))
 
 
 def subjects(context: ssl.SSLContext) -> set[str]:
@@ -106,6 +121,57 @@ def test_authorities_of_certifi_replace_a_missing_store(
     assert fewest <= len(subjects(trust(files).context())) <= most
 
 
+def hashed(authority: trustme.CA, directory: Path, name: str = "0a1b2c3d.0") -> Path:
+    """Write a CA into a directory, under a name as `openssl rehash` makes it."""
+    directory.mkdir(exist_ok=True)
+    authority.cert_pem.write_to_path(str(directory / name))
+    return directory
+
+
+def test_directory_of_the_environment_is_read_once(authority: trustme.CA, files: Path) -> None:
+    """The directories of SSL_CERT_DIR are read by the context: a handshake, on the event loop, reads no file."""
+    first = hashed(authority, files / "first")
+    second = hashed(trustme.CA(organization_name="second"), files / "second", "0a1b2c3d.12")
+    (second / "00000000.0").write_text("words")
+    hashed(trustme.CA(organization_name="unnamed"), second, "ca.pem")
+    found = trust(files, environ={"SSL_CERT_DIR": f"{first}:{files / 'missing'}:{second}"})
+    context = found.context()
+    before = version(found)
+    shutil.rmtree(first)
+
+    assert "second" in str(subjects(context))
+    assert "unnamed" not in str(subjects(context))
+    assert handshake(context, authority)
+    assert version(found) != before
+
+
+@pytest.mark.parametrize(
+    ("ca", "environ"), [("ca.pem", {}), (None, {"SSL_CERT_FILE": "ca.pem"})], ids=["caFile", "SSL_CERT_FILE"]
+)
+def test_directory_of_the_environment_comes_last(ca: str | None, environ: dict[str, str], files: Path) -> None:
+    """SSL_CERT_DIR does not count beside a named file, nor without verification."""
+    directory = str(hashed(trustme.CA(organization_name="third"), files / "third"))
+    named = {name: str(files / value) for name, value in environ.items()} | {"SSL_CERT_DIR": directory}
+    found = trust(files, ca, named)
+
+    assert "third" not in str(subjects(found.context()))
+    assert directory not in str(found.named())
+    assert not trust(files, environ=named, verify=False).named()
+
+
+def handshake(context: ssl.SSLContext, authority: trustme.CA) -> bool:
+    """Return whether a client with `context` accepts a server with a certificate of `authority`."""
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("sts.example.com").configure_cert(server)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client_side = context.wrap_bio(to_client, to_server, server_hostname="sts.example.com")
+    server_side = server.wrap_bio(to_server, to_client, server_side=True)
+    for side in (client_side, server_side, client_side):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return client_side.version() is not None
+
+
 def test_repr_hides_the_environment(files: Path) -> None:
     """The repr has no environment, which may hold secrets."""
     assert "s3cr3t" not in repr(trust(files, environ={"IDAAS_SECRET": "s3cr3t"}))
@@ -126,14 +192,15 @@ def test_verification_can_be_switched_off(files: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("missing", "no such file"), ("text", "no usable PEM bundle: [X509: NO_CERTIFICATE_OR")]
+    ("name", "reason"),
+    [("missing", "no such file"), ("empty", "empty"), ("text", "no usable PEM bundle: [X509: NO_CERTIFICATE_OR")],
 )
 @pytest.mark.parametrize("from_environment", [True, False])
 def test_unusable_authority_is_refused(name: str, reason: str, from_environment: bool, files: Path) -> None:
     """A CA file that cannot be used is an error with the key or variable that names it."""
     path = str(files / name)
     broken = trust(files, None, {"SSL_CERT_FILE": path}) if from_environment else trust(files, name)
-    with pytest.raises(NotThereYet if name == "missing" else ConfigError) as caught:
+    with pytest.raises(ConfigError if name == "text" else NotThereYet) as caught:
         broken.context()
 
     place = "SSL_CERT_FILE" if from_environment else "tls.caFile"
@@ -178,12 +245,103 @@ def test_client_certificate_is_presented(certificate: str, key: str | None, pass
     assert presenting(files, certificate, key, password).context()
 
 
+def forms(files: Path) -> dict[str, tuple[bytes, bytes | None, str | None]]:
+    """Return certificate, key and password in the forms in which tools write them; key None: one file has both."""
+    certificate, key = (files / "client.crt").read_bytes(), (files / "client.key").read_bytes()
+    chain = x509.load_pem_x509_certificates(certificate + (files / "ca.pem").read_bytes())
+    private = load_pem_private_key(key, None)
+    assert isinstance(private, RSAPrivateKey | EllipticCurvePrivateKey)
+    der = chain[0].public_bytes(Encoding.DER)
+
+    def bundle(password: bytes | None) -> bytes:
+        encryption = BestAvailableEncryption(password) if password else NoEncryption()
+        return serialize_key_and_certificates(b"a", private, chain[0], chain[1:], encryption)
+
+    jwk = ECAlgorithm.to_jwk(private) if isinstance(private, EllipticCurvePrivateKey) else RSAAlgorithm.to_jwk(private)
+    return {
+        "DER": (der, private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()), None),
+        "base64 of DER": (base64.encodebytes(der), key, None),
+        "base64 of PEM": (base64.b64encode(certificate), base64.b64encode(key), None),
+        "PKCS#12": (bundle(b"of-key"), None, "of-key"),
+        "PKCS#12 as base64": (base64.encodebytes(bundle(b"of-key")), None, "of-key"),
+        "PKCS#12 without password": (bundle(None), None, None),
+        "JWK": (certificate, jwk.encode(), None),
+        "BOM and CRLF": (b"\xef\xbb\xbf" + certificate.replace(b"\n", b"\r\n"), key.replace(b"\n", b"\r\n"), None),
+        "one line": (certificate.replace(b"\n", b"\\n"), key.replace(b"\n", b" "), None),
+        "text before": (b"subject=CN = client\n" + certificate, b"Bag Attributes\n    localKeyID: 01\n" + key, None),
+    }
+
+
+FORMS = (
+    "DER",
+    "base64 of DER",
+    "base64 of PEM",
+    "PKCS#12",
+    "PKCS#12 as base64",
+    "PKCS#12 without password",
+    "JWK",
+    "BOM and CRLF",
+    "one line",
+    "text before",
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_forms_of_a_client_certificate(form: str, files: Path) -> None:
+    """Certificate and key are read in every form in which an assertion's key is read."""
+    certificate, key, password = forms(files)[form]
+    (files / "form.crt").write_bytes(certificate)
+    (files / "form.crt").chmod(0o600)
+    if key is not None:
+        (files / "form.key").write_bytes(key)
+        (files / "form.key").chmod(0o600)
+    found = client(files, "form.crt", "form.key" if key is not None else None, password)
+    end = x509.load_pem_x509_certificate((files / "client.crt").read_bytes()).not_valid_after_utc.timestamp()
+
+    assert trust(files, "ca.pem", client=found).context()
+    assert certificate_end(found) == end
+
+
+def test_chain_of_a_bundle_is_in_order(files: Path) -> None:
+    """A PKCS#12 has its certificates in any order; they are presented from the leaf to its last issuer."""
+    root = trustme.CA()
+    middle = root.create_child_ca()
+    lowest = middle.create_child_ca()
+    issued = lowest.issue_cert("client.example.com")
+    wanted = [x509.load_pem_x509_certificate(pem.bytes()) for pem in (*issued.cert_chain_pems, root.cert_pem)]
+    private = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    assert isinstance(private, RSAPrivateKey | EllipticCurvePrivateKey)
+    others = [wanted[3], wanted[1], wanted[2]]
+    bundle = serialize_key_and_certificates(b"a", private, wanted[0], others, NoEncryption())
+
+    chain = certificate_chain(base64.b64encode(bundle).decode(), None, PLACE)
+
+    assert x509.load_pem_x509_certificates(chain.encode()) == wanted
+
+
+@pytest.mark.parametrize("without_memory", [True, False])
+def test_key_is_not_left_on_the_disk(without_memory: bool, files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key that OpenSSL loads is in memory; where the system has no such files, the temporary one is removed."""
+    temporary = files / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    if without_memory:
+        monkeypatch.delattr(os, "memfd_create")
+    descriptors = set(os.listdir("/proc/self/fd"))
+
+    assert presenting(files, "client.crt", "client.encrypted", "of-key").context()
+    assert not list(temporary.iterdir())
+    assert set(os.listdir("/proc/self/fd")) == descriptors
+
+
 @pytest.mark.parametrize(
     ("certificate", "key", "password", "message"),
     [
         ("missing", "client.key", None, "missing: no such file"),
         ("client.crt", "missing", None, "missing: no such file"),
         ("missing", None, None, "missing: no such file"),
+        ("empty", "client.key", None, "empty: empty"),
+        ("client.crt", "empty", None, "empty: empty"),
         ("client.crt", "large", None, "large: larger than 1048576 bytes, so it is the wrong file"),
         (
             "client.crt",
@@ -191,18 +349,25 @@ def test_client_certificate_is_presented(certificate: str, key: str | None, pass
             None,
             "client.crt: no usable certificate with its key: the key does not belong to the certificate",
         ),
-        ("text", "client.key", None, "text: no usable certificate with its key: it holds no PEM certificate"),
+        (
+            "text",
+            "client.key",
+            None,
+            "text: no usable certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER, nor a PKCS#12 of the "
+            "key's password",
+        ),
         (
             "client.crt",
             "client.encrypted",
             None,
-            "client.crt: no usable certificate with its key: the password is wrong or missing, or the key is not PEM",
+            "client.encrypted: no usable private key: it is encrypted; name its password with "
+            "privateKeyPasswordEnvVarName",
         ),
         (
             "client.crt",
             "client.encrypted",
             "x" * 2000,
-            "client.crt: no usable certificate with its key: the password is wrong or missing, or the key is not PEM",
+            "client.encrypted: no usable private key: the password is wrong, or the key damaged",
         ),
     ],
 )
@@ -210,10 +375,10 @@ def test_unusable_client_certificate_is_refused(
     certificate: str, key: str | None, password: str | None, message: str, files: Path
 ) -> None:
     """A certificate or key that cannot be used is an error with its key, its file and the reason."""
-    with pytest.raises(NotThereYet if message.endswith("no such file") else ConfigError) as caught:
+    with pytest.raises(NotThereYet if message.endswith(("no such file", ": empty")) else ConfigError) as caught:
         presenting(files, certificate, key, password).context()
 
-    of_the_key = message.startswith(("missing", "large")) and certificate == "client.crt"
+    of_the_key = message.startswith(("missing", "empty", "large", "client.encrypted")) and certificate == "client.crt"
     assert str(caught.value) == f"{PLACE}.{'privateKeyFile' if of_the_key else 'certificateFile'}: {files}/{message}"
 
 
@@ -236,7 +401,8 @@ def test_unreadable_certificate_is_refused(files: Path) -> None:
         presenting(files, "client.crt", "client.key").context()
 
     assert str(caught.value) == (
-        f"{PLACE}.certificateFile: {files}/client.crt: not readable by this user (uid {os.getuid()})"
+        f"{PLACE}.certificateFile: {files}/client.crt: not readable by this user (uid {os.getuid()}); change its "
+        "owner or mode"
     )
 
 
@@ -244,9 +410,9 @@ def test_end_of_a_certificate(files: Path) -> None:
     """The end of the first certificate of a file is known; of a file without one it is not."""
     end = x509.load_pem_x509_certificate((files / "client.crt").read_bytes()).not_valid_after_utc.timestamp()
 
-    assert certificate_end(str(files / "client.crt")) == end
-    assert certificate_end(str(files / "text")) is None
-    assert certificate_end(str(files / "missing")) is None
+    assert certificate_end(client(files, "client.crt", "client.key")) == end
+    assert certificate_end(client(files, "text", "client.key")) is None
+    assert certificate_end(client(files, "missing", "client.key")) is None
 
 
 def test_client_certificate_of_a_connection() -> None:

@@ -20,7 +20,7 @@ from app.webhook.serving.application import Webhook
 from app.webhook.serving.body import LARGEST, Bodies, BodyRefused
 from app.webhook.settings import Settings
 
-from ..golden_pods import POLICIES, golden, plain, pod
+from ..golden_pods import POLICIES, golden, label_message, labelled, plain, pod
 from ..wrong_types import variants
 from .defaults import defaulted
 
@@ -123,6 +123,13 @@ async def test_guard_checks_changes() -> None:
     assert (await it.review("/guard", "UPDATE", object=old, oldObject=old))["allowed"] is True
     refused = await it.review("/guard", "UPDATE", object=new, oldObject=old)
     assert "of a running pod cannot change" in refused["status"]["message"]
+
+
+async def test_guard_checks_the_label() -> None:
+    """A new pod with another value of the label is refused, without a policy."""
+    refused = await asked(NoPolicies()).review("/guard", object=labelled("yes", annotated=False))
+
+    assert (refused["allowed"], refused["status"]["message"]) == (False, label_message("yes"))
 
 
 async def test_warnings_are_in_the_response() -> None:

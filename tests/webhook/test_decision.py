@@ -17,7 +17,21 @@ from app.webhook.json_patch import patched
 from app.webhook.policy import CredentialPolicy, decoded
 from app.webhook.settings import Settings
 
-from ..golden_pods import ALTERED, INJECTED, POLICIES, PREFIX, REFUSED, altered, change, golden, pod, pod_of
+from ..golden_pods import (
+    ALTERED,
+    INJECTED,
+    OTHER_VALUES,
+    POLICIES,
+    PREFIX,
+    REFUSED,
+    altered,
+    change,
+    golden,
+    label_message,
+    labelled,
+    pod,
+    pod_of,
+)
 from .defaults import defaulted
 
 Object = dict[str, Any]
@@ -170,6 +184,21 @@ def test_an_annotation_without_the_label_is_refused() -> None:
 
     assert message in str(guard.create_violation(change(path, value)))
     assert guard.create_violation(pod()) is None
+
+
+@pytest.mark.parametrize("annotated", [True, False])
+@pytest.mark.parametrize("value", OTHER_VALUES)
+def test_another_value_of_the_label(value: str, annotated: bool) -> None:
+    """A value of the label other than `true` and `false` would have no effect: the pod is refused."""
+    assert guard.create_violation(labelled(value, annotated=annotated)) == label_message(value)
+
+
+def test_the_label_says_no() -> None:
+    """A pod with the value `false` is left alone."""
+    wanted = labelled("false", annotated=False)
+
+    assert guard.create_violation(wanted) is None
+    assert decided(wanted) == Decision("untouched")
 
 
 EPHEMERAL = {"name": "debug", "image": "busybox", "targetContainerName": "idaas-sidecar"}

@@ -17,7 +17,19 @@ from app.core.errors import ConfigError
 from app.webhook.json_patch import patched
 from app.webhook.settings import Settings, read_settings
 
-from ..golden_pods import INJECTED, POLICIES, PREFIX, REFUSED, change, golden, pod, pod_of
+from ..golden_pods import (
+    INJECTED,
+    POLICIES,
+    PREFIX,
+    REFUSED,
+    change,
+    golden,
+    label_message,
+    labelled,
+    pod,
+    pod_of,
+    workload,
+)
 from ..wrong_types import prints, variants
 from .defaults import defaulted
 
@@ -91,6 +103,25 @@ def test_refused(case: str, tmp_path: Path, policies: str, capsys: pytest.Captur
     out = capsys.readouterr().out
     assert "Pod lab/app: refused\n  why: idaas-sidecar: " in out
     assert out.splitlines()[1].endswith(" (IDS-133)")
+
+
+def test_another_value_of_the_label(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A value other than `true` and `false` is refused in the pods of a workload, too; the reason has both."""
+    wanted = workload("CronJob", restartPolicy="Never")
+    template = wanted["spec"]["jobTemplate"]["spec"]["template"]
+    template["metadata"] = labelled("yes", annotated=False)["metadata"]
+
+    assert explain(tmp_path, policies, wanted) == 1
+    assert f"CronJob shop/app: refused\n  why: {label_message('yes')}\n" in capsys.readouterr().out
+
+
+def test_a_label_without_quotes(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A label that YAML reads as a boolean is an error, as it is for the API server, with the cure."""
+    wanted = pod()
+    wanted["metadata"]["labels"] = {f"{PREFIX}/inject": True}
+
+    assert explain(tmp_path, policies, wanted) == 2
+    assert "got `bool` - at `$.labels[...]`; write the value with quotes" in capsys.readouterr().err
 
 
 def test_a_namespace_for_objects_without_one(tmp_path: Path, policies: str) -> None:

@@ -146,7 +146,7 @@ CONFIGURATION = (
     Entry(
         "IDS-123",
         "The command of an identity cannot be started.",
-        "The path is not absolute, does not exist, or is not executable by this user.",
+        "The path is not absolute, does not exist, is not executable by this user, or its interpreter is missing.",
         "Write the absolute path of the program into identity.command, and make the program executable: `chmod 0755`.",
     ),
     Entry(

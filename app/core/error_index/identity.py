@@ -337,4 +337,10 @@ IDENTITY = (
         "activate API Access Management for the organization in Okta, or use another identity provider",
         seen=("E0000015",),
     ),
+    Entry(
+        "IDS-346",
+        "The issuer's discovery document cannot be renewed; the known token endpoint stays in use.",
+        "The document is gone, a gateway answers in its place, or it names another issuer.",
+        "make the document readable again, or set tokenEndpoint; after a restart no endpoint would be known",
+    ),
 )

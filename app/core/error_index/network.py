@@ -81,8 +81,10 @@ NETWORK = (
     Entry(
         "IDS-212",
         "A server's certificate is not from a trusted CA.",
-        "A private CA, or a proxy that intercepts TLS, signed it.",
-        "Name the file of the CA that signed it with tls.caFile or SSL_CERT_FILE. One that is named has another CA.",
+        "A private CA, or a proxy that intercepts TLS, signed it; or the server does not send its intermediate "
+        "certificates.",
+        "Name the file of the CA that signed it with tls.caFile or SSL_CERT_FILE. One that is named has another CA. "
+        "A server must send its intermediate certificates.",
     ),
     Entry(
         "IDS-213",

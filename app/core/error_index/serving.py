@@ -101,8 +101,8 @@ SERVING = (
     Entry(
         "IDS-516",
         "The command cannot be started.",
-        "`exec` names a command that does not exist or cannot be executed.",
-        "Write the full path of an executable program after `--`.",
+        "`exec` names a command that does not exist or cannot be executed, or whose interpreter is missing.",
+        "Write the full path of an executable program after `--`, and install the interpreter that a script names.",
     ),
     Entry(
         "IDS-517",

@@ -78,7 +78,7 @@ def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _misspelt(environ: Mapping[str, str]) -> str:
-    """Return the name of a variable that is probably meant as the URI's; empty if the URI or no such variable is set."""
+    """Return the variable that is probably meant as the URI; empty if the URI or no such variable is set."""
     wanted = URI.replace("_", "")
     known = {*HIGHER_PRIORITY_VARIABLES, *OTHER_SOURCES_DISABLED}
     names = () if URI in environ else (name for name in environ if name not in known)

@@ -100,10 +100,8 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
         if only not in (None, name):
             continue
         failure = each.get("failure") or {}
-        reason = str(each.get("last_error") or "no answer from the cloud yet")
-        if failure.get("message"):
-            reason = quoting(str(failure["message"]), str(failure.get("cloud_message") or ""))
-        cure = str(failure.get("cure") or "").removesuffix(".")
+        reason = _reason(failure, str(each.get("last_error") or "no answer from the cloud yet"))
+        cure = _cure(failure)
         if cure:  # the cure names the command `refresh`, which needs the socket
             cure += "; " + (
                 "then run `idaas-sidecar refresh`" if has_socket else "the sidecar then tries again by itself"
@@ -118,11 +116,12 @@ def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator
             found = warning("IDS-505", f"the running sidecar's profile {name} is stale: {reason}", cure)
             yield replace(found, reports=code, profile=str(name))
         if each.get("on_trial"):
+            failure = each.get("on_trial_failure") or {}
+            reason = coded(_reason(failure, each["on_trial"]), each.get("on_trial_code"))
             found = warning(
                 "IDS-506",
-                f"the changed settings of profile {name} have no session yet: "
-                f"{coded(each['on_trial'], each.get('on_trial_code'))}",
-                "correct the change, or restore the previous settings",
+                f"the changed settings of profile {name} have no session yet: {reason}",
+                "; or ".join(filter(None, (_cure(failure) or "correct the change", "restore the previous settings"))),
             )
             yield replace(found, reports=str(each.get("on_trial_code") or ""), profile=str(name))
 
@@ -147,6 +146,16 @@ def _named(origin: object) -> str:
     return "the configuration of its environment" if origin == "environment" else f"the file {origin}"
 
 
+def _reason(failure: Mapping[str, Any], text: str) -> str:
+    """Return what failed, without the cure where it is known apart; `text` has both."""
+    message = failure.get("message")
+    return quoting(str(message), str(failure.get("cloud_message") or "")) if message else text
+
+
+def _cure(failure: Mapping[str, Any]) -> str:
+    return str(failure.get("cure") or "").removesuffix(".")
+
+
 def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Iterator[Finding]:
     origin, error, keys = status.get("config"), status.get("config_error"), status.get("restart_needed")
     own = own_origin(target)
@@ -159,10 +168,13 @@ def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Ite
             else f"unset IDAAS_SIDECAR_CONFIG and leave --config out, or restart the sidecar with {_named(own)}",
         )
     if error:
-        code = str(status.get("config_error_code") or "")
-        reason = coded(str(error), code or None)
-        found = warning("IDS-506", f"the running sidecar does not use the changed file: {reason}", "correct the file")
-        yield replace(found, reports=code)
+        mistakes = status.get("config_mistakes") or [{"message": error, "error_code": status.get("config_error_code")}]
+        reason = "; ".join(coded(_reason(each, str(error)), each.get("error_code")) for each in mistakes)
+        cures = "; ".join(dict.fromkeys(filter(None, map(_cure, mistakes))))
+        found = warning(
+            "IDS-506", f"the running sidecar does not use the changed file: {reason}", cures or "correct the file"
+        )
+        yield replace(found, reports=str(status.get("config_error_code") or ""))
     if keys:
         yield warning("IDS-506", f"changed keys need a restart: {', '.join(map(str, keys))}", "restart the sidecar")
     known = {each.get("profile") for each in status["profiles"]}

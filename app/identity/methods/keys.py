@@ -72,7 +72,11 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         ),
     ] = None
     key_id: Annotated[
-        str | None, Meta(description="`kid` header of the assertion. null: no `kid`, as with the IDaaS SDKs.")
+        str | None,
+        Meta(
+            description="`kid` header of the assertion; of a JWK set, the key with this `kid` signs. "
+            "null: no `kid`, as with the IDaaS SDKs, and the first private key."
+        ),
     ] = None
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
@@ -108,9 +112,11 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         text, reader = self.private_key(place, environ)(), self.password(place, environ)
         password = reader() if reader else None
 
-        from .. import private_key  # cryptography takes 8 MiB: imported only for methods that sign with a key
+        # Imported here, because cryptography takes 8 MiB, and only methods that sign with a key need it.
+        from ...upstream import key_forms
+        from .. import private_key
 
-        key = private_key.load_private_key(text, password, place)
+        key = key_forms.load_private_key(text, password, place, key_id=self.key_id)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)
         if standard:
@@ -118,8 +124,8 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         else:
             private_key.algorithm_for(key, place)
         if certificate is not None:
-            leaf = private_key.load_certificate(certificate(), place, der=standard, password=password)
-            if not private_key.belongs(leaf, key):
+            leaf = key_forms.load_certificate(certificate(), place, der=standard, password=password)
+            if not key_forms.belongs(leaf, key):
                 raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 
     def private_key(self, place: str, environ: Mapping[str, str]) -> Secret:

@@ -59,12 +59,12 @@ class Pca(Record, frozen=True):
 
     def _check(self, certificate: str, key_text: str) -> None:
         """Report the certificate's end. Raises Unreachable if the key does not belong to the certificate."""
-        from .. import private_key
+        from ...upstream import key_forms
 
         password = self.jwt.password() if self.jwt.password else None
-        key = private_key.load_private_key(key_text, password, self.place)
-        leaf = private_key.load_certificate(certificate, self.place)
-        if not private_key.belongs(leaf, key):
+        key = key_forms.load_private_key(key_text, password, self.place, key_id=self.jwt.key_id)
+        leaf = key_forms.load_certificate(certificate, self.place)
+        if not key_forms.belongs(leaf, key):
             # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
                 f"{self.place}: the private key does not belong to the certificate; is one being replaced?",

@@ -32,7 +32,7 @@ from .keys import PrivateKeyMethod
 from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
 
 if TYPE_CHECKING:
-    from ..private_key import PrivateKey
+    from ...upstream.key_forms import PrivateKey
 
 AssertionAudience = Annotated[
     Literal["tokenEndpoint", "issuer"],
@@ -86,9 +86,10 @@ class PrivateKeyJwt(Record, frozen=True):
 
     def _sign(self, claims: Mapping[str, Any], text: str, password: str | None, certificate: str | None) -> str:
         # Imported here, because cryptography takes 8 MiB, and profiles with a plain secret never need it.
+        from ...upstream import key_forms
         from .. import private_key
 
-        key = private_key.load_private_key(text, password, self.place)
+        key = key_forms.load_private_key(text, password, self.place, key_id=self.key_id)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)
             algorithm = self.algorithm
@@ -102,10 +103,11 @@ class PrivateKeyJwt(Record, frozen=True):
     def _thumbprint(self, text: str | None, key: PrivateKey, password: str | None) -> str | None:
         if text is None:
             return None
+        from ...upstream import key_forms
         from .. import private_key
 
-        certificate = private_key.load_certificate(text, self.place, der=True, password=password)
-        if not private_key.belongs(certificate, key):
+        certificate = key_forms.load_certificate(text, self.place, der=True, password=password)
+        if not key_forms.belongs(certificate, key):
             # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
                 f"{self.place}: the private key does not belong to the certificate; is one being replaced?",

@@ -13,6 +13,7 @@ read the configuration and its secrets anyway, so caller rules do not apply to `
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec.structs import asdict
@@ -33,6 +34,9 @@ The number is the uid of the caller that ordered the refresh.
 
 Held = Callable[[str, int], Awaitable[Credentials]]
 """Returns the held credentials of a profile to a uid, after waiting for the first ones. Raises NoCredentials."""
+
+_Order = Callable[[bytes, str | None, int], Response | Coroutine[Any, Any, Response]]
+"""Answers a method, the path's second segment or None, and the caller's uid."""
 
 _WRONG_USER = deny("Admin", "the admin socket is for the sidecar's own user and root").response
 _POST_ONLY = method_not_allowed(b"POST")
@@ -59,6 +63,17 @@ class AdminHandler:
         self._set_level = set_level
         self._held = held
         self._status = Snapshot(status)
+        self._orders: dict[str, _Order] = {
+            "refresh": partial(self._renewal, purge=False),
+            "purge": partial(self._renewal, purge=True),
+            "log-level": self._level,
+            "session": self._session,
+        }
+
+    @property
+    def orders(self) -> frozenset[str]:
+        """The first segments of the paths that exist on the admin socket alone."""
+        return frozenset(self._orders)
 
     def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Return the response, or a coroutine that waits for the cloud."""
@@ -70,15 +85,10 @@ class AdminHandler:
         if len(rest) > 1:
             return NOT_FOUND
         argument = rest[0] if rest else None
-        match order:
-            case "refresh" | "purge":
-                return self._renewal(request.method, argument, credentials.uid, purge=order == "purge")
-            case "log-level":
-                return self._level(request.method, argument, credentials.uid)
-            case "session":
-                return self._session(request.method, argument, credentials.uid)
-            case "status.json" if argument is None:
-                return self._status.response() if request.method == b"GET" else _GET_ONLY
+        if order in self._orders:
+            return self._orders[order](request.method, argument, credentials.uid)
+        if order == "status.json" and argument is None:
+            return self._status.response() if request.method == b"GET" else _GET_ONLY
         return NOT_FOUND
 
     def _renewal(

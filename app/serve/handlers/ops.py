@@ -21,7 +21,7 @@ from ..source import Source
 from .gate import Gate, missing
 from .snapshot import Snapshot
 
-STATUS, STATUS_PAGE, ERRORS_PAGE = b"/status.json", b"/status", b"/errors"
+STATUS, STATUS_PAGE, ERRORS_PAGE, METRICS = b"/status.json", b"/status", b"/errors", b"/metrics"
 
 PAGES = frozenset({b"/docs", b"/openapi.json"})
 """The paths that the FastAPI application answers."""
@@ -65,13 +65,18 @@ class OpsHandler:
             b"/startupz": self._started,
         }
 
+    @property
+    def paths(self) -> frozenset[bytes]:
+        """The paths of the operations listener."""
+        return PAGES | {STATUS, STATUS_PAGE, ERRORS_PAGE, METRICS, *self._probes}
+
     def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response] | None:
         """Return the response, a coroutine that builds it, or None for a page of the application."""
         path = request.path
         reading = request.method in (b"GET", b"HEAD")
         if path in PAGES or path in (STATUS, STATUS_PAGE, ERRORS_PAGE):
             return self._page(request, reading=reading)
-        if path == b"/metrics":
+        if path == METRICS:
             return self._metrics.response() if reading else _GET_ONLY
         probe = self._probes.get(path)
         if probe is None:

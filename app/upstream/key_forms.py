@@ -1,0 +1,264 @@
+"""Loads private keys and certificates in all common forms, for signatures and for TLS.
+
+Each official SDK fails on some of these forms. A key that one tool wrote must work here without a further tool.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
+
+from ..core.errors import ConfigError, Reason
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
+
+_PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
+_PEM_CERTIFICATE = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----(.*?)-----END \1-----", re.DOTALL)
+_PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
+"""The beginning of a PKCS#12: a sequence with the version 3 (RFC 7292 section 4)."""
+
+_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+
+
+class OpenSshKey(ValueError):
+    """A key in OpenSSH's own format, which no OAuth tool writes. `command`: the command that converts a copy of it."""
+
+    def __init__(self, body: str) -> None:
+        super().__init__()
+        self.command = _OPENSSH_ED25519 if b"ssh-ed25519" in _decode(body) else _OPENSSH
+
+
+_OPENSSH = "ssh-keygen -p -m PKCS8 -f KEY_FILE"
+
+_OPENSSH_ED25519 = (
+    "python3 -c 'import sys; from cryptography.hazmat.primitives.serialization import *; "
+    'print(load_ssh_private_key(open(sys.argv[1], "rb").read(), None)'
+    '.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(), end="")\' KEY_FILE '
+    "(it needs Python's cryptography, and no passphrase: ssh-keygen -p -f KEY_FILE removes it)"
+)
+"""The command that converts an Ed25519 key. ssh-keygen of OpenSSH 9.2 ends with 0, but leaves such a key in its own
+format, whatever the value of `-m` is."""
+
+
+class PublicKey(ValueError):
+    """A text with the public half of a key, instead of the private key."""
+
+
+class NoSuchKey(ValueError):
+    """A JWK set with several private keys, none of which has the configured id."""
+
+
+def load_private_key(text: str, password: str | None, place: str, *, key_id: str | None = None) -> PrivateKey:
+    """Return the key that `load_any_key` returns, where it can sign an assertion. Raises ConfigError."""
+    key = load_any_key(text, password, place, key_id=key_id)
+    if not isinstance(key, PrivateKey):
+        raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key", error_code="IDS-115")
+    return key
+
+
+def load_any_key(
+    text: str, password: str | None, place: str, *, key_id: str | None = None, needless_password: bool = False
+) -> PrivateKeyTypes:
+    """
+    Return the key in `text`: PKCS#8 (also encrypted), PKCS#1 or SEC1 as PEM; a JWK; or base64 of a PEM, JWK, DER or
+    PKCS#12.
+
+    The line breaks of a PEM may have become spaces or the two characters `\\n`. Errors name the key by `place`, and
+    never quote the text. `key_id`: which key of a JWK set. `needless_password`: a password for a key that is not
+    encrypted is no error.
+    """
+    secret = password.encode() if password else None
+    plain = _plain(text)
+    try:
+        try:
+            return _load(plain, secret, key_id)
+        except TypeError:
+            if secret is None or not needless_password:
+                raise
+            return _load(plain, None, key_id)
+    except OpenSshKey as error:
+        raise ConfigError(
+            f"{place}: a key in OpenSSH's own format",
+            cure=f"convert a copy with: {error.command}",
+            error_code="IDS-115",
+        ) from None
+    except PublicKey:
+        raise ConfigError(f"{place}: a public key", cure="name the private key", error_code="IDS-115") from None
+    except NoSuchKey:
+        raise ConfigError(
+            f"{place}: several private keys, and none has the kid of keyId",
+            cure="write the kid of one of the keys into keyId",
+            error_code="IDS-115",
+        ) from None
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
+        reason = _reason(error, password)
+        raise ConfigError(reason.at(f"{place}: no usable private key"), error_code="IDS-115") from None
+
+
+def load_certificate(text: str, place: str, *, der: bool = False, password: str | None = None) -> x509.Certificate:
+    """
+    Return the first certificate in `text`. Raises ConfigError, which does not quote the text.
+
+    `der`: besides PEM, accept base64 of a PEM, DER or PKCS#12. `password`: the password of a PKCS#12.
+    """
+    if der:
+        text = certificate_chain(text, password, place)
+    try:
+        return x509.load_pem_x509_certificate(text.encode())
+    except ValueError:
+        raise _no_certificate(place, der=der) from None
+
+
+def certificate_chain(text: str, password: str | None, place: str) -> str:
+    """
+    Return the certificates in `text` as PEM, in their order: those of a PEM, or base64 of a PEM, DER or PKCS#12.
+
+    The certificate of a PKCS#12's key is the first, and those of its issuers follow. Raises ConfigError; the text is
+    not quoted.
+    """
+    try:
+        found = _chain(_plain(text), password.encode() if password else None)
+    except (ValueError, UnsupportedAlgorithm):
+        found = ""
+    if not found:
+        raise _no_certificate(place, der=True)
+    return found
+
+
+def _no_certificate(place: str, *, der: bool) -> ConfigError:
+    forms = "certificate, neither PEM" if der else "PEM certificate"
+    end = " nor DER, nor a PKCS#12 of the key's password" if der else ""
+    return ConfigError(f"{place}: no usable {forms} ({_CERTIFICATE}){end}", error_code="IDS-115")
+
+
+def _chain(text: str, password: bytes | None) -> str:
+    blocks = "".join(_block(label, body) for label, body in _PEM_CERTIFICATE.findall(text))
+    if blocks or "-----BEGIN " in text:
+        return blocks
+    raw = _decode(text)
+    if b"-----BEGIN " in raw:
+        return _chain(_plain(raw.decode("ascii")), password)
+    if not _PKCS12.match(raw):
+        return _pem(x509.load_der_x509_certificate(raw))
+    _, leaf, others = load_key_and_certificates(raw, password)
+    return "".join(map(_pem, _in_order(leaf, others))) if leaf is not None else ""
+
+
+def _in_order(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x509.Certificate]:
+    """Return the certificates from the leaf to its last issuer; a PKCS#12 has them in any order."""
+    chain, left = [leaf], list(others)
+    while issuer := next((each for each in left if each.subject == chain[-1].issuer), None):
+        chain.append(issuer)
+        left.remove(issuer)
+    return chain + left
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
+    """Return whether `certificate` belongs to `key`."""
+    return certificate.public_key() == key.public_key()
+
+
+def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
+    if text.lstrip().startswith("{"):
+        return _of_jwk(text, key_id)
+    match = _PEM.search(text)
+    if match is None and "-----BEGIN PUBLIC KEY-----" in text:
+        raise PublicKey
+    if match is None:
+        return _of_bytes(_decode(text), password, key_id)
+    if match[1].startswith("OPENSSH"):
+        raise OpenSshKey(match[2])
+    label, body = match[1], match[2]
+    if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
+        return load_pem_private_key(match[0].encode(), password)
+    return load_pem_private_key(_block(label, body).encode(), password)
+
+
+def _plain(text: str) -> str:
+    """Return a text whose line breaks became the two characters `\\n` with line breaks."""
+    return text.replace("\\n", "\n").replace("\\r", "")
+
+
+def _block(label: str, body: str) -> str:
+    """Return a block of PEM with lines of 64 characters (RFC 7468), whatever its line breaks became."""
+    lines = "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body)))
+    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
+
+
+def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
+    if b"-----BEGIN " in raw or raw.lstrip().startswith(b"{"):
+        return _load(raw.decode("ascii"), password, key_id)
+    try:
+        return load_der_private_key(raw, password)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        try:
+            key, _, _ = load_key_and_certificates(raw, password)
+        except ValueError:
+            if password is None and _PKCS12.match(raw):
+                raise TypeError("an encrypted PKCS#12") from None
+            raise error from None
+        if key is None:
+            raise ValueError("PKCS#12 without a key") from None
+        return key
+
+
+def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:
+    """
+    Return the private key of a JWK, or one of a JWK set: the one with `key_id`, else the first.
+
+    A single key may have another id: the provider gives each key that is registered an id of its own.
+    """
+    import jwt
+
+    value = json.loads(text)
+    keys = value["keys"] if isinstance(value, dict) and value.get("keys") else [value]
+    private = [item for item in keys if isinstance(item, dict) and "d" in item]
+    found = next((item for item in private if key_id is not None and item.get("kid") == key_id), None)
+    if found is None:
+        if key_id is not None and len(private) > 1:
+            raise NoSuchKey
+        found = private[0] if private else keys[0]
+    try:
+        key: PrivateKeyTypes = jwt.PyJWK(found).key
+    except (jwt.PyJWTError, KeyError, AttributeError):
+        raise ValueError("not a JWK") from None
+    if "d" not in found and found["kty"] != "oct":
+        raise PublicKey
+    return key
+
+
+def _decode(text: str) -> bytes:
+    """Return the decoded base64 of `text`, in either alphabet (RFC 4648 sections 4 and 5), with or without padding."""
+    plain = re.sub(r"\s", "", text).rstrip("=").translate({45: "+", 95: "/"})
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except binascii.Error:
+        raise ValueError("neither PEM nor base64") from None
+
+
+def _reason(error: Exception, password: str | None) -> Reason:
+    if isinstance(error, TypeError) and password is None:
+        return Reason("it is encrypted", "name its password with privateKeyPasswordEnvVarName")
+    if isinstance(error, TypeError):
+        return Reason("a password is configured, but the key is not encrypted")
+    if password is not None:
+        return Reason("the password is wrong, or the key damaged")
+    return Reason("damaged, or not a private key")

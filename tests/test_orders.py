@@ -1,0 +1,79 @@
+"""app/orders.py: an order is carried out whole, whatever its client or a disk does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from app.orders import Orders
+
+
+class World:
+    """Profiles, a store, a report and a log that write down what was done, and a disk that does not answer."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.disk = asyncio.Event()
+
+    def __contains__(self, name: str) -> bool:
+        return True
+
+    def purge(self, name: str) -> None:
+        """Drop a session."""
+        self.done.append(f"purge {name}")
+
+    async def renew(self, name: str) -> None:
+        """Refresh a profile."""
+        self.done.append(f"renew {name}")
+
+    async def remove(self, name: str) -> None:
+        """Remove a stored session when the disk answers."""
+        self.done.append(f"remove {name}")
+        await self.disk.wait()
+        self.done.append(f"removed {name}")
+
+    def refresher(self, name: str) -> str:
+        """Return what the report is about."""
+        return name
+
+    def refreshed(self, name: str) -> dict[str, Any]:
+        """Return the status of a profile."""
+        return {"profile": name}
+
+    def write(self, *_: object, **__: object) -> None:
+        """Write a log line."""
+
+
+async def turns() -> None:
+    """Let the event loop run what is ready."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def orders(world: Any) -> Orders:
+    """Return the orders of a world."""
+    return Orders(world, lambda: [world], world, world)
+
+
+async def test_purge_goes_on_without_its_client() -> None:
+    """A purge whose connection ends beside a disk that hangs drops, removes and refetches every session."""
+    world = World()
+    task = asyncio.create_task(orders(world).renew(["a", "b"], True, 0))
+    await asyncio.sleep(0)
+    assert world.done == ["purge a", "purge b"]
+    task.cancel()
+    await asyncio.wait([task])
+    await turns()
+    assert world.done[2:] == ["remove a", "remove b", "renew a", "renew b"]  # a disk delays no refetch
+    world.disk.set()
+    await turns()
+
+    assert world.done[6:] == ["removed a", "removed b"]
+
+
+async def test_refresh_removes_nothing() -> None:
+    """A refresh keeps what is stored, and returns the status of each profile."""
+    world = World()
+
+    assert await orders(world).renew(["a"], False, 0) == [{"profile": "a"}]
+    assert world.done == ["renew a"]
