@@ -221,7 +221,7 @@ class Reloader:
     def _checked(self, loaded: Loaded) -> _Prepared:
         # The listeners of the start stay until a restart, so the new rules must fit them, too. A path token, for
         # example, would be useless beside a metadata listener that is still open.
-        validate.check(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
+        validate.require_valid(msgspec.structs.replace(loaded.settings, server=self._at_start.server))
         return _Prepared(
             loaded,
             self._path_token(loaded.settings.access),

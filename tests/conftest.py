@@ -15,7 +15,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from app.config import validate
+from app.config import section_checks
 from app.config.loader import Loaded, load
 from app.core.events import Event
 from app.core.values import Credentials, Random
@@ -187,7 +187,7 @@ def _refresher(
     return Refresher(
         name,
         lambda: pipeline.fetch(name),
-        policy=Policy(validate.schedule(settings.refresh), required=settings.profiles[name].required),
+        policy=Policy(section_checks.schedule(settings.refresh), required=settings.profiles[name].required),
         observe=events.append,
         clocks=clock.clocks,
         sleep=clock.sleep,

@@ -31,8 +31,8 @@ OTHER_TEXTS = {
 }
 """Files and folders with sentences that are no failure of this program, and what these sentences are."""
 
-NOTES = {"app/doctor/steps/configuration.py": 1, "app/setup/sources.py": 1}
-"""Why a step is skipped, and a note of `setup`: sentences of this kind in files that have causes as well."""
+NOTES = {"app/doctor/steps/configuration.py": 1, "app/setup/sources.py": 2}
+"""Why a step is skipped, and notes of `setup`: sentences of this kind in files that have causes as well."""
 
 SITES = frozenset(
     {

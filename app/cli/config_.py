@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import socket
 import sys
-import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from ..config.explain import leaves, shown
-from ..config.loader import Loaded, load
+from msgspec.structs import replace
+
+from ..config.examined import Examined
+from ..config.explain import Row, as_members, rows
+from ..config.loader import examine
 from ..core.errors import ConfigError
 from ..core.json_text import json_text
 from .errors import warn
@@ -42,36 +43,17 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
         print(json.dumps(schema(), indent=2))
         return 0
-    loaded, failure = _load(arguments, environ)
-    for warning in loaded.warnings:
-        warn("config", warning)
-    if arguments.show:
-        rows = list(_rows(loaded, environ))
-        print(_as_json(rows) if arguments.json else _as_text([row for row in rows if row[1:] != (None, "default")]))
-    if failure is not None:
-        raise failure
-    if not arguments.show:
-        print(f"{loaded.origin}: valid; profiles: {', '.join(loaded.settings.profiles)}")
+    examined = examine(arguments.config, environ, hostname=socket.gethostname())
+    if arguments.show or not examined.found:
+        for warning in examined.warnings:
+            warn("config", warning)
+    if arguments.show and (found := list(_rows(examined, environ))):
+        print(_as_json(found) if arguments.json else _as_text(found))
+    if examined.found:  # after the values, which help to find what is wrong
+        raise examined.error()
+    if not arguments.show and examined.settings is not None:
+        print(f"{examined.origin}: valid; profiles: {', '.join(examined.settings.profiles)}")
     return 0
-
-
-def _load(arguments: Namespace, environ: Mapping[str, str]) -> tuple[Loaded, ConfigError | None]:
-    """
-    Return the configuration, and the error about the files and variables that it names, or None.
-
-    `--show` helps to find such mistakes, so its output is printed before the error. Raises ConfigError if there is
-    nothing to show.
-    """
-    hostname = socket.gethostname()
-    try:
-        return load(arguments.config, environ, hostname=hostname, now=time.time), None
-    except ConfigError as error:
-        if not arguments.show:
-            raise
-        try:
-            return load(arguments.config, environ, hostname=hostname, now=time.time, look=False), error
-        except ConfigError:
-            raise error from None
 
 
 def _check_options(arguments: Namespace) -> None:
@@ -93,13 +75,11 @@ def _offline(arguments: Namespace, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _rows(loaded: Loaded, environ: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
-    """Yield each dotted key, its effective value without secrets, and the value's source."""
-    for key, value in leaves(loaded.settings):
-        source = loaded.sources.get(key, "default")
-        if key == "proxy" and value is None:
-            source = _proxy_source(environ)
-        yield key, shown(key, value), source
+def _rows(examined: Examined, environ: Mapping[str, str]) -> Iterator[Row]:
+    """Yield each dotted key, its effective value without secrets, the value's source, and its mistakes."""
+    for row in rows(examined):
+        of_environ = row.key == "proxy" and row.value is None and not row.mistakes
+        yield replace(row, source=_proxy_source(environ)) if of_environ else row
 
 
 def _proxy_source(environ: Mapping[str, str]) -> str:
@@ -107,10 +87,18 @@ def _proxy_source(environ: Mapping[str, str]) -> str:
     return f"environment {', '.join(names)}, chosen for each URL" if names else "default"
 
 
-def _as_json(rows: list[tuple[str, Any, str]]) -> str:
-    return json.dumps([{"key": key, "value": value, "source": source} for key, value, source in rows], indent=2)
+def _as_json(found: Sequence[Row]) -> str:
+    return json.dumps([as_members(row) for row in found], indent=2)
 
 
-def _as_text(rows: list[tuple[str, Any, str]]) -> str:
-    width = max(len(key) for key, _, _ in rows)
-    return "\n".join(f"{key:<{width}}  {json_text(value)}  ({source})" for key, value, source in rows)
+def _as_text(found: Sequence[Row]) -> str:
+    told = [row for row in found if row.mistakes or (row.value, row.source) != (None, "default")]
+    width = max(len(row.key) for row in told)
+    return "\n".join(line for row in told for line in _lines(row, width))
+
+
+def _lines(row: Row, width: int) -> Iterator[str]:
+    value = "wrong" if row.mistakes and row.value is None else json_text(row.value)
+    yield f"{row.key:<{width}}  {value}  ({row.source})"
+    for mistake in row.mistakes:
+        yield f"{'':<{width}}  {mistake.error_code} {mistake}"

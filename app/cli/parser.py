@@ -192,7 +192,8 @@ def _config(commands: Commands) -> None:
     output.add_argument(
         "--show",
         action="store_true",
-        help="print each effective value and its source; text leaves out defaults of null",
+        help="print each effective value and its source, also where something is wrong; text leaves out defaults of "
+        "null",
     )
     command.add_argument("--json", action="store_true", help="with --show: print JSON")
 

@@ -2,6 +2,8 @@
 
 For an unknown key, the message suggests a known one. A word is compared with the allowed words. `${VAR}` is replaced in
 every string, and `~` is expanded in paths. The origin of every value is stored for `config --show`.
+A key whose value cannot be read is left out, or has a stand-in of the right type if it is required. All other values
+are checked in the same run.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from msgspec import inspect
+from msgspec import UNSET, inspect
 
 from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
 from ..core.display import in_message
@@ -66,8 +68,9 @@ class Decoder:
     Checks objects of one origin (a file, the environment).
 
     `variables`: `${VAR}` in a string is replaced by the variable of `environ`. `lenient`: an unknown key is dropped
-    with a warning instead of an error. `members` adds to `sources` (if `trace`), `warnings` and `mistakes`. Each
-    mistake begins with the key's path. `hidden`: the values that must not be shown, each with its replacement.
+    with a warning instead of an error. `members` adds to `sources` (if `trace`), `warnings`, `mistakes` and `unusable`.
+    Each mistake begins with the key's path. `unusable`: the paths whose values could not be read. `hidden`: the values
+    that must not be shown, each with its replacement.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Decoder:
         self.sources: dict[str, str] = {}
         self.warnings: list[Mistake] = []
         self.mistakes: list[Mistake] = []
+        self.unusable: set[str] = set()
         self.hidden: dict[str, str] = {}
         self._origin = origin
         self._environ = environ
@@ -89,8 +93,8 @@ class Decoder:
         self._lenient = lenient
         self._trace = trace
 
-    def members(self, raw: dict[str, Any], kind: type[Strict], place: str = "") -> dict[str, Any]:
-        """Return the members of a `kind`, checked and expanded. If `mistakes` has grown, the result is not usable."""
+    def members(self, raw: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, Any]:
+        """Return the members of a `kind`, checked and expanded. Those of `unusable` are left out or stand-ins."""
         info = inspect.type_info(kind)
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
@@ -105,7 +109,7 @@ class Decoder:
     # --- one value ----------------------------------------------------------------------------------------------------
 
     def _value(self, value: Any, info: inspect.Type, path: str) -> Any:
-        """Return the value checked and expanded, or None after a mistake. `info` carries the marks."""
+        """Return the value checked and expanded, or UNSET where it cannot be read. `info` carries the marks."""
         members = _members(info)
         kind = next((item for item in members if _fits(value, item)), None)
         if isinstance(value, dict) and isinstance(kind, inspect.StructType):
@@ -116,17 +120,21 @@ class Decoder:
             return self._list(value, kind, path)
         if kind is None:
             self._mistake(path, _wrong_kind(value, members))
-            return None
+            return UNSET
         return self._scalar(value, info, kind, path)
 
     def _scalar(self, value: Any, info: inspect.Type, kind: inspect.Type, path: str) -> Any:
-        """Return a value without members, checked and expanded. `kind` is its type without the marks of `info`."""
+        """
+        Return a value without members, checked and expanded, or UNSET where it cannot be read.
+
+        `kind` is its type without the marks of `info`.
+        """
         self._note(path, self._origin)
         # A policy is a document for RAM and has RAM's own variables, which must stay.
         before = len(self.mistakes)
         found = self.expand(value, path) if not isinstance(kind, inspect.AnyType) else value
         if len(self.mistakes) > before:  # without its variable, the value is incomplete: no further check
-            return None
+            return UNSET
         if isinstance(found, str) and mark_of(info, EXPANDED):
             found = files.expanded(found, self._environ.get("HOME"))
         if isinstance(found, str) and (shown := in_message(path, found)) != found:
@@ -135,34 +143,54 @@ class Decoder:
             if found not in kind.values:
                 shown = "" if mark_of(info, HIDDEN) else found
                 self._mistake(path, _unknown_word(shown, [str(item) for item in kind.values]))
+                return UNSET
             return found
         complaint = _beyond_limits(found, kind)
         if complaint:
             self._mistake(path, complaint)
+            return UNSET
         # Profiles repeat issuers, endpoints and scopes. One shared copy of each saves 1 KiB per profile.
         return sys.intern(found) if isinstance(found, str) else found
 
-    def _list(self, value: list[Any], kind: inspect.ListType | inspect.VarTupleType, path: str) -> list[Any]:
+    def _list(self, value: list[Any], kind: inspect.ListType | inspect.VarTupleType, path: str) -> Any:
         self._note(path, self._origin)
         complaint = _beyond_length(len(value), kind.min_length, kind.max_length)
         if complaint:
             self._mistake(path, complaint)
-        return [self._value(item, kind.item_type, f"{path}[{index}]") for index, item in enumerate(value)]
+        if complaint and not value:
+            return UNSET
+        places = ((item, f"{path}[{index}]") for index, item in enumerate(value))
+        items = [
+            self._usable(self._value(item, kind.item_type, place), kind.item_type, place) for item, place in places
+        ]
+        return items[: kind.max_length]
 
-    def _map(self, value: dict[str, Any], kind: inspect.DictType, path: str) -> dict[str, Any]:
+    def _map(self, value: dict[str, Any], kind: inspect.DictType, path: str) -> Any:
         complaint = _beyond_length(len(value), kind.min_length, kind.max_length)
         if complaint:
             self._mistake(path, complaint)
+            return UNSET
         if not any(isinstance(item, inspect.StructType) for item in _members(kind.value_type)):
             self._note(path, self._origin)
-        return {key: self._value(item, kind.value_type, join(path, key)) for key, item in value.items()}
+        places = ((key, item, join(path, key)) for key, item in value.items())
+        return {
+            key: self._usable(self._value(item, kind.value_type, place), kind.value_type, place)
+            for key, item, place in places
+        }
+
+    def _usable(self, value: Any, kind: inspect.Type, path: str) -> Any:
+        """Return a value, or a stand-in for one that could not be read."""
+        if value is not UNSET:
+            return value
+        self.unusable.add(path)
+        return _stand_in(kind)
 
     # --- one object ---------------------------------------------------------------------------------------------------
 
     def _tagged(
         self, value: dict[str, Any], info: inspect.Type, structs: Sequence[inspect.StructType], path: str
-    ) -> dict[str, Any] | None:
-        """Check an object against the member of a union that its tag selects."""
+    ) -> Any:
+        """Return an object checked against the member of a union that its tag selects; UNSET where there is none."""
         field = structs[0].tag_field
         if field is None:
             return self._object(value, structs[0], path)
@@ -171,7 +199,7 @@ class Decoder:
         before = len(self.mistakes)
         tag = self.expand(value.get(field, default), f"{path}.{field}")
         if len(self.mistakes) > before:
-            return None
+            return UNSET
         if tag is None:
             self._mistake(f"{path}.{field}", "required", MISSING_KEY)
         elif not isinstance(tag, str):
@@ -181,7 +209,7 @@ class Decoder:
         else:
             others = structs if mark_of(info, SHARED_KEYS) else ()
             return self._object(value, tags[tag], path, others)
-        return None
+        return UNSET
 
     def _object(
         self,
@@ -197,26 +225,37 @@ class Decoder:
             if key == info.tag_field:
                 self._note(path, self._origin)
             elif key in known:
-                found[key] = self._value(value, known[key].type, path)
+                read = self._value(value, known[key].type, path)
+                if read is not UNSET:
+                    found[key] = read
+                else:
+                    self.unusable.add(path)
             elif any(key == item.encode_name for other in others for item in other.fields):
                 self.warnings.append(
                     Mistake(f"{path}: has no effect with {info.tag_field} {info.tag}", DRAWBACK, "leave the key out")
                 )
             else:
                 shared = {item.encode_name for other in others for item in other.fields}
-                self._unknown_key(key, path, sorted(known.keys() | shared))
+                meant = self._unknown_key(key, path, sorted(known.keys() | shared))
+                self.unusable |= {join(place, name) for name in meant if name not in raw}
         for name, item in known.items():
-            if item.required and name not in raw:
-                self._mistake(join(place, name), "required", MISSING_KEY)
+            if item.required and name not in found:
+                found[name] = _stand_in(item.type)
+                if name not in raw and join(place, name) not in self.unusable:
+                    self._mistake(join(place, name), "required", MISSING_KEY)
+                    self.unusable.add(join(place, name))
         return found
 
-    def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> None:
-        cause = f"unknown key; {_hint(key, known)}"
+    def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> Sequence[str]:
+        """Note an unknown key. Return the known ones that it probably stands for: they are not missing."""
+        meant, hint = _hint(key, known)
+        cause = f"unknown key; {hint}"
         if not self._lenient:
             self._mistake(path, cause, UNKNOWN_KEY)
-            return
+            return meant
         ignored = "ignored, because the file's configVersion is newer than this program's"
         self.warnings.append(Mistake(f"{path}: {cause}; {ignored}", DRAWBACK))
+        return ()
 
     def expand(self, value: Any, path: str) -> Any:
         """Return a string with its variables replaced, and every other value unchanged."""
@@ -253,6 +292,29 @@ def _members(info: inspect.Type) -> list[inspect.Type]:
     if isinstance(info, inspect.UnionType):
         return [member for item in info.types for member in _members(item)]
     return [info]
+
+
+def _stand_in(info: inspect.Type) -> Any:
+    """Return a value of a type for a required one that could not be read. No check says anything about it."""
+    members = _members(info)
+    kind = next((item for item in members if isinstance(item, inspect.NoneType)), members[0])
+    match kind:
+        case inspect.StrType():
+            return "unusable"
+        case inspect.LiteralType():
+            return kind.values[0]
+        case inspect.BoolType():
+            return False
+        case inspect.IntType() | inspect.FloatType():
+            return kind.ge if kind.ge is not None else kind.le
+        case inspect.ListType() | inspect.VarTupleType():
+            return [_stand_in(kind.item_type)] * (kind.min_length or 0)
+        case inspect.DictType():
+            return {"default": _stand_in(kind.value_type)} if kind.min_length else {}
+        case inspect.StructType():
+            tag = {kind.tag_field: kind.tag} if kind.tag_field else {}
+            return tag | {item.encode_name: _stand_in(item.type) for item in kind.fields if item.required}
+    return None
 
 
 def _fits(value: Any, kind: inspect.Type) -> bool:
@@ -333,15 +395,16 @@ def _beyond_length(length: int, least: int | None, most: int | None) -> str | No
     return None
 
 
-def _hint(key: str, known: Sequence[str]) -> str:
+def _hint(key: str, known: Sequence[str]) -> tuple[Sequence[str], str]:
+    """Return the known keys that an unknown key probably stands for, and the hint in words."""
     if _SECRET.search(key):
         instead = [name for name in (f"{key}EnvVarName", f"{key}File") if name in known]
         use = f"use {' or '.join(instead)}" if instead else "name an environment variable or a file instead"
-        return f"secrets are never in this file: {use}"
+        return instead, f"secrets are never in this file: {use}"
     close = similar(key, known)
     if close:
-        return f"did you mean {close}?"
-    return f"known are {', '.join(known)}" if known else "nothing can be set here in this version"
+        return (close,), f"did you mean {close}?"
+    return (), f"known are {', '.join(known)}" if known else "nothing can be set here in this version"
 
 
 def _unknown_word(word: str, known: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.checks import Findings
+from ..core.errors import ConfigError, Mistake
 from ..system import files
 from . import sdk_file
 
@@ -22,52 +23,53 @@ _VARIABLES = {
     "regionId": "ALIBABA_CLOUD_STS_REGION",
     "vpc": "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED",
 }
+_STAND_IN = "unusable"
 _TOKEN_FILE = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"  # noqa: S105 - the name of a variable
 
 
-def read(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any], dict[str, str]]:
+def read(environ: Mapping[str, str], default_path: str, findings: Findings) -> tuple[dict[str, Any], dict[str, str]]:
     """
     Return the configuration in a file's form, and the variable behind each key ("" for the SDK's own path).
 
-    Raises ConfigError if no identity or two identities are configured. `default_path`: the place of a file, for the
-    message.
+    What is missing has a stand-in, and its mistake is added to `findings`. Raises ConfigError where nothing is
+    configured. `default_path`: where a file could have been.
     """
-    identity, sources = _identity(environ, default_path)
+    identity, sources = _identity(environ, default_path, findings)
     exchange = dict(_exchange(environ))
     if not exchange.get("roleArn"):
-        raise ConfigError(
-            f"{_VARIABLES['roleArn']}: not set",
-            cure="name the RAM role to assume, acs:ram::<account id>:role/<name>",
-            error_code="IDS-106",
-        )
+        cure = "name the RAM role to assume, acs:ram::<account id>:role/<name>"
+        missing = Mistake(f"{_VARIABLES['roleArn']}: not set", "IDS-106", cure)
+        findings.add([missing], [f"{PLACE}.exchange.roleArn"])
+        exchange["roleArn"] = _STAND_IN
     if not exchange.get("oidcProviderArn"):
-        exchange = _managed(exchange, identity)
+        exchange = _managed(exchange, identity, findings)
     sources |= {f"{PLACE}.exchange.{key}": _VARIABLES[key] for key in exchange if key in _VARIABLES}
     profile = {"identity": identity, "exchange": {"type": "sts", **exchange}}
     return {"configVersion": "1.0", "profiles": {"default": profile}}, sources
 
 
-def _managed(exchange: dict[str, Any], identity: dict[str, Any]) -> dict[str, Any]:
+def _managed(exchange: dict[str, Any], identity: dict[str, Any], findings: Findings) -> dict[str, Any]:
     """Return the exchange for a role without a provider, which IDaaS manages. The variables of STS do not apply."""
-    if identity["type"] == "tokenFile":
-        raise ConfigError(
-            f"{_VARIABLES['oidcProviderArn']}: not set; a token file needs it, "
-            "acs:ram::<account id>:oidc-provider/<name> (or write a configuration file)",
-            error_code="IDS-106",
-        )
-    return {"type": "developerApi", "roleArn": exchange["roleArn"]}
+    if identity["type"] != "tokenFile":
+        return {"type": "developerApi", "roleArn": exchange["roleArn"]}
+    cause = (
+        f"{_VARIABLES['oidcProviderArn']}: not set; a token file needs it, "
+        "acs:ram::<account id>:oidc-provider/<name> (or write a configuration file)"
+    )
+    findings.add([Mistake(cause, "IDS-106")], [f"{PLACE}.exchange.oidcProviderArn"])
+    return {**exchange, "oidcProviderArn": _STAND_IN}
 
 
-def _identity(environ: Mapping[str, str], default_path: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _identity(
+    environ: Mapping[str, str], default_path: str, findings: Findings
+) -> tuple[dict[str, Any], dict[str, str]]:
     sdk, token_file = sdk_file.default_path(environ), environ.get(_TOKEN_FILE, "").strip()
     asked_for = bool(environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip())
     has_sdk = files.exists(sdk) or (asked_for and not token_file)
     if has_sdk and token_file:
-        raise ConfigError(
-            f"two identities: the IDaaS SDK's file {sdk} and {_TOKEN_FILE}={token_file}",
-            cure="remove one, or write a configuration file",
-            error_code="IDS-119",
-        )
+        cause = f"two identities: the IDaaS SDK's file {sdk} and {_TOKEN_FILE}={token_file}"
+        two = Mistake(cause, "IDS-119", "remove one, or write a configuration file")
+        findings.add([two], [f"{PLACE}.identity"])
     if has_sdk:
         variable = "CLOUD_IDAAS_CONFIG_PATH" if asked_for else ""
         return {"type": "idaas", "clientConfigPath": sdk}, {f"{PLACE}.identity.clientConfigPath": variable}

@@ -6,10 +6,9 @@ variables of environment.py make one profile, `default`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core.arns import default_session_name
+from ..core.checks import Findings, place_of
 from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..core.record import Record
 from ..core.text import one_line
@@ -27,6 +27,7 @@ from ..identity.identities import Identity
 from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
 from .decode import Decoder, join
+from .examined import Examined
 from .locate import DEFAULT_PATH, find, read
 from .settings import PROFILE_NAME, Profile, Settings
 from .watched_files import needed_files, watched_files
@@ -68,7 +69,7 @@ class _Draft:
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[Mistake] = field(default_factory=list)
-    mistakes: list[Mistake] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
     files: list[str] = field(default_factory=list)
     settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
@@ -76,36 +77,19 @@ class _Draft:
     places: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
 
+    wrong_values: int = 0
+    """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
+
     def stop_at_mistakes(self) -> None:
         """Raise ConfigError if there are mistakes, with a line for each."""
-        if self.mistakes:
-            raise ConfigError.of(dict.fromkeys(map(self._located, self.mistakes)))
-
-    def run(self, checks: Iterable[validate.Check], *, patient: bool = True) -> list[Mistake]:
-        """
-        Run all checks, and store their mistakes. Return a line for each file that does not exist yet.
-
-        `patient`: if false, a file that does not exist is a mistake.
-        """
-        absent: list[Mistake] = []
-        for check in checks:
-            try:
-                check()
-            except NotThereYet as error:
-                (absent if patient else self.mistakes).append(Mistake(error.cause, error.error_code, error.cure))
-            except ConfigError as error:
-                self.mistakes += error.mistakes
-        return absent
+        if self.findings.mistakes:
+            raise ConfigError.of(dict.fromkeys(map(self.located, self.findings.mistakes)))
 
     def named(self, environ: Mapping[str, str]) -> frozenset[str]:
         """Return the files that the configuration names, as far as the configuration could be read."""
         if self.settings is None:
             return frozenset(map(os.path.abspath, self.files))
         return needed_files(self.settings, self.files, environ)
-
-    def is_mistaken(self, path: str) -> bool:
-        """Return whether a mistake was found at the key `path` or below it."""
-        return any(re.match(rf"{re.escape(path)}[.:\[]", mistake) for mistake in self.mistakes)
 
     def shown(self, sentence: str) -> str:
         """Return a sentence as one line, without the values that may be secrets."""
@@ -115,7 +99,7 @@ class _Draft:
             sentence = sentence.replace(repr(value)[1:-1], shown).replace(value, shown)
         return one_line(sentence)
 
-    def _located(self, mistake: Mistake) -> Mistake:
+    def located(self, mistake: Mistake) -> Mistake:
         """Return the mistake for display, with the file or the variable in which it can be corrected."""
         cause = mistake.cause
         opening = next(filter(cause.startswith, self.places), "")
@@ -167,60 +151,92 @@ def _load(
     survey: Survey | None,
     patient: bool,
 ) -> Loaded:
-    file, trace = draft.file, draft.trace
-    try:
-        if file is None:
-            _read_environment(draft, environ, default_path)
-        else:
-            _read_file(draft, environ)
-        _read_sdk_files(draft, environ)
-    except ConfigError as error:
-        draft.mistakes += error.mistakes
-    if draft.mistakes:
-        _check_the_rest(draft, environ, hostname)
+    needed = _examine(draft, environ, hostname, default_path, look, survey, patient)
     draft.stop_at_mistakes()
-    settings = _complete(_build(draft.raw), draft, environ, hostname)
-    draft.settings = settings
-    draft.run(validate.checks(settings))
-    draft.stop_at_mistakes()
-    unchecked = _unchecked(settings, draft, environ, survey) if survey is not None else frozenset()
-    if look:
-        absent = draft.run(validate.token_checks(settings, environ, unchecked))
-        absent += draft.run(validate.existence_checks(settings, environ, unchecked), patient=patient)
-        needed = draft.run(validate.start_checks(settings, environ), patient=patient)
-        draft.stop_at_mistakes()
-        if needed:
-            cures = dict.fromkeys(draft.shown(item.cure) for item in needed if item.cure)
-            absence = NotThereYet("\n".join(draft.shown(item.cause) for item in needed), "; ".join(cures))
-            absence.patience = settings.startup.timeout_seconds
-            raise absence
-        # Missing files are not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
-        draft.warnings += [
-            Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
-            for item in dict.fromkeys(absent)
-        ]
-    draft.warnings.extend(warnings.warnings(settings, unchecked))
+    settings = draft.settings
+    assert settings is not None  # noqa: S101 - there is a mistake otherwise; said for the type checker
+    if needed:
+        cures = dict.fromkeys(draft.shown(item.cure) for item in needed if item.cure)
+        absence = NotThereYet("\n".join(draft.shown(item.cause) for item in needed), "; ".join(cures))
+        absence.patience = settings.startup.timeout_seconds
+        raise absence
     return Loaded(
         settings,
         draft.origin,
         now(),
-        draft.sources if trace else {},
+        draft.sources if draft.trace else {},
         tuple(warning.mapped(draft.shown) for warning in draft.warnings),
         tuple(draft.files),
     )
 
 
-def _check_the_rest(draft: _Draft, environ: Mapping[str, str], hostname: str) -> None:
-    """Check the sections and profiles whose values have the right types, so that one run finds all mistakes."""
-    sound = {key: value for key, value in draft.raw.items() if not draft.is_mistaken(key)}
-    sound["configVersion"] = f"{MAJOR}.{MINOR}"
-    profiles = draft.raw.get("profiles")
-    if isinstance(profiles, dict) and "profiles" not in sound:
-        sound["profiles"] = {
-            name: profile for name, profile in profiles.items() if not draft.is_mistaken(join("profiles", name))
-        }
-    with contextlib.suppress(msgspec.ValidationError):  # if a required section is missing, there is nothing to compare
-        draft.run(validate.checks(_complete(_build(sound), draft, environ, hostname)))
+def examine(
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    hostname: str,
+    default_path: Path = DEFAULT_PATH,
+    look: bool = True,
+) -> Examined:
+    """
+    Return what can be read of the configuration that `load` would return, and all its mistakes.
+
+    `look`: whether the secrets and files that it names must exist.
+    """
+    file = find(path, environ, str(default_path))
+    draft = _Draft(file or "environment", file)
+    _examine(draft, environ, hostname, str(default_path), look=look, survey=None, patient=False)
+    return Examined(
+        draft.settings,
+        draft.origin,
+        draft.sources,
+        tuple(dict.fromkeys((place_of(each), draft.located(each)) for each in draft.findings.mistakes)),
+        draft.wrong_values,
+        frozenset(draft.findings.unusable),
+        tuple(warning.mapped(draft.shown) for warning in draft.warnings),
+        tuple(draft.files),
+    )
+
+
+def _examine(
+    draft: _Draft,
+    environ: Mapping[str, str],
+    hostname: str,
+    default_path: str,
+    look: bool,
+    survey: Survey | None,
+    patient: bool,
+) -> list[Mistake]:
+    """Read and check everything. Return a line for each file without which no listener can be opened."""
+    try:
+        if draft.file is None:
+            _read_environment(draft, environ, default_path)
+        else:
+            _read_file(draft, environ)
+    except ConfigError as error:  # nothing can be read
+        draft.findings.add(error.mistakes)
+        return []
+    _read_sdk_files(draft, environ)
+    settings = _build(draft)
+    if settings is None:
+        return []
+    draft.settings = settings = _complete(settings, draft, environ, hostname)
+    findings = draft.findings
+    findings.run(validate.checks(settings))
+    draft.wrong_values = len(findings.mistakes)
+    unchecked = _unchecked(settings, draft, environ, survey) if survey is not None else frozenset()
+    needed: list[Mistake] = []
+    if look:
+        absent = findings.run(validate.token_checks(settings, environ, unchecked))
+        absent += findings.run(validate.existence_checks(settings, environ, unchecked), patient=patient)
+        needed = findings.run(validate.start_checks(settings, environ), patient=patient)
+        # Missing files are not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
+        draft.warnings += [
+            Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
+            for item in dict.fromkeys(absent)
+        ]
+    draft.warnings.extend(filter(findings.is_news, warnings.warnings(settings, unchecked)))
+    return needed
 
 
 def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], survey: Survey) -> frozenset[str]:
@@ -244,7 +260,7 @@ def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], su
 
 
 def _read_environment(draft: _Draft, environ: Mapping[str, str], default_path: str) -> None:
-    draft.raw, variables = environment.read(environ, default_path)
+    draft.raw, variables = environment.read(environ, default_path, draft.findings)
     for key, variable in variables.items():
         draft.sources[key] = f"environment {variable}" if variable else "the IDaaS SDK's own path"
         draft.places[f"{key}: "] = f"{variable}: " if variable else ""
@@ -260,12 +276,15 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     decoder = Decoder(
         draft.origin, environ, variables=True, lenient=_minor(raw, draft, environ) > MINOR, trace=draft.trace
     )
-    draft.mistakes += _name_mistakes(raw.get("profiles"))
+    draft.findings.add(_name_mistakes(raw.get("profiles")))
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
     draft.warnings += decoder.warnings
-    draft.mistakes += (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # checked before
+    others = (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
+    draft.findings.add(others, decoder.unusable)
+    if "configVersion" in decoder.unusable or draft.findings.mistakes:
+        draft.raw["configVersion"] = f"{MAJOR}.{MINOR}"
 
 
 def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> int:
@@ -273,15 +292,15 @@ def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> in
     decoder = Decoder(draft.origin, environ, variables=True, trace=False)
     version = decoder.expand(raw.get("configVersion"), "configVersion")
     if decoder.mistakes:
-        draft.mistakes += decoder.mistakes
+        draft.findings.add(decoder.mistakes)
         return MINOR
     if version is None:
         cure = f'write "configVersion": "{MAJOR}.{MINOR}"'
-        draft.mistakes.append(Mistake("configVersion: required", "IDS-106", cure))
+        draft.findings.add([Mistake("configVersion: required", "IDS-106", cure)])
         return MINOR
     if not isinstance(version, str) or not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
         sentence = f'configVersion: must be a string of two numbers, such as "{MAJOR}.{MINOR}"'
-        draft.mistakes.append(Mistake(sentence, "IDS-117"))
+        draft.findings.add([Mistake(sentence, "IDS-117")])
         return MINOR
     major, minor = map(int, version.split("."))
     if major != MAJOR:
@@ -307,12 +326,18 @@ def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
     profiles = draft.raw.get("profiles")
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():
         identity = profile.get("identity") if isinstance(profile, dict) else None
+        place = f"profiles.{name}.identity"
         if isinstance(identity, dict) and isinstance(identity.get("clientConfigPath"), str):
-            profile["identity"] = _sdk_identity(identity, f"profiles.{name}.identity", draft, environ)
+            profile["identity"] = _sdk_identity(identity, place, draft, environ)
+        elif f"{place}.clientConfigPath" in draft.findings.unusable:
+            draft.findings.add((), (f"{place}.{key}" for key in _SDK_KEYS))
 
 
 _NOT_IN_THE_SDK_FILE = ("type", "clientConfigPath", "connection", "tokenExchange")
 """Keys that the SDK's file does not have, so they may stand beside the path of this file."""
+
+_SDK_KEYS = tuple(set(IdaasIdentity.__struct_encode_fields__) - set(_NOT_IN_THE_SDK_FILE))
+"""Keys that are in the SDK's file."""
 
 
 def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -320,29 +345,38 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: _Draft, environ: 
     others = [key for key, value in identity.items() if key not in _NOT_IN_THE_SDK_FILE and value is not None]
     if others:
         cause = f"{place}: clientConfigPath stands beside {', '.join(others)}"
-        draft.mistakes.append(Mistake(cause, "IDS-113", "keep the path or the keys"))
+        missing = {f"{place}.{key}" for key in _SDK_KEYS if identity.get(key) is None}
+        draft.findings.add([Mistake(cause, "IDS-113", "keep the path or the keys")], missing)
         return identity
     draft.files.append(path)
     try:
         found = sdk_file.read(path)
     except ConfigError as error:
-        draft.mistakes += [item.at(f"{place}.clientConfigPath") for item in error.mistakes]
+        mistakes = [item.at(f"{place}.clientConfigPath") for item in error.mistakes]
+        draft.findings.add(mistakes, (f"{place}.{key}" for key in _SDK_KEYS))
         return identity
+    wrong = (item.reworded(f"{place}.{item.cause}", item.cure) for item in found.mistakes)
+    draft.findings.add(wrong, (f"{place}.{key}" for key in found.unusable))
     draft.places[f"{place}."] = f"{path}: "
     decoder = Decoder(path, environ, trace=draft.trace)
-    members = decoder.members(found, IdaasIdentity, place)
+    members = decoder.members(found.members, IdaasIdentity, place)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
-    draft.mistakes += decoder.mistakes
+    draft.findings.add(filter(draft.findings.is_news, decoder.mistakes), decoder.unusable)
     return identity | members
 
 
 # --- from one JSON object to Settings ---------------------------------------------------------------------------------
 
 
-def _build(raw: dict[str, Any]) -> Settings:
-    """Return the checked members as Settings."""
-    return msgspec.convert(raw, Settings)
+def _build(draft: _Draft) -> Settings | None:
+    """Return checked members as Settings; None if they are no Settings because of the mistakes."""
+    try:
+        return msgspec.convert(draft.raw, Settings)
+    except msgspec.ValidationError:
+        if not draft.findings.mistakes:
+            raise
+        return None
 
 
 def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hostname: str) -> Settings:

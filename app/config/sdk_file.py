@@ -8,13 +8,13 @@ them. Mistakes that the SDK accepts silently (an unknown authnMethod, a missing 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
 from ..core.connection import HttpConfiguration
-from ..core.errors import ConfigError, Mistake
+from ..core.errors import Mistake
 from ..core.text import quoted
 from ..core.urls import sdk_endpoint
 from ..identity.idaas import IdaasIdentity
@@ -29,30 +29,52 @@ def default_path(environ: Mapping[str, str]) -> str:
     return named or f"{environ.get('HOME') or '~'}/.cloud_idaas/client-config.json"
 
 
-def read(path: str) -> dict[str, Any]:
+class Read(NamedTuple):
+    """The members of an `identity`, the mistakes among them, and the keys that these make unusable."""
+
+    members: dict[str, Any]
+    mistakes: tuple[Mistake, ...]
+    unusable: tuple[str, ...]
+
+
+def read(path: str) -> Read:
     """
-    Return the file's identity as the members of an `identity`. Raises ConfigError with the file's name.
+    Return the file's identity. Its mistakes begin with their keys. Raises ConfigError where it cannot be read.
 
     The examples of IDaaS's documentation have comments, and line breaks within strings: both are accepted.
     """
     known = _known(read_object(path, tolerant=True), IdaasIdentity)
-    left = [
-        Mistake(f"{path}: {key}: still has {found} of an example", "IDS-109", "write your own value")
-        for key, found in _examples(known)
-    ]
-    if left:
-        raise ConfigError.of(left)
-    known |= {key: _unwrapped(value) for key, value in known.items() if isinstance(value, str)}
     for key in ("clientConfigPath", "tokenExchange", "connection"):
         known.pop(key, None)  # these keys stand beside clientConfigPath, not in the SDK's file
+    wrong = {
+        key: Mistake(f"{key}: still has {found} of an example", "IDS-109", "write your own value")
+        for key, found in _examples(known)
+    }
+    known = _without(known, wrong)
     if isinstance(known.get("authnConfiguration"), dict):
         known["authnConfiguration"] = _authn(known["authnConfiguration"])
+        wrong |= _person(known["authnConfiguration"])
     if isinstance(known.get("httpConfiguration"), dict):
         known["httpConfiguration"] = _known(known["httpConfiguration"], HttpConfiguration)
+    known |= {key: _unwrapped(value) for key, value in known.items() if isinstance(value, str)}
     for key in ("issuer", "tokenEndpoint", "openApiEndpoint", "developerApiEndpoint"):
         if isinstance(known.get(key), str) and known[key]:
             known[key] = sdk_endpoint(known[key])
-    return known | _machine(known.get("authnConfiguration"), path)
+    known |= _machine(known.get("authnConfiguration"))
+    return Read(known, tuple(wrong.values()), tuple(map(_camel_case, wrong)))
+
+
+def _camel_case(key: str) -> str:
+    return re.sub(r"_([a-z])", lambda found: found[1].upper(), key)
+
+
+def _without(members: Mapping[str, Any], wrong: Collection[str], place: str = "") -> dict[str, Any]:
+    """Return the members without those at the dotted keys `wrong`."""
+    return {
+        key: _without(value, wrong, f"{place}{key}.") if isinstance(value, dict) else value
+        for key, value in members.items()
+        if f"{place}{key}" not in wrong
+    }
 
 
 def _unwrapped(value: str) -> str:
@@ -88,17 +110,18 @@ def _authn(raw: dict[str, Any]) -> dict[str, Any]:
     return members | ({"authnMethod": tag} if tag is not None else {})
 
 
-def _machine(authn: Any, path: str) -> dict[str, Any]:
-    """Return the authnConfiguration of a machine. Like the SDK, treat an unknown identityType as CLIENT."""
-    if not isinstance(authn, dict):
+def _person(authn: Mapping[str, Any]) -> dict[str, Mistake]:
+    """Return the mistake of an identity that is no machine, by its key."""
+    if authn.get("identityType") != "HUMAN":
         return {}
-    if authn.get("identityType") == "HUMAN":
-        raise ConfigError(
-            f"{path}: authnConfiguration.identityType: HUMAN logs a person in",
-            cure="use a CLIENT (M2M) one",
-            error_code="IDS-105",
-        )
-    return {"authnConfiguration": authn | {"identityType": "CLIENT"}} if "identityType" in authn else {}
+    key = "authnConfiguration.identityType"
+    return {key: Mistake(f"{key}: HUMAN logs a person in", "IDS-105", "use a CLIENT (M2M) one")}
+
+
+def _machine(authn: Any) -> dict[str, Any]:
+    """Return the authnConfiguration of a machine: the SDK reads an identityType that it does not know as CLIENT."""
+    has_type = isinstance(authn, dict) and "identityType" in authn
+    return {"authnConfiguration": authn | {"identityType": "CLIENT"}} if has_type else {}
 
 
 def _known(raw: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -30,10 +30,7 @@ def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, 
                 cure="add an endpoint, or remove the key to use the region's",
                 error_code="IDS-105",
             )
-        return tuple(
-            endpoint(url if "://" in url else f"https://{url}", f"{place}.endpoints[{index}]").rstrip("/")
-            for index, url in enumerate(explicit)
-        )
+        return tuple(sts_endpoint(url, f"{place}.endpoints[{index}]") for index, url in enumerate(explicit))
     if region is None:
         if vpc:
             raise ConfigError(
@@ -45,6 +42,11 @@ def sts_endpoints(*, region: str | None, vpc: bool, explicit: list[str] | None, 
         return ("https://sts.aliyuncs.com",)
     # A finance region uses the STS of its base region (ack-ram-tool maps cn-hangzhou-finance this way).
     return (f"https://{'sts-vpc' if vpc else 'sts'}.{region.removesuffix('-finance')}.aliyuncs.com",)
+
+
+def sts_endpoint(text: str, place: str) -> str:
+    """Return the URL of an explicit STS endpoint, a host or a URL. Raises ConfigError."""
+    return endpoint(text if "://" in text else f"https://{text}", place).rstrip("/")
 
 
 def developer_api(*, region: str | None, vpc: bool, explicit: str | None, place: str) -> str:

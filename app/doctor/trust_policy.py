@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ..identity.jwt_claims import Claims
-from ..setup.trust_policy import ACTION
+from ..identity.jwt_claims import Claims, ExpectedClaims
+from ..setup.trust_policy import ACTION, trusts
 from .compare import closest, marked
 from .finding import Finding, broken, warning
 
@@ -87,6 +86,22 @@ def statements(text: str) -> list[Statement]:
 
 def findings(text: str, provider_arn: str, claims: Claims) -> Iterator[Finding]:
     """Yield why the role does not trust a token with `claims`. Of several statements, use the one that fits best."""
+    yield from _findings(text, provider_arn, _values(claims), "the token's")
+
+
+def expected_findings(text: str, provider_arn: str, expected: ExpectedClaims) -> Iterator[Finding]:
+    """
+    Yield what would keep the role from trusting the token that the configuration asks for, where there is no token.
+
+    Each is a warning: a resource server of IDaaS may have a custom subject.
+    """
+    known = {ISSUER: expected.issuer, AUDIENCE: expected.audience, SUBJECT: expected.client_id}
+    values = {key: (value,) for key, value in known.items() if value is not None}
+    for found in _findings(text, provider_arn, values, "by the configuration, the token's"):
+        yield replace(found, state="warning")
+
+
+def _findings(text: str, provider_arn: str, values: Mapping[str, tuple[str, ...]], whose: str) -> Iterator[Finding]:
     try:
         known = statements(text)
     except NotATrustPolicy as error:
@@ -102,8 +117,7 @@ def findings(text: str, provider_arn: str, claims: Claims) -> Iterator[Finding]:
             f"oidcProviderArn is {marked(provider_arn, nearest)}",
         )
         return
-    values = _values(claims)
-    yield from min((list(_judged(each.conditions, values)) for each in named), key=_weight)
+    yield from min((list(_judged(each.conditions, values, whose)) for each in named), key=_weight)
     for each in known:
         if each.denies and provider_arn in each.providers and _applies(each, values):
             on = ", ".join(f"{condition.operator} on {condition.key}" for condition in each.conditions)
@@ -128,11 +142,11 @@ def _applies(statement: Statement, values: Mapping[str, tuple[str, ...]]) -> boo
     return all(each.key in values and each.holds(values[each.key]) for each in statement.conditions)
 
 
-def _judged(conditions: tuple[Condition, ...], values: Mapping[str, tuple[str, ...]]) -> Iterator[Finding]:
+def _judged(conditions: tuple[Condition, ...], values: Mapping[str, tuple[str, ...]], whose: str) -> Iterator[Finding]:
     for condition in conditions:
         claims = values.get(condition.key)
         if claims is not None and not condition.holds(claims):
-            yield _excludes(condition, claims) if condition.negated else _differs(condition, claims)
+            yield _excludes(condition, claims, whose) if condition.negated else _differs(condition, claims, whose)
     narrowing = {each.key for each in conditions if not (each.negated or each.admits_all)}
     missing = [key for key in values if key not in narrowing]
     if missing:
@@ -141,32 +155,30 @@ def _judged(conditions: tuple[Condition, ...], values: Mapping[str, tuple[str, .
         yield warning(_NO_CONDITION, f"the trust policy has no condition on {', '.join(missing)}{but}")
 
 
-def _excludes(condition: Condition, values: tuple[str, ...]) -> Finding:
+def _excludes(condition: Condition, values: tuple[str, ...], whose: str) -> Finding:
     claim = condition.key.partition(":")[2]
     return broken(
         _CODES[condition.key],
-        f"{condition.operator} on {condition.key} of the trust policy excludes the token's {claim} {', '.join(values)}",
+        f"{condition.operator} on {condition.key} of the trust policy excludes {whose} {claim} {', '.join(values)}",
         f"remove {condition.operator} on {condition.key} from the role's trust policy, or name other values there",
     )
 
 
-def _differs(condition: Condition, values: tuple[str, ...]) -> Finding:
+def _differs(condition: Condition, values: tuple[str, ...], whose: str) -> Finding:
     key, wanted = condition.key, condition.values
     claim = key.partition(":")[2]
     value = values[0] if values else ""
     nearest = closest(value, wanted)
     return broken(
         _CODES[key],
-        f"{key} of the trust policy is {marked(nearest, value)}, the token's {claim} is {marked(value, nearest)}",
+        f"{key} of the trust policy is {marked(nearest, value)}, {whose} {claim} is {marked(value, nearest)}",
         f"write {value!r} into {key} of the role's trust policy, or configure what has {nearest!r} as {claim}",
     )
 
 
 def _matches(operator: str, pattern: str, value: str) -> bool:
     if operator.endswith("Like"):
-        # Only * and ? are wildcards in RAM.
-        expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-        return re.fullmatch(expression, value, re.DOTALL) is not None
+        return trusts((pattern,), value)
     return pattern.lower() == value.lower() if "IgnoreCase" in operator else pattern == value
 
 

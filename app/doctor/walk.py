@@ -56,7 +56,7 @@ class Walk:
         found = configuration.run(self._target)
         names = self._profiles(found)
         yield found.step
-        yield await client_environment.run(self._target, found.loaded)
+        yield await client_environment.run(self._target, found.listening)
         if found.loaded is None:
             for name in (endpoints.NAME, clock.NAME, token.NAME, exchange.NAME):
                 yield skipped(name, "needs a configuration that can be used")
@@ -64,6 +64,9 @@ class Walk:
             return
         reached = {name: _Reached() for name in names}
         for name in names:
+            if name not in found.loaded.settings.profiles:
+                yield skipped(endpoints.NAME, found.why_not(name), name)
+                continue
             async for step in self._endpoints(name, found.loaded, reached[name]):
                 yield step
         # The clock comes before the tokens, because a wrong clock explains findings about their times.
@@ -75,7 +78,7 @@ class Walk:
         yield await sidecar.run(self._target, found.server, found.loaded)
 
     def _profiles(self, found: Configuration) -> list[str]:
-        known = list(found.loaded.settings.profiles) if found.loaded is not None else []
+        known = found.names
         wanted, reader = self._target.profile, self._target.ram.profile if self._target.ram else None
         if found.loaded is None:
             return known
@@ -98,16 +101,20 @@ class Walk:
     async def _profile(
         self, name: str, found: Configuration, loaded: Loaded, reached: _Reached, clocks: Step
     ) -> AsyncIterator[Step]:
-        if not found.usable(name):
-            yield skipped(token.NAME, found.why_not(name), name)
-            yield skipped(exchange.NAME, "needs a token", name)
-        elif not reached.identity:
-            yield skipped(token.NAME, "the token endpoint is broken", name)
+        why = "" if reached.identity else "the token endpoint is broken"
+        why = why if found.usable(name) else found.why_not(name)
+        if why:
+            yield skipped(token.NAME, why, name)
+            if name in loaded.settings.profiles and self._target.trust_policy is not None:
+                yield trust.run(name, loaded.settings.profiles[name], self._target.trust_policy, None, None)
             yield skipped(exchange.NAME, "needs a token", name)
         else:
             async for step in self._credentials(name, loaded, reached, clocks):
                 yield step
-        yield caller.run(name, loaded.settings, self._target.caller_with_url(), self._target.environ)
+        if name not in loaded.settings.profiles or found.listening is None:
+            yield skipped(caller.NAME, "the configuration is broken", name)
+        else:
+            yield caller.run(name, loaded.settings, self._target.caller_with_url(), self._target.environ)
 
     async def _endpoints(self, name: str, loaded: Loaded, reached: _Reached) -> AsyncIterator[Step]:
         """Examine each server. Set in `reached` whether the servers of the token and of the exchange can be reached."""
@@ -194,7 +201,7 @@ class Walk:
         transport = target.transport or real_transport(loaded.settings, target.environ, Disk())
         connections = Connections(transport, now=target.clocks.wall, observe=self._observe)
         try:
-            keys = await self._ram_keys(target.ram, pipeline)
+            keys = await self._ram_keys(target.ram, loaded, pipeline)
             http = connections.to(profile.exchange.connection, "--read-ram")
             reader = RamReader(http, target.ram, keys, cloud_clock.now, lambda: str(uuid.uuid4()))
             ca_file = loaded.settings.tls.ca_file
@@ -204,9 +211,11 @@ class Walk:
         finally:
             await connections.aclose()
 
-    async def _ram_keys(self, access: ram.RamAccess, pipeline: Pipeline) -> KeyPair:
+    async def _ram_keys(self, access: ram.RamAccess, loaded: Loaded, pipeline: Pipeline) -> KeyPair:
         if access.profile is None:
             return ram.keys_of(access.variables, self._target.environ)
+        if access.profile not in loaded.settings.profiles:
+            raise ConfigError(f"--ram-profile: the profile {access.profile!r} has mistakes", error_code="IDS-120")
         found = await pipeline.fetch(access.profile)
         return KeyPair(found.access_key_id, found.access_key_secret, found.security_token)
 

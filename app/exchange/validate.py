@@ -1,44 +1,59 @@
-"""Checks of the exchange and the chain of a profile. Pure."""
+"""Checks of the exchange and the chain of a profile, and what they are made of. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from ..core import arns, endpoints
+from ..core import urls as core_urls
+from ..core.checks import Check, check, places
 from ..core.errors import ConfigError
 from .settings import ChainedRole, DeveloperApiExchange, ExchangeSettings, StsExchange
 
 
 class IdaasInstance(NamedTuple):
-    """The IDaaS instance of the same profile's identity. Both members are None for an identity without IDaaS."""
+    """
+    What the identity of the same profile says about its IDaaS instance; None where it is not an IDaaS one.
+
+    `place`: where the identity is configured.
+    """
 
     id: str | None = None
     developer_api_endpoint: str | None = None
+    place: str = "identity"
 
 
 LONGEST_POLICY = 2048
 """The most characters of a policy (AssumeRoleWithOIDC's Policy)."""
 
 
-def settings(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> None:
-    """Raise ConfigError at the first value that cannot work. `instance` may supply values that the exchange lacks."""
-    arns.check_role_arn(exchange.role_arn, f"{place}.roleArn")
+def checks(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> Iterator[Check]:
+    """Yield the checks of values that cannot work. `instance` may supply what the exchange leaves out."""
+    yield check(arns.check_role_arn, exchange.role_arn, f"{place}.roleArn")
     match exchange:
         case StsExchange():
-            arns.check_provider_arn(exchange.oidc_provider_arn, f"{place}.oidcProviderArn")
-            _session(exchange, place)
+            yield check(arns.check_provider_arn, exchange.oidc_provider_arn, f"{place}.oidcProviderArn")
+            yield from _session(exchange, place)
+            yield from _sts_endpoints(exchange, place)
         case DeveloperApiExchange():
-            instance_id(exchange, instance, place)
-    tuple(urls(exchange, instance, place))
+            theirs = places(instance.place, "idaasInstanceId", "developerApiEndpoint")
+            yield check(instance_id, exchange, instance, place, needs=(f"{place}.idaasInstanceId", theirs[0]))
+            ours = places(place, "endpoint", "regionId")
+            yield check(developer_api, exchange, instance, place, needs=(*ours, theirs[1]))
 
 
-def role(role: ChainedRole, exchange: ExchangeSettings, place: str) -> None:
-    """Raise ConfigError at the first value of a chained role that cannot work."""
-    arns.check_role_arn(role.role_arn, f"{place}.roleArn")
-    _session(role, place)
-    chained_endpoints(role, exchange, place)
+def role_checks(role: ChainedRole, exchange: ExchangeSettings, place: str, exchange_place: str) -> Iterator[Check]:
+    """Yield the checks of a chained role. `exchange_place`: where the exchange is, whose region it may use."""
+    yield check(arns.check_role_arn, role.role_arn, f"{place}.roleArn")
+    yield from _session(role, place)
+    if _has_endpoints(role):
+        yield from _sts_endpoints(role, place)
+    elif isinstance(exchange, DeveloperApiExchange):
+        where = places(exchange_place, "regionId", "vpc")
+        yield check(chained_endpoints, role, exchange, exchange_place, needs=where)
 
 
 def urls(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> Iterator[str]:
@@ -56,7 +71,7 @@ def sts_endpoints(sts: StsExchange, place: str) -> tuple[str, ...]:
 
 def chained_endpoints(role: ChainedRole, exchange: ExchangeSettings, place: str) -> tuple[str, ...]:
     """Return the STS URLs for a chained role: its own, or those of the exchange's region if the role has no region."""
-    own = role.endpoints is not None or role.region_id is not None or role.vpc
+    own = _has_endpoints(role)
     if not own and isinstance(exchange, StsExchange):
         return sts_endpoints(exchange, place)
     where = role if own else exchange
@@ -65,10 +80,10 @@ def chained_endpoints(role: ChainedRole, exchange: ExchangeSettings, place: str)
 
 def developer_api(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
     """Return the DeveloperAPI's URL: that of the exchange, of its region, or of the identity. Raises ConfigError."""
-    explicit = exchange.endpoint
-    if explicit is None and exchange.region_id is None:
-        explicit = instance.developer_api_endpoint
-    return endpoints.developer_api(region=exchange.region_id, vpc=exchange.vpc, explicit=explicit, place=place)
+    own = exchange.endpoint is not None or exchange.region_id is not None
+    if not own and instance.developer_api_endpoint is not None:
+        return core_urls.api_endpoint(instance.developer_api_endpoint, f"{instance.place}.developerApiEndpoint")
+    return endpoints.developer_api(region=exchange.region_id, vpc=exchange.vpc, explicit=exchange.endpoint, place=place)
 
 
 def instance_id(exchange: DeveloperApiExchange, instance: IdaasInstance, place: str) -> str:
@@ -101,6 +116,21 @@ def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
     return text
 
 
-def _session(sts: StsExchange | ChainedRole, place: str) -> None:
-    arns.check_session_name(str(sts.role_session_name), f"{place}.roleSessionName")
-    policy_text(sts.policy, place)
+def _has_endpoints(role: ChainedRole) -> bool:
+    """Return whether a chained role has endpoints of its own, or a region."""
+    return role.endpoints is not None or role.region_id is not None or role.vpc
+
+
+def _sts_endpoints(sts: StsExchange | ChainedRole, place: str) -> Iterator[Check]:
+    if sts.endpoints:
+        for index, url in enumerate(sts.endpoints):
+            yield check(endpoints.sts_endpoint, url, f"{place}.endpoints[{index}]")
+        return
+    needs = places(place, "endpoints", "regionId")
+    select = partial(endpoints.sts_endpoints, region=sts.region_id, vpc=sts.vpc, explicit=sts.endpoints, place=place)
+    yield check(select, needs=needs)
+
+
+def _session(sts: StsExchange | ChainedRole, place: str) -> Iterator[Check]:
+    yield check(arns.check_session_name, str(sts.role_session_name), f"{place}.roleSessionName")
+    yield check(policy_text, sts.policy, place)

@@ -7,15 +7,16 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any
 
 from msgspec import Meta, field
 
 from ..core.base import HIDDEN, Expanded, Strict
+from ..core.checks import Check, fails
 from ..core.display import looks_random
-from ..core.errors import ConfigError, Reason, Refused, SidecarError, Unreachable
+from ..core.errors import ConfigError, Mistake, Reason, Refused, SidecarError, Unreachable
 from ..core.record import Record
 from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
@@ -234,10 +235,10 @@ async def _kill(process: ChildProcess) -> None:
             await process.wait()
 
 
-def check(identity: CommandIdentity, place: str) -> None:
-    """Raise ConfigError unless the executable has an absolute path. Pure."""
+def checks(identity: CommandIdentity, place: str) -> Iterator[Check]:
+    """Yield a failing check unless the executable has an absolute path. Pure."""
     if not os.path.isabs(identity.command[0]):
-        raise ConfigError(f"{place}.command[0]: {identity.command[0]!r} must be an absolute path", error_code="IDS-123")
+        yield fails(Mistake(f"{place}.command[0]: {identity.command[0]!r} must be an absolute path", "IDS-123"))
 
 
 def check_executable(path: str, place: str) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta
 
 from ..core import arns, urls
 from ..core.base import SHARED_KEYS, Expanded, Strict
+from ..core.checks import Check, check, fails
 from ..core.connection import Connection, HttpConfiguration
-from ..core.errors import ConfigError
+from ..core.errors import Mistake
 from ..system.secrets import Rotating
 from . import token_endpoint
 from .client_auth import ClientAuth
@@ -109,27 +111,26 @@ def method_place(identity: IdaasIdentity, place: str) -> str:
     return f"{place}.{identity.key('authn_configuration')}"
 
 
-def check(identity: IdaasIdentity, place: str) -> None:
-    """Raise ConfigError at the first value that cannot work. Does not check the token exchange's subject. Pure."""
+def checks(identity: IdaasIdentity, place: str) -> Iterator[Check]:
+    """Yield the checks of values that cannot work, its token exchange's subject aside. Pure."""
     for field in ("idaas_instance_id", "client_id", "issuer", "token_endpoint", "authn_configuration"):
         if not getattr(identity, field):
-            raise ConfigError(f"{place}.{identity.key(field)}: required", error_code="IDS-106")
-    if not identity.scope:
-        raise ConfigError(
-            f"{place}.scope: required; it reads <audience>|<value>, such as api.example.com|.all", error_code="IDS-106"
-        )
-    arns.audience_of(identity.scope, f"{place}.scope")
-    urls.endpoint(str(identity.issuer), f"{place}.issuer")  # RAM requires this of an OIDC provider's URL
-    urls.endpoint(str(identity.token_endpoint), f"{place}.tokenEndpoint")
-    assert identity.authn_configuration is not None  # noqa: S101 - refused above; said again for the type checker
-    identity.authn_configuration.check(method_place(identity, place), facts(identity, place))
+            yield fails(Mistake(f"{place}.{identity.key(field)}: required", "IDS-106"))
+    if identity.scope:
+        yield check(arns.audience_of, identity.scope, f"{place}.scope")
+    else:
+        form = "it reads <audience>|<value>, such as api.example.com|.all"
+        yield fails(Mistake(f"{place}.scope: required; {form}", "IDS-106"))
+    if identity.issuer:
+        yield check(urls.endpoint, identity.issuer, f"{place}.issuer")  # RAM's rules for an OIDC provider
+    if identity.token_endpoint:
+        yield check(urls.endpoint, identity.token_endpoint, f"{place}.tokenEndpoint")
+    if identity.authn_configuration is not None:
+        yield from identity.authn_configuration.checks(method_place(identity, place), facts(identity, place))
     subject = identity.token_exchange.subject if identity.token_exchange is not None else None
     if isinstance(subject, IdaasIdentity) and subject.token_exchange is not None:
-        raise ConfigError(
-            f"{place}.tokenExchange.subject.tokenExchange: one exchange after another is not supported",
-            cure="leave one out",
-            error_code="IDS-113",
-        )
+        cause = f"{place}.tokenExchange.subject.tokenExchange: one exchange after another is not supported"
+        yield fails(Mistake(cause, "IDS-113", "leave one out"))
 
 
 def build(
@@ -157,7 +158,7 @@ def build(
         )
 
     method = identity.authn_configuration
-    assert method is not None  # noqa: S101 - `check` refused it otherwise; said again for the type checker
+    assert method is not None  # noqa: S101 - `checks` refused it otherwise; said again for the type checker
     parts = ClientParts(
         facts(identity, place), method_place(identity, place), context, notes, http, token_endpoint_source
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ..core import proxies
+from ..core.checks import Check, check
 from ..core.connection import Connection, HttpConfiguration
 from . import command, idaas, oidc_client, token_file
 from .command import CommandIdentity
@@ -35,21 +36,21 @@ def method_of(identity: Identity, place: str) -> tuple[Method, str] | None:
     return None
 
 
-def check(identity: Identity, place: str) -> None:
-    """Raise ConfigError at the first value that cannot work. Pure."""
+def checks(identity: Identity, place: str) -> Iterator[Check]:
+    """Yield the checks of values that cannot work. Pure."""
     for part, where in parts(identity, place):
         match part:
             case IdaasIdentity():
-                idaas.check(part, where)
+                yield from idaas.checks(part, where)
             case OidcClientIdentity():
-                oidc_client.check(part, where)
+                yield from oidc_client.checks(part, where)
             case CommandIdentity():
-                command.check(part, where)
+                yield from command.checks(part, where)
             case TokenFileIdentity():
-                token_file.check(part, where)
+                yield from token_file.checks(part, where)
         connection = connection_of(part)
         if connection is not None:
-            check_proxy(connection, f"{where}.connection")
+            yield check(check_proxy, connection, f"{where}.connection")
 
 
 def check_proxy(connection: Connection, place: str) -> None:
@@ -58,29 +59,30 @@ def check_proxy(connection: Connection, place: str) -> None:
         proxies.check_proxy(str(connection.proxy), f"{place}.proxy")
 
 
-def read_one(identity: Identity, place: str, environ: Mapping[str, str]) -> None:
+def read_checks(identity: Identity, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
     """
-    Raise ConfigError unless the secrets, keys, certificates and executables that the identity names exist and fit.
+    Yield the checks that the secrets, keys, certificates and executables that are named exist and fit.
 
-    Raises NotThereYet for a file that another program may still write.
+    They raise NotThereYet for a file that another program may still write.
 
     Does not check the subject of a token exchange, which is an identity of its own (`parts`).
     """
     found = method_of(identity, place)
     if found is not None:
         method, method_place = found
-        method.read(method_place, environ)
+        yield from method.read_checks(method_place, environ)
     if isinstance(identity, CommandIdentity):
-        command.check_executable(identity.command[0], f"{place}.command[0]")
+        where = f"{place}.command[0]"
+        yield check(command.check_executable, identity.command[0], where, needs=(where,))
 
 
-def read_token(identity: Identity, place: str, environ: Mapping[str, str]) -> None:
-    """Raise NotThereYet or ConfigError unless the token that the identity reads exists."""
+def token_checks(identity: Identity, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Yield the checks that the token exists which the identity reads. They raise NotThereYet or ConfigError."""
     if isinstance(identity, TokenFileIdentity):
-        token_file.read(identity, place, environ)
+        yield from token_file.read_checks(identity, place, environ)
     found = method_of(identity, place)
     if found is not None:
-        found[0].read_token(found[1], environ)
+        yield from found[0].token_checks(found[1], environ)
 
 
 def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -125,7 +127,7 @@ def http_of(identity: Identity) -> HttpConfiguration | None:
 
 
 def instance_of(identity: Identity) -> tuple[str | None, str | None]:
-    """Return the IDaaS instance's id and its DeveloperAPI endpoint. A value that the identity lacks is None."""
+    """Return the IDaaS instance's id and its DeveloperAPI endpoint; None for what the identity does not have."""
     if not isinstance(identity, IdaasIdentity):
         return None, None
     return identity.idaas_instance_id, identity.developer_api_endpoint

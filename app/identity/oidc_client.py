@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
 from ..core import urls
 from ..core.base import DEFAULT, SHARED_KEYS, Strict
+from ..core.checks import Check, check, fails
 from ..core.connection import Connection, HttpConfiguration
-from ..core.errors import ConfigError
+from ..core.errors import Mistake
 from ..core.values import TokenUse
 from ..system.secrets import Rotating
 from .client_auth import ClientAuth
@@ -61,14 +62,15 @@ def facts(identity: OidcClientIdentity, place: str) -> ClientFacts:
     return ClientFacts(place, identity.client_id, identity.issuer, identity.connection)
 
 
-def check(identity: OidcClientIdentity, place: str) -> None:
-    """Raise ConfigError at the first value that cannot work. Pure."""
+def checks(identity: OidcClientIdentity, place: str) -> Iterator[Check]:
+    """Yield the checks of values that cannot work. Pure."""
     if not identity.issuer and not identity.token_endpoint:
-        raise ConfigError(f"{place}.issuer: required, unless tokenEndpoint is set", error_code="IDS-106")
+        cause = f"{place}.issuer: required, unless tokenEndpoint is set"
+        yield fails(Mistake(cause, "IDS-106"), f"{place}.tokenEndpoint")
     for field in ("issuer", "token_endpoint"):
         if getattr(identity, field):
-            urls.endpoint(getattr(identity, field), f"{place}.{identity.key(field)}")
-    identity.client_authentication.check(f"{place}.{METHOD_KEY}", facts(identity, place))
+            yield check(urls.endpoint, getattr(identity, field), f"{place}.{identity.key(field)}")
+    yield from identity.client_authentication.checks(f"{place}.{METHOD_KEY}", facts(identity, place))
 
 
 def build(identity: OidcClientIdentity, place: str, context: Context, notes: Notes) -> TokenSource:

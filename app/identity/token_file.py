@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta, field
 
 from ..core.base import OtherFile, Strict
+from ..core.checks import Check, check, places
 from ..core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from ..core.record import Record
 from ..core.values import Now, Secret, Token
@@ -64,9 +65,18 @@ def build(identity: TokenFileIdentity, place: str, context: Context) -> TokenSou
     return TokenFile(read, place, context.now, context.is_synchronised, context.disk)
 
 
-def check(identity: TokenFileIdentity, place: str) -> None:
-    """Raise ConfigError unless exactly one key names the token's variable or file. Pure."""
-    token(identity, place, {})
+def checks(identity: TokenFileIdentity, place: str) -> Iterator[Check]:
+    """Yield the check that exactly one of the keys says where the token is. Pure."""
+    yield check(token, identity, place, {}, needs=_keys(identity, place))
+
+
+def read_checks(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Yield the check that the token exists."""
+    yield check(read, identity, place, environ, needs=_keys(identity, place))
+
+
+def _keys(identity: TokenFileIdentity, place: str) -> tuple[str, ...]:
+    return places(place, identity.key("token_env_var_name"), identity.key("token_file"))
 
 
 def read(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
-from ..config import validate
+from ..config import section_checks
 from ..config.settings import Profile, Settings
 from ..core.clocks import Clocks
 from ..core.events import Event, Observe, Refreshed
@@ -82,7 +82,7 @@ class Profiles:
         self._sleep = sleep
         self._chance = chance
         self._settings = settings
-        self._schedule = validate.schedule(settings.refresh)
+        self._schedule = section_checks.schedule(settings.refresh)
         self._pipeline = LazyPipeline(settings, make_pipeline)
         self._serving = {name: self._supervise(name, profile) for name, profile in settings.profiles.items()}
         self._trials: dict[str, SupervisedProfile] = {}
@@ -172,7 +172,7 @@ class Profiles:
         Does not wait, so no other task sees some profiles of the old configuration and some of the new one.
         """
         self._settings = settings
-        self._schedule = validate.schedule(settings.refresh)
+        self._schedule = section_checks.schedule(settings.refresh)
         changed = {
             name
             for name in settings.profiles

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from ..core import checks
+from ..core.checks import Findings, fails, place_of
 from ..core.errors import ConfigError, Mistake
 from ..core.text import one_line
 from . import limits
@@ -85,9 +87,29 @@ class _RoleDraft:
     custom: dict[str, None] = field(default_factory=dict)
 
 
-def check(workloads: Iterable[tuple[Workload, Where]]) -> None:
-    """Raise ConfigError, with a line for each mistake, unless every workload is complete and within RAM's limits."""
-    _stop_at([line for workload, where in workloads for line in mistakes(workload, where)])
+def check(workloads: Iterable[tuple[Workload, Where]], findings: Findings | None = None, origin: str = "") -> None:
+    """
+    Raise ConfigError, with a line for each mistake, unless every workload is complete and within RAM's limits.
+
+    `findings`: the mistakes that are known already, whose places have no `origin`. What the workloads break together is
+    among the lines, as far as it does not depend on fingerprints.
+    """
+    found = findings or Findings()
+    sound = []
+    for workload, where in workloads:
+        wrong = [place_of(line) for line in mistakes(workload, where)]
+        found.run(map(fails, mistakes(workload, where)))
+        if not wrong:
+            sound.append(workload)
+    found.run(map(fails, _conflicts(sound)))
+    found.run([checks.check(_together, sound)])
+    _stop_at([line.at(origin) if origin else line for line in found.mistakes])
+
+
+def _together(workloads: Sequence[Workload]) -> None:
+    """Raise ConfigError with the limits that the workloads break together."""
+    providers, roles, policies = _providers(workloads, {}), _roles(workloads), _policies(workloads)
+    _stop_at(list(_plan_mistakes(Plan(tuple(providers), tuple(roles), tuple(policies)), with_fingerprints=False)))
 
 
 def make(workloads: Sequence[Workload], fingerprints: Mapping[str, Sequence[str]]) -> Plan:
@@ -202,12 +224,13 @@ def _conflicts(workloads: Sequence[Workload]) -> Iterator[Mistake]:
                 yield Mistake(f"policy {name}: two documents have this name", limits.CODE, "use two names")
 
 
-def _plan_mistakes(plan: Plan) -> Iterator[Mistake]:
+def _plan_mistakes(plan: Plan, *, with_fingerprints: bool = True) -> Iterator[Mistake]:
     for account, count in Counter(provider.account for provider in plan.providers).items():
         yield from limits.providers(count, f"account {account}")
     for provider in plan.providers:
         yield from limits.client_ids(provider.client_ids, f"provider {provider.name}")
-        yield from limits.fingerprints(provider.fingerprints, f"provider {provider.name}")
+        if with_fingerprints or provider.fingerprints:
+            yield from limits.fingerprints(provider.fingerprints, f"provider {provider.name}")
     for role in plan.roles:
         for statement in role.trust_policy["Statement"]:
             for keys in statement.get("Condition", {}).values():

@@ -59,13 +59,18 @@ def _token(identity: Identity, place: str) -> dict[str, Any]:
     match identity:
         case IdaasIdentity():
             audience = audience_of(identity.scope, f"{place}.scope") if identity.scope else None
-            return {
+            members = {
                 "kind": "idaas",
                 "issuer": identity.issuer,
                 "audience": audience,
-                "client_id": identity.client_id,
                 "idaas_instance_id": identity.idaas_instance_id,
             }
+            exchange = identity.token_exchange
+            if exchange is None:
+                return members | {"client_id": identity.client_id}
+            # The subject of an exchanged token is the other identity's.
+            other = Workload(**_token(exchange.subject, f"{place}.tokenExchange.subject"))
+            return members | {"subjects": other.all_subjects}
         case OidcClientIdentity():
             audience = identity.client_id if identity.token_use == "id_token" else identity.audience  # noqa: S105
             audience = audience or identity.resource

@@ -6,18 +6,20 @@ import socket
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from ..config.loader import load
 from ..config.locate import DEFAULT_PATH
+from ..core.checks import Findings
 from ..core.errors import ConfigError
 from ..system import files
 from ..system.json_file import read_object
 from . import plan, profiles, questions
 from .rotation import normalised
+from .trust_policy import trusts
 from .workload import Workload, read_file
 
 FLAGS = {
@@ -52,10 +54,14 @@ class Source:
     writes_configuration: bool
     notes: tuple[str, ...] = ()
     ca_file: str | None = None
+    findings: Findings = field(default_factory=Findings)
+    """Mistakes that reading the workloads found; their places have no `origin`."""
+    origin: str = ""
+    """The file of the workloads, where their places do not name it."""
 
     def issuers_to_ask(self) -> Iterator[str]:
         """Check the workloads, and yield each issuer whose fingerprints no workload supplies. Raises ConfigError."""
-        plan.check(self.workloads)
+        plan.check(self.workloads, self.findings, self.origin)
         issuers = {str(each.issuer): None for each, _ in self.workloads}
         known = {str(each.issuer) for each, _ in self.workloads if each.fingerprints}
         yield from (issuer for issuer in issuers if issuer not in known)
@@ -88,8 +94,7 @@ def read(
             )
         path = arguments.workloads
         found = read_file(path)
-        places = [_file_place(path, index) for index in range(len(found))]
-        return Source(list(zip(found, places, strict=True)), writes_configuration=True)
+        return Source(found.workloads, writes_configuration=True, findings=found.findings, origin=path)
     if not arguments.config and ("issuer" in given or (given and not _has_configuration(environ))):
         return _single(msgspec.convert(given, Workload))
     if arguments.config or _has_configuration(environ):
@@ -105,10 +110,6 @@ def read(
 
 def _single(workload: Workload) -> Source:
     return Source([(workload, lambda key: f"--{FLAGS[key]}")], writes_configuration=True)
-
-
-def _file_place(path: str, index: int) -> plan.Where:
-    return lambda key: f"{path}: workloads[{index}].{key}"
 
 
 def _has_configuration(environ: Mapping[str, str]) -> bool:
@@ -176,6 +177,12 @@ def _notes(workloads: Sequence[Workload], made: plan.Plan) -> Iterator[str]:
             yield f"role {each.role}: no policy is attached; attach the ones that the workload needs (--policy)"
         if any("*" in subject for subject in each.all_subjects):
             yield f"role {each.role}: a pattern of subjects trusts every workload that matches it"
+        if each.kind == "idaas" and each.client_id and not trusts(each.all_subjects, each.client_id):
+            yield (
+                f"role {each.role}: IDaaS writes the client id {each.client_id} into sub, and the role trusts "
+                f"{', '.join(each.all_subjects)} alone; leave the subject out, unless the resource server has a custom "
+                "subject"
+            )
         if each.kind == "okta":
             yield "Okta: use a custom authorization server: only Okta can verify tokens of the organisation's own"
         if each.kind == "keycloak":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,6 +75,13 @@ def _allow(principal: Mapping[str, Any], condition: Mapping[str, Any] | None) ->
 
 def _is_pattern(subject: str) -> bool:
     return "*" in subject or "?" in subject
+
+
+def trusts(subjects: Iterable[str], subject: str) -> bool:
+    """Return whether one of the values of `oidc:sub`, which may be patterns, admits a subject."""
+    # Only * and ? are wildcards in RAM.
+    patterns = (re.escape(each).replace(r"\*", ".*").replace(r"\?", ".") for each in subjects)
+    return any(re.fullmatch(pattern, subject, re.DOTALL) for pattern in patterns)
 
 
 def compact(policy: Mapping[str, Any]) -> str:

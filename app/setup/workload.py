@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
 
+from ..config.decode import Decoder
+from ..core.checks import Findings, fails
 from ..core.errors import ConfigError, Mistake
-from ..core.text import similar
 from ..system import files
 from ..system.json_file import LARGEST, parse_object
 from ..system.yaml_file import parse_documents
@@ -59,9 +61,6 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
         return self.subjects or ((self.client_id,) if self.client_id and is_client else ())
 
 
-KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Workload))
-
-
 def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistake]:
     """Yield a line for each key that is missing or that RAM would refuse. `where` returns the place of a key."""
     for key in ("account", "provider", "issuer", "audience", "role"):
@@ -75,9 +74,9 @@ def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistak
     yield from limits.session_seconds(max(3600, workload.session_seconds), where("sessionSeconds"))
     for name in (*workload.policies, *workload.policy_documents):
         yield from limits.policy_name(name, where("policies"))
-    for target in workload.chain:
+    for index, target in enumerate(workload.chain):
         if not re.fullmatch(r"acs:ram::[0-9]{1,20}:role/[A-Za-z0-9.-]{1,64}", target.role_arn):
-            cause = f"{where('chain')}: {target.role_arn!r} must read acs:ram::<account>:role/<name>"
+            cause = f"{where('chain')}[{index}].roleArn: {target.role_arn!r} must read acs:ram::<account>:role/<name>"
             yield Mistake(cause, limits.CODE)
 
 
@@ -97,55 +96,58 @@ _CHECKS: Mapping[str, Callable[[str, str], Iterator[Mistake]]] = {
 }
 
 
-def read_file(path: str) -> list[Workload]:
+@dataclass(slots=True)
+class FileWorkloads:
+    """The workloads of a `--from` file, each with the places of its keys, and the mistakes of what cannot be read."""
+
+    workloads: list[tuple[Workload, Callable[[str], str]]] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+
+
+def read_file(path: str) -> FileWorkloads:
     """
     Return the workloads of a `--from` file: `{"workloads": [...]}`. Its other members are defaults for each workload.
 
-    The file is JSON. If its name ends in .yaml or .yml, it is YAML, which needs PyYAML. Raises ConfigError.
+    JSON; a file that ends in .yaml or .yml needs PyYAML. Places are keys, without the path. Raises ConfigError where
+    the file has no list of workloads.
     """
     document = _document(path)
     items = document.pop("workloads", None)
-    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+    if not isinstance(items, list) or not items:
         raise ConfigError(
             f'{path}: workloads: required, a list of objects: {{"workloads": [{{"name": "orders"}}]}}',
             error_code="IDS-126",
         )
-    found = [_workload({**document, **item}, f"{path}: workloads[{index}]") for index, item in enumerate(items)]
-    names = [workload.name for workload in found]
-    double = next((name for name in names if names.count(name) > 1), None)
-    if double is not None:
-        raise ConfigError(
-            f"{path}: two workloads have the name {double!r}; names of profiles are unique", error_code="IDS-126"
-        )
+    found = FileWorkloads()
+    defaults = _members(document, "", found.findings)
+    names: dict[str, str] = {}
+    for index, item in enumerate(items):
+        place = f"workloads[{index}]"
+        if not isinstance(item, dict):
+            found.findings.add([Mistake(f"{place}: must be an object", "IDS-126")], [place])
+            continue
+        own = _members(item, place, found.findings)
+        workload = msgspec.convert(defaults | own, Workload)
+        found.workloads.append((workload, _places(place, item, document)))
+        other = names.setdefault(workload.name, place)
+        if other != place:
+            cause = f"{place}.name: {workload.name!r} is the name of {other}"
+            double = Mistake(cause, "IDS-126", "give each workload a name of its own: it becomes a profile")
+            found.findings.run([fails(double, f"{other}.name", "name")])
     return found
 
 
-def _workload(members: Mapping[str, Any], place: str) -> Workload:
-    for key in members:
-        if key not in KEYS:
-            close = similar(str(key), KEYS)
-            raise ConfigError(
-                f"{place}: unknown key {key!r}{f'; did you mean {close}?' if close else ''}",
-                cure="" if close else "remove the key",
-                error_code="IDS-126",
-            )
-    try:
-        return msgspec.convert(dict(members), Workload)
-    except msgspec.ValidationError as error:
-        message, _, key = str(error).partition(" - at `$.")
-        raise ConfigError(f"{place}.{key.rstrip('`')}: {_in_words(message)}", error_code="IDS-126") from None
+def _members(raw: dict[str, Any], place: str, findings: Findings) -> dict[str, Any]:
+    """Return the members of a workload that can be read."""
+    decoder = Decoder("", {}, trace=False)
+    members = decoder.members(raw, Workload, place)
+    findings.add(decoder.mistakes, decoder.unusable)
+    return members
 
 
-_WORDS = {"str": "a string", "int": "a whole number", "array": "an array", "object": "an object", "float": "a number"}
-
-
-def _in_words(message: str) -> str:
-    """Return a message of msgspec in the terms of JSON."""
-    found = re.fullmatch(r"Expected `([a-z]+)(?: \| null)?`, got `([a-z]+)`", message)
-    if found is None:
-        return f"{message[:1].lower()}{message[1:]}"
-    wanted, given = (_WORDS.get(name, name) for name in found.groups())
-    return f"must be {wanted}, not {given}"
+def _places(place: str, own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Callable[[str], str]:
+    """Return the place of a key of a workload: its own, or that of the default for all workloads."""
+    return lambda key: key if key in defaults and key not in own else f"{place}.{key}"
 
 
 def _document(path: str) -> dict[str, Any]:

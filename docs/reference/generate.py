@@ -268,9 +268,9 @@ idaas-sidecar config --show     # print each effective value and where it came f
 idaas-sidecar config --schema   # print the JSON Schema from which this page is made
 ```
 
-- One run reports all wrong keys and types. Without any, it reports the first wrong value of each identity, exchange and
-  section, and then all missing files and variables.
-  An unknown key is a mistake.
+- One run reports all mistakes: unknown and missing keys, wrong types and values, missing files and variables. A mistake
+  that follows from another one is not listed.
+- `--show` prints what can be read also where something is wrong. Each mistake is at its key, and the exit code is 2.
 - If `configVersion` has a newer minor version than this sidecar knows, an unknown key is only a warning.
 - A key of another authentication method in `authnConfiguration` or `clientAuthentication` has no effect. It is a
   warning.

@@ -19,8 +19,12 @@ from app.cli.errors import CommandNotStarted, call_command
 from app.config.explain import leaves
 from app.config.loader import load
 from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
+from app.doctor import output
+from app.doctor.steps import configuration as examined
+from app.doctor.target import Caller, Target
 from app.emulator.world.world import PROVIDER_ARN, role_arn
 
+from ..config.test_misplaced_secrets import MISPLACED, UNUSED
 from ..conftest import ENVIRON, configuration, exchange, identity
 
 COMMANDS = (
@@ -391,6 +395,82 @@ def test_show_as_text(path: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == len([value for _, value in leaves(settings) if value is not None])
     assert lines[0].split() == ["configVersion", '"1.0"', f"({path})"]
     assert len({line.rindex('"127.0.0.1') for line in lines if line.startswith("server.") and "127" in line}) == 1
+
+
+def test_show_with_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`config --show` prints all that can be read, marks what is wrong, and exits as without --show."""
+    profiles = {
+        "default": {"identity": identity(issuer="http://a.example.com"), "exchange": exchange(roleArn=5)},
+        "second": {"identity": {"type": "nothing"}, "exchange": exchange()},
+    }
+    access = {"allowedHosts": ["localhost", 3, "a:80"], "pathTokn": "generate"}
+    path = written(
+        tmp_path, configuration(profiles=profiles, server={"bind": "7117", "ops": "127.0.0.1:2"}, access=access)
+    )
+
+    assert cli.main(["config", "--show", "--json", "--config", path], ENVIRON) == 2
+
+    printed = capsys.readouterr()
+    rows = {row["key"]: row for row in json.loads(printed.out)}
+    default = "profiles.default"
+    assert rows[f"{default}.identity.tokenEndpoint"]["value"] == identity()["tokenEndpoint"]
+    assert rows[f"{default}.exchange.oidcProviderArn"] == {
+        "key": f"{default}.exchange.oidcProviderArn", "value": PROVIDER_ARN, "source": path
+    }  # fmt: skip
+    assert rows["server.ops"]["value"] == "127.0.0.1:2"
+    assert rows["access.allowedHosts"]["value"] == ["localhost", None, None]
+    wrong = {key: [each["code"] for each in row["mistakes"]] for key, row in rows.items() if "mistakes" in row}
+    assert wrong == {
+        f"{default}.identity.issuer": ["IDS-112"],
+        f"{default}.exchange.roleArn": ["IDS-105"],
+        "profiles.second.identity.type": ["IDS-105"],
+        "access.allowedHosts[1]": ["IDS-105"],
+        "access.allowedHosts[2]": ["IDS-105"],
+        "access.pathTokn": ["IDS-104"],
+        "server.bind": ["IDS-121"],
+    }
+    assert all(rows[key]["value"] is None for key in wrong)
+    assert "profiles.second.identity.clientId" not in rows  # a stand-in is no value
+    assert len(printed.err.splitlines()) == len(wrong)
+    assert exit_code(["config", "--show", "--config", path], ENVIRON) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert any(re.fullmatch(rf"server\.bind +wrong  \({re.escape(path)}\)", line) for line in lines)
+    assert any(line.strip().startswith("IDS-121 ") and "server.bind: '7117' is not" in line for line in lines)
+
+
+def test_show_with_missing_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A value that names what is not there is shown, with its mistake."""
+    changed = identity(authnConfiguration={"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": "/nowhere"})
+    path = written(tmp_path, configuration(profiles={"default": {"identity": changed, "exchange": exchange()}}))
+
+    assert cli.main(["config", "--show", "--json", "--config", path], {}) == 2
+
+    rows = {row["key"]: row for row in json.loads(capsys.readouterr().out)}
+    row = rows["profiles.default.identity.authnConfiguration.clientSecretFile"]
+    assert row["value"] == "/nowhere"
+    assert [each["message"] for each in row["mistakes"]] == [f"{path}: {row['key']}: /nowhere: no such file"]
+
+
+@pytest.mark.parametrize("config", [*MISPLACED, *UNUSED], ids=range(len(MISPLACED) + len(UNUSED)))
+def test_show_hides_a_misplaced_secret(config: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A secret in a wrong place, beside another mistake, is not shown by `config --show` and `doctor --json`."""
+    path = written(tmp_path, config | {"logging": {"level": "loud"}})
+    environ = {**ENVIRON, "KEY": SECRET}
+
+    assert cli.main(["config", "--show", "--config", path], environ) == 2
+    assert cli.main(["config", "--show", "--json", "--config", path], environ) == 2
+    document = output.document([examined.run(Target(path, environ, "h", Caller(0, ()))).step])
+    assert "logging.level" in {row["key"] for row in document["steps"][0]["facts"]["values"]}
+    assert SECRET not in json.dumps(document) + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("file", ["{", "[]", '{"configVersion": "2.0"}'])
+def test_show_of_a_file_that_cannot_be_read(file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing can be read, the mistake is the only output."""
+    path = tmp_path / "config.json"
+    path.write_text(file)
+
+    assert fails(capsys, "config", "--show", "--config", str(path))[0] == 2
 
 
 # --- env --------------------------------------------------------------------------------------------------------------

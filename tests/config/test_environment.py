@@ -133,3 +133,25 @@ def test_invalid_environment_is_refused(environ: dict[str, str], message: str, t
 
     assert str(caught.value).startswith(message.replace("SDK's", "@").replace("SDK", path).replace("@", "SDK's"))
     assert SECRET not in str(caught.value)
+
+
+def test_all_mistakes_of_the_environment_are_in_one_run(tmp_path: Path) -> None:
+    """Two identities, a missing role and variables with wrong values are listed together, each once."""
+    environ = {
+        "CLOUD_IDAAS_CONFIG_PATH": str(write_file(tmp_path / "client-config.json", SDK_FILE)),
+        "ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/token",
+        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "x",
+        "ALIBABA_CLOUD_ROLE_SESSION_NAME": "a b",
+        "ALIBABA_CLOUD_STS_REGION": "?",
+    }
+
+    with pytest.raises(ConfigError) as caught:
+        load(None, environ, hostname="h", now=lambda: 0.0, default_path=tmp_path / "absent.json")
+
+    assert [line.partition(": ")[0] for line in str(caught.value).splitlines()] == [
+        "two identities",
+        "ALIBABA_CLOUD_ROLE_ARN",
+        "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
+        "ALIBABA_CLOUD_ROLE_SESSION_NAME",
+        "ALIBABA_CLOUD_STS_REGION",
+    ]

@@ -39,7 +39,7 @@ MISPLACED: list[Any] = [
     with_exchange(endpoints=[f"https://sts.example.com?key={SECRET}"]),
     with_exchange(roleArn=f"-----BEGIN PRIVATE KEY-----{SECRET}"),
     with_exchange(oidcProviderArn=f"https://u:{SECRET}@idp.example.com"),
-    configuration(cache={"directory": SECRET, "keyEnvVarName": "KEY"}),
+    configuration(cache={"directory": SECRET, "keyEnvVarName": "CACHE_KEY"}),
     configuration(server={"adminSocket": SECRET}),
     configuration(tls={"caFile": SECRET}),
     configuration(profiles={"default": profile(files=[{"path": SECRET, "format": "json"}])}),
@@ -50,14 +50,17 @@ MISPLACED: list[Any] = [
 @pytest.mark.parametrize("config", MISPLACED, ids=[f"{number}" for number in range(len(MISPLACED))])
 def test_misplaced_secret_is_not_repeated(config: Any, loaded: Load) -> None:
     """A secret that stands in place of its name is refused, and the message does not contain it."""
-    assert SECRET not in refusal(loaded, config, {**ENVIRON, "KEY": SECRET})
+    assert SECRET not in refusal(loaded, config, {**ENVIRON, "KEY": SECRET, "CACHE_KEY": "0" * 32})
 
 
 @pytest.mark.parametrize(
     ("config", "message"),
     [
         (with_authn(clientSecret="x"), "use clientSecretEnvVarName or clientSecretFile"),
-        (with_authn(privateKey="x"), "use privateKeyEnvVarName or privateKeyFile"),
+        (
+            with_authn(privateKey="x", clientSecretEnvVarName="IDAAS_SECRET"),
+            "use privateKeyEnvVarName or privateKeyFile",
+        ),
         (with_identity(clientSecret="x"), "name an environment variable or a file instead"),
         (with_exchange(accessKeySecret="x"), "name an environment variable or a file instead"),
     ],

@@ -199,7 +199,7 @@ def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     path = tmp_path / "client-config.json"
     path.write_text(EXAMPLE)
 
-    found = sdk_file.read(str(path))
+    found = sdk_file.read(str(path)).members
 
     assert found["clientId"] == "app_demo"
     assert found["scope"] == "urn:cloud:idaas:api|app:all"
@@ -234,12 +234,33 @@ def test_value_of_an_example_is_refused(value: str, shown: str, tmp_path: Path) 
     """A value that was not replaced is named with its key, wherever it stands; all of them are named at once."""
     path = write_sdk_file(tmp_path, identity(clientId=value, httpConfiguration={"proxy": value}) | {"other": value})
 
-    with pytest.raises(ConfigError) as caught:
-        sdk_file.read(path)
+    found = sdk_file.read(path)
 
-    assert str(caught.value).splitlines() == [
-        f"{path}: {key}: still has {shown} of an example; write your own value"
+    assert list(found.mistakes) == [
+        f"{key}: still has {shown} of an example; write your own value"
         for key in ("clientId", "httpConfiguration.proxy")
+    ]
+    assert found.unusable == ("clientId", "httpConfiguration.proxy")
+    assert "clientId" not in found.members
+
+
+def test_all_mistakes_of_the_sdk_file_are_in_one_run(tmp_path: Path, loaded: Load) -> None:
+    """Values of examples, wrong types, wrong values and an identity of a person are listed together, each once."""
+    authn = {"authn_method": "[method]", "identity_type": "HUMAN", "client_secret_env_var_name": "S"}
+    with pytest.raises(ConfigError) as caught:
+        read_identity(
+            tmp_path,
+            loaded,
+            clientId="xxx",
+            issuer="https://a.example.com?x",
+            tokenEndpoint=5,
+            authnConfiguration=authn,
+        )
+
+    lines = str(caught.value).splitlines()
+    assert [line.partition("client-config.json: ")[2].partition(": ")[0] for line in lines] == [
+        *("clientId", "authnConfiguration.authn_method", "authnConfiguration.identityType"),
+        *("tokenEndpoint", "issuer"),
     ]
 
 
@@ -248,7 +269,7 @@ def test_wrapped_values(tmp_path: Path) -> None:
     path = tmp_path / "client-config.json"
     path.write_text('{"issuer": "https://login.\n   example.com", "clientId": "app_\r\n1", "scope": "a|.all\n b|.all"}')
 
-    found = sdk_file.read(str(path))
+    found = sdk_file.read(str(path)).members
 
     assert (found["issuer"], found["clientId"]) == ("https://login.example.com", "app_1")
     assert found["scope"].split() == ["a|.all", "b|.all"]
@@ -257,7 +278,7 @@ def test_wrapped_values(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["https://[fd00::5]/", "app_xx", "fffxxx0", "a [b1]", "yourcompany.example.com"])
 def test_value_like_an_example_is_accepted(value: str, tmp_path: Path) -> None:
     """Addresses of IPv6, and ids that happen to hold the letter, are no examples."""
-    assert sdk_file.read(write_sdk_file(tmp_path, identity(scope=value)))["scope"] == value
+    assert sdk_file.read(write_sdk_file(tmp_path, identity(scope=value))).members["scope"] == value
 
 
 def test_sdk_file_as_the_configuration_is_recognised(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import socketserver
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,8 @@ from app.core.errors import ConfigError, Refused, Unreachable
 from app.doctor import clients, output, running
 from app.doctor.clients import MARGINS
 from app.doctor.finding import Step, failed, warning
-from app.emulator.world.world import CLIENT_SECRET
+from app.doctor.ram import RamAccess
+from app.emulator.world.world import CLIENT_SECRET, PROVIDER_ARN
 from app.upstream.codes import CODES, MEANINGS_BY_WORDS
 from app.upstream.errors import error_of
 from app.upstream.response import UpstreamResponse
@@ -118,6 +120,108 @@ async def test_mistake_of_one_profile_leaves_the_others(scenario: Scenario) -> N
         ("default", "ok"),
         ("p2", "skipped"),
     ]
+
+
+async def test_wrong_values_of_one_profile_leave_the_others(scenario: Scenario) -> None:
+    """A profile whose values are wrong is reported, and its steps are skipped; the others are walked to the end."""
+    scenario.config = configuration("default", "p2", "p3")
+    scenario.config["profiles"]["p2"]["exchange"]["roleArn"] = "arn"
+    scenario.config["profiles"]["p3"]["identity"] = {"type": "nothing"}
+
+    steps = await scenario.steps()
+
+    (first,) = [step for step in steps if step.name == "configuration"]
+    assert [finding.code for finding in first.findings] == ["IDS-105", "IDS-110"]
+    assert first.summary.endswith("; profiles: default; with mistakes: p2, p3")
+    for name in ("endpoint", "token", "exchange", "caller"):
+        found = {(step.profile, step.state) for step in steps if step.name == name}
+        assert found == {("default", "ok"), ("p2", "skipped"), ("p3", "skipped")}, name
+    (session,) = [step for step in steps if step.name == "session"]
+    assert (session.profile, session.state) == ("default", "ok")
+
+
+@pytest.mark.parametrize(
+    ("section", "caller"),
+    [
+        ({"server": {"bind": "7117"}}, "skipped"),
+        ({"access": {"hopLimit": "x"}}, "skipped"),
+        ({"logging": {"level": "warn"}}, "ok"),
+        ({"telemetry": {"tracesEndpoint": "x"}}, "ok"),
+        ({"refresh": {"maxRetrySeconds": 3600}}, "ok"),
+        ({"cache": {"directory": "c", "keyEnvVarName": "X"}}, "ok"),
+    ],
+)
+async def test_wrong_section_of_the_sidecar_leaves_the_cloud(
+    section: dict[str, Any], caller: str, scenario: Scenario
+) -> None:
+    """A mistake in a section that the cloud does not depend on is reported, and credentials are requested."""
+    scenario.config |= section
+
+    found = states(await scenario.steps())
+
+    assert (found["configuration"], found["token"], found["exchange"]) == ("broken", "ok", "ok")
+    assert found["caller"] == caller
+
+
+@pytest.mark.parametrize("section", [{"proxy": "p:1"}, {"tls": {"caFile": 3}}, {"configVersion": "x"}])
+async def test_wrong_section_of_all_profiles_skips_the_cloud(section: dict[str, Any], scenario: Scenario) -> None:
+    """A mistake in what every profile needs skips all requests."""
+    scenario.config |= section
+
+    assert states(await scenario.steps())["token"] == "skipped"
+
+
+async def test_values_are_facts_beside_mistakes(scenario: Scenario) -> None:
+    """With a mistake, the step has each value that can be read with its source, and the mistake at its key."""
+    scenario.config["profiles"]["default"]["exchange"]["roleArn"] = "arn"
+
+    first = (await scenario.steps())[0]
+
+    rows = {row["key"]: row for row in first.facts["values"]}
+    place = "profiles.default.exchange"
+    assert rows[f"{place}.oidcProviderArn"]["value"] == PROVIDER_ARN
+    assert rows[f"{place}.roleArn"]["value"] is None
+    assert [each["code"] for each in rows[f"{place}.roleArn"]["mistakes"]] == ["IDS-110"]
+
+
+async def test_ram_profile_with_mistakes_is_named(scenario: Scenario) -> None:
+    """A profile that is to read RAM and has mistakes is named; the other profile is walked."""
+    scenario.config = configuration("default", "reader")
+    scenario.config["profiles"]["reader"]["exchange"]["roleArn"] = "arn"
+    scenario.ram = RamAccess(("A", "B", ""), "reader", None)
+
+    steps = await scenario.steps()
+
+    messages = [finding.message for step in steps for finding in step.findings]
+    assert any("--ram-profile: the profile 'reader' has mistakes" in message for message in messages)
+    assert ("default", "ok") in {(step.profile, step.state) for step in steps if step.name == "exchange"}
+
+
+@pytest.mark.parametrize("subjects", [["app_dmeo"], ["app_d"]])
+async def test_policy_is_compared_with_the_client_id_without_a_token(subjects: list[str], scenario: Scenario) -> None:
+    """Without a token, a trust policy whose oidc:sub is not the client id of the IDaaS application is a warning."""
+    scenario.environ.pop("IDAAS_SECRET")
+    policy = json.loads(scenario._trust_policy())
+    scenario.trust_policy = json.dumps(policy)
+    assert states(await scenario.steps())["trust policy"] == "skipped"
+
+    policy["Statement"][0]["Condition"]["StringEquals"]["oidc:sub"] = subjects
+    scenario.trust_policy = json.dumps(policy)
+
+    (step,) = [step for step in await scenario.steps() if step.name == "trust policy"]
+    assert [(each.state, each.code) for each in step.findings] == [("warning", "IDS-431")]
+    assert "by the configuration, the token's sub is" in step.findings[0].message
+
+
+async def test_policy_is_not_compared_with_the_client_id_of_an_exchanged_token(scenario: Scenario) -> None:
+    """The subject of a token exchange is another one than the client id: without a token, it is not known."""
+    scenario.environ.pop("IDAAS_SECRET")
+    policy = json.loads(scenario._trust_policy())
+    policy["Statement"][0]["Condition"]["StringEquals"]["oidc:sub"] = ["person"]
+    scenario.trust_policy = json.dumps(policy)
+    scenario.put("identity.tokenExchange", {"subject": {"type": "tokenFile", "tokenEnvVarName": "IDAAS_SECRET"}})
+
+    assert states(await scenario.steps())["trust policy"] == "skipped"
 
 
 async def test_sidecar_that_does_not_run_is_no_finding(scenario: Scenario) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.config.decode import convert
+from app.core.checks import require
 from app.core.errors import ConfigError
 from app.exchange import validate
 from app.exchange.settings import PROVIDER_MANAGED, ChainedRole, DeveloperApiExchange, ExchangeSettings, StsExchange
@@ -36,9 +37,9 @@ def chained(**changes: Any) -> ChainedRole:
 
 def test_valid_settings_pass() -> None:
     """An exchange of each type, and a chained role behind it, pass."""
-    validate.settings(sts(), NONE, "exchange")
-    validate.settings(developer_api(), INSTANCE, "exchange")
-    validate.role(chained(), sts(), "chain[0]")
+    require(validate.checks(sts(), NONE, "exchange"))
+    require(validate.checks(developer_api(), INSTANCE, "exchange"))
+    require(validate.role_checks(chained(), sts(), "chain[0]", "exchange"))
 
 
 NO_POLICY = "[]"
@@ -61,7 +62,7 @@ INVALID: list[tuple[ExchangeSettings, IdaasInstance, str]] = [
 def test_invalid_exchange_is_refused(exchange: ExchangeSettings, instance: IdaasInstance, message: str) -> None:
     """Each value that cannot work is refused with its key."""
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
-        validate.settings(exchange, instance, "exchange")
+        require(validate.checks(exchange, instance, "exchange"))
 
 
 INVALID_ROLES = [
@@ -77,7 +78,7 @@ INVALID_ROLES = [
 def test_invalid_chained_role_is_refused(role: ChainedRole, message: str) -> None:
     """Each value of a chained role that cannot work is refused with its key."""
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}"):
-        validate.role(role, sts(), "chain[0]")
+        require(validate.role_checks(role, sts(), "chain[0]", "exchange"))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ def test_invalid_policy_is_refused(policy: Any, message: str) -> None:
 def test_missing_instance_has_the_code_of_a_missing_key() -> None:
     """An instance id that nothing names is a missing key."""
     with pytest.raises(ConfigError, match="idaasInstanceId: required") as caught:
-        validate.settings(developer_api(), NONE, "exchange")
+        require(validate.checks(developer_api(), NONE, "exchange"))
 
     assert caught.value.error_code == "IDS-106"
 

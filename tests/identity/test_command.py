@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from app.config.decode import convert
+from app.core.checks import require
 from app.core.errors import ConfigError, Refused, SidecarError, Unreachable
 from app.core.values import Token
 from app.identity import command
@@ -343,9 +344,9 @@ def test_defaults_of_the_settings() -> None:
 
 def test_relative_path_is_refused() -> None:
     """The executable has an absolute path, so that no PATH decides what runs."""
-    command.check(CommandIdentity(("/bin/sh", "x")), "identity")
+    require(command.checks(CommandIdentity(("/bin/sh", "x")), "identity"))
     with pytest.raises(ConfigError, match=r"^identity\.command\[0\]: 'sh' must be an absolute path$") as caught:
-        command.check(CommandIdentity(("sh", "/x")), "identity")
+        require(command.checks(CommandIdentity(("sh", "/x")), "identity"))
     assert caught.value.error_code == "IDS-123"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.config.decode import convert
+from app.core.checks import require
 from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError, Mistake, Refused
 from app.core.values import Token
@@ -62,7 +63,7 @@ def application(**changes: Any) -> IdaasIdentity:
 def test_incomplete_application_is_refused(changes: dict[str, Any], message: str, error_code: str) -> None:
     """Each key that the application needs is required, and is refused where it cannot work."""
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}") as caught:
-        idaas.check(application(**changes), "p")
+        require(idaas.checks(application(**changes), "p"))
 
     assert caught.value.error_code == error_code
 
@@ -72,7 +73,7 @@ def test_subject_with_a_token_exchange_is_refused() -> None:
     inner = keys(tokenExchange={"subject": {"type": "tokenFile", "tokenFile": "/t"}})
 
     with pytest.raises(ConfigError, match=r"^p\.tokenExchange\.subject\.tokenExchange: one exchange after") as caught:
-        idaas.check(application(tokenExchange={"subject": inner}), "p")
+        require(idaas.checks(application(tokenExchange={"subject": inner}), "p"))
 
     assert caught.value.error_code == "IDS-113"
 

@@ -11,6 +11,7 @@ import pytest
 
 from app.config.decode import convert
 from app.core.base import READ_LATER
+from app.core.checks import require
 from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.events import Warned
@@ -281,7 +282,7 @@ INVALID: list[tuple[Identity, str]] = [
 def test_invalid_identity_is_refused(identity: Identity, message: str) -> None:
     """Each kind of identity is checked, its proxy too, and the subject of a token exchange with it."""
     with pytest.raises(ConfigError, match=f"^{message}"):
-        identities.check(identity, "p")
+        require(identities.checks(identity, "p"))
 
 
 @pytest.mark.parametrize(
@@ -296,7 +297,7 @@ def test_invalid_identity_is_refused(identity: Identity, message: str) -> None:
 )
 def test_valid_identity_passes(identity: Identity) -> None:
     """A complete identity of each kind passes, with any valid proxy."""
-    identities.check(identity, "p")
+    require(identities.checks(identity, "p"))
 
 
 @pytest.mark.parametrize(
@@ -310,13 +311,13 @@ def test_valid_identity_passes(identity: Identity) -> None:
 def test_missing_secret_or_executable_is_reported(identity: Identity, message: str) -> None:
     """The secrets and the executable that the settings name must exist."""
     with pytest.raises(ConfigError, match=f"^{message}"):
-        identities.read_one(identity, "p", {})
+        require(identities.read_checks(identity, "p", {}))
 
 
 @pytest.mark.parametrize("identity", [application(**EXCHANGE), client(), FILE, COMMAND])
 def test_existing_secret_and_executable_are_accepted(identity: Identity) -> None:
     """An identity whose secret or executable exists passes; a token file and the subject are not read here."""
-    identities.read_one(identity, "p", {"IDAAS_SECRET": "s", "SECRET": "s"})
+    require(identities.read_checks(identity, "p", {"IDAAS_SECRET": "s", "SECRET": "s"}))
 
 
 @pytest.mark.parametrize(
@@ -332,13 +333,13 @@ def test_existing_secret_and_executable_are_accepted(identity: Identity) -> None
 def test_missing_token_is_reported(identity: Identity, message: str) -> None:
     """A token that another program writes, as the identity or as its proof, may not exist yet."""
     with pytest.raises(NotThereYet, match=f"^{message}"):
-        identities.read_token(identity, "p", {})
+        require(identities.token_checks(identity, "p", {}))
 
 
 @pytest.mark.parametrize("identity", [application(**EXCHANGE), client(), COMMAND])
 def test_identity_without_a_token_of_another_program(identity: Identity) -> None:
     """An identity that reads no token itself passes; the subject of its exchange is not visited."""
-    identities.read_token(identity, "p", {})
+    require(identities.token_checks(identity, "p", {}))
 
 
 async def test_token_is_dated_by_the_clock_of_its_server(tmp_path: Path) -> None:

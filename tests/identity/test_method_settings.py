@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from app.config.decode import convert
+from app.core.checks import require
 from app.core.connection import Connection
 from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.values import Token
@@ -235,7 +236,7 @@ async def test_certificate_is_sent_with_its_assertion(inline: bool, encrypted: b
         **(texts if inline else files),
     }
     notes = Notes(lambda kind, end: expiries.append((kind, end)), lambda _sentence: None)
-    method_of(method).read("p", {"PASSWORD": PASSWORD})
+    require(method_of(method).read_checks("p", {"PASSWORD": PASSWORD}))
 
     sent = await sent_by(method, notes, PASSWORD=PASSWORD)
 
@@ -383,7 +384,7 @@ VALID: list[tuple[dict[str, Any], dict[str, Any]]] = [
 @pytest.mark.parametrize(("method", "changes"), VALID, ids=range(len(VALID)))
 def test_complete_method_passes(method: dict[str, Any], changes: dict[str, Any]) -> None:
     """A method with all that it needs passes; a client has no token exchange unless its facts say so."""
-    method_of(method).check("p.m", facts(**changes))
+    require(method_of(method).checks("p.m", facts(**changes)))
     assert not facts(**changes).exchanges_tokens
 
 
@@ -454,7 +455,7 @@ def test_incomplete_method_is_refused(
 ) -> None:
     """What a method lacks, or cannot be combined with, is refused with its key."""
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}") as caught:
-        method_of(method).check("p.m", facts(**changes))
+        require(method_of(method).checks("p.m", facts(**changes)))
 
     assert caught.value.error_code == error_code
 
@@ -596,7 +597,7 @@ def test_unreadable_secret_is_reported(make: Change, message: str, error_code: s
     """A secret, key or certificate that is missing, ambiguous or unusable is reported with its key."""
     error = NotThereYet if "/no/" in message else ConfigError
     with pytest.raises(error, match=f"^{re.escape(message)}") as caught:
-        method_of(make(workload)).read("m", {"PASSWORD": PASSWORD, "WRONG": "another"})
+        require(method_of(make(workload)).read_checks("m", {"PASSWORD": PASSWORD, "WRONG": "another"}))
 
     assert caught.value.error_code == error_code
 
@@ -623,7 +624,7 @@ READABLE: list[Change] = [
 @pytest.mark.parametrize("make", READABLE, ids=range(len(READABLE)))
 def test_readable_secret_is_accepted(make: Change, workload: Workload) -> None:
     """A secret in a variable or a file, an encrypted key with its password, and a certificate with its key pass."""
-    method_of(make(workload)).read("m", {"S": "s", "PASSWORD": PASSWORD})
+    require(method_of(make(workload)).read_checks("m", {"S": "s", "PASSWORD": PASSWORD}))
 
 
 def test_token_of_another_issuer_may_be_public(workload: Workload) -> None:
@@ -632,10 +633,10 @@ def test_token_of_another_issuer_may_be_public(workload: Workload) -> None:
     path.chmod(0o644)
     method = {"method": "client_assertion", "tokenFile": str(path)}
 
-    method_of(method).read_token("m", {})
+    require(method_of(method).token_checks("m", {}))
     path.unlink()
     with pytest.raises(NotThereYet, match=rf"^m\.tokenFile: {path}: no such file"):
-        method_of(method).read_token("m", {})
+        require(method_of(method).token_checks("m", {}))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 BADGE_MODULE = """
 from ...core.base import ProofFile
+from ...core.checks import check
 from ...system.secrets import Rotating, from_file
 from ..client_auth import Proof
 from .method import Method
@@ -35,8 +36,8 @@ class Badge:
 class IdaasBadge(Method, tag_field="authnMethod", tag="BADGE", frozen=True, kw_only=True):
     badge_file: ProofFile
 
-    def read(self, place, environ):
-        from_file(self.badge_file, f"{place}.badgeFile")()
+    def read_checks(self, place, environ):
+        yield check(from_file(self.badge_file, f"{place}.badgeFile"))
 
     def build(self, parts):
         secret = Rotating(from_file(self.badge_file, f"{parts.place}.badgeFile"))

@@ -10,6 +10,7 @@ import jwt
 import pytest
 
 from app.config.decode import convert
+from app.core.checks import require
 from app.core.connection import Connection, HttpConfiguration
 from app.core.errors import ConfigError, Refused, Unreachable
 from app.core.values import Token
@@ -233,7 +234,7 @@ async def test_refused_new_secret_is_replaced_by_the_previous_one() -> None:
 def test_client_without_issuer_and_token_endpoint_is_refused() -> None:
     """A client names its issuer or its token endpoint."""
     with pytest.raises(ConfigError, match=r"^p\.issuer: required, unless tokenEndpoint is set$") as caught:
-        module.check(client(issuer=None), "p")
+        require(module.checks(client(issuer=None), "p"))
 
     assert caught.value.error_code == "IDS-106"
 

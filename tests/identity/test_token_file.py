@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.checks import require
 from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.events import IdentityExpiry
 from app.core.values import Token
@@ -156,5 +157,5 @@ def test_file_that_cannot_be_read_may_be_written_later(tmp_path: Path) -> None:
 def test_exactly_one_key_says_where_the_token_is(identity: TokenFileIdentity, message: str) -> None:
     """The token is in a file or in a variable; nothing is read for that check."""
     with pytest.raises(ConfigError, match=f"^{message}$"):
-        token_file.check(identity, "p")
-    token_file.check(TokenFileIdentity("/nowhere"), "p")
+        require(token_file.checks(identity, "p"))
+    require(token_file.checks(TokenFileIdentity("/nowhere"), "p"))

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import msgspec
 import pytest
 
 from app.setup import plan
 from app.setup.output import aliyun_cli, as_json, terraform, text
 from app.setup.output.hcl import expression, string
-from app.setup.workload import KEYS, ChainTarget, read_file
+from app.setup.workload import ChainTarget, Workload, read_file
 
 from ..wrong_types import ESCAPES, prints
 from .hcl_reader import Reader
@@ -99,12 +100,14 @@ def test_the_file_of_the_page_is_valid(tmp_path: Path) -> None:
     (block,) = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
     path = tmp_path / "workloads.json"
     path.write_text(block)
-    workloads = read_file(str(path))
-    plan.check([(each, str) for each in workloads])
+    read = read_file(str(path))
+    plan.check(read.workloads, read.findings)
+    workloads = [each for each, _ in read.workloads]
     found = plan.make(workloads, {str(workloads[0].issuer): ("a" * 40,)})
 
     assert [role.name for role in found.roles] == ["orders", "reports"]
-    assert set(KEYS) <= set(re.findall(r"^\| `(\w+)` \|", DOCS, re.MULTILINE))
+    keys = {each.encode_name for each in msgspec.structs.fields(Workload)}
+    assert keys <= set(re.findall(r"^\| `(\w+)` \|", DOCS, re.MULTILINE))
 
 
 @pytest.mark.parametrize("output", [text, terraform, aliyun_cli, as_json])

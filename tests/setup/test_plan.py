@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from app.config.settings import Settings
 from app.core.errors import ConfigError
 from app.emulator.world.trust_policy import allows, validation_error
+from app.identity.idaas import IdaasIdentity
 from app.setup import plan, profiles
+from app.setup.sources import Source
 from app.setup.workload import ChainTarget, Workload, read_file
+
+from ..conftest import configuration, identity
 
 PRINT = "902ef2deeb3c5b13ea4c3d5193629309e231ae55"
 ISSUER = "https://example.aliyunidaas.com/api/v2/iauths_system/oauth2"
@@ -183,7 +189,7 @@ def test_members_of_the_file_are_defaults(write):
     """Members beside `workloads` apply to each workload that does not set them."""
     found = read_file(write({"account": ACCOUNT, "workloads": [{"name": "a"}, {"name": "b", "account": "2"}]}))
 
-    assert [(each.name, each.account) for each in found] == [("a", ACCOUNT), ("b", "2")]
+    assert [(each.name, each.account) for each, _ in found.workloads] == [("a", ACCOUNT), ("b", "2")]
 
 
 def test_a_yaml_file_is_read(write):
@@ -191,7 +197,29 @@ def test_a_yaml_file_is_read(write):
     pytest.importorskip("yaml", reason="needs PyYAML: pip install pyyaml")
     found = read_file(write(f"account: '{ACCOUNT}'\nworkloads:\n  - name: a\n    subjects: [s]\n", "w.yaml"))
 
-    assert found == [Workload(name="a", account=ACCOUNT, subjects=("s",))]
+    assert [each for each, _ in found.workloads] == [Workload(name="a", account=ACCOUNT, subjects=("s",))]
+
+
+DEFAULTS = {
+    "account": ACCOUNT,
+    "provider": "idaas",
+    "issuer": "https://idaas.example.com",
+    "audience": "api.example.com",
+    "clientId": "app_1",
+    "role": "orders",
+}
+
+
+def refused(path: str) -> list[str]:
+    """Return the lines that a `--from` file is refused with."""
+
+    def check() -> None:
+        read = read_file(path)
+        plan.check(read.workloads, read.findings, path)
+
+    with pytest.raises(ConfigError) as found:
+        check()
+    return str(found.value).splitlines()
 
 
 @pytest.mark.parametrize(
@@ -199,19 +227,49 @@ def test_a_yaml_file_is_read(write):
     [
         ({}, "workloads: required, a list of objects"),
         ({"workloads": []}, "workloads: required"),
-        ({"workloads": [{"acount": "1"}]}, r"workloads\[0\]: unknown key 'acount'; did you mean account\?"),
-        ({"workloads": [{"account": 1}]}, r"workloads\[0\].account: must be a string, not a whole number"),
-        ({"workloads": [{"kind": "aws"}]}, r"workloads\[0\].kind: invalid enum value 'aws'"),
-        ({"workloads": [{}, {}]}, "two workloads have the name 'default'"),
+        ({**DEFAULTS, "workloads": [{"acount": "1"}]}, r"workloads\[0\].acount: unknown key; did you mean account\?"),
+        ({**DEFAULTS, "workloads": [{"account": 1}]}, r"workloads\[0\].account: must be a string or null, not a whole"),
+        (
+            {**DEFAULTS, "workloads": [{"kind": "aws"}]},
+            r"workloads\[0\].kind: 'aws' is not known in this version, which",
+        ),
+        ({**DEFAULTS, "workloads": [{}, {}]}, r"workloads\[1\].name: 'default' is the name of workloads\[0\]; give"),
+        ({**DEFAULTS, "workloads": [{}, 1]}, r"workloads\[1\]: must be an object"),
+        (
+            {**DEFAULTS, "account": "one", "workloads": [{"name": "a"}, {"name": "b"}]},
+            "account: 'one' is not an account",
+        ),
+        ({**DEFAULTS, "acount": "1", "workloads": [{"name": "a"}, {"name": "b"}]}, "acount: unknown key"),
         ("{", "not JSON"),
     ],
 )
 def test_a_wrong_file_is_a_message(write, content, message):
-    """A mistake in the file is one line with its place."""
-    with pytest.raises(ConfigError, match=message) as found:
-        read_file(write(content))
+    """A mistake in the file is one line with its place, also where it is in a default of all workloads."""
+    path = write(content)
+    (line,) = refused(path)
 
-    assert len(str(found.value).splitlines()) == 1
+    assert re.search(f"^{re.escape(path)}:.*{message}", line)
+
+
+def test_all_mistakes_of_the_file_are_in_one_run(write):
+    """Unknown keys, wrong types, values that RAM refuses and contradictions of all workloads are listed together."""
+    one = {**DEFAULTS, "name": "a", "chain": [{"roleArn": "x"}, {"sessionSeconds": "1"}], "issuanceHours": 500}
+    two = {**DEFAULTS, "name": "b", "audiense": "x", "subjects": ["*"], "policies": [1, "a b"]}
+    three = {**DEFAULTS, "name": "c", "issuer": "https://other.example.com"}
+    path = write({"sessionSeconds": "1h", "workloads": [one, two, three, {**DEFAULTS, "name": "d"}]})
+
+    assert [line.removeprefix(f"{path}: ").partition(": ")[0] for line in refused(path)] == [
+        "sessionSeconds",
+        "workloads[0].chain[1].sessionSeconds",
+        "workloads[0].chain[1].roleArn",
+        "workloads[1].audiense",
+        "workloads[1].policies[0]",
+        "workloads[0].issuanceHours",
+        "workloads[0].chain[0].roleArn",
+        "workloads[1].subjects",
+        "workloads[1].policies",
+        "provider idaas",
+    ]
 
 
 # --- the configuration ------------------------------------------------------------------------------------------------
@@ -229,3 +287,46 @@ def test_the_printed_configuration_is_valid(kind, tmp_path, write):
     assert back is not None
     assert (back.account, back.provider, back.role) == (ACCOUNT, "idaas", "orders")
     assert back.issuer == (None if kind == "kubernetes" else ISSUER)
+
+
+# --- the subject of an IDaaS application ------------------------------------------------------------------------------
+
+
+def notes(**changes: Any) -> str:
+    """Return the notes of the plan of one workload, from a `--from` file with changed members."""
+    workload = msgspec.convert({**DEFAULTS, "policies": ["P"], "fingerprints": ["a" * 40], **changes}, Workload)
+    source = Source([(workload, str)], writes_configuration=True)
+    assert list(source.issuers_to_ask()) == []
+    return " ".join(source.plan({}).notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_noted"),
+    [
+        ({"subjects": ["app_2"]}, True),
+        ({"subjects": ["app_"]}, True),
+        ({"subjects": ["App_1", "app_11"]}, True),
+        ({"subjects": ["x*"]}, True),
+        ({}, False),
+        ({"subjects": ["app_2", "app_1"]}, False),
+        ({"subjects": ["app_?"]}, False),
+        ({"clientId": None, "subjects": ["app_2"]}, False),
+        ({"kind": "keycloak", "subjects": ["person"]}, False),
+    ],
+)
+def test_subject_that_is_not_the_client_id_is_noted(changes, is_noted):
+    """For an application of IDaaS, a note names subjects that do not admit the client id, which is its `sub`."""
+    assert ("IDaaS writes the client id app_1 into sub" in notes(**changes)) is is_noted
+
+
+def test_subject_of_an_exchanged_token_is_that_of_the_other_identity():
+    """With a token exchange, the role trusts the subject of the exchanged identity, not the application."""
+    other = identity(clientId="app_9")
+    settings = msgspec.convert(configuration(), Settings)
+    profile = settings.profiles["default"]
+    exchanged = msgspec.structs.replace(
+        profile, identity=msgspec.convert(identity(tokenExchange={"subject": other}), IdaasIdentity)
+    )
+
+    assert profiles.workload("default", profile).all_subjects == ("app_demo",)
+    assert profiles.workload("default", exchanged).all_subjects == ("app_9",)

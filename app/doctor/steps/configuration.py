@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 import msgspec
 
-from ...config.explain import leaves, shown
-from ...config.loader import Loaded, load
+from ...config.examined import Examined
+from ...config.explain import as_members, rows
+from ...config.loader import Loaded, examine
 from ...config.locate import find
 from ...config.settings import Server
 from ...core.addresses import listen_address
-from ...core.errors import ConfigError, Mistake
+from ...core.errors import ConfigError
 from ...system.json_file import read_object
 from ..finding import Step, broken, warning
 from ..target import Target
@@ -26,60 +26,63 @@ OF_ANOTHER_USER = "IDS-131"
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """
-    The step's result. `loaded` is None if the configuration cannot be used at all.
+    The step's result. `loaded` has the profiles without a wrong value; None where there is none.
 
-    `server`: the configured addresses, as far as they are valid.
+    `server`: the addresses of its sidecar, as far as they are valid. `names`: all profiles.
     """
 
     step: Step
+    examined: Examined
     loaded: Loaded | None = None
-    mistakes: tuple[Mistake, ...] = ()
     server: Server = field(default_factory=Server)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of all profiles, also of those with mistakes."""
+        return list(self.examined.settings.profiles) if self.examined.settings is not None else []
+
+    @property
+    def listening(self) -> Loaded | None:
+        """The configuration, where what it says of listeners and access can be used."""
+        return None if self.examined.wrong_sections() & {"server", "access"} else self.loaded
+
     def usable(self, profile: str) -> bool:
-        """Return whether no mistake concerns the profile. A mistake that names no profile concerns all of them."""
-        return not self._concerning(profile)
+        """Return whether no mistake concerns the profile."""
+        return not self.examined.concerning(profile)
 
     def why_not(self, profile: str) -> str:
         """Return why no token is requested for an unusable profile."""
-        found = self._concerning(profile)
+        found = self.examined.concerning(profile)
         if any(line.error_code != OF_ANOTHER_USER for line in found):
             return "the configuration is broken"
         return f"{found[0].cause}. A sidecar of that user reads the file; run `sudo -u USER idaas-sidecar doctor`"
 
-    def _concerning(self, profile: str) -> list[Mistake]:
-        return [line for line in self.mistakes if f"profiles.{profile}." in line or not re.search(r"profiles\.", line)]
-
 
 def run(target: Target) -> Configuration:
-    """Load the configuration in the same way as `serve`. If secrets or files are missing, go on without them."""
-    loaded: Loaded | None = None
-    mistakes: tuple[Mistake, ...] = ()
-    try:
-        loaded = _load(target, look=True)
-    except ConfigError as error:
-        mistakes = error.mistakes
-        try:
-            loaded = _load(target, look=False)
-        except ConfigError:
-            loaded = None
+    """Read the configuration as `serve` does. Where something is wrong, go on with what is right."""
+    examined = examine(target.config, target.environ, hostname=target.hostname, default_path=target.default_path)
+    mistakes = list(dict.fromkeys(mistake for _, mistake in examined.found))
     owners = [line for line in mistakes if line.error_code == OF_ANOTHER_USER]
     found = [broken(line.error_code, line.cause, line.cure) for line in mistakes if line not in owners]
-    if loaded is None:
-        return Configuration(Step(NAME, "cannot be used", findings=found), None, mistakes, _server(target))
     found += [
         warning(each.error_code, each.cause, each.cure)
-        for each in loaded.warnings
+        for each in examined.warnings
         if not any(line.endswith(each) for line in owners)  # a file that its owner reads is not exposed
     ]
-    values = [
-        {"key": key, "value": shown(key, value), "source": loaded.sources[key]}
-        for key, value in leaves(loaded.settings)
-        if key in loaded.sources
-    ]
-    names = ", ".join(loaded.settings.profiles)
-    step = Step(NAME, f"{loaded.origin}; profiles: {names}", findings=found, facts={"values": values})
-    return Configuration(step, loaded, mistakes, loaded.settings.server)
+    values = [as_members(row) for row in rows(examined) if row.mistakes or row.key in examined.sources]
+    sound = examined.sound()
+    loaded = None
+    if sound is not None and sound.profiles:
+        loaded = Loaded(
+            sound, examined.origin, target.clocks.wall(), examined.sources, examined.warnings, examined.files
+        )
+    summary = f"{examined.origin}; profiles: {', '.join(loaded.settings.profiles)}" if loaded else "cannot be used"
+    names = examined.settings.profiles if examined.settings is not None else ()
+    wrong = [name for name in names if loaded is not None and name not in loaded.settings.profiles]
+    if wrong:
+        summary += f"; with mistakes: {', '.join(wrong)}"
+    step = Step(NAME, summary, findings=found, facts={"values": values} if values else {})
+    return Configuration(step, examined, loaded, sound.server if sound is not None else _server(target))
 
 
 def _server(target: Target) -> Server:
@@ -93,14 +96,3 @@ def _server(target: Target) -> Server:
     except (ConfigError, msgspec.ValidationError):
         return Server()
     return found
-
-
-def _load(target: Target, *, look: bool) -> Loaded:
-    return load(
-        target.config,
-        target.environ,
-        hostname=target.hostname,
-        now=target.clocks.wall,
-        default_path=target.default_path,
-        look=look,
-    )

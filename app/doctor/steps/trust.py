@@ -8,6 +8,7 @@ from ...config.settings import Profile
 from ...core.arns import account_of
 from ...exchange.settings import StsExchange
 from ...identity.jwt_claims import Claims
+from ...refresh.pipeline import expected_claims
 from .. import trust_policy
 from ..finding import Finding, Step, broken, skipped
 from ..ram import Role
@@ -29,7 +30,7 @@ def run(name: str, profile: Profile, policy: str | None, reading: Reading | None
         # The policy may be right: its Principal.Federated may name the account that oidcProviderArn should have.
         return skipped(NAME, "roleArn and oidcProviderArn are of different accounts", name)
     if policy is not None:
-        return _compared(name, exchange, policy, claims, [], "")
+        return _compared(name, profile, exchange, policy, claims, [], "")
     if reading is None:
         order = f"aliyun ram GetRole --RoleName {exchange.role_arn.rpartition('/')[2]} > role.json"
         return skipped(NAME, f"not given; use --read-ram, or `{order}` and --trust-policy role.json", name)
@@ -40,13 +41,20 @@ def run(name: str, profile: Profile, policy: str | None, reading: Reading | None
             return skipped(NAME, f"RAM was not read ({reading.role.code})", name)
         return Step(NAME, f"{exchange.role_arn} was not read", name, [reading.role])
     found = list(_length(exchange, reading.role))
-    return _compared(name, exchange, reading.role.trust_policy, claims, found, ", read from RAM")
+    return _compared(name, profile, exchange, reading.role.trust_policy, claims, found, ", read from RAM")
 
 
 def _compared(
-    name: str, exchange: StsExchange, policy: str, claims: Claims | None, found: list[Finding], where: str
+    name: str,
+    profile: Profile,
+    exchange: StsExchange,
+    policy: str,
+    claims: Claims | None,
+    found: list[Finding],
+    where: str,
 ) -> Step:
     if claims is None:
+        found += trust_policy.expected_findings(policy, exchange.oidc_provider_arn, expected_claims(profile))
         return Step(NAME, "no token to compare", name, found) if found else skipped(NAME, "needs a token", name)
     found += trust_policy.findings(policy, exchange.oidc_provider_arn, claims)
     return Step(NAME, f"the conditions of {exchange.role_arn} beside the token's claims{where}", name, found)

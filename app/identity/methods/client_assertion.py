@@ -6,12 +6,13 @@ Keycloak calls this method federated client authentication, and Entra calls it a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta
 
 from ...core.base import OtherFile
+from ...core.checks import Check, check, places
 from ...core.record import Record
 from ...core.values import Secret
 from ...system import secrets
@@ -44,11 +45,14 @@ class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", f
         str | None, Meta(description="Environment variable that holds the token, such as a CI job's.")
     ] = None
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        self.token(place, {})
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield check(self.token, place, {}, needs=self._keys(place))
 
-    def read_token(self, place: str, environ: Mapping[str, str]) -> None:
-        self.token(place, environ)()
+    def token_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+        yield check(lambda: self.token(place, environ)(), needs=self._keys(place))
+
+    def _keys(self, place: str) -> tuple[str, ...]:
+        return places(place, self.key("token_env_var_name"), self.key("token_file"))
 
     def token(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the token. Raises ConfigError unless exactly one key is set."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import field
 
+from ...core.checks import Check
 from ...core.record import Record
 from ...core.values import Now, Secret
 from ...system.disk import Disk
@@ -15,7 +16,7 @@ from ..client_auth import IDAAS_STYLE, LONGEST_LIFE, AssertionStyle, Proof, asse
 from ..context import TokenSource
 from .keys import ClientSecretMethod
 from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
-from .private_key_jwt import AssertionAudience, AssertionLifetime, check_audience, style_of
+from .private_key_jwt import AssertionAudience, AssertionLifetime, audience_checks, style_of
 
 
 class ClientSecretJwt(Record, frozen=True):
@@ -54,8 +55,8 @@ class OAuthClientSecretJwt(ClientSecretMethod, tag_field="method", tag="client_s
     assertion_audience: AssertionAudience = "tokenEndpoint"
     assertion_lifetime_seconds: AssertionLifetime = LONGEST_LIFE
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        check_audience(self.assertion_audience, facts)
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from audience_checks(self.assertion_audience, facts)
 
     def build(self, parts: ClientParts) -> TokenSource:
         return build(self, parts, style_of(self.assertion_audience, self.assertion_lifetime_seconds, parts.facts))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from ...core.base import ProofFile
+from ...core.checks import Check, check, places
 from ...core.errors import ConfigError
 from ...core.values import Secret
 from ...system import secrets
@@ -28,8 +29,9 @@ class ClientSecretMethod(Method, frozen=True, kw_only=True):
         Meta(description="File that holds the client secret, read at every token request. White space is trimmed."),
     ] = None
 
-    def read(self, place: str, environ: Mapping[str, str]) -> None:
-        self.secret(place, environ)()
+    def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+        needs = places(place, self.key("client_secret_env_var_name"), self.key("client_secret_file"))
+        yield check(lambda: self.secret(place, environ)(), needs=needs)
 
     def secret(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the client secret. Raises ConfigError unless exactly one key is set."""
@@ -77,17 +79,36 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         ),
     ] = None
 
-    def read(self, place: str, environ: Mapping[str, str]) -> None:
-        self.read_key(place, environ)
+    def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+        yield from self.key_checks(place, environ)
 
-    def read_key(
-        self, place: str, environ: Mapping[str, str], certificate: str | None = None, *, standard: bool = False
-    ) -> None:
+    def key_checks(
+        self,
+        place: str,
+        environ: Mapping[str, str],
+        certificate: Secret | None = None,
+        certificate_keys: tuple[str, ...] = (),
+        *,
+        standard: bool = False,
+    ) -> Iterator[Check]:
         """
-        Raise ConfigError unless the key can be loaded, fits the algorithm, and belongs to the certificate.
+        Yield the checks that the key can be loaded, fits the algorithm, and is that of the certificate.
 
-        `standard`: for an OpenID provider, which accepts more kinds of keys than IDaaS.
+        `certificate_keys`: the places that say where the certificate is. `standard`: for an OpenID provider, which
+        accepts more kinds of keys than IDaaS.
         """
+        keys = places(place, self.key("private_key_env_var_name"), self.key("private_key_file"))
+        yield check(lambda: self.private_key(place, environ)(), needs=keys)
+        password = self.password(place, environ)
+        if password is not None:
+            yield check(password)
+        if certificate is not None:
+            yield check(certificate, needs=certificate_keys)
+        others = places(place, self.key("private_key_password_env_var_name"), self.key("algorithm"))
+        yield check(self._fit, place, environ, certificate, standard, needs=(*keys, *others, *certificate_keys))
+
+    def _fit(self, place: str, environ: Mapping[str, str], certificate: Secret | None, standard: bool) -> None:
+        """Raise ConfigError unless key, password, algorithm and certificate belong together."""
         text, reader = self.private_key(place, environ)(), self.password(place, environ)
         password = reader() if reader else None
 
@@ -103,7 +124,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         else:
             private_key.algorithm_for(key, place)
         if certificate is not None:
-            leaf = key_forms.load_certificate(certificate, place, der=standard, password=password)
+            leaf = key_forms.load_certificate(certificate(), place, der=standard, password=password)
             if not key_forms.belongs(leaf, key):
                 raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 

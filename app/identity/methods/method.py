@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Protocol
 from msgspec import Meta
 
 from ...core.base import Strict
+from ...core.checks import Check, fails
 from ...core.connection import Connection
-from ...core.errors import ConfigError
+from ...core.errors import Mistake
 from ...core.record import Record
 from ...system.secrets import Rotating
 from ...upstream.response import HttpClient
@@ -84,14 +85,17 @@ class Method(Strict, frozen=True, kw_only=True):
     A method overrides `build`, and the other functions as needed. `place` is the key path of the method.
     """
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        """Raise ConfigError at the first value that cannot work. Pure."""
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        """Yield the checks of values that cannot work. Pure."""
+        yield from ()
 
-    def read(self, place: str, environ: Mapping[str, str]) -> None:
-        """Raise ConfigError unless the secrets, keys and certificates that the method names exist and fit."""
+    def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+        """Yield the checks that the secrets, keys and certificates that are named exist and fit."""
+        yield from ()
 
-    def read_token(self, place: str, environ: Mapping[str, str]) -> None:
-        """Raise NotThereYet or ConfigError if another program writes the method's token and it does not exist."""
+    def token_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+        """Yield the checks that the token exists which another program writes for the method."""
+        yield from ()
 
     def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         """Yield path and FILE mark of the method's files that no key names directly."""
@@ -110,15 +114,15 @@ class Method(Strict, frozen=True, kw_only=True):
         raise NotImplementedError
 
 
-def require_federated_credential(method: Method, name: str | None, place: str) -> None:
-    """Raise ConfigError if the name of the federated credential is missing."""
+def federated_credential(method: Method, name: str | None, place: str) -> Iterator[Check]:
+    """Yield a failing check unless the federated credential is named."""
     if not name:
         tag = type(method).__struct_config__.tag
-        raise ConfigError(f"{place}.applicationFederatedCredentialName: required with {tag}", error_code="IDS-106")
+        yield fails(Mistake(f"{place}.applicationFederatedCredentialName: required with {tag}", "IDS-106"))
 
 
-def require_environment(method: Method, configured: str | None, only: str, place: str) -> None:
-    """Raise ConfigError for a deploy environment in which the method does not work."""
+def deploy_environment(method: Method, configured: str | None, only: str, place: str) -> Iterator[Check]:
+    """Yield a failing check for a deploy environment in which the method does not work."""
     if configured not in (None, only):
         tag = type(method).__struct_config__.tag
-        raise ConfigError(f"{place}.clientDeployEnvironment: {tag} works only in {only}", error_code="IDS-113")
+        yield fails(Mistake(f"{place}.clientDeployEnvironment: {tag} works only in {only}", "IDS-113"))

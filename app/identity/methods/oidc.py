@@ -8,6 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ...core.base import READ_LATER, OtherFile
+from ...core.checks import Check
 from ...system import secrets
 from ...system.secrets import FileSecret
 from ..context import TokenSource
@@ -19,8 +20,8 @@ from .method import (
     FederatedCredential,
     IdentityType,
     Method,
-    require_environment,
-    require_federated_credential,
+    deploy_environment,
+    federated_credential,
 )
 
 ID_TOKEN_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:id-token-bearer"  # noqa: S105 - a name
@@ -45,9 +46,9 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
         str | None, Meta(description="Environment variable that holds the path of the token file.")
     ] = None
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        require_federated_credential(self, self.application_federated_credential_name, place)
-        require_environment(self, self.client_deploy_environment, "KUBERNETES", place)
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from federated_credential(self, self.application_federated_credential_name, place)
+        yield from deploy_environment(self, self.client_deploy_environment, "KUBERNETES", place)
 
     def implied_files(self, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         if not self.oidc_token_file_path:

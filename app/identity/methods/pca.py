@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta
 
 from ...core.base import ProofFile
+from ...core.checks import Check, check, places
 from ...core.errors import ConfigError, Unreachable
 from ...core.record import Record
 from ...core.values import Secret
@@ -24,11 +25,14 @@ from .method import (
     DeployEnvironment,
     FederatedCredential,
     IdentityType,
-    require_federated_credential,
+    federated_credential,
 )
 from .private_key_jwt import PrivateKeyJwt, signer
 
 X509_JWT_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
+
+_CERTIFICATE = ("client_x509_certificate", "client_x509_certificate_file")
+_CHAIN = ("x509_cert_chains", "x509_cert_chains_file")
 
 
 class Pca(Record, frozen=True):
@@ -89,20 +93,21 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         Meta(description="File that holds the intermediate certificates, read at every token request."),
     ] = None
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        require_federated_credential(self, self.application_federated_credential_name, place)
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from federated_credential(self, self.application_federated_credential_name, place)
 
-    def read(self, place: str, environ: Mapping[str, str]) -> None:
-        self.read_key(place, environ, certificate=self.certificate(place)())
-        self.chain(place)()
+    def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
+        leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
+        yield from self.key_checks(place, environ, lambda: self.certificate(place)(), leaf)
+        yield check(lambda: self.chain(place)(), needs=chain)
 
     def certificate(self, place: str) -> Secret:
         """Return the reader of the certificate. Raises ConfigError unless exactly one key is set."""
-        return self._text_or_file("client_x509_certificate", "client_x509_certificate_file", place)
+        return self._text_or_file(*_CERTIFICATE, place)
 
     def chain(self, place: str) -> Secret:
         """Return the reader of the intermediate certificates. Raises ConfigError unless exactly one key is set."""
-        return self._text_or_file("x509_cert_chains", "x509_cert_chains_file", place)
+        return self._text_or_file(*_CHAIN, place)
 
     def _text_or_file(self, text_field: str, file_field: str, place: str) -> Secret:
         text, path = getattr(self, text_field), getattr(self, file_field)

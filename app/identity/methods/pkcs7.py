@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from ...core.checks import Check, check
 from ..context import TokenSource
 from ..ecs_metadata import EcsMetadataSetting, check_endpoint, metadata_service
 from .federated import Federated
@@ -12,8 +15,8 @@ from .method import (
     FederatedCredential,
     IdentityType,
     Method,
-    require_environment,
-    require_federated_credential,
+    deploy_environment,
+    federated_credential,
 )
 
 PKCS7_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:pkcs7-bearer"
@@ -27,10 +30,10 @@ class IdaasPkcs7(Method, tag_field="authnMethod", tag="PKCS7", frozen=True, kw_o
     application_federated_credential_name: FederatedCredential = None
     ecs_metadata_endpoint: EcsMetadataSetting = "http://100.100.100.200"
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        require_federated_credential(self, self.application_federated_credential_name, place)
-        require_environment(self, self.client_deploy_environment, "ALIBABA_CLOUD_ECS", place)
-        check_endpoint(self.ecs_metadata_endpoint, f"{place}.{self.key('ecs_metadata_endpoint')}")
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from federated_credential(self, self.application_federated_credential_name, place)
+        yield from deploy_environment(self, self.client_deploy_environment, "ALIBABA_CLOUD_ECS", place)
+        yield check(check_endpoint, self.ecs_metadata_endpoint, f"{place}.{self.key('ecs_metadata_endpoint')}")
 
     def metadata_endpoint(self) -> str | None:
         return self.ecs_metadata_endpoint

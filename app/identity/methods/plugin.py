@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta
 
 from ...core import urls
-from ...core.errors import ConfigError, Unreachable
+from ...core.checks import Check, check, fails
+from ...core.errors import Mistake, Unreachable
 from ...core.record import Record
 from ...core.values import Now, Token
 from ...upstream import acs3
@@ -106,21 +107,18 @@ class IdaasPlugin(Method, tag_field="authnMethod", tag="PLUGIN", frozen=True, kw
     )
     ecs_metadata_endpoint: EcsMetadataSetting = "http://100.100.100.200"
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        if not facts.open_api_endpoint:
-            raise ConfigError(f"{facts.place}.openApiEndpoint: required with PLUGIN", error_code="IDS-106")
-        urls.api_endpoint(facts.open_api_endpoint, f"{facts.place}.openApiEndpoint")
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        if facts.open_api_endpoint:
+            yield check(urls.api_endpoint, facts.open_api_endpoint, f"{facts.place}.openApiEndpoint")
+        else:
+            yield fails(Mistake(f"{facts.place}.openApiEndpoint: required with PLUGIN", "IDS-106"))
         if self.plugin_name not in (None, PLUGIN_NAME):
-            raise ConfigError(
-                f"{place}.pluginName: {self.plugin_name!r} is not known here; there is {PLUGIN_NAME}",
-                error_code="IDS-105",
-            )
+            cause = f"{place}.pluginName: {self.plugin_name!r} is not known here; there is {PLUGIN_NAME}"
+            yield fails(Mistake(cause, "IDS-105"))
         if facts.exchanges_tokens:
-            raise ConfigError(
-                f"{facts.place}.tokenExchange: cannot be combined with PLUGIN, which does not use the token endpoint",
-                error_code="IDS-113",
-            )
-        check_endpoint(self.ecs_metadata_endpoint, f"{place}.{self.key('ecs_metadata_endpoint')}")
+            cause = "cannot be combined with PLUGIN, which does not use the token endpoint"
+            yield fails(Mistake(f"{facts.place}.tokenExchange: {cause}", "IDS-113"))
+        yield check(check_endpoint, self.ecs_metadata_endpoint, f"{place}.{self.key('ecs_metadata_endpoint')}")
 
     def metadata_endpoint(self) -> str | None:
         return self.ecs_metadata_endpoint

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, field
 from msgspec.structs import replace
 
 from ...core.base import ProofFile
-from ...core.errors import ConfigError, Unreachable
+from ...core.checks import Check, fails
+from ...core.errors import Mistake, Unreachable
 from ...core.record import Record
 from ...core.values import Now, Secret
 from ...system import secrets
@@ -140,12 +141,12 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     assertion_audience: AssertionAudience = "tokenEndpoint"
     assertion_lifetime_seconds: AssertionLifetime = LONGEST_LIFE
 
-    def check(self, place: str, facts: ClientFacts) -> None:
-        check_audience(self.assertion_audience, facts)
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from audience_checks(self.assertion_audience, facts)
 
-    def read(self, place: str, environ: Mapping[str, str]) -> None:
+    def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
         certificate = self.certificate(place)
-        self.read_key(place, environ, certificate=certificate() if certificate else None, standard=True)
+        yield from self.key_checks(place, environ, certificate=certificate, standard=True)
 
     def certificate(self, place: str) -> Secret | None:
         """Return the reader of the certificate, or None if no certificate is configured."""
@@ -183,10 +184,12 @@ def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret) -> Private
     )
 
 
-def check_audience(configured: str, facts: ClientFacts) -> None:
-    """Raise ConfigError if the audience must be the issuer, but the issuer is not known."""
+def audience_checks(configured: str, facts: ClientFacts) -> Iterator[Check]:
+    """Yield a failing check where the issuer is to be the audience and is not known."""
     if configured == "issuer" and not facts.issuer:
-        raise ConfigError(f"{facts.place}.issuer: required where assertionAudience is issuer", error_code="IDS-106")
+        place = f"{facts.place}.issuer"
+        # An issuer that is required in any case is one mistake.
+        yield fails(Mistake(f"{place}: required where assertionAudience is issuer", "IDS-106"), place)
 
 
 def style_of(audience: str, seconds: int, facts: ClientFacts) -> AssertionStyle:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from ...core.errors import ConfigError
+from collections.abc import Iterator
+
+from ...core.checks import Check, fails
+from ...core.errors import Mistake
 from ...core.record import Record
 from ..client_auth import Proof
 from ..context import TokenSource
@@ -19,11 +22,10 @@ class TlsClientAuth(Record, frozen=True):
 class OAuthTlsClientAuth(Method, tag_field="method", tag="tls_client_auth", frozen=True, kw_only=True):
     """The client certificate of the connection (`connection.certificateFile`)."""
 
-    def check(self, place: str, facts: ClientFacts) -> None:
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
         if not facts.connection.certificate_file:
-            raise ConfigError(
-                f"{facts.place}.connection.certificateFile: required with tls_client_auth", error_code="IDS-106"
-            )
+            where = f"{facts.place}.connection.certificateFile"
+            yield fails(Mistake(f"{where}: required with tls_client_auth", "IDS-106"))
 
     def build(self, parts: ClientParts) -> TokenSource:
         return parts.token_endpoint_source(TlsClientAuth())
