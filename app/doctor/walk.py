@@ -89,7 +89,10 @@ class Walk:
 
     async def _beside_running(self, found: Configuration) -> Step:
         """Return the step `configuration`, with cures from the running sidecar where one helps."""
-        if not {each.code for each in found.step.findings} & {configuration.NO_CONFIGURATION, configuration.NO_SECRET}:
+        if not {each.code for each in found.step.findings} & {
+            configuration.NO_CONFIGURATION,
+            configuration.UNSET_VARIABLE,
+        }:
             return found.step
         status = await sidecar.running(self._target, found.server)
         if status is None:

@@ -77,7 +77,7 @@ def test_running_sidecar_is_asked_over_its_socket(cloud: EmulatedCloud, tmp_path
     assert found["facts"]["source"] == "admin socket"
     assert [each["code"] for each in found["findings"]] == ["IDS-504"]
     assert "(IDS-412)" in found["findings"][0]["message"]
-    assert "correct roleArn" in found["findings"][0]["cure"]
+    assert found["findings"][0]["follows"] == ["IDS-412"]
     assert "correct roleArn" not in found["findings"][0]["message"]
 
 
@@ -147,7 +147,9 @@ def test_untrusted_ca_is_cured_by_its_message(cloud: EmulatedCloud, tmp_path: Pa
     assert "tls.caFile" in broken.out
     issuer = x509.load_pem_x509_certificate(cloud.ca_file.read_bytes()).subject.rfc4514_string()
     findings = [each for step in json.loads(broken.out)["steps"] for each in step["findings"]]
-    assert all(f"signed by {issuer}" in each["message"] and issuer in each["cure"] for each in findings)
+    assert all(f"signed by {issuer}" in each["message"] for each in findings)
+    assert all(issuer in each["cure"] or each["follows"] == ["IDS-212"] for each in findings)
+    assert findings[0]["follows"] == []
 
     cured = doctor(settings | {"tls": {"caFile": str(cloud.ca_file)}}, tmp_path, "--json")
     assert (cured.code, codes(cured)) == (0, [])
@@ -161,7 +163,7 @@ def test_http_at_a_port_that_speaks_tls(cloud: EmulatedCloud, tmp_path: Path) ->
 
     assert done.code == 1
     assert "IDS-207" in done.out
-    assert "cure: Correct scheme, host and port of the URL: https:// for a port that speaks TLS." in done.out
+    assert "cure: correct scheme, host and port of the URL: https:// for a port that speaks TLS" in done.out
     assert not re.search(r"\b[A-Z][a-z]+[A-Za-z]*(Error|Exception)\b", done.out)
 
 
@@ -179,7 +181,7 @@ def test_fingerprint_in_ram_is_cured_by_its_message(cloud: EmulatedCloud, tmp_pa
     assert ACCESS_KEY_SECRET not in broken.out + broken.err
     assert ACCESS_KEY_ID not in broken.out + broken.err
 
-    command = shlex.split(step["findings"][0]["cure"].partition(": ")[2])
+    command = shlex.split(step["findings"][0]["cure"].split("`")[1])
     assert command[:3] == ["aliyun", "ims", "AddFingerprintToOIDCProvider"]
     parameters = dict(zip((each[2:] for each in command[3::2]), command[4::2], strict=True))
     ram.call(cloud.url, *command[1:3], parameters)

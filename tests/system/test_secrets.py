@@ -171,7 +171,7 @@ def test_new_secret_that_works_becomes_the_fallback() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["...", "…", "<client secret>", "[secret]", "${SECRET}", "xxxx", "CHANGE-ME", "your-secret"]
+    "value", ["...", "…", "<client secret>", "[secret]", "${SECRET}", "xxxx", "CHANGE-ME", "replace_me"]
 )
 def test_placeholder_is_refused(value: str, tmp_path: Path) -> None:
     """The placeholder of an example is no secret, in a variable and in a file; the message does not have it."""

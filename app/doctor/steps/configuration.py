@@ -22,7 +22,7 @@ from ..target import Target
 
 NAME = "configuration"
 
-NO_CONFIGURATION, NO_SECRET = "IDS-101", "IDS-108"
+NO_CONFIGURATION, UNSET_VARIABLE = "IDS-101", "IDS-108"
 USABLE = ("fresh", "stale")
 """The states of a running profile that has credentials."""
 
@@ -106,7 +106,7 @@ def beside(step: Step, status: Mapping[str, Any], own: str) -> Step:
         if each.code == NO_CONFIGURATION and origin.startswith("/"):
             each = replace(each, cure=f"name the running sidecar's file: --config {origin}")
         profile = re.search(r"profiles\.([^.:]+)\.[^:]*: the environment variable \S+ is not set", each.message)
-        if each.code == NO_SECRET and profile and origin == own and profile[1] in usable:
+        if each.code == UNSET_VARIABLE and profile and origin == own and profile[1] in usable:
             here = "set the variable to the secret in this terminal, too: the running sidecar has it"
             each = replace(each, state="warning", cure=here)
         found.append(each)
