@@ -40,7 +40,7 @@ class Settings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
     image_pull_policy: str = "IfNotPresent"
     audience: str = "sts.aliyuncs.com"
     expiration_seconds: int = 3600
-    resources: Resources = Resources({"cpu": "5m", "memory": "48Mi"}, {"memory": "64Mi"})
+    resources: Resources = Resources({"cpu": "5m", "memory": "48Mi"}, {"memory": "96Mi"})
     configuration: str = json.dumps(_CONFIGURATION, sort_keys=True, separators=(",", ":"))
 
 

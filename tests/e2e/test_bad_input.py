@@ -20,6 +20,7 @@ from app.emulator import Client, Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, role_arn
 
 from ..ports import unused_port
+from .gates import failed_start
 from .processes import DEADLINE, CommandResult, EmulatedCloud, Process, emulator, environment, run
 from .test_commands import TOKEN_PATH, configuration, write_config
 
@@ -351,9 +352,6 @@ def test_clock_that_is_wrong(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 # --- the gate ---------------------------------------------------------------------------------------------------------
 
-GATE_SECONDS = 3
-"""Long enough that the first refusal of the cloud arrives before, also on a busy machine."""
-
 GATES = [
     ("unreachable", 4, "could not connect"),
     ("refused", 3, "invalid_client"),
@@ -364,19 +362,14 @@ GATES = [
 def test_gate_times_out(name: str, code: int, words: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Without credentials in time, `serve` exits with the code of the last error and logs that error."""
     changes = {"tokenEndpoint": f"{NOWHERE}/token"} if name == "unreachable" else {}
-    config = with_profile(cloud, "identity", **changes) | {
-        "startup": {"gate": "credentials", "timeoutSeconds": GATE_SECONDS}
-    }
-    path = write_config(tmp_path, config)
+    settings = with_profile(cloud, "identity", **changes) | {"startup": {"gate": "credentials"}}
 
-    with Process("serve", "--config", path, env=environment(tmp_path, IDAAS_SECRET=CANARY)) as process:
-        result = process.wait()
-        failed = process.event("start_up_failed")
-        log = "\n".join(process.stderr.lines())
+    start = failed_start(settings, home=tmp_path, env={"IDAAS_SECRET": CANARY})
+    log = "\n".join(start.process.stderr.lines())
 
-    assert result == code
-    assert failed["profile"] == "default"
-    assert words in failed["error"]
+    assert start.code == code
+    assert start.failed["profile"] == "default"
+    assert words in start.failed["error"]
     assert CANARY not in log
     assert "Traceback" not in log
 

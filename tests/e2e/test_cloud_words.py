@@ -12,6 +12,7 @@ import pytest
 from app.emulator.world.world import CLIENT_SECRET, OIDC_CLIENT_SECRET
 
 from .cloud import ENV, add_fault, config, emulator_admin
+from .gates import failed_start
 from .processes import EmulatedCloud, environment, run, serve
 from .test_identities import configuration
 from .wire import fetch
@@ -71,20 +72,16 @@ def test_fields_of_a_failure(cloud: EmulatedCloud, tmp_path: Path) -> None:
         cloud, kind="sts", times=None, status=401, code="AuthenticationFail.NoPermission",
         message="No such OIDC Provider registered.",
     )  # fmt: skip
-    settings = config(cloud, startup={"timeoutSeconds": 3})
-    with serve(settings, home=tmp_path, env=ENV) as sidecar:
-        line = sidecar.process.event("refresh_failed")
-        last = sidecar.process.event("start_up_failed")
-        code = sidecar.process.wait()
+    start = failed_start(config(cloud), home=tmp_path, env=ENV)
 
-    for found in (line, last):
+    for found in (start.process.event("refresh_failed"), start.failed):
         assert (found["stage"], found["endpoint"], found["status"]) == ("exchange", cloud.url, 401)
         assert found["code"] == "AuthenticationFail.NoPermission"
         assert found["cloud_message"] == "No such OIDC Provider registered."
         assert f"(request {found['request_id']})" in found["error"]
         assert "correct oidcProviderArn" in found["error"]
         assert found["error"].endswith('it says "No such OIDC Provider registered."')
-    assert code == 3
+    assert start.code == 3
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from .cloud import ENV, add_fault, config, emulator_admin, replace_config
+from .gates import failed_start
 from .processes import (
     DEADLINE,
     PROGRAM,
@@ -96,13 +97,12 @@ def test_gate_waits_for_a_late_credential(cloud: EmulatedCloud, tmp_path: Path) 
 
 def test_missing_token_file_at_the_gate(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A token file that does not appear within the gate's time gives exit code 4: it can still appear."""
-    configuration = config(cloud, startup={"gate": "credentials", "timeoutSeconds": 5})
-    configuration["profiles"]["default"]["identity"] = {"type": "tokenFile", "tokenFile": str(tmp_path / "absent")}
-    with serve(configuration, home=tmp_path, env=ENV) as sidecar:
-        code = sidecar.process.wait()
+    settings = config(cloud, startup={"gate": "credentials"})
+    settings["profiles"]["default"]["identity"] = {"type": "tokenFile", "tokenFile": str(tmp_path / "absent")}
+    start = failed_start(settings, home=tmp_path, env=ENV)
 
-        assert code == 4
-        assert "absent: no such file" in sidecar.process.event("start_up_failed")["error"]
+    assert start.code == 4
+    assert "absent: no such file" in start.failed["error"]
 
 
 def test_sigterm_at_the_gate(cloud: EmulatedCloud, tmp_path: Path) -> None:
@@ -372,10 +372,10 @@ def test_file_without_a_directory_that_appears_after_a_reload(cloud: EmulatedClo
 
 def test_files_that_never_appear(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """When the gate is over and the secret still does not exist, the exit code is 4, so that a unit is restarted."""
-    settings = late_files(cloud, tmp_path) | {"startup": {"timeoutSeconds": 2}}
-    with serve(settings, home=tmp_path, env={}) as sidecar:
-        assert "no such file" in sidecar.process.event("start_up_failed")["error"]
-        assert sidecar.process.wait() == 4
+    start = failed_start(late_files(cloud, tmp_path), home=tmp_path, env={})
+
+    assert "no such file" in start.failed["error"]
+    assert start.code == 4
 
 
 def test_path_token_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_another_value_of_the_label(tmp_path: Path, policies: str, capsys: pytes
     template["metadata"] = labelled("yes", annotated=False)["metadata"]
 
     assert explain(tmp_path, policies, wanted) == 1
-    assert f"CronJob shop/app: refused\n  why: {label_message('yes')}\n" in capsys.readouterr().out
+    assert f"CronJob shop/app: refused\n  why: {label_message('yes')} (IDS-133)\n" in capsys.readouterr().out
 
 
 def test_a_label_without_quotes(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
