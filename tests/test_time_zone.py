@@ -48,7 +48,7 @@ def china_standard_time() -> Iterator[None]:
 
 def times(text: str) -> list[str]:
     """Return all dates with a time, with their zone, in order."""
-    return re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^\",<\s]*", text)
+    return re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^\",<\s]*[^\",<\s.]", text)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ async def test_status_is_in_utc(loaded: Callable[..., Loaded], clock: Clock) -> 
     now = ISSUED
     status_json, page = await report.status_response(), await report.page_response(False)
     assert times(status_json.body.decode()) == [now, ISSUED, EXPIRES, REFRESH, now, now, now]
-    assert times(page.body.decode()) == [EXPIRES, REFRESH, now, now, now, ISSUED, now]
+    assert times(page.body.decode()) == [now, EXPIRES, REFRESH, now, now, now, ISSUED, now]
 
 
 def test_expiration_is_read_as_utc() -> None:

@@ -86,11 +86,12 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
     ops, admin = routes.ops(answer, docs_page=docs_page, openapi=openapi), routes.admin(answer)
     app.include_router(ops)
     app.include_router(admin)
-    ops_paths, orders = _paths(ops), {path.split("/")[1] for path in _paths(admin)}
+    ops_paths = _paths(ops) - {"/healthz"}  # the credentials listener has it, too
+    orders = tuple(path.partition("{")[0] for path in _paths(admin))
 
     def listener(path: str) -> str:
         """Return the name of the listener that serves a path, for an ASGI server with one port for all listeners."""
-        return "ops" if path in ops_paths else "admin" if path.split("/")[1] in orders else "credentials"
+        return "ops" if path in ops_paths else "admin" if path.startswith(orders) else "credentials"
 
     return app
 

@@ -214,7 +214,7 @@ def test_comment_right_behind_a_colon(comment: str, end: str, tmp_path: Path) ->
     lines = ("\ufeff{", f'"clientId":{comment}', '"app_demo",', f'"issuer": "https://idp.example.com//a"{comment}', "}")
     path.write_text(end.join(lines), newline="")
 
-    assert sdk_file.read(str(path)) == {"clientId": "app_demo", "issuer": "https://idp.example.com//a"}
+    assert sdk_file.read(str(path)).members == {"clientId": "app_demo", "issuer": "https://idp.example.com//a"}
 
 
 @pytest.mark.parametrize(

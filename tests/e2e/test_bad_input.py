@@ -346,7 +346,8 @@ def test_clock_that_is_wrong(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
     assert result.code == 0
     assert result.error_line == (
-        "idaas-sidecar get: warning: this machine's clock differs from the cloud's by a minute or more; set the clock"
+        "idaas-sidecar get: warning: this machine's clock differs from the cloud's by a minute or more; set the clock "
+        "(IDS-214)"
     )
 
 
@@ -403,6 +404,6 @@ def test_token_file_may_appear_later(cloud: EmulatedCloud, tmp_path: Path) -> No
         f"profiles.default.identity.tokenFile: {tmp_path}/token: no such file; waiting for the program that writes it"
     )
     assert checked.code == 0
-    assert checked.error_line == f"idaas-sidecar config: warning: {warning}"
+    assert checked.error_line == f"idaas-sidecar config: warning: {warning} (IDS-124)"
     assert warned["message"] == warning
     assert code == 0
