@@ -86,8 +86,13 @@ def test_a_killed_sidecar_comes_back_with_its_session() -> None:
 
 
 AT_ONCE = {
-    **{"get --profile orders": 0, "get": 2, "status": 0, "refresh": 0},
-    **{"health --ready": 0, "config": 0, "doctor": 0},
+    "get --profile orders": 0,
+    "get": 2,
+    "status": 0,
+    "refresh": 0,
+    "health --ready": 0,
+    "config": 0,
+    "doctor": 0,
 }
 """Commands of `kubectl exec`, and the exit code. In 0.1 `get` ended the sidecar in 7 of 7; there is no `default`."""
 
