@@ -178,12 +178,15 @@ def _not_started(command: str, environ: Mapping[str, str], error: OSError) -> Co
     """Return the error of a command that the system does not start, with the exit code that bash and env give it."""
     path = _file_of(command, environ)
     shown = command if command.isprintable() and command else repr(command)
-    why = unusable_interpreter(path) if path is not None and not os.path.isdir(path) else None
-    if isinstance(error, FileNotFoundError) or path is None:
+    found = unusable_interpreter(path) if path is not None and not os.path.isdir(path) else None
+    why = found.reason if found is not None else None
+    # A directory of PATH that this user may not search gives EACCES, although the file is in another one.
+    absent = found.absent if found is not None and os.access(str(path), os.X_OK) else path is None
+    if isinstance(error, FileNotFoundError) or absent:
         missing = Reason(f"{shown}: no such command", SHELL_CURE if _SHELL.search(command) else "")
         return CommandNotStarted(why or missing, exit_code=NOT_FOUND)
     if isinstance(error, PermissionError):
-        may_run = why is not None and os.access(path, os.X_OK)
+        may_run = why is not None and os.access(str(path), os.X_OK)
         return CommandNotStarted(why if why and may_run else f"{shown}: not executable", exit_code=CANNOT_EXECUTE)
     # Other reasons are such as "Not a directory" or "Argument list too long".
     return CommandNotStarted(why or f"{shown}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE)

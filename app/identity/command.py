@@ -203,9 +203,10 @@ class Command(Record, frozen=True):
     async def _unusable(self) -> Reason | None:
         """Return why the command's interpreter keeps it from starting, or None."""
         try:
-            return await self.disk.call(self.argv[0], unusable_interpreter, self.argv[0])
+            found = await self.disk.call(self.argv[0], unusable_interpreter, self.argv[0])
         except Stalled:
             return None
+        return found.reason if found is not None else None
 
     def _overflow(self) -> Unreachable:
         return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes", error_code="IDS-324")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..system import files
 from ..system.yaml_file import parse_documents
 from . import compose, env_files, evidence, kubernetes
@@ -60,6 +60,9 @@ class _Reader:
 
     def add(self, workload: str, path: str, raw: bytes) -> None:
         """Add one file."""
+        if b"\0" in raw:
+            cause = f"{path}: not a text, so no AccessKey in it would be found"
+            raise ConfigError.of([Mistake(cause, "IDS-126", "give the text that this file was made from")])
         text = raw.decode(errors="replace")
         documents = _documents(path, raw, text)
         if documents is not None:

@@ -25,6 +25,9 @@ DEFAULT_ISSUANCE_HOURS = 12
 TRUST_POLICY, CUSTOM_POLICY = 2048, 6144
 """The most characters of a role's trust policy, and of a custom policy."""
 
+SHORTEST_SESSION = 900
+"""The fewest seconds of a session, from AssumeRoleWithOIDC and AssumeRole in the documentation of STS."""
+
 _ACCOUNT = re.compile(r"[0-9]{1,20}")
 _PROVIDER_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 _ROLE_NAME = re.compile(r"[A-Za-z0-9.-]{1,64}")
@@ -124,6 +127,12 @@ def session_seconds(value: int, place: str) -> Iterator[Mistake]:
         yield Mistake(
             f"{place}: {value}; RAM accepts 3600 to 43200 seconds as the maximum session duration of a role", CODE
         )
+
+
+def session_length(value: int, place: str) -> Iterator[Mistake]:
+    """Yield a mistake unless STS accepts `value` as the length of a session."""
+    if value < SHORTEST_SESSION:
+        yield Mistake(f"{place}: {value}; a session of STS lasts at least {SHORTEST_SESSION} seconds", CODE)
 
 
 def subjects(values: Collection[str], place: str) -> Iterator[Mistake]:

@@ -72,9 +72,11 @@ def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistak
     yield from limits.subjects(workload.all_subjects, where("subjects"))
     yield from limits.issuance_hours(workload.issuance_hours, where("issuanceHours"))
     yield from limits.session_seconds(max(3600, workload.session_seconds), where("sessionSeconds"))
+    yield from limits.session_length(workload.session_seconds, where("sessionSeconds"))
     for name in (*workload.policies, *workload.policy_documents):
         yield from limits.policy_name(name, where("policies"))
     for index, target in enumerate(workload.chain):
+        yield from limits.session_length(target.session_seconds, f"{where('chain')}[{index}].sessionSeconds")
         if not re.fullmatch(r"acs:ram::[0-9]{1,20}:role/[A-Za-z0-9.-]{1,64}", target.role_arn):
             cause = f"{where('chain')}[{index}].roleArn: {target.role_arn!r} must read acs:ram::<account>:role/<name>"
             yield Mistake(cause, limits.CODE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from typing import NamedTuple
 
 from ..core.errors import Reason
 
@@ -19,7 +20,14 @@ DEEPEST = 5
 _LOADER = re.compile(rb"/[!-~]+/ld[!-~]*\.so[!-~]*")
 
 
-def unusable_interpreter(path: str) -> Reason | None:
+class Unusable(NamedTuple):
+    """Why an interpreter cannot run, and whether there is no such file."""
+
+    reason: Reason
+    absent: bool
+
+
+def unusable_interpreter(path: str) -> Unusable | None:
     """Return why the executable at `path` cannot run for want of its interpreter, or None. Blocks for the file."""
     for _ in range(DEEPEST):
         head = _head(path)
@@ -28,9 +36,11 @@ def unusable_interpreter(path: str) -> Reason | None:
             return None
         kind = "interpreter" if head.startswith(b"#!") else "loader"
         if not os.path.isfile(name):
-            return Reason(f"{path}: its {kind} {name!r} does not exist", _cure(kind, name))
+            reason = Reason(f"{path}: its {kind} {name!r} does not exist", _cure(kind, name))
+            return Unusable(reason, absent=not os.path.exists(name))
         if not os.access(name, os.X_OK):
-            return Reason(f"{path}: its {kind} {name!r} is not executable by this user (uid {os.getuid()})")
+            reason = Reason(f"{path}: its {kind} {name!r} is not executable by this user (uid {os.getuid()})")
+            return Unusable(reason, absent=False)
         path = name
     return None
 

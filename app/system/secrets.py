@@ -100,7 +100,9 @@ class FileSecret(Record, frozen=True):
     def _cure(self) -> str:
         """What to do without a file. A person writes most private secrets, and programs write the other files."""
         return (
-            "write the secret into the file, start the program that does, or correct the path" if self.private else ""
+            "write the secret into the file with mode 0600, start the program that does, or correct the path"
+            if self.private
+            else ""
         )
 
 

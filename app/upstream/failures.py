@@ -59,6 +59,8 @@ _UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
 _WANTS = "is the port right? Where the server requires a client certificate, name one with connection.certificateFile"
 _ANOTHER = "name a certificate that the server accepts with connection.certificateFile"
 
+_ENDED = "UNEXPECTED_EOF_WHILE_READING"
+
 _TLS = {
     "WRONG_VERSION_NUMBER": ("does not speak TLS; is the port right, and is it https?", ""),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
@@ -91,7 +93,7 @@ _TLS = {
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": ("refuses the client certificate", _ANOTHER),
     "TLSV1_ALERT_DECRYPT_ERROR": ("refuses the client certificate", _ANOTHER),
     "TLSV1_ALERT_ACCESS_DENIED": ("refuses the client certificate", _ANOTHER),
-    "UNEXPECTED_EOF_WHILE_READING": ("ends the TLS handshake without a reason", _WANTS),
+    _ENDED: ("ends the TLS handshake without a reason", _WANTS),
 }
 """Cause and cure by OpenSSL's reason. The cause describes what the server does."""
 
@@ -201,10 +203,11 @@ def _by_number(error: Exception, server: str) -> Reason | None:
         if isinstance(cause, ssl.SSLWantReadError | ssl.SSLWantWriteError):
             continue  # not a failure: TLS waits for the other side
         if isinstance(cause, ssl.SSLError):
-            if cause.reason in _TLS:
-                said, cure = _TLS[cause.reason]
+            reason = cause.reason or _ENDED  # OpenSSL has no reason where the other side just closes
+            if reason in _TLS:
+                said, cure = _TLS[reason]
                 return Reason(f"{server} {said}", cure)
-            return Reason(f"TLS failed: {quoted(cause.reason or 'no reason given')}")
+            return Reason(f"TLS failed: {quoted(reason)}")
         if isinstance(cause, OSError) and cause.errno in _CONNECT:
             return Reason(*_CONNECT[cause.errno])
     return None

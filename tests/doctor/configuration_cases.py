@@ -112,7 +112,7 @@ CASES = [
     Case(
         "missing secret file",
         "IDS-124",
-        "no such file | write the secret into the file",
+        "no such file | write the secret into the file with mode 0600",
         name_a_secret_file,
         write_the_secret,
     ),

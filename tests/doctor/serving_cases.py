@@ -137,10 +137,10 @@ def other_path_token(scenario: Scenario) -> None:
     scenario.client[CREDENTIALS_URI] = URL.replace("/credentials", "/fedcba9876543210/credentials")
 
 
-def two_profiles(scenario: Scenario) -> None:
-    """Add a second profile, which only another user may have."""
+def two_profiles(scenario: Scenario, uids: tuple[int, ...] = (2000,)) -> None:
+    """Add a second profile, which only these users may have: by default only another one than the caller."""
     scenario.config = configuration("default", "p2")
-    scenario.config["profiles"]["p2"]["callers"] = {"uids": [2000]}
+    scenario.config["profiles"]["p2"]["callers"] = {"uids": list(uids)}
     scenario.running["profiles"] = [{"profile": name, "state": "fresh"} for name in ("default", "p2")]
 
 
@@ -258,9 +258,19 @@ CASES = [
         "path of no profile of two",
         "IDS-509",
         "its path is that of no profile; the paths are /credentials, /credentials/p2 | "
-        "set ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:7117/credentials",
-        lambda scenario: (two_profiles(scenario), scenario.client.update({CREDENTIALS_URI: f"{URL}/p3"})),
+        "set ALIBABA_CLOUD_CREDENTIALS_URI to the URL of the application's profile",
+        lambda scenario: (two_profiles(scenario), scenario.client.update({CREDENTIALS_URI: f"{URL}/other"})),
         lambda scenario: scenario.client.update({CREDENTIALS_URI: URL}),
+    ),
+    Case(
+        "path that resembles that of a profile",
+        "IDS-509",
+        "set ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:7117/credentials/p2",
+        lambda scenario: (
+            two_profiles(scenario, uids=(2000, 1000)),
+            scenario.client.update({CREDENTIALS_URI: f"{URL}/p2x"}),
+        ),
+        lambda scenario: scenario.client.update({CREDENTIALS_URI: f"{URL}/p2"}),
     ),
     Case(
         "user without the right to the URL's profile",

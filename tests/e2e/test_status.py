@@ -101,13 +101,13 @@ def test_status_of_a_refused_profile(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert shown.code == 0, shown.err
     assert "default: denied" in shown.out
     assert "cloud's words  No <b>such</b> trust." in shown.out
-    assert re.search(r"what to do +make oidc:iss, oidc:aud and oidc:sub", shown.out)
+    assert re.search(r"what to do +request the token with the issuer, audience and subject", shown.out)
     assert "No &lt;b&gt;such&lt;/b&gt; trust." in page
     assert "<b>" not in page
     assert ": not ready – idaas-sidecar</title>" in page
-    assert "Make oidc:iss, oidc:aud and oidc:sub" in page
+    assert "Request the token with the issuer, audience and subject" in page
     for text in (shown.out, page):
-        assert text.lower().count("make oidc:iss") == text.count("trust.") == 1
+        assert text.lower().count("request the token with the issuer") == text.count("trust.") == 1
 
 
 def test_no_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:

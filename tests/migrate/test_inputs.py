@@ -245,6 +245,7 @@ def test_an_audit_log_of_one_line_is_no_document() -> None:
     ("name", "text", "message"),
     [
         ("a.json", '{"a": "canary-secret', "a.json:1:7: not JSON: Unterminated string starting at"),
+        ("rnd", "canary\0secret", "rnd: not a text, so no AccessKey in it would be found; give the text"),
         ("a.yaml", "a: 1\nb: [canary-secret\n", "a.yaml:3:1: not YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )
@@ -254,7 +255,8 @@ def test_broken_files(name: str, text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read({name: text})
 
-    assert str(caught.value) == message
+    assert str(caught.value).startswith(message)
+    assert "canary" not in str(caught.value)
 
 
 def test_missing_file(tmp_path: Path) -> None:

@@ -254,7 +254,7 @@ def test_a_wrong_file_is_a_message(write, content, message):
 def test_all_mistakes_of_the_file_are_in_one_run(write):
     """Unknown keys, wrong types, values that RAM refuses and contradictions of all workloads are listed together."""
     one = {**DEFAULTS, "name": "a", "chain": [{"roleArn": "x"}, {"sessionSeconds": "1"}], "issuanceHours": 500}
-    two = {**DEFAULTS, "name": "b", "audiense": "x", "subjects": ["*"], "policies": [1, "a b"]}
+    two = {**DEFAULTS, "name": "b", "audiense": "x", "subjects": ["*"], "policies": [1, "a b"], "sessionSeconds": 899}
     three = {**DEFAULTS, "name": "c", "issuer": "https://other.example.com"}
     path = write({"sessionSeconds": "1h", "workloads": [one, two, three, {**DEFAULTS, "name": "d"}]})
 
@@ -267,6 +267,7 @@ def test_all_mistakes_of_the_file_are_in_one_run(write):
         "workloads[0].issuanceHours",
         "workloads[0].chain[0].roleArn",
         "workloads[1].subjects",
+        "workloads[1].sessionSeconds",
         "workloads[1].policies",
         "provider idaas",
     ]

@@ -43,8 +43,8 @@ def test_unusable_interpreter(first_line: bytes, cause: str, cure: str, tmp_path
     found = unusable_interpreter(str(path))
 
     assert found is not None
-    assert found.cause == f"{path}: {cause}"
-    assert cure in found.cure
+    assert found.reason.cause == f"{path}: {cause}"
+    assert cure in found.reason.cure
 
 
 def test_interpreter_of_an_interpreter(tmp_path: Path) -> None:
@@ -53,7 +53,10 @@ def test_interpreter_of_an_interpreter(tmp_path: Path) -> None:
     outer = script(tmp_path / "outer", f"#!{inner}".encode())
     circle = script(tmp_path / "circle", f"#!{tmp_path}/circle".encode())
 
-    assert str(unusable_interpreter(str(outer))).startswith(f"{inner}: its interpreter '/no/sh' does not exist")
+    found = unusable_interpreter(str(outer))
+    assert found is not None
+    assert found.absent
+    assert str(found.reason).startswith(f"{inner}: its interpreter '/no/sh' does not exist")
     assert unusable_interpreter(str(circle)) is None
 
 

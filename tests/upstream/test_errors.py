@@ -116,7 +116,7 @@ def test_error_without_a_code_has_its_status() -> None:
 
 
 STS = [
-    (401, f"{AUTH_FAIL}.NoPermission", PERMANENT, "of the role's trust policy equal the token's claims"),
+    (401, f"{AUTH_FAIL}.NoPermission", PERMANENT, "request the token with the issuer, audience"),
     (401, f"{AUTH_FAIL}.OIDCToken.AudienceNotMatch", PERMANENT, "add the token's aud"),
     (401, f"{AUTH_FAIL}.OIDCToken.IssuerNotMatch", PERMANENT, "write the token's iss, to the letter"),
     (401, f"{AUTH_FAIL}.OIDCToken.Expired", NEW_TOKEN, "clock"),
@@ -235,7 +235,7 @@ STATUSES = {403: Meaning("withdrawn", "words of the status"), 404: Meaning("rene
         (403, "access_denied", "access_denied: grant the application access", False, True),
         (403, "NoPermission", "NoPermission: allow sts:AssumeRole in a policy of the first role", False, True),
         (404, "SomethingNew", "SomethingNew", True, False),
-        (404, f"{AUTH_FAIL}.NoPermission", f"{AUTH_FAIL}.NoPermission: make oidc:iss", False, True),
+        (404, f"{AUTH_FAIL}.NoPermission", f"{AUTH_FAIL}.NoPermission: request the token with", False, True),
         (400, "SomethingNew", "SomethingNew", False, False),
     ],
 )

@@ -59,7 +59,11 @@ CONNECT = [
 TLS = [
     (tls("WRONG_VERSION_NUMBER"), "the server does not speak TLS; is the port right, and is it https?"),
     (tls("UNSUPPORTED_PROTOCOL"), "the server speaks no version of TLS that is allowed here"),
-    (tls(None), "TLS failed: no reason given"),
+    (
+        tls(None),
+        "the server ends the TLS handshake without a reason; is the port right? Where the server requires a client "
+        "certificate, name one with connection.certificateFile",
+    ),
     (
         tls("SSLV3_ALERT_HANDSHAKE_FAILURE"),
         "the server ends the TLS handshake: no cipher or version in common, or it requires a client certificate; "

@@ -9,6 +9,7 @@ from ...config.settings import CallerRule, PathToken, Settings
 from ...core.addresses import listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.errors import SidecarError
+from ...core.text import similar
 from ..client_url import ClientUrl, client_url
 from ..finding import Finding, Step, broken, skipped
 from ..target import Caller
@@ -68,7 +69,8 @@ def _url(
     bound = f"[{host}]" if ":" in host else host
     named = url.authority_host
     token = "/<path token>" if prefix else ""
-    right = f"http://{bound}:{port or url.port}{token}/credentials" + (f"/{name}" if name != "default" else "")
+    base = f"http://{bound}:{port or url.port}{token}"
+    right = base + _path(name)
     if url.scheme != "http" or (port != 0 and url.port != port):
         yield broken(
             "IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}", f"set {URI}={right}"
@@ -83,14 +85,22 @@ def _url(
     if prefix and any(f"{prefix}{suffix}" in paths for paths in served.values()):
         yield broken("IDS-509", f"{URI}: its path token is not that of access.pathToken", f"set {URI}={right}")
         return
-    known = ", ".join(f"{token}/credentials" + (f"/{each}" if each != "default" else "") for each in served)
+    known = ", ".join(token + _path(each) for each in served)
+    # Several profiles: another one than the application's would give it another role, so only a near miss is named.
+    meant = similar(url.path.rpartition("/")[2], served) or (name if len(served) == 1 or name != "default" else None)
     yield broken(
         "IDS-509",
         f"{URI}: its path is that of no profile; the paths are {known}"
         if len(served) > 1
         else f"{URI}: its path is not {known}",
-        f"set {URI}={right}",
+        f"set {URI}={base}{_path(meant)}"
+        if meant is not None
+        else f"set {URI} to the URL of the application's profile",
     )
+
+
+def _path(profile: str) -> str:
+    return "/credentials" if profile == "default" else f"/credentials/{profile}"
 
 
 def _prefix(settings: Settings, environ: Mapping[str, str]) -> str | None:
