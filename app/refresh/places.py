@@ -38,8 +38,12 @@ PACE_SECONDS = 0.03
 that ask something else. A hundred commands that hang have all begun after 4 s. A hundred that take 0.5 s have some 16
 processes at the same time."""
 
+MOST_ALONE = 100
+"""The most concurrent fetches from the same servers that run beside the others, because no other asks the same. Each
+may be a process of a `command`, whose memory counts towards the same limit."""
+
 MOST_OF_ALL = 400
-"""The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 64 MiB."""
+"""The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 96 MiB."""
 
 
 @dataclass(slots=True, eq=False)
@@ -57,10 +61,11 @@ class _Queue:
     """
     The fetches from the same servers: the number under way, and the waiting ones.
 
-    `requests`: the number under way by what they ask. `under_way` does not include the fetches that are `alone`.
+    `requests`: the number under way by what they ask. `under_way` does not include those that are `alone`.
     """
 
     under_way: int = 0
+    alone: int = 0
     waiting: deque[_Waiter] = field(default_factory=deque)
     requests: Counter[Hashable] = field(default_factory=Counter)
 
@@ -102,7 +107,9 @@ class Places:
             self._released(servers, queue)
 
     def _give_back(self, queue: _Queue, waiter: _Waiter) -> None:
-        if not waiter.alone:
+        if waiter.alone:
+            queue.alone -= 1
+        else:
             self._further -= queue.under_way > AT_ONCE
             queue.under_way -= 1
         queue.requests[waiter.request] -= 1
@@ -124,9 +131,11 @@ class Places:
 
     def _grant_alone(self, queue: _Queue, waiter: _Waiter) -> None:
         """Give a place to a fetch that has waited long enough, unless a fetch under way asks the same."""
-        if waiter.granted.done() or queue.requests[waiter.request] or self._under_way >= MOST_OF_ALL:
+        full = queue.alone >= MOST_ALONE or self._under_way >= MOST_OF_ALL
+        if waiter.granted.done() or queue.requests[waiter.request] or full:
             return
         waiter.alone = True
+        queue.alone += 1
         queue.waiting.remove(waiter)
         self._begin(queue, waiter)
 

@@ -17,8 +17,6 @@ HEAD = 4096
 DEEPEST = 5
 """Interpreters of interpreters, as in the kernel (BINPRM_MAX_RECURSION of Linux is 5)."""
 
-_LOADER = re.compile(rb"/[!-~]+/ld[!-~]*\.so[!-~]*")
-
 
 class Unusable(NamedTuple):
     """Why an interpreter cannot run, and whether there is no such file."""
@@ -60,8 +58,8 @@ def _interpreter(head: bytes) -> str | None:
     if head.startswith(b"#!"):
         words = re.split(rb"[ \t]", head[2:256].partition(b"\n")[0].lstrip(b" \t"), maxsplit=1)
         return os.fsdecode(words[0]) or None
-    loader = _LOADER.search(head) if head.startswith(b"\x7fELF") else None
-    return os.fsdecode(loader[0]) if loader is not None else None
+    texts = re.findall(rb"/[!-~]+", head) if head.startswith(b"\x7fELF") else ()
+    return next((os.fsdecode(text) for text in texts if b"/ld" in text and b".so" in text), None)
 
 
 def _cure(kind: str, name: str) -> str:

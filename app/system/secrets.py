@@ -19,7 +19,9 @@ LARGEST = 65_536
 
 
 PLACEHOLDER = re.compile(
-    r"\.{2,}|…+|<[^<>]*>|\[[^\[\]]*\]|\$\{?\w+\}?|x{3,}|\*{3,}|(?:change|replace)[-_ ]?me", re.IGNORECASE
+    r"\.{2,}|…+|<(?:[^\W\d]|[ .-])+>|\[(?:[^\W\d]|[ .-])+\]|\$\{[^\W\d]\w*\}|(?-i:\$[A-Z_]+)"
+    r"|x{3,}|\*{3,}|(?:change|replace)[-_ ]?me",
+    re.IGNORECASE,
 )
 """A whole value that is the placeholder of an example, such as the `...` of `export IDAAS_CLIENT_SECRET=...`."""
 

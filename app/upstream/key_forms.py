@@ -9,6 +9,7 @@ import base64
 import binascii
 import json
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
-_PEM = re.compile(r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL)
-_PEM_CERTIFICATE = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----(.*?)-----END \1-----", re.DOTALL)
+_PRIVATE_KEY = re.compile(r"-----BEGIN ((?:RSA |EC |DSA |ENCRYPTED |OPENSSH )?PRIVATE KEY)-----")
+_CERTIFICATES = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----")
+"""The beginnings of blocks. Each has few labels, so that a text of beginnings without ends is read in linear time."""
+
 _PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
 """The beginning of a PKCS#12: a sequence with the version 3 (RFC 7292 section 4)."""
 
@@ -146,7 +149,7 @@ def _no_certificate(place: str, *, der: bool) -> ConfigError:
 
 
 def _chain(text: str, password: bytes | None) -> str:
-    blocks = "".join(_block(label, body) for label, body in _PEM_CERTIFICATE.findall(text))
+    blocks = "".join(_block(label, body) for label, body in _blocks(_CERTIFICATES, text))
     if blocks or "-----BEGIN " in text:
         return blocks
     raw = _decode(text)
@@ -179,17 +182,29 @@ def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
 def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if text.lstrip().startswith("{"):
         return _of_jwk(text, key_id)
-    match = _PEM.search(text)
-    if match is None and "-----BEGIN PUBLIC KEY-----" in text:
+    label, body = next(_blocks(_PRIVATE_KEY, text), ("", ""))
+    if not label and "-----BEGIN PUBLIC KEY-----" in text:
         raise PublicKey
-    if match is None:
+    if not label:
         return _of_bytes(_decode(text), password, key_id)
-    if match[1].startswith("OPENSSH"):
-        raise OpenSshKey(match[2])
-    label, body = match[1], match[2]
+    if label.startswith("OPENSSH"):
+        raise OpenSshKey(body)
     if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
-        return load_pem_private_key(match[0].encode(), password)
+        return load_pem_private_key(f"-----BEGIN {label}-----{body}-----END {label}-----".encode(), password)
     return load_pem_private_key(_block(label, body).encode(), password)
+
+
+def _blocks(begins: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
+    """Yield label and body of each block of PEM. A beginning without an end is passed over."""
+    place, endless = 0, set[str]()
+    while (begin := begins.search(text, place)) is not None:
+        label, place = begin[1], begin.end()
+        end = -1 if label in endless else text.find(f"-----END {label}-----", place)
+        if end < 0:
+            endless.add(label)
+        else:
+            yield label, text[place:end]
+            place = end
 
 
 def _plain(text: str) -> str:
@@ -230,6 +245,8 @@ def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:
 
     value = json.loads(text)
     keys = value["keys"] if isinstance(value, dict) and value.get("keys") else [value]
+    if not isinstance(keys, list) or not isinstance(keys[0], dict):
+        raise ValueError("not a JWK")
     private = [item for item in keys if isinstance(item, dict) and "d" in item]
     found = next((item for item in private if key_id is not None and item.get("kid") == key_id), None)
     if found is None:

@@ -102,12 +102,11 @@ class Trust(Record, frozen=True):
 
 def _of_directories(directories: list[str], file: str | None) -> ssl.SSLContext:
     """Return a context that trusts the system's file, if any, and the certificates of the directories."""
-    named = [
-        os.path.join(directory, name)
-        for directory in directories
-        for name in sorted(os.listdir(directory))
-        if _HASHED.fullmatch(name)
-    ]
+    named = []
+    for directory in directories:
+        with contextlib.suppress(OSError):  # OpenSSL passes over a directory that it cannot read, too
+            names = sorted(filter(_HASHED.fullmatch, os.listdir(directory)))
+            named += [os.path.join(directory, name) for name in names]
     context: ssl.SSLContext | None = None
     for path in ([file] if file else []) + named:
         try:
@@ -165,6 +164,8 @@ def _key(client: ClientCertificate, text: str, place: str) -> bytes:
     from .key_forms import load_any_key
 
     key = load_any_key(text, _password(client), place, needless_password=True)
+    if not hasattr(key, "private_bytes"):  # the bytes of a JWK of the kind `oct`
+        raise ConfigError(f"{place}: a symmetric key", cure="name the private key", error_code="IDS-115")
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -197,7 +198,7 @@ def _file_in_memory(content: bytes) -> Iterator[str]:
     """
     Yield the path of a file with `content`, because OpenSSL's interface in Python loads a key from a file alone.
 
-    On Linux the content is never on a disk. Elsewhere the file is a temporary one of this user.
+    On Linux with /proc the content is never on a disk. Elsewhere the file is a temporary one of this user.
     """
     if hasattr(os, "memfd_create") and os.path.isdir("/proc/self/fd"):
         with os.fdopen(os.memfd_create("client-certificate"), "wb", buffering=0) as file:

@@ -218,6 +218,7 @@ CASES = [
     state("expired profile", "IDS-504", "expired", "expired"),
     state("stale profile", "IDS-505", "before the session expires", "stale"),
     running("another file", "IDS-506", "use --config /etc/other.json", {"config": "/etc/other.json"}),
+    running("file with a space", "IDS-506", "use --config '/etc/a b.json'", {"config": "/etc/a b.json"}),
     running(
         "broken reload",
         "IDS-506",

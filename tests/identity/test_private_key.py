@@ -406,3 +406,24 @@ def test_no_certificate_of_an_openid_client(text: str) -> None:
     """Anything else is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError, match=r"^place: no usable certificate, neither PEM .* nor DER, nor a PKCS#12"):
         key_forms.load_certificate(text, "place", der=True)
+
+
+@pytest.mark.parametrize("label", ["CERTIFICATE", "RSA PRIVATE KEY", "PRIVATE KEY"])
+def test_beginnings_without_ends_are_passed_over(label: str) -> None:
+    """A text of many beginnings is read in one pass: a search for an end from each one would take minutes."""
+    text = f"-----BEGIN {label}-----\n" * 30_000
+    with pytest.raises(ConfigError, match="no usable"):
+        key_forms.load_any_key(text, None, "p")
+    with pytest.raises(ConfigError, match="no usable"):
+        key_forms.certificate_chain(text, None, "p")
+
+
+def test_block_after_a_beginning_without_an_end(signing_key: rsa.RSAPrivateKey) -> None:
+    """A block that was cut off does not hide the whole one after it."""
+    whole = signing_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+    found = key_forms.load_private_key("-----BEGIN RSA PRIVATE KEY-----\nMII\n" + whole, None, "p")
+
+    assert found.private_numbers() == signing_key.private_numbers()

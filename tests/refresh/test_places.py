@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from app.refresh.places import AT_ONCE, FURTHER_PLACES, MOST_AT_ONCE, MOST_OF_ALL, TURN_SECONDS, Places
+from app.refresh.places import AT_ONCE, FURTHER_PLACES, MOST_ALONE, MOST_AT_ONCE, MOST_OF_ALL, TURN_SECONDS, Places
 
 from ..simulated_loop import START_MONOTONIC, simulated
 
@@ -111,6 +111,20 @@ async def test_requests_that_hang_delay_no_other_request_to_the_same_server() ->
     await asyncio.sleep(60)
     assert load.under_way["server"] == 100  # the same question again waits for its answer
     await load.end()
+
+
+@simulated
+async def test_different_requests_that_hang_are_limited() -> None:
+    """Three hundred commands that hang run at most MOST_ALONE beside the others of their executable."""
+    load = Load()
+    for number in range(300):
+        load.start("server", HOUR, request=f"hang{number}")
+    await asyncio.sleep(60)
+    under_way = load.under_way["server"]
+    await load.end()
+
+    assert MOST_ALONE <= under_way <= MOST_ALONE + MOST_AT_ONCE
+    assert (load.places._queues, load.places._further, load.places._under_way) == ({}, 0, 0)
 
 
 @simulated

@@ -171,7 +171,19 @@ def test_new_secret_that_works_becomes_the_fallback() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["...", "…", "<client secret>", "[secret]", "${SECRET}", "xxxx", "CHANGE-ME", "replace_me"]
+    "value",
+    [
+        "...",
+        "…",
+        "<client secret>",
+        "[secret]",
+        "[客户端 密钥]",
+        "${SECRET}",
+        "$SECRET",
+        "xxxx",
+        "CHANGE-ME",
+        "replace_me",
+    ],
 )
 def test_placeholder_is_refused(value: str, tmp_path: Path) -> None:
     """The placeholder of an example is no secret, in a variable and in a file; the message does not have it."""
@@ -184,7 +196,13 @@ def test_placeholder_is_refused(value: str, tmp_path: Path) -> None:
         assert value not in str(caught.value).replace(str(path), "")
 
 
-@pytest.mark.parametrize("value", ["a...b", "<a>b", "x1xxx", "[a]-b", "my-secret", "changed", "$ecret!", "xx"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("a...b", "<a>b", "x1xxx", "[a]-b", "my-secret", "changed", "xx"),
+        *("$ecret!", "$ecret2024", "$Passw0rd", "${X", "[ab12]", "<k3y>"),
+    ],
+)
 def test_secret_like_a_placeholder_is_accepted(value: str) -> None:
     """Only a whole placeholder is refused: a secret may contain any of these characters."""
     assert secrets.from_environment({"NAME": value}, "NAME", "p")() == value

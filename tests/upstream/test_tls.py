@@ -57,6 +57,7 @@ def files(tmp_path: Path, authority: trustme.CA) -> Path:
         )
         (tmp_path / f"{name}.encrypted").write_bytes(encrypted)
     (tmp_path / "text").write_text("words")
+    (tmp_path / "oct.jwk").write_text('{"kty": "oct", "k": "c2VjcmV0"}')
     (tmp_path / "empty").touch(mode=0o600)
     (tmp_path / "large").write_bytes(b"x" * 1_048_577)
     return tmp_path
@@ -143,6 +144,16 @@ def test_directory_of_the_environment_is_read_once(authority: trustme.CA, files:
     assert "unnamed" not in str(subjects(context))
     assert handshake(context, authority)
     assert version(found) != before
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root can read every directory")
+def test_unreadable_directory_of_the_environment_is_passed_over(authority: trustme.CA, files: Path) -> None:
+    """A directory of SSL_CERT_DIR without the right to list it costs no other CA, as with OpenSSL."""
+    good, closed = hashed(authority, files / "good"), files / "closed"
+    closed.mkdir(0o000)
+    context = trust(files, environ={"SSL_CERT_DIR": f"{closed}:{good}"}).context()
+
+    assert handshake(context, authority)
 
 
 @pytest.mark.parametrize(
@@ -363,6 +374,7 @@ def test_key_is_not_left_on_the_disk(without_memory: bool, files: Path, monkeypa
             "client.encrypted: no usable private key: it is encrypted; name its password with "
             "privateKeyPasswordEnvVarName",
         ),
+        ("client.crt", "oct.jwk", None, "oct.jwk: a symmetric key; name the private key"),
         (
             "client.crt",
             "client.encrypted",
@@ -378,7 +390,8 @@ def test_unusable_client_certificate_is_refused(
     with pytest.raises(NotThereYet if message.endswith(("no such file", ": empty")) else ConfigError) as caught:
         presenting(files, certificate, key, password).context()
 
-    of_the_key = message.startswith(("missing", "empty", "large", "client.encrypted")) and certificate == "client.crt"
+    keys = ("missing", "empty", "large", "oct.jwk", "client.encrypted")
+    of_the_key = message.startswith(keys) and certificate == "client.crt"
     assert str(caught.value) == f"{PLACE}.{'privateKeyFile' if of_the_key else 'certificateFile'}: {files}/{message}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -104,7 +105,7 @@ def beside(step: Step, status: Mapping[str, Any], own: str) -> Step:
     found = []
     for each in step.findings:
         if each.code == NO_CONFIGURATION and origin.startswith("/"):
-            each = replace(each, cure=f"name the running sidecar's file: --config {origin}")
+            each = replace(each, cure=f"name the running sidecar's file: --config {shlex.quote(origin)}")
         profile = re.search(r"profiles\.([^.:]+)\.[^:]*: the environment variable \S+ is not set", each.message)
         if each.code == UNSET_VARIABLE and profile and origin == own and profile[1] in usable:
             here = "set the variable to the secret in this terminal, too: the running sidecar has it"

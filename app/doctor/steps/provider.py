@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,7 +67,8 @@ def _claims(provider: Provider, claims: Claims, request: TokenRequest, now: floa
                 "aud",
                 provider.client_ids,
                 "add the token's aud by "
-                f"`aliyun ims AddClientIdToOIDCProvider --OIDCProviderName {name} --ClientId {audience}`",
+                f"`aliyun ims AddClientIdToOIDCProvider --OIDCProviderName {shlex.quote(name)} "
+                f"--ClientId {shlex.quote(audience)}`",
                 f"RAM then accepts every token that {issuer} issues for {audience!r}, also a token of another service",
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -163,7 +164,8 @@ def _configuration(status: Status, target: Target, loaded: Loaded | None) -> Ite
         yield warning(
             "IDS-506",
             f"the running sidecar uses {_named(origin)}, and this command uses {_named(own)}",
-            f"use --config {origin} to examine the running sidecar, or restart the sidecar with {_named(own)}"
+            f"use --config {shlex.quote(str(origin))} to examine the running sidecar, or restart the sidecar with "
+            f"{_named(own)}"
             if origin != "environment"
             else f"unset IDAAS_SIDECAR_CONFIG and leave --config out, or restart the sidecar with {_named(own)}",
         )
