@@ -73,5 +73,7 @@ def developer_api(*, region: str | None, vpc: bool, explicit: str | None, place:
 def _check_region(region: str, place: str) -> None:
     if not re.fullmatch(r"[a-z0-9-]{2,40}", region):
         raise ConfigError(
-            f"{place}.regionId: {region!r} is not a region's id, such as cn-hangzhou", error_code="IDS-114"
+            f"{place}.regionId: {region!r} is not a region's id",
+            cure="write an id of small letters, digits and hyphens, such as cn-hangzhou",
+            error_code="IDS-114",
         )

@@ -64,6 +64,11 @@ _PARTNERS = {"IDS-108": ("IDS-130",), "IDS-114": ("IDS-122",)}
 region in another form is also one that this version does not know."""
 
 
+def _same_file(finding: Finding, other: Finding) -> bool:
+    """Return whether the earlier finding is about the same key and file: all servers need a CA file, for example."""
+    return finding.message in other.message
+
+
 def _wrong_region(finding: Finding, other: Finding) -> bool:
     """Return whether the earlier finding is about a region with which the name of the finding's server was made."""
     region = other.message.partition("regionId: ")[2].partition(" ")[0]
@@ -77,6 +82,7 @@ def _same_length(_finding: Finding, other: Finding) -> bool:
 
 _RULES = (
     _Rule((*_SERVER, "IDS-122", "IDS-124", "IDS-130"), (*_SERVER, "IDS-108", "IDS-114", "IDS-124"), _same_subject),
+    _Rule(("IDS-124",), ("IDS-124",), _same_file),
     _Rule(("IDS-201", "IDS-202", "IDS-203", "IDS-204", "IDS-206"), ("IDS-122",), _wrong_region),
     _Rule(("IDS-435",), ("IDS-122",), _same_length),
 )

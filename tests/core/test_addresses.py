@@ -189,7 +189,10 @@ def test_sts_endpoints_are_selected(settings: dict[str, Any], expected: tuple[st
         ({"explicit": []}, "exchange.endpoints: empty; add an endpoint, or remove the key to use the region's"),
         ({"explicit": ["a.example.com", "b c"]}, "exchange.endpoints[1]: 'https://b c' is not a URL of the form"),
         ({"vpc": True}, "exchange.vpc: needs regionId; a VPC endpoint belongs to one region"),
-        ({"region": "x"}, "exchange.regionId: 'x' is not a region's id, such as cn-hangzhou"),
+        (
+            {"region": "x"},
+            "exchange.regionId: 'x' is not a region's id; write an id of small letters, digits and hyphens",
+        ),
         ({"region": "cn.example.com/"}, "exchange.regionId: 'cn.example.com/' is not a region's id"),
     ],
 )
@@ -231,7 +234,11 @@ def test_developer_api_is_selected(settings: dict[str, Any], expected: str) -> N
             "exchange.regionId: required to find the DeveloperAPI, unless exchange.endpoint or the identity's "
             "developerApiEndpoint is set",
         ),
-        ({"region": "CN"}, "exchange.regionId: 'CN' is not a region's id, such as cn-hangzhou"),
+        (
+            {"region": "CN"},
+            "exchange.regionId: 'CN' is not a region's id; write an id of small letters, digits and hyphens, such as "
+            "cn-hangzhou",
+        ),
         (
             {"region": "us-west-1", "vpc": True},
             "exchange.vpc: us-west-1 has no VPC endpoint; these regions have one: cn-hangzhou, cn-hongkong, "

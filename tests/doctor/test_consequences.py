@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.doctor.consequences import independent
-from app.doctor.finding import Step
+from app.doctor.consequences import Consequences, independent
+from app.doctor.finding import Step, broken
 
 from ..clock import Clock
 from ..conftest import configuration
@@ -83,3 +83,20 @@ async def test_wrong_account_in_both_arns_is_one_finding(scenario: Scenario) -> 
 
     assert codes(steps) == [("IDS-436", ()), ("IDS-402", ("IDS-436",))]
     assert "into both ARNs" in independent(steps)[0].cure
+
+
+def test_missing_ca_file_of_all_servers_is_one_mistake() -> None:
+    """Each server needs the CA file that the configuration lacks; another missing file is a mistake of its own."""
+    consequences = Consequences()
+    lacking = "tls.caFile: /etc/ca.pem: no such file"
+    steps = [
+        Step("configuration", "", findings=[broken("IDS-124", f"/etc/config.json: {lacking}")]),
+        Step("endpoint", "", "default", findings=[broken("IDS-124", lacking)]),
+        Step("token", "", "default", findings=[broken("IDS-124", "identity.tokenFile: /run/token: no such file")]),
+    ]
+
+    assert codes([consequences.added(step) for step in steps]) == [
+        ("IDS-124", ()),
+        ("IDS-124", ("IDS-124",)),
+        ("IDS-124", ()),
+    ]

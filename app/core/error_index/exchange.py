@@ -25,7 +25,7 @@ EXCHANGE = (
         "IDS-402",
         "RAM has no such OIDC provider.",
         "oidcProviderArn is misspelled, of another account, or the provider was removed.",
-        "correct oidcProviderArn, or create the OIDC provider with `idaas-sidecar setup`",
+        "correct oidcProviderArn, its account id included, or create the OIDC provider with `idaas-sidecar setup`",
         seen=("EntityNotExist.OIDCProvider",),
         words=("No such OIDC Provider",),
     ),
