@@ -279,7 +279,9 @@ def test_role_that_was_just_made(cloud: EmulatedCloud, tmp_path: Path, gate: str
     settings["server"]["adminSocket"] = str(tmp_path / "admin.sock")
     with serve(settings, home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
-        at_start = [line["retry_in"] for line in sidecar.process.events("refresh_failed")]
+        # A busy machine may add an attempt without an answer in time.
+        failures = [line for line in sidecar.process.events("refresh_failed") if line.get("code")]
+        at_start = [line["retry_in"] for line in failures]
         add_fault(cloud, kind="sts", times=None, code="EntityNotExist.Role")
         run("refresh", "--config", str(sidecar.config_path), env=environment(tmp_path))
         later = sidecar.process.events("refresh_failed")[-1]["retry_in"]
