@@ -18,7 +18,9 @@ GIVEN_OUT = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split
 def unused_port(count: int = 1) -> int:
     """Return the first of `count` consecutive ports of loopback on which nobody listens."""
     for _ in range(100):
-        first = random.randrange(FIRST, max(GIVEN_OUT, FIRST + 1_000) - count)
+        first = random.SystemRandom().randrange(  # a test may have seeded the shared generator
+            FIRST, max(GIVEN_OUT, FIRST + 1_000) - count
+        )
         with ExitStack() as opened:
             try:
                 for port in range(first, first + count):
