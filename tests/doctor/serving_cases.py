@@ -264,6 +264,17 @@ CASES = [
         lambda scenario: scenario.client.update({CREDENTIALS_URI: URL}),
     ),
     Case(
+        "another port of one of two profiles",
+        "IDS-514",
+        "set ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:7117/credentials/p2",
+        lambda scenario: (
+            two_profiles(scenario, uids=(2000, 1000)),
+            scenario.listening.add(("127.0.0.1", 7199)),
+            scenario.client.update({CREDENTIALS_URI: "http://127.0.0.1:7199/credentials/p2"}),
+        ),
+        lambda scenario: scenario.client.update({CREDENTIALS_URI: f"{URL}/p2"}),
+    ),
+    Case(
         "path that resembles that of a profile",
         "IDS-509",
         "set ALIBABA_CLOUD_CREDENTIALS_URI=http://127.0.0.1:7117/credentials/p2",

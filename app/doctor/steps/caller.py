@@ -70,33 +70,41 @@ def _url(
     named = url.authority_host
     token = "/<path token>" if prefix else ""
     base = f"http://{bound}:{port or url.port}{token}"
-    right = base + _path(name)
+    meant = _meant(url, name, served, prefix)
+    cure = f"set {URI} to the URL of the application's profile" if meant is None else f"set {URI}={base}{meant}"
     if url.scheme != "http" or (port != 0 and url.port != port):
-        yield broken(
-            "IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}", f"set {URI}={right}"
-        )
+        yield broken("IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}", cure)
     if not url.host:
         return
     if named not in {*map(str.lower, settings.access.allowed_hosts), bound}:
         yield broken("IDS-508", f"{URI}: the host {named} is not in access.allowedHosts")
     if prefix is None or any(url.path in paths for paths in served.values()):
         return
-    suffix = url.path.removeprefix(f"/{url.path[1:].partition('/')[0]}")
-    if prefix and any(f"{prefix}{suffix}" in paths for paths in served.values()):
-        yield broken("IDS-509", f"{URI}: its path token is not that of access.pathToken", f"set {URI}={right}")
+    if prefix and any(f"{prefix}{_without_token(url)}" in paths for paths in served.values()):
+        yield broken("IDS-509", f"{URI}: its path token is not that of access.pathToken", cure)
         return
     known = ", ".join(token + _path(each) for each in served)
-    # Several profiles: another one than the application's would give it another role, so only a near miss is named.
-    meant = similar(url.path.rpartition("/")[2], served) or (name if len(served) == 1 or name != "default" else None)
-    yield broken(
-        "IDS-509",
-        f"{URI}: its path is that of no profile; the paths are {known}"
-        if len(served) > 1
-        else f"{URI}: its path is not {known}",
-        f"set {URI}={base}{_path(meant)}"
-        if meant is not None
-        else f"set {URI} to the URL of the application's profile",
-    )
+    several = f"its path is that of no profile; the paths are {known}"
+    yield broken("IDS-509", f"{URI}: {several if len(served) > 1 else f'its path is not {known}'}", cure)
+
+
+def _meant(url: ClientUrl, name: str, served: Mapping[str, frozenset[str]], prefix: str | None) -> str | None:
+    """
+    Return the path, without the path token, that the URL probably means; None if it may be that of any profile.
+
+    The path of another profile than the application's would give the application another role.
+    """
+    for path in (url.path, f"{prefix or ''}{_without_token(url)}"):
+        if any(path in paths for paths in served.values()):
+            return path.removeprefix(prefix or "")
+    near = similar(url.path.rpartition("/")[2], served)
+    if near is None and len(served) > 1 and name == "default":
+        return None
+    return _path(near or name)
+
+
+def _without_token(url: ClientUrl) -> str:
+    return url.path.removeprefix(f"/{url.path[1:].partition('/')[0]}")
 
 
 def _path(profile: str) -> str:
