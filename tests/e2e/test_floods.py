@@ -186,9 +186,10 @@ def test_longest_waiting_clients_get_429(cloud: EmulatedCloud, tmp_path: Path) -
     """
     add_fault(cloud, kind="token", times=1, delay=30)
     with serve(config(cloud, access={"maxConnections": 16}), home=tmp_path, env=ENV) as starting, ExitStack() as stack:
-        waiting = [stack.enter_context(Connection(starting.urls["credentials"])) for _ in range(20)]
-        for connection in waiting:
-            connection.send(request_head("GET", "/credentials"))
+        waiting = []
+        for _ in range(20):  # one without a request would be closed without an answer
+            waiting.append(stack.enter_context(Connection(starting.urls["credentials"])))
+            waiting[-1].send(request_head("GET", "/credentials"))
         responses = [connection.read_response() for connection in waiting]
 
     throttled = [response for response in responses if response.status == 429]
