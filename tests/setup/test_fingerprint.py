@@ -21,6 +21,7 @@ from app.setup import fingerprint
 from app.setup.fingerprint import UnreadableCertificate, certificate
 from app.setup.rotation import Rotation, normalised
 
+from ..ports import unused_port
 from ..wrong_types import ESCAPES, prints
 
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", re.DOTALL)
@@ -128,8 +129,7 @@ def test_an_untrusted_chain_is_shown_with_a_warning(serve):
 
 def test_an_unreachable_server_is_one_line():
     """No listener: Unreachable, with host, port and the cure."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = unused_port()
 
     with pytest.raises(Unreachable, match=rf"127.0.0.1:{port}: Connection refused; .*--fingerprint"):
         fingerprint.presented(f"https://127.0.0.1:{port}")
