@@ -119,9 +119,9 @@ def test_restart_in_an_outage(
 
 
 def test_gate_opens_for_restored_credentials(cloud: EmulatedCloud, home: Path) -> None:
-    """With the gate `credentials`, a restored session opens the gate in an outage: the sidecar keeps running."""
+    """With the gate `credentials`, a restored session opens the gate in an outage: SIGTERM drains, and ends with 0."""
     add_fault(cloud, kind="*", times=None, drop=True)
-    gate = {"startup": {"gate": "credentials", "timeoutSeconds": 0.5}}
+    gate = {"startup": {"gate": "credentials", "timeoutSeconds": 600}}
     with serve(settings(cloud, home) | gate, home=home, env=CACHE_ENV) as sidecar:
         sidecar.process.event("credentials_restored")
         sidecar.process.event("refresh_failed")
