@@ -111,9 +111,9 @@ def request_to(authority: trustme.CA, tmp_path: Path) -> Callable[..., Awaitable
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
 
-    async def request(url: str, proxy: str = "none") -> str:
+    async def request(url: str, proxy: str = "none", *, seconds: float = 60) -> str:
         transport = RoutingTransport(proxy=proxy, environ={}, trust=Trust(str(ca_file), "tls.caFile", {}))
-        client = UpstreamClient(transport, limits=Limits(2, 2), now=time.time, observe=lambda _: None)
+        client = UpstreamClient(transport, limits=Limits(seconds, seconds), now=time.time, observe=lambda _: None)
         try:
             await client.post(url, {})
         except Unreachable as error:
@@ -172,7 +172,7 @@ async def test_server_without_tls(request_to: Callable[..., Awaitable[str]]) -> 
 async def test_silent_handshake(request_to: Callable[..., Awaitable[str]]) -> None:
     """A server that accepts the connection and is silent is told from one that cannot be reached."""
     async with listening(silent) as port:
-        error = await request_to(f"https://127.0.0.1:{port}/")
+        error = await request_to(f"https://127.0.0.1:{port}/", seconds=1)
 
     assert "could not connect: the server accepts connections, but does not answer the TLS handshake in time" in error
 
@@ -321,7 +321,7 @@ async def test_name_that_is_no_host_name(request_to: Callable[..., Awaitable[str
 async def test_silent_proxy(request_to: Callable[..., Awaitable[str]]) -> None:
     """A proxy that accepts the connection and does not answer is named, and not the server."""
     async with listening(silent) as port:
-        error = await request_to("https://idaas.test/", f"http://127.0.0.1:{port}")
+        error = await request_to("https://idaas.test/", f"http://127.0.0.1:{port}", seconds=1)
 
     assert error == f"https://idaas.test/: no answer in time from the proxy 127.0.0.1:{port}"
 

@@ -18,7 +18,7 @@ from app.system.survey import Survey, directories
 
 from ..simulated_loop import simulated
 
-TIMEOUT = 5.0
+TIMEOUT = 60.0
 
 
 class Reports:
