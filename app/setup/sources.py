@@ -170,23 +170,32 @@ def _policy_document(text: str) -> tuple[str, dict[str, Any]]:
     return name, read_object(path)
 
 
+NOTES = {
+    "okta": "Okta: use a custom authorization server: only Okta can verify tokens of the organisation's own",
+    "keycloak": "Keycloak: the client needs an audience mapper, so that aud contains the audience above",
+}
+"""A note for all workloads of one kind of provider."""
+
+
 def _notes(workloads: Sequence[Workload], made: plan.Plan) -> Iterator[str]:
     """Yield notes on the plan for an administrator."""
     for each in workloads:
-        if not each.policies and not each.policy_documents:
-            yield f"role {each.role}: no policy is attached; attach the ones that the workload needs (--policy)"
-        if any("*" in subject for subject in each.all_subjects):
-            yield f"role {each.role}: a pattern of subjects trusts every workload that matches it"
-        if each.kind == "idaas" and each.client_id and not trusts(each.all_subjects, each.client_id):
-            yield (
-                f"role {each.role}: IDaaS writes the client id {each.client_id} into sub, and the role trusts "
-                f"{', '.join(each.all_subjects)} alone; leave the subject out, unless the resource server has a custom "
-                "subject"
-            )
-        if each.kind == "okta":
-            yield "Okta: use a custom authorization server: only Okta can verify tokens of the organisation's own"
-        if each.kind == "keycloak":
-            yield "Keycloak: the client needs an audience mapper, so that aud contains the audience above"
+        yield from _notes_of(each)
     accounts = {each.account for each in made.roles}
     if len(accounts) > 1:
         yield f"the roles are in the accounts {', '.join(sorted(accounts))}: create each in its own account"
+
+
+def _notes_of(workload: Workload) -> Iterator[str]:
+    role, subjects = workload.role, workload.all_subjects
+    if not workload.policies and not workload.policy_documents:
+        yield f"role {role}: no policy is attached; attach the ones that the workload needs (--policy)"
+    if any("*" in subject for subject in subjects):
+        yield f"role {role}: a pattern of subjects trusts every workload that matches it"
+    if workload.kind == "idaas" and workload.client_id and not trusts(subjects, workload.client_id):
+        yield (
+            f"role {role}: IDaaS writes the client id {workload.client_id} into sub, and the role trusts "
+            f"{', '.join(subjects)} alone; leave the subject out, unless the resource server has a custom subject"
+        )
+    if workload.kind in NOTES:
+        yield NOTES[workload.kind]
