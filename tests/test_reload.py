@@ -120,7 +120,7 @@ class Site:
 
     async def stop(self) -> None:
         """Stop the reloader. Raises TimeoutError if a task goes on."""
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await self.reloader.stop()
 
     async def reload(self) -> None:
