@@ -32,7 +32,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def check(home: Path, base: str, *flags: str, path: str = "/credentials") -> CommandResult:
-    return run("conformance", f"{base}{path}", *flags, env=environment(home), seconds=60)
+    return run("conformance", f"{base}{path}", *flags, env=environment(home), seconds=2 * DEADLINE)
 
 
 def findings(document: dict[str, Any], verdict: str) -> set[str]:
