@@ -45,6 +45,8 @@ class FakeCache:
     errors: dict[str, Exception] = field(default_factory=dict)
     """By the operation (`read`, `write`, `remove`, `tidy`), or by operation and profile (`read p2`)."""
     unblocked: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    """Set by the first operation."""
 
     writes: int = 0
 
@@ -73,6 +75,7 @@ class FakeCache:
         self.entries = {name: entry for name, entry in self.entries.items() if name in names}
 
     def _raise_error(self, operation: str, name: str = "") -> None:
+        self.begun.set()
         self.unblocked.wait(600)
         error = self.errors.get(f"{operation} {name}") or self.errors.get(operation)
         if error is not None:
@@ -344,6 +347,7 @@ async def test_a_hanging_disk_is_left_behind(fake_cache: FakeCache, events: list
     store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.05)
     fake_cache.unblocked.clear()
     store.observe(refreshed(1))
+    assert await asyncio.to_thread(fake_cache.begun.wait, 60)
     store.observe(refreshed(2, "p2"))
     await store.aclose()
     assert fake_cache.entries == {}  # the end did not wait for the disk
@@ -427,6 +431,9 @@ async def test_disk_of_one_profile_holds_up_no_other(events: list[Event], profil
             if name == "hung":
                 self.unblocked.wait(600)
 
+    def reported(name: str) -> bool:
+        return (name, "the disk did not answer in time; service goes on without it") in messages(events)
+
     async def found(*names: str) -> None:
         while cache.entries.keys() != set(names):  # noqa: ASYNC110 - a thread sets no event
             await asyncio.sleep(0.01)
@@ -442,10 +449,10 @@ async def test_disk_of_one_profile_holds_up_no_other(events: list[Event], profil
         await found("other")
         await store.remove("other")
         await found()
-        while not messages(events):  # noqa: ASYNC110 - the report sets no event
+        while not reported("hung"):  # noqa: ASYNC110 - the report sets no event
             await asyncio.sleep(0.01)
 
-    assert messages(events) == [("hung", "the disk did not answer in time; service goes on without it")]
+    assert not reported("")  # a busy machine may report the others, too: each for itself
     cache.unblocked.set()
     await store.aclose()
     assert cache.entries.keys() == {"hung"}
