@@ -322,7 +322,7 @@ def test_changed_role_that_was_just_made(cloud: EmulatedCloud, tmp_path: Path) -
         replace_config(sidecar, settings)
 
         assert sidecar.process.event("refresh_failed")["retry_in"] <= 4
-        wait_until(lambda: len(sidecar.process.events("credentials_issued")) == 2)
+        wait_until(lambda: len(sidecar.process.events("credentials_issued")) >= 2)
 
 
 @pytest.mark.parametrize("body", ["<title>Later</title>", "", '["later"]'])
@@ -390,7 +390,7 @@ def test_file_without_a_directory_that_appears_after_a_reload(cloud: EmulatedClo
         sidecar.process.event("config_reloaded")
         (tmp_path / "second-draft").rename(tmp_path / "second")
 
-        wait_until(lambda: len(sidecar.process.events("credentials_issued")) == 2)
+        wait_until(lambda: len(sidecar.process.events("credentials_issued")) >= 2)
 
 
 def test_files_that_never_appear(cloud: EmulatedCloud, tmp_path: Path) -> None:
