@@ -29,7 +29,7 @@ def completed(directory: Path, *words: str) -> list[str]:
         f"COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _idaas_sidecar; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     )
     done = subprocess.run(
-        ["bash", "--norc", "-c", script], cwd=directory, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "--norc", "-c", script], cwd=directory, capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stderr == ""
     return done.stdout.split("\n")[:-1]
@@ -83,6 +83,6 @@ def test_the_shell_reads_the_script(shell, tmp_path):
         pytest.skip(f"needs {shell}: apt-get install {shell}")
     path = tmp_path / "script"
     path.write_text(SCRIPTS[shell](root()))
-    done = subprocess.run([shell, "-n", str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([shell, "-n", str(path)], capture_output=True, text=True, timeout=300)
 
     assert (done.returncode, done.stderr) == (0, "")

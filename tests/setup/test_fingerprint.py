@@ -86,11 +86,11 @@ def openssl_fingerprint(port: int) -> str:
         pytest.skip("needs openssl: apt-get install openssl")
     shown = subprocess.run(
         ["openssl", "s_client", "-servername", "localhost", "-showcerts", "-connect", f"127.0.0.1:{port}"],
-        input="", capture_output=True, text=True, timeout=60,
+        input="", capture_output=True, text=True, timeout=300,
     ).stdout  # fmt: skip
     last = PEM.findall(shown)[-1]
     line = subprocess.run(
-        ["openssl", "x509", "-fingerprint", "-sha1", "-noout"], input=last, capture_output=True, text=True, timeout=60
+        ["openssl", "x509", "-fingerprint", "-sha1", "-noout"], input=last, capture_output=True, text=True, timeout=300
     ).stdout
     return normalised(line.partition("=")[2])
 

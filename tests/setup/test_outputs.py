@@ -42,7 +42,7 @@ def test_terraform_is_formatted_as_terraform_formats() -> None:
     if shutil.which("terraform") is None:
         pytest.skip("needs terraform: https://developer.hashicorp.com/terraform/install")
     printed = terraform.render(rich_plan())
-    done = subprocess.run(["terraform", "fmt", "-"], input=printed, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["terraform", "fmt", "-"], input=printed, capture_output=True, text=True, timeout=300)
 
     assert (done.returncode, done.stdout) == (0, printed), done.stderr
 
@@ -66,7 +66,7 @@ def test_text_is_escaped_for_the_shell() -> None:
 def test_the_shell_reads_the_script() -> None:
     """The script is valid for sh."""
     done = subprocess.run(
-        ["sh", "-n"], input=aliyun_cli.render(rich_plan()), capture_output=True, text=True, timeout=60
+        ["sh", "-n"], input=aliyun_cli.render(rich_plan()), capture_output=True, text=True, timeout=300
     )
 
     assert (done.returncode, done.stderr) == (0, "")
