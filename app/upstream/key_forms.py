@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ..core.errors import ConfigError, Reason
+from . import key_derivation
+from .key_derivation import TooManyRounds
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -107,6 +109,8 @@ def load_any_key(
             cure="write the kid of one of the keys into keyId",
             error_code="IDS-115",
         ) from None
+    except TooManyRounds as error:
+        raise _too_costly(place, error) from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
         reason = _reason(error, password)
         raise ConfigError(reason.at(f"{place}: no usable private key"), error_code="IDS-115") from None
@@ -135,11 +139,18 @@ def certificate_chain(text: str, password: str | None, place: str) -> str:
     """
     try:
         found = _chain(_plain(text), password.encode() if password else None)
+    except TooManyRounds as error:
+        raise _too_costly(place, error) from None
     except (ValueError, UnsupportedAlgorithm):
         found = ""
     if not found:
         raise _no_certificate(place, der=True)
     return found
+
+
+def _too_costly(place: str, error: TooManyRounds) -> ConfigError:
+    cure = "write it again with fewer, such as the 2048 of `openssl pkcs8 -topk8` and `openssl pkcs12 -export`"
+    return ConfigError(f"{place}: {error}", cure=cure, error_code="IDS-115")
 
 
 def _no_certificate(place: str, *, der: bool) -> ConfigError:
@@ -157,7 +168,7 @@ def _chain(text: str, password: bytes | None) -> str:
         return _chain(_plain(raw.decode("ascii")), password)
     if not _PKCS12.match(raw):
         return _pem(x509.load_der_x509_certificate(raw))
-    _, leaf, others = load_key_and_certificates(raw, password)
+    _, leaf, others = key_derivation.once(load_key_and_certificates, raw, password)
     return "".join(map(_pem, _in_order(leaf, others))) if leaf is not None else ""
 
 
@@ -191,6 +202,8 @@ def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTy
         raise OpenSshKey(body)
     if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
         return load_pem_private_key(f"-----BEGIN {label}-----{body}-----END {label}-----".encode(), password)
+    if label.startswith("ENCRYPTED"):
+        return key_derivation.once(load_der_private_key, _decode(body), password)
     return load_pem_private_key(_block(label, body).encode(), password)
 
 
@@ -221,18 +234,19 @@ def _block(label: str, body: str) -> str:
 def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if b"-----BEGIN " in raw or raw.lstrip().startswith(b"{"):
         return _load(raw.decode("ascii"), password, key_id)
+    if not _PKCS12.match(raw):
+        return key_derivation.once(load_der_private_key, raw, password)
     try:
-        return load_der_private_key(raw, password)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        try:
-            key, _, _ = load_key_and_certificates(raw, password)
-        except ValueError:
-            if password is None and _PKCS12.match(raw):
-                raise TypeError("an encrypted PKCS#12") from None
-            raise error from None
-        if key is None:
-            raise ValueError("PKCS#12 without a key") from None
-        return key
+        key, _, _ = key_derivation.once(load_key_and_certificates, raw, password)
+    except TooManyRounds:
+        raise
+    except ValueError:
+        if password is None:
+            raise TypeError("an encrypted PKCS#12") from None
+        raise
+    if key is None:
+        raise ValueError("PKCS#12 without a key")
+    return key
 
 
 def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:

@@ -452,3 +452,21 @@ def test_invalid_proxy_is_refused(url: str) -> None:
 def test_login_in_a_url_is_masked(url: str, shown: str) -> None:
     """A login in a URL is shown as `***`."""
     assert display.without_login(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://[fd00::1]:8443/x", "https://[fd00::1]:8443/x"),
+        ("https://[fd00::1]/x", "https://[fd00::1]/x"),
+        ("sts.example.com:443", "sts.example.com:443"),
+        ("user:s3cr3t@sts.example.com", "***@sts.example.com"),
+        ("https://user:s3cr3t", "https://user:***"),
+        ("https://[fd00::1]:s3cr3t/x", "https://[fd00::1]:***/x"),
+        ("https://sts.example.com/a?b", "https://sts.example.com/a?b"),
+        ("https://sts.example.com/a?key=s3cr3t", "https://sts.example.com/a?***"),
+    ],
+)
+def test_parts_that_may_be_secret_are_masked(url: str, shown: str) -> None:
+    """A URL is shown without a login, also one without its scheme or its host, and without a query."""
+    assert display.shown_url(url) == shown

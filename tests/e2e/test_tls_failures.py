@@ -248,20 +248,24 @@ async def test_proxy_that_asks_for_a_login(request_to: Callable[..., Awaitable[s
     assert error.endswith("; give its user name and password in the proxy's URL")
 
 
-async def test_proxy_that_quotes_its_login(request_to: Callable[..., Awaitable[str]]) -> None:
+@pytest.mark.parametrize(
+    "login", ["user:pass%20phrase12", "token%20of%20user1", "token-of-user1:", "token-of-user12:x-oauth-basic1"]
+)
+async def test_proxy_that_quotes_its_login(login: str, request_to: Callable[..., Awaitable[str]]) -> None:
     """A proxy that repeats the login that it received, as it is or decoded, makes it appear in no message."""
 
     async def quote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        login = re.search(rb"Proxy-Authorization: Basic (\S+)", head, re.IGNORECASE)
-        assert login is not None
-        writer.write(b"HTTP/1.1 403 not for " + login[1] + b" " + base64.b64decode(login[1]) + b"\r\n\r\n")
+        sent = re.search(rb"Proxy-Authorization: Basic (\S+)", head, re.IGNORECASE)
+        assert sent is not None
+        user = base64.b64decode(sent[1]).partition(b":")[0]
+        writer.write(b"HTTP/1.1 403 not for %s %s %s\r\n\r\n" % (sent[1], base64.b64decode(sent[1]), user))
         await writer.drain()
 
     async with listening(quote) as port:
-        error = await request_to("https://idaas.test/", f"http://user:pass%20phrase12@127.0.0.1:{port}")
+        error = await request_to("https://idaas.test/", f"http://{login}@127.0.0.1:{port}")
 
-    assert f"the proxy 127.0.0.1:{port} refused: 403 not for [hidden] [hidden]; allow idaas.test" in error
+    assert f"the proxy 127.0.0.1:{port} refused: 403 not for [hidden] [hidden] [hidden]; allow idaas.test" in error
 
 
 ALERTS = {

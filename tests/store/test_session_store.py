@@ -49,6 +49,7 @@ class FakeCache:
     """Set by the first operation."""
 
     writes: int = 0
+    removals: int = 0
 
     def __post_init__(self) -> None:
         self.unblocked.set()
@@ -67,6 +68,7 @@ class FakeCache:
     def remove(self, name: str) -> None:
         """Remove the entry of a profile."""
         self._raise_error("remove", name)
+        self.removals += 1
         self.entries.pop(name, None)
 
     def tidy(self, names: Collection[str]) -> None:
@@ -163,6 +165,43 @@ async def test_removal_is_made_when_the_disk_answers(
 
     assert fake_cache.entries == {}
     assert [name for name, _ in messages(events)] == ["p1", "p2"]
+
+
+@pytest.mark.parametrize("last", ["purge", "session"])
+async def test_purges_beside_a_disk_that_hangs_do_not_queue_up(
+    last: str, store: SessionStore, fake_cache: FakeCache
+) -> None:
+    """While a disk hangs, a hundred purges and new sessions of a profile wait as one removal and one write."""
+    fake_cache.entries = {"default": session(0)}
+    fake_cache.unblocked.clear()
+    store.observe(refreshed(1))
+    tasks = asyncio.all_tasks()
+    removals = []
+    for number in range(100):
+        removals.append(store.remove("default"))
+        store.observe(refreshed(number))
+    if last == "purge":
+        removals.append(store.remove("default"))
+    assert len(asyncio.all_tasks() - tasks) <= 4
+    fake_cache.unblocked.set()
+    await asyncio.gather(*removals)
+    await store._in_order("", int)
+
+    assert fake_cache.removals <= 2
+    assert fake_cache.writes <= 2
+    assert fake_cache.entries == ({} if last == "purge" else {"default": session(99)})
+
+
+async def test_callers_that_leave_do_not_end_a_removal(store: SessionStore, fake_cache: FakeCache) -> None:
+    """A removal is made for a caller that has given up, too."""
+    fake_cache.entries = {"default": session(0)}
+    fake_cache.unblocked.clear()
+    caller = asyncio.ensure_future(store.remove("default"))
+    caller.cancel()
+    fake_cache.unblocked.set()
+    await store._in_order("", int)
+
+    assert fake_cache.entries == {}
 
 
 async def test_removed_profiles_are_tidied(store: SessionStore, fake_cache: FakeCache) -> None:
