@@ -232,7 +232,7 @@ REFUSALS: list[tuple[Any, str]] = [
     # TLS and proxy
     (configuration(tls={"caFile": "/nowhere.pem"}), "tls.caFile: /nowhere.pem: no such file"),
     (configuration(tls={"caFile": "/no\nwhere"}), "tls.caFile: /no\\nwhere: no such file"),
-    (configuration(tls={"caFile": str(EXAMPLE)}), f"tls.caFile: {EXAMPLE}: holds no PEM certificate"),
+    (configuration(tls={"caFile": str(EXAMPLE)}), f"tls.caFile: {EXAMPLE}: holds no certificate, neither PEM"),
     (configuration(proxy="proxy.example.com:8080"), "proxy: not a proxy of the form http://host:port or https://"),
     # JSON
     ("[]", "must hold one JSON object, {…}"),
