@@ -291,6 +291,17 @@ def test_single_quotes_are_no_comment(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}:2:3: not JSON: Expecting property name enclosed in double quotes"
 
 
+def test_comma_behind_the_last_member_is_located(tmp_path: Path) -> None:
+    """Every such comma is named with line and column, whatever the version of Python calls it."""
+    path = write_file(tmp_path / "config.json", '{\n  "configVersion": "1.0",\n  "a": [1,],\n  "b": ",}",\n}')
+
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), {}, hostname="h", now=lambda: 0.0)
+
+    comma = "a comma behind the last member, which JSON does not have; remove the comma"
+    assert str(caught.value).splitlines() == [f"{path}:3:10: {comma}", f"{path}:4:12: {comma}"]
+
+
 def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:
     """Comments, duplicate keys, NaN and a syntax error are reported together, in order, with line and column."""
     text = '{\n  // note\n  "a": NaN, "a": "// text", "\\u0061": 1,\n  /* two\n lines */ "b": -Infinity\n"c": 1}'
