@@ -17,12 +17,10 @@ from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
 from ..identity import identities
 from ..system import files
+from ..upstream import ca_bundle
 from ..upstream.tls import Trust, client_certificate
 from . import secret_refs, section_checks
 from .settings import PathToken, Profile, Server, Settings
-
-LARGEST_BUNDLE = 16_777_216
-"""The most bytes of a CA bundle. Mozilla's whole bundle has a quarter of a mebibyte."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
@@ -190,14 +188,15 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
 def _bundle(path: str, place: str) -> None:
     """Raise ConfigError unless the file holds certificates. The first request parses them."""
     try:
-        raw = files.read(path, LARGEST_BUNDLE)
+        raw = files.read(path, ca_bundle.LARGEST)
     except files.Absent as why:
         raise NotThereYet(why.at(f"{place}: {path}")) from None
     except files.Unreadable as why:
         raise ConfigError(why.at(f"{place}: {path}"), error_code="IDS-115") from None
     if not raw.strip():
         raise NotThereYet(f"{place}: {path}: empty")
-    if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:
+    if ca_bundle.decoded(raw) is None:
         raise ConfigError(
-            f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)", error_code="IDS-115"
+            f"{place}: {path}: holds no certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER",
+            error_code="IDS-115",
         )

@@ -35,7 +35,8 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
         seconds = (last or profile.exchange).duration_seconds
         if seconds is not None:
             yield from _session(seconds, f"{place}.{where}.durationSeconds")
-        for part, key in ((profile.exchange, "exchange"), *((role, "chain") for role in profile.chain)):
+        roles = ((role, f"chain[{number}]") for number, role in enumerate(profile.chain))
+        for part, key in ((profile.exchange, "exchange"), *roles):
             yield from _region(part.region_id, f"{place}.{key}.regionId")
         if isinstance(profile.exchange, DeveloperApiExchange):
             yield from _other_audience(profile.identity, f"{place}.identity")

@@ -18,6 +18,9 @@ LARGEST = 65_536
 """The most bytes of a secret file: enough for an RSA-16384 key, and harmless in memory."""
 
 
+SHORTEST_PATH_TOKEN = 16
+"""The minimum length of a path token in characters: 96 bits in the URL-safe alphabet."""
+
 PLACEHOLDER = re.compile(
     r"\.{2,}|…+|<(?:[^\W\d]|[ .-])+>|\[(?:[^\W\d]|[ .-])+\]|\$\{[^\W\d]\w*\}|(?-i:\$[A-Z_]+)"
     r"|x{3,}|\*{3,}|(?:change|replace)[-_ ]?me",
@@ -179,6 +182,12 @@ class Rotating:
         """
         self._again = self._good not in ("", self._used)
         return self._again
+
+
+def fits_path(value: str) -> bool:
+    """Return whether `value` may be a path token: long enough, and of the URL-safe alphabet alone."""
+    alphabet = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
+    return len(value) >= SHORTEST_PATH_TOKEN and alphabet
 
 
 def same(left: bytes, right: bytes) -> bool:

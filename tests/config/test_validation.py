@@ -232,7 +232,7 @@ REFUSALS: list[tuple[Any, str]] = [
     # TLS and proxy
     (configuration(tls={"caFile": "/nowhere.pem"}), "tls.caFile: /nowhere.pem: no such file"),
     (configuration(tls={"caFile": "/no\nwhere"}), "tls.caFile: /no\\nwhere: no such file"),
-    (configuration(tls={"caFile": str(EXAMPLE)}), f"tls.caFile: {EXAMPLE}: holds no PEM certificate"),
+    (configuration(tls={"caFile": str(EXAMPLE)}), f"tls.caFile: {EXAMPLE}: holds no certificate, neither PEM"),
     (configuration(proxy="proxy.example.com:8080"), "proxy: not a proxy of the form http://host:port or https://"),
     # JSON
     ("[]", "must hold one JSON object, {…}"),
@@ -289,6 +289,17 @@ def test_single_quotes_are_no_comment(tmp_path: Path) -> None:
         load(str(path), {}, hostname="h", now=lambda: 0.0)
 
     assert str(caught.value) == f"{path}:2:3: not JSON: Expecting property name enclosed in double quotes"
+
+
+def test_comma_behind_the_last_member_is_located(tmp_path: Path) -> None:
+    """Every such comma is named with line and column, whatever the version of Python calls it."""
+    path = write_file(tmp_path / "config.json", '{\n  "configVersion": "1.0",\n  "a": [1,],\n  "b": ",}",\n}')
+
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), {}, hostname="h", now=lambda: 0.0)
+
+    comma = "a comma behind the last member, which JSON does not have; remove the comma"
+    assert str(caught.value).splitlines() == [f"{path}:3:10: {comma}", f"{path}:4:12: {comma}"]
 
 
 def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ WARNINGS = [
     ),
     (
         configuration(profiles={"default": profile(chain=[{"roleArn": CHAINED_ROLE_ARN, "regionId": "eu-centrel-1"}])}),
-        "profiles.default.chain.regionId: eu-centrel-1 is not a region that this version knows",
+        "profiles.default.chain[0].regionId: eu-centrel-1 is not a region that this version knows",
     ),
     (
         configuration(profiles={"default": profile(identity=identity(scope="a|b"), exchange=managed_exchange())}),

@@ -60,7 +60,8 @@ def test_the_demo_conforms(sidecar: Demo, tmp_path: Path) -> None:
     assert {item["verdict"] for item in document["rules"]} == {"ok", "advice", "not seen"}
     assert findings(document, "not seen") == {"ecs 9 wrong token", "ecs 9 expired token"}
     assert findings(document, "advice") == {"ecs 22 external-dns"}
-    assert {item["client"] for item in document["clients"] if item["verdict"] != "works"} == UNABLE
+    excluded = {"LoongCollector", "aliyungo (external-dns)"}
+    assert {item["client"] for item in document["clients"] if item["verdict"] != "works"} == UNABLE | excluded
     assert document["requests"] < 150
 
 

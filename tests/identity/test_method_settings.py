@@ -11,9 +11,10 @@ from typing import Any
 import jwt
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from app.config.decode import convert
 from app.core.checks import require
@@ -247,6 +248,41 @@ async def test_certificate_is_sent_with_its_assertion(inline: bool, encrypted: b
     assert sent.fields["client_x509"].strip() == issued.leaf_pem.strip()
     assert sent.fields["client_x509_chain"].strip() == issued.chain_pem.strip()
     assert expiries == [("certificate", NOW + 30 * 86_400)]
+
+
+@pytest.mark.parametrize("form", ["key and certificate", "authority first", "DER", "PKCS#12"])
+async def test_pca_sends_the_certificates_alone(form: str, workload: Workload) -> None:
+    """Whatever the form of the files, the server receives the certificate and the chain as PEM, and no private key."""
+    issued = workload.emulator.issue_certificate(CLIENT)
+    key = load_pem_private_key(issued.key_pem.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    leaf, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (issued.leaf_pem, issued.chain_pem))
+    files = {
+        "key and certificate": (issued.key_pem + issued.leaf_pem, issued.chain_pem),
+        "authority first": (issued.chain_pem + issued.leaf_pem, issued.chain_pem),
+        "DER": (leaf.public_bytes(Encoding.DER), issuer.public_bytes(Encoding.DER)),
+        "PKCS#12": (
+            serialize_key_and_certificates(b"a", key, leaf, [issuer], ENCRYPTION),
+            base64.b64encode(issuer.public_bytes(Encoding.DER)),
+        ),
+    }[form]
+    paths = [workload.directory / name for name in ("any.crt", "any.chain")]
+    for path, content in zip(paths, files, strict=True):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    method = {
+        "authnMethod": "PCA",
+        "applicationFederatedCredentialName": "fed-1",
+        "privateKeyFile": workload.write_file("tls.key", issued.key_pem),
+        "clientX509CertificateFile": str(paths[0]),
+        "x509CertChainsFile": str(paths[1]),
+        **({"privateKeyPasswordEnvVarName": "PASSWORD"} if form == "PKCS#12" else {}),
+    }
+    require(method_of(method).read_checks("p", {"PASSWORD": PASSWORD}))
+
+    sent = await sent_by(method, PASSWORD=PASSWORD)
+
+    assert sent.fields["client_x509"] == issued.leaf_pem
+    assert sent.fields["client_x509_chain"] == issued.chain_pem
 
 
 PLUGIN = {"authnMethod": "PLUGIN"}

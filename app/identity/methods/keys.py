@@ -116,7 +116,9 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         from ...upstream import key_forms
         from .. import private_key
 
-        key = key_forms.load_private_key(text, password, place, key_id=self.key_id)
+        key = key_forms.load_private_key(
+            text, password, place, key_id=self.key_id, needless_password=certificate is not None
+        )
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)
         if standard:
@@ -124,7 +126,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         else:
             private_key.algorithm_for(key, place)
         if certificate is not None:
-            leaf = key_forms.load_certificate(certificate(), place, der=standard, password=password)
+            leaf = key_forms.load_certificate(certificate(), place, password=password, key=key)
             if not key_forms.belongs(leaf, key):
                 raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 
