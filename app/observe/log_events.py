@@ -339,6 +339,7 @@ POD_REFUSED = _event(
     "a pod was refused",
     "The API server gives the reason to the client, which shows it in the events of the pod's owner.",
     _POD | {"reason": "the message"},
+    error_code="IDS-133",
 )
 WEBHOOK_CERTIFICATE_REPLACED = _event(
     "webhook_certificate_replaced",

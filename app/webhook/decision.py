@@ -22,19 +22,24 @@ _RRSA_VARIABLES = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_ROLE_ARN", "A
 
 Outcome = Literal["injected", "refused", "untouched"]
 
+NOT_ALLOWED = "IDS-133"
+"""The entry of each refusal in the errors index. The messages of the chart's policies end with it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
     The outcome for one pod.
 
-    `message`: the reason of a refusal. `patch`: the JSON Patch of an injected pod. kubectl prints `warnings`.
+    `message`: the reason of a refusal, and `error_code` its entry in the errors index. `patch`: the JSON Patch of an
+    injected pod. kubectl prints `warnings`.
     """
 
     outcome: Outcome
     message: str = ""
     patch: list[Object] = field(default_factory=list)
     warnings: tuple[str, ...] = ()
+    error_code: str = NOT_ALLOWED
 
 
 def decide(pod: Object, namespace: str, policy: CredentialPolicy | None, settings: Settings) -> Decision:

@@ -47,8 +47,8 @@ class Explanation:
 
     @property
     def error_code(self) -> str | None:
-        """The entry of a refusal in the errors index. Its words are those of the API server, which have no code."""
-        return "IDS-133" if self.decision.outcome == "refused" else None
+        """The entry of a refusal in the errors index, which the API server's message ends with; None without one."""
+        return self.decision.error_code if self.decision.outcome == "refused" else None
 
 
 def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[str, str, Object]]:

@@ -535,6 +535,7 @@ _INDEX_INTRO = """\
 Every failure has a stable code. It stands in parentheses at the end of each message of each command, and of the
 `Message` of each error of the HTTP API. It is the field `error_code` of the [log events](reference/log-events.md) of
 failures and of the JSON of probes and commands. A finding of [`idaas-sidecar doctor`](doctor.md) has it as `code`.
+Kubernetes' refusal of a pod ends with it, too, except where the API server's own words stand alone (`no params found`).
 A code keeps its meaning in later versions, and the code of a removed entry is never given again.
 
 `idaas-sidecar doctor` finds the cause of most of them. Errors of the HTTP API, and how the sidecar retries, are in

@@ -1,4 +1,6 @@
-"""The cluster of the tests: a real Kubernetes in K8S_WORK, the chart installed in it, and two onboarded namespaces.
+"""The cluster of the tests: a real Kubernetes in K8S_WORK, the chart installed in it, and three onboarded namespaces.
+
+The modules, and the tests of a module, run in any order: each restores what it changes.
 
 K8S_WORK names a folder with `kc` (kubectl as administrator of a running cluster), `in` (a command in the node's
 namespaces) and `tools/helm`. The images idaas-credential-sidecar:VERSION, idaas-credential-sidecar:VERSION-emulator and
@@ -115,11 +117,12 @@ def onboard() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cluster() -> Iterator[None]:
-    """Install the chart and onboard two namespaces; remove all of it at the end."""
+    """Install the chart in a `restricted` namespace, and onboard the teams; delete their namespaces at the end."""
     if not all((WORK / name).exists() for name in NEEDED):
         yield
         return
     install(INJECTION)
+    kubectl("label", "namespace", "idaas-sidecar", "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
     for namespace, account in NAMESPACES.items():
         kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=true")
         restricted = {"pod-security.kubernetes.io/enforce": "restricted" if namespace != "lab" else "privileged"}

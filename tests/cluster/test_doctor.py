@@ -25,12 +25,16 @@ def profile(role: str) -> Object:
     return {"name": role, "roleArn": f"{ACCOUNT}:role/{role}", "oidcProviderArn": PROVIDER, "endpoints": endpoints}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cron_job() -> Iterator[None]:
-    """Install the chart with the CronJob, and without it at the end."""
-    install_world(HOME)
-    values = {"enabled": True, "profiles": [profile("doctor")]}
+def enable(role: str) -> None:
+    """Install the chart with the CronJob and a profile with this role."""
+    values = {"enabled": True, "profiles": [profile(role)]}
     helm("upgrade", "sidecar", str(CHART), "-n", HOME, "--reuse-values", "--set-json", f"doctor={json.dumps(values)}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cloud() -> Iterator[None]:
+    """Put the emulated cloud into the chart's namespace; remove it and the CronJob at the end."""
+    install_world(HOME)
     yield
     install(INJECTION)
     kubectl("delete", "configmap", "world", "-n", HOME)
@@ -64,6 +68,7 @@ def steps(document: Object, state: str) -> set[str]:
 
 def test_healthy() -> None:
     """With a role that trusts the job's service account the job succeeds, and its document has no finding."""
+    enable("doctor")
     code, document = examine(f"{CRON_JOB}-healthy")
 
     assert [finding for step in document["steps"] for finding in step["findings"]] == []
@@ -73,9 +78,7 @@ def test_healthy() -> None:
 
 def test_findings() -> None:
     """With a role that trusts another service account the job fails, and the document has code and cure."""
-    values = {"enabled": True, "profiles": [profile("orders")]}
-    helm("upgrade", "sidecar", str(CHART), "-n", HOME, "--reuse-values", "--set-json", f"doctor={json.dumps(values)}")
-
+    enable("orders")
     code, document = examine(f"{CRON_JOB}-findings")
 
     assert code == 1

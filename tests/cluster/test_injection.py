@@ -9,6 +9,7 @@ import pytest
 
 from ..golden_pods import PREFIX, RESTRICTED, pod, policy, profile, workload
 from .admission import Admission
+from .cloud import delete
 from .conftest import dry_run, get, kubectl, until
 
 Object = dict[str, Any]
@@ -72,6 +73,11 @@ def test_the_configuration_is_the_platforms() -> None:
     assert variables(injected["spec"]["containers"][0])["ALIBABA_CLOUD_CREDENTIALS_URI"].endswith("/credentials/shared")
 
 
+def pods_of(workload: str) -> list[Object]:
+    """Return the pods that the controller of a workload has made."""
+    return [each for each in get("pods", "-n", "shop")["items"] if each["metadata"]["name"].startswith(f"{workload}-")]
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob"])
 def test_workloads(kind: str) -> None:
     """The pods of every kind of workload are injected, because the policy is about pods."""
@@ -81,13 +87,12 @@ def test_workloads(kind: str) -> None:
     wanted["metadata"]["name"] = name
     kubectl("create", "-f", "-", given=wanted)
     try:
-        made = until(
-            lambda: [each for each in get("pods", "-n", "shop")["items"] if each["metadata"]["name"].startswith(name)]
-        )
+        made = until(lambda: pods_of(name))
         assert made[0]["spec"]["initContainers"][0]["name"] == "idaas-sidecar"
     finally:
         kubectl("delete", kind, name, "-n", "shop", "--wait=false")
-        kubectl("delete", "pods", "-n", "shop", "--all", "--grace-period=0", "--force", "--wait=false")
+        for each in pods_of(name):
+            delete(each["metadata"]["name"], namespace="shop")
 
 
 def test_one_policy_in_each_namespace() -> None:

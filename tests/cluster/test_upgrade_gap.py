@@ -17,7 +17,7 @@ from app import __version__
 
 from ..golden_pods import pod
 from .cloud import node
-from .conftest import CHART, INJECTION, WORK, helm, install, kubectl, until
+from .conftest import CHART, INJECTION, WORK, helm, install, kubectl, onboard, until
 
 Object = dict[str, Any]
 HOME = ("--namespace", "idaas-sidecar")
@@ -100,3 +100,4 @@ def test_refusals_during_an_upgrade(injection: str) -> None:
             assert all("differs from the injected one" in each for each in messages)
     finally:
         install(INJECTION)
+        onboard()

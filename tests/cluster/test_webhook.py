@@ -24,8 +24,6 @@ HOME = ("--namespace", "idaas-sidecar")
 @pytest.fixture(scope="module", autouse=True)
 def webhook() -> Iterator[None]:
     """Replace the policies by the webhook, and install the policies again at the end."""
-    restricted = ("label", "namespace", "idaas-sidecar", "pod-security.kubernetes.io/enforce=restricted", "--overwrite")
-    kubectl(*restricted)
     install("webhook")
     onboard()
     yield

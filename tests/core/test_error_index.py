@@ -98,7 +98,7 @@ def test_every_config_error_has_a_code() -> None:
 
 NO_FAILURES = {
     *("purged", "log_level_changed", "clock_jumped", "traceback"),  # orders, and what follows another line
-    *("library", "pod_refused"),  # the text of another program, and a rule of the cluster's own
+    "library",  # the text of another program
 }
 
 

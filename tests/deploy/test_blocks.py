@@ -9,6 +9,7 @@ import ast
 import importlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -218,6 +219,29 @@ def test_from_installation_to_uninstallation(helm: str, run: Run, cluster: Clust
     left = {each["kind"] for each in cluster.objects.values() if each["metadata"].get("namespace") != "shop"}
     assert left == {"Namespace"}
     assert [each["metadata"]["name"] for each in cluster.of_kind("Namespace")] == ["shop"]
+
+
+@pytest.mark.parametrize("helm", HELMS)
+def test_an_upgrade_brings_new_defaults(helm: str, run: Run, cluster: Cluster, folder: Path) -> None:
+    """The upgrade of the page keeps the platform's values, and takes the new chart's defaults and new values."""
+    values = folder / "deploy" / "helm" / "idaas-credential-sidecar" / "values.yaml"
+    current = values.read_text()
+    earlier = yaml.safe_load(current)
+    earlier["sidecar"]["resources"]["limits"]["memory"] = "64Mi"
+    values.write_text(yaml.safe_dump(earlier))
+    run(block("kubernetes", "install"), cluster, helm)
+    apply("team", run, cluster)
+    assert memory_limits(cluster) == {"64Mi"}
+
+    values.write_text(current)
+    run(block("kubernetes", "upgrade"), cluster, helm)
+    assert (memory_limits(cluster), images(cluster)) == ({"96Mi"}, {IMAGE})
+
+
+def memory_limits(cluster: Cluster) -> set[str]:
+    """Return the limits of the container that the injection policy adds."""
+    texts = [json.dumps(each) for each in cluster.of_kind("MutatingAdmissionPolicy")]
+    return {found for text in texts for found in re.findall(r'limits: \{\\"memory\\":\\"(\w+)\\"', text)}
 
 
 @pytest.mark.parametrize("helm", HELMS)

@@ -12,6 +12,7 @@ import yaml
 
 from bench.monitoring import COLUMNS, WIDTH, places
 
+from ..golden_pods import GOLDEN
 from .conftest import ROOT, tool
 from .monitoring import (
     ALERTS,
@@ -172,19 +173,62 @@ def sidecar() -> dict[str, Any]:
 
 
 def test_monitors_find_the_sidecar(sidecar: dict[str, Any]) -> None:
-    """PodMonitor and Service name the port, and the rules the container, that the Kubernetes manifest has."""
-    (endpoint,) = POD_MONITOR["spec"]["podMetricsEndpoints"]
+    """The Service has the port, and the rules the container, of the Kubernetes manifest."""
     (port,) = SERVICE["spec"]["ports"]
 
-    assert {item["name"]: item["containerPort"] for item in sidecar["ports"]} == {endpoint["port"]: port["targetPort"]}
-    assert endpoint["relabelings"][0]["regex"] == sidecar["name"]
+    assert [item["containerPort"] for item in sidecar["ports"]] == [port["targetPort"]]
     assert f'container="{sidecar["name"]}"' in ALERTS["IdaasSidecarDown"]["expr"]
+
+
+def ports_of(pod: str) -> list[dict[str, str]]:
+    """Return the labels that Prometheus gives each named port of a pod: of the manifest, or a golden one."""
+    path = ROOT / ("deploy/kubernetes/sidecar.yaml" if pod == "manifest" else f"tests/cluster/golden/{pod}.yaml")
+    found = next(each for each in yaml.safe_load_all(path.read_text()) if each["kind"] in ("Deployment", "Pod"))
+    spec = found["spec"]["template"]["spec"] if found["kind"] == "Deployment" else found["spec"]
+    other = {"name": "app", "ports": [{"name": "ops"}, {"name": "idaas-ops"}]}
+    return [
+        {"container_name": container["name"], "container_port_name": port["name"], "phase": "Running"}
+        for container in [*spec["initContainers"], other]
+        for port in container.get("ports", ())
+    ]
+
+
+def kept(labels: dict[str, str], rules: list[dict[str, Any]]) -> bool:
+    """Return whether the rules of a scrape configuration keep a target with these labels."""
+    for rule in rules:
+        if rule.get("action") in ("keep", "drop"):
+            (source,) = rule["source_labels"]
+            matches = re.fullmatch(rule["regex"], labels[source.removeprefix("__meta_kubernetes_pod_")]) is not None
+            if matches != (rule["action"] == "keep"):
+                return False
+    return True
+
+
+@pytest.mark.parametrize("pod", ["manifest", *sorted(path.stem for path in GOLDEN.glob("*.yaml"))])
+def test_each_pod_is_scraped_once(pod: str) -> None:
+    """PodMonitor and scrape configuration find the sidecar of the manifest and of injected pods, and nothing else."""
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    documented = yaml.safe_load(page.partition("<!-- scrape -->\n```yaml\n")[2].partition("```")[0])
+    configurations = [
+        [documented["scrape_configs"][0]["relabel_configs"]],
+        # The Prometheus Operator makes one scrape configuration of each endpoint: its port, then its relabelings.
+        [
+            [
+                {"action": "keep", "source_labels": ["container_port_name"], "regex": endpoint["port"]},
+                *({**rule, "source_labels": rule["sourceLabels"]} for rule in endpoint["relabelings"]),
+            ]
+            for endpoint in POD_MONITOR["spec"]["podMetricsEndpoints"]
+        ],
+    ]
+    for configuration in configurations:
+        found = [labels["container_name"] for rules in configuration for labels in ports_of(pod) if kept(labels, rules)]
+        assert found == ["idaas-sidecar"]
 
 
 def test_service_monitor_selects_the_service() -> None:
     """The ServiceMonitor selects the Service and scrapes its port like the PodMonitor."""
     (endpoint,) = SERVICE_MONITOR["spec"]["endpoints"]
-    (pod_endpoint,) = POD_MONITOR["spec"]["podMetricsEndpoints"]
+    pod_endpoint = POD_MONITOR["spec"]["podMetricsEndpoints"][0]
     labels = SERVICE_MONITOR["spec"]["selector"]["matchLabels"]
 
     assert labels.items() <= SERVICE["metadata"]["labels"].items()

@@ -21,7 +21,7 @@ INTERVAL = "30s"
 PANELS = {
     f"{name}: {title}": text for name in DASHBOARDS for title, text in expressions(DASHBOARDS[name], INTERVAL).items()
 }
-(ENDPOINT,) = POD_MONITOR["spec"]["podMetricsEndpoints"]
+ENDPOINT = POD_MONITOR["spec"]["podMetricsEndpoints"][0]
 
 WITHOUT_SAMPLE = {"pod: Settings to look at B"}
 """No profile of this test has TLS verification switched off."""

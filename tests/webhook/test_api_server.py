@@ -128,8 +128,9 @@ async def test_a_closed_connection_is_tried_again(directory: Path) -> None:
 )
 async def test_what_is_not_known_is_an_error(directory: Path, server: ApiServer, message: str) -> None:
     """Every answer but a policy, or the word that there is none, is an error: the pod is refused."""
-    with pytest.raises(Unreachable, match=message):
+    with pytest.raises(Unreachable, match=message) as raised:
         await given(server, directory).find("shop")
+    assert raised.value.error_code == ("IDS-128" if message == "not a CredentialPolicy" else "IDS-200")
 
 
 async def test_a_silent_api_server_is_an_error(directory: Path) -> None:

@@ -96,7 +96,9 @@ async def test_validate_refuses_with_the_reason() -> None:
     assert refused["allowed"] is False
     assert refused["status"]["code"] == 403
     assert "was not injected" in refused["status"]["message"]
-    assert it.lines()[0]["reason"] == refused["status"]["message"]
+    (line,) = it.lines()
+    assert refused["status"]["message"] == f"{line['reason']} ({line['error_code']})"
+    assert line["error_code"] == "IDS-133"
     assert allowed == {"uid": "u1", "allowed": True}
 
 
@@ -110,6 +112,7 @@ async def test_closed_without_the_api_server(path: str) -> None:
 
     assert (refused["allowed"], refused["status"]["code"]) == (False, 503)
     assert "must not start without credentials: GET shop: timed out" in refused["status"]["message"]
+    assert refused["status"]["message"].endswith(" (IDS-200)")
     assert (await it.review(path, object=other))["allowed"] is True
     assert (await it.review(path, object=pod(os={"name": "windows"})))["allowed"] is True
 
@@ -129,7 +132,7 @@ async def test_guard_checks_the_label() -> None:
     """A new pod with another value of the label is refused, without a policy."""
     refused = await asked(NoPolicies()).review("/guard", object=labelled("yes", annotated=False))
 
-    assert (refused["allowed"], refused["status"]["message"]) == (False, label_message("yes"))
+    assert (refused["allowed"], refused["status"]["message"]) == (False, f"{label_message('yes')} (IDS-133)")
 
 
 async def test_warnings_are_in_the_response() -> None:

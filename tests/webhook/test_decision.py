@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from app.core.text import code_apart, coded
 from app.webhook import decision, guard, rules, sidecar_rules
 from app.webhook.decision import Decision, check, decide
 from app.webhook.json_patch import patched
@@ -249,8 +250,9 @@ def chart(kind: str) -> list[Object]:
 
 def test_the_messages_are_those_of_the_policies() -> None:
     """Each fixed message of the chart's policies is a message of the webhooks, which names the webhook instead."""
-    used = {rules.HOST_NETWORK, rules.NO_PROFILES, decision.WINDOWS, decision.RRSA, *(each for each, _ in rules.RULES)}
+    used = {rules.HOST_NETWORK, rules.NO_PROFILES, *(each for each, _ in rules.RULES)}
     used |= {guard.NO_LABEL, guard.FIXED, guard.ADDED_CONFIG, guard.FIXED_IMAGE, guard.EPHEMERAL}
+    used = {coded(each, decision.NOT_ALLOWED) for each in used} | {decision.WINDOWS, decision.RRSA}
     messages = {
         rule["message"].replace(
             "MutatingAdmissionPolicy idaas-sidecar-inject and its binding exist.",
@@ -262,6 +264,23 @@ def test_the_messages_are_those_of_the_policies() -> None:
     }
 
     assert messages == used
+
+
+def test_each_refusal_of_the_policies_has_a_code() -> None:
+    """A message of a policy that denies ends with its code, also one with a value of the pod; a warning has none."""
+    denying = {
+        each["spec"]["policyName"]
+        for each in chart("ValidatingAdmissionPolicyBinding")
+        if each["spec"]["validationActions"] == ["Deny"]
+    }
+    ends = {
+        (policy["metadata"]["name"] in denying, code_apart(text.removesuffix('"'))[1])
+        for policy in chart("ValidatingAdmissionPolicy")
+        for rule in policy["spec"]["validations"]
+        for text in [rule.get("message") or rule["messageExpression"]]
+    }
+
+    assert ends == {(True, decision.NOT_ALLOWED), (False, "")}
 
 
 def test_the_default_settings_are_those_of_the_chart() -> None:

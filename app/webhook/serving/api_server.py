@@ -101,7 +101,7 @@ class ApiServerPolicies:
         try:
             policy = decoded(answer, path)
         except ConfigError as error:
-            raise Unreachable(error.cause, cure=error.cure) from None
+            raise Unreachable(error.cause, cure=error.cure, error_code=error.error_code) from None
         self._cache[namespace] = policy
         return policy
 

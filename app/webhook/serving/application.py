@@ -86,7 +86,7 @@ class Webhook:
                 found = await judge(review)
             except Unreachable as error:
                 # Fails closed: the pod has the label, so it must not start without credentials.
-                refusal = Decision("refused", unreadable(review.namespace, error))
+                refusal = Decision("refused", unreadable(review.namespace, error), error_code=error.error_code)
                 return "unavailable", self._response(review, refusal, UNAVAILABLE)
             return found.outcome, self._response(review, found, FORBIDDEN)
 
@@ -100,7 +100,8 @@ class Webhook:
         event = log_events.POD_INJECTED if found.outcome == "injected" else log_events.POD_REFUSED
         metadata = (review.object or {}).get("metadata") or {}
         name = review.name or metadata.get("name") or metadata.get("generateName")
-        self._log.write(event, namespace=review.namespace, pod=name, reason=found.message or None)
+        refused = {"reason": found.message, "error_code": found.error_code} if found.outcome == "refused" else {}
+        self._log.write(event, namespace=review.namespace, pod=name, **refused)
 
     async def _mutate(self, review: AdmissionRequest) -> Decision:
         return await self._with_policy(review, decision.decide)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ...core.errors import ConfigError
+from ...core.text import coded
 from ..decision import Decision
 from ..pod import Object
 from ..shape import check_pod
@@ -57,7 +58,7 @@ def response(uid: str, decision: Decision, *, status: int = 403) -> Object:
     """Return the AdmissionReview that answers the request with this uid. `status`: the HTTP status of a refusal."""
     body: dict[str, Any] = {"uid": uid, "allowed": decision.outcome != "refused"}
     if decision.outcome == "refused":
-        body["status"] = {"code": status, "message": decision.message}
+        body["status"] = {"code": status, "message": coded(decision.message, decision.error_code)}
     if decision.patch:
         text = json.dumps(decision.patch, separators=(",", ":"), ensure_ascii=False)
         body |= {"patchType": "JSONPatch", "patch": base64.b64encode(text.encode()).decode()}
