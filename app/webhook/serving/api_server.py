@@ -99,9 +99,9 @@ class ApiServerPolicies:
         if answer is None:
             return None
         try:
-            policy = decoded(answer, path)
+            policy = decoded(answer, "the CredentialPolicy")
         except ConfigError as error:
-            raise Unreachable(error.cause, cure=error.cure) from None
+            raise Unreachable(f"GET {path}: {', '.join(each.cause for each in error.mistakes)}") from None
         self._cache[namespace] = policy
         return policy
 
