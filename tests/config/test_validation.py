@@ -205,7 +205,15 @@ REFUSALS: list[tuple[Any, str]] = [
     ),
     # listeners
     (configuration(server={"bind": "7117"}), "server.bind: '7117' is not <IP address>:<port>, such as 127.0.0.1:7117"),
-    (configuration(server={"bind": "127.0.0.1:99999"}), "server.bind: '127.0.0.1:99999' is not <IP address>:<port>"),
+    (
+        configuration(server={"bind": "127.0.0.1:99999"}),
+        "server.bind: '127.0.0.1:99999': the port 99999 is out of range",
+    ),
+    (
+        configuration(server={"ops": "127.0.0.1:711777"}),
+        "server.ops: '127.0.0.1:711777': the port 711777 is out of range",
+    ),
+    (configuration(server={"ops": " 127.0.0.1:1"}), "server.ops: ' 127.0.0.1:1' has white space at an end; remove it"),
     (
         configuration(server={"bind": "sidecar:1"}),
         "server.bind: 'sidecar' is not an IP address; names are not resolved",
