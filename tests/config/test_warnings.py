@@ -49,7 +49,7 @@ WARNINGS = [
     ),
     (
         with_exchange(roleArn="acs:ram::123456789012345:role/app"),
-        "profiles.default.exchange.roleArn: the account id 123456789012345 has 15 digits, and those of Alibaba Cloud have",
+        "profiles.default.exchange.roleArn: the account id 123456789012345 has 15 digits, and those of",
     ),
     (
         with_exchange(oidcProviderArn="acs:ram::1:oidc-provider/app"),
