@@ -26,7 +26,7 @@ from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
 from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
-from .decode import Decoder, join
+from .decode import DRAWBACK, Decoder, join
 from .examined import Examined
 from .locate import DEFAULT_PATH, find, read
 from .settings import PROFILE_NAME, Profile, Settings
@@ -235,7 +235,12 @@ def _examine(
             Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
             for item in dict.fromkeys(absent)
         ]
-    draft.warnings.extend(filter(findings.is_news, warnings.warnings(settings, unchecked)))
+    draft.warnings += [
+        item
+        for item in filter(findings.is_news, warnings.warnings(settings, unchecked))
+        # A value that cannot work needs no remark about how it works.
+        if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
+    ]
     return needed
 
 

@@ -9,8 +9,25 @@ from .addresses import authority, is_loopback
 from .display import shown_url
 from .errors import ConfigError
 
-_URL = re.compile(r"[!-~]+")
-"""The characters of a URL: visible ASCII. Invisible characters and homographs are excluded."""
+_NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]|%(?![0-9A-Fa-f]{2})")
+"""What a URL cannot have (RFC 3986): other characters, and a per cent sign without two hexadecimal digits."""
+
+
+def refused_character(url: str) -> str:
+    """Return the first character that no URL can have, such as a backslash, a space or a homograph; empty if none."""
+    found = _NO_URL.search(url)
+    return found[0] if found else ""
+
+
+def check_characters(url: str, place: str) -> None:
+    """Raise ConfigError if a URL has a character that no URL can have."""
+    wrong = refused_character(url)
+    if wrong:
+        raise ConfigError(
+            f"{place}: {without_login(url)!r} has {wrong!r}, which a URL cannot have",
+            cure="copy the URL again from its source",
+            error_code="IDS-112",
+        )
 
 
 def endpoint(url: str, place: str) -> str:
@@ -79,7 +96,8 @@ def _split(url: str, place: str) -> SplitResult:
             cure="remove both from the URL",
             error_code="IDS-112",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _URL.fullmatch(url):
+    check_characters(url, place)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
             f"{place}: {shown_url(url)!r} is not a URL of the form https://host/path", error_code="IDS-112"
         )

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from ..core.errors import Mistake
+from ..core.urls import refused_character
 
 CODE = "IDS-127"
 """The stable code of a value that RAM does not accept."""
@@ -77,11 +78,10 @@ def issuer(value: str, place: str) -> Iterator[Mistake]:
                 CODE,
                 f"register an issuer without {character}",
             )
-    if re.search(r"[^!-~]", value):
+    wrong = refused_character(value)
+    if wrong:
         yield Mistake(
-            f"{place}: {value!r} contains white space or a character that is not ASCII",
-            CODE,
-            "write the URL as it is sent",
+            f"{place}: {value!r} has {wrong!r}, which a URL cannot have", CODE, "copy the URL again from its source"
         )
     if len(value) > 255:
         yield Mistake(f"{place}: has {len(value)} characters; RAM accepts 255", CODE)

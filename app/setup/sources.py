@@ -13,6 +13,7 @@ import msgspec
 
 from ..config.loader import load
 from ..config.locate import DEFAULT_PATH
+from ..core.arns import unusual_account
 from ..core.checks import Findings
 from ..core.errors import ConfigError
 from ..system import files
@@ -182,6 +183,7 @@ def _notes(workloads: Sequence[Workload], made: plan.Plan) -> Iterator[str]:
     for each in workloads:
         yield from _notes_of(each)
     accounts = {each.account for each in made.roles}
+    yield from filter(None, map(unusual_account, sorted(accounts)))
     if len(accounts) > 1:
         yield f"the roles are in the accounts {', '.join(sorted(accounts))}: create each in its own account"
 

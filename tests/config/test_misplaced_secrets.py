@@ -72,7 +72,7 @@ def test_misplaced_secret_is_not_repeated(config: Any, loaded: Load) -> None:
 )
 def test_key_for_a_secret_gets_a_remedy(config: Any, message: str, loaded: Load) -> None:
     """A key that would hold a secret gets a remedy instead of a suggested spelling."""
-    assert refusal(loaded, config).endswith(f"unknown key; secrets are never in this file: {message}")
+    assert refusal(loaded, config).endswith(f"unknown key; secrets are never in this file; {message}")
 
 
 def test_misspelt_value_gets_a_suggestion(loaded: Load) -> None:

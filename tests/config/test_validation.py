@@ -44,6 +44,8 @@ REFUSALS: list[tuple[Any, str]] = [
     (configuration(tls={"x": 1}), "tls.x: unknown key; known are caFile"),
     (configuration(telemetry={"otlp": 1}), "telemetry.otlp: unknown key; known are tracesEndpoint"),
     (configuration(telemetry={"tracesEndpoint": "collector:4318"}), "telemetry.tracesEndpoint: "),
+    (configuration(telemetry={"tracesEndpoint": "http://a.example/\\v1"}), "telemetry.tracesEndpoint: 'http://a.exampl"),
+    (with_identity(issuer="https://idaas.example.com\\oidc"), f"{IDENTITY}.issuer: 'https://idaas.example.com"),
     (configuration(telemetry={"tracesEndpoint": "https://user:secret@example.com/v1/traces"}), "telemetry.tracesE"),
     (
         configuration(profiles={"default": profile(chian=[])}),
@@ -205,7 +207,15 @@ REFUSALS: list[tuple[Any, str]] = [
     ),
     # listeners
     (configuration(server={"bind": "7117"}), "server.bind: '7117' is not <IP address>:<port>, such as 127.0.0.1:7117"),
-    (configuration(server={"bind": "127.0.0.1:99999"}), "server.bind: '127.0.0.1:99999' is not <IP address>:<port>"),
+    (
+        configuration(server={"bind": "127.0.0.1:99999"}),
+        "server.bind: '127.0.0.1:99999': the port 99999 is out of range",
+    ),
+    (
+        configuration(server={"ops": "127.0.0.1:711777"}),
+        "server.ops: '127.0.0.1:711777': the port 711777 is out of range",
+    ),
+    (configuration(server={"ops": " 127.0.0.1:1"}), "server.ops: ' 127.0.0.1:1' has white space at an end; remove it"),
     (
         configuration(server={"bind": "sidecar:1"}),
         "server.bind: 'sidecar' is not an IP address; names are not resolved",

@@ -60,7 +60,7 @@ def made(*workloads: Workload) -> plan.Plan:
         ({"issuer": "https://a.example/#b"}, "contains #, which RAM refuses"),
         ({"issuer": "https://u@a.example/"}, "contains @, which RAM refuses"),
         ({"issuer": "https://a.example/" + "b" * 240}, "has 258 characters; RAM accepts 255"),
-        ({"issuer": "https://a.example/ b"}, "contains white space"),
+        ({"issuer": "https://a.example/ b"}, "has ' ', which a URL cannot have; copy the URL again"),
         ({"audience": None}, "--audience: required; the aud of the token"),
         ({"audience": "/api"}, "'/api' is not a client id that RAM accepts"),
         ({"audience": "a" * 129}, "is not a client id that RAM accepts"),
