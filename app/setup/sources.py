@@ -32,6 +32,7 @@ FLAGS = {
     "audience": "audience",
     "subjects": "subject",
     "clientId": "client-id",
+    "scope": "scope",
     "idaasInstanceId": "instance-id",
     "role": "role",
     "policies": "policy",
@@ -60,6 +61,11 @@ class Source:
     origin: str = ""
     """The file of the workloads, where their places do not name it."""
 
+    @property
+    def without_chain(self) -> str:
+        """How to supply the fingerprints of an issuer that cannot be reached from here."""
+        return f"write fingerprints into {self.origin}" if self.origin else "give --fingerprint"
+
     def issuers_to_ask(self) -> Iterator[str]:
         """Check the workloads, and yield each issuer whose fingerprints no workload supplies. Raises ConfigError."""
         plan.check(self.workloads, self.findings, self.origin)
@@ -72,8 +78,11 @@ class Source:
         workloads = [each for each, _ in self.workloads]
         made = plan.make(workloads, fingerprints)
         configuration = profiles.configuration(workloads) if self.writes_configuration else None
+        gaps = profiles.gaps(workloads) if self.writes_configuration else ()
         return replace(
-            made, configuration=configuration, notes=tuple(dict.fromkeys((*self.notes, *_notes(workloads, made))))
+            made,
+            configuration=configuration,
+            notes=tuple(dict.fromkeys((*self.notes, *_notes(workloads, made), *gaps))),
         )
 
 

@@ -131,7 +131,7 @@ def test_an_unreachable_server_is_one_line():
     """No listener: Unreachable, with host, port and the cure."""
     port = unused_port()
 
-    with pytest.raises(Unreachable, match=rf"127.0.0.1:{port}: Connection refused; .*--fingerprint"):
+    with pytest.raises(Unreachable, match=rf"127.0.0.1:{port}: Connection refused; run this .* reached$"):
         fingerprint.presented(f"https://127.0.0.1:{port}")
 
 
@@ -168,6 +168,7 @@ def test_a_rotation_adds_waits_and_removes():
         "remove the old fingerprint",
     ]
     assert list(state.rows()) == [(A, "yes", "yes", "-"), (B, "-", "-", "yes")]
+    assert Rotation((), (A,), (B,)).steps("idaas") == state.steps("idaas")
 
 
 def test_the_presented_fingerprint_is_not_removed_before_the_change() -> None:

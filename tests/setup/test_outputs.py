@@ -95,6 +95,20 @@ def test_every_output_names_every_part() -> None:
         assert all(policy.name in rendered for policy in found.policies)
 
 
+@pytest.mark.parametrize("output", [terraform, aliyun_cli])
+def test_scripts_end_with_the_configuration(output: ModuleType) -> None:
+    """Terraform and the script have the configuration file as comments; without one, they end with the last command."""
+    configuration = {"configVersion": "1.0", "profiles": {"default": {"identity": {"clientId": "app\u2028rm -rf /"}}}}
+    rendered = output.render(replace(rich_plan(), configuration=configuration))
+    plain = output.render(replace(rich_plan(), configuration=None))
+
+    assert rendered.startswith(plain)
+    title, *lines = rendered.removeprefix(plain).strip().splitlines()
+    assert title == "# Configuration of the sidecar (config.json):"
+    assert json.loads("\n".join(line.removeprefix("# ") for line in lines)) == configuration
+    assert all(line.startswith("# ") for line in lines)
+
+
 def test_the_file_of_the_page_is_valid(tmp_path: Path) -> None:
     """The `--from` file on docs/setup.md makes a plan, and the page has a row for each key."""
     (block,) = re.findall(r"```json\n(.*?)```", DOCS, re.DOTALL)
