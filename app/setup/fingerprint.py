@@ -21,6 +21,9 @@ from ..core.errors import ConfigError, Unreachable
 
 TIMEOUT_SECONDS = 10.0
 
+ELSEWHERE = "run this command where the issuer can be reached"
+"""The cure of an issuer that cannot be reached, without those that only one command has."""
+
 
 class UnreadableCertificate(ValueError):
     """A certificate that OpenSSL accepts, but whose members violate the encoding of RFC 5280."""
@@ -99,11 +102,14 @@ def endpoint(url: str) -> tuple[str, int]:
     return host, port
 
 
-def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SECONDS) -> Chain:
+def presented(
+    url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SECONDS, *, cure: str = ELSEWHERE
+) -> Chain:
     """
     Return the chain that the server of `url` presents. Connects directly, because a proxy may present its own chain.
 
-    `ca_file` is a PEM bundle that replaces the system's CAs. Raises Unreachable, and ConfigError for an invalid URL.
+    `ca_file` is a PEM bundle that replaces the system's CAs. Raises Unreachable, with `cure` where there is no
+    connection, and ConfigError for an invalid URL.
     """
     host, port = endpoint(url)
     try:
@@ -126,10 +132,7 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
         ) from None
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or str(error) or "the connection broke off"
-        raise Unreachable(
-            f"{host}:{port}: {reason}",
-            cure="run this command where the issuer can be reached, or give --fingerprint",
-        ) from None
+        raise Unreachable(f"{host}:{port}: {reason}", cure=cure) from None
 
 
 def from_pem(text: str, place: str) -> tuple[Certificate, ...]:

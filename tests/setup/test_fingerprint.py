@@ -131,7 +131,7 @@ def test_an_unreachable_server_is_one_line():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(Unreachable, match=rf"127.0.0.1:{port}: Connection refused; .*--fingerprint"):
+    with pytest.raises(Unreachable, match=rf"127.0.0.1:{port}: Connection refused; run this command where"):
         fingerprint.presented(f"https://127.0.0.1:{port}")
 
 
