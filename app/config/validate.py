@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 
 from ..core import addresses, proxies, urls
 from ..core.checks import Check, check, fails, places, require
 from ..core.connection import Connection
 from ..core.errors import ConfigError, Mistake, NotThereYet
+from ..core.values import Secret
 from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
 from ..identity import identities
@@ -32,6 +34,8 @@ def checks(settings: Settings) -> Iterator[Check]:
         yield from _profile(profile, join("profiles", name), settings.server)
     yield from _credential_files(settings.profiles)
     yield from section_checks.checks(settings)
+    for read, keys in _start_secrets(settings):
+        yield check(read, {}, needs=keys)
     if settings.proxy is not None:
         yield check(proxies.check_proxy, settings.proxy, "proxy")
 
@@ -78,13 +82,17 @@ def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Coll
 
 def start_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """Yield the checks of the secrets without which no listener opens."""
+    for read, keys in _start_secrets(settings):
+        yield check(lambda read=read: read(environ)(), needs=keys)
+
+
+def _start_secrets(settings: Settings) -> Iterator[tuple[Callable[[Mapping[str, str]], Secret], tuple[str, ...]]]:
+    """Yield the functions that return the readers of these secrets, each with the places of its keys."""
     token, cache = settings.access.path_token, settings.cache
     if isinstance(token, PathToken):
-        keys = places("access.pathToken", "file", "envVarName")
-        yield check(lambda: secret_refs.path_token(token, environ)(), needs=keys)
+        yield partial(secret_refs.path_token, token), places("access.pathToken", "file", "envVarName")
     if cache.directory is not None:
-        keys = places("cache", "keyFile", "keyEnvVarName")
-        yield check(lambda: secret_refs.cache_key(cache, environ)(), needs=keys)
+        yield partial(secret_refs.cache_key, cache), places("cache", "keyFile", "keyEnvVarName")
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------------
@@ -100,6 +108,8 @@ def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
         yield from exchange_checks.role_checks(role, profile.exchange, where, f"{place}.exchange")
         if role.connection is not None:
             yield check(identities.check_proxy, role.connection, f"{where}.connection")
+    for connection, where in _connections(profile, place):
+        yield check(client_certificate, connection, where, {}, needs=_certificate_keys(where))
     yield from _other_metadata_service(profile, place, server)
     if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
         cure = "list uids or gids, or leave the key out to serve every caller"
@@ -163,8 +173,11 @@ def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str
 def _connection(connection: Connection, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
     if connection.ca_file is not None:
         yield check(_bundle, connection.ca_file, f"{place}.caFile")
-    needs = places(place, "certificateFile", "privateKeyFile", "privateKeyPasswordEnvVarName")
-    yield check(_client_certificate, connection, place, environ, needs=needs)
+    yield check(_client_certificate, connection, place, environ, needs=_certificate_keys(place))
+
+
+def _certificate_keys(place: str) -> tuple[str, ...]:
+    return places(place, "certificateFile", "privateKeyFile", "privateKeyPasswordEnvVarName")
 
 
 def _client_certificate(connection: Connection, place: str, environ: Mapping[str, str]) -> None:
