@@ -331,7 +331,7 @@ def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
     profiles = draft.raw.get("profiles")
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():
         identity = profile.get("identity") if isinstance(profile, dict) else None
-        place = f"profiles.{name}.identity"
+        place = join(join("profiles", name), "identity")
         if isinstance(identity, dict) and isinstance(identity.get("clientConfigPath"), str):
             profile["identity"] = _sdk_identity(identity, place, draft, environ)
         elif f"{place}.clientConfigPath" in draft.findings.unusable:
@@ -389,7 +389,7 @@ def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hos
     session, source = default_session_name(environ, hostname)
     profiles = {}
     for name, profile in settings.profiles.items():
-        place = f"profiles.{name}"
+        place = join("profiles", name)
         profiles[name] = msgspec.structs.replace(
             profile,
             identity=_scoped(profile, draft, f"{place}.identity"),

@@ -16,7 +16,7 @@ from ..identity.methods.keys import ClientSecretMethod, PrivateKeyMethod
 from ..identity.methods.oidc import IdaasOidc
 from ..identity.token_file import TokenFileIdentity
 from ..system import files
-from .decode import DRAWBACK
+from .decode import DRAWBACK, join
 from .explain import leaves
 from .settings import PathToken, Settings
 
@@ -28,7 +28,7 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
     `unchecked`: profiles that need files which do not answer.
     """
     for name, profile in settings.profiles.items():
-        place = f"profiles.{name}"
+        place = join("profiles", name)
         if name not in unchecked:
             for identity, where in identities.parts(profile.identity, f"{place}.identity"):
                 yield from _identity(identity, where)

@@ -35,6 +35,16 @@ def _refuse_placeholder(value: str, where: str, cure: str) -> None:
         raise ConfigError(f"{where}: still has the placeholder of an example", cure=cure, error_code="IDS-109")
 
 
+def check_name(name: str, place: str) -> None:
+    """Raise ConfigError for a text that is no name of a variable, such as a secret. The message does not have it."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
+        raise ConfigError(
+            f"{place}: {shown_variable(name)} is no name of an environment variable",
+            cure="write the name of the variable that holds the secret",
+            error_code="IDS-108",
+        )
+
+
 def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secret:
     """Return the reader of the variable `name`. `place` is the configuration key that names the variable."""
 
@@ -143,6 +153,8 @@ def one_of(
     `keys`: the two configuration keys, for the message. `private` and `binary`: see `from_file`.
     """
     variable_key, file_key = keys
+    if name:
+        check_name(name, f"{place}.{variable_key}")
     if name and path:
         raise ConfigError(f"{place}: {variable_key} and {file_key} are both set", cure="keep one", error_code="IDS-113")
     if name:

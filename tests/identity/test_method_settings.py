@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 from app.config.decode import convert
 from app.core.checks import require
 from app.core.connection import Connection
+from app.core.display import HIDDEN
 from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.values import Token
 from app.emulator.world.world import CLIENT_ID
@@ -400,14 +401,20 @@ def facts(**changes: Any) -> ClientFacts:
 
 CERTIFICATE = Connection(certificate_file="/tls.pem")
 FED = {"applicationFederatedCredentialName": "fed-1"}
+NAMED_SECRET = {"clientSecretEnvVarName": "IDAAS_SECRET"}
+NAMED_KEY = {"privateKeyFile": "/key.pem"}
+CHAIN = {"clientX509CertificateFile": "/leaf.pem", "x509CertChainsFile": "/chain.pem"}
 EIAM_FACTS = {"open_api_endpoint": "eiam.example.com"}
 VALID: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"authnMethod": "CLIENT_SECRET_POST"}, {}),
-    ({"method": "client_secret_jwt"}, {}),
-    ({"method": "client_secret_jwt", "assertionAudience": "issuer"}, {"issuer": "https://idp.example.com"}),
-    ({"method": "private_key_jwt", "assertionAudience": "issuer"}, {"issuer": "https://idp.example.com"}),
+    ({"authnMethod": "CLIENT_SECRET_POST", **NAMED_SECRET}, {}),
+    ({"method": "client_secret_jwt", **NAMED_SECRET}, {}),
+    (
+        {"method": "client_secret_jwt", **NAMED_SECRET, "assertionAudience": "issuer"},
+        {"issuer": "https://idp.example.com"},
+    ),
+    ({"method": "private_key_jwt", **NAMED_KEY, "assertionAudience": "issuer"}, {"issuer": "https://idp.example.com"}),
     ({"method": "tls_client_auth"}, {"connection": CERTIFICATE}),
-    ({"authnMethod": "PCA", **FED}, {}),
+    ({"authnMethod": "PCA", **FED, **NAMED_KEY, **CHAIN}, {}),
     ({"authnMethod": "PKCS7", **FED}, {}),
     ({"authnMethod": "PKCS7", **FED, "clientDeployEnvironment": "ALIBABA_CLOUD_ECS"}, {}),
     ({"authnMethod": "OIDC", **FED}, {}),
@@ -426,19 +433,24 @@ def test_complete_method_passes(method: dict[str, Any], changes: dict[str, Any])
 
 INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (
-        {"method": "client_secret_jwt", "assertionAudience": "issuer"},
+        {"method": "client_secret_jwt", **NAMED_SECRET, "assertionAudience": "issuer"},
         {},
         "p.issuer: required where assertionAudience is issuer",
         "IDS-106",
     ),
     (
-        {"method": "private_key_jwt", "assertionAudience": "issuer"},
+        {"method": "private_key_jwt", **NAMED_KEY, "assertionAudience": "issuer"},
         {"issuer": ""},
         "p.issuer: required where assertionAudience is issuer",
         "IDS-106",
     ),
     ({"method": "tls_client_auth"}, {}, "p.connection.certificateFile: required with tls_client_auth", "IDS-106"),
-    ({"authnMethod": "PCA"}, {}, "p.m.applicationFederatedCredentialName: required with PCA", "IDS-106"),
+    (
+        {"authnMethod": "PCA", **NAMED_KEY, **CHAIN},
+        {},
+        "p.m.applicationFederatedCredentialName: required with PCA",
+        "IDS-106",
+    ),
     ({"authnMethod": "PKCS7"}, {}, "p.m.applicationFederatedCredentialName: required with PKCS7", "IDS-106"),
     ({"authnMethod": "OIDC"}, {}, "p.m.applicationFederatedCredentialName: required with OIDC", "IDS-106"),
     (
@@ -458,6 +470,29 @@ INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         {},
         "p.m.ecsMetadataEndpoint: 'http://10.0.0.1' is neither",
         "IDS-112",
+    ),
+    ({"authnMethod": "CLIENT_SECRET_BASIC"}, {}, "p.m: clientSecretEnvVarName or clientSecretFile is req", "IDS-106"),
+    ({"method": "client_secret_jwt"}, {}, "p.m: clientSecretEnvVarName or clientSecretFile is required", "IDS-106"),
+    ({"method": "private_key_jwt"}, {}, "p.m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
+    ({"authnMethod": "PCA", **FED, **CHAIN}, {}, "p.m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
+    ({"authnMethod": "PCA", **FED, **NAMED_KEY}, {}, "p.m: clientX509Certificate or clientX509Certifi", "IDS-106"),
+    (
+        {"authnMethod": "PRIVATE_KEY_JWT", **NAMED_KEY, "privateKeyEnvVarName": "IDAAS_KEY"},
+        {},
+        "p.m: privateKeyEnvVarName and privateKeyFile are both set",
+        "IDS-113",
+    ),
+    (
+        {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "hunter2!"},
+        {},
+        f"p.m.clientSecretEnvVarName: {HIDDEN} is no name of an environment variable",
+        "IDS-108",
+    ),
+    (
+        {"authnMethod": "PRIVATE_KEY_JWT", **NAMED_KEY, "privateKeyPasswordEnvVarName": "$PASSWORD"},
+        {},
+        f"p.m.privateKeyPasswordEnvVarName: {HIDDEN} is no name of an environment variable",
+        "IDS-108",
     ),
     ({"method": "client_assertion"}, {}, "p.m: tokenEnvVarName or tokenFile is required", "IDS-106"),
     (PLUGIN, {}, "p.openApiEndpoint: required with PLUGIN", "IDS-106"),

@@ -110,12 +110,20 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
     ] = None
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from super().checks(place, facts)
         yield from federated_credential(self, self.application_federated_credential_name, place)
+        leaf, chain = self._certificate_keys(place)
+        yield check(self.certificate, place, needs=leaf)
+        yield check(self.chain, place, needs=chain)
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
-        leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
+        leaf, chain = self._certificate_keys(place)
         yield from self.key_checks(place, environ, lambda: self.certificate(place)(), leaf)
         yield check(lambda: self.chain(place)(), needs=chain)
+
+    def _certificate_keys(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
+        return leaf, chain
 
     def certificate(self, place: str) -> Secret:
         """Return the reader of the certificate. Raises ConfigError unless exactly one key is set."""

@@ -145,6 +145,7 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     assertion_lifetime_seconds: AssertionLifetime = LONGEST_LIFE
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from super().checks(place, facts)
         yield from audience_checks(self.assertion_audience, facts)
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
