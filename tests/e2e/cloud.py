@@ -11,6 +11,7 @@ from .wire import Response, fetch
 
 SECRET = "demo-client-secret"
 ENV = {"DEMO_SECRET": SECRET}
+QUICK_RETRIES = {"minRetrySeconds": 0.1, "maxRetrySeconds": 1, "permanentRetrySeconds": 10}
 
 
 def config(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:
@@ -54,11 +55,28 @@ def add_fault(cloud: EmulatedCloud | Demo, **members: object) -> None:
     emulator_admin(base, "POST", "faults", members)
 
 
+def workload_token(cloud: EmulatedCloud) -> str:
+    """Return a new token of the emulated cluster."""
+    return str(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
+
+
+def calls_of(cloud: EmulatedCloud) -> list[dict[str, Any]]:
+    """Return the calls that the emulator has received."""
+    return list(json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"])
+
+
 def replace_config(sidecar: RunningSidecar, settings: dict[str, Any] | str) -> None:
     """Replace the configuration file by a rename, as careful tools do. A string is written as it is."""
     draft = sidecar.config_path.with_name("draft")
     draft.write_text(settings if isinstance(settings, str) else json.dumps(settings))
     draft.rename(sidecar.config_path)
+
+
+def served_key(sidecar: RunningSidecar, profile: str = "default") -> str:
+    """Return the AccessKeyId that the sidecar serves for a profile. Fails unless the status is 200."""
+    answer = fetch(sidecar.urls["credentials"], f"/credentials/{profile}")
+    assert answer.status == 200, answer.body
+    return str(json.loads(answer.body)["AccessKeyId"])
 
 
 def metric(sidecar: RunningSidecar, sample: str) -> float:

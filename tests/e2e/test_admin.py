@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .cloud import ENV, SECRET, add_fault, config, emulator_admin, replace_config
+from .cloud import ENV, SECRET, add_fault, calls_of, config, emulator_admin, replace_config, served_key
 from .processes import CommandResult, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
 from .users import needs_root
 from .wire import admin_request, fetch, request_head
@@ -54,17 +54,12 @@ def command(sidecar: RunningSidecar, *arguments: str) -> CommandResult:
     return run(*arguments, "--config", str(sidecar.config_path), env=environment(home))
 
 
-def served_key(sidecar: RunningSidecar, profile: str = "default") -> str:
-    """Return the AccessKeyId that the sidecar serves for a profile."""
-    return str(json.loads(fetch(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
-
-
 def test_refresh_renews_one_profile(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
     """`refresh --profile` fetches a new token and a new session for that profile and keeps those of the others."""
     before = served_key(sidecar), served_key(sidecar, "p2")
     emulator_admin(cloud.url, "DELETE", "journal")
     done = command(sidecar, "refresh", "--profile", "default")
-    calls = json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]
+    calls = calls_of(cloud)
 
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("default: refreshed; valid until 20")
@@ -386,7 +381,7 @@ def test_get_asks_the_running_sidecar(
 ) -> None:
     """`get` prints what the running sidecar holds, without a request to the cloud, and the log says who asked."""
     path = config_file(tmp_path, with_socket(cloud, socket_name))
-    before = len(json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"])
+    before = len(calls_of(cloud))
 
     found = run("get", "--config", path, env=environment(tmp_path, **ENV))
 
@@ -395,7 +390,7 @@ def test_get_asks_the_running_sidecar(
     assert {key: held[key] for key in ("AccessKeyId", "SecurityToken")} == {
         key: json.loads(found.out)[key] for key in ("AccessKeyId", "SecurityToken")
     }
-    assert len(json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]) == before
+    assert len(calls_of(cloud)) == before
     sidecar.process.event("credentials_given", profile="default", uid=os.geteuid())
 
 

@@ -24,7 +24,7 @@ from app.core.values import Credentials
 from app.store.sealed_cache import SealedCache
 
 from ..ports import unused_port
-from .cloud import ENV, add_fault, config, emulator_admin
+from .cloud import ENV, QUICK_RETRIES, add_fault, config, emulator_admin, served_key
 from .processes import (
     PROGRAM,
     ROOT,
@@ -41,7 +41,6 @@ from .wire import admin_request, fetch
 
 KEY = "0123456789abcdef" * 4
 CACHE_ENV = {"CACHE_KEY": KEY, **ENV}
-QUICK_RETRIES = {"minRetrySeconds": 0.1, "maxRetrySeconds": 1, "permanentRetrySeconds": 10}
 
 
 pytestmark = pytest.mark.usefixtures("clear_faults")
@@ -62,13 +61,6 @@ def kill(sidecar: RunningSidecar) -> None:
 def entry(home: Path, profile: str = "default") -> Path:
     """Return the path of a profile's cache entry."""
     return home / "cache" / "idaas-sidecar" / f"{profile}.sealed"
-
-
-def served_key(sidecar: RunningSidecar, profile: str = "default") -> str:
-    """Return the AccessKeyId that the sidecar serves for a profile. Fails unless the status is 200."""
-    answer = fetch(sidecar.urls["credentials"], f"/credentials/{profile}")
-    assert answer.status == 200, answer.body
-    return str(json.loads(answer.body)["AccessKeyId"])
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 
 from ..ports import unused_port
-from .cloud import ENV, config, emulator_admin, replace_config
+from .cloud import ENV, config, replace_config, served_key, workload_token
 from .file_systems import hang, hanging, hanging_at_read, logging_to_hanging_file, needs_fuse, without_inotify
 from .processes import EmulatedCloud, Process, RunningSidecar, environment, run, serve, wait_until
 from .wire import fetch
@@ -33,12 +33,7 @@ def token_profile(cloud: EmulatedCloud, token: Path) -> dict[str, Any]:
 
 def write_token(cloud: EmulatedCloud, path: Path) -> None:
     """Write a new token of the emulated cluster."""
-    path.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
-
-
-def served_key(sidecar: RunningSidecar, profile: str) -> str:
-    """Return the AccessKeyId that the sidecar serves for a profile."""
-    return str(json.loads(fetch(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
+    path.write_text(workload_token(cloud))
 
 
 def stalled(sidecar: RunningSidecar) -> set[str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .cloud import ENV, config, emulator_admin
+from .cloud import ENV, config, workload_token
 from .processes import PROGRAM, EmulatedCloud, Process, RunningSidecar, serve, wait_until
 from .users import needs_root
 from .wire import admin_request, fetch
@@ -78,7 +78,7 @@ def test_second_signal_ends_the_drain(number: signal.Signals, cloud: EmulatedClo
 
 def with_command(cloud: EmulatedCloud, home: Path, script: str) -> dict[str, Any]:
     """Return a configuration whose identity runs a shell script that prints a token at its end."""
-    token = json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"]
+    token = workload_token(cloud)
     (home / "token.json").write_text(json.dumps({"access_token": token, "expires_in": 600}))
     program = home / "print-token"
     program.write_text(f"#!/bin/sh\n{script}\ncat {home}/token.json\n")

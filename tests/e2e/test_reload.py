@@ -22,7 +22,7 @@ from app.emulator import Secret, World
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, WORKLOAD_PROVIDER_ARN
 
 from ..system.test_file_watch import write_volume
-from .cloud import ENV, config, emulator_admin, metric, replace_config
+from .cloud import ENV, config, emulator_admin, metric, replace_config, served_key, workload_token
 from .processes import EmulatedCloud, Process, RunningSidecar, environment, serve, wait_until
 from .wire import Connection, fetch, request_head
 
@@ -49,11 +49,6 @@ def two_profiles(cloud: EmulatedCloud, **changes: Any) -> dict[str, Any]:
     settings["profiles"]["other"] = json.loads(json.dumps(profile))
     profile["exchange"] |= changes
     return settings
-
-
-def served_key(sidecar: RunningSidecar, profile: str = "default") -> str:
-    """Return the AccessKeyId that the sidecar serves for a profile."""
-    return str(json.loads(fetch(sidecar.urls["credentials"], f"/credentials/{profile}").body)["AccessKeyId"])
 
 
 def status(sidecar: RunningSidecar) -> dict[str, Any]:
@@ -297,7 +292,7 @@ def test_token_file_appears(cloud: EmulatedCloud, tmp_path: Path) -> None:
         assert sidecar.process.event("refresh_failed")["retry_in"] >= 30
         sidecar.process.event("watching")
         token.parent.mkdir()
-        token.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
+        token.write_text(workload_token(cloud))
         sidecar.process.event("files_changed")
         sidecar.process.event("credentials_issued")
 
@@ -404,7 +399,7 @@ def test_unverified_connection_is_reported(cloud: EmulatedCloud, tmp_path: Path)
 def test_metrics_of_a_removed_profile(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """The gauges of a removed profile disappear from the metrics, so that no alert waits for it."""
     token = tmp_path / "token"
-    token.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
+    token.write_text(workload_token(cloud))
     settings = two_profiles(cloud)
     settings["profiles"]["other"]["identity"] = {"type": "tokenFile", "tokenFile": str(token)}
     settings["profiles"]["other"]["exchange"]["oidcProviderArn"] = WORKLOAD_PROVIDER_ARN

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .cloud import ENV, SECRET, add_fault, config, emulator_admin
+from .cloud import ENV, SECRET, add_fault, calls_of, config, emulator_admin
 from .processes import Demo, EmulatedCloud, demo, serve, wait_until
 from .wire import Connection, fetch, request_head
 
@@ -130,7 +130,7 @@ def test_two_hundred_first_requests(cloud: EmulatedCloud, tmp_path: Path) -> Non
             bodies.add(
                 json.dumps(json.loads(response.body) if response.status == 200 else first_credentials(connection))
             )
-    calls = json.loads(emulator_admin(cloud.url, "GET", "journal").body)["calls"]
+    calls = calls_of(cloud)
 
     assert len(bodies) == 1
     assert sorted(call["kind"] for call in calls) == ["sts", "token"]

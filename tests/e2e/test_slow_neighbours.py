@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 
-from .cloud import ENV, config, emulator_admin
+from .cloud import ENV, config, workload_token
 from .processes import EmulatedCloud, emulator, serve
 from .slow_servers import NEIGHBOURS, TIMEOUT, Part, beside_healthy
 
@@ -17,7 +16,7 @@ from .slow_servers import NEIGHBOURS, TIMEOUT, Part, beside_healthy
 def test_executable_that_hangs_for_other_profiles(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """An executable that hangs with the arguments of a hundred profiles delays no profile for which it answers."""
     token, script = tmp_path / "token", tmp_path / "token.sh"
-    token.write_text(json.loads(emulator_admin(cloud.url, "POST", "token").body)["token"])
+    token.write_text(workload_token(cloud))
     script.write_text(f'#!/bin/sh\n[ "$1" = healthy ] || exec sleep 120\nexec cat {token}\n')
     script.chmod(0o755)
     exchange = config(cloud)["profiles"]["default"]["exchange"] | {"oidcProviderArn": WORKLOAD_PROVIDER_ARN}

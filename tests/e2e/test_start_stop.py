@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ..ports import unused_port
-from .cloud import ENV, add_fault, config, emulator_admin, replace_config
+from .cloud import ENV, QUICK_RETRIES, add_fault, config, emulator_admin, replace_config
 from .gates import GATES, failed_start
 from .processes import (
     DEADLINE,
@@ -26,9 +26,6 @@ from .processes import (
     wait_until,
 )
 from .wire import Connection, Response, fetch, request_head
-
-QUICK_RETRIES = {"minRetrySeconds": 0.1, "maxRetrySeconds": 1, "permanentRetrySeconds": 10}
-
 
 pytestmark = pytest.mark.usefixtures("clear_faults")
 
