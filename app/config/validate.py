@@ -10,7 +10,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 
 from ..core import addresses, proxies, urls
-from ..core.checks import Check, check, fails, places, require
+from ..core.checks import Check, check, fails, places, profile_place, require
 from ..core.connection import Connection
 from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..exchange import validate as exchange_checks
@@ -28,7 +28,7 @@ LARGEST_BUNDLE = 16_777_216
 def checks(settings: Settings) -> Iterator[Check]:
     """Yield the checks of values that contradict each other or cannot work. Pure."""
     for name, profile in settings.profiles.items():
-        yield from _profile(profile, f"profiles.{name}", settings.server)
+        yield from _profile(profile, profile_place(name), settings.server)
     yield from _credential_files(settings.profiles)
     yield from section_checks.checks(settings)
     if settings.proxy is not None:
@@ -52,7 +52,7 @@ def existence_checks(
     for name, profile in settings.profiles.items():
         if name in unchecked:
             continue
-        place = f"profiles.{name}"
+        place = profile_place(name)
         for identity, where in identities.parts(profile.identity, f"{place}.identity"):
             yield from identities.read_checks(identity, where, environ)
         yield check(_environment_proxies, profile, place, settings.proxy, environ, needs=("proxy",))
@@ -71,7 +71,7 @@ def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Coll
     for name, profile in settings.profiles.items():
         if name in unchecked:
             continue
-        for identity, where in identities.parts(profile.identity, f"profiles.{name}.identity"):
+        for identity, where in identities.parts(profile.identity, f"{profile_place(name)}.identity"):
             yield from identities.token_checks(identity, where, environ)
 
 
@@ -177,7 +177,7 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
     taken: dict[str, str] = {}
     for name, profile in profiles.items():
         for index, file in enumerate(profile.files):
-            place = f"profiles.{name}.files[{index}].path"
+            place = f"{profile_place(name)}.files[{index}].path"
             if not os.path.isabs(file.path):
                 yield fails(Mistake(f"{place}: {file.path!r} is not an absolute path", "IDS-105"))
                 continue

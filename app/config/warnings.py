@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from ..core.checks import profile_place
 from ..core.errors import Mistake
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
 from ..exchange.regions import misspelt
@@ -27,7 +28,7 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
     `unchecked`: profiles that need files which do not answer.
     """
     for name, profile in settings.profiles.items():
-        place = f"profiles.{name}"
+        place = profile_place(name)
         if name not in unchecked:
             for identity, where in identities.parts(profile.identity, f"{place}.identity"):
                 yield from _identity(identity, where)
