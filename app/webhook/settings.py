@@ -8,6 +8,7 @@ import msgspec
 
 from .. import __version__
 from ..core.errors import ConfigError
+from ..core.json_text import json_value
 from ..system import files
 from ..system.json_file import LARGEST
 
@@ -48,7 +49,7 @@ def read_settings(path: str) -> Settings:
     """Return the settings in a JSON file, which the chart writes to a ConfigMap. Raises ConfigError."""
     try:
         settings = msgspec.json.decode(files.read(path, LARGEST), type=Settings)
-        if not isinstance(json.loads(settings.configuration), dict):
+        if not isinstance(json_value(settings.configuration), dict):
             raise ConfigError(f"{path}: configuration: must be the text of a JSON object", error_code="IDS-128")
     except files.Unreadable as why:
         raise ConfigError(
