@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 
 from ..config.loader import Loaded, load
+from ..core.checks import profile_place
 from ..core.clocks import Clocks
 from ..core.errors import Mistake
 from ..core.events import ClockRead, Event, Warned
@@ -24,7 +25,7 @@ def fetched(config: str | None, profile: str, environ: Mapping[str, str]) -> Cre
     check_profile(loaded, profile)
     warnings = _WarningPrinter()
     for warning in loaded.warnings:
-        if warning.startswith(f"profiles.{profile}.identity."):
+        if warning.startswith(f"{profile_place(profile)}.identity."):
             warnings.print(warning)
     return asyncio.run(_fetch(loaded, environ, profile, warnings))
 

@@ -7,12 +7,12 @@ HTTP client, and reads the ops address from the configuration without checking t
 
 from __future__ import annotations
 
-import json
 import re
 from argparse import Namespace
 from collections.abc import Mapping
 
 from ..core.errors import ConfigError
+from ..core.json_text import json_value
 from ..core.text import printable
 from ..system import files
 from ..system.local_http import get
@@ -63,16 +63,15 @@ def ops_address(path: str, *, required: bool) -> tuple[str, int]:
     """
     address = DEFAULT_OPS
     try:
-        address = _configured_address(json.loads(files.read(path, LARGEST)))
+        address = _configured_address(json_value(files.read(path, LARGEST)))
     except files.Absent:
         if required:
             raise ConfigError(f"{path}: no such file", error_code=_UNUSABLE) from None
     except files.Unreadable as why:
         raise ConfigError(why.at(path), error_code=_UNUSABLE) from None
-    except (ValueError, RecursionError) as error:
-        cause = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    except ValueError as error:
         raise ConfigError(
-            f"{path}: {cause}", cure=f"see idaas-sidecar config --config {path}", error_code=_UNUSABLE
+            f"{path}: {error}", cure=f"see idaas-sidecar config --config {path}", error_code=_UNUSABLE
         ) from None
     host, _, port = address.rpartition(":")
     host = host.strip("[]")

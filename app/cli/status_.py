@@ -15,6 +15,7 @@ from typing import Any
 from .. import __version__
 from ..config import locate
 from ..core.errors import ConfigError, Mistake, SidecarError, Unreachable
+from ..core.json_text import json_value
 from ..system.admin_socket import request_socket
 from ..system.local_http import get
 from . import health_
@@ -78,8 +79,8 @@ def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise Unreachable(str(error), error_code="IDS-503") from None
     try:
-        body = json.loads(text)
-    except (ValueError, RecursionError):
+        body = json_value(text)
+    except ValueError:
         body = None
     if not isinstance(body, dict):
         raise Unreachable(

@@ -17,9 +17,10 @@ import msgspec
 from msgspec import UNSET, inspect
 
 from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
+from ..core.checks import join
 from ..core.display import in_message
 from ..core.errors import ConfigError, Mistake
-from ..core.text import one_line, similar
+from ..core.text import similar
 from ..system import files
 
 T = TypeVar("T", bound=Strict)
@@ -46,12 +47,6 @@ _WORDS: tuple[tuple[type[inspect.Type], str], ...] = (
 UNKNOWN_KEY, BAD_VALUE, MISSING_KEY, UNSET_VARIABLE = "IDS-104", "IDS-105", "IDS-106", "IDS-107"
 DRAWBACK = "IDS-122"
 """Stable codes of the errors index."""
-
-
-def join(path: str, key: str) -> str:
-    """Return the dotted path of `key` below `path`. A key that is not a plain word is quoted, and cut if long."""
-    shown = key if re.fullmatch(r"[A-Za-z0-9_$.-]{1,80}", key) else f'"{one_line(key[:80])}"'
-    return f"{path}.{shown}" if path else shown
 
 
 def convert(raw: dict[str, Any], kind: type[T], place: str = "") -> T:

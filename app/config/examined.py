@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ..core.checks import profile_place
 from ..core.errors import ConfigError, Mistake
 from ..core.record import Record
-from .decode import join
 from .settings import Settings
 
 
@@ -56,7 +56,7 @@ class Examined(Record, frozen=True):
         profiles = {
             name: profile
             for name, profile in self.settings.profiles.items()
-            if not self.concerning(name, values=True) and not {"profiles", join("profiles", name)} & self.unusable
+            if not self.concerning(name, values=True) and not {"profiles", profile_place(name)} & self.unusable
         }
         sections = {
             name: type(getattr(self.settings, name))() for name in self.wrong_sections().intersection(_OWN_SECTIONS)
@@ -77,7 +77,7 @@ _OWN_SECTIONS = frozenset(
 def _concerns(place: str, profile: str) -> bool:
     section = _section(place)
     if section == "profiles" and place != "profiles":
-        return f"{place}.".startswith((f"{join('profiles', profile)}.", f"{join('profiles', profile)}["))
+        return f"{place}.".startswith((f"{profile_place(profile)}.", f"{profile_place(profile)}["))
     return section not in _OWN_SECTIONS
 
 

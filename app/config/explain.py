@@ -7,11 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ..core.checks import above
+from ..core.checks import above, join
 from ..core.display import displayed
 from ..core.errors import Mistake
 from ..core.record import Record
-from .decode import join
 from .examined import Examined
 
 Difference = tuple[str, Any, Any]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..core.arns import default_session_name
-from ..core.checks import Findings, place_of
+from ..core.checks import Findings, place_of, profile_place
 from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..core.record import Record
 from ..core.text import one_line
@@ -26,7 +26,7 @@ from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
 from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
-from .decode import DRAWBACK, Decoder, join
+from .decode import DRAWBACK, Decoder
 from .examined import Examined
 from .locate import DEFAULT_PATH, find, read
 from .settings import PROFILE_NAME, Profile, Settings
@@ -253,7 +253,8 @@ def _unchecked(settings: Settings, draft: _Draft, environ: Mapping[str, str], su
         found |= dict.fromkeys(watched.proofs.get(file, set()) | watched.read_later.get(file, set()), file)
     draft.warnings += [
         Mistake(
-            f"profiles.{name}: {file}: the file system does not answer; the files of this profile are not checked",
+            f"{profile_place(name)}: {file}: the file system does not answer; "
+            "the files of this profile are not checked",
             "IDS-601",
         )
         for name, file in sorted(found.items())
@@ -318,7 +319,7 @@ def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> in
 def _name_mistakes(profiles: Any) -> list[Mistake]:
     return [
         Mistake(
-            f"{join('profiles', name)}: a profile's name is 1 to 63 of a-z 0-9 . _ -, beginning with one of a-z 0-9",
+            f"{profile_place(name)}: a profile's name is 1 to 63 of a-z 0-9 . _ -, beginning with one of a-z 0-9",
             "IDS-105",
         )
         for name in (profiles if isinstance(profiles, dict) else ())
@@ -331,7 +332,7 @@ def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
     profiles = draft.raw.get("profiles")
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():
         identity = profile.get("identity") if isinstance(profile, dict) else None
-        place = join(join("profiles", name), "identity")
+        place = f"{profile_place(name)}.identity"
         if isinstance(identity, dict) and isinstance(identity.get("clientConfigPath"), str):
             profile["identity"] = _sdk_identity(identity, place, draft, environ)
         elif f"{place}.clientConfigPath" in draft.findings.unusable:
@@ -389,7 +390,7 @@ def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hos
     session, source = default_session_name(environ, hostname)
     profiles = {}
     for name, profile in settings.profiles.items():
-        place = join("profiles", name)
+        place = profile_place(name)
         profiles[name] = msgspec.structs.replace(
             profile,
             identity=_scoped(profile, draft, f"{place}.identity"),

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from ..core import addresses, urls
-from ..core.checks import Check, check, fails, places
+from ..core.checks import Check, check, fails, join, places
 from ..core.errors import ConfigError, Mistake
 from ..core.schedule import Schedule
-from .decode import join
 from .settings import VALUE_NAME, Access, Cache, Metadata, Refresh, Server, Settings
 
 LONGEST_VALUE_NAME = 128

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 from ..core import addresses, proxies, urls
-from ..core.checks import Check, check, fails, places, require
+from ..core.checks import Check, check, fails, places, profile_place, require
 from ..core.connection import Connection
 from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..core.values import Secret
@@ -22,14 +22,13 @@ from ..system import files
 from ..upstream import ca_bundle
 from ..upstream.tls import Trust, client_certificate
 from . import secret_refs, section_checks
-from .decode import join
 from .settings import PathToken, Profile, Server, Settings
 
 
 def checks(settings: Settings) -> Iterator[Check]:
     """Yield the checks of values that contradict each other or cannot work. Pure."""
     for name, profile in settings.profiles.items():
-        yield from _profile(profile, join("profiles", name), settings.server)
+        yield from _profile(profile, profile_place(name), settings.server)
     yield from _credential_files(settings.profiles)
     yield from section_checks.checks(settings)
     for read, keys in _start_secrets(settings):
@@ -55,7 +54,7 @@ def existence_checks(
     for name, profile in settings.profiles.items():
         if name in unchecked:
             continue
-        place = join("profiles", name)
+        place = profile_place(name)
         for identity, where in identities.parts(profile.identity, f"{place}.identity"):
             yield from identities.read_checks(identity, where, environ)
         yield check(_environment_proxies, profile, place, settings.proxy, environ, needs=("proxy",))
@@ -74,7 +73,7 @@ def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Coll
     for name, profile in settings.profiles.items():
         if name in unchecked:
             continue
-        for identity, where in identities.parts(profile.identity, f"{join('profiles', name)}.identity"):
+        for identity, where in identities.parts(profile.identity, f"{profile_place(name)}.identity"):
             yield from identities.token_checks(identity, where, environ)
 
 
@@ -189,7 +188,7 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
     taken: dict[str, str] = {}
     for name, profile in profiles.items():
         for index, file in enumerate(profile.files):
-            place = f"{join('profiles', name)}.files[{index}].path"
+            place = f"{profile_place(name)}.files[{index}].path"
             if not os.path.isabs(file.path):
                 yield fails(Mistake(f"{place}: {file.path!r} is not an absolute path", "IDS-105"))
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from ..core.arns import account_of, unusual_account
+from ..core.checks import profile_place
 from ..core.errors import Mistake
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
 from ..exchange.regions import misspelt
@@ -16,7 +17,7 @@ from ..identity.methods.keys import ClientSecretMethod, PrivateKeyMethod
 from ..identity.methods.oidc import IdaasOidc
 from ..identity.token_file import TokenFileIdentity
 from ..system import files
-from .decode import DRAWBACK, join
+from .decode import DRAWBACK
 from .explain import leaves
 from .settings import PathToken, Settings
 
@@ -28,7 +29,7 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
     `unchecked`: profiles that need files which do not answer.
     """
     for name, profile in settings.profiles.items():
-        place = join("profiles", name)
+        place = profile_place(name)
         if name not in unchecked:
             for identity, where in identities.parts(profile.identity, f"{place}.identity"):
                 yield from _identity(identity, where)

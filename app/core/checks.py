@@ -6,11 +6,13 @@ to say that its owner could correct first.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
 from .errors import ConfigError, Mistake, NotThereYet
 from .record import Record
+from .text import one_line
 
 
 class Check(Record, frozen=True):
@@ -126,6 +128,25 @@ def place_of(mistake: Mistake) -> str:
     return mistake.cause.partition(": ")[0]
 
 
+def join(path: str, key: str) -> str:
+    """
+    Return the dotted path of `key` below `path`. A key that is not a plain word is quoted, and cut if long.
+
+    A key with a dot is no plain word: `profiles.a.identity` is a part of the profile `a`, not a profile `a.identity`.
+    """
+    shown = key if re.fullmatch(r"[A-Za-z0-9_$-]{1,80}", key) else f'"{one_line(key[:80])}"'
+    return f"{path}.{shown}" if path else shown
+
+
+def profile_place(name: str) -> str:
+    """Return the dotted path of a profile: `profiles.a`, or `profiles."a.b"`."""
+    return join("profiles", name)
+
+
+_PART = re.compile(r'"[^"]*"|[^.\["]+|[.\["]')
+"""A key in quotes, a plain word, or the character before the next key or index."""
+
+
 def above(place: str) -> set[str]:
-    """Return a place and every one that it belongs to: `a.b[0]` belongs to `a.b` and to `a`."""
-    return {place, *(place[:end] for end, character in enumerate(place) if character in ".[")}
+    """Return a place and every one that it belongs to: `a."b.c"[0]` belongs to `a."b.c"` and to `a`."""
+    return {place, *(place[: part.start()] for part in _PART.finditer(place) if part[0] in ".[")}

@@ -24,7 +24,7 @@ def check_characters(url: str, place: str) -> None:
     wrong = refused_character(url)
     if wrong:
         raise ConfigError(
-            f"{place}: {without_login(url)!r} has {wrong!r}, which a URL cannot have",
+            f"{place}: {shown_url(url)!r} has {wrong!r}, which a URL cannot have",
             cure="copy the URL again from its source",
             error_code="IDS-112",
         )

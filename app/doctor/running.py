@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import stat
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ..core.errors import ConfigError, Mistake, Unreachable
+from ..core.json_text import json_value
 from ..system import local_http
 from ..system.admin_socket import request_socket
 
@@ -78,8 +78,8 @@ def answers_as_sidecar(host: str, port: int) -> bool:
     """Return whether the listener at host and port refuses an unknown path in the same way as a sidecar. Blocks."""
     try:
         code, body = local_http.get(host, port, "/")
-        return code >= 400 and _is_refusal(json.loads(body))
-    except (OSError, ValueError, RecursionError):
+        return code >= 400 and _is_refusal(json_value(body))
+    except (OSError, ValueError):
         return False
 
 
@@ -101,10 +101,10 @@ def status(host: str, port: int) -> Mapping[str, Any]:
     found: Any = None
     try:
         code, body = local_http.get(host, port, "/status.json")
-        found = json.loads(body)
+        found = json_value(body)
     except OSError as error:
         raise Unreachable(str(error), error_code="IDS-503") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         pass  # not HTTP, or not JSON
     if _is_refusal(found):
         why = Mistake.answered(f"{host}:{port}", found, code, "IDS-503")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..core.json_text import TooDeep, json_value
 from ..identity.jwt_claims import Claims, ExpectedClaims
 from ..setup.trust_policy import ACTION, trusts
 from . import consequences
@@ -81,14 +81,16 @@ class NotATrustPolicy(ValueError):
 def statements(text: str) -> list[Statement]:
     """Return the statements of a policy, or of the answer of `aliyun ram GetRole`. Raises NotATrustPolicy."""
     try:
-        found: Any = json.loads(text)
+        found: Any = json_value(text)
         role = found.get("Role", found)
         found = role.get("AssumeRolePolicyDocument", role)
-        policy = json.loads(found) if isinstance(found, str) else found
+        policy = json_value(found) if isinstance(found, str) else found
         made = [_statement(each) for each in _several(policy["Statement"]) if _concerns(each)]
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         form = (
-            "not JSON"
+            str(error)
+            if isinstance(error, TooDeep)
+            else "not JSON"
             if isinstance(error, ValueError)
             else "no object with a Statement of Effect, Action and Principal"
         )

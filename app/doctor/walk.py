@@ -10,6 +10,7 @@ from itertools import groupby
 
 from ..config.loader import Loaded
 from ..config.settings import Profile
+from ..core.checks import profile_place
 from ..core.clocks import CloudClock
 from ..core.errors import ConfigError, SidecarError
 from ..core.events import ClockRead, Event, TokenVerified
@@ -150,7 +151,7 @@ class Walk:
         target = self._target
         transport = target.transport or real_transport(loaded.settings, target.environ, Disk())
         connections = Connections(transport, now=target.clocks.wall, observe=self._observe)
-        known = endpoints.of_profile(loaded.settings.profiles[name], f"profiles.{name}")
+        known = endpoints.of_profile(loaded.settings.profiles[name], profile_place(name))
         try:
             # Endpoints with the same use and place form one list. A refresh uses the first one that works.
             for (use, _), group in groupby(known, key=lambda each: (each.use, each.place)):

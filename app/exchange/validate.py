@@ -11,6 +11,7 @@ from ..core import arns, endpoints
 from ..core import urls as core_urls
 from ..core.checks import Check, check, places
 from ..core.errors import ConfigError
+from ..core.json_text import TooDeep, json_value
 from .settings import ChainedRole, DeveloperApiExchange, ExchangeSettings, StsExchange
 
 
@@ -101,11 +102,15 @@ def policy_text(policy: dict[str, Any] | str | None, place: str) -> str | None:
     if policy is None:
         return None
     try:
-        value = json.loads(policy) if isinstance(policy, str) else policy
+        value = json_value(policy) if isinstance(policy, str) else policy
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{place}.policy: not JSON: {error.msg} at character {error.pos}", error_code="IDS-118"
         ) from None
+    except TooDeep as error:
+        raise ConfigError(f"{place}.policy: {error}", error_code="IDS-118") from None
+    except ValueError:
+        raise ConfigError(f"{place}.policy: not JSON: a number is too long", error_code="IDS-118") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{place}.policy: must be a JSON object", error_code="IDS-118")
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -17,6 +17,7 @@ from ..core.base import HIDDEN, Expanded, Strict
 from ..core.checks import Check, fails
 from ..core.display import looks_random
 from ..core.errors import ConfigError, Mistake, Reason, Refused, SidecarError, Unreachable
+from ..core.json_text import TooDeep
 from ..core.record import Record
 from ..core.text import printable_id, quoted
 from ..core.values import Now, Token, TokenUse
@@ -212,15 +213,16 @@ class Command(Record, frozen=True):
         return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes", error_code="IDS-324")
 
     def _members(self, output: bytes, status: int) -> dict[str, Any]:
-        members = token_members(output, self.use)
+        wrong = "bytes that are not a JSON object, nor a JWT"
+        try:
+            members = token_members(output, self.use)
+        except TooDeep as error:
+            members, wrong = None, f"bytes of JSON that is {error}"
         if members is not None:
             return members
         if status != 0:
             return {}
-        raise Unreachable(
-            f"{self.place}: the command printed {len(output)} bytes that are not a JSON object, nor a JWT",
-            error_code="IDS-324",
-        )
+        raise Unreachable(f"{self.place}: the command printed {len(output)} {wrong}", error_code="IDS-324")
 
 
 def _may_be_secret(value: str) -> bool:

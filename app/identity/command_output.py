@@ -6,22 +6,28 @@ plug-ins; the list that `spire-agent api fetch jwt -output json` prints.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.json_text import TooDeep, json_value
 from ..core.values import TokenUse
 from . import jwt_claims
 
 
 def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
-    """Return the members of a token response; None for an unknown form. `use`: the member for an unnamed token."""
+    """
+    Return the members of a token response; None for an unknown form. Raises TooDeep.
+
+    `use`: the member for an unnamed token.
+    """
     text = output.decode("utf-8-sig", "replace").strip().strip('"')  # `jq` without `-r` prints a JSON string
     if jwt_claims.unverified(text) is not None:
         return {use: text}
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = json_value(text)
+    except TooDeep:
+        raise
+    except ValueError:
         return None
     if isinstance(value, list):
         svid = _spire_token(value)

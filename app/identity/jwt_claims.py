@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 from ..core.errors import Mistake
+from ..core.json_text import json_value
 from ..core.numbers import seconds
 from ..core.record import Record
 
@@ -48,8 +48,8 @@ def unverified(token: str) -> Claims | None:
     if parts is None:
         return None
     try:
-        payload = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
+        payload = json_value(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (binascii.Error, ValueError):
         return None
     if not isinstance(payload, dict):
         return None
@@ -66,8 +66,8 @@ def header(token: str) -> dict[str, Any]:
     """Return the header of `token`, or an empty object if the token has no readable header."""
     encoded = token.partition(".")[0]
     try:
-        found = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    except (binascii.Error, ValueError, RecursionError):
+        found = json_value(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (binascii.Error, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from ..core.json_text import json_value
 from .workload import Reading
 
 _SAMPLE = re.compile(r"idaas_sidecar_last_served_timestamp_seconds\{([^}]*)\} ([0-9.e+]+)", re.MULTILINE)
@@ -64,8 +64,8 @@ def _line(line: str) -> dict[str, Any]:
     if start < 0:
         return {}
     try:
-        members = json.loads(line[start:])
-    except (ValueError, RecursionError):
+        members = json_value(line[start:])
+    except ValueError:
         return {}
     return members if isinstance(members, dict) and "event" in members else {}
 

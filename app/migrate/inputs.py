@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import ConfigError, Mistake
+from ..core.json_text import TooDeep, json_value
 from ..system import files
 from ..system.yaml_file import parse_documents
 from . import compose, env_files, evidence, kubernetes
@@ -128,10 +129,10 @@ def _documents(path: str, raw: bytes, text: str) -> list[Any] | None:
     if text.lstrip()[:1] != "{" or evidence.is_audit_log(text):
         return None
     try:
-        return [json.loads(text)]
+        return [json_value(text)]
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}", error_code="IDS-126") from None
-    except (ValueError, RecursionError):
-        raise ConfigError(
-            f"{path}: not JSON: a number is too long, or nested too deeply", error_code="IDS-126"
-        ) from None
+    except TooDeep as error:
+        raise ConfigError(f"{path}: {error}", error_code="IDS-126") from None
+    except ValueError:
+        raise ConfigError(f"{path}: not JSON: a number is too long", error_code="IDS-126") from None

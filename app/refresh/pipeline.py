@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from ..config.settings import Profile, Settings
 from ..core import arns
+from ..core.checks import profile_place
 from ..core.clocks import Clocks, CloudClock
 from ..core.connection import Connection
 from ..core.errors import Refused, SidecarError, Unreachable
@@ -96,7 +97,7 @@ class Pipeline:
         self._exchanges = {
             name: exchanges(
                 profile,
-                f"profiles.{name}",
+                profile_place(name),
                 self._connections,
                 now=self._server_now,
                 new_id=new_id,
@@ -226,7 +227,7 @@ class Pipeline:
 
     def _judge(self, name: str) -> str:
         """Return the URL of the server that judges the profile's proof: the identity's own, else the exchange's."""
-        own = identities.own_url(self._identity(name), f"profiles.{name}.identity")
+        own = identities.own_url(self._identity(name), f"{profile_place(name)}.identity")
         return own if own is not None else self._exchanges[name].url
 
     def _identity(self, name: str) -> Identity:
@@ -236,7 +237,7 @@ class Pipeline:
     def _source(self, name: str, identity: Identity, context: Context) -> TokenSource:
         expiries = self._expiries.setdefault(identity, {})
         notes = Notes(expiries.__setitem__, lambda message: self._observe(Warned(name, message, message.error_code)))
-        return identities.build(identity, f"profiles.{name}.identity", context, notes)
+        return identities.build(identity, f"{profile_place(name)}.identity", context, notes)
 
     async def _report_expiries(self, name: str) -> None:
         """Report when the profile's proof of identity expires. Another profile may have obtained the shared token."""
@@ -244,7 +245,7 @@ class Pipeline:
         found = dict(self._expiries[identity])
         connection = identities.connection_of(identity)
         if connection is not None:
-            found |= await self._certificate_end(connection, f"profiles.{name}.identity.connection")
+            found |= await self._certificate_end(connection, f"{profile_place(name)}.identity.connection")
         for kind, not_after in found.items():
             self._observe(IdentityExpiry(name, kind, not_after))
 

@@ -22,6 +22,7 @@ from typing import TypeVar
 from ..config.settings import Settings
 from ..config.validate import urls_of
 from ..config.watched_files import named_files
+from ..core.checks import profile_place
 from ..core.urls import server_of
 from ..identity import identities
 from ..identity.command import CommandIdentity
@@ -237,7 +238,7 @@ def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dir
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}  # profiles with the same servers share one tuple
     servers: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
-        place = f"profiles.{name}"
+        place = profile_place(name)
         hosts = [server_of(url) for url in urls_of(profile, place)]
         parts = [part for part, _ in identities.parts(profile.identity, place)]
         executables = [part.command[0] for part in parts if isinstance(part, CommandIdentity)]
@@ -253,7 +254,7 @@ def requests_of(settings: Settings) -> dict[str, Hashable]:
     shared: dict[tuple[str, ...], tuple[str, ...]] = {}
     requests: dict[str, Hashable] = {}
     for name, profile in settings.profiles.items():
-        place = f"profiles.{name}"
+        place = profile_place(name)
         parts = [part for part, _ in identities.parts(profile.identity, place)]
         commands = ["\0".join(part.command) for part in parts if isinstance(part, CommandIdentity)]
         key = (*urls_of(profile, place), *commands)

@@ -9,6 +9,7 @@ import msgspec
 
 from ..config.settings import Profile, Settings
 from ..core.arns import audience_of
+from ..core.checks import profile_place
 from ..exchange.settings import DeveloperApiExchange
 from ..identity import jwt_claims
 from ..identity.idaas import IdaasIdentity
@@ -46,7 +47,7 @@ def workload(name: str, profile: Profile) -> Workload | None:
         session_seconds=exchange.duration_seconds,
         chain=chain,
     )
-    return msgspec.structs.replace(target, **_token(profile.identity, f"profiles.{name}.identity"))
+    return msgspec.structs.replace(target, **_token(profile.identity, f"{profile_place(name)}.identity"))
 
 
 def _parts(arn: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ import msgspec
 from ..config.loader import load
 from ..config.locate import DEFAULT_PATH
 from ..core.arns import unusual_account
-from ..core.checks import Findings
+from ..core.checks import Findings, profile_place
 from ..core.errors import ConfigError
 from ..system import files
 from ..system.json_file import read_object
@@ -154,7 +154,7 @@ def _from_configuration(arguments: Namespace, environ: Mapping[str, str], given:
 
 
 def _profile_place(name: str) -> plan.Where:
-    return lambda key: f"profiles.{name}: --{FLAGS.get(key, key)}"
+    return lambda key: f"{profile_place(name)}: --{FLAGS.get(key, key)}"
 
 
 def _given(arguments: Namespace) -> dict[str, Any]:

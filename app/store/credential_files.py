@@ -11,6 +11,7 @@ import os
 from collections.abc import Collection
 
 from ..config.settings import Profile
+from ..core.checks import profile_place
 from ..core.errors import ConfigError
 from ..core.formats import FORMATS
 from ..core.values import Credentials
@@ -40,7 +41,7 @@ class CredentialFiles:
             try:
                 write(file.path, file.format, credentials, int(file.mode, 8))
             except ConfigError as error:
-                place = f"profiles.{name}.files[{index}]"
+                place = f"{profile_place(name)}.files[{index}]"
                 failures.append(f"{place}: {error}; does its directory exist, and may this user write there?")
         _raise(failures)
 

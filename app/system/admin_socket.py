@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 from typing import Any
 
 from ..core.errors import ConfigError, Unreachable
+from ..core.json_text import json_value
 from .local_http import received
 from .sockets import peer_uid, unix_address
 
@@ -31,7 +31,7 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         head = f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
         connection.sendall(head.encode())
         status, body = _response(connection, timeout)
-        return status, dict(json.loads(body))
+        return status, dict(json_value(body))
     except PermissionError:
         raise ConfigError(
             f"{path}: permission denied for uid {os.geteuid()}",
@@ -42,7 +42,7 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         raise Unreachable(
             f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?", error_code="IDS-503"
         ) from None
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError):
         raise Unreachable(
             f"{path}: not the answer of a sidecar; does another program listen there?", error_code="IDS-502"
         ) from None

@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from ..core.errors import ConfigError, Mistake
+from ..core.json_text import TooDeep, json_value
 from . import files
 
 LARGEST = 1_048_576
@@ -60,17 +61,17 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
         mistakes += islice(_mistakes(text, name, comments=not tolerant), MOST_MISTAKES)
         if not tolerant:
             mistakes += islice(_trailing_commas(plain, name), MOST_MISTAKES)
-        value = json.loads(_TRAILING_COMMA.sub(lambda found: found[1] or " ", plain), strict=not tolerant)
+        value = json_value(_TRAILING_COMMA.sub(lambda found: found[1] or " ", plain), strict=not tolerant)
         # An escaped half of a surrogate pair is not a character: a text that contains it cannot be printed or sent.
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeError:
         mistakes.append(Mistake(f"{name}: not UTF-8 text", _INVALID))
     except json.JSONDecodeError as error:
         mistakes.append(Mistake(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}", _INVALID))
+    except TooDeep as error:
+        mistakes.append(Mistake(f"{name}: {error}", _INVALID))
     except ValueError:
         mistakes.append(Mistake(f"{name}: not JSON: a number is too long", _INVALID))
-    except RecursionError:
-        mistakes.append(Mistake(f"{name}: nested too deeply", _INVALID))
     if mistakes:
         raise ConfigError.of(mistakes)
     if not isinstance(value, dict):

@@ -62,7 +62,7 @@ def error_words(body: bytes) -> ErrorWords:
         return _of_markup(text[:LARGEST_PAGE], len(body))
     try:
         value = json_value(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         plain = text if text.isprintable() or "\ufffd" not in text else ""
         return ErrorWords(f"{len(body)} bytes that are neither", message=plain[:LARGEST_PAGE])
     if isinstance(value, dict):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from ..core import json_text
 from ..core.errors import Unreachable
+from ..core.json_text import TooDeep
 from ..core.record import Record
 
 
@@ -32,7 +33,9 @@ class UpstreamResponse(Record, frozen=True):
         """Return the body as a JSON object. Raises Unreachable, which names the body's kind and size, not its text."""
         try:
             value = json_value(self.body)
-        except (ValueError, RecursionError):
+        except TooDeep as error:
+            raise self._unusable(where, f"JSON that is {error}") from None
+        except ValueError:
             raise self._unusable(where, f"{_kind(self.body)} instead of JSON") from None
         if not isinstance(value, dict):
             raise self._unusable(where, f"a JSON {type(value).__name__} instead of an object")
@@ -56,14 +59,14 @@ class UpstreamResponse(Record, frozen=True):
 
 def json_value(body: bytes) -> Any:
     """
-    Return the JSON value of a body. Raises ValueError or RecursionError.
+    Return the JSON value of a body. Raises ValueError, and TooDeep.
 
     JSON between systems is UTF-8 (RFC 8259 8.1). In another encoding, a code is still ASCII, and words lose letters.
     """
     try:
-        return json.loads(body)
+        return json_text.json_value(body)
     except UnicodeDecodeError:
-        return json.loads(body.decode("utf-8", "replace"))
+        return json_text.json_value(body.decode("utf-8", "replace"))
 
 
 class Post(Protocol):

@@ -8,6 +8,7 @@ import msgspec
 
 from .. import __version__
 from ..core.errors import ConfigError, Mistake
+from ..core.json_text import json_value
 from ..system import files
 from ..system.json_file import LARGEST, parse_object
 from .typed import typed
@@ -61,8 +62,8 @@ def read_settings(path: str) -> Settings:
         raise ConfigError.of(Mistake(each.cause, "IDS-128", each.cure) for each in error.mistakes) from None
     settings = typed(value, Settings, path, error_code="IDS-128")
     try:
-        if not isinstance(json.loads(settings.configuration), dict):
+        if not isinstance(json_value(settings.configuration), dict):
             raise ValueError
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ConfigError(f"{path}: configuration: must be the text of a JSON object", error_code="IDS-128") from None
     return settings

@@ -11,6 +11,7 @@ import socket
 import stat
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def command(sidecar: RunningSidecar, *arguments: str) -> CommandResult:
     """Run a command that uses the running sidecar, without any of its secrets in the environment."""
     home = sidecar.config_path.parent
     return run(*arguments, "--config", str(sidecar.config_path), env=environment(home))
+
+
+def serves_another(sidecar: RunningSidecar, key: str) -> bool:
+    """Return whether the profile `default` has credentials, and others than those with the AccessKeyId `key`."""
+    found = fetch(sidecar.urls["credentials"], "/credentials/default")
+    return found.status == 200 and json.loads(found.body)["AccessKeyId"] != key
 
 
 def test_refresh_renews_one_profile(sidecar: RunningSidecar, cloud: EmulatedCloud) -> None:
@@ -163,6 +170,49 @@ def test_purge_of_all_profiles_beside_a_hanging_cloud(
     assert answered == []
     for profile in ("default", "p2"):
         sidecar.process.event("purged", profile=profile)
+
+
+@contextmanager
+def unconnectable() -> Iterator[int]:
+    """Yield the port of a listener whose queue is full, so that the kernel answers no further connection."""
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def test_purge_beside_servers_that_hang_before_a_request(
+    cloud: EmulatedCloud, tmp_path: Path, socket_name: str
+) -> None:
+    """
+    Where one server does not answer a TCP connection and another no TLS handshake, a healthy profile is purged and
+    has a new session while the order still waits. Clients that order again and leave do not change this.
+    """
+    settings = with_socket(cloud, socket_name)
+    healthy = settings["profiles"]["default"]
+    address = "\0" + socket_name[1:] if socket_name.startswith("@") else socket_name
+    http = {"httpConfiguration": {"connectTimeout": 60_000, "readTimeout": 60_000}}
+    with unconnectable() as tcp, socket.create_server(("127.0.0.1", 0)) as tls:
+        for name, url in (("tcp", f"http://127.0.0.1:{tcp}"), ("tls", f"https://127.0.0.1:{tls.getsockname()[1]}")):
+            identity = healthy["identity"] | http | {"tokenEndpoint": f"{url}/token", "clientId": f"app_{name}"}
+            settings["profiles"][name] = healthy | {"identity": identity}
+        with serve(settings, home=tmp_path, env=ENV) as sidecar:
+            sidecar.process.event("credentials_issued", profile="default")
+            before = served_key(sidecar, "default")
+            for order in ("/refresh", "/purge") * 20:
+                with socket.socket(socket.AF_UNIX) as leaving:
+                    leaving.connect(address)
+                    leaving.sendall(request_head("POST", order))
+            with socket.socket(socket.AF_UNIX) as waiting:
+                waiting.connect(address)
+                waiting.sendall(request_head("POST", "/purge"))
+                wait_until(lambda: serves_another(sidecar, before))
+                answered = select.select([waiting], [], [], 0)[0]
+
+    assert answered == []
 
 
 def test_purges_of_fifty_profiles_around_a_reload(tmp_path: Path, socket_name: str) -> None:

@@ -135,10 +135,13 @@ def test_policy_is_minified(policy: Any, text: str | None) -> None:
         (LONG_POLICY, "exchange.policy: 2049 characters when minified; STS takes 2048"),
         ("{", "exchange.policy: not JSON: Expecting property name enclosed in double quotes at character 1"),
         ("", "exchange.policy: not JSON: Expecting value at character 0"),
+        ('{"a":' * 100_000, "exchange.policy: nested too deeply"),
+        ("[" * 200 + "]" * 200, "exchange.policy: nested too deeply"),
+        ("1" * 5_000, "exchange.policy: not JSON: a number is too long"),
         ("[]", "exchange.policy: must be a JSON object"),
         ('"x"', "exchange.policy: must be a JSON object"),
     ],
-    ids=["too long", "cut", "empty", "array", "string"],
+    ids=["too long", "cut", "empty", "deep and cut", "deep", "long number", "array", "string"],
 )
 def test_invalid_policy_is_refused(policy: Any, message: str) -> None:
     """A policy that STS would refuse for its form or length is refused with the reason."""

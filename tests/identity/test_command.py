@@ -120,7 +120,7 @@ async def test_command_leads_its_own_process_group(tmp_path: Path) -> None:
         ("true", "the command printed 0 bytes that are not a JSON object, nor a JWT"),
         ("echo []", "the command printed 3 bytes that are not a JSON object, nor a JWT"),
         ("printf '%100000s' | tr ' ' '['", "the command printed more than 65536 bytes"),
-        ("printf '%65536s' | tr ' ' '['", "the command printed 65536 bytes that are not a JSON object, nor a JWT"),
+        ("printf '%65536s' | tr ' ' '['", "the command printed 65536 bytes of JSON that is nested too deeply"),
         ("printf '%65537s'", "the command printed more than 65536 bytes"),
         ("printf '%65537s'; sleep 600", "the command printed more than 65536 bytes"),
     ],

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from ...config import secret_refs
 from ...config.settings import CallerRule, PathToken, Settings
 from ...core.addresses import listen_address
+from ...core.checks import profile_place
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.errors import SidecarError
 from ...core.text import similar
@@ -59,7 +60,7 @@ def _user(name: str, rule: CallerRule | None, caller: Caller) -> Iterator[Findin
     if rule is None or caller.uid in rule.uids or set(caller.gids) & set(rule.gids):
         return
     named = f"uids {', '.join(map(str, rule.uids)) or 'none'} and gids {', '.join(map(str, rule.gids)) or 'none'}"
-    yield broken("IDS-507", f"profiles.{name}.callers: allows {named}, and the caller has uid {caller.uid}")
+    yield broken("IDS-507", f"{profile_place(name)}.callers: allows {named}, and the caller has uid {caller.uid}")
 
 
 def _url(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...config.settings import Profile
 from ...core.arns import account_of
+from ...core.checks import profile_place
 from ...exchange.settings import StsExchange
 from ...identity.jwt_claims import Claims
 from ...setup.fingerprint import Chain
@@ -35,7 +36,7 @@ def run(name: str, profile: Profile, reading: Reading | None, claims: Claims | N
         return Step(NAME, f"{exchange.oidc_provider_arn} was not read", name, [provider])
     found = list(_fingerprint(provider, reading.chain))
     if claims is not None:
-        request = TokenRequest(profile.identity, f"profiles.{name}.identity")
+        request = TokenRequest(profile.identity, f"{profile_place(name)}.identity")
         found = [*_claims(provider, claims, request, now), *found]
     return Step(NAME, f"{provider.arn} beside the token and the issuer's certificate", name, found, _facts(provider))
 

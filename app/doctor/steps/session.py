@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...config.settings import Profile
+from ...core.checks import profile_place
 from ...core.values import Credentials
 from .. import clients
 from ..finding import Finding, Step, warning
@@ -48,7 +49,7 @@ def _shorter(name: str, profile: Profile, length: float) -> Iterator[Finding]:
     if wanted is not None and length < wanted - TOLERANCE:
         yield warning(
             "IDS-437",
-            f"profiles.{name}.{place}.durationSeconds is {wanted}, and the session has {length:.0f} s",
+            f"{profile_place(name)}.{place}.durationSeconds is {wanted}, and the session has {length:.0f} s",
             f"set {place}.durationSeconds to {length:.0f}, or raise MaxSessionDuration of the role to {wanted}",
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...config.settings import Profile
+from ...core.checks import profile_place
 from ...core.clocks import CloudClock
 from ...core.errors import SidecarError
 from ...core.formats import timestamp
@@ -54,7 +55,7 @@ async def run(
     claims = jwt_claims.unverified(token.value)
     if claims is None:
         return Obtained(Step(NAME, "not a JWT", name, [warning("IDS-321", "the token is not a JWT")]), token)
-    url = identities.own_url(profile.identity, f"profiles.{name}.identity")
+    url = identities.own_url(profile.identity, f"{profile_place(name)}.identity")
     now = cloud_clock.now(server_of(url) if url else "")
     found = list(_findings(claims, profile, now))
     life = (claims.expires_at or token.expires_at) - now
@@ -66,7 +67,9 @@ def _failed(error: SidecarError, name: str, profile: Profile, *, clock_is_off: b
     found = failed(error)
     if found.code != CLIENT_REFUSED:
         return found
-    own = client_proof.cure(profile.identity, f"profiles.{name}.identity", error.endpoint, clock_is_off=clock_is_off)
+    own = client_proof.cure(
+        profile.identity, f"{profile_place(name)}.identity", error.endpoint, clock_is_off=clock_is_off
+    )
     return replace(found, cure=own or found.cure)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ...config.settings import Profile
 from ...core.arns import account_of
+from ...core.checks import profile_place
 from ...exchange.settings import StsExchange
 from ...identity.jwt_claims import Claims
 from ...refresh.pipeline import expected_claims
@@ -58,7 +59,7 @@ def _compared(
     where: str,
     known: Registered | None = None,
 ) -> Step:
-    request = TokenRequest(profile.identity, f"profiles.{name}.identity")
+    request = TokenRequest(profile.identity, f"{profile_place(name)}.identity")
     if claims is None:
         expected = expected_claims(profile)
         found += trust_policy.expected_findings(policy, exchange.oidc_provider_arn, expected, request)
