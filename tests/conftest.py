@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,16 @@ from .workload import Workload
 BASE = "http://127.0.0.1:7080"
 TOKEN_ENDPOINT = f"{BASE}/api/v2/iauths_system/oauth2/token"
 ENVIRON = {"IDAAS_SECRET": CLIENT_SECRET}
+
+
+LONGEST_TMPDIR = 16
+"""Characters of $TMPDIR with which the longest path of a Unix socket in a test stays below the kernel's 107 bytes."""
+
+
+def pytest_configure() -> None:
+    """Use /tmp instead of a directory so long that Unix sockets cannot be made in it, as some machines set it."""
+    if len(tempfile.gettempdir()) > LONGEST_TMPDIR:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/tmp")
 
 
 os.umask(0o077)  # tests write secret files, and the sidecar refuses those that other users can read
