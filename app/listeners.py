@@ -79,15 +79,23 @@ class CredentialDispatchers:
         self._clocks = clocks
         self._given_token = given_path_token
         self._port = port
+        self._server = settings.server
+        self._key_of_cache = False
         # The monotonic clock keeps a client's token valid when the machine's time is corrected.
-        self._sessions = SessionTokens(self._kept_key(settings) or session_key, clocks.monotonic)
+        self._sessions = SessionTokens(self.session_key(settings.access) or session_key, clocks.monotonic)
         self._endpoints: dict[str, CredentialEndpoint] = {}
         self._rates: dict[str, RateLimit] = {}
         handlers = self._handlers(settings, self.path_token(settings.access))
         self.dispatchers = {name: Dispatcher(name, handler, counters, audit) for name, handler in handlers.items()}
 
-    def apply(self, settings: Settings, path_token: str | None) -> None:
-        """Use these settings, this path token and the active refreshers from the next request on."""
+    def apply(self, settings: Settings, path_token: str | None, session_key: bytes | None) -> None:
+        """
+        Use these settings, this path token and the active refreshers from the next request on.
+
+        New metadata session tokens get `session_key`, if there is one. The clients' present tokens stay valid.
+        """
+        if session_key is not None and not self._key_of_cache:
+            self._sessions.sign_with(session_key)
         for name, handler in self._handlers(settings, path_token).items():
             self.dispatchers[name].apply(handler)
 
@@ -99,17 +107,22 @@ class CredentialDispatchers:
 
     def replace_session_key(self, key: bytes) -> None:
         """Replace the key of the metadata session tokens, and drop the remembered decisions of the old tokens."""
+        self._key_of_cache = True
         self._sessions.replace_key(key)
         for dispatcher in self.dispatchers.values():
             dispatcher.forget_decisions()
 
-    def _kept_key(self, settings: Settings) -> bytes | None:
-        """Return the key that survives a restart; None unless tokens are required and a listener has a fixed port."""
-        server = settings.server
+    def session_key(self, access: Access) -> bytes | None:
+        """
+        Return the key of session tokens that survives a restart; None unless tokens are required and a port is fixed.
+
+        Reads or writes the key's file.
+        """
+        server = self._server
         fixed = self._port and listen_address(server.bind, "server.bind")[1]
         if not fixed and server.metadata is not None:
             fixed = self._port and listen_address(server.metadata, "server.metadata")[1]
-        if settings.access.metadata_tokens != "required" or not fixed:
+        if access.metadata_tokens != "required" or not fixed:
             return None
         return runtime_dir.kept_session_key(self._environ, os.geteuid(), fixed)
 

@@ -22,7 +22,8 @@ class Orders:
     """
     Carries out orders. Handles the profiles of an order concurrently, so that one that hangs delays no other.
 
-    The end of a client's connection does not end its order.
+    An order is given whole before its first `await`. So the end of a client's connection ends its wait alone, and
+    clients that leave and order again leave nothing behind.
     """
 
     def __init__(
@@ -32,7 +33,6 @@ class Orders:
         self._stores = stores
         self._report = report
         self._log = log
-        self._under_way: set[asyncio.Task[None]] = set()
 
     async def renew(self, names: Sequence[str], purge: bool, uid: int) -> list[dict[str, Any]]:
         """
@@ -48,18 +48,13 @@ class Orders:
         if purge:
             for name in known:
                 self._profiles.purge(name)
-        work = asyncio.create_task(self._renewed(known, purge))
-        self._under_way.add(work)  # the loop alone would not keep it
-        work.add_done_callback(self._under_way.discard)
+        # Removals first: a store writes what arrives later after them.
+        waits = [store.remove(name) for store in self._stores() for name in known] if purge else []
+        waits += [self._profiles.renew(name) for name in known]
         for name in known:
             self._log.write(log_events.PURGED if purge else log_events.REFRESH_ORDERED, profile=name, uid=uid)
-        await asyncio.shield(work)
+        await asyncio.gather(*waits)
         return [self._status(name) for name in names]
-
-    async def _renewed(self, names: Sequence[str], purge: bool) -> None:
-        # Removals first: a store writes what arrives later after them.
-        removals = [store.remove(name) for store in self._stores() for name in names] if purge else []
-        await asyncio.gather(*removals, *(self._profiles.renew(name) for name in names if name in self._profiles))
 
     async def held(self, name: str, uid: int) -> Credentials:
         """

@@ -61,10 +61,11 @@ class ReloadStatus(Record, frozen=True):
 class _Prepared(Record, frozen=True):
     """A configuration that was read and checked, with the values derived from it."""
 
-    HIDDEN = frozenset({"path_token"})
+    HIDDEN = frozenset({"path_token", "session_key"})
 
     loaded: Loaded
     path_token: str | None
+    session_key: bytes | None
     watched: WatchedFiles
     changes: list[dict[str, Any]]
     restart_needed: list[str]
@@ -73,15 +74,16 @@ class _Prepared(Record, frozen=True):
 Load = Callable[[], Loaded]
 """Reads the configuration. Raises ConfigError."""
 
-Adopt = Callable[[Loaded, str | None], None]
-"""Uses a configuration from now on, with this path token."""
+Adopt = Callable[[Loaded, str | None, bytes | None], None]
+"""Uses a configuration from now on, with this path token and this key of the metadata session tokens."""
 
 
 class Reloader:
     """
     Holds the configuration in use (`loaded`), and replaces it.
 
-    `path_token` reads the path token that a configuration names. Without `load`, the configuration is never replaced.
+    `path_token` reads the path token that a configuration names, `session_key` the key that survives a restart. Without
+    `load`, the configuration is never replaced.
     While `busy` is held, no configuration is adopted.
     """
 
@@ -94,6 +96,7 @@ class Reloader:
         profiles: Profiles,
         *,
         path_token: Callable[[Access], str | None],
+        session_key: Callable[[Access], bytes | None],
         adopt: Adopt,
         disk: Disk,
         survey: Survey,
@@ -107,6 +110,7 @@ class Reloader:
         self._log = log
         self._profiles = profiles
         self._path_token = path_token
+        self._session_key = session_key
         self._adopt = adopt
         self._disk = disk
         self._survey = survey
@@ -168,7 +172,7 @@ class Reloader:
                 return
             self.loaded, self._watched, self._refused = prepared.loaded, prepared.watched, frozenset()
             # Adopted in one step, so that no request is judged by a rule or a token that is no longer valid.
-            self._adopt(prepared.loaded, prepared.path_token)
+            self._adopt(prepared.loaded, prepared.path_token, prepared.session_key)
             self._report(prepared)
             await self._watch.follow(self._watched.all())
 
@@ -225,6 +229,7 @@ class Reloader:
         return _Prepared(
             loaded,
             self._path_token(loaded.settings.access),
+            self._session_key(loaded.settings.access),
             self._named_by(loaded),
             [
                 {"key": key, "was": was, "is": now}

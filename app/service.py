@@ -117,6 +117,7 @@ class Service:
             log,
             self._profiles,
             path_token=self._credentials.path_token,
+            session_key=self._credentials.session_key,
             adopt=self._adopt,
             disk=disk,
             survey=survey,
@@ -216,14 +217,14 @@ class Service:
         """Read the configuration again, and check all watched files (SIGHUP)."""
         self._reloader.reload()
 
-    def _adopt(self, loaded: Loaded, path_token: str | None) -> None:
+    def _adopt(self, loaded: Loaded, path_token: str | None, session_key: bytes | None) -> None:
         """Use another configuration from now on. Does not wait."""
         self._profiles.change(loaded.settings)
         self._observed.attempts.forget_others(loaded.settings.profiles)
         for store in self._stores.all():
             store.tidy(tuple(loaded.settings.profiles))
         self._stores.use(loaded.settings)
-        self._credentials.apply(loaded.settings, path_token)
+        self._credentials.apply(loaded.settings, path_token, session_key)
         self._log.set_level(loaded.settings.logging.level)
 
     def _replaced(self, name: str) -> None:

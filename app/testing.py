@@ -32,8 +32,10 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import quote
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -85,9 +87,8 @@ class Sidecar:
     def credentials(self, profile: str = "default") -> dict[str, Any]:
         """Return the credentials as clients get them: AccessKeyId, AccessKeySecret, SecurityToken and Expiration."""
         url = self.credentials_uri if profile == "default" else f"{self.credentials_uri}/{quote(profile)}"
-        with _NO_PROXY.open(url, timeout=30) as response:
-            found: dict[str, Any] = json.load(response)
-            return found
+        found: dict[str, Any] = _answer(Request(url))  # noqa: S310 - loopback
+        return found
 
     def inject(self, name: str | None = None, **members: Any) -> None:
         """Add a fault by its name, such as `sts-throttled`, or by its members (docs/emulator.md)."""
@@ -106,8 +107,18 @@ class Sidecar:
     def _admin(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = Request(f"{self.emulator_url}/_emulator/{path}", data, method=method)  # noqa: S310 - loopback
+        return _answer(request)
+
+
+def _answer(request: Request) -> Any:
+    """Return the JSON of an answer. The HTTPError of a refusal has the words of its body, too."""
+    try:
         with _NO_PROXY.open(request, timeout=30) as response:
             return json.load(response)
+    except HTTPError as error:
+        body = error.read()
+        reason = f"{error.reason}: {body.decode(errors='replace')}"
+        raise HTTPError(error.url, error.code, reason, error.headers, BytesIO(body)) from None
 
 
 @contextmanager
@@ -163,11 +174,12 @@ def _first_line(process: subprocess.Popen[bytes], log: Any) -> dict[str, Any]:
     timer = threading.Timer(START_SECONDS, process.kill)
     timer.start()
     line = process.stdout.readline()
+    late = f" within {START_SECONDS:g} s" if timer.finished.is_set() else ""
     timer.cancel()
     if not line:
         log.seek(0)
         text = log.read().decode(errors="replace")
-        raise RuntimeError(f"the sidecar did not start within {START_SECONDS:g} s:\n{text}")
+        raise RuntimeError(f"the sidecar did not start{late}:\n{text}")
     found: dict[str, Any] = json.loads(line)
     return found
 

@@ -228,7 +228,8 @@ def label_message(value: str) -> str:
     """Return the message that refuses the value."""
     return (
         f'idaas-sidecar: the label {PREFIX}/inject has the value "{value}", so the pod would start without '
-        'credentials. Write "true", with quotes, for a pod with the sidecar, or "false" for one without.'
+        'credentials. For pods with the sidecar, write "true", with quotes, as the label\'s value in the pod template. '
+        f'For pods without it, write "false", and remove the annotations {PREFIX}/… from the template.'
     )
 
 

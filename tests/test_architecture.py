@@ -20,7 +20,7 @@ def loaded_by(statement: str) -> set[str]:
     """Return the modules that a fresh interpreter has loaded after `statement`."""
     code = f"{statement}; import sys; print('\\n'.join(sys.modules))"
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
     )
     return set(result.stdout.split())
 

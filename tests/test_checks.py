@@ -29,7 +29,7 @@ def output_of_failing_check(project: Path, *command: str) -> str:
     environ = {"PATH": os.environ["PATH"], "HOME": str(project), "PYTHONPATH": str(project)}
     program = PYTHON / command[0]
     result = subprocess.run(
-        (program, *command[1:]), cwd=project, env=environ, capture_output=True, text=True, timeout=120, check=False
+        (program, *command[1:]), cwd=project, env=environ, capture_output=True, text=True, timeout=600, check=False
     )
     assert result.returncode != 0, result.stdout + result.stderr
     return result.stdout + result.stderr

@@ -6,7 +6,9 @@ import json
 import re
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any, get_args
 
 import httpx
@@ -16,6 +18,7 @@ from app.config.loader import Loaded, load
 from app.conformance.models.ecs_clients import ECS_CLIENTS
 from app.conformance.models.uri_clients import URI_CLIENTS
 from app.core.client_chain import CREDENTIALS_URI, OTHER_SOURCES_DISABLED
+from app.doctor import steps as doctor_steps
 from app.emulator import Emulator
 from app.emulator.crypto.pki import Authority
 from app.exchange.settings import ExchangeSettings
@@ -131,6 +134,32 @@ def test_every_type_and_method_has_a_block() -> None:
     assert {kind.__struct_config__.tag for kind in OAUTH_METHODS} == client_methods - {None}
     assert {block.get("type", "idaas") for block in IDENTITIES} == tags(Identity)
     assert {block["exchange"].get("type", "sts") for block in EXCHANGES} == tags(ExchangeSettings)
+
+
+ROOMS = {
+    path.stem
+    for path in (DOCS.parent / "app").iterdir()
+    if (path.suffix == ".py" and path.stem not in ("__init__", "__main__")) or (path / "__init__.py").exists()
+}
+"""The packages and modules of the program."""
+
+
+def test_every_package_is_described() -> None:
+    """ARCHITECTURE.md has each package and root module in its diagram, and CONTRIBUTING.md in its table of folders."""
+    architecture, contributing = ((DOCS.parent / name).read_text() for name in ("ARCHITECTURE.md", "CONTRIBUTING.md"))
+    diagram = architecture.partition("```text\n")[2].partition("```")[0]
+    drawn = {word for line in diagram.splitlines() for word in re.split(r" {2,}", line)[0].split(" | ")}
+
+    assert drawn == ROOMS
+    assert set(re.findall(r"`app/(\w+)(?:/|\.py)`", contributing)) >= ROOMS
+
+
+def test_every_step_of_doctor_is_described() -> None:
+    """docs/doctor.md has a row for each step."""
+    steps = {import_module(f"app.doctor.steps.{each.name}").NAME for each in iter_modules(doctor_steps.__path__)}
+    table = (DOCS / "doctor.md").read_text().partition("| step | examines |\n")[2].partition("\n\n")[0]
+
+    assert set(re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)) == steps
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -177,7 +178,7 @@ def make_doors(sidecar: Offline, clock: Clock) -> Doors:
             sessions_required=listener == "metadata",
             path_token=path_token,
             now=clock.time,
-            values=MetadataValues({"region-id": "cn-hangzhou"}),
+            values=MetadataValues({"region-id": "cn-hangzhou"}, document=listener == "metadata"),
             metadata_only=listener == "metadata",
         )
         return Dispatcher(listener, CredentialHandler(endpoints, rules), counters, NoAudit())
@@ -391,6 +392,37 @@ async def test_every_route_is_declared(doors: Doors) -> None:
 
     assert by_tag["operations"] == {path.decode() for path in ops.paths}
     assert {path.split("/")[1] for path in by_tag["admin"]} == admin.orders
+
+
+LISTENER_OF = {"credentials": "credentials", "ECS metadata": "metadata", "operations": "ops", "admin": "admin"}
+"""The listener of each tag of the OpenAPI document."""
+
+
+async def test_every_declared_route_is_compared(doors: Doors) -> None:
+    """Each declared route has a target above that its handler knows: another one would be answered with 404."""
+    headers = (
+        HOST,
+        (b"x-aliyun-parameters-secrets-token", PATH_TOKEN),
+        (b"x-aliyun-ecs-metadata-token", doors.token),
+        (b"x-aliyun-ecs-metadata-token-ttl-seconds", b"60"),
+    )
+    unknown = []
+    for path, methods in openapi_document("1")["paths"].items():
+        pattern = re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)).encode())
+        for method, operation in methods.items():
+            listener = LISTENER_OF[operation["tags"][0]]
+            targets = [target for target in TARGETS[listener] if pattern.fullmatch(target.partition(b"?")[0])]
+            request = (method.upper().encode(), headers, PEERS["uid 1001"])
+            statuses = {await status_at(doors, listener, target, *request) for target in targets}
+            if not statuses - {404}:
+                unknown.append(f"{method} {path}: {statuses}")
+
+    assert unknown == []
+
+
+async def status_at(doors: Doors, listener: str, target: bytes, method: bytes, headers: Headers, peer: Peer) -> int:
+    """Return the status of the bounded protocol's answer."""
+    return (await doors.protocol(listener, method, target, headers, peer))[0][0]
 
 
 def test_the_openapi_document_is_committed() -> None:

@@ -11,6 +11,8 @@ from app.config.settings import Server
 from app.core.errors import ConfigError
 from app.listeners import allow_many_connections, bind
 
+from .ports import unused_port
+
 ANY_PORT = "127.0.0.1:0"
 
 
@@ -51,10 +53,9 @@ def test_only_configured_listeners(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["bind", "metadata", "ops"])
 def test_address_in_use(key: str) -> None:
     """The error for an address in use names its key; no other listener stays open."""
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+    first = f"127.0.0.1:{unused_port()}"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        first = f"127.0.0.1:{free.getsockname()[1]}"
-        free.close()
         server = Server(**{"bind": first, "metadata": None, "ops": None, "admin_socket": None, key: address})
         with pytest.raises(ConfigError, match=rf"^server\.{key}: cannot listen on {address}: the port is in use"):
             bind(server, 1)
@@ -65,9 +66,9 @@ def test_address_in_use(key: str) -> None:
 def test_every_address_in_use_is_reported(tmp_path: Path) -> None:
     """One error has a line for each listener that cannot listen, and no listener stays open."""
     path = str(tmp_path / "no directory/admin.sock")
-    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
-        address, first = (f"127.0.0.1:{each.getsockname()[1]}" for each in (taken, free))
-        free.close()
+    first = f"127.0.0.1:{unused_port()}"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError) as caught:
             bind(Server(bind=address, metadata=first, ops=address, admin_socket=path), 1)
 

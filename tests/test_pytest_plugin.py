@@ -35,6 +35,7 @@ def project(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 TESTS = """
 import json, os, urllib.request
+from urllib.error import HTTPError
 import pytest
 from idaas_sidecar.testing import Options, running
 
@@ -58,8 +59,11 @@ def test_profiles(sidecar):
 def test_faults(sidecar_env):
     sidecar_env.inject("sts-throttled", times=None)
     sidecar_env.inject(kind="token", status=503)
-    with pytest.raises(Exception, match="HTTP Error 400"):
+    with pytest.raises(HTTPError, match="HTTP Error 400.*unknown fault 'no-such-fault'; known: slow, ") as refused:
         sidecar_env.inject("no-such-fault")
+    assert "error" in json.load(refused.value)
+    with pytest.raises(HTTPError, match="nothing is served at this path"):
+        sidecar_env.credentials("no-such-profile")
     with urllib.request.urlopen(f"{sidecar_env.emulator_url}/_emulator/faults") as response:
         assert [(each["kind"], each["times"]) for each in json.load(response)] == [("sts", None), ("token", 1)]
 
@@ -107,6 +111,7 @@ def test_a_sidecar_that_does_not_start_is_explained(project):
 
     assert done.returncode == 1
     assert "argument --profiles: '0' is not a whole number from 1 to 1000" in done.stdout
+    assert "the sidecar did not start:" in done.stdout
 
 
 def test_the_plugin_is_loaded_by_name_alone(project):

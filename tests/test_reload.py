@@ -56,6 +56,7 @@ class Site:
         self.stream = io.StringIO()
         self.profiles = RecordingProfiles()
         self.adopted: list[tuple[Loaded, str | None]] = []
+        self.session_keys: list[bytes | None] = []
         self.error: Exception | None = None
         self.reads = 0
         self.noticed_before_read: list[list[str]] = []
@@ -94,6 +95,7 @@ class Site:
             log,
             cast(Profiles, self.profiles),
             path_token=self._path_token,
+            session_key=lambda access: access.metadata_tokens.encode(),
             adopt=self._adopt,
             disk=Disk(),
             survey=Survey(),
@@ -106,10 +108,11 @@ class Site:
             raise ConfigError("access.pathToken: no token")
         return f"token of {access.max_connections}"
 
-    def _adopt(self, loaded: Loaded, token: str | None) -> None:
+    def _adopt(self, loaded: Loaded, token: str | None, session_key: bytes | None) -> None:
         if self.error is not None:
             raise self.error
         self.adopted.append((loaded, token))
+        self.session_keys.append(session_key)
 
     async def start(self) -> None:
         """Start the reloader, and return when its first check of the files has ended."""
@@ -120,7 +123,7 @@ class Site:
 
     async def stop(self) -> None:
         """Stop the reloader. Raises TimeoutError if a task goes on."""
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await self.reloader.stop()
 
     async def reload(self) -> None:
@@ -173,7 +176,7 @@ def changed(**changes: Any) -> dict[str, Any]:
 
 
 async def test_changed_configuration_is_used(site: Site, clock: Clock) -> None:
-    """A changed configuration is adopted with its path token, and the log has each changed key."""
+    """A changed configuration is adopted with its path token and session key, and the log has each changed key."""
     reloader = site.build(configuration())
     before = reloader.status
     clock.skip(60)
@@ -183,6 +186,7 @@ async def test_changed_configuration_is_used(site: Site, clock: Clock) -> None:
     loaded, token = site.adopted[0]
     assert before == ReloadStatus(clock.time() - 60)
     assert reloader.loaded is loaded
+    assert site.session_keys == [b"optional"]
     assert (loaded.settings.profiles["default"].required, token, len(site.adopted)) == (False, "token of 600", 1)
     assert reloader.status == ReloadStatus(clock.time(), None, ("access.maxConnections",))
     path = str(site.directory / "config.json")

@@ -48,7 +48,7 @@ async def test_status_document(loaded: Load, emulator: Emulator, clock: Clock) -
         urls = site.service.urls()
         for path in ("/credentials", "/credentials/p2", "/credentials/nobody"):
             await request(urls["credentials"], path)
-        async with asyncio.timeout(10):  # a thread looks the caller's process up
+        async with asyncio.timeout(60):  # a thread looks the caller's process up
             while not (document := (await request(urls["ops"], "/status.json")).json())["callers"]:
                 continue
 

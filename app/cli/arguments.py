@@ -102,7 +102,7 @@ def add_config(command: argparse.ArgumentParser) -> None:
         "--config",
         metavar="FILE",
         help="configuration file (default: $IDAAS_SIDECAR_CONFIG, else /etc/idaas-sidecar/config.json, else the "
-        "environment variables of the Alibaba Cloud SDKs)",
+        "file of the IDaaS SDK and the environment variables of the Alibaba Cloud SDKs)",
     )
 
 

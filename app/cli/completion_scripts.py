@@ -18,14 +18,17 @@ def bash(root: Node) -> str:
     nodes = list(root.walk())
     steps = (f"{_bash_step(node)}) command={_quoted(' '.join(node.path))} ;;" for node in nodes[1:])
     values = (line for node in nodes for option in node.options for line in _bash_value(node, option))
-    words = (f"        {_quoted(' '.join(node.path))}) words={_bash_words(_words(node))} ;;" for node in nodes)
+    words = (f"        {_quoted(' '.join(node.path))}) {_bash_reply(node)} ;;" for node in nodes)
     return "\n".join(
         (
             f"# Completion of {PROGRAM} for bash: source <({PROGRAM} completion bash)",
             f"_{FUNCTION}() {{",
             "    local IFS=$'\\n' cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}",
-            "    local command='' words='' word i",
+            "    local command='' words='' files='' word i",
             "    COMPREPLY=()",
+            "    # bash splits --option=value at the sign, which is a word of its own.",
+            "    [[ $prev == = ]] && prev=${COMP_WORDS[COMP_CWORD-2]}",
+            "    [[ $cur == = ]] && cur=''",
             "    for ((i = 1; i < COMP_CWORD; i++)); do",
             "        word=${COMP_WORDS[i]}",
             "        if [[ $command == exec && $word == -- ]]; then",
@@ -43,6 +46,7 @@ def bash(root: Node) -> str:
             *words,
             "    esac",
             '    COMPREPLY=($(compgen -W "$words" -- "$cur"))',
+            '    [[ -z $files ]] || COMPREPLY+=($(compgen -f -- "$cur"))',
             "}",
             f"complete -o filenames -F _{FUNCTION} {PROGRAM}",
             "",
@@ -69,6 +73,12 @@ def _bash_value(node: Node, option: Argument) -> Iterator[str]:
     yield f"        {patterns}) {reply} ;;"
 
 
+def _bash_reply(node: Node) -> str:
+    """Return the words that can follow a command, and whether files can, as assignments."""
+    files = " files=yes" if any(argument.is_file for argument in node.positionals) else ""
+    return f"words={_bash_words(_words(node))}{files}"
+
+
 def _bash_words(words: Iterator[str] | tuple[str, ...]) -> str:
     return "$'" + "\\n".join(words) + "'"
 
@@ -91,10 +101,24 @@ def zsh(root: Node) -> str:
     return "\n".join((f"#compdef {PROGRAM}", "", *functions, f'_{FUNCTION} "$@"', ""))
 
 
+_ZSH_COMMAND = (
+    "  local begin=${words[(i)--]}",
+    "  if (( begin < CURRENT )); then",
+    "    shift $begin words",
+    "    (( CURRENT -= begin ))",
+    "    _normal",
+    "    return",
+    "  fi",
+)
+"""Completes what follows `--` as zsh completes a command line of its own."""
+
+
 def _zsh_function(node: Node) -> Iterator[str]:
     specs = [_zsh_option(option) for option in node.options]
     yield f"{_zsh_name(node)}() {{"
     if not node.children:
+        if any(argument.is_command for argument in node.positionals):
+            yield from _ZSH_COMMAND
         specs += [_zsh_positional(argument) for argument in node.positionals]
         yield from _zsh_arguments(specs, "")
         yield from ("}", "")
@@ -134,13 +158,15 @@ def _zsh_option(option: Argument) -> str:
     value = f":value:{_zsh_values(option)}" if option.takes_value else ""
     if names:
         return f"'{names}'{shown}{_quoted(f'[{text}]{value}')}"
-    return _quoted(f"*{shown}[{text}]{value}" if option.takes_value else f"{shown}[{text}]")
+    # `=` lets the value follow in the same word, too.
+    return _quoted(f"*{shown}=[{text}]{value}" if option.takes_value else f"{shown}[{text}]")
 
 
 def _zsh_positional(argument: Argument) -> str:
-    if argument.help.startswith("the command to run"):
+    if argument.is_command:
         return "'*::command:_normal'"
-    return _quoted(f":argument:{_zsh_values(argument)}")
+    many = "*" if argument.is_file else ""
+    return _quoted(f"{many}:argument:{_zsh_values(argument)}")
 
 
 def _zsh_values(argument: Argument) -> str:
@@ -156,10 +182,21 @@ def _zsh_name(node: Node) -> str:
 # --- fish -------------------------------------------------------------------------------------------------------------
 
 
+_FISH_COMMAND = (
+    f"function __{FUNCTION}_command",
+    "    set -l words (commandline -opc)",
+    "    set -l begin (contains -i -- -- $words); or return 1",
+    "    set -l before (string escape -- $words[(math $begin + 1)..])",
+    '    complete -C (string join " " -- $before (commandline -ct))',
+    "end",
+)
+"""Completes what follows `--` as fish completes a command line of its own; fails if there is no `--`."""
+
+
 def fish(root: Node) -> str:
     """Return the script for fish."""
     lines = (line for node in root.walk() for line in _fish_node(node))
-    return "\n".join((f"complete -c {PROGRAM} -f", *lines, ""))
+    return "\n".join((*_FISH_COMMAND, f"complete -c {PROGRAM} -f", *lines, ""))
 
 
 def _fish_node(node: Node) -> Iterator[str]:
@@ -170,6 +207,10 @@ def _fish_node(node: Node) -> Iterator[str]:
         if argument.choices:
             values = _fish(" ".join(argument.choices))
             yield f"complete -c {PROGRAM} -n {_fish(condition)} -a {values} -d {_fish(argument.help)}"
+        elif argument.is_file:
+            yield f"complete -c {PROGRAM} -n {_fish(condition)} -F"
+        elif argument.is_command:
+            yield f"complete -c {PROGRAM} -n {_fish(condition)} -x -a '(__{FUNCTION}_command)'"
     for option in node.options:
         names = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
         yield f"complete -c {PROGRAM} -n {_fish(condition)} {names}{_fish_value(option)} -d {_fish(option.help)}"

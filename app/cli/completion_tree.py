@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-FILE_METAVARS = ("FILE", "DIR", "NAME=FILE")
+FILE_METAVARS = ("FILE", "DIR", "NAME=FILE", "[WORKLOAD=]FILE", "POD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Argument:
     An option, or a positional argument if `names` is empty.
 
     `choices`: the values if they are known. `is_file`: whether the value is a path. An option with `takes_value` false
-    has no value.
+    has no value. `is_command`: whether the value and all that follow are a command line, which `--` begins.
     """
 
     names: tuple[str, ...]
@@ -23,6 +23,7 @@ class Argument:
     choices: tuple[str, ...] = ()
     is_file: bool = False
     takes_value: bool = True
+    is_command: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,5 @@ def _node(parser: argparse.ArgumentParser, path: tuple[str, ...], summary: str, 
 def _argument(action: argparse.Action, choices: Sequence[str] = ()) -> Argument:
     found = tuple(map(str, action.choices)) if action.choices else tuple(choices)
     is_file = action.metavar in FILE_METAVARS
-    return Argument(tuple(action.option_strings), str(action.help), found, is_file, action.nargs != 0)
+    is_command = action.nargs == argparse.REMAINDER
+    return Argument(tuple(action.option_strings), str(action.help), found, is_file, action.nargs != 0, is_command)

@@ -43,6 +43,11 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
         print(json.dumps(schema(), indent=2))
         return 0
+    return _examine(arguments, environ)
+
+
+def _examine(arguments: Namespace, environ: Mapping[str, str]) -> int:
+    """Check the configuration, and print the values if `--show` is set. Raises ConfigError with all mistakes."""
     examined = examine(arguments.config, environ, hostname=socket.gethostname())
     if arguments.show or not examined.found:
         for warning in examined.warnings:

@@ -52,7 +52,9 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
             sockets = bind(*((port + 2, port + 3) if port else (0, 0)))
         except OSError as error:
             raise ConfigError(
-                f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}", error_code="IDS-502"
+                f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}",
+                cure="run `idaas-sidecar demo --port 0`, which takes free ports",
+                error_code="IDS-502",
             ) from None
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
         world = World.default(profiles=names, issuer=issuer, session_seconds=arguments.lifetime)

@@ -62,7 +62,9 @@ async def _run(arguments: Namespace) -> int:
         sockets = bind(port, port + 1 if port else 0)
     except OSError as error:
         raise ConfigError(
-            f"--port: cannot listen on 127.0.0.1:{port} and the next port: {error.strerror}", error_code="IDS-502"
+            f"--port: cannot listen on 127.0.0.1:{port} and the next port: {error.strerror}",
+            cure="take --port 0, which takes free ports",
+            error_code="IDS-502",
         ) from None
     try:
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"

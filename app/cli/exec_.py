@@ -177,19 +177,23 @@ def _file_of(command: str, environ: Mapping[str, str]) -> str | None:
 def _not_started(command: str, environ: Mapping[str, str], error: OSError) -> CommandNotStarted:
     """Return the error of a command that the system does not start, with the exit code that bash and env give it."""
     path = _file_of(command, environ)
-    shown = command if command.isprintable() and command else repr(command)
-    found = unusable_interpreter(path) if path is not None and not os.path.isdir(path) else None
-    why = found.reason if found is not None else None
+    found = unusable_interpreter(path) if path is not None and _may_run(path) else None
     # A directory of PATH that this user may not search gives EACCES, although the file is in another one.
-    absent = found.absent if found is not None and os.access(str(path), os.X_OK) else path is None
-    if isinstance(error, FileNotFoundError) or absent:
+    absent = path is None or isinstance(error, FileNotFoundError)
+    if found is not None:
+        return CommandNotStarted(found.reason, exit_code=NOT_FOUND if absent or found.absent else CANNOT_EXECUTE)
+    shown = command if command.isprintable() and command else repr(command)
+    if absent:
         missing = Reason(f"{shown}: no such command", SHELL_CURE if _SHELL.search(command) else "")
-        return CommandNotStarted(why or missing, exit_code=NOT_FOUND)
-    if isinstance(error, PermissionError):
-        may_run = why is not None and os.access(str(path), os.X_OK)
-        return CommandNotStarted(why if why and may_run else f"{shown}: not executable", exit_code=CANNOT_EXECUTE)
+        return CommandNotStarted(missing, exit_code=NOT_FOUND)
     # Other reasons are such as "Not a directory" or "Argument list too long".
-    return CommandNotStarted(why or f"{shown}: cannot be executed: {error.strerror}", exit_code=CANNOT_EXECUTE)
+    why = "not executable" if isinstance(error, PermissionError) else f"cannot be executed: {error.strerror}"
+    return CommandNotStarted(f"{shown}: {why}", exit_code=CANNOT_EXECUTE)
+
+
+def _may_run(path: str) -> bool:
+    """Return whether this user has the permission to execute a file."""
+    return not os.path.isdir(path) and os.access(path, os.X_OK)
 
 
 async def _run_command(command: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:

@@ -88,4 +88,6 @@ def _unassigned(made: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "Uses of a sidecar that belong to no workload above (name it: WORKLOAD=FILE)"
     for item in made["unassigned"]:
-        yield f"  session {one_line(item['session'] or '-')}, profile {one_line(item['profile'] or '-')}{_since(item)}"
+        named = f"workload {one_line(item['workload'])}, " if item["workload"] else ""
+        session, profile = (one_line(item[key] or "-") for key in ("session", "profile"))
+        yield f"  {named}session {session}, profile {profile}{_since(item)}"

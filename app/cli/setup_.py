@@ -79,7 +79,7 @@ def _fingerprints(source: Source, environ: Mapping[str, str]) -> dict[str, tuple
     found = {}
     ca_file = source.ca_file or environ.get("SSL_CERT_FILE")
     for issuer in source.issuers_to_ask():
-        chain = fingerprint.presented(issuer, ca_file)
+        chain = fingerprint.presented(issuer, ca_file, otherwise=source.without_chain)
         source.notes += (*chain.notes, *_other_host(issuer, chain, ca_file))
         found[issuer] = chain.fingerprints
     return found

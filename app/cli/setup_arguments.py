@@ -48,6 +48,7 @@ def _add_workload(command: argparse.ArgumentParser) -> None:
     flags.add_argument("--audience", metavar="AUD", help="audience of the tokens")
     flags.add_argument("--subject", metavar="SUB", action="append", help="subject of the tokens; up to 10 times")
     flags.add_argument("--client-id", metavar="ID", help="client id, which is the subject for IDaaS and Okta")
+    flags.add_argument("--scope", metavar="SCOPE", help="scope of the token request, which Okta requires")
     flags.add_argument("--instance-id", metavar="ID", help="id of the IDaaS instance, for the configuration file")
     flags.add_argument("--role", metavar="NAME", help="name of the role")
     flags.add_argument("--policy", metavar="NAME", action="append", help="system policy to attach; repeatable")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.durations import in_seconds, in_words
@@ -71,7 +71,8 @@ def _profile(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
     yield from text.field("time left", _time_left(profile))
     due = profile["next_refresh_seconds"]
     yield from text.field("next refresh", "under way" if due is None else f"in {in_words(due)}")
-    yield from _problems(profile, text)
+    yield from _last_error(profile, text)
+    yield from _on_trial(profile, text)
     for index, attempt in enumerate(profile["attempts"]):
         yield from text.field("" if index else "attempts", _attempt(attempt))
     last = f", the last one at {profile['last_served_at']}" if profile["last_served_at"] else ""
@@ -87,24 +88,34 @@ def _time_left(profile: Mapping[str, Any]) -> str:
     return f"[{'#' * full}{'.' * (BAR - full)}] {in_words(left)} of {in_words(life)}, until {profile['expires_at']}"
 
 
-def _problems(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
-    if profile["last_error"]:
-        times = f" ({profile['failures']} in a row)" if profile["failures"] > 1 else ""
-        failure = profile["failure"] or {}
-        yield from text.field("last error", (failure.get("message") or profile["last_error"]) + times)
-        if failure.get("cloud_message"):
-            yield from text.field("cloud's words", failure["cloud_message"])
-        for label, key in (("meaning", "meaning"), ("cause", "cause"), ("what to do", "cure")):
-            if failure.get(key):
-                code = f"{failure.get('error_code')}: " if key == "meaning" else ""
-                yield from text.field(label, code + failure[key])
-    if profile["on_trial"]:
-        failure = profile.get("on_trial_failure") or {}
-        reason = coded(failure.get("message") or profile["on_trial"], profile.get("on_trial_code"))
-        yield from text.field("on trial", f"the changed configuration does not serve yet: {reason}")
-        for label, key in (("cloud's words", "cloud_message"), ("what to do", "cure")):
-            if failure.get(key):
-                yield from text.field(label, failure[key])
+def _last_error(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
+    if not profile["last_error"]:
+        return
+    failure = dict(profile["failure"] or {})
+    times = f" ({profile['failures']} in a row)" if profile["failures"] > 1 else ""
+    yield from text.field("last error", (failure.get("message") or profile["last_error"]) + times)
+    if failure.get("meaning"):
+        failure["meaning"] = f"{failure.get('error_code')}: {failure['meaning']}"
+    yield from _explained(failure, ("cloud_message", "meaning", "cause", "cure"), text)
+
+
+def _on_trial(profile: Mapping[str, Any], text: _Text) -> Iterator[str]:
+    if not profile["on_trial"]:
+        return
+    failure = profile.get("on_trial_failure") or {}
+    reason = coded(failure.get("message") or profile["on_trial"], profile.get("on_trial_code"))
+    yield from text.field("on trial", f"the changed configuration does not serve yet: {reason}")
+    yield from _explained(failure, ("cloud_message", "cure"), text)
+
+
+LABELS = {"cloud_message": "cloud's words", "meaning": "meaning", "cause": "cause", "cure": "what to do"}
+"""The labels of the members of a failure."""
+
+
+def _explained(failure: Mapping[str, Any], keys: Sequence[str], text: _Text) -> Iterator[str]:
+    for key in keys:
+        if failure.get(key):
+            yield from text.field(LABELS[key], failure[key])
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

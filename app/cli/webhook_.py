@@ -23,7 +23,7 @@ from ..system import files
 from ..system.json_file import parse_object
 from ..system.sockets import all_bound, bound
 from ..system.yaml_file import parse_documents
-from ..webhook.explain import as_json, as_text, explained, flattened, pods
+from ..webhook.explain import as_json, as_text, explained, pods
 from ..webhook.policy import FilePolicies, PolicySource
 from ..webhook.settings import Settings, read_settings
 from .webhook_arguments import SETTINGS
@@ -79,7 +79,7 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
     policies = _policies(arguments, environ)
     settings = _settings(arguments.settings)
     place = "stdin" if arguments.pod == "-" else arguments.pod
-    found = list(pods(_objects(arguments.pod), arguments.namespace, place))
+    found = pods(_objects(arguments.pod), arguments.namespace, place)
     if not found:
         raise ConfigError(f"{place}: no pod and no workload in it", error_code="IDS-126")
     refused = False
@@ -95,7 +95,7 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 def _policies(arguments: Namespace, environ: Mapping[str, str]) -> PolicySource:
     if arguments.policies is not None:
-        return FilePolicies(flattened(_objects(arguments.policies)), arguments.policies)
+        return FilePolicies(_objects(arguments.policies), arguments.policies)
     from ..webhook.serving.api_server import ApiServerPolicies, base_url
 
     return ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)

@@ -119,7 +119,12 @@ class Decoder:
         if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
             return self._list(value, kind, path)
         if kind is None:
-            self._mistake(path, _wrong_kind(value, members))
+            # YAML reads an account id without quotation marks as a number.
+            quoted = (
+                isinstance(value, int | float) and not isinstance(value, bool) and "a string" in map(_word, members)
+            )
+            cure = "put the value in quotation marks" if quoted else ""
+            self._mistake(path, _wrong_kind(value, members), cure=cure)
             return UNSET
         return self._scalar(value, info, kind, path)
 
@@ -142,7 +147,8 @@ class Decoder:
         if isinstance(kind, inspect.LiteralType):
             if found not in kind.values:
                 shown = "" if mark_of(info, HIDDEN) else found
-                self._mistake(path, _unknown_word(shown, [str(item) for item in kind.values]))
+                cause, cure = _unknown_word(shown, [str(item) for item in kind.values])
+                self._mistake(path, cause, cure=cure)
                 return UNSET
             return found
         complaint = _beyond_limits(found, kind)
@@ -205,7 +211,8 @@ class Decoder:
         elif not isinstance(tag, str):
             self._mistake(f"{path}.{field}", "must be a string")
         elif tag not in tags:
-            self._mistake(f"{path}.{field}", _unknown_word(tag, list(tags)))
+            cause, cure = _unknown_word(tag, list(tags))
+            self._mistake(f"{path}.{field}", cause, cure=cure)
         else:
             others = structs if mark_of(info, SHARED_KEYS) else ()
             return self._object(value, tags[tag], path, others)
@@ -248,13 +255,13 @@ class Decoder:
 
     def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> Sequence[str]:
         """Note an unknown key. Return the known ones that it probably stands for: they are not missing."""
-        meant, hint = _hint(key, known)
-        cause = f"unknown key; {hint}"
+        meant, reason, cure = _hint(key, known)
+        cause = f"unknown key; {reason}" if reason else "unknown key"
         if not self._lenient:
-            self._mistake(path, cause, UNKNOWN_KEY)
+            self._mistake(path, cause, UNKNOWN_KEY, cure)
             return meant
-        ignored = "ignored, because the file's configVersion is newer than this program's"
-        self.warnings.append(Mistake(f"{path}: {cause}; {ignored}", DRAWBACK))
+        ignored = f"{cause}, which is ignored, because the file's configVersion is newer than this program's"
+        self.warnings.append(Mistake(f"{path}: {ignored}", DRAWBACK, cure))
         return ()
 
     def expand(self, value: Any, path: str) -> Any:
@@ -395,20 +402,21 @@ def _beyond_length(length: int, least: int | None, most: int | None) -> str | No
     return None
 
 
-def _hint(key: str, known: Sequence[str]) -> tuple[Sequence[str], str]:
-    """Return the known keys that an unknown key probably stands for, and the hint in words."""
+def _hint(key: str, known: Sequence[str]) -> tuple[Sequence[str], str, str]:
+    """Return the known keys that an unknown key probably stands for, the reason in words, and the cure."""
     if _SECRET.search(key):
         instead = [name for name in (f"{key}EnvVarName", f"{key}File") if name in known]
-        use = f"use {' or '.join(instead)}" if instead else "name an environment variable or a file instead"
-        return instead, f"secrets are never in this file: {use}"
+        cure = f"use {' or '.join(instead)}" if instead else "name an environment variable or a file instead"
+        return instead, "secrets are never in this file", cure
     close = similar(key, known)
     if close:
-        return (close,), f"did you mean {close}?"
-    return (), f"known are {', '.join(known)}" if known else "nothing can be set here in this version"
+        return (close,), "", f"did you mean {close}?"
+    return (), f"known are {', '.join(known)}" if known else "nothing can be set here in this version", ""
 
 
-def _unknown_word(word: str, known: Sequence[str]) -> str:
+def _unknown_word(word: str, known: Sequence[str]) -> tuple[str, str]:
+    """Return cause and cure for a word that is not one of the known ones."""
     close = similar(word, known)
     shown = repr(word) if 0 < len(word) <= 40 else "this word"
-    hint = f"; did you mean {close}?" if close else ""
-    return f"{shown} is not known in this version, which accepts {', '.join(known)}{hint}"
+    cause = f"{shown} is not known in this version, which accepts {', '.join(known)}"
+    return cause, f"did you mean {close}?" if close else ""

@@ -77,7 +77,7 @@ def _identity(
         return {"type": "tokenFile", "tokenFile": token_file}, {f"{PLACE}.identity.tokenFile": _TOKEN_FILE}
     raise ConfigError(
         f"no configuration: no --config, no $IDAAS_SIDECAR_CONFIG, no {default_path}, no {sdk} and no ${_TOKEN_FILE}",
-        cure="start from config.example.json, or try `idaas-sidecar demo`",
+        cure="start from the output of `idaas-sidecar config --example`, or try `idaas-sidecar demo`",
         error_code="IDS-101",
     )
 

@@ -26,7 +26,7 @@ from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
 from ..system.survey import Survey
 from . import environment, sdk_file, validate, warnings
-from .decode import Decoder, join
+from .decode import DRAWBACK, Decoder, join
 from .examined import Examined
 from .locate import DEFAULT_PATH, find, read
 from .settings import PROFILE_NAME, Profile, Settings
@@ -235,7 +235,12 @@ def _examine(
             Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)
             for item in dict.fromkeys(absent)
         ]
-    draft.warnings.extend(filter(findings.is_news, warnings.warnings(settings, unchecked)))
+    draft.warnings += [
+        item
+        for item in filter(findings.is_news, warnings.warnings(settings, unchecked))
+        # A value that cannot work needs no remark about how it works.
+        if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
+    ]
     return needed
 
 
@@ -326,7 +331,7 @@ def _read_sdk_files(draft: _Draft, environ: Mapping[str, str]) -> None:
     profiles = draft.raw.get("profiles")
     for name, profile in (profiles if isinstance(profiles, dict) else {}).items():
         identity = profile.get("identity") if isinstance(profile, dict) else None
-        place = f"profiles.{name}.identity"
+        place = join(join("profiles", name), "identity")
         if isinstance(identity, dict) and isinstance(identity.get("clientConfigPath"), str):
             profile["identity"] = _sdk_identity(identity, place, draft, environ)
         elif f"{place}.clientConfigPath" in draft.findings.unusable:
@@ -384,7 +389,7 @@ def _complete(settings: Settings, draft: _Draft, environ: Mapping[str, str], hos
     session, source = default_session_name(environ, hostname)
     profiles = {}
     for name, profile in settings.profiles.items():
-        place = f"profiles.{name}"
+        place = join("profiles", name)
         profiles[name] = msgspec.structs.replace(
             profile,
             identity=_scoped(profile, draft, f"{place}.identity"),

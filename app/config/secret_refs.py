@@ -12,9 +12,6 @@ from .settings import Cache, PathToken
 SHORTEST_CACHE_KEY = 32
 """The minimum length of a cache key in characters: 128 bits in hexadecimal."""
 
-SHORTEST_PATH_TOKEN = 16
-"""The minimum length of a path token in characters: 96 bits in the URL-safe alphabet."""
-
 
 def path_token(configured: PathToken, environ: Mapping[str, str]) -> Secret:
     """Return the reader of the path token: 16 or more characters of the URL-safe alphabet."""
@@ -28,10 +25,9 @@ def path_token(configured: PathToken, environ: Mapping[str, str]) -> Secret:
 
     def checked() -> str:
         value = read()
-        alphabet = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
-        if len(value) < SHORTEST_PATH_TOKEN or not alphabet:
+        if not secrets.fits_path(value):
             raise ConfigError(
-                f"access.pathToken: the secret must be {SHORTEST_PATH_TOKEN} or more of A-Z a-z 0-9 - _",
+                f"access.pathToken: the secret must be {secrets.SHORTEST_PATH_TOKEN} or more of A-Z a-z 0-9 - _",
                 error_code="IDS-105",
             )
         return value

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from ..core import addresses
+from ..core import addresses, urls
 from ..core.checks import Check, check, fails, places
 from ..core.errors import ConfigError, Mistake
 from ..core.schedule import Schedule
@@ -32,6 +32,9 @@ def checks(settings: Settings) -> Iterator[Check]:
     yield from _metadata(settings.metadata)
     yield from _cache(settings.cache)
     yield from _refresh(settings.refresh)
+    collector = settings.telemetry.traces_endpoint
+    if collector is not None:
+        yield check(urls.check_characters, collector, "telemetry.tracesEndpoint")
 
 
 def schedule(refresh: Refresh) -> Schedule:

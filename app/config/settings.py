@@ -180,7 +180,10 @@ class Tls(Strict, frozen=True):
 
     ca_file: Annotated[
         OtherFile | None,
-        Meta(description="PEM bundle. null: the file in `SSL_CERT_FILE`, else the system's bundle."),
+        Meta(
+            description="CA certificates: PEM or DER, also as base64. null: the file in `SSL_CERT_FILE`, else the "
+            "system's bundle."
+        ),
     ] = None
 
 

@@ -7,30 +7,33 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 
 from ..core import addresses, proxies, urls
 from ..core.checks import Check, check, fails, places, require
 from ..core.connection import Connection
 from ..core.errors import ConfigError, Mistake, NotThereYet
+from ..core.values import Secret
 from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
 from ..identity import identities
 from ..system import files
+from ..upstream import ca_bundle
 from ..upstream.tls import Trust, client_certificate
 from . import secret_refs, section_checks
+from .decode import join
 from .settings import PathToken, Profile, Server, Settings
-
-LARGEST_BUNDLE = 16_777_216
-"""The most bytes of a CA bundle. Mozilla's whole bundle has a quarter of a mebibyte."""
 
 
 def checks(settings: Settings) -> Iterator[Check]:
     """Yield the checks of values that contradict each other or cannot work. Pure."""
     for name, profile in settings.profiles.items():
-        yield from _profile(profile, f"profiles.{name}", settings.server)
+        yield from _profile(profile, join("profiles", name), settings.server)
     yield from _credential_files(settings.profiles)
     yield from section_checks.checks(settings)
+    for read, keys in _start_secrets(settings):
+        yield check(read, {}, needs=keys)
     if settings.proxy is not None:
         yield check(proxies.check_proxy, settings.proxy, "proxy")
 
@@ -52,7 +55,7 @@ def existence_checks(
     for name, profile in settings.profiles.items():
         if name in unchecked:
             continue
-        place = f"profiles.{name}"
+        place = join("profiles", name)
         for identity, where in identities.parts(profile.identity, f"{place}.identity"):
             yield from identities.read_checks(identity, where, environ)
         yield check(_environment_proxies, profile, place, settings.proxy, environ, needs=("proxy",))
@@ -71,19 +74,23 @@ def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Coll
     for name, profile in settings.profiles.items():
         if name in unchecked:
             continue
-        for identity, where in identities.parts(profile.identity, f"profiles.{name}.identity"):
+        for identity, where in identities.parts(profile.identity, f"{join('profiles', name)}.identity"):
             yield from identities.token_checks(identity, where, environ)
 
 
 def start_checks(settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
     """Yield the checks of the secrets without which no listener opens."""
+    for read, keys in _start_secrets(settings):
+        yield check(lambda read=read: read(environ)(), needs=keys)
+
+
+def _start_secrets(settings: Settings) -> Iterator[tuple[Callable[[Mapping[str, str]], Secret], tuple[str, ...]]]:
+    """Yield the functions that return the readers of these secrets, each with the places of its keys."""
     token, cache = settings.access.path_token, settings.cache
     if isinstance(token, PathToken):
-        keys = places("access.pathToken", "file", "envVarName")
-        yield check(lambda: secret_refs.path_token(token, environ)(), needs=keys)
+        yield partial(secret_refs.path_token, token), places("access.pathToken", "file", "envVarName")
     if cache.directory is not None:
-        keys = places("cache", "keyFile", "keyEnvVarName")
-        yield check(lambda: secret_refs.cache_key(cache, environ)(), needs=keys)
+        yield partial(secret_refs.cache_key, cache), places("cache", "keyFile", "keyEnvVarName")
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------------
@@ -99,6 +106,8 @@ def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
         yield from exchange_checks.role_checks(role, profile.exchange, where, f"{place}.exchange")
         if role.connection is not None:
             yield check(identities.check_proxy, role.connection, f"{where}.connection")
+    for connection, where in _connections(profile, place):
+        yield check(client_certificate, connection, where, {}, needs=_certificate_keys(where))
     yield from _other_metadata_service(profile, place, server)
     if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
         cure = "list uids or gids, or leave the key out to serve every caller"
@@ -162,8 +171,11 @@ def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str
 def _connection(connection: Connection, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
     if connection.ca_file is not None:
         yield check(_bundle, connection.ca_file, f"{place}.caFile")
-    needs = places(place, "certificateFile", "privateKeyFile", "privateKeyPasswordEnvVarName")
-    yield check(_client_certificate, connection, place, environ, needs=needs)
+    yield check(_client_certificate, connection, place, environ, needs=_certificate_keys(place))
+
+
+def _certificate_keys(place: str) -> tuple[str, ...]:
+    return places(place, "certificateFile", "privateKeyFile", "privateKeyPasswordEnvVarName")
 
 
 def _client_certificate(connection: Connection, place: str, environ: Mapping[str, str]) -> None:
@@ -177,7 +189,7 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
     taken: dict[str, str] = {}
     for name, profile in profiles.items():
         for index, file in enumerate(profile.files):
-            place = f"profiles.{name}.files[{index}].path"
+            place = f"{join('profiles', name)}.files[{index}].path"
             if not os.path.isabs(file.path):
                 yield fails(Mistake(f"{place}: {file.path!r} is not an absolute path", "IDS-105"))
                 continue
@@ -190,14 +202,15 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
 def _bundle(path: str, place: str) -> None:
     """Raise ConfigError unless the file holds certificates. The first request parses them."""
     try:
-        raw = files.read(path, LARGEST_BUNDLE)
+        raw = files.read(path, ca_bundle.LARGEST)
     except files.Absent as why:
         raise NotThereYet(why.at(f"{place}: {path}")) from None
     except files.Unreadable as why:
         raise ConfigError(why.at(f"{place}: {path}"), error_code="IDS-115") from None
     if not raw.strip():
         raise NotThereYet(f"{place}: {path}: empty")
-    if b"-----BEGIN " not in raw or b"CERTIFICATE-----" not in raw:
+    if ca_bundle.decoded(raw) is None:
         raise ConfigError(
-            f"{place}: {path}: holds no PEM certificate (-----BEGIN CERTIFICATE-----)", error_code="IDS-115"
+            f"{place}: {path}: holds no certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER",
+            error_code="IDS-115",
         )

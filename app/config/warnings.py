@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from ..core.arns import account_of, unusual_account
 from ..core.errors import Mistake
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
 from ..exchange.regions import misspelt
-from ..exchange.settings import PROVIDER_MANAGED, DeveloperApiExchange
+from ..exchange.settings import PROVIDER_MANAGED, DeveloperApiExchange, StsExchange
 from ..identity import identities
 from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
@@ -15,7 +16,7 @@ from ..identity.methods.keys import ClientSecretMethod, PrivateKeyMethod
 from ..identity.methods.oidc import IdaasOidc
 from ..identity.token_file import TokenFileIdentity
 from ..system import files
-from .decode import DRAWBACK
+from .decode import DRAWBACK, join
 from .explain import leaves
 from .settings import PathToken, Settings
 
@@ -27,7 +28,7 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
     `unchecked`: profiles that need files which do not answer.
     """
     for name, profile in settings.profiles.items():
-        place = f"profiles.{name}"
+        place = join("profiles", name)
         if name not in unchecked:
             for identity, where in identities.parts(profile.identity, f"{place}.identity"):
                 yield from _identity(identity, where)
@@ -35,8 +36,12 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
         seconds = (last or profile.exchange).duration_seconds
         if seconds is not None:
             yield from _session(seconds, f"{place}.{where}.durationSeconds")
-        for part, key in ((profile.exchange, "exchange"), *((role, "chain") for role in profile.chain)):
+        chain = ((role, f"chain[{index}]") for index, role in enumerate(profile.chain))
+        for part, key in ((profile.exchange, "exchange"), *chain):
             yield from _region(part.region_id, f"{place}.{key}.regionId")
+            yield from _account(part.role_arn, f"{place}.{key}.roleArn")
+        if isinstance(profile.exchange, StsExchange):
+            yield from _account(profile.exchange.oidc_provider_arn, f"{place}.exchange.oidcProviderArn")
         if isinstance(profile.exchange, DeveloperApiExchange):
             yield from _other_audience(profile.identity, f"{place}.identity")
     if isinstance(settings.access.path_token, PathToken):
@@ -90,6 +95,13 @@ def _region(region: str | None, place: str) -> Iterator[Mistake]:
     if meant is not None:
         cause = f"{place}: {region} is not a region that this version knows; did you mean {meant}?"
         yield Mistake(cause, DRAWBACK, f"write {meant} into {place}; a region newer than this version needs no change")
+
+
+def _account(arn: str, place: str) -> Iterator[Mistake]:
+    """Yield a warning if the account id of an ARN has an unusual length: a digit is easily lost."""
+    why = unusual_account(account_of(arn))
+    if why:
+        yield Mistake(f"{place}: {why}", "IDS-110", "copy the ARN from RAM; an id that RAM shows so needs no change")
 
 
 def _other_audience(identity: Identity, place: str) -> Iterator[Mistake]:

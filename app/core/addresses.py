@@ -10,7 +10,11 @@ from .errors import ConfigError
 METADATA_ADDRESSES = frozenset({"100.100.100.200", "169.254.169.254"})
 """The addresses of instance metadata services. A request to one of them must never go through a proxy."""
 
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
+LAST_PORT = 65535
+
+_NO_SPACE = "remove it, also from a variable's value"
+
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[^:\[\]]+)):(?P<port>[0-9]{1,20})")
 
 
 def is_loopback(host: str) -> bool:
@@ -49,9 +53,14 @@ def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:
 
 def listen_address(text: str, place: str) -> tuple[str, int]:
     """Return host and port of a listening address such as `127.0.0.1:7117` or `[::1]:7117`. Raises ConfigError."""
+    if text != text.strip():
+        raise ConfigError(f"{place}: {text!r} has white space at an end", cure=_NO_SPACE, error_code="IDS-121")
     match = _ADDRESS.fullmatch(text)
-    if match is None or int(match["port"]) > 65535:
+    if match is None:
         raise ConfigError(f"{place}: {text!r} is not <IP address>:<port>, such as 127.0.0.1:7117", error_code="IDS-121")
+    if int(match["port"]) > LAST_PORT:
+        cause = f"{place}: {text!r}: the port {match['port']} is out of range"
+        raise ConfigError(cause, cure=f"write a port of 1 to {LAST_PORT}, or 0 for a free port", error_code="IDS-121")
     host = match["v6"] or match["v4"]
     if host == "localhost":
         return "127.0.0.1", int(match["port"])

@@ -14,6 +14,9 @@ _PROVIDER_ARN = re.compile(r"acs:ram::[0-9]{1,20}:oidc-provider/[A-Za-z0-9._-]{1
 _SCOPE_ITEM = re.compile(r"[^|\s]+\|[^|\s]+")
 LONGEST_SESSION_NAME = 64
 
+ACCOUNT_DIGITS = 16
+"""The digits of every account id in the documentation of RAM. It states no rule, so another length is only unusual."""
+
 
 def default_session_name(environ: Mapping[str, str], hostname: str) -> tuple[str, str]:
     """Return the workload's name as RoleSessionName, `{namespace}.{pod}` or the host name, and where it came from."""
@@ -62,6 +65,14 @@ def account_of(arn: str) -> str:
     """Return the account id of an ARN of RAM, `acs:ram::<account id>:<type>/<name>`; empty for another text."""
     prefix = "acs:ram::"
     return arn.removeprefix(prefix).partition(":")[0] if arn.startswith(prefix) else ""
+
+
+def unusual_account(account: str) -> str:
+    """Return what is unusual about an account id, as a sentence; empty for one of the usual length."""
+    if not account or len(account) == ACCOUNT_DIGITS:
+        return ""
+    digits = "1 digit" if len(account) == 1 else f"{len(account)} digits"
+    return f"the account id {account} has {digits}, and those of Alibaba Cloud have {ACCOUNT_DIGITS}"
 
 
 def audience_of(scope: str, place: str) -> str:

@@ -103,6 +103,10 @@ class Findings:
         """Return whether a mistake is about a value that could be read."""
         return not self._is_known(place_of(mistake))
 
+    def is_wrong(self, place: str) -> bool:
+        """Return whether a mistake is about the value at this place."""
+        return place in map(place_of, self.mistakes)
+
     def _is_wrong(self, place: str) -> bool:
         """Return whether the value at `place`, or a part of it, is wrong or could not be read."""
         return place in self._above or self._is_known(place)

@@ -15,7 +15,8 @@ class Connection(Strict, frozen=True):
     """Settings of the connection to one server, if they differ from the rest of the file: trust, proxy, mutual TLS."""
 
     ca_file: Annotated[
-        OtherFile | None, Meta(description="PEM bundle to trust for this server. null: `tls.caFile`.")
+        OtherFile | None,
+        Meta(description="CA certificates to trust for this server: PEM or DER, also as base64. null: `tls.caFile`."),
     ] = None
     proxy: Annotated[
         str | None,

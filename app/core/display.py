@@ -41,13 +41,16 @@ def without_login(text: str) -> str:
 
 def shown_url(text: str) -> str:
     """
-    Return a URL or host without its login, and without a query or fragment that is long enough for a secret.
+    Return a URL or host without its login, without a port that is no number (a login without its host), and without a
+    query or fragment that is long enough for a secret.
 
     Return HIDDEN if the text itself looks like a secret.
     """
     if "://" not in text and "." not in text and looks_random(text):
         return HIDDEN
-    return re.sub(r"[?#].{8,}", "?***", without_login(text), flags=re.DOTALL)
+    shown = re.sub(r"^[^/]*@", "***@", without_login(text))  # a login before a host without a scheme
+    shown = re.sub(r"(//(?:\[[^\]]*\]|[^/?#:\[]*)):(?![0-9]*(?:[/?#]|$))[^/?#]*", r"\1:***", shown)
+    return re.sub(r"[?#].{8,}", "?***", shown, flags=re.DOTALL)
 
 
 def displayed(key: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from .addresses import METADATA_ADDRESSES, is_loopback
 from .errors import ConfigError
+from .urls import refused_character
 
 NO_PROXY = "none"
 """The configured value for direct connections. The proxy variables of the environment are then ignored."""
@@ -18,7 +19,7 @@ def check_proxy(url: str, place: str) -> None:
     """Raise ConfigError unless `url` is a valid proxy URL. The message never quotes the URL: it may hold a password."""
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not refused_character(parts.netloc.rpartition("@")[2])
     except ValueError:
         good = False
     if not good or parts.path not in ("", "/") or parts.query or parts.fragment:

@@ -6,11 +6,28 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from .addresses import authority, is_loopback
-from .display import without_login
+from .display import shown_url
 from .errors import ConfigError
 
-_URL = re.compile(r"[!-~]+")
-"""The characters of a URL: visible ASCII. Invisible characters and homographs are excluded."""
+_NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]|%(?![0-9A-Fa-f]{2})")
+"""What a URL cannot have (RFC 3986): other characters, and a per cent sign without two hexadecimal digits."""
+
+
+def refused_character(url: str) -> str:
+    """Return the first character that no URL can have, such as a backslash, a space or a homograph; empty if none."""
+    found = _NO_URL.search(url)
+    return found[0] if found else ""
+
+
+def check_characters(url: str, place: str) -> None:
+    """Raise ConfigError if a URL has a character that no URL can have."""
+    wrong = refused_character(url)
+    if wrong:
+        raise ConfigError(
+            f"{place}: {without_login(url)!r} has {wrong!r}, which a URL cannot have",
+            cure="copy the URL again from its source",
+            error_code="IDS-112",
+        )
 
 
 def endpoint(url: str, place: str) -> str:
@@ -18,13 +35,13 @@ def endpoint(url: str, place: str) -> str:
     parts = _split(url, place)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigError(
-            f"{place}: {url!r} would send secrets in clear",
+            f"{place}: {shown_url(url)!r} would send secrets in clear",
             cure="use https:// (http is for loopback hosts only)",
             error_code="IDS-112",
         )
     if "?" in url or "#" in url:  # also an empty query or fragment: an issuer is compared character by character
         raise ConfigError(
-            f"{place}: {without_login(url)!r} has a query or a fragment",
+            f"{place}: {shown_url(url)!r} has a query or a fragment",
             cure="write the URL as https://host/path",
             error_code="IDS-112",
         )
@@ -68,18 +85,20 @@ def api_endpoint(text: str, place: str) -> str:
 def _split(url: str, place: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        if parts.port == 0:  # reading it raises ValueError for an invalid port
-            raise ValueError("no server has port 0")
-    except ValueError as error:
-        raise ConfigError(f"{place}: {without_login(url)!r} is not a URL: {error}", error_code="IDS-112") from None
+        usable = parts.port != 0  # reading it raises ValueError for an invalid port
+    except ValueError:
+        usable = False
+    if not usable:  # not in the words of urlsplit, which quote parts of the URL
+        raise ConfigError(f"{place}: {shown_url(url)!r} is not a URL: host or port are not valid", error_code="IDS-112")
     if parts.username is not None:
         raise ConfigError(
             f"{place}: the URL contains a user name or password",
             cure="remove both from the URL",
             error_code="IDS-112",
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname or not _URL.fullmatch(url):
+    check_characters(url, place)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
-            f"{place}: {without_login(url)!r} is not a URL of the form https://host/path", error_code="IDS-112"
+            f"{place}: {shown_url(url)!r} is not a URL of the form https://host/path", error_code="IDS-112"
         )
     return parts

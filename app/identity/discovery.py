@@ -17,6 +17,10 @@ FRESH_SECONDS = 3600.0
 
 _NO_NEWER = "no newer discovery document can be used, so the known token endpoint stays in use"
 
+PAUSE_SECONDS = 300.0
+"""Seconds for which a known endpoint stays in use after a failure to renew its document: the pace at which a refused
+refresh is repeated. Without a known endpoint, each attempt of the refresh asks, so that a start is not delayed."""
+
 MOST_ALGORITHMS = 50
 """The most algorithm names that are read. A provider has a dozen."""
 
@@ -56,6 +60,8 @@ class Discovery:
             if not self._warned:
                 self._warned = True
                 self._warn(Mistake(f"{_NO_NEWER}: {error.quoted_cause}", "IDS-346"))
+            pause = min(max(PAUSE_SECONDS, error.retry_after or 0.0), FRESH_SECONDS)
+            self._fresh_until = self._now() + pause
             return self._found
         self._found, self._fresh_until, self._warned = found, self._now() + FRESH_SECONDS, False
         return found

@@ -26,17 +26,7 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
     Raises Unreachable if the answer has no token, or if neither has an expiry. Raises ConfigError if the server issues
     a different token, or a different kind of token, than configured.
     """
-    value = members.get(use)
-    if not isinstance(value, str) or not value:
-        other = "id_token" if use == "access_token" else "access_token"
-        if members.get(other):
-            hint = ", or request the scope openid" if use == "id_token" else ""
-            raise ConfigError(
-                f"{where}: an answer without {use}, but with {other}",
-                cure=f"set tokenUse to {other}{hint}",
-                error_code="IDS-320",
-            )
-        raise Unreachable(f"{where}: an answer without {use}", error_code="IDS-320")
+    value = _text_of(members, use, where)
     kind = members.get("token_type")
     if kind is not None and str(kind).lower() not in _BEARER:
         raise Unreachable(f"{where}: a token of type {printable_id(str(kind))}, not Bearer", error_code="IDS-320")
@@ -59,6 +49,22 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
             error_code="IDS-322",
         )
     return Token(value, min(ends))
+
+
+def _text_of(members: Mapping[str, Any], use: TokenUse, where: str) -> str:
+    """Return the text of the token `use`. Raises ConfigError or Unreachable if there is none."""
+    value = members.get(use)
+    if isinstance(value, str) and value:
+        return value
+    other = "id_token" if use == "access_token" else "access_token"
+    if not members.get(other):
+        raise Unreachable(f"{where}: an answer without {use}", error_code="IDS-320")
+    hint = ", or request the scope openid" if use == "id_token" else ""
+    raise ConfigError(
+        f"{where}: an answer without {use}, but with {other}",
+        cure=f"set tokenUse to {other}{hint}",
+        error_code="IDS-320",
+    )
 
 
 def _plus(base: float, value: Any) -> float | None:

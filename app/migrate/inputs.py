@@ -65,16 +65,21 @@ class _Reader:
             raise ConfigError.of([Mistake(cause, "IDS-126", "give the text that this file was made from")])
         text = raw.decode(errors="replace")
         documents = _documents(path, raw, text)
-        if documents is not None:
+        readings = _readings(workload, text, documents)
+        if workload:
+            self._found.named.add(workload)
+        if readings is not None:
+            for reading in readings:
+                self._found.reading(reading)
+        elif workload and text.strip():  # the log of a workload that has used no credentials may be empty
+            cause = f"{workload}={path}: the file is no audit log, status or metrics of a sidecar"
+            raise ConfigError(cause, cure=f"give it as {path}, without a workload", error_code="IDS-125")
+        elif documents is not None:
             for document in documents:
-                self._document(workload, path, text, document)
-        elif evidence.is_audit_log(text):
-            self._evidence(evidence.of_audit_log(text, workload))
-        elif evidence.is_metrics(text):
-            self._evidence(evidence.of_metrics(text, workload))
+                self._document(path, text, document)
         elif env_files.is_unit(text):
             self._found.workload(env_files.unit(text, path, self._given))
-        else:
+        elif not workload:
             self._plain.append((path, text))
 
     def result(self) -> Found:
@@ -86,20 +91,14 @@ class _Reader:
                 self._found.workload(env_files.plain(text, path))
         return self._found
 
-    def _document(self, workload: str, path: str, text: str, document: Any) -> None:
-        if evidence.is_status(document):
-            self._evidence(evidence.of_status(document, workload))
-        elif kubernetes.is_object(document):
+    def _document(self, path: str, text: str, document: Any) -> None:
+        if kubernetes.is_object(document):
             self._objects.append(document)
         elif compose.is_compose(document):
             for found in compose.workloads(document, path, self._given):
                 self._found.workload(found)
         elif document is not None:
             self._plain.append((path, text))
-
-    def _evidence(self, readings: Iterable[Reading]) -> None:
-        for reading in readings:
-            self._found.reading(reading)
 
     def _given(self, path: str) -> str | None:
         """Return the text of a given file, for another file that refers to it."""
@@ -109,6 +108,17 @@ class _Reader:
             return None
         self._used.add(place)
         return raw.decode(errors="replace")
+
+
+def _readings(workload: str, text: str, documents: Sequence[Any] | None) -> Iterable[Reading] | None:
+    """Return the uses of a sidecar in an audit log, status or metrics; None for another file."""
+    if documents is not None:
+        if not documents or not all(map(evidence.is_status, documents)):
+            return None
+        return (reading for document in documents for reading in evidence.of_status(document, workload))
+    if evidence.is_audit_log(text):
+        return evidence.of_audit_log(text, workload)
+    return evidence.of_metrics(text, workload) if evidence.is_metrics(text) else None
 
 
 def _documents(path: str, raw: bytes, text: str) -> list[Any] | None:

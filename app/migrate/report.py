@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core.errors import ConfigError
 from ..core.formats import timestamp
+from .names import resolved
 from .workload import Found, Reading, Workload
 
 DAY = 86_400.0
@@ -50,11 +51,13 @@ def make(
 
     `ended`: workloads that no longer exist.
     `before`: an earlier report. Without it, a key that no file contains any more is unknown, so no key can be safe.
-    Raises ConfigError if `before` is not a report.
+    Raises ConfigError if `before` is not a report, or if a reading or `ended` names a workload that does not exist.
     """
-    uses, unassigned = _assign(found)
-    gone = set(ended)
-    earlier = {key: names - gone for key, names in _earlier(before).items()} if before is not None else {}
+    once = _earlier(before) if before is not None else {}
+    past = set().union(*once.values())
+    gone = set(_ended(ended, past, before is not None).values())
+    earlier = {key: names - gone for key, names in once.items()}
+    uses, unassigned = _assign(found, past)
     return {
         "workloads": [_workload(item, uses[item.name]) for item in _sorted(found.workloads.values())],
         "keys": _keys(found, uses, earlier, days),
@@ -72,13 +75,28 @@ def make(
     }
 
 
-def _assign(found: Found) -> tuple[dict[str, _Use], list[Reading]]:
-    """Return the use of each workload, and the readings that belong to no workload."""
+def _ended(words: Iterable[str], past: set[str], has_before: bool) -> Mapping[str, str]:
+    """Return the whole names of the workloads that no longer exist. Raises ConfigError."""
+    given = list(words)
+    if given and not has_before:
+        cause = "--ended: has no effect without --before"
+        raise ConfigError(cause, cure="add --before with the earlier report", error_code="IDS-125")
+    return resolved(given, past, "--ended")
+
+
+def _assign(found: Found, past: set[str]) -> tuple[dict[str, _Use], list[Reading]]:
+    """
+    Return the use of each workload, and the readings that belong to no workload.
+
+    `past`: further workloads that a reading may name. Raises ConfigError for any other name.
+    """
     uses = {name: _Use() for name in found.workloads}
+    named = {reading.workload for reading in found.readings.values() if reading.workload}
+    names = resolved(sorted(found.named | named), uses.keys() | past, "WORKLOAD")
     unassigned = []
     for reading in found.readings.values():
         if reading.workload:
-            owners = [reading.workload] if reading.workload in uses else []
+            owners = [name for name in (names[reading.workload],) if name in uses]
         else:
             owners = [item.name for item in found.workloads.values() if item.is_of(reading.session)]
         for owner in owners:

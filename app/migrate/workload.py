@@ -63,10 +63,15 @@ class Reading:
 
 @dataclass(slots=True)
 class Found:
-    """The whole content of the files. `newest`: the time of the newest line of an audit log, status or metric."""
+    """
+    The whole content of the files.
+
+    `named`: the workloads that the user named. `newest`: the time of the newest line of an audit log, status or metric.
+    """
 
     workloads: dict[str, Workload] = field(default_factory=dict)
     readings: dict[tuple[str, str, str], Reading] = field(default_factory=dict)
+    named: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     newest: float = 0.0
 

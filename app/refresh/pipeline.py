@@ -117,9 +117,12 @@ class Pipeline:
 
         Raises Refused, Unreachable or ConfigError.
         """
-        async with self._places.at(self._servers[name], self._requests[name]):
+
+        async def fetch() -> Credentials:
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
+
+        return await self._places.fetch(fetch, self._servers[name], self._requests[name])
 
     async def token(self, name: str) -> Token:
         """Return a token of the profile's identity. Raises Refused, Unreachable or ConfigError."""

@@ -3,16 +3,21 @@
 A hundred concurrent fetches leave 10 KiB of memory per profile behind, and STS counts the requests of an account. So
 most fetches wait for a place. The places belong to servers and to directories of files: a server or directory that
 hangs delays only the profiles that need it.
+
+All fetches together are limited, too. Where this limit is reached, a fetch that has taken long is interrupted for one
+of a server that may be quick, and begins again later. So many servers that hang do not delay a quick one for long.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from ..config.settings import Settings
 from ..config.validate import urls_of
@@ -20,6 +25,8 @@ from ..config.watched_files import named_files
 from ..core.urls import server_of
 from ..identity import identities
 from ..identity.command import CommandIdentity
+
+T = TypeVar("T")
 
 AT_ONCE = 2
 """Places for concurrent fetches from the same servers. Fetches from other servers never take these places."""
@@ -45,15 +52,35 @@ may be a process of a `command`, whose memory counts towards the same limit."""
 MOST_OF_ALL = 400
 """The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 96 MiB."""
 
+SLICE_SECONDS = 2.0
+"""Seconds after which a fetch may be interrupted, if all places are taken and a server that may be quick needs one. A
+cloud that works answers all requests of a fetch within a second."""
+
+MOST_SLOW = 2_048
+"""The most servers that are known as slow: more than a configuration has."""
+
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
-    """A fetch that waits since an instant, and what it asks. `alone`: it got its place because no other asks that."""
+    """
+    A fetch that waits since an instant, and what it asks of which servers.
+
+    `alone`: it got its place because no other asks that. `begun`: when it got its place. `limit`: interrupts it.
+    `over`: it has given its place back.
+    """
 
     since: float
+    servers: Hashable
     request: Hashable
     granted: asyncio.Future[None]
     alone: bool = False
+    begun: float = 0.0
+    limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    over: bool = False
+
+
+class _Interrupted(Exception):
+    """The fetch was interrupted, so that a server that may be quick is asked."""
 
 
 @dataclass(slots=True)
@@ -77,16 +104,28 @@ class Places:
         self._queues: dict[Hashable, _Queue] = {}
         self._further = 0
         self._under_way = 0
+        self._running: dict[_Waiter, None] = {}  # in the order of their beginning
+        self._slow: dict[Hashable, None] = {}  # servers whose last fetch took longer than a slice
 
-    @asynccontextmanager
-    async def at(self, servers: Hashable, request: Hashable = None) -> AsyncIterator[None]:
+    async def fetch(self, fetch: Callable[[], Awaitable[T]], servers: Hashable, request: Hashable = None) -> T:
         """
-        Hold a place for a fetch from `servers` during the block. Places are given in the order of arrival.
+        Return what `fetch` returns, in a place for `servers`. Places are given in the order of arrival.
 
         `request`: what the fetch asks. One executable may hang with the arguments of one profile, and answer others.
+        `fetch` may be cancelled and called again.
         """
+        while True:
+            try:
+                async with self._place(servers, request):
+                    return await fetch()
+            except _Interrupted:
+                continue
+
+    @asynccontextmanager
+    async def _place(self, servers: Hashable, request: Hashable) -> AsyncIterator[None]:
+        """Hold a place during the block. Raises _Interrupted."""
         queue = self._queues.setdefault(servers, _Queue())
-        waiter = _Waiter(_now(), request, asyncio.get_running_loop().create_future())
+        waiter = _Waiter(_now(), servers, request, asyncio.get_running_loop().create_future())
         pace = PACE_SECONDS * len(queue.waiting)
         queue.waiting.append(waiter)
         self._grant(queue)
@@ -97,8 +136,15 @@ class Places:
             if not waiter.granted.done():
                 await asyncio.wait([waiter.granted], timeout=pace)
                 self._grant_alone(queue, waiter)
+            await self._interrupting(queue, waiter)
             await asyncio.wait([waiter.granted])
-            yield
+            async with waiter.limit:
+                self._running[waiter] = None
+                yield
+        except TimeoutError:
+            if not waiter.limit.expired():
+                raise
+            raise _Interrupted from None
         finally:
             if waiter.granted.done():
                 self._give_back(queue, waiter)
@@ -106,7 +152,34 @@ class Places:
                 queue.waiting.remove(waiter)
             self._released(servers, queue)
 
+    async def _interrupting(self, queue: _Queue, waiter: _Waiter) -> None:
+        """Interrupt a fetch that has taken long, as often as the place is given to another, until there is one."""
+        interrupted: _Waiter | None = None
+        while not waiter.granted.done() and self._may_interrupt(queue, waiter):
+            oldest = next(iter(self._running), None)
+            pause = SLICE_SECONDS
+            if (interrupted is None or interrupted.over) and oldest is not None:
+                pause = oldest.begun + SLICE_SECONDS - _now()
+                if pause <= 0:
+                    pause = SLICE_SECONDS
+                    interrupted = oldest
+                    del self._running[oldest]
+                    oldest.limit.reschedule(_now())
+            await asyncio.wait([waiter.granted], timeout=pause)
+
+    def _may_interrupt(self, queue: _Queue, waiter: _Waiter) -> bool:
+        """Return whether the limit of all fetches alone keeps a server from its own places, and it may be quick."""
+        first = list(itertools.islice(queue.waiting, max(0, AT_ONCE - queue.under_way)))
+        return self._under_way >= MOST_OF_ALL and waiter.servers not in self._slow and waiter in first
+
     def _give_back(self, queue: _Queue, waiter: _Waiter) -> None:
+        waiter.over = True
+        self._running.pop(waiter, None)
+        self._slow.pop(waiter.servers, None)
+        if _now() - waiter.begun >= SLICE_SECONDS:
+            self._slow[waiter.servers] = None
+            if len(self._slow) > MOST_SLOW:
+                del self._slow[next(iter(self._slow))]
         if waiter.alone:
             queue.alone -= 1
         else:
@@ -116,9 +189,10 @@ class Places:
         self._under_way -= 1
 
     def _released(self, servers: Hashable, queue: _Queue) -> None:
-        self._grant(queue)
-        for other in self._queues.values():  # any queue may use a further place
-            self._grant(other)
+        for is_slow in (False, True):  # any queue may use a further place
+            for name, other in self._queues.items():
+                if other.waiting and (name in self._slow) is is_slow:
+                    self._grant(other)
         if not queue.requests.total() and not queue.waiting:
             self._queues.pop(servers, None)
 
@@ -142,6 +216,7 @@ class Places:
     def _begin(self, queue: _Queue, waiter: _Waiter) -> None:
         queue.requests[waiter.request] += 1
         self._under_way += 1
+        waiter.begun = _now()
         waiter.granted.set_result(None)
 
     def _has_place(self, queue: _Queue, since: float) -> bool:

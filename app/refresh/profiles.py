@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -129,9 +129,9 @@ class Profiles:
         found = self._trials.get(name)
         return found.refresher if found is not None else None
 
-    async def renew(self, name: str) -> None:
+    def renew(self, name: str) -> Coroutine[Any, Any, None]:
         """
-        Refresh the profile now, with a new token, and wait until the attempt has ended.
+        Refresh the profile now, with a new token. The coroutine waits until the attempt has ended.
 
         If a change is on trial, refresh it, too, and wait for its attempt.
         """
@@ -139,7 +139,11 @@ class Profiles:
         for item in both:
             item.pipeline.forget_token(name)
             item.refresher.refresh_now()
-        for item in both:
+        return self._settled(both)
+
+    @staticmethod
+    async def _settled(items: Iterable[SupervisedProfile]) -> None:
+        for item in items:
             await item.refresher.settled()
 
     def purge(self, name: str) -> None:

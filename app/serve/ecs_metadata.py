@@ -32,16 +32,20 @@ class SessionTokens:
     """Issues and checks metadata session tokens with a key of this process. Tokens of other instances are invalid."""
 
     def __init__(self, key: bytes, now: Now) -> None:
-        self._key = key
+        self._keys: tuple[bytes, ...] = (key,)
         self._now = now
 
     def replace_key(self, key: bytes) -> None:
         """Replace the signing key. Tokens signed with the new key are accepted; earlier tokens are rejected."""
-        self._key = key
+        self._keys = (key,)
+
+    def sign_with(self, key: bytes) -> None:
+        """Sign new tokens with `key`. Tokens that were signed with an earlier key stay valid."""
+        self._keys = (key, *(each for each in self._keys if each != key))
 
     def issue(self, ttl: int) -> bytes:
         """Return a token for `ttl` seconds: one line of 75 visible ASCII characters."""
-        return self._signed(math.ceil(self._now() + ttl))
+        return self._signed(math.ceil(self._now() + ttl), self._keys[0])
 
     def expiry(self, token: bytes) -> float | None:
         """Return the instant, by the clock given, at which `token` expires; None for a token that is not valid now."""
@@ -50,13 +54,16 @@ class SessionTokens:
             return None
         expiry = int(match[1])
         # The upper bound rejects tokens of an earlier boot: the clock has restarted, but the key may be the same.
-        if same(token, self._signed(expiry)) and 0 < expiry - self._now() <= LONGEST_TTL + 1:
+        if 0 < expiry - self._now() <= LONGEST_TTL + 1 and any(
+            [same(token, self._signed(expiry, key)) for key in self._keys]
+        ):
             return float(expiry)
         return None
 
-    def _signed(self, expiry: int) -> bytes:
+    @staticmethod
+    def _signed(expiry: int, key: bytes) -> bytes:
         text = b"%d" % expiry
-        return text + b"." + hmac.digest(self._key, b"metadata-token " + text, "sha256").hex().encode()
+        return text + b"." + hmac.digest(key, b"metadata-token " + text, "sha256").hex().encode()
 
 
 class MetadataValues:

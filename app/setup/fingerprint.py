@@ -18,6 +18,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from ..core.errors import ConfigError, Unreachable
+from ..upstream import ca_bundle
 
 TIMEOUT_SECONDS = 10.0
 
@@ -99,15 +100,16 @@ def endpoint(url: str) -> tuple[str, int]:
     return host, port
 
 
-def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SECONDS) -> Chain:
+def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SECONDS, *, otherwise: str = "") -> Chain:
     """
     Return the chain that the server of `url` presents. Connects directly, because a proxy may present its own chain.
 
-    `ca_file` is a PEM bundle that replaces the system's CAs. Raises Unreachable, and ConfigError for an invalid URL.
+    `ca_file` is a bundle that replaces the system's CAs. `otherwise`: what the caller can do without the chain, for
+    the cure. Raises Unreachable, and ConfigError for an invalid URL.
     """
     host, port = endpoint(url)
     try:
-        context = ssl.create_default_context(cafile=ca_file)
+        context = ca_bundle.context(ca_file)
     except OSError as error:
         raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}", error_code="IDS-115") from None
     try:
@@ -128,7 +130,7 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
         reason = getattr(error, "reason", None) or error.strerror or str(error) or "the connection broke off"
         raise Unreachable(
             f"{host}:{port}: {reason}",
-            cure="run this command where the issuer can be reached, or give --fingerprint",
+            cure=", or ".join(filter(None, ("run this command where the issuer can be reached", otherwise))),
         ) from None
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from ..core.errors import Mistake
+from ..core.urls import refused_character
 
 CODE = "IDS-127"
 """The stable code of a value that RAM does not accept."""
@@ -66,7 +67,7 @@ def policy_name(value: str, place: str) -> Iterator[Mistake]:
 
 def issuer(value: str, place: str) -> Iterator[Mistake]:
     """Yield a mistake unless RAM accepts `value` as an issuer URL."""
-    if not value.startswith("https://") or not value.removeprefix("https://").strip("/"):
+    if not re.match("https://[^/]", value):
         yield Mistake(
             f"{place}: {value!r} must begin with https:// and name a host, because RAM accepts no other issuer", CODE
         )
@@ -77,11 +78,10 @@ def issuer(value: str, place: str) -> Iterator[Mistake]:
                 CODE,
                 f"register an issuer without {character}",
             )
-    if re.search(r"[^!-~]", value):
+    wrong = refused_character(value)
+    if wrong:
         yield Mistake(
-            f"{place}: {value!r} contains white space or a character that is not ASCII",
-            CODE,
-            "write the URL as it is sent",
+            f"{place}: {value!r} has {wrong!r}, which a URL cannot have", CODE, "copy the URL again from its source"
         )
     if len(value) > 255:
         yield Mistake(f"{place}: has {len(value)} characters; RAM accepts 255", CODE)
@@ -138,15 +138,22 @@ def session_length(value: int, place: str) -> Iterator[Mistake]:
 def subjects(values: Collection[str], place: str) -> Iterator[Mistake]:
     """Yield a mistake unless the number of subjects fits into one condition."""
     if not values:
-        yield Mistake(f"{place}: required: without oidc:sub every client of the audience could assume the role", CODE)
+        yield Mistake(
+            f"{place}: required: without oidc:sub every client of the audience could assume the role",
+            CODE,
+            "name the sub of the token; for IDaaS and Okta the client id is enough",
+        )
     if len(values) > SUBJECTS:
         yield Mistake(
             f"{place}: {len(values)} subjects; RAM accepts {SUBJECTS} values of oidc:sub",
             CODE,
             "divide the subjects among roles",
         )
-    if "*" in values:
-        yield Mistake(f"{place}: '*' trusts every client of the audience", CODE, "name the subjects")
+    if "" in values:
+        yield Mistake(f"{place}: has an empty subject, which no token has", CODE, "name the subjects")
+    for value in values:
+        if value and not value.strip("*?"):
+            yield Mistake(f"{place}: {value!r} trusts every client of the audience", CODE, "name the subjects")
 
 
 def document(length: int, limit: int, place: str) -> Iterator[Mistake]:

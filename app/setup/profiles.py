@@ -107,6 +107,18 @@ def configuration(workloads: Sequence[Workload], region: str | None = None) -> d
     return {"configVersion": "1.0", "profiles": {each.name: _profile(each, region) for each in workloads}}
 
 
+def gaps(workloads: Sequence[Workload]) -> Iterator[str]:
+    """Yield a note for each value that the configuration file of `configuration` lacks."""
+    for each in workloads:
+        if each.kind == "idaas" and not each.idaas_instance_id:
+            yield (
+                f"profile {each.name}: the configuration needs the id of the IDaaS instance in idaasInstanceId "
+                "(--instance-id)"
+            )
+        if each.kind == "okta" and not each.scope:
+            yield f"profile {each.name}: Okta refuses a request without a scope; write one into scope (--scope)"
+
+
 def _profile(each: Workload, region: str | None) -> dict[str, Any]:
     exchange: dict[str, Any] = {
         "type": "sts",
@@ -131,13 +143,14 @@ def _identity(each: Workload) -> dict[str, Any]:
     if each.kind == "kubernetes":
         return {"type": "tokenFile", "tokenFile": TOKEN_FILE}
     if each.kind == "idaas":
+        instance = {"idaasInstanceId": each.idaas_instance_id} if each.idaas_instance_id else {}
         return {
             "type": "idaas",
-            "idaasInstanceId": each.idaas_instance_id,
+            **instance,
             "clientId": each.client_id or each.all_subjects[0],
             "issuer": each.issuer,
             "tokenEndpoint": f"{each.issuer}/token",
-            "scope": f"{each.audience}|.all",
+            "scope": each.scope or f"{each.audience}|.all",
             "authnConfiguration": {"authnMethod": "CLIENT_SECRET_POST", "clientSecretFile": CLIENT_SECRET_FILE},
         }
     authentication: Mapping[str, str] = {"method": "client_secret_basic", "clientSecretFile": CLIENT_SECRET_FILE}
@@ -146,4 +159,12 @@ def _identity(each: Workload) -> dict[str, Any]:
         "issuer": each.issuer,
         "clientId": each.client_id or each.all_subjects[0],
         "clientAuthentication": authentication,
+        **_request(each),
     }
+
+
+def _request(each: Workload) -> dict[str, Any]:
+    """Return the parameters of a token request. Okta and Keycloak determine the audience by themselves."""
+    if each.scope:
+        return {"scope": each.scope}
+    return {"audience": each.audience} if each.kind == "oidc" else {}

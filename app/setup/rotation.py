@@ -37,12 +37,17 @@ class Rotation:
             yield value, _mark(value, self.registered), _mark(value, self.presented), _mark(value, self.upcoming)
 
     def steps(self, provider: str = "PROVIDER") -> list[str]:
-        """Return the necessary steps in order; empty if there are none."""
-        if not self.registered:
-            return []
+        """
+        Return the necessary steps in order; empty if there are none.
+
+        Before a rotation, RAM has the presented fingerprint, unless `registered` names others.
+        """
         current = self.upcoming or self.presented
-        missing = [value for value in current[:1] if not set(current) & set(self.registered)]
-        obsolete = [value for value in self.registered if value not in current]
+        in_ram = self.registered or self.presented[: 1 if self.upcoming else 0]
+        if not in_ram:
+            return []
+        missing = [value for value in current[:1] if not set(current) & set(in_ram)]
+        obsolete = [value for value in in_ram if value not in current]
         steps = [
             f"register the new fingerprint: aliyun ims AddFingerprintToOIDCProvider --OIDCProviderName {provider} "
             f"--Fingerprint {value}"

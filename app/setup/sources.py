@@ -13,6 +13,7 @@ import msgspec
 
 from ..config.loader import load
 from ..config.locate import DEFAULT_PATH
+from ..core.arns import unusual_account
 from ..core.checks import Findings
 from ..core.errors import ConfigError
 from ..system import files
@@ -31,6 +32,7 @@ FLAGS = {
     "audience": "audience",
     "subjects": "subject",
     "clientId": "client-id",
+    "scope": "scope",
     "idaasInstanceId": "instance-id",
     "role": "role",
     "policies": "policy",
@@ -59,6 +61,11 @@ class Source:
     origin: str = ""
     """The file of the workloads, where their places do not name it."""
 
+    @property
+    def without_chain(self) -> str:
+        """How to supply the fingerprints of an issuer that cannot be reached from here."""
+        return f"write fingerprints into {self.origin}" if self.origin else "give --fingerprint"
+
     def issuers_to_ask(self) -> Iterator[str]:
         """Check the workloads, and yield each issuer whose fingerprints no workload supplies. Raises ConfigError."""
         plan.check(self.workloads, self.findings, self.origin)
@@ -71,8 +78,11 @@ class Source:
         workloads = [each for each, _ in self.workloads]
         made = plan.make(workloads, fingerprints)
         configuration = profiles.configuration(workloads) if self.writes_configuration else None
+        gaps = profiles.gaps(workloads) if self.writes_configuration else ()
         return replace(
-            made, configuration=configuration, notes=tuple(dict.fromkeys((*self.notes, *_notes(workloads, made))))
+            made,
+            configuration=configuration,
+            notes=tuple(dict.fromkeys((*self.notes, *_notes(workloads, made), *gaps))),
         )
 
 
@@ -170,23 +180,33 @@ def _policy_document(text: str) -> tuple[str, dict[str, Any]]:
     return name, read_object(path)
 
 
+NOTES = {
+    "okta": "Okta: use a custom authorization server: only Okta can verify tokens of the organisation's own",
+    "keycloak": "Keycloak: the client needs an audience mapper, so that aud contains the audience above",
+}
+"""A note for all workloads of one kind of provider."""
+
+
 def _notes(workloads: Sequence[Workload], made: plan.Plan) -> Iterator[str]:
     """Yield notes on the plan for an administrator."""
     for each in workloads:
-        if not each.policies and not each.policy_documents:
-            yield f"role {each.role}: no policy is attached; attach the ones that the workload needs (--policy)"
-        if any("*" in subject for subject in each.all_subjects):
-            yield f"role {each.role}: a pattern of subjects trusts every workload that matches it"
-        if each.kind == "idaas" and each.client_id and not trusts(each.all_subjects, each.client_id):
-            yield (
-                f"role {each.role}: IDaaS writes the client id {each.client_id} into sub, and the role trusts "
-                f"{', '.join(each.all_subjects)} alone; leave the subject out, unless the resource server has a custom "
-                "subject"
-            )
-        if each.kind == "okta":
-            yield "Okta: use a custom authorization server: only Okta can verify tokens of the organisation's own"
-        if each.kind == "keycloak":
-            yield "Keycloak: the client needs an audience mapper, so that aud contains the audience above"
+        yield from _notes_of(each)
     accounts = {each.account for each in made.roles}
+    yield from filter(None, map(unusual_account, sorted(accounts)))
     if len(accounts) > 1:
         yield f"the roles are in the accounts {', '.join(sorted(accounts))}: create each in its own account"
+
+
+def _notes_of(workload: Workload) -> Iterator[str]:
+    role, subjects = workload.role, workload.all_subjects
+    if not workload.policies and not workload.policy_documents:
+        yield f"role {role}: no policy is attached; attach the ones that the workload needs (--policy)"
+    if any("*" in subject for subject in subjects):
+        yield f"role {role}: a pattern of subjects trusts every workload that matches it"
+    if workload.kind == "idaas" and workload.client_id and not trusts(subjects, workload.client_id):
+        yield (
+            f"role {role}: IDaaS writes the client id {workload.client_id} into sub, and the role trusts "
+            f"{', '.join(subjects)} alone; leave the subject out, unless the resource server has a custom subject"
+        )
+    if workload.kind in NOTES:
+        yield NOTES[workload.kind]

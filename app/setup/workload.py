@@ -33,8 +33,9 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
     """
     A profile of the sidecar and the role that it assumes. The keys are those of a `--from` file.
 
-    `subjects` are values of the token's `sub`; `audience` is its `aud`. `policies` are names of system policies,
-    `policy_documents` custom policies by name. `session_seconds` is the length of a session.
+    `subjects` are values of the token's `sub`; `audience` is its `aud`. `scope` is that of the token request.
+    `policies` are names of system policies, `policy_documents` custom policies by name. `session_seconds` is the length
+    of a session.
     """
 
     name: str = "default"
@@ -45,6 +46,7 @@ class Workload(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
     audience: str | None = None
     subjects: tuple[str, ...] = ()
     client_id: str | None = None
+    scope: str | None = None
     idaas_instance_id: str | None = None
     role: str | None = None
     policies: tuple[str, ...] = ()

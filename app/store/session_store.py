@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any, Literal, Protocol, TypeVar
@@ -39,9 +39,9 @@ class StoreBackend(Protocol):
 
 @dataclass(slots=True)
 class _Write:
-    """A session that waits for its thread. A newer session of the profile replaces it."""
+    """A session that waits for its thread. A newer session of the profile replaces it, and a removal drops it: None."""
 
-    session: tuple[Profile, Credentials] = field(repr=False)
+    session: tuple[Profile, Credentials] | None = field(repr=False)
 
 
 class SessionStore:
@@ -77,6 +77,8 @@ class SessionStore:
         self._threads = OrderedThreads()
         self._seen: set[str] = set()
         self._unwritten: dict[str, _Write] = {}
+        self._removals: dict[str, asyncio.Future[None]] = {}  # that wait for their thread
+        self._removing: dict[str, tuple[asyncio.Future[None], asyncio.Task[None]]] = {}
         self._lock = Lock()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._reported: set[str] = set()
@@ -123,9 +125,18 @@ class SessionStore:
             case _:
                 pass
 
-    async def remove(self, name: str) -> None:
-        """Remove the profile's session. Return when it is removed, or when the failure has been reported."""
-        await self._removed(name, self._removal(name))
+    def remove(self, name: str) -> Awaitable[None]:
+        """
+        Remove the profile's session. The awaitable ends when it is removed, or when the failure has been reported.
+
+        The removal does not need a caller that waits. While a disk hangs, one removal serves all callers.
+        """
+        removal = self._removal(name)
+        known, task = self._removing.get(name, (None, None))
+        if task is None or task.done() or known is not removal:
+            task = self._start(self._removed(name, removal))
+            self._removing[name] = removal, task
+        return asyncio.shield(task)
 
     def tidy(self, names: Collection[str]) -> None:
         """Remove the sessions of other profiles than `names`."""
@@ -146,12 +157,26 @@ class SessionStore:
         with self._lock:
             if self._unwritten.get(name) is write:
                 del self._unwritten[name]
-        self._backend.write(name, *write.session)
+            session = write.session
+        if session is not None:
+            self._backend.write(name, *session)
 
     def _removal(self, name: str) -> asyncio.Future[None]:
         with self._lock:
+            waiting = self._removals.get(name)
+            if waiting is not None:
+                if name in self._unwritten:
+                    self._unwritten[name].session = None  # a later session is written in its place
+                return waiting
             self._unwritten.pop(name, None)  # a later session is written after the removal
-        return self._in_order(name, self._backend.remove, name)
+            removal = self._removals[name] = self._in_order(name, self._remove, name)
+            return removal
+
+    def _remove(self, name: str) -> None:
+        """Remove what was written before the removal was requested. Runs in the thread."""
+        with self._lock:
+            del self._removals[name]
+        self._backend.remove(name)
 
     async def _removed(self, name: str, removal: asyncio.Future[None]) -> None:
         try:
@@ -193,10 +218,11 @@ class SessionStore:
             message = f"{_words(error)}; service goes on without it"
             self._report(StoreFailed(name, message, self._store, _code(error)))
 
-    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._tasks.add(task)  # the loop itself holds only a weak reference to a task
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _noted(removal: asyncio.Future[None]) -> None:

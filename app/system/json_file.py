@@ -29,12 +29,16 @@ _TOKEN = re.compile(
 )
 """`//` behind a letter and a colon is that of a URL in single quotes: what is wrong are the quotes."""
 
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+"""A string, or the comma behind the last member of an object or array. The text has no comments."""
+
 
 def read_object(path: str, *, secret: bool = False, tolerant: bool = False) -> dict[str, Any]:
     """
     Return the file's JSON object. Raises ConfigError: a line per mistake, with file, line and column.
 
-    `secret`: the file must be private. `tolerant`: comments, and line breaks within strings, are accepted.
+    `secret`: the file must be private. `tolerant`: comments, line breaks within strings, and a comma behind the last
+    member are accepted.
     """
     try:
         raw = files.read_secret(path, LARGEST) if secret else files.read(path, LARGEST)
@@ -52,8 +56,11 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
     mistakes: list[Mistake] = []
     try:
         text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
+        plain = _TOKEN.sub(_blank, text)
         mistakes += islice(_mistakes(text, name, comments=not tolerant), MOST_MISTAKES)
-        value = json.loads(_TOKEN.sub(_blank, text), strict=not tolerant)
+        if not tolerant:
+            mistakes += islice(_trailing_commas(plain, name), MOST_MISTAKES)
+        value = json.loads(_TRAILING_COMMA.sub(lambda found: found[1] or " ", plain), strict=not tolerant)
         # An escaped half of a surrogate pair is not a character: a text that contains it cannot be printed or sent.
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeError:
@@ -76,6 +83,19 @@ def _blank(token: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", token[0]) if token["comment"] else token[0]
 
 
+def _trailing_commas(plain: str, name: str) -> Iterator[Mistake]:
+    """Yield the commas behind last members, which Python's decoder names by what is missing after them."""
+    for found in _TRAILING_COMMA.finditer(plain):
+        if not found[1]:
+            cause = f"{_place(plain, found.start(), name)}: a comma behind the last member, which JSON does not have"
+            yield Mistake(cause, _INVALID, "remove the comma")
+
+
+def _place(text: str, start: int, name: str) -> str:
+    """Return file, line and column of a position."""
+    return f"{name}:{text.count(chr(10), 0, start) + 1}:{start - text.rfind(chr(10), 0, start)}"
+
+
 def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[Mistake]:
     """
     Yield mistakes that Python's decoder accepts or does not locate, in the order of the file.
@@ -85,8 +105,7 @@ def _mistakes(text: str, name: str, *, comments: bool) -> Iterator[Mistake]:
     objects: list[set[str]] = []
 
     def place() -> str:
-        start = token.start()
-        return f"{name}:{text.count(chr(10), 0, start) + 1}:{start - text.rfind(chr(10), 0, start)}"
+        return _place(text, token.start(), name)
 
     for token in _TOKEN.finditer(text):
         if token["comment"] and comments:

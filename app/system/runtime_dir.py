@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Mapping
+from secrets import token_urlsafe
 
 from ..core.errors import ConfigError
-from . import files
+from . import files, secrets
 
 NAME = "idaas-sidecar"
+
+LENGTH = 32
+"""Characters of a generated secret: 24 random bytes in the URL-safe alphabet."""
 
 
 def directory(environ: Mapping[str, str], uid: int) -> str:
@@ -51,12 +54,14 @@ def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> bytes |
     """
     Return the 32-byte key for the metadata session tokens of the sidecar at `port`. If there is no key, generate one.
 
-    Returns None if the directory or the file cannot be made, or is not private to this user.
+    Returns None if the directory or the file cannot be made, or is not private to this user, or has lost its content:
+    everybody knows the key of an empty file.
     """
     path = os.path.join(directory(environ, uid), f"session-key-{port}")
     try:
         _generate(path)
-        return hashlib.sha256(files.read_secret(path, 1024)).digest()
+        content = files.read_secret(path, 1024)
+        return hashlib.sha256(content).digest() if len(content) >= LENGTH else None
     except (ConfigError, files.Unreadable):
         return None
 
@@ -66,7 +71,7 @@ def _generate(path: str) -> None:
     _make(os.path.dirname(path))
     try:
         with contextlib.suppress(FileExistsError):
-            files.create(path, f"{secrets.token_urlsafe(24)}\n".encode())
+            files.create(path, f"{token_urlsafe(LENGTH * 3 // 4)}\n".encode())
     except OSError as error:
         raise ConfigError(
             f"access.pathToken: {path}: cannot be written: {error.strerror}", error_code="IDS-603"
@@ -74,15 +79,26 @@ def _generate(path: str) -> None:
 
 
 def read_path_token(path: str) -> str:
-    """Return the token that a running sidecar has left. Raises ConfigError."""
+    """
+    Return the token that a running sidecar has left. Raises ConfigError.
+
+    A file that lost its content is refused: with an empty token, every URL that begins with `//` would be served.
+    """
     try:
-        return files.read_secret(path, 1024).decode().strip()
+        token = files.read_secret(path, 1024).decode("ascii", "replace").strip()
     except files.Unreadable as why:
         raise ConfigError(
             f"access.pathToken: {path}: {why.reason.cause}; `serve` creates it, for its own user",
             cure=why.reason.cure,
             error_code="IDS-509",
         ) from None
+    if not secrets.fits_path(token):
+        raise ConfigError(
+            f"access.pathToken: {path}: not a path token",
+            cure="remove the file, and restart `serve`",
+            error_code="IDS-105",
+        )
+    return token
 
 
 def _make(path: str) -> None:

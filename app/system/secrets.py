@@ -18,6 +18,9 @@ LARGEST = 65_536
 """The most bytes of a secret file: enough for an RSA-16384 key, and harmless in memory."""
 
 
+SHORTEST_PATH_TOKEN = 16
+"""The minimum length of a path token in characters: 96 bits in the URL-safe alphabet."""
+
 PLACEHOLDER = re.compile(
     r"\.{2,}|…+|<(?:[^\W\d]|[ .-])+>|\[(?:[^\W\d]|[ .-])+\]|\$\{[^\W\d]\w*\}|(?-i:\$[A-Z_]+)"
     r"|x{3,}|\*{3,}|(?:change|replace)[-_ ]?me",
@@ -30,6 +33,16 @@ def _refuse_placeholder(value: str, where: str, cure: str) -> None:
     """Raise ConfigError for a placeholder. The message does not have the value."""
     if PLACEHOLDER.fullmatch(value):
         raise ConfigError(f"{where}: still has the placeholder of an example", cure=cure, error_code="IDS-109")
+
+
+def check_name(name: str, place: str) -> None:
+    """Raise ConfigError for a text that is no name of a variable, such as a secret. The message does not have it."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
+        raise ConfigError(
+            f"{place}: {shown_variable(name)} is no name of an environment variable",
+            cure="write the name of the variable that holds the secret",
+            error_code="IDS-108",
+        )
 
 
 def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secret:
@@ -140,6 +153,8 @@ def one_of(
     `keys`: the two configuration keys, for the message. `private` and `binary`: see `from_file`.
     """
     variable_key, file_key = keys
+    if name:
+        check_name(name, f"{place}.{variable_key}")
     if name and path:
         raise ConfigError(f"{place}: {variable_key} and {file_key} are both set", cure="keep one", error_code="IDS-113")
     if name:
@@ -179,6 +194,12 @@ class Rotating:
         """
         self._again = self._good not in ("", self._used)
         return self._again
+
+
+def fits_path(value: str) -> bool:
+    """Return whether `value` may be a path token: long enough, and of the URL-safe alphabet alone."""
+    alphabet = value.isascii() and value.replace("-", "").replace("_", "").isalnum()
+    return len(value) >= SHORTEST_PATH_TOKEN and alphabet
 
 
 def same(left: bytes, right: bytes) -> bool:

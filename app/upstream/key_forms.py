@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_der_priv
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ..core.errors import ConfigError, Reason
+from . import key_derivation
+from .key_derivation import TooManyRounds
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -65,9 +67,11 @@ class NoSuchKey(ValueError):
     """A JWK set with several private keys, none of which has the configured id."""
 
 
-def load_private_key(text: str, password: str | None, place: str, *, key_id: str | None = None) -> PrivateKey:
+def load_private_key(
+    text: str, password: str | None, place: str, *, key_id: str | None = None, needless_password: bool = False
+) -> PrivateKey:
     """Return the key that `load_any_key` returns, where it can sign an assertion. Raises ConfigError."""
-    key = load_any_key(text, password, place, key_id=key_id)
+    key = load_any_key(text, password, place, key_id=key_id, needless_password=needless_password)
     if not isinstance(key, PrivateKey):
         raise ConfigError(f"{place}: neither an RSA, nor an EC, nor an Ed25519 key", error_code="IDS-115")
     return key
@@ -107,45 +111,67 @@ def load_any_key(
             cure="write the kid of one of the keys into keyId",
             error_code="IDS-115",
         ) from None
+    except TooManyRounds as error:
+        raise _too_costly(place, error) from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
         reason = _reason(error, password)
         raise ConfigError(reason.at(f"{place}: no usable private key"), error_code="IDS-115") from None
 
 
-def load_certificate(text: str, place: str, *, der: bool = False, password: str | None = None) -> x509.Certificate:
-    """
-    Return the first certificate in `text`. Raises ConfigError, which does not quote the text.
-
-    `der`: besides PEM, accept base64 of a PEM, DER or PKCS#12. `password`: the password of a PKCS#12.
-    """
-    if der:
-        text = certificate_chain(text, password, place)
+def load_certificate(
+    text: str, place: str, *, password: str | None = None, key: PrivateKeyTypes | None = None
+) -> x509.Certificate:
+    """Return the first certificate of `certificate_chain`. Raises ConfigError, which does not quote the text."""
+    chain = certificate_chain(text, password, place, key=key)
     try:
-        return x509.load_pem_x509_certificate(text.encode())
+        return x509.load_pem_x509_certificate(chain.encode())
     except ValueError:
-        raise _no_certificate(place, der=der) from None
+        raise _no_certificate(place) from None
 
 
-def certificate_chain(text: str, password: str | None, place: str) -> str:
+def certificate_chain(text: str, password: str | None, place: str, *, key: PrivateKeyTypes | None = None) -> str:
     """
     Return the certificates in `text` as PEM, in their order: those of a PEM, or base64 of a PEM, DER or PKCS#12.
 
-    The certificate of a PKCS#12's key is the first, and those of its issuers follow. Raises ConfigError; the text is
-    not quoted.
+    The certificate of `key`, or of a PKCS#12's key, is the first, and those of its issuers follow. `password`: the one
+    of a PKCS#12; it is no error where none is needed. Raises ConfigError; the text is not quoted.
     """
     try:
         found = _chain(_plain(text), password.encode() if password else None)
+        if key is not None:
+            found = _leaf_first(found, key)
+    except TooManyRounds as error:
+        raise _too_costly(place, error) from None
     except (ValueError, UnsupportedAlgorithm):
         found = ""
     if not found:
-        raise _no_certificate(place, der=True)
+        raise _no_certificate(place)
     return found
 
 
-def _no_certificate(place: str, *, der: bool) -> ConfigError:
-    forms = "certificate, neither PEM" if der else "PEM certificate"
-    end = " nor DER, nor a PKCS#12 of the key's password" if der else ""
-    return ConfigError(f"{place}: no usable {forms} ({_CERTIFICATE}){end}", error_code="IDS-115")
+def _too_costly(place: str, error: TooManyRounds) -> ConfigError:
+    cure = "write it again with fewer, such as the 2048 of `openssl pkcs8 -topk8` and `openssl pkcs12 -export`"
+    return ConfigError(f"{place}: {error}", cure=cure, error_code="IDS-115")
+
+
+def _no_certificate(place: str) -> ConfigError:
+    return ConfigError(
+        f"{place}: no usable certificate, neither PEM ({_CERTIFICATE}) nor DER, nor a PKCS#12 of the key's password",
+        error_code="IDS-115",
+    )
+
+
+def _leaf_first(chain: str, key: PrivateKeyTypes) -> str:
+    """
+    Return the chain from the certificate of `key` to its last issuer. A chain without such a certificate is unchanged.
+
+    Some tools write the CA first. A server and OpenSSL take the first certificate for the one of the key.
+    """
+    found = x509.load_pem_x509_certificates(chain.encode())
+    leaf = next((each for each in found if belongs(each, key)), found[0])
+    if leaf is found[0]:
+        return chain
+    return "".join(map(_pem, _in_order(leaf, [each for each in found if each is not leaf])))
 
 
 def _chain(text: str, password: bytes | None) -> str:
@@ -157,7 +183,14 @@ def _chain(text: str, password: bytes | None) -> str:
         return _chain(_plain(raw.decode("ascii")), password)
     if not _PKCS12.match(raw):
         return _pem(x509.load_der_x509_certificate(raw))
-    _, leaf, others = load_key_and_certificates(raw, password)
+    try:
+        _, leaf, others = key_derivation.once(load_key_and_certificates, raw, password)
+    except TooManyRounds:
+        raise
+    except ValueError:
+        if password is None:
+            raise
+        _, leaf, others = key_derivation.once(load_key_and_certificates, raw, None)
     return "".join(map(_pem, _in_order(leaf, others))) if leaf is not None else ""
 
 
@@ -174,7 +207,7 @@ def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
 
 
-def belongs(certificate: x509.Certificate, key: PrivateKey) -> bool:
+def belongs(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
     """Return whether `certificate` belongs to `key`."""
     return certificate.public_key() == key.public_key()
 
@@ -191,6 +224,8 @@ def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTy
         raise OpenSshKey(body)
     if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
         return load_pem_private_key(f"-----BEGIN {label}-----{body}-----END {label}-----".encode(), password)
+    if label.startswith("ENCRYPTED"):
+        return key_derivation.once(load_der_private_key, _decode(body), password)
     return load_pem_private_key(_block(label, body).encode(), password)
 
 
@@ -221,18 +256,19 @@ def _block(label: str, body: str) -> str:
 def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if b"-----BEGIN " in raw or raw.lstrip().startswith(b"{"):
         return _load(raw.decode("ascii"), password, key_id)
+    if not _PKCS12.match(raw):
+        return key_derivation.once(load_der_private_key, raw, password)
     try:
-        return load_der_private_key(raw, password)
-    except (ValueError, UnsupportedAlgorithm) as error:
-        try:
-            key, _, _ = load_key_and_certificates(raw, password)
-        except ValueError:
-            if password is None and _PKCS12.match(raw):
-                raise TypeError("an encrypted PKCS#12") from None
-            raise error from None
-        if key is None:
-            raise ValueError("PKCS#12 without a key") from None
-        return key
+        key, _, _ = key_derivation.once(load_key_and_certificates, raw, password)
+    except TooManyRounds:
+        raise
+    except ValueError:
+        if password is None:
+            raise TypeError("an encrypted PKCS#12") from None
+        raise
+    if key is None:
+        raise ValueError("PKCS#12 without a key")
+    return key
 
 
 def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:

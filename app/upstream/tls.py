@@ -9,12 +9,17 @@ import re
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from ..core.connection import Connection
 from ..core.errors import ConfigError, NotThereYet
 from ..core.record import Record
 from ..core.values import Secret
 from ..system import files, secrets
+from . import ca_bundle
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 LARGEST_KEY = 1_048_576
 """The most bytes of the file with the client's certificate and key."""
@@ -83,14 +88,14 @@ class Trust(Record, frozen=True):
 
             return ssl.create_default_context(cafile=certifi.where())
         try:
-            return ssl.create_default_context(cafile=named)
+            return ca_bundle.context(named)
         except FileNotFoundError:
             raise NotThereYet(f"{place}: {named}: no such file") from None
         except (OSError, ssl.SSLError) as error:
             if os.path.isfile(named) and not os.path.getsize(named):
                 raise NotThereYet(f"{place}: {named}: empty") from None
             raise ConfigError(
-                f"{place}: {named}: no usable PEM bundle: {error.strerror or error}", error_code="IDS-115"
+                f"{place}: {named}: no usable CA certificates: {error.strerror or error}", error_code="IDS-115"
             ) from None
 
     def _directories(self) -> list[str]:
@@ -135,12 +140,12 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
     text = _read(client.file, client.place, secret=False)
     try:
         key = _key(client, key_text, f"{client.key_place}: {key_file}")
-        chain = _chain(client, text)
+        chain = _chain(client, text, key)
     except ConfigError:
         if client.password is not None:
             client.password()  # a variable that is not set is the reason, but only where the password is needed
         raise
-    with _file_in_memory(chain.encode() + key) as path:
+    with _file_in_memory(chain.encode() + _pkcs8(key)) as path:
         try:
             context.load_cert_chain(path)
         except ssl.SSLError as error:
@@ -150,22 +155,26 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
             ) from None
 
 
-def _chain(client: ClientCertificate, text: str) -> str:
-    """Return the certificates of the client's file as PEM. Raises ConfigError."""
+def _chain(client: ClientCertificate, text: str, key: PrivateKeyTypes | None = None) -> str:
+    """Return the certificates of the client's file as PEM, that of `key` first. Raises ConfigError."""
     from .key_forms import certificate_chain  # 8 MiB: only for a client certificate
 
-    return certificate_chain(text, _password(client), f"{client.place}: {client.file}")
+    return certificate_chain(text, _password(client), f"{client.place}: {client.file}", key=key)
 
 
-def _key(client: ClientCertificate, text: str, place: str) -> bytes:
-    """Return the private key as PKCS#8 in PEM. Raises ConfigError."""
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
+def _key(client: ClientCertificate, text: str, place: str) -> PrivateKeyTypes:
+    """Return the private key. Raises ConfigError."""
     from .key_forms import load_any_key
 
     key = load_any_key(text, _password(client), place, needless_password=True)
     if not hasattr(key, "private_bytes"):  # the bytes of a JWK of the kind `oct`
         raise ConfigError(f"{place}: a symmetric key", cure="name the private key", error_code="IDS-115")
+    return key
+
+
+def _pkcs8(key: PrivateKeyTypes) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -218,11 +227,14 @@ def _mismatch(error: ssl.SSLError) -> str:
 
 
 def certificate_end(client: ClientCertificate) -> float | None:
-    """Return when the first certificate of the client's file expires; None if none can be read."""
+    """Return when the certificate that the client presents expires; None if none can be read."""
     from cryptography import x509
 
     try:
-        chain = _chain(client, _read(client.file, client.place, secret=False))
+        text = _read(client.file, client.place, secret=False)
+        key_file = client.key_file or client.file
+        key = _key(client, _read(key_file, client.key_place, secret=True), client.key_place)
+        chain = _chain(client, text, key)
         return x509.load_pem_x509_certificate(chain.encode()).not_valid_after_utc.timestamp()
     except (ConfigError, NotThereYet, ValueError):
         return None

@@ -51,11 +51,15 @@ class ProxyInBetween:
 
 
 def _login(proxy: SplitResult) -> tuple[str, ...]:
-    """Return the secrets of a proxy's login: the password, and both parts as the header has them."""
-    if proxy.password is None:
+    """
+    Return the secrets of a proxy's login: the password, the user, and both as the header has them.
+
+    The user may be a token, with an empty password or a word in its place.
+    """
+    if proxy.username is None:
         return ()
-    password = unquote(proxy.password)
-    return (password, f"{unquote(proxy.username or '')}:{password}")
+    user, password = unquote(proxy.username), unquote(proxy.password or "")
+    return (f"{user}:{password}", *filter(None, (password, user)))
 
 
 class PooledTransport(httpx.AsyncHTTPTransport):

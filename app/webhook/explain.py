@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import ConfigError
-from ..core.text import coded
+from ..core.errors import ConfigError, Mistake
+from ..core.text import coded, one_line
 from .changes import additions
 from .decision import Decision, decide
 from .grant import grant
 from .guard import create_violation
 from .names import LABEL
-from .pod import Object, for_windows, is_labelled, within
+from .pod import Object, flattened, for_windows, is_labelled, within
 from .policy import CredentialPolicy, PolicySource
 from .settings import Settings
 from .shape import check_pod, metadata_of
@@ -51,34 +51,38 @@ class Explanation:
         return self.decision.error_code if self.decision.outcome == "refused" else None
 
 
-def pods(objects: Iterable[Any], namespace: str, place: str) -> Iterator[tuple[str, str, Object]]:
+def pods(objects: Iterable[Any], namespace: str, place: str) -> list[tuple[str, str, Object]]:
     """
-    Yield name, namespace and pod of each pod and workload. `namespace` is the default for objects that name none.
+    Return name, namespace and pod of each pod and workload. `namespace` is the default for objects that name none.
 
-    The pod of a workload is its template. Other objects are skipped. Raises ConfigError for a malformed object.
+    The pod of a workload is its template. Other objects are skipped. Raises ConfigError with all malformed objects.
     """
+    found: list[tuple[str, str, Object]] = []
+    mistakes: list[Mistake] = []
     for each in flattened(objects):
         kind = within(each, "kind")
         if not isinstance(kind, str) or kind not in _TEMPLATES:
             continue
-        metadata = metadata_of(each, f"{place}: {kind}")
-        name = metadata.name or metadata.generate_name or "(no name)"
-        pod = within(each, *_TEMPLATES[kind])
-        if not isinstance(pod, dict) or not isinstance(within(pod, "spec", "containers"), list):
-            raise ConfigError(f"{place}: {kind} {name}: no pod with spec.containers", error_code="IDS-126")
-        check_pod(pod, f"{place}: {kind} {name}")
-        found = metadata.namespace or namespace
-        yield f"{kind} {found}/{name}", found, pod
+        try:
+            found.append(_pod(each, kind, namespace, place))
+        except ConfigError as error:
+            mistakes += error.mistakes
+    if mistakes:
+        raise ConfigError.of(mistakes)
+    return found
 
 
-def flattened(objects: Iterable[Any]) -> Iterator[Any]:
-    """Yield the objects. For a List, which `kubectl get` prints, yield its items."""
-    for each in objects:
-        items = within(each, "items")
-        if isinstance(items, list):
-            yield from items
-        elif each is not None:
-            yield each
+def _pod(each: Object, kind: str, namespace: str, place: str) -> tuple[str, str, Object]:
+    """Return name, namespace and pod of a pod or workload. Raises ConfigError."""
+    name = within(each, "metadata", "name") or within(each, "metadata", "generateName") or "(no name)"
+    where = f"{place}: {kind} {one_line(str(name))}"
+    metadata = metadata_of(each, where)
+    pod = within(each, *_TEMPLATES[kind])
+    if not isinstance(pod, dict) or not isinstance(within(pod, "spec", "containers"), list):
+        raise ConfigError(f"{where}: no pod with spec.containers", error_code="IDS-126")
+    check_pod(pod, where, ".".join(_TEMPLATES[kind]))
+    found = metadata.namespace or namespace
+    return f"{kind} {found}/{name}", found, pod
 
 
 async def explained(what: str, namespace: str, pod: Object, policies: PolicySource, settings: Settings) -> Explanation:

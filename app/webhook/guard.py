@@ -6,8 +6,9 @@ from .names import CONFIG, LABEL, PREFIX, PROFILES, SIDECAR, VOLUME_PREFIX
 from .pod import Object, annotations_of, is_labelled, labels_of, members, sidecars
 
 NO_LABEL_VALUE = (
-    f'idaas-sidecar: the label {LABEL} has the value "%s", so the pod would start without credentials. Write "true", '
-    'with quotes, for a pod with the sidecar, or "false" for one without.'
+    f'idaas-sidecar: the label {LABEL} has the value "%s", so the pod would start without credentials. For pods with '
+    'the sidecar, write "true", with quotes, as the label\'s value in the pod template. For pods without it, write '
+    f'"false", and remove the annotations {PREFIX}… from the template.'
 )
 NO_LABEL = (
     f'idaas-sidecar: the pod has an annotation {PREFIX}… but not the label {LABEL}: "true", so it would start without '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from .names import LABEL, SIDECAR
@@ -17,6 +18,16 @@ def within(value: object, *path: str) -> Any:
             return None
         value = value.get(name)
     return value
+
+
+def flattened(objects: Iterable[Any]) -> Iterator[Any]:
+    """Yield the objects. For a List, which `kubectl get` prints, yield its items."""
+    for each in objects:
+        items = within(each, "items")
+        if isinstance(items, list):
+            yield from items
+        elif each is not None:
+            yield each
 
 
 def labels_of(pod: Object) -> dict[str, str]:

@@ -7,9 +7,10 @@ import json
 import msgspec
 
 from .. import __version__
-from ..core.errors import ConfigError
+from ..core.errors import ConfigError, Mistake
 from ..system import files
-from ..system.json_file import LARGEST
+from ..system.json_file import LARGEST, parse_object
+from .typed import typed
 
 _CONFIGURATION = {
     "configVersion": "1.0",
@@ -47,15 +48,21 @@ class Settings(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_field
 def read_settings(path: str) -> Settings:
     """Return the settings in a JSON file, which the chart writes to a ConfigMap. Raises ConfigError."""
     try:
-        settings = msgspec.json.decode(files.read(path, LARGEST), type=Settings)
-        if not isinstance(json.loads(settings.configuration), dict):
-            raise ConfigError(f"{path}: configuration: must be the text of a JSON object", error_code="IDS-128")
+        raw = files.read(path, LARGEST)
     except files.Unreadable as why:
         raise ConfigError(
             f"{path}: {why.reason.cause}; --settings names the file of the chart's ConfigMap",
             cure=why.reason.cure,
             error_code="IDS-128",
         ) from None
-    except (msgspec.MsgspecError, ValueError) as error:
-        raise ConfigError(f"{path}: {error}", error_code="IDS-128") from None
+    try:
+        value = parse_object(raw, path)
+    except ConfigError as error:
+        raise ConfigError.of(Mistake(each.cause, "IDS-128", each.cure) for each in error.mistakes) from None
+    settings = typed(value, Settings, path, error_code="IDS-128")
+    try:
+        if not isinstance(json.loads(settings.configuration), dict):
+            raise ValueError
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{path}: configuration: must be the text of a JSON object", error_code="IDS-128") from None
     return settings

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..core.errors import ConfigError
+from .typed import typed
 
 Texts = dict[str, str] | None
 
@@ -115,21 +115,12 @@ class _Pod(_Part):
     spec: _Spec | None = None
 
 
-def check_pod(pod: object, place: str) -> None:
-    """Raise ConfigError, whose message begins with `place`, if a member that the decision reads has another type."""
-    _check(pod, _Pod, f"{place}: not a pod")
+def check_pod(pod: object, place: str, path: str = "") -> None:
+    """Raise ConfigError with a line per member that the decision reads and that has another type."""
+    typed(pod, _Pod, place, path, error_code="IDS-126")
 
 
 def metadata_of(value: object, place: str) -> Metadata:
-    """Return the metadata of an object of the API. Raises ConfigError, whose message begins with `place`."""
+    """Return the metadata of an object of the API. Raises ConfigError, whose lines begin with `place`."""
     metadata = value.get("metadata") if isinstance(value, dict) else None
-    return _check(metadata, Metadata | None, f"{place}: metadata") or Metadata()
-
-
-def _check(value: object, form: Any, place: str) -> Any:
-    try:
-        return msgspec.convert(value, form)
-    except msgspec.ValidationError as error:
-        quotes = any(f".{name}[" in str(error) for name in ("labels", "annotations"))
-        cure = "write the value with quotes: without them YAML makes true, yes and 1 another type" if quotes else ""
-        raise ConfigError(f"{place}: {error}", cure=cure, error_code="IDS-126") from None
+    return typed(metadata if metadata is not None else {}, Metadata, place, "metadata", error_code="IDS-126")

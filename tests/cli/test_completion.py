@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.cli.completion_scripts import SCRIPTS
-from app.cli.completion_tree import Node, tree
+from app.cli.completion_tree import Argument, Node, tree
 from app.cli.parser import build_parser
 
 
@@ -29,7 +29,7 @@ def completed(directory: Path, *words: str) -> list[str]:
         f"COMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _idaas_sidecar; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     )
     done = subprocess.run(
-        ["bash", "--norc", "-c", script], cwd=directory, capture_output=True, text=True, timeout=60, check=True
+        ["bash", "--norc", "-c", script], cwd=directory, capture_output=True, text=True, timeout=300, check=True
     )
     assert done.stderr == ""
     return done.stdout.split("\n")[:-1]
@@ -50,6 +50,14 @@ def completed(directory: Path, *words: str) -> list[str]:
         (["completion", ""], ["bash", "zsh", "fish", "-h", "--help", "--debug"]),
         (["help", "se"], ["serve", "setup"]),
         (["--v"], ["--version"]),
+        # bash gives the sign in --format=a as a word of its own
+        (["get", "--format", "=", "a"], ["aliyun", "aws"]),
+        (["get", "--format", "="], ["json", "aliyun", "external", "env", "uri", "aws"]),
+        (["serve", "--config", "=", "con"], ["config.json"]),
+        (["migrate", "report", "con"], ["config.json"]),
+        (["migrate", "report", "app", "=", "con"], ["config.json"]),
+        (["migrate", "report", "--hom"], ["--home"]),
+        (["webhook", "explain", "con"], ["config.json"]),
     ],
 )
 def test_bash_completes(tmp_path, words, expected):
@@ -62,6 +70,43 @@ def test_bash_completes(tmp_path, words, expected):
 def test_bash_completes_the_command_of_exec(tmp_path):
     """After `exec --`, bash completes the programs of the machine."""
     assert "python3" in completed(tmp_path, "exec", "--profile", "p2", "--", "python")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("idaas-sidecar setup c", ["cluster"]),
+        ("idaas-sidecar get --format=al", ["--format=aliyun"]),
+        ("idaas-sidecar migrate report con", ["config.json"]),
+        ("idaas-sidecar exec --profile p2 -- env con", ["config.json"]),
+        ("idaas-sidecar exec con", []),
+    ],
+)
+def test_fish_completes(tmp_path, line, expected):
+    """Fish completes topics, values, the files of arguments, and the command line after `exec --`."""
+    if shutil.which("fish") is None:
+        pytest.skip("needs fish: apt-get install fish")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "completion.fish").write_text(SCRIPTS["fish"](root()))
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"source completion.fish; complete -C '{line}'"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stderr == ""
+    assert [found.partition("\t")[0] for found in done.stdout.splitlines()] == expected
+
+
+@pytest.mark.parametrize(("shell", "files"), [("zsh", "'*:argument:_files'"), ("fish", " -F")])
+def test_files_of_arguments_are_completed(shell, files):
+    """A command whose arguments are files completes files."""
+    node = Node(("r",), "", (), (Argument((), "files", is_file=True),), ())
+
+    assert files in SCRIPTS[shell](Node((), "", (), (), (node,)))
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -83,6 +128,6 @@ def test_the_shell_reads_the_script(shell, tmp_path):
         pytest.skip(f"needs {shell}: apt-get install {shell}")
     path = tmp_path / "script"
     path.write_text(SCRIPTS[shell](root()))
-    done = subprocess.run([shell, "-n", str(path)], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([shell, "-n", str(path)], capture_output=True, text=True, timeout=300)
 
     assert (done.returncode, done.stderr) == (0, "")

@@ -62,6 +62,47 @@ def test_mistakes_are_found_offline(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "ROLE_ARN" not in err
 
 
+SECRETS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("secret", "authnConfiguration", {"authnMethod": "CLIENT_SECRET_POST"}, "clientSecretEnvVarName or clientSecretFi"),
+    (
+        "secret",
+        "authnConfiguration",
+        {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "A", "clientSecretFile": "/a"},
+        "clientSecretEnvVarName and clientSecretFile are both set",
+    ),
+    ("default", "authnConfiguration", {"authnMethod": "PRIVATE_KEY_JWT"}, "privateKeyEnvVarName or privateKeyFile is"),
+    ("okta", "connection", {"privateKeyFile": "/key.pem"}, "privateKeyFile: needs certificateFile beside it"),
+]
+
+
+@pytest.mark.parametrize(("profile", "key", "value", "message"), SECRETS, ids=range(len(SECRETS)))
+def test_a_secret_is_named_once(
+    profile: str, key: str, value: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which key names a secret is a matter of the file alone, whatever the target machine has."""
+    document = json.loads((ROOT / "config.example.json").read_text())
+    document["profiles"][profile]["identity"][key] = value
+    code, _, err = config(capsys, "--offline", "--config", written(tmp_path, document))
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "place"),
+    [("cache", {"directory": "/c"}, "cache: keyEnvVarName"), ("access", {"pathToken": {}}, "access.pathToken: envVar")],
+)
+def test_secrets_of_the_start_are_named_once(
+    section: str, value: Any, place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A cache has a key, and a path token a place."""
+    document = json.loads((ROOT / "config.example.json").read_text()) | {section: value}
+    code, _, err = config(capsys, "--offline", "--config", written(tmp_path, document))
+
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert place in err
+
+
 def test_no_file_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that does not exist is one line with its path."""
     code, _, err = config(capsys, "--offline", "--config", str(tmp_path / "none.json"))

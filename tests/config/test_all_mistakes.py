@@ -223,3 +223,17 @@ def test_a_consequence_is_not_listed(seeds: list[tuple[str, Any]], ends: list[st
 
     assert len(found) == len(ends)
     assert [place.rpartition(".")[2] for place, _ in found] == ends
+
+
+@pytest.mark.parametrize("name", ["Two", "two words", "zwölf", 'a"b', "a\nb", ""])
+def test_a_profile_keeps_one_place_whatever_its_name(name: str, tmp_path: Path) -> None:
+    """A wrong name of a profile does not hide what could not be read below it: no consequence is listed."""
+    wrong = {"identity": {"type": "magic"}, "files": [{"path": "relative", "format": "x"}]}
+    config = sound(tmp_path)
+    config["profiles"][name] = wrong
+
+    found = mistakes(tmp_path, config, ENVIRONMENT)
+
+    place = found[0][0]
+    below = ["", ".identity.type", ".exchange", ".files[0].format", ".files[0].path"]
+    assert sorted(found_place for found_place, _ in found) == sorted(f"{place}{end}" for end in below)

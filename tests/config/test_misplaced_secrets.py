@@ -35,6 +35,11 @@ MISPLACED: list[Any] = [
     with_identity(tokenEndpoint=SECRET),
     with_identity(tokenEndpoint=f"https://login.example.com/token?client_secret={SECRET}"),
     with_identity(issuer=f"https://login.example.com#{SECRET}"),
+    with_identity(issuer=f"u:{SECRET}@login.example.com"),
+    with_identity(issuer=f"https://login.example.com:{SECRET}"),
+    with_identity(issuer=f"https://u:{SECRET}"),
+    with_identity(tokenEndpoint=f"http://login.example.com/token?client_secret={SECRET}"),
+    with_exchange(endpoints=[f"u:{SECRET}@sts.example.com"]),
     with_identity(scope=f"https://u:{SECRET}@api.example.com"),
     with_exchange(endpoints=[f"https://sts.example.com?key={SECRET}"]),
     with_exchange(roleArn=f"-----BEGIN PRIVATE KEY-----{SECRET}"),
@@ -67,7 +72,7 @@ def test_misplaced_secret_is_not_repeated(config: Any, loaded: Load) -> None:
 )
 def test_key_for_a_secret_gets_a_remedy(config: Any, message: str, loaded: Load) -> None:
     """A key that would hold a secret gets a remedy instead of a suggested spelling."""
-    assert refusal(loaded, config).endswith(f"unknown key; secrets are never in this file: {message}")
+    assert refusal(loaded, config).endswith(f"unknown key; secrets are never in this file; {message}")
 
 
 def test_misspelt_value_gets_a_suggestion(loaded: Load) -> None:
@@ -79,6 +84,7 @@ UNUSED: list[Any] = [
     with_identity(connection={"privateKeyPasswordEnvVarName": SECRET}),
     with_authn(clientSecretEnvVarName="IDAAS_SECRET", privateKeyEnvVarName=SECRET),
     with_identity(connection={"proxy": f"http://u:{SECRET}@proxy:1"}),
+    with_identity(connection={"proxy": f"http://{SECRET}@proxy:1"}),
     configuration(metadata={"values": {"region-id": f"https://u:{SECRET}@x"}}),
     with_exchange(regionId=f"https://u:{SECRET}@idp.example.com"),
 ]

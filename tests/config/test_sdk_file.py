@@ -206,6 +206,18 @@ def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
     assert found["authnConfiguration"]["clientSecretEnvVarName"] == "A//B"
 
 
+@pytest.mark.parametrize("end", [",", ", // the end\n", ",/**/ \n"])
+def test_comma_behind_the_last_member(end: str, tmp_path: Path) -> None:
+    """Editors that allow comments also allow a comma behind the last member; one within a string stays."""
+    path = tmp_path / "client-config.json"
+    path.write_text('{"clientId": "a,}", "scope": "a|b"' + end + "}")
+
+    assert sdk_file.read(str(path)).members == {"clientId": "a,}", "scope": "a|b"}
+    path.write_text('{"authnConfiguration": {"authnMethod": "PCA"' + end + "}" + end + "}")
+    with pytest.raises(ConfigError, match="this is the IDaaS SDK's file"):
+        load(str(path), {}, hostname="h", now=lambda: 0.0)
+
+
 @pytest.mark.parametrize("comment", ["// the id", "/* the id */ "])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_comment_right_behind_a_colon(comment: str, end: str, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ REFUSALS: list[tuple[Any, str]] = [
     (configuration(tls={"x": 1}), "tls.x: unknown key; known are caFile"),
     (configuration(telemetry={"otlp": 1}), "telemetry.otlp: unknown key; known are tracesEndpoint"),
     (configuration(telemetry={"tracesEndpoint": "collector:4318"}), "telemetry.tracesEndpoint: "),
+    (configuration(telemetry={"tracesEndpoint": "http://a.example/\\v1"}), "telemetry.tracesEndpoint: 'http://a.exampl"),
+    (with_identity(issuer="https://idaas.example.com\\oidc"), f"{IDENTITY}.issuer: 'https://idaas.example.com"),
     (configuration(telemetry={"tracesEndpoint": "https://user:secret@example.com/v1/traces"}), "telemetry.tracesE"),
     (
         configuration(profiles={"default": profile(chian=[])}),
@@ -205,7 +207,15 @@ REFUSALS: list[tuple[Any, str]] = [
     ),
     # listeners
     (configuration(server={"bind": "7117"}), "server.bind: '7117' is not <IP address>:<port>, such as 127.0.0.1:7117"),
-    (configuration(server={"bind": "127.0.0.1:99999"}), "server.bind: '127.0.0.1:99999' is not <IP address>:<port>"),
+    (
+        configuration(server={"bind": "127.0.0.1:99999"}),
+        "server.bind: '127.0.0.1:99999': the port 99999 is out of range",
+    ),
+    (
+        configuration(server={"ops": "127.0.0.1:711777"}),
+        "server.ops: '127.0.0.1:711777': the port 711777 is out of range",
+    ),
+    (configuration(server={"ops": " 127.0.0.1:1"}), "server.ops: ' 127.0.0.1:1' has white space at an end; remove it"),
     (
         configuration(server={"bind": "sidecar:1"}),
         "server.bind: 'sidecar' is not an IP address; names are not resolved",
@@ -232,7 +242,7 @@ REFUSALS: list[tuple[Any, str]] = [
     # TLS and proxy
     (configuration(tls={"caFile": "/nowhere.pem"}), "tls.caFile: /nowhere.pem: no such file"),
     (configuration(tls={"caFile": "/no\nwhere"}), "tls.caFile: /no\\nwhere: no such file"),
-    (configuration(tls={"caFile": str(EXAMPLE)}), f"tls.caFile: {EXAMPLE}: holds no PEM certificate"),
+    (configuration(tls={"caFile": str(EXAMPLE)}), f"tls.caFile: {EXAMPLE}: holds no certificate, neither PEM"),
     (configuration(proxy="proxy.example.com:8080"), "proxy: not a proxy of the form http://host:port or https://"),
     # JSON
     ("[]", "must hold one JSON object, {…}"),
@@ -289,6 +299,17 @@ def test_single_quotes_are_no_comment(tmp_path: Path) -> None:
         load(str(path), {}, hostname="h", now=lambda: 0.0)
 
     assert str(caught.value) == f"{path}:2:3: not JSON: Expecting property name enclosed in double quotes"
+
+
+def test_comma_behind_the_last_member_is_located(tmp_path: Path) -> None:
+    """Every such comma is named with line and column, whatever the version of Python calls it."""
+    path = write_file(tmp_path / "config.json", '{\n  "configVersion": "1.0",\n  "a": [1,],\n  "b": ",}",\n}')
+
+    with pytest.raises(ConfigError) as caught:
+        load(str(path), {}, hostname="h", now=lambda: 0.0)
+
+    comma = "a comma behind the last member, which JSON does not have; remove the comma"
+    assert str(caught.value).splitlines() == [f"{path}:3:10: {comma}", f"{path}:4:12: {comma}"]
 
 
 def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:

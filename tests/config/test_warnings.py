@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from app.config.loader import examine
 from app.core.errors import Mistake
 from app.emulator.world.world import CHAINED_ROLE_ARN, PAM_SCOPE
 
-from ..conftest import configuration, identity, managed_exchange
-from .configurations import Load, profile, with_exchange, with_identity
+from ..conftest import ENVIRON, configuration, identity, managed_exchange
+from .configurations import Load, profile, with_exchange, with_identity, write_file
 
 
 def test_newer_minor_version_is_accepted_with_warnings(loaded: Load) -> None:
@@ -23,7 +24,7 @@ def test_newer_minor_version_is_accepted_with_warnings(loaded: Load) -> None:
     assert result.settings.server.bind == "127.0.0.1:1"
     assert [warning.partition(":")[0] for warning in result.warnings] == ["shiny", "server.shinier"]
     assert all(
-        warning.endswith("because the file's configVersion is newer than this program's") for warning in result.warnings
+        "because the file's configVersion is newer than this program's" in warning for warning in result.warnings
     )
 
 
@@ -47,12 +48,24 @@ WARNINGS = [
         "profiles.default.identity.clientId: white space at an end of the value; remove it, also from a",
     ),
     (
+        with_exchange(roleArn="acs:ram::123456789012345:role/app"),
+        "profiles.default.exchange.roleArn: the account id 123456789012345 has 15 digits, and those of",
+    ),
+    (
+        with_exchange(oidcProviderArn="acs:ram::1:oidc-provider/app"),
+        "profiles.default.exchange.oidcProviderArn: the account id 1 has 1 digit, and those of Alibaba Cloud have 16",
+    ),
+    (
+        configuration(profiles={"default": profile(chain=[{"roleArn": "acs:ram::12345678901234567:role/a"}])}),
+        "profiles.default.chain[0].roleArn: the account id 12345678901234567 has 17 digits",
+    ),
+    (
         with_exchange(regionId="cn-hangzou"),
         "profiles.default.exchange.regionId: cn-hangzou is not a region that this version knows",
     ),
     (
         configuration(profiles={"default": profile(chain=[{"roleArn": CHAINED_ROLE_ARN, "regionId": "eu-centrel-1"}])}),
-        "profiles.default.chain.regionId: eu-centrel-1 is not a region that this version knows",
+        "profiles.default.chain[0].regionId: eu-centrel-1 is not a region that this version knows",
     ),
     (
         configuration(profiles={"default": profile(identity=identity(scope="a|b"), exchange=managed_exchange())}),
@@ -108,3 +121,12 @@ def test_token_file_of_everybody_has_its_own_code(tmp_path: Path, loaded: Load) 
     )
     assert isinstance(found, Mistake)
     assert found.error_code == "IDS-130"
+
+
+def test_a_value_that_cannot_work_has_no_warning(tmp_path: Path) -> None:
+    """White space that makes an address unusable is one mistake, and no warning beside it."""
+    path = write_file(tmp_path / "config.json", configuration(server={"ops": "127.0.0.1:7118 "}))
+    found = examine(str(path), ENVIRON, hostname="h")
+
+    assert [mistake.error_code for _, mistake in found.found] == ["IDS-121"]
+    assert found.warnings == ()

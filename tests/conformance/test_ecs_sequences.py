@@ -25,12 +25,19 @@ class Metadata:
     A metadata service.
 
     `put` is the status of the token path. `token` is the token that it issues and accepts; None: it accepts none.
-    `redirect` is the Location of its role.
+    `redirect` is the Location of its role. `missing` is a path that it does not serve.
     """
 
     def __init__(
-        self, *, put: int = 200, token: str | None = "TOKEN1==", role: str = "my-role", redirect: str = ""
+        self,
+        *,
+        put: int = 200,
+        token: str | None = "TOKEN1==",
+        role: str = "my-role",
+        redirect: str = "",
+        missing: str = "",
     ) -> None:
+        self._missing = missing
         self._put = put
         self._token = token
         self._role = role
@@ -46,6 +53,8 @@ class Metadata:
         if sent is not None and sent != self._token:
             return make_response(401, error_document("AccessDenied", "no"))
         path = request.target.partition("?")[0]
+        if path == self._missing:
+            return make_response(404, error_document("NotFound", "no"))
         if path == ROLES:
             return make_response(200, self._role.encode())
         if self._redirect and path == f"{ROLES}my-role":
@@ -133,12 +142,20 @@ WITH_TOKENS = [PUT, f"{LIST} token", PUT, f"{ROLE} token"]
             ],
         ),
         ("ossfs2", ["PUT /latest/api/token ttl=180 length=0", f"{ROLE} token"]),
-        ("LoongCollector", ["PUT /latest/api/token ttl=3600 length=0", f"{LIST} token", f"{ROLE} token"]),
+        (
+            "LoongCollector",
+            [
+                "PUT /latest/api/token ttl=3600 length=0",
+                f"{LIST} token",
+                f"{ROLE} token",
+                "GET /latest/dynamic/instance-identity/document token",
+            ],
+        ),
         ("ack-ram-tool", ["PUT /latest/api/token ttl=3600 length=0", f"{LIST} token", f"{ROLE} token"]),
         ("ecctl", [PUT, f"{LIST} token", f"{ROLE} token"]),
         ("SLS Go", [ROLE]),
         ("SLS Java ECSRoleCredentialsProvider", [ROLE]),
-        ("aliyungo (external-dns)", [LIST, ROLE]),
+        ("aliyungo (external-dns)", [LIST, ROLE, "GET /region-id", "GET /vpc-id"]),
         ("aliyungo of 2018 (Debian)", [LIST, "GET /Ram/security-credentials/my-role"]),
     ],
 )
@@ -151,6 +168,21 @@ def test_requests(client: str, lines: list[str]) -> None:
     assert metadata.lines() == lines
     assert {request.host for request in metadata.requests} == {METADATA_HOST}
     assert verdict.state == "works"
+
+
+@pytest.mark.parametrize(
+    ("client", "path"),
+    [
+        ("LoongCollector", "/latest/dynamic/instance-identity/document"),
+        ("aliyungo (external-dns)", "/latest/meta-data/vpc-id"),
+    ],
+)
+def test_program_that_needs_more_metadata(client: str, path: str) -> None:
+    """Without the metadata that the program needs besides credentials, it is excluded, with the missing path."""
+    verdict = run(client, Metadata(missing=path))
+
+    assert (verdict.state, verdict.remarks) == ("excluded", (f"needs {path}, which the server does not serve",))
+    assert run(client, Metadata()).state == "works"
 
 
 @pytest.mark.parametrize("put", [403, 404, 405, 500])

@@ -128,9 +128,9 @@ def test_valid_endpoint_is_accepted(url: str) -> None:
         ("login.example.com", "is not a URL of the form https://host/path"),
         ("ftp://login.example.com", "is not a URL of the form"),
         ("https://", "is not a URL of the form"),
-        (" https://login.example.com", "is not a URL"),
-        ("https://login.example.com/a b", "is not a URL of the form"),
-        ("https://login.exämple.com/", "is not a URL of the form"),
+        (" https://login.example.com", "has ' ', which a URL cannot have"),
+        ("https://login.example.com/a b", "has ' ', which a URL cannot have"),
+        ("https://login.exämple.com/", "has 'ä', which a URL cannot have"),
         ("https://login.example.com:port", "is not a URL"),
         ("https://[::1", "is not a URL"),
         ("https://login.example.com/token?x=1", "has a query or a fragment; write the URL as https://host/path"),
@@ -187,7 +187,7 @@ def test_sts_endpoints_are_selected(settings: dict[str, Any], expected: tuple[st
     ("settings", "message"),
     [
         ({"explicit": []}, "exchange.endpoints: empty; add an endpoint, or remove the key to use the region's"),
-        ({"explicit": ["a.example.com", "b c"]}, "exchange.endpoints[1]: 'https://b c' is not a URL of the form"),
+        ({"explicit": ["a.example.com", "b c"]}, "exchange.endpoints[1]: 'https://b c' has ' ', which a URL cannot have"),
         ({"vpc": True}, "exchange.vpc: needs regionId; a VPC endpoint belongs to one region"),
         (
             {"region": "x"},
@@ -452,3 +452,51 @@ def test_invalid_proxy_is_refused(url: str) -> None:
 def test_login_in_a_url_is_masked(url: str, shown: str) -> None:
     """A login in a URL is shown as `***`."""
     assert display.without_login(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://[fd00::1]:8443/x", "https://[fd00::1]:8443/x"),
+        ("https://[fd00::1]/x", "https://[fd00::1]/x"),
+        ("sts.example.com:443", "sts.example.com:443"),
+        ("user:s3cr3t@sts.example.com", "***@sts.example.com"),
+        ("https://user:s3cr3t", "https://user:***"),
+        ("https://[fd00::1]:s3cr3t/x", "https://[fd00::1]:***/x"),
+        ("https://sts.example.com/a?b", "https://sts.example.com/a?b"),
+        ("https://sts.example.com/a?key=s3cr3t", "https://sts.example.com/a?***"),
+    ],
+)
+def test_parts_that_may_be_secret_are_masked(url: str, shown: str) -> None:
+    """A URL is shown without a login, also one without its scheme or its host, and without a query."""
+    assert display.shown_url(url) == shown
+
+
+@pytest.mark.parametrize("wrong", ["\\", " ", "\t", "\x00", "\x7f", '"', "<", ">", "^", "`", "{", "|", "}", "é", "\u200b"])
+@pytest.mark.parametrize("url", ["https://id{}p.example.com", "https://idp.example.com/a{}b"])
+def test_characters_that_no_url_can_have(url: str, wrong: str) -> None:
+    """RFC 3986 has no such character in a URL: an issuer with one was copied wrong, and no token could match it."""
+    with pytest.raises(ConfigError) as caught:
+        urls.endpoint(url.format(wrong), "issuer")
+    assert caught.value.error_code == "IDS-112"
+
+
+@pytest.mark.parametrize("path", ["%", "%2", "%zz"])
+def test_incomplete_percent_encoding(path: str) -> None:
+    """A per cent sign stands before two hexadecimal digits."""
+    with pytest.raises(ConfigError, match="has '%', which a URL cannot have; copy the URL again"):
+        urls.endpoint(f"https://idp.example.com/{path}", "issuer")
+
+
+def test_characters_that_a_url_can_have() -> None:
+    """Every character of RFC 3986 is accepted."""
+    url = "https://idp.example.com:8443/a-b.c_d~e!$&'()*+,;=:@/%2Fx"
+    assert urls.endpoint(url, "issuer") == url
+
+
+@pytest.mark.parametrize("proxy", ["http://pro\\xy:1", "http://p|q:1", "http://a^b"])
+def test_characters_that_no_proxy_can_have(proxy: str) -> None:
+    """The host of a proxy is that of a URL; a password may have any character."""
+    with pytest.raises(ConfigError, match="not a proxy"):
+        proxies.check_proxy(proxy, "proxy")
+    proxies.check_proxy("http://user:p^w|@proxy:1", "proxy")

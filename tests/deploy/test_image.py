@@ -154,7 +154,7 @@ def test_without_the_emulator_a_command_says_where_it_is(tmp_path: Path, command
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -55,7 +55,7 @@ def promtool() -> str:
 
 def output(*command: str, cwd: Path) -> str:
     """Run promtool and return its output. Fails with the output if promtool fails."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 

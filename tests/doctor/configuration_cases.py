@@ -231,7 +231,7 @@ CASES = [
     Case(
         "no configuration",
         "IDS-101",
-        "start from config.example.json",
+        "start from the output of `idaas-sidecar config --example`",
         lambda scenario: setattr(scenario, "path", None),
         lambda scenario: setattr(scenario, "path", "config.json"),
     ),

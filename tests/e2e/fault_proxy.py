@@ -61,6 +61,7 @@ class FaultProxy:
 
     def close(self) -> None:
         """Stop listening."""
+        self._listening.shutdown(socket.SHUT_RDWR)  # ends the thread's `accept`; a close would not
         self._listening.close()
 
 

@@ -1,4 +1,4 @@
-"""Starts that fail, on machines of any speed."""
+"""Starts within a gate that ends, on machines of any speed."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-m", "app")
-DEADLINE = 60.0
+DEADLINE = 120.0
 """Seconds until a wait fails. The deadline is long, so that only a hang reaches it, also on a busy machine."""
 
 

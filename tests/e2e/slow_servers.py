@@ -55,6 +55,7 @@ def dripping() -> Iterator[list[int]]:
 NEIGHBOURS = {
     "one server hangs": (100, lambda: hanging(1)),
     "a hundred servers hang": (100, lambda: hanging(100)),
+    "450 servers hang": (450, lambda: hanging(450)),
     "one server drips": (200, dripping),
 }
 """The number of profiles, and the servers that they share."""

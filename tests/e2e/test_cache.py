@@ -119,9 +119,9 @@ def test_restart_in_an_outage(
 
 
 def test_gate_opens_for_restored_credentials(cloud: EmulatedCloud, home: Path) -> None:
-    """With the gate `credentials`, a restored session opens the gate in an outage: the sidecar keeps running."""
+    """With the gate `credentials`, a restored session opens the gate in an outage: SIGTERM drains, and ends with 0."""
     add_fault(cloud, kind="*", times=None, drop=True)
-    gate = {"startup": {"gate": "credentials", "timeoutSeconds": 0.5}}
+    gate = {"startup": {"gate": "credentials", "timeoutSeconds": 600}}
     with serve(settings(cloud, home) | gate, home=home, env=CACHE_ENV) as sidecar:
         sidecar.process.event("credentials_restored")
         sidecar.process.event("refresh_failed")
@@ -471,6 +471,34 @@ def test_metadata_session_tokens_without_a_cache(cloud: EmulatedCloud, home: Pat
 
     assert found == 200
     assert (home / "idaas-sidecar" / f"session-key-{port}").exists() is (tokens == "required")
+
+
+def test_metadata_session_tokens_required_by_a_reload(cloud: EmulatedCloud, home: Path) -> None:
+    """After a reload that requires tokens, tokens of before and after stay valid, the new ones also after a restart."""
+    port = unused_port()
+    optional = settings(cloud, home)
+    del optional["cache"]
+    optional["server"]["bind"] = f"127.0.0.1:{port}"
+    required = optional | {"access": {"metadataTokens": "required"}}
+    variables = CACHE_ENV | {"XDG_RUNTIME_DIR": str(home)}
+
+    def token(sidecar: RunningSidecar) -> str:
+        return fetch(sidecar.urls["credentials"], "/latest/api/token", TTL, method="PUT").body.decode()
+
+    def status(sidecar: RunningSidecar, value: str) -> int:
+        return fetch(sidecar.urls["credentials"], ROLE, f"X-aliyun-ecs-metadata-token: {value}").status
+
+    with serve(optional, home=home, env=variables) as sidecar:
+        sidecar.process.event("credentials_issued")
+        before = token(sidecar)
+        (home / "config.json").write_text(json.dumps(required))
+        sidecar.process.event("config_reloaded")
+        after = token(sidecar)
+        assert [status(sidecar, value) for value in (before, after, "none")] == [200, 200, 401]
+        kill(sidecar)
+    with serve(required, home=home, env=variables) as sidecar:
+        sidecar.process.event("credentials_issued")
+        assert status(sidecar, after) == 200
 
 
 def test_metadata_session_tokens(cloud: EmulatedCloud, home: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -19,7 +19,7 @@ from app.conformance.wire.url import HttpUrl
 
 from ..ports import unused_port
 from .credential_server import KEYS, TOKEN, Careless, CredentialServer, Fractional, FrameworkDefaults, listening
-from .processes import CommandResult, Demo, demo, environment, run
+from .processes import DEADLINE, CommandResult, Demo, demo, environment, run
 
 UNABLE = {"credentials-csharp", "credentials-cpp", "credentials-swift"}
 GET = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -32,7 +32,7 @@ def sidecar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def check(home: Path, base: str, *flags: str, path: str = "/credentials") -> CommandResult:
-    return run("conformance", f"{base}{path}", *flags, env=environment(home), seconds=60)
+    return run("conformance", f"{base}{path}", *flags, env=environment(home), seconds=2 * DEADLINE)
 
 
 def findings(document: dict[str, Any], verdict: str) -> set[str]:
@@ -60,7 +60,8 @@ def test_the_demo_conforms(sidecar: Demo, tmp_path: Path) -> None:
     assert {item["verdict"] for item in document["rules"]} == {"ok", "advice", "not seen"}
     assert findings(document, "not seen") == {"ecs 9 wrong token", "ecs 9 expired token"}
     assert findings(document, "advice") == {"ecs 22 external-dns"}
-    assert {item["client"] for item in document["clients"] if item["verdict"] != "works"} == UNABLE
+    excluded = {"LoongCollector", "aliyungo (external-dns)"}
+    assert {item["client"] for item in document["clients"] if item["verdict"] != "works"} == UNABLE | excluded
     assert document["requests"] < 150
 
 
@@ -224,20 +225,22 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"
 
 
 @pytest.mark.parametrize(
-    ("pieces", "then", "reason"),
+    ("pieces", "then", "timeout", "reason"),
     [
-        ((), lambda _: None, "no complete response within 0.2 s"),
-        ((OK, b"o"), lambda _: None, "no complete response within 0.2 s"),
-        ((b"SSH-2.0-x\r\n\r\n",), lambda _: None, "no HTTP/1 status line"),
-        ((), socket.socket.close, "connection closed without a response"),
-        ((OK, b"o"), socket.socket.close, "a body of 1 bytes where Content-Length says 2"),
-        ((), reset, "Connection reset by peer"),
+        ((), lambda _: None, 0.2, "no complete response within 0.2 s"),
+        ((OK, b"o"), lambda _: None, 0.2, "no complete response within 0.2 s"),
+        ((b"SSH-2.0-x\r\n\r\n",), lambda _: None, DEADLINE, "no HTTP/1 status line"),
+        ((), socket.socket.close, DEADLINE, "connection closed without a response"),
+        ((OK, b"o"), socket.socket.close, DEADLINE, "a body of 1 bytes where Content-Length says 2"),
+        ((), reset, DEADLINE, "Connection reset by peer"),
     ],
 )
-def test_missing_responses(pieces: tuple[bytes, ...], then: Callable[[socket.socket], object], reason: str) -> None:
+def test_missing_responses(
+    pieces: tuple[bytes, ...], then: Callable[[socket.socket], object], timeout: float, reason: str
+) -> None:
     """A server that hangs, closes, resets or speaks another protocol gives no response, with the reason, in time."""
     with sending(*pieces, then=then) as url:
-        assert SocketSender(url, Budget(), timeout=0.2).send(GET) == NoResponse(reason)
+        assert SocketSender(url, Budget(), timeout=timeout).send(GET) == NoResponse(reason)
 
 
 def test_an_endless_body_is_not_read() -> None:
@@ -262,6 +265,6 @@ def test_the_budget_is_kept() -> None:
 def test_idle_connections(then: Callable[[socket.socket], object], closed: bool) -> None:
     """A server that closes or resets an idle connection in time is told apart from one that keeps it open."""
     with sending(OK, b"ok", then=then) as url:
-        seconds = SocketSender(url, Budget()).idle_seconds(GET, 0.2)
+        seconds = SocketSender(url, Budget()).idle_seconds(GET, DEADLINE if closed else 0.2)
 
     assert (seconds is not None) is closed

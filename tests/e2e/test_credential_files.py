@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from .cloud import ENV, config, replace_config
 from .processes import EmulatedCloud, RunningSidecar, environment, run, serve, wait_until
@@ -31,9 +34,17 @@ def refresh(sidecar: RunningSidecar) -> None:
     assert run("refresh", "--config", str(sidecar.config_path), env=environment(home, **ENV)).code == 0
 
 
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    """A umask that takes no permission away."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_umask")
 def test_files_follow_the_session(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Each file has its format, its mode under any umask and the served session; a refresh replaces it as a whole."""
-    os.umask(0)
     ini, uri = tmp_path / "app.ini", tmp_path / "app.json"
     entries = ({"path": str(ini), "mode": "0640"}, {"path": str(uri), "format": "uri"})
     with serve(settings(cloud, tmp_path, *entries), home=tmp_path, env=ENV) as sidecar:
@@ -44,7 +55,6 @@ def test_files_follow_the_session(cloud: EmulatedCloud, tmp_path: Path) -> None:
         wait_until(lambda: json.loads(uri.read_text()) == served(sidecar) != body)
         names = sorted(item.name for item in tmp_path.iterdir() if item.name.startswith("app"))
         modes = [oct(item.stat().st_mode & 0o777) for item in (ini, uri)]
-    os.umask(0o077)
 
     assert f'"access_key_id": "{body["AccessKeyId"]}"' in first_text
     assert f'"sts_token": "{body["SecurityToken"]}"' in first_text

@@ -18,6 +18,7 @@ from cryptography import x509
 from app.doctor import running
 from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, CLIENT_SECRET
 
+from ..ports import unused_port
 from ..setup import ram
 from .cloud import ENV, add_fault, config, emulator_admin
 from .processes import CommandResult, EmulatedCloud, environment, run, serve
@@ -107,7 +108,9 @@ def test_running_sidecar_beside_a_broken_file(cloud: EmulatedCloud, tmp_path: Pa
 def test_application_is_connected_where_the_sidecar_listens(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """The URI of a running sidecar has no finding; after its end, no program listens there."""
     variables = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true"}
-    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+    settings = config(cloud)
+    settings["server"]["bind"] = f"127.0.0.1:{unused_port()}"
+    with serve(settings, home=tmp_path, env=ENV) as sidecar:
         variables["ALIBABA_CLOUD_CREDENTIALS_URI"] = f"{sidecar.urls['credentials']}/credentials"
         served = doctor(config(cloud), tmp_path, "--json", **variables)
     ended = doctor(config(cloud), tmp_path, "--json", **variables)

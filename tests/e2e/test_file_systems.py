@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 
+from ..ports import unused_port
 from .cloud import ENV, config, emulator_admin, replace_config
 from .file_systems import hang, hanging, hanging_at_read, logging_to_hanging_file, needs_fuse, without_inotify
 from .processes import EmulatedCloud, Process, RunningSidecar, environment, run, serve, wait_until
@@ -280,8 +280,7 @@ def test_log_to_a_hanging_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A log in a file whose file system hangs at its first line stops no request, and not the end of the process."""
     hung, path = tmp_path / "hung", tmp_path / "config.json"
     hung.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    address = f"127.0.0.1:{unused_port()}"
     path.write_text(json.dumps(config(cloud) | {"server": {"bind": address, "ops": None}}))
     program = logging_to_hanging_file(hung)
 

@@ -19,10 +19,12 @@ from typing import BinaryIO
 
 import pytest
 
+from app.serve.audit import PAUSE
+
 from .attacks import flood, open_connections, pipelining, socket_bytes, socket_sizes, trickling
 from .cloud import ENV, add_fault, config
 from .processes import DEADLINE, PROGRAM, ROOT, Demo, EmulatedCloud, demo, environment, serve, wait_until
-from .wire import Connection, admin_request, fetch, request_head
+from .wire import Connection, Response, admin_request, fetch, request_head
 
 ROLES = "/latest/meta-data/ram/security-credentials"
 
@@ -119,13 +121,13 @@ def test_floods(sidecar: Demo, listener: str, raw: bytes) -> None:
 
 def test_flood_of_denials_gives_few_log_lines(sidecar: Demo) -> None:
     """Thousands of refusals give few log lines, whose counts add up to the number of refusals."""
-    before = denials(sidecar)
+    before, lines_before, started = denials(sidecar), len(sidecar.process.events("denied")), time.monotonic()
     with flood(sidecar.metadata_url, request_head("GET", "/credentials", host="evil.example"), 10) as responses:
         wait_until(lambda: responses[0] >= 3_000)
-    lines = len(sidecar.process.events("denied"))
+    lines, seconds = len(sidecar.process.events("denied")) - lines_before, time.monotonic() - started
     wait_until(lambda: denials(sidecar) - before >= 3_000)
 
-    assert lines < 60
+    assert lines <= seconds / PAUSE + 10
 
 
 def denials(sidecar: Demo) -> int:
@@ -234,20 +236,29 @@ def test_rate_limit(cloud: EmulatedCloud, tmp_path: Path) -> None:
         limited.process.event("credentials_issued")
         base = limited.urls["credentials"]
         started, responses, rejected = time.monotonic(), [], []
-        while len(rejected) < 10:
+        while len(rejected) < 10:  # together, because a busy machine may answer fewer than five in a second
             assert time.monotonic() < started + DEADLINE
-            responses.append(fetch(base, "/credentials"))
-            rejected += [response for response in responses[-1:] if response.status == 429]
+            responses += fetched_together(base, "/credentials", 10)
+            rejected = [response for response in responses if response.status == 429]
         allowed = 5 + 5 * (time.monotonic() - started)
         metrics = fetch(limited.urls["ops"], "/metrics").body.decode()
 
-        assert [response.status for response in responses[:5]] == [200] * 5
+        assert [response.status for response in responses[:10]].count(200) >= 5
         assert len(responses) - len(rejected) <= allowed + 1
         assert rejected[0].headers["retry-after"] == "1"
         assert json.loads(rejected[0].body)["Code"] == "Throttled"
         assert fetch(base, "/healthz").status == 200
         assert f'idaas_sidecar_denied_total{{reason="Rate"}} {len(rejected)}.0' in metrics
         wait_until(lambda: fetch(base, "/credentials").status == 200)
+
+
+def fetched_together(base: str, target: str, count: int) -> list[Response]:
+    """Send so many requests, each on a connection of its own, and return the responses."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(Connection(base)) for _ in range(count)]
+        for connection in connections:
+            connection.send(request_head("GET", target))
+        return [connection.read_response() for connection in connections]
 
 
 def test_log_that_is_not_read(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -55,23 +55,24 @@ def test_sigterm_drains(cloud: EmulatedCloud, tmp_path: Path) -> None:
     with serve(config(cloud, shutdown={"drainSeconds": 1}), home=tmp_path, env=ENV, program=AS_INIT) as sidecar:
         sidecar.process.event("credentials_issued")
         os.kill(init_of(sidecar.process), signal.SIGTERM)
-        sidecar.process.event("draining")
 
-        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
         assert sidecar.process.wait() == 0
+        sidecar.process.event("draining")
         sidecar.process.event("stopped")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_ends_the_drain(number: signal.Signals, cloud: EmulatedCloud, tmp_path: Path) -> None:
-    """A second signal ends the drain."""
+    """Requests are answered during the drain, and a second signal ends it."""
     with serve(config(cloud, shutdown={"drainSeconds": 600}), home=tmp_path, env=ENV, program=AS_INIT) as sidecar:
         sidecar.process.event("credentials_issued")
         init_pid = init_of(sidecar.process)
         os.kill(init_pid, signal.SIGTERM)
         sidecar.process.event("draining")
+        status = fetch(sidecar.urls["credentials"], "/credentials").status
         os.kill(init_pid, number)
 
+        assert status == 200
         assert sidecar.process.wait() == 0
 
 

@@ -59,7 +59,7 @@ def test_status_over_the_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> N
 
 def test_status_while_the_sidecar_stops(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """After SIGTERM, command and page say that the sidecar stops, although it still answers."""
-    members = settings(cloud) | {"shutdown": {"drainSeconds": 60}}
+    members = settings(cloud) | {"shutdown": {"drainSeconds": 600}}
     with serve(members, home=tmp_path, env=ENV) as sidecar:
         sidecar.process.event("credentials_issued")
         before = status(sidecar)

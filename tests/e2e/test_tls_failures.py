@@ -111,9 +111,9 @@ def request_to(authority: trustme.CA, tmp_path: Path) -> Callable[..., Awaitable
     ca_file = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
 
-    async def request(url: str, proxy: str = "none") -> str:
+    async def request(url: str, proxy: str = "none", *, seconds: float = 60) -> str:
         transport = RoutingTransport(proxy=proxy, environ={}, trust=Trust(str(ca_file), "tls.caFile", {}))
-        client = UpstreamClient(transport, limits=Limits(2, 2), now=time.time, observe=lambda _: None)
+        client = UpstreamClient(transport, limits=Limits(seconds, seconds), now=time.time, observe=lambda _: None)
         try:
             await client.post(url, {})
         except Unreachable as error:
@@ -172,7 +172,7 @@ async def test_server_without_tls(request_to: Callable[..., Awaitable[str]]) -> 
 async def test_silent_handshake(request_to: Callable[..., Awaitable[str]]) -> None:
     """A server that accepts the connection and is silent is told from one that cannot be reached."""
     async with listening(silent) as port:
-        error = await request_to(f"https://127.0.0.1:{port}/")
+        error = await request_to(f"https://127.0.0.1:{port}/", seconds=1)
 
     assert "could not connect: the server accepts connections, but does not answer the TLS handshake in time" in error
 
@@ -248,20 +248,24 @@ async def test_proxy_that_asks_for_a_login(request_to: Callable[..., Awaitable[s
     assert error.endswith("; give its user name and password in the proxy's URL")
 
 
-async def test_proxy_that_quotes_its_login(request_to: Callable[..., Awaitable[str]]) -> None:
+@pytest.mark.parametrize(
+    "login", ["user:pass%20phrase12", "token%20of%20user1", "token-of-user1:", "token-of-user12:x-oauth-basic1"]
+)
+async def test_proxy_that_quotes_its_login(login: str, request_to: Callable[..., Awaitable[str]]) -> None:
     """A proxy that repeats the login that it received, as it is or decoded, makes it appear in no message."""
 
     async def quote(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        login = re.search(rb"Proxy-Authorization: Basic (\S+)", head, re.IGNORECASE)
-        assert login is not None
-        writer.write(b"HTTP/1.1 403 not for " + login[1] + b" " + base64.b64decode(login[1]) + b"\r\n\r\n")
+        sent = re.search(rb"Proxy-Authorization: Basic (\S+)", head, re.IGNORECASE)
+        assert sent is not None
+        user = base64.b64decode(sent[1]).partition(b":")[0]
+        writer.write(b"HTTP/1.1 403 not for %s %s %s\r\n\r\n" % (sent[1], base64.b64decode(sent[1]), user))
         await writer.drain()
 
     async with listening(quote) as port:
-        error = await request_to("https://idaas.test/", f"http://user:pass%20phrase12@127.0.0.1:{port}")
+        error = await request_to("https://idaas.test/", f"http://{login}@127.0.0.1:{port}")
 
-    assert f"the proxy 127.0.0.1:{port} refused: 403 not for [hidden] [hidden]; allow idaas.test" in error
+    assert f"the proxy 127.0.0.1:{port} refused: 403 not for [hidden] [hidden] [hidden]; allow idaas.test" in error
 
 
 ALERTS = {
@@ -321,7 +325,7 @@ async def test_name_that_is_no_host_name(request_to: Callable[..., Awaitable[str
 async def test_silent_proxy(request_to: Callable[..., Awaitable[str]]) -> None:
     """A proxy that accepts the connection and does not answer is named, and not the server."""
     async with listening(silent) as port:
-        error = await request_to("https://idaas.test/", f"http://127.0.0.1:{port}")
+        error = await request_to("https://idaas.test/", f"http://127.0.0.1:{port}", seconds=1)
 
     assert error == f"https://idaas.test/: no answer in time from the proxy 127.0.0.1:{port}"
 

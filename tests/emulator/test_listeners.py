@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import ssl
-import time
 
 import httpx
 import pytest
@@ -77,8 +76,8 @@ async def test_dropped_connection(tmp_path, emulator):
             await http.post(address.url)
 
 
-async def test_stops_within_a_second(tmp_path, signing_key):
-    """The emulator stops within a second despite an idle connection and a request whose response never comes."""
+async def test_stops_despite_open_connections(tmp_path, signing_key):
+    """The emulator stops despite an idle connection and a request whose response never comes."""
     sleeping = asyncio.Event()
 
     async def sleep_forever(seconds):
@@ -87,15 +86,12 @@ async def test_stops_within_a_second(tmp_path, signing_key):
 
     emulator = Emulator(World.default(), sleep=sleep_forever, signing_key=signing_key)
     emulator.faults.add(Fault("sts", delay=1))
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, timeout=None) as http, asyncio.timeout(60):
         async with listening(emulator, directory=tmp_path) as address:
             await http.get(f"{address.url}{PATH}/jwks")
             slow = asyncio.create_task(http.post(address.url))
             await sleeping.wait()
-            stopping_at = time.monotonic()
-        took = time.monotonic() - stopping_at
         with pytest.raises(httpx.HTTPError):
             await slow
 
-    assert took < 1
     assert emulator.journal[-1].outcome == "unanswered"

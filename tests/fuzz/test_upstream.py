@@ -209,7 +209,7 @@ def test_any_bytes_on_the_wire() -> None:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         client = UpstreamClient(
             httpx.AsyncHTTPTransport(verify=False, trust_env=False),
-            limits=Limits(2.0, 2.0),
+            limits=Limits(60.0, 60.0),
             now=lambda: 1e9,
             observe=ignore,
         )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import Mistake, Refused, SidecarError, Unreachable
-from app.identity.discovery import Discovery
+from app.identity.discovery import FRESH_SECONDS, PAUSE_SECONDS, Discovery
 
 from ..clock import Clock
 from ..upstream.fake_http import FakeHttp, Sent, answer
@@ -60,15 +60,48 @@ async def test_document_is_used_for_an_hour(clock: Clock) -> None:
 
 
 async def test_previous_document_is_used_while_none_can_be_fetched(clock: Clock) -> None:
-    """A provider that is down has no new endpoint, so the previous one is used; each use tries again."""
+    """A provider that is down has no new endpoint, so the previous one is used, and asked for after a pause only."""
     http = FakeHttp(answer(document("1")), DOWN, Unreachable("down"), answer(document("2")))
     found = discovery(http, clock)
     endpoints = [await found.token_endpoint()]
     clock.skip(3_600)
 
-    endpoints += [await found.token_endpoint() for _ in range(3)]
+    for requests in (2, 3, 4):
+        endpoints += [await found.token_endpoint() for _ in range(5)]
+        clock.skip(PAUSE_SECONDS - 0.5)
+        endpoints += [await found.token_endpoint() for _ in range(5)]
+        assert len(http.sent) == requests
+        clock.skip(0.5)
 
-    assert endpoints == [f"{ISSUER}/{path}" for path in ("1", "1", "1", "2")]
+    assert endpoints == [f"{ISSUER}/{path}" for path in ("1", *("1" for _ in range(20)), *("2" for _ in range(10)))]
+
+
+@pytest.mark.parametrize(("wish", "pause"), [(1.0, PAUSE_SECONDS), (1_000.0, 1_000.0), (86_400.0, FRESH_SECONDS)])
+async def test_wish_of_an_issuer_that_is_throttled(wish: float, pause: float, clock: Clock) -> None:
+    """`Retry-After` of a document's server lengthens the pause, up to the time for which a document is used."""
+    failure = Unreachable("busy")
+    failure.retry_after = wish
+    http = FakeHttp(answer(document("1")), failure, answer(document("2")))
+    found = discovery(http, clock)
+    await found.token_endpoint()
+    clock.skip(FRESH_SECONDS)
+    await found.token_endpoint()
+    clock.skip(pause - 0.5)
+
+    assert await found.token_endpoint() == f"{ISSUER}/1"
+    clock.skip(0.5)
+    assert await found.token_endpoint() == f"{ISSUER}/2"
+
+
+async def test_without_a_known_endpoint_each_attempt_asks(clock: Clock) -> None:
+    """A start is not delayed: the first document that can be used is used at once."""
+    http = FakeHttp(DOWN, answer({}, 404), answer(document("1")))
+    found = discovery(http, clock)
+    for kind in (Unreachable, Refused):
+        with pytest.raises(kind):
+            await found.token_endpoint()
+
+    assert await found.token_endpoint() == f"{ISSUER}/1"
 
 
 PAGE = "<html><title>Request blocked</title></html>"

@@ -54,7 +54,7 @@ def application(**changes: Any) -> IdaasIdentity:
             "IDS-112",
         ),
         (
-            {"authnConfiguration": {"authnMethod": "PCA"}},
+            {"authnConfiguration": {"authnMethod": "PKCS7"}},
             "p.authnConfiguration.applicationFederatedCredentialName: ",
             "IDS-106",
         ),

@@ -262,6 +262,7 @@ def test_implied_files_of_an_identity(
     assert list(identities.implied_files(FILE, {})) == []
 
 
+SECRET = {"clientAuthentication": {"method": "client_secret_basic", "clientSecretFile": "/secret"}}
 PROXY = {"connection": {"proxy": "socks5://p:1"}}
 INVALID: list[tuple[Identity, str]] = [
     (CommandIdentity(("sh",)), r"p\.command\[0\]: 'sh' must be an absolute path"),
@@ -270,7 +271,10 @@ INVALID: list[tuple[Identity, str]] = [
     (client(issuer=None), r"p\.issuer: required, unless tokenEndpoint is set"),
     (application(**PROXY), r"p\.connection\.proxy: not a proxy"),
     (client(**PROXY), r"p\.connection\.proxy: not a proxy"),
-    (application(tokenExchange={"subject": SUBJECT | PROXY}), r"p\.tokenExchange\.subject\.connection\.proxy: not a"),
+    (
+        application(tokenExchange={"subject": SUBJECT | SECRET | PROXY}),
+        r"p\.tokenExchange\.subject\.connection\.proxy: not a",
+    ),
     (
         application(tokenExchange={"subject": {"type": "command", "command": ["sh"]}}),
         r"p\.tokenExchange\.subject\.command\[0\]: 'sh' must be",

@@ -11,13 +11,15 @@ from typing import Any
 import jwt
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from app.config.decode import convert
 from app.core.checks import require
 from app.core.connection import Connection
+from app.core.display import HIDDEN
 from app.core.errors import ConfigError, NotThereYet, Refused, Unreachable
 from app.core.values import Token
 from app.emulator.world.world import CLIENT_ID
@@ -249,6 +251,41 @@ async def test_certificate_is_sent_with_its_assertion(inline: bool, encrypted: b
     assert expiries == [("certificate", NOW + 30 * 86_400)]
 
 
+@pytest.mark.parametrize("form", ["key and certificate", "authority first", "DER", "PKCS#12"])
+async def test_pca_sends_the_certificates_alone(form: str, workload: Workload) -> None:
+    """Whatever the form of the files, the server receives the certificate and the chain as PEM, and no private key."""
+    issued = workload.emulator.issue_certificate(CLIENT)
+    key = load_pem_private_key(issued.key_pem.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    leaf, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (issued.leaf_pem, issued.chain_pem))
+    files = {
+        "key and certificate": (issued.key_pem + issued.leaf_pem, issued.chain_pem),
+        "authority first": (issued.chain_pem + issued.leaf_pem, issued.chain_pem),
+        "DER": (leaf.public_bytes(Encoding.DER), issuer.public_bytes(Encoding.DER)),
+        "PKCS#12": (
+            serialize_key_and_certificates(b"a", key, leaf, [issuer], ENCRYPTION),
+            base64.b64encode(issuer.public_bytes(Encoding.DER)),
+        ),
+    }[form]
+    paths = [workload.directory / name for name in ("any.crt", "any.chain")]
+    for path, content in zip(paths, files, strict=True):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    method = {
+        "authnMethod": "PCA",
+        "applicationFederatedCredentialName": "fed-1",
+        "privateKeyFile": workload.write_file("tls.key", issued.key_pem),
+        "clientX509CertificateFile": str(paths[0]),
+        "x509CertChainsFile": str(paths[1]),
+        **({"privateKeyPasswordEnvVarName": "PASSWORD"} if form == "PKCS#12" else {}),
+    }
+    require(method_of(method).read_checks("p", {"PASSWORD": PASSWORD}))
+
+    sent = await sent_by(method, PASSWORD=PASSWORD)
+
+    assert sent.fields["client_x509"] == issued.leaf_pem
+    assert sent.fields["client_x509_chain"] == issued.chain_pem
+
+
 PLUGIN = {"authnMethod": "PLUGIN"}
 ACCESS_KEY = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "LTAI", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "of-key"}
 PLUGIN_TOKEN = {"AccessToken": JWT, "TokenType": "Bearer", "ExpiresIn": 600}
@@ -364,14 +401,20 @@ def facts(**changes: Any) -> ClientFacts:
 
 CERTIFICATE = Connection(certificate_file="/tls.pem")
 FED = {"applicationFederatedCredentialName": "fed-1"}
+NAMED_SECRET = {"clientSecretEnvVarName": "IDAAS_SECRET"}
+NAMED_KEY = {"privateKeyFile": "/key.pem"}
+CHAIN = {"clientX509CertificateFile": "/leaf.pem", "x509CertChainsFile": "/chain.pem"}
 EIAM_FACTS = {"open_api_endpoint": "eiam.example.com"}
 VALID: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({"authnMethod": "CLIENT_SECRET_POST"}, {}),
-    ({"method": "client_secret_jwt"}, {}),
-    ({"method": "client_secret_jwt", "assertionAudience": "issuer"}, {"issuer": "https://idp.example.com"}),
-    ({"method": "private_key_jwt", "assertionAudience": "issuer"}, {"issuer": "https://idp.example.com"}),
+    ({"authnMethod": "CLIENT_SECRET_POST", **NAMED_SECRET}, {}),
+    ({"method": "client_secret_jwt", **NAMED_SECRET}, {}),
+    (
+        {"method": "client_secret_jwt", **NAMED_SECRET, "assertionAudience": "issuer"},
+        {"issuer": "https://idp.example.com"},
+    ),
+    ({"method": "private_key_jwt", **NAMED_KEY, "assertionAudience": "issuer"}, {"issuer": "https://idp.example.com"}),
     ({"method": "tls_client_auth"}, {"connection": CERTIFICATE}),
-    ({"authnMethod": "PCA", **FED}, {}),
+    ({"authnMethod": "PCA", **FED, **NAMED_KEY, **CHAIN}, {}),
     ({"authnMethod": "PKCS7", **FED}, {}),
     ({"authnMethod": "PKCS7", **FED, "clientDeployEnvironment": "ALIBABA_CLOUD_ECS"}, {}),
     ({"authnMethod": "OIDC", **FED}, {}),
@@ -390,19 +433,24 @@ def test_complete_method_passes(method: dict[str, Any], changes: dict[str, Any])
 
 INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (
-        {"method": "client_secret_jwt", "assertionAudience": "issuer"},
+        {"method": "client_secret_jwt", **NAMED_SECRET, "assertionAudience": "issuer"},
         {},
         "p.issuer: required where assertionAudience is issuer",
         "IDS-106",
     ),
     (
-        {"method": "private_key_jwt", "assertionAudience": "issuer"},
+        {"method": "private_key_jwt", **NAMED_KEY, "assertionAudience": "issuer"},
         {"issuer": ""},
         "p.issuer: required where assertionAudience is issuer",
         "IDS-106",
     ),
     ({"method": "tls_client_auth"}, {}, "p.connection.certificateFile: required with tls_client_auth", "IDS-106"),
-    ({"authnMethod": "PCA"}, {}, "p.m.applicationFederatedCredentialName: required with PCA", "IDS-106"),
+    (
+        {"authnMethod": "PCA", **NAMED_KEY, **CHAIN},
+        {},
+        "p.m.applicationFederatedCredentialName: required with PCA",
+        "IDS-106",
+    ),
     ({"authnMethod": "PKCS7"}, {}, "p.m.applicationFederatedCredentialName: required with PKCS7", "IDS-106"),
     ({"authnMethod": "OIDC"}, {}, "p.m.applicationFederatedCredentialName: required with OIDC", "IDS-106"),
     (
@@ -422,6 +470,29 @@ INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
         {},
         "p.m.ecsMetadataEndpoint: 'http://10.0.0.1' is neither",
         "IDS-112",
+    ),
+    ({"authnMethod": "CLIENT_SECRET_BASIC"}, {}, "p.m: clientSecretEnvVarName or clientSecretFile is req", "IDS-106"),
+    ({"method": "client_secret_jwt"}, {}, "p.m: clientSecretEnvVarName or clientSecretFile is required", "IDS-106"),
+    ({"method": "private_key_jwt"}, {}, "p.m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
+    ({"authnMethod": "PCA", **FED, **CHAIN}, {}, "p.m: privateKeyEnvVarName or privateKeyFile is required", "IDS-106"),
+    ({"authnMethod": "PCA", **FED, **NAMED_KEY}, {}, "p.m: clientX509Certificate or clientX509Certifi", "IDS-106"),
+    (
+        {"authnMethod": "PRIVATE_KEY_JWT", **NAMED_KEY, "privateKeyEnvVarName": "IDAAS_KEY"},
+        {},
+        "p.m: privateKeyEnvVarName and privateKeyFile are both set",
+        "IDS-113",
+    ),
+    (
+        {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "hunter2!"},
+        {},
+        f"p.m.clientSecretEnvVarName: {HIDDEN} is no name of an environment variable",
+        "IDS-108",
+    ),
+    (
+        {"authnMethod": "PRIVATE_KEY_JWT", **NAMED_KEY, "privateKeyPasswordEnvVarName": "$PASSWORD"},
+        {},
+        f"p.m.privateKeyPasswordEnvVarName: {HIDDEN} is no name of an environment variable",
+        "IDS-108",
     ),
     ({"method": "client_assertion"}, {}, "p.m: tokenEnvVarName or tokenFile is required", "IDS-106"),
     (PLUGIN, {}, "p.openApiEndpoint: required with PLUGIN", "IDS-106"),

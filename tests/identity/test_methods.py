@@ -93,7 +93,7 @@ def program(extended: Path, *arguments: str) -> subprocess.CompletedProcess[str]
         env={"PATH": os.environ["PATH"], "HOME": str(extended), "PYTHONPATH": str(extended)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

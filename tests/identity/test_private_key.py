@@ -375,7 +375,10 @@ def test_invalid_certificate_is_refused(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         key_forms.load_certificate(text, "place")
 
-    assert str(caught.value) == "place: no usable PEM certificate (-----BEGIN CERTIFICATE-----)"
+    assert str(caught.value).startswith(
+        "place: no usable certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER"
+    )
+    assert "s3cr3t" not in str(caught.value)
     assert caught.value.error_code == "IDS-115"
 
 
@@ -398,14 +401,41 @@ def test_certificate_of_an_openid_client(
 
     text = secrets.from_file(str(path), "place", binary=True)()
 
-    assert key_forms.load_certificate(text, "place", der=True, password=PASSWORD) == wanted
+    assert key_forms.load_certificate(text, "place", password=PASSWORD) == wanted
+
+
+def test_certificate_of_the_key_is_first_wherever_it_stands(signing_key: rsa.RSAPrivateKey) -> None:
+    """Some tools write the CA before the certificate. A file without the key's certificate keeps its order."""
+    issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
+    key = key_forms.load_private_key(issued.key_pem, None, "place")
+    reversed_bundle = issued.key_pem + issued.chain_pem + issued.leaf_pem
+
+    found = key_forms.certificate_chain(reversed_bundle, None, "place", key=key)
+
+    assert x509.load_pem_x509_certificates(found.encode()) == x509.load_pem_x509_certificates(
+        (issued.leaf_pem + issued.chain_pem).encode()
+    )
+    assert "PRIVATE KEY" not in found
+    assert key_forms.belongs(key_forms.load_certificate(reversed_bundle, "place", key=key), key)
+    assert key_forms.certificate_chain(reversed_bundle, None, "place", key=RSA) == issued.chain_pem + issued.leaf_pem
+
+
+def test_needless_password_of_a_certificate(signing_key: rsa.RSAPrivateKey) -> None:
+    """The password belongs to the key or to the certificate; the one without a password is read, too."""
+    issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
+    key = key_forms.load_private_key(issued.key_pem, PASSWORD, "place", needless_password=True)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    wanted = key_forms.load_certificate(issued.leaf_pem, "place")
+    bundle = pkcs12.serialize_key_and_certificates(b"a", key, wanted, None, serialization.NoEncryption())
+
+    assert key_forms.load_certificate(base64.b64encode(bundle).decode(), "place", password=PASSWORD) == wanted
 
 
 @pytest.mark.parametrize("text", ["s3cr3t", base64.b64encode(b"s3cr3t" * 9).decode(), CERTIFICATE_ALONE])
 def test_no_certificate_of_an_openid_client(text: str) -> None:
     """Anything else is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError, match=r"^place: no usable certificate, neither PEM .* nor DER, nor a PKCS#12"):
-        key_forms.load_certificate(text, "place", der=True)
+        key_forms.load_certificate(text, "place")
 
 
 @pytest.mark.parametrize("label", ["CERTIFICATE", "RSA PRIVATE KEY", "PRIVATE KEY"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import jwt
 import pytest
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
 
 from app.core.errors import ConfigError, Refused
 from app.emulator import PublicKey
@@ -126,6 +128,73 @@ async def test_certificate_names_the_key(workload: Workload, offline: Build) -> 
     assert header["x5t#S256"] == thumbprint
     with pytest.raises(ConfigError, match="the private key does not belong to the certificate"):
         offline(one_profile(with_key(workload, RSA[2048], certificateFile=path), sts_exchange("command")))
+
+
+def as_strict_as(provider: Literal["auth0", "entra", "keycloak"], workload: Workload) -> None:
+    """Let the second issuer check assertions as `provider` does."""
+    workload.emulator.world = replace(workload.emulator.world, workload_provider=provider)
+
+
+def certified(workload: Workload, **keys: Any) -> dict[str, Any]:
+    """Return a client with the key and the file of a certificate, which the provider knows by its thumbprint."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, OIDC_CLIENT_ID)])
+    unsigned = x509.CertificateBuilder(name, name, RSA[2048].public_key(), x509.random_serial_number())
+    validity = unsigned.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(
+        datetime(2099, 1, 1, tzinfo=UTC)
+    )
+    certificate = validity.sign(RSA[2048], SHA256())
+    thumbprint = base64.urlsafe_b64encode(certificate.fingerprint(SHA256())).rstrip(b"=").decode()
+    path = workload.write_file("client.crt", certificate.public_bytes(serialization.Encoding.PEM).decode())
+    return with_key(workload, RSA[2048], thumbprint=thumbprint, certificateFile=path, **keys)
+
+
+@pytest.mark.parametrize(
+    ("provider", "certificate", "keys"),
+    [
+        ("auth0", False, {"assertionAudience": "issuer"}),
+        ("auth0", False, {"assertionAudience": "issuer", "algorithm": "PS256"}),
+        ("entra", True, {}),
+        ("entra", True, {"algorithm": "PS256"}),
+        ("keycloak", False, {"assertionAudience": "issuer"}),
+    ],
+)
+async def test_strict_provider_accepts_the_documented_keys(
+    provider: Literal["auth0", "entra", "keycloak"],
+    certificate: bool,
+    keys: dict[str, Any],
+    workload: Workload,
+    offline: Build,
+) -> None:
+    """With the keys that docs/identities.md names, each provider accepts the assertion."""
+    as_strict_as(provider, workload)
+    identity = certified(workload, **keys) if certificate else with_key(workload, RSA[2048], **keys)
+
+    await fetched(identity, workload, offline)
+
+
+@pytest.mark.parametrize(
+    ("provider", "key", "keys", "reason"),
+    [
+        ("auth0", RSA[2048], {}, "aud is not the issuer"),
+        ("auth0", P384, {"assertionAudience": "issuer"}, "the algorithm ES384 is not accepted"),
+        ("entra", RSA[2048], {}, "AADSTS700027"),
+        ("entra", RSA[2048], {"assertionAudience": "issuer"}, "aud is not the token endpoint"),
+        ("keycloak", RSA[2048], {}, "aud is not the issuer alone"),
+    ],
+)
+async def test_strict_provider_says_what_is_wrong(
+    provider: Literal["auth0", "entra", "keycloak"],
+    key: Key,
+    keys: dict[str, Any],
+    reason: str,
+    workload: Workload,
+    offline: Build,
+) -> None:
+    """Without these keys the provider refuses the assertion, and its words are in the message."""
+    as_strict_as(provider, workload)
+
+    with pytest.raises(Refused, match=reason):
+        await fetched(with_key(workload, key, **keys), workload, offline)
 
 
 async def test_projected_token_as_assertion(workload: Workload, offline: Build) -> None:

@@ -53,4 +53,4 @@ def _enter(descriptor: int) -> None:
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(("ip", *words), check=True, capture_output=True, timeout=20)
+    subprocess.run(("ip", *words), check=True, capture_output=True, timeout=120)

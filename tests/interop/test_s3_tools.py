@@ -99,7 +99,7 @@ def check_signs(command: list[str], sidecar: Demo, storage: FakeS3, home: Path) 
         "AWS_REGION": "oss-cn-hangzhou",
     }
     ran = subprocess.run(
-        command, env={**bare_environment(home), **variables}, capture_output=True, text=True, timeout=60
+        command, env={**bare_environment(home), **variables}, capture_output=True, text=True, timeout=300
     )
     served = json.loads(fetch(sidecar.metadata_url, "/credentials").body)
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 
-from ..e2e.processes import EmulatedCloud, emulator, environment, run, serve, wait_until
+from ..e2e.processes import DEADLINE, EmulatedCloud, emulator, environment, run, serve, wait_until
 from .namespace import METADATA
 
 PROFILES = ("default", "p2")
@@ -158,7 +158,7 @@ def http_request(
 ) -> tuple[int, str]:
     """Send a request and return status and body. http.client uses no proxy."""
     to = urlsplit(url)
-    connection = http.client.HTTPConnection(to.hostname or "", to.port, timeout=10)
+    connection = http.client.HTTPConnection(to.hostname or "", to.port, timeout=DEADLINE)
     try:
         connection.request(method, f"{to.path}?{to.query}" if to.query else to.path, body or None, dict(headers or {}))
         response = connection.getresponse()

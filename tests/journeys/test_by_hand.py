@@ -21,9 +21,9 @@ START = DOCS / "start"
 
 def places(root: Path) -> tuple[Places, Places]:
     """Return the table of the ports, which the test's machine may use otherwise, and that of the pages' outputs."""
-    http = unused_port(2)
-    ports = {"7117": str(unused_port()), "7118": str(unused_port()), "7140": str(http), "7141": str(http + 1)}
-    emulator = f"https://127.0.0.1:{http + 1}"
+    first = unused_port(4)
+    ports = {name: str(first + number) for number, name in enumerate(("7117", "7118", "7140", "7141"))}
+    emulator = f"https://127.0.0.1:{first + 3}"
     hosts = dict.fromkeys(("https://example.aliyunidaas.com", "https://example.okta.com"), emulator)
     return Places(ports), Places({**ports, **hosts})
 

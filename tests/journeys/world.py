@@ -84,7 +84,8 @@ class Places:
             # A region selects the host of STS.
             '"regionId": "cn-hangzhou"': f'"endpoints": ["{tls}"]',
         }
-        ports = {port: str(unused_port()) for port in ("7117", "7118")}
+        first = unused_port(2)
+        ports = {"7117": str(first), "7118": str(first + 1)}
         return cls({**hosts, **ports, **{path: f"{root}{path}" for path in DIRECTORIES}})
 
     def here(self, text: str) -> str:

@@ -66,7 +66,7 @@ async def test_end_of_an_attempt_releases_its_callers(turns: Turns) -> None:
     callers = [asyncio.create_task(turns.attempts.ended()) for _ in range(2)]
     await asyncio.sleep(0)
     turns.attempts.end()
-    await asyncio.wait(callers, timeout=1)
+    await asyncio.wait(callers, timeout=60)
 
     assert [caller.done() for caller in callers] == [True, True]
     assert (turns.attempts.phase, await turns.released()) == (Phase.WAITING, True)

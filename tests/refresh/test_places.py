@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 import pytest
 
-from app.refresh.places import AT_ONCE, FURTHER_PLACES, MOST_ALONE, MOST_AT_ONCE, MOST_OF_ALL, TURN_SECONDS, Places
+from app.refresh.places import (
+    AT_ONCE,
+    FURTHER_PLACES,
+    MOST_ALONE,
+    MOST_AT_ONCE,
+    MOST_OF_ALL,
+    MOST_SLOW,
+    SLICE_SECONDS,
+    TURN_SECONDS,
+    Places,
+)
 
 from ..simulated_loop import START_MONOTONIC, simulated
 
@@ -22,6 +32,7 @@ class Load:
         self.under_way: dict[str, int] = {}
         self.most: dict[str, int] = {}
         self.tasks: list[asyncio.Task[float]] = []
+        self.interrupted: list[str] = []
 
     def start(self, server: str, takes: float, *, count: int = 1, request: str | None = None) -> None:
         """Start requests that answer after `takes` seconds."""
@@ -30,13 +41,21 @@ class Load:
     async def request(self, server: str, takes: float, request: str | None = None) -> float:
         """Make a request and return the seconds that it waited for a place."""
         started = now()
-        async with self.places.at(server, request):
+
+        async def fetch() -> float:
             waited = now() - started
             self.under_way[server] = self.under_way.get(server, 0) + 1
             self.most[server] = max(self.most.get(server, 0), self.under_way[server])
-            await asyncio.sleep(takes)
-            self.under_way[server] -= 1
-        return waited
+            try:
+                await asyncio.sleep(takes)
+            except asyncio.CancelledError:
+                self.interrupted.append(server)
+                raise
+            finally:
+                self.under_way[server] -= 1
+            return waited
+
+        return await self.places.fetch(fetch, server, request)
 
     async def end(self) -> None:
         """Cancel all requests."""
@@ -149,7 +168,65 @@ async def test_fetches_of_all_servers_are_limited() -> None:
     assert sum(load.under_way.values()) == MOST_OF_ALL
     await asyncio.gather(*load.tasks)
 
-    assert now() - START_MONOTONIC == 3 * 25
+    slices = 2 * SLICE_SECONDS  # those of the first and the second 400 were interrupted once
+    assert now() - START_MONOTONIC == slices + 3 * 25
+
+
+@simulated
+@pytest.mark.parametrize("count", [MOST_OF_ALL + 50, 2 * MOST_OF_ALL + 200])
+async def test_quick_server_beside_more_that_hang_than_there_are_places(count: int) -> None:
+    """However many servers hang for how long, a quick one waits less than 5 s: at the start, and later."""
+    load = Load()
+    for number in range(count):
+        load.start(f"hang{number}", HOUR)
+
+    assert await load.request("quick", 0.1) < 5
+    for _ in range(3):
+        await asyncio.sleep(60)
+        assert await load.request("quick", 0.1) < 5
+        assert await load.request("new", 0.1) < 5
+    await asyncio.sleep(1)
+    assert sum(load.under_way.values()) == MOST_OF_ALL
+    await load.end()
+
+
+@simulated
+async def test_slow_servers_are_answered_beside_others_that_hang() -> None:
+    """A server that needs longer than a slice is interrupted at most once, and then has its answer."""
+    load = Load()
+    load.start("slow", 2 * SLICE_SECONDS)
+    for number in range(2 * MOST_OF_ALL):
+        load.start(f"hang{number}", 25)
+    await asyncio.wait_for(load.tasks[0], 60)
+    await load.end()
+
+
+@simulated
+async def test_nothing_is_interrupted_within_the_limit() -> None:
+    """While places are left, fetches that hang have all the time of their own limits."""
+    load = Load()
+    for number in range(MOST_OF_ALL - 1):
+        load.start(f"hang{number}", HOUR)
+    await asyncio.sleep(60)
+
+    assert await load.request("quick", 0.1) == 0
+    assert not load.interrupted
+    await load.end()
+
+
+@simulated
+async def test_slow_servers_are_forgotten() -> None:
+    """The servers that are known as slow are bounded, and a quick answer makes a server quick."""
+    load = Load()
+    for number in range(MOST_SLOW + 10):
+        load.start(f"slow{number}", SLICE_SECONDS)
+    await asyncio.gather(*load.tasks)
+    assert len(load.places._slow) <= MOST_SLOW
+
+    last = next(reversed(load.places._slow))
+    await load.request(str(last), 0.1)
+
+    assert last not in load.places._slow
 
 
 @simulated
@@ -162,8 +239,10 @@ async def test_places_are_given_back() -> None:
     await load.end()
 
     async def fail(places: Places, act: Callable[[], None]) -> None:
-        async with places.at("c"):
+        async def fetch() -> None:
             act()
+
+        await places.fetch(fetch, "c")
 
     def trouble() -> None:
         raise RuntimeError

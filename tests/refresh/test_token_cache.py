@@ -126,3 +126,24 @@ def test_unknown_identity_can_be_forgotten(cache: TokenCache) -> None:
     """Forgetting an identity without a token has no effect."""
     cache.forget("a")
     cache.forget("a", Token("t", 0.0))
+
+
+async def test_last_caller_that_leaves_ends_the_request(cache: TokenCache, issuer: TokenIssuer) -> None:
+    """A request that nobody waits for takes memory and a connection, so it ends; the next caller makes a new one."""
+    issuer.open.clear()
+    callers = [asyncio.create_task(cache.token("a", issuer.fetch)) for _ in range(2)]
+    await asyncio.sleep(0)
+    requests = asyncio.all_tasks() - {*callers, asyncio.current_task()}
+    assert len(requests) == 1
+    callers[0].cancel()
+    await asyncio.sleep(0)
+    assert requests <= asyncio.all_tasks()
+    callers[1].cancel()
+    await asyncio.gather(*callers, return_exceptions=True)
+    next_caller = asyncio.create_task(cache.token("a", issuer.fetch))  # before the cancelled request has ended
+    await asyncio.wait(requests)
+    assert all(request.cancelled() for request in requests)
+    issuer.open.set()
+
+    assert (await next_caller).value == "token-2"
+    assert (await cache.token("a", issuer.fetch)).value == "token-2"

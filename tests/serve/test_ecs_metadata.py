@@ -56,6 +56,19 @@ def test_replaced_key() -> None:
     assert tokens.issue(60) == signed("1060", other)
 
 
+def test_another_key_for_new_tokens() -> None:
+    """New tokens get the new key, and the clients' tokens stay valid, however often the same key is named."""
+    tokens, other = SessionTokens(KEY, lambda: 1_000.0), b"o" * 32
+    for _ in range(3):
+        tokens.sign_with(other)
+
+    assert tokens.issue(60) == signed("1060", other)
+    assert tokens.expiry(signed("1060")) == tokens.expiry(signed("1060", other)) == 1_060.0
+    assert tokens.expiry(signed("1060", b"x" * 32)) is None
+    tokens.replace_key(KEY)
+    assert tokens.expiry(signed("1060", other)) is None
+
+
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -18,6 +18,7 @@ from app.serve.request import Request
 from app.serve.responses import STOPPING, Response, document
 from app.serve.turns import Turns
 
+from ..ports import unused_port
 from ..simulated_loop import simulated
 
 GET = b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -44,7 +45,7 @@ def sock(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.sock
         found.bind(str(tmp_path / "socket"))
     else:
         found = socket.socket()
-        found.bind(("127.0.0.1", 0))
+        found.bind(("127.0.0.1", unused_port()))
     found.setblocking(False)
     yield found
     found.close()
@@ -77,7 +78,7 @@ async def test_answers_until_stop(sock: socket.socket) -> None:
     listener = make(sock)
     await listener.start()
     client = await connect(sock)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert [await fetched(client), await fetched(client)] == [HELLO.wire] * 2
         address = sock.getsockname()
         await listener.stop()
@@ -94,7 +95,7 @@ async def test_number_of_connections_is_limited(sock: socket.socket) -> None:
     listener = make(sock, max_connections=2)
     await listener.start()
     clients = [await connect(sock) for _ in range(3)]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await fetched(clients[2]) == HELLO.wire
         assert await clients[0][0].read() == b""
         assert await fetched(clients[1]) == HELLO.wire
@@ -117,7 +118,7 @@ async def test_request_has_its_peer(sock: socket.socket) -> None:
     listener = make(sock, handle, peer_of=peer_of)
     await listener.start()
     client = await connect(sock)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await fetched(client)
         await listener.stop()
     closed(client)
@@ -148,7 +149,7 @@ async def test_answered_requests_are_remembered(sock: socket.socket) -> None:
     listener = make(sock, repeats=memo)
     await listener.start()
     client = await connect(sock)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await fetched(client) == HELLO.wire
         await listener.stop()
     closed(client)
@@ -219,7 +220,7 @@ async def test_connections_of_the_backlog(tmp_path: Path) -> None:
         assert len(listener._accepting) == FEWEST_QUEUED
         for client in clients:
             client.setblocking(False)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 assert (await asyncio.get_running_loop().sock_recv(client, 10_000)) == HELLO.wire
             client.close()
         assert (modes, listener._accepting) == ([0.0] * len(clients), set())

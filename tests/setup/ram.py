@@ -78,7 +78,8 @@ def play_commands(url: str, script: str) -> list[str]:
     assert separator
     assert all(line.startswith("#") or not line for line in head.splitlines())
     actions = []
-    for line in body.replace("\\\n", " ").splitlines():
+    commands = (line for line in body.replace("\\\n", " ").splitlines() if line and not line.startswith("#"))
+    for line in commands:
         program, product, action, *options = shlex.split(line)
         assert program == "aliyun"
         assert all(name.startswith("--") for name in options[::2])

@@ -147,6 +147,9 @@ def test_an_issuer_out_of_reach_exits_4(tmp_path):
 
     assert (found.code, "or give --fingerprint" in found.error_line) == (4, True)
 
+    topic = setup(tmp_path, "fingerprint", "https://127.0.0.1:9/a")  # which has no such flag
+    assert (topic.code, "can be reached (IDS-200)" in topic.error_line) == (4, True)
+
 
 def test_a_terminal_is_asked(cloud, tmp_path):
     """On a terminal without a configuration, questions go to stderr and the plan alone to stdout."""

@@ -21,6 +21,7 @@ from app.setup import fingerprint
 from app.setup.fingerprint import UnreadableCertificate, certificate
 from app.setup.rotation import Rotation, normalised
 
+from ..ports import unused_port
 from ..wrong_types import ESCAPES, prints
 
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n", re.DOTALL)
@@ -85,11 +86,11 @@ def openssl_fingerprint(port: int) -> str:
         pytest.skip("needs openssl: apt-get install openssl")
     shown = subprocess.run(
         ["openssl", "s_client", "-servername", "localhost", "-showcerts", "-connect", f"127.0.0.1:{port}"],
-        input="", capture_output=True, text=True, timeout=60,
+        input="", capture_output=True, text=True, timeout=300,
     ).stdout  # fmt: skip
     last = PEM.findall(shown)[-1]
     line = subprocess.run(
-        ["openssl", "x509", "-fingerprint", "-sha1", "-noout"], input=last, capture_output=True, text=True, timeout=60
+        ["openssl", "x509", "-fingerprint", "-sha1", "-noout"], input=last, capture_output=True, text=True, timeout=300
     ).stdout
     return normalised(line.partition("=")[2])
 
@@ -128,10 +129,9 @@ def test_an_untrusted_chain_is_shown_with_a_warning(serve):
 
 def test_an_unreachable_server_is_one_line():
     """No listener: Unreachable, with host, port and the cure."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = unused_port()
 
-    with pytest.raises(Unreachable, match=rf"127.0.0.1:{port}: Connection refused; .*--fingerprint"):
+    with pytest.raises(Unreachable, match=rf"127.0.0.1:{port}: Connection refused; run this .* reached$"):
         fingerprint.presented(f"https://127.0.0.1:{port}")
 
 
@@ -168,6 +168,7 @@ def test_a_rotation_adds_waits_and_removes():
         "remove the old fingerprint",
     ]
     assert list(state.rows()) == [(A, "yes", "yes", "-"), (B, "-", "-", "yes")]
+    assert Rotation((), (A,), (B,)).steps("idaas") == state.steps("idaas")
 
 
 def test_the_presented_fingerprint_is_not_removed_before_the_change() -> None:

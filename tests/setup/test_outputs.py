@@ -42,7 +42,7 @@ def test_terraform_is_formatted_as_terraform_formats() -> None:
     if shutil.which("terraform") is None:
         pytest.skip("needs terraform: https://developer.hashicorp.com/terraform/install")
     printed = terraform.render(rich_plan())
-    done = subprocess.run(["terraform", "fmt", "-"], input=printed, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(["terraform", "fmt", "-"], input=printed, capture_output=True, text=True, timeout=300)
 
     assert (done.returncode, done.stdout) == (0, printed), done.stderr
 
@@ -66,7 +66,7 @@ def test_text_is_escaped_for_the_shell() -> None:
 def test_the_shell_reads_the_script() -> None:
     """The script is valid for sh."""
     done = subprocess.run(
-        ["sh", "-n"], input=aliyun_cli.render(rich_plan()), capture_output=True, text=True, timeout=60
+        ["sh", "-n"], input=aliyun_cli.render(rich_plan()), capture_output=True, text=True, timeout=300
     )
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -93,6 +93,20 @@ def test_every_output_names_every_part() -> None:
         for part in (*found.providers, *found.roles):
             assert part.arn in rendered
         assert all(policy.name in rendered for policy in found.policies)
+
+
+@pytest.mark.parametrize("output", [terraform, aliyun_cli])
+def test_scripts_end_with_the_configuration(output: ModuleType) -> None:
+    """Terraform and the script have the configuration file as comments; without one, they end with the last command."""
+    configuration = {"configVersion": "1.0", "profiles": {"default": {"identity": {"clientId": "app\u2028rm -rf /"}}}}
+    rendered = output.render(replace(rich_plan(), configuration=configuration))
+    plain = output.render(replace(rich_plan(), configuration=None))
+
+    assert rendered.startswith(plain)
+    title, *lines = rendered.removeprefix(plain).strip().splitlines()
+    assert title == "# Configuration of the sidecar (config.json):"
+    assert json.loads("\n".join(line.removeprefix("# ") for line in lines)) == configuration
+    assert all(line.startswith("# ") for line in lines)
 
 
 def test_the_file_of_the_page_is_valid(tmp_path: Path) -> None:

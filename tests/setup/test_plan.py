@@ -56,19 +56,22 @@ def made(*workloads: Workload) -> plan.Plan:
         ({"provider": "p" * 129}, "is not a name that RAM accepts; use 1 to 128"),
         ({"issuer": "http://a.example/"}, "must begin with https://"),
         ({"issuer": "https://"}, "must begin with https:// and name a host"),
+        ({"issuer": "https:///a"}, "must begin with https:// and name a host"),
         ({"issuer": "https://a.example/?b=c"}, "contains [?], which RAM refuses"),
         ({"issuer": "https://a.example/#b"}, "contains #, which RAM refuses"),
         ({"issuer": "https://u@a.example/"}, "contains @, which RAM refuses"),
         ({"issuer": "https://a.example/" + "b" * 240}, "has 258 characters; RAM accepts 255"),
-        ({"issuer": "https://a.example/ b"}, "contains white space"),
+        ({"issuer": "https://a.example/ b"}, "has ' ', which a URL cannot have; copy the URL again"),
         ({"audience": None}, "--audience: required; the aud of the token"),
         ({"audience": "/api"}, "'/api' is not a client id that RAM accepts"),
         ({"audience": "a" * 129}, "is not a client id that RAM accepts"),
         ({"role": "a_b"}, "'a_b' is not a role name that RAM accepts; use 1 to 64 of A-Z a-z 0-9 . -"),
         ({"role": "r" * 65}, "is not a role name that RAM accepts"),
-        ({"client_id": None}, "--subjects: required: without oidc:sub every client of the audience"),
+        ({"client_id": None}, "--subjects: required: .*; for IDaaS and Okta the client id is enough"),
         ({"subjects": tuple(map(str, range(11)))}, "11 subjects; RAM accepts 10 values of oidc:sub"),
         ({"subjects": ("*",)}, "'[*]' trusts every client"),
+        ({"subjects": ("app_1", "?*")}, "'[?][*]' trusts every client"),
+        ({"subjects": ("",)}, "has an empty subject"),
         ({"issuance_hours": 0}, "0; RAM accepts 1 to 168 hours, and uses 12 by default"),
         ({"issuance_hours": 169}, "169; RAM accepts 1 to 168 hours"),
         ({"session_seconds": 43201}, "43201; RAM accepts 3600 to 43200 seconds"),
@@ -288,6 +291,46 @@ def test_the_printed_configuration_is_valid(kind, tmp_path, write):
     assert back is not None
     assert (back.account, back.provider, back.role) == (ACCOUNT, "idaas", "orders")
     assert back.issuer == (None if kind == "kubernetes" else ISSUER)
+    if kind == "oidc":
+        assert back.audience == COMPLETE.audience
+
+
+@pytest.mark.parametrize(
+    ("kind", "scope", "expected"),
+    [
+        ("idaas", None, {"scope": "api.example.com|.all"}),
+        ("idaas", "api.example.com|read", {"scope": "api.example.com|read"}),
+        ("okta", "sts", {"scope": "sts"}),
+        ("oidc", "api://a/.default", {"scope": "api://a/.default"}),
+        ("oidc", None, {"audience": "api.example.com"}),
+        ("keycloak", None, {}),
+    ],
+)
+def test_the_token_request_of_the_configuration(kind, scope, expected):
+    """The configuration requests a token for the audience, in the way in which the kind of issuer determines it."""
+    document = profiles.configuration([changed(kind=kind, scope=scope)])
+
+    found = document["profiles"]["default"]["identity"]
+    assert {key: found[key] for key in ("scope", "audience") if key in found} == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "key"),
+    [
+        ({"idaas_instance_id": None}, "idaasInstanceId"),
+        ({"kind": "okta"}, "scope"),
+        ({"kind": "okta", "scope": "sts"}, None),
+        ({}, None),
+    ],
+)
+def test_what_the_configuration_lacks_is_noted(members, key):
+    """A value that the configuration needs and no flag gives is a note, and not a null in the file."""
+    workload = changed(policies=("P",), **members)
+    found = Source([(workload, str)], writes_configuration=True).plan({})
+
+    lacking = [note for note in found.notes if note.startswith("profile default:")]
+    assert ["idaasInstanceId" if "idaasInstanceId" in note else "scope" for note in lacking] == [key] * bool(key)
+    assert "null" not in json.dumps(found.configuration)
 
 
 # --- the subject of an IDaaS application ------------------------------------------------------------------------------
@@ -331,3 +374,9 @@ def test_subject_of_an_exchanged_token_is_that_of_the_other_identity():
 
     assert profiles.workload("default", profile).all_subjects == ("app_demo",)
     assert profiles.workload("default", exchanged).all_subjects == ("app_9",)
+
+
+def test_fingerprints_go_where_the_workloads_are():
+    """The cure for an issuer out of reach names the file, or the flag where there is no file."""
+    assert Source([], writes_configuration=True, origin="w.json").without_chain == "write fingerprints into w.json"
+    assert Source([], writes_configuration=True).without_chain == "give --fingerprint"

@@ -45,8 +45,11 @@ class FakeCache:
     errors: dict[str, Exception] = field(default_factory=dict)
     """By the operation (`read`, `write`, `remove`, `tidy`), or by operation and profile (`read p2`)."""
     unblocked: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
+    """Set by the first operation."""
 
     writes: int = 0
+    removals: int = 0
 
     def __post_init__(self) -> None:
         self.unblocked.set()
@@ -65,6 +68,7 @@ class FakeCache:
     def remove(self, name: str) -> None:
         """Remove the entry of a profile."""
         self._raise_error("remove", name)
+        self.removals += 1
         self.entries.pop(name, None)
 
     def tidy(self, names: Collection[str]) -> None:
@@ -73,7 +77,8 @@ class FakeCache:
         self.entries = {name: entry for name, entry in self.entries.items() if name in names}
 
     def _raise_error(self, operation: str, name: str = "") -> None:
-        self.unblocked.wait(20)
+        self.begun.set()
+        self.unblocked.wait(600)
         error = self.errors.get(f"{operation} {name}") or self.errors.get(operation)
         if error is not None:
             raise error
@@ -162,6 +167,43 @@ async def test_removal_is_made_when_the_disk_answers(
     assert [name for name, _ in messages(events)] == ["p1", "p2"]
 
 
+@pytest.mark.parametrize("last", ["purge", "session"])
+async def test_purges_beside_a_disk_that_hangs_do_not_queue_up(
+    last: str, store: SessionStore, fake_cache: FakeCache
+) -> None:
+    """While a disk hangs, a hundred purges and new sessions of a profile wait as one removal and one write."""
+    fake_cache.entries = {"default": session(0)}
+    fake_cache.unblocked.clear()
+    store.observe(refreshed(1))
+    tasks = asyncio.all_tasks()
+    removals = []
+    for number in range(100):
+        removals.append(store.remove("default"))
+        store.observe(refreshed(number))
+    if last == "purge":
+        removals.append(store.remove("default"))
+    assert len(asyncio.all_tasks() - tasks) <= 4
+    fake_cache.unblocked.set()
+    await asyncio.gather(*removals)
+    await store._in_order("", int)
+
+    assert fake_cache.removals <= 2
+    assert fake_cache.writes <= 2
+    assert fake_cache.entries == ({} if last == "purge" else {"default": session(99)})
+
+
+async def test_callers_that_leave_do_not_end_a_removal(store: SessionStore, fake_cache: FakeCache) -> None:
+    """A removal is made for a caller that has given up, too."""
+    fake_cache.entries = {"default": session(0)}
+    fake_cache.unblocked.clear()
+    caller = asyncio.ensure_future(store.remove("default"))
+    caller.cancel()
+    fake_cache.unblocked.set()
+    await store._in_order("", int)
+
+    assert fake_cache.entries == {}
+
+
 async def test_removed_profiles_are_tidied(store: SessionStore, fake_cache: FakeCache) -> None:
     """`restore` accepts any collection of names, and removes the entries of all other profiles."""
     fake_cache.entries = {"default": session(1), "gone": session(2)}
@@ -239,7 +281,7 @@ async def test_hanging_disk_does_not_block(
 ) -> None:
     """A disk that hangs delays start, operations and end by at most `patience`, and is reported once."""
     fake_cache.unblocked.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await impatient_store.restore(["default", "p2"]) == {}
         impatient_store.observe(refreshed(1))
         await impatient_store.remove("default")
@@ -266,10 +308,10 @@ async def test_ask_a_hanging_disk(impatient_store: SessionStore, fake_cache: Fak
     """Where no answer comes in time, the answer is None; that is reported, once with what the disk owes after it."""
 
     def hangs() -> None:
-        fake_cache.unblocked.wait(10)
+        fake_cache.unblocked.wait(600)
 
     fake_cache.unblocked.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert await impatient_store.ask(hangs) is None
         assert await impatient_store.restore(["default"]) == {}
     fake_cache.unblocked.set()
@@ -344,11 +386,12 @@ async def test_a_hanging_disk_is_left_behind(fake_cache: FakeCache, events: list
     store = SessionStore(fake_cache, lambda _name: profile, events.append, patience=0.05)
     fake_cache.unblocked.clear()
     store.observe(refreshed(1))
+    assert await asyncio.to_thread(fake_cache.begun.wait, 60)
     store.observe(refreshed(2, "p2"))
     await store.aclose()
     assert fake_cache.entries == {}  # the end did not wait for the disk
     fake_cache.unblocked.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not fake_cache.entries:  # noqa: ASYNC110 - a thread sets no event
             await asyncio.sleep(0.01)
 
@@ -425,7 +468,10 @@ async def test_disk_of_one_profile_holds_up_no_other(events: list[Event], profil
     class OneHangs(FakeCache):
         def _raise_error(self, operation: str, name: str = "") -> None:
             if name == "hung":
-                self.unblocked.wait(20)
+                self.unblocked.wait(600)
+
+    def reported(name: str) -> bool:
+        return (name, "the disk did not answer in time; service goes on without it") in messages(events)
 
     async def found(*names: str) -> None:
         while cache.entries.keys() != set(names):  # noqa: ASYNC110 - a thread sets no event
@@ -434,7 +480,7 @@ async def test_disk_of_one_profile_holds_up_no_other(events: list[Event], profil
     cache = OneHangs()
     cache.unblocked.clear()
     store = SessionStore(cache, lambda _name: profile, events.append, apart=True, patience=20, slow=0.05)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for name in ("hung", "removed", "other"):
             store.observe(refreshed(1, name))
         await found("removed", "other")
@@ -442,10 +488,10 @@ async def test_disk_of_one_profile_holds_up_no_other(events: list[Event], profil
         await found("other")
         await store.remove("other")
         await found()
-        while not messages(events):  # noqa: ASYNC110 - the report sets no event
+        while not reported("hung"):  # noqa: ASYNC110 - the report sets no event
             await asyncio.sleep(0.01)
 
-    assert messages(events) == [("hung", "the disk did not answer in time; service goes on without it")]
+    assert not reported("")  # a busy machine may report the others, too: each for itself
     cache.unblocked.set()
     await store.aclose()
     assert cache.entries.keys() == {"hung"}

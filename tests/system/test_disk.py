@@ -63,6 +63,9 @@ async def test_hanging_calls_hold_up_no_other_directory(hanging: HangingCall) ->
     found = await asyncio.gather(*(stalled(disk, f"/hung/{number}", hanging) for number in range(3 * ALL_CALLS)))
 
     assert all(found)
+    async with asyncio.timeout(LONG):
+        while hanging.started < DIRECTORY_CALLS:  # noqa: ASYNC110 - a thread sets no event
+            await asyncio.sleep(0.01)
     assert hanging.started == DIRECTORY_CALLS
     assert await disk.call("/healthy/file", lambda: "in time") == "in time"
 

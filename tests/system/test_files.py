@@ -102,7 +102,7 @@ def test_root_reads_the_credential_of_a_unit(tmp_path: Path, mode: int, read_onl
     )
     words = ("sh", str(tmp_path), f"{mode:o}", "ro" if read_only else "rw", sys.executable, READ_SCRIPT)
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-euc", script, *words], capture_output=True, text=True, cwd=ROOT, timeout=20
+        ["unshare", "--mount", "sh", "-euc", script, *words], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
 
     refused = "belongs to uid 1001, who could read and change it; make uid 0 or root the file's owner"
@@ -125,7 +125,7 @@ def test_kubernetes_secret_is_read(tmp_path: Path, mode: int, exposed: bool) -> 
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=20,
+        timeout=120,
         check=True,
     ).stdout.strip()
 
@@ -155,7 +155,7 @@ def read_as_unprivileged_user(path: Path) -> str:
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=120,
         check=True,
     ).stdout.strip()
 

@@ -112,7 +112,7 @@ def test_exposure_in_a_volume(mode: str, owner: str, how: str, first: str, why: 
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=20,
+        timeout=120,
         check=True,
     )
 

@@ -95,3 +95,23 @@ def test_session_key_that_others_can_read_is_not_used(tmp_path: Path, broken: st
     (directory if broken == "directory" else directory / "session-key-7117").chmod(0o777)
 
     assert runtime_dir.kept_session_key(environ, UID, 7117) is None
+
+
+def test_session_key_of_an_empty_file_is_not_used(tmp_path: Path) -> None:
+    """The key of a file that lost its content is known to everybody, so that anybody could make tokens."""
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
+    runtime_dir.kept_session_key(environ, UID, 7117)
+    (tmp_path / "idaas-sidecar" / "session-key-7117").write_text("\n")
+
+    assert runtime_dir.kept_session_key(environ, UID, 7117) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"short", b"with/a/slash-0123456789", b"\xff" * 32])
+def test_damaged_path_token_is_refused(tmp_path: Path, content: bytes) -> None:
+    """A file without a path token is refused: with an empty token, //credentials would be served."""
+    path = tmp_path / "path-token-1"
+    path.touch(0o600)
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError, match="not a path token; remove the file, and restart `serve`"):
+        runtime_dir.generated_path_token(str(path))

@@ -38,10 +38,10 @@ async def test_next_address_is_tried() -> None:
 
 async def test_address_that_does_not_answer_is_passed() -> None:
     """A name whose first address does not answer is reached at its second one, within the time limit."""
+    port = unused_port()
     with socket.socket() as full:
-        full.bind(("127.0.0.2", 0))
+        full.bind(("127.0.0.2", port))
         full.listen(0)
-        port = full.getsockname()[1]
         running = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port)
         fillers = [socket.socket() for _ in range(3)]
         for filler in fillers:  # a full backlog: the kernel drops further attempts

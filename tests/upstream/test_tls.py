@@ -97,6 +97,27 @@ def test_named_authority_is_trusted_alone(files: Path) -> None:
     assert (context.check_hostname, context.verify_mode) == (True, ssl.CERT_REQUIRED)
 
 
+@pytest.mark.parametrize("form", ["DER", "base64 of PEM", "base64 of DER", "lines of base64"])
+def test_forms_of_an_authority(form: str, files: Path) -> None:
+    """A CA is read as directories export it and as Secrets hold it."""
+    pem = (files / "ca.pem").read_bytes()
+    der = ssl.PEM_cert_to_DER_cert(pem.decode())
+    forms = {"DER": der, "base64 of PEM": base64.b64encode(pem), "base64 of DER": base64.b64encode(der)}
+    (files / "form").write_bytes({**forms, "lines of base64": base64.encodebytes(der)}[form])
+
+    assert subjects(trust(files, "form").context()) == subjects(trust(files, "ca.pem").context())
+
+
+def test_certificate_behind_its_authority(files: Path) -> None:
+    """A bundle whose CA is before the client's certificate is presented in the order that TLS requires."""
+    (files / "reversed").write_bytes((files / "ca.pem").read_bytes() + (files / "client.crt").read_bytes())
+    found = client(files, "reversed", "client.key")
+    end = x509.load_pem_x509_certificate((files / "client.crt").read_bytes()).not_valid_after_utc.timestamp()
+
+    assert trust(files, "ca.pem", client=found).context()
+    assert certificate_end(found) == end
+
+
 @pytest.mark.parametrize("ca", ["ca.pem", None])
 def test_authority_of_the_environment_comes_second(ca: str | None, files: Path, tmp_path: Path) -> None:
     """SSL_CERT_FILE is used if the configuration names no file."""
@@ -204,7 +225,7 @@ def test_verification_can_be_switched_off(files: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [("missing", "no such file"), ("empty", "empty"), ("text", "no usable PEM bundle: [X509: NO_CERTIFICATE_OR")],
+    [("missing", "no such file"), ("empty", "empty"), ("text", "no usable CA certificates: [X509: NO_CERTIFICATE_OR")],
 )
 @pytest.mark.parametrize("from_environment", [True, False])
 def test_unusable_authority_is_refused(name: str, reason: str, from_environment: bool, files: Path) -> None:

@@ -123,7 +123,7 @@ async def test_a_closed_connection_is_tried_again(directory: Path) -> None:
         (answers(500, {}), "HTTP 500"),
         (ApiServer(lambda _: httpx.Response(404, text="404 page not found")), "is the CRD installed"),
         (ApiServer(lambda _: httpx.Response(200, text="<html>")), "without an object"),
-        (answers(200, {"spec": {"profiles": [{"name": "orders"}]}}), "not a CredentialPolicy"),
+        (answers(200, {"spec": {"profiles": [{"name": "orders"}]}}), r"spec.profiles\[0\].roleArn: required, the C"),
     ],
 )
 async def test_what_is_not_known_is_an_error(directory: Path, server: ApiServer, message: str) -> None:

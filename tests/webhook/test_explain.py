@@ -121,7 +121,27 @@ def test_a_label_without_quotes(tmp_path: Path, policies: str, capsys: pytest.Ca
     wanted["metadata"]["labels"] = {f"{PREFIX}/inject": True}
 
     assert explain(tmp_path, policies, wanted) == 2
-    assert "got `bool` - at `$.labels[...]`; write the value with quotes" in capsys.readouterr().err
+    label = (
+        f'Pod app: metadata.labels."{PREFIX}/inject": must be a string, not true or false; write the value with quotes'
+    )
+    assert label in capsys.readouterr().err
+
+
+def test_every_mistake_of_a_file(tmp_path: Path, policies: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each object's mistakes are in one run, with the paths of their members; what nothing reads may have any type."""
+    first, second = pod(), workload("Deployment")
+    first["metadata"]["annotations"] = {f"{PREFIX}/profiles": 1}
+    first["spec"]["containers"][0] |= {"env": [{"name": 5}], "ports": "any"}
+    second["spec"]["template"]["spec"]["hostNetwork"] = "no"
+
+    assert explain(tmp_path, policies, first, second) == 2
+    err = capsys.readouterr().err
+    for message in (
+        f'Pod app: metadata.annotations."{PREFIX}/profiles": must be a string, not a whole number; write the value',
+        "Deployment app: spec.template.spec.hostNetwork: must be true or false or null, not a string (IDS-126)",
+    ):
+        assert message in err, err
+    assert "ports" not in err
 
 
 def test_a_namespace_for_objects_without_one(tmp_path: Path, policies: str) -> None:
@@ -199,11 +219,69 @@ def test_policies_that_have_no_effect(tmp_path: Path, capsys: pytest.CaptureFixt
     """A CredentialPolicy of another name or form is an error that names its place."""
     named = {**POLICIES["shop"], "metadata": {"name": "second", "namespace": "shop"}}
     broken = {**POLICIES["shop"], "spec": {"profiles": [{"name": "orders"}]}}
-    for value, message in ((named, "its name must be 'default'"), (broken, "namespace shop: not a CredentialPolicy")):
+    for value, message in ((named, "its name must be 'default'"), (broken, "namespace shop: spec.profiles[0].roleArn")):
         path = tmp_path / "policies.json"
         path.write_text(json.dumps(value))
         assert explain(tmp_path, str(path), pod()) == 2
         assert message in capsys.readouterr().err
+
+
+NOT_KUBERNETES = "not an object of the Kubernetes API: it has no apiVersion and kind; give the output of kubectl get"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({}, NOT_KUBERNETES),
+        ({"profiles": {"default": {}}}, NOT_KUBERNETES),
+        ([1], NOT_KUBERNETES),
+        (None, "no CredentialPolicy in it; give the output of kubectl get credentialpolicies"),
+        ({"apiVersion": "v1", "kind": "ConfigMap"}, "no CredentialPolicy in it"),
+        ({**POLICIES["shop"], "apiVersion": "idaas-sidecar.internal/v1"}, "'idaas-sidecar.internal/v1' is not known"),
+        ({"kind": "List", "items": [POLICIES["shop"]] * 2}, "namespace shop: has two CredentialPolicies; keep one"),
+        ({**POLICIES["shop"], "spec": None}, "namespace shop: spec: must be an object"),
+        ({**POLICIES["shop"], "metadata": "default"}, "CredentialPolicy: metadata: must be an object"),
+    ],
+)
+def test_files_without_policies(
+    value: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that holds no CredentialPolicy is refused, because every pod would be."""
+    path = tmp_path / "policies.yaml"
+    path.write_text(yaml.safe_dump(value))
+
+    assert explain(tmp_path, str(path), pod()) == 2
+    err = capsys.readouterr().err
+    assert f"policies.yaml: {message}" in err or message in err
+    assert err.count("\n") == 1
+
+
+def test_an_empty_list_of_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`kubectl get` prints an empty List for a cluster without policies."""
+    path = tmp_path / "policies.json"
+    path.write_text('{"apiVersion": "v1", "kind": "List", "items": []}')
+
+    assert explain(tmp_path, str(path), pod()) == 1
+    assert "has no CredentialPolicy" in capsys.readouterr().out
+
+
+def test_every_mistake_of_the_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each policy's mistakes are in one run, with their paths."""
+    broken = {"name": "orders", "serviceAccounts": "orders", "durationSeconds": "1h"}
+    other = {**POLICIES["lab"], "metadata": {"name": "second", "namespace": "lab"}}
+    path = tmp_path / "policies.json"
+    path.write_text(
+        json.dumps({"kind": "List", "items": [{**POLICIES["shop"], "spec": {"profiles": [broken]}}, other]})
+    )
+
+    assert explain(tmp_path, str(path), pod()) == 2
+    assert [line.split("policies.json: ")[1] for line in capsys.readouterr().err.splitlines()] == [
+        "namespace shop: spec.profiles[0].serviceAccounts: must be an array, not a string (IDS-128)",
+        "namespace shop: spec.profiles[0].durationSeconds: must be a whole number or null, not a string (IDS-128)",
+        "namespace shop: spec.profiles[0].roleArn: required (IDS-128)",
+        "namespace shop: spec.profiles[0].oidcProviderArn: required (IDS-128)",
+        "the CredentialPolicy 'second' has no effect; its name must be 'default' (IDS-128)",
+    ]
 
 
 def test_without_policies_it_needs_a_pod(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,6 +309,14 @@ def test_settings_of_the_chart(tmp_path: Path, policies: str, capsys: pytest.Cap
         path.write_text(text)
         with pytest.raises(ConfigError, match="settings"):
             read_settings(str(path))
+    path.write_text('{"imagee": "a", "expirationSeconds": "1h", "resources": {"requests": {}}}')
+    with pytest.raises(ConfigError) as caught:
+        read_settings(str(path))
+    assert [line.removeprefix(f"{path}: ") for line in caught.value.mistakes] == [
+        "imagee: unknown key; did you mean image?",
+        "expirationSeconds: must be a whole number, not a string",
+        "resources.limits: required",
+    ]
 
 
 @pytest.mark.parametrize("form", ["pod", "policy"])
@@ -259,7 +345,7 @@ def test_a_label_that_yaml_reads_as_a_boolean(
     given["metadata"]["labels"]["idaas-sidecar.internal/inject"] = True
 
     assert explain(tmp_path, policies, given) == 2
-    assert "Pod: metadata: Expected `str`, got `bool` - at `$.labels[...]`" in capsys.readouterr().err
+    assert 'inject": must be a string, not true or false' in capsys.readouterr().err
 
 
 def test_stdin_beyond_the_limit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

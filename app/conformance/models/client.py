@@ -83,6 +83,8 @@ class EcsClient:
     """The client decides by the body, so an error must not have a body that it accepts as credentials."""
     needs_error_code: bool = False
     """The client needs Code in the body of an error."""
+    needs_values: tuple[str, ...] = ()
+    """The paths of metadata without which the program does not work. A server need not have them."""
     remark: str = ""
 
 
@@ -94,8 +96,9 @@ class Verdict:
     """
     The verdict on one client at one server.
 
-    `works`. `fails`: with the unmet needs. `unable`: it works with no server. `excluded`: the server requires metadata
-    tokens, which is legitimate, and this client never sends one. `not asked`: the budget was exhausted before.
+    `works`. `fails`: with the unmet needs. `unable`: it works with no server. `excluded`: what the server does is
+    legitimate, but excludes the client: it requires metadata tokens, which the client never sends, or it does not serve
+    metadata that the client needs. `not asked`: the budget was exhausted before.
     """
 
     client: str

@@ -240,7 +240,7 @@ ECS_CLIENTS: tuple[EcsClient, ...] = (
         None,
         token=TokenUse(ttl=3600, ignores_status=True, per_request=False),
         ignores_status=True,
-        remark="LoongCollector itself also needs the instance identity document (metadata.identityDocument)",
+        needs_values=("/latest/dynamic/instance-identity/document",),
     ),
     EcsClient(
         "aliyungo (external-dns)",
@@ -249,7 +249,7 @@ ECS_CLIENTS: tuple[EcsClient, ...] = (
         RefreshRule(margin=600, poll_interval=540),
         role_name="first line",
         lines=_GO_HTTP,
-        remark="external-dns itself also needs region-id and vpc-id (rule 22)",
+        needs_values=("/latest/meta-data/region-id", "/latest/meta-data/vpc-id"),
     ),
     EcsClient(
         "aliyungo of 2018 (Debian)",

@@ -25,9 +25,13 @@ def run_ecs_client(client: EcsClient, context: Context) -> Verdict:
     try:
         role, unmet = requests.role_name()
         result = requests.credentials(role) if role is not None else ParseResult()
+        missing = requests.missing_values()
     except BudgetExhausted as error:
         return Verdict(client.name, ECS, UNKNOWN, remarks=(str(error),))
     unmet = (*requests.unmet, *unmet, *result.unmet, *error_needs(client, context), *_error_code(client, context))
+    if missing and not unmet:
+        remark = f"needs {' and '.join(missing)}, which the server does not serve"
+        return Verdict(client.name, ECS, EXCLUDED, remarks=(remark,))
     return verdict_on(client, ECS, tuple(dict.fromkeys(unmet)), context)
 
 
@@ -56,6 +60,11 @@ class _Requests:
         """Return what the client reads at the role's path."""
         outcome = self._get(f"{self._client.role_prefix}{role}{self._client.query}", "role")
         return ParseResult() if self.unmet else read_credentials(self._client, outcome, self._now)
+
+    def missing_values(self) -> tuple[str, ...]:
+        """Return the paths of the values that the client needs and the server does not serve."""
+        outcomes = {path: self._get(path, "value") for path in self._client.needs_values}
+        return tuple(path for path, found in outcomes.items() if not isinstance(found, Response) or found.status != 200)
 
     def _get(self, target: str, purpose: str) -> Outcome:
         use = self._client.token

@@ -15,7 +15,7 @@ CONFIGURATION = (
         "IDS-101",
         "There is no configuration.",
         "Neither --config, nor $IDAAS_SIDECAR_CONFIG, nor /etc/idaas-sidecar/config.json, nor the SDK's file is there.",
-        "Start from config.example.json, or name the file with --config.",
+        "Start from the output of `idaas-sidecar config --example`, or name the file with --config.",
     ),
     Entry(
         "IDS-102",

@@ -22,6 +22,7 @@ from ..world.entities import Client
 from ..world.world import WORKLOAD_SUBJECT, workload_issuer
 from .assertion import check_claims, check_strictly, parse, require
 from .federation import check_oidc, check_pca, check_pkcs7, federated_credential
+from .strict_providers import check_as
 
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _FEDERATED_METHODS = {
@@ -147,6 +148,8 @@ def _check_one_way(presented: PresentedCredential, request: Request) -> None:
         if algorithm not in request.world.workload_algorithms:
             raise RefusedError("invalid_client", f"The algorithm {algorithm} of the client assertion is not accepted.")
         check_strictly(presented.value, request)
+        if request.world.workload_provider != "any":
+            check_as(request.world.workload_provider, parse(presented.value), request)
 
 
 def _read_basic(request: Request, server: Server) -> PresentedCredential | None:

@@ -86,7 +86,8 @@ class World:
     `issuer_mode` "dynamic" takes the scheme and host of a token's `iss` from the request's URL. `sessions_may` lists
     the actions that assumed roles are allowed. `session_seconds`, if set, is the lifetime of every STS session,
     whatever DurationSeconds requests. `calls_per_second`, if set, is the STS quota of each account.
-    `workload_algorithms` are the algorithms of client assertions at the second issuer. Without `keys_published`, STS
+    `workload_algorithms` are the algorithms of client assertions at the second issuer, which is as strict as the
+    provider `workload_provider`. Without `keys_published`, STS
     cannot load the keys of the emulated issuers: they are not reachable from the public network.
     """
 
@@ -106,6 +107,7 @@ class World:
     session_seconds: int | None = None
     calls_per_second: int | None = None
     keys_published: bool = True
+    workload_provider: Literal["any", "auth0", "entra", "keycloak"] = "any"
     workload_algorithms: tuple[str, ...] = ("HS256", "RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA")
 
     def __post_init__(self) -> None:

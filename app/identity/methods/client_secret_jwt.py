@@ -56,6 +56,7 @@ class OAuthClientSecretJwt(ClientSecretMethod, tag_field="method", tag="client_s
     assertion_lifetime_seconds: AssertionLifetime = LONGEST_LIFE
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from super().checks(place, facts)
         yield from audience_checks(self.assertion_audience, facts)
 
     def build(self, parts: ClientParts) -> TokenSource:

@@ -12,7 +12,7 @@ from ...core.checks import Check, check, places
 from ...core.errors import ConfigError
 from ...core.values import Secret
 from ...system import secrets
-from .method import Method
+from .method import ClientFacts, Method
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
@@ -29,9 +29,14 @@ class ClientSecretMethod(Method, frozen=True, kw_only=True):
         Meta(description="File that holds the client secret, read at every token request. White space is trimmed."),
     ] = None
 
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield check(self.secret, place, {}, needs=self._secret_keys(place))
+
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
-        needs = places(place, self.key("client_secret_env_var_name"), self.key("client_secret_file"))
-        yield check(lambda: self.secret(place, environ)(), needs=needs)
+        yield check(lambda: self.secret(place, environ)(), needs=self._secret_keys(place))
+
+    def _secret_keys(self, place: str) -> tuple[str, ...]:
+        return places(place, self.key("client_secret_env_var_name"), self.key("client_secret_file"))
 
     def secret(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the client secret. Raises ConfigError unless exactly one key is set."""
@@ -79,8 +84,17 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         ),
     ] = None
 
+    def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield check(self.private_key, place, {}, needs=self._key_keys(place))
+        if self.private_key_password_env_var_name:
+            field = f"{place}.{self.key('private_key_password_env_var_name')}"
+            yield check(secrets.check_name, self.private_key_password_env_var_name, field)
+
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
         yield from self.key_checks(place, environ)
+
+    def _key_keys(self, place: str) -> tuple[str, ...]:
+        return places(place, self.key("private_key_env_var_name"), self.key("private_key_file"))
 
     def key_checks(
         self,
@@ -97,7 +111,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         `certificate_keys`: the places that say where the certificate is. `standard`: for an OpenID provider, which
         accepts more kinds of keys than IDaaS.
         """
-        keys = places(place, self.key("private_key_env_var_name"), self.key("private_key_file"))
+        keys = self._key_keys(place)
         yield check(lambda: self.private_key(place, environ)(), needs=keys)
         password = self.password(place, environ)
         if password is not None:
@@ -116,7 +130,9 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         from ...upstream import key_forms
         from .. import private_key
 
-        key = key_forms.load_private_key(text, password, place, key_id=self.key_id)
+        key = key_forms.load_private_key(
+            text, password, place, key_id=self.key_id, needless_password=certificate is not None
+        )
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)
         if standard:
@@ -124,7 +140,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         else:
             private_key.algorithm_for(key, place)
         if certificate is not None:
-            leaf = key_forms.load_certificate(certificate(), place, der=standard, password=password)
+            leaf = key_forms.load_certificate(certificate(), place, password=password, key=key)
             if not key_forms.belongs(leaf, key):
                 raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 

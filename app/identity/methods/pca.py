@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated
 
 from msgspec import Meta
+from msgspec.structs import replace
 
 from ...core.base import ProofFile
 from ...core.checks import Check, check, places
@@ -49,21 +50,28 @@ class Pca(Record, frozen=True):
     disk: Disk
 
     async def prove(self, endpoint: str) -> Proof:
-        leaf, chain = await self._read(self.certificate), await self._read(self.chain)
-        await asyncio.to_thread(self._check, leaf, await self._read(self.jwt.key))
+        texts = await self._read(self.certificate), await self._read(self.chain)
+        leaf, chain = await asyncio.to_thread(self._certificates, *texts, await self._read(self.jwt.key))
         fields = federated_fields(self.credential_name, X509_JWT_BEARER, await self.jwt.assertion(endpoint))
         return Proof(fields={**fields, "client_x509": leaf, "client_x509_chain": chain})
 
     async def _read(self, secret: Secret) -> str:
         return await secrets.read(secret, self.disk)
 
-    def _check(self, certificate: str, key_text: str) -> None:
-        """Report the certificate's end. Raises Unreachable if the key does not belong to the certificate."""
+    def _certificates(self, certificate: str, chain: str, key_text: str) -> tuple[str, str]:
+        """
+        Return the certificate and its chain as PEM, and report the certificate's end.
+
+        Nothing else of the files is sent: some hold the private key, too. Raises Unreachable if the key does not belong
+        to the certificate.
+        """
+        from cryptography.hazmat.primitives.serialization import Encoding
+
         from ...upstream import key_forms
 
         password = self.jwt.password() if self.jwt.password else None
-        key = key_forms.load_private_key(key_text, password, self.place, key_id=self.jwt.key_id)
-        leaf = key_forms.load_certificate(certificate, self.place)
+        key = key_forms.load_private_key(key_text, password, self.place, key_id=self.jwt.key_id, needless_password=True)
+        leaf = key_forms.load_certificate(certificate, self.place, password=password, key=key)
         if not key_forms.belongs(leaf, key):
             # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
@@ -71,6 +79,8 @@ class Pca(Record, frozen=True):
                 error_code="IDS-115",
             )
         self.expires(leaf.not_valid_after_utc.timestamp())
+        pem = leaf.public_bytes(Encoding.PEM).decode()
+        return pem, key_forms.certificate_chain(chain, password, self.place)
 
 
 class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True, kw_only=True):
@@ -83,23 +93,37 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         str | None, Meta(description="The client's certificate as PEM text. It is not a secret.")
     ] = None
     client_x509_certificate_file: Annotated[
-        ProofFile | None, Meta(description="File that holds the client's certificate, read at every token request.")
+        ProofFile | None,
+        Meta(
+            description="File that holds the client's certificate, read at every token request: PEM, DER or PKCS#12, "
+            "also as base64."
+        ),
     ] = None
     x509_cert_chains: Annotated[
         str | None, Meta(description="The intermediate certificates as PEM text, one block after the other.")
     ] = None
     x509_cert_chains_file: Annotated[
         ProofFile | None,
-        Meta(description="File that holds the intermediate certificates, read at every token request."),
+        Meta(
+            description="File that holds the intermediate certificates, read at every token request, in the same forms."
+        ),
     ] = None
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from super().checks(place, facts)
         yield from federated_credential(self, self.application_federated_credential_name, place)
+        leaf, chain = self._certificate_keys(place)
+        yield check(self.certificate, place, needs=leaf)
+        yield check(self.chain, place, needs=chain)
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
-        leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
+        leaf, chain = self._certificate_keys(place)
         yield from self.key_checks(place, environ, lambda: self.certificate(place)(), leaf)
         yield check(lambda: self.chain(place)(), needs=chain)
+
+    def _certificate_keys(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
+        return leaf, chain
 
     def certificate(self, place: str) -> Secret:
         """Return the reader of the certificate. Raises ConfigError unless exactly one key is set."""
@@ -115,7 +139,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         if text and path:
             raise ConfigError(f"{place}: {text_key} and {file_key} are both set", cure="keep one", error_code="IDS-113")
         if path:
-            return secrets.from_file(path, f"{place}.{file_key}")
+            return secrets.from_file(path, f"{place}.{file_key}", binary=True)
         if text:
             return lambda: str(text)
         raise ConfigError(f"{place}: {text_key} or {file_key} is required", error_code="IDS-106")
@@ -125,7 +149,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         key = self.private_key(parts.place, parts.context.environ)
         auth = Pca(
             str(self.application_federated_credential_name),
-            signer(self, parts, key),
+            replace(signer(self, parts, key), beside_certificate=True),
             self.certificate(parts.place),
             self.chain(parts.place),
             parts.place,

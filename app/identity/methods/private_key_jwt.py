@@ -54,7 +54,7 @@ class PrivateKeyJwt(Record, frozen=True):
 
     `supported`: the algorithms that the server says it supports; None: the size of the key selects the algorithm, as in
     the IDaaS SDKs. `certificate`: its thumbprint names the key (`x5t#S256`, RFC 7515 4.1.8). Every proof calls
-    `expires` with the certificate's end.
+    `expires` with the certificate's end. `beside_certificate`: a certificate beside the key may need `password`.
     """
 
     HIDDEN = frozenset({"disk"})
@@ -70,6 +70,7 @@ class PrivateKeyJwt(Record, frozen=True):
     style: AssertionStyle = IDAAS_STYLE
     supported: Callable[[], Sequence[str]] | None = None
     certificate: Secret | None = None
+    beside_certificate: bool = False
     expires: Callable[[float], None] = lambda _end: None
     disk: Disk = field(default_factory=Disk)
 
@@ -89,7 +90,9 @@ class PrivateKeyJwt(Record, frozen=True):
         from ...upstream import key_forms
         from .. import private_key
 
-        key = key_forms.load_private_key(text, password, self.place, key_id=self.key_id)
+        # With a certificate, the password may be the certificate's alone: the password of a PKCS#12.
+        needless = certificate is not None or self.beside_certificate
+        key = key_forms.load_private_key(text, password, self.place, key_id=self.key_id, needless_password=needless)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)
             algorithm = self.algorithm
@@ -106,7 +109,7 @@ class PrivateKeyJwt(Record, frozen=True):
         from ...upstream import key_forms
         from .. import private_key
 
-        certificate = key_forms.load_certificate(text, self.place, der=True, password=password)
+        certificate = key_forms.load_certificate(text, self.place, password=password, key=key)
         if not key_forms.belongs(certificate, key):
             # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
@@ -142,6 +145,7 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
     assertion_lifetime_seconds: AssertionLifetime = LONGEST_LIFE
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
+        yield from super().checks(place, facts)
         yield from audience_checks(self.assertion_audience, facts)
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 from ..plan import Plan, Role
 from ..trust_policy import compact
-from .notes import commented
+from .notes import commented, configuration
 
 
 def render(plan: Plan) -> str:
     """Return a script. It stops at the first command that RAM refuses."""
-    return "\n".join((*commented(plan), "set -eu", "", *_commands(plan))) + "\n"
+    return "\n".join((*commented(plan), "set -eu", "", *_commands(plan), *configuration(plan))) + "\n"
 
 
 def _commands(plan: Plan) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""The notes of a plan as comment lines."""
+"""The notes of a plan and its configuration file as comment lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...core.json_text import json_text
 from ...core.text import one_line
 from ..plan import Plan
 
@@ -16,3 +17,11 @@ def commented(plan: Plan) -> Iterator[str]:
     for note in plan.notes:
         yield f"# Note: {one_line(note)}"
     yield ""
+
+
+def configuration(plan: Plan) -> Iterator[str]:
+    """Yield the configuration file of the sidecar as lines that begin with `#`; none if the plan was made from one."""
+    if plan.configuration is not None:
+        yield ""
+        yield "# Configuration of the sidecar (config.json):"
+        yield from (f"# {line}" for line in json_text(plan.configuration, indent=2).splitlines())

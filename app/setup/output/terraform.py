@@ -8,7 +8,7 @@ from typing import Any
 
 from ..plan import CustomPolicy, OidcProvider, Plan, Role
 from .hcl import Reference, attributes, expression
-from .notes import commented
+from .notes import commented, configuration
 
 HEAD = """\
 terraform {
@@ -31,7 +31,8 @@ def render(plan: Plan) -> str:
         *map(_policy, plan.policies),
         *(block for role in plan.roles for block in _role(role, _dependencies(role, plan))),
     ]
-    return "\n".join((*commented(plan), HEAD, *blocks)).rstrip() + "\n"
+    text = "\n".join((*commented(plan), HEAD, *blocks)).rstrip()
+    return "\n".join((text, *configuration(plan))) + "\n"
 
 
 def _provider(provider: OidcProvider) -> str:

@@ -99,9 +99,10 @@ class ApiServerPolicies:
         if answer is None:
             return None
         try:
-            policy = decoded(answer, path)
+            policy = decoded(answer, "the CredentialPolicy")
         except ConfigError as error:
-            raise Unreachable(error.cause, cure=error.cure, error_code=error.error_code) from None
+            causes = ", ".join(each.cause for each in error.mistakes)
+            raise Unreachable(f"GET {path}: {causes}", cure=error.cure, error_code=error.error_code) from None
         self._cache[namespace] = policy
         return policy
 

@@ -1,0 +1,48 @@
+"""The certificates of a CA file: PEM, and the forms in which directories and portals hand CAs around."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ssl
+
+LARGEST = 16_777_216
+"""The most bytes of a bundle. Mozilla's whole bundle has a quarter of a mebibyte."""
+
+_PEM = b"-----BEGIN "
+_DER = b"\x30"
+"""The first byte of a certificate in DER: a sequence."""
+
+
+def context(path: str | None) -> ssl.SSLContext:
+    """
+    Return a context that trusts the certificates in the file at `path`, or those of the system without a path.
+
+    Accepts PEM, DER, and base64 of both. Raises OSError, which includes ssl.SSLError. cryptography, which takes 8 MiB,
+    is not needed.
+    """
+    try:
+        return ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        if path is None:
+            raise
+        with open(path, "rb") as file:
+            found = decoded(file.read(LARGEST))
+        if found is None:
+            raise
+        return ssl.create_default_context(cadata=found)
+
+
+def decoded(raw: bytes) -> str | bytes | None:
+    """Return certificates as PEM or DER, which `raw` holds as they are or as base64; None for anything else."""
+    if _PEM in raw:
+        return raw.decode("ascii", "replace") if b"CERTIFICATE-----" in raw else None
+    if raw.startswith(_DER) and not raw.isascii():
+        return raw
+    try:
+        inner = base64.b64decode(b"".join(raw.split()), validate=True)
+    except binascii.Error:
+        return None
+    if _PEM in inner:
+        return decoded(inner)
+    return inner if inner.startswith(_DER) else None
