@@ -44,7 +44,10 @@ REFUSALS: list[tuple[Any, str]] = [
     (configuration(tls={"x": 1}), "tls.x: unknown key; known are caFile"),
     (configuration(telemetry={"otlp": 1}), "telemetry.otlp: unknown key; known are tracesEndpoint"),
     (configuration(telemetry={"tracesEndpoint": "collector:4318"}), "telemetry.tracesEndpoint: "),
-    (configuration(telemetry={"tracesEndpoint": "http://a.example/\\v1"}), "telemetry.tracesEndpoint: 'http://a.exampl"),
+    (
+        configuration(telemetry={"tracesEndpoint": "http://a.example/\\v1"}),
+        "telemetry.tracesEndpoint: 'http://a.exampl",
+    ),
     (with_identity(issuer="https://idaas.example.com\\oidc"), f"{IDENTITY}.issuer: 'https://idaas.example.com"),
     (configuration(telemetry={"tracesEndpoint": "https://user:secret@example.com/v1/traces"}), "telemetry.tracesE"),
     (

@@ -187,7 +187,10 @@ def test_sts_endpoints_are_selected(settings: dict[str, Any], expected: tuple[st
     ("settings", "message"),
     [
         ({"explicit": []}, "exchange.endpoints: empty; add an endpoint, or remove the key to use the region's"),
-        ({"explicit": ["a.example.com", "b c"]}, "exchange.endpoints[1]: 'https://b c' has ' ', which a URL cannot have"),
+        (
+            {"explicit": ["a.example.com", "b c"]},
+            "exchange.endpoints[1]: 'https://b c' has ' ', which a URL cannot have",
+        ),
         ({"vpc": True}, "exchange.vpc: needs regionId; a VPC endpoint belongs to one region"),
         (
             {"region": "x"},
@@ -454,7 +457,9 @@ def test_login_in_a_url_is_masked(url: str, shown: str) -> None:
     assert display.without_login(url) == shown
 
 
-@pytest.mark.parametrize("wrong", ["\\", " ", "\t", "\x00", "\x7f", '"', "<", ">", "^", "`", "{", "|", "}", "é", "\u200b"])
+@pytest.mark.parametrize(
+    "wrong", ["\\", " ", "\t", "\x00", "\x7f", '"', "<", ">", "^", "`", "{", "|", "}", "é", "\u200b"]
+)
 @pytest.mark.parametrize("url", ["https://id{}p.example.com", "https://idp.example.com/a{}b"])
 def test_characters_that_no_url_can_have(url: str, wrong: str) -> None:
     """RFC 3986 has no such character in a URL: an issuer with one was copied wrong, and no token could match it."""
