@@ -18,14 +18,16 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..config.loader import load
-from ..core.errors import ConfigError
+from ..config.loader import Loaded, load
+from ..core.errors import ConfigError, Mistake
 from ..emulator import Emulator, World, bind, listening
 from ..emulator.crypto.loopback_ca import CA_FILE
 from ..emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 from ..main import Signals, drain, logger
 from ..main import run as run_loop
+from ..observe.log import Log
 from ..service import Service
+from ..system.sockets import reason_of
 from .emulator_ import ISSUER_PATH, random_bytes
 from .env_ import client_variables
 from .errors import PROGRAM
@@ -33,6 +35,12 @@ from .errors import PROGRAM
 SECRET_FILE = "client-secret"  # noqa: S105 - the name of a file
 MIN_DURATION_SECONDS = 900
 """The minimum DurationSeconds of AssumeRoleWithOIDC. For a shorter `--lifetime`, the emulator shortens the sessions."""
+
+OTHER_PORTS = (
+    "stop the other program, which may be another demo, or choose four other ports by the first one with --port, "
+    "such as --port 0 for free ports"
+)
+"""What to do about ports in use."""
 
 LONGEST_SOCKET_PATH = 103
 """The most bytes of a path in a Unix socket's address: 103 on macOS, 107 on Linux."""
@@ -52,8 +60,8 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
             sockets = bind(*((port + 2, port + 3) if port else (0, 0)))
         except OSError as error:
             raise ConfigError(
-                f"--port: cannot listen on {port + 2} and {port + 3}: {error.strerror}",
-                cure="run `idaas-sidecar demo --port 0`, which takes free ports",
+                f"--port: cannot listen on {port + 2} and {port + 3}: {reason_of(error).cause}",
+                cure=OTHER_PORTS,
                 error_code="IDS-502",
             ) from None
         issuer = f"{sockets.tls_url}{ISSUER_PATH}"
@@ -63,7 +71,10 @@ async def _run(arguments: Namespace, environ: dict[str, str]) -> int:
             emulator.tls_fingerprint = cloud.fingerprint
             seconds = max(MIN_DURATION_SECONDS, arguments.lifetime)
             config = _config(names, directory, base=cloud.url, issuer=issuer, seconds=seconds)
-            path = _written(config | {"server": _server(port, directory)}, directory)
+            config["server"] = _server(port, directory)
+            if not arguments.json:
+                config["logging"] = {"format": "text"}  # people read the demo's output, also through `make` or a pipe
+            path = _written(config, directory)
             members = {"emulatorUrl": cloud.url, "configPath": path}
             return await _sidecar(path, environ, members, str(cloud.ca_file), arguments)
 
@@ -98,7 +109,7 @@ async def _sidecar(
     """Run the sidecar. Print its addresses when it is ready."""
     loaded = load(path, environ, hostname=socket.gethostname(), now=time.time)
     log = logger(loaded, sys.stderr)
-    service = Service(loaded, environ, log)
+    service = _service(loaded, environ, log)
     signals = Signals(asyncio.get_running_loop())
     await service.start()
     try:
@@ -114,6 +125,17 @@ async def _sidecar(
     finally:
         await service.stop()
     return 0
+
+
+def _service(loaded: Loaded, environ: dict[str, str], log: Log) -> Service:
+    """Return the sidecar with its sockets. Raises ConfigError, with the option that changes ports in use as cure."""
+    try:
+        return Service(loaded, environ, log)
+    except ConfigError as error:
+        if error.error_code != "IDS-502":
+            raise
+        # The addresses are in a file that `demo` has written, so only --port can change them.
+        raise ConfigError.of(Mistake(each.cause, each.error_code, OTHER_PORTS) for each in error.mistakes) from None
 
 
 def _print_ready(urls: Mapping[str, str], members: dict[str, Any], ca_file: str, *, as_json: bool) -> None:

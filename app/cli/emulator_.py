@@ -29,6 +29,7 @@ from ..emulator.world.world import (
 )
 from ..main import Signals
 from ..main import run as run_loop
+from ..system.sockets import reason_of
 
 ISSUER_PATH = "/api/v2/iauths_system/oauth2"
 
@@ -62,8 +63,8 @@ async def _run(arguments: Namespace) -> int:
         sockets = bind(port, port + 1 if port else 0)
     except OSError as error:
         raise ConfigError(
-            f"--port: cannot listen on 127.0.0.1:{port} and the next port: {error.strerror}",
-            cure="take --port 0, which takes free ports",
+            f"--port: cannot listen on 127.0.0.1:{port} and the next port: {reason_of(error).cause}",
+            cure="stop the other program, or choose other ports with --port, such as --port 0 for free ports",
             error_code="IDS-502",
         ) from None
     try:

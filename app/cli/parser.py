@@ -228,7 +228,8 @@ def _status(commands: Commands) -> None:
     command = add_command(
         commands,
         "status",
-        "show what the running sidecar does: profiles, time left, last attempts, errors with their cures, callers",
+        "show what the running sidecar does: profiles, last attempts, errors with their cures, callers; "
+        "exits with 0 for any state: the check for scripts is `health --ready`",
         "idaas-sidecar status",
         "idaas-sidecar status --json",
     )

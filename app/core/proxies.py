@@ -19,9 +19,12 @@ def check_proxy(url: str, place: str) -> None:
     """Raise ConfigError unless `url` is a valid proxy URL. The message never quotes the URL: it may hold a password."""
     try:
         parts = urlsplit(url)
-        server = parts.netloc.rpartition("@")[2]
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        good = good and not refused_character(server)
+        good = (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and not refused_character(parts.netloc.rpartition("@")[2])
+        )
     except ValueError:
         good = False
     if not good or parts.path not in ("", "/") or parts.query or parts.fragment:

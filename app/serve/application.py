@@ -91,7 +91,7 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
 
     def listener(path: str) -> str:
         """Return the name of the listener that serves a path, for an ASGI server with one port for all listeners."""
-        return "ops" if path in ops_paths else "admin" if path.startswith(orders) else "credentials"
+        return "ops" if path.removesuffix("/") in ops_paths else "admin" if path.startswith(orders) else "credentials"
 
     return app
 

@@ -49,7 +49,7 @@ def bound(address: str, place: str, *, hop_limit: int | None = None, make: MakeS
             return _listening("0.0.0.0", port, hop_limit, make)  # noqa: S104 - what [::] means on such a kernel
     except OSError as error:
         raise ConfigError(
-            _reason(error).at(f"{place}: cannot listen on {authority(host, port)}"), error_code="IDS-502"
+            reason_of(error).at(f"{place}: cannot listen on {authority(host, port)}"), error_code="IDS-502"
         ) from None
 
 
@@ -206,7 +206,8 @@ def address_of(sock: socket.socket) -> tuple[str, int]:
     return str(host), int(port)
 
 
-def _reason(error: OSError) -> Reason:
+def reason_of(error: OSError) -> Reason:
+    """Return why a socket cannot be bound, with the cure."""
     match error.errno:
         case 97:
             return Reason("this machine has no IPv6", "use an IPv4 address")

@@ -320,7 +320,9 @@ def shown(printed: str) -> dict[str, tuple[Any, str]]:
 def test_show_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`config --show` names the source of every effective value: the file, a variable or the default."""
     config = configuration(
-        profiles={"default": {"identity": identity(), "exchange": exchange(roleArn="acs:ram::1:role/${APP}")}},
+        profiles={
+            "default": {"identity": identity(), "exchange": exchange(roleArn="acs:ram::1234567890123456:role/${APP}")}
+        },
         server={"bind": "127.0.0.1:1"},
         proxy=f"http://user:{SECRET}@proxy.example.com:8080",
     )
@@ -331,7 +333,7 @@ def test_show_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 
     rows = shown(printed)
     assert rows["profiles.default.identity.type"] == ("idaas", path)
-    assert rows["profiles.default.exchange.roleArn"] == ("acs:ram::1:role/cart", f"{path} with ${{APP}}")
+    assert rows["profiles.default.exchange.roleArn"] == ("acs:ram::1234567890123456:role/cart", f"{path} with ${{APP}}")
     assert rows["profiles.default.exchange.durationSeconds"] == (3600, "default")
     assert rows["profiles.default.exchange.roleSessionName"] == ("session-1", path)
     assert rows["server.bind"] == ("127.0.0.1:1", path)

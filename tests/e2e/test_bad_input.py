@@ -64,7 +64,7 @@ INVALID: dict[str, tuple[str | None, Changes, str]] = {
     "secret in the file": (
         "identity",
         authn(clientSecret=CANARY),
-        "clientSecret: unknown key; secrets are never in this file: use clientSecretEnvVarName or clientSecretFile",
+        "clientSecret: unknown key; secrets are never in this file; use clientSecretEnvVarName or clientSecretFile",
     ),
     "missing variable": (
         "identity",
@@ -227,6 +227,8 @@ def test_port_in_use_for_other_commands(command: str, used_port: int, tmp_path: 
 
     assert result.code == 2
     assert f"cannot listen on 127.0.0.1:{used_port}" in result.err
+    assert "the port is in use; stop the other program" in result.err or command == "emulator"
+    assert "--port 0 for free ports" in result.err
     for line in result.err.splitlines():
         assert line.startswith(f"idaas-sidecar {command}: ")
         assert line.endswith("(IDS-502)")

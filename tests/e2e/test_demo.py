@@ -90,8 +90,11 @@ def test_the_last_line_says_what_to_try(tmp_path: Path) -> None:
         done = run(*last.split()[-1:], env=environment(tmp_path, IDAAS_SIDECAR_CONFIG=path))
         printed = process.stdout.lines()
         process.stop()
+        logged = process.stderr.lines()
 
     assert printed[-1] == last
+    assert logged
+    assert not [line for line in logged if line.startswith("{")], "the log of a demo is text for people"
     assert last.endswith("idaas-sidecar doctor")
     assert done.code == 0, done.out
 

@@ -341,3 +341,18 @@ def probes(clock: Clock, sources: list[FakeSource], *, dead: list[str], kind: st
         status_page=page,
         page_guard=lambda: Guard(allowed_hosts=("localhost",), refuse_forwarded=True, refuse_browsers=False),
     )
+
+
+@pytest.mark.parametrize("path", [b"/status", b"/errors", b"/docs"])
+async def test_slash_at_the_end_of_a_page(offline: Callable[..., Offline], path: bytes) -> None:
+    """A page that is requested with a slash is at the path without it; the rules for callers come first."""
+    at = ops(offline())
+    found = at(Request(b"GET", path + b"/", LOCALHOST, from_host("127.0.0.1")))
+    remote = at(Request(b"GET", path + b"/", LOCALHOST, from_host("10.0.0.7")))
+    twice = at(Request(b"GET", path + b"//", LOCALHOST, from_host("127.0.0.1")))
+
+    assert isinstance(found, Response)
+    assert (found.status, dict(found.headers)[b"Location"]) == (308, path)
+    assert isinstance(remote, Response)
+    assert remote.status == 403
+    assert twice is NOT_FOUND

@@ -41,7 +41,8 @@ EXCHANGE = (
         "The token's audience is no client id of the OIDC provider.",
         "The provider in RAM has other client ids than the token's aud.",
         "request the token with an audience that is a client id of the OIDC provider; add the token's aud to the "
-        "client ids in RAM only if RAM may accept every token of this issuer for that audience",
+        "client ids in RAM only if RAM may accept every token of this issuer for that audience; "
+        "`idaas-sidecar doctor --read-ram` shows both",
         seen=(_TOKEN + "AudienceNotMatch",),
     ),
     Entry(
@@ -49,7 +50,8 @@ EXCHANGE = (
         "The token's issuer is not the OIDC provider's URL.",
         "A slash, a custom domain or another instance.",
         "request the token from the issuer of the OIDC provider; if that token is right, write the "
-        "token's iss, to the letter, as the URL of an OIDC provider in RAM, and its ARN into oidcProviderArn",
+        "token's iss, to the letter, as the URL of an OIDC provider in RAM, and its ARN into oidcProviderArn; "
+        "`idaas-sidecar doctor --read-ram` shows both",
         seen=(_TOKEN + "IssuerNotMatch",),
     ),
     Entry(

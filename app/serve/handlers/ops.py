@@ -26,6 +26,12 @@ STATUS, STATUS_PAGE, ERRORS_PAGE, METRICS = b"/status.json", b"/status", b"/erro
 PAGES = frozenset({b"/docs", b"/openapi.json"})
 """The paths that the FastAPI application answers."""
 
+_REDIRECTS = {
+    path + b"/": response(308, b"", b"text/plain", ((b"Location", path),))
+    for path in (STATUS_PAGE, ERRORS_PAGE, b"/docs")
+}
+"""The pages for people with a slash at the end, which people type. Their links are relative, so they need one URL."""
+
 _GET_ONLY = method_not_allowed(b"GET")
 _REMOTE = deny("Remote", "this page is for callers on this machine (kubectl port-forward reaches it)").response
 
@@ -74,7 +80,7 @@ class OpsHandler:
         """Return the response, a coroutine that builds it, or None for a page of the application."""
         path = request.path
         reading = request.method in (b"GET", b"HEAD")
-        if path in PAGES or path in (STATUS, STATUS_PAGE, ERRORS_PAGE):
+        if path in PAGES or path in _REDIRECTS or path in (STATUS, STATUS_PAGE, ERRORS_PAGE):
             return self._page(request, reading=reading)
         if path == METRICS:
             return self._metrics.response() if reading else _GET_ONLY
@@ -91,6 +97,8 @@ class OpsHandler:
             return self._status.response() if reading else _GET_ONLY
         if request.method != b"GET":
             return _GET_ONLY
+        if request.path in _REDIRECTS:
+            return _REDIRECTS[request.path]
         if request.path in PAGES:
             return None
         if request.path == ERRORS_PAGE:
