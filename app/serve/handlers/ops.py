@@ -27,7 +27,7 @@ PAGES = frozenset({b"/docs", b"/openapi.json"})
 """The paths that the FastAPI application answers."""
 
 _GET_ONLY = method_not_allowed(b"GET")
-_REMOTE = deny("Remote", "this page is for callers on this machine (kubectl port-forward reaches it)").response
+_REMOTE = deny("Remote", "this page is for callers on loopback, such as kubectl port-forward").response
 
 
 class OpsHandler:
