@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.json_text import TooDeep, json_value
+from ..core.text import one_line
 from ..identity.jwt_claims import Claims, ExpectedClaims
 from ..setup.trust_policy import ACTION, trusts
 from . import consequences
@@ -16,6 +17,8 @@ from .token_request import Claim, TokenRequest
 
 ISSUER, AUDIENCE, SUBJECT = "oidc:iss", "oidc:aud", "oidc:sub"
 _CLAIMS: Mapping[str, Claim] = {ISSUER: "iss", AUDIENCE: "aud", SUBJECT: "sub"}
+VERSION = "1"
+"""The version of RAM's policy language. RAM accepts no other."""
 _OTHERS = "that meets the other conditions may then assume the role"
 _CODES = {AUDIENCE: "IDS-429", ISSUER: "IDS-430", SUBJECT: "IDS-431"}
 _PROVIDER, _UNREADABLE, _NO_CONDITION, _DENIED = "IDS-432", "IDS-433", "IDS-434", "IDS-438"
@@ -85,6 +88,7 @@ def statements(text: str) -> list[Statement]:
         role = found.get("Role", found)
         found = role.get("AssumeRolePolicyDocument", role)
         policy = json_value(found) if isinstance(found, str) else found
+        version = policy.get("Version", VERSION)
         made = [_statement(each) for each in _several(policy["Statement"]) if _concerns(each)]
     except (ValueError, AttributeError, KeyError, TypeError) as error:
         form = (
@@ -95,6 +99,8 @@ def statements(text: str) -> list[Statement]:
             else "no object with a Statement of Effect, Action and Principal"
         )
         raise NotATrustPolicy(form) from None
+    if version != VERSION:
+        raise NotATrustPolicy(f"its Version is {one_line(repr(version)[:40])}", f'write "Version": "{VERSION}"')
     if all(each.denies for each in made):
         raise NotATrustPolicy(
             f"no statement allows {ACTION} to an OIDC provider (Principal.Federated)",
@@ -152,6 +158,16 @@ def _findings(text: str, provider_arn: str, token: _Token) -> Iterator[Finding]:
             yield broken(_DENIED, f"a Deny of the trust policy applies to the token ({on or 'it has no condition'})")
 
 
+def unexamined(text: str, provider_arn: str) -> tuple[str, ...]:
+    """Return the conditions for this provider that are not about the token, such as `IpAddress on acs:SourceIp`."""
+    try:
+        known = statements(text)
+    except NotATrustPolicy:
+        return ()
+    conditions = (each for made in known if provider_arn in made.providers for each in made.conditions)
+    return tuple(dict.fromkeys(f"{each.operator} on {each.key}" for each in conditions if each.key not in _CLAIMS))
+
+
 def _weight(found: list[Finding]) -> int:
     return sum(10 if each.state == "broken" else 1 for each in found)
 
@@ -202,22 +218,31 @@ def _differs(condition: Condition, values: tuple[str, ...], token: _Token) -> Fi
     key, claim = condition.key, _CLAIMS[condition.key]
     value = values[0] if values else ""
     nearest = closest(value, condition.values)
-    found = broken(
-        _CODES[key],
-        f"{key} of the trust policy is {marked(nearest, value)}, {token.whose} {claim} is {marked(value, nearest)}",
-        token.request.cure(
-            claim,
-            condition.values,
-            f"write {value!r} into {key} of the role's trust policy",
-            f"every token with this {claim} {_OTHERS}",
-        ),
+    difference = (
+        f"{key} of the trust policy is {marked(nearest, value)}, {token.whose} {claim} is {marked(value, nearest)}"
     )
+    change = f"write {value!r} into {key} of the role's trust policy"
+    consequence = f"every token with this {claim} {_OTHERS}"
+    if _means(condition, values):
+        text = "with * and ? as text, because they are wildcards in StringLike only"
+        return broken(
+            _CODES[key],
+            f"{difference}; {condition.operator} compares {text}",
+            f"request another token, unless {nearest!r} was meant for {value!r}; if it was, {change}: {consequence}",
+        )
+    found = broken(_CODES[key], difference, token.request.cure(claim, condition.values, change, consequence))
     if token.registered is None or key not in token.registered:
         return found
     code, known = token.registered[key]
     # A token that the provider accepts would meet the condition too, so the token is the only mistake.
     same = condition.holds(known) and not set(known) & set(values)
     return consequences.of(found, (code,)) if same else found
+
+
+def _means(condition: Condition, values: tuple[str, ...]) -> bool:
+    """Return whether a value would match a pattern of the condition if wildcards counted, patterns for all aside."""
+    patterns = [each for each in condition.values if each.strip("*?")]
+    return any(trusts(patterns, value) for value in values)
 
 
 def _matches(operator: str, pattern: str, value: str) -> bool:

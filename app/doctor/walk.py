@@ -202,13 +202,19 @@ class Walk:
             # The order of repair: STS looks up the provider before it reads the role's trust policy.
             yield account.run(name, profile, found)
             yield provider.run(name, profile, found, obtained.claims, cloud_clock.now())
-            yield trust.run(name, profile, target.trust_policy, found, obtained.claims)
+            trusted = trust.run(name, profile, target.trust_policy, found, obtained.claims)
+            yield trusted
             if obtained.token is None or not reached.exchange:
                 why = "needs a token" if obtained.token is None else "no endpoint of the exchange can be reached"
                 yield skipped(exchange.NAME, why, name)
                 return
             exchanged = await exchange.run(
-                name, obtained.token, pipeline, self._verified, ram_was_read=found is not None
+                name,
+                obtained.token,
+                pipeline,
+                self._verified,
+                ram_was_read=found is not None,
+                not_examined=trusted.facts.get(trust.NOT_EXAMINED, ()),
             )
             yield exchanged.step
             if exchanged.credentials is not None:

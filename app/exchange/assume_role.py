@@ -13,7 +13,7 @@ from ..upstream.acs3 import KeyPair
 from ..upstream.dated import dated
 from ..upstream.errors import answer_of
 from ..upstream.response import Post
-from .sts import credentials_from, first_reachable
+from .sts import STATUSES, credentials_from, first_reachable
 
 VERSION = "2015-04-01"
 
@@ -58,7 +58,7 @@ class AssumeRole(Record, frozen=True):
         )
         response = await self.http.post(f"{endpoint}/?{acs3.canonical_query(query)}", {}, headers)
         secrets = (parent.access_key_secret,)
-        members = answer_of(response, endpoint, asked="STS", wanted="Credentials", secrets=secrets)
+        members = answer_of(response, endpoint, asked="STS", wanted="Credentials", statuses=STATUSES, secrets=secrets)
         return credentials_from(members, now=self.now(endpoint), where=endpoint)
 
     def _query(self) -> dict[str, str]:

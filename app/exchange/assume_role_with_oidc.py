@@ -13,7 +13,7 @@ from ..core.text import quoted
 from ..core.values import Credentials, ServerNow, Token
 from ..upstream.errors import answer_of
 from ..upstream.response import Post
-from .sts import credentials_from, first_reachable
+from .sts import STATUSES, credentials_from, first_reachable
 
 LONGEST_TOKEN = 20_000
 """The most characters of a token (AssumeRoleWithOIDC's OIDCToken, 4 to 20,000)."""
@@ -51,7 +51,7 @@ class AssumeRoleWithOidc(Record, frozen=True):
         now = self.now(endpoint)
         query = f"Action=AssumeRoleWithOIDC&Version=2015-04-01&Format=JSON&Timestamp={quote(timestamp(now), safe='')}"
         response = await self.http.post(f"{endpoint}/?{query}", self._fields(token))
-        members = answer_of(response, endpoint, asked="STS", wanted="Credentials")
+        members = answer_of(response, endpoint, asked="STS", wanted="Credentials", statuses=STATUSES)
         self.verified(_token_info(members))
         return credentials_from(members, now=self.now(endpoint), where=endpoint)
 

@@ -34,6 +34,10 @@ async def first_reachable(endpoints: tuple[str, ...], request: Callable[[str], A
     return await request(endpoints[-1])
 
 
+STATUSES = {404: "IDS-444"}
+"""The meaning of a status without a code of STS: the URL has a path, or belongs to another server."""
+
+
 def credentials_from(members: Mapping[str, Any], *, now: float, where: str) -> Credentials:
     """Return the session of a successful answer. Raises Unreachable unless it is complete and valid."""
     found = members.get("Credentials")

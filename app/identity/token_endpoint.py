@@ -14,7 +14,12 @@ from .client_auth import ClientAuth
 from .context import TokenSource
 from .token_response import token_from
 
-_STATUSES = {404: "IDS-329"}
+_WRONG_URL = "IDS-329"
+_STATUSES = {404: _WRONG_URL}
+_CODES = dict.fromkeys(
+    ("InvalidAction.NotFound", "InvalidVersion", "MissingAction", "UnsupportedHTTPMethod"), _WRONG_URL
+)
+"""The answers of STS or of another Alibaba Cloud API, which has no token endpoint."""
 
 _OLD_PROOF = "the new client secret or key is refused; the previous one still works and stays in use"
 
@@ -69,7 +74,13 @@ class TokenEndpoint(Record, frozen=True):
         client = {} if proof.names_client else {"client_id": self.client_id}
         response = await self.http.post(url, {**client, **grant, **proof.fields}, proof.headers)
         members = answer_of(
-            response, url, asked="the token endpoint", wanted=self.use, statuses=_STATUSES, secrets=proof.secrets
+            response,
+            url,
+            asked="the token endpoint",
+            wanted=self.use,
+            codes=_CODES,
+            statuses=_STATUSES,
+            secrets=proof.secrets,
         )
         return token_from(members, now=self.now(), where=url, use=self.use)
 

@@ -117,7 +117,7 @@ def gaps(workloads: Sequence[Workload]) -> Iterator[str]:
                 "(--instance-id)"
             )
         if each.kind == "okta" and not each.scope:
-            yield f"profile {each.name}: Okta refuses a request without a scope; write one into scope (--scope)"
+            yield f"profile {each.name}: Okta refuses a token request without a scope (--scope)"
 
 
 def _profile(each: Workload, region: str | None) -> dict[str, Any]:

@@ -471,7 +471,7 @@ HTTP_ERRORS: Mapping[str, tuple[str, str]] = {
         for reason, meaning in LABEL_VALUES["reason"].items()
         if reason not in ("MetadataToken", "Rate")
     },
-    "AccessDenied.Remote": ("403", "the page is for callers on this machine; `kubectl port-forward` reaches it"),
+    "AccessDenied.Remote": ("403", "the page is for callers on loopback, such as `kubectl port-forward`"),
     "AccessDenied.Admin": ("403", "the admin socket is for the sidecar's own user and root"),
     "NotFound": ("404", "nothing is served at this path, or there is no such profile"),
     "MethodNotAllowed": ("405", "the path has other methods; `Allow` names them"),

@@ -165,6 +165,21 @@ def no_subject(scenario: Scenario) -> None:
     role(scenario, trust_policy={"Version": "1", "Statement": [statement]})
 
 
+def from_addresses(scenario: Scenario) -> None:
+    """Let the file of the policy have a condition on the sender's address, which STS alone can decide."""
+    trust = OidcTrust(PROVIDER_ARN, ISSUER, TOKEN_AUDIENCE, (CLIENT_ID,))
+    policy = document([trust])
+    policy["Statement"][0]["Condition"]["IpAddress"] = {"acs:SourceIp": ["192.0.2.0/24"]}
+    scenario.trust_policy, scenario.ram = json.dumps(policy), None
+    trusts(scenario, sub="app_other")
+
+
+def printed_policy_alone(scenario: Scenario) -> None:
+    """Replace the policy with that of `setup`, in RAM and in the file."""
+    scenario.trust_policy = None
+    printed_policy(scenario)
+
+
 def denied(scenario: Scenario) -> None:
     """Let the trust policy deny the application beside its Allow."""
     policy = scenario.workload.emulator.world.roles[ROLE].trust_policy
@@ -281,6 +296,27 @@ CASES = [
         "app_demo",
         lambda scenario: trusts(scenario, sub="app_dmeo"),
         printed_policy,
+    ),
+    Case(
+        "wildcard that is compared as text",
+        "IDS-431",
+        "write 'app_demo' into oidc:sub",
+        lambda scenario: trusts(scenario, sub="app_*"),
+        printed_policy,
+    ),
+    Case(
+        "condition on the sender's address",
+        "IDS-401",
+        "meets IpAddress on acs:SourceIp of the role's trust policy",
+        from_addresses,
+        printed_policy_alone,
+    ),
+    Case(
+        "version of another cloud's policies",
+        "IDS-433",
+        'write "Version": "1"',
+        policy_text('{"Version": "2012-10-17", "Statement": []}'),
+        policy_text(None),
     ),
     Case(
         "audience, beside the token",

@@ -270,5 +270,9 @@ CASES = [
         lambda scenario: scenario.world(calls_per_second=100),
     ),
     Case("page of a gateway", "IDS-209", "correct the URL", gateway, lambda scenario: scenario.put(STS_URL, [BASE])),
+    changed("STS endpoint with a path", "IDS-444", "without a path into endpoints", STS_URL, [f"{BASE}/sts"], [BASE]),
+    changed(
+        "STS as the token endpoint", "IDS-329", "token endpoint's URL from the application's page", TOKEN_URL, BASE
+    ),
     changed("URL of another API", "IDS-329", "copy the token endpoint's URL", TOKEN_URL, f"{BASE}/api/token"),
 ]

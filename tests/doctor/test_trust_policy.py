@@ -9,7 +9,7 @@ import pytest
 
 from app.doctor.compare import closest, marked
 from app.doctor.token_request import TokenRequest
-from app.doctor.trust_policy import findings
+from app.doctor.trust_policy import findings, unexamined
 from app.identity.jwt_claims import Claims
 from app.identity.token_file import TokenFileIdentity
 from app.setup.trust_policy import OidcTrust, RoleTrust, document
@@ -114,6 +114,47 @@ ALL = {"oidc:iss": ISSUER, "oidc:aud": "api.example.com", "oidc:sub": "app_1"}
 def test_all_conditions_hold_together(conditions: dict[str, Any], expected: list[str]) -> None:
     """A key may have several operators, and a negated one holds where no value matches. A claim needs another one."""
     assert codes({"Statement": [statement(conditions)]}) == expected
+
+
+@pytest.mark.parametrize(
+    ("operator", "pattern", "is_named"),
+    [
+        ("StringEquals", "app_*", True),
+        ("StringEquals", "app_?", True),
+        ("StringEqualsIgnoreCase", "app_*", True),
+        ("StringEquals", "other_*", False),
+        ("StringEquals", "*", False),
+        ("StringLike", "other_*", False),
+    ],
+)
+def test_wildcards_that_are_compared_as_text(operator: str, pattern: str, *, is_named: bool) -> None:
+    """A wildcard outside StringLike is the mistake, and no client can have such a subject."""
+    conditions = {"StringEquals": {"oidc:iss": ISSUER, "oidc:aud": "api.example.com"}}
+    conditions.setdefault(operator, {})["oidc:sub"] = pattern
+    (found, *_) = findings(json.dumps({"Statement": [statement(conditions)]}), ARN, CLAIMS, REQUEST)
+
+    assert found.code == "IDS-431"
+    assert (f"{operator} compares with * and ? as text" in found.message) is is_named
+    assert found.cure.startswith(f"request another token, unless {pattern!r} was meant for 'app_1'") is is_named
+
+
+def test_a_version_that_ram_refuses() -> None:
+    """RAM has one version of its policy language; that of another cloud is named."""
+    policy = document([trust()]) | {"Version": "2012-10-17"}
+    (found,) = findings(json.dumps(policy), ARN, CLAIMS, REQUEST)
+
+    assert (found.code, found.cure) == ("IDS-433", 'write "Version": "1"')
+    assert "'2012-10-17'" in found.message
+
+
+def test_conditions_that_are_not_about_the_token() -> None:
+    """The conditions that the claims cannot decide are named, those of other providers aside."""
+    others = {"IpAddress": {"acs:SourceIp": "192.0.2.1"}, "Bool": {"acs:SecureTransport": "true"}}
+    policy = {"Statement": [statement({"StringEquals": ALL} | others), *document([trust()])["Statement"]]}
+
+    assert unexamined(json.dumps(policy), ARN) == ("IpAddress on acs:SourceIp", "Bool on acs:SecureTransport")
+    assert unexamined(json.dumps(policy), f"{ARN}2") == ()
+    assert unexamined("no policy", ARN) == ()
 
 
 @pytest.mark.parametrize(

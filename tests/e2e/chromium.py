@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+CAN_BE_NARROW = CHROMIUM is not None and CHROMIUM.endswith("-headless-shell")
+"""Whether windows may be as narrow as a phone. Those of the whole browser have at least 500 pixels."""
 MISSING = "skipped: needs Chromium (apt-get install chromium-headless-shell)"
 
 LIGHT, DARK = "--blink-settings=preferredColorScheme=1", "--blink-settings=preferredColorScheme=0"

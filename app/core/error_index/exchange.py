@@ -330,9 +330,9 @@ EXCHANGE = (
     Entry(
         "IDS-444",
         "The URL belongs to another API.",
-        "The host of endpoints is that of another product, or a gateway changed path or method.",
-        "write the host of the product's own endpoint into endpoints, such as sts.cn-hangzhou.aliyuncs.com, or leave "
-        "it out",
+        "The host of endpoints is that of another product, its URL has a path, or a gateway changed path or method.",
+        "write the product's own endpoint without a path into endpoints, such as https://sts.cn-hangzhou.aliyuncs.com, "
+        "or leave it out",
         seen=("InvalidAction.NotFound", "InvalidVersion", "UnsupportedHTTPMethod"),
     ),
     Entry(

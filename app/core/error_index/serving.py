@@ -180,8 +180,9 @@ SERVING = (
     Entry(
         "IDS-529",
         "A page of the operations listener was refused.",
-        "Status and documentation are for callers on the sidecar's machine; the request came from another one.",
-        "Use `kubectl port-forward` or an SSH tunnel, or run `idaas-sidecar status` on the machine.",
+        "Status and documentation are for callers on loopback; the request came from another address.",
+        "Use `kubectl port-forward` or an SSH tunnel. If `server.ops` does not listen on loopback, set "
+        "`server.adminSocket` and run `idaas-sidecar status`.",
     ),
     Entry(
         "IDS-530",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,13 +26,20 @@ class Exchanged:
 
 
 async def run(
-    name: str, token: Token, pipeline: Pipeline, verified: Mapping[str, Mapping[str, str]], *, ram_was_read: bool
+    name: str,
+    token: Token,
+    pipeline: Pipeline,
+    verified: Mapping[str, Mapping[str, str]],
+    *,
+    ram_was_read: bool,
+    not_examined: Sequence[str] = (),
 ) -> Exchanged:
     """
     Exchange the token. The session's key and token are never shown.
 
     `verified`: for each profile, the claims that STS read from an accepted token in this run. `ram_was_read`: if true,
-    the cure of a refusal does not advise reading RAM.
+    the cure of a refusal does not advise reading RAM. `not_examined`: conditions of the trust policy that are not about
+    the token.
     """
     try:
         session = await pipeline.exchanged(name, token)
@@ -47,7 +54,13 @@ async def run(
         }
         seen = {key: value for key, value in known.items() if value}
         return Exchanged(
-            Step(NAME, "refused" if error.permanent else "failed", name, [_refusal(error, ram_was_read)], seen)
+            Step(
+                NAME,
+                "refused" if error.permanent else "failed",
+                name,
+                [_refusal(error, ram_was_read, not_examined)],
+                seen,
+            )
         )
     summary = f"session {session.access_key_id} until {timestamp(session.expires_at)}"
     facts: dict[str, Any] = {"access_key_id": session.access_key_id, "request_id": session.request_id}
@@ -55,9 +68,17 @@ async def run(
     return Exchanged(Step(NAME, summary, name, facts=facts), session)
 
 
-def _refusal(error: SidecarError, ram_was_read: bool) -> Finding:
+def _refusal(error: SidecarError, ram_was_read: bool, not_examined: Sequence[str]) -> Finding:
     found = failed(error)
-    if found.code != NOT_TRUSTED or not ram_was_read:
+    if found.code != NOT_TRUSTED:
+        return found
+    if not_examined:
+        return replace(
+            found,
+            cure=f"request the session so that it meets {', '.join(not_examined)} of the role's trust policy, or "
+            "correct that condition, which this command cannot examine",
+        )
+    if not ram_was_read:
         return found
     return replace(
         found,

@@ -19,6 +19,8 @@ from ..trust_policy import Registered
 from .provider import registered
 
 NAME = "trust policy"
+NOT_EXAMINED = "not_examined"
+"""The fact with the conditions that are not about the token."""
 
 
 def run(name: str, profile: Profile, policy: str | None, reading: Reading | None, claims: Claims | None) -> Step:
@@ -65,7 +67,10 @@ def _compared(
         found += trust_policy.expected_findings(policy, exchange.oidc_provider_arn, expected, request)
         return Step(NAME, "no token to compare", name, found) if found else skipped(NAME, "needs a token", name)
     found += trust_policy.findings(policy, exchange.oidc_provider_arn, claims, request, known)
-    return Step(NAME, f"the conditions of {exchange.role_arn} beside the token's claims{where}", name, found)
+    others = trust_policy.unexamined(policy, exchange.oidc_provider_arn)
+    facts = {NOT_EXAMINED: list(others)} if others else {}
+    summary = f"the conditions of {exchange.role_arn} beside the token's claims{where}"
+    return Step(NAME, "; not examined: ".join(filter(None, (summary, ", ".join(others)))), name, found, facts)
 
 
 def _length(exchange: StsExchange, role: Role) -> Iterator[Finding]:

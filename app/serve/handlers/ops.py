@@ -33,7 +33,7 @@ _REDIRECTS = {
 """The pages for people with a slash at the end, which people type. Their links are relative, so they need one URL."""
 
 _GET_ONLY = method_not_allowed(b"GET")
-_REMOTE = deny("Remote", "this page is for callers on this machine (kubectl port-forward reaches it)").response
+_REMOTE = deny("Remote", "this page is for callers on loopback, such as kubectl port-forward").response
 
 
 class OpsHandler:
