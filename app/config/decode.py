@@ -114,12 +114,7 @@ class Decoder:
         if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
             return self._list(value, kind, path)
         if kind is None:
-            # YAML reads an account id without quotation marks as a number.
-            quoted = (
-                isinstance(value, int | float) and not isinstance(value, bool) and "a string" in map(_word, members)
-            )
-            cure = "put the value in quotation marks" if quoted else ""
-            self._mistake(path, _wrong_kind(value, members), cure=cure)
+            self._mistake(path, _wrong_kind(value, members))
             return UNSET
         return self._scalar(value, info, kind, path)
 
