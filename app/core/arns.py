@@ -47,7 +47,7 @@ def check_role_arn(arn: str, place: str) -> None:
     """Raise ConfigError unless `arn` has the form of a RAM role's ARN."""
     if not _ROLE_ARN.fullmatch(arn):
         raise ConfigError(
-            f"{place}: {arn!r} is not the ARN of a role; it reads acs:ram::<account id>:role/<name>",
+            f"{place}: {arn!a} is not the ARN of a role; it reads acs:ram::<account id>:role/<name>",
             error_code="IDS-110",
         )
 
@@ -56,7 +56,7 @@ def check_provider_arn(arn: str, place: str) -> None:
     """Raise ConfigError unless `arn` has the form of a RAM OIDC provider's ARN."""
     if not _PROVIDER_ARN.fullmatch(arn):
         raise ConfigError(
-            f"{place}: {arn!r} is not the ARN of an OIDC provider; it reads acs:ram::<account id>:oidc-provider/<name>",
+            f"{place}: {arn!a} is not the ARN of an OIDC provider; it reads acs:ram::<account id>:oidc-provider/<name>",
             error_code="IDS-110",
         )
 

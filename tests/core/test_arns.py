@@ -88,6 +88,12 @@ def test_invalid_role_arn_is_refused(arn: str) -> None:
         arns.check_role_arn(arn, "roleArn")
 
 
+def test_letters_that_look_alike_are_told_apart() -> None:
+    """A hyphen of a text processor is shown as its code, because RAM's names have none."""
+    with pytest.raises(ConfigError, match=r"role/app\\u2010role' is not"):
+        arns.check_role_arn("acs:ram::1234567890123456:role/app\u2010role", "roleArn")
+
+
 def test_role_arn_is_not_a_provider_arn() -> None:
     """A role's ARN is refused as the ARN of an OIDC provider."""
     with pytest.raises(ConfigError, match=r"^oidcProviderArn: .* it reads acs:ram::<account id>:oidc-provider/<name>$"):
