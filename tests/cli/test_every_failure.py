@@ -133,7 +133,7 @@ FAILURES: dict[str, tuple[int, str]] = {
     "webhook --settings NONE": (2, "IDS-128"),
     "webhook explain NONE": (2, "IDS-128"),
     "webhook explain NONE --policies NONE": (2, "IDS-102"),
-    "webhook explain EMPTY --policies EMPTY": (2, "IDS-126"),
+    "webhook explain EMPTY --policies EMPTY": (2, "IDS-128"),
 }
 """A command line, its exit code, and the code of its message. Words in capitals stand for files."""
 
