@@ -113,11 +113,7 @@ class CredentialDispatchers:
             dispatcher.forget_decisions()
 
     def session_key(self, access: Access) -> bytes | None:
-        """
-        Return the key of session tokens that survives a restart; None unless tokens are required and a port is fixed.
-
-        Reads or writes the key's file.
-        """
+        """Read or make the key that survives a restart; None unless tokens are required and a port is fixed."""
         server = self._server
         fixed = self._port and listen_address(server.bind, "server.bind")[1]
         if not fixed and server.metadata is not None:

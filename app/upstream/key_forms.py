@@ -162,16 +162,11 @@ def _no_certificate(place: str) -> ConfigError:
 
 
 def _leaf_first(chain: str, key: PrivateKeyTypes) -> str:
-    """
-    Return the chain from the certificate of `key` to its last issuer. A chain without such a certificate is unchanged.
-
-    Some tools write the CA first. A server and OpenSSL take the first certificate for the one of the key.
-    """
+    """Return the chain from the certificate of `key`, if any, to its last issuer: some tools write the CA first."""
     found = x509.load_pem_x509_certificates(chain.encode())
     leaf = next((each for each in found if belongs(each, key)), found[0])
-    if leaf is found[0]:
-        return chain
-    return "".join(map(_pem, _in_order(leaf, [each for each in found if each is not leaf])))
+    others = [each for each in found if each is not leaf]
+    return chain if leaf is found[0] else "".join(map(_pem, _in_order(leaf, others)))
 
 
 def _chain(text: str, password: bytes | None) -> str:
