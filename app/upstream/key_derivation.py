@@ -13,6 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+from ..core.errors import ConfigError
+
 T = TypeVar("T")
 
 MOST_ROUNDS = 2_000_000
@@ -47,6 +49,11 @@ class TooManyRounds(ValueError):
 
     def __init__(self, rounds: int) -> None:
         super().__init__(f"its key derivation has {rounds} rounds, and at most {MOST_ROUNDS} are accepted")
+
+    def at(self, place: str) -> ConfigError:
+        """Return the error of a file that the configuration names at `place`."""
+        cure = "write it again with fewer, such as the 2048 of `openssl pkcs8 -topk8` and `openssl pkcs12 -export`"
+        return ConfigError(f"{place}: {self}", cure=cure, error_code="IDS-115")
 
 
 def once(load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes | None) -> T:

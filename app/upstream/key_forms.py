@@ -1,27 +1,23 @@
-"""Loads private keys and certificates in all common forms, for signatures and for TLS.
+"""Loads private keys in all common forms, for signatures and for TLS.
 
 Each official SDK fails on some of these forms. A key that one tool wrote must work here without a further tool.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, load_der_private_key, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ..core.errors import ConfigError, Reason
-from . import key_derivation
+from . import encodings, key_derivation
 from .key_derivation import TooManyRounds
 
 if TYPE_CHECKING:
@@ -30,13 +26,7 @@ if TYPE_CHECKING:
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN ((?:RSA |EC |DSA |ENCRYPTED |OPENSSH )?PRIVATE KEY)-----")
-_CERTIFICATES = re.compile(r"-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----")
-"""The beginnings of blocks. Each has few labels, so that a text of beginnings without ends is read in linear time."""
-
-_PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
-"""The beginning of a PKCS#12: a sequence with the version 3 (RFC 7292 section 4)."""
-
-_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+"""The beginning of a block. It has few labels, so that a text of beginnings without ends is read in linear time."""
 
 
 class OpenSshKey(ValueError):
@@ -44,7 +34,7 @@ class OpenSshKey(ValueError):
 
     def __init__(self, body: str) -> None:
         super().__init__()
-        self.command = _OPENSSH_ED25519 if b"ssh-ed25519" in _decode(body) else _OPENSSH
+        self.command = _OPENSSH_ED25519 if b"ssh-ed25519" in encodings.decode(body) else _OPENSSH
 
 
 _OPENSSH = "ssh-keygen -p -m PKCS8 -f KEY_FILE"
@@ -89,7 +79,7 @@ def load_any_key(
     encrypted is no error.
     """
     secret = password.encode() if password else None
-    plain = _plain(text)
+    plain = encodings.plain(text)
     try:
         try:
             return _load(plain, secret, key_id)
@@ -112,146 +102,33 @@ def load_any_key(
             error_code="IDS-115",
         ) from None
     except TooManyRounds as error:
-        raise _too_costly(place, error) from None
+        raise error.at(place) from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
         reason = _reason(error, password)
         raise ConfigError(reason.at(f"{place}: no usable private key"), error_code="IDS-115") from None
 
 
-def load_certificate(
-    text: str, place: str, *, password: str | None = None, key: PrivateKeyTypes | None = None
-) -> x509.Certificate:
-    """Return the first certificate of `certificate_chain`. Raises ConfigError, which does not quote the text."""
-    chain = certificate_chain(text, password, place, key=key)
-    try:
-        return x509.load_pem_x509_certificate(chain.encode())
-    except ValueError:
-        raise _no_certificate(place) from None
-
-
-def certificate_chain(text: str, password: str | None, place: str, *, key: PrivateKeyTypes | None = None) -> str:
-    """
-    Return the certificates in `text` as PEM, in their order: those of a PEM, or base64 of a PEM, DER or PKCS#12.
-
-    The certificate of `key`, or of a PKCS#12's key, is the first, and those of its issuers follow. `password`: the one
-    of a PKCS#12; it is no error where none is needed. Raises ConfigError; the text is not quoted.
-    """
-    try:
-        found = _chain(_plain(text), password.encode() if password else None)
-        if key is not None:
-            found = _leaf_first(found, key)
-    except TooManyRounds as error:
-        raise _too_costly(place, error) from None
-    except (ValueError, UnsupportedAlgorithm):
-        found = ""
-    if not found:
-        raise _no_certificate(place)
-    return found
-
-
-def _too_costly(place: str, error: TooManyRounds) -> ConfigError:
-    cure = "write it again with fewer, such as the 2048 of `openssl pkcs8 -topk8` and `openssl pkcs12 -export`"
-    return ConfigError(f"{place}: {error}", cure=cure, error_code="IDS-115")
-
-
-def _no_certificate(place: str) -> ConfigError:
-    return ConfigError(
-        f"{place}: no usable certificate, neither PEM ({_CERTIFICATE}) nor DER, nor a PKCS#12 of the key's password",
-        error_code="IDS-115",
-    )
-
-
-def _leaf_first(chain: str, key: PrivateKeyTypes) -> str:
-    """Return the chain from the certificate of `key`, if any, to its last issuer: some tools write the CA first."""
-    found = x509.load_pem_x509_certificates(chain.encode())
-    leaf = next((each for each in found if belongs(each, key)), found[0])
-    others = [each for each in found if each is not leaf]
-    return chain if leaf is found[0] else "".join(map(_pem, _in_order(leaf, others)))
-
-
-def _chain(text: str, password: bytes | None) -> str:
-    blocks = "".join(_block(label, body) for label, body in _blocks(_CERTIFICATES, text))
-    if blocks or "-----BEGIN " in text:
-        return blocks
-    raw = _decode(text)
-    if b"-----BEGIN " in raw:
-        return _chain(_plain(raw.decode("ascii")), password)
-    if not _PKCS12.match(raw):
-        return _pem(x509.load_der_x509_certificate(raw))
-    try:
-        _, leaf, others = key_derivation.once(load_key_and_certificates, raw, password)
-    except TooManyRounds:
-        raise
-    except ValueError:
-        if password is None:
-            raise
-        _, leaf, others = key_derivation.once(load_key_and_certificates, raw, None)
-    return "".join(map(_pem, _in_order(leaf, others))) if leaf is not None else ""
-
-
-def _in_order(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x509.Certificate]:
-    """Return the certificates from the leaf to its last issuer; a PKCS#12 has them in any order."""
-    chain, left = [leaf], list(others)
-    while issuer := next((each for each in left if each.subject == chain[-1].issuer), None):
-        chain.append(issuer)
-        left.remove(issuer)
-    return chain + left
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(Encoding.PEM).decode()
-
-
-def belongs(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
-    """Return whether `certificate` belongs to `key`."""
-    return certificate.public_key() == key.public_key()
-
-
 def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if text.lstrip().startswith("{"):
         return _of_jwk(text, key_id)
-    label, body = next(_blocks(_PRIVATE_KEY, text), ("", ""))
+    label, body = next(encodings.blocks(_PRIVATE_KEY, text), ("", ""))
     if not label and "-----BEGIN PUBLIC KEY-----" in text:
         raise PublicKey
     if not label:
-        return _of_bytes(_decode(text), password, key_id)
+        return _of_bytes(encodings.decode(text), password, key_id)
     if label.startswith("OPENSSH"):
         raise OpenSshKey(body)
     if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
         return load_pem_private_key(f"-----BEGIN {label}-----{body}-----END {label}-----".encode(), password)
     if label.startswith("ENCRYPTED"):
-        return key_derivation.once(load_der_private_key, _decode(body), password)
-    return load_pem_private_key(_block(label, body).encode(), password)
-
-
-def _blocks(begins: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
-    """Yield label and body of each block of PEM. A beginning without an end is passed over."""
-    place, endless = 0, set[str]()
-    while (begin := begins.search(text, place)) is not None:
-        label, place = begin[1], begin.end()
-        end = -1 if label in endless else text.find(f"-----END {label}-----", place)
-        if end < 0:
-            endless.add(label)
-        else:
-            yield label, text[place:end]
-            place = end
-
-
-def _plain(text: str) -> str:
-    """Return a text whose line breaks became the two characters `\\n` with line breaks."""
-    return text.replace("\\n", "\n").replace("\\r", "")
-
-
-def _block(label: str, body: str) -> str:
-    """Return a block of PEM with lines of 64 characters (RFC 7468), whatever its line breaks became."""
-    lines = "\n".join(re.findall(r".{1,64}", re.sub(r"\s", "", body)))
-    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
+        return key_derivation.once(load_der_private_key, encodings.decode(body), password)
+    return load_pem_private_key(encodings.block(label, body).encode(), password)
 
 
 def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if b"-----BEGIN " in raw or raw.lstrip().startswith(b"{"):
         return _load(raw.decode("ascii"), password, key_id)
-    if not _PKCS12.match(raw):
+    if not encodings.PKCS12.match(raw):
         return key_derivation.once(load_der_private_key, raw, password)
     try:
         key, _, _ = key_derivation.once(load_key_and_certificates, raw, password)
@@ -291,15 +168,6 @@ def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:
     if "d" not in found and found["kty"] != "oct":
         raise PublicKey
     return key
-
-
-def _decode(text: str) -> bytes:
-    """Return the decoded base64 of `text`, in either alphabet (RFC 4648 sections 4 and 5), with or without padding."""
-    plain = re.sub(r"\s", "", text).rstrip("=").translate({45: "+", 95: "/"})
-    try:
-        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
-    except binascii.Error:
-        raise ValueError("neither PEM nor base64") from None
 
 
 def _reason(error: Exception, password: str | None) -> Reason:

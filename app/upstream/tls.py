@@ -157,7 +157,7 @@ def _present(client: ClientCertificate, context: ssl.SSLContext) -> None:
 
 def _chain(client: ClientCertificate, text: str, key: PrivateKeyTypes | None = None) -> str:
     """Return the certificates of the client's file as PEM, that of `key` first. Raises ConfigError."""
-    from .key_forms import certificate_chain  # 8 MiB: only for a client certificate
+    from .certificates import certificate_chain  # 8 MiB: only for a client certificate
 
     return certificate_chain(text, _password(client), f"{client.place}: {client.file}", key=key)
 

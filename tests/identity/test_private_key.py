@@ -22,7 +22,7 @@ from app.core.errors import ConfigError
 from app.emulator import Emulator, World
 from app.identity import private_key
 from app.system import secrets
-from app.upstream import key_forms
+from app.upstream import certificates, key_forms
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -361,10 +361,10 @@ def test_certificate_is_that_of_its_key(signing_key: rsa.RSAPrivateKey) -> None:
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
     key = key_forms.load_private_key(issued.key_pem, None, "place")
 
-    leaf = key_forms.load_certificate(issued.leaf_pem + issued.chain_pem, "place")
+    leaf = certificates.load_certificate(issued.leaf_pem + issued.chain_pem, "place")
 
-    assert key_forms.belongs(leaf, key)
-    assert not key_forms.belongs(leaf, RSA)
+    assert certificates.belongs(leaf, key)
+    assert not certificates.belongs(leaf, RSA)
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_certificate_is_that_of_its_key(signing_key: rsa.RSAPrivateKey) -> None:
 def test_invalid_certificate_is_refused(text: str) -> None:
     """Text without a certificate is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError) as caught:
-        key_forms.load_certificate(text, "place")
+        certificates.load_certificate(text, "place")
 
     assert str(caught.value).startswith(
         "place: no usable certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER"
@@ -389,7 +389,7 @@ def test_certificate_of_an_openid_client(
 ) -> None:
     """A certificate is read as portals export it: DER, or a PKCS#12 with its key, binary or base64."""
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
-    wanted = key_forms.load_certificate(issued.leaf_pem, "place")
+    wanted = certificates.load_certificate(issued.leaf_pem, "place")
     key = key_forms.load_private_key(issued.key_pem, None, "place")
     assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
     raw = {
@@ -401,7 +401,7 @@ def test_certificate_of_an_openid_client(
 
     text = secrets.from_file(str(path), "place", binary=True)()
 
-    assert key_forms.load_certificate(text, "place", password=PASSWORD) == wanted
+    assert certificates.load_certificate(text, "place", password=PASSWORD) == wanted
 
 
 def test_certificate_of_the_key_is_first_wherever_it_stands(signing_key: rsa.RSAPrivateKey) -> None:
@@ -410,14 +410,14 @@ def test_certificate_of_the_key_is_first_wherever_it_stands(signing_key: rsa.RSA
     key = key_forms.load_private_key(issued.key_pem, None, "place")
     reversed_bundle = issued.key_pem + issued.chain_pem + issued.leaf_pem
 
-    found = key_forms.certificate_chain(reversed_bundle, None, "place", key=key)
+    found = certificates.certificate_chain(reversed_bundle, None, "place", key=key)
 
     assert x509.load_pem_x509_certificates(found.encode()) == x509.load_pem_x509_certificates(
         (issued.leaf_pem + issued.chain_pem).encode()
     )
     assert "PRIVATE KEY" not in found
-    assert key_forms.belongs(key_forms.load_certificate(reversed_bundle, "place", key=key), key)
-    assert key_forms.certificate_chain(reversed_bundle, None, "place", key=RSA) == issued.chain_pem + issued.leaf_pem
+    assert certificates.belongs(certificates.load_certificate(reversed_bundle, "place", key=key), key)
+    assert certificates.certificate_chain(reversed_bundle, None, "place", key=RSA) == issued.chain_pem + issued.leaf_pem
 
 
 def test_needless_password_of_a_certificate(signing_key: rsa.RSAPrivateKey) -> None:
@@ -425,17 +425,17 @@ def test_needless_password_of_a_certificate(signing_key: rsa.RSAPrivateKey) -> N
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
     key = key_forms.load_private_key(issued.key_pem, PASSWORD, "place", needless_password=True)
     assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
-    wanted = key_forms.load_certificate(issued.leaf_pem, "place")
+    wanted = certificates.load_certificate(issued.leaf_pem, "place")
     bundle = pkcs12.serialize_key_and_certificates(b"a", key, wanted, None, serialization.NoEncryption())
 
-    assert key_forms.load_certificate(base64.b64encode(bundle).decode(), "place", password=PASSWORD) == wanted
+    assert certificates.load_certificate(base64.b64encode(bundle).decode(), "place", password=PASSWORD) == wanted
 
 
 @pytest.mark.parametrize("text", ["s3cr3t", base64.b64encode(b"s3cr3t" * 9).decode(), CERTIFICATE_ALONE])
 def test_no_certificate_of_an_openid_client(text: str) -> None:
     """Anything else is a configuration error that quotes nothing of it."""
     with pytest.raises(ConfigError, match=r"^place: no usable certificate, neither PEM .* nor DER, nor a PKCS#12"):
-        key_forms.load_certificate(text, "place")
+        certificates.load_certificate(text, "place")
 
 
 @pytest.mark.parametrize("label", ["CERTIFICATE", "RSA PRIVATE KEY", "PRIVATE KEY"])
@@ -445,7 +445,7 @@ def test_beginnings_without_ends_are_passed_over(label: str) -> None:
     with pytest.raises(ConfigError, match="no usable"):
         key_forms.load_any_key(text, None, "p")
     with pytest.raises(ConfigError, match="no usable"):
-        key_forms.certificate_chain(text, None, "p")
+        certificates.certificate_chain(text, None, "p")
 
 
 def test_block_after_a_beginning_without_an_end(signing_key: rsa.RSAPrivateKey) -> None:

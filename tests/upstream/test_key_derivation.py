@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from app.core.errors import ConfigError
 from app.upstream import key_derivation
+from app.upstream.certificates import certificate_chain
 from app.upstream.key_derivation import MOST_RESULTS, MOST_ROUNDS, TooManyRounds, once, rounds
-from app.upstream.key_forms import certificate_chain, load_any_key
+from app.upstream.key_forms import load_any_key
 
 PASSWORD = "of-the-key"
 KEY = ec.generate_private_key(ec.SECP256R1())

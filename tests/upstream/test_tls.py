@@ -29,7 +29,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from app.core.connection import Connection
 from app.core.errors import ConfigError, NotThereYet
 from app.system.files import stamp
-from app.upstream.key_forms import certificate_chain
+from app.upstream.certificates import certificate_chain
 from app.upstream.tls import ClientCertificate, Trust, certificate_end, client_certificate
 
 PLACE = "exchange.connection"

@@ -127,7 +127,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         password = reader() if reader else None
 
         # Imported here, because cryptography takes 8 MiB, and only methods that sign with a key need it.
-        from ...upstream import key_forms
+        from ...upstream import certificates, key_forms
         from .. import private_key
 
         key = key_forms.load_private_key(
@@ -140,8 +140,8 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         else:
             private_key.algorithm_for(key, place)
         if certificate is not None:
-            leaf = key_forms.load_certificate(certificate(), place, password=password, key=key)
-            if not key_forms.belongs(leaf, key):
+            leaf = certificates.load_certificate(certificate(), place, password=password, key=key)
+            if not certificates.belongs(leaf, key):
                 raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
 
     def private_key(self, place: str, environ: Mapping[str, str]) -> Secret:

@@ -67,12 +67,12 @@ class Pca(Record, frozen=True):
         """
         from cryptography.hazmat.primitives.serialization import Encoding
 
-        from ...upstream import key_forms
+        from ...upstream import certificates, key_forms
 
         password = self.jwt.password() if self.jwt.password else None
         key = key_forms.load_private_key(key_text, password, self.place, key_id=self.jwt.key_id, needless_password=True)
-        leaf = key_forms.load_certificate(certificate, self.place, password=password, key=key)
-        if not key_forms.belongs(leaf, key):
+        leaf = certificates.load_certificate(certificate, self.place, password=password, key=key)
+        if not certificates.belongs(leaf, key):
             # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
                 f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
@@ -80,7 +80,7 @@ class Pca(Record, frozen=True):
             )
         self.expires(leaf.not_valid_after_utc.timestamp())
         pem = leaf.public_bytes(Encoding.PEM).decode()
-        return pem, key_forms.certificate_chain(chain, password, self.place)
+        return pem, certificates.certificate_chain(chain, password, self.place)
 
 
 class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True, kw_only=True):

@@ -106,11 +106,11 @@ class PrivateKeyJwt(Record, frozen=True):
     def _thumbprint(self, text: str | None, key: PrivateKey, password: str | None) -> str | None:
         if text is None:
             return None
-        from ...upstream import key_forms
+        from ...upstream import certificates
         from .. import private_key
 
-        certificate = key_forms.load_certificate(text, self.place, password=password, key=key)
-        if not key_forms.belongs(certificate, key):
+        certificate = certificates.load_certificate(text, self.place, password=password, key=key)
+        if not certificates.belongs(certificate, key):
             # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
             raise Unreachable(
                 f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
