@@ -35,8 +35,13 @@ def looks_random(text: str) -> bool:
 
 
 def without_login(text: str) -> str:
-    """Return `text` with user name and password of the URLs in it replaced by `***`."""
-    return re.sub(r"//[^/]*@", "//***@", text)
+    """
+    Return `text` with user name and password of the URLs in it replaced by `***`.
+
+    The password may have a slash that is not encoded. Then it begins behind a colon like a port, but is no number.
+    """
+    hidden = re.sub(r"//[^/]*@", "//***@", text)
+    return re.sub(r"//[^/?#:\[\]\s]*:(?![0-9]*(?:[/?#\s]|$))\S*@", "//***@", hidden)
 
 
 def shown_url(text: str) -> str:

@@ -19,7 +19,8 @@ _NO_NEWER = "no newer discovery document can be used, so the known token endpoin
 
 PAUSE_SECONDS = 300.0
 """Seconds for which a known endpoint stays in use after a failure to renew its document: the pace at which a refused
-refresh is repeated. Without a known endpoint, each attempt of the refresh asks, so that a start is not delayed."""
+refresh is repeated. Without a known endpoint that works, each attempt of the refresh asks, so that neither a start nor
+a recovery is delayed."""
 
 MOST_ALGORITHMS = 50
 """The most algorithm names that are read. A provider has a dozen."""
@@ -65,6 +66,11 @@ class Discovery:
             return self._found
         self._found, self._fresh_until, self._warned = found, self._now() + FRESH_SECONDS, False
         return found
+
+    def failed(self) -> None:
+        """Note that a request to the endpoint has failed: it may have moved, so a pause ends."""
+        if self._warned:
+            self._fresh_until = 0.0
 
     def signing_algorithms(self) -> tuple[str, ...]:
         """Return the algorithms of assertions in the last document; empty if it names none."""

@@ -73,20 +73,25 @@ def checks(identity: OidcClientIdentity, place: str) -> Iterator[Check]:
     yield from identity.client_authentication.checks(f"{place}.{METHOD_KEY}", facts(identity, place))
 
 
+def _nothing_to_renew() -> None:
+    """Note that a request to a configured endpoint has failed."""
+
+
 def build(identity: OidcClientIdentity, place: str, context: Context, notes: Notes) -> TokenSource:
     """Return the source of the client's token."""
     http = context.connect(identity.connection, f"{place}.connection", identity.http_configuration)
     algorithms: Callable[[], Sequence[str]] = tuple
+    failed = _nothing_to_renew
     if identity.token_endpoint:
         url = constant(identity.token_endpoint)
     else:
         mutual_tls = isinstance(identity.client_authentication, tls_client_auth.OAuthTlsClientAuth)
         discovery = Discovery(http, str(identity.issuer), mutual_tls=mutual_tls, now=context.now, warn=notes.warn)
-        url, algorithms = discovery.token_endpoint, discovery.signing_algorithms
+        url, algorithms, failed = discovery.token_endpoint, discovery.signing_algorithms, discovery.failed
 
     def token_endpoint_source(auth: ClientAuth, secret: Rotating | None = None) -> TokenSource:
         endpoint = TokenEndpoint(
-            http, url, identity.client_id, auth, context.now, identity.token_use, secret, notes.warn
+            http, url, identity.client_id, auth, context.now, identity.token_use, secret, notes.warn, failed
         )
         parameters = {"scope": identity.scope, "audience": identity.audience, "resource": identity.resource}
         return ClientCredentials(endpoint, {name: value for name, value in parameters.items() if value})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from ..core.errors import Mistake, Refused
+from ..core.errors import Mistake, Refused, Unreachable
 from ..core.record import Record
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
@@ -31,7 +31,7 @@ class TokenEndpoint(Record, frozen=True):
     A token endpoint and one of its clients.
 
     `url` is called for every request, because the URL may come from discovery. `secret`: the secret that `auth` uses,
-    if it may be replaced while the sidecar runs.
+    if it may be replaced while the sidecar runs. `failed` is called after a request that failed.
     """
 
     http: Post
@@ -42,19 +42,27 @@ class TokenEndpoint(Record, frozen=True):
     use: TokenUse = "access_token"
     secret: Rotating | None = None
     warn: Callable[[Mistake], None] = lambda _sentence: None
+    failed: Callable[[], None] = lambda: None
 
     async def request(self, grant: Mapping[str, str]) -> Token:
         """Return the token that `grant` obtains. Raises Refused, Unreachable or ConfigError."""
         url = await self.url()
         try:
-            token = await self._post(url, grant)
-        except Refused as error:
-            if error.code != "invalid_client":
-                raise
-            token = await self._repeat(url, grant)
+            token = await self._accepted(url, grant)
+        except (Refused, Unreachable):
+            self.failed()
+            raise
         if self.secret is not None:
             self.secret.worked()
         return token
+
+    async def _accepted(self, url: str, grant: Mapping[str, str]) -> Token:
+        try:
+            return await self._post(url, grant)
+        except Refused as error:
+            if error.code != "invalid_client":
+                raise
+        return await self._repeat(url, grant)
 
     async def _repeat(self, url: str, grant: Mapping[str, str]) -> Token:
         """

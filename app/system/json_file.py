@@ -22,15 +22,16 @@ _INVALID = "IDS-103"
 """The stable code of a file that is not a JSON object."""
 
 _TOKEN = re.compile(
-    r"""(?P<text>"(?:[^"\\]|\\.)*")(?P<colon>\s*:)?   # a string; with the colon, a key
+    r"""(?P<text>"(?:[^"\\]|\\.)*+(?:"|\\?\Z))(?P<colon>\s*:)?   # a string; with the colon, a key
     | (?P<comment>(?<![A-Za-z]:)//[^\n]*|/\*.*?(?:\*/|\Z))
     | (?P<bracket>[{}\[\]])
     | (?P<number>NaN|-?Infinity)""",
     re.DOTALL | re.VERBOSE,
 )
-"""`//` behind a letter and a colon is that of a URL in single quotes: what is wrong are the quotes."""
+"""`//` behind a letter and a colon is that of a URL in single quotes: what is wrong are the quotes. A string without an
+end takes the rest of the text: otherwise each of its escaped quotes would be tried as a beginning, for minutes."""
 
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|,(?=\s*[}\]])', re.DOTALL)
 """A string, or the comma behind the last member of an object or array. The text has no comments."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def _leaf_first(chain: str, key: PrivateKeyTypes) -> str:
 
 
 def _chain(text: str, password: bytes | None) -> str:
-    blocks = "".join(encodings.block(label, body) for label, body in encodings.blocks(_CERTIFICATES, text))
+    blocks = "".join(_block(label, body) for label, body in encodings.blocks(_CERTIFICATES, text))
     if blocks or "-----BEGIN " in text:
         return blocks
     raw = encodings.decode(text)
@@ -92,6 +93,14 @@ def _chain(text: str, password: bytes | None) -> str:
             raise
         _, leaf, others = key_derivation.once(load_key_and_certificates, raw, None)
     return "".join(map(_pem, _in_order(leaf, others))) if leaf is not None else ""
+
+
+def _block(label: str, body: str) -> str:
+    """Return a block without what OpenSSL's `-trustout` writes behind the certificate: uses that are trusted."""
+    if label != "TRUSTED CERTIFICATE":
+        return encodings.block(label, body)
+    raw = encodings.decode(body)
+    return encodings.block("CERTIFICATE", base64.b64encode(raw[: encodings.der_value(raw).stop]).decode())
 
 
 def _in_order(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x509.Certificate]:

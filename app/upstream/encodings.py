@@ -35,6 +35,15 @@ def block(label: str, body: str) -> str:
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"
 
 
+def der_value(raw: bytes, place: int = 0) -> slice:
+    """Return where the value of the DER element at `place` is."""
+    length, begin = raw[place + 1 : place + 2], place + 2
+    if length and length[0] > 0x80:
+        octets = length[0] & 0x7F
+        return slice(begin + octets, begin + octets + int.from_bytes(raw[begin : begin + octets]))
+    return slice(begin, begin + (length[0] if length else 0))
+
+
 def decode(text: str) -> bytes:
     """
     Return the decoded base64 of `text`, in either alphabet (RFC 4648 sections 4 and 5), with or without padding.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar, cast
 
 from ..core.errors import ConfigError
+from .encodings import der_value
 
 T = TypeVar("T")
 
@@ -88,26 +89,17 @@ def rounds(raw: bytes) -> int:
     """Return the rounds of all derivations that `raw` has in the open, added up. One of scrypt counts N * r * p."""
     found = 0
     for match in _PARAMETERS.finditer(raw):
-        salt = _value(raw, match.end())
+        salt = der_value(raw, match.end())
         numbers = _numbers(raw, salt.stop, 3 if match["scrypt"] else 1)
         found += math.prod(numbers) if numbers else 0
     return found + _rounds_of_mac(raw)
-
-
-def _value(raw: bytes, place: int) -> slice:
-    """Return where the value of the DER element at `place` is."""
-    length, begin = raw[place + 1 : place + 2], place + 2
-    if length and length[0] > 0x80:
-        octets = length[0] & 0x7F
-        return slice(begin + octets, begin + octets + int.from_bytes(raw[begin : begin + octets]))
-    return slice(begin, begin + (length[0] if length else 0))
 
 
 def _numbers(raw: bytes, place: int, most: int) -> list[int]:
     """Return the integers from `place` on, at most `most`."""
     found: list[int] = []
     while len(found) < most and raw[place : place + 1] == b"\x02":
-        value = _value(raw, place)
+        value = der_value(raw, place)
         found.append(int.from_bytes(raw[value]))
         place = value.stop
     return found

@@ -450,6 +450,10 @@ def test_invalid_proxy_is_refused(url: str) -> None:
         ("http://proxy:8080", "http://proxy:8080"),
         ("http://user:pass@proxy:8080", "http://***@proxy:8080"),
         ("http://user:p@ss@proxy:8080/x", "http://***@proxy:8080/x"),
+        ("http://user:p/ss@proxy:8080/x", "http://***@proxy:8080/x"),
+        ("http://user:p/s@s@proxy", "http://***@proxy"),
+        ("http://proxy:8080/a@b", "http://proxy:8080/a@b"),
+        ("https://[fd00::1]:8443/a@b", "https://[fd00::1]:8443/a@b"),
     ],
 )
 def test_login_in_a_url_is_masked(url: str, shown: str) -> None:

@@ -93,6 +93,31 @@ async def test_wish_of_an_issuer_that_is_throttled(wish: float, pause: float, cl
     assert await found.token_endpoint() == f"{ISSUER}/2"
 
 
+async def test_endpoint_that_fails_ends_the_pause(clock: Clock) -> None:
+    """An endpoint that moved while its issuer was down is found by the next attempt, whatever pause was wished."""
+    failure = Unreachable("maintenance")
+    failure.retry_after = FRESH_SECONDS
+    http = FakeHttp(answer(document("1")), failure, answer(document("2")))
+    found = discovery(http, clock)
+    await found.token_endpoint()
+    clock.skip(FRESH_SECONDS)
+    before = await found.token_endpoint()
+    found.failed()
+
+    assert (before, await found.token_endpoint()) == (f"{ISSUER}/1", f"{ISSUER}/2")
+
+
+async def test_endpoint_that_fails_leaves_a_fresh_document(clock: Clock) -> None:
+    """A client that is refused does not ask for a document that is fresh."""
+    http = FakeHttp(answer(document("1")))
+    found = discovery(http, clock)
+    await found.token_endpoint()
+    found.failed()
+
+    assert await found.token_endpoint() == f"{ISSUER}/1"
+    assert len(http.sent) == 1
+
+
 async def test_without_a_known_endpoint_each_attempt_asks(clock: Clock) -> None:
     """A start is not delayed: the first document that can be used is used at once."""
     http = FakeHttp(DOWN, answer({}, 404), answer(document("1")))

@@ -643,6 +643,18 @@ UNREADABLE: list[tuple[Change, str, str]] = [
         "IDS-124",
     ),
     (
+        lambda workload: certificate(workload, x509CertChains="a word"),
+        "m.x509CertChains: no usable certificate, neither PEM",
+        "IDS-115",
+    ),
+    (
+        lambda workload: certificate(
+            workload, x509CertChains=None, x509CertChainsFile=workload.write_file("chain.pem", "a word")
+        ),
+        "m.x509CertChainsFile: no usable certificate, neither PEM",
+        "IDS-115",
+    ),
+    (
         lambda workload: certificate(workload, privateKeyFile=workload.register_key(CLIENT_ID)),
         "m: the private key does not belong to the certificate",
         "IDS-115",

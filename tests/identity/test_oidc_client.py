@@ -18,6 +18,7 @@ from app.emulator import Fault
 from app.emulator.world.world import OIDC_CLIENT_ID
 from app.identity import oidc_client as module
 from app.identity.context import Notes
+from app.identity.discovery import FRESH_SECONDS
 from app.identity.oidc_client import OidcClientIdentity
 
 from ..clock import Clock
@@ -174,6 +175,23 @@ async def test_endpoint_is_discovered(method: dict[str, str], endpoint: str) -> 
     sent = await requested(client(clientAuthentication=method), DOCUMENT, TOKEN)
 
     assert [(item.method, item.url) for item in sent] == [("GET", DOCUMENT_URL), ("POST", endpoint)]
+
+
+@pytest.mark.parametrize("failure", [answer({}, 404), answer({}, 503), Unreachable("refused")])
+async def test_endpoint_that_moved_while_the_issuer_was_down(failure: Any, clock: Clock) -> None:
+    """The first request to the old endpoint fails, and the next one goes to the new endpoint."""
+    moved = answer({"issuer": ISSUER, "token_endpoint": f"{ISSUER}/new"})
+    http = FakeHttp(DOCUMENT, TOKEN, answer({}, 503), failure, moved, TOKEN)
+    surroundings = context(http, environ={"SECRET": "s"}, now=clock.time)
+    source = module.build(client(), "p", surroundings, NO_NOTES)
+    await source.token()
+    clock.skip(FRESH_SECONDS)
+    with pytest.raises((Refused, Unreachable)):
+        await source.token()
+    await source.token()
+
+    asked = [item.url.removeprefix(ISSUER) for item in http.sent if item.method == "POST"]
+    assert asked == ["/token", "/token", "/new"]
 
 
 @pytest.mark.parametrize("method", ["client_secret_jwt", "private_key_jwt"])

@@ -22,7 +22,7 @@ from app.core.errors import ConfigError
 from app.emulator import Emulator, World
 from app.identity import private_key
 from app.system import secrets
-from app.upstream import certificates, key_forms
+from app.upstream import certificates, encodings, key_forms
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -118,6 +118,9 @@ def certificate_alone() -> str:
         pkcs12.serialize_key_and_certificates(b"app", None, certificate, None, serialization.NoEncryption())
     ).decode()
 
+
+CLIENT_USE = bytes.fromhex("300c300a06082b06010505070302")
+"""The use clientAuth, as OpenSSL writes it behind a certificate."""
 
 CERTIFICATE_ALONE = certificate_alone()
 
@@ -429,6 +432,18 @@ def test_needless_password_of_a_certificate(signing_key: rsa.RSAPrivateKey) -> N
     bundle = pkcs12.serialize_key_and_certificates(b"a", key, wanted, None, serialization.NoEncryption())
 
     assert certificates.load_certificate(base64.b64encode(bundle).decode(), "place", password=PASSWORD) == wanted
+
+
+def test_certificate_with_trusted_uses(signing_key: rsa.RSAPrivateKey) -> None:
+    """`openssl x509 -trustout` writes uses behind the certificate, which no server reads; the certificate is found."""
+    issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
+    key = key_forms.load_private_key(issued.key_pem, None, "place")
+    wanted = certificates.load_certificate(issued.leaf_pem, "place")
+    raw = wanted.public_bytes(serialization.Encoding.DER) + CLIENT_USE
+    text = encodings.block("TRUSTED CERTIFICATE", base64.b64encode(raw).decode())
+
+    assert certificates.load_certificate(text, "place") == wanted
+    assert certificates.load_certificate(issued.chain_pem + text, "place", key=key) == wanted
 
 
 @pytest.mark.parametrize("text", ["s3cr3t", base64.b64encode(b"s3cr3t" * 9).decode(), CERTIFICATE_ALONE])

@@ -119,7 +119,15 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
         leaf, chain = self._certificate_keys(place)
         yield from self.key_checks(place, environ, lambda: self.certificate(place)(), leaf)
-        yield check(lambda: self.chain(place)(), needs=chain)
+        password = self.password(place, environ)
+        yield check(lambda: self._check_chain(place, password), needs=chain)
+
+    def _check_chain(self, place: str, password: Secret | None) -> None:
+        from ...upstream import certificates
+
+        text_key, file_key = map(self.key, _CHAIN)
+        where = f"{place}.{file_key if self.x509_cert_chains_file else text_key}"
+        certificates.certificate_chain(self.chain(place)(), password() if password else None, where)
 
     def _certificate_keys(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
