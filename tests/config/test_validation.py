@@ -133,6 +133,18 @@ REFUSALS: list[tuple[Any, str]] = [
     (with_identity(scope=None), f"{IDENTITY}.scope: required; it reads <audience>|<value>"),
     (with_identity(scope="openid"), f"{IDENTITY}.scope: 'openid' must read <audience>|<value> with exactly one |"),
     (with_identity(clientId=""), f"{IDENTITY}.clientId: required"),
+    (
+        with_identity(clientId="app_1\u200b"),
+        f"{IDENTITY}.clientId: 'app_1\\u200b' has '\\u200b', which a client id cannot have; copy",
+    ),
+    (
+        with_identity(clientId="app\t1"),
+        f"{IDENTITY}.clientId: 'app\\t1' has '\\t', which a client id cannot have; copy",
+    ),
+    (
+        with_identity(scope="api.example.com|.all\u00a0"),
+        f"{IDENTITY}.scope: 'api.example.com|.all\\xa0' has '\\xa0', which a scope cannot have; copy",
+    ),
     (with_identity(idaasInstanceId=None), f"{IDENTITY}.idaasInstanceId: required"),
     (with_identity(issuer=None), f"{IDENTITY}.issuer: required"),
     (with_identity(issuer="http://idaas.example.com"), f"{IDENTITY}.issuer: 'http://idaas.example.com' would send"),
