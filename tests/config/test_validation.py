@@ -12,7 +12,17 @@ from app.core.errors import ConfigError
 from app.emulator.world.world import role_arn
 
 from ..conftest import ENVIRON, configuration, exchange, identity
-from .configurations import EXAMPLE, Load, profile, with_authn, with_exchange, with_identity, write_file
+from .configurations import (
+    EXAMPLE,
+    SECRET,
+    Load,
+    profile,
+    refusal,
+    with_authn,
+    with_exchange,
+    with_identity,
+    write_file,
+)
 
 VERSION = "configVersion"
 IDENTITY = "profiles.default.identity"
@@ -375,3 +385,11 @@ def test_linked_key_in_the_cache_directory_is_refused(loaded: Load, tmp_path: Pa
         cache = {"directory": str(tmp_path / directory), "keyFile": str(tmp_path / key)}
         with pytest.raises(ConfigError, match=r"cache.keyFile: lies in cache.directory"):
             loaded(configuration(cache=cache))
+
+
+def test_client_secret_with_an_invisible_character(loaded: Load) -> None:
+    """The message names the variable and never the secret."""
+    text = refusal(loaded, with_authn(clientSecretEnvVarName="S"), {"S": f"{SECRET}\u200b"})
+
+    assert text.startswith(f"{AUTHN}.clientSecretEnvVarName: the environment variable S: has a char")
+    assert SECRET not in text
