@@ -56,12 +56,17 @@ def _lines(made: Mapping[str, Any]) -> Iterator[str]:
     yield "Workloads"
     for item in made["workloads"]:
         yield f"  {one_line(item['workload'])}: {item['state']}{_since(item)}"
-        for carrier in item["carries"]:
-            yield f"    carries {carrier['key'] or 'a key whose id is not known'} in {one_line(carrier['place'])}"
+        yield from _carried(item)
         for note in item["notes"]:
             yield f"    note: {one_line(note)}"
     if not made["workloads"]:
         yield "  none"
+    if made["stores"]:
+        yield ""
+        yield "Places that still hold an AccessKey, and that no workload above uses"
+        for item in made["stores"]:
+            yield f"  {one_line(item['place'])}"
+            yield from _carried(item)
     yield ""
     yield "AccessKeys"
     for item in made["keys"]:
@@ -73,6 +78,11 @@ def _lines(made: Mapping[str, Any]) -> Iterator[str]:
     if made["newest_evidence"]:
         yield ""
         yield f"The newest use of a sidecar in these files is of {made['newest_evidence']}."
+
+
+def _carried(item: Mapping[str, Any]) -> Iterator[str]:
+    for carrier in item["carries"]:
+        yield f"    carries {carrier['key'] or 'a key whose id is not known'} in {one_line(carrier['place'])}"
 
 
 def _since(item: Mapping[str, Any]) -> str:

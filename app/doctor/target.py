@@ -66,6 +66,6 @@ class Target:
         )
 
     def caller_with_url(self) -> Caller:
-        """Return the caller with its URL, which may come from the application's environment."""
+        """Return the caller with its URL, which may come from the application's environment, without white space."""
         environ = self.environ if self.client_environ is None else self.client_environ
-        return replace(self.caller, url=self.caller.url or environ.get(CREDENTIALS_URI))
+        return replace(self.caller, url=self.caller.url or environ.get(CREDENTIALS_URI, "").strip() or None)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..core import arns, urls
+from ..core import arns, oauth_text, urls
 from ..core.base import SHARED_KEYS, Expanded, Strict
 from ..core.checks import Check, check, fails
 from ..core.connection import Connection, HttpConfiguration
@@ -116,7 +116,11 @@ def checks(identity: IdaasIdentity, place: str) -> Iterator[Check]:
     for field in ("idaas_instance_id", "client_id", "issuer", "token_endpoint", "authn_configuration"):
         if not getattr(identity, field):
             yield fails(Mistake(f"{place}.{identity.key(field)}: required", "IDS-106"))
-    if identity.scope:
+    if identity.client_id:
+        yield check(oauth_text.client_id, identity.client_id, f"{place}.{identity.key('client_id')}")
+    if identity.scope and oauth_text.wrong_in_scope(identity.scope):
+        yield check(oauth_text.scope, identity.scope, f"{place}.scope")
+    elif identity.scope:
         yield check(arns.audience_of, identity.scope, f"{place}.scope")
     else:
         form = "it reads <audience>|<value>, such as api.example.com|.all"

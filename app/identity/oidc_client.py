@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from ..core import urls
+from ..core import oauth_text, urls
 from ..core.base import DEFAULT, SHARED_KEYS, Strict
 from ..core.checks import Check, check, fails
 from ..core.connection import Connection, HttpConfiguration
@@ -70,6 +70,9 @@ def checks(identity: OidcClientIdentity, place: str) -> Iterator[Check]:
     for field in ("issuer", "token_endpoint"):
         if getattr(identity, field):
             yield check(urls.endpoint, getattr(identity, field), f"{place}.{identity.key(field)}")
+    yield check(oauth_text.client_id, identity.client_id, f"{place}.{identity.key('client_id')}")
+    if identity.scope:
+        yield check(oauth_text.scope, identity.scope, f"{place}.scope")
     yield from identity.client_authentication.checks(f"{place}.{METHOD_KEY}", facts(identity, place))
 
 

@@ -85,8 +85,11 @@ class _Reader:
 
     def result(self) -> Found:
         """Return everything found. A file that a unit or service uses is not a separate workload."""
-        for found in kubernetes.cluster(self._objects).workloads():
+        cluster = kubernetes.cluster(self._objects)
+        for found in cluster.workloads():
             self._found.workload(found)
+        for store in cluster.stores():
+            self._found.stores[store.name] = store.carriers
         for path, text in self._plain:
             if os.path.normpath(path) not in self._used:
                 self._found.workload(env_files.plain(text, path))

@@ -26,6 +26,9 @@ SUFFIXES = {
 
 _SIDECARS = re.compile(r"(^|/)idaas-(credential-)?sidecar([:@]|$)")
 
+_ALL = "*"
+"""Stands for all keys of a Secret or ConfigMap. No key has this name."""
+
 Json = Mapping[str, Any]
 
 
@@ -39,6 +42,7 @@ class Cluster:
 
     def __init__(self) -> None:
         self._objects: dict[tuple[str, str, str], Json] = {}
+        self._used: set[tuple[str, str, str, str]] = set()
 
     def add(self, value: Json) -> None:
         """Add an object, or the items of a list."""
@@ -73,6 +77,22 @@ class Cluster:
             found.configured = str(labels.get(INJECT)).lower() == "true"
             self._pod(namespace, spec, found)
             yield found
+
+    def stores(self) -> Iterator[Workload]:
+        """Yield each Secret and ConfigMap with an AccessKey in a part that no workload uses. After `workloads`."""
+        for kind, namespace, name in self._objects:
+            if kind not in ("secret", "configmap"):
+                continue
+            data = self._texts(kind, namespace, name) or {}
+            found = {(each.place, each.key) for each in of_variables(data, "")}
+            found |= {(key, each) for key, text in data.items() for each in of_text(text)}
+            unused = {
+                Carrier(f"key {key}", each)
+                for key, each in found
+                if not {(kind, namespace, name, key), (kind, namespace, name, _ALL)} & self._used
+            }
+            if unused:
+                yield Workload(f"{namespace}/{kind}/{name}", carriers=unused)
 
     def _owner(self, kind: str, namespace: str, name: str) -> tuple[str, str]:
         """Return the topmost owner of an object, as far as the files contain it."""
@@ -123,7 +143,7 @@ class Cluster:
         for key, kind in (("secretKeyRef", "secret"), ("configMapKeyRef", "configmap")):
             reference = _mapping(source, key)
             if reference:
-                data = self._data(kind, namespace, str(reference.get("name")))
+                data = self._data(kind, namespace, str(reference.get("name")), str(reference.get("key")))
                 return data.get(str(reference.get("key"))) if data is not None else None
         value = item.get("value", "")
         return None if source else str(value)
@@ -156,7 +176,12 @@ class Cluster:
                     place = f"file {file} of {kind} {name}"
                     found.carriers |= {Carrier(place, each) for each in of_text(text)}
 
-    def _data(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
+    def _data(self, kind: str, namespace: str, name: str, key: str = "") -> dict[str, str] | None:
+        """Return the texts of a Secret or ConfigMap of which a workload uses one key or all; None if not there."""
+        self._used.add((kind, namespace, name, key or _ALL))
+        return self._texts(kind, namespace, name)
+
+    def _texts(self, kind: str, namespace: str, name: str) -> dict[str, str] | None:
         """Return the texts of a Secret or ConfigMap; None if it is not among the files."""
         value = self._objects.get((kind, namespace, name))
         if value is None:

@@ -9,7 +9,7 @@ from typing import Any
 from ..core.errors import ConfigError
 from ..core.formats import timestamp
 from .names import resolved
-from .workload import Found, Reading, Workload
+from .workload import Carrier, Found, Reading, Workload
 
 DAY = 86_400.0
 
@@ -60,7 +60,8 @@ def make(
     uses, unassigned = _assign(found, past)
     return {
         "workloads": [_workload(item, uses[item.name]) for item in _sorted(found.workloads.values())],
-        "keys": _keys(found, uses, earlier, days),
+        "stores": [{"place": name, "carries": _carries(items)} for name, items in sorted(found.stores.items())],
+        "keys": _keys(found, uses, earlier, days, {key for key, names in once.items() if not names}),
         "unassigned": [
             {
                 "workload": item.workload or None,
@@ -110,12 +111,16 @@ def _workload(workload: Workload, use: _Use) -> dict[str, Any]:
     return {
         "workload": workload.name,
         "state": _state(workload, use),
-        "carries": [{"place": item.place, "key": item.key or None} for item in sorted(workload.carriers)],
+        "carries": _carries(workload.carriers),
         "configured": workload.configured,
         **_times(use.first, use.last),
         "profiles": sorted(filter(None, use.profiles)),
         "notes": sorted(workload.notes),
     }
+
+
+def _carries(carriers: Iterable[Carrier]) -> list[dict[str, str | None]]:
+    return [{"place": item.place, "key": item.key or None} for item in sorted(carriers)]
 
 
 def _state(workload: Workload, use: _Use) -> str:
@@ -134,15 +139,27 @@ def _times(first: float | None, last: float | None) -> dict[str, str | None]:
     }
 
 
-def _keys(found: Found, uses: Mapping[str, _Use], earlier: Mapping[str, set[str]], days: float) -> list[dict[str, Any]]:
+def _keys(
+    found: Found, uses: Mapping[str, _Use], earlier: Mapping[str, set[str]], days: float, unassigned: set[str]
+) -> list[dict[str, Any]]:
+    """Return a row for each key. `unassigned`: keys that an earlier report found in no workload."""
     carriers: dict[str, set[str]] = {}
     for workload in found.workloads.values():
         for carrier in workload.carriers:
             carriers.setdefault(carrier.key or UNKNOWN, set()).add(workload.name)
+    stored: dict[str, set[str]] = {}
+    for name, items in found.stores.items():
+        for item in items:
+            stored.setdefault(item.key or UNKNOWN, set()).add(name)
     rows = []
-    for key in sorted({*carriers, *earlier} - {UNKNOWN}) + ([UNKNOWN] if UNKNOWN in carriers else []):
+    known = {*carriers, *stored}
+    for key in sorted({*known, *earlier} - {UNKNOWN}) + ([UNKNOWN] if UNKNOWN in known else []):
         now, once = carriers.get(key, set()), earlier.get(key, set())
         verdict, blocking = _verdict(now, once, found, uses, days)
+        # A person, a controller or an earlier template of a workload may still read the key from such a place.
+        places = stored.get(key, set()) | stored.get(UNKNOWN, set())
+        if verdict in ("safe", "wait") and (places or key in unassigned):
+            verdict, blocking = "wait", sorted({*blocking, *places})
         rows.append(
             {
                 "key": None if key == UNKNOWN else key,
@@ -150,6 +167,7 @@ def _keys(found: Found, uses: Mapping[str, _Use], earlier: Mapping[str, set[str]
                 "meaning": VERDICTS[verdict],
                 "workloads": sorted(now),
                 "carried_before": sorted(once - now),
+                "stored_in": sorted(stored.get(key, set())),
                 "because_of": blocking,
             }
         )

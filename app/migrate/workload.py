@@ -74,6 +74,8 @@ class Found:
     named: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
     newest: float = 0.0
+    stores: dict[str, set[Carrier]] = field(default_factory=dict)
+    """The Secrets and ConfigMaps with AccessKeys that no workload uses, by name."""
 
     def workload(self, found: Workload) -> None:
         """Add a workload, or the facts about it from another file."""

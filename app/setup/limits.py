@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
+from ..core import oauth_text
 from ..core.errors import Mistake
 from ..core.urls import refused_character
 
@@ -100,6 +101,20 @@ def client_ids(values: Collection[str], place: str) -> Iterator[Mistake]:
                 CODE,
                 "use an audience of 1 to 128 of A-Z a-z 0-9 . - _ : / that begins with a letter or digit",
             )
+
+
+def client_id(value: str, place: str) -> Iterator[Mistake]:
+    """Yield a mistake for a client id that the token request cannot have."""
+    wrong = oauth_text.wrong_in_client_id(value)
+    if wrong:
+        yield Mistake(f"{place}: {oauth_text.cause(wrong, value, 'a client id')}", oauth_text.CODE, oauth_text.CURE)
+
+
+def scope(value: str, place: str) -> Iterator[Mistake]:
+    """Yield a mistake for a scope that the token request cannot have."""
+    wrong = oauth_text.wrong_in_scope(value)
+    if wrong:
+        yield Mistake(f"{place}: {oauth_text.cause(wrong, value, 'a scope')}", oauth_text.CODE, oauth_text.CURE)
 
 
 def fingerprints(values: Collection[str], place: str) -> Iterator[Mistake]:

@@ -71,6 +71,8 @@ def mistakes(workload: Workload, where: Callable[[str], str]) -> Iterator[Mistak
             yield Mistake(f"{where(key)}: required; {_MEANINGS[key]}", limits.CODE)
         else:
             yield from _CHECKS[key](value, where(key))
+    yield from limits.client_id(workload.client_id or "", where("clientId"))
+    yield from limits.scope(workload.scope or "", where("scope"))
     yield from limits.subjects(workload.all_subjects, where("subjects"))
     yield from limits.issuance_hours(workload.issuance_hours, where("issuanceHours"))
     yield from limits.session_seconds(max(3600, workload.session_seconds), where("sessionSeconds"))
@@ -145,8 +147,15 @@ def _members(raw: dict[str, Any], place: str, findings: Findings) -> dict[str, A
     """Return the members of a workload that can be read."""
     decoder = Decoder("", {}, trace=False)
     members = decoder.members(raw, Workload, place)
-    findings.add(decoder.mistakes, decoder.unusable)
+    findings.add(map(_with_quotes, decoder.mistakes), decoder.unusable)
     return members
+
+
+def _with_quotes(mistake: Mistake) -> Mistake:
+    """Return the mistake with its cure: YAML makes an account id without quotes a number."""
+    if mistake.cure or not re.search("must be a string.*, not (a (whole )?number|true or false)$", mistake.cause):
+        return mistake
+    return Mistake(mistake.cause, mistake.error_code, "put it in quotes")
 
 
 def _places(place: str, own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Callable[[str], str]:

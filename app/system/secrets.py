@@ -35,6 +35,16 @@ def _refuse_placeholder(value: str, where: str, cure: str) -> None:
         raise ConfigError(f"{where}: still has the placeholder of an example", cure=cure, error_code="IDS-109")
 
 
+def _refuse_invisible(value: str, where: str) -> None:
+    """Raise ConfigError for a character that a client secret cannot have. The message does not have the value."""
+    if re.search(r"[^\x20-\x7e]", value):  # VSCHAR, RFC 6749 appendix A.2
+        raise ConfigError(
+            f"{where}: has a character that a client secret cannot have",
+            cure="copy the secret again, without invisible characters",
+            error_code="IDS-108",
+        )
+
+
 def check_name(name: str, place: str) -> None:
     """Raise ConfigError for a text that is no name of a variable, such as a secret. The message does not have it."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
@@ -45,8 +55,12 @@ def check_name(name: str, place: str) -> None:
         )
 
 
-def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secret:
-    """Return the reader of the variable `name`. `place` is the configuration key that names the variable."""
+def from_environment(environ: Mapping[str, str], name: str, place: str, *, client_secret: bool = False) -> Secret:
+    """
+    Return the reader of the variable `name`. `place` is the configuration key that names the variable.
+
+    `client_secret`: see FileSecret.
+    """
 
     def read() -> str:
         value = environ.get(name, "").strip()
@@ -62,6 +76,8 @@ def from_environment(environ: Mapping[str, str], name: str, place: str) -> Secre
             )
         where = f"{place}: the environment variable {shown_variable(name)}"
         _refuse_placeholder(value, where, "set the variable to your own secret")
+        if client_secret:
+            _refuse_invisible(value, where)
         return value
 
     return read
@@ -74,7 +90,8 @@ class FileSecret(Record, frozen=True):
     The reader raises NotThereYet if the file is missing or empty, and ConfigError if the file cannot be used.
 
     `binary`: content that is not text is returned as base64. `private`: the secret is refused if other users could read
-    it. Tokens and certificates are accepted with the mode that their writer chose.
+    it. Tokens and certificates are accepted with the mode that their writer chose. `client_secret`: only printable
+    ASCII is accepted, as RFC 6749 requires of client secrets.
     """
 
     HIDDEN = frozenset({"path"})
@@ -83,6 +100,7 @@ class FileSecret(Record, frozen=True):
     place: str
     private: bool = False
     binary: bool = False
+    client_secret: bool = False
 
     def __call__(self) -> str:
         read_file = files.read_secret if self.private else files.read
@@ -109,6 +127,8 @@ class FileSecret(Record, frozen=True):
         if not value:
             raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty", self._cure)
         _refuse_placeholder(value, f"{self.place}: {shown_path(self.path)}", "write your own value into the file")
+        if self.client_secret:
+            _refuse_invisible(value, f"{self.place}: {shown_path(self.path)}")
         return value
 
     @property
@@ -121,9 +141,11 @@ class FileSecret(Record, frozen=True):
         )
 
 
-def from_file(path: str, place: str, *, private: bool = False, binary: bool = False) -> FileSecret:
-    """Return the reader of the secret in the file at `path`. FileSecret describes the two flags."""
-    return FileSecret(path, place, private, binary)
+def from_file(
+    path: str, place: str, *, private: bool = False, binary: bool = False, client_secret: bool = False
+) -> FileSecret:
+    """Return the reader of the secret in the file at `path`. FileSecret describes the flags."""
+    return FileSecret(path, place, private, binary, client_secret)
 
 
 async def read(secret: Secret, disk: Disk) -> str:
@@ -146,11 +168,12 @@ def one_of(
     keys: tuple[str, str],
     private: bool = True,
     binary: bool = False,
+    client_secret: bool = False,
 ) -> Secret:
     """
     Return the reader of the variable `name` or the file `path`. Raises ConfigError unless exactly one is given.
 
-    `keys`: the two configuration keys, for the message. `private` and `binary`: see `from_file`.
+    `keys`: the two configuration keys, for the message. The flags are those of FileSecret.
     """
     variable_key, file_key = keys
     if name:
@@ -158,9 +181,9 @@ def one_of(
     if name and path:
         raise ConfigError(f"{place}: {variable_key} and {file_key} are both set", cure="keep one", error_code="IDS-113")
     if name:
-        return from_environment(environ, name, f"{place}.{variable_key}")
+        return from_environment(environ, name, f"{place}.{variable_key}", client_secret=client_secret)
     if path:
-        return from_file(path, f"{place}.{file_key}", private=private, binary=binary)
+        return from_file(path, f"{place}.{file_key}", private=private, binary=binary, client_secret=client_secret)
     raise ConfigError(f"{place}: {variable_key} or {file_key} is required", error_code="IDS-106")
 
 

@@ -12,7 +12,17 @@ from app.core.errors import ConfigError
 from app.emulator.world.world import role_arn
 
 from ..conftest import ENVIRON, configuration, exchange, identity
-from .configurations import EXAMPLE, Load, profile, with_authn, with_exchange, with_identity, write_file
+from .configurations import (
+    EXAMPLE,
+    SECRET,
+    Load,
+    profile,
+    refusal,
+    with_authn,
+    with_exchange,
+    with_identity,
+    write_file,
+)
 
 VERSION = "configVersion"
 IDENTITY = "profiles.default.identity"
@@ -133,6 +143,18 @@ REFUSALS: list[tuple[Any, str]] = [
     (with_identity(scope=None), f"{IDENTITY}.scope: required; it reads <audience>|<value>"),
     (with_identity(scope="openid"), f"{IDENTITY}.scope: 'openid' must read <audience>|<value> with exactly one |"),
     (with_identity(clientId=""), f"{IDENTITY}.clientId: required"),
+    (
+        with_identity(clientId="app_1\u200b"),
+        f"{IDENTITY}.clientId: 'app_1\\u200b' has '\\u200b', which a client id cannot have; copy",
+    ),
+    (
+        with_identity(clientId="app\t1"),
+        f"{IDENTITY}.clientId: 'app\\t1' has '\\t', which a client id cannot have; copy",
+    ),
+    (
+        with_identity(scope="api.example.com|.all\u00a0"),
+        f"{IDENTITY}.scope: 'api.example.com|.all\\xa0' has '\\xa0', which a scope cannot have; copy",
+    ),
     (with_identity(idaasInstanceId=None), f"{IDENTITY}.idaasInstanceId: required"),
     (with_identity(issuer=None), f"{IDENTITY}.issuer: required"),
     (with_identity(issuer="http://idaas.example.com"), f"{IDENTITY}.issuer: 'http://idaas.example.com' would send"),
@@ -363,3 +385,11 @@ def test_linked_key_in_the_cache_directory_is_refused(loaded: Load, tmp_path: Pa
         cache = {"directory": str(tmp_path / directory), "keyFile": str(tmp_path / key)}
         with pytest.raises(ConfigError, match=r"cache.keyFile: lies in cache.directory"):
             loaded(configuration(cache=cache))
+
+
+def test_client_secret_with_an_invisible_character(loaded: Load) -> None:
+    """The message names the variable and never the secret."""
+    text = refusal(loaded, with_authn(clientSecretEnvVarName="S"), {"S": f"{SECRET}\u200b"})
+
+    assert text.startswith(f"{AUTHN}.clientSecretEnvVarName: the environment variable S: has a char")
+    assert SECRET not in text

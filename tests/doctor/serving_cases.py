@@ -314,6 +314,16 @@ CASES = [
         URL.replace("7117", "7171"),
         URL,
     ),
+    *(
+        client(f"{space!r} in {name}", code, f"{name}: white space at an end", name, f"{value}{space}", value)
+        for name, code, value in (
+            (CREDENTIALS_URI, "IDS-514", URL),
+            ("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "IDS-512", "true"),
+            ("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "IDS-515", "true"),
+            ("ALIBABA_CLOUD_CREDENTIALS_FILE", "IDS-515", "/dev/null"),
+        )
+        for space in (" ", "\r")
+    ),
     client("no URI", "IDS-514", "not set", CREDENTIALS_URI, None, URL),
     client("static keys", "IDS-510", "unset ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI"),
     client("RRSA", "IDS-511", "unset ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/var/token"),

@@ -177,3 +177,21 @@ def test_temporary_and_empty_values() -> None:
     assert only(deployment("orders", value("OSS_CONFIG", f"id={KEY};secret={SECRET}"))).carriers == {
         Carrier("container app: OSS_CONFIG", CUT)
     }
+
+
+def test_a_key_in_a_secret_that_no_workload_uses() -> None:
+    """Only the parts that no workload uses are named. An earlier template that uses them does not count."""
+    ak = secret("ak", id=KEY, secret=SECRET)
+    both = secret("both", id=KEY, other=OTHER_KEY)
+    labelled = secret("labelled", ACCESS_KEY_ID="abcdefgh12345678", ACCESS_KEY_SECRET=SECRET)
+    earlier = deployment("orders-1", *AK_VARIABLES, kind="ReplicaSet")
+    earlier["metadata"]["ownerReferences"] = [{"kind": "Deployment", "name": "orders", "controller": True}]
+    user = deployment("orders", from_secret("ID", "both", "id"))
+    cases = cluster([ak, both, labelled, earlier, user, secret("plain", a="b")])
+    list(cases.workloads())
+
+    assert {item.name: {carrier.place for carrier in item.carriers} for item in cases.stores()} == {
+        "shop/secret/ak": {"key id"},
+        "shop/secret/both": {"key other"},
+        "shop/secret/labelled": {"key ACCESS_KEY_ID"},
+    }

@@ -137,3 +137,28 @@ def test_before_must_be_a_report(before: dict[str, Any]) -> None:
     """Another JSON document than a report is an error."""
     with pytest.raises(ConfigError, match="--before: not the output of migrate report --json"):
         report.make(found(), days=7, before=before)
+
+
+def test_a_key_in_a_place_that_no_workload_uses() -> None:
+    """The key is not safe while a Secret holds it, and a key that was never in a workload is not safe afterwards."""
+    made = found(workload(), readings=(reads(),))
+    made.stores["shop/secret/ak"] = {Carrier("key id", "LTAI…y001"), Carrier("key other", "LTAI…0003")}
+    second = report.make(made, days=7, before=BEFORE, ended=["shop/deployment/web"])
+    third = report.make(found(workload(), readings=(reads(),)), days=7, before=second)
+
+    assert second["stores"][0]["place"] == "shop/secret/ak"
+    assert verdicts(second) == [
+        ("LTAI…0002", "safe", []),
+        ("LTAI…0003", "wait", ["shop/secret/ak"]),
+        ("LTAI…y001", "wait", ["shop/secret/ak"]),
+    ]
+    assert [row["verdict"] for row in third["keys"]] == ["wait", "wait", "safe"]
+
+
+def test_a_stored_key_without_an_id() -> None:
+    """A place that holds a key whose id is not known may hold any key, so none is safe."""
+    made = found(workload(), readings=(reads(),))
+    made.stores["shop/secret/ak"] = {Carrier("key ACCESS_KEY_SECRET", "")}
+
+    rows = report.make(made, days=7, before=BEFORE, ended=["shop/deployment/web"])["keys"]
+    assert [row["verdict"] for row in rows] == ["wait", "wait", "wait"]

@@ -51,6 +51,8 @@ def made(*workloads: Workload) -> plan.Plan:
     [
         ({"account": None}, "--account: required; the id of the Alibaba Cloud account"),
         ({"account": "me"}, "--account: 'me' is not an account id; write its digits"),
+        ({"client_id": "a\u200b"}, r"--clientId: 'a\\u200b' has '\\u200b', which a client id cannot have; copy"),
+        ({"scope": 'a"b'}, "--scope: .* has '\"', which a scope cannot have; copy"),
         ({"provider": None}, "--provider: required"),
         ({"provider": "-idaas"}, "--provider: '-idaas' is not a name that RAM accepts"),
         ({"provider": "p" * 129}, "is not a name that RAM accepts; use 1 to 128"),
@@ -231,7 +233,10 @@ def refused(path: str) -> list[str]:
         ({}, "workloads: required, a list of objects"),
         ({"workloads": []}, "workloads: required"),
         ({**DEFAULTS, "workloads": [{"acount": "1"}]}, r"workloads\[0\].acount: unknown key; did you mean account\?"),
-        ({**DEFAULTS, "workloads": [{"account": 1}]}, r"workloads\[0\].account: must be a string or null, not a whole"),
+        (
+            {**DEFAULTS, "workloads": [{"account": 1}]},
+            "account: must be a string or null, not a whole number; put it in quotes",
+        ),
         (
             {**DEFAULTS, "workloads": [{"kind": "aws"}]},
             r"workloads\[0\].kind: 'aws' is not known in this version, which",

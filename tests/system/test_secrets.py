@@ -206,3 +206,21 @@ def test_placeholder_is_refused(value: str, tmp_path: Path) -> None:
 def test_secret_like_a_placeholder_is_accepted(value: str) -> None:
     """Only a whole placeholder is refused: a secret may contain any of these characters."""
     assert secrets.from_environment({"NAME": value}, "NAME", "p")() == value
+
+
+def test_a_client_secret_is_printable_ascii(tmp_path: Path) -> None:
+    """A client secret with an invisible character is refused without its value; other secrets may be any text."""
+    secret = "s3cret\u200bs3cret"
+    path = tmp_path / "secret"
+    path.write_text(secret)
+    path.chmod(0o600)
+    readers = (
+        secrets.from_environment({"S": secret}, "S", "key", client_secret=True),
+        secrets.from_file(str(path), "key", private=True, client_secret=True),
+    )
+    for reader in readers:
+        with pytest.raises(ConfigError, match="has a character that a client secret cannot have") as caught:
+            reader()
+        assert "s3cret" not in str(caught.value)
+    assert secrets.from_environment({"S": secret}, "S", "key")() == secret
+    assert secrets.from_environment({"S": "a ~b"}, "S", "key", client_secret=True)() == "a ~b"

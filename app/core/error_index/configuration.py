@@ -56,7 +56,8 @@ CONFIGURATION = (
     Entry(
         "IDS-108",
         "A secret cannot be used.",
-        "The environment variable is not set, the file is empty, missing or not readable, or other users can read it.",
+        "The environment variable is not set, the file is empty, missing or not readable, other users can read it, or "
+        "a client secret has a character that is not printable ASCII.",
         "Set the variable to the secret, or write the secret to the file; correct the file's owner and mode.",
     ),
     Entry(

@@ -24,6 +24,10 @@ STATIC_KEYS, RRSA, ECS_METADATA = "IDS-510", "IDS-511", "IDS-512"
 PROXY, WRONG_URI, PROFILE_FILE = "IDS-513", "IDS-514", "IDS-515"
 LOCALHOST, FOREIGN_HOST, NOBODY = "IDS-523", "IDS-524", "IDS-525"
 CLI_PROFILE_OFF, CREDENTIALS_FILE = "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "ALIBABA_CLOUD_CREDENTIALS_FILE"
+_READ = {URI: WRONG_URI, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": ECS_METADATA}
+_READ |= {CLI_PROFILE_OFF: PROFILE_FILE, CREDENTIALS_FILE: PROFILE_FILE}
+"""The variables of a client's chain that lead to the sidecar, and the code of a value that does not."""
+
 _NO_FILE = f"{CREDENTIALS_FILE}=/dev/null"
 _RRSA = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE",)
 _FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PROFILE")
@@ -39,7 +43,9 @@ async def run(target: Target, loaded: Loaded | None) -> Step:
     own = target.client_environ is None
     found = list(_higher(environ, target, loaded, own=own))
     if not own or URI in environ or _misspelt(environ):
-        found += [*_others(environ), *_files(environ), *await _host(environ, target, loaded)]
+        found += _untrimmed(environ)
+        trimmed = {name: value.strip() if name in _READ else value for name, value in environ.items()}
+        found += [*_others(trimmed), *_files(trimmed), *await _host(trimmed, target, loaded)]
     return Step(NAME, f"{URI}={client_url(environ.get(URI, '')).shown}", findings=found)
 
 
@@ -52,6 +58,13 @@ def _higher(environ: Mapping[str, str], target: Target, loaded: Loaded | None, *
         tokens = _set(environ, _RRSA)
         if tokens:
             yield warning(RRSA, f"{', '.join(tokens)}: set; SDKs use it before {URI}", f"unset {' '.join(tokens)}")
+
+
+def _untrimmed(environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield a finding for each variable of the client's chain with white space at an end, which clients do not trim."""
+    for name, code in _READ.items():
+        if environ.get(name, "") != environ.get(name, "").strip():
+            yield broken(code, f"{name}: white space at an end of the value", f"remove the white space from {name}")
 
 
 def _others(environ: Mapping[str, str]) -> Iterator[Finding]:
