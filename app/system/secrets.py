@@ -36,10 +36,14 @@ def _refuse_placeholder(value: str, where: str, cure: str) -> None:
 
 
 def _refuse_invisible(value: str, where: str) -> None:
-    """Raise ConfigError for a character that a client secret cannot have. The message does not have the value."""
-    if re.search(r"[^\x20-\x7e]", value):  # VSCHAR, RFC 6749 appendix A.2
+    """
+    Raise ConfigError for a character that cannot be seen. The message does not have the value.
+
+    RFC 6749 appendix A.2 allows printable ASCII only, but some providers accept letters of every language.
+    """
+    if not value.isprintable():
         raise ConfigError(
-            f"{where}: has a character that a client secret cannot have",
+            f"{where}: has an invisible character, which no client secret has",
             cure="copy the secret again, without invisible characters",
             error_code="IDS-108",
         )
@@ -90,8 +94,8 @@ class FileSecret(Record, frozen=True):
     The reader raises NotThereYet if the file is missing or empty, and ConfigError if the file cannot be used.
 
     `binary`: content that is not text is returned as base64. `private`: the secret is refused if other users could read
-    it. Tokens and certificates are accepted with the mode that their writer chose. `client_secret`: only printable
-    ASCII is accepted, as RFC 6749 requires of client secrets.
+    it. Tokens and certificates are accepted with the mode that their writer chose. `client_secret`: characters
+    that cannot be seen are refused.
     """
 
     HIDDEN = frozenset({"path"})

@@ -208,7 +208,7 @@ def test_secret_like_a_placeholder_is_accepted(value: str) -> None:
     assert secrets.from_environment({"NAME": value}, "NAME", "p")() == value
 
 
-def test_a_client_secret_is_printable_ascii(tmp_path: Path) -> None:
+def test_a_client_secret_has_no_invisible_character(tmp_path: Path) -> None:
     """A client secret with an invisible character is refused without its value; other secrets may be any text."""
     secret = "s3cret\u200bs3cret"
     path = tmp_path / "secret"
@@ -219,8 +219,8 @@ def test_a_client_secret_is_printable_ascii(tmp_path: Path) -> None:
         secrets.from_file(str(path), "key", private=True, client_secret=True),
     )
     for reader in readers:
-        with pytest.raises(ConfigError, match="has a character that a client secret cannot have") as caught:
+        with pytest.raises(ConfigError, match="has an invisible character, which no client secret has") as caught:
             reader()
         assert "s3cret" not in str(caught.value)
     assert secrets.from_environment({"S": secret}, "S", "key")() == secret
-    assert secrets.from_environment({"S": "a ~b"}, "S", "key", client_secret=True)() == "a ~b"
+    assert secrets.from_environment({"S": "a ~ü"}, "S", "key", client_secret=True)() == "a ~ü"

@@ -57,7 +57,7 @@ CONFIGURATION = (
         "IDS-108",
         "A secret cannot be used.",
         "The environment variable is not set, the file is empty, missing or not readable, other users can read it, or "
-        "a client secret has a character that is not printable ASCII.",
+        "a client secret has an invisible character.",
         "Set the variable to the secret, or write the secret to the file; correct the file's owner and mode.",
     ),
     Entry(
