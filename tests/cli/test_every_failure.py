@@ -116,7 +116,7 @@ FAILURES: dict[str, tuple[int, str]] = {
     "setup cluster https://127.0.0.1:1 --jwks EMPTY --offline": (2, "IDS-126"),
     "conformance http://127.0.0.1:1/": (4, "IDS-200"),
     "conformance nonsense": (2, "IDS-125"),
-    "health": (1, "IDS-503"),
+    "health --config FILE": (1, "IDS-503"),
     "health --config NONE": (1, "IDS-102"),
     "health --config BROKEN": (1, "IDS-102"),
     "health --ready --config FILE": (1, "IDS-503"),
