@@ -59,11 +59,11 @@ def check_name(name: str, place: str) -> None:
         )
 
 
-def from_environment(environ: Mapping[str, str], name: str, place: str, *, client_secret: bool = False) -> Secret:
+def from_environment(environ: Mapping[str, str], name: str, place: str, *, printable: bool = False) -> Secret:
     """
     Return the reader of the variable `name`. `place` is the configuration key that names the variable.
 
-    `client_secret`: see FileSecret.
+    `printable`: see FileSecret.
     """
 
     def read() -> str:
@@ -80,7 +80,7 @@ def from_environment(environ: Mapping[str, str], name: str, place: str, *, clien
             )
         where = f"{place}: the environment variable {shown_variable(name)}"
         _refuse_placeholder(value, where, "set the variable to your own secret")
-        if client_secret:
+        if printable:
             _refuse_invisible(value, where)
         return value
 
@@ -94,7 +94,7 @@ class FileSecret(Record, frozen=True):
     The reader raises NotThereYet if the file is missing or empty, and ConfigError if the file cannot be used.
 
     `binary`: content that is not text is returned as base64. `private`: the secret is refused if other users could read
-    it. Tokens and certificates are accepted with the mode that their writer chose. `client_secret`: characters
+    it. Tokens and certificates are accepted with the mode that their writer chose. `printable`: characters
     that cannot be seen are refused.
     """
 
@@ -104,7 +104,7 @@ class FileSecret(Record, frozen=True):
     place: str
     private: bool = False
     binary: bool = False
-    client_secret: bool = False
+    printable: bool = False
 
     def __call__(self) -> str:
         read_file = files.read_secret if self.private else files.read
@@ -131,7 +131,7 @@ class FileSecret(Record, frozen=True):
         if not value:
             raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty", self._cure)
         _refuse_placeholder(value, f"{self.place}: {shown_path(self.path)}", "write your own value into the file")
-        if self.client_secret:
+        if self.printable:
             _refuse_invisible(value, f"{self.place}: {shown_path(self.path)}")
         return value
 
@@ -146,10 +146,10 @@ class FileSecret(Record, frozen=True):
 
 
 def from_file(
-    path: str, place: str, *, private: bool = False, binary: bool = False, client_secret: bool = False
+    path: str, place: str, *, private: bool = False, binary: bool = False, printable: bool = False
 ) -> FileSecret:
     """Return the reader of the secret in the file at `path`. FileSecret describes the flags."""
-    return FileSecret(path, place, private, binary, client_secret)
+    return FileSecret(path, place, private, binary, printable)
 
 
 async def read(secret: Secret, disk: Disk) -> str:
@@ -172,7 +172,7 @@ def one_of(
     keys: tuple[str, str],
     private: bool = True,
     binary: bool = False,
-    client_secret: bool = False,
+    printable: bool = False,
 ) -> Secret:
     """
     Return the reader of the variable `name` or the file `path`. Raises ConfigError unless exactly one is given.
@@ -185,9 +185,9 @@ def one_of(
     if name and path:
         raise ConfigError(f"{place}: {variable_key} and {file_key} are both set", cure="keep one", error_code="IDS-113")
     if name:
-        return from_environment(environ, name, f"{place}.{variable_key}", client_secret=client_secret)
+        return from_environment(environ, name, f"{place}.{variable_key}", printable=printable)
     if path:
-        return from_file(path, f"{place}.{file_key}", private=private, binary=binary, client_secret=client_secret)
+        return from_file(path, f"{place}.{file_key}", private=private, binary=binary, printable=printable)
     raise ConfigError(f"{place}: {variable_key} or {file_key} is required", error_code="IDS-106")
 
 

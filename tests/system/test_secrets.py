@@ -215,12 +215,12 @@ def test_a_client_secret_has_no_invisible_character(tmp_path: Path) -> None:
     path.write_text(secret)
     path.chmod(0o600)
     readers = (
-        secrets.from_environment({"S": secret}, "S", "key", client_secret=True),
-        secrets.from_file(str(path), "key", private=True, client_secret=True),
+        secrets.from_environment({"S": secret}, "S", "key", printable=True),
+        secrets.from_file(str(path), "key", private=True, printable=True),
     )
     for reader in readers:
         with pytest.raises(ConfigError, match="has an invisible character, which no client secret has") as caught:
             reader()
         assert "s3cret" not in str(caught.value)
     assert secrets.from_environment({"S": secret}, "S", "key")() == secret
-    assert secrets.from_environment({"S": "a ~ü"}, "S", "key", client_secret=True)() == "a ~ü"
+    assert secrets.from_environment({"S": "a ~ü"}, "S", "key", printable=True)() == "a ~ü"

@@ -46,7 +46,7 @@ class ClientSecretMethod(Method, frozen=True, kw_only=True):
             path=self.client_secret_file,
             place=place,
             keys=(self.key("client_secret_env_var_name"), self.key("client_secret_file")),
-            client_secret=True,
+            printable=True,
         )
 
 
