@@ -86,8 +86,6 @@ def _chain(text: str, password: bytes | None) -> str:
         return _pem(x509.load_der_x509_certificate(raw))
     try:
         _, leaf, others = key_derivation.once(load_key_and_certificates, raw, password)
-    except TooManyRounds:
-        raise
     except ValueError:
         if password is None:
             raise

@@ -45,8 +45,8 @@ LONGEST_SALT = 64
 _results: OrderedDict[bytes, object] = OrderedDict()
 
 
-class TooManyRounds(ValueError):
-    """A file with more rounds than are accepted."""
+class TooManyRounds(Exception):
+    """A file with more rounds than are accepted. No ValueError, which a wrong password is."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__(f"its key derivation has {rounds} rounds, and at most {MOST_ROUNDS} are accepted")

@@ -132,8 +132,6 @@ def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> Private
         return key_derivation.once(load_der_private_key, raw, password)
     try:
         key, _, _ = key_derivation.once(load_key_and_certificates, raw, password)
-    except TooManyRounds:
-        raise
     except ValueError:
         if password is None:
             raise TypeError("an encrypted PKCS#12") from None
