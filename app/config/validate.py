@@ -13,14 +13,14 @@ from functools import partial
 from ..core import addresses, proxies, urls
 from ..core.checks import Check, check, fails, places, profile_place, require
 from ..core.connection import Connection
-from ..core.errors import ConfigError, Mistake, NotThereYet
+from ..core.errors import ConfigError, Mistake
 from ..core.values import Secret
 from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
 from ..identity import identities
-from ..system import files
 from ..upstream import ca_bundle
-from ..upstream.tls import Trust, client_certificate
+from ..upstream.client_certificate import client_certificate
+from ..upstream.tls import Trust
 from . import secret_refs, section_checks
 from .settings import PathToken, Profile, Server, Settings
 
@@ -61,7 +61,7 @@ def existence_checks(
         for connection, where in _connections(profile, place):
             yield from _connection(connection, where, environ)
     if settings.tls.ca_file is not None and unchecked != settings.profiles.keys():  # every profile needs this file
-        yield check(_bundle, settings.tls.ca_file, "tls.caFile")
+        yield check(ca_bundle.require, settings.tls.ca_file, "tls.caFile")
 
 
 def token_checks(settings: Settings, environ: Mapping[str, str], unchecked: Collection[str] = ()) -> Iterator[Check]:
@@ -169,7 +169,7 @@ def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str
 
 def _connection(connection: Connection, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
     if connection.ca_file is not None:
-        yield check(_bundle, connection.ca_file, f"{place}.caFile")
+        yield check(ca_bundle.require, connection.ca_file, f"{place}.caFile")
     yield check(_client_certificate, connection, place, environ, needs=_certificate_keys(place))
 
 
@@ -196,20 +196,3 @@ def _credential_files(profiles: Mapping[str, Profile]) -> Iterator[Check]:
             if other != place:
                 cause = f"{place}: {file.path} is already written by {other}"
                 yield fails(Mistake(cause, "IDS-113", "choose another file"), other)
-
-
-def _bundle(path: str, place: str) -> None:
-    """Raise ConfigError unless the file holds certificates. The first request parses them."""
-    try:
-        raw = files.read(path, ca_bundle.LARGEST)
-    except files.Absent as why:
-        raise NotThereYet(why.at(f"{place}: {path}")) from None
-    except files.Unreadable as why:
-        raise ConfigError(why.at(f"{place}: {path}"), error_code="IDS-115") from None
-    if not raw.strip():
-        raise NotThereYet(f"{place}: {path}: empty")
-    if ca_bundle.decoded(raw) is None:
-        raise ConfigError(
-            f"{place}: {path}: holds no certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER",
-            error_code="IDS-115",
-        )

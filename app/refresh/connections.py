@@ -13,8 +13,9 @@ from ..core.record import Record
 from ..core.values import Now
 from ..system.disk import Disk
 from ..upstream.client import Limits, UpstreamClient
+from ..upstream.client_certificate import client_certificate
 from ..upstream.resolver import Resolver
-from ..upstream.tls import Trust, client_certificate
+from ..upstream.tls import Trust
 from ..upstream.transport import RoutingTransport
 
 

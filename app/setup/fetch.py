@@ -10,7 +10,7 @@ import httpx
 
 from ..core.errors import ConfigError, Refused, Unreachable
 from ..system.json_file import LARGEST, parse_object
-from ..upstream import ca_bundle
+from .ca_file import trusting
 
 TIMEOUT_SECONDS = 10.0
 """Seconds for the whole answer: a server that sends single bytes slowly must not delay the command for long."""
@@ -23,10 +23,7 @@ def json_object(url: str, ca_file: str | None, seconds: float = TIMEOUT_SECONDS)
     `seconds`: the time limit for the whole answer.
     Raises Unreachable, Refused for a status other than 200, and ConfigError for text that is not a JSON object.
     """
-    try:
-        verify = ca_bundle.context(ca_file)
-    except OSError as error:
-        raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}", error_code="IDS-115") from None
+    verify = trusting(ca_file)
     try:
         body = asyncio.run(_body(url, verify, seconds))
     except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a label of the host is empty or too long

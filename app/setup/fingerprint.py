@@ -18,7 +18,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 from ..core.errors import ConfigError, Unreachable
-from ..upstream import ca_bundle
+from .ca_file import trusting
 
 TIMEOUT_SECONDS = 10.0
 
@@ -108,10 +108,7 @@ def presented(url: str, ca_file: str | None = None, timeout: float = TIMEOUT_SEC
     the cure. Raises Unreachable, and ConfigError for an invalid URL.
     """
     host, port = endpoint(url)
-    try:
-        context = ca_bundle.context(ca_file)
-    except OSError as error:
-        raise ConfigError(f"SSL_CERT_FILE: {ca_file}: {error.strerror or error}", error_code="IDS-115") from None
+    context = trusting(ca_file)
     try:
         try:
             certificates, root = _handshake(host, port, context, timeout)

@@ -6,6 +6,9 @@ import base64
 import binascii
 import ssl
 
+from ..core.errors import ConfigError
+from . import named_files
+
 LARGEST = 16_777_216
 """The most bytes of a bundle. Mozilla's whole bundle has a quarter of a mebibyte."""
 
@@ -27,13 +30,26 @@ def context(path: str | None) -> ssl.SSLContext:
         if path is None:
             raise
         with open(path, "rb") as file:
-            found = decoded(file.read(LARGEST))
+            found = _decoded(file.read(LARGEST))
         if found is None:
             raise
         return ssl.create_default_context(cadata=found)
 
 
-def decoded(raw: bytes) -> str | bytes | None:
+def require(path: str, place: str) -> None:
+    """
+    Check without a context, which would take 20 ms, that a file holds certificates. `place`: the key that names it.
+
+    Raises NotThereYet for a file that is missing or empty, and ConfigError for one that cannot be used.
+    """
+    if _decoded(named_files.read(path, place, LARGEST)) is None:
+        raise ConfigError(
+            f"{place}: {path}: holds no certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER",
+            error_code="IDS-115",
+        )
+
+
+def _decoded(raw: bytes) -> str | bytes | None:
     """Return certificates as PEM or DER, which `raw` holds as they are or as base64; None for anything else."""
     if _PEM in raw:
         return raw.decode("ascii", "replace") if b"CERTIFICATE-----" in raw else None
@@ -44,5 +60,5 @@ def decoded(raw: bytes) -> str | bytes | None:
     except binascii.Error:
         return None
     if _PEM in inner:
-        return decoded(inner)
+        return _decoded(inner)
     return inner if inner.startswith(_DER) else None

@@ -127,6 +127,14 @@ def test_an_untrusted_chain_is_shown_with_a_warning(serve):
     assert "does not trust the certificate of localhost (self-signed certificate" in chain.notes[0]
 
 
+def test_a_missing_ca_file_is_named(tmp_path):
+    """The message does not say which key or variable names the file: both may."""
+    missing = str(tmp_path / "ca.pem")
+
+    with pytest.raises(ConfigError, match=rf"^the CA file {missing}: No such file or directory$"):
+        fingerprint.presented("https://127.0.0.1:1", missing)
+
+
 def test_an_unreachable_server_is_one_line():
     """No listener: Unreachable, with host, port and the cure."""
     port = unused_port()

@@ -30,7 +30,8 @@ from app.core.connection import Connection
 from app.core.errors import ConfigError, NotThereYet
 from app.system.files import stamp
 from app.upstream.certificates import certificate_chain
-from app.upstream.tls import ClientCertificate, Trust, certificate_end, client_certificate
+from app.upstream.client_certificate import ClientCertificate, certificate_end, client_certificate
+from app.upstream.tls import Trust
 
 PLACE = "exchange.connection"
 
