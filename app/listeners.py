@@ -80,7 +80,7 @@ class CredentialDispatchers:
         self._given_token = given_path_token
         self._port = port
         self._server = settings.server
-        self._key_of_cache = False
+        self._key_is_cached = False
         # The monotonic clock keeps a client's token valid when the machine's time is corrected.
         self._sessions = SessionTokens(self.session_key(settings.access) or session_key, clocks.monotonic)
         self._endpoints: dict[str, CredentialEndpoint] = {}
@@ -92,9 +92,9 @@ class CredentialDispatchers:
         """
         Use these settings, this path token and the active refreshers from the next request on.
 
-        New metadata session tokens get `session_key`, if there is one. The clients' present tokens stay valid.
+        New metadata session tokens are signed with `session_key`, if it is given. Earlier tokens stay valid.
         """
-        if session_key is not None and not self._key_of_cache:
+        if session_key is not None and not self._key_is_cached:
             self._sessions.sign_with(session_key)
         for name, handler in self._handlers(settings, path_token).items():
             self.dispatchers[name].apply(handler)
@@ -107,7 +107,7 @@ class CredentialDispatchers:
 
     def replace_session_key(self, key: bytes) -> None:
         """Replace the key of the metadata session tokens, and drop the remembered decisions of the old tokens."""
-        self._key_of_cache = True
+        self._key_is_cached = True
         self._sessions.replace_key(key)
         for dispatcher in self.dispatchers.values():
             dispatcher.forget_decisions()

@@ -22,8 +22,8 @@ class Orders:
     """
     Carries out orders. Handles the profiles of an order concurrently, so that one that hangs delays no other.
 
-    An order is given whole before its first `await`. So the end of a client's connection ends its wait alone, and
-    clients that leave and order again leave nothing behind.
+    All work of an order is started before its first `await`. A client that disconnects ends only its own wait, and
+    clients that repeat an order and disconnect do not start the work again.
     """
 
     def __init__(
@@ -38,17 +38,14 @@ class Orders:
         """
         Refresh profiles now, after dropping their credentials if `purge`; return the status of each afterwards.
 
-        `config_error` of a status says why a changed configuration was refused: the previous one was refreshed.
-
-        `uid`: the user who gave the order, for the log.
-
-        No dropped session is served after the first `await`.
+        `config_error` of a status says why a changed configuration was refused: the previous one was refreshed. `uid`:
+        the user who gave the order, for the log. No dropped session is served after the first `await`.
         """
         known = [name for name in names if name in self._profiles]
         if purge:
             for name in known:
                 self._profiles.purge(name)
-        # Removals first: a store writes what arrives later after them.
+        # Removals first: a store writes a session that arrives later after its removal.
         waits = [store.remove(name) for store in self._stores() for name in known] if purge else []
         waits += [self._profiles.renew(name) for name in known]
         for name in known:

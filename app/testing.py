@@ -111,7 +111,7 @@ class Sidecar:
 
 
 def _answer(request: Request) -> Any:
-    """Return the JSON of an answer. The HTTPError of a refusal has the words of its body, too."""
+    """Return the JSON of an answer. An HTTPError has the text of the response's body in its reason."""
     try:
         with _NO_PROXY.open(request, timeout=30) as response:
             return json.load(response)

@@ -37,8 +37,8 @@ MIN_DURATION_SECONDS = 900
 """The minimum DurationSeconds of AssumeRoleWithOIDC. For a shorter `--lifetime`, the emulator shortens the sessions."""
 
 OTHER_PORTS = (
-    "stop the other program, which may be another demo, or choose four other ports by the first one with --port, "
-    "such as --port 0 for free ports"
+    "stop the other program, which may be another demo, or choose other ports: --port names the first of four, such "
+    "as --port 0 for free ports"
 )
 """What to do about ports in use."""
 

@@ -238,7 +238,7 @@ def _examine(
     draft.warnings += [
         item
         for item in filter(findings.is_news, warnings.warnings(settings, unchecked))
-        # A value that cannot work needs no remark about how it works.
+        # No drawback is reported for a value that has a mistake.
         if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
     ]
     return needed
@@ -319,7 +319,8 @@ def _minor(raw: dict[str, Any], draft: _Draft, environ: Mapping[str, str]) -> in
 def _name_mistakes(profiles: Any) -> list[Mistake]:
     return [
         Mistake(
-            f"{profile_place(name)}: a profile's name is 1 to 63 of a-z 0-9 . _ -, beginning with one of a-z 0-9",
+            f"{profile_place(name)}: a profile's name has 1 to 63 characters of a-z 0-9 . _ -, and begins with one of "
+            "a-z 0-9",
             "IDS-105",
         )
         for name in (profiles if isinstance(profiles, dict) else ())

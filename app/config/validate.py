@@ -106,7 +106,7 @@ def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
         if role.connection is not None:
             yield check(identities.check_proxy, role.connection, f"{where}.connection")
     for connection, where in _connections(profile, place):
-        yield check(client_certificate, connection, where, {}, needs=_certificate_keys(where))
+        yield check(client_certificate, connection, where, {}, needs=_certificate_places(where))
     yield from _other_metadata_service(profile, place, server)
     if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
         cure = "list uids or gids, or leave the key out to serve every caller"
@@ -170,10 +170,10 @@ def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str
 def _connection(connection: Connection, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
     if connection.ca_file is not None:
         yield check(ca_bundle.require, connection.ca_file, f"{place}.caFile")
-    yield check(_client_certificate, connection, place, environ, needs=_certificate_keys(place))
+    yield check(_client_certificate, connection, place, environ, needs=_certificate_places(place))
 
 
-def _certificate_keys(place: str) -> tuple[str, ...]:
+def _certificate_places(place: str) -> tuple[str, ...]:
     return places(place, "certificateFile", "privateKeyFile", "privateKeyPasswordEnvVarName")
 
 

@@ -15,7 +15,7 @@ _SCOPE_ITEM = re.compile(r"[^|\s]+\|[^|\s]+")
 LONGEST_SESSION_NAME = 64
 
 ACCOUNT_DIGITS = 16
-"""The digits of every account id in the documentation of RAM. It states no rule, so another length is only unusual."""
+"""The digits of every account id in the documentation of RAM. The documentation states no rule about the length."""
 
 
 def default_session_name(environ: Mapping[str, str], hostname: str) -> tuple[str, str]:
@@ -47,7 +47,7 @@ def check_role_arn(arn: str, place: str) -> None:
     """Raise ConfigError unless `arn` has the form of a RAM role's ARN."""
     if not _ROLE_ARN.fullmatch(arn):
         raise ConfigError(
-            f"{place}: {arn!a} is not the ARN of a role; it reads acs:ram::<account id>:role/<name>",
+            f"{place}: {arn!a} is not the ARN of a role, which has the form acs:ram::<account id>:role/<name>",
             error_code="IDS-110",
         )
 
@@ -56,7 +56,8 @@ def check_provider_arn(arn: str, place: str) -> None:
     """Raise ConfigError unless `arn` has the form of a RAM OIDC provider's ARN."""
     if not _PROVIDER_ARN.fullmatch(arn):
         raise ConfigError(
-            f"{place}: {arn!a} is not the ARN of an OIDC provider; it reads acs:ram::<account id>:oidc-provider/<name>",
+            f"{place}: {arn!a} is not the ARN of an OIDC provider, which has the form "
+            "acs:ram::<account id>:oidc-provider/<name>",
             error_code="IDS-110",
         )
 
@@ -80,7 +81,7 @@ def audience_of(scope: str, place: str) -> str:
     items = scope.split()
     if not items:
         raise ConfigError(
-            f"{place}: empty; it reads <audience>|<value>, such as api.example.com|.all", error_code="IDS-111"
+            f"{place}: empty; write <audience>|<value>, such as api.example.com|.all", error_code="IDS-111"
         )
     for item in items:
         if not _SCOPE_ITEM.fullmatch(item):

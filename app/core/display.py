@@ -38,7 +38,7 @@ def without_login(text: str) -> str:
     """
     Return `text` with user name and password of the URLs in it replaced by `***`.
 
-    The password may have a slash that is not encoded. Then it begins behind a colon like a port, but is no number.
+    A password may have a slash that is not encoded. It follows a colon, as a port does, but is not a number.
     """
     hidden = re.sub(r"//[^/]*@", "//***@", text)
     return re.sub(r"//[^/?#:\[\]\s]*:(?![0-9]*(?:[/?#\s]|$))\S*@", "//***@", hidden)

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 MOST_LEVELS = 100
-"""The most levels of objects and lists in each other. A policy has 7 and an answer of a cloud 5. Python's decoder and
-the functions that walk through a value fail at some hundred levels, each at another number."""
+"""The most levels of nested objects and lists. A policy has 7, and an answer of a cloud 5. Python's decoder and the
+functions that walk through a value fail at a few hundred levels, each at a different number."""
 
 
 class TooDeep(ValueError):

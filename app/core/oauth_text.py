@@ -16,12 +16,12 @@ _NO_SCOPE = re.compile(r"""[^\x20-\x7e]|["\\]""")
 
 
 def wrong_in_client_id(value: str) -> str | None:
-    """Return the first character that a client id cannot have; None without one."""
+    """Return the first character that a client id cannot have, or None."""
     return _first(_NO_VSCHAR, value)
 
 
 def wrong_in_scope(value: str) -> str | None:
-    """Return the first character that a scope cannot have; None without one."""
+    """Return the first character that a scope cannot have, or None."""
     return _first(_NO_SCOPE, value)
 
 

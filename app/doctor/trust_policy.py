@@ -224,11 +224,10 @@ def _differs(condition: Condition, values: tuple[str, ...], token: _Token) -> Fi
     change = f"write {value!r} into {key} of the role's trust policy"
     consequence = f"every token with this {claim} {_OTHERS}"
     if _means(condition, values):
-        text = "with * and ? as text, because they are wildcards in StringLike only"
         return broken(
             _CODES[key],
-            f"{difference}; {condition.operator} compares {text}",
-            f"request another token, unless {nearest!r} was meant for {value!r}; if it was, {change}: {consequence}",
+            f"{difference}; {condition.operator} takes * and ? literally: they are wildcards in StringLike only",
+            f"request another token; only if {nearest!r} was meant to match {value!r}, {change}: {consequence}",
         )
     found = broken(_CODES[key], difference, token.request.cure(claim, condition.values, change, consequence))
     if token.registered is None or key not in token.registered:
@@ -240,7 +239,7 @@ def _differs(condition: Condition, values: tuple[str, ...], token: _Token) -> Fi
 
 
 def _means(condition: Condition, values: tuple[str, ...]) -> bool:
-    """Return whether a value would match a pattern of the condition if wildcards counted, patterns for all aside."""
+    """Return whether a value would match a pattern of the condition with wildcards. Wildcards alone do not count."""
     patterns = [each for each in condition.values if each.strip("*?")]
     return any(trusts(patterns, value) for value in values)
 

@@ -213,7 +213,7 @@ class Command(Record, frozen=True):
         return Unreachable(f"{self.place}: the command printed more than {LARGEST_OUTPUT} bytes", error_code="IDS-324")
 
     def _members(self, output: bytes, status: int) -> dict[str, Any]:
-        wrong = "bytes that are not a JSON object, nor a JWT"
+        wrong = "bytes that are neither a JSON object nor a JWT"
         try:
             members = token_members(output, self.use)
         except TooDeep as error:

@@ -18,9 +18,9 @@ FRESH_SECONDS = 3600.0
 _NO_NEWER = "no newer discovery document can be used, so the known token endpoint stays in use"
 
 PAUSE_SECONDS = 300.0
-"""Seconds for which a known endpoint stays in use after a failure to renew its document: the pace at which a refused
-refresh is repeated. Without a known endpoint that works, each attempt of the refresh asks, so that neither a start nor
-a recovery is delayed."""
+"""Seconds for which a known endpoint stays in use, without a request for its document, after a failure to renew the
+document. A refused refresh is repeated at the same pace. Without a known endpoint that works, every attempt of a
+refresh requests the document, so neither a start nor a recovery is delayed."""
 
 MOST_ALGORITHMS = 50
 """The most algorithm names that are read. A provider has a dozen."""
@@ -68,7 +68,7 @@ class Discovery:
         return found
 
     def failed(self) -> None:
-        """Note that a request to the endpoint has failed: it may have moved, so a pause ends."""
+        """End the pause before the next request for the document: a failing endpoint may have moved."""
         if self._warned:
             self._fresh_until = 0.0
 

@@ -123,8 +123,8 @@ def checks(identity: IdaasIdentity, place: str) -> Iterator[Check]:
     elif identity.scope:
         yield check(arns.audience_of, identity.scope, f"{place}.scope")
     else:
-        form = "it reads <audience>|<value>, such as api.example.com|.all"
-        yield fails(Mistake(f"{place}.scope: required; {form}", "IDS-106"))
+        cure = "write <audience>|<value>, such as api.example.com|.all"
+        yield fails(Mistake(f"{place}.scope: required", "IDS-106", cure))
     if identity.issuer:
         yield check(urls.endpoint, identity.issuer, f"{place}.issuer")  # RAM's rules for an OIDC provider
     if identity.token_endpoint:

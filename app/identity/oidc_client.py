@@ -77,7 +77,7 @@ def checks(identity: OidcClientIdentity, place: str) -> Iterator[Check]:
 
 
 def _nothing_to_renew() -> None:
-    """Note that a request to a configured endpoint has failed."""
+    """Do nothing: a configured endpoint has no discovery document."""
 
 
 def build(identity: OidcClientIdentity, place: str, context: Context, notes: Notes) -> TokenSource:

@@ -62,8 +62,8 @@ class _Reader:
     def add(self, workload: str, path: str, raw: bytes) -> None:
         """Add one file."""
         if b"\0" in raw:
-            cause = f"{path}: not a text, so no AccessKey in it would be found"
-            raise ConfigError.of([Mistake(cause, "IDS-126", "give the text that this file was made from")])
+            cause = f"{path}: not a text file, so an AccessKey in it would not be found"
+            raise ConfigError.of([Mistake(cause, "IDS-126", "name the text file from which it was made")])
         text = raw.decode(errors="replace")
         documents = _documents(path, raw, text)
         readings = _readings(workload, text, documents)
@@ -73,7 +73,7 @@ class _Reader:
             for reading in readings:
                 self._found.reading(reading)
         elif workload and text.strip():  # the log of a workload that has used no credentials may be empty
-            cause = f"{workload}={path}: the file is no audit log, status or metrics of a sidecar"
+            cause = f"{workload}={path}: the file is not an audit log, status or metrics of a sidecar"
             raise ConfigError(cause, cure=f"give it as {path}, without a workload", error_code="IDS-125")
         elif documents is not None:
             for document in documents:

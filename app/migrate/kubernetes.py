@@ -79,7 +79,7 @@ class Cluster:
             yield found
 
     def stores(self) -> Iterator[Workload]:
-        """Yield each Secret and ConfigMap with an AccessKey in a part that no workload uses. After `workloads`."""
+        """Yield each Secret and ConfigMap with an AccessKey in a part that no workload uses. Call after `workloads`."""
         for kind, namespace, name in self._objects:
             if kind not in ("secret", "configmap"):
                 continue

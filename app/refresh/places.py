@@ -4,8 +4,8 @@ A hundred concurrent fetches leave 10 KiB of memory per profile behind, and STS 
 most fetches wait for a place. The places belong to servers and to directories of files: a server or directory that
 hangs delays only the profiles that need it.
 
-All fetches together are limited, too. Where this limit is reached, a fetch that has taken long is interrupted for one
-of a server that may be quick, and begins again later. So many servers that hang do not delay a quick one for long.
+All fetches together are limited, too. While this limit is reached, a fetch that waits for a server not known as slow
+interrupts the oldest one, which begins again later. So many servers that hang do not delay a quick one for long.
 """
 
 from __future__ import annotations
@@ -47,27 +47,27 @@ that ask something else. A hundred commands that hang have all begun after 4 s. 
 processes at the same time."""
 
 MOST_ALONE = 100
-"""The most concurrent fetches from the same servers that run beside the others, because no other asks the same. Each
-may be a process of a `command`, whose memory counts towards the same limit."""
+"""The most concurrent fetches from the same servers that run in addition to the others, because no other fetch sends
+the same request. Each may be a process of a `command`, whose memory counts towards the same limit."""
 
 MOST_OF_ALL = 400
 """The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 96 MiB."""
 
 SLICE_SECONDS = 2.0
-"""Seconds after which a fetch may be interrupted, if all places are taken and a server that may be quick needs one. A
+"""Seconds after which a fetch may be interrupted, if all places are taken and a server not known as slow needs one. A
 cloud that works answers all requests of a fetch within a second."""
 
 MOST_SLOW = 2_048
-"""The most servers that are known as slow: more than a configuration has."""
+"""The most servers that are remembered as slow: more than a configuration has."""
 
 
 @dataclass(slots=True, eq=False)
 class _Waiter:
     """
-    A fetch that waits since an instant, and what it asks of which servers.
+    A fetch that waits for a place or has one. `since`: when it began to wait. `request`: what it asks of its servers.
 
-    `alone`: it got its place because no other asks that. `begun`: when it got its place. `limit`: interrupts it.
-    `over`: it has given its place back.
+    `alone`: it got its place because no other fetch sends the same request. `begun`: when it got its place. `limit`:
+    the timeout that interrupts it. `over`: it has given its place back.
     """
 
     since: float
@@ -81,7 +81,7 @@ class _Waiter:
 
 
 class _Interrupted(Exception):
-    """The fetch was interrupted, so that a server that may be quick is asked."""
+    """The fetch was interrupted in favour of a server that is not known as slow."""
 
 
 @dataclass(slots=True)
@@ -154,7 +154,7 @@ class Places:
             self._released(servers, queue)
 
     async def _interrupting(self, queue: _Queue, waiter: _Waiter) -> None:
-        """Interrupt a fetch that has taken long, as often as the place is given to another, until there is one."""
+        """Interrupt the oldest slow fetch, and the next one if another waiter takes the place, until there is one."""
         interrupted: _Waiter | None = None
         while not waiter.granted.done() and self._may_interrupt(queue, waiter):
             oldest = next(iter(self._running), None)
@@ -169,7 +169,7 @@ class Places:
             await asyncio.wait([waiter.granted], timeout=pause)
 
     def _may_interrupt(self, queue: _Queue, waiter: _Waiter) -> bool:
-        """Return whether the limit of all fetches alone keeps a server from its own places, and it may be quick."""
+        """Return whether only the limit of all fetches delays the waiter, and its servers are not known as slow."""
         first = list(itertools.islice(queue.waiting, max(0, AT_ONCE - queue.under_way)))
         return self._under_way >= MOST_OF_ALL and waiter.servers not in self._slow and waiter in first
 

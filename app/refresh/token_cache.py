@@ -27,8 +27,8 @@ class TokenCache:
     """
     One token per identity.
 
-    A token is used until a fifth of its lifetime, at least 60 s, is left. Concurrent callers share one request. The
-    cancellation of one caller does not end the request for the others; that of the last one ends it.
+    A token is used until a fifth of its lifetime, at least 60 s, is left. Concurrent callers share one request. It is
+    cancelled when all of them are cancelled.
     """
 
     def __init__(self, *, now: Now) -> None:

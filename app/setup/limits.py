@@ -104,14 +104,14 @@ def client_ids(values: Collection[str], place: str) -> Iterator[Mistake]:
 
 
 def client_id(value: str, place: str) -> Iterator[Mistake]:
-    """Yield a mistake for a client id that the token request cannot have."""
+    """Yield a mistake for a client id that a token request cannot contain."""
     wrong = oauth_text.wrong_in_client_id(value)
     if wrong:
         yield Mistake(f"{place}: {oauth_text.cause(wrong, value, 'a client id')}", oauth_text.CODE, oauth_text.CURE)
 
 
 def scope(value: str, place: str) -> Iterator[Mistake]:
-    """Yield a mistake for a scope that the token request cannot have."""
+    """Yield a mistake for a scope that a token request cannot contain."""
     wrong = oauth_text.wrong_in_scope(value)
     if wrong:
         yield Mistake(f"{place}: {oauth_text.cause(wrong, value, 'a scope')}", oauth_text.CODE, oauth_text.CURE)

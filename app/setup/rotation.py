@@ -40,7 +40,7 @@ class Rotation:
         """
         Return the necessary steps in order; empty if there are none.
 
-        Before a rotation, RAM has the presented fingerprint, unless `registered` names others.
+        Without `registered`, RAM is assumed to have the presented fingerprint if there is a new chain.
         """
         current = self.upcoming or self.presented
         in_ram = self.registered or self.presented[: 1 if self.upcoming else 0]

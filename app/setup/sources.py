@@ -206,7 +206,7 @@ def _notes_of(workload: Workload) -> Iterator[str]:
     if workload.kind == "idaas" and workload.client_id and not trusts(subjects, workload.client_id):
         yield (
             f"role {role}: IDaaS writes the client id {workload.client_id} into sub, and the role trusts "
-            f"{', '.join(subjects)} alone; leave the subject out, unless the resource server has a custom subject"
+            f"only {', '.join(subjects)}; leave the subject out, unless the resource server has a custom subject"
         )
     if workload.kind in NOTES:
         yield NOTES[workload.kind]

@@ -39,7 +39,7 @@ class StoreBackend(Protocol):
 
 @dataclass(slots=True)
 class _Write:
-    """A session that waits for its thread. A newer session of the profile replaces it, and a removal drops it: None."""
+    """A session that waits for its thread. A newer session of the profile replaces it; after a removal it is None."""
 
     session: tuple[Profile, Credentials] | None = field(repr=False)
 
@@ -129,7 +129,7 @@ class SessionStore:
         """
         Remove the profile's session. The awaitable ends when it is removed, or when the failure has been reported.
 
-        The removal does not need a caller that waits. While a disk hangs, one removal serves all callers.
+        The removal continues if its callers are cancelled. While a disk hangs, one removal serves all callers.
         """
         removal = self._removal(name)
         known, task = self._removing.get(name, (None, None))

@@ -28,18 +28,18 @@ _TOKEN = re.compile(
     | (?P<number>NaN|-?Infinity)""",
     re.DOTALL | re.VERBOSE,
 )
-"""`//` behind a letter and a colon is that of a URL in single quotes: what is wrong are the quotes. A string without an
-end takes the rest of the text: otherwise each of its escaped quotes would be tried as a beginning, for minutes."""
+"""`//` after a letter and a colon belongs to a URL in single quotes, and the quotes are the mistake. A string without
+an end takes the rest of the text: otherwise each of its escaped quotes would be tried as a beginning, for minutes."""
 
 _TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|,(?=\s*[}\]])', re.DOTALL)
-"""A string, or the comma behind the last member of an object or array. The text has no comments."""
+"""A string, or the comma after the last member of an object or array. The text has no comments."""
 
 
 def read_object(path: str, *, secret: bool = False, tolerant: bool = False) -> dict[str, Any]:
     """
     Return the file's JSON object. Raises ConfigError: a line per mistake, with file, line and column.
 
-    `secret`: the file must be private. `tolerant`: comments, line breaks within strings, and a comma behind the last
+    `secret`: the file must be private. `tolerant`: comments, line breaks within strings, and a comma after the last
     member are accepted.
     """
     try:
@@ -86,10 +86,10 @@ def _blank(token: re.Match[str]) -> str:
 
 
 def _trailing_commas(plain: str, name: str) -> Iterator[Mistake]:
-    """Yield the commas behind last members, which Python's decoder names by what is missing after them."""
+    """Yield the commas after last members. Python's decoder would report a missing key or value instead."""
     for found in _TRAILING_COMMA.finditer(plain):
         if not found[1]:
-            cause = f"{_place(plain, found.start(), name)}: a comma behind the last member, which JSON does not have"
+            cause = f"{_place(plain, found.start(), name)}: a comma after the last member, which JSON does not allow"
             yield Mistake(cause, _INVALID, "remove the comma")
 
 

@@ -55,7 +55,7 @@ def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> bytes |
     Return the 32-byte key for the metadata session tokens of the sidecar at `port`. If there is no key, generate one.
 
     Returns None if the directory or the file cannot be made, or is not private to this user, or has lost its content:
-    everybody knows the key of an empty file.
+    anyone can compute the key of an empty file.
     """
     path = os.path.join(directory(environ, uid), f"session-key-{port}")
     try:

@@ -50,10 +50,10 @@ def _refuse_invisible(value: str, where: str) -> None:
 
 
 def check_name(name: str, place: str) -> None:
-    """Raise ConfigError for a text that is no name of a variable, such as a secret. The message does not have it."""
+    """Raise ConfigError for a text that cannot name a variable, such as a secret. The message omits it."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name):
         raise ConfigError(
-            f"{place}: {shown_variable(name)} is no name of an environment variable",
+            f"{place}: {shown_variable(name)} is not the name of an environment variable",
             cure="write the name of the variable that holds the secret",
             error_code="IDS-108",
         )
@@ -94,8 +94,8 @@ class FileSecret(Record, frozen=True):
     The reader raises NotThereYet if the file is missing or empty, and ConfigError if the file cannot be used.
 
     `binary`: content that is not text is returned as base64. `private`: the secret is refused if other users could read
-    it. Tokens and certificates are accepted with the mode that their writer chose. `printable`: characters
-    that cannot be seen are refused.
+    it. Tokens and certificates are accepted with the mode that their writer chose. `printable`: invisible characters
+    are refused.
     """
 
     HIDDEN = frozenset({"path"})

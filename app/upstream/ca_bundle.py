@@ -1,4 +1,4 @@
-"""The certificates of a CA file: PEM, and the forms in which directories and portals hand CAs around."""
+"""The CA certificates of a file: PEM or DER, or base64 of either, as directories and web portals export them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def context(path: str | None) -> ssl.SSLContext:
     """
     Return a context that trusts the certificates in the file at `path`, or those of the system without a path.
 
-    Accepts PEM, DER, and base64 of both. Raises OSError, which includes ssl.SSLError. cryptography, which takes 8 MiB,
-    is not needed.
+    Accepts PEM, DER, and base64 of both. Raises OSError, which includes ssl.SSLError. Works without
+    cryptography, which takes 8 MiB.
     """
     try:
         return ssl.create_default_context(cafile=path)
@@ -50,7 +50,7 @@ def require(path: str, place: str) -> None:
 
 
 def _decoded(raw: bytes) -> str | bytes | None:
-    """Return certificates as PEM or DER, which `raw` holds as they are or as base64; None for anything else."""
+    """Return the certificates in `raw`, without base64 around them: a text of PEM or the bytes of DER; None if none."""
     if _PEM in raw:
         return raw.decode("ascii", "replace") if b"CERTIFICATE-----" in raw else None
     if raw.startswith(_DER) and not raw.isascii():

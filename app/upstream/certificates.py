@@ -39,8 +39,8 @@ def certificate_chain(text: str, password: str | None, place: str, *, key: Priva
     """
     Return the certificates in `text` as PEM, in their order: those of a PEM, or base64 of a PEM, DER or PKCS#12.
 
-    The certificate of `key`, or of a PKCS#12's key, is the first, and those of its issuers follow. `password`: the one
-    of a PKCS#12; it is no error where none is needed. Raises ConfigError; the text is not quoted.
+    The certificate of `key`, or of a PKCS#12's key, is the first, and those of its issuers follow. `password`: for
+    a PKCS#12; other files ignore it. Raises ConfigError; the text is not quoted.
     """
     try:
         found = _chain(encodings.plain(text), password.encode() if password else None)
@@ -62,7 +62,7 @@ def belongs(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
 
 def _no_certificate(place: str) -> ConfigError:
     return ConfigError(
-        f"{place}: no usable certificate, neither PEM ({_CERTIFICATE}) nor DER, nor a PKCS#12 of the key's password",
+        f"{place}: no usable certificate, neither PEM ({_CERTIFICATE}) nor DER, nor a PKCS#12 with the key's password",
         error_code="IDS-115",
     )
 
@@ -94,7 +94,7 @@ def _chain(text: str, password: bytes | None) -> str:
 
 
 def _block(label: str, body: str) -> str:
-    """Return a block without what OpenSSL's `-trustout` writes behind the certificate: uses that are trusted."""
+    """Return a block without the trusted uses that OpenSSL's `-trustout` writes after the certificate."""
     if label != "TRUSTED CERTIFICATE":
         return encodings.block(label, body)
     raw = encodings.decode(body)

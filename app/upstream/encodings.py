@@ -1,4 +1,4 @@
-"""The texts that hold keys and certificates: PEM (RFC 7468), and base64 of anything."""
+"""The text encodings of keys and certificates: PEM (RFC 7468), and base64 of any form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03", re.DOTALL)
 
 
 def blocks(begins: re.Pattern[str], text: str) -> Iterator[tuple[str, str]]:
-    """Yield label and body of each block of PEM. A beginning without an end is passed over."""
+    """Yield label and body of each block of PEM. A beginning without an end is skipped."""
     place, endless = 0, set[str]()
     while (begin := begins.search(text, place)) is not None:
         label, place = begin[1], begin.end()

@@ -1,7 +1,7 @@
-"""Bounds what the derivation of a key from a password costs, and makes each derivation once.
+"""Bounds the cost of deriving keys from passwords, and derives each key once.
 
-A file of PKCS#12 or an encrypted key says how often its password is hashed. `cryptography` holds the interpreter's lock
-meanwhile, so that every client waits: 0.5 s for a million rounds.
+A PKCS#12 or an encrypted key says how often its password is hashed. `cryptography` holds the interpreter's lock
+meanwhile, so every client waits: 0.5 s for a million rounds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _results: OrderedDict[bytes, object] = OrderedDict()
 
 
 class TooManyRounds(Exception):
-    """A file with more rounds than are accepted. No ValueError, which a wrong password is."""
+    """A file with more rounds than are accepted. Not a ValueError, because a wrong password raises that."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__(f"its key derivation has {rounds} rounds, and at most {MOST_ROUNDS} are accepted")
@@ -86,7 +86,7 @@ def once(load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes |
 
 
 def rounds(raw: bytes) -> int:
-    """Return the rounds of all derivations that `raw` has in the open, added up. One of scrypt counts N * r * p."""
+    """Return the sum of the rounds of all derivations that `raw` names without encryption. scrypt counts N * r * p."""
     found = 0
     for match in _PARAMETERS.finditer(raw):
         salt = der_value(raw, match.end())

@@ -54,7 +54,7 @@ def _login(proxy: SplitResult) -> tuple[str, ...]:
     """
     Return the secrets of a proxy's login: the password, the user, and both as the header has them.
 
-    The user may be a token, with an empty password or a word in its place.
+    The user may be a token, with an empty password or a fixed word as the password.
     """
     if proxy.username is None:
         return ()

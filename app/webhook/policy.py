@@ -58,8 +58,8 @@ class FilePolicies:
     """
     The CredentialPolicies among the objects of a file, by namespace. Objects of other kinds are skipped.
 
-    Raises ConfigError with all mistakes, whose lines begin with `place`. A file without a CredentialPolicy is one,
-    except the empty List that `kubectl get` prints.
+    Raises ConfigError with all mistakes, whose lines begin with `place`. A file without a CredentialPolicy is
+    a mistake, except the empty List that `kubectl get` prints.
     """
 
     def __init__(self, objects: Iterable[Any], place: str) -> None:

@@ -12,7 +12,7 @@ from ..core.text import one_line
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_QUOTES = "write the value with quotes: without them YAML makes true, yes and 1 another type"
+_QUOTES = "write the value with quotes: without them, YAML reads true, yes and 1 as other types"
 
 _TEXTS = (".labels.", ".annotations.", ".nodeSelector.")
 """The maps of texts in which people forget the quotes."""
@@ -36,7 +36,7 @@ def _mistakes(
     """Return the mistakes of a value. `first`: msgspec's own words for the first one."""
     if not isinstance(value, dict):
         return [Mistake(f"{place}{path}: must be an object" if path else f"{place}must be an object", error_code)]
-    # Only now: the decoder compares each unknown key with the known ones, which takes milliseconds for a large pod.
+    # Only after a mistake: the decoder compares each unknown key with the known ones, which takes milliseconds.
     decoder = Decoder("", {}, lenient=not form.__struct_config__.forbid_unknown_fields, trace=False)
     decoder.members(value, form, path)
     found = [Mistake(f"{place}{each.cause}", error_code, each.cure or _cure(each.cause)) for each in decoder.mistakes]

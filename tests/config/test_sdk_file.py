@@ -208,7 +208,7 @@ def test_example_of_the_documentation_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", [",", ", // the end\n", ",/**/ \n"])
 def test_comma_behind_the_last_member(end: str, tmp_path: Path) -> None:
-    """Editors that allow comments also allow a comma behind the last member; one within a string stays."""
+    """Editors that allow comments also allow a comma after the last member; one within a string stays."""
     path = tmp_path / "client-config.json"
     path.write_text('{"clientId": "a,}", "scope": "a|b"' + end + "}")
 

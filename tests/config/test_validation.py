@@ -42,7 +42,7 @@ REFUSALS: list[tuple[Any, str]] = [
     (configuration(profiles=[]), "profiles: must be an object, not an array"),
     (configuration(profiles={"default": "x"}), "profiles.default: must be an object"),
     (configuration(profiles={"default": None}), "profiles.default: must be an object"),
-    (configuration(profiles={"Prod": profile()}), "profiles.Prod: a profile's name is 1 to 63 of a-z 0-9 . _ -"),
+    (configuration(profiles={"Prod": profile()}), "profiles.Prod: a profile's name has 1 to 63 characters of a-z 0-9"),
     (configuration(profiles={"": profile()}), 'profiles."": a profile\'s name'),
     (configuration(profiles={"a\nb": profile()}), 'profiles."a\\nb": a profile\'s name'),
     (configuration(profiles={"default": {"exchange": exchange()}}), "profiles.default.identity: required"),
@@ -140,7 +140,7 @@ REFUSALS: list[tuple[Any, str]] = [
     ),
     (configuration(cache={"keyEnvVarName": "LONG"}), "cache.directory: required with a key; leave the key out"),
     # identity
-    (with_identity(scope=None), f"{IDENTITY}.scope: required; it reads <audience>|<value>"),
+    (with_identity(scope=None), f"{IDENTITY}.scope: required; write <audience>|<value>"),
     (with_identity(scope="openid"), f"{IDENTITY}.scope: 'openid' must read <audience>|<value> with exactly one |"),
     (with_identity(clientId=""), f"{IDENTITY}.clientId: required"),
     (
@@ -203,7 +203,7 @@ REFUSALS: list[tuple[Any, str]] = [
     # ARNs
     (
         with_exchange(roleArn="acs:ram::1:user/x"),
-        f"{EXCHANGE}.roleArn: 'acs:ram::1:user/x' is not the ARN of a role; it rea",
+        f"{EXCHANGE}.roleArn: 'acs:ram::1:user/x' is not the ARN of a role, which",
     ),
     (
         with_exchange(oidcProviderArn=role_arn("default")),
@@ -333,7 +333,7 @@ def test_comma_behind_the_last_member_is_located(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(str(path), {}, hostname="h", now=lambda: 0.0)
 
-    comma = "a comma behind the last member, which JSON does not have; remove the comma"
+    comma = "a comma after the last member, which JSON does not allow; remove the comma"
     assert str(caught.value).splitlines() == [f"{path}:3:10: {comma}", f"{path}:4:12: {comma}"]
 
 

@@ -84,7 +84,7 @@ def test_valid_arns_are_accepted() -> None:
 )
 def test_invalid_role_arn_is_refused(arn: str) -> None:
     """Any other text is refused with the format of a role's ARN."""
-    with pytest.raises(ConfigError, match=r"^roleArn: .* it reads acs:ram::<account id>:role/<name>$"):
+    with pytest.raises(ConfigError, match=r"^roleArn: .* which has the form acs:ram::<account id>:role/<name>$"):
         arns.check_role_arn(arn, "roleArn")
 
 
@@ -96,7 +96,8 @@ def test_letters_that_look_alike_are_told_apart() -> None:
 
 def test_role_arn_is_not_a_provider_arn() -> None:
     """A role's ARN is refused as the ARN of an OIDC provider."""
-    with pytest.raises(ConfigError, match=r"^oidcProviderArn: .* it reads acs:ram::<account id>:oidc-provider/<name>$"):
+    form = "acs:ram::<account id>:oidc-provider/<name>"
+    with pytest.raises(ConfigError, match=rf"^oidcProviderArn: .* which has the form {form}$"):
         arns.check_provider_arn("acs:ram::1234567890123456:role/idaas", "oidcProviderArn")
 
 
@@ -118,7 +119,7 @@ def test_valid_scope_gives_its_audience(scope: str, audience: str) -> None:
 @pytest.mark.parametrize(
     ("scope", "message"),
     [
-        ("", "empty; it reads <audience>|<value>"),
+        ("", "empty; write <audience>|<value>"),
         (" ", "empty"),
         ("openid", "'openid' must read <audience>|<value> with exactly one |"),
         ("a|b offline_access", "'offline_access' must read"),

@@ -307,7 +307,7 @@ CASES = [
     Case(
         "condition on the sender's address",
         "IDS-401",
-        "meets IpAddress on acs:SourceIp of the role's trust policy",
+        "under the condition IpAddress on acs:SourceIp of the role's trust policy",
         from_addresses,
         printed_policy_alone,
     ),

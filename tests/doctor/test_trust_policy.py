@@ -134,8 +134,8 @@ def test_wildcards_that_are_compared_as_text(operator: str, pattern: str, *, is_
     (found, *_) = findings(json.dumps({"Statement": [statement(conditions)]}), ARN, CLAIMS, REQUEST)
 
     assert found.code == "IDS-431"
-    assert (f"{operator} compares with * and ? as text" in found.message) is is_named
-    assert found.cure.startswith(f"request another token, unless {pattern!r} was meant for 'app_1'") is is_named
+    assert (f"{operator} takes * and ? literally" in found.message) is is_named
+    assert found.cure.startswith(f"request another token; only if {pattern!r} was meant to match 'app_1'") is is_named
 
 
 def test_a_version_that_ram_refuses() -> None:

@@ -81,7 +81,7 @@ INVALID: dict[str, tuple[str | None, Changes, str]] = {
     "malformed ARN": (
         "exchange",
         {"roleArn": "acs:ram::1:user/x"},
-        "roleArn: 'acs:ram::1:user/x' is not the ARN of a role; it reads acs:ram::<account id>:role/<name>",
+        "roleArn: 'acs:ram::1:user/x' is not the ARN of a role, which has the form acs:ram::<account id>:role/<name>",
     ),
     "bad URL": (
         "identity",

@@ -45,8 +45,8 @@ def application(**changes: Any) -> IdaasIdentity:
             "p.issuer: 'http://idaas.example.com' would send secrets in clear",
             "IDS-112",
         ),
-        ({"scope": None}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all", "IDS-106"),
-        ({"scope": ""}, "p.scope: required; it reads <audience>|<value>, such as api.example.com|.all", "IDS-106"),
+        ({"scope": None}, "p.scope: required; write <audience>|<value>, such as api.example.com|.all", "IDS-106"),
+        ({"scope": ""}, "p.scope: required; write <audience>|<value>, such as api.example.com|.all", "IDS-106"),
         ({"scope": "a|b c|d"}, "p.scope: names 2 audiences (a, c); a token has one", "IDS-111"),
         (
             {"tokenEndpoint": "http://idaas.example.com/token"},

@@ -485,13 +485,13 @@ INVALID: list[tuple[dict[str, Any], dict[str, Any], str, str]] = [
     (
         {"authnMethod": "CLIENT_SECRET_POST", "clientSecretEnvVarName": "hunter2!"},
         {},
-        f"p.m.clientSecretEnvVarName: {HIDDEN} is no name of an environment variable",
+        f"p.m.clientSecretEnvVarName: {HIDDEN} is not the name of an environment variable",
         "IDS-108",
     ),
     (
         {"authnMethod": "PRIVATE_KEY_JWT", **NAMED_KEY, "privateKeyPasswordEnvVarName": "$PASSWORD"},
         {},
-        f"p.m.privateKeyPasswordEnvVarName: {HIDDEN} is no name of an environment variable",
+        f"p.m.privateKeyPasswordEnvVarName: {HIDDEN} is not the name of an environment variable",
         "IDS-108",
     ),
     ({"method": "client_assertion"}, {}, "p.m: tokenEnvVarName or tokenFile is required", "IDS-106"),

@@ -245,7 +245,7 @@ def test_an_audit_log_of_one_line_is_no_document() -> None:
     ("name", "text", "message"),
     [
         ("a.json", '{"a": "canary-secret', "a.json:1:7: not JSON: Unterminated string starting at"),
-        ("rnd", "canary\0secret", "rnd: not a text, so no AccessKey in it would be found; give the text"),
+        ("rnd", "canary\0secret", "rnd: not a text file, so an AccessKey in it would not be found; name the text"),
         ("a.yaml", "a: 1\nb: [canary-secret\n", "a.yaml:3:1: not YAML: expected ',' or ']', but got '<stream end>'"),
     ],
 )

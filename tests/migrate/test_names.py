@@ -78,7 +78,7 @@ def test_the_example_of_the_help(directory: Path, capsys: pytest.CaptureFixture[
     [
         (("appp=audit.jsonl",), "WORKLOAD appp: no workload has this name; did you mean compose.yaml: app?"),
         (("appp=empty.jsonl",), "WORKLOAD appp: no workload has this name; did you mean compose.yaml: app?"),
-        (("app=cluster.json",), "app=cluster.json: the file is no audit log, status or metrics of a sidecar; give it"),
+        (("app=cluster.json",), "app=cluster.json: the file is not an audit log, status or metrics of a sidecar; give"),
         (("--ended", "web"), "--ended: has no effect without --before"),
         (
             ("--before", "before.json", "--ended", "wbe"),

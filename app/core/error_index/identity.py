@@ -216,7 +216,7 @@ IDENTITY = (
     Entry(
         "IDS-329",
         "The token endpoint's URL is wrong.",
-        "The server answers 404, or as another API of Alibaba Cloud.",
+        "The server answers 404, or another API of Alibaba Cloud answers.",
         "copy the token endpoint's URL from the application's page into tokenEndpoint",
     ),
     Entry(

@@ -75,8 +75,8 @@ def _refusal(error: SidecarError, ram_was_read: bool, not_examined: Sequence[str
     if not_examined:
         return replace(
             found,
-            cure=f"request the session so that it meets {', '.join(not_examined)} of the role's trust policy, or "
-            "correct that condition, which this command cannot examine",
+            cure=f"request the session under the condition {', '.join(not_examined)} of the role's trust policy, which "
+            "this command cannot examine, or correct that condition",
         )
     if not ram_was_read:
         return found

@@ -38,7 +38,8 @@ def run(name: str, profile: Profile, reading: Reading | None, claims: Claims | N
     if claims is not None:
         request = TokenRequest(profile.identity, f"{profile_place(name)}.identity")
         found = [*_claims(provider, claims, request, now), *found]
-    return Step(NAME, f"{provider.arn} beside the token and the issuer's certificate", name, found, _facts(provider))
+    summary = f"{provider.arn} compared with the token and the issuer's certificate"
+    return Step(NAME, summary, name, found, _facts(provider))
 
 
 def _claims(provider: Provider, claims: Claims, request: TokenRequest, now: float) -> Iterator[Finding]:

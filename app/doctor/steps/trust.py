@@ -69,7 +69,7 @@ def _compared(
     found += trust_policy.findings(policy, exchange.oidc_provider_arn, claims, request, known)
     others = trust_policy.unexamined(policy, exchange.oidc_provider_arn)
     facts = {NOT_EXAMINED: list(others)} if others else {}
-    summary = f"the conditions of {exchange.role_arn} beside the token's claims{where}"
+    summary = f"the conditions of {exchange.role_arn} compared with the token's claims{where}"
     return Step(NAME, "; not examined: ".join(filter(None, (summary, ", ".join(others)))), name, found, facts)
 
 

@@ -1,4 +1,4 @@
-"""What single OpenID providers require of a signed assertion, beyond RFC 7523. A world selects one for `/workload`.
+"""What particular OpenID providers require of a signed assertion, beyond RFC 7523. A world selects one for `/workload`.
 
 Sources: Auth0, "Authenticate with Private Key JWT"; Microsoft, "Application authentication certificate credentials";
 Keycloak 26, `AbstractJWTClientValidator` and "Upgrading Guide" (one audience, the issuer).

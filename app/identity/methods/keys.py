@@ -30,12 +30,12 @@ class ClientSecretMethod(Method, frozen=True, kw_only=True):
     ] = None
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
-        yield check(self.secret, place, {}, needs=self._secret_keys(place))
+        yield check(self.secret, place, {}, needs=self._secret_places(place))
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
-        yield check(lambda: self.secret(place, environ)(), needs=self._secret_keys(place))
+        yield check(lambda: self.secret(place, environ)(), needs=self._secret_places(place))
 
-    def _secret_keys(self, place: str) -> tuple[str, ...]:
+    def _secret_places(self, place: str) -> tuple[str, ...]:
         return places(place, self.key("client_secret_env_var_name"), self.key("client_secret_file"))
 
     def secret(self, place: str, environ: Mapping[str, str]) -> Secret:
@@ -86,7 +86,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
     ] = None
 
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
-        yield check(self.private_key, place, {}, needs=self._key_keys(place))
+        yield check(self.private_key, place, {}, needs=self._key_places(place))
         if self.private_key_password_env_var_name:
             field = f"{place}.{self.key('private_key_password_env_var_name')}"
             yield check(secrets.check_name, self.private_key_password_env_var_name, field)
@@ -94,7 +94,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
         yield from self.key_checks(place, environ)
 
-    def _key_keys(self, place: str) -> tuple[str, ...]:
+    def _key_places(self, place: str) -> tuple[str, ...]:
         return places(place, self.key("private_key_env_var_name"), self.key("private_key_file"))
 
     def key_checks(
@@ -112,7 +112,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         `certificate_keys`: the places that say where the certificate is. `standard`: for an OpenID provider, which
         accepts more kinds of keys than IDaaS.
         """
-        keys = self._key_keys(place)
+        keys = self._key_places(place)
         yield check(lambda: self.private_key(place, environ)(), needs=keys)
         password = self.password(place, environ)
         if password is not None:

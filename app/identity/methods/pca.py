@@ -112,12 +112,12 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
     def checks(self, place: str, facts: ClientFacts) -> Iterator[Check]:
         yield from super().checks(place, facts)
         yield from federated_credential(self, self.application_federated_credential_name, place)
-        leaf, chain = self._certificate_keys(place)
+        leaf, chain = self._certificate_places(place)
         yield check(self.certificate, place, needs=leaf)
         yield check(self.chain, place, needs=chain)
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
-        leaf, chain = self._certificate_keys(place)
+        leaf, chain = self._certificate_places(place)
         yield from self.key_checks(place, environ, lambda: self.certificate(place)(), leaf)
         password = self.password(place, environ)
         yield check(lambda: self._check_chain(place, password), needs=chain)
@@ -129,7 +129,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         where = f"{place}.{file_key if self.x509_cert_chains_file else text_key}"
         certificates.certificate_chain(self.chain(place)(), password() if password else None, where)
 
-    def _certificate_keys(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def _certificate_places(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
         return leaf, chain
 

@@ -54,7 +54,7 @@ class PrivateKeyJwt(Record, frozen=True):
 
     `supported`: the algorithms that the server says it supports; None: the size of the key selects the algorithm, as in
     the IDaaS SDKs. `certificate`: its thumbprint names the key (`x5t#S256`, RFC 7515 4.1.8). Every proof calls
-    `expires` with the certificate's end. `beside_certificate`: a certificate beside the key may need `password`.
+    `expires` with the certificate's end. `beside_certificate`: `password` may be that of a certificate alone.
     """
 
     HIDDEN = frozenset({"disk"})
@@ -90,7 +90,7 @@ class PrivateKeyJwt(Record, frozen=True):
         from ...upstream import key_forms
         from .. import private_key
 
-        # With a certificate, the password may be the certificate's alone: the password of a PKCS#12.
+        # The password may be that of a certificate in a PKCS#12, and the key may have none.
         needless = certificate is not None or self.beside_certificate
         key = key_forms.load_private_key(text, password, self.place, key_id=self.key_id, needless_password=needless)
         if self.algorithm is not None:

@@ -30,7 +30,8 @@ _REDIRECTS = {
     path + b"/": response(308, b"", b"text/plain", ((b"Location", path),))
     for path in (STATUS_PAGE, ERRORS_PAGE, b"/docs")
 }
-"""The pages for people with a slash at the end, which people type. Their links are relative, so they need one URL."""
+"""Redirects from the pages for people with a final slash, which people type. The pages' relative links need the path
+without it."""
 
 _GET_ONLY = method_not_allowed(b"GET")
 _REMOTE = deny("Remote", "this page is for callers on loopback, such as kubectl port-forward").response
