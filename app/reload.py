@@ -26,6 +26,7 @@ from .refresh.profiles import Profiles
 from .system.disk import Disk, Stalled
 from .system.file_watch import POLL, FileWatch
 from .system.survey import Survey
+from .upstream import key_derivation
 
 T = TypeVar("T")
 
@@ -199,6 +200,7 @@ class Reloader:
             cause = f"the configuration, or a file that it names, cannot be read: {error.cause}"
             error = error.reworded(cause, f"look at {places}")
             asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
+        key_derivation.forget()  # keys of a configuration that is not used
         message = "; ".join(str(error).splitlines())
         alone = Mistake(error.cause, error.error_code, error.cure)
         mistakes = error.mistakes if isinstance(error, ConfigError) else (alone,)
@@ -258,6 +260,7 @@ class Reloader:
         self._log.write(log_events.FILES_CHANGED, files=sorted(names))
         if names & (self._watched.configuration | self._watched.path_token | self._refused):
             self._order()
+        key_derivation.forget()  # a key that was removed or replaced does not stay in memory
         for name in {name for file in names for name in self._watched.proofs.get(file, ())}:
             self._start(self._profiles.renew(name))
         for name in {name for file in names for name in self._watched.read_later.get(file, ())}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any, cast
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from app.config.loader import Loaded, load
 from app.config.settings import Access
@@ -24,6 +27,8 @@ from app.reload import Reloader, ReloadStatus
 from app.system.disk import Disk
 from app.system.file_watch import PAUSE, POLL, SETTLE
 from app.system.survey import Survey
+from app.upstream import key_derivation
+from app.upstream.key_forms import load_any_key
 
 from .clock import Clock
 from .conftest import configuration, exchange, identity
@@ -375,6 +380,28 @@ async def test_changed_files_concern_their_profiles(
     assert sorted(site.profiles.orders) == orders
     assert site.changed_files() == [names] * bool(names)
     assert site.reads == reload
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed", "refused configuration"])
+@simulated
+async def test_derived_keys_are_forgotten_after_a_change(change: str, site: Site) -> None:
+    """A decrypted key whose file was replaced or removed, or which a refused configuration named, is dropped."""
+    site.build(with_files(site))
+    await site.start()
+    key = ec.generate_private_key(ec.SECP256R1())
+    raw = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"of-the-key"))
+    load_any_key(base64.b64encode(raw).decode(), "of-the-key", "profiles.a")
+    assert len(key_derivation._results) == 1
+    if change == "replaced":
+        (site.directory / "secret").write_text("second version")
+    elif change == "removed":
+        (site.directory / "secret").unlink()
+    else:
+        site.write({"no": "configuration"})
+        site.reloader.reload()
+    await site.quiet()
+
+    assert len(key_derivation._results) == 0
 
 
 @simulated
