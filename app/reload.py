@@ -25,6 +25,7 @@ from .observe.log import Log
 from .refresh.profiles import Profiles
 from .system.disk import Disk, Stalled
 from .system.file_watch import POLL, FileWatch
+from .system.runtime_dir import KeptKey
 from .system.survey import Survey
 from .upstream import key_derivation
 
@@ -62,11 +63,11 @@ class ReloadStatus(Record, frozen=True):
 class _Prepared(Record, frozen=True):
     """A configuration that was read and checked, with the values derived from it."""
 
-    HIDDEN = frozenset({"path_token", "session_key"})
+    HIDDEN = frozenset({"path_token"})
 
     loaded: Loaded
     path_token: str | None
-    session_key: bytes | None
+    session_key: KeptKey
     watched: WatchedFiles
     changes: list[dict[str, Any]]
     restart_needed: list[str]
@@ -75,7 +76,7 @@ class _Prepared(Record, frozen=True):
 Load = Callable[[], Loaded]
 """Reads the configuration. Raises ConfigError."""
 
-Adopt = Callable[[Loaded, str | None, bytes | None], None]
+Adopt = Callable[[Loaded, str | None, KeptKey], None]
 """Uses a configuration from now on, with this path token and this key of the metadata session tokens."""
 
 
@@ -97,7 +98,7 @@ class Reloader:
         profiles: Profiles,
         *,
         path_token: Callable[[Access], str | None],
-        session_key: Callable[[Access], bytes | None],
+        session_key: Callable[[Access], KeptKey],
         adopt: Adopt,
         disk: Disk,
         survey: Survey,

@@ -26,6 +26,7 @@ from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
 from app.system.disk import Disk
 from app.system.file_watch import PAUSE, POLL, SETTLE
+from app.system.runtime_dir import KeptKey
 from app.system.survey import Survey
 from app.upstream import key_derivation
 from app.upstream.key_forms import load_any_key
@@ -61,7 +62,7 @@ class Site:
         self.stream = io.StringIO()
         self.profiles = RecordingProfiles()
         self.adopted: list[tuple[Loaded, str | None]] = []
-        self.session_keys: list[bytes | None] = []
+        self.session_keys: list[KeptKey] = []
         self.error: Exception | None = None
         self.reads = 0
         self.noticed_before_read: list[list[str]] = []
@@ -100,7 +101,7 @@ class Site:
             log,
             cast(Profiles, self.profiles),
             path_token=self._path_token,
-            session_key=lambda access: access.metadata_tokens.encode(),
+            session_key=lambda access: KeptKey(access.metadata_tokens.encode()),
             adopt=self._adopt,
             disk=Disk(),
             survey=Survey(),
@@ -113,7 +114,7 @@ class Site:
             raise ConfigError("access.pathToken: no token")
         return f"token of {access.max_connections}"
 
-    def _adopt(self, loaded: Loaded, token: str | None, session_key: bytes | None) -> None:
+    def _adopt(self, loaded: Loaded, token: str | None, session_key: KeptKey) -> None:
         if self.error is not None:
             raise self.error
         self.adopted.append((loaded, token))
@@ -191,7 +192,7 @@ async def test_changed_configuration_is_used(site: Site, clock: Clock) -> None:
     loaded, token = site.adopted[0]
     assert before == ReloadStatus(clock.time() - 60)
     assert reloader.loaded is loaded
-    assert site.session_keys == [b"optional"]
+    assert site.session_keys == [KeptKey(b"optional")]
     assert (loaded.settings.profiles["default"].required, token, len(site.adopted)) == (False, "token of 600", 1)
     assert reloader.status == ReloadStatus(clock.time(), None, ("access.maxConnections",))
     path = str(site.directory / "config.json")
