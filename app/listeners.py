@@ -9,6 +9,7 @@ import resource
 import socket
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 from .config import secret_refs
 from .config.settings import ALLOWED_HOSTS, Access, PathToken, Profile, Server, Settings
@@ -37,7 +38,11 @@ from .serve.turns import Turns
 from .system import runtime_dir
 from .system.disk import PATIENCE, DaemonThreads
 from .system.memory_limit import memory_limit
+from .system.runtime_dir import KeptKey
 from .system.sockets import address_of, all_bound, bound, bound_unix
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 OTHER_FILES = 48
 """File descriptors kept for everything else than client connections: the cloud, files, the event loop itself."""
@@ -71,6 +76,7 @@ class CredentialDispatchers:
         counters: RequestCounters,
         clocks: Clocks,
         session_key: bytes,
+        lost: Callable[[str], None],
         given_path_token: str | None,
         port: int,
     ) -> None:
@@ -81,21 +87,25 @@ class CredentialDispatchers:
         self._port = port
         self._server = settings.server
         self._key_is_cached = False
+        self._lost = lost
+        self._said = ""
         # The monotonic clock keeps a client's token valid when the machine's time is corrected.
-        self._sessions = SessionTokens(self.session_key(settings.access) or session_key, clocks.monotonic)
+        kept = self._kept_at_start(settings.access)
+        self._sessions = SessionTokens(kept.key or session_key, clocks.monotonic)
         self._endpoints: dict[str, CredentialEndpoint] = {}
         self._rates: dict[str, RateLimit] = {}
-        handlers = self._handlers(settings, self.path_token(settings.access))
+        handlers = self._handlers(settings, self._token_at_start(settings.access))
         self.dispatchers = {name: Dispatcher(name, handler, counters, audit) for name, handler in handlers.items()}
 
-    def apply(self, settings: Settings, path_token: str | None, session_key: bytes | None) -> None:
+    def apply(self, settings: Settings, path_token: str | None, session_key: KeptKey) -> None:
         """
         Use these settings, this path token and the active refreshers from the next request on.
 
         New metadata session tokens are signed with `session_key`, if it is given. Earlier tokens stay valid.
         """
-        if session_key is not None and not self._key_is_cached:
-            self._sessions.sign_with(session_key)
+        self._say(session_key)
+        if session_key.key is not None and not self._key_is_cached:
+            self._sessions.sign_with(session_key.key)
         for name, handler in self._handlers(settings, path_token).items():
             self.dispatchers[name].apply(handler)
 
@@ -105,21 +115,23 @@ class CredentialDispatchers:
         for dispatcher in self.dispatchers.values():
             dispatcher.replace(endpoint)
 
-    def replace_session_key(self, key: bytes) -> None:
+    def replace_session_key(self, kept: KeptKey) -> None:
         """Replace the key of the metadata session tokens, and drop the remembered decisions of the old tokens."""
-        self._key_is_cached = True
-        self._sessions.replace_key(key)
+        self._say(kept)
+        if kept.key is not None:
+            self._key_is_cached = True
+            self._sessions.replace_key(kept.key)
         for dispatcher in self.dispatchers.values():
             dispatcher.forget_decisions()
 
-    def session_key(self, access: Access) -> bytes | None:
-        """Read or make the key that survives a restart; None unless tokens are required and a port is fixed."""
+    def session_key(self, access: Access) -> KeptKey:
+        """Read or make the key that survives a restart; none unless tokens are required and a port is fixed."""
         server = self._server
         fixed = self._port and listen_address(server.bind, "server.bind")[1]
         if not fixed and server.metadata is not None:
             fixed = self._port and listen_address(server.metadata, "server.metadata")[1]
         if access.metadata_tokens != "required" or not fixed:
-            return None
+            return KeptKey(None)
         return runtime_dir.kept_session_key(self._environ, os.geteuid(), fixed)
 
     def path_token(self, access: Access) -> str | None:
@@ -130,6 +142,28 @@ class CredentialDispatchers:
             return secret_refs.path_token(access.path_token, self._environ)()
         path = runtime_dir.path_token_file(self._environ, os.geteuid(), self._port)
         return runtime_dir.generated_path_token(path)
+
+    def _kept_at_start(self, access: Access) -> KeptKey:
+        """Return what `session_key` does, within the time limit of a file system call."""
+        try:
+            kept = _in_time(self.session_key, access)
+        except TimeoutError:
+            kept = KeptKey(None, f"the runtime directory: {_SILENT}")
+        self._say(kept)
+        return kept
+
+    def _token_at_start(self, access: Access) -> str | None:
+        """Return what `path_token` does, within the time limit of a file system call. Raises ConfigError."""
+        try:
+            return _in_time(self.path_token, access)
+        except TimeoutError:
+            raise ConfigError(f"access.pathToken: {_SILENT}", error_code="IDS-601") from None
+
+    def _say(self, kept: KeptKey) -> None:
+        """Report once that clients need new session tokens after a restart."""
+        if kept.lost and kept.lost != self._said:
+            self._lost(kept.lost)
+        self._said = kept.lost
 
     def _handlers(self, settings: Settings, path_token: str | None) -> dict[str, CredentialHandler]:
         access = settings.access
@@ -258,11 +292,17 @@ def bind(server: Server, hop_limit: int) -> dict[str, socket.socket]:
 def _bound_in_time(path: str, place: str) -> socket.socket:
     """Return the unix socket. Raises ConfigError, also if the socket's file system hangs."""
     try:
-        return DaemonThreads().submit(bound_unix, path, place).result(PATIENCE)
+        return _in_time(bound_unix, path, place)
     except TimeoutError:
-        raise ConfigError(
-            f"{place}: {path}: the file system did not answer within {PATIENCE:g} s", error_code="IDS-601"
-        ) from None
+        raise ConfigError(f"{place}: {path}: {_SILENT}", error_code="IDS-601") from None
+
+
+_SILENT = f"the file system did not answer within {PATIENCE:g} s"
+
+
+def _in_time(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Return the result of a file system call at the start. Raises TimeoutError if the file system hangs."""
+    return DaemonThreads().submit(call, *arguments, **named).result(PATIENCE)
 
 
 def _callers(profile: Profile) -> AllowedCallers | None:

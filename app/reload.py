@@ -25,7 +25,9 @@ from .observe.log import Log
 from .refresh.profiles import Profiles
 from .system.disk import Disk, Stalled
 from .system.file_watch import POLL, FileWatch
+from .system.runtime_dir import KeptKey
 from .system.survey import Survey
+from .upstream import key_derivation
 
 T = TypeVar("T")
 
@@ -61,11 +63,11 @@ class ReloadStatus(Record, frozen=True):
 class _Prepared(Record, frozen=True):
     """A configuration that was read and checked, with the values derived from it."""
 
-    HIDDEN = frozenset({"path_token", "session_key"})
+    HIDDEN = frozenset({"path_token"})
 
     loaded: Loaded
     path_token: str | None
-    session_key: bytes | None
+    session_key: KeptKey
     watched: WatchedFiles
     changes: list[dict[str, Any]]
     restart_needed: list[str]
@@ -74,7 +76,7 @@ class _Prepared(Record, frozen=True):
 Load = Callable[[], Loaded]
 """Reads the configuration. Raises ConfigError."""
 
-Adopt = Callable[[Loaded, str | None, bytes | None], None]
+Adopt = Callable[[Loaded, str | None, KeptKey], None]
 """Uses a configuration from now on, with this path token and this key of the metadata session tokens."""
 
 
@@ -96,7 +98,7 @@ class Reloader:
         profiles: Profiles,
         *,
         path_token: Callable[[Access], str | None],
-        session_key: Callable[[Access], bytes | None],
+        session_key: Callable[[Access], KeptKey],
         adopt: Adopt,
         disk: Disk,
         survey: Survey,
@@ -199,6 +201,7 @@ class Reloader:
             cause = f"the configuration, or a file that it names, cannot be read: {error.cause}"
             error = error.reworded(cause, f"look at {places}")
             asyncio.get_running_loop().call_later(STALLED_RETRY, self._order)
+        key_derivation.forget()  # keys of a configuration that is not used
         message = "; ".join(str(error).splitlines())
         alone = Mistake(error.cause, error.error_code, error.cure)
         mistakes = error.mistakes if isinstance(error, ConfigError) else (alone,)
@@ -258,6 +261,7 @@ class Reloader:
         self._log.write(log_events.FILES_CHANGED, files=sorted(names))
         if names & (self._watched.configuration | self._watched.path_token | self._refused):
             self._order()
+        key_derivation.forget()  # a key that was removed or replaced does not stay in memory
         for name in {name for file in names for name in self._watched.proofs.get(file, ())}:
             self._start(self._profiles.renew(name))
         for name in {name for file in names for name in self._watched.read_later.get(file, ())}:

@@ -35,6 +35,7 @@ from .serve.handlers.shared_pages import SharedPages
 from .store.stores import Stores
 from .system.child_reaper import ChildReaper
 from .system.disk import Disk
+from .system.runtime_dir import KeptKey
 from .system.sockets import address_of
 from .system.survey import Survey
 from .upstream.resolver import Resolver
@@ -107,6 +108,7 @@ class Service:
             counters=observed.requests,
             clocks=clocks,
             session_key=entropy(32),
+            lost=lambda why: log.write(log_events.SESSION_KEY_LOST, error=why),
             given_path_token=path_token,
             port=address_of(sockets["credentials"])[1] if listen else 0,
         )
@@ -163,9 +165,9 @@ class Service:
     async def _restore(self) -> None:
         # ack-ram-tool and LoongCollector keep a metadata session token for most of an hour, also while this process
         # restarts.
-        key, sessions = await self._stores.restore([item.profile for item in self.refreshers])
-        if key is not None:
-            self._credentials.replace_session_key(key)
+        kept, sessions = await self._stores.restore([item.profile for item in self.refreshers])
+        if kept is not None:
+            self._credentials.replace_session_key(kept)
         for name, credentials in sessions.items():
             if not servable(credentials, self._clocks.wall()):
                 continue  # the session expired during the restart
@@ -217,7 +219,7 @@ class Service:
         """Read the configuration again, and check all watched files (SIGHUP)."""
         self._reloader.reload()
 
-    def _adopt(self, loaded: Loaded, path_token: str | None, session_key: bytes | None) -> None:
+    def _adopt(self, loaded: Loaded, path_token: str | None, session_key: KeptKey) -> None:
         """Use another configuration from now on. Does not wait."""
         self._profiles.change(loaded.settings)
         self._observed.attempts.forget_others(loaded.settings.profiles)

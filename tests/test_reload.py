@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
 import json
 import os
@@ -14,6 +15,8 @@ from typing import Any, cast
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from app.config.loader import Loaded, load
 from app.config.settings import Access
@@ -23,7 +26,10 @@ from app.refresh.profiles import Profiles
 from app.reload import Reloader, ReloadStatus
 from app.system.disk import Disk
 from app.system.file_watch import PAUSE, POLL, SETTLE
+from app.system.runtime_dir import KeptKey
 from app.system.survey import Survey
+from app.upstream import key_derivation
+from app.upstream.key_forms import load_any_key
 
 from .clock import Clock
 from .conftest import configuration, exchange, identity
@@ -56,7 +62,7 @@ class Site:
         self.stream = io.StringIO()
         self.profiles = RecordingProfiles()
         self.adopted: list[tuple[Loaded, str | None]] = []
-        self.session_keys: list[bytes | None] = []
+        self.session_keys: list[KeptKey] = []
         self.error: Exception | None = None
         self.reads = 0
         self.noticed_before_read: list[list[str]] = []
@@ -95,7 +101,7 @@ class Site:
             log,
             cast(Profiles, self.profiles),
             path_token=self._path_token,
-            session_key=lambda access: access.metadata_tokens.encode(),
+            session_key=lambda access: KeptKey(access.metadata_tokens.encode()),
             adopt=self._adopt,
             disk=Disk(),
             survey=Survey(),
@@ -108,7 +114,7 @@ class Site:
             raise ConfigError("access.pathToken: no token")
         return f"token of {access.max_connections}"
 
-    def _adopt(self, loaded: Loaded, token: str | None, session_key: bytes | None) -> None:
+    def _adopt(self, loaded: Loaded, token: str | None, session_key: KeptKey) -> None:
         if self.error is not None:
             raise self.error
         self.adopted.append((loaded, token))
@@ -186,7 +192,7 @@ async def test_changed_configuration_is_used(site: Site, clock: Clock) -> None:
     loaded, token = site.adopted[0]
     assert before == ReloadStatus(clock.time() - 60)
     assert reloader.loaded is loaded
-    assert site.session_keys == [b"optional"]
+    assert site.session_keys == [KeptKey(b"optional")]
     assert (loaded.settings.profiles["default"].required, token, len(site.adopted)) == (False, "token of 600", 1)
     assert reloader.status == ReloadStatus(clock.time(), None, ("access.maxConnections",))
     path = str(site.directory / "config.json")
@@ -375,6 +381,28 @@ async def test_changed_files_concern_their_profiles(
     assert sorted(site.profiles.orders) == orders
     assert site.changed_files() == [names] * bool(names)
     assert site.reads == reload
+
+
+@pytest.mark.parametrize("change", ["replaced", "removed", "refused configuration"])
+@simulated
+async def test_derived_keys_are_forgotten_after_a_change(change: str, site: Site) -> None:
+    """A decrypted key whose file was replaced or removed, or which a refused configuration named, is dropped."""
+    site.build(with_files(site))
+    await site.start()
+    key = ec.generate_private_key(ec.SECP256R1())
+    raw = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, BestAvailableEncryption(b"of-the-key"))
+    load_any_key(base64.b64encode(raw).decode(), "of-the-key", "profiles.a")
+    assert len(key_derivation._results) == 1
+    if change == "replaced":
+        (site.directory / "secret").write_text("second version")
+    elif change == "removed":
+        (site.directory / "secret").unlink()
+    else:
+        site.write({"no": "configuration"})
+        site.reloader.reload()
+    await site.quiet()
+
+    assert len(key_derivation._results) == 0
 
 
 @simulated

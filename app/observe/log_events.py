@@ -255,6 +255,16 @@ FILES_UNUSABLE = _event(
     error_code="IDS-603",
 )
 
+SESSION_KEY_LOST = _event(
+    "session_key_lost",
+    "warning",
+    "a restart ends the metadata session tokens of clients",
+    "The file with the key of metadata session tokens was emptied, replaced or made readable for others, or cannot be "
+    "written. If possible, a new key replaces it. Clients request new tokens.",
+    {"error": "the file, and what happened to it"},
+    error_code="IDS-606",
+)
+
 # --- requests ---------------------------------------------------------------------------------------------------------
 
 CREDENTIALS_SERVED = _event(

@@ -32,6 +32,7 @@ from ..identity.token_file import TokenFile, TokenFileIdentity
 from ..system import sockets
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
+from ..upstream import key_derivation
 from ..upstream.client_certificate import certificate_end, client_certificate
 from ..upstream.resolver import Resolver
 from .connections import Connections, Transport, real_transport
@@ -139,7 +140,8 @@ class Pipeline:
         self._tokens.forget(self._identity(name))
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Close the connections, and drop the keys of profiles that may be gone. Those in use are derived again."""
+        key_derivation.forget()
         await self._connections.aclose()
 
     # --- the stages ---------------------------------------------------------------------------------------------------

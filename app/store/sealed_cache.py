@@ -22,6 +22,7 @@ import msgspec
 from ..config.settings import Profile
 from ..core.values import Credentials, Secret
 from ..system import files
+from ..system.runtime_dir import KeptKey
 from .errors import EntryError, StoreError
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ SUBDIRECTORY = "idaas-sidecar"
 SUFFIX = ".sealed"
 INSTANCE = "instance"
 LARGEST = 65_536
+
+SEED = 32
+"""Bytes of the file `instance`."""
+
 NONCE = 12
 """Bytes of the nonce: 96 random bits, which must never occur twice with one key (NIST SP 800-38D). At one write in
 20 minutes, a repetition is improbable for ages."""
@@ -66,15 +71,31 @@ class SealedCache:
         with self._opened() as directory:
             files.replace(name + SUFFIX, FORMAT + nonce + sealed, directory=directory)
 
-    def instance(self) -> bytes:
-        """Return 32 bytes derived from this directory and the key. They survive a restart."""
+    def instance(self) -> KeptKey:
+        """Return 32 bytes derived from this directory and the key. A new seed replaces one that is damaged."""
+        lost = ""
         with self._opened() as directory:
             try:
                 seed = _read(directory, INSTANCE)
-            except FileNotFoundError:
-                seed = os.urandom(32)
-                files.replace(INSTANCE, seed, directory=directory)
-        return hmac.digest(self._key().encode(), INSTANCE.encode() + seed, "sha256")
+                if len(seed) != SEED:
+                    raise EntryError(f"{INSTANCE}: has lost its content")
+            except (FileNotFoundError, EntryError) as error:
+                if isinstance(error, EntryError):
+                    lost = f"{self._directory}/{error}"
+                seed = os.urandom(SEED)
+                self._replace_seed(directory, seed, lost)
+        return KeptKey(
+            hmac.digest(self._key().encode(), INSTANCE.encode() + seed, "sha256"),
+            lost and f"{lost}; a new key replaces it",
+        )
+
+    def _replace_seed(self, directory: int, seed: bytes, lost: str) -> None:
+        try:
+            files.replace(INSTANCE, seed, directory=directory)
+        except OSError as error:
+            if not lost:
+                raise
+            raise EntryError(f"{lost}; it cannot be replaced: {error.strerror}") from None
 
     def remove(self, name: str) -> None:
         """Remove the profile's entry."""

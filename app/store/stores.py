@@ -8,6 +8,7 @@ from ..config import secret_refs
 from ..config.settings import Profile, Settings
 from ..core.events import Event, Observe
 from ..core.values import Credentials
+from ..system.runtime_dir import KeptKey
 from .credential_files import CredentialFiles
 from .sealed_cache import SealedCache
 from .session_store import SessionStore
@@ -44,7 +45,7 @@ class Stores:
         for store in self.all():
             store.observe(event)
 
-    async def restore(self, names: list[str]) -> tuple[bytes | None, dict[str, Credentials]]:
+    async def restore(self, names: list[str]) -> tuple[KeptKey | None, dict[str, Credentials]]:
         """Return the key of metadata session tokens and the sessions from before a restart; None and {} if missing."""
         if self._cache is None or self._sealed is None:
             return None, {}

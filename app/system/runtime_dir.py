@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from secrets import token_urlsafe
 
 from ..core.errors import ConfigError
+from ..core.record import Record
 from . import files, secrets
 
 NAME = "idaas-sidecar"
 
 LENGTH = 32
 """Characters of a generated secret: 24 random bytes in the URL-safe alphabet."""
+
+
+LARGEST = 1024
+"""The most bytes of a file of this directory."""
 
 
 def directory(environ: Mapping[str, str], uid: int) -> str:
@@ -50,28 +55,58 @@ def generated_path_token(path: str) -> str:
     return read_path_token(path)
 
 
-def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> bytes | None:
+class KeptKey(Record, frozen=True):
     """
-    Return the 32-byte key for the metadata session tokens of the sidecar at `port`. If there is no key, generate one.
+    A key of 32 bytes that survives a restart; None if it cannot be kept.
 
-    Returns None if the directory or the file cannot be made, or is not private to this user, or has lost its content:
-    anyone can compute the key of an empty file.
+    `lost`: why the key of an earlier process is not in use any more, or why there is no key; empty if all is well.
+    """
+
+    HIDDEN = frozenset({"key"})
+
+    key: bytes | None
+    lost: str = ""
+
+
+def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> KeptKey:
+    """
+    Return the key for the metadata session tokens of the sidecar at `port`.
+
+    A key that is missing is generated. A new key replaces one in a file that is not private to this user, or has lost
+    its content: everybody knows the key of an empty file.
     """
     path = os.path.join(directory(environ, uid), f"session-key-{port}")
+    lost = ""
     try:
-        _generate(path)
-        content = files.read_secret(path, 1024)
-        return hashlib.sha256(content).digest() if len(content) >= LENGTH else None
-    except (ConfigError, files.Unreadable):
-        return None
+        _make(os.path.dirname(path), "access.metadataTokens")
+        content = files.read_secret(path, LARGEST)
+        if len(content) >= LENGTH:
+            return KeptKey(hashlib.sha256(content).digest())
+        lost = f"{path}: has lost its content"
+    except ConfigError as error:
+        return KeptKey(None, error.cause)
+    except files.Absent:
+        pass
+    except files.Unreadable as why:
+        lost = f"{path}: {why.reason.cause}"
+    content = _random()
+    try:
+        files.replace(path, content)
+    except OSError as error:
+        return KeptKey(None, f"{lost or path}: cannot be {'replaced' if lost else 'written'}: {error.strerror}")
+    return KeptKey(hashlib.sha256(content).digest(), lost and f"{lost}; a new key replaces it")
+
+
+def _random() -> bytes:
+    return f"{token_urlsafe(LENGTH * 3 // 4)}\n".encode()
 
 
 def _generate(path: str) -> None:
-    """Write a random secret to `path`, private to this user, if the file does not exist."""
-    _make(os.path.dirname(path))
+    """Write a random path token to `path`, private to this user, if the file does not exist."""
+    _make(os.path.dirname(path), "access.pathToken")
     try:
         with contextlib.suppress(FileExistsError):
-            files.create(path, f"{token_urlsafe(LENGTH * 3 // 4)}\n".encode())
+            files.create(path, _random())
     except OSError as error:
         raise ConfigError(
             f"access.pathToken: {path}: cannot be written: {error.strerror}", error_code="IDS-603"
@@ -85,7 +120,7 @@ def read_path_token(path: str) -> str:
     A file that lost its content is refused: with an empty token, every URL that begins with `//` would be served.
     """
     try:
-        token = files.read_secret(path, 1024).decode("ascii", "replace").strip()
+        token = files.read_secret(path, LARGEST).decode("ascii", "replace").strip()
     except files.Unreadable as why:
         raise ConfigError(
             f"access.pathToken: {path}: {why.reason.cause}; `serve` creates it, for its own user",
@@ -101,8 +136,8 @@ def read_path_token(path: str) -> str:
     return token
 
 
-def _make(path: str) -> None:
-    """Make the directory, or check the existing one: in the shared /tmp, another user may have made it first."""
+def _make(path: str, place: str) -> None:
+    """Make the directory for `place`, or check the one there: in the shared /tmp, another user may have made it."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with contextlib.suppress(FileExistsError):
@@ -110,13 +145,13 @@ def _make(path: str) -> None:
         found = os.lstat(path)
     except OSError as error:
         raise ConfigError(
-            f"access.pathToken: {path}: cannot be made: {error.strerror}",
+            f"{place}: {path}: cannot be made: {error.strerror}",
             cure="set $XDG_RUNTIME_DIR, or name a file",
             error_code="IDS-603",
         ) from None
     if not stat.S_ISDIR(found.st_mode) or files.private_to_user(found, readable=True) is not None:
         raise ConfigError(
-            f"access.pathToken: {path}: is not a directory that only this user (uid {os.geteuid()}) can write to",
+            f"{place}: {path}: is not a directory that only this user (uid {os.geteuid()}) can write to",
             cure="remove the directory",
             error_code="IDS-603",
         )

@@ -65,26 +65,51 @@ def from_environment(environ: Mapping[str, str], name: str, place: str, *, print
 
     `printable`: see FileSecret.
     """
+    return VariableSecret(environ, name, place, printable)
 
-    def read() -> str:
-        value = environ.get(name, "").strip()
+
+class VariableSecret(Record, frozen=True):
+    """The reader of an environment variable, which raises ConfigError. `from_environment` describes the members."""
+
+    HIDDEN = frozenset({"environ", "name"})
+
+    environ: Mapping[str, str]
+    name: str
+    place: str
+    printable: bool = False
+
+    @property
+    def origin(self) -> str:
+        return f"{self.place}: the environment variable {shown_variable(self.name)}"
+
+    def __call__(self) -> str:
+        value = self.environ.get(self.name, "").strip()
         if not value:
             raise ConfigError(
-                f"{place}: the environment variable {shown_variable(name)} is not set or empty",
+                f"{self.origin} is not set or empty",
                 cure="set the variable to the secret, or name another",
                 error_code="IDS-108",
             )
         if re.search("[\ud800-\udfff]", value):  # Python represents bytes that are not UTF-8 as these characters
-            raise ConfigError(
-                f"{place}: the environment variable {shown_variable(name)} is not UTF-8 text", error_code="IDS-108"
-            )
-        where = f"{place}: the environment variable {shown_variable(name)}"
-        _refuse_placeholder(value, where, "set the variable to your own secret")
-        if printable:
-            _refuse_invisible(value, where)
+            raise ConfigError(f"{self.origin} is not UTF-8 text", error_code="IDS-108")
+        _refuse_placeholder(value, self.origin, "set the variable to your own secret")
+        if self.printable:
+            _refuse_invisible(value, self.origin)
         return value
 
-    return read
+
+class PlainText(Record, frozen=True):
+    """A text that stands in the configuration itself at `place`, such as a certificate, in the place of a secret."""
+
+    text: str
+    place: str
+
+    @property
+    def origin(self) -> str:
+        return self.place
+
+    def __call__(self) -> str:
+        return self.text
 
 
 class FileSecret(Record, frozen=True):
@@ -106,6 +131,10 @@ class FileSecret(Record, frozen=True):
     binary: bool = False
     printable: bool = False
 
+    @property
+    def origin(self) -> str:
+        return f"{self.place}: {shown_path(self.path)}"
+
     def __call__(self) -> str:
         read_file = files.read_secret if self.private else files.read
         try:
@@ -113,26 +142,26 @@ class FileSecret(Record, frozen=True):
         except files.Absent as why:
             # A text that is not a path will never become a file.
             kind = NotThereYet if may_be_path(self.path) else ConfigError
-            raise kind(why.at(f"{self.place}: {shown_path(self.path)}"), cure=self._cure) from None
+            raise kind(why.at(self.origin), cure=self._cure) from None
         except files.OfAnotherUser as why:
-            raise ConfigError(why.at(f"{self.place}: {shown_path(self.path)}"), error_code="IDS-131") from None
+            raise ConfigError(why.at(self.origin), error_code="IDS-131") from None
         except files.Unreadable as why:
-            raise ConfigError(why.at(f"{self.place}: {shown_path(self.path)}"), error_code="IDS-108") from None
+            raise ConfigError(why.at(self.origin), error_code="IDS-108") from None
         except UnicodeDecodeError:
             if self.binary:
                 return base64.b64encode(read_file(self.path, LARGEST)).decode()
-            raise ConfigError(f"{self.place}: {shown_path(self.path)}: not UTF-8 text", error_code="IDS-108") from None
+            raise ConfigError(f"{self.origin}: not UTF-8 text", error_code="IDS-108") from None
         if "\0" in value and not self.binary:
             raise ConfigError(
-                f"{self.place}: {shown_path(self.path)}: contains zero bytes, as text in UTF-16 does",
+                f"{self.origin}: contains zero bytes, as text in UTF-16 does",
                 cure="write the file as UTF-8",
                 error_code="IDS-108",
             )
         if not value:
-            raise NotThereYet(f"{self.place}: {shown_path(self.path)}: empty", self._cure)
-        _refuse_placeholder(value, f"{self.place}: {shown_path(self.path)}", "write your own value into the file")
+            raise NotThereYet(f"{self.origin}: empty", self._cure)
+        _refuse_placeholder(value, self.origin, "write your own value into the file")
         if self.printable:
-            _refuse_invisible(value, f"{self.place}: {shown_path(self.path)}")
+            _refuse_invisible(value, self.origin)
         return value
 
     @property
@@ -160,7 +189,13 @@ async def read(secret: Secret, disk: Disk) -> str:
     try:
         return await disk.call(source.path, secret)
     except Stalled as error:
-        raise Unreachable(f"{source.place}: {shown_path(source.path)}: {error}", error_code="IDS-601") from None
+        raise Unreachable(f"{source.origin}: {error}", error_code="IDS-601") from None
+
+
+def origin_of(secret: Secret, place: str) -> str:
+    """Return the key with the file or variable from which `secret` is read, for messages; `place` if unknown."""
+    source = secret.source if isinstance(secret, Rotating) else secret
+    return source.origin if isinstance(source, FileSecret | VariableSecret | PlainText) else place
 
 
 def one_of(

@@ -189,7 +189,7 @@ REFUSALS: list[tuple[Any, str]] = [
     (with_authn("PRIVATE_KEY_JWT"), f"{AUTHN}: privateKeyEnvVarName or privateKeyFile is required"),
     (
         with_authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="IDAAS_SECRET"),
-        f"{AUTHN}: no usable private key: damaged, or not a private key",
+        f"{AUTHN}.privateKeyEnvVarName: the environment variable IDAAS_SECRET: no usable private key: damaged",
     ),
     (
         with_authn("PRIVATE_KEY_JWT", privateKeyEnvVarName="IDAAS_SECRET", privateKeyPasswordEnvVarName="NOT_SET"),

@@ -465,6 +465,48 @@ def test_metadata_session_tokens_without_a_cache(cloud: EmulatedCloud, home: Pat
     assert (home / "idaas-sidecar" / f"session-key-{port}").exists() is (tokens == "required")
 
 
+def test_session_key_that_was_emptied(cloud: EmulatedCloud, home: Path) -> None:
+    """A key file that was emptied is named once, and a new key replaces it, so that later restarts keep tokens."""
+    port = unused_port()
+    wanted = settings(cloud, home, access={"metadataTokens": "required"})
+    del wanted["cache"]
+    wanted["server"]["bind"] = f"127.0.0.1:{port}"
+    variables = CACHE_ENV | {"XDG_RUNTIME_DIR": str(home)}
+    path = home / "idaas-sidecar" / f"session-key-{port}"
+    tokens = []
+    for start in range(3):
+        if start == 1:
+            path.write_text("")
+        with serve(wanted, home=home, env=variables) as sidecar:
+            sidecar.process.event("credentials_issued")
+            statuses = [
+                fetch(sidecar.urls["credentials"], ROLE, f"X-aliyun-ecs-metadata-token: {token}").status
+                for token in tokens
+            ]
+            tokens.append(fetch(sidecar.urls["credentials"], "/latest/api/token", TTL, method="PUT").body.decode())
+            lost = [line["error"] for line in sidecar.process.events("session_key_lost")]
+            kill(sidecar)
+        assert statuses == [[], [401], [401, 200]][start]
+        assert lost == [[], [f"{path}: has lost its content; a new key replaces it"], []][start]
+
+
+def test_instance_of_the_cache_that_was_emptied(cloud: EmulatedCloud, home: Path) -> None:
+    """The cache's part of that key is named and replaced in the same way, and the session is restored all the same."""
+    wanted = settings(cloud, home, access={"metadataTokens": "required"})
+    with serve(wanted, home=home, env=CACHE_ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        kill(sidecar)
+    (seed,) = home.rglob("instance")
+    seed.write_text("")
+    for expected in (1, 0):
+        with serve(wanted, home=home, env=CACHE_ENV) as sidecar:
+            sidecar.process.event("credentials_restored")
+            lost = sidecar.process.events("session_key_lost")
+            kill(sidecar)
+        assert len(lost) == expected
+        assert all(line["error"] == f"{seed}: has lost its content; a new key replaces it" for line in lost)
+
+
 def test_metadata_session_tokens_required_by_a_reload(cloud: EmulatedCloud, home: Path) -> None:
     """After a reload that requires tokens, tokens of before and after stay valid, the new ones also after a restart."""
     port = unused_port()

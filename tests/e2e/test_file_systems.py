@@ -271,6 +271,31 @@ def test_hanging_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 
 @needs_fuse
+def test_hanging_runtime_directory(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A hanging runtime directory costs the kept key of session tokens; a path token in it ends the start."""
+    hung, switch, path = tmp_path / "hung", tmp_path / "switch", tmp_path / "config.json"
+    hung.mkdir()
+    switch.write_text("")
+    variables = ENV | {"XDG_RUNTIME_DIR": str(hung)}
+    settings = config(cloud)
+    settings["server"]["bind"] = f"127.0.0.1:{unused_port()}"
+    required = settings | {"access": {"metadataTokens": "required"}}
+    with serve(required, home=tmp_path, env=variables, program=hanging(hung, switch)) as sidecar:
+        lost = sidecar.process.event("session_key_lost")
+        sidecar.process.event("credentials_issued")
+        assert lost["error"] == "the runtime directory: the file system did not answer within 5 s"
+        assert served_key(sidecar, "default")
+        assert sidecar.process.stop() == 0
+
+    switch.with_name("switch-done").rename(switch)
+    path.write_text(json.dumps(settings | {"access": {"pathToken": "generate"}}))
+    ended = run("serve", "--config", str(path), env=environment(tmp_path, **variables), program=hanging(hung, switch))
+
+    assert ended.code == 2
+    assert "access.pathToken: the file system did not answer within 5 s" in ended.error_line
+
+
+@needs_fuse
 def test_log_to_a_hanging_file(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """A log in a file whose file system hangs at its first line stops no request, and not the end of the process."""
     hung, path = tmp_path / "hung", tmp_path / "config.json"

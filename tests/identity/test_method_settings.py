@@ -586,12 +586,13 @@ UNREADABLE: list[tuple[Change, str, str]] = [
     ),
     (
         locked,
-        "m: no usable private key: it is encrypted; name its password with privateKeyPasswordEnvVarName",
+        "m.privateKeyFile: */key.pem: no usable private key: it is encrypted; name its password with "
+        "privateKeyPasswordEnvVarName",
         "IDS-115",
     ),
     (
         lambda workload: locked(workload, privateKeyPasswordEnvVarName="WRONG"),
-        "m: no usable private key: the password is wrong, or the key damaged",
+        "m.privateKeyFile: */key.pem: no usable private key: the password is wrong, or the key damaged",
         "IDS-115",
     ),
     (
@@ -609,7 +610,7 @@ UNREADABLE: list[tuple[Change, str, str]] = [
             "authnMethod": "PRIVATE_KEY_JWT",
             "privateKeyFile": workload.write_file("key.pem", pem(ec.generate_private_key(ec.BrainpoolP256R1()))),
         },
-        "m: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
+        "m.privateKeyFile: */key.pem: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
         "IDS-115",
     ),
     (
@@ -651,17 +652,17 @@ UNREADABLE: list[tuple[Change, str, str]] = [
         lambda workload: certificate(
             workload, x509CertChains=None, x509CertChainsFile=workload.write_file("chain.pem", "a word")
         ),
-        "m.x509CertChainsFile: no usable certificate, neither PEM",
+        "m.x509CertChainsFile: */chain.pem: no usable certificate, neither PEM",
         "IDS-115",
     ),
     (
         lambda workload: certificate(workload, privateKeyFile=workload.register_key(CLIENT_ID)),
-        "m: the private key does not belong to the certificate",
+        "m.privateKeyFile: */key.pem: the private key does not belong to the certificate in m.clientX509Certificate",
         "IDS-115",
     ),
     (
         lambda workload: {"authnMethod": "PRIVATE_KEY_JWT", "privateKeyFile": workload.write_file("key.pem", pem(ED))},
-        "m: neither an RSA nor an EC key; IDaaS takes no other",
+        "m.privateKeyFile: */key.pem: neither an RSA nor an EC key; IDaaS takes no other",
         "IDS-115",
     ),
     (
@@ -669,7 +670,7 @@ UNREADABLE: list[tuple[Change, str, str]] = [
             "method": "private_key_jwt",
             "privateKeyFile": workload.write_file("key.pem", pem(ec.generate_private_key(ec.BrainpoolP256R1()))),
         },
-        "m: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
+        "m.privateKeyFile: */key.pem: the curve brainpoolP256r1 is none of P-256, P-384, P-521",
         "IDS-115",
     ),
 ]
@@ -677,9 +678,10 @@ UNREADABLE: list[tuple[Change, str, str]] = [
 
 @pytest.mark.parametrize(("make", "message", "error_code"), UNREADABLE, ids=[message for _, message, _ in UNREADABLE])
 def test_unreadable_secret_is_reported(make: Change, message: str, error_code: str, workload: Workload) -> None:
-    """A secret, key or certificate that is missing, ambiguous or unusable is reported with its key."""
+    """A secret, key or certificate that is missing, ambiguous or unusable is reported with its key and file."""
     error = NotThereYet if "/no/" in message else ConfigError
-    with pytest.raises(error, match=f"^{re.escape(message)}") as caught:
+    pattern = re.escape(message).replace(r"\*", "/[^ :]+")
+    with pytest.raises(error, match=f"^{pattern}") as caught:
         require(method_of(make(workload)).read_checks("m", {"PASSWORD": PASSWORD, "WRONG": "another"}))
 
     assert caught.value.error_code == error_code
@@ -796,7 +798,11 @@ async def test_key_and_certificate_of_a_rotation_are_replaced_one_by_one(
     with pytest.raises(Unreachable) as caught:
         await source_of(method, FakeHttp()).token()
 
-    assert str(caught.value) == (f"p.{key}: the private key does not belong to the certificate; is one being replaced?")
+    certificate_key = "certificateFile: " if "certificateFile" in method else "clientX509Certificate"
+    assert str(caught.value) == (
+        f"p.{key}.privateKeyFile: {method['privateKeyFile']}: the private key does not belong to the certificate in "
+        f"p.{key}.{certificate_key}{method.get('certificateFile', '')}; is one being replaced?"
+    )
     assert caught.value.error_code == "IDS-115"
 
 
@@ -848,8 +854,30 @@ async def test_password_is_used_for_the_assertion(workload: Workload) -> None:
     method = locked(workload, privateKeyPasswordEnvVarName="PASSWORD")
 
     assert (await sent_by(method, PASSWORD=PASSWORD)).fields["client_assertion"]
-    with pytest.raises(ConfigError, match=r"^p\.authnConfiguration: no usable private key: the password is wrong"):
+    message = r"^p\.authnConfiguration\.privateKeyFile: /.*/key\.pem: no usable private key: the password is wrong"
+    with pytest.raises(ConfigError, match=message):
         await sent_by(method, PASSWORD="another")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("clientX509CertificateFile", "tls.crt"), ("x509CertChainsFile", "chain.pem")]
+)
+async def test_damaged_certificate_is_named_at_run_time(key: str, name: str, workload: Workload) -> None:
+    """A file of PCA that is damaged while the sidecar runs is named with its key, and the error has the cure."""
+    issued = workload.emulator.issue_certificate(CLIENT_ID)
+    names = {"clientX509CertificateFile": "tls.crt", "x509CertChainsFile": "chain.pem"}
+    texts = {"clientX509CertificateFile": issued.leaf_pem, "x509CertChainsFile": issued.chain_pem}
+    paths = {each: workload.write_file(names[each], text) for each, text in texts.items()}
+    inline = dict.fromkeys(("clientX509Certificate", "x509CertChains"))
+    method = certificate(workload, **inline, **paths, privateKeyFile=workload.write_file("k.pem", issued.key_pem))
+    assert (await sent_by(method)).fields["client_x509"]
+    workload.write_file(name, "half a certif")
+
+    with pytest.raises(ConfigError) as caught:
+        await sent_by(method)
+
+    assert str(caught.value).startswith(f"p.authnConfiguration.{key}: {paths[key]}: no usable certificate")
+    assert caught.value.cure == "write the certificate there in one of these forms"
 
 
 async def test_new_key_of_another_kind_is_reported(workload: Workload) -> None:

@@ -25,6 +25,7 @@ from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_ID, role_arn
 from app.refresh.connections import Route
 from app.refresh.places import AT_ONCE
+from app.upstream import key_derivation
 
 from ..clock import Clock
 from ..conftest import Offline, configuration, exchange, identity, running, with_client_auth
@@ -47,11 +48,12 @@ def public_key(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, key_id: str 
     return PublicKey(private_pem.decode(), key_id)
 
 
-def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
-    """Return a private key as PEM."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
+def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes | None = None) -> str:
+    """Return a private key as PEM, encrypted if there is a password."""
+    encryption = (
+        serialization.BestAvailableEncryption(password) if password is not None else serialization.NoEncryption()
+    )
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption).decode()
 
 
 @pytest.mark.parametrize("method", ["CLIENT_SECRET_POST", "CLIENT_SECRET_BASIC", "CLIENT_SECRET_JWT"])
@@ -86,6 +88,24 @@ async def test_private_key_signs_with_its_own_algorithm(
 
     assert credentials.access_key_id
     assert emulator.journal[0].outcome == "ok"
+
+
+async def test_closed_pipeline_leaves_no_key_in_memory(offline: Build, emulator: Emulator) -> None:
+    """A decrypted key stays in memory between requests, and goes with the configuration that names it."""
+    key_derivation.forget()
+    key = ec.generate_private_key(ec.SECP256R1())
+    register_keys(emulator, public_key(key))
+    method = {"privateKeyEnvVarName": "KEY", "privateKeyPasswordEnvVarName": "PASSWORD"}
+    sidecar = offline(
+        with_client_auth("PRIVATE_KEY_JWT", **method),
+        {"KEY": private_pem(key, b"of-the-key"), "PASSWORD": "of-the-key"},
+    )
+
+    await sidecar.fetch()
+    assert len(key_derivation._results) == 1
+    await sidecar.pipeline.aclose()
+
+    assert len(key_derivation._results) == 0
 
 
 async def test_algorithm_and_key_id_are_configurable(offline: Build, emulator: Emulator) -> None:

@@ -17,10 +17,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from app.config.loader import Loaded
 from app.config.settings import Profile
-from app.store.errors import EntryError
+from app.store.errors import EntryError, StoreError
 from app.store.sealed_cache import FORMAT, SealedCache, _bound_to
+from app.system.runtime_dir import KeptKey
 
 from ..conftest import configuration, exchange, identity
+from ..spoiled import spoil
 from .sessions import KEY, OTHER_SESSION, SESSION, assert_refused, mode_of
 
 Load = Callable[..., Loaded]
@@ -134,10 +136,39 @@ def test_instance_survives_a_restart(cache: SealedCache, directory: Path, tmp_pa
     seed = directory / "idaas-sidecar" / "instance"
 
     assert SealedCache(str(directory), lambda: KEY).instance() == found
-    assert found == hmac.digest(KEY.encode(), b"instance" + seed.read_bytes(), "sha256")
+    assert found == KeptKey(hmac.digest(KEY.encode(), b"instance" + seed.read_bytes(), "sha256"))
     assert (len(seed.read_bytes()), mode_of(seed)) == (32, 0o600)
     assert SealedCache(str(directory), lambda: KEY[::-1]).instance() != found
     assert SealedCache(str(tmp_path / "other"), lambda: KEY).instance() != found
+
+
+@pytest.mark.parametrize("broken", ["emptied", "cut", "longer", "readable", "link", "second name", "FIFO", "foreign"])
+def test_damaged_instance_is_replaced(cache: SealedCache, directory: Path, tmp_path: Path, broken: str) -> None:
+    """A seed that was changed is named and replaced, so that session tokens survive the next restart again."""
+    before = cache.instance()
+    seed = directory / "idaas-sidecar" / "instance"
+    spoil(seed, broken, tmp_path)
+
+    after = cache.instance()
+
+    assert after.lost.startswith(f"{seed}: ")
+    assert after.lost.endswith("; a new key replaces it")
+    assert (after.key is not None, after.key != before.key) == (True, True)
+    assert (len(seed.read_bytes()), mode_of(seed), seed.is_symlink()) == (32, 0o600, False)
+    assert cache.instance() == KeptKey(after.key)
+
+
+def test_instance_that_is_a_directory_is_reported(cache: SealedCache, directory: Path) -> None:
+    """A directory cannot be replaced by a file: the error names it, and nothing is removed."""
+    cache.instance()
+    seed = directory / "idaas-sidecar" / "instance"
+    seed.unlink()
+    (seed / "inside").mkdir(parents=True)
+
+    with pytest.raises(StoreError, match=r"idaas-sidecar/instance: .*cannot be replaced"):
+        cache.instance()
+
+    assert (seed / "inside").exists()
 
 
 def test_instance_is_not_tidied(cache: SealedCache) -> None:

@@ -83,7 +83,7 @@ async def test_restore(configured: Configured, events: list[Event]) -> None:
         assert await stores.restore(["default"]) == (key, {"default": SESSION})
 
     assert key is not None
-    assert len(key) == 32
+    assert (len(key.key or b""), key.lost) == (32, "")
     assert events == []
 
 

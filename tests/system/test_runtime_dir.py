@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 
 from app.core.errors import ConfigError
 from app.system import runtime_dir
+from app.system.runtime_dir import KeptKey
+
+from ..spoiled import spoil
 
 UID = os.geteuid()
 
@@ -79,31 +83,78 @@ def test_session_key_is_kept_per_port(tmp_path: Path) -> None:
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
     key = runtime_dir.kept_session_key(environ, UID, 7117)
 
-    assert key is not None
-    assert len(key) == 32
+    assert key.key is not None
+    assert (len(key.key), key.lost) == (32, "")
     assert runtime_dir.kept_session_key(environ, UID, 7117) == key
-    assert runtime_dir.kept_session_key(environ, UID, 7118) not in {key, None}
+    assert runtime_dir.kept_session_key(environ, UID, 7118) != key
     assert stat.S_IMODE((tmp_path / "idaas-sidecar" / "session-key-7117").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("broken", ["directory", "file"])
-def test_session_key_that_others_can_read_is_not_used(tmp_path: Path, broken: str) -> None:
-    """There is no kept key in a directory of others, or in a file that others can read."""
+def test_session_key_needs_a_directory_of_this_user(tmp_path: Path) -> None:
+    """There is no kept key in a directory of others. The reason names the directory."""
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
     runtime_dir.kept_session_key(environ, UID, 7117)
-    directory = tmp_path / "idaas-sidecar"
-    (directory if broken == "directory" else directory / "session-key-7117").chmod(0o777)
+    (tmp_path / "idaas-sidecar").chmod(0o777)
 
-    assert runtime_dir.kept_session_key(environ, UID, 7117) is None
+    kept = runtime_dir.kept_session_key(environ, UID, 7117)
+
+    assert kept.key is None
+    assert kept.lost.startswith(f"access.metadataTokens: {tmp_path}/idaas-sidecar: is not a directory that only this")
 
 
-def test_session_key_of_an_empty_file_is_not_used(tmp_path: Path) -> None:
-    """The key of a file that lost its content is known to everybody, so that anybody could make tokens."""
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        ("emptied", "has lost its content"),
+        ("cut", "has lost its content"),
+        ("longer", "larger than 1024 bytes, so it is the wrong file"),
+        ("readable", "other users can read it (mode 0644)"),
+        ("dangling link", None),
+        ("FIFO", "not a regular file"),
+        ("foreign", "belongs to uid 65534, who could read and change it"),
+    ],
+)
+def test_damaged_session_key_is_replaced(tmp_path: Path, broken: str, why: str | None) -> None:
+    """A file that was emptied, exchanged or made readable has no key that is secret. A new key survives restarts."""
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
-    runtime_dir.kept_session_key(environ, UID, 7117)
-    (tmp_path / "idaas-sidecar" / "session-key-7117").write_text("\n")
+    before = runtime_dir.kept_session_key(environ, UID, 7117)
+    path = tmp_path / "idaas-sidecar" / "session-key-7117"
+    spoil(path, broken, tmp_path)
 
-    assert runtime_dir.kept_session_key(environ, UID, 7117) is None
+    after = runtime_dir.kept_session_key(environ, UID, 7117)
+
+    assert after.lost == (f"{path}: {why}; a new key replaces it" if why else "")
+    assert (after.key is not None, after.key != before.key) == (True, True)
+    assert (stat.S_IMODE(path.lstat().st_mode), stat.S_ISREG(path.lstat().st_mode)) == (0o600, True)
+    assert runtime_dir.kept_session_key(environ, UID, 7117) == KeptKey(after.key)
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_session_key_on_a_full_disk_is_reported(tmp_path: Path) -> None:
+    """If the key cannot be written, the reason says so, and no half file is left."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        kept = runtime_dir.kept_session_key({"XDG_RUNTIME_DIR": str(tmp_path)}, UID, 7117)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    path = tmp_path / "idaas-sidecar" / "session-key-7117"
+    assert kept == KeptKey(None, f"{path}: cannot be written: File too large")
+    assert os.listdir(path.parent) == []
+
+
+def test_session_key_that_is_a_directory_is_reported(tmp_path: Path) -> None:
+    """A directory cannot be replaced by a file. The reason names it, and the sidecar uses a key of this process."""
+    path = tmp_path / "idaas-sidecar" / "session-key-7117"
+    (path / "inside").mkdir(parents=True)
+    path.parent.chmod(0o700)
+
+    kept = runtime_dir.kept_session_key({"XDG_RUNTIME_DIR": str(tmp_path)}, UID, 7117)
+
+    assert kept == KeptKey(None, f"{path}: not a regular file: cannot be replaced: Is a directory")
+    assert (path / "inside").exists()
+    assert os.listdir(path.parent) == [path.name]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"short", b"with/a/slash-0123456789", b"\xff" * 32])

@@ -387,7 +387,7 @@ def test_key_is_not_left_on_the_disk(without_memory: bool, files: Path, monkeypa
             "client.key",
             None,
             "text: no usable certificate, neither PEM (-----BEGIN CERTIFICATE-----) nor DER, nor a PKCS#12 with the "
-            "key's password",
+            "key's password; write the certificate there in one of these forms",
         ),
         (
             "client.crt",

@@ -36,6 +36,13 @@ FILES = (
         "Start the reader of the log again, or set logging.level to warning.",
     ),
     Entry(
+        "IDS-606",
+        "The key of metadata session tokens was lost.",
+        "Its file was emptied, replaced or made readable for others, or its directory cannot be written.",
+        "Correct owner and mode of the runtime directory, and find out what changes its files. Clients with a token of "
+        "before request a new one.",
+    ),
+    Entry(
         "IDS-900",
         "The program failed.",
         "An error that has no code of its own.",

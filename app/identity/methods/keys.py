@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -101,7 +101,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         self,
         place: str,
         environ: Mapping[str, str],
-        certificate: Secret | None = None,
+        certificate: Callable[[], Secret] | None = None,
         certificate_keys: tuple[str, ...] = (),
         *,
         standard: bool = False,
@@ -109,8 +109,8 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         """
         Yield the checks that the key can be loaded, fits the algorithm, and is that of the certificate.
 
-        `certificate_keys`: the places that say where the certificate is. `standard`: for an OpenID provider, which
-        accepts more kinds of keys than IDaaS.
+        `certificate` returns the certificate's reader, and `certificate_keys` are the places that name it. `standard`:
+        for an OpenID provider, which accepts more kinds of keys than IDaaS.
         """
         keys = self._key_places(place)
         yield check(lambda: self.private_key(place, environ)(), needs=keys)
@@ -118,32 +118,40 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         if password is not None:
             yield check(password)
         if certificate is not None:
-            yield check(certificate, needs=certificate_keys)
+            yield check(lambda: certificate()(), needs=certificate_keys)
         others = places(place, self.key("private_key_password_env_var_name"), self.key("algorithm"))
         yield check(self._fit, place, environ, certificate, standard, needs=(*keys, *others, *certificate_keys))
 
-    def _fit(self, place: str, environ: Mapping[str, str], certificate: Secret | None, standard: bool) -> None:
+    def _fit(
+        self, place: str, environ: Mapping[str, str], certificate: Callable[[], Secret] | None, standard: bool
+    ) -> None:
         """Raise ConfigError unless key, password, algorithm and certificate belong together."""
-        text, reader = self.private_key(place, environ)(), self.password(place, environ)
-        password = reader() if reader else None
+        secret, reader = self.private_key(place, environ), self.password(place, environ)
+        text, password, where = secret(), reader() if reader else None, secrets.origin_of(secret, place)
 
         # Imported here, because cryptography takes 8 MiB, and only methods that sign with a key need it.
         from ...upstream import certificates, key_forms
         from .. import private_key
 
         key = key_forms.load_private_key(
-            text, password, place, key_id=self.key_id, needless_password=certificate is not None
+            text, password, where, key_id=self.key_id, needless_password=certificate is not None
         )
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)
         if standard:
-            private_key.fitting_algorithms(key, place)
+            private_key.fitting_algorithms(key, where)
         else:
-            private_key.algorithm_for(key, place)
+            private_key.algorithm_for(key, where)
         if certificate is not None:
-            leaf = certificates.load_certificate(certificate(), place, password=password, key=key)
+            found = certificate()
+            at_leaf = secrets.origin_of(found, place)
+            leaf = certificates.load_certificate(found(), at_leaf, password=password, key=key)
             if not certificates.belongs(leaf, key):
-                raise ConfigError(f"{place}: the private key does not belong to the certificate", error_code="IDS-115")
+                raise ConfigError(
+                    f"{where}: the private key does not belong to the certificate in {at_leaf}",
+                    cure="name the key of this certificate, or the certificate of this key",
+                    error_code="IDS-115",
+                )
 
     def private_key(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the private key's text. Raises ConfigError unless exactly one key is set."""

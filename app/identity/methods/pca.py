@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ...core.base import ProofFile
 from ...core.checks import Check, check, places
-from ...core.errors import ConfigError, Unreachable
+from ...core.errors import ConfigError
 from ...core.record import Record
 from ...core.values import Secret
 from ...system import secrets
@@ -28,7 +28,7 @@ from .method import (
     IdentityType,
     federated_credential,
 )
-from .private_key_jwt import PrivateKeyJwt, signer
+from .private_key_jwt import PrivateKeyJwt, being_replaced, signer
 
 X509_JWT_BEARER = "urn:cloud:idaas:params:oauth:client-assertion-type:x509-jwt-bearer"
 
@@ -70,17 +70,16 @@ class Pca(Record, frozen=True):
         from ...upstream import certificates, key_forms
 
         password = self.jwt.password() if self.jwt.password else None
-        key = key_forms.load_private_key(key_text, password, self.place, key_id=self.jwt.key_id, needless_password=True)
-        leaf = certificates.load_certificate(certificate, self.place, password=password, key=key)
+        at_key, at_leaf, at_chain = (
+            secrets.origin_of(each, self.place) for each in (self.jwt.key, self.certificate, self.chain)
+        )
+        key = key_forms.load_private_key(key_text, password, at_key, key_id=self.jwt.key_id, needless_password=True)
+        leaf = certificates.load_certificate(certificate, at_leaf, password=password, key=key)
         if not certificates.belongs(leaf, key):
-            # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
-            raise Unreachable(
-                f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
-                error_code="IDS-115",
-            )
+            raise being_replaced(at_key, at_leaf)
         self.expires(leaf.not_valid_after_utc.timestamp())
         pem = leaf.public_bytes(Encoding.PEM).decode()
-        return pem, certificates.certificate_chain(chain, password, self.place)
+        return pem, certificates.certificate_chain(chain, password, at_chain)
 
 
 class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True, kw_only=True):
@@ -118,16 +117,15 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
         leaf, chain = self._certificate_places(place)
-        yield from self.key_checks(place, environ, lambda: self.certificate(place)(), leaf)
+        yield from self.key_checks(place, environ, lambda: self.certificate(place), leaf)
         password = self.password(place, environ)
         yield check(lambda: self._check_chain(place, password), needs=chain)
 
     def _check_chain(self, place: str, password: Secret | None) -> None:
         from ...upstream import certificates
 
-        text_key, file_key = map(self.key, _CHAIN)
-        where = f"{place}.{file_key if self.x509_cert_chains_file else text_key}"
-        certificates.certificate_chain(self.chain(place)(), password() if password else None, where)
+        chain = self.chain(place)
+        certificates.certificate_chain(chain(), password() if password else None, secrets.origin_of(chain, place))
 
     def _certificate_places(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
@@ -149,7 +147,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         if path:
             return secrets.from_file(path, f"{place}.{file_key}", binary=True)
         if text:
-            return lambda: str(text)
+            return secrets.PlainText(text, f"{place}.{text_key}")
         raise ConfigError(f"{place}: {text_key} or {file_key} is required", error_code="IDS-106")
 
     def build(self, parts: ClientParts) -> TokenSource:

@@ -92,30 +92,28 @@ class PrivateKeyJwt(Record, frozen=True):
 
         # The password may be that of a certificate in a PKCS#12, and the key may have none.
         needless = certificate is not None or self.beside_certificate
-        key = key_forms.load_private_key(text, password, self.place, key_id=self.key_id, needless_password=needless)
+        where = secrets.origin_of(self.key, self.place)
+        key = key_forms.load_private_key(text, password, where, key_id=self.key_id, needless_password=needless)
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)
             algorithm = self.algorithm
         elif self.supported is None:
-            algorithm = private_key.algorithm_for(key, self.place)
+            algorithm = private_key.algorithm_for(key, where)
         else:
-            algorithm = private_key.standard_algorithm(key, self.supported(), self.place)
+            algorithm = private_key.standard_algorithm(key, self.supported(), where)
         headers = {"kid": self.key_id, "x5t#S256": self._thumbprint(certificate, key, password)}
         return sign(claims, key, algorithm, **headers)
 
     def _thumbprint(self, text: str | None, key: PrivateKey, password: str | None) -> str | None:
-        if text is None:
+        if text is None or self.certificate is None:
             return None
         from ...upstream import certificates
         from .. import private_key
 
-        certificate = certificates.load_certificate(text, self.place, password=password, key=key)
+        where = secrets.origin_of(self.certificate, self.place)
+        certificate = certificates.load_certificate(text, where, password=password, key=key)
         if not certificates.belongs(certificate, key):
-            # Key and certificate are two files: during every rotation, one is new and the other old for a moment.
-            raise Unreachable(
-                f"{self.place}: the private key does not belong to the certificate; is one being replaced?",
-                error_code="IDS-115",
-            )
+            raise being_replaced(secrets.origin_of(self.key, self.place), where)
         self.expires(certificate.not_valid_after_utc.timestamp())
         return private_key.thumbprint(certificate)
 
@@ -150,7 +148,8 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
 
     def read_checks(self, place: str, environ: Mapping[str, str]) -> Iterator[Check]:
         certificate = self.certificate(place)
-        yield from self.key_checks(place, environ, certificate=certificate, standard=True)
+        found = None if certificate is None else lambda: certificate
+        yield from self.key_checks(place, environ, found, standard=True)
 
     def certificate(self, place: str) -> Secret | None:
         """Return the reader of the certificate, or None if no certificate is configured."""
@@ -171,6 +170,18 @@ class OAuthPrivateKeyJwt(PrivateKeyMethod, tag_field="method", tag="private_key_
             expires=lambda end: parts.notes.expires("certificate", end),
         )
         return parts.token_endpoint_source(auth, rotating)
+
+
+def being_replaced(key: str, certificate: str) -> Unreachable:
+    """
+    Return the error of a key that does not belong to its certificate. Each is named by its origin.
+
+    Key and certificate are two files: during every rotation, one is new and the other old for a moment.
+    """
+    return Unreachable(
+        f"{key}: the private key does not belong to the certificate in {certificate}; is one being replaced?",
+        error_code="IDS-115",
+    )
 
 
 def signer(method: PrivateKeyMethod, parts: ClientParts, key: Secret) -> PrivateKeyJwt:
