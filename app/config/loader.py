@@ -237,7 +237,7 @@ def _examine(
         ]
     draft.warnings += [
         item
-        for item in filter(findings.is_news, warnings.warnings(settings, unchecked))
+        for item in filter(findings.is_news, warnings.warnings(settings, unchecked, environ))
         # A value that cannot work needs no remark about how it works.
         if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
     ]
