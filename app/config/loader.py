@@ -237,7 +237,7 @@ def _examine(
         ]
     draft.warnings += [
         item
-        for item in filter(findings.is_news, warnings.warnings(settings, unchecked))
+        for item in filter(findings.is_news, warnings.warnings(settings, unchecked, environ))
         # No drawback is reported for a value that has a mistake.
         if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
     ]

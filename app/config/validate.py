@@ -137,22 +137,37 @@ def _not_ours(url: str, where: str, address: str, listener: str) -> None:
 
 
 def _environment_proxies(profile: Profile, place: str, proxy: str | None, environ: Mapping[str, str]) -> None:
-    known: list[str] = []
+    """Raise ConfigError if a request would go through a proxy of the environment that cannot be used."""
+    if proxy is not None:
+        return
+    known: list[tuple[str, Connection]] = []
     with contextlib.suppress(ConfigError):  # a URL that cannot work is a mistake of its own
-        known.extend(urls_of(profile, place))
-    for url in known:
-        found = proxies.proxy_for(url, proxy, environ)
-        if found is not None:
-            proxies.check_proxy(found, "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY")
+        known.extend(_requests(profile, place))
+    for url, connection in known:
+        found = proxies.proxy_for(url, connection.proxy, environ)
+        if connection.proxy is None and found is not None:
+            proxies.check_proxy(found, proxies.proxy_variable(url, environ) or "")
 
 
 def urls_of(profile: Profile, place: str) -> Iterator[str]:
     """Yield the URLs that the profile contacts, as far as they are known beforehand. Raises ConfigError."""
-    yield from identities.urls(profile.identity, f"{place}.identity")
+    for url, _ in _requests(profile, place):
+        yield url
+
+
+def _requests(profile: Profile, place: str) -> Iterator[tuple[str, Connection]]:
+    """Yield the URLs of `urls_of`, each with the connection that its requests use."""
+    for identity, where in identities.parts(profile.identity, f"{place}.identity"):
+        own = identities.own_url(identity, where)
+        if own is not None:
+            yield own, identities.connection_of(identity) or Connection()
     instance = IdaasInstance(*identities.instance_of(profile.identity), f"{place}.identity")
-    yield from exchange_checks.urls(profile.exchange, instance, f"{place}.exchange")
+    exchange = profile.exchange
+    for url in exchange_checks.urls(exchange, instance, f"{place}.exchange"):
+        yield url, exchange.connection
     for index, role in enumerate(profile.chain):
-        yield from exchange_checks.chained_endpoints(role, profile.exchange, f"{place}.chain[{index}]")
+        for url in exchange_checks.chained_endpoints(role, exchange, f"{place}.chain[{index}]"):
+            yield url, role.connection or exchange.connection
 
 
 def _connections(profile: Profile, place: str) -> Iterator[tuple[Connection, str]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 
+from ..core import proxies
 from ..core.arns import account_of, unusual_account
 from ..core.checks import profile_place
+from ..core.display import displayed
 from ..core.errors import Mistake
+from ..core.no_proxy import unread_entries
 from ..core.schedule import QUIET_ABOVE, SHORTEST_SESSION, lead
 from ..exchange.regions import misspelt
 from ..exchange.settings import PROVIDER_MANAGED, DeveloperApiExchange, StsExchange
@@ -22,7 +26,9 @@ from .explain import leaves
 from .settings import PathToken, Settings
 
 
-def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mistake]:
+def warnings(
+    settings: Settings, unchecked: Collection[str] = (), environ: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Mistake]:
     """
     Yield the warnings. Each sentence begins with the key that it concerns.
 
@@ -51,6 +57,19 @@ def warnings(settings: Settings, unchecked: Collection[str] = ()) -> Iterator[Mi
     if settings.access.unsafe_bind:
         yield Mistake("access.unsafeBind: credentials may be served on addresses that other machines reach", DRAWBACK)
     yield from _white_space(settings)
+    yield from _no_proxy(settings, environ)
+
+
+def _no_proxy(settings: Settings, environ: Mapping[str, str]) -> Iterator[Mistake]:
+    """Yield the entries of NO_PROXY that cover no server, where the environment has a proxy."""
+    if settings.proxy is not None or proxies.proxy_variable("https://", environ) is None:
+        return
+    for entry in unread_entries(proxies.no_proxy(environ)):
+        yield Mistake(
+            f"NO_PROXY: {displayed('endpoint', entry)!r} covers no server",
+            DRAWBACK,
+            "write a name without scheme, path and pattern, an address, or a network such as 10.0.0.0/8",
+        )
 
 
 def _identity(identity: Identity, place: str) -> Iterator[Mistake]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 
@@ -15,6 +16,11 @@ LAST_PORT = 65535
 _NO_SPACE = "remove it, also from a variable's value"
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<v4>[^:\[\]]+)):(?P<port>[0-9]{1,20})")
+
+_LONGEST_NAME = 253
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+"""A label of a host name. RFC 1035 has no underscore, but resolvers do."""
 
 
 def is_loopback(host: str) -> bool:
@@ -37,6 +43,20 @@ def is_private(host: str) -> bool:
 def is_host(text: str) -> bool:
     """Return whether `text` is the host part of a Host header: a name, an IPv4 address, or a bracketed IPv6 address."""
     return re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", text) is not None
+
+
+def is_host_name(text: str) -> bool:
+    """Return whether DNS can have a host of this name: labels of 1 to 63 characters, and 253 in all (RFC 1035)."""
+    name = ascii_name(text.removesuffix("."))
+    return len(name) <= _LONGEST_NAME and re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name) is not None
+
+
+def ascii_name(name: str) -> str:
+    """Return a host name in lower case and in its ASCII form (IDNA), if it has one, without a final dot."""
+    if not name.isascii():
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("idna").decode("ascii")
+    return name.lower().rstrip(".")
 
 
 def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from urllib.parse import SplitResult, urlsplit
 
-from .addresses import authority, is_loopback
+from .addresses import authority, is_host_name, is_loopback
 from .display import shown_url
 from .errors import ConfigError
 
 _NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]|%(?![0-9A-Fa-f]{2})")
 """What a URL cannot have (RFC 3986): other characters, and a per cent sign without two hexadecimal digits."""
+
+ASCII_FORM = "write the host name in its ASCII form, with xn--"
 
 
 def refused_character(url: str) -> str:
@@ -23,11 +26,23 @@ def check_characters(url: str, place: str) -> None:
     """Raise ConfigError if a URL has a character that no URL can have."""
     wrong = refused_character(url)
     if wrong:
+        # The ASCII form is not computed here: that of a homograph would be another company's name.
+        in_name = wrong.isalpha() and wrong in url.partition("://")[2].partition("/")[0]
         raise ConfigError(
             f"{place}: {shown_url(url)!r} has {wrong!r}, which a URL cannot have",
-            cure="copy the URL again from its source",
+            cure=f"copy the URL again from its source{f', or {ASCII_FORM}' if in_name else ''}",
             error_code="IDS-112",
         )
+
+
+def is_server(host: str) -> bool:
+    """Return whether a URL's host, without brackets, is an IP address without a zone, or a name that DNS can have."""
+    if ":" not in host:
+        return is_host_name(host)
+    try:
+        return ipaddress.IPv6Address(host).scope_id is None
+    except ValueError:
+        return False
 
 
 def endpoint(url: str, place: str) -> str:
@@ -100,5 +115,11 @@ def _split(url: str, place: str) -> SplitResult:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError(
             f"{place}: {shown_url(url)!r} is not a URL of the form https://host/path", error_code="IDS-112"
+        )
+    if not is_server(parts.hostname):
+        raise ConfigError(
+            f"{place}: {shown_url(url)!r} has a host that is neither a name in DNS nor an address",
+            cure="correct the host: labels of 1 to 63 letters, digits and hyphens; an IPv6 address without a zone",
+            error_code="IDS-112",
         )
     return parts

@@ -93,14 +93,6 @@ def implied_files(identity: Identity, environ: Mapping[str, str]) -> Iterator[tu
             yield from found[0].implied_files(environ)
 
 
-def urls(identity: Identity, place: str) -> Iterator[str]:
-    """Yield the URLs that the identity contacts, as far as they are known without a request."""
-    for part, where in parts(identity, place):
-        url = own_url(part, where)
-        if url is not None:
-            yield url
-
-
 def own_url(identity: Identity, place: str) -> str | None:
     """Return the URL that the identity contacts, without its token exchange's subject; None if there is no URL."""
     if isinstance(identity, IdaasIdentity) and identity.authn_configuration is not None:

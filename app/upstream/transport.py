@@ -15,8 +15,8 @@ import httpx
 from msgspec.structs import replace
 
 from ..core.addresses import authority
-from ..core.errors import Unreachable
-from ..core.proxies import proxy_for
+from ..core.errors import ConfigError, Unreachable
+from ..core.proxies import check_proxy, proxy_for, proxy_variable
 from ..system import files
 from ..system.disk import Disk, Stalled
 from .bounded import BoundedNetwork
@@ -38,12 +38,14 @@ class ProxyInBetween:
     """
     The proxy of a request, as host and port. `passed`: whether the proxy has connected to the server.
 
-    `login`: the secrets of the login, which an answer of the proxy may quote.
+    `login`: the secrets of the login, which an answer of the proxy may quote. `place`: the variable of the environment
+    that names the proxy, or `proxy`.
     """
 
     address: str
     passed: bool = False
     login: tuple[str, ...] = field(default=(), repr=False)
+    place: str = "proxy"
 
     async def trace(self, event: str, _: Mapping[str, Any]) -> None:
         """Note that the handshake with the server begins. httpcore calls this method at each step of a request."""
@@ -95,13 +97,19 @@ class RoutingTransport(httpx.AsyncBaseTransport):
         self._opening = asyncio.Lock()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        proxy = proxy_for(str(request.url), self._proxy, self._environ)
+        url = str(request.url)
+        proxy = proxy_for(url, self._proxy, self._environ)
         if proxy is not None:
+            place = "proxy" if self._proxy else proxy_variable(url, self._environ) or ""
+            try:
+                check_proxy(proxy, place)
+            except ConfigError as error:  # for a URL that is known at run time only: the configuration's check passed
+                raise Unreachable(error.cause, cure=error.cure, error_code=error.error_code) from None
             parts = urlsplit(proxy)  # only host and port are kept: a proxy's URL may hold a password
             port = parts.port or (443 if parts.scheme == "https" else 80)
-            between = ProxyInBetween(authority(parts.hostname or "", port), login=_login(parts))
+            between = ProxyInBetween(authority(parts.hostname or "", port), login=_login(parts), place=place)
             request.extensions |= {PROXY: between, "trace": between.trace}
-        secure = request.url.scheme == "https" or bool(proxy and proxy.startswith("https:"))
+        secure = request.url.scheme == "https" or bool(proxy and proxy.lower().startswith("https:"))
         transport = await self._transport(proxy, secure=secure)
         return await transport.handle_async_request(request)
 

@@ -116,7 +116,11 @@ REFUSALS = [
     ({"ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/t", **ARNS, "SSL_CERT_FILE": "/ca"}, "SSL_CERT_FILE: /ca: no such file"),
     (
         {"ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/t", **ARNS, "HTTPS_PROXY": f"socks5://u:{SECRET}@proxy:1080"},
-        "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY: not a proxy of the form http://host:port",
+        "HTTPS_PROXY: a SOCKS proxy, which is not supported; name an HTTP proxy: http://host:port",
+    ),
+    (
+        {"ALIBABA_CLOUD_OIDC_TOKEN_FILE": "/t", **ARNS, "all_proxy": "http://proxy/path"},
+        "all_proxy: not a proxy of the form http://host:port",
     ),
     ({"IDAAS_SIDECAR_CONFIG": "/nowhere.json"}, "/nowhere.json: no such file"),
 ]
@@ -155,3 +159,15 @@ def test_all_mistakes_of_the_environment_are_in_one_run(tmp_path: Path) -> None:
         "ALIBABA_CLOUD_ROLE_SESSION_NAME",
         "ALIBABA_CLOUD_STS_REGION",
     ]
+
+
+def test_entry_of_no_proxy_without_effect(tmp_path: Path) -> None:
+    """An entry of NO_PROXY that covers no server is a warning, if requests use a proxy."""
+    sdk_file(tmp_path)
+    environ = {"S": "x", **ARNS, "no_proxy": "https://sts.aliyuncs.com; .aliyuncs.com"}
+
+    assert from_environment(tmp_path, **environ).warnings == ()
+    assert from_environment(tmp_path, **environ, HTTPS_PROXY="http://proxy:1").warnings == (
+        "NO_PROXY: 'https://sts.aliyuncs.com' covers no server; write a name without scheme, path and pattern, an "
+        "address, or a network such as 10.0.0.0/8",
+    )

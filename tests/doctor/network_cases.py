@@ -186,7 +186,7 @@ CASES = [
     avoided(
         "proxy",
         "IDS-205",
-        "list it in NO_PROXY",
+        "list the host in NO_PROXY",
         lambda: httpx.ProxyError("403 Forbidden"),
         breaks=use_a_proxy,
         passes=lambda scenario: "127.0.0.1" in scenario.environ.get("NO_PROXY", ""),

@@ -214,7 +214,10 @@ async def test_proxy_that_refuses_connections(request_to: Callable[..., Awaitabl
 @pytest.mark.parametrize(
     ("status", "cure"),
     [
-        ("403 Forbidden", "allow idaas.test in the proxy, or list it in NO_PROXY if it can be reached directly"),
+        (
+            "403 Forbidden",
+            "allow idaas.test in the proxy, or set connection.proxy to none if it can be reached directly",
+        ),
         ("407 Proxy Authentication Required", "correct the user name and password in the proxy's URL"),
         ("405 Method Not Allowed", "it does not act as a proxy; correct the proxy's address, or permit CONNECT there"),
         ("502 Bad Gateway", "it cannot reach idaas.test; repair the proxy's network or its DNS"),

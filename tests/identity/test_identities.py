@@ -237,7 +237,8 @@ def test_metadata_endpoint_of_an_identity(identity: Identity, endpoint: str | No
 )
 def test_urls_of_an_identity(identity: Identity, urls: list[str]) -> None:
     """The URLs that an identity contacts: the token endpoint, the issuer for discovery, or PLUGIN's OpenAPI."""
-    assert list(identities.urls(identity, "identity")) == urls
+    owned = (identities.own_url(part, where) for part, where in identities.parts(identity, "identity"))
+    assert [url for url in owned if url is not None] == urls
 
 
 @pytest.mark.parametrize(
@@ -269,11 +270,11 @@ INVALID: list[tuple[Identity, str]] = [
     (TokenFileIdentity(), "p: tokenEnvVarName or tokenFile is required"),
     (application(clientId=None), r"p\.clientId: required"),
     (client(issuer=None), r"p\.issuer: required, unless tokenEndpoint is set"),
-    (application(**PROXY), r"p\.connection\.proxy: not a proxy"),
-    (client(**PROXY), r"p\.connection\.proxy: not a proxy"),
+    (application(**PROXY), r"p\.connection\.proxy: a SOCKS proxy"),
+    (client(**PROXY), r"p\.connection\.proxy: a SOCKS proxy"),
     (
         application(tokenExchange={"subject": SUBJECT | SECRET | PROXY}),
-        r"p\.tokenExchange\.subject\.connection\.proxy: not a",
+        r"p\.tokenExchange\.subject\.connection\.proxy: a SOCKS",
     ),
     (
         application(tokenExchange={"subject": {"type": "command", "command": ["sh"]}}),

@@ -109,7 +109,7 @@ async def test_bad_discovery_document_is_refused(
             "identity.issuer: required where assertionAudience is issuer",
         ),
         ({"connection": {"privateKeyFile": "/k"}}, "connection.privateKeyFile: needs certificateFile"),
-        ({"connection": {"proxy": "socks5://p:1"}}, "connection.proxy: not a proxy"),
+        ({"connection": {"proxy": "socks5://p:1"}}, "connection.proxy: a SOCKS proxy"),
         ({"connection": {"caFile": "/nowhere.pem"}}, "connection.caFile: /nowhere.pem: no such file"),
         ({"connection": {"certificateFile": "/nowhere.pem"}}, "connection.certificateFile: /nowhere.pem: no such file"),
     ],

@@ -168,7 +168,7 @@ NO_CONNECT = "it does not act as a proxy; correct the proxy's address, or permit
     [
         ("407 Proxy\nAuthentication Required", "give its user name and password in the proxy's URL"),
         ("502 Bad Gateway", f"it cannot reach {HOST}; repair the proxy's network or its DNS"),
-        ("403 Forbidden", f"allow {HOST} in the proxy, or list it in NO_PROXY if it can be reached directly"),
+        ("403 Forbidden", f"allow {HOST} in the proxy, or set connection.proxy to none if it can be reached directly"),
         ("302 Found", NO_CONNECT),
         ("405 Method Not Allowed", NO_CONNECT),
         ("501 Not Implemented", NO_CONNECT),
@@ -180,6 +180,13 @@ def test_refusal_of_a_proxy_is_repeated(answer: str, cure: str) -> None:
     words = describe(httpx.ProxyError(answer), HOST, ProxyInBetween("proxy:8080"))
 
     assert words == f"the proxy proxy:8080 refused: {' '.join(answer.split())}; {cure}"
+
+
+def test_refusal_of_a_proxy_of_the_environment() -> None:
+    """NO_PROXY is a cure for a proxy of the environment alone: a configured proxy is used for every server."""
+    words = describe(httpx.ProxyError("403 Forbidden"), HOST, ProxyInBetween("proxy:8080", place="HTTPS_PROXY"))
+
+    assert words.endswith(f"; allow {HOST} in the proxy, or list it in NO_PROXY if it can be reached directly")
 
 
 def test_login_of_a_proxy_is_not_shown() -> None:

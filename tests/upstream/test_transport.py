@@ -9,6 +9,7 @@ import httpx
 import pytest
 import trustme
 
+from app.core.errors import Unreachable
 from app.core.proxies import NO_PROXY
 from app.upstream.tls import Trust
 from app.upstream.transport import PROXY, RoutingTransport
@@ -55,6 +56,18 @@ async def test_proxy_gets_the_request(source: str) -> None:
 
     assert proxy.lines == ["GET http://login.example.com/token HTTP/1.1"]
     assert request.extensions[PROXY].address == proxy.authority
+
+
+@pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "http://proxy:99999", "fd00::1"])
+async def test_proxy_that_cannot_be_used(proxy: str) -> None:
+    """A URL that only an issuer's document names may have a proxy of its own, which no check of a configuration saw."""
+    found = transport(environ={"all_proxy": proxy})
+    with pytest.raises(Unreachable) as caught:
+        await get(found, "https://login.example.com/token")
+    await found.aclose()
+
+    assert str(caught.value).startswith("all_proxy: ")
+    assert caught.value.error_code == "IDS-112"
 
 
 async def test_proxy_is_not_used_for_loopback() -> None:

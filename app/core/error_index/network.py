@@ -39,7 +39,8 @@ NETWORK = (
         "IDS-205",
         "The proxy refused, or cannot be reached.",
         "Its address is wrong, it wants a login, or it does not allow the host.",
-        "Correct `proxy` or HTTPS_PROXY, allow the host there, or list it in NO_PROXY.",
+        "Correct `proxy` or HTTPS_PROXY, and allow the host there. For a direct connection set connection.proxy to "
+        "none, or list the host in NO_PROXY if the proxy is the environment's.",
     ),
     Entry(
         "IDS-206",
