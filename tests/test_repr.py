@@ -58,6 +58,7 @@ HARMLESS = {
         ("ClientSecretBasic", "secret"),
         ("ClientSecretJwt", "secret"),
         ("ForeignAssertion", "token"),
+        ("ForeignToken", "secret"),
     },
     *{("PrivateKeyJwt", "password"), ("ClientCertificate", "password"), ("Federated", "assertion")},
     *{("GenerateOauthToken", "keys"), ("TokenEndpoint", "secret")},

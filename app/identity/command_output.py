@@ -1,11 +1,13 @@
 """Reads a token from the output of a program, and returns it as members of an OAuth token response.
 
 The known forms: an OAuth token response; a bare JWT; GitHub's `{"value": ...}`; the ExecCredential of kubectl's
-plug-ins; the list that `spire-agent api fetch jwt -output json` prints.
+plug-ins; the list that `spire-agent api fetch jwt -output json` prints; any other JSON with one JWT, as Kubernetes'
+TokenRequest, Vault and the CLIs of clouds print it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +23,7 @@ def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
     `use`: the member for an unnamed token.
     """
     text = output.decode("utf-8-sig", "replace").strip().strip('"')  # `jq` without `-r` prints a JSON string
+    text = re.sub(r"^(Authorization:\s*)?Bearer\s+", "", text, flags=re.IGNORECASE)
     if jwt_claims.unverified(text) is not None:
         return {use: text}
     try:
@@ -30,7 +33,7 @@ def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
     except ValueError:
         return None
     if isinstance(value, list):
-        svid = _spire_token(value)
+        svid = _spire_token(value) or _only_token(value)
         return {use: svid} if svid else None
     if not isinstance(value, dict):
         return None
@@ -38,7 +41,28 @@ def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
     if value.get("kind") == "ExecCredential":
         status = value.get("status")
         found = status.get("token") if isinstance(status, Mapping) else None
+    elif not isinstance(found, str) and not value.keys() & _NAMED:
+        found = _only_token(value)
     return {use: found} if isinstance(found, str) and not value.get(use) else value
+
+
+_NAMED = frozenset({"access_token", "id_token", "error"})
+"""The members of an OAuth answer. Their meaning counts, whatever other tokens are beside them."""
+
+
+def _only_token(value: Any) -> str | None:
+    """Return the JWT in a value if it holds exactly one. A refresh token is never shown to another server."""
+    found: set[str] = set()
+    level = [value]
+    while level:
+        item = level.pop()
+        if isinstance(item, dict):
+            level += [child for name, child in item.items() if "refresh" not in name.lower()]
+        elif isinstance(item, list):
+            level += item
+        elif isinstance(item, str) and jwt_claims.unverified(item) is not None:
+            found.add(item)
+    return found.pop() if len(found) == 1 else None
 
 
 def _spire_token(items: list[Any]) -> str | None:

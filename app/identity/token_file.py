@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from ..core.base import OtherFile, Strict
 from ..core.checks import Check, check, places
-from ..core.errors import ConfigError, NotThereYet, Refused, Unreachable
-from ..core.record import Record
-from ..core.values import Now, Secret, Token
+from ..core.errors import ConfigError, NotThereYet
+from ..core.values import Secret
 from ..system import secrets
-from ..system.disk import Disk
-from . import jwt_claims
 from .context import Context, TokenSource
+from .foreign_token import ForeignToken
 
 
 class TokenFileIdentity(Strict, tag_field="type", tag="tokenFile", frozen=True):
@@ -31,38 +29,10 @@ class TokenFileIdentity(Strict, tag_field="type", tag="tokenFile", frozen=True):
     ] = None
 
 
-class TokenFile(Record, frozen=True):
-    """
-    The token in the file, read at every refresh.
-
-    `is_synchronised`: whether `now` is the cloud's time. If not, even a token that looks expired is presented, and the
-    cloud decides.
-    """
-
-    HIDDEN = frozenset({"disk"})
-
-    read: Secret
-    place: str
-    now: Now
-    is_synchronised: Callable[[], bool]
-    disk: Disk = field(default_factory=Disk)
-
-    async def token(self) -> Token:
-        value = await secrets.read(self.read, self.disk)
-        claims = jwt_claims.unverified(value)
-        if claims is None:
-            raise Refused(f"{self.place}: the token is not a JWT", status=0, code="invalid_token", error_code="IDS-321")
-        if claims.expires_at is not None and claims.expires_at <= self.now() and self.is_synchronised():
-            raise Unreachable(
-                f"{self.place}: the token has expired; the program that writes it is late", error_code="IDS-322"
-            )
-        return Token(value, claims.expires_at if claims.expires_at is not None else self.now())
-
-
 def build(identity: TokenFileIdentity, place: str, context: Context) -> TokenSource:
     """Return the source of the token in the file."""
     read = token(identity, place, context.environ)
-    return TokenFile(read, place, context.now, context.is_synchronised, context.disk)
+    return ForeignToken(read, place, context.now, context.is_synchronised, context.disk)
 
 
 def checks(identity: TokenFileIdentity, place: str) -> Iterator[Check]:

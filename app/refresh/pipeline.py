@@ -25,10 +25,11 @@ from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
 from ..identity import identities, jwt_claims
 from ..identity.context import Context, Notes, TokenSource
+from ..identity.foreign_token import ForeignToken
 from ..identity.idaas import IdaasIdentity
 from ..identity.identities import Identity
 from ..identity.oidc_client import OidcClientIdentity
-from ..identity.token_file import TokenFile, TokenFileIdentity
+from ..identity.token_file import TokenFileIdentity
 from ..system import sockets
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
@@ -167,7 +168,7 @@ class Pipeline:
             return replace(token, expires_at=token.expires_at - self._server_now(judge) + self._clock.now())
 
         # A token file is read at each use and never cached, because its writer may have replaced the token.
-        work = obtain() if isinstance(source, TokenFile) else self._tokens.token(self._identity(name), obtain)
+        work = obtain() if isinstance(source, ForeignToken) else self._tokens.token(self._identity(name), obtain)
         token = await self._timed(name, "token", work)
         await self._report_expiries(name)
         return token

@@ -1,7 +1,8 @@
 """One request to the cloud, bounded in time and size; every failure becomes Unreachable.
 
 The answer may be hostile. So a body ends at 256 KiB, the exchange has one deadline, no redirect is followed, and
-nothing is decompressed. An answer with the emulator's mark is accepted only from loopback.
+nothing is decompressed but the beginning of an error's words. An answer with the emulator's mark is accepted only from
+loopback.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -27,7 +26,8 @@ from .connect import causes
 from .failure_codes import error_code
 from .failures import describe
 from .redaction import secrets_of
-from .response import UpstreamResponse
+from .response import UpstreamResponse, beginning, in_unicode
+from .retry_after import instant, retry_after
 from .transport import PROXY
 
 LARGEST_ANSWER = 262_144
@@ -35,8 +35,11 @@ LARGEST_ANSWER = 262_144
 
 EMULATOR_HEADER = "x-idaas-emulator"
 
-REQUEST_ID_HEADERS = ("x-acs-request-id", "x-ms-request-id", "x-okta-request-id", "x-request-id", "x-correlation-id")
-"""Headers with the request id of Alibaba Cloud, Entra, Okta and gateways, for an answer whose body has none."""
+REQUEST_ID_HEADERS = (
+    *("x-acs-request-id", "x-ms-request-id", "x-okta-request-id", "x-request-id", "x-correlation-id", "request-id"),
+    *("x-amzn-requestid", "x-amz-apigw-id", "eagleeye-traceid", "x-b3-traceid", "x-trace-id", "cf-ray", "x-amz-cf-id"),
+)
+"""Headers with the request id of Alibaba Cloud, Entra, Okta, gateways and CDNs, for an answer whose body has none."""
 
 
 class Limits(Record, frozen=True):
@@ -136,7 +139,8 @@ class UpstreamClient:
         try:
             _refuse_remote_emulator(response, where)
             failed = response.status_code >= 400
-            compressed = response.headers.get("content-encoding", "identity").lower() != "identity"
+            encoding = response.headers.get("content-encoding", "identity").strip().lower()
+            compressed = encoding != "identity"
             if compressed and not failed:
                 raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
             if 300 <= response.status_code < 400:
@@ -146,7 +150,12 @@ class UpstreamClient:
                     cloud_message=_target(response),
                     error_code="IDS-208",
                 )
-            body = b"" if compressed else await _body(response, where, cut=failed)
+            body = await _body(response, where, cut=failed)
+            if compressed:
+                body = beginning(body, encoding)
+                compressed = not body
+            if failed:
+                body = in_unicode(body, response.charset_encoding or "")
             date = _date(response.headers)
             if date is not None:
                 # A Date is cut to whole seconds, so its mean error is half a second.
@@ -155,10 +164,11 @@ class UpstreamClient:
             return UpstreamResponse(
                 response.status_code,
                 body,
-                _retry_after(response.headers, now),
+                retry_after(response.headers, now),
                 next(filter(None, map(response.headers.get, REQUEST_ID_HEADERS)), ""),
                 sent,
                 compressed,
+                response.headers.get("www-authenticate", ""),
             )
         finally:
             await response.aclose()
@@ -203,38 +213,9 @@ def _target(response: httpx.Response) -> str:
     return f"Location: {quoted(target)}" if known else ""
 
 
-def _retry_after(headers: httpx.Headers, now: float) -> float | None:
-    """
-    Return the seconds of Retry-After (or until its date, by the clock `now`), or of Alibaba's x-acs-retry-after.
-
-    Okta sends the end of the wait in X-Rate-Limit-Reset.
-    """
-    milliseconds = headers.get("x-acs-retry-after", "")
-    if milliseconds.isascii() and milliseconds.isdigit():
-        return int(milliseconds[:9]) / 1000
-    value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:9])
-    until = _instant(value)
-    if until is None:
-        reset = headers.get("x-rate-limit-reset", "").strip()  # Okta sends only this header, as seconds since the epoch
-        until = float(reset) if re.fullmatch(r"[0-9]{9,11}", reset) else None
-    return max(0.0, until - now) if until is not None else None
-
-
 def _date(headers: httpx.Headers) -> float | None:
     """Return the server's time by its Date, and by Age where a cache in between has kept the answer; or None."""
-    date, age = _instant(headers.get("date", "")), headers.get("age", "0").strip()
+    date, age = instant(headers.get("date", "")), headers.get("age", "0").strip()
     if date is None or not (age.isascii() and age.isdigit()):
         return None
     return date + float(age[:9])
-
-
-def _instant(text: str) -> float | None:
-    """Return an HTTP date as seconds since the epoch, or None."""
-    try:
-        date = parsedate_to_datetime(text)
-        # The asctime format has no time zone. Every HTTP date is in UTC (RFC 9110, section 5.6.7).
-        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
-    except (ValueError, OverflowError, TypeError):
-        return None

@@ -1,8 +1,8 @@
 """Reads code, message and request id from an error answer, in the forms in which services write them.
 
-The forms: JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, Okta, Entra, Keycloak, problem details
-(RFC 9457); XML of STS; a page of a gateway or proxy; plain text. All texts come from another side: the caller cleans
-them.
+The forms: JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, DingTalk, Okta, Entra, Keycloak, Vault,
+problem details (RFC 9457), also as a JSON string; a form; XML of STS; a page of a gateway or proxy; plain text. All
+texts come from another side: the caller cleans them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from ..core.record import Record
 from .response import json_value
@@ -18,15 +19,13 @@ from .response import json_value
 LARGEST_PAGE = 16_384
 """The most characters of a page or an XML document that are read."""
 
-_CODES = ("error", "Code", "code", "errorCode", "error_code", "errorcode")
+_CODES = ("error", "code", "errorcode", "errcode")
 _MESSAGES = (
-    *("error_description", "error_message", "Message", "message", "errorSummary", "errorMessage", "detail"),
-    *("title", "msg", "reason", "description", "error_msg", "faultstring"),
+    *("errordescription", "errormessage", "message", "errorsummary", "detail", "title", "msg", "reason"),
+    *("description", "errormsg", "errmsg", "faultstring"),
 )
-_IDS = (
-    *("request_id", "RequestId", "requestId", "trace_id", "errorId", "traceId", "correlation_id", "correlationId"),
-    "log_id",
-)
+_IDS = ("requestid", "traceid", "errorid", "correlationid", "logid")
+"""The names of members as `_plain` returns them: services differ in capitals and underscores."""
 
 DEEPEST = 3
 """The most levels of objects and lists that are searched: gateways and APIs wrap the object of an error."""
@@ -57,14 +56,13 @@ def error_words(body: bytes) -> ErrorWords:
     """Return code, message and request id from an error answer's body."""
     if not body.strip():
         return ErrorWords("an empty body")
-    text = body[: 4 * LARGEST_PAGE].decode("utf-8", "replace")
+    text = body[: 4 * LARGEST_PAGE].decode(json.detect_encoding(body), "replace")
     if text.lstrip("\ufeff \t\r\n")[:1] == "<":
         return _of_markup(text[:LARGEST_PAGE], len(body))
     try:
-        value = json_value(body)
+        value = _value(body)
     except ValueError:
-        plain = text if text.isprintable() or "\ufffd" not in text else ""
-        return ErrorWords(f"{len(body)} bytes that are neither", message=plain[:LARGEST_PAGE])
+        return _of_text(text, len(body))
     if isinstance(value, dict):
         return _of_members(value)
     if isinstance(value, list) and value and isinstance(value[0], dict):  # Salesforce
@@ -73,26 +71,62 @@ def error_words(body: bytes) -> ErrorWords:
     return ErrorWords(f"a JSON {type(value).__name__}", message=message)
 
 
-def _of_members(members: Mapping[str, Any]) -> ErrorWords:
+def _value(body: bytes) -> Any:
+    """Return the JSON value of a body; of a JSON string that is itself JSON, the value of that. Raises ValueError."""
+    value = json_value(body)
+    return value if (inner := _inner_document(value)) is None else inner
+
+
+def _inner_document(value: Any) -> dict[str, Any] | None:
+    """Return the object whose JSON is in a string: gateways wrap the answer of another service this way."""
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return None
+    try:
+        inner = json_value(value.encode("utf-8", "replace"))
+    except ValueError:
+        return None
+    return inner if isinstance(inner, dict) else None
+
+
+def _of_text(text: str, length: int) -> ErrorWords:
+    """Return the words of plain text: those of a form (the answer of old OAuth servers), else the whole text."""
+    if re.match(r"error(_\w+)?=", text):
+        return _of_members(dict(parse_qsl(text[:LARGEST_PAGE])), "a form")
+    readable = "\ufffd" not in text or (text.isprintable() and re.search(r"\w", text))
+    plain = text if readable else ""
+    return ErrorWords(f"{length} bytes that are neither", message=plain[:LARGEST_PAGE])
+
+
+def _of_members(found: Mapping[str, Any], form: str = "a JSON object") -> ErrorWords:
+    members = _plain(found)
     inner = _inner(members)
-    code = _first(inner, "status", "code", *_CODES) or _first(members, *_CODES)
-    message = _first(members, *_MESSAGES) or _first(inner, *_MESSAGES)
+    code = _first(inner, "status", *_CODES[1:], *_CODES) or _first(members, *_CODES)
+    message = _first(members, *_MESSAGES) or _first(inner, *_MESSAGES) or _first(members, "errors")
+    document = _inner_document(message)
+    if document is not None:
+        wrapped = _of_members(document)
+        code, message = wrapped.code or code, wrapped.message or message
     if not CODE.fullmatch(code):
         code, message = "", message or code
-    causes = members.get("errorCauses")  # Okta: the summary names the kind of error, the causes describe it
+    causes = members.get("errorcauses")  # Okta: the summary names the kind of error, the causes describe it
     for cause in causes[:3] if isinstance(causes, list) else ():
         if isinstance(cause, dict):
-            message = f"{message} {_first(cause, 'errorSummary')}".strip()
+            message = f"{message} {_first(_plain(cause), 'errorsummary')}".strip()
     # Entra repeats the ids and the time of its answer after the description.
     message = re.split(r"\s*\bTrace ID: ", message, maxsplit=1)[0]
-    return ErrorWords("a JSON object", True, code, message, _first(members, *_IDS) or _first(inner, *_IDS))
+    return ErrorWords(form, True, code, message, _first(members, *_IDS) or _first(inner, *_IDS))
+
+
+def _plain(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the members with names in small letters alone: `ErrorCode`, `error_code` and `errorCode` are one name."""
+    return {re.sub(r"[-_]", "", str(name)).lower(): value for name, value in members.items()}
 
 
 def _inner(members: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the object in `members` that describes the error: `error`, else the first one with a message, else {}."""
     nested = members.get("error")
     if isinstance(nested, dict):
-        return nested
+        return _plain(nested)
     if _first(members, *_CODES[1:], *_MESSAGES):
         return {}
     level: list[Any] = [members]
@@ -103,8 +137,8 @@ def _inner(members: Mapping[str, Any]) -> Mapping[str, Any]:
             for item in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
         ][:MOST_OBJECTS]
         for item in level:
-            if isinstance(item, dict) and _first(item, *_MESSAGES):
-                return item
+            if isinstance(item, dict) and _first(plain := _plain(item), *_MESSAGES):
+                return plain
     return {}
 
 
@@ -137,9 +171,12 @@ def _unescaped(text: str) -> str:
 
 
 def _first(members: Mapping[str, Any], *names: str) -> str:
-    """Return the first of these members that is a text or a number, as text; empty if there is none."""
-    for name in names:
-        value = members.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool) and value:
-            return str(value)
-    return ""
+    """Return the first of these members that has a text, as text; empty if there is none."""
+    return next(filter(None, map(_text_of, map(members.get, names))), "")
+
+
+def _text_of(value: Any) -> str:
+    """Return a text or a number as text; of a list, the texts in it (Vault, NestJS); else an empty text."""
+    if isinstance(value, list):
+        return "; ".join(item for item in value[:MOST_OBJECTS] if isinstance(item, str))
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) and value else ""

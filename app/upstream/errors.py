@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..core.errors import Refused, Unreachable
 from ..core.text import printable_id, quoted
+from .challenge import challenge_words
 from .error_words import ErrorWords, error_words
 from .meaning import UNKNOWN, Meaning
 from .redaction import redacted
@@ -48,14 +51,25 @@ def answer_of(
     """
     Return the members of a successful answer. `wanted`: the member that a successful answer must have.
 
-    Raises the error of `error_of` for any other answer, also for one with status 200 and a member `error`.
+    Raises the error of `error_of` for any other answer, also for a page with status 200, or a member `error`.
     """
-    if response.status == 200:
+    if response.status == 200 and not response.is_page:
         members = response.members(where)
         failed = members.get("error") or not (wanted and members.get(wanted))
-        if not failed or error_words(response.body).code in _NO_ERROR:
+        if not failed or not _has_failed(error_words(response.body), members):
             return members
     raise error_of(response, where, asked=asked, codes=codes, statuses=statuses, secrets=secrets)
+
+
+def _has_failed(words: ErrorWords, members: Mapping[str, Any]) -> bool:
+    """Return whether an answer with status 200 and without the wanted member describes a failure."""
+    if words.code not in _NO_ERROR:
+        return True
+    # Words without a code; of a token that is not the wanted one, the caller says more.
+    return bool(not words.code and words.message and not members.keys() & _TOKENS)
+
+
+_TOKENS = frozenset({"access_token", "id_token"})
 
 
 def error_of(
@@ -76,7 +90,7 @@ def error_of(
     message must not quote, besides the secrets of the request.
     """
     hidden = (*response.sent, *secrets)
-    words = error_words(response.body)
+    words = _words(response)
     code = _id(words.code, hidden) or str(response.status)
     request_id = _id(words.request_id or response.request_id, hidden)
     message = quoted(redacted(" ".join(words.message[:LONGEST_READ].split()), hidden), LONGEST_MESSAGE)
@@ -98,7 +112,8 @@ def error_of(
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
     throttled = response.status == 429 or by_code.error_code == THROTTLED
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
-        own = THROTTLED if throttled else SERVER_ERROR if meaning.error_code == UNKNOWN else meaning.error_code
+        unknown = NO_API if response.status < 400 else SERVER_ERROR
+        own = THROTTLED if throttled else unknown if meaning.error_code == UNKNOWN else meaning.error_code
         return Unreachable(text, retry_after=response.retry_after, throttled=throttled, error_code=own, **facts)
     if not words.from_api:
         # A page for people: the URL is wrong, or something in between has answered. It does not withdraw a role.
@@ -113,6 +128,15 @@ def error_of(
         error_code=meaning.error_code,
         **facts,
     )
+
+
+def _words(response: UpstreamResponse) -> ErrorWords:
+    """Return the words of the body, or those of the header WWW-Authenticate where the body names no error."""
+    words = error_words(response.body)
+    if words.code or not response.challenge:
+        return words
+    said = challenge_words(response.challenge)
+    return words if said is None else replace(said, message=said.message or words.message, request_id=words.request_id)
 
 
 def _meaning(given: Meaning | str | None) -> Meaning | None:

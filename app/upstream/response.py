@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import re
+import zlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -16,11 +19,12 @@ class UpstreamResponse(Record, frozen=True):
     A complete answer with any status.
 
     `retry_after`: the seconds that the server asks to wait. `request_id`: the id from a header. `sent`: the secrets of
-    the request, which the answer may quote. `compressed`: the body of an error was compressed, and is left
-    out. `repr` hides the body, which may hold a credential.
+    the request, which the answer may quote. `compressed`: the body of an error was compressed otherwise than with gzip
+    or deflate, and is left out. `challenge`: the header WWW-Authenticate. `repr` hides the body, which may hold a
+    credential, and what may quote one.
     """
 
-    HIDDEN = frozenset({"body", "sent"})
+    HIDDEN = frozenset({"body", "sent", "challenge"})
 
     status: int
     body: bytes
@@ -28,6 +32,12 @@ class UpstreamResponse(Record, frozen=True):
     request_id: str = ""
     sent: tuple[str, ...] = ()
     compressed: bool = False
+    challenge: str = ""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the body is HTML or XML."""
+        return self.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
     def members(self, where: str) -> dict[str, Any]:
         """Return the body as a JSON object. Raises Unreachable, which names the body's kind and size, not its text."""
@@ -69,6 +79,40 @@ def json_value(body: bytes) -> Any:
         return json_text.json_value(body.decode("utf-8", "replace"))
 
 
+LARGEST_UNPACKED = 65_536
+"""The most bytes to which an error's body is decompressed. Words stand at its beginning."""
+
+
+_WINDOWS = {
+    "gzip": (zlib.MAX_WBITS | 16,),
+    "x-gzip": (zlib.MAX_WBITS | 16,),
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),  # with zlib's header (RFC 9110 8.4.1.2), or without, as some send it
+}
+
+
+def beginning(body: bytes, encoding: str) -> bytes:
+    """Return the beginning of a body with this Content-Encoding, gzip or deflate; empty for any other encoding."""
+    for window in _WINDOWS.get(encoding, ()):
+        try:
+            return zlib.decompressobj(window).decompress(body, LARGEST_UNPACKED)
+        except zlib.error:
+            continue
+    return b""
+
+
+_ENCODINGS = re.compile(r"gb(k|2312|18030)|big5|(iso8859|cp125)_?[0-9]{1,2}|shift_jis|euc_(jp|kr)|utf_16(_[bl]e)?")
+"""Python's names of the encodings that are decoded: each in linear time, which not all of Python's are."""
+
+
+def in_unicode(body: bytes, charset: str) -> bytes:
+    """Return a body as UTF-8 if `charset`, the name in its Content-Type, is that of another encoding of text."""
+    try:
+        name = codecs.lookup(charset).name
+        return body.decode(name).encode() if _ENCODINGS.fullmatch(name.replace("-", "_")) else body
+    except (LookupError, ValueError):
+        return body
+
+
 class Post(Protocol):
     """The client for token endpoints and STS. Raises Unreachable if no complete answer arrives."""
 
@@ -96,6 +140,6 @@ class HttpClient(Post, GetPut, Protocol):
 def _kind(body: bytes) -> str:
     if not body:
         return "an empty body"
-    if body.lstrip()[:1] == b"<":
+    if UpstreamResponse(0, body).is_page:
         return f"{len(body)} bytes of HTML or XML"
     return f"{len(body)} bytes that are neither"

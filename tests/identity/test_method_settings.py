@@ -44,6 +44,7 @@ from .test_jwt_claims import token
 from .test_private_key import EC, ED, ENCRYPTION, PASSWORD, der, pem
 
 JWT = token({})
+OIDC_TOKEN = token({"sub": "pod"})
 TOKEN = answer({"access_token": JWT, "expires_in": 600})
 ENDPOINT = "https://idp.example.com/token"
 JWT_BEARER = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -184,7 +185,7 @@ async def test_private_key_signs_an_assertion(
 
 async def test_oidc_token_is_the_assertion(workload: Workload) -> None:
     """OIDC presents the token of the file under the credential's name."""
-    path = workload.write_file("token", " oidc-token\n")
+    path = workload.write_file("token", f" {OIDC_TOKEN}\n")
     method = {"authnMethod": "OIDC", "applicationFederatedCredentialName": "fed-1", "oidcTokenFilePath": path}
 
     sent = await sent_by(method)
@@ -195,7 +196,7 @@ async def test_oidc_token_is_the_assertion(workload: Workload) -> None:
         "scope": "aud|a aud|b",
         "application_federated_credential_name": "fed-1",
         "client_assertion_type": "urn:cloud:idaas:params:oauth:client-assertion-type:id-token-bearer",
-        "client_assertion": "oidc-token",
+        "client_assertion": OIDC_TOKEN,
     }
 
 

@@ -16,14 +16,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 
-from app.core.errors import ConfigError, Refused
+from app.core.errors import ConfigError, Refused, Unreachable
 from app.emulator import PublicKey
 from app.emulator.world.world import OIDC_CLIENT_ID
 
 from ..clock import Clock
 from ..conftest import Offline
 from ..workload import Workload
-from .identities import client_assertion, oidc_client, one_profile, sts_exchange
+from .identities import MakeIdentity, client_assertion, oidc_client, oidc_token, one_profile, sts_exchange
 
 Build = Callable[..., Offline]
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -209,6 +209,31 @@ async def test_projected_token_as_assertion(workload: Workload, offline: Build) 
     workload.write_file("projected", workload.emulator.workload_token(aud=["another"]))
     with pytest.raises(Refused, match="aud is not this provider"):
         await offline(one_profile(identity, sts_exchange("command")), workload.environ).fetch()
+
+
+@pytest.mark.parametrize(("make", "exchange"), [(client_assertion, "command"), (oidc_token, "OIDC")])
+async def test_unusable_token_is_not_sent(
+    make: MakeIdentity, exchange: str, workload: Workload, offline: Build, clock: Clock
+) -> None:
+    """A token that has expired, or a page in its place, is not sent; the message names the writer of the token."""
+    identity = make(workload)
+    sidecar = offline(one_profile(identity, sts_exchange(exchange)), workload.environ)
+    await sidecar.fetch()
+    name = next(name for name in ("projected", "token") if (workload.directory / name).exists())
+    sent = len(workload.emulator.journal)
+    for text, kind, says in (
+        (
+            workload.emulator.workload_token(exp=int(clock.time()) - 1),
+            Unreachable,
+            "the program that writes it is late",
+        ),
+        ("<html>Sign in</html>", Refused, "the token is not a JWT"),
+    ):
+        workload.write_file(name, text)
+        clock.skip(1800)
+        with pytest.raises(kind, match=says):
+            await sidecar.fetch()
+    assert "client_assertion" not in {field for call in workload.emulator.journal[sent:] for field in call.fields}
 
 
 async def test_job_token_as_assertion(workload: Workload, offline: Build) -> None:

@@ -14,7 +14,8 @@ from app.core.values import Token
 from app.emulator import Emulator
 from app.emulator.world.world import WORKLOAD_PROVIDER_ARN
 from app.identity import token_file
-from app.identity.token_file import TokenFile, TokenFileIdentity
+from app.identity.foreign_token import ForeignToken
+from app.identity.token_file import TokenFileIdentity
 
 from ..clock import Clock
 from ..conftest import Offline, exchange
@@ -75,9 +76,9 @@ NOW = 1_767_323_045.0
 PLACE = "identity.tokenFile"
 
 
-def source(text: str, *, is_synchronised: bool = True) -> TokenFile:
+def source(text: str, *, is_synchronised: bool = True) -> ForeignToken:
     """Return the source of the token `text`, at NOW."""
-    return TokenFile(lambda: text, PLACE, lambda: NOW, lambda: is_synchronised)
+    return ForeignToken(lambda: text, PLACE, lambda: NOW, lambda: is_synchronised)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +115,26 @@ async def test_file_without_a_jwt_is_refused() -> None:
 
     assert str(caught.value) == f"{PLACE}: the token is not a JWT"
     assert (caught.value.status, caught.value.code, caught.value.error_code) == (0, "invalid_token", "IDS-321")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '"{}"',
+        "Bearer {}",
+        "authorization: bearer  {}",
+        '{{"value": "{}"}}',
+        '{{"kind": "TokenRequest", "status": {{"token": "{}"}}}}',
+        '[{{"svids": [{{"svid": "{}"}}]}}]',
+        '{{"data": {{"token": "{}", "ttl": 60}}}}',
+        '{{"access_token": "{}"}}',
+    ],
+)
+async def test_token_in_the_form_of_a_program(written: str) -> None:
+    """A file may hold what a program printed: the token in quotes, behind `Bearer`, or in JSON."""
+    text = token({"exp": NOW + 60})
+
+    assert (await source(written.format(text)).token()).value == text
 
 
 async def test_file_system_that_does_not_answer_is_transient() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -11,12 +13,15 @@ import pytest
 from app.core.errors import Unreachable
 from app.core.events import ClockRead, Event
 from app.upstream.client import Limits, UpstreamClient
+from app.upstream.response import LARGEST_UNPACKED
 from app.upstream.transport import PROXY, ProxyInBetween
 
 from ..clock import Clock
 from ..simulated_loop import simulated
 
 URL = "https://login.example.com/token"
+
+
 DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
 """The time of the test's clock."""
 
@@ -271,17 +276,32 @@ async def test_date_tells_the_clocks_difference(
         ({"x-acs-retry-after": "1500"}, 1.5),
         ({"x-acs-retry-after": "1500", "retry-after": "17"}, 1.5),
         ({"x-acs-retry-after": "soon", "retry-after": "17"}, 17.0),
-        ({"x-acs-retry-after": "1234567890"}, 123456.789),
+        ({"x-acs-retry-after": "1234567890"}, 1234567.89),
         ({"retry-after": "17"}, 17.0),
         ({"retry-after": " 17 "}, 17.0),
         ({"retry-after": "0"}, 0.0),
-        ({"retry-after": "1234567890"}, 123456789.0),
+        ({"retry-after": "12345678900"}, 1e9),
+        ({"retry-after": "5, 7"}, 7.0),
+        ({"retry-after": '"17"'}, 17.0),
+        ({"retry-after": "120s"}, 120.0),
+        ({"retry-after": "1767323105"}, 60.0),
+        ({"retry-after": "2026-01-02T03:05:05Z"}, 60.0),
+        ({"x-retry-after": "17"}, 17.0),
+        ({"retry-after-ms": "1500"}, 1.5),
+        ({"x-ms-retry-after-ms": "1500.5", "retry-after": "1"}, 1.5005),
+        ({"x-rate-limit-reset": "1767323105"}, 60.0),
+        ({"x-ratelimit-reset": "1767323105"}, 60.0),
+        ({"x-ratelimit-reset": "1767323105000"}, 60.0),
+        ({"ratelimit-reset": "90"}, 90.0),
+        ({"ratelimit": "limit=10, remaining=0, reset=90"}, 90.0),
+        ({"ratelimit": '"default";r=0;t=90'}, 90.0),
+        ({"ratelimit": "reset=soon"}, None),
         ({"retry-after": "Fri, 02 Jan 2026 03:05:05 GMT"}, 60.0),
         ({"retry-after": "Fri, 02 Jan 2026 03:05:05 GMT", "date": "Fri, 02 Jan 2026 03:04:35 GMT"}, 30.0),
         ({"retry-after": "Fri, 02 Jan 2026 03:04:00 GMT"}, 0.0),
         ({"retry-after": "-5"}, None),
         ({"retry-after": "soon"}, None),
-        ({"retry-after": "1.5"}, None),
+        ({"retry-after": "1.5"}, 1.5),
         ({}, None),
     ],
 )
@@ -307,3 +327,61 @@ async def test_closed_client_closes_its_transport(client: Build) -> None:
     await client(server).aclose()
 
     assert server.closed == 1
+
+
+WORDS = b'{"error":"invalid_client"}'
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(WORDS, mtime=0)),
+        ("X-GZIP", gzip.compress(WORDS, mtime=0)),
+        ("deflate", zlib.compress(WORDS)),
+        ("deflate", zlib.compress(WORDS)[2:-4]),
+        ("gzip", gzip.compress(WORDS + b"x" * 10_000_000, mtime=0)),
+        ("gzip", gzip.compress(WORDS, mtime=0)[:-8]),
+    ],
+)
+async def test_compressed_words_are_read(encoding: str, body: bytes, client: Build) -> None:
+    """The words of an error are read from gzip and deflate, and no more of them than an error's beginning."""
+    response = await client(Server(400, body, content_encoding=encoding)).get(URL)
+
+    assert response.body.startswith(WORDS)
+    assert len(response.body) <= LARGEST_UNPACKED
+    assert not response.compressed
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_damaged_compression_leaves_no_words(encoding: str, client: Build) -> None:
+    """A body that is not what its header says counts as compressed."""
+    response = await client(Server(400, b"\xffno", content_encoding=encoding)).get(URL)
+
+    assert (response.body, response.compressed) == (b"", True)
+
+
+@pytest.mark.parametrize(
+    ("charset", "body", "read"),
+    [
+        ("GBK", "客户端".encode("gbk"), "客户端"),
+        ("iso-8859-1", "gesperrt für".encode("latin-1"), "gesperrt für"),
+        ("utf-16", "für".encode("utf-16"), "für"),
+        ("utf-8", "für".encode(), "für"),
+        ("unknown", b"for", "for"),
+        ("idna", b"xn--a", "xn--a"),
+        ("gbk", b"\xff\xff", None),
+    ],
+)
+async def test_words_in_the_encoding_of_the_header(charset: str, body: bytes, read: str | None, client: Build) -> None:
+    """An error's body is decoded as its Content-Type says, where that is an encoding of text."""
+    response = await client(Server(400, body, content_type=f"text/plain; charset={charset}")).get(URL)
+
+    assert response.body == (body if read is None else read.encode())
+
+
+async def test_challenge_is_kept(client: Build) -> None:
+    """The header with the error of RFC 6750 reaches the caller."""
+    response = await client(Server(401, b"", www_authenticate='Bearer error="invalid_token"')).get(URL)
+
+    assert response.challenge == 'Bearer error="invalid_token"'
+    assert "invalid_token" not in repr(response)

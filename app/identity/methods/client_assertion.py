@@ -16,22 +16,19 @@ from ...core.checks import Check, check, places
 from ...core.record import Record
 from ...core.values import Secret
 from ...system import secrets
-from ...system.disk import Disk
 from ..client_auth import Proof, jwt_bearer
 from ..context import TokenSource
+from ..foreign_token import ForeignToken
 from .method import ClientFacts, ClientParts, Method
 
 
 class ForeignAssertion(Record, frozen=True):
-    """The token of another issuer, read for every request, because its writer renews it."""
+    """The token of another issuer, which must be valid to be sent."""
 
-    HIDDEN = frozenset({"disk"})
-
-    token: Secret
-    disk: Disk
+    token: ForeignToken
 
     async def prove(self, endpoint: str) -> Proof:
-        return jwt_bearer(await secrets.read(self.token, self.disk))
+        return jwt_bearer((await self.token.token()).value)
 
 
 class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", frozen=True, kw_only=True):
@@ -66,5 +63,7 @@ class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", f
         )
 
     def build(self, parts: ClientParts) -> TokenSource:
-        token = self.token(parts.place, parts.context.environ)
-        return parts.token_endpoint_source(ForeignAssertion(token, parts.context.disk))
+        context = parts.context
+        read = self.token(parts.place, context.environ)
+        token = ForeignToken(read, parts.place, context.now, context.is_synchronised, context.disk)
+        return parts.token_endpoint_source(ForeignAssertion(token))

@@ -12,6 +12,7 @@ from ...core.checks import Check
 from ...system import secrets
 from ...system.secrets import FileSecret
 from ..context import TokenSource
+from ..foreign_token import ForeignToken
 from .federated import Federated
 from .method import (
     ClientFacts,
@@ -74,7 +75,9 @@ class IdaasOidc(Method, tag_field="authnMethod", tag="OIDC", frozen=True, kw_onl
         context = parts.context
 
         async def assertion() -> str:
-            return await secrets.read(self.token(parts.place, context.environ), context.disk)
+            read = self.token(parts.place, context.environ)
+            token = ForeignToken(read, parts.place, context.now, context.is_synchronised, context.disk)
+            return (await token.token()).value
 
         name = str(self.application_federated_credential_name)
         return parts.token_endpoint_source(Federated(name, ID_TOKEN_BEARER, assertion))
