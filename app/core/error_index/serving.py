@@ -125,7 +125,7 @@ SERVING = (
     Entry(
         "IDS-520",
         "A request of a browser was refused.",
-        "The request has Origin, Referer or Sec-Fetch-Site: a web page may not read credentials.",
+        "The request has Origin, Sec-Fetch-Site or another header of browsers: a web page may not read credentials.",
         "Send the request from a program, or set access.browsers to allow.",
     ),
     Entry(
