@@ -19,7 +19,6 @@ from ..core.errors import ConfigError
 from .errors import call_command
 from .parser import parse
 
-
 LASTING = ("serve", "exec", "demo", "emulator", "webhook")
 """The commands that serve until they are stopped, or run another program. All others end by themselves."""
 
