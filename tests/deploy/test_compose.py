@@ -67,7 +67,7 @@ def test_application_waits_for_credentials(sidecar: dict[str, Any], application:
 
 
 def test_hardened(sidecar: dict[str, Any]) -> None:
-    """The sidecar has the memory limit of the Kubernetes manifest and the restrictions under which the image is tested."""
+    """The sidecar has the memory limit of the Kubernetes manifest, no more rights than the image needs, and no port."""
     assert sidecar["read_only"] is True
     assert sidecar["cap_drop"] == ["ALL"]
     assert sidecar["security_opt"] == ["no-new-privileges:true"]
