@@ -362,6 +362,15 @@ async def test_both_doors_give_the_same_answers(doors: Doors, listener: str) -> 
     assert compared >= 500
 
 
+async def test_head_is_get_without_the_body(doors: Doors) -> None:
+    """On the operations listener HEAD has the status and the headers of GET, pages and redirects included."""
+    peer = PEERS["unknown"]
+    for target in TARGETS["ops"]:
+        ((status, headers, _),) = await doors.protocol("ops", b"GET", target, (HOST,), peer)
+
+        assert await doors.protocol("ops", b"HEAD", target, (HOST,), peer) == [(status, headers, b"")], target
+
+
 async def test_the_memo_is_warm(doors: Doors) -> None:
     """A request for credentials is remembered: the comparison above did exercise the memo."""
     target = b"/" + PATH_TOKEN + b"/credentials"

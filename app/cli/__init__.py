@@ -7,6 +7,7 @@ A command's module is imported when the command is called. `health` therefore lo
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -18,15 +19,31 @@ from ..core.errors import ConfigError
 from .errors import call_command
 from .parser import parse
 
+LASTING = ("serve", "exec", "demo", "emulator", "webhook")
+"""The commands that serve until they are stopped, or run another program. All others end by themselves."""
+
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run one command and return its exit code. Raises SystemExit after bad usage, `--help` and `--version`."""
     arguments = parse(sys.argv[1:] if argv is None else argv)
+    if argv is None and arguments.command not in LASTING:
+        _give_way()
 
     def run() -> int:
         return int(_command(arguments.command).run(arguments, environ))
 
     return call_command(arguments.command, run, debug=arguments.debug)
+
+
+def _give_way() -> None:
+    """
+    Let the kernel end this process first where memory is short.
+
+    Several commands in the container of a running sidecar share its memory limit. The kernel would end the largest
+    process, which may be the sidecar.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _command(name: str) -> ModuleType:

@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from ..config.explain import leaves
 from ..config.loader import Loaded, load
 from ..config.settings import Cache
-from ..core.client_chain import HIGHER_PRIORITY_VARIABLES
+from ..core.client_chain import HIGHER_PRIORITY_VARIABLES, without_java_keys
 from ..core.errors import ConfigError, Reason, SidecarError, Unreachable
 from ..main import logger
 from ..main import run as run_loop
@@ -145,7 +145,8 @@ async def _run(loaded: Loaded, command: list[str], environ: dict[str, str], unse
             with_profile = with_cli_profile(command, uri, region or DEFAULT_REGION, directory)
             # A script with aliyun-cli then fails, instead of signing with the developer's own key.
             ignored = {} if with_profile != command else {"ALIBABA_CLOUD_IGNORE_PROFILE": "TRUE"}
-            variables = environ | client | ignored | no_proxy_variables(environ)
+            kept = {name: without_java_keys(value) for name, value in environ.items()}
+            variables = kept | client | ignored | no_proxy_variables(environ)
             return await _run_command(with_profile, variables, children)
     finally:
         await service.stop()

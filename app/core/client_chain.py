@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 CREDENTIALS_URI = "ALIBABA_CLOUD_CREDENTIALS_URI"
+
+ROLE_NAMES = ("ALIBABA_CLOUD_ECS_METADATA", "ALICLOUD_ECS_ROLE_NAME")
+"""
+Names of the instance's RAM role, with which terraform asks the ECS metadata service first.
+
+So do SDKs that read the credentials URI, but not ALIBABA_CLOUD_ECS_METADATA_DISABLED (docs/clients.md).
+"""
 
 HIGHER_PRIORITY_VARIABLES = (
     "ALIBABA_CLOUD_ACCESS_KEY_ID",
@@ -14,8 +23,26 @@ HIGHER_PRIORITY_VARIABLES = (
     *(f"ALIBABACLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN", "PROFILE")),
     *(f"ALICLOUD_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN", "PROFILE")),
     *(f"ALICLOUD_{name}" for name in ("ACCESS_KEY", "SECRET_KEY", "SHARED_CREDENTIALS_FILE", "CREDENTIALS_URI")),
+    "ALICLOUD_ACCESS_KEY_STS_TOKEN",
+    # aliyun-python-sdk-core uses the first two instead of the credential that the program passes. OSS SDKs and opendal
+    # know the others.
+    *(f"ALIYUN_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET")),
+    *(f"OSS_{name}" for name in ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SESSION_TOKEN")),
+    *ROLE_NAMES,
 )
-"""The variables that SDKs check before the credentials URI: static keys, the token file of RRSA, a chosen profile."""
+"""The variables that SDKs check before the credentials URI: static keys, the token file of RRSA, profile, role name."""
+
+_JAVA_NAME = r"-D(?:alibabacloud|oss)\.(?:accessKeyId|accessKeySecret|accessKeyIdSecret|sessionToken)="
+_JAVA_KEY = re.compile(
+    rf"""(?<!\S)(?:"{_JAVA_NAME}[^"]*"|'{_JAVA_NAME}[^']*'|{_JAVA_NAME}(?:"[^"]*"|'[^']*'|\S)*)\s*"""
+)
+"""An option that sets a system property with a key. The SDKs for Java use these properties before all variables."""
+
+
+def without_java_keys(value: str) -> str:
+    """Return the value of a variable, such as JAVA_TOOL_OPTIONS, without the options of Java that set an AccessKey."""
+    return _JAVA_KEY.sub("", value)
+
 
 OTHER_SOURCES_DISABLED = {
     "ALIBABA_CLOUD_ECS_METADATA_DISABLED": "true",

@@ -17,8 +17,11 @@ _FORWARDED = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _HARMLESS = frozenset({b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length"})
 """Headers that the SDKs send. `judge` skips them first, because most headers of a request are among them."""
 
-_FETCH_OF_NODE = (b"sec-fetch-mode", b"cors")
-"""The only Sec-Fetch header that Node's built-in `fetch` (undici) sends. A browser also sends Sec-Fetch-Site."""
+_FETCH_OF_NODE = frozenset((b"sec-fetch-mode", mode) for mode in (b"cors", b"no-cors", b"same-origin"))
+"""
+The only Sec-Fetch header that Node's built-in `fetch` (undici) sends: the request's `mode`. A browser also sends
+Sec-Fetch-Site. The other modes, such as `navigate`, are a browser's alone.
+"""
 
 
 DENIED_CODES = {
@@ -83,7 +86,7 @@ class Guard:
             return _FORWARDED_DENIAL
         # DNS rebinding and plain cross-site requests. A page's script cannot remove Sec-Fetch-Site.
         if self._refuse_browsers and (name == b"origin" or name.startswith(b"sec-fetch-")):
-            return None if (name, value) == _FETCH_OF_NODE else _BROWSER_DENIAL
+            return None if (name, value) in _FETCH_OF_NODE else _BROWSER_DENIAL
         return None
 
     def _judge_host(self, host: bytes | None) -> Denial | None:

@@ -67,7 +67,10 @@ def create_app(handlers: Handlers, *, version: str, **options: Any) -> FastAPI:
 
     async def page(http: HttpRequest, make: Callable[[], HttpResponse]) -> HttpResponse:
         decided = await decide(http)
-        return _http(http, decided) if decided is not None else make()
+        if decided is not None:
+            return _http(http, decided)
+        made = make()
+        return HttpResponse(b"", made.status_code, made.headers) if http.method == "HEAD" else made
 
     async def docs_page(http: HttpRequest) -> HttpResponse:
         return await page(http, lambda: HTMLResponse(pages.docs_page(app.openapi()), headers=_NO_STORE))

@@ -208,11 +208,13 @@ def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
         """Return the errors index and the states of this version as a page, to callers on loopback."""
         return await answer(request)
 
+    @router.head("/openapi.json", include_in_schema=False)
     @router.get("/openapi.json", response_model=dict[str, Any], responses=local, summary="This document")
     async def openapi_json(request: Request) -> Response:
         """Return the OpenAPI document, to callers on loopback."""
         return await openapi(request)
 
+    @router.head("/docs", include_in_schema=False)
     @router.get("/docs", response_class=HTMLResponse, responses=local, summary="This document as a page")
     async def docs(request: Request) -> Response:
         """Return the documentation of the routes as a page without scripts, to callers on loopback."""

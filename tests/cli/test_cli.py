@@ -501,6 +501,14 @@ UNSET = (
     "ALICLOUD_SECRET_KEY",
     "ALICLOUD_SHARED_CREDENTIALS_FILE",
     "ALICLOUD_CREDENTIALS_URI",
+    "ALICLOUD_ACCESS_KEY_STS_TOKEN",
+    "ALIYUN_ACCESS_KEY_ID",
+    "ALIYUN_ACCESS_KEY_SECRET",
+    "OSS_ACCESS_KEY_ID",
+    "OSS_ACCESS_KEY_SECRET",
+    "OSS_SESSION_TOKEN",
+    "ALIBABA_CLOUD_ECS_METADATA",
+    "ALICLOUD_ECS_ROLE_NAME",
 )
 SHELLS = [
     ("sh", [*(f"export {name}={value}" for name, value in SET.items()), f"unset {' '.join(UNSET)}"]),

@@ -10,6 +10,8 @@ from app.core.errors import ConfigError, SidecarError, Unreachable
 from ..conftest import configuration
 from .scenario import URL, Case, Scenario
 
+KEY = "LTAI0000000000000000demo"
+
 
 def client(name: str, code: str, says: str, variable: str, wrong: str | None, right: str | None = None) -> Case:
     """Return a case of one variable of the application."""
@@ -44,6 +46,13 @@ def client_file(name: str, switch: str, value: str, before: str = "") -> Case:
     return Case(
         f"{name} {before}".strip(), "IDS-515", says, breaks, lambda scenario: scenario.client.update({switch: value})
     )
+
+
+def other_profile_file(scenario: Scenario) -> None:
+    """Name a file of aliyun-cli's profiles in a variable."""
+    path = scenario.directory / "team.json"
+    path.write_text("{}")
+    scenario.client["ALIBABA_CLOUD_CONFIG_FILE"] = str(path)
 
 
 def running(name: str, code: str, says: str, wrong: dict[str, Any]) -> Case:
@@ -326,6 +335,19 @@ CASES = [
     ),
     client("no URI", "IDS-514", "not set", CREDENTIALS_URI, None, URL),
     client("static keys", "IDS-510", "unset ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_ID", "LTAI"),
+    client("static keys of OSS", "IDS-510", "unset OSS_ACCESS_KEY_ID", "OSS_ACCESS_KEY_ID", "LTAI"),
+    client(
+        "static keys of another program", "IDS-510", "unset ALIYUN_LOG_CLI_ACCESSID", "ALIYUN_LOG_CLI_ACCESSID", KEY
+    ),
+    client(
+        "static keys of Java",
+        "IDS-510",
+        "before ALIBABA_CLOUD_CREDENTIALS_URI | remove -Dalibabacloud.accessKeyId",
+        "JAVA_TOOL_OPTIONS",
+        f"-Xmx1g -Dalibabacloud.accessKeyId={KEY}",
+        "-Xmx1g",
+    ),
+    client("role of the instance", "IDS-512", "unset ALIBABA_CLOUD_ECS_METADATA", "ALIBABA_CLOUD_ECS_METADATA", "node"),
     client("RRSA", "IDS-511", "unset ALIBABA_CLOUD_OIDC_TOKEN_FILE", "ALIBABA_CLOUD_OIDC_TOKEN_FILE", "/var/token"),
     client(
         "ECS metadata",
@@ -339,6 +361,13 @@ CASES = [
     client_file(".alibabacloud/credentials", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
     client_file(".alibabacloud/credentials.ini", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null"),
     client_file(".aliyun/config.json", "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true", "false"),
+    Case(
+        "profile file with another name",
+        "IDS-515",
+        "before ALIBABA_CLOUD_CREDENTIALS_URI | set ALIBABA_CLOUD_CLI_PROFILE_DISABLED=true",
+        other_profile_file,
+        lambda scenario: scenario.client.update({"ALIBABA_CLOUD_CLI_PROFILE_DISABLED": "true"}),
+    ),
     client_file("team/keys.ini", "ALIBABA_CLOUD_CREDENTIALS_FILE", "/dev/null", "HOME/team/keys.ini"),
     client("proxy of the client", "IDS-513", "unset HTTP_PROXY", "HTTP_PROXY", "http://proxy:3128"),
     Case("short path token", "IDS-105", "or more of A-Z", short_path_token, long_path_token),

@@ -1,4 +1,4 @@
-"""A memory cgroup of the manifests' limit, of version 1 or 2, for processes that tests start. Needs root."""
+"""A memory cgroup of version 1 or 2, for processes that tests start. Needs root."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-MANIFEST_LIMIT = 64 << 20
-"""Bytes. The memory limit of deploy/."""
+TIGHT_LIMIT = 64 << 20
+"""Bytes. Two thirds of the memory limit of deploy/."""
 
 VERSION_1 = Path("/sys/fs/cgroup/memory")
 VERSION_2 = Path("/sys/fs/cgroup")
@@ -34,7 +34,7 @@ class MemoryGroup:
 
 
 @contextmanager
-def memory_group(limit: int = MANIFEST_LIMIT) -> Iterator[MemoryGroup]:
+def memory_group(limit: int = TIGHT_LIMIT) -> Iterator[MemoryGroup]:
     """Make a group with a limit in bytes. Raises OSError where none can be made. The block must end its processes."""
     parent, name = (VERSION_1, "memory.limit_in_bytes") if VERSION_1.is_dir() else (VERSION_2, "memory.max")
     path = parent / f"idaas-sidecar-test-{os.getpid()}"

@@ -56,7 +56,9 @@ def test_command_gets_credentials(file: Path) -> None:
 
 def test_environment_of_the_command(file: Path) -> None:
     """The secret and the variables that SDKs check first are removed; the rest of the environment is unchanged."""
-    done = execute(file, sys.executable, "-c", PRINT_ENVIRONMENT, ALIBABA_CLOUD_ACCESS_KEY_ID="old", KEPT="yes")
+    keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "old", "OSS_ACCESS_KEY_ID": "old", "ALIBABA_CLOUD_ECS_METADATA": "node"}
+    java = {"JAVA_TOOL_OPTIONS": "-Xmx1g -Dalibabacloud.accessKeyId=old -ea"}
+    done = execute(file, sys.executable, "-c", PRINT_ENVIRONMENT, **keys, **java, KEPT="yes")
     environ = json.loads(done.out)
     *_, token, last = environ["ALIBABA_CLOUD_CREDENTIALS_URI"].split("/")
 
@@ -66,7 +68,8 @@ def test_environment_of_the_command(file: Path) -> None:
     assert environ["ALIBABA_CLOUD_CREDENTIALS_FILE"] == "/dev/null"
     assert environ["ALIBABA_CLOUD_IGNORE_PROFILE"] == "TRUE"
     assert environ["KEPT"] == "yes"
-    assert "ALIBABA_CLOUD_ACCESS_KEY_ID" not in environ
+    assert environ["JAVA_TOOL_OPTIONS"] == "-Xmx1g -ea"
+    assert not keys.keys() & environ.keys()
     assert SECRET not in done.out
 
 

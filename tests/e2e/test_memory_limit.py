@@ -1,4 +1,4 @@
-"""The sidecar and commands beside it in a real memory cgroup of the manifests' limit."""
+"""The sidecar and commands beside it in a real memory cgroup with less than the manifests' limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROUNDS = 5
 
 @pytest.fixture
 def group() -> Iterator[MemoryGroup]:
-    """A group with the memory limit of the manifests."""
+    """A group with a limit that is lower than that of the manifests."""
     with contextlib.ExitStack() as stack:
         try:
             made = stack.enter_context(memory_group())
@@ -53,3 +53,23 @@ def test_two_commands_at_once(group: MemoryGroup, tmp_path: Path, orders: tuple[
             assert codes == [0] * 2 * ROUNDS
             assert fetch(sidecar.urls["credentials"], "/credentials").status == 200
         assert group.kills == 0
+
+
+@needs_root
+def test_too_many_commands_at_once(group: MemoryGroup, tmp_path: Path) -> None:
+    """Where the memory does not suffice for all commands, the kernel ends commands, and not the sidecar."""
+    home = tmp_path / "home"
+    home.mkdir()
+    program = group.program(*PROGRAM)
+    with emulator(home=tmp_path) as cloud, serve(config(cloud), home=home, env=ENV, program=program) as sidecar:
+        sidecar.process.event("credentials_issued")
+
+        def doctor(_: int) -> int:
+            environ = environment(home, **ENV)
+            return run("doctor", "--config", str(sidecar.config_path), env=environ, program=program).code
+
+        with ThreadPoolExecutor(6) as threads:
+            codes = list(threads.map(doctor, range(6)))
+
+        assert group.kills >= 1, codes
+        assert fetch(sidecar.urls["credentials"], "/credentials").status == 200

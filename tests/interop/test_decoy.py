@@ -14,13 +14,17 @@ import pytest
 from app.emulator.world.world import CLIENT_SECRET
 
 from ..e2e.processes import EmulatedCloud
-from .clients import CLIENTS, Client, rows
+from .clients import CLIENTS, JAVA, Client, rows
 from .conftest import bare_environment
 from .program import Program, Result
 from .testbed import configuration
 
 DECOY = "LTAI0000000000000000decoy"
 CHAINS = rows(each for each in CLIENTS if each.protocol == "chain")
+JAVA_CHAINS = rows(each for each in CLIENTS if each.protocol == "chain" and each.kit is JAVA)
+JAVA_KEYS = {"JAVA_TOOL_OPTIONS": f"-Dalibabacloud.accessKeyId={DECOY} -Dalibabacloud.accessKeySecret=decoy"}
+"""A decoy key in properties of Java."""
+
 pytestmark = pytest.mark.interop
 
 
@@ -83,6 +87,20 @@ def test_exec(client: Client, cloud: EmulatedCloud, tmp_path: Path) -> None:
 
     found = result_of(client, command, tmp_path, {**decoys, "IDAAS_SECRET": CLIENT_SECRET})
 
+    assert found["AccessKeyId"].startswith("STS."), found
+
+
+@pytest.mark.parametrize("client", JAVA_CHAINS)
+def test_exec_without_java_properties(client: Client, cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A key in properties of Java, which a variable sets, signs without the sidecar, and does not under `exec`."""
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(configuration(cloud, {})))
+    command = [sys.executable, "-m", "app", "exec", "--config", str(config), "--"]
+
+    alone = result_of(client, [], tmp_path, JAVA_KEYS)
+    found = result_of(client, command, tmp_path, {**JAVA_KEYS, "IDAAS_SECRET": CLIENT_SECRET})
+
+    assert alone["AccessKeyId"] == DECOY
     assert found["AccessKeyId"].startswith("STS."), found
 
 

@@ -94,9 +94,12 @@ def test_request_of_a_web_page(name: bytes) -> None:
 
 def test_request_of_nodes_fetch() -> None:
     """The one such header that Node's fetch sends is accepted; with another value, or beside another one, it is not."""
-    assert judge(HOST, (b"sec-fetch-mode", b"cors")) is None
-    assert judge(HOST, (b"sec-fetch-mode", b"navigate")) == BROWSER
-    assert judge(HOST, (b"sec-fetch-mode", b"cors"), (b"sec-fetch-site", b"none")) == BROWSER
+    for mode in (b"cors", b"no-cors", b"same-origin"):
+        assert judge(HOST, (b"sec-fetch-mode", mode)) is None
+        assert judge(HOST, (b"sec-fetch-mode", mode), (b"sec-fetch-site", b"none")) == BROWSER
+        assert judge(HOST, (b"sec-fetch-dest", b"empty"), (b"sec-fetch-mode", mode)) == BROWSER
+    for mode in (b"navigate", b"nested-navigate", b"websocket", b"webbundle", b"CORS", b""):
+        assert judge(HOST, (b"sec-fetch-mode", mode)) == BROWSER
 
 
 @pytest.mark.parametrize(

@@ -249,14 +249,16 @@ async def test_other_paths(offline: Callable[..., Offline], path: bytes) -> None
     assert ops(offline())(Request(b"POST", path, LOCALHOST)) is NOT_FOUND
 
 
-@pytest.mark.parametrize("path", [b"/status", b"/docs", b"/openapi.json"])
-@pytest.mark.parametrize("method", [b"HEAD", b"POST"])
-async def test_pages_are_for_get(offline: Callable[..., Offline], path: bytes, method: bytes) -> None:
-    """The pages of the application accept GET only."""
+@pytest.mark.parametrize(
+    "path", [b"/status", b"/status/", b"/errors", b"/docs", b"/openapi.json", b"/metrics", b"/livez"]
+)
+@pytest.mark.parametrize("method", [b"POST", b"OPTIONS"])
+async def test_paths_name_their_methods(offline: Callable[..., Offline], path: bytes, method: bytes) -> None:
+    """Every path of the listener accepts GET and HEAD only, and says so."""
     response = ops(offline())(Request(method, path, LOCALHOST, from_host("127.0.0.1")))
 
     assert isinstance(response, Response)
-    assert (response.status, response.headers[-1]) == (405, (b"Allow", b"GET"))
+    assert (response.status, response.headers[-1]) == (405, (b"Allow", b"GET, HEAD"))
 
 
 @pytest.mark.parametrize("method", [b"GET", b"HEAD"])

@@ -65,7 +65,7 @@ SERVING = (
     Entry(
         "IDS-510",
         "Static keys in the environment win over the sidecar.",
-        "SDKs use ALIBABA_CLOUD_ACCESS_KEY_ID and its secret first.",
+        "SDKs use an AccessKey in variables such as ALIBABA_CLOUD_ACCESS_KEY_ID, or in properties of Java, first.",
         "Unset the variables that the message names; `idaas-sidecar env` prints the lines.",
     ),
     Entry(
@@ -78,7 +78,7 @@ SERVING = (
         "IDS-512",
         "The ECS metadata service is not disabled.",
         "SDKs ask the instance's RAM role before the credentials URI.",
-        "Set ALIBABA_CLOUD_ECS_METADATA_DISABLED=true in the client.",
+        "Set ALIBABA_CLOUD_ECS_METADATA_DISABLED=true in the client, and unset ALIBABA_CLOUD_ECS_METADATA.",
     ),
     Entry(
         "IDS-513",
@@ -125,7 +125,7 @@ SERVING = (
     Entry(
         "IDS-520",
         "A request of a browser was refused.",
-        "The request has Origin, Referer or Sec-Fetch-Site: a web page may not read credentials.",
+        "The request has Origin, Sec-Fetch-Site or another header of browsers: a web page may not read credentials.",
         "Send the request from a program, or set access.browsers to allow.",
     ),
     Entry(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Iterator, Mapping
 
 from ...config.loader import Loaded
 from ...core.addresses import is_loopback, listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
-from ...core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED
+from ...core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED, ROLE_NAMES, without_java_keys
 from ...core.text import similar
 from ...identity import identities
 from ...identity.idaas import IdaasIdentity
@@ -24,6 +25,9 @@ STATIC_KEYS, RRSA, ECS_METADATA = "IDS-510", "IDS-511", "IDS-512"
 PROXY, WRONG_URI, PROFILE_FILE = "IDS-513", "IDS-514", "IDS-515"
 LOCALHOST, FOREIGN_HOST, NOBODY = "IDS-523", "IDS-524", "IDS-525"
 CLI_PROFILE_OFF, CREDENTIALS_FILE = "ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "ALIBABA_CLOUD_CREDENTIALS_FILE"
+CLI_PROFILE_FILE = "ALIBABA_CLOUD_CONFIG_FILE"
+"""The SDK for Go reads this file instead of ~/.aliyun/config.json."""
+
 _READ = {URI: WRONG_URI, "ALIBABA_CLOUD_ECS_METADATA_DISABLED": ECS_METADATA}
 _READ |= {CLI_PROFILE_OFF: PROFILE_FILE, CREDENTIALS_FILE: PROFILE_FILE}
 """The variables of a client's chain that lead to the sidecar, and the code of a value that does not."""
@@ -31,6 +35,8 @@ _READ |= {CLI_PROFILE_OFF: PROFILE_FILE, CREDENTIALS_FILE: PROFILE_FILE}
 _NO_FILE = f"{CREDENTIALS_FILE}=/dev/null"
 _RRSA = ("ALIBABA_CLOUD_OIDC_TOKEN_FILE",)
 _FIXES_NOTHING = ("ALIBABA_CLOUD_PROFILE", "ALIBABACLOUD_PROFILE", "ALICLOUD_PROFILE")
+_LONG_LIVED = re.compile(r"LTAI[0-9A-Za-z]{8,22}")
+"""The id of a long-lived AccessKey, which some programs read from variables of their own."""
 
 
 async def run(target: Target, loaded: Loaded | None) -> Step:
@@ -51,8 +57,26 @@ async def run(target: Target, loaded: Loaded | None) -> Step:
 
 def _higher(environ: Mapping[str, str], target: Target, loaded: Loaded | None, *, own: bool) -> Iterator[Finding]:
     keys = _set(environ, _static_keys(target, loaded) if own else _keys())
+    if not own:
+        keys += [name for name, value in environ.items() if name not in keys and _LONG_LIVED.fullmatch(value.strip())]
     if keys:
         yield warning(STATIC_KEYS, f"{', '.join(keys)}: set; SDKs use them before {URI}", f"unset {' '.join(keys)}")
+    java = [name for name, value in environ.items() if without_java_keys(value) != value]
+    if java:
+        shown = ", ".join(java)
+        yield warning(
+            STATIC_KEYS,
+            f"{shown}: sets an AccessKey as a property; the SDKs for Java use it before {URI}",
+            f"remove -Dalibabacloud.accessKeyId and the options with its secret from {shown}",
+        )
+    roles = _set(environ, ROLE_NAMES)
+    if roles:
+        shown = ", ".join(roles)
+        yield warning(
+            ECS_METADATA,
+            f"{shown}: set; terraform and older SDKs ask the instance's role before {URI}",
+            f"unset {' '.join(roles)}",
+        )
     # Without a configuration file, these variables of the sidecar's own environment are its configuration.
     if not (own and loaded is not None and loaded.origin == "environment"):
         tokens = _set(environ, _RRSA)
@@ -140,11 +164,14 @@ def _files(environ: Mapping[str, str]) -> Iterator[Finding]:
     read = {}
     if environ.get(CLI_PROFILE_OFF, "").lower() != "true":
         read[f"{home}/.aliyun/config.json"] = f"{CLI_PROFILE_OFF}=true"
+        if environ.get(CLI_PROFILE_FILE):
+            read[environ[CLI_PROFILE_FILE]] = f"{CLI_PROFILE_OFF}=true"
     # The SDKs for Python and Java read the first name. The SDKs for Go and Node read the second one.
     usual = [f"{home}/.alibabacloud/{name}" for name in ("credentials.ini", "credentials")]
     read |= dict.fromkeys([environ.get(CREDENTIALS_FILE, "")] if environ.get(CREDENTIALS_FILE) else usual, _NO_FILE)
     for path, setting in read.items():
-        if (path == environ.get(CREDENTIALS_FILE) or home.startswith("/")) and _has_content(path):
+        named = path in (environ.get(CREDENTIALS_FILE), environ.get(CLI_PROFILE_FILE))
+        if (named or home.startswith("/")) and _has_content(path):
             yield warning(
                 PROFILE_FILE, f"{path}: exists; SDKs use it before {URI}", f"set {setting}, or move the file away"
             )
@@ -161,7 +188,8 @@ def _has_content(path: str) -> bool:
 
 
 def _keys() -> tuple[str, ...]:
-    return tuple(name for name in HIGHER_PRIORITY_VARIABLES if name not in (*_RRSA, *_FIXES_NOTHING))
+    other = (*_RRSA, *_FIXES_NOTHING, *ROLE_NAMES)
+    return tuple(name for name in HIGHER_PRIORITY_VARIABLES if name not in other)
 
 
 def _static_keys(target: Target, loaded: Loaded | None) -> tuple[str, ...]:

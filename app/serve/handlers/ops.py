@@ -33,7 +33,7 @@ _REDIRECTS = {
 """Redirects from the pages for people with a final slash, which people type. The pages' relative links need the path
 without it."""
 
-_GET_ONLY = method_not_allowed(b"GET")
+_READ_ONLY = method_not_allowed(b"GET, HEAD")
 _REMOTE = deny("Remote", "this page is for callers on loopback, such as kubectl port-forward").response
 
 
@@ -80,24 +80,21 @@ class OpsHandler:
     def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response] | None:
         """Return the response, a coroutine that builds it, or None for a page of the application."""
         path = request.path
-        reading = request.method in (b"GET", b"HEAD")
-        if path in PAGES or path in _REDIRECTS or path in (STATUS, STATUS_PAGE, ERRORS_PAGE):
-            return self._page(request, reading=reading)
-        if path == METRICS:
-            return self._metrics.response() if reading else _GET_ONLY
-        probe = self._probes.get(path)
-        if probe is None:
-            return NOT_FOUND
-        return probe() if reading else _GET_ONLY
-
-    def _page(self, request: Request, *, reading: bool) -> Response | Coroutine[Any, Any, Response] | None:
-        refused = self._refuse(request)
+        is_page = path in PAGES or path in _REDIRECTS or path in (STATUS, STATUS_PAGE, ERRORS_PAGE)
+        refused = self._refuse(request) if is_page else None
         if refused is not None:
             return refused
+        if path not in self._probes and path != METRICS and not is_page:
+            return NOT_FOUND
+        if request.method not in (b"GET", b"HEAD"):
+            return _READ_ONLY
+        if is_page:
+            return self._page(request)
+        return self._metrics.response() if path == METRICS else self._probes[path]()
+
+    def _page(self, request: Request) -> Response | Coroutine[Any, Any, Response] | None:
         if request.path == STATUS:
-            return self._status.response() if reading else _GET_ONLY
-        if request.method != b"GET":
-            return _GET_ONLY
+            return self._status.response()
         if request.path in _REDIRECTS:
             return _REDIRECTS[request.path]
         if request.path in PAGES:

@@ -25,4 +25,7 @@ class SharedPages:
     def __call__(self, request: Request) -> Response | Coroutine[Any, Any, Response]:
         """Return the response, or a coroutine that makes it."""
         outcome = self._handle(request)
-        return outcome if outcome is not None else self._pages[request.path].response(request)
+        if outcome is not None:
+            return outcome
+        # HEAD shares the response of GET. The connection sends it without its body.
+        return self._pages[request.path].response(request._replace(method=b"GET"))
