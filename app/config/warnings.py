@@ -121,7 +121,7 @@ def _account(arn: str, place: str) -> Iterator[Mistake]:
     """Yield a warning if the account id of an ARN has an unusual length: a digit is easily lost."""
     why = unusual_account(account_of(arn))
     if why:
-        yield Mistake(f"{place}: {why}", "IDS-110", "copy the ARN from RAM; change nothing if RAM shows this id")
+        yield Mistake(f"{place}: {why}", "IDS-110", "copy the ARN from RAM, and change nothing if RAM shows this id")
 
 
 def _other_audience(identity: Identity, place: str) -> Iterator[Mistake]:

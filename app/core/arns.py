@@ -81,7 +81,7 @@ def audience_of(scope: str, place: str) -> str:
     items = scope.split()
     if not items:
         raise ConfigError(
-            f"{place}: empty; write <audience>|<value>, such as api.example.com|.all", error_code="IDS-111"
+            f"{place}: empty", cure="write <audience>|<value>, such as api.example.com|.all", error_code="IDS-111"
         )
     for item in items:
         if not _SCOPE_ITEM.fullmatch(item):

@@ -165,7 +165,7 @@ def bound_unix(path: str, place: str) -> socket.socket:
         sock.close()
         taken = error.errno == errno.EADDRINUSE
         raise ConfigError(
-            f"{place}: cannot listen on {path}: {'it is in use' if taken else error.strerror}",
+            f"{place}: cannot listen on {path}: {'it is in use' if taken else error.strerror or error}",
             cure=f"stop the other program, or choose another path; {_OLD_SIDECAR}" if taken else "",
             error_code="IDS-502",
         ) from None

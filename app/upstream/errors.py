@@ -51,9 +51,9 @@ def answer_of(
     """
     Return the members of a successful answer. `wanted`: the member that a successful answer must have.
 
-    Raises the error of `error_of` for any other answer, also for a page with status 200, or a member `error`.
+    Raises the error of `error_of` for any other answer, also for one with status 200 and a member `error`.
     """
-    if response.status == 200 and not response.is_page:
+    if response.status == 200:
         members = response.members(where)
         failed = members.get("error") or not (wanted and members.get(wanted))
         if not failed or not _has_failed(error_words(response.body), members):

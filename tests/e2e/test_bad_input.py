@@ -102,7 +102,7 @@ INVALID: dict[str, tuple[str | None, Changes, str]] = {
     "password in the proxy URL": (
         None,
         {"proxy": f"socks5://user:{CANARY}@proxy.example.com"},
-        "proxy: not a proxy of the form http://host:port or https://host:port",
+        "proxy: a SOCKS proxy, which is not supported; name an HTTP proxy",
     ),
 }
 

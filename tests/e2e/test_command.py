@@ -132,9 +132,9 @@ def test_name_in_environment_is_not_repeated(tmp_path: Path) -> None:
     [
         ("raise SystemExit(7)", "the command ended with status 7"),
         (printing(json.dumps({"access_token": JWT, "expires_in": 60})) + "; raise SystemExit(1)", "with status 1"),
-        (printing("of-x"), "printed 5 bytes that are not a JSON object"),
-        (printing("[]"), "that are not a JSON object"),
-        ("pass", "printed 0 bytes that are not a JSON object"),
+        (printing("of-x"), "printed 5 bytes that are neither a JSON object nor a JWT"),
+        (printing("[]"), "that are neither a JSON object nor a JWT"),
+        ("pass", "printed 0 bytes that are neither a JSON object nor a JWT"),
         (printing("{}"), "an answer without access_token"),
         (printing(json.dumps({"access_token": JWT})), "does not say how long the token lives"),
         ("print('x' * 70000)", "printed more than 65536 bytes"),

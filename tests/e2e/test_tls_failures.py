@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import re
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,6 +19,7 @@ import trustme
 
 from app.core.errors import Unreachable
 from app.upstream.client import Limits, UpstreamClient
+from app.upstream.resolver import Resolver
 from app.upstream.tls import Trust
 from app.upstream.transport import RoutingTransport
 
@@ -105,6 +107,15 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+def addresses(host: str) -> list[str]:
+    """Return the host, if it is an address. No name but localhost exists."""
+    if host == "localhost":
+        return ["127.0.0.1"]
+    if re.fullmatch(r"[0-9.]+|.*:.*", host):
+        return [host]
+    raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+
 @pytest.fixture
 def request_to(authority: trustme.CA, tmp_path: Path) -> Callable[..., Awaitable[str]]:
     """Return what sends a request and returns the error, or an empty text."""
@@ -112,7 +123,8 @@ def request_to(authority: trustme.CA, tmp_path: Path) -> Callable[..., Awaitable
     authority.cert_pem.write_to_path(str(ca_file))
 
     async def request(url: str, proxy: str = "none", *, seconds: float = 60) -> str:
-        transport = RoutingTransport(proxy=proxy, environ={}, trust=Trust(str(ca_file), "tls.caFile", {}))
+        trust = Trust(str(ca_file), "tls.caFile", {})
+        transport = RoutingTransport(proxy=proxy, environ={}, trust=trust, resolver=Resolver(addresses))
         client = UpstreamClient(transport, limits=Limits(seconds, seconds), now=time.time, observe=lambda _: None)
         try:
             await client.post(url, {})
@@ -343,6 +355,6 @@ async def test_certificate_of_a_proxy(request_to: Callable[..., Awaitable[str]])
 
 async def test_name_of_a_proxy(request_to: Callable[..., Awaitable[str]]) -> None:
     """A proxy whose name does not exist is named as the proxy's, not the server's."""
-    error = await request_to("https://idaas.test/", "http://a..test:3128")
+    error = await request_to("https://idaas.test/", "http://nobody.test:3128")
 
-    assert "could not connect: the name of the proxy, a..test, does not exist in DNS; correct the host name" in error
+    assert "the name of the proxy, nobody.test, does not exist in DNS; correct the host name" in error
