@@ -261,7 +261,8 @@ class Reloader:
         self._log.write(log_events.FILES_CHANGED, files=sorted(names))
         if names & (self._watched.configuration | self._watched.path_token | self._refused):
             self._order()
-        key_derivation.forget()  # a key that was removed or replaced does not stay in memory
+        if names & self._watched.proofs.keys():
+            key_derivation.forget()  # a key that was removed or replaced does not stay in memory
         for name in {name for file in names for name in self._watched.proofs.get(file, ())}:
             self._start(self._profiles.renew(name))
         for name in {name for file in names for name in self._watched.read_later.get(file, ())}:

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ..core.errors import ConfigError
-from . import encodings
-from .key_derivation import Reading, TooManyRounds
+from . import encodings, key_derivation
+from .key_derivation import TooManyRounds
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -43,8 +43,7 @@ def certificate_chain(text: str, password: str | None, place: str, *, key: Priva
     a PKCS#12; other files ignore it. Raises ConfigError; the text is not quoted.
     """
     try:
-        with Reading(place) as reading:
-            found = _chain(encodings.plain(text), password.encode() if password else None, reading)
+        found = _chain(encodings.plain(text), password.encode() if password else None)
         if key is not None:
             found = _leaf_first(found, key)
     except TooManyRounds as error:
@@ -77,21 +76,21 @@ def _leaf_first(chain: str, key: PrivateKeyTypes) -> str:
     return chain if leaf is found[0] else "".join(map(_pem, _in_order(leaf, others)))
 
 
-def _chain(text: str, password: bytes | None, reading: Reading) -> str:
+def _chain(text: str, password: bytes | None) -> str:
     blocks = "".join(_block(label, body) for label, body in encodings.blocks(_CERTIFICATES, text))
     if blocks or "-----BEGIN " in text:
         return blocks
     raw = encodings.decode(text)
     if b"-----BEGIN " in raw:
-        return _chain(encodings.plain(raw.decode("ascii")), password, reading)
+        return _chain(encodings.plain(raw.decode("ascii")), password)
     if not encodings.PKCS12.match(raw):
         return _pem(x509.load_der_x509_certificate(raw))
     try:
-        _, leaf, others = reading.once(load_key_and_certificates, raw, password)
+        _, leaf, others = key_derivation.once(load_key_and_certificates, raw, password)
     except ValueError:
         if password is None:
             raise
-        _, leaf, others = reading.once(load_key_and_certificates, raw, None)
+        _, leaf, others = key_derivation.once(load_key_and_certificates, raw, None)
     return "".join(map(_pem, _in_order(leaf, others))) if leaf is not None else ""
 
 

@@ -12,7 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
-from typing import Self, TypeVar, cast
+from typing import TypeVar, cast
 
 from ..core.errors import ConfigError
 from .encodings import der_value
@@ -43,6 +43,12 @@ _VERSION = b"\x02\x01\x03"
 LONGEST_SALT = 64
 """The longest salt of a checksum in bytes. OpenSSL writes 8 or 16, and Java 20."""
 
+_results: OrderedDict[bytes, object] = OrderedDict()
+"""The results of derivations, the least recently used first."""
+
+_lock = Lock()
+"""Keys are loaded in threads."""
+
 
 class TooManyRounds(Exception):
     """A file with more rounds than are accepted. Not a ValueError, because a wrong password raises that."""
@@ -56,97 +62,40 @@ class TooManyRounds(Exception):
         return ConfigError(f"{place}: {self}", cure=cure, error_code="IDS-115")
 
 
-class _Results:
-    """The kept results, the least recently used first, and the results that each place needs."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[bytes, object] = OrderedDict()
-        self._needed: dict[str, set[bytes]] = {}
-        self._lock = Lock()  # keys are loaded in threads
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def find(self, place: str, name: bytes) -> object:
-        """Return the result, or None. `place` needs it from now on."""
-        with self._lock:
-            self._needed.setdefault(place, set()).add(name)
-            if name in self._kept:
-                self._kept.move_to_end(name)
-            return self._kept.get(name)
-
-    def put(self, name: bytes, result: object) -> None:
-        with self._lock:
-            self._kept[name] = result
-            while len(self._kept) > MOST_RESULTS:
-                self._kept.popitem(last=False)
-
-    def settle(self, place: str, used: set[bytes]) -> None:
-        """Note that `place` needs the results `used` alone, and drop those that no place needs."""
-        with self._lock:
-            before = self._needed.pop(place, set())
-            if used:
-                self._needed[place] = used
-            for name in before - used:
-                if not any(name in needed for needed in self._needed.values()):
-                    self._kept.pop(name, None)
-
-    def clear(self) -> None:
-        with self._lock:
-            self._kept.clear()
-            self._needed.clear()
-
-
-_results = _Results()
-
-
 def forget() -> None:
-    """Drop all results. A file has changed, or a configuration is no longer in use. Later uses derive their keys."""
-    _results.clear()
+    """Drop all results: a file has changed, or a configuration is not in use any more. Later uses derive again."""
+    with _lock:
+        _results.clear()
 
 
-class Reading:
+def once(load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes | None) -> T:
     """
-    One reading of the file or variable at `place`, a context manager.
+    Return `load(raw, password)` for a key or PKCS#12 in DER. Raises TooManyRounds, and the errors of `load`.
 
-    The results of an earlier reading that this one does not use are dropped: the file has another content.
+    The result of a derivation is kept until `forget`, and so is a ValueError of a wrong password: each request for a
+    token would repeat the derivation. Another file or password has another result.
     """
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-        self._used: set[bytes] = set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        _results.settle(self._place, self._used)
-
-    def once(self, load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes | None) -> T:
-        """
-        Return `load(raw, password)` for a key or PKCS#12 in DER. Raises TooManyRounds, and the errors of `load`.
-
-        The result of a derivation is kept, and so is a ValueError of a wrong password: each request for a token would
-        repeat the derivation. Another file or password has another result.
-        """
-        found = rounds(raw)
-        if not found:
-            return load(raw, password)
-        if found > MOST_ROUNDS:
-            raise TooManyRounds(found)
-        kind = f"{load.__name__} {None if password is None else len(password)} ".encode()
-        name = hashlib.sha256(kind + (password or b"") + raw).digest()
-        self._used.add(name)
-        result = _results.find(self._place, name)
-        if result is None:
-            try:
-                result = load(raw, password)
-            except ValueError as error:
-                result = ValueError(*error.args)  # the error itself holds its frames, with the password
-            _results.put(name, result)
-        if isinstance(result, ValueError):
-            raise ValueError(*result.args)
-        return cast("T", result)
+    found = rounds(raw)
+    if not found:
+        return load(raw, password)
+    if found > MOST_ROUNDS:
+        raise TooManyRounds(found)
+    kind = f"{load.__name__} {None if password is None else len(password)} ".encode()
+    name = hashlib.sha256(kind + (password or b"") + raw).digest()
+    with _lock:
+        result = _results.pop(name, None)
+    if result is None:
+        try:
+            result = load(raw, password)
+        except ValueError as error:
+            result = ValueError(*error.args)  # the error itself holds its frames, with the password
+    with _lock:
+        _results[name] = result
+        while len(_results) > MOST_RESULTS:
+            _results.popitem(last=False)
+    if isinstance(result, ValueError):
+        raise ValueError(*result.args)
+    return cast("T", result)
 
 
 def rounds(raw: bytes) -> int:

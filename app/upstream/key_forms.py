@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ..core.errors import ConfigError, Reason
-from . import encodings
-from .key_derivation import Reading, TooManyRounds
+from . import encodings, key_derivation
+from .key_derivation import TooManyRounds
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -81,13 +81,12 @@ def load_any_key(
     secret = password.encode() if password else None
     plain = encodings.plain(text)
     try:
-        with Reading(place) as reading:
-            try:
-                return _load(plain, secret, key_id, reading)
-            except TypeError:
-                if secret is None or not needless_password:
-                    raise
-                return _load(plain, None, key_id, reading)
+        try:
+            return _load(plain, secret, key_id)
+        except TypeError:
+            if secret is None or not needless_password:
+                raise
+            return _load(plain, None, key_id)
     except OpenSshKey as error:
         raise ConfigError(
             f"{place}: a key in OpenSSH's own format",
@@ -109,30 +108,30 @@ def load_any_key(
         raise ConfigError(reason.at(f"{place}: no usable private key"), error_code="IDS-115") from None
 
 
-def _load(text: str, password: bytes | None, key_id: str | None, reading: Reading) -> PrivateKeyTypes:
+def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if text.lstrip().startswith("{"):
         return _of_jwk(text, key_id)
     label, body = next(encodings.blocks(_PRIVATE_KEY, text), ("", ""))
     if not label and "-----BEGIN PUBLIC KEY-----" in text:
         raise PublicKey
     if not label:
-        return _of_bytes(encodings.decode(text), password, key_id, reading)
+        return _of_bytes(encodings.decode(text), password, key_id)
     if label.startswith("OPENSSH"):
         raise OpenSshKey(body)
     if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
         return load_pem_private_key(f"-----BEGIN {label}-----{body}-----END {label}-----".encode(), password)
     if label.startswith("ENCRYPTED"):
-        return reading.once(load_der_private_key, encodings.decode(body), password)
+        return key_derivation.once(load_der_private_key, encodings.decode(body), password)
     return load_pem_private_key(encodings.block(label, body).encode(), password)
 
 
-def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None, reading: Reading) -> PrivateKeyTypes:
+def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
     if b"-----BEGIN " in raw or raw.lstrip().startswith(b"{"):
-        return _load(raw.decode("ascii"), password, key_id, reading)
+        return _load(raw.decode("ascii"), password, key_id)
     if not encodings.PKCS12.match(raw):
-        return reading.once(load_der_private_key, raw, password)
+        return key_derivation.once(load_der_private_key, raw, password)
     try:
-        key, _, _ = reading.once(load_key_and_certificates, raw, password)
+        key, _, _ = key_derivation.once(load_key_and_certificates, raw, password)
     except ValueError:
         if password is None:
             raise TypeError("an encrypted PKCS#12") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import datetime
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
 import pytest
 from cryptography import x509
@@ -16,10 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from app.core.errors import ConfigError
 from app.upstream import key_derivation
 from app.upstream.certificates import certificate_chain
-from app.upstream.key_derivation import MOST_RESULTS, MOST_ROUNDS, Reading, TooManyRounds, rounds
+from app.upstream.key_derivation import MOST_RESULTS, MOST_ROUNDS, TooManyRounds, once, rounds
 from app.upstream.key_forms import load_any_key
-
-T = TypeVar("T")
 
 PASSWORD = "of-the-key"
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -146,12 +143,6 @@ def counted(calls: list[bytes]) -> Callable[[bytes, bytes | None], bytes]:
     return load
 
 
-def once(load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes | None, place: str | None = None) -> T:
-    """Derive in a reading of `place`; by default, each file and password has a place of its own."""
-    with Reading(place or f"{raw!r} {password!r}") as reading:
-        return reading.once(load, raw, password)
-
-
 @pytest.mark.usefixtures("no_results")
 def test_a_derivation_is_made_once() -> None:
     """The same file with the same password is derived once, and another file or password again."""
@@ -223,42 +214,8 @@ def test_key_and_certificates_share_a_derivation() -> None:
 
 
 @pytest.mark.usefixtures("no_results")
-def test_a_replaced_key_is_dropped() -> None:
-    """A reading of other content at a place drops what only this place used before: a key that was replaced."""
-    calls: list[bytes] = []
-    load = counted(calls)
-    old, new = pkcs8(2048), pkcs8(2048)
-
-    once(load, old, b"right", "a.keyFile")
-    once(load, old, b"right", "b.keyFile")
-    once(load, new, b"right", "a.keyFile")
-    assert (calls, len(key_derivation._results)) == ([old, new], 2)  # b still uses the old key
-    once(load, new, b"right", "b.keyFile")
-
-    assert (calls, len(key_derivation._results)) == ([old, new], 1)
-    once(load, old, b"right", "c.keyFile")
-    assert calls == [old, new, old]
-
-
-@pytest.mark.usefixtures("no_results")
-def test_a_key_that_a_plain_one_replaced_is_dropped() -> None:
-    """A key without a password, or in a form without a derivation, replaces a derived key, too."""
-    encrypted = base64.b64encode(pkcs8(2048)).decode()
-    plain = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-
-    load_any_key(encrypted, PASSWORD, "p.keyFile")
-    certificate_chain(base64.b64encode(bundle(2048)).decode(), PASSWORD, "p.certificateFile")
-    assert len(key_derivation._results) == 2
-    load_any_key(plain, None, "p.keyFile")
-    assert len(key_derivation._results) == 1
-    certificate_chain(CERTIFICATE.public_bytes(Encoding.PEM).decode(), None, "p.certificateFile")
-
-    assert not len(key_derivation._results)
-
-
-@pytest.mark.usefixtures("no_results")
 def test_all_keys_are_forgotten() -> None:
-    """Where a file is gone, nothing reads its place again, so everything is dropped and derived again on demand."""
+    """After `forget` no result is in memory, and the next use derives its key again."""
     calls: list[bytes] = []
     load, raw = counted(calls), pkcs8(2048)
 
