@@ -1,7 +1,7 @@
 """One request to the cloud, bounded in time and size; every failure becomes Unreachable.
 
 The answer may be hostile. So a body ends at 256 KiB, the exchange has one deadline, no redirect is followed, and
-nothing is decompressed but the beginning of an error's words. An answer with the emulator's mark is accepted only from
+only the beginning of an error's body is decompressed. An answer with the emulator's mark is accepted only from
 loopback.
 """
 
@@ -23,10 +23,11 @@ from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
 from .connect import causes
+from .error_body import in_utf8, unpacked
 from .failure_codes import error_code
 from .failures import describe
 from .redaction import secrets_of
-from .response import UpstreamResponse, beginning, in_unicode
+from .response import UpstreamResponse
 from .retry_after import instant, retry_after
 from .transport import PROXY
 
@@ -152,10 +153,10 @@ class UpstreamClient:
                 )
             body = await _body(response, where, cut=failed)
             if compressed:
-                body = beginning(body, encoding)
+                body = unpacked(body, encoding)
                 compressed = not body
             if failed:
-                body = in_unicode(body, response.charset_encoding or "")
+                body = in_utf8(body, response.charset_encoding or "")
             date = _date(response.headers)
             if date is not None:
                 # A Date is cut to whole seconds, so its mean error is half a second.

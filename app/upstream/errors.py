@@ -61,15 +61,15 @@ def answer_of(
     raise error_of(response, where, asked=asked, codes=codes, statuses=statuses, secrets=secrets)
 
 
+_TOKENS = frozenset({"access_token", "id_token"})
+
+
 def _has_failed(words: ErrorWords, members: Mapping[str, Any]) -> bool:
     """Return whether an answer with status 200 and without the wanted member describes a failure."""
     if words.code not in _NO_ERROR:
         return True
     # Words without a code; of a token that is not the wanted one, the caller says more.
     return bool(not words.code and words.message and not members.keys() & _TOKENS)
-
-
-_TOKENS = frozenset({"access_token", "id_token"})
 
 
 def error_of(
@@ -112,8 +112,7 @@ def error_of(
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
     throttled = response.status == 429 or by_code.error_code == THROTTLED
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
-        unknown = NO_API if response.status < 400 else SERVER_ERROR
-        own = THROTTLED if throttled else unknown if meaning.error_code == UNKNOWN else meaning.error_code
+        own = THROTTLED if throttled else _known_code(meaning, response.status)
         return Unreachable(text, retry_after=response.retry_after, throttled=throttled, error_code=own, **facts)
     if not words.from_api:
         # A page for people: the URL is wrong, or something in between has answered. It does not withdraw a role.
@@ -128,6 +127,13 @@ def error_of(
         error_code=meaning.error_code,
         **facts,
     )
+
+
+def _known_code(meaning: Meaning, status: int) -> str:
+    """Return the code of the entry for an outage: that of the meaning, or of the status where the meaning has none."""
+    if meaning.error_code != UNKNOWN:
+        return meaning.error_code
+    return NO_API if status < 400 else SERVER_ERROR
 
 
 def _words(response: UpstreamResponse) -> ErrorWords:

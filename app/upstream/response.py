@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import re
-import zlib
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -33,11 +30,6 @@ class UpstreamResponse(Record, frozen=True):
     sent: tuple[str, ...] = ()
     compressed: bool = False
     challenge: str = ""
-
-    @property
-    def is_page(self) -> bool:
-        """Whether the body is HTML or XML."""
-        return self.body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<"
 
     def members(self, where: str) -> dict[str, Any]:
         """Return the body as a JSON object. Raises Unreachable, which names the body's kind and size, not its text."""
@@ -79,40 +71,6 @@ def json_value(body: bytes) -> Any:
         return json_text.json_value(body.decode("utf-8", "replace"))
 
 
-LARGEST_UNPACKED = 65_536
-"""The most bytes to which an error's body is decompressed. Words stand at its beginning."""
-
-
-_WINDOWS = {
-    "gzip": (zlib.MAX_WBITS | 16,),
-    "x-gzip": (zlib.MAX_WBITS | 16,),
-    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),  # with zlib's header (RFC 9110 8.4.1.2), or without, as some send it
-}
-
-
-def beginning(body: bytes, encoding: str) -> bytes:
-    """Return the beginning of a body with this Content-Encoding, gzip or deflate; empty for any other encoding."""
-    for window in _WINDOWS.get(encoding, ()):
-        try:
-            return zlib.decompressobj(window).decompress(body, LARGEST_UNPACKED)
-        except zlib.error:
-            continue
-    return b""
-
-
-_ENCODINGS = re.compile(r"gb(k|2312|18030)|big5|(iso8859|cp125)_?[0-9]{1,2}|shift_jis|euc_(jp|kr)|utf_16(_[bl]e)?")
-"""Python's names of the encodings that are decoded: each in linear time, which not all of Python's are."""
-
-
-def in_unicode(body: bytes, charset: str) -> bytes:
-    """Return a body as UTF-8 if `charset`, the name in its Content-Type, is that of another encoding of text."""
-    try:
-        name = codecs.lookup(charset).name
-        return body.decode(name).encode() if _ENCODINGS.fullmatch(name.replace("-", "_")) else body
-    except (LookupError, ValueError):
-        return body
-
-
 class Post(Protocol):
     """The client for token endpoints and STS. Raises Unreachable if no complete answer arrives."""
 
@@ -140,6 +98,6 @@ class HttpClient(Post, GetPut, Protocol):
 def _kind(body: bytes) -> str:
     if not body:
         return "an empty body"
-    if UpstreamResponse(0, body).is_page:
+    if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         return f"{len(body)} bytes of HTML or XML"
     return f"{len(body)} bytes that are neither"

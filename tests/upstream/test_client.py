@@ -13,7 +13,7 @@ import pytest
 from app.core.errors import Unreachable
 from app.core.events import ClockRead, Event
 from app.upstream.client import Limits, UpstreamClient
-from app.upstream.response import LARGEST_UNPACKED
+from app.upstream.error_body import LARGEST_UNPACKED
 from app.upstream.transport import PROXY, ProxyInBetween
 
 from ..clock import Clock
