@@ -58,6 +58,9 @@ class OpsAndAdmin(Record, frozen=True):
     admin: Handle
 
 
+_SILENT = f"the file system did not answer within {PATIENCE:g} s"
+
+
 class CredentialDispatchers:
     """
     The dispatchers of the credentials and metadata listeners.
@@ -76,7 +79,7 @@ class CredentialDispatchers:
         counters: RequestCounters,
         clocks: Clocks,
         session_key: bytes,
-        lost: Callable[[str], None],
+        report_lost_key: Callable[[str], None],
         given_path_token: str | None,
         port: int,
     ) -> None:
@@ -87,7 +90,7 @@ class CredentialDispatchers:
         self._port = port
         self._server = settings.server
         self._key_is_cached = False
-        self._lost = lost
+        self._report_lost_key = report_lost_key
         self._said = ""
         # The monotonic clock keeps a client's token valid when the machine's time is corrected.
         kept = self._kept_at_start(settings.access)
@@ -162,7 +165,7 @@ class CredentialDispatchers:
     def _say(self, kept: KeptKey) -> None:
         """Report once that clients need new session tokens after a restart."""
         if kept.lost and kept.lost != self._said:
-            self._lost(kept.lost)
+            self._report_lost_key(kept.lost)
         self._said = kept.lost
 
     def _handlers(self, settings: Settings, path_token: str | None) -> dict[str, CredentialHandler]:
@@ -295,9 +298,6 @@ def _bound_in_time(path: str, place: str) -> socket.socket:
         return _in_time(bound_unix, path, place)
     except TimeoutError:
         raise ConfigError(f"{place}: {path}: {_SILENT}", error_code="IDS-601") from None
-
-
-_SILENT = f"the file system did not answer within {PATIENCE:g} s"
 
 
 def _in_time(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

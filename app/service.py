@@ -108,7 +108,7 @@ class Service:
             counters=observed.requests,
             clocks=clocks,
             session_key=entropy(32),
-            lost=lambda why: log.write(log_events.SESSION_KEY_LOST, error=why),
+            report_lost_key=lambda why: log.write(log_events.SESSION_KEY_LOST, error=why),
             given_path_token=path_token,
             port=address_of(sockets["credentials"])[1] if listen else 0,
         )

@@ -15,6 +15,9 @@ from .addresses import ascii_name, is_host_name
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_MAPPED_BITS = 96
+"""The length of `::ffff:0:0/96`, the prefix of IPv4 addresses in IPv6."""
+
 
 def exempt(host: str, port: int, no_proxy: str) -> bool:
     """
@@ -109,10 +112,6 @@ def _network(text: str) -> Network | None:
         if mapped is not None:
             return ipaddress.ip_network((mapped, network.prefixlen - _MAPPED_BITS))
     return network
-
-
-_MAPPED_BITS = 96
-"""The length of `::ffff:0:0/96`, the prefix of IPv4 addresses in IPv6."""
 
 
 def _within(address: Address, text: str) -> bool:

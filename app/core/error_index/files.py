@@ -39,8 +39,8 @@ FILES = (
         "IDS-606",
         "The key of metadata session tokens was lost.",
         "Its file was emptied, replaced or made readable for others, or its directory cannot be written.",
-        "Correct owner and mode of the runtime directory, and find out what changes its files. Clients with a token of "
-        "before request a new one.",
+        "Correct owner and mode of the runtime directory, and find out what changes its files. Clients with an "
+        "earlier token request a new one.",
     ),
     Entry(
         "IDS-900",
