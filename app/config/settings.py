@@ -13,7 +13,7 @@ from ..core.base import DEFAULT, HIDDEN, Expanded, OtherFile, Strict
 from ..exchange.settings import ChainedRole, ExchangeSettings
 from ..identity.identities import Identity
 
-VALUE_NAME = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9._-]+)*$"
+VALUE_NAME = r"^[a-z0-9][a-z0-9._-]*(/[a-z0-9._:-]+)*$"
 PROFILE_NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 ALLOWED_HOSTS = ("127.0.0.1", "localhost", "[::1]", "100.100.100.200")
 

@@ -393,3 +393,11 @@ def test_client_secret_with_an_invisible_character(loaded: Load) -> None:
 
     assert text.startswith(f"{AUTHN}.clientSecretEnvVarName: the environment variable S: has an invisible character")
     assert SECRET not in text
+
+
+@pytest.mark.parametrize(
+    "name", ["region-id", "instance/instance-type", "network/interfaces/macs/00:16:3e:0f:0f:0f/vswitch-id", "1.0/a_b"]
+)
+def test_names_of_metadata_values(name: str, loaded: Load) -> None:
+    """Each name below /latest/meta-data/ of the real service can be configured, also those with a MAC address."""
+    assert loaded(configuration(metadata={"values": {name: "x"}})).settings.metadata.values == {name: "x"}
