@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -198,20 +198,26 @@ def _may_run(path: str) -> bool:
 
 
 async def _run_command(command: list[str], environ: Mapping[str, str], children: ChildReaper) -> int:
-    try:
-        child = await children.start(asyncio.create_subprocess_exec(*command, env=environ))
-    except OSError as error:
-        raise _not_started(command[0], environ, error) from None
+    """Return the command's exit code. A signal that arrives while the command starts is sent to it afterwards."""
     loop = asyncio.get_running_loop()
+    early: list[signal.Signals] = []
+    send: Callable[[signal.Signals], None] = early.append
 
     def forward(number: signal.Signals) -> None:
         if number in TERMINAL_SIGNALS and _in_foreground():
             return  # the terminal has sent the signal to the command, too
         with contextlib.suppress(ProcessLookupError):
-            child.send_signal(number)
+            send(number)
 
-    for number in FORWARDED_SIGNALS:
-        loop.add_signal_handler(number, forward, number)
+    for each in FORWARDED_SIGNALS:
+        loop.add_signal_handler(each, forward, each)
+    try:
+        child = await children.start(asyncio.create_subprocess_exec(*command, env=environ))
+    except OSError as error:
+        raise _not_started(command[0], environ, error) from None
+    send = child.send_signal
+    for each in early:
+        forward(each)
     code = await child.wait()
     return code if code >= 0 else 128 - code
 

@@ -23,9 +23,25 @@ print(opener.open(os.environ["ALIBABA_CLOUD_CREDENTIALS_URI"]).read().decode())
 """
 WAIT = """
 import os, signal, sys
-signal.signal(signal.SIGTERM, lambda *_: (print("terminated", flush=True), sys.exit(7)))
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # a signal before `sigwait` is not lost
 print(os.environ["ALIBABA_CLOUD_CREDENTIALS_URI"], flush=True)
-signal.pause()
+signal.sigwait({signal.SIGTERM})
+print("terminated", flush=True)
+sys.exit(7)
+"""
+
+SIGNAL_AT_THE_START = """
+import asyncio, os, signal, sys
+from app.cli.exec_ import _run_command
+
+class Children:
+    async def start(self, starting):
+        child = await starting
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.1)
+        return child
+
+sys.exit(asyncio.run(_run_command(["sleep", "600"], dict(os.environ), Children())))
 """
 
 
@@ -126,6 +142,13 @@ def test_requests_without_the_token_are_refused(file: Path) -> None:
         process.send(signal.SIGTERM)
         assert process.stdout.find(lambda line: "terminated" in line) == "terminated"
         assert process.wait() == 7
+
+
+def test_signal_while_the_command_starts(tmp_path: Path) -> None:
+    """SIGTERM that arrives between the command's start and its first line ends the command, not `exec` alone."""
+    program = (sys.executable, "-c", SIGNAL_AT_THE_START)
+    with Process(env=environment(tmp_path), program=program) as process:
+        assert process.wait() == 128 + signal.SIGTERM
 
 
 def test_options_without_dashes(file: Path) -> None:
