@@ -2,7 +2,7 @@
 
 The known forms: an OAuth token response; a bare JWT; GitHub's `{"value": ...}`; the ExecCredential of kubectl's
 plug-ins; the list that `spire-agent api fetch jwt -output json` prints; any other JSON with one JWT, as Kubernetes'
-TokenRequest, Vault and the CLIs of clouds print it.
+TokenRequest, Vault and the CLIs of clouds print it, where the name of the member says that it is a token.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
         return {use: svid} if svid else None
     if not isinstance(value, dict):
         return None
-    found = value.get("value")
+    found = value.get("value") if not _is_refresh(value) else None
     if value.get("kind") == "ExecCredential":
         status = value.get("status")
         found = status.get("token") if isinstance(status, Mapping) else None
@@ -50,19 +50,28 @@ _NAMED = frozenset({"access_token", "id_token", "error"})
 """The members of an OAuth answer. Their meaning counts, whatever other tokens are beside them."""
 
 
+_TOKENS = frozenset({"token", "accesstoken", "idtoken", "identitytoken", "webidentitytoken", "jwt"})
+"""The names of members with a token, in small letters alone. Other JWTs may be refresh tokens or a client's secret."""
+
+
 def _only_token(value: Any) -> str | None:
-    """Return the JWT in a value if it holds exactly one. A refresh token is never shown to another server."""
+    """Return the JWT in the members of _TOKENS if there is exactly one. A refresh token must not reach a server."""
     found: set[str] = set()
-    level = [value]
+    level = [("", value)]
     while level:
-        item = level.pop()
+        name, item = level.pop()
         if isinstance(item, dict):
-            level += [child for name, child in item.items() if "refresh" not in name.lower()]
+            level += item.items() if not _is_refresh(item) else ()
         elif isinstance(item, list):
-            level += item
-        elif isinstance(item, str) and jwt_claims.unverified(item) is not None:
+            level += ((name, child) for child in item)
+        elif re.sub("[-_]", "", name).lower() in _TOKENS and jwt_claims.unverified(str(item)) is not None:
             found.add(item)
     return found.pop() if len(found) == 1 else None
+
+
+def _is_refresh(members: Mapping[str, Any]) -> bool:
+    """Return whether a member says that the token beside it is a refresh token, such as `"type": "refresh_token"`."""
+    return any(isinstance(each, str) and "refresh" in each.lower() for each in members.values())
 
 
 def _spire_token(items: list[Any]) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec import field
 
 from ..core.errors import Refused, Unreachable
+from ..core.json_text import TooDeep
 from ..core.record import Record
 from ..core.values import Now, Secret, Token
 from ..system import secrets
@@ -52,6 +53,9 @@ def plain(text: str) -> str:
     """Return the token of a text in quotes, behind `Bearer`, or in JSON; any other text unchanged."""
     if jwt_claims.unverified(text) is not None:
         return text
-    members = token_members(text.encode(), "access_token") or {}
-    found = next(filter(None, map(members.get, ("access_token", "id_token"))), text)
-    return found if isinstance(found, str) else text
+    try:
+        members = token_members(text.encode(), "access_token") or {}
+    except TooDeep:
+        return text
+    named = (members.get("access_token"), members.get("id_token"))
+    return next((each for each in named if isinstance(each, str) and jwt_claims.unverified(each) is not None), text)

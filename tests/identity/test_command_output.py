@@ -64,6 +64,11 @@ def test_token_without_a_name_is_the_requested_one(printed: Any, use: TokenUse) 
         {"value": 3},
         {"one": JWT, "two": token({"two": 2})},
         {"refresh_token": JWT},
+        {"token": JWT, "jwt": token({"two": 2})},
+        {"accessToken": "opaque", "clientSecret": JWT, "refreshToken": "opaque"},
+        *({name: JWT} for name in ("offline_token", "rt", "renewToken", "client_assertion")),
+        {"tokens": [{"name": "refresh_token", "token": JWT}]},
+        {"kind": "refresh_token", "value": JWT},
         {"error": "denied", "hint": JWT},
         exec_credential("text"),
         exec_credential({"token": 3}),
@@ -79,8 +84,32 @@ def test_other_objects_are_token_responses(members: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "output",
-    [b"", b"text", b"\xff", b"3", b'"text"', b"null", b"[]", b'[{"svids": []}]', b'["svids"]', b"[" * 50],
-    ids=["empty", "text", "not UTF-8", "number", "string", "null", "list", "no SVID", "list of texts", "cut"],
+    [
+        json.dumps([{"type": "refresh_token", "value": JWT}]).encode(),
+        b"",
+        b"text",
+        b"\xff",
+        b"3",
+        b'"text"',
+        b"null",
+        b"[]",
+        b'[{"svids": []}]',
+        b'["svids"]',
+        b"[" * 50,
+    ],
+    ids=[
+        "refresh token",
+        "empty",
+        "text",
+        "not UTF-8",
+        "number",
+        "string",
+        "null",
+        "list",
+        "no SVID",
+        "list of texts",
+        "cut",
+    ],
 )
 def test_unknown_form(output: bytes) -> None:
     """Output of no known form gives None and never an exception."""

@@ -180,3 +180,17 @@ def test_exactly_one_key_says_where_the_token_is(identity: TokenFileIdentity, me
     with pytest.raises(ConfigError, match=f"^{message}$"):
         require(token_file.checks(identity, "p"))
     require(token_file.checks(TokenFileIdentity("/nowhere"), "p"))
+
+
+@pytest.mark.parametrize("text", ["[" * 200 + "]" * 200, '{"a":' * 150 + "1" + "}" * 150])
+async def test_json_without_end_of_levels(text: str) -> None:
+    """Deep JSON in the place of a token is no token."""
+    with pytest.raises(Refused, match="the token is not a JWT"):
+        await source(text).token()
+
+
+async def test_named_member_that_is_a_jwt() -> None:
+    """An opaque access token beside an id token is passed over, because a foreign token must be a JWT."""
+    text = token({"exp": NOW + 60})
+
+    assert (await source(f'{{"access_token": "opaque", "id_token": "{text}"}}').token()).value == text
