@@ -32,16 +32,22 @@ HIGHER_PRIORITY_VARIABLES = (
 )
 """The variables that SDKs check before the credentials URI: static keys, the token file of RRSA, profile, role name."""
 
-_JAVA_NAME = r"-D(?:alibabacloud|oss)\.(?:accessKeyId|accessKeySecret|accessKeyIdSecret|sessionToken)="
-_JAVA_KEY = re.compile(
-    rf"""(?<!\S)(?:"{_JAVA_NAME}[^"]*"|'{_JAVA_NAME}[^']*'|{_JAVA_NAME}(?:"[^"]*"|'[^']*'|\S)*)\s*"""
-)
+_ARGUMENT = re.compile(r"""((?:"[^"]*"|'[^']*'|[^\s"'])+)\s*""")
+"""An argument in a variable such as JAVA_TOOL_OPTIONS, as the JVM splits it."""
+
+_JAVA_KEY = re.compile(r"-D(?:alibabacloud|oss)\.(?:accessKeyId|accessKeySecret|accessKeyIdSecret|sessionToken)=")
 """An option that sets a system property with a key. The SDKs for Java use these properties before all variables."""
 
 
 def without_java_keys(value: str) -> str:
-    """Return the value of a variable, such as JAVA_TOOL_OPTIONS, without the options of Java that set an AccessKey."""
-    return _JAVA_KEY.sub("", value)
+    """
+    Return the value of a variable, such as JAVA_TOOL_OPTIONS, without the options of Java that set an AccessKey.
+
+    A value with a quote that is not closed is returned unchanged: the JVM refuses it.
+    """
+    if "-D" not in value or _ARGUMENT.sub("", value).strip():
+        return value
+    return _ARGUMENT.sub(lambda each: "" if _JAVA_KEY.match(re.sub("[\"']", "", each[1])) else each[0], value)
 
 
 OTHER_SOURCES_DISABLED = {

@@ -22,6 +22,13 @@ ID, SECRET = "-Dalibabacloud.accessKeyId=LTAI0", "-Dalibabacloud.accessKeySecret
         ("-Dalibabacloud.accessKeyIdSecret=s -Doss.accessKeyId=a -Doss.sessionToken= -ea", "-ea"),
         ("-Dalibabacloud.accessKeyIds=x", "-Dalibabacloud.accessKeyIds=x"),
         ("-Dx=-Dalibabacloud.accessKeyId=y", "-Dx=-Dalibabacloud.accessKeyId=y"),
+        (f'-Dn="b" -Dargs="-Da=1 {ID}" -Dbar="z q"', f'-Dn="b" -Dargs="-Da=1 {ID}" -Dbar="z q"'),
+        (f'"-Dargs=1 {ID}" -Dbar=1 "-Dn=2 3"', f'"-Dargs=1 {ID}" -Dbar=1 "-Dn=2 3"'),
+        ('"-Dalibabacloud.accessKeyId"=K -ea', "-ea"),
+        ('-D"alibabacloud.accessKeyId"=K -ea', "-ea"),
+        ("-D'alibabacloud.accessKeyId=K' -ea", "-ea"),
+        (f'"{ID}"EY -ea', "-ea"),
+        (f"-ea {ID} it's", f"-ea {ID} it's"),
         ("-Dmy.alibabacloud.accessKeyId=y", "-Dmy.alibabacloud.accessKeyId=y"),
     ],
 )
