@@ -26,7 +26,7 @@ from .connect import causes
 from .error_body import in_utf8, unpacked
 from .failure_codes import error_code
 from .failures import describe
-from .redaction import secrets_of
+from .redaction import redacted, secrets_of
 from .response import UpstreamResponse
 from .retry_after import instant, retry_after
 from .transport import PROXY
@@ -148,7 +148,7 @@ class UpstreamClient:
                 raise Unreachable(
                     f"{where}: HTTP {response.status_code}, a redirect, which is not followed",
                     cure="configure the final URL",
-                    cloud_message=_target(response),
+                    cloud_message=_target(response, sent),
                     error_code="IDS-208",
                 )
             body = await _body(response, where, cut=failed)
@@ -202,15 +202,21 @@ _TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")
 """A URL whose path holds plain names and no JWT."""
 
 
-def _target(response: httpx.Response) -> str:
-    """Return `Location: ` and a redirect's URL without login and query, which may hold secrets; "" without a URL."""
+def _target(response: httpx.Response, sent: tuple[str, ...]) -> str:
+    """
+    Return `Location: ` and a redirect's URL without login and query, which may hold secrets; "" without a URL.
+
+    A URL with a secret of the request, `sent`, is left out.
+    """
     try:
         parts = urlsplit(urljoin(str(response.request.url), response.headers.get("location", "")))
         host = authority(parts.hostname or "", parts.port) if parts.port else bracketed(parts.hostname or "")
     except ValueError:
         return ""
     target = f"{parts.scheme}://{host}{parts.path}"
-    known = "location" in response.headers and _TARGET.fullmatch(target) is not None
+    known = (
+        "location" in response.headers and _TARGET.fullmatch(target) is not None and redacted(target, sent) == target
+    )
     return f"Location: {quoted(target)}" if known else ""
 
 

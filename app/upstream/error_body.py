@@ -31,9 +31,16 @@ _ENCODINGS = re.compile(r"gb(k|2312|18030)|big5|(iso8859|cp125)_?[0-9]{1,2}|shif
 
 
 def in_utf8(body: bytes, charset: str) -> bytes:
-    """Return a body as UTF-8 if `charset`, the name in its Content-Type, is that of another encoding of text."""
+    """
+    Return a body as UTF-8 if `charset`, the name in its Content-Type, is that of another encoding of text.
+
+    UTF-16 must be one, as its zero bytes or its mark show: as UTF-16, ASCII is other characters, and a secret in it
+    would not be recognised.
+    """
     try:
         name = codecs.lookup(charset).name
+        if name.startswith("utf-16") and b"\0" not in body and not body.startswith((codecs.BOM_LE, codecs.BOM_BE)):
+            return body
         return body.decode(name).encode() if _ENCODINGS.fullmatch(name.replace("-", "_")) else body
     except (LookupError, ValueError):
         return body

@@ -93,7 +93,9 @@ def error_of(
     words = _words(response)
     code = _id(words.code, hidden) or str(response.status)
     request_id = _id(words.request_id or response.request_id, hidden)
-    message = quoted(redacted(" ".join(words.message[:LONGEST_READ].split()), hidden), LONGEST_MESSAGE)
+    message = quoted(
+        redacted(" ".join(words.message[:LONGEST_READ].replace("\0", "").split()), hidden), LONGEST_MESSAGE
+    )
     facts: dict[str, Any] = {
         "endpoint": where,
         "status": response.status,

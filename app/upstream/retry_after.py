@@ -29,12 +29,17 @@ class Headers(Protocol):
 
 def retry_after(headers: Headers, now: float) -> float | None:
     """
-    Return the seconds that the answer asks to wait, by the clock `now`; None if it does not say so.
+    Return the seconds that the answer asks to wait, by the clock `now`, at most LONGEST; None if it does not say so.
 
     Alibaba Cloud's and Azure's milliseconds come first, then Retry-After, then the end of the wait that Okta
     (X-Rate-Limit-Reset), Auth0 and GitHub (X-RateLimit-Reset) and the draft of IETF (RateLimit-Reset, RateLimit) name.
     Of a header that stands several times, the longest wait counts.
     """
+    found = _named(headers, now)
+    return None if found is None else min(found, LONGEST)
+
+
+def _named(headers: Headers, now: float) -> float | None:
     for name in ("x-acs-retry-after", "retry-after-ms", "x-ms-retry-after-ms"):
         found = _longest(_seconds(part) for part in _parts(headers, name))
         if found is not None:
@@ -75,7 +80,7 @@ def _wait(text: str, now: float) -> float | None:
         until = instant(text) or _iso(text)
         return max(0.0, until - now) if until is not None else None
     until = next((each for each in (number, number / 1000) if abs(each - now) < _YEAR), None)
-    return min(number, LONGEST) if until is None else max(0.0, until - now)
+    return number if until is None else max(0.0, until - now)
 
 
 def _seconds(text: str) -> float | None:

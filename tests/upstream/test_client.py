@@ -277,6 +277,8 @@ async def test_date_tells_the_clocks_difference(
         ({"x-acs-retry-after": "1500", "retry-after": "17"}, 1.5),
         ({"x-acs-retry-after": "soon", "retry-after": "17"}, 17.0),
         ({"x-acs-retry-after": "1234567890"}, 1234567.89),
+        ({"x-acs-retry-after": "9" * 18}, 1e9),
+        ({"x-ratelimit-reset": "Fri, 31 Dec 9999 23:59:59 GMT"}, 1e9),
         ({"retry-after": "17"}, 17.0),
         ({"retry-after": " 17 "}, 17.0),
         ({"retry-after": "0"}, 0.0),
@@ -329,6 +331,16 @@ async def test_closed_client_closes_its_transport(client: Build) -> None:
     assert server.closed == 1
 
 
+async def test_redirect_to_a_secret_is_not_shown(client: Build) -> None:
+    """A server that redirects to a path with a secret of the request is not quoted."""
+    server = Server(302, location="https://other.example.com/s/secret-of-the-client/x")
+    with pytest.raises(Unreachable, match="HTTP 302") as caught:
+        await client(server).post(URL, {"client_secret": "secret-of-the-client"})
+
+    assert "secret-of" not in str(caught.value)
+    assert caught.value.cloud_message == ""
+
+
 WORDS = b'{"error":"invalid_client"}'
 
 
@@ -370,6 +382,8 @@ async def test_damaged_compression_leaves_no_words(encoding: str, client: Build)
         ("unknown", b"for", "for"),
         ("idna", b"xn--a", "xn--a"),
         ("gbk", b"\xff\xff", None),
+        ("utf-16", b'{"error_description":"a secret"}', None),
+        ("utf-16-be", "客户端".encode("utf-16-be") + b"\0a", "客户端a"),
     ],
 )
 async def test_words_in_the_encoding_of_the_header(charset: str, body: bytes, read: str | None, client: Build) -> None:

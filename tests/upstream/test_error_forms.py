@@ -70,6 +70,23 @@ def test_text_with_status_200_is_not_shown(body: bytes) -> None:
     assert "opaque" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"message": "%sx"}' % (b" " * 200_000), b"error=x&error_description=" + b"+" * 16_000]
+)
+def test_words_take_linear_time(body: bytes) -> None:
+    """A text of white space alone is read at once. A pattern that tries each of its places would take minutes."""
+    assert error_of(page(400, body), URL).status == 400
+
+
+def test_text_with_zero_bytes() -> None:
+    """A secret in UTF-16 whose encoding nothing names is hidden, too."""
+    answer = UpstreamResponse(
+        401, b"wrong: " + "s3cr3t-of-the-client".encode("utf-16-le"), sent=("s3cr3t-of-the-client",)
+    )
+
+    assert error_of(answer, URL).cloud_message.replace('"', "") == "wrong: [hidden]"
+
+
 def test_other_token_is_no_failure() -> None:
     """An answer with words and another token than the wanted one is the caller's to judge."""
     members = {"id_token": "x", "message": "ok"}
