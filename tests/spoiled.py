@@ -33,6 +33,7 @@ def _foreign(path: Path, _elsewhere: Path) -> None:
 
 _WAYS: dict[str, Callable[[Path, Path], object]] = {
     "emptied": lambda path, _: path.write_bytes(b""),
+    "zeroed": lambda path, _: path.write_bytes(bytes(len(path.read_bytes()))),
     "cut": lambda path, _: path.write_bytes(path.read_bytes()[:7]),
     "longer": lambda path, _: path.write_bytes(path.read_bytes() + b"x" * 100_000),
     "readable": lambda path, _: path.chmod(0o644),

@@ -73,14 +73,14 @@ def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> KeptKey
     Return the key for the metadata session tokens of the sidecar at `port`.
 
     A key that is missing is generated. A new key replaces one in a file that is not private to this user, or has lost
-    its content: everybody knows the key of an empty file.
+    its content: everybody knows the key of an empty file, or of one of zero bytes.
     """
     path = os.path.join(directory(environ, uid), f"session-key-{port}")
     lost = ""
     try:
         _make(os.path.dirname(path), "access.metadataTokens")
         content = files.read_secret(path, LARGEST)
-        if len(content) >= LENGTH:
+        if len(content) >= LENGTH and secrets.fits_path(content.decode("ascii", "replace").strip()):
             return KeptKey(hashlib.sha256(content).digest())
         lost = f"{path}: has lost its content"
     except ConfigError as error:

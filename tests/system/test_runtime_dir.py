@@ -107,6 +107,7 @@ def test_session_key_needs_a_directory_of_this_user(tmp_path: Path) -> None:
     [
         ("emptied", "has lost its content"),
         ("cut", "has lost its content"),
+        ("zeroed", "has lost its content"),
         ("longer", "larger than 1024 bytes, so it is the wrong file"),
         ("readable", "other users can read it (mode 0644)"),
         ("dangling link", None),
