@@ -50,12 +50,12 @@ _NAMED = frozenset({"access_token", "id_token", "error"})
 """The members of an OAuth answer. Their meaning counts, whatever other tokens are beside them."""
 
 
-_TOKENS = frozenset({"token", "accesstoken", "idtoken", "identitytoken", "webidentitytoken", "jwt"})
+_MEMBERS = frozenset({"token", "accesstoken", "idtoken", "identitytoken", "webidentitytoken", "jwt"})
 """The names of members with a token, in small letters alone. Other JWTs may be refresh tokens or a client's secret."""
 
 
 def _only_token(value: Any) -> str | None:
-    """Return the JWT in the members of _TOKENS if there is exactly one. A refresh token must not reach a server."""
+    """Return the JWT in the members of _MEMBERS if there is exactly one. A refresh token must not reach a server."""
     found: set[str] = set()
     level = [("", value)]
     while level:
@@ -64,7 +64,7 @@ def _only_token(value: Any) -> str | None:
             level += item.items() if not _is_refresh(item) else ()
         elif isinstance(item, list):
             level += ((name, child) for child in item)
-        elif re.sub("[-_]", "", name).lower() in _TOKENS and jwt_claims.unverified(str(item)) is not None:
+        elif re.sub("[-_]", "", name).lower() in _MEMBERS and jwt_claims.unverified(str(item)) is not None:
             found.add(item)
     return found.pop() if len(found) == 1 else None
 
