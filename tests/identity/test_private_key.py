@@ -120,7 +120,7 @@ def certificate_alone() -> str:
 
 
 CLIENT_USE = bytes.fromhex("300c300a06082b06010505070302")
-"""The use clientAuth, as OpenSSL writes it behind a certificate."""
+"""The use clientAuth, as OpenSSL writes it after a certificate."""
 
 CERTIFICATE_ALONE = certificate_alone()
 
@@ -435,7 +435,7 @@ def test_needless_password_of_a_certificate(signing_key: rsa.RSAPrivateKey) -> N
 
 
 def test_certificate_with_trusted_uses(signing_key: rsa.RSAPrivateKey) -> None:
-    """`openssl x509 -trustout` writes uses behind the certificate, which no server reads; the certificate is found."""
+    """`openssl x509 -trustout` writes trusted uses after the certificate, which no server reads; the certificate is found."""
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
     key = key_forms.load_private_key(issued.key_pem, None, "place")
     wanted = certificates.load_certificate(issued.leaf_pem, "place")

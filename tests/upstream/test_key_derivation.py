@@ -1,4 +1,4 @@
-"""What the derivation of a key costs: it is bounded, and made once for each file and password."""
+"""The cost of deriving a key: it is bounded, and each file and password is derived once."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_absurd_rounds_are_refused(raw: bytes, found: int, password: str | None)
 
 
 def test_absurd_rounds_of_a_certificate_are_refused() -> None:
-    """The certificate of a PKCS#12 is behind the same derivation as the key."""
+    """The certificate of a PKCS#12 needs the same derivation as the key."""
     raw = with_rounds(bundle(70_000), 70_000, 9_000_000)
 
     with pytest.raises(ConfigError, match="18002048 rounds"):

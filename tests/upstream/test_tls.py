@@ -170,7 +170,7 @@ def test_directory_of_the_environment_is_read_once(authority: trustme.CA, files:
 
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read every directory")
 def test_unreadable_directory_of_the_environment_is_passed_over(authority: trustme.CA, files: Path) -> None:
-    """A directory of SSL_CERT_DIR without the right to list it costs no other CA, as with OpenSSL."""
+    """A directory of SSL_CERT_DIR that cannot be listed is skipped, as by OpenSSL; the other CAs are trusted."""
     good, closed = hashed(authority, files / "good"), files / "closed"
     closed.mkdir(0o000)
     context = trust(files, environ={"SSL_CERT_DIR": f"{closed}:{good}"}).context()
