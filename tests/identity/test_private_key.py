@@ -435,7 +435,7 @@ def test_needless_password_of_a_certificate(signing_key: rsa.RSAPrivateKey) -> N
 
 
 def test_certificate_with_trusted_uses(signing_key: rsa.RSAPrivateKey) -> None:
-    """`openssl x509 -trustout` writes trusted uses after the certificate, which no server reads; the certificate is found."""
+    """`openssl x509 -trustout` writes uses after the certificate, which no server reads; the certificate is found."""
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
     key = key_forms.load_private_key(issued.key_pem, None, "place")
     wanted = certificates.load_certificate(issued.leaf_pem, "place")
