@@ -38,7 +38,7 @@ from .system.disk import Disk
 from .system.runtime_dir import KeptKey
 from .system.sockets import address_of
 from .system.survey import Survey
-from .upstream.resolver import Resolver
+from .upstream.connections.resolver import Resolver
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

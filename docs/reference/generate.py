@@ -33,7 +33,7 @@ from app.observe.log_events import EVENTS, LogEvent
 from app.serve.application import openapi_document
 from app.serve.metrics import SidecarCollector
 from app.serve.source import Source
-from app.upstream.codes import CODES
+from app.upstream.answers.server_codes import CODES
 from app.webhook.serving.metrics import AdmissionCounters, WebhookCollector
 
 from .error_sources import SOURCES

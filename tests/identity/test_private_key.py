@@ -22,7 +22,7 @@ from app.core.errors import ConfigError
 from app.emulator import Emulator, World
 from app.identity import private_key
 from app.system import secrets
-from app.upstream import certificates, encodings, key_forms
+from app.upstream.keys import certificates, encodings, key_forms
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
