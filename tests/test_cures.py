@@ -14,7 +14,7 @@ from .core.test_error_index import VERBS
 ROOT = Path(__file__).parents[1]
 
 OTHER_TEXTS = {
-    "app/cli/arguments.py": "usage of a command",
+    "app/cli/arguments/common.py": "usage of a command",
     "app/cli/completion_scripts.py": "shell scripts",
     "app/cli/errors.py": "an internal error, which has no cause to show",
     "app/cli/parser.py": "usage of the commands",

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import __version__
 from ..core.text import similar
-from .arguments import Parser, add_command, add_config, add_profile, whole_number
-from .doctor_arguments import add_doctor
+from .arguments.common import Parser, add_command, add_config, add_profile, whole_number
+from .arguments.doctor import add_doctor
+from .arguments.migrate import add_migrate
+from .arguments.setup import add_setup
+from .arguments.webhook import add_webhook
 from .errors import PROGRAM, bad_usage
-from .migrate_arguments import add_migrate
-from .setup_arguments import add_setup
-from .webhook_arguments import add_webhook
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
 if TYPE_CHECKING:
-    from .arguments import Commands
+    from .arguments.common import Commands
 
 FORMATS = ("json", "aliyun", "external", "env", "uri", "aws")
 SHELLS = ("sh", "fish", "powershell", "k8s")
@@ -287,7 +287,7 @@ def _add_refresh_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
-# To add a command, add its arguments here and its `run` in a module `<name>_`.
+# To add a command, add its arguments here and its `run` in a module of `commands`.
 COMMANDS: Mapping[str, Callable[[Commands], None]] = {
     "serve": _serve,
     "demo": _demo,

@@ -18,7 +18,7 @@ from typing import Any, cast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the program can be run by its path, too
 
 from app import __version__
-from app.cli.arguments import examples
+from app.cli.arguments.common import examples
 from app.cli.errors import EXIT_CODES
 from app.cli.parser import build_parser
 from app.config.json_schema import schema

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from app import __version__, cli
-from app.cli import env_, health_
+from app.cli.commands import env, health
 from app.cli.errors import CommandNotStarted, call_command
 from app.config.explain import leaves
 from app.config.loader import load
@@ -586,7 +586,7 @@ def test_env_prints_the_right_uri(
 @pytest.mark.parametrize("shell", ["sh", "fish", "powershell"])
 def test_env_quotes(shell: str) -> None:
     """A value with quotes, spaces, `$` and backslashes is quoted for the shell."""
-    line = env_.shell_lines({"NAME": "a'b$c \"d\\e"}, shell)[0]
+    line = env.shell_lines({"NAME": "a'b$c \"d\\e"}, shell)[0]
 
     expected = {
         "sh": "export NAME=" + shlex.quote("a'b$c \"d\\e"),
@@ -632,12 +632,12 @@ def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFix
 )
 def test_address_of_health(config: Any, address: tuple[str, int], tmp_path: Path) -> None:
     """`health` connects to the ops listener, at an address that a client can connect to."""
-    assert health_.ops_address(written(tmp_path, config), required=True) == address
+    assert health.ops_address(written(tmp_path, config), required=True) == address
 
 
 def test_health_without_a_file() -> None:
     """Without a configuration file `health` uses the default address."""
-    assert health_.ops_address("/nowhere.json", required=False) == ("127.0.0.1", 7118)
+    assert health.ops_address("/nowhere.json", required=False) == ("127.0.0.1", 7118)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.cli.arguments import examples
+from app.cli.arguments.common import examples
 from app.cli.parser import build_parser, parse
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from app import cli
-from app.cli.webhook_ import LARGEST
+from app.cli.commands.webhook import LARGEST
 from app.core.errors import ConfigError
 from app.webhook.json_patch import patched
 from app.webhook.settings import Settings, read_settings

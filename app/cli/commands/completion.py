@@ -5,9 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .completion_scripts import SCRIPTS
-from .completion_tree import tree
-from .parser import build_parser
+from ..completion_scripts import SCRIPTS
+from ..completion_tree import tree
+from ..parser import build_parser
 
 
 def run(arguments: Namespace, _environ: Mapping[str, str]) -> int:

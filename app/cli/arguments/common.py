@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ..core.text import similar
-from .errors import bad_usage
+from ...core.text import similar
+from ..errors import bad_usage
 
 TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .arguments import add_command, add_config, whole_number
+from .common import add_command, add_config, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .arguments import Commands
+    from .common import Commands
 
 
 def add_doctor(commands: Commands) -> None:

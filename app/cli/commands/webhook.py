@@ -11,22 +11,22 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ..core.errors import ConfigError
-from ..core.json_text import json_text
-from ..core.text import one_line
-from ..main import Signals
-from ..main import run as run_loop
-from ..observe import log_events
-from ..observe.library_log import LibraryHandler
-from ..observe.log import Log
-from ..system import files
-from ..system.json_file import parse_object
-from ..system.sockets import all_bound, bound
-from ..system.yaml_file import parse_documents
-from ..webhook.explain import as_json, as_text, explained, pods
-from ..webhook.policy import FilePolicies, PolicySource
-from ..webhook.settings import Settings, read_settings
-from .webhook_arguments import SETTINGS
+from ...core.errors import ConfigError
+from ...core.json_text import json_text
+from ...core.text import one_line
+from ...main import Signals
+from ...main import run as run_loop
+from ...observe import log_events
+from ...observe.library_log import LibraryHandler
+from ...observe.log import Log
+from ...system import files
+from ...system.json_file import parse_object
+from ...system.sockets import all_bound, bound
+from ...system.yaml_file import parse_documents
+from ...webhook.explain import as_json, as_text, explained, pods
+from ...webhook.policy import FilePolicies, PolicySource
+from ...webhook.settings import Settings, read_settings
+from ..arguments.webhook import SETTINGS
 
 FINDINGS = 1
 
@@ -42,10 +42,10 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
 
 async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    from ..webhook.serving.api_server import ApiServerPolicies, base_url
-    from ..webhook.serving.application import Webhook
-    from ..webhook.serving.certificates import Certificates
-    from ..webhook.serving.server import serve
+    from ...webhook.serving.api_server import ApiServerPolicies, base_url
+    from ...webhook.serving.application import Webhook
+    from ...webhook.serving.certificates import Certificates
+    from ...webhook.serving.server import serve
 
     log = Log(sys.stderr, level="info", json_lines=not sys.stderr.isatty(), now=time.time)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
@@ -96,7 +96,7 @@ async def _explain(arguments: Namespace, environ: Mapping[str, str]) -> int:
 def _policies(arguments: Namespace, environ: Mapping[str, str]) -> PolicySource:
     if arguments.policies is not None:
         return FilePolicies(_objects(arguments.policies), arguments.policies)
-    from ..webhook.serving.api_server import ApiServerPolicies, base_url
+    from ...webhook.serving.api_server import ApiServerPolicies, base_url
 
     return ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)
 

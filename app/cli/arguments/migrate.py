@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .arguments import add_command, whole_number
+from .common import add_command, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .arguments import Commands
+    from .common import Commands
 
 
 def add_migrate(commands: Commands) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .refresh_ import request_refresh
+from .refresh import request_refresh
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
-from ..core.errors import ConfigError
-from ..emulator import Emulator, World, WorldError, bind, listening
-from ..emulator.world.world import (
+from ...core.errors import ConfigError
+from ...emulator import Emulator, World, WorldError, bind, listening
+from ...emulator.world.world import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
     CHAINED_ROLE_ARN,
@@ -27,9 +27,9 @@ from ..emulator.world.world import (
     WORKLOAD_PROVIDER_ARN,
     role_arn,
 )
-from ..main import Signals
-from ..main import run as run_loop
-from ..system.sockets import reason_of
+from ...main import Signals
+from ...main import run as run_loop
+from ...system.sockets import reason_of
 
 ISSUER_PATH = "/api/v2/iauths_system/oauth2"
 

@@ -6,12 +6,12 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..conformance.checker import Checker, ServerUnreachable
-from ..conformance.report import to_json, to_text
-from ..conformance.wire.budget import Budget
-from ..conformance.wire.url import HttpUrl, parse_url
-from ..core.errors import ConfigError, Unreachable
-from .errors import CommandFailed
+from ...conformance.checker import Checker, ServerUnreachable
+from ...conformance.report import to_json, to_text
+from ...conformance.wire.budget import Budget
+from ...conformance.wire.url import HttpUrl, parse_url
+from ...core.errors import ConfigError, Unreachable
+from ..errors import CommandFailed
 
 NOT_CONFORMING = 1
 

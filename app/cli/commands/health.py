@@ -11,12 +11,12 @@ import re
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..core.errors import ConfigError
-from ..core.json_text import json_value
-from ..core.text import printable
-from ..system import files
-from ..system.local_http import get
-from .errors import UNHEALTHY, CommandFailed
+from ...core.errors import ConfigError
+from ...core.json_text import json_value
+from ...core.text import printable
+from ...system import files
+from ...system.local_http import get
+from ..errors import UNHEALTHY, CommandFailed
 
 DEFAULT_PATH = "/etc/idaas-sidecar/config.json"
 DEFAULT_OPS = "127.0.0.1:7118"

@@ -8,15 +8,15 @@ import socket
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..core.errors import ConfigError
-from ..core.json_text import json_text
-from ..doctor import output, ram
-from ..doctor.finding import Step
-from ..doctor.ram import RamAccess
-from ..doctor.target import Caller, Target
-from ..doctor.walk import Walk
-from ..system import files
-from ..system.hardening import no_dumps
+from ...core.errors import ConfigError
+from ...core.json_text import json_text
+from ...doctor import output, ram
+from ...doctor.finding import Step
+from ...doctor.ram import RamAccess
+from ...doctor.target import Caller, Target
+from ...doctor.walk import Walk
+from ...system import files
+from ...system.hardening import no_dumps
 
 FINDINGS = 1
 LARGEST = 1_048_576

@@ -15,15 +15,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ..core.errors import ConfigError, SidecarError
-from ..core.json_text import json_text
-from ..core.text import coded, one_line
-from ..setup import cluster, fingerprint, limits, rotation
-from ..setup.fetch import json_object
-from ..setup.output import aliyun_cli, as_json, terraform, text
-from ..setup.sources import Source, read
-from ..system import files
-from ..system.json_file import LARGEST, read_object
+from ...core.errors import ConfigError, SidecarError
+from ...core.json_text import json_text
+from ...core.text import coded, one_line
+from ...setup import cluster, fingerprint, limits, rotation
+from ...setup.fetch import json_object
+from ...setup.output import aliyun_cli, as_json, terraform, text
+from ...setup.sources import Source, read
+from ...system import files
+from ...system.json_file import LARGEST, read_object
 
 FINDINGS = 1
 RENDERERS: Mapping[str, ModuleType] = {

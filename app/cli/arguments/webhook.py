@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_command
+from .common import add_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .arguments import Commands
+    from .common import Commands
 
 SETTINGS = "/etc/idaas-sidecar-webhook/settings.json"
 CERTIFICATE = "/etc/idaas-sidecar-webhook/tls"

@@ -18,19 +18,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..config.loader import Loaded, load
-from ..core.errors import ConfigError, Mistake
-from ..emulator import Emulator, World, bind, listening
-from ..emulator.crypto.loopback_ca import CA_FILE
-from ..emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
-from ..main import Signals, drain, logger
-from ..main import run as run_loop
-from ..observe.log import Log
-from ..service import Service
-from ..system.sockets import reason_of
-from .emulator_ import ISSUER_PATH, random_bytes
-from .env_ import client_variables
-from .errors import PROGRAM
+from ...config.loader import Loaded, load
+from ...core.errors import ConfigError, Mistake
+from ...emulator import Emulator, World, bind, listening
+from ...emulator.crypto.loopback_ca import CA_FILE
+from ...emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
+from ...main import Signals, drain, logger
+from ...main import run as run_loop
+from ...observe.log import Log
+from ...service import Service
+from ...system.sockets import reason_of
+from ..errors import PROGRAM
+from .emulator import ISSUER_PATH, random_bytes
+from .env import client_variables
 
 SECRET_FILE = "client-secret"  # noqa: S105 - the name of a file
 MIN_DURATION_SECONDS = 900

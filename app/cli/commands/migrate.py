@@ -9,12 +9,12 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..core.errors import ConfigError
-from ..core.text import one_line
-from ..migrate import inputs, report
-from ..migrate.access_keys import SDK_FILES
-from ..system import files
-from ..system.json_file import read_object
+from ...core.errors import ConfigError
+from ...core.text import one_line
+from ...migrate import inputs, report
+from ...migrate.access_keys import SDK_FILES
+from ...system import files
+from ...system.json_file import read_object
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:

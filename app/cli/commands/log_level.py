@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .admin_client import admin_request
+from ..admin_client import admin_request
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..main import serve
+from ...main import serve
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from .arguments import add_command, add_config, whole_number
+from .common import add_command, add_config, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .arguments import Commands
+    from .common import Commands
 
 FORMATS = ("text", "terraform", "aliyun-cli", "json")
 KINDS = ("idaas", "okta", "keycloak", "kubernetes", "oidc")

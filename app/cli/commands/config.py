@@ -15,14 +15,14 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from ..config.examined import Examined
-from ..config.explain import Row, as_members, rows
-from ..config.loader import examine
-from ..core.errors import ConfigError
-from ..core.json_text import json_text
-from .errors import warn
+from ...config.examined import Examined
+from ...config.explain import Row, as_members, rows
+from ...config.loader import examine
+from ...core.errors import ConfigError
+from ...core.json_text import json_text
+from ..errors import warn
 
-EXAMPLE = Path(__file__).with_name("config.example.json")
+EXAMPLE = Path(__file__).parents[1] / "config.example.json"
 """A copy of config.example.json at the root of the repository. docs/reference/generate.py writes it."""
 
 PROXY_VARIABLES = (
@@ -39,7 +39,7 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     if arguments.offline:
         return _offline(arguments, environ)
     if arguments.schema:
-        from ..config.json_schema import schema
+        from ...config.json_schema import schema
 
         print(json.dumps(schema(), indent=2))
         return 0
@@ -69,7 +69,7 @@ def _check_options(arguments: Namespace) -> None:
 
 
 def _offline(arguments: Namespace, environ: Mapping[str, str]) -> int:
-    from . import offline
+    from .. import offline
 
     checked = offline.check(arguments.config, environ, socket.gethostname())
     for warning in checked.warnings:

@@ -7,9 +7,9 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.text import coded, one_line
-from .admin_client import admin_request
-from .errors import REFUSED, UNREACHABLE
+from ...core.text import coded, one_line
+from ..admin_client import admin_request
+from ..errors import REFUSED, UNREACHABLE
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:

@@ -12,14 +12,14 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from .. import __version__
-from ..config import locate
-from ..core.errors import ConfigError, Mistake, SidecarError, Unreachable
-from ..core.json_text import json_value
-from ..system.admin_socket import request_socket
-from ..system.local_http import get
-from . import health_
-from .status_text import lines
+from ... import __version__
+from ...config import locate
+from ...core.errors import ConfigError, Mistake, SidecarError, Unreachable
+from ...core.json_text import json_value
+from ...system.admin_socket import request_socket
+from ...system.local_http import get
+from ..status_text import lines
+from . import health
 
 TARGET = "/status.json"
 
@@ -73,7 +73,7 @@ def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     path = config or environ.get("IDAAS_SIDECAR_CONFIG")
-    host, port = health_.ops_address(path or health_.DEFAULT_PATH, required=path is not None)
+    host, port = health.ops_address(path or health.DEFAULT_PATH, required=path is not None)
     try:
         code, text = get(host, port, TARGET)
     except (OSError, ValueError) as error:

@@ -24,21 +24,21 @@ from collections.abc import Callable, Collection, Mapping
 import msgspec
 from msgspec.structs import replace
 
-from ..config.explain import leaves
-from ..config.loader import Loaded, load
-from ..config.settings import Cache
-from ..core.client_chain import HIGHER_PRIORITY_VARIABLES, without_java_keys
-from ..core.errors import ConfigError, Reason, SidecarError, Unreachable
-from ..main import logger
-from ..main import run as run_loop
-from ..service import Service
-from ..system import files
-from ..system.child_reaper import ChildReaper
-from ..system.hardening import no_dumps
-from ..system.interpreter import unusable_interpreter
-from .env_ import client_variables
-from .errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
-from .profile_option import check_profile
+from ...config.explain import leaves
+from ...config.loader import Loaded, load
+from ...config.settings import Cache
+from ...core.client_chain import HIGHER_PRIORITY_VARIABLES, without_java_keys
+from ...core.errors import ConfigError, Reason, SidecarError, Unreachable
+from ...main import logger
+from ...main import run as run_loop
+from ...service import Service
+from ...system import files
+from ...system.child_reaper import ChildReaper
+from ...system.hardening import no_dumps
+from ...system.interpreter import unusable_interpreter
+from ..errors import CANNOT_EXECUTE, NOT_FOUND, CommandNotStarted
+from ..profile_option import check_profile
+from .env import client_variables
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
 """The signals that a terminal sends to every process of its foreground process group."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
-from .. import __version__
-from .errors import PROGRAM
+from ... import __version__
+from ..errors import PROGRAM
 
 
 def run(_arguments: Namespace, _environ: Mapping[str, str]) -> int:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..config import locate
-from ..core.formats import FORMATS
-from ..core.values import Credentials
-from ..system.hardening import no_dumps
-from .admin_client import held_credentials
-from .profile_option import check_name
+from ...config import locate
+from ...core.formats import FORMATS
+from ...core.values import Credentials
+from ...system.hardening import no_dumps
+from ..admin_client import held_credentials
+from ..profile_option import check_name
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
@@ -23,11 +23,11 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     no_dumps()
     credentials = _held(arguments, environ)
     if credentials is None:
-        from .fetch import fetched
+        from ..fetch import fetched
 
         credentials = fetched(arguments.config, arguments.profile, environ)
     if arguments.out is not None:
-        from ..store import credential_files
+        from ...store import credential_files
 
         credential_files.write(arguments.out, arguments.format, credentials)
     else:

@@ -9,14 +9,14 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ..config import secret_refs
-from ..config.loader import Loaded, load
-from ..config.settings import PathToken
-from ..core.addresses import authority, listen_address
-from ..core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED
-from ..core.errors import ConfigError
-from ..system import runtime_dir
-from .profile_option import check_profile
+from ...config import secret_refs
+from ...config.loader import Loaded, load
+from ...config.settings import PathToken
+from ...core.addresses import authority, listen_address
+from ...core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED
+from ...core.errors import ConfigError
+from ...system import runtime_dir
+from ..profile_option import check_profile
 
 
 def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
