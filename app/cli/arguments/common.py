@@ -96,7 +96,7 @@ def examples(command: argparse.ArgumentParser) -> list[str]:
     return [line.removeprefix("example: ") for line in str(command.epilog).splitlines()]
 
 
-def add_config(command: argparse.ArgumentParser) -> None:
+def add_config_option(command: argparse.ArgumentParser) -> None:
     """Add the option that names the configuration file."""
     command.add_argument(
         "--config",
@@ -106,7 +106,7 @@ def add_config(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_profile(command: argparse.ArgumentParser) -> None:
+def add_profile_option(command: argparse.ArgumentParser) -> None:
     """Add the option that names one profile."""
     command.add_argument("--profile", default="default", help="profile to use (default: default)")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .common import add_command, add_config, whole_number
+from .common import add_command, add_config_option, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ def add_doctor(commands: Commands) -> None:
         "idaas-sidecar doctor",
         "idaas-sidecar doctor --profile default --trust-policy role.json --json",
     )
-    add_config(command)
+    add_config_option(command)
     command.add_argument("--profile", help="one profile (default: all)")
     command.add_argument("--json", action="store_true", help="print one JSON document instead of text")
     command.add_argument(

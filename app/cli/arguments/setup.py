@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .common import add_command, add_config, whole_number
+from .common import add_command, add_config_option, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def add_setup(commands: Commands) -> None:
         "idaas-sidecar setup --format terraform --out ram.tf --from workloads.json",
         "idaas-sidecar setup fingerprint https://example.aliyunidaas.com",
     )
-    add_config(command)
+    add_config_option(command)
     command.add_argument("--profile", help="one profile of the configuration (default: all)")
     command.add_argument("--format", choices=FORMATS, default="text", help="output format (default: text)")
     command.add_argument("--out", metavar="FILE", help="write to FILE instead of stdout")
