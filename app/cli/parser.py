@@ -29,10 +29,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """
     Return the arguments of one command.
 
-    Raises SystemExit with 0 after `help`, `--help` and `--version`, and with 2 after bad usage. A call without
-    arguments is bad usage, and prints the list of commands on stderr.
+    Raises SystemExit with 0 after `help` without a code, `--help` and `--version`, and with 2 after bad usage. A call
+    without arguments is bad usage, and prints the list of commands on stderr.
     """
-    if argv and argv[0] == "help" and not {"-h", "--help"}.intersection(argv[1:2]):
+    if argv and argv[0] == "help" and not any(word.startswith(("-h", "--help", "IDS-")) for word in argv[1:2]):
         argv = [*argv[1:2], "--help"]
     name = argv[0] if argv else None
     # Only one parser is built: all of them would cost 10 ms of every start, and of every probe by `health`.

@@ -193,6 +193,8 @@ def families() -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
     """Yield name, type, help and labels of each metric family, of the sidecar and of the webhooks."""
     for family in (*collector().collect(), *webhook_collector().collect()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
+        if not family.samples:
+            raise SystemExit(f"{family.name} has no sample: give it one in collector() or webhook_collector()")
         labels = [label for label in family.samples[0].labels if label != "le"]
         yield name, family.type, family.documentation, tuple(labels)
 

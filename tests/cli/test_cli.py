@@ -18,6 +18,7 @@ from app.cli.commands import env, health
 from app.cli.errors import CommandNotStarted, call_command
 from app.config.explain import leaves
 from app.config.loader import load
+from app.core.error_index.index import INDEX
 from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
 from app.doctor import output
 from app.doctor.steps import configuration as examined
@@ -115,6 +116,24 @@ def test_the_help_command(command: str, capsys: pytest.CaptureFixture[str]) -> N
     arguments = [command] if command else []
 
     assert prints(capsys, "help", *arguments) == prints(capsys, *arguments, "--help")
+
+
+def test_help_of_an_error_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """`help CODE` prints the entry of the errors index: each text that it has, with its name."""
+    for code, entry in INDEX.items():
+        assert exit_code(["help", code], {}) == 0
+        texts = {"cause": entry.cause, "cure": entry.cure, "codes of servers": ", ".join(entry.seen)}
+        lines = [f"{name}: {text}" for name, text in texts.items() if text]
+        assert capsys.readouterr() == ("\n".join([f"{code}: {entry.meaning}", *lines, ""]), "")
+
+
+def test_help_of_an_unknown_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """A code that the index does not have is bad usage."""
+    assert exit_code(["help", "IDS-1077"], {}) == 2
+    assert capsys.readouterr() == (
+        "",
+        "idaas-sidecar help: unknown error code 'IDS-1077'; did you mean IDS-107? (IDS-132)\n",
+    )
 
 
 @pytest.mark.parametrize(

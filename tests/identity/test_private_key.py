@@ -1,4 +1,4 @@
-"""Private keys in every form of upstream-protocols.md section 2.4, and the algorithm that each key signs with."""
+"""Private keys in every form that IDaaS's SDK reads, and the algorithm that each key signs with."""
 
 from __future__ import annotations
 

@@ -31,8 +31,12 @@ def add_version(commands: Commands) -> None:
 
 def add_help(commands: Commands) -> None:
     """Add the command `help`."""
-    # `help` is only declared here. `parse` converts it to --help.
+    # `parse` converts `help` to --help, except for a code.
     command = add_command(
-        commands, "help", "print the list of commands, or the help of one command", "idaas-sidecar help get"
+        commands,
+        "help",
+        "print the list of commands, the help of one command, or the meaning and cure of an error code",
+        "idaas-sidecar help get",
+        "idaas-sidecar help IDS-107",
     )
-    command.add_argument("name", nargs="?", metavar="COMMAND", help="the command to describe")
+    command.add_argument("name", nargs="?", metavar="COMMAND", help="the command, or the error code")

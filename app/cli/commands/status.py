@@ -76,8 +76,10 @@ def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     host, port = health.ops_address(path or health.DEFAULT_PATH, required=path is not None)
     try:
         code, text = get(host, port, TARGET)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise Unreachable(str(error), error_code="IDS-503") from None
+    except ValueError as error:
+        raise Unreachable(str(error), error_code="IDS-502") from None
     try:
         body = json_value(text)
     except ValueError:

@@ -150,7 +150,7 @@ STS = [
 
 @pytest.mark.parametrize(("status", "code", "expected", "hint"), STS)
 def test_sts_error_class(status: int, code: str, expected: str, hint: str) -> None:
-    """Each code of upstream-protocols.md 4.5 has its class, which depends on the code before the status."""
+    """Each documented code of AssumeRoleWithOIDC has its class, which depends on the code before the status."""
     error = error_of(response(status, Code=code, Message="secret s3cr3t is wrong", RequestId="REQ-1"), URL)
 
     assert classify(error) == expected
