@@ -1,0 +1,113 @@
+"""Look-ups of host names by the system's resolver, each in a thread of its own.
+
+An event loop runs `getaddrinfo` in a small thread pool: two threads with uvloop. A look-up cannot be cancelled, so two
+names whose resolver does not answer would stop every look-up of the process. With a thread per look-up, a look-up that
+hangs delays no other name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+
+from ...core.record import Record
+from ...core.values import Now
+
+SHARED_SECONDS = 1.0
+"""Seconds up to which callers share a look-up. An older look-up may hang although the resolver works again."""
+
+MOST_REPEATED = 16
+"""The most concurrent look-ups that repeat one under way for the same name. A name's first look-up always starts."""
+
+GetAddresses = Callable[[str], list[str]]
+"""Returns the addresses of a name. May block. Raises OSError."""
+
+Start = Callable[[Callable[[], None]], None]
+"""Runs a function outside the event loop. Raises RuntimeError if that is not possible."""
+
+
+class NameNotResolved(OSError):
+    """The name `host` has no address. `code`: the EAI_* number of the resolver; None if it did not answer in time."""
+
+    def __init__(self, host: str, code: int | None, seconds: float) -> None:
+        super().__init__(f"{host} was not resolved")
+        self.host = host
+        self.code = code
+        self.seconds = seconds
+
+
+class _LookUp(Record, frozen=True):
+    started: float
+    result: asyncio.Future[list[str] | int]
+    """The addresses, or the EAI_* number. An exception would form a cycle with its frames, and stay in memory."""
+
+
+class Resolver:
+    """Resolves names for one event loop. Threads are daemons, so a look-up that hangs does not delay the exit."""
+
+    def __init__(
+        self, addresses: GetAddresses | None = None, *, now: Now = time.monotonic, start: Start | None = None
+    ) -> None:
+        self._addresses = addresses or system_addresses
+        self._start = start or _in_a_thread
+        self._now = now
+        self._under_way: defaultdict[str, list[_LookUp]] = defaultdict(list)
+
+    async def resolve(self, host: str, seconds: float | None) -> list[str]:
+        """Return the addresses of `host`, best first. Raises NameNotResolved, also after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                result = await asyncio.shield(self._look_up(host).result)
+        except TimeoutError:
+            raise NameNotResolved(host, None, seconds or 0.0) from None
+        if isinstance(result, int):
+            raise NameNotResolved(host, result, 0.0)
+        return result
+
+    def _look_up(self, host: str) -> _LookUp:
+        """Return a recent look-up or a new one. Return an old look-up only if too many are under way."""
+        known = self._under_way[host]
+        repeated = sum(len(found) - 1 for found in self._under_way.values() if found)
+        if known and (self._now() - known[-1].started < SHARED_SECONDS or repeated >= MOST_REPEATED):
+            return known[-1]
+        started = _LookUp(self._now(), asyncio.get_running_loop().create_future())
+        known.append(started)
+        started.result.add_done_callback(lambda _: self._ended(host, started))
+        try:
+            self._start(partial(self._work, host, started.result))
+        except RuntimeError:  # a limit of threads or memory
+            started.result.set_result(int(socket.EAI_MEMORY))
+        return started
+
+    def _ended(self, host: str, ended: _LookUp) -> None:
+        self._under_way[host].remove(ended)
+        if not self._under_way[host]:
+            del self._under_way[host]
+
+    def _work(self, host: str, result: asyncio.Future[list[str] | int]) -> None:
+        """Look up the name in the thread, and pass the result to the event loop, which may have ended."""
+        found: list[str] | int
+        try:
+            found = self._addresses(host)
+        except OSError as error:
+            found = error.errno or socket.EAI_FAIL
+        except UnicodeError:  # a label that is empty or longer than 63 characters
+            found = int(socket.EAI_NONAME)
+        with contextlib.suppress(RuntimeError):
+            result.get_loop().call_soon_threadsafe(result.set_result, found)
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name="look-up", daemon=True).start()
+
+
+def system_addresses(host: str) -> list[str]:
+    """Return the addresses of `host` by `getaddrinfo`, in its order (RFC 6724). Raises OSError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
