@@ -210,8 +210,7 @@ class Pipeline:
         try:
             return await work
         except SidecarError as error:
-            error.stage = stage
-            raise
+            raise error.with_members(stage=stage) from None
         finally:
             self._observe(StageTimed(name, stage, loop.time() - started))
 
