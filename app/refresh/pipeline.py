@@ -1,6 +1,7 @@
 """The pipeline of a refresh: the identity's token, its exchange for credentials, and the chain of further roles.
 
-The only place that knows all requests of a refresh. Imported after the listeners are up: httpx takes 60 ms and 4 MiB.
+The only place that knows all requests of a refresh. Imported after the listeners are up, because httpx takes long to
+import (`bench/imports.py` measures it).
 """
 
 from __future__ import annotations
