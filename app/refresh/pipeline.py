@@ -122,6 +122,7 @@ class Pipeline:
         """
 
         async def fetch() -> Credentials:
+            key_derivation.begin()
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 
@@ -130,6 +131,7 @@ class Pipeline:
 
     async def token(self, name: str) -> Token:
         """Return a token of the profile's identity. Raises Refused, Unreachable or ConfigError."""
+        key_derivation.begin()
         return await self._token(name)
 
     async def exchanged(self, name: str, token: Token) -> Credentials:
