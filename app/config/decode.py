@@ -18,7 +18,7 @@ from msgspec import UNSET, inspect
 
 from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
 from ..core.checks import join
-from ..core.display import in_message
+from ..core.display import in_message, may_be_shown
 from ..core.errors import ConfigError, Mistake
 from ..core.text import similar
 from ..system import files
@@ -407,6 +407,6 @@ def _hint(key: str, known: Sequence[str]) -> tuple[Sequence[str], str, str]:
 def _unknown_word(word: str, known: Sequence[str]) -> tuple[str, str]:
     """Return cause and cure for a word that is not one of the known ones."""
     close = similar(word, known)
-    shown = repr(word) if 0 < len(word) <= 40 else "this word"
+    shown = repr(word) if 0 < len(word) <= 40 and (close or may_be_shown(word)) else "this word"
     cause = f"{shown} is not known in this version, which accepts {', '.join(known)}"
     return cause, f"did you mean {close}?" if close else ""

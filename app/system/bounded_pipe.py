@@ -17,7 +17,8 @@ class BoundedPipe:
     """
     A pipe whose `write_end` is passed to the process. Needs a running event loop. Call `close` at the end.
 
-    `pause`: seconds between two series of reads. `keep_end`: only the last `largest` bytes are kept, and the pipe never overflows.
+    `keep_end`: only the last `largest` bytes are kept, and the pipe never overflows. `pause`: seconds between two
+    series of reads.
 
     Why not a pipe of the event loop: it ends only when the last holder has closed it. uvloop passes the other end to
     every process that it starts. So a daemon of a command would hold the pipe, although the daemon has closed all
