@@ -19,7 +19,7 @@ from ..core.checks import profile_place
 from ..core.clocks import Clocks, CloudClock
 from ..core.connection import Connection
 from ..core.errors import Refused, SidecarError, Unreachable
-from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, TokenVerified, Warned
+from ..core.events import ClockRead, Event, IdentityExpiry, Interrupted, Observe, StageTimed, TokenVerified, Warned
 from ..core.urls import server_of
 from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
@@ -122,13 +122,16 @@ class Pipeline:
         """
 
         async def fetch() -> Credentials:
+            key_derivation.begin()
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 
-        return await self._places.fetch(fetch, self._servers[name], self._requests[name])
+        interrupted = partial(self._observe, Interrupted(name))
+        return await self._places.fetch(fetch, self._servers[name], self._requests[name], interrupted)
 
     async def token(self, name: str) -> Token:
         """Return a token of the profile's identity. Raises Refused, Unreachable or ConfigError."""
+        key_derivation.begin()
         return await self._token(name)
 
     async def exchanged(self, name: str, token: Token) -> Credentials:
@@ -207,13 +210,18 @@ class Pipeline:
     async def _timed(self, name: str, stage: str, work: Awaitable[T]) -> T:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        ended = True
         try:
             return await work
         except SidecarError as error:
             error.stage = stage
             raise
+        except asyncio.CancelledError:
+            ended = False  # interrupted, or the process stops: the server has not answered
+            raise
         finally:
-            self._observe(StageTimed(name, stage, loop.time() - started))
+            if ended:
+                self._observe(StageTimed(name, stage, loop.time() - started))
 
     # --- what is noticed on the way -----------------------------------------------------------------------------------
 

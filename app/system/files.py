@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 Sync = Callable[[int], None]
 """Waits until the file or directory of a descriptor is on the disk: `os.fsync`."""
 
+DRAFT = ".new"
+"""The end of the name of a file that is not complete yet."""
+
+STALE_SECONDS = 3600.0
+"""The age of a draft whose writer was killed. Writing a draft takes milliseconds, and at most minutes on a disk that
+hangs."""
 
 _PRIVATE = "run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one"
 
@@ -170,12 +176,31 @@ def create(path: str, content: bytes, mode: int = 0o600, *, sync: Sync = os.fsyn
         os.link(draft, path)  # unlike rename, link does not replace an existing file
 
 
+def remove_drafts(path: str) -> None:
+    """
+    Remove the drafts of `path` that killed writers left: those that are STALE_SECONDS older than the file.
+
+    Raises OSError.
+    """
+    directory, name = os.path.split(path)
+    written = os.stat(path).st_mtime  # the file system's clock, as for the drafts
+    for entry in os.listdir(directory or "."):
+        if entry.startswith(f"{name}.") and entry.endswith(DRAFT):
+            draft = os.path.join(directory, entry)
+            with contextlib.suppress(FileNotFoundError):
+                if os.lstat(draft).st_mtime < written - STALE_SECONDS:
+                    os.unlink(draft)
+
+
 @contextlib.contextmanager
 def _draft(path: str, content: bytes, mode: int, directory: int | None, sync: Sync) -> Iterator[str]:
-    """Write a temporary file beside `path`. It is removed after the block in every case."""
-    draft = f"{path}.{os.getpid()}.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft, dir_fd=directory)
+    """
+    Write a temporary file beside `path`. It is removed after the block in every case.
+
+    Its name is random: with the number of the process in it, two containers that share a directory would write to one
+    draft, because both are process 1.
+    """
+    draft = f"{path}.{os.urandom(8).hex()}{DRAFT}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(draft, flags, 0o600, dir_fd=directory)
     try:

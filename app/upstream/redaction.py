@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus, unquote_plus
 
+from ..core.display import JWT, NAMED
+
 HIDDEN = "[hidden]"
 
 SHARED = 8
@@ -29,16 +31,9 @@ _PUBLIC_FIELDS = frozenset(
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-acs-security-token", "x-aliyun-ecs-metadata-token"})
 
-_JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
 _OPAQUE = re.compile(r"(?=[\w+=~-]*[a-z])(?=[\w+=~-]*[A-Z])(?=[\w+=~-]*[0-9])[\w+=~-]{32,}", re.ASCII)
 """Text that looks like a key or token: long, without blanks, with small and capital letters and digits. A UUID does not
 match."""
-
-_NAMED = re.compile(
-    r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?(?:=["']?|"\s*:\s*"|'\s*:\s*')(?P<value>[^\s"'&,;]+)""",
-    re.IGNORECASE,
-)
-"""A value with the name of a secret in a form (`client_secret=...`), an option or JSON."""
 
 
 def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -68,10 +63,10 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
         for secret in secrets:
             for spelling in _spellings(secret):
                 _mark(text, spelling, hidden)
-    for pattern in (_JWT, _OPAQUE):
+    for pattern in (JWT, _OPAQUE):
         for match in pattern.finditer(text):
             hidden[match.start() : match.end()] = b"\1" * (match.end() - match.start())
-    for match in _NAMED.finditer(text):
+    for match in NAMED.finditer(text):
         hidden[match.start("value") : match.end("value")] = b"\1" * len(match["value"])
     return _without(text, hidden)
 

@@ -91,7 +91,9 @@ def error_of(
     """
     hidden = (*response.sent, *secrets)
     words = _words(response)
-    code = _id(words.code, hidden) or str(response.status)
+    from .server_codes import meaning_of
+
+    code = words.code if _is_known(words.code, codes) else _id(words.code, hidden) or str(response.status)
     request_id = _id(words.request_id or response.request_id, hidden)
     message = quoted(
         redacted(" ".join(words.message[:LONGEST_READ].replace("\0", "").split()), hidden), LONGEST_MESSAGE
@@ -107,8 +109,6 @@ def error_of(
     shown = code if words.from_api else f"with {form} instead of JSON"
     status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
     text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
-
-    from .server_codes import meaning_of
 
     by_code = _meaning(codes.get(code)) or meaning_of(code) or _REFUSED
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
@@ -171,6 +171,13 @@ def _is_transient(status: int, words: ErrorWords) -> bool:
     if status >= 500 or status in _TRANSIENT_STATUSES:
         return True
     return status < 400 and not words.code  # neither an answer nor an error: a captive portal, a broken gateway
+
+
+def _is_known(code: str, codes: Mapping[str, Meaning | str]) -> bool:
+    """Return whether a code is a known word, which tells nothing about a secret that has a part in common with it."""
+    from .server_codes import CODES
+
+    return code in codes or code in CODES
 
 
 def _id(text: str, hidden: Iterable[str]) -> str:

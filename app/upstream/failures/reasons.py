@@ -9,6 +9,7 @@ import errno
 import os
 import socket
 import ssl
+from http import HTTPStatus
 from typing import TypeVar
 
 import httpx
@@ -46,6 +47,9 @@ _RESOLVER = "correct the nameserver in /etc/resolv.conf, or allow port 53 (UDP a
 
 _NOT_A_PROXY = frozenset({"400", "404", "405", "501"})
 """How a web server without CONNECT answers."""
+
+_PHRASES = {str(status.value): status.phrase for status in HTTPStatus}
+"""The standard reason phrase by status."""
 
 MOST_ADDRESSES = 4
 """The most addresses that a message names."""
@@ -103,7 +107,7 @@ def describe(error: Exception, host: str, proxy: ProxyInBetween | None = None) -
     if proxy is None:
         return _words(error, "the server", f"the name {host}")
     if isinstance(error, httpx.ProxyError):
-        return _refusal(quoted(redacted(str(error), proxy.login)), host, proxy)
+        return _refusal(str(error), host, proxy)
     if proxy.passed:
         found = _words(error, "the server", f"the name {host}")
         return Reason(f"{found.cause} (through the proxy {proxy.address})", found.cure)
@@ -111,8 +115,11 @@ def describe(error: Exception, host: str, proxy: ProxyInBetween | None = None) -
 
 
 def _refusal(answer: str, host: str, proxy: ProxyInBetween) -> Reason:
-    cause = f"the proxy {proxy.address} refused: {answer}"
-    status = answer[:3]
+    """Return the reason for a proxy's refusal. `answer`: its status and reason phrase, which may quote the login."""
+    status, _, phrase = answer.partition(" ")
+    # The standard's own words tell nothing about a login that consists of them, and so does a status of three digits.
+    said = phrase if phrase == _PHRASES.get(status) else quoted(redacted(phrase, proxy.login))
+    cause = f"the proxy {proxy.address} refused: {status} {said}".rstrip()
     if status == "407":
         verb = "correct the" if proxy.login else "give its"
         return Reason(cause, f"{verb} user name and password in the proxy's URL")

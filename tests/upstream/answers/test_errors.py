@@ -270,6 +270,15 @@ def test_unreadable_error_is_not_repeated(spelling: tuple[str, str]) -> None:
     assert error_of(response(404, **{code: "Realm does not exist"}), URL).cloud_message == "Realm does not exist"
 
 
+def test_known_code_is_shown_beside_a_secret_of_the_same_words() -> None:
+    """A known code keeps its meaning if the secret of the request has a part in common with it."""
+    answer = UpstreamResponse(400, b'{"error": "invalid_client"}', sent=("my-invalid_client-1",))
+    error = error_of(answer, URL)
+
+    assert (error.code, error.error_code) == ("invalid_client", CODES["invalid_client"].error_code)
+    assert "copy clientId and a current secret" in str(error)
+
+
 # --- successful responses ---------------------------------------------------------------------------------------------
 
 
