@@ -34,6 +34,12 @@ The most concurrent look-ups that repeat one under way for the same name and fam
 ALONE_SECONDS = 1.0
 """Seconds until the look-ups of single families join. A resolver in the same network answers in milliseconds."""
 
+MOST_ALONE = 64
+"""
+The most concurrent look-ups of single families. Above, none joins. Without this bound, each name for which DNS does not
+answer would keep three threads: 400 such names filled the memory limit of the manifests.
+"""
+
 BOTH = int(socket.AF_UNSPEC)
 FAMILIES = (int(socket.AF_INET), int(socket.AF_INET6))
 
@@ -99,7 +105,8 @@ class Resolver:
         whole = self._look_up(host, BOTH).result
         await asyncio.wait((whole,), timeout=self._alone)
         pending = {whole}
-        if not whole.done():
+        alone = sum(len(found) for (_, family), found in self._under_way.items() if family != BOTH)
+        if not whole.done() and alone < MOST_ALONE:
             absolute = f"{host}." if "." in host and not host.endswith(".") else host
             pending |= {self._look_up(absolute, family).result for family in FAMILIES}
         while not whole.done():

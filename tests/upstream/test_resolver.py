@@ -10,7 +10,15 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app.upstream.resolver import BOTH, FAMILIES, MOST_REPEATED, SHARED_SECONDS, NameNotResolved, Resolver
+from app.upstream.resolver import (
+    BOTH,
+    FAMILIES,
+    MOST_ALONE,
+    MOST_REPEATED,
+    SHARED_SECONDS,
+    NameNotResolved,
+    Resolver,
+)
 
 
 class FakeDns:
@@ -159,6 +167,17 @@ async def test_families_without_an_answer(dns: FakeDns) -> None:
 
     assert caught.value.code is None
     assert sorted(dns.asked) == ["a.hang.test", "a.hang.test.", "a.hang.test."]
+
+
+async def test_look_ups_of_families_are_limited(dns: FakeDns) -> None:
+    """With many names that are not answered, most keep one thread; another name is still answered."""
+    resolver = Resolver(dns.addresses, alone=0.01)
+    hanging = [asyncio.create_task(resolver.resolve(f"h{number}.hang.test", 0.5)) for number in range(100)]
+    answers = await asyncio.gather(*hanging, return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {NameNotResolved}
+    assert len(dns.asked) == 100 + MOST_ALONE
+    assert await resolver.resolve("sts.good.test", 30) == ["192.0.2.1", "2001:db8::1"]
 
 
 async def test_name_without_a_dot_keeps_its_search_list(dns: FakeDns) -> None:
