@@ -7,6 +7,9 @@ hangs delays no other name.
 A look-up asks for the addresses of both families, and goes through the search list of resolv.conf. It waits for all
 answers: a resolver that is silent about IPv6, or about one domain of the search list, holds back the address that
 another answer has. So a look-up that takes long is joined by one for each family, of the name without the search list.
+
+A dead nameserver before a healthy one delays each answer by 5 s (resolv.conf's `timeout`), which is the connect limit.
+So an answer that comes after its callers gave up is kept for the next ones.
 """
 
 from __future__ import annotations
@@ -39,6 +42,9 @@ MOST_ALONE = 64
 The most concurrent look-ups of single families. Above, none joins. Without this bound, each name for which DNS does not
 answer would keep three threads: 400 such names filled the memory limit of the manifests.
 """
+
+LATE_SECONDS = 60.0
+"""Seconds for which an answer that took longer than ALONE_SECONDS is used where the next one takes as long."""
 
 BOTH = int(socket.AF_UNSPEC)
 FAMILIES = (int(socket.AF_INET), int(socket.AF_INET6))
@@ -88,6 +94,7 @@ class Resolver:
         self._alone = alone
         self._limit = limit or _no_descriptor
         self._under_way: defaultdict[tuple[str, int], list[_LookUp]] = defaultdict(list)
+        self._late: dict[str, tuple[float, list[str]]] = {}
 
     async def resolve(self, host: str, seconds: float | None) -> list[str]:
         """Return the addresses of `host`, best first. Raises NameNotResolved, also after `seconds`."""
@@ -105,6 +112,9 @@ class Resolver:
         whole = self._look_up(host, BOTH).result
         await asyncio.wait((whole,), timeout=self._alone)
         pending = {whole}
+        late = self._late_answer(host)
+        if not whole.done() and late:
+            return late
         alone = sum(len(found) for (_, family), found in self._under_way.items() if family != BOTH)
         if not whole.done() and alone < MOST_ALONE:
             absolute = f"{host}." if "." in host and not host.endswith(".") else host
@@ -131,10 +141,26 @@ class Resolver:
             started.result.set_result(int(socket.EAI_MEMORY))
         return started
 
+    def _late_answer(self, host: str) -> list[str]:
+        """Return the addresses that a slow look-up has found lately; empty without any."""
+        answered, found = self._late.get(host.removesuffix("."), (0.0, []))
+        return found if self._now() - answered < LATE_SECONDS else []
+
     def _ended(self, key: tuple[str, int], ended: _LookUp) -> None:
         self._under_way[key].remove(ended)
         if not self._under_way[key]:
             del self._under_way[key]
+        if not ended.result.cancelled() and isinstance(found := ended.result.result(), list):
+            self._keep_if_late(key[0].removesuffix("."), key[1], ended.started, found)
+
+    def _keep_if_late(self, host: str, family: int, started: float, found: list[str]) -> None:
+        """Keep the answer of a slow look-up, that of both families before that of one."""
+        now = self._now()
+        late = now - started >= self._alone
+        if family == BOTH and not late:
+            self._late.pop(host, None)
+        elif late and (family == BOTH or not self._late_answer(host)):
+            self._late[host] = now, found
 
     def _work(self, host: str, family: int, result: asyncio.Future[list[str] | int]) -> None:
         """Look up the name in the thread, and pass the result to the event loop, which may have ended."""

@@ -60,6 +60,8 @@ DNS_SERVER = """
 import os, socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 53))
+dead = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+dead.bind(("127.0.0.2", 53))
 print("ready", flush=True)
 while True:
     query, client = server.recvfrom(4096)
@@ -84,14 +86,16 @@ Answers nothing for `*.hang.test`, and nothing at all while the file of its argu
 
 
 @contextmanager
-def partly_silent_dns(directory: Path) -> Iterator[tuple[str, ...]]:
+def partly_silent_dns(directory: Path, *, first: str = "") -> Iterator[tuple[str, ...]]:
     """
     Run a namespace whose resolver is silent for `*.hang.test`, for longer than a test, and knows `localhost` alone.
 
-    The resolver is silent for all names while the file `silent` exists in `directory`.
+    The resolver is silent for all names while the file `silent` exists in `directory`. `first`: a nameserver before it,
+    in lines of resolv.conf; the address 127.0.0.2 has a socket that answers nothing.
     """
     resolv_conf, hosts = directory / "resolv.conf", directory / "hosts"
-    resolv_conf.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+    options = "" if first else "options timeout:30 attempts:5\n"
+    resolv_conf.write_text(f"{first}nameserver 127.0.0.1\n{options}")
     hosts.write_text("")
     program = (sys.executable, "-c", DNS_SERVER, str(directory / "silent"))
     with namespace(f"mount --bind {resolv_conf} /etc/resolv.conf; mount --bind {hosts} /etc/hosts") as enter:

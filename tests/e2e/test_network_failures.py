@@ -106,6 +106,22 @@ def test_silent_resolver_of_other_profiles(tmp_path: Path) -> None:
     assert "the name t7.hang.test was not resolved within 5 s: no answer from DNS" in error
 
 
+def test_dead_nameserver_before_a_healthy_one(tmp_path: Path) -> None:
+    """A first nameserver that is dead delays each answer beyond the connect limit; the next attempt uses the answer."""
+    dns = partly_silent_dns(tmp_path, first="nameserver 127.0.0.2\n")
+    with dns as enter, emulator(home=tmp_path, program=(*enter, *PROGRAM)) as cloud:
+        by_name = f"http://localhost:{cloud.url.rpartition(':')[2]}"
+        named = profile(cloud, token=f"{by_name}/api/v2/iauths_system/oauth2/token", sts=[by_name])
+        named["identity"]["httpConfiguration"] = {"connectTimeout": 3000}
+        with serve(
+            config(cloud, profiles={"default": named}), home=tmp_path, env=ENV, program=(*enter, *PROGRAM)
+        ) as sidecar:
+            sidecar.process.event("credentials_issued")
+            failed = sidecar.process.events("refresh_failed")[0]["error"]
+
+    assert "the name localhost was not resolved within 3 s: no answer from DNS" in failed
+
+
 def states(sidecar: RunningSidecar, home: Path, program: tuple[str, ...]) -> dict[str, str]:
     """Return the state of each profile, as `status` prints it."""
     result = run("status", "--json", "--config", str(sidecar.config_path), env=environment(home), program=program)

@@ -13,6 +13,7 @@ import pytest
 from app.upstream.resolver import (
     BOTH,
     FAMILIES,
+    LATE_SECONDS,
     MOST_ALONE,
     MOST_REPEATED,
     SHARED_SECONDS,
@@ -50,6 +51,10 @@ class FakeDns:
     def release(self) -> None:
         """Answer all look-ups."""
         self._released.set()
+
+    def hold(self) -> None:
+        """Answer no further look-up of the silent names."""
+        self._released.clear()
 
 
 @pytest.fixture
@@ -205,6 +210,23 @@ async def test_resolver_that_comes_back(dns: FakeDns, time: list[float]) -> None
     time[0] += SHARED_SECONDS
 
     assert await resolver.resolve("sts.test", 30) == ["192.0.2.1"]
+
+
+async def test_answer_after_the_limit(dns: FakeDns, time: list[float]) -> None:
+    """An answer that came too late for its caller is used for a minute where the next answer takes as long."""
+    resolver = Resolver(dns.addresses, now=lambda: time[0], alone=0.01)
+    look_up = asyncio.create_task(resolver.resolve("a.hang.test", None))
+    with pytest.raises(NameNotResolved):
+        await resolver.resolve("a.hang.test", 0.05)
+    time[0] += 5.0
+    dns.release()
+    await look_up
+    dns.hold()
+
+    assert "192.0.2.1" in await resolver.resolve("a.hang.test", 30)
+    time[0] += LATE_SECONDS
+    with pytest.raises(NameNotResolved):
+        await resolver.resolve("a.hang.test", 0.05)
 
 
 async def test_no_file_descriptor_left() -> None:
