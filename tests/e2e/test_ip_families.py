@@ -72,6 +72,16 @@ def test_kubelet_reaches_the_ops_listener(pod: str, tmp_path: Path) -> None:
         assert health.code == 0, health.err
 
 
+def test_addresses_of_all_manifests() -> None:
+    """Each address to listen on in a manifest, an example or a guide is loopback, or `[::]`, which is both families."""
+    places = [path for name in ("deploy", "docs/start") for path in (ROOT / name).rglob("*") if path.is_file()]
+    texts = [*places, ROOT / "app/webhook/settings.py", ROOT / "app/cli/config.example.json", ROOT / "README.md"]
+    pattern = re.compile(rb"""["'](?:bind|ops)["'\\]*(?::|,)? ?["'\\]*([][0-9A-Fa-f:.]+:[0-9]+)""")
+    found = {match for path in texts for match in pattern.findall(path.read_bytes())}
+
+    assert found == {b"127.0.0.1:7117", b"127.0.0.1:7118", b"[::]:7118"}
+
+
 LOOPBACKS = {
     "127.0.0.1:7117": ("true", "http://127.0.0.1:7117"),
     "127.8.9.10:7117": ("true", "http://127.8.9.10:7117"),
