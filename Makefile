@@ -1,4 +1,4 @@
-# The commands for contributors and CI. `make run` and `make test` need Python 3.11 or newer and nothing else.
+# The commands for contributors and CI. `make run` and `make test` need Python 3.11 or newer and a package index.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin

@@ -27,7 +27,7 @@ from .system.disk import Disk, Stalled
 from .system.file_watch import POLL, FileWatch
 from .system.runtime_dir import KeptKey
 from .system.survey import Survey
-from .upstream import key_derivation
+from .upstream.keys import key_derivation
 
 T = TypeVar("T")
 

@@ -17,7 +17,8 @@ from .core.clocks import Clocks, CloudClock, watch_jumps
 from .core.events import Event, Refreshed
 from .core.formats import timestamp
 from .core.schedule import servable
-from .listeners import CredentialDispatchers, Listeners, OpsAndAdmin, bind, guard
+from .dispatchers import CredentialDispatchers, guard
+from .listeners import Listeners, OpsAndAdmin, bind
 from .observe import log_events
 from .observe.event_log import EventLog
 from .observe.log import Log
@@ -38,7 +39,7 @@ from .system.disk import Disk
 from .system.runtime_dir import KeptKey
 from .system.sockets import address_of
 from .system.survey import Survey
-from .upstream.resolver import Resolver
+from .upstream.connections.resolver import Resolver
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -12,7 +12,7 @@ from app.core.schedule import Schedule, horizon
 from app.core.values import Credentials
 from app.emulator.sts.quota import Quota
 from app.refresh.refresher import Policy, Refresher
-from app.upstream.errors import error_of
+from app.upstream.answers.errors import error_of
 from app.upstream.response import UpstreamResponse
 from bench.virtual import Task, VirtualTime, pause
 

@@ -2,7 +2,10 @@
 
 The kernel gives out ports of a range, for listeners of port 0 and for clients. A port that was free a moment ago may
 belong to a test in another process now. Below that range, ports are used only by those who name them. Each process of
-tests has a share of these ports, also beside the tests of another checkout.
+tests has a share of the ports from there, also beside the tests of another checkout.
+
+A port that a test has got stays bound here, and nobody listens on it. So the kernel gives it to no client, and a
+program that sets SO_REUSEADDR, as servers do, can still listen on it.
 """
 
 from __future__ import annotations
@@ -10,12 +13,11 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
 
-FIRST = 20_000
+FIRST, END = 20_000, 65_536
 GIVEN_OUT = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
 
 SHARE = 100
@@ -23,13 +25,13 @@ SHARE = 100
 
 
 @cache
-def share() -> tuple[socket.socket, Iterator[int]]:
+def share() -> tuple[socket.socket, Iterator[range]]:
     """
-    Return the ports of this process, one after the other and again, and what keeps them for it.
+    Return the ports of this process, each with those after it, again and again, and what keeps them for it.
 
     An abstract Unix socket has one owner in a network namespace, like a port, and is gone with its process.
     """
-    for first in range(FIRST, max(GIVEN_OUT, FIRST + 10 * SHARE) - SHARE, SHARE):
+    for first in (*range(FIRST, GIVEN_OUT - SHARE, SHARE), *range(FIRST, END - SHARE, SHARE)):
         owner = socket.socket(socket.AF_UNIX)
         try:
             owner.bind(f"\0idaas-sidecar-test-ports-{first}")
@@ -38,23 +40,41 @@ def share() -> tuple[socket.socket, Iterator[int]]:
             if error.errno != errno.EADDRINUSE:
                 raise
         else:
-            return owner, cycle(range(first, first + SHARE))
+            end = first + SHARE
+            return owner, cycle(range(port, end) for port in range(first, end))
     raise AssertionError("other processes have all ports for tests")
+
+
+_bound: dict[int, socket.socket] = {}
 
 
 def unused_port(count: int = 1) -> int:
     """Return the first of `count` consecutive ports of loopback on which nobody listens. `count` is far below SHARE."""
     _owner, ports = share()
-    for first in islice(ports, 2 * SHARE):
-        if (first - FIRST) % SHARE + count > SHARE:
+    for following in islice(ports, 2 * SHARE):
+        if len(following) < count:
             continue
-        with ExitStack() as opened:
-            try:
-                for port in range(first, first + count):
-                    opened.enter_context(socket.create_server(("127.0.0.1", port)))
-            except OSError:
-                continue
-            for _ in range(count - 1):
-                next(ports)
-            return first
+        try:
+            for port in following[:count]:
+                _bind(port)
+        except OSError:
+            continue
+        for _ in range(count - 1):
+            next(ports)
+        return following[0]
     raise AssertionError("no unused port was found")
+
+
+def _bind(port: int) -> None:
+    """Keep `port` bound. Raises OSError if somebody listens on it."""
+    if port in _bound:
+        _bound.pop(port).close()
+    # A listening socket would be in the way as long as a process that another thread forked meanwhile has a copy of it.
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError:
+        bound.close()
+        raise
+    _bound[port] = bound

@@ -14,10 +14,9 @@ from .core.test_error_index import VERBS
 ROOT = Path(__file__).parents[1]
 
 OTHER_TEXTS = {
-    "app/cli/arguments.py": "usage of a command",
+    "app/cli/arguments": "usage of the commands",
     "app/cli/completion_scripts.py": "shell scripts",
     "app/cli/errors.py": "an internal error, which has no cause to show",
-    "app/cli/parser.py": "usage of the commands",
     "app/conformance": "a program of its own; its rules have their cures apart",
     "app/core/error_index": "the cures themselves",
     "app/doctor/steps/client_environment.py": "why a step is skipped",

@@ -28,8 +28,8 @@ from app.system.disk import Disk
 from app.system.file_watch import PAUSE, POLL, SETTLE
 from app.system.runtime_dir import KeptKey
 from app.system.survey import Survey
-from app.upstream import key_derivation
-from app.upstream.key_forms import load_any_key
+from app.upstream.keys import key_derivation
+from app.upstream.keys.key_forms import load_any_key
 
 from .clock import Clock
 from .conftest import configuration, exchange, identity

@@ -1,5 +1,5 @@
 """
-The command line. Each command is a module with `run(arguments, environ)`, which returns the exit code.
+The command line. `parser` reads the arguments that `arguments` declares, and each command is a module of `commands`.
 
 A command's module is imported when the command is called. `health` therefore loads little more than `socket`, and
 `serve` never loads the emulator.
@@ -49,7 +49,7 @@ def _give_way() -> None:
 def _command(name: str) -> ModuleType:
     """Import the module of a command. Raises ConfigError if this installation lacks packages that the command needs."""
     try:
-        return importlib.import_module(f".{name.replace('-', '_')}_", __name__)
+        return importlib.import_module(f".commands.{name.replace('-', '_')}", __name__)
     except ModuleNotFoundError as error:
         program = __name__.rpartition(".")[0]
         if error.name not in (f"{program}.emulator", f"{program}.conformance"):

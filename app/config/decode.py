@@ -20,30 +20,13 @@ from ..core.base import DEFAULT, EXPANDED, HIDDEN, SHARED_KEYS, Strict, mark_of
 from ..core.checks import join
 from ..core.display import in_message
 from ..core.errors import ConfigError, Mistake
-from ..core.text import similar
 from ..system import files
+from . import kinds, mistake_words
 
 T = TypeVar("T", bound=Strict)
 
 _VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)\})?")
 """A variable, or `$${`, which stands for `${`. A single `${` matches too, and is a mistake."""
-_SECRET = re.compile(r"(secret|password|passphrase|(private|access)_?key(_?id)?)$", re.IGNORECASE)
-"""The end of a key whose value would be a secret itself."""
-
-_WORDS: tuple[tuple[type[inspect.Type], str], ...] = (
-    (inspect.StrType, "a string"),
-    (inspect.LiteralType, "a string"),
-    (inspect.IntType, "a whole number"),
-    (inspect.FloatType, "a number"),
-    (inspect.BoolType, "true or false"),
-    (inspect.StructType, "an object"),
-    (inspect.DictType, "an object"),
-    (inspect.ListType, "an array"),
-    (inspect.VarTupleType, "an array"),
-    (inspect.NoneType, "null"),
-)
-
-
 UNKNOWN_KEY, BAD_VALUE, MISSING_KEY, UNSET_VARIABLE = "IDS-104", "IDS-105", "IDS-106", "IDS-107"
 DRAWBACK = "IDS-122"
 """Stable codes of the errors index."""
@@ -105,8 +88,8 @@ class Decoder:
 
     def _value(self, value: Any, info: inspect.Type, path: str) -> Any:
         """Return the value checked and expanded, or UNSET where it cannot be read. `info` carries the marks."""
-        members = _members(info)
-        kind = next((item for item in members if _fits(value, item)), None)
+        members = kinds.members(info)
+        kind = next((item for item in members if kinds.fits(value, item)), None)
         if isinstance(value, dict) and isinstance(kind, inspect.StructType):
             return self._tagged(value, info, [item for item in members if isinstance(item, inspect.StructType)], path)
         if isinstance(value, dict) and isinstance(kind, inspect.DictType):
@@ -114,7 +97,7 @@ class Decoder:
         if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
             return self._list(value, kind, path)
         if kind is None:
-            self._mistake(path, _wrong_kind(value, members))
+            self._mistake(path, mistake_words.wrong_kind(value, members))
             return UNSET
         return self._scalar(value, info, kind, path)
 
@@ -137,11 +120,11 @@ class Decoder:
         if isinstance(kind, inspect.LiteralType):
             if found not in kind.values:
                 shown = "" if mark_of(info, HIDDEN) else found
-                cause, cure = _unknown_word(shown, [str(item) for item in kind.values])
+                cause, cure = mistake_words.unknown_word(shown, [str(item) for item in kind.values])
                 self._mistake(path, cause, cure=cure)
                 return UNSET
             return found
-        complaint = _beyond_limits(found, kind)
+        complaint = mistake_words.beyond_limits(found, kind)
         if complaint:
             self._mistake(path, complaint)
             return UNSET
@@ -150,7 +133,7 @@ class Decoder:
 
     def _list(self, value: list[Any], kind: inspect.ListType | inspect.VarTupleType, path: str) -> Any:
         self._note(path, self._origin)
-        complaint = _beyond_length(len(value), kind.min_length, kind.max_length)
+        complaint = mistake_words.beyond_length(len(value), kind.min_length, kind.max_length)
         if complaint:
             self._mistake(path, complaint)
         if complaint and not value:
@@ -162,11 +145,11 @@ class Decoder:
         return items[: kind.max_length]
 
     def _map(self, value: dict[str, Any], kind: inspect.DictType, path: str) -> Any:
-        complaint = _beyond_length(len(value), kind.min_length, kind.max_length)
+        complaint = mistake_words.beyond_length(len(value), kind.min_length, kind.max_length)
         if complaint:
             self._mistake(path, complaint)
             return UNSET
-        if not any(isinstance(item, inspect.StructType) for item in _members(kind.value_type)):
+        if not any(isinstance(item, inspect.StructType) for item in kinds.members(kind.value_type)):
             self._note(path, self._origin)
         places = ((key, item, join(path, key)) for key, item in value.items())
         return {
@@ -179,7 +162,7 @@ class Decoder:
         if value is not UNSET:
             return value
         self.unusable.add(path)
-        return _stand_in(kind)
+        return kinds.stand_in(kind)
 
     # --- one object ---------------------------------------------------------------------------------------------------
 
@@ -201,7 +184,7 @@ class Decoder:
         elif not isinstance(tag, str):
             self._mistake(f"{path}.{field}", "must be a string")
         elif tag not in tags:
-            cause, cure = _unknown_word(tag, list(tags))
+            cause, cure = mistake_words.unknown_word(tag, list(tags))
             self._mistake(f"{path}.{field}", cause, cure=cure)
         else:
             others = structs if mark_of(info, SHARED_KEYS) else ()
@@ -237,7 +220,7 @@ class Decoder:
                 self.unusable |= {join(place, name) for name in meant if name not in raw}
         for name, item in known.items():
             if item.required and name not in found:
-                found[name] = _stand_in(item.type)
+                found[name] = kinds.stand_in(item.type)
                 if name not in raw and join(place, name) not in self.unusable:
                     self._mistake(join(place, name), "required", MISSING_KEY)
                     self.unusable.add(join(place, name))
@@ -245,7 +228,7 @@ class Decoder:
 
     def _unknown_key(self, key: str, path: str, known: Sequence[str]) -> Sequence[str]:
         """Note an unknown key. Return the known ones that it probably stands for: they are not missing."""
-        meant, reason, cure = _hint(key, known)
+        meant, reason, cure = mistake_words.unknown_key(key, known)
         cause = f"unknown key; {reason}" if reason else "unknown key"
         if not self._lenient:
             self._mistake(path, cause, UNKNOWN_KEY, cure)
@@ -277,136 +260,3 @@ class Decoder:
         if names:
             self._note(path, f"{self._origin} with {', '.join(names)}")
         return found
-
-
-# --- types in words ---------------------------------------------------------------------------------------------------
-
-
-def _members(info: inspect.Type) -> list[inspect.Type]:
-    """Return the types of a union, or the one type, without their annotations."""
-    if isinstance(info, inspect.Metadata):
-        return _members(info.type)
-    if isinstance(info, inspect.UnionType):
-        return [member for item in info.types for member in _members(item)]
-    return [info]
-
-
-def _stand_in(info: inspect.Type) -> Any:
-    """Return a value of a type for a required one that could not be read. No check says anything about it."""
-    members = _members(info)
-    kind = next((item for item in members if isinstance(item, inspect.NoneType)), members[0])
-    match kind:
-        case inspect.StrType():
-            return "unusable"
-        case inspect.LiteralType():
-            return kind.values[0]
-        case inspect.BoolType():
-            return False
-        case inspect.IntType() | inspect.FloatType():
-            return kind.ge if kind.ge is not None else kind.le
-        case inspect.ListType() | inspect.VarTupleType():
-            return [_stand_in(kind.item_type)] * (kind.min_length or 0)
-        case inspect.DictType():
-            return {"default": _stand_in(kind.value_type)} if kind.min_length else {}
-        case inspect.StructType():
-            tag = {kind.tag_field: kind.tag} if kind.tag_field else {}
-            return tag | {item.encode_name: _stand_in(item.type) for item in kind.fields if item.required}
-    return None
-
-
-def _fits(value: Any, kind: inspect.Type) -> bool:
-    match kind:
-        case inspect.AnyType():
-            return True
-        case inspect.StrType() | inspect.LiteralType():
-            return isinstance(value, str)
-        case inspect.BoolType():
-            return isinstance(value, bool)
-        case inspect.IntType():
-            return isinstance(value, int) and not isinstance(value, bool)
-        case inspect.FloatType():
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case inspect.NoneType():
-            return value is None
-        case inspect.StructType() | inspect.DictType():
-            return isinstance(value, dict)
-        case inspect.ListType() | inspect.VarTupleType():
-            return isinstance(value, list)
-    return False
-
-
-def _wrong_kind(value: Any, members: Sequence[inspect.Type]) -> str:
-    wanted = dict.fromkeys(_word(kind) for kind in members)
-    if isinstance(value, float) and "a number" not in wanted and "a whole number" in wanted:
-        given = "a fraction"
-    else:
-        given = next((word for kind, word in _JSON if isinstance(value, kind)), "null")
-    return f"must be {' or '.join(wanted)}, not {given}"
-
-
-_JSON: tuple[tuple[type, str], ...] = (
-    (str, "a string"),
-    (bool, "true or false"),
-    (int, "a whole number"),
-    (float, "a number"),
-    (dict, "an object"),
-    (list, "an array"),
-)
-
-
-def _word(kind: inspect.Type) -> str:
-    return next(word for known, word in _WORDS if isinstance(kind, known))
-
-
-def _beyond_limits(value: Any, kind: inspect.Type) -> str | None:
-    """Return how a value exceeds the limits of its type, or None."""
-    match kind:
-        case inspect.StrType():
-            if kind.pattern is not None and not re.search(kind.pattern, value):
-                return f"must match {kind.pattern}"
-            if kind.min_length is not None and len(value) < kind.min_length:
-                return (
-                    "must not be empty" if kind.min_length == 1 else f"must have at least {kind.min_length} characters"
-                )
-            return None
-        case inspect.IntType() | inspect.FloatType():
-            if kind.ge is not None and value < kind.ge:
-                return f"must be at least {_number(kind.ge)}"
-            if kind.gt is not None and value <= kind.gt:
-                return f"must be more than {_number(kind.gt)}"
-            if kind.le is not None and value > kind.le:
-                return f"must be at most {_number(kind.le)}"
-    return None
-
-
-def _number(limit: float) -> str:
-    """Return a limit with all its digits, and without a fraction if it is whole."""
-    return str(int(limit)) if limit == int(limit) else repr(limit)
-
-
-def _beyond_length(length: int, least: int | None, most: int | None) -> str | None:
-    if least is not None and length < least:
-        return "empty; at least one is needed"
-    if most is not None and length > most:
-        return f"must have at most {most} items"
-    return None
-
-
-def _hint(key: str, known: Sequence[str]) -> tuple[Sequence[str], str, str]:
-    """Return the known keys that an unknown key probably stands for, the reason in words, and the cure."""
-    if _SECRET.search(key):
-        instead = [name for name in (f"{key}EnvVarName", f"{key}File") if name in known]
-        cure = f"use {' or '.join(instead)}" if instead else "name an environment variable or a file instead"
-        return instead, "secrets are never in this file", cure
-    close = similar(key, known)
-    if close:
-        return (close,), "", f"did you mean {close}?"
-    return (), f"known are {', '.join(known)}" if known else "nothing can be set here in this version", ""
-
-
-def _unknown_word(word: str, known: Sequence[str]) -> tuple[str, str]:
-    """Return cause and cure for a word that is not one of the known ones."""
-    close = similar(word, known)
-    shown = repr(word) if 0 < len(word) <= 40 else "this word"
-    cause = f"{shown} is not known in this version, which accepts {', '.join(known)}"
-    return cause, f"did you mean {close}?" if close else ""

@@ -18,9 +18,9 @@ from ..core.values import Secret
 from ..exchange import validate as exchange_checks
 from ..exchange.validate import IdaasInstance
 from ..identity import identities
-from ..upstream import ca_bundle
-from ..upstream.client_certificate import client_certificate
-from ..upstream.tls import Trust
+from ..upstream.connections.tls import Trust
+from ..upstream.keys import ca_bundle
+from ..upstream.keys.client_certificate import client_certificate
 from . import secret_refs, section_checks
 from .settings import PathToken, Profile, Server, Settings
 

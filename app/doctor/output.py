@@ -53,7 +53,7 @@ def verdict(steps: Sequence[Step]) -> str:
             return "healthy: the cloud gives credentials; no running sidecar was asked"
         return "healthy: credentials arrive"
     codes = ", ".join(dict.fromkeys(finding.code for finding in found))
-    return f"{len(found)} finding{'s' if len(found) > 1 else ''}: {codes}; docs/errors.md explains each code"
+    return f"{len(found)} finding{'s' if len(found) > 1 else ''}: {codes}; `idaas-sidecar help CODE` explains each"
 
 
 def document(steps: Iterable[Step]) -> dict[str, Any]:

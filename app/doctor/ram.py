@@ -18,8 +18,8 @@ from ..core.errors import ConfigError, Unreachable
 from ..core.urls import server_of
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
+from ..upstream.answers.errors import answer_of
 from ..upstream.dated import dated
-from ..upstream.errors import answer_of
 from ..upstream.response import Post
 
 RAM_ENDPOINT, IMS_ENDPOINT = "https://ram.aliyuncs.com", "https://ims.aliyuncs.com"

@@ -119,6 +119,6 @@ def status(host: str, port: int) -> Mapping[str, Any]:
 def _is_status(found: Mapping[str, Any]) -> bool:
     try:
         msgspec.convert(found, _Status)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the latter for half of a surrogate pair
         return False
     return True

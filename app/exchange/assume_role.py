@@ -10,8 +10,8 @@ from ..core.record import Record
 from ..core.values import Credentials, ServerNow
 from ..upstream import acs3
 from ..upstream.acs3 import KeyPair
+from ..upstream.answers.errors import answer_of
 from ..upstream.dated import dated
-from ..upstream.errors import answer_of
 from ..upstream.response import Post
 from .sts import STATUSES, credentials_from, first_reachable
 

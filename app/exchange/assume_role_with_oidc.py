@@ -11,7 +11,7 @@ from ..core.formats import timestamp
 from ..core.record import Record
 from ..core.text import quoted
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.errors import answer_of
+from ..upstream.answers.errors import answer_of
 from ..upstream.response import Post
 from .sts import STATUSES, credentials_from, first_reachable
 

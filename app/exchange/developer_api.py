@@ -10,7 +10,7 @@ from ..core.errors import Refused
 from ..core.numbers import seconds
 from ..core.record import Record
 from ..core.values import Credentials, ServerNow, Token
-from ..upstream.errors import answer_of
+from ..upstream.answers.errors import answer_of
 from ..upstream.response import Get
 from .sts import complete, instant
 

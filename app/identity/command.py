@@ -27,7 +27,7 @@ from ..system.child_process import ChildProcess
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
 from ..system.interpreter import unusable_interpreter
-from ..upstream.error_words import error_words
+from ..upstream.answers.error_words import error_words
 from ..upstream.redaction import redacted
 from .command_output import token_members
 from .context import Context, TokenSource

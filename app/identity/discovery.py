@@ -9,7 +9,7 @@ from ..core import urls
 from ..core.errors import ConfigError, Mistake, Refused, Unreachable
 from ..core.text import quoted
 from ..core.values import Now
-from ..upstream.errors import answer_of
+from ..upstream.answers.errors import answer_of
 from ..upstream.response import Get
 
 FRESH_SECONDS = 3600.0

@@ -19,7 +19,7 @@ from ..core.errors import ConfigError, Refused, Unreachable
 from ..core.record import Record
 from ..core.values import Now
 from ..upstream.acs3 import KeyPair
-from ..upstream.errors import answer_of, error_of
+from ..upstream.answers.errors import answer_of, error_of
 from ..upstream.response import GetPut, UpstreamResponse
 from .context import Context
 

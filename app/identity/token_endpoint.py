@@ -8,7 +8,7 @@ from ..core.errors import Mistake, Refused, Unreachable
 from ..core.record import Record
 from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
-from ..upstream.errors import answer_of
+from ..upstream.answers.errors import answer_of
 from ..upstream.response import Post
 from .client_auth import ClientAuth
 from .context import TokenSource

@@ -13,10 +13,10 @@ from ..core.record import Record
 from ..core.values import Now
 from ..system.disk import Disk
 from ..upstream.client import Limits, UpstreamClient
-from ..upstream.client_certificate import client_certificate
-from ..upstream.resolver import Resolver
-from ..upstream.tls import Trust
-from ..upstream.transport import RoutingTransport
+from ..upstream.connections.resolver import Resolver
+from ..upstream.connections.tls import Trust
+from ..upstream.connections.transport import RoutingTransport
+from ..upstream.keys.client_certificate import client_certificate
 
 
 class Route(Record, frozen=True):

@@ -33,9 +33,9 @@ from ..identity.token_file import TokenFileIdentity
 from ..system import sockets
 from ..system.child_reaper import ChildReaper
 from ..system.disk import Disk, Stalled
-from ..upstream import key_derivation
-from ..upstream.client_certificate import certificate_end, client_certificate
-from ..upstream.resolver import Resolver
+from ..upstream.connections.resolver import Resolver
+from ..upstream.keys import key_derivation
+from ..upstream.keys.client_certificate import certificate_end, client_certificate
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
 from .places import Places, requests_of, servers_of

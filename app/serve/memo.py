@@ -24,7 +24,7 @@ MOST_DECISIONS = 256
 """Heads remembered per listener; the one unused for longest is dropped. A client sends one or two different heads."""
 
 LONGEST_HEAD = 2_048
-"""Bytes of the longest head that is remembered. All known clients send less than 1 KiB (downstream-clients.md)."""
+"""Bytes of the longest head that is remembered. The clients of docs/clients.md send less than 1 KiB."""
 
 
 class Decision(NamedTuple):

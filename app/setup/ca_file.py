@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from ..core.errors import ConfigError
-from ..upstream import ca_bundle
+from ..upstream.keys import ca_bundle
 
 
 def trusting(path: str | None) -> ssl.SSLContext:

@@ -29,7 +29,7 @@ def get(host: str, port: int, path: str) -> tuple[int, str]:
     except OSError as error:
         reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
         raise OSError(f"{host}:{port}: {reason}; is the sidecar running?") from None
-    match = re.match(rb"HTTP/1\.1 ([0-9]{3}).*?\r\n\r\n(.*)", response, re.DOTALL)
+    match = re.match(rb"HTTP/1\.[01] ([0-9]{3}).*?\r\n\r\n(.*)", response, re.DOTALL)
     if match is None:
         raise ValueError(f"{host}:{port}: not an HTTP response; does another program listen there?")
     return int(match[1]), match[2].decode(errors="replace")

@@ -32,7 +32,7 @@ PLACEHOLDER = re.compile(
 def _refuse_placeholder(value: str, where: str, cure: str) -> None:
     """Raise ConfigError for a placeholder. The message does not have the value."""
     if PLACEHOLDER.fullmatch(value):
-        raise ConfigError(f"{where}: still has the placeholder of an example", cure=cure, error_code="IDS-109")
+        raise ConfigError(f"{where} still has the placeholder of an example", cure=cure, error_code="IDS-109")
 
 
 def _refuse_invisible(value: str, where: str) -> None:
@@ -43,7 +43,7 @@ def _refuse_invisible(value: str, where: str) -> None:
     """
     if not value.isprintable():
         raise ConfigError(
-            f"{where}: has an invisible character, which no client secret has",
+            f"{where} has an invisible character, which no client secret has",
             cure="copy the secret again, without invisible characters",
             error_code="IDS-108",
         )
@@ -159,9 +159,9 @@ class FileSecret(Record, frozen=True):
             )
         if not value:
             raise NotThereYet(f"{self.origin}: empty", self._cure)
-        _refuse_placeholder(value, self.origin, "write your own value into the file")
+        _refuse_placeholder(value, f"{self.origin}:", "write your own value into the file")
         if self.printable:
-            _refuse_invisible(value, self.origin)
+            _refuse_invisible(value, f"{self.origin}:")
         return value
 
     @property

@@ -21,15 +21,15 @@ from ..core.record import Record
 from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
-from .bounded import CLOSED, Ended, TooMuch
-from .connect import causes
-from .error_body import in_utf8, unpacked
-from .failure_codes import error_code
-from .failures import describe
+from .answers.error_body import in_utf8, unpacked
+from .answers.retry_after import instant, retry_after
+from .connections.bounded import CLOSED, Ended, TooMuch
+from .connections.connect import causes
+from .connections.transport import PROXY
+from .failures.error_codes import error_code
+from .failures.reasons import describe
 from .redaction import redacted, secrets_of
 from .response import UpstreamResponse
-from .retry_after import instant, retry_after
-from .transport import PROXY
 
 LARGEST_ANSWER = 262_144
 """The most bytes of a body. A token has at most 20,000 characters, and an STS answer some 2,000."""

@@ -18,7 +18,7 @@ from typing import Any, cast
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # so that the program can be run by its path, too
 
 from app import __version__
-from app.cli.arguments import examples
+from app.cli.arguments.common import examples
 from app.cli.errors import EXIT_CODES
 from app.cli.parser import build_parser
 from app.config.json_schema import schema
@@ -33,7 +33,7 @@ from app.observe.log_events import EVENTS, LogEvent
 from app.serve.application import openapi_document
 from app.serve.metrics import SidecarCollector
 from app.serve.source import Source
-from app.upstream.codes import CODES
+from app.upstream.answers.server_codes import CODES
 from app.webhook.serving.metrics import AdmissionCounters, WebhookCollector
 
 from .error_sources import SOURCES
@@ -193,6 +193,8 @@ def families() -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
     """Yield name, type, help and labels of each metric family, of the sidecar and of the webhooks."""
     for family in (*collector().collect(), *webhook_collector().collect()):
         name = f"{family.name}_total" if family.type == "counter" else family.name
+        if not family.samples:
+            raise SystemExit(f"{family.name} has no sample: give it one in collector() or webhook_collector()")
         labels = [label for label in family.samples[0].labels if label != "le"]
         yield name, family.type, family.documentation, tuple(labels)
 

@@ -26,12 +26,13 @@ def caller_identity(endpoint: str = STS_ENDPOINT) -> dict[str, Any]:
         "Version": "2015-04-01",
         "Format": "JSON",
         "AccessKeyId": credential.access_key_id,
-        "SecurityToken": credential.security_token,
         "SignatureMethod": "HMAC-SHA1",
         "SignatureVersion": "1.0",
         "SignatureNonce": str(uuid.uuid4()),
         "Timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+    if credential.security_token:
+        fields["SecurityToken"] = credential.security_token
     query = "&".join(f"{quote(name, safe='~')}={quote(fields[name], safe='~')}" for name in sorted(fields))
     text = f"POST&%2F&{quote(query, safe='~')}"
     digest = hmac.digest(f"{credential.access_key_secret}&".encode(), text.encode(), "sha1")

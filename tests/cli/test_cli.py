@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from app import __version__, cli
-from app.cli import env_, health_
+from app.cli.commands import env, health
 from app.cli.errors import CommandNotStarted, call_command
 from app.config.explain import leaves
 from app.config.loader import load
+from app.core.error_index.index import INDEX
 from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
 from app.doctor import output
 from app.doctor.steps import configuration as examined
@@ -115,6 +116,24 @@ def test_the_help_command(command: str, capsys: pytest.CaptureFixture[str]) -> N
     arguments = [command] if command else []
 
     assert prints(capsys, "help", *arguments) == prints(capsys, *arguments, "--help")
+
+
+def test_help_of_an_error_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """`help CODE` prints the entry of the errors index: each text that it has, with its name."""
+    for code, entry in INDEX.items():
+        assert exit_code(["help", code], {}) == 0
+        texts = {"cause": entry.cause, "cure": entry.cure, "codes of servers": ", ".join(entry.seen)}
+        lines = [f"{name}: {text}" for name, text in texts.items() if text]
+        assert capsys.readouterr() == ("\n".join([f"{code}: {entry.meaning}", *lines, ""]), "")
+
+
+def test_help_of_an_unknown_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """A code that the index does not have is bad usage."""
+    assert exit_code(["help", "IDS-1077"], {}) == 2
+    assert capsys.readouterr() == (
+        "",
+        "idaas-sidecar help: unknown error code 'IDS-1077'; did you mean IDS-107? (IDS-132)\n",
+    )
 
 
 @pytest.mark.parametrize(
@@ -586,7 +605,7 @@ def test_env_prints_the_right_uri(
 @pytest.mark.parametrize("shell", ["sh", "fish", "powershell"])
 def test_env_quotes(shell: str) -> None:
     """A value with quotes, spaces, `$` and backslashes is quoted for the shell."""
-    line = env_.shell_lines({"NAME": "a'b$c \"d\\e"}, shell)[0]
+    line = env.shell_lines({"NAME": "a'b$c \"d\\e"}, shell)[0]
 
     expected = {
         "sh": "export NAME=" + shlex.quote("a'b$c \"d\\e"),
@@ -632,12 +651,12 @@ def test_env_cannot_know_a_random_port(tmp_path: Path, capsys: pytest.CaptureFix
 )
 def test_address_of_health(config: Any, address: tuple[str, int], tmp_path: Path) -> None:
     """`health` connects to the ops listener, at an address that a client can connect to."""
-    assert health_.ops_address(written(tmp_path, config), required=True) == address
+    assert health.ops_address(written(tmp_path, config), required=True) == address
 
 
 def test_health_without_a_file() -> None:
     """Without a configuration file `health` uses the default address."""
-    assert health_.ops_address("/nowhere.json", required=False) == ("127.0.0.1", 7118)
+    assert health.ops_address("/nowhere.json", required=False) == ("127.0.0.1", 7118)
 
 
 @pytest.mark.parametrize(

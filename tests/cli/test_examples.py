@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app.cli.arguments import examples
+from app.cli.arguments.common import examples
 from app.cli.parser import build_parser, parse
 
 
@@ -44,7 +44,7 @@ def test_each_command_has_one_to_three(name: str) -> None:
 def test_the_program_accepts_it(example: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The parser accepts the arguments of every example."""
     given = arguments(example)
-    if given[0] == "help":
+    if given == ["help", "get"]:
         with pytest.raises(SystemExit, match="0"):
             parse(given)
     else:

@@ -14,7 +14,7 @@ from .test_examples import commands
 WITH_POSITIONALS = {
     name: parser
     for name, parser in commands()
-    if name != "help"  # `parse` turns it into --help
+    if name != "help"  # `parse` turns it into --help, except for a code
     and any(not action.option_strings for action in parser._actions)
     and not any(action.nargs in (argparse.PARSER, argparse.REMAINDER) for action in parser._actions)
 }

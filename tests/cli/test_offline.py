@@ -79,7 +79,7 @@ SECRETS: list[tuple[str, str, dict[str, Any], str]] = [
 def test_a_secret_is_named_once(
     profile: str, key: str, value: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Which key names a secret is a matter of the file alone, whatever the target machine has."""
+    """The check of which key names a secret needs the file alone, not the target machine."""
     document = json.loads((ROOT / "config.example.json").read_text())
     document["profiles"][profile]["identity"][key] = value
     code, _, err = config(capsys, "--offline", "--config", written(tmp_path, document))

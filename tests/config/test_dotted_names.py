@@ -1,4 +1,4 @@
-"""Profiles whose names contain dots: what one configures is not taken for a part of another."""
+"""Profiles whose names contain dots: no profile is taken for a part of another."""
 
 from __future__ import annotations
 

@@ -391,7 +391,7 @@ def test_client_secret_with_an_invisible_character(loaded: Load) -> None:
     """The message names the variable and never the secret."""
     text = refusal(loaded, with_authn(clientSecretEnvVarName="S"), {"S": f"{SECRET}\u200b"})
 
-    assert text.startswith(f"{AUTHN}.clientSecretEnvVarName: the environment variable S: has an invisible character")
+    assert text.startswith(f"{AUTHN}.clientSecretEnvVarName: the environment variable S has an invisible character")
     assert SECRET not in text
 
 

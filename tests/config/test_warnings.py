@@ -124,7 +124,7 @@ def test_token_file_of_everybody_has_its_own_code(tmp_path: Path, loaded: Load) 
 
 
 def test_a_value_that_cannot_work_has_no_warning(tmp_path: Path) -> None:
-    """White space that makes an address unusable is one mistake, and no warning beside it."""
+    """White space that makes an address unusable is one mistake, without a further warning."""
     path = write_file(tmp_path / "config.json", configuration(server={"ops": "127.0.0.1:7118 "}))
     found = examine(str(path), ENVIRON, hostname="h")
 

@@ -119,7 +119,7 @@ CASES = [
     Case(
         "placeholder in the secret's variable",
         "IDS-109",
-        "the environment variable IDAAS_SECRET: still has the placeholder of an example | set the variable to your own",
+        "the environment variable IDAAS_SECRET still has the placeholder of an example | set the variable to your own",
         lambda scenario: scenario.environ.update(IDAAS_SECRET="..."),
         lambda scenario: scenario.environ.update(IDAAS_SECRET=CLIENT_SECRET),
     ),

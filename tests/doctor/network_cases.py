@@ -12,8 +12,8 @@ import httpx
 import trustme
 
 from app.emulator import Fault
-from app.upstream.connect import Attempt, NotConnected, NotSecured
-from app.upstream.resolver import NameNotResolved
+from app.upstream.connections.connect import Attempt, NotConnected, NotSecured
+from app.upstream.connections.resolver import NameNotResolved
 
 from ..conftest import BASE
 from .scenario import REMOVED, Case, Scenario, changed

@@ -22,8 +22,8 @@ from app.doctor.clients import MARGINS
 from app.doctor.finding import Step, failed, instruction, warning
 from app.doctor.ram import RamAccess
 from app.emulator.world.world import CLIENT_SECRET, PROVIDER_ARN
-from app.upstream.codes import CODES, MEANINGS_BY_WORDS
-from app.upstream.errors import error_of
+from app.upstream.answers.errors import error_of
+from app.upstream.answers.server_codes import CODES, MEANINGS_BY_WORDS
 from app.upstream.response import UpstreamResponse
 
 from ..clock import Clock

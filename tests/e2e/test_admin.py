@@ -259,14 +259,21 @@ def test_purge_during_a_start(tmp_path: Path, socket_name: str) -> None:
 
 def states(sidecar: RunningSidecar) -> set[str]:
     """Return the states of the profiles."""
-    found = json.loads(fetch(sidecar.urls["ops"], "/status.json").body)["profiles"]
-    return {profile["state"] for profile in found}
+    return {profile["state"] for profile in status(sidecar)["profiles"]}
+
+
+def status(sidecar: RunningSidecar) -> dict[str, Any]:
+    """Return the members of `/status.json`."""
+    found: dict[str, Any] = json.loads(fetch(sidecar.urls["ops"], "/status.json").body)
+    return found
 
 
 def test_log_level(sidecar: RunningSidecar) -> None:
     """A new log level takes effect with the response to the command."""
     assert command(sidecar, "log-level", "error").code == 0
     fetch(sidecar.urls["credentials"], "/credentials", host="evil.example")
+    # The line about a refusal follows the look-up of its caller, and the status has the caller after the line.
+    wait_until(lambda: status(sidecar)["refused_callers"])
     assert command(sidecar, "log-level", "info").code == 0
     command(sidecar, "refresh", "--profile", "p2")
     sidecar.process.event("refresh_ordered", profile="p2")

@@ -16,7 +16,6 @@ import pytest
 from app import __version__
 from app.emulator.world.world import CLIENT_ID, CLIENT_SECRET, INSTANCE_ID, PROVIDER_ARN, SCOPE, role_arn
 
-from ..ports import unused_port
 from .processes import DEADLINE, ROOT, EmulatedCloud, Process, demo, environment, run, serve
 
 TOKEN_PATH = "/api/v2/iauths_system/oauth2/token"
@@ -149,10 +148,10 @@ def test_serve(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
 def test_health_of_a_running_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """`health` exits with 0 for a live sidecar, with --ready for one with credentials, and with 1 for none."""
-    ops = f"127.0.0.1:{unused_port()}"
-    config = configuration(cloud, startup={"gate": "listening"}, server={"bind": "127.0.0.1:0", "ops": ops})
+    config = configuration(cloud, startup={"gate": "listening"})
     with serve(config, home=tmp_path, env=SECRET) as sidecar:
         sidecar.process.event("credentials_issued")
+        ops = sidecar.urls["ops"].removeprefix("http://")
         path = write_config(tmp_path, {"server": {"ops": ops}})
         env = environment(tmp_path)
         live, ready = run("health", "--config", path, env=env), run("health", "--ready", "--config", path, env=env)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.cli.arguments import examples
+from app.cli.arguments.common import examples
 from app.cli.parser import build_parser
 from app.emulator import World
 from app.emulator.world.world import role_arn

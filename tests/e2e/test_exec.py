@@ -32,7 +32,7 @@ sys.exit(7)
 
 SIGNAL_AT_THE_START = """
 import asyncio, os, signal, sys
-from app.cli.exec_ import _run_command
+from app.cli.commands.exec import _run_command
 
 class Children:
     async def start(self, starting):

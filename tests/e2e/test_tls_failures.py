@@ -19,9 +19,9 @@ import trustme
 
 from app.core.errors import Unreachable
 from app.upstream.client import Limits, UpstreamClient
-from app.upstream.resolver import Resolver
-from app.upstream.tls import Trust
-from app.upstream.transport import RoutingTransport
+from app.upstream.connections.resolver import Resolver
+from app.upstream.connections.tls import Trust
+from app.upstream.connections.transport import RoutingTransport
 
 from ..ports import unused_port
 

@@ -21,8 +21,8 @@ from app.core.events import ClockRead, Event
 from app.refresh.pipeline import Pipeline
 from app.system.sockets import is_ours
 from app.upstream.client import Limits, UpstreamClient
-from app.upstream.tls import Trust
-from app.upstream.transport import RoutingTransport
+from app.upstream.connections.tls import Trust
+from app.upstream.connections.transport import RoutingTransport
 
 from ..clock import Clock
 from ..ports import unused_port

@@ -77,7 +77,7 @@ async def test_dropped_connection(tmp_path, emulator):
 
 
 async def test_stops_despite_open_connections(tmp_path, signing_key):
-    """The emulator stops despite an idle connection and a request whose response never comes."""
+    """The emulator stops despite an idle connection and a request that never gets a response."""
     sleeping = asyncio.Event()
 
     async def sleep_forever(seconds):

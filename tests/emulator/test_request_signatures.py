@@ -22,7 +22,7 @@ VECTOR = {
 
 
 def test_the_signer_of_these_tests() -> None:
-    """The signatures made here are equal to the vectors of upstream-protocols.md section 12."""
+    """The signatures made here are equal to the test vectors."""
     fields = {
         **VECTOR,
         "AccessKeyId": "STS.exampleAccessKeyId",

@@ -1,4 +1,4 @@
-"""The client authentication methods, with the test vectors of upstream-protocols.md section 12."""
+"""The client authentication methods, with test vectors."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_repr_of_a_proof_shows_no_secret() -> None:
 
 
 async def test_token_request_is_one_form_post() -> None:
-    """The request is one POST with standard form encoding and client_id in the body (upstream-protocols.md 2.2)."""
+    """The request is one POST with standard form encoding and client_id in the body."""
     requests: list[httpx.Request] = []
 
     def respond(request: httpx.Request) -> httpx.Response:

@@ -94,7 +94,7 @@ async def test_wish_of_an_issuer_that_is_throttled(wish: float, pause: float, cl
 
 
 async def test_endpoint_that_fails_ends_the_pause(clock: Clock) -> None:
-    """An endpoint that moved while its issuer was down is found by the next attempt, whatever pause was wished."""
+    """An endpoint that moved while its issuer was down is found by the next attempt, even during the pause."""
     failure = Unreachable("maintenance")
     failure.retry_after = FRESH_SECONDS
     http = FakeHttp(answer(document("1")), failure, answer(document("2")))

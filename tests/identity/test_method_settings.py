@@ -31,6 +31,7 @@ from app.identity.methods import IDAAS_METHODS, OAUTH_METHODS
 from app.identity.methods.method import ClientFacts, Method
 from app.identity.methods.plugin import IdaasPlugin
 from app.identity.methods.private_key_jwt import IdaasPrivateKeyJwt
+from app.identity.methods.tls_client_auth import OAuthTlsClientAuth
 from app.identity.oidc_client import OidcClientIdentity
 from app.identity.oidc_client import build as build_oidc_client
 from app.system.disk import Disk
@@ -40,6 +41,7 @@ from ..conftest import identity as keys
 from ..upstream.fake_http import FakeHttp, Sent, answer
 from ..workload import Workload
 from .contexts import NOW, HungDisk, context
+from .identities import IDENTITIES
 from .test_jwt_claims import token
 from .test_private_key import EC, ED, ENCRYPTION, PASSWORD, der, pem
 
@@ -916,3 +918,11 @@ def test_algorithm_can_be_configured(algorithm: str | None) -> None:
     found = convert({"authnMethod": "PRIVATE_KEY_JWT", "algorithm": algorithm}, IdaasPrivateKeyJwt)
 
     assert (found.algorithm, found.password("p", {})) == (algorithm, None)
+
+
+@pytest.mark.parametrize("kind", [*IDAAS_METHODS, *OAUTH_METHODS], ids=lambda kind: str(kind.__struct_config__.tag))
+def test_every_method_meets_the_emulated_cloud(kind: type[Method]) -> None:
+    """Every method is among the identities that obtain credentials from the emulated cloud."""
+    names = {name.split(" with ")[0] for name in IDENTITIES}
+
+    assert kind is OAuthTlsClientAuth or kind.__struct_config__.tag in names  # tests/e2e/test_mutual_tls.py

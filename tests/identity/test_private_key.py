@@ -1,4 +1,4 @@
-"""Private keys in every form of upstream-protocols.md section 2.4, and the algorithm that each key signs with."""
+"""Private keys in every form that IDaaS's SDK reads, and the algorithm that each key signs with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.core.errors import ConfigError
 from app.emulator import Emulator, World
 from app.identity import private_key
 from app.system import secrets
-from app.upstream import certificates, encodings, key_forms
+from app.upstream.keys import certificates, encodings, key_forms
 
 RSA = rsa.generate_private_key(65537, 2048)
 EC = ec.generate_private_key(ec.SECP256R1())
@@ -120,7 +120,7 @@ def certificate_alone() -> str:
 
 
 CLIENT_USE = bytes.fromhex("300c300a06082b06010505070302")
-"""The use clientAuth, as OpenSSL writes it behind a certificate."""
+"""The use clientAuth, as OpenSSL writes it after a certificate."""
 
 CERTIFICATE_ALONE = certificate_alone()
 
@@ -435,7 +435,7 @@ def test_needless_password_of_a_certificate(signing_key: rsa.RSAPrivateKey) -> N
 
 
 def test_certificate_with_trusted_uses(signing_key: rsa.RSAPrivateKey) -> None:
-    """`openssl x509 -trustout` writes uses behind the certificate, which no server reads; the certificate is found."""
+    """`openssl x509 -trustout` writes uses after the certificate, which no server reads; the certificate is found."""
     issued = Emulator(World.default(), signing_key=signing_key).issue_certificate()
     key = key_forms.load_private_key(issued.key_pem, None, "place")
     wanted = certificates.load_certificate(issued.leaf_pem, "place")

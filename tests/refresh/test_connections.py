@@ -18,7 +18,7 @@ from app.core.errors import NotThereYet, Unreachable
 from app.refresh.connections import Connections, Route, real_transport
 from app.system.disk import Disk
 from app.upstream.client import Limits
-from app.upstream.resolver import Resolver
+from app.upstream.connections.resolver import Resolver
 
 from ..upstream.server import serving
 

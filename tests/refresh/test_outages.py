@@ -75,7 +75,7 @@ STS_CODES = {
     "ServiceUnavailable": "transient",
     "InternalError": "transient",
 }
-"""Every error code of STS (upstream-protocols.md 4.5), and whether the error is permanent or transient."""
+"""Every documented error code of AssumeRoleWithOIDC, and whether the error is permanent or transient."""
 
 OAUTH_CODES = {
     "invalid_client": "permanent",
@@ -88,7 +88,7 @@ OAUTH_CODES = {
     "authorization_pending": "transient",
     "slow_down": "transient",
 }
-"""The error codes of the token endpoint (upstream-protocols.md 3.2)."""
+"""The error codes of the token endpoint."""
 
 DEVELOPER_API: dict[str, tuple[FaultMembers, str]] = {
     "401": ({"status": 401, "code": "expired_token"}, "permanent"),
@@ -103,7 +103,7 @@ DEVELOPER_API: dict[str, tuple[FaultMembers, str]] = {
     "502": ({"status": 502}, "transient"),
     "503": ({"status": 503}, "transient"),
 }
-"""The errors of the DeveloperAPI (upstream-protocols.md 5.3)."""
+"""The errors of the DeveloperAPI."""
 
 
 async def run_with_fault(

@@ -25,7 +25,7 @@ from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_ID, role_arn
 from app.refresh.connections import Route
 from app.refresh.places import AT_ONCE
-from app.upstream import key_derivation
+from app.upstream.keys import key_derivation
 
 from ..clock import Clock
 from ..conftest import Offline, configuration, exchange, identity, running, with_client_auth

@@ -175,7 +175,7 @@ async def test_fetches_of_all_servers_are_limited() -> None:
 @simulated
 @pytest.mark.parametrize("count", [MOST_OF_ALL + 50, 2 * MOST_OF_ALL + 200])
 async def test_quick_server_beside_more_that_hang_than_there_are_places(count: int) -> None:
-    """However many servers hang for how long, a quick one waits less than 5 s: at the start, and later."""
+    """A quick server waits less than 5 s, at the start and later, for any number of servers that hang."""
     load = Load()
     for number in range(count):
         load.start(f"hang{number}", HOUR)

@@ -45,6 +45,7 @@ def sock(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[socket.sock
         found.bind(str(tmp_path / "socket"))
     else:
         found = socket.socket()
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(("127.0.0.1", unused_port()))
     found.setblocking(False)
     yield found

@@ -329,7 +329,7 @@ def test_the_token_request_of_the_configuration(kind, scope, expected):
     ],
 )
 def test_what_the_configuration_lacks_is_noted(members, key):
-    """A value that the configuration needs and no flag gives is a note, and not a null in the file."""
+    """A value that the configuration needs and that no flag gives leads to a note, not to a null in the file."""
     workload = changed(policies=("P",), **members)
     found = Source([(workload, str)], writes_configuration=True).plan({})
 

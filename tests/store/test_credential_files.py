@@ -6,12 +6,13 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from app.cli.arguments import credentials
 from app.config.loader import Loaded
-from app.config.settings import Profile
+from app.config.settings import CredentialFile, Profile
 from app.core.errors import ConfigError
 from app.core.formats import FORMATS
 from app.store.credential_files import CredentialFiles, write
@@ -59,8 +60,10 @@ def lax_umask() -> Iterator[None]:
 
 
 def test_names_of_formats() -> None:
-    """The formats are those of `get --format`."""
-    assert sorted(FORMATS) == ["aliyun", "aws", "env", "external", "json", "uri"]
+    """The formats of files are those of `get --format`."""
+    of_files = get_type_hints(CredentialFile, include_extras=True)["format"].__origin__
+
+    assert set(FORMATS) == set(credentials.FORMATS) == set(get_args(of_files))
 
 
 @pytest.mark.parametrize("name", FORMATS)

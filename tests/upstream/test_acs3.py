@@ -1,4 +1,4 @@
-"""ACS3 request signatures, with the vectors of upstream-protocols.md section 12."""
+"""ACS3 request signatures, with test vectors."""
 
 from __future__ import annotations
 

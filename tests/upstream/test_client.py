@@ -12,9 +12,9 @@ import pytest
 
 from app.core.errors import Unreachable
 from app.core.events import ClockRead, Event
+from app.upstream.answers.error_body import LARGEST_UNPACKED
 from app.upstream.client import Limits, UpstreamClient
-from app.upstream.error_body import LARGEST_UNPACKED
-from app.upstream.transport import PROXY, ProxyInBetween
+from app.upstream.connections.transport import PROXY, ProxyInBetween
 
 from ..clock import Clock
 from ..simulated_loop import simulated

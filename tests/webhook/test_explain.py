@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from app import cli
-from app.cli.webhook_ import LARGEST
+from app.cli.commands.webhook import LARGEST
 from app.core.errors import ConfigError
 from app.webhook.json_patch import patched
 from app.webhook.settings import Settings, read_settings
@@ -246,7 +246,7 @@ NOT_KUBERNETES = "not an object of the Kubernetes API: it has no apiVersion and 
 def test_files_without_policies(
     value: object, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A file that holds no CredentialPolicy is refused, because every pod would be."""
+    """A file without a CredentialPolicy is refused: with it, every pod would be refused."""
     path = tmp_path / "policies.yaml"
     path.write_text(yaml.safe_dump(value))
 

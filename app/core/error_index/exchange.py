@@ -1,4 +1,4 @@
-"""Errors of the exchange of a token for credentials: STS (upstream-protocols.md section 4.5), RAM and DeveloperAPI.
+"""Errors of the exchange of a token for credentials: STS (the error codes of AssumeRoleWithOIDC), RAM and DeveloperAPI.
 
 The cures become part of messages, so they are not complete sentences.
 """

@@ -130,7 +130,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         text, password, where = secret(), reader() if reader else None, secrets.origin_of(secret, place)
 
         # Imported here, because cryptography takes 8 MiB, and only methods that sign with a key need it.
-        from ...upstream import certificates, key_forms
+        from ...upstream.keys import certificates, key_forms
         from .. import private_key
 
         key = key_forms.load_private_key(

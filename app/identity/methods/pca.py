@@ -67,7 +67,7 @@ class Pca(Record, frozen=True):
         """
         from cryptography.hazmat.primitives.serialization import Encoding
 
-        from ...upstream import certificates, key_forms
+        from ...upstream.keys import certificates, key_forms
 
         password = self.jwt.password() if self.jwt.password else None
         at_key, at_leaf, at_chain = (
@@ -122,7 +122,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         yield check(lambda: self._check_chain(place, password), needs=chain)
 
     def _check_chain(self, place: str, password: Secret | None) -> None:
-        from ...upstream import certificates
+        from ...upstream.keys import certificates
 
         chain = self.chain(place)
         certificates.certificate_chain(chain(), password() if password else None, secrets.origin_of(chain, place))

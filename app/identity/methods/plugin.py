@@ -14,8 +14,8 @@ from ...core.record import Record
 from ...core.values import Now, Token
 from ...upstream import acs3
 from ...upstream.acs3 import KeyPair
+from ...upstream.answers.errors import answer_of
 from ...upstream.dated import dated
-from ...upstream.errors import answer_of
 from ...upstream.response import Post
 from ..access_keys import AccessKeys
 from ..context import TokenSource

@@ -32,7 +32,7 @@ from .keys import PrivateKeyMethod
 from .method import ClientFacts, ClientParts, DeployEnvironment, IdentityType
 
 if TYPE_CHECKING:
-    from ...upstream.key_forms import PrivateKey
+    from ...upstream.keys.key_forms import PrivateKey
 
 AssertionAudience = Annotated[
     Literal["tokenEndpoint", "issuer"],
@@ -87,7 +87,7 @@ class PrivateKeyJwt(Record, frozen=True):
 
     def _sign(self, claims: Mapping[str, Any], text: str, password: str | None, certificate: str | None) -> str:
         # Imported here, because cryptography takes 8 MiB, and profiles with a plain secret never need it.
-        from ...upstream import key_forms
+        from ...upstream.keys import key_forms
         from .. import private_key
 
         # The password may be that of a certificate in a PKCS#12, and the key may have none.
@@ -107,7 +107,7 @@ class PrivateKeyJwt(Record, frozen=True):
     def _thumbprint(self, text: str | None, key: PrivateKey, password: str | None) -> str | None:
         if text is None or self.certificate is None:
             return None
-        from ...upstream import certificates
+        from ...upstream.keys import certificates
         from .. import private_key
 
         where = secrets.origin_of(self.certificate, self.place)

@@ -1,0 +1,69 @@
+"""A configuration while it is read: what is known of it, and the mistakes found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core.checks import Findings
+from ..core.errors import ConfigError, Mistake
+from ..core.text import one_line
+from .settings import Settings
+from .watched_files import needed_files
+
+SHORTEST_HIDDEN = 4
+"""The minimum length in characters of a value that messages hide. Shorter texts are no secrets, and occur in many
+words."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """A configuration that is being read. `file`: None if the configuration comes from the environment."""
+
+    origin: str
+    file: str | None
+    trace: bool = True
+    raw: dict[str, Any] = field(default_factory=dict, repr=False)
+    sources: dict[str, str] = field(default_factory=dict)
+    warnings: list[Mistake] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    files: list[str] = field(default_factory=list)
+    settings: Settings | None = None
+    hidden: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values that may be secrets, with their replacements for messages."""
+    places: dict[str, str] = field(default_factory=dict)
+    """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
+
+    wrong_values: int = 0
+    """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
+
+    def stop_at_mistakes(self) -> None:
+        """Raise ConfigError if there are mistakes, with a line for each."""
+        if self.findings.mistakes:
+            raise ConfigError.of(dict.fromkeys(map(self.located, self.findings.mistakes)))
+
+    def named(self, environ: Mapping[str, str]) -> frozenset[str]:
+        """Return the files that the configuration names, as far as the configuration could be read."""
+        if self.settings is None:
+            return frozenset(map(os.path.abspath, self.files))
+        return needed_files(self.settings, self.files, environ)
+
+    def shown(self, sentence: str) -> str:
+        """Return a sentence as one line, without the values that may be secrets."""
+        for value, shown in self.hidden.items():
+            if len(value) < SHORTEST_HIDDEN:
+                continue
+            sentence = sentence.replace(repr(value)[1:-1], shown).replace(value, shown)
+        return one_line(sentence)
+
+    def located(self, mistake: Mistake) -> Mistake:
+        """Return the mistake for display, with the file or the variable in which it can be corrected."""
+        cause = mistake.cause
+        opening = next(filter(cause.startswith, self.places), "")
+        if opening:
+            cause = self.places[opening] + cause.removeprefix(opening)
+        elif self.file is not None and not cause.startswith(f"{self.file}:"):
+            cause = f"{self.file}: {cause}"
+        return mistake.reworded(cause, mistake.cure).mapped(self.shown)

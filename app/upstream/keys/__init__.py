@@ -1,0 +1,4 @@
+"""Private keys and certificates in all common forms, for signatures and for TLS. Opens no connection.
+
+May import `system` and `core`.
+"""

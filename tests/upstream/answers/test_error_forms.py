@@ -1,0 +1,126 @@
+"""The forms of an error's words beside the usual ones: in lists, in strings, in other spellings, in a header."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from app.core.errors import Refused, Unreachable
+from app.upstream.answers import errors
+from app.upstream.response import UpstreamResponse
+
+from .test_errors import URL, error_of, page, response
+
+FORMS: dict[str, tuple[int, bytes, str, str, str]] = {
+    "Vault": (400, b'{"errors": ["permission denied", "for role x"]}', "400", "", "permission denied; for role x"),
+    "NestJS": (400, b'{"message": ["no scope"], "error": "Bad Request", "statusCode": 400}', "400", "", "no scope"),
+    "capitals": (
+        400,
+        b'{"ErrorCode": "Client.Disabled", "ErrorMessage": "It is off.", "Request-Id": "R-1"}',
+        "Client.Disabled",
+        "R-1",
+        "It is off.",
+    ),
+    "DingTalk": (200, b'{"errcode": 40089, "errmsg": "invalid corpid"}', "40089", "", "invalid corpid"),
+    "JSON in a string": (401, json.dumps(json.dumps({"error": "invalid_scope"})).encode(), "invalid_scope", "", ""),
+    "JSON in a message": (
+        401,
+        json.dumps({"message": json.dumps({"error": "invalid_scope", "error_description": "no"})}).encode(),
+        "invalid_scope",
+        "",
+        "no",
+    ),
+    "a form": (400, b"error=invalid_scope&error_description=not+yours", "invalid_scope", "", "not yours"),
+    "a page in UTF-16": (
+        403,
+        "<title>Kein Zugriff für Sie</title>".encode("utf-16"),
+        "403",
+        "",
+        "Kein Zugriff für Sie",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_words_in_any_form(form: str) -> None:
+    """Code, id and words are read from every form in which servers and gateways write them."""
+    status, body, code, request_id, message = FORMS[form]
+    with pytest.raises(Refused) as caught:
+        errors.answer_of(page(status, body), URL, asked="the token endpoint", wanted="access_token")
+
+    assert (caught.value.code, caught.value.request_id, caught.value.cloud_message) == (code, request_id, message)
+
+
+def test_message_with_status_200() -> None:
+    """The message of a JSON object without a token says why there is none."""
+    body = b'{"success": false, "message": "no quota"}'
+    with pytest.raises(Unreachable) as caught:
+        errors.answer_of(page(200, body), URL, asked="the token endpoint", wanted="access_token")
+
+    assert (caught.value.cloud_message, caught.value.error_code) == ("no quota", "IDS-209")
+
+
+@pytest.mark.parametrize("body", [b"opaque-token", b"<html>opaque-token"])
+def test_text_with_status_200_is_not_shown(body: bytes) -> None:
+    """Plain text or a page with status 200 may have a token."""
+    with pytest.raises(Unreachable) as caught:
+        errors.answer_of(page(200, body), URL, asked="the token endpoint", wanted="access_token")
+
+    assert "opaque" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"message": "%sx"}' % (b" " * 200_000), b"error=x&error_description=" + b"+" * 16_000]
+)
+def test_words_take_linear_time(body: bytes) -> None:
+    """A text of white space alone is read at once. A pattern that tries each of its places would take minutes."""
+    assert error_of(page(400, body), URL).status == 400
+
+
+def test_text_with_zero_bytes() -> None:
+    """A secret in UTF-16 whose encoding nothing names is hidden, too."""
+    answer = UpstreamResponse(
+        401, b"wrong: " + "s3cr3t-of-the-client".encode("utf-16-le"), sent=("s3cr3t-of-the-client",)
+    )
+
+    assert error_of(answer, URL).cloud_message.replace('"', "") == "wrong: [hidden]"
+
+
+def test_other_token_is_no_failure() -> None:
+    """An answer with words and another token than the wanted one is the caller's to judge."""
+    members = {"id_token": "x", "message": "ok"}
+
+    assert errors.answer_of(response(200, **members), URL, asked="the server", wanted="access_token") == members
+
+
+@pytest.mark.parametrize(
+    ("challenge", "code", "words"),
+    [
+        (
+            'Bearer realm="x", error="invalid_token", error_description="It ended, \\"s3cr3t\\""',
+            "invalid_token",
+            '"[hidden]"',
+        ),
+        ("DPoP error=use_dpop_nonce", "use_dpop_nonce", ""),
+        ('Basic realm="a", Bearer ERROR = "invalid_scope"', "invalid_scope", ""),
+        ('Bearer error="two words"', "401", ""),
+        ('Basic realm="error"', "401", ""),
+        ('Bearer error="' + "\\" * 5000, "401", ""),
+    ],
+)
+def test_error_in_a_header(challenge: str, code: str, words: str) -> None:
+    """The error of a protected resource may stand in WWW-Authenticate alone (RFC 6750 3)."""
+    answer = UpstreamResponse(401, b"", sent=("s3cr3t",), challenge=challenge)
+    error = error_of(answer, URL)
+
+    assert error.code == code
+    assert error.cloud_message.endswith(words)
+    assert "s3cr3t" not in str(error)
+
+
+def test_body_comes_before_the_header() -> None:
+    """A code in the body counts, and not the one of the header."""
+    answer = UpstreamResponse(401, b'{"error": "invalid_scope"}', challenge='Bearer error="invalid_token"')
+
+    assert error_of(answer, URL).code == "invalid_scope"

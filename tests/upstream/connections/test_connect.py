@@ -1,0 +1,221 @@
+"""Connections by the addresses of a name: their order, the first that answers, and what an error says."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from typing import Any
+
+import httpcore
+import httpx
+import pytest
+
+from app.upstream.connections.connect import MOST_ATTEMPTS, Attempt, Network, NotConnected, alternating
+from app.upstream.connections.resolver import NameNotResolved, Resolver
+from app.upstream.failures.reasons import describe
+
+from ...ports import unused_port
+from ...simulated_loop import simulated
+
+
+def test_families_alternate() -> None:
+    """The addresses alternate between the families, beginning with that of the first address."""
+    assert alternating(["::1", "::2", "::3", "192.0.2.1"]) == ["::1", "192.0.2.1", "::2", "::3"]
+    assert alternating(["192.0.2.1", "192.0.2.2", "::1"]) == ["192.0.2.1", "::1", "192.0.2.2"]
+    assert alternating(["192.0.2.1"]) == ["192.0.2.1"]
+
+
+async def test_next_address_is_tried() -> None:
+    """A name whose first address refuses is reached at its second one."""
+    running = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+    port = running.sockets[0].getsockname()[1]
+    stream = await Network(Resolver(lambda *_: ["127.0.0.2", "127.0.0.1"])).connect_tcp("name.test", port, 30)
+    assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+
+    await stream.aclose()
+    running.close()
+
+
+async def test_address_that_does_not_answer_is_passed() -> None:
+    """A name whose first address does not answer is reached at its second one, within the time limit."""
+    port = unused_port()
+    with socket.socket() as full:
+        full.bind(("127.0.0.2", port))
+        full.listen(0)
+        running = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", port)
+        fillers = [socket.socket() for _ in range(3)]
+        for filler in fillers:  # a full backlog: the kernel drops further attempts
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.2", port))
+        stream = await Network(Resolver(lambda *_: ["127.0.0.2", "127.0.0.1"])).connect_tcp("name.test", port, 30)
+        assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
+
+        await stream.aclose()
+        with pytest.raises(NotConnected) as caught:
+            await Network(Resolver(lambda *_: ["127.0.0.2"])).connect_tcp("name.test", port, 0.1)
+        assert f"could not connect to 127.0.0.2:{port}: no answer within 0.1 s" in describe(
+            caused_by(caught.value), "name.test"
+        )
+        running.close()
+        for filler in fillers:
+            filler.close()
+
+
+async def test_all_addresses_are_named() -> None:
+    """When no address accepts, the error names each one with its cause."""
+    port = unused_port()
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(lambda *_: ["127.0.0.1", "127.0.0.2"])).connect_tcp("name.test", port, 30)
+
+    assert describe(caused_by(caught.value), "name.test") == (
+        f"could not connect to 127.0.0.1:{port} or 127.0.0.2:{port}: connection refused; that is this machine, by DNS "
+        "or /etc/hosts; correct /etc/hosts, allow the name in a DNS filter that blocks it, or start the server here"
+    )
+
+
+def caused_by(error: BaseException) -> Exception:
+    """Return an error of httpx with `error` behind it."""
+    found = httpx.ConnectError("All connection attempts failed")
+    found.__cause__ = error
+    return found
+
+
+def certificate_error(code: int, message: str = "") -> ssl.SSLCertVerificationError:
+    """Return the error of a certificate that OpenSSL rejects with `code`."""
+    error: Any = ssl.SSLCertVerificationError(1, message)
+    error.verify_code, error.verify_message = code, message
+    return error  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (NameNotResolved("n.test", None, 5), "the name n.test was not resolved within 5 s: no answer from DNS"),
+        (
+            NameNotResolved("n.test", socket.EAI_NONAME, 0),
+            "the name n.test does not exist in DNS; correct the host name",
+        ),
+        (
+            NameNotResolved("n.test", socket.EAI_AGAIN, 0),
+            "the name n.test could not be resolved: DNS is not reachable, or its answer is a "
+            "failure (SERVFAIL, REFUSED); correct the nameserver",
+        ),
+        (
+            NameNotResolved("n.test", errno.EMFILE, 0),
+            "the name n.test was not looked up (DNS): this process has too many open files; raise the limit of open "
+            "files",
+        ),
+        (
+            NameNotResolved("n.test", socket.EAI_MEMORY, 0),
+            "was not looked up (DNS): this machine has no thread or memory",
+        ),
+        (NameNotResolved("n.test", socket.EAI_FAIL, 0), "could not be resolved: DNS answers with an error"),
+        (
+            certificate_error(10),
+            "the server's certificate has expired; set this machine's clock, or renew the certificate on the server",
+        ),
+        (certificate_error(9), "the server's certificate is not valid yet; set this machine's clock"),
+        (certificate_error(62), "the server's certificate is for another name; use a name that the certificate has"),
+        (certificate_error(64), "the server's certificate is for another name; use a name that the certificate has"),
+        (certificate_error(18), "is not from a trusted CA; name its CA with tls.caFile"),
+        (certificate_error(20), "is not from a trusted CA; name its CA with tls.caFile"),
+        (certificate_error(23, "certificate revoked"), "the server's certificate was rejected: certificate revoked"),
+    ],
+)
+def test_causes(error: Exception, expected: str) -> None:
+    """Each cause of a failed look-up or handshake has words and a remedy of its own."""
+    message = describe(caused_by(error), "n.test")
+
+    assert message.startswith("could not connect: ")
+    assert expected in message
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("WRONG_VERSION_NUMBER", "the server does not speak TLS; is the port right, and is it https?"),
+        (
+            "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+            "requires a client certificate; name one with connection.certificateFile",
+        ),
+        ("TLSV1_ALERT_UNKNOWN_CA", "the server does not trust the CA of the client certificate"),
+        (
+            "DH_KEY_TOO_SMALL",
+            "TLS with the server failed: DH_KEY_TOO_SMALL; show what answers there with `openssl s_client",
+        ),
+    ],
+)
+def test_handshake_causes(reason: str, expected: str) -> None:
+    """A failed handshake is described by the reason of OpenSSL, with a remedy where there is one."""
+    error: Any = ssl.SSLError(1, "the words of OpenSSL")
+    error.reason = reason
+
+    assert expected in describe(caused_by(error), "n.test")
+
+
+@pytest.mark.parametrize("number", [errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES])
+def test_causes_of_two_addresses(number: int) -> None:
+    """Two addresses that fail for two reasons are named with one reason each."""
+    message = describe(
+        caused_by(NotConnected([Attempt("[2001:db8::1]:443", number), Attempt("192.0.2.1:443", None)], 5)), "n.test"
+    )
+
+    assert message.startswith("could not connect to [2001:db8::1]:443: ")
+    assert ", and to 192.0.2.1:443: no answer within 5 s; " in message
+    assert message.endswith(
+        "allow this machine to reach the host on that port, or configure a proxy or the VPC endpoint"
+    )
+
+
+class SilentAddresses(httpcore.AsyncNetworkBackend):
+    """A network of which one address answers. Records the addresses that are tried."""
+
+    def __init__(self, answers: str) -> None:
+        self.tried: list[str] = []
+        self._answers = answers
+
+    async def connect_tcp(self, host: str, *_: object, **__: object) -> httpcore.AsyncNetworkStream:
+        self.tried.append(host)
+        if host != self._answers:
+            await asyncio.Event().wait()
+        return httpcore.AsyncMockStream([])
+
+
+@simulated
+async def test_last_of_many_addresses() -> None:
+    """A name with a hundred addresses, of which only the last answers, is reached within half of the time limit."""
+    addresses = [f"192.0.2.{number}" for number in range(100)]
+    sockets = SilentAddresses(addresses[-1])
+    started = asyncio.get_running_loop().time()
+    await Network(Resolver(lambda *_: addresses), sockets).connect_tcp("name.test", 443, 5.0)
+
+    assert sockets.tried == addresses
+    assert asyncio.get_running_loop().time() - started < 2.6
+
+
+@simulated
+async def test_attempts_are_limited() -> None:
+    """However many addresses a name has, few are tried and fewer are named, so that no descriptor is used up."""
+    addresses = [f"2001:db8::{number}" for number in range(1, 1000)]
+    sockets = SilentAddresses("none")
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(lambda *_: addresses), sockets).connect_tcp("name.test", 443, 5.0)
+
+    assert len(sockets.tried) == MOST_ATTEMPTS
+    message = describe(caused_by(caught.value), "name.test")
+    assert "or [2001:db8::4]:443: no answer within 5 s (124 more addresses failed); allow" in message
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.1", "::1"])
+async def test_name_that_dns_blocks(address: str) -> None:
+    """A filter of DNS answers with an address of this machine, where no such server runs."""
+    port = unused_port()
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(lambda *_: [address])).connect_tcp("name.test", port, 30)
+
+    assert describe(caused_by(caught.value), "name.test").endswith(
+        f":{port}: connection refused; that is this machine, by DNS or /etc/hosts; correct /etc/hosts, allow the name "
+        "in a DNS filter that blocks it, or start the server here"
+    )
