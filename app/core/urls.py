@@ -37,12 +37,11 @@ def check_characters(url: str, place: str) -> None:
 
 def is_server(host: str) -> bool:
     """Return whether a URL's host, without brackets, is an IP address without a zone, or a name that DNS can have."""
-    if ":" not in host:
-        return is_host_name(host)
     try:
-        return ipaddress.IPv6Address(host).scope_id is None
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return False
+        return is_host_name(host)
+    return not isinstance(address, ipaddress.IPv6Address) or address.scope_id is None
 
 
 def endpoint(url: str, place: str) -> str:
@@ -119,7 +118,8 @@ def _split(url: str, place: str) -> SplitResult:
     if not is_server(parts.hostname):
         raise ConfigError(
             f"{place}: {shown_url(url)!r} has a host that is neither a name in DNS nor an address",
-            cure="correct the host: labels of 1 to 63 letters, digits and hyphens; an IPv6 address without a zone",
+            cure="correct the host: labels of 1 to 63 letters, digits and hyphens; "
+            "an address in its usual form, such as 192.0.2.1, without a zone",
             error_code="IDS-112",
         )
     return parts

@@ -114,30 +114,16 @@ def private_to_user(found: os.stat_result, *, readable: bool = False) -> str | N
 def stamp(path: str) -> Hashable:
     """Return a value that changes with the file at `path`, its content, mode or owner; None if there is no file."""
     try:
-        found = os.stat(path)
+        return state_of(os.stat(path))
     except (OSError, ValueError):
         return None
+
+
+def state_of(found: os.stat_result) -> Hashable:
+    """Return the value of `stamp` for a file that was looked at."""
     # The mode is included, because two changes of it within one tick of the kernel's clock have the same st_ctime.
     changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_uid, found.st_gid)
     return (found.st_dev, found.st_ino, *changes)
-
-
-def probe(path: str) -> Hashable:
-    """
-    Return the same change stamp as `stamp`, after reading the file's first byte if that is possible.
-
-    A network file system that hangs still reports a file's state from its cache for a minute; only a read hangs.
-    """
-    found = stamp(path)
-    with contextlib.suppress(OSError, ValueError):
-        # Only a regular file is opened: a reader that opens and closes a pipe would break the pipe.
-        if found is not None and stat.S_ISREG(os.stat(path).st_mode):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                os.read(descriptor, 1)
-            finally:
-                os.close(descriptor)
-    return found
 
 
 def exists(path: str) -> bool:

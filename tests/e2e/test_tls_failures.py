@@ -107,7 +107,7 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def addresses(host: str) -> list[str]:
+def addresses(host: str, _family: int) -> list[str]:
     """Return the host, if it is an address. No name but localhost exists."""
     if host == "localhost":
         return ["127.0.0.1"]
@@ -328,7 +328,7 @@ async def test_handshake_that_the_server_ends(alert: int | None, request_to: Cal
 
 
 REDIRECTS = {
-    "http://user:password@other.test/a?token=1": 'configure the final URL; it says "Location: http://other.test/a"',
+    "http://user:password@other.test/a?token=1": 'captive portal answers; it says "Location: http://other.test/a"',
     "http://user:password@[::1": "a redirect to an invalid URL; configure the final URL",
 }
 

@@ -155,8 +155,8 @@ async def test_any_status_is_an_answer(status: int, client: Build) -> None:
 @pytest.mark.parametrize(
     ("server", "message"),
     [
-        (Server(300), "HTTP 300, a redirect, which is not followed; configure the final URL"),
-        (Server(399), "HTTP 399, a redirect, which is not followed; configure the final URL"),
+        (Server(300), "HTTP 300, which is no answer of an API"),
+        (Server(399), "HTTP 399, which is no answer of an API"),
         (
             Server(302, location="https://other.example.com/"),
             "HTTP 302, a redirect, which is not followed; configure the final URL; "

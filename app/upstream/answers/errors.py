@@ -32,6 +32,9 @@ _TRANSIENT_STATUSES = frozenset({408, 425})
 """The statuses Request Timeout and Too Early: the request may be repeated (RFC 9110 15.5.9, RFC 8470 5.2)."""
 
 
+_LOGIN_OF_A_NETWORK = 511
+"""Network Authentication Required: never the status of the server itself (RFC 6585 section 6)."""
+
 _REFUSED = Meaning("refused")
 
 _NO_ERROR = frozenset({"", "Success", "OK", "200"})
@@ -112,6 +115,10 @@ def error_of(
 
     by_code = _meaning(codes.get(code)) or meaning_of(code) or _REFUSED
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
+    if response.status == _LOGIN_OF_A_NETWORK:
+        why = f"{text}: a gateway or captive portal before {asked} requires a login"
+        cure = "sign this machine in there, or allow the host in the gateway"
+        return Unreachable(why, cure=cure, retry_after=response.retry_after, error_code=NO_API, **facts)
     throttled = response.status == 429 or by_code.error_code == THROTTLED
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
         own = THROTTLED if throttled else _known_code(meaning, response.status)

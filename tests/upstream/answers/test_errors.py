@@ -632,3 +632,13 @@ def test_error_with_a_compressed_body(status: int, kind: str) -> None:
 
     assert classify(error) == kind
     assert f"{URL}: HTTP {status} with a compressed body, which was not requested, instead of JSON" in str(error)
+
+
+def test_login_of_a_network() -> None:
+    """HTTP 511 is a captive portal's, not an error of the server; it passes when someone signs in there."""
+    error = error_of(page(511, b"<html>"), URL)
+
+    assert isinstance(error, Unreachable)
+    assert error.error_code == "IDS-209"
+    assert str(error).startswith(f"{URL}: HTTP 511 ")
+    assert str(error).endswith("requires a login; sign this machine in there, or allow the host in the gateway")
