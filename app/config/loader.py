@@ -77,6 +77,9 @@ class _Draft:
     places: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
 
+    unfilled: dict[str, Mistake] = field(default_factory=dict)
+    """The complaint about each value in which something was not replaced, by its key."""
+
     wrong_values: int = 0
     """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
 
@@ -101,13 +104,15 @@ class _Draft:
 
     def located(self, mistake: Mistake) -> Mistake:
         """Return the mistake for display, with the file or the variable in which it can be corrected."""
-        cause = mistake.cause
+        cause, cure = mistake.cause, mistake.cure
+        if (unfilled := self.unfilled.get(place_of(mistake))) is not None:
+            cure = unfilled.cure
         opening = next(filter(cause.startswith, self.places), "")
         if opening:
             cause = self.places[opening] + cause.removeprefix(opening)
         elif self.file is not None and not cause.startswith(f"{self.file}:"):
             cause = f"{self.file}: {cause}"
-        return mistake.reworded(cause, mistake.cure).mapped(self.shown)
+        return mistake.reworded(cause, cure).mapped(self.shown)
 
 
 def load(
@@ -241,6 +246,10 @@ def _examine(
         # No drawback is reported for a value that has a mistake.
         if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
     ]
+    # The message about a value that cannot work has the complaint's cure (`_Draft.located`).
+    draft.warnings += [
+        item for place, item in draft.unfilled.items() if findings.is_news(item) and not findings.is_wrong(place)
+    ]
     return needed
 
 
@@ -286,6 +295,7 @@ def _read_file(draft: _Draft, environ: Mapping[str, str]) -> None:
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
+    draft.unfilled |= decoder.unfilled
     draft.warnings += decoder.warnings
     others = (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
     draft.findings.add(others, decoder.unusable)
