@@ -23,7 +23,7 @@ from ..core.urls import server_of
 from ..core.values import Now
 from .bounded import TooMuch
 from .connect import causes
-from .error_body import in_utf8, unpacked
+from .error_body import compression, in_utf8, unpacked
 from .failure_codes import error_code
 from .failures import describe
 from .redaction import redacted, secrets_of
@@ -143,7 +143,7 @@ class UpstreamClient:
             encoding = response.headers.get("content-encoding", "identity").strip().lower()
             compressed = encoding != "identity"
             if compressed and not failed:
-                raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
+                raise Unreachable(f"{where}: an answer {compression(encoding)}", error_code="IDS-208")
             if 300 <= response.status_code < 400:
                 raise Unreachable(
                     f"{where}: HTTP {response.status_code}, a redirect, which is not followed",
@@ -168,7 +168,7 @@ class UpstreamClient:
                 retry_after(response.headers, now),
                 next(filter(None, map(response.headers.get, REQUEST_ID_HEADERS)), ""),
                 sent,
-                compressed,
+                encoding if compressed else "",
                 response.headers.get("www-authenticate", ""),
             )
         finally:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ..core.errors import Refused, Unreachable
 from ..core.text import printable_id, quoted
 from .challenge import challenge_words
+from .error_body import compression
 from .error_words import ErrorWords, error_words
 from .meaning import UNKNOWN, Meaning
 from .redaction import redacted
@@ -103,7 +104,7 @@ def error_of(
         "request_id": request_id,
         "cloud_message": message,
     }
-    form = "a compressed body, which was not requested," if response.compressed else words.form
+    form = f"a body {compression(response.compressed)}," if response.compressed else words.form
     shown = code if words.from_api else f"with {form} instead of JSON"
     status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
     text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
