@@ -261,6 +261,17 @@ async def test_unusable_token_is_not_sent(
     assert "client_assertion" not in {field for call in workload.emulator.journal[sent:] for field in call.fields}
 
 
+async def test_refused_token_is_not_sent_again(workload: Workload, offline: Build) -> None:
+    """A token that the provider has refused is not sent again at once: its writer has not replaced it."""
+    identity = client_assertion(workload)
+    sidecar = offline(one_profile(identity, sts_exchange("command")), workload.environ)
+    workload.write_file("projected", workload.emulator.workload_token(aud=["another"]))
+    with pytest.raises(Refused, match="aud is not this provider"):
+        await sidecar.fetch()
+
+    assert len([call for call in workload.emulator.journal if "client_assertion" in call.fields]) == 1
+
+
 async def test_job_token_as_assertion(workload: Workload, offline: Build) -> None:
     """The token may be in an environment variable, as GitLab's job tokens are; one of the two keys is required."""
     identity = client_assertion(workload)
