@@ -93,16 +93,17 @@ class TokenEndpoint(Record, frozen=True):
     async def _post(self, url: str, grant: Mapping[str, str], proof: Proof) -> Token:
         client = {} if proof.names_client else {"client_id": self.client_id}
         response = await self.http.post(url, {**client, **grant, **proof.fields}, proof.headers)
+        where = url.partition("?")[0]  # a query may hold a key, such as that of an Azure function
         members = answer_of(
             response,
-            url,
+            where,
             asked="the token endpoint",
             wanted=self.use,
             codes=_CODES,
             statuses=_STATUSES,
             secrets=proof.secrets,
         )
-        return token_from(members, now=self.now(), where=url, use=self.use)
+        return token_from(members, now=self.now(), where=where, use=self.use)
 
 
 class ClientCredentials(Record, frozen=True):
