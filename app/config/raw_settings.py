@@ -53,6 +53,7 @@ def _read_file(draft: Draft, environ: Mapping[str, str]) -> None:
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
+    draft.unfilled |= decoder.unfilled
     draft.warnings += decoder.warnings
     others = (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
     draft.findings.add(others, decoder.unusable)

@@ -44,6 +44,27 @@ def is_server(host: str) -> bool:
     return not isinstance(address, ipaddress.IPv6Address) or address.scope_id is None
 
 
+def is_readable(url: str) -> bool:
+    """Return whether host and port of a URL can be read. Python's parser raises ValueError for others."""
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it checks it
+    except ValueError:
+        return False
+    return True
+
+
+def token_endpoint(url: str, place: str) -> str:
+    """
+    Return `url` if it is an `endpoint`, which may have a query (RFC 6749 3.2). Raises ConfigError.
+
+    Azure AD B2C names the policy in the query.
+    """
+    plain, mark, query = url.partition("?")
+    if not query or "#" in query or refused_character(url):
+        return endpoint(url, place)
+    return f"{endpoint(plain, place)}{mark}{query}"
+
+
 def endpoint(url: str, place: str) -> str:
     """Return `url` if it is an https URL, or an http URL of a loopback host. Raises ConfigError."""
     parts = _split(url, place)

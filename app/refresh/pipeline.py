@@ -116,7 +116,7 @@ class Pipeline:
 
     async def fetch(self, name: str) -> Credentials:
         """
-        Return new credentials for a profile. If the exchange refuses the token, try once more with a new token.
+        Return new credentials for a profile. If the exchange refuses the token, try once more with another one.
 
         Raises Refused, Unreachable or ConfigError.
         """
@@ -158,7 +158,10 @@ class Pipeline:
             if not error.renew_token:
                 raise
             self._tokens.forget(self._identity(name), token)
-            return await self._exchange(name, await self._token(name))
+            renewed = await self._token(name)
+            if renewed.value == token.value:  # the writer of a token file, or the provider, has no newer one
+                raise
+            return await self._exchange(name, renewed)
 
     async def _token(self, name: str) -> Token:
         judge = self._judge(name)

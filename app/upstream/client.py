@@ -21,7 +21,7 @@ from ..core.record import Record
 from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
-from .answers.error_body import in_utf8, unpacked
+from .answers.error_body import compression, in_utf8, unpacked
 from .answers.retry_after import instant, retry_after
 from .connections.bounded import CLOSED, Ended, TooMuch
 from .connections.connect import causes
@@ -143,7 +143,7 @@ class UpstreamClient:
             encoding = response.headers.get("content-encoding", "identity").strip().lower()
             compressed = encoding != "identity"
             if compressed and not failed:
-                raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
+                raise Unreachable(f"{where}: an answer {compression(encoding)}", error_code="IDS-208")
             if 300 <= response.status_code < 400:
                 raise _redirect(response, where, sent)
             body = await _body(response, where, cut=failed)
@@ -163,7 +163,7 @@ class UpstreamClient:
                 retry_after(response.headers, now),
                 next(filter(None, map(response.headers.get, REQUEST_ID_HEADERS)), ""),
                 sent,
-                compressed,
+                encoding if compressed else "",
                 response.headers.get("www-authenticate", ""),
             )
         finally:

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from msgspec import inspect
 
-from app.cli.config_ import _as_json, _as_text
-from app.config.decode import _members, _stand_in
+from app.cli.commands.config import _as_json, _as_text
 from app.config.examined import Examined
 from app.config.explain import differences, rows
+from app.config.kinds import members, stand_in
 from app.config.loader import examine
 from app.config.settings import Settings
 
@@ -45,7 +45,7 @@ Put = Callable[[Any], Any]
 
 def places(info: inspect.Type, put: Put, path: str = "", inside: tuple[type, ...] = ()) -> Iterator[tuple[str, Put]]:
     """Yield each place of the type for a text, also in lists, maps and members of unions. `path` names its keys."""
-    for kind in _members(info):
+    for kind in members(info):
         match kind:
             case inspect.StrType() | inspect.LiteralType():
                 yield path, put
@@ -67,7 +67,7 @@ def places(info: inspect.Type, put: Put, path: str = "", inside: tuple[type, ...
 
 
 def _in_object(put: Put, kind: inspect.StructType, key: str) -> Put:
-    return lambda value: put({**_stand_in(kind), key: value})
+    return lambda value: put({**stand_in(kind), key: value})
 
 
 PLACES = list(places(inspect.type_info(Settings), lambda found: configuration() | found))

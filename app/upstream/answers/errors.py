@@ -14,6 +14,7 @@ from ...core.text import printable_id, quoted
 from ..redaction import redacted
 from ..response import UpstreamResponse
 from .challenge import challenge_words
+from .error_body import compression
 from .error_words import ErrorWords, error_words
 from .meaning import UNKNOWN, Meaning
 
@@ -108,7 +109,7 @@ def error_of(
         "request_id": request_id,
         "cloud_message": message,
     }
-    form = "a compressed body, which was not requested," if response.compressed else words.form
+    form = f"a body {compression(response.compressed)}," if response.compressed else words.form
     shown = code if words.from_api else f"with {form} instead of JSON"
     status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
     text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"

@@ -560,7 +560,7 @@ PROVIDERS: dict[str, tuple[int, dict[str, Any], str, str, str]] = {
     "Apigee": (
         401,
         {"fault": {"faultstring": "Invalid client", "detail": {"errorcode": "oauth.v2.InvalidClient"}}},
-        "401",
+        "oauth.v2.InvalidClient",
         "",
         "Invalid client",
     ),
@@ -628,10 +628,12 @@ def test_error_in_any_encoding(charset: str, status: int) -> None:
 @pytest.mark.parametrize(("status", "kind"), [(401, PERMANENT), (429, THROTTLED), (503, TRANSIENT)])
 def test_error_with_a_compressed_body(status: int, kind: str) -> None:
     """The status alone says what the failure means, and the message says what the body was."""
-    error = error_of(UpstreamResponse(status, b"", retry_after=7.0, compressed=True), URL)
+    error = error_of(UpstreamResponse(status, b"", retry_after=7.0, compressed="br"), URL)
 
     assert classify(error) == kind
-    assert f"{URL}: HTTP {status} with a compressed body, which was not requested, instead of JSON" in str(error)
+    assert f"{URL}: HTTP {status} with a body compressed with br, which was not requested, instead of JSON" in str(
+        error
+    )
 
 
 def test_login_of_a_network() -> None:
