@@ -20,11 +20,11 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # for tests.e2e, w
 
 import client
 import size
-from processes import rss_kib
+from processes import cpu_seconds, rss_kib
 from sidecar import Cloud, Sidecar, emulated_cloud, sidecar
 from table import Figure, Goal, markdown, plain
 
-from tests.e2e.attacks import CROWD, flood, open_connections, pipelining, socket_bytes, trickling
+from tests.e2e.attacks import CROWD, flood, open_connections, pipelining, reopening, socket_bytes, trickling
 from tests.e2e.memory_group import memory_group
 from tests.e2e.wire import request_head
 
@@ -69,6 +69,7 @@ def figures(cloud: Cloud, directory: Path) -> Iterator[Figure]:
                 yield plain(f"one client beside {name}: p99", _p99(ours), "ms", goal)
             yield plain(f"process after {name}", rss_kib(ours.pid) / 1024, "MiB")
         yield from _busy(ours, base, ops)
+        yield from _reopened(ours, base, ops)
     for clients, goal in ((40, MEMORY_GOAL), (500, MEMORY_GOAL), (BUSY, None)):
         with (
             _limited(cloud, directory) as (ours, where),
@@ -109,6 +110,24 @@ def _busy(ours: Sidecar, base: str, ops: str, where: str = "") -> Iterator[Figur
         yield plain(f"one client beside {name}: slowest", _slowest(ours.port, "/credentials"), "ms", PROBE_GOAL)
         yield plain(f"a probe beside {name}: slowest", _slowest(ours.ops, "/livez"), "ms", PROBE_GOAL)
         yield plain(f"memory with sockets beside {name}: peak", _peak(ours, base, ops), "MiB", None)
+
+
+def _reopened(ours: Sidecar, base: str, ops: str) -> Iterator[Figure]:
+    """
+    Measure probes beside connections that end after one request.
+
+    All of them are alike for the kernel's queue and for the loop. So the figure beside the time is the sidecar's CPU
+    time from the beginning of a probe to its end, which other programs on the machine do not change.
+    """
+    name = f"a probe beside {BUSY:,} connections for one request each at both listeners: slowest"
+    took, used, until = list[float](), list[float](), time.monotonic() + SLOWEST_SECONDS
+    with reopening(base, BUSY), reopening(ops, BUSY, "/livez"):
+        while len(took) < 20 and time.monotonic() < until:
+            before = cpu_seconds(ours.pid)
+            took.append(_slowest(ours.ops, "/livez", 1))
+            used.append((cpu_seconds(ours.pid) - before) * 1000)
+    yield plain(name, max(took), "ms", None)
+    yield plain(f"{name}, CPU time of the sidecar", max(used), "ms", PROBE_GOAL)
 
 
 def _slowest(port: int, path: str, requests: int = 20) -> float:

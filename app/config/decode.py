@@ -21,12 +21,13 @@ from ..core.checks import join
 from ..core.display import in_message
 from ..core.errors import ConfigError, Mistake
 from ..system import files
-from . import kinds, mistake_words
+from . import kinds, mistake_words, unfilled
 
 T = TypeVar("T", bound=Strict)
 
-_VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)\})?")
-"""A variable, or `$${`, which stands for `${`. A single `${` matches too, and is a mistake."""
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?:([A-Za-z_][A-Za-z0-9_]*)(?:\}|(?=(:[-=?+]))))?")
+"""A variable, or `$${`, which stands for `${`. A single `${` matches too, and is a mistake; so is a name before an
+operator of the shell, such as `:-`."""
 UNKNOWN_KEY, BAD_VALUE, MISSING_KEY, UNSET_VARIABLE = "IDS-104", "IDS-105", "IDS-106", "IDS-107"
 DRAWBACK = "IDS-122"
 """Stable codes of the errors index."""
@@ -48,7 +49,8 @@ class Decoder:
     `variables`: `${VAR}` in a string is replaced by the variable of `environ`. `lenient`: an unknown key is dropped
     with a warning instead of an error. `members` adds to `sources` (if `trace`), `warnings`, `mistakes` and `unusable`.
     Each mistake begins with the key's path. `unusable`: the paths whose values could not be read. `hidden`: the values
-    that must not be shown, each with its replacement. `quotes`: the cure for a string without its quotes.
+    that must not be shown, each with its replacement. `unfilled`: with `variables`, the complaint about each value in
+    which something was not replaced, by its path. `quotes`: the cure for a string without its quotes.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Decoder:
         self.mistakes: list[Mistake] = []
         self.unusable: set[str] = set()
         self.hidden: dict[str, str] = {}
+        self.unfilled: dict[str, Mistake] = {}
         self._origin = origin
         self._environ = environ
         self._variables = variables
@@ -116,6 +119,8 @@ class Decoder:
         # A policy is a document for RAM and has RAM's own variables, which must stay.
         before = len(self.mistakes)
         found = self.expand(value, path) if not isinstance(kind, inspect.AnyType) else value
+        if self._variables and isinstance(value, str) and (why := unfilled.complaint(path, value)) is not None:
+            self.unfilled[path] = why
         if len(self.mistakes) > before:  # without its variable, the value is incomplete: no further check
             return UNSET
         if isinstance(found, str) and mark_of(info, EXPANDED):
@@ -255,6 +260,10 @@ class Decoder:
             if name is None:
                 cause, cure = "`${` begins a variable, such as `${NAME}`", "write `$${` for these two characters"
                 self._mistake(path, cause, cure=cure)
+                return ""
+            if match[2]:
+                cause = f"`${{{name}{match[2]}…}}`: default values and other operators of the shell are not supported"
+                self._mistake(path, cause, cure=f"write ${{{name}}}, and set the variable")
                 return ""
             names[f"${{{name}}}"] = None
             if not self._environ.get(name):

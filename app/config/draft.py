@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..core.checks import Findings
+from ..core.checks import Findings, place_of
 from ..core.errors import ConfigError, Mistake
 from ..core.text import one_line
 from .settings import Settings
@@ -36,6 +36,9 @@ class Draft:
     places: dict[str, str] = field(default_factory=dict)
     """Beginnings of messages with their replacements: the variable or the file that really contains the value."""
 
+    unfilled: dict[str, Mistake] = field(default_factory=dict)
+    """The complaint about each value in which something was not replaced, by its key."""
+
     wrong_values: int = 0
     """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
 
@@ -60,10 +63,12 @@ class Draft:
 
     def located(self, mistake: Mistake) -> Mistake:
         """Return the mistake for display, with the file or the variable in which it can be corrected."""
-        cause = mistake.cause
+        cause, cure = mistake.cause, mistake.cure
+        if (unfilled := self.unfilled.get(place_of(mistake))) is not None:
+            cure = unfilled.cure
         opening = next(filter(cause.startswith, self.places), "")
         if opening:
             cause = self.places[opening] + cause.removeprefix(opening)
         elif self.file is not None and not cause.startswith(f"{self.file}:"):
             cause = f"{self.file}: {cause}"
-        return mistake.reworded(cause, mistake.cure).mapped(self.shown)
+        return mistake.reworded(cause, cure).mapped(self.shown)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..core.checks import Findings
+from ..core.display import in_message, shown_path
 from ..core.errors import ConfigError, Mistake
 from ..system import files
 from . import sdk_file
@@ -48,6 +49,18 @@ def read(environ: Mapping[str, str], default_path: str, findings: Findings) -> t
     return {"configVersion": "1.0", "profiles": {"default": profile}}, sources
 
 
+def hidden(raw: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of `read` that may be secrets, with their replacements for messages."""
+    profile = raw["profiles"]["default"]
+    values = [
+        (f"{PLACE}.{part}.{key}", value)
+        for part in ("identity", "exchange")
+        for key, value in profile[part].items()
+        if isinstance(value, str)
+    ]
+    return {value: shown for key, value in values if (shown := in_message(key, value)) != value}
+
+
 def _managed(exchange: dict[str, Any], identity: dict[str, Any], findings: Findings) -> dict[str, Any]:
     """Return the exchange for a role without a provider, which IDaaS manages. The variables of STS do not apply."""
     if identity["type"] != "tokenFile":
@@ -67,7 +80,7 @@ def _identity(
     asked_for = bool(environ.get("CLOUD_IDAAS_CONFIG_PATH", "").strip())
     has_sdk = files.exists(sdk) or (asked_for and not token_file)
     if has_sdk and token_file:
-        cause = f"two identities: the IDaaS SDK's file {sdk} and {_TOKEN_FILE}={token_file}"
+        cause = f"two identities: the IDaaS SDK's file {shown_path(sdk)} and {_TOKEN_FILE}={shown_path(token_file)}"
         two = Mistake(cause, "IDS-119", "remove one, or write a configuration file")
         findings.add([two], [f"{PLACE}.identity"])
     if has_sdk:

@@ -41,8 +41,8 @@ def shown(key: str, value: Any) -> Any:
 
     `value` is None if a change adds or removes the key.
     """
-    if key.rpartition(".")[2] == "command" and value is not None and len(value) > 1:
-        return [value[0], f"(and {len(value) - 1} arguments)"]
+    if key.rpartition(".")[2] == "command" and value:
+        return [displayed(f"{key}[0]", value[0]), *([f"(and {len(value) - 1} arguments)"] if value[1:] else [])]
     return displayed(key, value)
 
 

@@ -173,6 +173,10 @@ def _examine(
         # No drawback is reported for a value that has a mistake.
         if not (item.error_code == DRAWBACK and findings.is_wrong(place_of(item)))
     ]
+    # The message about a value that cannot work has the complaint's cure (`Draft.located`).
+    draft.warnings += [
+        item for place, item in draft.unfilled.items() if findings.is_news(item) and not findings.is_wrong(place)
+    ]
     return needed
 
 

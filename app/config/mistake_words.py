@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import inspect
 
+from ..core.display import may_be_shown
 from ..core.text import similar
 
 _SECRET = re.compile(r"(secret|password|passphrase|(private|access)_?key(_?id)?)$", re.IGNORECASE)
@@ -107,6 +108,6 @@ def unknown_key(key: str, known: Sequence[str]) -> tuple[Sequence[str], str, str
 def unknown_word(word: str, known: Sequence[str]) -> tuple[str, str]:
     """Return cause and cure for a word that is not one of the known ones."""
     close = similar(word, known)
-    shown = repr(word) if 0 < len(word) <= 40 else "this word"
+    shown = repr(word) if 0 < len(word) <= 40 and (close or may_be_shown(word)) else "this word"
     cause = f"{shown} is not known in this version, which accepts {', '.join(known)}"
     return cause, f"did you mean {close}?" if close else ""

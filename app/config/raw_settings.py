@@ -33,6 +33,7 @@ def read(draft: Draft, environ: Mapping[str, str], default_path: str) -> None:
 
 def _read_environment(draft: Draft, environ: Mapping[str, str], default_path: str) -> None:
     draft.raw, variables = environment.read(environ, default_path, draft.findings)
+    draft.hidden |= environment.hidden(draft.raw)
     for key, variable in variables.items():
         draft.sources[key] = f"environment {variable}" if variable else "the IDaaS SDK's own path"
         draft.places[f"{key}: "] = f"{variable}: " if variable else ""
@@ -52,6 +53,7 @@ def _read_file(draft: Draft, environ: Mapping[str, str]) -> None:
     draft.raw = decoder.members(raw, Settings)
     draft.sources |= decoder.sources
     draft.hidden |= decoder.hidden
+    draft.unfilled |= decoder.unfilled
     draft.warnings += decoder.warnings
     others = (item for item in decoder.mistakes if place_of(item) != "configVersion")  # judged before
     draft.findings.add(others, decoder.unusable)

@@ -15,11 +15,11 @@ import msgspec
 
 from ..core.connection import HttpConfiguration
 from ..core.errors import Mistake
-from ..core.text import quoted
 from ..core.urls import sdk_endpoint
 from ..identity.idaas import IdaasIdentity
 from ..identity.methods import IDAAS_METHODS
 from ..system.json_file import read_object
+from . import unfilled
 from .locate import snake_case
 
 
@@ -43,18 +43,19 @@ def read(path: str) -> Read:
 
     The examples of IDaaS's documentation have comments, and line breaks within strings: both are accepted.
     """
-    known = _known(read_object(path, tolerant=True), IdaasIdentity)
+    raw = read_object(path, tolerant=True)
+    wrong = dict(_twice(raw, IdaasIdentity))
+    known = _known(raw, IdaasIdentity)
     for key in ("clientConfigPath", "tokenExchange", "connection"):
         known.pop(key, None)  # these keys stand beside clientConfigPath, not in the SDK's file
-    wrong = {
-        key: Mistake(f"{key}: still has {found} of an example", "IDS-109", "write your own value")
-        for key, found in _examples(known)
-    }
+    wrong |= dict(_unfilled(known))
     known = _without(known, wrong)
     if isinstance(known.get("authnConfiguration"), dict):
+        wrong |= _twice_in_authn(known["authnConfiguration"])
         known["authnConfiguration"] = _authn(known["authnConfiguration"])
         wrong |= _person(known["authnConfiguration"])
     if isinstance(known.get("httpConfiguration"), dict):
+        wrong |= _twice(known["httpConfiguration"], HttpConfiguration, "httpConfiguration.")
         known["httpConfiguration"] = _known(known["httpConfiguration"], HttpConfiguration)
     known |= {key: _unwrapped(value) for key, value in known.items() if isinstance(value, str)}
     for key in ("issuer", "tokenEndpoint", "openApiEndpoint", "developerApiEndpoint"):
@@ -84,22 +85,33 @@ def _unwrapped(value: str) -> str:
     return re.sub(r"\s*\n\s*", "", value)
 
 
-_EXAMPLE = re.compile(
-    r"\[(?:[^\W\d]|[ -])+\]|<[^<>]+>|\{(?:[^\W\d]|[ -])+\}|(?<![a-z0-9])x{3,}(?![a-z0-9])|\*{3,}|\.{3,}|…"
-    r"|(?<![a-z0-9])your[-_ ][\w-]+|[您你]的\w*",
-    re.IGNORECASE,
-)
-"""Placeholders in examples: `[region_id]`, `<client id>`, `{instance}`, `xxx`, `***`, `...`, `your_id`."""
-
-
-def _examples(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
-    """Yield the key and the text of each placeholder that was not replaced with a value."""
+def _unfilled(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, Mistake]]:
+    """Yield the key and the mistake of each value in which a placeholder or a variable was not replaced."""
     for key, value in members.items():
+        path = f"{place}{key}"
         if isinstance(value, dict):
-            yield from _examples(value, f"{place}{key}.")
-        found = _EXAMPLE.search(value) if isinstance(value, str) else None
-        if found:
-            yield f"{place}{key}", quoted(found[0])
+            yield from _unfilled(value, f"{path}.")
+        elif isinstance(value, str) and (example := unfilled.example_in(value)) is not None:
+            yield path, Mistake(f"{path}: still has {example} of an example", "IDS-109", "write your own value")
+        elif isinstance(value, str) and (found := unfilled.variable_in(value)) is not None:
+            cause = f"{path}: a variable in the form {found[0]}; the IDaaS SDK's file has no variables"
+            yield path, Mistake(cause, "IDS-109", "write the value")
+
+
+def _twice(raw: Mapping[str, Any], kind: type[msgspec.Struct], place: str = "") -> Iterator[tuple[str, Mistake]]:
+    """Yield the mistakes of keys with several spellings and different values: one value would be lost."""
+    known = {*kind.__struct_fields__, "authn_method"}
+    spellings: dict[str, list[str]] = {}
+    for key, value in raw.items():
+        if value is not None and snake_case(key) in known:
+            spellings.setdefault(snake_case(key), []).append(key)
+    for name, keys in spellings.items():
+        if any(raw[key] != raw[keys[0]] for key in keys[1:]):
+            path = f"{place}{_camel_case(name)}"
+            yield (
+                path,
+                Mistake(f"{path}: {' and '.join(keys)} are one key, with different values", "IDS-113", "keep one"),
+            )
 
 
 def _authn(raw: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +120,12 @@ def _authn(raw: dict[str, Any]) -> dict[str, Any]:
     method = next((item for item in IDAAS_METHODS if item.__struct_config__.tag == tag), None)
     members = _known(raw, method or IDAAS_METHODS[0])
     return members | ({"authnMethod": tag} if tag is not None else {})
+
+
+def _twice_in_authn(raw: Mapping[str, Any]) -> Iterator[tuple[str, Mistake]]:
+    """Yield the mistakes of `_twice` for every method's keys."""
+    for method in IDAAS_METHODS:
+        yield from _twice(raw, method, "authnConfiguration.")
 
 
 def _person(authn: Mapping[str, Any]) -> dict[str, Mistake]:

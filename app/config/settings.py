@@ -130,7 +130,7 @@ class Access(Strict, frozen=True):
     allowed_hosts: Annotated[
         list[str],
         Meta(
-            description="Hosts that are accepted in the Host header. The port is ignored.",
+            description="Hosts that are accepted in the Host header, IPv6 in every spelling. The port is ignored.",
             extra_json_schema={"default": list(ALLOWED_HOSTS)},
         ),
     ] = field(default_factory=lambda: list(ALLOWED_HOSTS))

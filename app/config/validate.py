@@ -144,6 +144,8 @@ def _environment_proxies(profile: Profile, place: str, proxy: str | None, enviro
     with contextlib.suppress(ConfigError):  # a URL that cannot work is a mistake of its own
         known.extend(_requests(profile, place))
     for url, connection in known:
+        if not urls.is_readable(url):
+            continue
         found = proxies.proxy_for(url, connection.proxy, environ)
         if connection.proxy is None and found is not None:
             proxies.check_proxy(found, proxies.proxy_variable(url, environ) or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
+from socket import inet_aton
 
 from .errors import ConfigError
 
@@ -12,6 +13,9 @@ METADATA_ADDRESSES = frozenset({"100.100.100.200", "169.254.169.254"})
 """The addresses of instance metadata services. A request to one of them must never go through a proxy."""
 
 LAST_PORT = 65535
+
+_OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+"""The names of loopback in /etc/hosts of Linux distributions. Those below `localhost` are loopback, too (RFC 6761)."""
 
 _NO_SPACE = "remove it, also from a variable's value"
 
@@ -35,6 +39,33 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def stays_here(host: str) -> bool:
+    """
+    Return whether a request to `host` must not leave this machine: it may mean loopback or a metadata service.
+
+    Every spelling counts that `getaddrinfo` accepts (`127.1`, `2130706433`), and the unspecified addresses, to which
+    Linux connects over loopback. `is_loopback` is stricter, because it permits more than a direct connection.
+    """
+    host = ascii_name(host).rstrip(".")
+    if host in _OWN_NAMES or host.endswith(".localhost"):
+        return True
+    address = _any_spelling(host)
+    return address is not None and (address.is_loopback or address.is_unspecified or str(address) in METADATA_ADDRESSES)
+
+
+def _any_spelling(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that `host` spells, without a zone, an IPv4-mapped one as IPv4; None for a name."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(inet_aton(host))
+        except OSError:
+            return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def is_private(host: str) -> bool:
     """Return whether only this machine reaches a listener on `host`: loopback, or the ECS metadata address."""
     return is_loopback(host) or host == "100.100.100.200"
@@ -45,18 +76,38 @@ def is_host(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]", text) is not None
 
 
+def canonical_host(host: str) -> str:
+    """
+    Return the host part of a Host header or URL, an IPv6 address in its one spelling, and a mapped one as IPv4.
+
+    `::ffff:127.0.0.1` reaches an IPv4 listener, and clients write IPv6 addresses in several spellings.
+    """
+    if not host.startswith("["):
+        return host
+    try:
+        address = ipaddress.IPv6Address(host[1:-1])
+    except ValueError:
+        return host
+    return str(address.ipv4_mapped or f"[{address}]")
+
+
 def is_host_name(text: str) -> bool:
-    """Return whether DNS can have a host of this name: labels of 1 to 63 characters, and 253 in all (RFC 1035)."""
-    name = ascii_name(text.removesuffix("."))
-    return len(name) <= _LONGEST_NAME and re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name) is not None
+    """
+    Return whether DNS can have a host of this name: labels of 1 to 63 characters, and 253 in all (RFC 1035).
+
+    The last label is no number: `127.1` or `0x7f000001` is another spelling of an IPv4 address.
+    """
+    name = ascii_name(text)
+    known = len(name) <= _LONGEST_NAME and re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name) is not None
+    return known and re.fullmatch(r"[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]) is None
 
 
 def ascii_name(name: str) -> str:
-    """Return a host name in lower case and in its ASCII form (IDNA), if it has one, without a final dot."""
+    """Return a host name in lower case and in its ASCII form (IDNA), if it has one, without its final dot."""
     if not name.isascii():
         with contextlib.suppress(UnicodeError):
             name = name.encode("idna").decode("ascii")
-    return name.lower().rstrip(".")
+    return name.lower().removesuffix(".")
 
 
 def overlap(one: tuple[str, int], other: tuple[str, int]) -> bool:

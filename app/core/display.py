@@ -7,9 +7,27 @@ from typing import Any
 
 HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
 
-_PATHS = ("file", "path", "directory")
+UNLIKELY = "(not shown: it may be a secret)"
 
-_URLS = ("issuer", "endpoint", "endpoints", "proxy")
+_PATHS = ("file", "path", "directory", "command[0]")
+
+_URLS = ("issuer", "endpoint", "endpoints", "proxy", "bind", "ops", "metadata", "allowedhosts", "schema")
+
+_LOWER_CASE = ("regionid", "pluginname", "mode", "rolearn", "oidcproviderarn")
+"""Keys whose values do not look random. An ARN begins with `acs:`, and may have any name after it."""
+
+_CERTIFICATES = ("certificate", "certchains")
+
+JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
+
+NAMED = re.compile(
+    r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?(?:=["']?|"\s*:\s*"|'\s*:\s*')(?P<value>[^\s"'&,;]+)""",
+    re.IGNORECASE,
+)
+"""A value with the name of a secret in a form (`client_secret=...`), an option or JSON."""
+
+_NAMING = re.compile(r"""[="']|eyJ""")
+"""A part of every text in which JWT or NAMED finds something. Most values have no such part."""
 
 
 def shown_variable(name: str) -> str:
@@ -62,23 +80,46 @@ def displayed(key: str, value: Any) -> Any:
     """
     Return the value of a key without parts that may be secret. `key`: the key in the file, or the name of the field.
 
-    Hidden are: a text that is not a variable's name, path or URL although the key requires one; the login, query and
-    fragment of a URL; private keys and logins in any value.
+    Hidden are: a text that is not a variable's name, path, URL, address, ARN, region or certificate although the key
+    requires one; the login, query and fragment of a URL, private keys, tokens, and values with the name of a secret, in
+    every value.
     """
     if isinstance(value, tuple | list):
         return type(value)(displayed(key, item) for item in value)
     if isinstance(value, dict):
         return {name: displayed("", item) for name, item in value.items()}
-    if not isinstance(value, str):
-        return value
-    kind = re.sub(r"\[[0-9]+\]$", "", key.rpartition(".")[2]).replace("_", "").lower()
+    return _without_secrets(_displayed(key, value)) if isinstance(value, str) else value
+
+
+def _displayed(key: str, value: str) -> str:
+    last = key.rpartition(".")[2].replace("_", "").lower()
+    kind = re.sub(r"\[[0-9]+\]$", "", last)
     if "PRIVATE KEY" in value:
         return HIDDEN
-    if kind.endswith("envvarname"):
+    if kind.endswith(("envvarname", "environment")):
         return shown_variable(value)
-    if kind.endswith(_PATHS) or (kind == "adminsocket" and not value.startswith("@")):
+    if last.endswith(_PATHS) or kind.endswith(_PATHS) or (kind == "adminsocket" and not value.startswith("@")):
         return shown_path(value)
-    return shown_url(value) if kind.endswith(_URLS) else without_login(value)
+    if kind.endswith(_URLS):
+        return shown_url(value)
+    if kind in _LOWER_CASE and not value.startswith("acs:") and looks_random(value):
+        return UNLIKELY
+    if kind.endswith(_CERTIFICATES) and "CERTIFICATE" not in value:
+        return UNLIKELY
+    return without_login(value)
+
+
+def _without_secrets(text: str) -> str:
+    """Return `text` without tokens, values with the name of a secret, and queries and fragments of URLs."""
+    if _NAMING.search(text):
+        text = JWT.sub("***", text)
+        text = NAMED.sub(lambda match: match[0].removesuffix(match["value"]) + "***", text)
+    return re.sub(r"(://[^\s?#]*)[?#]\S{8,}", r"\1?***", text) if "://" in text else text
+
+
+def may_be_shown(word: str) -> bool:
+    """Return whether a wrong value for a key of few known words can be shown: it does not look like a secret."""
+    return not looks_random(word) and displayed("", word) == word
 
 
 def in_message(key: str, value: str) -> str:

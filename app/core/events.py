@@ -43,6 +43,12 @@ class StageTimed(Record, frozen=True):
     seconds: float
 
 
+class Interrupted(Record, frozen=True):
+    """An attempt was interrupted for one of a server that may be quick, and begins again. It has not failed."""
+
+    profile: str
+
+
 class Warned(Record, frozen=True):
     """Something works, but not as configured. The log repeats the warning only when its message changes."""
 
@@ -83,6 +89,15 @@ class TokenVerified(Record, frozen=True):
 
 
 Event = (
-    Refreshed | RefreshFailed | Dropped | StageTimed | Warned | StoreFailed | ClockRead | IdentityExpiry | TokenVerified
+    Refreshed
+    | RefreshFailed
+    | Dropped
+    | StageTimed
+    | Interrupted
+    | Warned
+    | StoreFailed
+    | ClockRead
+    | IdentityExpiry
+    | TokenVerified
 )
 Observe = Callable[[Event], None]

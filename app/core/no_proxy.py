@@ -59,9 +59,7 @@ def _is_understood(entry: str) -> bool:
         return False
     if name == "*" or _address(name) is not None or _network(name) is not None:
         return True
-    # A last label of digits belongs to an address, so `192.0.2.` or `2.1` covers nothing.
-    domain = _domain(name)
-    return is_host_name(domain) and not domain.rpartition(".")[2].isdigit()
+    return is_host_name(_domain(name))  # `192.0.2.` or `2.1`, the parts of an address, cover nothing
 
 
 def _split(entry: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from .addresses import METADATA_ADDRESSES, is_loopback
+from .addresses import stays_here
 from .errors import ConfigError
 from .no_proxy import exempt
 from .urls import ASCII_FORM, is_server, refused_character
@@ -48,11 +48,11 @@ def proxy_for(url: str, configured: str | None, environ: Mapping[str, str]) -> s
     Return the proxy for requests to `url`, or None for a direct connection.
 
     `configured` is a proxy or NO_PROXY; None selects the proxy of the environment. Requests to loopback and metadata
-    addresses never use a proxy: an identity document or a secret would leave the machine.
+    addresses never use a proxy, in any spelling: an identity document or a secret would leave the machine.
     """
     parts = urlsplit(url)
-    host = (parts.hostname or "").rstrip(".")
-    if is_loopback(host) or host in METADATA_ADDRESSES:
+    host = parts.hostname or ""
+    if stays_here(host):
         return None
     if configured is not None:
         return None if configured == NO_PROXY else configured

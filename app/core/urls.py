@@ -37,12 +37,32 @@ def check_characters(url: str, place: str) -> None:
 
 def is_server(host: str) -> bool:
     """Return whether a URL's host, without brackets, is an IP address without a zone, or a name that DNS can have."""
-    if ":" not in host:
-        return is_host_name(host)
     try:
-        return ipaddress.IPv6Address(host).scope_id is None
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return is_host_name(host)
+    return not isinstance(address, ipaddress.IPv6Address) or address.scope_id is None
+
+
+def is_readable(url: str) -> bool:
+    """Return whether host and port of a URL can be read. Python's parser raises ValueError for others."""
+    try:
+        urlsplit(url).port  # noqa: B018 - reading it checks it
     except ValueError:
         return False
+    return True
+
+
+def token_endpoint(url: str, place: str) -> str:
+    """
+    Return `url` if it is an `endpoint`, which may have a query (RFC 6749 3.2). Raises ConfigError.
+
+    Azure AD B2C names the policy in the query.
+    """
+    plain, mark, query = url.partition("?")
+    if not query or "#" in query or refused_character(url):
+        return endpoint(url, place)
+    return f"{endpoint(plain, place)}{mark}{query}"
 
 
 def endpoint(url: str, place: str) -> str:
@@ -119,7 +139,8 @@ def _split(url: str, place: str) -> SplitResult:
     if not is_server(parts.hostname):
         raise ConfigError(
             f"{place}: {shown_url(url)!r} has a host that is neither a name in DNS nor an address",
-            cure="correct the host: labels of 1 to 63 letters, digits and hyphens; an IPv6 address without a zone",
+            cure="correct the host: labels of 1 to 63 letters, digits and hyphens; "
+            "an address in its usual form, such as 192.0.2.1, without a zone",
             error_code="IDS-112",
         )
     return parts

@@ -111,7 +111,7 @@ class Discovery:
         if not isinstance(found, str):
             raise Unreachable(f"{where}: names no token_endpoint", endpoint=where, status=200, error_code="IDS-323")
         try:
-            return urls.endpoint(found, where)
+            return urls.token_endpoint(found, where)
         except ConfigError:
             raise Refused(
                 f"{where}: its token_endpoint is not an https URL: {_shown(found)}",

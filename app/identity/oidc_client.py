@@ -67,9 +67,10 @@ def checks(identity: OidcClientIdentity, place: str) -> Iterator[Check]:
     if not identity.issuer and not identity.token_endpoint:
         cause = f"{place}.issuer: required, unless tokenEndpoint is set"
         yield fails(Mistake(cause, "IDS-106"), f"{place}.tokenEndpoint")
-    for field in ("issuer", "token_endpoint"):
-        if getattr(identity, field):
-            yield check(urls.endpoint, getattr(identity, field), f"{place}.{identity.key(field)}")
+    if identity.issuer:
+        yield check(urls.endpoint, identity.issuer, f"{place}.issuer")
+    if identity.token_endpoint:
+        yield check(urls.token_endpoint, identity.token_endpoint, f"{place}.tokenEndpoint")
     yield check(oauth_text.client_id, identity.client_id, f"{place}.{identity.key('client_id')}")
     if identity.scope:
         yield check(oauth_text.scope, identity.scope, f"{place}.scope")

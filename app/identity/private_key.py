@@ -12,9 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ..core.errors import ConfigError
-from ..upstream.keys.key_forms import PrivateKey
+from ..upstream.keys.key_forms import Hints, PrivateKey
 
 _RSA_ALGORITHMS = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
+SMALLEST_RSA = 2048
+"""The fewest bits of an RSA key (RFC 7518 3.3 and 3.5). OpenID providers refuse smaller ones."""
+
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
 
@@ -34,13 +37,27 @@ def algorithm_for(key: PrivateKey, place: str) -> str:
 def fitting_algorithms(key: PrivateKey, place: str) -> tuple[str, ...]:
     """Return the algorithms that `key` can sign with, the most widely accepted first. Raises ConfigError."""
     if isinstance(key, RSAPrivateKey):
+        if key.key_size < SMALLEST_RSA:
+            raise ConfigError(
+                f"{place}: an RSA key of {key.key_size} bits; the algorithms of JWT need {SMALLEST_RSA} or more",
+                cure=f"register a new key: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:{SMALLEST_RSA}",
+                error_code="IDS-115",
+            )
         return _RSA_ALGORITHMS
     return ("EdDSA",) if isinstance(key, Ed25519PrivateKey) else (_ec_algorithm(key, place),)
 
 
-def standard_algorithm(key: PrivateKey, supported: Sequence[str], place: str) -> str:
-    """Return the first algorithm of `key` that the server supports; if it names none of them, the first algorithm."""
+def standard_algorithm(key: PrivateKey, hints: Hints, supported: Sequence[str], place: str) -> str:
+    """
+    Return the algorithm that the key's own form names, else the first of the key that the server supports.
+
+    If the server names none of them, the first one.
+    """
     fitting = fitting_algorithms(key, place)
+    if hints.algorithm in fitting:
+        return hints.algorithm
+    if hints.pss:
+        fitting = tuple(name for name in fitting if name.startswith("PS"))
     return next((name for name in fitting if name in supported), fitting[0])
 
 

@@ -10,7 +10,7 @@ from ..core.values import Now, Token, TokenUse
 from ..system.secrets import Rotating
 from ..upstream.answers.errors import answer_of
 from ..upstream.response import Post
-from .client_auth import ClientAuth
+from .client_auth import ClientAuth, Proof
 from .context import TokenSource
 from .token_response import token_from
 
@@ -24,6 +24,13 @@ _CODES = dict.fromkeys(
 _OLD_PROOF = "the new client secret or key is refused; the previous one still works and stays in use"
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - a name (RFC 8693)
+
+
+class _Again(Record, frozen=True):
+    """The proof of a second request. `previous`: whether it is made with the last accepted secret."""
+
+    proof: Proof
+    previous: bool
 
 
 class TokenEndpoint(Record, frozen=True):
@@ -57,40 +64,46 @@ class TokenEndpoint(Record, frozen=True):
         return token
 
     async def _accepted(self, url: str, grant: Mapping[str, str]) -> Token:
+        proof = await self.auth.prove(url)
         try:
-            return await self._post(url, grant)
+            return await self._post(url, grant, proof)
         except Refused as error:
-            if error.code != "invalid_client":
+            again = await self._next_proof(url, proof, error)
+            if again is None:
                 raise
-        return await self._repeat(url, grant)
-
-    async def _repeat(self, url: str, grant: Mapping[str, str]) -> Token:
-        """
-        Repeat the request with a new proof, because an assertion may be refused only for its age or its jti.
-
-        A secret that was just replaced here may not be valid at the server yet. In that case, use the last accepted
-        secret.
-        """
-        previous = self.secret is not None and self.secret.refused()
-        token = await self._post(url, grant)
-        if previous:
+        token = await self._post(url, grant, again.proof)
+        if again.previous:
             self.warn(Mistake(_OLD_PROOF, "IDS-301"))
         return token
 
-    async def _post(self, url: str, grant: Mapping[str, str]) -> Token:
+    async def _next_proof(self, url: str, refused: Proof, error: Refused) -> _Again | None:
+        """
+        Return another proof after a refusal, because an assertion may be refused only for its age or its jti.
+
+        A secret that was just replaced here may not be valid at the server yet. In that case, use the last accepted
+        secret. Return None where the proof is the same again, such as a secret or another issuer's token that was not
+        replaced: the server would only count one more failed login.
+        """
+        if error.code != "invalid_client":
+            return None
+        previous = self.secret is not None and self.secret.refused()
         proof = await self.auth.prove(url)
+        return _Again(proof, previous) if proof != refused else None
+
+    async def _post(self, url: str, grant: Mapping[str, str], proof: Proof) -> Token:
         client = {} if proof.names_client else {"client_id": self.client_id}
         response = await self.http.post(url, {**client, **grant, **proof.fields}, proof.headers)
+        where = url.partition("?")[0]  # a query may hold a key, such as that of an Azure function
         members = answer_of(
             response,
-            url,
+            where,
             asked="the token endpoint",
             wanted=self.use,
             codes=_CODES,
             statuses=_STATUSES,
             secrets=proof.secrets,
         )
-        return token_from(members, now=self.now(), where=url, use=self.use)
+        return token_from(members, now=self.now(), where=where, use=self.use)
 
 
 class ClientCredentials(Record, frozen=True):

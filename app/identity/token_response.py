@@ -34,7 +34,7 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
     if claims is None:
         raise ConfigError(
             f"{where}: the {use} is not a JWT, which STS needs",
-            cure="switch the resource server to JWT access tokens",
+            cure=_cure(members, value, use),
             error_code="IDS-321",
         )
     # expires_in and expires_at describe the access token; an id token has its own exp.
@@ -49,6 +49,17 @@ def token_from(members: Mapping[str, Any], *, now: float, where: str, use: Token
             error_code="IDS-322",
         )
     return Token(value, min(ends))
+
+
+def _cure(members: Mapping[str, Any], value: str, use: TokenUse) -> str:
+    """Return what to do about a token that is not a JWT."""
+    other = "id_token" if use == "access_token" else "access_token"
+    beside = members.get(other)
+    if isinstance(beside, str) and jwt_claims.unverified(beside) is not None:
+        return f"set tokenUse to {other}, which is a JWT, or let the server issue a JWT as {use}"
+    if value.count(".") == 4:  # a JWE (RFC 7516 3.1)
+        return f"turn off the encryption of the {use} at the server"
+    return "switch the resource server to JWT access tokens" if use == "access_token" else f"set tokenUse to {other}"
 
 
 def _text_of(members: Mapping[str, Any], use: TokenUse, where: str) -> str:

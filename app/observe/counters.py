@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..core.clocks import LARGEST_OFFSET
 from ..core.errors import NotThereYet, SidecarError
-from ..core.events import ClockRead, Event, IdentityExpiry, Refreshed, RefreshFailed, StageTimed
+from ..core.events import ClockRead, Event, IdentityExpiry, Interrupted, Refreshed, RefreshFailed, StageTimed
 from ..core.values import Now
 
 REQUEST_BUCKETS = (0.0001, 0.001, 0.01, 0.1, 1.0, 5.0)
@@ -71,6 +71,7 @@ class RefreshCounters:
         self._now = now
         self.refreshes: Counter[tuple[str, str]] = Counter()
         self.failures: Counter[tuple[str, str, str]] = Counter()
+        self.interruptions: Counter[str] = Counter()
         self.stages: dict[tuple[str, str], Histogram] = {}
         self.last_refresh: dict[str, float] = {}
         self.identity_expiries: dict[tuple[str, str], float] = {}
@@ -88,6 +89,8 @@ class RefreshCounters:
                 self.failures[profile, *self._cause(error)] += 1
             case StageTimed(profile=profile, stage=stage, seconds=seconds):
                 self.stages.setdefault((profile, stage), Histogram(STAGE_BUCKETS)).add(seconds)
+            case Interrupted(profile=profile):
+                self.interruptions[profile] += 1
             case ClockRead(offset=offset):
                 self._clock(offset)
             case IdentityExpiry(profile=profile, kind=kind, not_after=instant):

@@ -20,7 +20,7 @@ from ..core.checks import profile_place
 from ..core.clocks import Clocks, CloudClock
 from ..core.connection import Connection
 from ..core.errors import Refused, SidecarError, Unreachable
-from ..core.events import ClockRead, Event, IdentityExpiry, Observe, StageTimed, TokenVerified, Warned
+from ..core.events import ClockRead, Event, IdentityExpiry, Interrupted, Observe, StageTimed, TokenVerified, Warned
 from ..core.urls import server_of
 from ..core.values import Credentials, Token
 from ..exchange.settings import StsExchange
@@ -117,19 +117,22 @@ class Pipeline:
 
     async def fetch(self, name: str) -> Credentials:
         """
-        Return new credentials for a profile. If the exchange refuses the token, try once more with a new token.
+        Return new credentials for a profile. If the exchange refuses the token, try once more with another one.
 
         Raises Refused, Unreachable or ConfigError.
         """
 
         async def fetch() -> Credentials:
+            key_derivation.begin()
             credentials = await self._first_role(name)
             return await self._chain(name, credentials, self._exchanges[name])
 
-        return await self._places.fetch(fetch, self._servers[name], self._requests[name])
+        interrupted = partial(self._observe, Interrupted(name))
+        return await self._places.fetch(fetch, self._servers[name], self._requests[name], interrupted)
 
     async def token(self, name: str) -> Token:
         """Return a token of the profile's identity. Raises Refused, Unreachable or ConfigError."""
+        key_derivation.begin()
         return await self._token(name)
 
     async def exchanged(self, name: str, token: Token) -> Credentials:
@@ -156,7 +159,10 @@ class Pipeline:
             if not error.renew_token:
                 raise
             self._tokens.forget(self._identity(name), token)
-            return await self._exchange(name, await self._token(name))
+            renewed = await self._token(name)
+            if renewed.value == token.value:  # the writer of a token file, or the provider, has no newer one
+                raise
+            return await self._exchange(name, renewed)
 
     async def _token(self, name: str) -> Token:
         judge = self._judge(name)
@@ -208,12 +214,17 @@ class Pipeline:
     async def _timed(self, name: str, stage: str, work: Awaitable[T]) -> T:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        ended = True
         try:
             return await work
         except SidecarError as error:
             raise error.with_members(stage=stage) from None
+        except asyncio.CancelledError:
+            ended = False  # interrupted, or the process stops: the server has not answered
+            raise
         finally:
-            self._observe(StageTimed(name, stage, loop.time() - started))
+            if ended:
+                self._observe(StageTimed(name, stage, loop.time() - started))
 
     # --- what is noticed on the way -----------------------------------------------------------------------------------
 

@@ -108,19 +108,25 @@ class Places:
         self._running: dict[_Waiter, None] = {}  # in the order of their beginning
         self._slow: dict[Hashable, None] = {}  # servers whose last fetch took longer than a slice
 
-    async def fetch(self, fetch: Callable[[], Awaitable[T]], servers: Hashable, request: Hashable = None) -> T:
+    async def fetch(
+        self,
+        fetch: Callable[[], Awaitable[T]],
+        servers: Hashable,
+        request: Hashable = None,
+        interrupted: Callable[[], None] = lambda: None,
+    ) -> T:
         """
         Return what `fetch` returns, in a place for `servers`. Places are given in the order of arrival.
 
         `request`: what the fetch asks. One executable may hang with the arguments of one profile, and answer others.
-        `fetch` may be cancelled and called again.
+        `fetch` may be cancelled and called again; `interrupted` is called in between.
         """
         while True:
             try:
                 async with self._place(servers, request):
                     return await fetch()
             except _Interrupted:
-                continue
+                interrupted()
 
     @asynccontextmanager
     async def _place(self, servers: Hashable, request: Hashable) -> AsyncIterator[None]:

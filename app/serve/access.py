@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from ..core.addresses import canonical_host
 from ..core.record import Record
 from .request import Request
 from .responses import BAD_REQUEST, Response, error
@@ -61,7 +62,7 @@ class Guard:
     """The rules of one listener that hold for every path."""
 
     def __init__(self, *, allowed_hosts: Iterable[str], refuse_forwarded: bool, refuse_browsers: bool) -> None:
-        self._allowed = frozenset(host.lower().encode() for host in allowed_hosts)
+        self._allowed = frozenset(_canonical(host.lower().encode()) for host in allowed_hosts)
         self._refuse_forwarded = refuse_forwarded
         self._refuse_browsers = refuse_browsers
 
@@ -95,4 +96,10 @@ class Guard:
         if host is None:
             return _BAD_HOST
         match = _HOST.fullmatch(host.lower())
-        return None if match is not None and match[1] in self._allowed else _WRONG_HOST
+        if match is not None and (match[1] in self._allowed or _canonical(match[1]) in self._allowed):
+            return None
+        return _WRONG_HOST
+
+
+def _canonical(host: bytes) -> bytes:
+    return canonical_host(host.decode("latin-1")).encode("latin-1")

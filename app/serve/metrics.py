@@ -42,6 +42,7 @@ class SidecarCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         statuses = [source.status for source in self._sources]
         yield from self._credentials(statuses)
+        yield from self._attempts(statuses)
         yield from self._refreshes(statuses)
         yield from self._requests()
         yield from self._process()
@@ -74,13 +75,23 @@ class SidecarCollector(Collector):
                 state.add_metric([status.profile, name], int(status.state == name))
         yield from (expiry, remaining, served, violations, state)
 
-    def _refreshes(self, statuses: list[Status]) -> Iterator[Metric]:
+    def _attempts(self, statuses: list[Status]) -> Iterator[Metric]:
         total = counter("refresh", "Attempts to refresh, by outcome.", ["profile", "outcome"])
         failures = gauge("refresh_consecutive_failures", "Failed attempts since the last successful one.", ["profile"])
         for status in statuses:
             failures.add_metric([status.profile], status.failures)
             for outcome in OUTCOMES:
                 total.add_metric([status.profile, outcome], self._refresh_counters.refreshes[status.profile, outcome])
+        interruptions = counter(
+            "refresh_interruptions",
+            "Attempts that were interrupted for a server that may be quick, and began again. They have not failed.",
+            ["profile"],
+        )
+        for status in statuses:
+            interruptions.add_metric([status.profile], self._refresh_counters.interruptions[status.profile])
+        yield from (total, failures, interruptions)
+
+    def _refreshes(self, statuses: list[Status]) -> Iterator[Metric]:
         causes = counter(
             "refresh_failures",
             "Failed attempts, by stage and the cloud's error code; without a code, its HTTP status or the outcome.",
@@ -95,7 +106,9 @@ class SidecarCollector(Collector):
             if status.profile in self._refresh_counters.last_refresh:
                 last.add_metric([status.profile], self._refresh_counters.last_refresh[status.profile])
         stages = histogram(
-            "refresh_duration_seconds", "Duration of each stage of a refresh, successful or not.", ["profile", "stage"]
+            "refresh_duration_seconds",
+            "Duration of each stage of a refresh that succeeded or failed.",
+            ["profile", "stage"],
         )
         for labels, values in list(self._refresh_counters.stages.items()):
             add_histogram(stages, labels, values)
@@ -107,7 +120,7 @@ class SidecarCollector(Collector):
         for (profile, kind), instant in list(self._refresh_counters.identity_expiries.items()):
             if profile in present:  # the expiry of a removed profile would raise a false alert
                 ends.add_metric([profile, kind], instant)
-        yield from (total, failures, causes, last, stages, ends)
+        yield from (causes, last, stages, ends)
 
     def _requests(self) -> Iterator[Metric]:
         total = counter(

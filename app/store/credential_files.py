@@ -35,7 +35,9 @@ class CredentialFiles:
     def write(self, name: str, profile: Profile, credentials: Credentials) -> None:
         """Replace the profile's files, and remove those that are no longer configured."""
         paths = {file.path for file in profile.files}
-        failures = self._unlink(name, self._written.get(name, set()) - paths)
+        before = self._written.get(name, set())
+        failures = self._unlink(name, before - paths)
+        first = paths - before
         self._written.setdefault(name, set()).update(paths)
         for index, file in enumerate(profile.files):
             try:
@@ -43,6 +45,10 @@ class CredentialFiles:
             except ConfigError as error:
                 place = f"{profile_place(name)}.files[{index}]"
                 failures.append(f"{place}: {error}; does its directory exist, and may this user write there?")
+            else:
+                if file.path in first:
+                    with contextlib.suppress(OSError):  # a directory that may be written to, but not listed
+                        files.remove_drafts(file.path)
         _raise(failures)
 
     def remove(self, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import subprocess  # nosec B404 - the identity `command`
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,10 @@ from .disk import DaemonThreads, Disk
 # dynamic linker. If one of these files hangs, all threads stop, and no signal ends the process.
 # The name is documented: https://docs.python.org/3/library/subprocess.html#disable-vfork-posix-spawn
 setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - typeshed does not have the name
+
+FILES_AT_START = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+"""The soft limit of open files with which this process was started. A listener raises the limit. Some programs close
+each possible descriptor at their start, which takes minutes with a limit of a thousand million."""
 
 
 class ChildProcess:
@@ -78,6 +83,7 @@ class _Start:
             env=dict(self._environ),
             start_new_session=True,  # a process group of its own, so that its children end with it
         )
+        _limit(process.pid)
         with self._lock:
             self._process = process
             if not self._given_up:
@@ -92,6 +98,15 @@ class _Start:
             process = self._process
         if process is not None:
             DaemonThreads().submit(_end, process)
+
+
+def _limit(pid: int) -> None:
+    """Give a process the first limit of open files. Let the kernel end it before this process if memory is short."""
+    with contextlib.suppress(OSError, ValueError):  # it has ended, or belongs to another user (setuid)
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (FILES_AT_START, hard))
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "w") as file:
+        file.write("1000")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Detects file changes, by the kernel's events about directories, or without events by a check every few seconds.
+"""Detects file changes, by the kernel's events about directories, and by a check every few seconds.
 
 Every symbolic link behind a name is followed, because Kubernetes replaces one (`..data`) to change all files of a
 volume at once. All system calls about the files are made on threads: a file system that hangs stops no listener.
@@ -25,16 +25,22 @@ PAUSE = 1.0
 """Seconds between two checks, so that a program that rewrites a file without end does not keep the process busy."""
 
 POLL = 5.0
-"""Seconds between two checks if the kernel reports no changes: its limits are used up, or it has no inotify."""
+"""
+Seconds between two checks without an event. The kernel may have no inotify or no watch left. It never reports changes
+by another machine (NFS), a mount, or a new name of a directory further above.
+"""
 
 SELDOM = 60.0
-"""Seconds between two checks if the kernel reports changes: it does not report changes by another machine (NFS)."""
+"""The most seconds between two checks."""
+
+IDLE_PART = 50
+"""The pause as a multiple of the time for a check, so that checks of thousands of files take 2 % of the time."""
 
 Changed = Callable[[frozenset[str]], None]
 """Receives the names of the files that have changed."""
 
 NotReported = Callable[[str], None]
-"""Receives the reason why the kernel reports no changes. Files are then checked every POLL seconds."""
+"""Receives the reason why the kernel reports no changes. Only the checks every POLL seconds find them then."""
 
 
 class FileWatch:
@@ -85,13 +91,16 @@ class FileWatch:
         self._survey.forget_others(names)
 
     async def run(self) -> None:
-        """Check after events, after `check`, and at least every SELDOM or POLL seconds, until cancelled."""
+        """Check after events, after `check`, and every POLL seconds, until cancelled. See IDLE_PART."""
+        now = asyncio.get_running_loop().time
         while True:
             self._wanted.clear()
+            started = now()
             await self._check()  # also at the start: a file may have changed since `follow`
+            pause = min(max(POLL, IDLE_PART * (now() - started)), SELDOM)
             await self._sleep.sleep(self._between_checks)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SELDOM if self._why is None else POLL):
+                async with asyncio.timeout(pause):
                     await self._wanted.wait()
 
     def check(self) -> None:

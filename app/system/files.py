@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 Sync = Callable[[int], None]
 """Waits until the file or directory of a descriptor is on the disk: `os.fsync`."""
 
+DRAFT = ".new"
+"""The end of the name of a file that is not complete yet."""
+
+STALE_SECONDS = 3600.0
+"""The age of a draft whose writer was killed. Writing a draft takes milliseconds, and at most minutes on a disk that
+hangs."""
 
 _PRIVATE = "run `chmod 600` on the file, or set `defaultMode: 0400` and the pod's `fsGroup` for a mounted one"
 
@@ -108,30 +114,16 @@ def private_to_user(found: os.stat_result, *, readable: bool = False) -> str | N
 def stamp(path: str) -> Hashable:
     """Return a value that changes with the file at `path`, its content, mode or owner; None if there is no file."""
     try:
-        found = os.stat(path)
+        return state_of(os.stat(path))
     except (OSError, ValueError):
         return None
+
+
+def state_of(found: os.stat_result) -> Hashable:
+    """Return the value of `stamp` for a file that was looked at."""
     # The mode is included, because two changes of it within one tick of the kernel's clock have the same st_ctime.
     changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_uid, found.st_gid)
     return (found.st_dev, found.st_ino, *changes)
-
-
-def probe(path: str) -> Hashable:
-    """
-    Return the same change stamp as `stamp`, after reading the file's first byte if that is possible.
-
-    A network file system that hangs still reports a file's state from its cache for a minute; only a read hangs.
-    """
-    found = stamp(path)
-    with contextlib.suppress(OSError, ValueError):
-        # Only a regular file is opened: a reader that opens and closes a pipe would break the pipe.
-        if found is not None and stat.S_ISREG(os.stat(path).st_mode):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                os.read(descriptor, 1)
-            finally:
-                os.close(descriptor)
-    return found
 
 
 def exists(path: str) -> bool:
@@ -170,12 +162,31 @@ def create(path: str, content: bytes, mode: int = 0o600, *, sync: Sync = os.fsyn
         os.link(draft, path)  # unlike rename, link does not replace an existing file
 
 
+def remove_drafts(path: str) -> None:
+    """
+    Remove the drafts of `path` that killed writers left: those that are STALE_SECONDS older than the file.
+
+    Raises OSError.
+    """
+    directory, name = os.path.split(path)
+    written = os.stat(path).st_mtime  # the file system's clock, as for the drafts
+    for entry in os.listdir(directory or "."):
+        if entry.startswith(f"{name}.") and entry.endswith(DRAFT):
+            draft = os.path.join(directory, entry)
+            with contextlib.suppress(FileNotFoundError):
+                if os.lstat(draft).st_mtime < written - STALE_SECONDS:
+                    os.unlink(draft)
+
+
 @contextlib.contextmanager
 def _draft(path: str, content: bytes, mode: int, directory: int | None, sync: Sync) -> Iterator[str]:
-    """Write a temporary file beside `path`. It is removed after the block in every case."""
-    draft = f"{path}.{os.getpid()}.new"
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(draft, dir_fd=directory)
+    """
+    Write a temporary file beside `path`. It is removed after the block in every case.
+
+    Its name is random: with the number of the process in it, two containers that share a directory would write to one
+    draft, because both are process 1.
+    """
+    draft = f"{path}.{os.urandom(8).hex()}{DRAFT}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(draft, flags, 0o600, dir_fd=directory)
     try:

@@ -65,10 +65,14 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
         value = json_value(_TRAILING_COMMA.sub(lambda found: found[1] or " ", plain), strict=not tolerant)
         # An escaped half of a surrogate pair is not a character: a text that contains it cannot be printed or sent.
         json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        column = error.start - raw.rfind(b"\n", 0, error.start)
+        mistakes.append(Mistake(f"{name}:{line}:{column}: not UTF-8 text", _INVALID, "save the file as UTF-8"))
     except UnicodeError:
         mistakes.append(Mistake(f"{name}: not UTF-8 text", _INVALID))
     except json.JSONDecodeError as error:
-        mistakes.append(Mistake(f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}", _INVALID))
+        mistakes.append(_syntax(error, name))
     except TooDeep as error:
         mistakes.append(Mistake(f"{name}: {error}", _INVALID))
     except ValueError:
@@ -78,6 +82,14 @@ def parse_object(raw: bytes, name: str, *, tolerant: bool = False) -> dict[str, 
     if not isinstance(value, dict):
         raise ConfigError(f"{name}: must hold one JSON object, {{…}}", error_code=_INVALID)
     return value
+
+
+def _syntax(error: json.JSONDecodeError, name: str) -> Mistake:
+    """Return the mistake that stopped Python's decoder."""
+    from . import json_syntax  # only a broken file needs it
+
+    why = json_syntax.reason(error)
+    return Mistake(f"{name}:{error.lineno}:{error.colno}: not JSON: {why.cause}", _INVALID, why.cure)
 
 
 def _blank(token: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ Any local user may listen at the port of a sidecar that does not run. The answer
 
 from __future__ import annotations
 
+import errno
 import re
 import socket
 import time
@@ -56,6 +57,16 @@ def received(connection: socket.socket, seconds: float, longest: int = LONGEST) 
 
 
 def _exchange(host: str, port: int, request: bytes) -> bytes:
+    try:
+        return _exchange_at(host, port, request)
+    except OSError as error:
+        # A network namespace may have no IPv4 at all. A sidecar that listens at [::] is then at the loopback of IPv6.
+        if host != "127.0.0.1" or error.errno != errno.ENETUNREACH:
+            raise
+        return _exchange_at("::1", port, request)
+
+
+def _exchange_at(host: str, port: int, request: bytes) -> bytes:
     # Not socket.create_connection, which imports the IDNA codec even for a numeric address.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as connection:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, wait
 from threading import Lock
 
 from .disk import DaemonThreads
-from .files import probe
+from .probe import probe
 
 STALL = 1.0
 """Seconds for one file. If a file takes longer, its directory is left out until the file answers."""

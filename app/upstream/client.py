@@ -21,9 +21,9 @@ from ..core.record import Record
 from ..core.text import quoted
 from ..core.urls import server_of
 from ..core.values import Now
-from .answers.error_body import in_utf8, unpacked
+from .answers.error_body import compression, in_utf8, unpacked
 from .answers.retry_after import instant, retry_after
-from .connections.bounded import TooMuch
+from .connections.bounded import CLOSED, Ended, TooMuch
 from .connections.connect import causes
 from .connections.transport import PROXY
 from .failures.error_codes import error_code
@@ -142,14 +142,9 @@ class UpstreamClient:
             encoding = response.headers.get("content-encoding", "identity").strip().lower()
             compressed = encoding != "identity"
             if compressed and not failed:
-                raise Unreachable(f"{where}: a compressed answer, which was not requested", error_code="IDS-208")
+                raise Unreachable(f"{where}: an answer {compression(encoding)}", error_code="IDS-208")
             if 300 <= response.status_code < 400:
-                raise Unreachable(
-                    f"{where}: HTTP {response.status_code}, a redirect, which is not followed",
-                    cure="configure the final URL",
-                    cloud_message=_target(response, sent),
-                    error_code="IDS-208",
-                )
+                raise _redirect(response, where, sent)
             body = await _body(response, where, cut=failed)
             if compressed:
                 body = unpacked(body, encoding)
@@ -167,7 +162,7 @@ class UpstreamClient:
                 retry_after(response.headers, now),
                 next(filter(None, map(response.headers.get, REQUEST_ID_HEADERS)), ""),
                 sent,
-                compressed,
+                encoding if compressed else "",
                 response.headers.get("www-authenticate", ""),
             )
         finally:
@@ -180,12 +175,18 @@ class UpstreamClient:
 async def _body(response: httpx.Response, where: str, *, cut: bool) -> bytes:
     """Return the body. Raises Unreachable above LARGEST_ANSWER; with `cut`, as for an error, the rest is not read."""
     body = bytearray()
-    async for chunk in response.aiter_raw():
-        body += chunk
-        if len(body) > LARGEST_ANSWER:
-            if cut:
-                return bytes(body[:LARGEST_ANSWER])
-            raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
+    try:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > LARGEST_ANSWER:
+                if cut:
+                    return bytes(body[:LARGEST_ANSWER])
+                raise Unreachable(f"{where}: an answer of more than {LARGEST_ANSWER} bytes", error_code="IDS-208")
+    except httpx.RemoteProtocolError as error:
+        stream = response.extensions.get("network_stream")
+        if stream is not None and stream.get_extra_info(CLOSED):
+            raise httpx.RemoteProtocolError("") from Ended(begun=True)
+        raise error from None
     return bytes(body)
 
 
@@ -195,6 +196,21 @@ def _refuse_remote_emulator(response: httpx.Response, where: str) -> None:
         raise Unreachable(
             f"{where}: an emulator's answer from an address that is not this machine's; refused", error_code="IDS-217"
         )
+
+
+def _redirect(response: httpx.Response, where: str, sent: tuple[str, ...]) -> Unreachable:
+    """Return the error of an answer with a 3xx status. A target elsewhere may be the page of a captive portal."""
+    target, cure = _target(response, sent), "configure the final URL"
+    said, own = urlsplit(target.removeprefix("Location: ")).hostname, response.request.url.host
+    if said is not None and said.split(".")[-2:] != own.split(".")[-2:]:
+        cure += ", or sign this machine in where a gateway or captive portal answers"
+    what = "a redirect, which is not followed" if response.has_redirect_location else "which is no answer of an API"
+    return Unreachable(
+        f"{where}: HTTP {response.status_code}, {what}",
+        cure=cure if target else "",
+        cloud_message=target,
+        error_code="IDS-208",
+    )
 
 
 _TARGET = re.compile(r"https?://(?!.*eyJ)[A-Za-z0-9.:\[\]-]+[A-Za-z0-9._~/-]*")

@@ -6,8 +6,11 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, quote_plus, unquote_plus
+
+from ..core.display import JWT
+from .opaque import opaque
 
 HIDDEN = "[hidden]"
 
@@ -29,16 +32,16 @@ _PUBLIC_FIELDS = frozenset(
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-acs-security-token", "x-aliyun-ecs-metadata-token"})
 
-_JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
-_OPAQUE = re.compile(r"(?=[\w+=~-]*[a-z])(?=[\w+=~-]*[A-Z])(?=[\w+=~-]*[0-9])[\w+=~-]{32,}", re.ASCII)
-"""Text that looks like a key or token: long, without blanks, with small and capital letters and digits. A UUID does not
-match."""
-
 _NAMED = re.compile(
-    r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?(?:=["']?|"\s*:\s*"|'\s*:\s*')(?P<value>[^\s"'&,;]+)""",
-    re.IGNORECASE,
+    r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?
+    (?:(?:=|%3D)(?:\\*["'])? | (?P<quote>\\*["']|&quot;|&\#3[49];|\\+u002[27]|%22)\s*(?::|%3A)\s*(?P=quote))""",
+    re.IGNORECASE | re.VERBOSE,
 )
-"""A value with the name of a secret in a form (`client_secret=...`), an option or JSON."""
+"""The name of a secret before its value, in a form (`client_secret=...`), an option or JSON, which may be a string of
+other JSON, of HTML or of a URL."""
+
+_END = re.compile(r"""\s|["'&,;]|%26""")
+"""The end of a value without quotes."""
 
 
 def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -60,20 +63,48 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
     """
     hidden = bytearray(len(text))
     folded = text.lower()
-    if len(folded) == len(text):  # folding changes the length of a few letters; then only the original is searched
-        for secret in secrets:
-            for spelling in _spellings(secret):
-                _mark(folded, spelling.lower(), hidden)
-    else:
-        for secret in secrets:
-            for spelling in _spellings(secret):
-                _mark(text, spelling, hidden)
-    for pattern in (_JWT, _OPAQUE):
-        for match in pattern.finditer(text):
-            hidden[match.start() : match.end()] = b"\1" * (match.end() - match.start())
-    for match in _NAMED.finditer(text):
-        hidden[match.start("value") : match.end("value")] = b"\1" * len(match["value"])
+    if len(folded) != len(text):  # folding changes the length of a few letters; then only the original is searched
+        folded = text
+    # A text in JSON that is a string of other JSON has more backslashes at each level.
+    places = [place for place, char in enumerate(text) if char != "\\"]
+    bare = folded.replace("\\", "")
+    for secret in secrets:
+        for spelling in _spellings(secret):
+            wanted = spelling if folded is text else spelling.lower()
+            _mark(folded, wanted, hidden, range(len(text)))
+            if len(bare) < len(folded):
+                _mark(bare, wanted.replace("\\", ""), hidden, places)
+    for begin, end in (*(match.span() for match in JWT.finditer(text)), *opaque(text), *_named(text)):
+        hidden[begin:end] = b"\1" * (end - begin)
     return _without(text, hidden)
+
+
+def _named(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the values with the name of a secret are."""
+    place = 0
+    while (match := _NAMED.search(text, place)) is not None:
+        begin = match.end()
+        place = _closing(text, begin, match["quote"]) if match["quote"] else _end(text, begin)
+        yield begin, place
+
+
+def _end(text: str, begin: int) -> int:
+    found = _END.search(text, begin)
+    return found.start() if found is not None else len(text)
+
+
+def _closing(text: str, begin: int, quote: str) -> int:
+    """Return where the value ends that begins with `quote`. A quote with more backslashes is a part of the value."""
+    mark = quote.lstrip("\\")
+    allowed, place = len(quote) - len(mark), text.find(mark, begin)
+    while place >= 0:
+        first = place
+        while first > begin and text[first - 1] == "\\":
+            first -= 1
+        if place - first <= allowed:
+            return first
+        place = text.find(mark, place + len(mark))
+    return len(text)
 
 
 def _of_header(value: str) -> Iterator[str]:
@@ -104,12 +135,15 @@ def _spellings(secret: str) -> set[str]:
     return {spelling for spelling in found if len(spelling) >= SHORTEST}
 
 
-def _mark(text: str, spelling: str, hidden: bytearray) -> None:
-    """Mark the parts of `text` that also occur in this spelling of a secret."""
+def _mark(text: str, spelling: str, hidden: bytearray, places: Sequence[int]) -> None:
+    """Mark the parts of `text` that also occur in this spelling of a secret. `places`: where its characters are."""
     length = min(SHARED, len(spelling))
+    if length < SHORTEST:
+        return
     for start in range(len(text) - length + 1):
         if text[start : start + length] in spelling:
-            hidden[start : start + length] = b"\1" * length
+            begin, end = places[start], places[start + length - 1] + 1
+            hidden[begin:end] = b"\1" * (end - begin)
 
 
 def _without(text: str, hidden: bytearray) -> str:

@@ -16,9 +16,9 @@ class UpstreamResponse(Record, frozen=True):
     A complete answer with any status.
 
     `retry_after`: the seconds that the server asks to wait. `request_id`: the id from a header. `sent`: the secrets of
-    the request, which the answer may quote. `compressed`: the body of an error was compressed otherwise than with gzip
-    or deflate, and is left out. `challenge`: the header WWW-Authenticate. `repr` hides the body, which may hold a
-    credential, and what may quote one.
+    the request, which the answer may quote. `compressed`: the Content-Encoding of an error whose body could not be
+    decompressed and is left out; empty otherwise. `challenge`: the header WWW-Authenticate. `repr` hides the body,
+    which may hold a credential, and what may quote one.
     """
 
     HIDDEN = frozenset({"body", "sent", "challenge"})
@@ -28,7 +28,7 @@ class UpstreamResponse(Record, frozen=True):
     retry_after: float | None = None
     request_id: str = ""
     sent: tuple[str, ...] = ()
-    compressed: bool = False
+    compressed: str = ""
     challenge: str = ""
 
     def members(self, where: str) -> dict[str, Any]:

@@ -278,7 +278,9 @@ idaas-sidecar config --schema   # print the JSON Schema from which this page is 
   warning.
 - Secrets are never in the file. The file names environment variables or files, which are read when they are used.
 - In every string, except within a `policy`, `${NAME}` is replaced by the environment variable `NAME`; `$${` stands for
-  `${`. A variable that is not set or empty is a mistake. The IDaaS SDK's own file has no variables.
+  `${`. A variable that is not set or empty is a mistake. Default values (`${NAME:-…}`) are not supported. The forms of
+  other tools (`$NAME`, `$(NAME)`, `%NAME%`, `{{ NAME }}`, `@NAME@`, `<NAME>`) are not replaced, and a warning names
+  them. The IDaaS SDK's own file has no variables.
 - `~` at the beginning of a path is replaced by the home directory.
 
 A heading is the path of an object in the file; `<name>` stands for the name of a profile. The default `{}` means that

@@ -240,6 +240,8 @@ def test_comment_right_behind_a_colon(comment: str, end: str, tmp_path: Path) ->
             ("您的应用", "您的应用"),
         ),
         *(("<client id>", "<client id>"), ("app_***", "***"), ("https://{instance}.example.com", "{instance}")),
+        *(("yourClientId", "yourClientId"), ("your-client-id", "your-client-id"), ("app_changeme", "changeme")),
+        *(("replace-me", "replace-me"), ("TODO", "TODO"), ("<yourClientId>", "<yourClientId>")),
     ],
 )
 def test_value_of_an_example_is_refused(value: str, shown: str, tmp_path: Path) -> None:
@@ -254,6 +256,37 @@ def test_value_of_an_example_is_refused(value: str, shown: str, tmp_path: Path) 
     ]
     assert found.unusable == ("clientId", "httpConfiguration.proxy")
     assert "clientId" not in found.members
+
+
+@pytest.mark.parametrize(
+    ("value", "form"),
+    [("$CLIENT", "$NAME"), ("$(CLIENT)", "$(NAME)"), ("%CLIENT%", "%NAME%"), ("@CLIENT@", "@NAME@")],
+)
+def test_variable_in_the_sdk_file_is_refused(value: str, form: str, tmp_path: Path) -> None:
+    """The SDK replaces no variable, whatever its form: the provider would get the text itself."""
+    found = sdk_file.read(write_sdk_file(tmp_path, identity(clientId=value)))
+
+    sentence = f"clientId: a variable in the form {form}; the IDaaS SDK's file has no variables; write the value"
+    assert list(found.mistakes) == [sentence]
+
+
+def test_two_spellings_of_one_key(tmp_path: Path, loaded: Load) -> None:
+    """A key in two spellings with different values is an error that names both: one value would be lost."""
+    authn = {"authnMethod": "CLIENT_SECRET_POST", "authn_method": "PCA", "clientSecretEnvVarName": "IDAAS_SECRET"}
+    http = {"unsafeIgnoreSSLCert": False, "unsafeIgnoreSslCert": True}
+    with pytest.raises(ConfigError) as caught:
+        read_identity(tmp_path, loaded, client_id="other", authnConfiguration=authn, httpConfiguration=http)
+
+    assert [line.partition("client-config.json: ")[2] for line in str(caught.value).splitlines()] == [
+        f"{key}: {first} and {second} are one key, with different values; keep one"
+        for key, first, second in (
+            ("clientId", "clientId", "client_id"),
+            ("authnConfiguration.authnMethod", "authnMethod", "authn_method"),
+            ("httpConfiguration.unsafeIgnoreSslCert", "unsafeIgnoreSSLCert", "unsafeIgnoreSslCert"),
+        )
+    ]
+    assert read_identity(tmp_path, loaded, clientId="same", client_id="same").client_id == "same"
+    assert read_identity(tmp_path, loaded, clientId="same", client_id=None).client_id == "same"
 
 
 def test_all_mistakes_of_the_sdk_file_are_in_one_run(tmp_path: Path, loaded: Load) -> None:

@@ -366,6 +366,29 @@ def test_final_dot_of_a_loopback_name(url: str) -> None:
     assert proxies.proxy_for(url, "http://proxy:3128", {}) is None
 
 
+OWN = [
+    *("127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0", "0.0.0.0", "[::]"),
+    *("[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:0.0.0.0]", "[0:0:0:0:0:0:0:1]", "127.255.255.254"),
+    *("x.localhost", "a.x.LOCALHOST", "x.localhost.", "localhost.localdomain", "ip6-localhost", "ip6-loopback"),
+    *("[::ffff:100.100.100.200]", "[::ffff:6464:64c8]", "1684301000", "100.100.25800", "[::ffff:169.254.169.254]"),
+    *("0xa9fea9fe", "169.254.43518"),
+]
+"""Hosts that may mean loopback or a metadata service, in the spellings that `getaddrinfo` accepts."""
+
+
+@pytest.mark.parametrize("host", OWN)
+@pytest.mark.parametrize("proxy", ["http://own:6", None])
+def test_spellings_of_this_machine(host: str, proxy: str | None) -> None:
+    """In no spelling does a request for loopback or the metadata service go through a proxy."""
+    assert proxies.proxy_for(f"https://{host}/token", proxy, {"ALL_PROXY": "http://all:3"}) is None
+
+
+@pytest.mark.parametrize("host", ["xlocalhost", "localhost.test", "128.1", "[::ffff:10.0.0.1]", "[::2]", "127.1.test"])
+def test_hosts_of_other_machines(host: str) -> None:
+    """A host of another machine is requested through the proxy, whatever its name resembles."""
+    assert proxies.proxy_for(f"https://{host}/token", "http://own:6", {}) == "http://own:6"
+
+
 @pytest.mark.parametrize("url", ["http://proxy:8080", "https://proxy.example.com", "http://u:p@proxy:8080/"])
 def test_http_and_https_proxies_are_accepted(url: str) -> None:
     """An http or https proxy is accepted, with or without a login."""
@@ -425,7 +448,11 @@ def test_proxy_that_cannot_be_used_says_why(url: str, message: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["a" * 63, ".".join(["a" * 49] * 5), "a_b.test", "a.test.", "xn--mnchen-3ya.test", "[fd00::1]"]
+    "host",
+    [
+        *("a" * 63, ".".join(["a" * 49] * 5), "a_b.test", "a.test.", "xn--mnchen-3ya.test", "[fd00::1]", "192.0.2.1"),
+        *("1.test", "0x7f.test", "a.b1", "a.0xg", "[::ffff:192.0.2.1]"),
+    ],
 )
 def test_host_that_dns_can_have(host: str) -> None:
     """The longest label has 63 characters, the longest name 253. Underscores are common, although RFC 1035 has none."""
@@ -434,7 +461,20 @@ def test_host_that_dns_can_have(host: str) -> None:
 
 @pytest.mark.parametrize(
     "host",
-    ["a" * 64, ".".join(["a" * 50] * 5), "a..test", ".a.test", "-a.test", "a-.test", "%61.test", "[fe80::1%25eth0]"],
+    [
+        *(
+            "a" * 64,
+            ".".join(["a" * 50] * 5),
+            "a..test",
+            ".a.test",
+            "a.test..",
+            "a..",
+            "-a.test",
+            "a-.test",
+            "%61.test",
+        ),
+        *("[fe80::1%25eth0]", "127.1", "2130706433", "0x7f000001", "0x7f.1", "127.0.0.1.", "192.0.2.256", "1.2.3.4.5"),
+    ],
 )
 def test_host_that_nothing_can_have(host: str) -> None:
     """A host that no resolver can find is a mistake of the configuration, not a fault of DNS."""

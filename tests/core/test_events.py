@@ -14,5 +14,5 @@ def test_store_is_the_cache_by_default() -> None:
 
 
 def test_each_event_has_a_type_of_its_own() -> None:
-    """Observers tell the nine events apart by their types."""
-    assert len(get_args(Event)) == 9
+    """Observers tell the ten events apart by their types."""
+    assert len(get_args(Event)) == 10

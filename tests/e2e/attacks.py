@@ -94,8 +94,55 @@ def pipelining(
     read, and the client's own buffer is as small as the kernel permits.
     """
     host, _, port = base.removeprefix("http://").partition(":")
-    arguments = (host, port, str(connections), target, str(requests), str(int(reads)))
-    with subprocess.Popen([sys.executable, "-c", PIPELINES, *arguments], stdout=subprocess.PIPE) as attacker:
+    with _attacking(PIPELINES, host, port, str(connections), target, str(requests), str(int(reads))):
+        yield
+
+
+REOPENING = r"""
+import resource, selectors, socket, struct, sys
+host, port, connections, target = sys.argv[1:]
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+request = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target.encode()
+selector = selectors.DefaultSelector()
+def new():
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # keeps no port in TIME_WAIT
+    sock.setblocking(False)
+    sock.connect_ex((host, int(port)))
+    selector.register(sock, selectors.EVENT_WRITE)
+for _ in range(int(connections)):
+    new()
+print("sending", flush=True)
+while True:
+    for key, events in selector.select():
+        try:
+            if events & selectors.EVENT_WRITE:
+                key.fileobj.send(request)
+                selector.modify(key.fileobj, selectors.EVENT_READ)
+            elif not key.fileobj.recv(65_536):
+                raise ConnectionResetError
+        except BlockingIOError:
+            continue
+        except OSError:
+            selector.unregister(key.fileobj)
+            key.fileobj.close()
+            new()
+"""
+
+
+@contextmanager
+def reopening(base: str, connections: int, target: str = "/credentials") -> Iterator[None]:
+    """Open so many connections, each for one request, and a new one for each that ends. Runs as a process."""
+    host, _, port = base.removeprefix("http://").partition(":")
+    with _attacking(REOPENING, host, port, str(connections), target):
+        yield
+
+
+@contextmanager
+def _attacking(script: str, *arguments: str) -> Iterator[None]:
+    """Run an attacker from its first attack on, and end it."""
+    with subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE) as attacker:
         assert attacker.stdout is not None
         attacker.stdout.readline()
         try:

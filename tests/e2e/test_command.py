@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from app.core.values import Token
 from app.identity.command import Command
 
 from .cloud import config
-from .processes import DEADLINE, EmulatedCloud, environment, run, serve, wait_until
+from .processes import DEADLINE, ROOT, EmulatedCloud, environment, run, serve, wait_until
 
 NOW = 1767323045.0
 JWT = "e30.e30.c2ln"
@@ -209,3 +210,42 @@ async def test_children_left_behind_are_not_waited_for(holds_output: bool, tmp_p
     finally:
         for pid in (await asyncio.to_thread(Path(pids).read_text)).split():
             os.kill(int(pid), signal.SIGKILL)
+
+
+LIMITED = """
+import asyncio, os, resource, sys, time
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
+from app.core.errors import Refused
+from app.identity.command import Command
+resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+os.set_inheritable(os.open("/dev/null", os.O_RDONLY), True)
+child = '''
+import os, resource, sys, time
+def limits():
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0], open("/proc/self/oom_score_adj").read().strip()
+end = time.monotonic() + 20
+while limits() != (512, "1000") and time.monotonic() < end:
+    time.sleep(0.01)
+status = dict(line.split(":") for line in open("/proc/self/status").read().splitlines())
+print(*limits(), int(status["SigBlk"], 16), *sorted(set(os.listdir("/proc/self/fd")) - {"3"}), file=sys.stderr)
+print('{"error": "seen"}')
+'''
+argv = (sys.executable, "-c", child)
+try:
+    asyncio.run(Command(argv, 60, "access_token", "p", time.time, {"PATH": os.defpath}).token())
+except Refused as error:
+    print(error.cloud_message)
+"""
+
+
+def test_command_does_not_inherit_what_the_sidecar_needs_for_itself() -> None:
+    """
+    The command has the limit of open files of the sidecar's start, no further descriptor, and no blocked signal.
+
+    The kernel ends it before the sidecar.
+    """
+    done = subprocess.run([sys.executable, "-c", LIMITED], capture_output=True, text=True, cwd=ROOT, timeout=DEADLINE)
+
+    # The child lists its descriptors with a further one, 3.
+    assert done.stdout.split() == ["512", "1000", "0", "0", "1", "2"], done.stderr

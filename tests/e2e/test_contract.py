@@ -35,7 +35,13 @@ def test_rule_1_slash_and_query(base: str, target: str) -> None:
     assert fetch(base, target).status == 200
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:7117", "localhost:1", "[::1]", "100.100.100.200"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.0.0.1:7117", "localhost:1", "[::1]", "[0:0:0:0:0:0:0:1]:7117", "100.100.100.200"),
+        *("[::ffff:127.0.0.1]:7117", "[::FFFF:7f00:1]"),
+    ],
+)
 def test_rule_2_host_without_port(base: str, host: str) -> None:
     """Only the host part of the Host header is compared: the Python SDK sends no port."""
     assert fetch(base, "/credentials", host=host).status == 200

@@ -87,7 +87,7 @@ REPLIES: dict[str, tuple[Callable[[], Reply], str]] = {
     "HTML": (complete(b"<html>" + CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"), "of HTML or XML"),
     "wrong type": (complete(CANARY, head=b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n"), "bytes that are neither"),
     "empty": (complete(b""), "an empty body"),
-    "gzip bomb": (complete(BOMB, b"Content-Encoding: gzip"), "a compressed answer, which was not requested"),
+    "gzip bomb": (complete(BOMB, b"Content-Encoding: gzip"), "an answer compressed with gzip, which was not requested"),
     "truncated JSON": (complete(b'{"access_token": "' + CANARY), "bytes that are neither"),
     "wrong members": (complete(b'{"access_token": {"' + CANARY + b'": 1}, "Credentials": "' + CANARY + b'"}'), ""),
     "not HTTP": (lambda: [CANARY * 100], "did not answer in HTTP"),

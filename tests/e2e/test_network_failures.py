@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .cloud import ENV, config
+from .cloud import ENV, QUICK_RETRIES, config
 from .namespaces import namespace, needs_namespaces, partly_silent_dns
-from .processes import PROGRAM, EmulatedCloud, emulator, environment, run, serve
+from .processes import PROGRAM, EmulatedCloud, RunningSidecar, emulator, environment, run, serve, wait_until
+from .wire import request_head
 
 pytestmark = needs_namespaces
 
@@ -101,3 +104,67 @@ def test_silent_resolver_of_other_profiles(tmp_path: Path) -> None:
             assert sidecar.process.stop() == 0  # although look-ups hang in threads
 
     assert "the name t7.hang.test was not resolved within 5 s: no answer from DNS" in error
+
+
+def test_dead_nameserver_before_a_healthy_one(tmp_path: Path) -> None:
+    """A first nameserver that is dead delays each answer beyond the connect limit; the next attempt uses the answer."""
+    dns = partly_silent_dns(tmp_path, first="nameserver 127.0.0.2\n")
+    with dns as enter, emulator(home=tmp_path, program=(*enter, *PROGRAM)) as cloud:
+        by_name = f"http://localhost:{cloud.url.rpartition(':')[2]}"
+        named = profile(cloud, token=f"{by_name}/api/v2/iauths_system/oauth2/token", sts=[by_name])
+        named["identity"]["httpConfiguration"] = {"connectTimeout": 3000}
+        with serve(
+            config(cloud, profiles={"default": named}), home=tmp_path, env=ENV, program=(*enter, *PROGRAM)
+        ) as sidecar:
+            sidecar.process.event("credentials_issued")
+            failed = sidecar.process.events("refresh_failed")[0]["error"]
+
+    assert "the name localhost was not resolved within 3 s: no answer from DNS" in failed
+
+
+def states(sidecar: RunningSidecar, home: Path, program: tuple[str, ...]) -> dict[str, str]:
+    """Return the state of each profile, as `status` prints it."""
+    result = run("status", "--json", "--config", str(sidecar.config_path), env=environment(home), program=program)
+    return {found["profile"]: found["state"] for found in json.loads(result.out)["profiles"]}
+
+
+def is_connected(sidecar: RunningSidecar, port: int) -> bool:
+    """Return whether the sidecar's network has an established connection to this port."""
+    rows = [row.split() for row in Path(f"/proc/{sidecar.process.pid}/net/tcp").read_text().splitlines()[1:]]
+    return any(row[2].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
+
+
+def test_purge_while_dns_is_silent(tmp_path: Path) -> None:
+    """
+    A purge drops all sessions at once while DNS answers nothing, and waits for no look-up to fetch by an address.
+
+    When DNS answers again, the next attempts use it, although earlier look-ups still hang.
+    """
+    silent = tmp_path / "silent"
+    with partly_silent_dns(tmp_path) as enter, emulator(home=tmp_path, program=(*enter, *PROGRAM)) as cloud:
+        program = (*enter, *PROGRAM)
+        port = int(cloud.url.rpartition(":")[2])
+        by_name = f"http://localhost:{port}"
+        named = profile(cloud, token=f"{by_name}/api/v2/iauths_system/oauth2/token", sts=[by_name])
+        names = {f"named{number}" for number in range(6)}
+        socket_path = tmp_path / "admin.sock"
+        settings = config(cloud, profiles=dict.fromkeys(names, named) | {"address": profile(cloud)})
+        settings["server"]["adminSocket"] = str(socket_path)
+        settings["refresh"] = QUICK_RETRIES
+        with serve(settings, home=tmp_path, env=ENV, program=program) as sidecar:
+            for name in (*names, "address"):
+                sidecar.process.event("credentials_issued", profile=name)
+            wait_until(lambda: not is_connected(sidecar, port))  # a request over a kept connection needs no look-up
+            silent.write_text("")
+            with socket.socket(socket.AF_UNIX) as purge:
+                purge.connect(str(socket_path))
+                purge.sendall(request_head("POST", "/purge"))
+                wanted = dict.fromkeys(names, "dropped") | {"address": "fresh"}
+                for name in wanted:
+                    sidecar.process.event("purged", profile=name)
+                wait_until(lambda: states(sidecar, tmp_path, program) == wanted)
+                answered = select.select([purge], [], [], 0)[0]
+            silent.unlink()
+            wait_until(lambda: set(states(sidecar, tmp_path, program).values()) == {"fresh"})
+
+    assert answered == []

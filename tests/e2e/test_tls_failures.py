@@ -107,7 +107,7 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-def addresses(host: str) -> list[str]:
+def addresses(host: str, _family: int) -> list[str]:
     """Return the host, if it is an address. No name but localhost exists."""
     if host == "localhost":
         return ["127.0.0.1"]
@@ -283,6 +283,24 @@ async def test_proxy_that_quotes_its_login(login: str, request_to: Callable[...,
     assert f"the proxy 127.0.0.1:{port} refused: 403 not for [hidden] [hidden] [hidden]; allow idaas.test" in error
 
 
+@pytest.mark.parametrize("login", ["Authentication:Required", "407:407%20Proxy", "Proxy%20Authentication%20Required:"])
+async def test_proxy_whose_words_are_its_login(login: str, request_to: Callable[..., Awaitable[str]]) -> None:
+    """A login of ordinary words hides neither the status nor its standard words, nor the remedy."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+        await writer.drain()
+
+    async with listening(refuse) as port:
+        error = await request_to("https://idaas.test/", f"http://{login}@127.0.0.1:{port}")
+
+    assert error.endswith(
+        f"the proxy 127.0.0.1:{port} refused: 407 Proxy Authentication Required; "
+        "correct the user name and password in the proxy's URL"
+    )
+
+
 ALERTS = {
     40: "the server ends the TLS handshake: no cipher or version in common, or it requires a client certificate",
     70: "the server speaks no version of TLS that is allowed here",
@@ -310,7 +328,7 @@ async def test_handshake_that_the_server_ends(alert: int | None, request_to: Cal
 
 
 REDIRECTS = {
-    "http://user:password@other.test/a?token=1": 'configure the final URL; it says "Location: http://other.test/a"',
+    "http://user:password@other.test/a?token=1": 'captive portal answers; it says "Location: http://other.test/a"',
     "http://user:password@[::1": "a redirect to an invalid URL; configure the final URL",
 }
 

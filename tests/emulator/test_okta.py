@@ -106,6 +106,23 @@ async def test_private_key_jwt(okta: Cloud, changes: Changes, words: str) -> Non
     assert second.status_code == 401
 
 
+async def test_one_of_several_keys_is_named(okta: Cloud) -> None:
+    """Where the application has several keys, an assertion must have a `kid`."""
+    world = okta.emulator.world
+    client = replace(world.clients[KEY_CLIENT], public_keys=(PublicKey(PEM, "key-1"), PublicKey(PEM, "key-2")))
+    okta.emulator.world = replace(world, clients={**world.clients, KEY_CLIENT: client})
+    claims = json.dumps(okta.claims(iss=KEY_CLIENT, sub=KEY_CLIENT, aud=BASE + TOKEN)).encode()
+    form = {"client_id": KEY_CLIENT, "client_assertion_type": JWT_BEARER}
+    statuses = [
+        (
+            await request_token(okta, "", client_assertion=PyJWS().encode(claims, KEY, "RS256", named), **form)
+        ).status_code
+        for named in ({}, {"kid": "key-2"})
+    ]
+
+    assert statuses == [401, 200]
+
+
 async def test_discovery(okta: Cloud) -> None:
     """The discovery document names the issuer, and the endpoints below `/v1`."""
     document = (await okta.http.get("/oauth2/default/.well-known/openid-configuration")).json()

@@ -188,26 +188,30 @@ async def test_new_secret_that_is_refused_is_replaced_by_the_previous_one() -> N
     assert [warning.error_code for warning in recorder.warnings] == ["IDS-301"]
 
 
-async def test_proof_that_is_accepted_the_second_time() -> None:
-    """`invalid_client` is tried once more, since a proof can be refused for its age; there is no warning."""
+async def test_assertion_that_is_accepted_the_second_time() -> None:
+    """`invalid_client` is tried once more, since an assertion can be refused for its age; there is no warning."""
     http = FakeHttp(REFUSED, TOKEN)
     recorder = Recorder()
-    surroundings = context(http, environ={"IDAAS_SECRET": "s"})
+    ids = iter("12")
+    surroundings = context(http, environ={"IDAAS_SECRET": "s"}, new_id=lambda: next(ids))
+    identity = application(
+        authnConfiguration={"authnMethod": "CLIENT_SECRET_JWT", "clientSecretEnvVarName": "IDAAS_SECRET"}
+    )
 
-    assert await idaas.build(application(), "p", surroundings, recorder.notes, None).token() == Token(JWT, NOW + 600)
+    assert await idaas.build(identity, "p", surroundings, recorder.notes, None).token() == Token(JWT, NOW + 600)
     assert recorder.warnings == []
 
 
-async def test_secret_that_never_worked_is_tried_twice() -> None:
-    """A second `invalid_client` is final."""
-    http = FakeHttp(REFUSED, REFUSED)
+async def test_secret_that_was_not_replaced_is_tried_once() -> None:
+    """The same secret is not sent a second time: the server would count another failed login."""
+    http = FakeHttp(REFUSED)
     recorder = Recorder()
     surroundings = context(http, environ={"IDAAS_SECRET": "s"})
 
     with pytest.raises(Refused, match="invalid_client"):
         await idaas.build(application(), "p", surroundings, recorder.notes, None).token()
 
-    assert [sent.fields["client_secret"] for sent in http.sent] == ["s", "s"]
+    assert [sent.fields["client_secret"] for sent in http.sent] == ["s"]
     assert recorder.warnings == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from collections.abc import Callable
@@ -287,6 +288,31 @@ async def test_pca_sends_the_certificates_alone(form: str, workload: Workload) -
 
     assert sent.fields["client_x509"] == issued.leaf_pem
     assert sent.fields["client_x509_chain"] == issued.chain_pem
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("privateKeyFile", "no usable private key"),
+        ("clientX509CertificateFile", "no usable certificate"),
+        ("x509CertChainsFile", "no usable certificate"),
+    ],
+)
+async def test_pca_names_a_file_that_is_damaged_later(key: str, message: str, workload: Workload) -> None:
+    """A file that is damaged while the sidecar runs is named with its key."""
+    issued = workload.emulator.issue_certificate()
+    files = {
+        "privateKeyFile": workload.write_file("tls.key", issued.key_pem),
+        "clientX509CertificateFile": workload.write_file("tls.crt", issued.leaf_pem),
+        "x509CertChainsFile": workload.write_file("ca.crt", issued.chain_pem),
+    }
+    source = source_of({"authnMethod": "PCA", "applicationFederatedCredentialName": "fed-1", **files}, FakeHttp(TOKEN))
+    await asyncio.to_thread(Path(files[key]).write_text, "a word")
+
+    with pytest.raises(ConfigError, match=rf"\.{key}: {files[key]}: {message}") as caught:
+        await source.token()
+
+    assert caught.value.error_code == "IDS-115"
 
 
 PLUGIN = {"authnMethod": "PLUGIN"}

@@ -235,6 +235,21 @@ async def test_connection_of_a_client() -> None:
     assert connections == [(Connection(proxy="none"), "p.connection", HttpConfiguration(read_timeout=3000))]
 
 
+async def test_token_endpoint_with_a_query() -> None:
+    """The query of a token endpoint is kept (RFC 6749 3.2), and messages leave it out."""
+    http = FakeHttp(answer({"error": "invalid_client"}, 401))
+    identity = client(tokenEndpoint=f"{ISSUER}/token?p=b2c_1_signin&x=%20")
+    require(module.checks(identity, "p"))
+    with pytest.raises(Refused, match="invalid_client") as caught:
+        await module.build(identity, "p", context(http, environ={"SECRET": "s"}), NO_NOTES).token()
+
+    assert [sent.url for sent in http.sent] == [identity.token_endpoint]
+    assert "b2c_1_signin" not in str(caught.value)
+    for url in (f"{ISSUER}/token?", f"{ISSUER}/token?a#b", f"{ISSUER}/token?a b", "http://idp.example.com/token?a"):
+        with pytest.raises(ConfigError, match=r"^p\.tokenEndpoint: "):
+            require(module.checks(client(tokenEndpoint=url), "p"))
+
+
 async def test_refused_new_secret_is_replaced_by_the_previous_one() -> None:
     """A new secret that the provider does not know yet is refused: the previous one is used, with a warning."""
     environ, warnings = {"SECRET": "first"}, list[str]()

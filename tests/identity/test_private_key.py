@@ -457,7 +457,7 @@ def test_no_certificate_of_an_openid_client(text: str) -> None:
 def test_beginnings_without_ends_are_passed_over(label: str) -> None:
     """A text of many beginnings is read in one pass: a search for an end from each one would take minutes."""
     text = f"-----BEGIN {label}-----\n" * 30_000
-    with pytest.raises(ConfigError, match="no usable"):
+    with pytest.raises(ConfigError, match=r"no usable|a certificate without its key"):
         key_forms.load_any_key(text, None, "p")
     with pytest.raises(ConfigError, match="no usable"):
         certificates.certificate_chain(text, None, "p")

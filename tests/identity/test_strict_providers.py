@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
+from jwt.algorithms import RSAAlgorithm
 
 from app.core.errors import ConfigError, Refused, Unreachable
 from app.emulator import PublicKey
@@ -32,11 +34,13 @@ RSA = {bits: rsa.generate_private_key(65537, bits) for bits in (2048, 3072)}
 P384, ED25519 = ec.generate_private_key(ec.SECP384R1()), ed25519.Ed25519PrivateKey.generate()
 
 
-def with_key(workload: Workload, key: Key, *, thumbprint: str | None = None, **keys: Any) -> dict[str, Any]:
+def with_key(
+    workload: Workload, key: Key, *, thumbprint: str | None = None, key_id: str | None = None, **keys: Any
+) -> dict[str, Any]:
     """Return a client that signs with `key`, which the provider knows."""
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     world = workload.emulator.world
-    client = replace(world.clients[OIDC_CLIENT_ID], public_keys=(PublicKey(public.decode(), thumbprint=thumbprint),))
+    client = replace(world.clients[OIDC_CLIENT_ID], public_keys=(PublicKey(public.decode(), key_id, thumbprint),))
     workload.emulator.world = replace(world, clients={**world.clients, OIDC_CLIENT_ID: client})
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -197,6 +201,27 @@ async def test_strict_provider_says_what_is_wrong(
         await fetched(with_key(workload, key, **keys), workload, offline)
 
 
+async def test_algorithm_and_id_of_a_jwk(workload: Workload, offline: Build) -> None:
+    """A JWK names its algorithm and its id, which go into the assertion; a key for encryption beside it does not."""
+    supporting(workload, "PS256", "RS256")
+    identity = with_key(workload, RSA[2048])
+    own, other = (RSAAlgorithm.to_jwk(RSA[bits], as_dict=True) for bits in (2048, 3072))
+    signing = own | {"key_ops": ["sign"], "alg": "PS256", "kid": "registered"}
+    with_key(workload, RSA[2048], key_id="registered")
+    path = workload.write_file("client.jwks", json.dumps({"keys": [other | {"key_ops": ["decrypt"]}, signing]}))
+    identity["clientAuthentication"] = {"method": "private_key_jwt", "privateKeyFile": path}
+    header, _ = await fetched(identity, workload, offline)
+
+    assert (header["alg"], header["kid"]) == ("PS256", "registered")
+    with_key(workload, RSA[2048], key_id="an id of the provider")  # the public key was registered as a PEM
+    with pytest.raises(Refused, match="invalid_client"):
+        await fetched(identity, workload, offline)
+    with_key(workload, RSA[2048])
+    identity["clientAuthentication"] |= {"keyId": "", "privateKeyFile": workload.write_file("one", json.dumps(signing))}
+    header, _ = await fetched(identity, workload, offline)
+    assert (header["alg"], header.get("kid")) == ("PS256", None)
+
+
 async def test_projected_token_as_assertion(workload: Workload, offline: Build) -> None:
     """A projected token is the client's assertion, of the standard type, and is read again for every request."""
     identity = client_assertion(workload)
@@ -234,6 +259,17 @@ async def test_unusable_token_is_not_sent(
         with pytest.raises(kind, match=says):
             await sidecar.fetch()
     assert "client_assertion" not in {field for call in workload.emulator.journal[sent:] for field in call.fields}
+
+
+async def test_refused_token_is_not_sent_again(workload: Workload, offline: Build) -> None:
+    """A token that the provider has refused is not sent again at once: its writer has not replaced it."""
+    identity = client_assertion(workload)
+    sidecar = offline(one_profile(identity, sts_exchange("command")), workload.environ)
+    workload.write_file("projected", workload.emulator.workload_token(aud=["another"]))
+    with pytest.raises(Refused, match="aud is not this provider"):
+        await sidecar.fetch()
+
+    assert len([call for call in workload.emulator.journal if "client_assertion" in call.fields]) == 1
 
 
 async def test_job_token_as_assertion(workload: Workload, offline: Build) -> None:

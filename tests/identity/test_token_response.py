@@ -131,13 +131,32 @@ def test_unusable_answer_is_transient(members: dict[str, Any], message: str, err
             "IDS-320",
         ),
         (
+            {"access_token": "opaque", "id_token": JWT, "expires_in": 60},
+            "access_token",
+            "the access_token is not a JWT, which STS needs; set tokenUse to id_token, which is a JWT, or let the "
+            "server issue a JWT as access_token",
+            "IDS-321",
+        ),
+        (
+            {"access_token": "eyJlbmMiOiJBMjU2R0NNIn0.a.b.c.d", "expires_in": 60},
+            "access_token",
+            "the access_token is not a JWT, which STS needs; turn off the encryption of the access_token at the server",
+            "IDS-321",
+        ),
+        (
+            {"access_token": "opaque", "id_token": "opaque", "expires_in": 60},
+            "id_token",
+            "the id_token is not a JWT, which STS needs; set tokenUse to access_token",
+            "IDS-321",
+        ),
+        (
             {"access_token": "opaque", "expires_in": 60},
             "access_token",
             "the access_token is not a JWT, which STS needs; switch the resource server to JWT access tokens",
             "IDS-321",
         ),
     ],
-    ids=["id token alone", "access token alone", "not a JWT"],
+    ids=["id token alone", "access token alone", "JWT beside", "encrypted", "opaque id token", "not a JWT"],
 )
 def test_token_of_another_kind_is_permanent(
     members: dict[str, Any], use: TokenUse, message: str, error_code: str

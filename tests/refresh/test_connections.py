@@ -176,7 +176,7 @@ async def test_all_connections_share_the_resolver(loaded: Callable[..., Loaded])
     """Names are resolved by the resolver that is given; without one, the system's is asked."""
     asked = list[str]()
 
-    def addresses(host: str) -> list[str]:
+    def addresses(host: str, _family: int) -> list[str]:
         asked.append(host)
         return ["127.0.0.1"]
 

@@ -17,18 +17,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from app.config.loader import Loaded
 from app.core.connection import Connection
 from app.core.errors import ConfigError, Refused, Unreachable
-from app.core.events import IdentityExpiry, StageTimed, TokenVerified, Warned
+from app.core.events import Event, IdentityExpiry, StageTimed, TokenVerified, Warned
 from app.core.formats import timestamp
 from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_ID, role_arn
+from app.observe.counters import RefreshCounters
 from app.refresh.connections import Route
-from app.refresh.places import AT_ONCE
+from app.refresh.pipeline import Pipeline
+from app.refresh.places import AT_ONCE, Places
 from app.upstream.keys import key_derivation
 
 from ..clock import Clock
-from ..conftest import Offline, configuration, exchange, identity, running, with_client_auth
+from ..conftest import ENVIRON, Offline, configuration, exchange, identity, running, with_client_auth
 from ..simulated_loop import simulated
 
 Build = Callable[..., Offline]
@@ -190,6 +193,49 @@ async def test_hanging_profiles_do_not_block_another(offline: Build, emulator: E
     for task in hanging_tasks:
         task.cancel()
     await asyncio.gather(*hanging_tasks, return_exceptions=True)
+
+
+class InterruptingPlaces(Places):
+    """Interrupts each fetch once, after a second."""
+
+    async def fetch(self, fetch: Any, *_of: Any) -> Any:
+        """Fetch for a second, and then begin again."""
+        interrupted = _of[-1]
+        try:
+            async with asyncio.timeout(1):
+                return await fetch()
+        except TimeoutError:
+            interrupted()
+        return await fetch()
+
+
+@simulated
+async def test_interrupted_attempt_is_neither_a_duration_nor_a_failure(
+    loaded: Callable[..., Loaded], emulator: Emulator, clock: Clock
+) -> None:
+    """A stage that was interrupted has no duration: its server has not answered. The interruption is counted."""
+    counters, events = RefreshCounters(clock.time), list[Event]()
+
+    def observe(event: Event) -> None:
+        counters.observe(event)
+        events.append(event)
+
+    pipeline = Pipeline(
+        loaded(configuration()).settings,
+        ENVIRON,
+        clocks=clock.clocks,
+        observe=observe,
+        transport=lambda _route: httpx.ASGITransport(emulator),  # type: ignore[arg-type]
+        places=InterruptingPlaces(),
+    )
+    emulator.faults.add(Fault("sts", times=1, delay=3600))
+
+    assert (await pipeline.fetch("default")).access_key_id
+
+    stages = [(event.stage, event.seconds < 1) for event in events if isinstance(event, StageTimed)]
+    assert stages == [("token", True), ("token", True), ("exchange", True)]
+    assert counters.interruptions == {"default": 1}
+    assert not counters.failures
 
 
 @simulated
@@ -499,15 +545,19 @@ async def test_token_of_the_future_is_sent_again_when_it_is_valid(ahead: float, 
 @pytest.mark.parametrize(
     ("ahead", "code", "calls"),
     [
-        (0.0, EXPIRED, ["token", "sts"] * 2),
-        (-5.0, EXPIRED, ["token", "sts"] * 2),
+        (0.0, EXPIRED, ["token", "sts", "token"]),
+        (-5.0, EXPIRED, ["token", "sts", "token"]),
         (5.0, NO_PERMISSION, ["token", "sts"]),
     ],
 )
 async def test_other_refusals_do_not_wait_for_the_token(
     ahead: float, code: str, calls: list[str], offline: Build, clock: Clock
 ) -> None:
-    """A token that is valid already is replaced once, and a refusal that is not about the token is final."""
+    """
+    Another token is requested once, where the refused one is valid already. The same token is not presented again.
+
+    A refusal that is not about the token is final.
+    """
     cloud = PreparedCloud(clock, token(iat=clock.time() + ahead), code)
     with pytest.raises(Refused) as caught:
         await offline(transport=cloud.route).fetch()

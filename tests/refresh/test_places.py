@@ -33,6 +33,7 @@ class Load:
         self.most: dict[str, int] = {}
         self.tasks: list[asyncio.Task[float]] = []
         self.interrupted: list[str] = []
+        self.reported: list[str] = []
 
     def start(self, server: str, takes: float, *, count: int = 1, request: str | None = None) -> None:
         """Start requests that answer after `takes` seconds."""
@@ -55,7 +56,7 @@ class Load:
                 self.under_way[server] -= 1
             return waited
 
-        return await self.places.fetch(fetch, server, request)
+        return await self.places.fetch(fetch, server, request, lambda: self.reported.append(server))
 
     async def end(self) -> None:
         """Cancel all requests."""
@@ -198,6 +199,9 @@ async def test_slow_servers_are_answered_beside_others_that_hang() -> None:
     for number in range(2 * MOST_OF_ALL):
         load.start(f"hang{number}", 25)
     await asyncio.wait_for(load.tasks[0], 60)
+
+    assert load.reported.count("slow") == load.interrupted.count("slow") <= 1
+    assert load.reported == load.interrupted != []
     await load.end()
 
 

@@ -32,7 +32,7 @@ def judge(
 ) -> tuple[str, int, str, str] | None:
     """Return reason, status, code and message of a refusal, or None."""
     guard = Guard(
-        allowed_hosts=("localhost", "[::1]", "Sidecar.Example"),
+        allowed_hosts=("localhost", "[::1]", "Sidecar.Example", "192.0.2.1", "[fd00:0:0::a]", "[::ffff:192.0.2.2]"),
         refuse_forwarded=refuse_forwarded,
         refuse_browsers=refuse_browsers,
     )
@@ -45,16 +45,32 @@ def judge(
 
 @pytest.mark.parametrize(
     "host",
-    [b"localhost", b"LOCALHOST", b"localhost:1", b"localhost:65535", b"[::1]", b"[::1]:7117", b"sidecar.EXAMPLE:80"],
+    [
+        *(
+            b"localhost",
+            b"LOCALHOST",
+            b"localhost:1",
+            b"localhost:65535",
+            b"[::1]",
+            b"[::1]:7117",
+            b"sidecar.EXAMPLE:80",
+        ),
+        *(b"[0:0:0:0:0:0:0:1]", b"[0000::0001]:80", b"[::ffff:192.0.2.1]", b"[::FFFF:c000:201]:80", b"192.0.2.1"),
+        *(b"[fd00::A]", b"[FD00:0::A]", b"192.0.2.2", b"[::ffff:192.0.2.2]"),
+    ],
 )
 def test_allowed_host(host: bytes) -> None:
-    """A configured host is accepted in any case, with any port or none."""
+    """A configured host is accepted in any case, with any port or none; an address in every spelling of IPv6."""
     assert judge((b"host", host)) is None
 
 
 @pytest.mark.parametrize(
     "host",
-    [b"example", b"localhost:", b"localhost:123456", b"localhost:1:2", b"::1", b"[::2]", b"[::1]x", b" localhost"],
+    [
+        *(b"example", b"localhost:", b"localhost:123456", b"localhost:1:2", b"::1", b"[::2]", b"[::1]x", b" localhost"),
+        *(b"[::ffff:127.0.0.1]", b"[::ffff:192.0.2.3]", b"[::192.0.2.1]", b"[]", b"[:]", b"[1.2.3.4]", b"[192.0.2.1]"),
+        *(b"192.0.2.01", b"192.0.513", b"3221225985", b"[::1%25lo]"),
+    ],
 )
 def test_foreign_host(host: bytes) -> None:
     """Any other host is refused."""

@@ -78,6 +78,8 @@ def full_scrape() -> str:
     refreshes.refreshes["default", "success"] += 4
     refreshes.refreshes["p2", "refused"] += 5
     refreshes.failures["p2", "exchange", "NoPermission"] += 5
+    refreshes.interruptions["p2"] += 6
+    refreshes.interruptions["gone"] += 1
     refreshes.failures["gone", "exchange", "NoPermission"] += 1
     refreshes.last_refresh["default"] = 8_000.0
     refreshes.last_refresh["gone"] = 7_000.0

@@ -241,3 +241,13 @@ def test_failed_removal_does_not_stop_a_write(files: CredentialFiles, with_files
         files.write("default", with_files(folder / "b"), OTHER_SESSION)
 
     assert (folder / "b").read_text() == FORMATS["aliyun"](OTHER_SESSION) + "\n"
+
+
+def test_draft_of_a_killed_writer_is_removed(files: CredentialFiles, with_files: WithFiles, folder: Path) -> None:
+    """The first write of a file removes an old draft, which has credentials that a killed sidecar wrote."""
+    draft = folder / "a.json.0123456789abcdef.new"
+    draft.write_text("half")
+    os.utime(draft, (0, 0))
+    files.write("default", with_files(folder / "a.json"), SESSION)
+
+    assert os.listdir(folder) == ["a.json"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.system.file_watch import PAUSE, POLL, SELDOM, FileWatch
+from app.system.file_watch import PAUSE, POLL, FileWatch
 from app.system.files import stamp
 from app.system.inotify import Inotify
 from app.system.survey import Survey, directories
@@ -172,7 +172,7 @@ async def test_many_changes_are_few_reports(tmp_path: Path) -> None:
         await asyncio.sleep(0)
     first = await reports.next()
     path.write_text("the last")
-    await asyncio.sleep(SELDOM + PAUSE)
+    await asyncio.sleep(2 * POLL + PAUSE)
     later = [reports.queue.get_nowait() for _ in range(reports.queue.qsize())]
     running.cancel()
     watch.stop()
@@ -255,24 +255,59 @@ async def test_parent_of_an_unreadable_directory_is_watched(tmp_path: Path) -> N
     assert str(tmp_path) in inotify.watched
 
 
+class SilentInotify(Inotify):
+    """An inotify instance without events, as for a network file system."""
+
+    def watch(self, directory: str) -> None: ...
+
+
+def write_first(path: Path) -> None:
+    """Write the file for the first time."""
+    path.write_text("x")
+
+
+def rename_above(path: Path) -> None:
+    """Rename a directory further above, and put another in its place."""
+    top = path.parents[1]
+    top.rename(top.with_name("old"))
+    path.parent.mkdir(parents=True)
+    path.write_text("new")
+
+
+@pytest.mark.parametrize("change", [write_first, rename_above])
+@pytest.mark.parametrize("open_inotify", [SilentInotify, Inotify])
 @simulated
-async def test_change_without_an_event_is_found_later(tmp_path: Path) -> None:
-    """A change that the kernel does not report, as on a network file system, is found within SELDOM seconds."""
-
-    class SilentInotify(Inotify):
-        def watch(self, directory: str) -> None: ...
-
-    path, reports = tmp_path / "token", Reports()
-    watch = FileWatch(reports.queue.put_nowait, open_inotify=SilentInotify)
+async def test_change_without_an_event_is_found_later(
+    tmp_path: Path, change: Callable[[Path], None], open_inotify: Callable[[], Inotify]
+) -> None:
+    """A change that the kernel does not report, as on a network file system, is found within POLL seconds."""
+    path, reports = tmp_path / "top" / "middle" / "token", Reports()
+    path.parent.mkdir(parents=True)
+    if change is rename_above:
+        path.write_text("old")
+    watch = FileWatch(reports.queue.put_nowait, open_inotify=open_inotify)
     watch.start()
     await watch.follow([str(path)])
     running = asyncio.create_task(watch.run())
-    path.write_text("x")
-    await asyncio.sleep(SELDOM + PAUSE)
+    await asyncio.sleep(PAUSE)
+    change(path)
+    await asyncio.sleep(POLL + PAUSE)
     running.cancel()
     watch.stop()
 
     assert reports.queue.get_nowait() == {str(path)}
+
+
+async def test_write_within_one_tick_is_reported(watch: FileWatch, reports: Reports, tmp_path: Path) -> None:
+    """A second write of the same size, so soon that size and times stay, is reported."""
+    path = tmp_path / "token"
+    for number in range(20):
+        path.write_text(f"one {number:02}")
+        await watch.follow([str(path)])
+        path.write_text(f"two {number:02}")
+
+        assert await reports.next() == {str(path)}
+        await watch.follow([])
 
 
 # --- file systems that hang -------------------------------------------------------------------------------------------

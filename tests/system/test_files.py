@@ -496,21 +496,31 @@ def test_failed_write_keeps_the_previous_file(tmp_path: Path, replace: Callable[
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("kind", ["file", "link"])
-def test_draft_of_a_killed_writer_is_replaced(
-    tmp_path: Path, kind: str, replace: Callable[[Disk, bytes], None]
-) -> None:
-    """A draft that a killed writer left, or a link in its place, is replaced and not written through."""
-    target, draft = tmp_path / "target", tmp_path / f"file.{os.getpid()}.new"
-    target.write_text("theirs")
-    if kind == "link":
-        draft.symlink_to(target)
-    else:
-        draft.write_text("half")
-        draft.chmod(0o644)
-    disk = Disk(tmp_path / "file")
-    replace(disk, b"content")
+def test_writers_of_one_file_have_drafts_of_their_own(tmp_path: Path) -> None:
+    """Two writers with one process number, as process 1 of two containers, do not write to each other's draft."""
+    path = str(tmp_path / "file")
 
-    assert disk.calls[0] == ("file", 0o600, b"content", None)
-    assert target.read_text() == "theirs"
-    assert sorted(os.listdir(tmp_path)) == ["file", "target"]
+    def interrupt(descriptor: int) -> None:
+        files.replace(path, b"of the other")
+        assert (tmp_path / "file").read_bytes() == b"of the other"
+        os.fsync(descriptor)
+
+    files.replace(path, b"of one", sync=interrupt)
+
+    assert (tmp_path / "file").read_bytes() == b"of one"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_drafts_of_killed_writers_are_removed(tmp_path: Path) -> None:
+    """Old drafts of a file are removed. Young ones may be under way, and other files are not touched."""
+    path = tmp_path / "file"
+    for name in ("file.0123.new", "file.4567.new", "file.json", "other.0123.new", "file.json.0123.new"):
+        (tmp_path / name).write_text("half")
+    path.write_text("content")
+    written = path.stat().st_mtime
+    for name, age in {"file.0123.new": 3601, "file.4567.new": 3599, "file.json": 9999, "other.0123.new": 9999}.items():
+        os.utime(tmp_path / name, (written, written - age))
+    files.remove_drafts(str(path))
+
+    left = ["file", "file.4567.new", "file.json", "file.json.0123.new", "other.0123.new"]
+    assert sorted(os.listdir(tmp_path)) == left

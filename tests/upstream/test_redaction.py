@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import json
 import time
@@ -22,6 +23,9 @@ SPELLINGS = {
     "form": quote_plus(SECRET),
     "HTML": html.escape(SECRET),
     "JSON": json.dumps(SECRET)[1:-1],
+    "JSON in JSON": json.dumps(json.dumps(SECRET))[3:-3],
+    "JSON in JSON in JSON": json.dumps(json.dumps(json.dumps(SECRET)))[7:-7],
+    "JSON of PHP": json.dumps(SECRET)[1:-1].replace("/", "\\/"),
     "base64": base64.b64encode(SECRET.encode()).decode(),
     "base64 for URLs": base64.urlsafe_b64encode(SECRET.encode()).decode(),
     "hex": SECRET.encode().hex(),
@@ -58,7 +62,17 @@ def test_secrets_of_a_request() -> None:
     assert secrets_of({}, {"Authorization": "Basic %%%"}) == ("%%%",)
 
 
-@pytest.mark.parametrize("text", [TOKEN, TOKEN[:30], "CAISgQJ1q6Ft5B2yfSjIr5bSJ4oD8Z1k0aXyZ12345", "x8Q~" + "aB3" * 12])
+BASE64 = base64.b64encode(hashlib.sha512(b"canary").digest()).decode()
+HEX = hashlib.sha256(b"canary").hexdigest()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(TOKEN, TOKEN[:30], "CAISgQJ1q6Ft5B2yfSjIr5bSJ4oD8Z1k0aXyZ12345", "x8Q~" + "aB3" * 12),
+        *(BASE64, "/".join(BASE64[at : at + 9] for at in range(0, 72, 9)), HEX, HEX.upper(), HEX[:48]),
+    ],
+)
 def test_unknown_tokens_are_hidden(text: str) -> None:
     """A token that the request did not carry is hidden, too."""
     assert redacted(f"got {text} instead", ()) == f"got {HIDDEN} instead"
@@ -71,6 +85,8 @@ def test_unknown_tokens_are_hidden(text: str) -> None:
         "The role not exists: acs:ram::1234567890123456:role/demo-default.",
         "The issuer https://login.microsoftonline.com/0f4c5e1d-1111-2222-3333-444455556666/v2.0 does not match",
         "Thumbprint of key used by client: 'AA11BB22CC33DD44EE55FF66AA77BB88CC99DD00'",
+        "trace 0af7651916cd43dd8448eb211c80319c, span b7ad6b7169203331",
+        "no such path /Tenants/Example/OAuth2/V1/Applications/Client01/Credentials/Keys2",
         "Invalid client secret",
     ],
 )
@@ -94,6 +110,22 @@ def test_long_secrets_are_searched_quickly() -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        *("A" * 200_000, "aB3/" * 50_000, "a/" * 100_000, "a1" * 100_000, "token" * 40_000, "=~" * 100_000),
+        *('token":"' * 25_000, 'token\\":\\"' * 20_000, 'token"' + " " * 200_000, 'token":"' + "\\" * 200_000),
+    ],
+    ids=lambda text: text[:8],
+)
+def test_hostile_texts_take_linear_time(text: str) -> None:
+    """A text in which each place could begin a token is read in one pass."""
+    started = time.process_time()
+    redacted(text, ("canary-of-a-secret",))
+
+    assert time.process_time() - started < 30  # a quadratic search would take many minutes
+
+
+@pytest.mark.parametrize(
     ("text", "shown"),
     [
         ("client_secret=hunter2&scope=a", "client_secret=[hidden]&scope=a"),
@@ -102,6 +134,12 @@ def test_long_secrets_are_searched_quickly() -> None:
         ("{'apiKey': 'hunter2'}", "{'apiKey': '[hidden]'}"),
         ("export CLIENT_SECRET='hunter2'", "export CLIENT_SECRET='[hidden]'"),
         ("the token expired: token lifetime is 300 s", "the token expired: token lifetime is 300 s"),
+        ('"{\\"client_secret\\": \\"hunter2\\"}"', '"{\\"client_secret\\": \\"[hidden]\\"}"'),
+        (json.dumps(json.dumps({"token": 'a"b c'})), '"{\\"token\\": \\"[hidden]\\"}"'),
+        ("{&quot;token&quot;:&quot;hunter2&quot;}", "{&quot;token&quot;:&quot;[hidden]&quot;}"),
+        (r"{\u0022token\u0022:\u0022hunter2\u0022}", r"{\u0022token\u0022:\u0022[hidden]\u0022}"),
+        ("body=client_secret%3Dhunter2%26scope%3Da", "body=client_secret%3D[hidden]%26scope%3Da"),
+        ('{"token": "hunter2 and the rest is cut', '{"token": "[hidden]'),
         ("Invalid client secret provided", "Invalid client secret provided"),
         ("error=invalid_token, token_type=Bearer", "error=invalid_token, token_type=Bearer"),
     ],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...config import secret_refs
 from ...config.settings import CallerRule, PathToken, Settings
-from ...core.addresses import listen_address
+from ...core.addresses import canonical_host, listen_address
 from ...core.checks import profile_place
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.errors import SidecarError
@@ -77,7 +77,7 @@ def _url(
         yield broken("IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}", cure)
     if not url.host:
         return
-    if named not in {*map(str.lower, settings.access.allowed_hosts), bound}:
+    if canonical_host(named) not in {canonical_host(each.lower()) for each in (*settings.access.allowed_hosts, bound)}:
         yield broken("IDS-508", f"{URI}: the host {named} is not in access.allowedHosts")
     if prefix is None or any(url.path in paths for paths in served.values()):
         return

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ...config.loader import Loaded
-from ...core.addresses import is_loopback, listen_address
+from ...core.addresses import bracketed, canonical_host, is_loopback, listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.client_chain import HIGHER_PRIORITY_VARIABLES, OTHER_SOURCES_DISABLED, ROLE_NAMES, without_java_keys
 from ...core.text import similar
@@ -130,7 +130,7 @@ async def _host(environ: Mapping[str, str], target: Target, loaded: Loaded | Non
         return []
     if host == "localhost":
         found = [warning(LOCALHOST, f"{URI}: names localhost, which ecctl refuses, and which may stand for ::1")]
-    elif not is_loopback(host) and shown not in _own_hosts(loaded):
+    elif not is_loopback(host) and canonical_host(shown) not in _own_hosts(loaded):
         return [broken(FOREIGN_HOST, f"{URI}: names {shown}, which is no host of this sidecar")]
     else:
         found = []
@@ -155,7 +155,7 @@ def _own_hosts(loaded: Loaded | None) -> set[str]:
     if loaded is None:
         return set()
     bind, _ = listen_address(loaded.settings.server.bind, "server.bind")
-    return {*map(str.lower, loaded.settings.access.allowed_hosts), f"[{bind}]" if ":" in bind else bind}
+    return {canonical_host(each.lower()) for each in (*loaded.settings.access.allowed_hosts, bracketed(bind))}
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -91,7 +91,9 @@ class Okta:
     def _check_assertion(self, token: Token, client_id: str, client: Client, request: Request) -> None:
         """Check an assertion. Its `aud` is the URL of the token endpoint, to the letter."""
         expires_at, jti = token.number("exp"), str(token.claims.get("jti", ""))
+        several = len(client.public_keys) > 1
         rules = (
+            (not several or "kid" in token.header, "must have a kid, because the client has several keys."),
             (verify_signature(token, client.keys_for(token.header.get("kid"))), "signature is invalid."),
             (token.claims.get("iss") == client_id == token.claims.get("sub"), "iss and sub must be the client_id."),
             (request.now < expires_at, "is expired."),

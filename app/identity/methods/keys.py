@@ -74,14 +74,15 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         Algorithm | None,
         Meta(
             description="Signature algorithm of the assertion. null: with IDaaS by the size of the key, as the SDKs; "
-            "else RS256 for an RSA key, unless the discovery document names others."
+            "else the `alg` of a JWK, or RS256 for an RSA key, unless the discovery document names others."
         ),
     ] = None
     key_id: Annotated[
         str | None,
         Meta(
             description="`kid` header of the assertion; of a JWK set, the key with this `kid` signs. "
-            "null: no `kid`, as with the IDaaS SDKs, and the first private key."
+            "null: the first private key that signs, and its own `kid`; with IDaaS no `kid`, as in the SDKs. "
+            "An empty text: no `kid`."
         ),
     ] = None
 
@@ -134,7 +135,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         from .. import private_key
 
         key = key_forms.load_private_key(
-            text, password, where, key_id=self.key_id, needless_password=certificate is not None
+            text, password, where, key_id=self.key_id or None, needless_password=certificate is not None
         )
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, place)

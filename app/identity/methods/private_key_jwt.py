@@ -92,17 +92,28 @@ class PrivateKeyJwt(Record, frozen=True):
 
         # The password may be that of a certificate in a PKCS#12, and the key may have none.
         needless = certificate is not None or self.beside_certificate
-        where = secrets.origin_of(self.key, self.place)
-        key = key_forms.load_private_key(text, password, where, key_id=self.key_id, needless_password=needless)
+        where, key_id = secrets.origin_of(self.key, self.place), self.key_id or None
+        key = key_forms.load_private_key(text, password, where, key_id=key_id, needless_password=needless)
+        # The IDaaS SDKs take nothing but the key from its file.
+        hints = key_forms.hints(text, key_id) if self.supported is not None else key_forms.Hints()
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)
             algorithm = self.algorithm
         elif self.supported is None:
             algorithm = private_key.algorithm_for(key, where)
         else:
-            algorithm = private_key.standard_algorithm(key, self.supported(), where)
-        headers = {"kid": self.key_id, "x5t#S256": self._thumbprint(certificate, key, password)}
+            algorithm = private_key.standard_algorithm(key, hints, self.supported(), where)
+        headers = {"kid": self._kid(hints.key_id), "x5t#S256": self._thumbprint(certificate, key, password)}
         return sign(claims, key, algorithm, **headers)
+
+    def _kid(self, own: str | None) -> str | None:
+        """
+        Return the assertion's `kid`: the configured one, else the key's `own`. An empty text stands for none.
+
+        A provider with several keys of a client needs the `kid` (OpenID Connect Core 10.1), and refuses one that it
+        does not know. With a certificate, the thumbprint names the key.
+        """
+        return own if self.key_id is None and self.certificate is None else self.key_id
 
     def _thumbprint(self, text: str | None, key: PrivateKey, password: str | None) -> str | None:
         if text is None or self.certificate is None:

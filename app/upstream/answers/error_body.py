@@ -26,6 +26,12 @@ def unpacked(body: bytes, encoding: str) -> bytes:
     return b""
 
 
+def compression(encoding: str) -> str:
+    """Return the words for a Content-Encoding: each request asks for `identity` alone."""
+    named = f" with {encoding}" if re.fullmatch(r"[a-z0-9-]{1,20}", encoding) else ""
+    return f"compressed{named}, which was not requested"
+
+
 _ENCODINGS = re.compile(r"gb(k|2312|18030)|big5|(iso8859|cp125)_?[0-9]{1,2}|shift_jis|euc_(jp|kr)|utf_16(_[bl]e)?")
 """Python's names of the encodings that are decoded: each in linear time, which not all of Python's are."""
 

@@ -1,8 +1,8 @@
 """Reads code, message and request id from an error answer, in the forms in which services write them.
 
-The forms: JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, DingTalk, Okta, Entra, Keycloak, Vault,
-problem details (RFC 9457), also as a JSON string; a form; XML of STS; a page of a gateway or proxy; plain text. All
-texts come from another side: the caller cleans them.
+The forms: JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, Apigee, DingTalk, Okta, Entra, Keycloak,
+Vault, problem details (RFC 9457), also as a JSON string; a form; XML of STS; a page of a gateway or proxy; plain text.
+All texts come from another side: the caller cleans them.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _of_text(text: str, length: int) -> ErrorWords:
 def _of_members(found: Mapping[str, Any], form: str = "a JSON object") -> ErrorWords:
     members = _plain(found)
     inner = _inner(members)
-    code = _first(inner, "status", *_CODES[1:], *_CODES) or _first(members, *_CODES)
+    code = _first(inner, "status", *_CODES[1:], *_CODES) or _first(members, *_CODES) or _code_below(inner)
     message = _first(members, *_MESSAGES) or _first(inner, *_MESSAGES) or _first(members, "errors")
     document = _inner_document(message)
     if document is not None:
@@ -140,6 +140,12 @@ def _inner(members: Mapping[str, Any]) -> Mapping[str, Any]:
             if isinstance(item, dict) and _first(plain := _plain(item), *_MESSAGES):
                 return plain
     return {}
+
+
+def _code_below(inner: Mapping[str, Any]) -> str:
+    """Return the code in an object below the one that describes the error, as in Apigee's `fault.detail`; or ""."""
+    below = (_first(_plain(item), *_CODES) for item in list(inner.values())[:MOST_OBJECTS] if isinstance(item, dict))
+    return next(filter(None, below), "")
 
 
 def _of_markup(text: str, length: int) -> ErrorWords:

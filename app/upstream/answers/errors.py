@@ -14,6 +14,7 @@ from ...core.text import printable_id, quoted
 from ..redaction import redacted
 from ..response import UpstreamResponse
 from .challenge import challenge_words
+from .error_body import compression
 from .error_words import ErrorWords, error_words
 from .meaning import UNKNOWN, Meaning
 
@@ -31,6 +32,9 @@ LONGEST_READ = 2_000
 _TRANSIENT_STATUSES = frozenset({408, 425})
 """The statuses Request Timeout and Too Early: the request may be repeated (RFC 9110 15.5.9, RFC 8470 5.2)."""
 
+
+_LOGIN_OF_A_NETWORK = 511
+"""Network Authentication Required: never the status of the server itself (RFC 6585 section 6)."""
 
 _REFUSED = Meaning("refused")
 
@@ -91,7 +95,9 @@ def error_of(
     """
     hidden = (*response.sent, *secrets)
     words = _words(response)
-    code = _id(words.code, hidden) or str(response.status)
+    from .server_codes import meaning_of
+
+    code = words.code if _is_known(words.code, codes) else _id(words.code, hidden) or str(response.status)
     request_id = _id(words.request_id or response.request_id, hidden)
     message = quoted(
         redacted(" ".join(words.message[:LONGEST_READ].replace("\0", "").split()), hidden), LONGEST_MESSAGE
@@ -103,15 +109,17 @@ def error_of(
         "request_id": request_id,
         "cloud_message": message,
     }
-    form = "a compressed body, which was not requested," if response.compressed else words.form
+    form = f"a body {compression(response.compressed)}," if response.compressed else words.form
     shown = code if words.from_api else f"with {form} instead of JSON"
     status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
     text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
 
-    from .server_codes import meaning_of
-
     by_code = _meaning(codes.get(code)) or meaning_of(code) or _REFUSED
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
+    if response.status == _LOGIN_OF_A_NETWORK:
+        why = f"{text}: a gateway or captive portal before {asked} requires a login"
+        cure = "sign this machine in there, or allow the host in the gateway"
+        return Unreachable(why, cure=cure, retry_after=response.retry_after, error_code=NO_API, **facts)
     throttled = response.status == 429 or by_code.error_code == THROTTLED
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
         own = THROTTLED if throttled else _known_code(meaning, response.status)
@@ -171,6 +179,13 @@ def _is_transient(status: int, words: ErrorWords) -> bool:
     if status >= 500 or status in _TRANSIENT_STATUSES:
         return True
     return status < 400 and not words.code  # neither an answer nor an error: a captive portal, a broken gateway
+
+
+def _is_known(code: str, codes: Mapping[str, Meaning | str]) -> bool:
+    """Return whether a code is a known word, which tells nothing about a secret that has a part in common with it."""
+    from .server_codes import CODES
+
+    return code in codes or code in CODES
 
 
 def _id(text: str, hidden: Iterable[str]) -> str:

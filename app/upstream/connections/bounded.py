@@ -1,6 +1,7 @@
 """Connections to the cloud with a bound for each read and for a whole answer.
 
-httpcore reads interim answers (1xx) without end, and parses all bytes of one read before the event loop goes on.
+httpcore reads interim answers (1xx) without end, and parses all bytes of one read before the event loop goes on. Its
+errors do not say how far an answer came, so the errors of this file do.
 """
 
 from __future__ import annotations
@@ -22,12 +23,39 @@ LARGEST = 524_288
 MOST_INTERIM = 16
 """The most interim answers before the final one. Servers send one or none."""
 
+CLOSED = "idaas_sidecar.closed"
+"""The name of the extra information whether the server has closed the connection."""
+
 _INTERIM = re.compile(rb"HTTP/\d\.\d 1\d\d")
 _LONGEST_MATCH = 12
 
 
 class TooMuch(Exception):
     """An answer above a bound. The text is the end of a sentence that begins with the server's URL."""
+
+
+class NoHttp(httpcore.RemoteProtocolError):
+    """The first bytes of an answer are not HTTP. `tls`: whether they are TLS, in answer to a request in clear."""
+
+    def __init__(self, *, tls: bool) -> None:
+        super().__init__("not HTTP")
+        self.tls = tls
+
+
+class Ended(httpcore.RemoteProtocolError):
+    """
+    The server closed the connection before the end of the answer's head, or the connection broke off.
+
+    `begun`: whether a part of the answer had arrived. The error of a broken connection is the context.
+    """
+
+    def __init__(self, *, begun: bool) -> None:
+        super().__init__("ended")
+        self.begun = begun
+
+
+class Stopped(httpcore.ReadTimeout):
+    """The server sent the beginning of an answer, and then nothing in time."""
 
 
 class BoundedNetwork(httpcore.AsyncNetworkBackend):
@@ -58,15 +86,28 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self._received = 0
         self._interim = 0
         self._end = b""
+        self._in_head = True
+        self._closed = False
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109
         await asyncio.sleep(0)  # without this, bytes that have arrived already are returned without a pause
-        data = await self._stream.read(min(max_bytes, PIECE), timeout)
+        try:
+            data = await self._stream.read(min(max_bytes, PIECE), timeout)
+        except httpcore.ReadTimeout as error:
+            raise (Stopped if self._received else httpcore.ReadTimeout) from error
+        except httpcore.ReadError:
+            raise Ended(begun=self._received > 0)  # noqa: B904 - the context keeps the error; httpx replaces the cause
+        self._closed = self._closed or not data
+        if not data and self._in_head:
+            raise Ended(begun=self._received > 0)
+        if not self._received:
+            _check_start(data)
         self._received += len(data)
         if self._received > LARGEST:
             raise TooMuch(f"an answer of more than {LARGEST} bytes")
         text = self._end + data
         self._interim += len(_INTERIM.findall(text))
+        self._in_head = self._in_head and b"\r\n\r\n" not in text and b"\n\n" not in text
         self._end = text[1 - _LONGEST_MATCH :]  # shorter than a match, so no match is counted twice
         if self._interim > MOST_INTERIM:
             raise TooMuch(f"more than {MOST_INTERIM} interim answers (1xx) and no final one")
@@ -75,6 +116,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         self._received = self._interim = 0
         self._end = b""
+        self._in_head = True
         await self._stream.write(buffer, timeout)
 
     async def aclose(self) -> None:
@@ -89,4 +131,19 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
     def get_extra_info(self, info: str) -> Any:
+        if info == CLOSED:
+            return self._closed
         return self._stream.get_extra_info(info)
+
+
+def _check_start(data: bytes) -> None:
+    """Raise NoHttp unless an answer that begins with `data` may be HTTP. Blank lines before it are tolerated."""
+    start = data.lstrip(b"\r\n")[: len(_HTTP)]
+    if not _HTTP.startswith(start):
+        raise NoHttp(tls=start[:1] in _TLS_RECORDS)
+
+
+_HTTP = b"HTTP/"
+
+_TLS_RECORDS = (b"\x15", b"\x16")
+"""The first byte of a TLS alert and of a handshake (RFC 8446 section 5.1)."""

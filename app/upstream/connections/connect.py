@@ -14,19 +14,27 @@ from typing import Any
 
 import httpcore
 
-from ...core.addresses import authority
+from ...core.addresses import authority, is_loopback
 from ...core.record import Record
 from .resolver import NameNotResolved, Resolver
 
 HEAD_START = 0.25
 """Seconds after which the next address is also tried if one does not answer (RFC 8305 section 5)."""
 
+MOST_ATTEMPTS = 128
+"""The most addresses of a name that are tried. Each attempt that is not answered holds a file descriptor."""
+
 
 class Attempt(Record, frozen=True):
-    """A failed attempt to connect to `address`, with its port. `number`: the errno; None if no answer came in time."""
+    """
+    A failed attempt to connect to `address`, with its port. `number`: the errno; None if no answer came in time.
+
+    `misled`: the address of a name is this machine's own (loopback, or 0.0.0.0), as filters of DNS answer.
+    """
 
     address: str
     number: int | None
+    misled: bool = False
 
 
 class NotConnected(httpcore.ConnectError):
@@ -55,9 +63,9 @@ class Network(httpcore.AsyncNetworkBackend):
     the context of an error, but not its cause.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, sockets: httpcore.AsyncNetworkBackend | None = None) -> None:
         self._resolver = resolver
-        self._sockets = httpcore.AnyIOBackend()
+        self._sockets = sockets or httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -75,9 +83,9 @@ class Network(httpcore.AsyncNetworkBackend):
         left = None if timeout is None else max(0.0, timeout - (time.monotonic() - started))
         race = _Race(self._sockets, port, local_address, socket_options)
         try:
-            return _Stream(await race.first(alternating(addresses), left))
+            return _Stream(await race.first(alternating(addresses)[:MOST_ATTEMPTS], left))
         except OSError:  # TimeoutError, too
-            raise NotConnected(race.attempts(), timeout) from None
+            raise NotConnected(race.attempts(of_name=not (is_address(host) or is_loopback(host))), timeout) from None
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -93,16 +101,21 @@ class _Race:
         self._failed: dict[str, int | None] = {}
         self._won: httpcore.AsyncNetworkStream | None = None
 
-    def attempts(self) -> list[Attempt]:
-        """Return the attempts that have failed or have not been answered."""
-        return [Attempt(authority(address, self._port), number) for address, number in self._failed.items()]
+    def attempts(self, *, of_name: bool) -> list[Attempt]:
+        """Return the attempts that have failed or have not been answered. `of_name`: DNS has chosen the addresses."""
+        return [
+            Attempt(authority(address, self._port), number, misled=of_name and _is_own(address))
+            for address, number in self._failed.items()
+        ]
 
     async def first(self, addresses: list[str], seconds: float | None) -> httpcore.AsyncNetworkStream:
         """Return the first connection. Raises TimeoutError after `seconds`, and OSError when all attempts failed."""
         tasks: set[asyncio.Task[None]] = set()
         try:
+            # All addresses are tried within half of the time, so that the last one can still answer.
+            start = HEAD_START if seconds is None else min(HEAD_START, seconds / 2 / len(addresses))
             async with asyncio.timeout(seconds):
-                await self._run(addresses, tasks)
+                await self._run(addresses, tasks, start)
         except BaseException:
             await self._stop(tasks)
             if self._won is not None:  # an attempt connected at the moment of the time-out
@@ -113,11 +126,11 @@ class _Race:
             raise OSError("all attempts failed")
         return self._won
 
-    async def _run(self, addresses: list[str], tasks: set[asyncio.Task[None]]) -> None:
+    async def _run(self, addresses: list[str], tasks: set[asyncio.Task[None]], head_start: float) -> None:
         """Start attempts in turn until one has won or all have ended."""
         for address in addresses:
             tasks.add(asyncio.create_task(self._attempt(address)))
-            await self._wait(tasks, HEAD_START)
+            await self._wait(tasks, head_start)
             if self._won is not None:
                 return
         while self._won is None and await self._wait(tasks, None):
@@ -207,6 +220,10 @@ def alternating(addresses: list[str]) -> list[str]:
     second = [address for address in addresses if address not in first]
     pairs = ((first[index : index + 1], second[index : index + 1]) for index in range(max(len(first), len(second))))
     return [address for pair in pairs for side in pair for address in side]
+
+
+def _is_own(address: str) -> bool:
+    return is_loopback(address) or ipaddress.ip_address(address.partition("%")[0]).is_unspecified
 
 
 def is_address(host: str) -> bool:

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from ...core.addresses import authority
 from ...core.errors import ConfigError, Unreachable
 from ...core.proxies import check_proxy, proxy_for, proxy_variable
-from ...system import files
 from ...system.disk import Disk, Stalled
+from ...system.probe import probe
 from .bounded import BoundedNetwork
 from .connect import Network
 from .resolver import Resolver
@@ -163,9 +163,7 @@ class RoutingTransport(httpx.AsyncBaseTransport):
     async def _version(self) -> Hashable:
         """Return the state of the TLS files, so that a rotated certificate needs no restart."""
         # One call for each file, so that a file that hangs delays its own directory only.
-        return tuple(
-            [await self._from_disk(partial(files.stamp, path), place, path) for place, path in self._trust.named()]
-        )
+        return tuple([await self._from_disk(partial(probe, path), place, path) for place, path in self._trust.named()])
 
     async def _context(self, trust: Trust) -> ssl.SSLContext:
         place, path = next(iter(trust.named()), (trust.place, "(the system's CA certificates)"))

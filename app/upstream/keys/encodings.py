@@ -50,7 +50,7 @@ def decode(text: str) -> bytes:
 
     Raises ValueError.
     """
-    digits = re.sub(r"\s", "", text).rstrip("=").translate({45: "+", 95: "/"})
+    digits = re.sub(r"^data:[^,]{0,100},|\s", "", text.strip()).rstrip("=").translate({45: "+", 95: "/"})
     try:
         return base64.b64decode(digits + "=" * (-len(digits) % 4), validate=True)
     except binascii.Error:

@@ -11,6 +11,7 @@ import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from contextvars import ContextVar
 from threading import Lock
 from typing import TypeVar, cast
 
@@ -43,11 +44,20 @@ _VERSION = b"\x02\x01\x03"
 LONGEST_SALT = 64
 """The longest salt of a checksum in bytes. OpenSSL writes 8 or 16, and Java 20."""
 
-_results: OrderedDict[bytes, object] = OrderedDict()
-"""The results of derivations, the least recently used first."""
+
+class _Results(OrderedDict[bytes, object]):
+    """The results of derivations, the least recently used first. `forgotten`: how often they were dropped."""
+
+    forgotten = 0
+
+
+_results = _Results()
 
 _lock = Lock()
 """Keys are loaded in threads."""
+
+_read_since: ContextVar[int | None] = ContextVar("read_since", default=None)
+"""`_results.forgotten` when the attempt of this context began, before it read its files; None outside an attempt."""
 
 
 class TooManyRounds(Exception):
@@ -63,9 +73,19 @@ class TooManyRounds(Exception):
 
 
 def forget() -> None:
-    """Drop all results: a file has changed, or a configuration is not in use any more. Later uses derive again."""
+    """
+    Drop all results: a file has changed, or a configuration is not in use any more. Later uses derive again.
+
+    Results of derivations and attempts that are under way are not kept: the file that they have read may be gone.
+    """
     with _lock:
+        _results.forgotten += 1
         _results.clear()
+
+
+def begin() -> None:
+    """Note that an attempt begins in this context, before it reads a file."""
+    _read_since.set(_results.forgotten)
 
 
 def once(load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes | None) -> T:
@@ -74,6 +94,7 @@ def once(load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes |
 
     The result of a derivation is kept until `forget`, and so is a ValueError of a wrong password: each request for a
     token would repeat the derivation. Another file or password has another result.
+    In an attempt, the result is kept unless `forget` was called since `begin`.
     """
     found = rounds(raw)
     if not found:
@@ -84,13 +105,16 @@ def once(load: Callable[[bytes, bytes | None], T], raw: bytes, password: bytes |
     name = hashlib.sha256(kind + (password or b"") + raw).digest()
     with _lock:
         result = _results.pop(name, None)
+        begun = _results.forgotten
     if result is None:
         try:
             result = load(raw, password)
         except ValueError as error:
             result = ValueError(*error.args)  # the error itself holds its frames, with the password
+    since = _read_since.get()
     with _lock:
-        _results[name] = result
+        if (begun if since is None else since) == _results.forgotten:
+            _results[name] = result
         while len(_results) > MOST_RESULTS:
             _results.popitem(last=False)
     if isinstance(result, ValueError):

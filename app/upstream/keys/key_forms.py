@@ -5,7 +5,6 @@ Each official SDK fails on some of these forms. A key that one tool wrote must w
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,11 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from ...core.errors import ConfigError, Reason
+from ...core.record import Record
 from . import encodings, key_derivation
+from .jwk import NoSuchKey, NotForSigning, chosen, key_id_of, pem_in
 from .key_derivation import TooManyRounds
+from .other_keys import kind_of_bytes, kind_of_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -53,8 +55,25 @@ class PublicKey(ValueError):
     """A text with the public half of a key, instead of the private key."""
 
 
-class NoSuchKey(ValueError):
-    """A JWK set with several private keys, none of which has the configured id."""
+class OtherKind(ValueError):
+    """A file that is no private key, with its kind and the cure."""
+
+    def __init__(self, kind: Reason) -> None:
+        super().__init__()
+        self.kind = kind
+
+
+class Hints(Record, frozen=True):
+    """
+    What the form of a key says about its use.
+
+    `algorithm`: the `alg` of a JWK. `key_id`: its `kid`, or the id in a provider's file. `pss`: the key is for
+    RSASSA-PSS alone (RFC 4055 1.2).
+    """
+
+    algorithm: str | None = None
+    key_id: str | None = None
+    pss: bool = False
 
 
 def load_private_key(
@@ -95,6 +114,14 @@ def load_any_key(
         ) from None
     except PublicKey:
         raise ConfigError(f"{place}: a public key", cure="name the private key", error_code="IDS-115") from None
+    except OtherKind as error:
+        raise ConfigError(error.kind.at(place), error_code="IDS-115") from None
+    except NotForSigning:
+        raise ConfigError(
+            f"{place}: a JWK that does not sign, by its use, key_ops or alg",
+            cure="name the client's key for signatures (use: sig)",
+            error_code="IDS-115",
+        ) from None
     except NoSuchKey:
         raise ConfigError(
             f"{place}: several private keys, and none has the kid of keyId",
@@ -109,11 +136,13 @@ def load_any_key(
 
 
 def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
-    if text.lstrip().startswith("{"):
-        return _of_jwk(text, key_id)
+    if text.lstrip().startswith(("{", "[")):
+        return _of_json(text, password, key_id)
     label, body = next(encodings.blocks(_PRIVATE_KEY, text), ("", ""))
     if not label and "-----BEGIN PUBLIC KEY-----" in text:
         raise PublicKey
+    if not label and (kind := kind_of_text(text)) is not None:
+        raise OtherKind(kind)
     if not label:
         return _of_bytes(encodings.decode(text), password, key_id)
     if label.startswith("OPENSSH"):
@@ -126,8 +155,10 @@ def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTy
 
 
 def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
-    if b"-----BEGIN " in raw or raw.lstrip().startswith(b"{"):
+    if b"-----BEGIN " in raw or raw.lstrip().startswith((b"{", b"[")):
         return _load(raw.decode("ascii"), password, key_id)
+    if (kind := kind_of_bytes(raw)) is not None:
+        raise OtherKind(kind)
     if not encodings.PKCS12.match(raw):
         return key_derivation.once(load_der_private_key, raw, password)
     try:
@@ -141,31 +172,44 @@ def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> Private
     return key
 
 
-def _of_jwk(text: str, key_id: str | None) -> PrivateKeyTypes:
-    """
-    Return the private key of a JWK, or one of a JWK set: the one with `key_id`, else the first.
-
-    A single key may have another id: the provider gives each key that is registered an id of its own.
-    """
+def _of_json(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
+    """Return the key that `jwk.chosen` chooses."""
     import jwt
 
-    value = json.loads(text)
-    keys = value["keys"] if isinstance(value, dict) and value.get("keys") else [value]
-    if not isinstance(keys, list) or not isinstance(keys[0], dict):
-        raise ValueError("not a JWK")
-    private = [item for item in keys if isinstance(item, dict) and "d" in item]
-    found = next((item for item in private if key_id is not None and item.get("kid") == key_id), None)
-    if found is None:
-        if key_id is not None and len(private) > 1:
-            raise NoSuchKey
-        found = private[0] if private else keys[0]
+    found = chosen(text, key_id)
+    if "kty" not in found and (pem := pem_in(found)) is not None:
+        return _load(pem, password, key_id)
     try:
-        key: PrivateKeyTypes = jwt.PyJWK(found).key
+        # PyJWT knows no `alg` of some keys that it can read.
+        key: PrivateKeyTypes = jwt.PyJWK({name: value for name, value in found.items() if name != "alg"}).key
     except (jwt.PyJWTError, KeyError, AttributeError):
         raise ValueError("not a JWK") from None
     if "d" not in found and found["kty"] != "oct":
         raise PublicKey
     return key
+
+
+_PSS = bytes.fromhex("06092a864886f70d01010a")
+"""The object identifier id-RSASSA-PSS in DER, which stands at the beginning of a PKCS#8."""
+
+
+def hints(text: str, key_id: str | None) -> Hints:
+    """Return what the form of a key says that `load_private_key` can load. Encrypted forms say nothing."""
+    plain = encodings.plain(text)
+    try:
+        if plain.lstrip().startswith(("{", "[")):
+            found = chosen(plain, key_id)
+            algorithm = found.get("alg")
+            return Hints("EdDSA" if algorithm == "Ed25519" else algorithm, key_id_of(found))
+        label, body = next(encodings.blocks(_PRIVATE_KEY, plain), ("", plain))
+        if label.startswith(("ENCRYPTED", "OPENSSH")) or "Proc-Type" in body:
+            return Hints()
+        raw = encodings.decode(body)
+        if not label and (b"-----BEGIN " in raw or raw.lstrip().startswith((b"{", b"["))):
+            return hints(raw.decode("ascii"), key_id)
+        return Hints(pss=_PSS in raw[:64])
+    except ValueError:
+        return Hints()
 
 
 def _reason(error: Exception, password: str | None) -> Reason:

@@ -270,6 +270,15 @@ def test_unreadable_error_is_not_repeated(spelling: tuple[str, str]) -> None:
     assert error_of(response(404, **{code: "Realm does not exist"}), URL).cloud_message == "Realm does not exist"
 
 
+def test_known_code_is_shown_beside_a_secret_of_the_same_words() -> None:
+    """A known code keeps its meaning if the secret of the request has a part in common with it."""
+    answer = UpstreamResponse(400, b'{"error": "invalid_client"}', sent=("my-invalid_client-1",))
+    error = error_of(answer, URL)
+
+    assert (error.code, error.error_code) == ("invalid_client", CODES["invalid_client"].error_code)
+    assert "copy clientId and a current secret" in str(error)
+
+
 # --- successful responses ---------------------------------------------------------------------------------------------
 
 
@@ -551,7 +560,7 @@ PROVIDERS: dict[str, tuple[int, dict[str, Any], str, str, str]] = {
     "Apigee": (
         401,
         {"fault": {"faultstring": "Invalid client", "detail": {"errorcode": "oauth.v2.InvalidClient"}}},
-        "401",
+        "oauth.v2.InvalidClient",
         "",
         "Invalid client",
     ),
@@ -619,7 +628,19 @@ def test_error_in_any_encoding(charset: str, status: int) -> None:
 @pytest.mark.parametrize(("status", "kind"), [(401, PERMANENT), (429, THROTTLED), (503, TRANSIENT)])
 def test_error_with_a_compressed_body(status: int, kind: str) -> None:
     """The status alone says what the failure means, and the message says what the body was."""
-    error = error_of(UpstreamResponse(status, b"", retry_after=7.0, compressed=True), URL)
+    error = error_of(UpstreamResponse(status, b"", retry_after=7.0, compressed="br"), URL)
 
     assert classify(error) == kind
-    assert f"{URL}: HTTP {status} with a compressed body, which was not requested, instead of JSON" in str(error)
+    assert f"{URL}: HTTP {status} with a body compressed with br, which was not requested, instead of JSON" in str(
+        error
+    )
+
+
+def test_login_of_a_network() -> None:
+    """HTTP 511 is a captive portal's, not an error of the server; it passes when someone signs in there."""
+    error = error_of(page(511, b"<html>"), URL)
+
+    assert isinstance(error, Unreachable)
+    assert error.error_code == "IDS-209"
+    assert str(error).startswith(f"{URL}: HTTP 511 ")
+    assert str(error).endswith("requires a login; sign this machine in there, or allow the host in the gateway")

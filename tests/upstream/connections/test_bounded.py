@@ -43,9 +43,16 @@ async def test_interim_answers_are_counted_in_pieces_of_any_size(piece: int) -> 
 
 async def test_answer_has_a_largest_size() -> None:
     """An answer as large as the limit is read, and one byte more is refused."""
-    assert len(await read_all(b"x" * LARGEST)) == LARGEST
+    head = b"HTTP/1.1 200 OK\r\n\r\n"
+    assert len(await read_all(head.ljust(LARGEST, b"x"))) == LARGEST
     with pytest.raises(TooMuch, match="bytes"):
-        await read_all(b"x" * (LARGEST + 1))
+        await read_all(head.ljust(LARGEST + 1, b"x"))
+
+
+async def test_blank_lines_before_an_answer() -> None:
+    """Blank lines before an answer are tolerated, and the answer may arrive byte by byte."""
+    answer = b"\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+    assert await read_all(answer, 1) == answer
 
 
 async def test_next_request_begins_at_zero() -> None:

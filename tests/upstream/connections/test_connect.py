@@ -8,14 +8,16 @@ import socket
 import ssl
 from typing import Any
 
+import httpcore
 import httpx
 import pytest
 
-from app.upstream.connections.connect import Attempt, Network, NotConnected, alternating
+from app.upstream.connections.connect import MOST_ATTEMPTS, Attempt, Network, NotConnected, alternating
 from app.upstream.connections.resolver import NameNotResolved, Resolver
 from app.upstream.failures.reasons import describe
 
 from ...ports import unused_port
+from ...simulated_loop import simulated
 
 
 def test_families_alternate() -> None:
@@ -29,7 +31,7 @@ async def test_next_address_is_tried() -> None:
     """A name whose first address refuses is reached at its second one."""
     running = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
     port = running.sockets[0].getsockname()[1]
-    stream = await Network(Resolver(lambda _: ["127.0.0.2", "127.0.0.1"])).connect_tcp("name.test", port, 30)
+    stream = await Network(Resolver(lambda *_: ["127.0.0.2", "127.0.0.1"])).connect_tcp("name.test", port, 30)
     assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
 
     await stream.aclose()
@@ -47,12 +49,12 @@ async def test_address_that_does_not_answer_is_passed() -> None:
         for filler in fillers:  # a full backlog: the kernel drops further attempts
             filler.setblocking(False)
             filler.connect_ex(("127.0.0.2", port))
-        stream = await Network(Resolver(lambda _: ["127.0.0.2", "127.0.0.1"])).connect_tcp("name.test", port, 30)
+        stream = await Network(Resolver(lambda *_: ["127.0.0.2", "127.0.0.1"])).connect_tcp("name.test", port, 30)
         assert stream.get_extra_info("server_addr") == ("127.0.0.1", port)
 
         await stream.aclose()
         with pytest.raises(NotConnected) as caught:
-            await Network(Resolver(lambda _: ["127.0.0.2"])).connect_tcp("name.test", port, 0.1)
+            await Network(Resolver(lambda *_: ["127.0.0.2"])).connect_tcp("name.test", port, 0.1)
         assert f"could not connect to 127.0.0.2:{port}: no answer within 0.1 s" in describe(
             caused_by(caught.value), "name.test"
         )
@@ -65,11 +67,11 @@ async def test_all_addresses_are_named() -> None:
     """When no address accepts, the error names each one with its cause."""
     port = unused_port()
     with pytest.raises(NotConnected) as caught:
-        await Network(Resolver(lambda _: ["127.0.0.1", "127.0.0.2"])).connect_tcp("name.test", port, 30)
+        await Network(Resolver(lambda *_: ["127.0.0.1", "127.0.0.2"])).connect_tcp("name.test", port, 30)
 
     assert describe(caused_by(caught.value), "name.test") == (
-        f"could not connect to 127.0.0.1:{port} or 127.0.0.2:{port}: connection refused; does the server run, is the "
-        "port right?"
+        f"could not connect to 127.0.0.1:{port} or 127.0.0.2:{port}: connection refused; that is this machine, by DNS "
+        "or /etc/hosts; correct /etc/hosts, allow the name in a DNS filter that blocks it, or start the server here"
     )
 
 
@@ -95,7 +97,16 @@ def certificate_error(code: int, message: str = "") -> ssl.SSLCertVerificationEr
             NameNotResolved("n.test", socket.EAI_NONAME, 0),
             "the name n.test does not exist in DNS; correct the host name",
         ),
-        (NameNotResolved("n.test", socket.EAI_AGAIN, 0), "the name n.test could not be resolved: no answer from DNS"),
+        (
+            NameNotResolved("n.test", socket.EAI_AGAIN, 0),
+            "the name n.test could not be resolved: DNS is not reachable, or its answer is a "
+            "failure (SERVFAIL, REFUSED); correct the nameserver",
+        ),
+        (
+            NameNotResolved("n.test", errno.EMFILE, 0),
+            "the name n.test was not looked up (DNS): this process has too many open files; raise the limit of open "
+            "files",
+        ),
         (
             NameNotResolved("n.test", socket.EAI_MEMORY, 0),
             "was not looked up (DNS): this machine has no thread or memory",
@@ -130,7 +141,10 @@ def test_causes(error: Exception, expected: str) -> None:
             "requires a client certificate; name one with connection.certificateFile",
         ),
         ("TLSV1_ALERT_UNKNOWN_CA", "the server does not trust the CA of the client certificate"),
-        ("DH_KEY_TOO_SMALL", "TLS failed: DH_KEY_TOO_SMALL"),
+        (
+            "DH_KEY_TOO_SMALL",
+            "TLS with the server failed: DH_KEY_TOO_SMALL; show what answers there with `openssl s_client",
+        ),
     ],
 )
 def test_handshake_causes(reason: str, expected: str) -> None:
@@ -152,4 +166,56 @@ def test_causes_of_two_addresses(number: int) -> None:
     assert ", and to 192.0.2.1:443: no answer within 5 s; " in message
     assert message.endswith(
         "allow this machine to reach the host on that port, or configure a proxy or the VPC endpoint"
+    )
+
+
+class SilentAddresses(httpcore.AsyncNetworkBackend):
+    """A network of which one address answers. Records the addresses that are tried."""
+
+    def __init__(self, answers: str) -> None:
+        self.tried: list[str] = []
+        self._answers = answers
+
+    async def connect_tcp(self, host: str, *_: object, **__: object) -> httpcore.AsyncNetworkStream:
+        self.tried.append(host)
+        if host != self._answers:
+            await asyncio.Event().wait()
+        return httpcore.AsyncMockStream([])
+
+
+@simulated
+async def test_last_of_many_addresses() -> None:
+    """A name with a hundred addresses, of which only the last answers, is reached within half of the time limit."""
+    addresses = [f"192.0.2.{number}" for number in range(100)]
+    sockets = SilentAddresses(addresses[-1])
+    started = asyncio.get_running_loop().time()
+    await Network(Resolver(lambda *_: addresses), sockets).connect_tcp("name.test", 443, 5.0)
+
+    assert sockets.tried == addresses
+    assert asyncio.get_running_loop().time() - started < 2.6
+
+
+@simulated
+async def test_attempts_are_limited() -> None:
+    """However many addresses a name has, few are tried and fewer are named, so that no descriptor is used up."""
+    addresses = [f"2001:db8::{number}" for number in range(1, 1000)]
+    sockets = SilentAddresses("none")
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(lambda *_: addresses), sockets).connect_tcp("name.test", 443, 5.0)
+
+    assert len(sockets.tried) == MOST_ATTEMPTS
+    message = describe(caused_by(caught.value), "name.test")
+    assert "or [2001:db8::4]:443: no answer within 5 s (124 more addresses failed); allow" in message
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.1", "::1"])
+async def test_name_that_dns_blocks(address: str) -> None:
+    """A filter of DNS answers with an address of this machine, where no such server runs."""
+    port = unused_port()
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(lambda *_: [address])).connect_tcp("name.test", port, 30)
+
+    assert describe(caused_by(caught.value), "name.test").endswith(
+        f":{port}: connection refused; that is this machine, by DNS or /etc/hosts; correct /etc/hosts, allow the name "
+        "in a DNS filter that blocks it, or start the server here"
     )

@@ -3,27 +3,47 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import AsyncIterator
 
 import pytest
 
-from app.upstream.connections.resolver import MOST_REPEATED, SHARED_SECONDS, NameNotResolved, Resolver
+from app.upstream.connections.resolver import (
+    BOTH,
+    FAMILIES,
+    LATE_SECONDS,
+    MOST_ALONE,
+    MOST_REPEATED,
+    SHARED_SECONDS,
+    NameNotResolved,
+    Resolver,
+)
 
 
 class FakeDns:
-    """Answers for `*.good.test`; is silent for `*.hang.test` until `release`; refuses other names."""
+    """
+    Answers for `*.good.test`, until `release` not for `*.hang.test`, and refuses other names.
+
+    Is silent about IPv6 addresses of `*.v4.test`, and about `*.search.test` where a search list applies.
+    """
 
     def __init__(self) -> None:
         self.asked: list[str] = []
         self._released = threading.Event()
 
-    def addresses(self, host: str) -> list[str]:
+    def addresses(self, host: str, family: int) -> list[str]:
         """Return the addresses of `host`; called in a thread of its own."""
         self.asked.append(host)
-        if host.endswith("hang.test"):
+        silent_families = {"hang.test": (BOTH, *FAMILIES), "v4.test": (BOTH, socket.AF_INET6), "search.test": (BOTH,)}
+        name = host.rstrip(".").partition(".")[2]
+        if family in silent_families.get(name, ()) and not (name == "search.test" and host.endswith(".")):
             self._released.wait(60)
+        if family == socket.AF_INET:
+            return ["192.0.2.1"]
+        if family == socket.AF_INET6 and name == "search.test":
+            raise socket.gaierror(socket.EAI_NODATA, "no such address")
         if host.startswith("nobody"):
             raise socket.gaierror(socket.EAI_NONAME, "unknown")
         return ["192.0.2.1", "2001:db8::1"]
@@ -31,6 +51,10 @@ class FakeDns:
     def release(self) -> None:
         """Answer all look-ups."""
         self._released.set()
+
+    def hold(self) -> None:
+        """Answer no further look-up of the silent names."""
+        self._released.clear()
 
 
 @pytest.fixture
@@ -49,7 +73,7 @@ def time() -> list[float]:
 
 async def test_silent_names_do_not_delay_others(dns: FakeDns) -> None:
     """With a hundred names that are not answered, another name is answered within its time limit."""
-    resolver = Resolver(dns.addresses)
+    resolver = Resolver(dns.addresses, alone=60)
     hanging = [asyncio.create_task(resolver.resolve(f"h{number}.hang.test", None)) for number in range(100)]
     found = await resolver.resolve("sts.good.test", 30)
     dns.release()
@@ -70,7 +94,7 @@ async def test_silent_name_ends_at_the_limit(dns: FakeDns) -> None:
 @pytest.mark.parametrize("host", ["nobody.test", f"{'a' * 64}.test", "a..test"])
 async def test_name_that_does_not_exist(host: str, dns: FakeDns) -> None:
     """A name that does not exist, or that cannot exist, raises NameNotResolved with the resolver's code."""
-    resolver = Resolver(dns.addresses if host == "nobody.test" else lambda host: [str(host.encode("idna"))])
+    resolver = Resolver(dns.addresses if host == "nobody.test" else lambda host, _: [str(host.encode("idna"))])
     with pytest.raises(NameNotResolved) as caught:
         await resolver.resolve(host, 30)
 
@@ -79,7 +103,7 @@ async def test_name_that_does_not_exist(host: str, dns: FakeDns) -> None:
 
 async def test_callers_share_a_young_look_up(dns: FakeDns, time: list[float]) -> None:
     """Callers share a look-up for a second; afterwards another one starts, for the resolver may work again."""
-    resolver = Resolver(dns.addresses, now=lambda: time[0])
+    resolver = Resolver(dns.addresses, now=lambda: time[0], alone=60)
     callers = [asyncio.create_task(resolver.resolve("a.hang.test", None)) for _ in range(5)]
     await asyncio.sleep(0)
     time[0] += SHARED_SECONDS
@@ -93,7 +117,7 @@ async def test_callers_share_a_young_look_up(dns: FakeDns, time: list[float]) ->
 
 async def test_repeated_look_ups_are_limited(dns: FakeDns, time: list[float]) -> None:
     """However often a silent name is asked for, its threads are limited, and every other name has one of its own."""
-    resolver = Resolver(dns.addresses, now=lambda: time[0])
+    resolver = Resolver(dns.addresses, now=lambda: time[0], alone=60)
     callers = []
     for _ in range(3 * MOST_REPEATED):
         time[0] += SHARED_SECONDS
@@ -110,7 +134,7 @@ async def test_repeated_look_ups_are_limited(dns: FakeDns, time: list[float]) ->
 
 async def test_a_caller_that_gives_up_does_not_end_the_look_up_of_others(dns: FakeDns) -> None:
     """A cancelled caller leaves the shared look-up to the other callers."""
-    resolver = Resolver(dns.addresses)
+    resolver = Resolver(dns.addresses, alone=60)
     first, second = (asyncio.create_task(resolver.resolve("a.hang.test", None)) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -131,3 +155,90 @@ async def test_limit_of_threads(dns: FakeDns) -> None:
         with pytest.raises(NameNotResolved) as caught:
             await resolver.resolve("sts.good.test", 30)
         assert caught.value.code == socket.EAI_MEMORY
+
+
+@pytest.mark.parametrize("host", ["sts.v4.test", "sts.search.test"])
+async def test_answer_of_one_family_is_enough(host: str, dns: FakeDns) -> None:
+    """A resolver that is silent about IPv6, or about a domain of the search list, delays a name by a moment only."""
+    resolver = Resolver(dns.addresses, alone=0.01)
+    assert await resolver.resolve(host, 30) == ["192.0.2.1"]
+    assert set(dns.asked) == {host, f"{host}."}
+
+
+async def test_families_without_an_answer(dns: FakeDns) -> None:
+    """Where no family has an answer, the look-up of both ends as before, with three threads for the name."""
+    with pytest.raises(NameNotResolved) as caught:
+        await Resolver(dns.addresses, alone=0.01).resolve("a.hang.test", 0.2)
+
+    assert caught.value.code is None
+    assert sorted(dns.asked) == ["a.hang.test", "a.hang.test.", "a.hang.test."]
+
+
+async def test_look_ups_of_families_are_limited(dns: FakeDns) -> None:
+    """With many names that are not answered, most keep one thread; another name is still answered."""
+    resolver = Resolver(dns.addresses, alone=0.01)
+    hanging = [asyncio.create_task(resolver.resolve(f"h{number}.hang.test", 0.5)) for number in range(100)]
+    answers = await asyncio.gather(*hanging, return_exceptions=True)
+
+    assert {type(answer) for answer in answers} == {NameNotResolved}
+    assert len(dns.asked) == 100 + MOST_ALONE
+    assert await resolver.resolve("sts.good.test", 30) == ["192.0.2.1", "2001:db8::1"]
+
+
+async def test_name_without_a_dot_keeps_its_search_list(dns: FakeDns) -> None:
+    """A name of one label means nothing without the search list, so its families are looked up with it."""
+
+    def addresses(host: str, family: int) -> list[str]:
+        return dns.addresses("a.hang.test", BOTH) if family == BOTH else [host]
+
+    assert await Resolver(addresses, alone=0.01).resolve("idp", 30) == ["idp"]
+
+
+async def test_resolver_that_comes_back(dns: FakeDns, time: list[float]) -> None:
+    """After an outage, the next look-up is answered, although earlier ones still hang."""
+    answers = False
+
+    def addresses(host: str, _family: int) -> list[str]:
+        if not answers:
+            dns.addresses("a.hang.test", BOTH)
+        return ["192.0.2.1"]
+
+    resolver = Resolver(addresses, now=lambda: time[0], alone=0.01)
+    with pytest.raises(NameNotResolved):
+        await resolver.resolve("sts.test", 0.1)
+    answers = True
+    time[0] += SHARED_SECONDS
+
+    assert await resolver.resolve("sts.test", 30) == ["192.0.2.1"]
+
+
+async def test_answer_after_the_limit(dns: FakeDns, time: list[float]) -> None:
+    """An answer that came too late for its caller is used for a minute where the next answer takes as long."""
+    resolver = Resolver(dns.addresses, now=lambda: time[0], alone=0.01)
+    look_up = asyncio.create_task(resolver.resolve("a.hang.test", None))
+    with pytest.raises(NameNotResolved):
+        await resolver.resolve("a.hang.test", 0.05)
+    time[0] += 5.0
+    dns.release()
+    await look_up
+    dns.hold()
+
+    assert "192.0.2.1" in await resolver.resolve("a.hang.test", 30)
+    time[0] += LATE_SECONDS
+    with pytest.raises(NameNotResolved):
+        await resolver.resolve("a.hang.test", 0.05)
+
+
+async def test_no_file_descriptor_left() -> None:
+    """Without a file descriptor the system's resolver reports a silent server; the error names the limit."""
+
+    def no_descriptor() -> int:
+        return errno.EMFILE
+
+    def addresses(_host: str, _family: int) -> list[str]:
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    with pytest.raises(NameNotResolved) as caught:
+        await Resolver(addresses, limit=no_descriptor).resolve("sts.test", 30)
+
+    assert caught.value.code == errno.EMFILE

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from app.upstream.connections.connect import Attempt, NotConnected
+from app.upstream.connections.resolver import NameNotResolved
 from app.upstream.connections.transport import ProxyInBetween
 from app.upstream.failures.reasons import describe
 
@@ -53,12 +54,34 @@ CONNECT = [
     (errno.ENETUNREACH, "this machine has no route to that network; add a route"),
     (errno.EACCES, "a firewall, network policy or route of this machine prohibits it"),
     (errno.EPERM, "a firewall, network policy or route of this machine prohibits it"),
-    (errno.ECONNRESET, "the connection was reset; does something in between refuse it?"),
+    (errno.ECONNRESET, f"the connection was reset by the host or something in between; {ALLOW}"),
+    (
+        errno.EADDRNOTAVAIL,
+        "this machine has no address, or no free port, to connect from; add an address of that "
+        "family, or widen net.ipv4.ip_local_port_range",
+    ),
+    (errno.EAFNOSUPPORT, "this machine has no network of that family (IPv4 or IPv6); use an address of the other"),
+    (errno.EMFILE, "this process has too many open files; raise the limit of open files"),
+    (errno.ENFILE, "this machine has too many open files; raise fs.file-max, or end the program that holds them"),
+    (errno.ENETDOWN, "the network interface is down; repair this machine's network"),
+    (errno.ENOBUFS, "this machine or container has no memory left for a connection; raise the memory limit"),
     (errno.ETIMEDOUT, f"no answer to the connection attempt; {ALLOW}"),
 ]
 TLS = [
     (tls("WRONG_VERSION_NUMBER"), "the server does not speak TLS; is the port right, and is it https?"),
-    (tls("UNSUPPORTED_PROTOCOL"), "the server speaks no version of TLS that is allowed here"),
+    (
+        tls("UNSUPPORTED_PROTOCOL"),
+        "the server speaks no version of TLS that is allowed here; enable TLS 1.2 or 1.3 on the server",
+    ),
+    (
+        tls("SSLV3_ALERT_UNEXPECTED_MESSAGE"),
+        "the server ends the TLS handshake: SSLV3_ALERT_UNEXPECTED_MESSAGE; look at the server's log, and request the "
+        "URL with `curl -v`",
+    ),
+    (
+        tls("SSLV3_ALERT_BAD_RECORD_MAC"),
+        "the server receives other bytes than were sent; look for a device in between that changes TLS",
+    ),
     (
         tls(None),
         "the server ends the TLS handshake without a reason; is the port right? Where the server requires a client "
@@ -90,7 +113,10 @@ TLS = [
         (certificate(code), "the server's certificate is not from a trusted CA; name its CA with tls.caFile")
         for code in (2, 18, 19, 20, 21)
     ],
-    (certificate(28, "CA\nrejected"), "the server's certificate was rejected: CA rejected"),
+    (
+        certificate(28, "CA\nrejected"),
+        "the server's certificate was rejected: CA rejected; replace the certificate on the server",
+    ),
 ]
 
 
@@ -117,10 +143,7 @@ def test_tls_error_is_described_by_its_code(error: Exception, words: str) -> Non
         (httpx.ReadTimeout("words"), "no answer in time"),
         (httpx.WriteTimeout("words"), "no answer in time"),
         (caused(httpx.ReadTimeout("words"), ssl.SSLWantReadError(2, "words")), "no answer in time"),
-        (
-            httpx.RemoteProtocolError("what the server sent"),
-            "the server closed the connection, or did not answer in HTTP",
-        ),
+        (httpx.RemoteProtocolError("what the server sent"), "the server's answer is not valid HTTP"),
         (httpx.ConnectError("words"), "could not connect"),
         (httpx.ReadError("words"), "the connection broke off"),
         (OSError(errno.ENOSPC, "words"), "No space left on device"),
@@ -223,3 +246,12 @@ def test_link_local_address(number: int) -> None:
 def test_proxy_is_named(passed: bool, words: str) -> None:
     """The proxy in between is named, because it may be the cause; it is, until it has connected to the server."""
     assert describe(httpx.ReadTimeout(""), HOST, ProxyInBetween("proxy:8080", passed)) == words
+
+
+def test_name_of_a_proxy() -> None:
+    """A proxy whose name does not exist is named as the proxy's, not the server's."""
+    error = in_context(httpx.ConnectError(""), NameNotResolved("proxy.test", socket.EAI_NONAME, 5.0))
+
+    assert describe(error, HOST, ProxyInBetween("proxy.test:3128")).startswith(
+        "could not connect: the name of the proxy, proxy.test, does not exist in DNS; correct the host name"
+    )

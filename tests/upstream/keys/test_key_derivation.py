@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime
 from collections.abc import Callable, Iterator
@@ -225,6 +226,37 @@ def test_all_keys_are_forgotten() -> None:
     once(load, raw, b"right")
 
     assert calls == [raw, raw]
+
+
+@pytest.mark.usefixtures("no_results")
+def test_key_that_is_forgotten_while_it_is_derived_is_not_kept() -> None:
+    """A file that changes during its derivation leaves no key in memory."""
+    calls: list[bytes] = []
+    load, raw = counted(calls), pkcs8(2048)
+
+    def slow(content: bytes, password: bytes | None) -> bytes:
+        key_derivation.forget()
+        return load(content, password)
+
+    assert once(slow, raw, b"right") == raw[:4]
+    assert not len(key_derivation._results)
+
+
+@pytest.mark.usefixtures("no_results")
+async def test_key_of_an_attempt_that_began_before_is_not_kept() -> None:
+    """An attempt that has read a file before the file changed keeps nothing of it. The next attempt does."""
+    calls: list[bytes] = []
+    load, raw = counted(calls), pkcs8(2048)
+
+    for kept in (0, 1):
+        key_derivation.begin()
+        if not kept:
+            key_derivation.forget()
+        for _ in range(2):
+            assert await asyncio.to_thread(once, load, raw, b"right") == raw[:4]
+        assert len(key_derivation._results) == kept
+
+    assert len(calls) == 3
 
 
 def test_too_many_rounds_is_no_wrong_password() -> None:

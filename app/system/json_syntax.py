@@ -1,0 +1,90 @@
+"""Names what stopped Python's JSON decoder, by the text at the place of the error, and the cure."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from ..core.errors import Reason
+
+_LOOKALIKES = {
+    **dict.fromkeys("\u201c\u201d\u201e\u201f\u2018\u2019\u00ab\u00bb\uff02", '"'),
+    **dict.fromkeys("\uff1a", ":"),
+    **dict.fromkeys("\uff0c\u3001", ","),
+    **dict.fromkeys("\uff5b", "{"),
+    **dict.fromkeys("\uff5d", "}"),
+    **dict.fromkeys("\uff3b\u3010", "["),
+    **dict.fromkeys("\uff3d\u3011", "]"),
+}
+"""The characters that word processors and input methods write in place of those of JSON."""
+
+_BEGINNINGS = (
+    (re.compile(r"\s*\Z"), "an empty file", "write the object, {…}, into it"),
+    (re.compile(r"\s*<(?!<)"), "HTML or XML", "write the file again; a download may have failed"),
+    (re.compile(r"\s*(?:---|[\w.-]+:(?:\s|$))"), "YAML", "write the file as JSON"),
+    (re.compile(r"\s*[\w.-]+\s*="), "the format of a properties or TOML file", "write the file as JSON"),
+)
+"""The beginnings of files that are something else."""
+
+_QUOTES = 'write it in double quotes, "…"'
+
+_BY_TEXT = (
+    (re.compile(r"'"), "a text in single quotes", _QUOTES),
+    (re.compile(r"`"), "a text in backquotes", _QUOTES),
+    (re.compile(r"#"), "a comment with #, which JSON does not have", "remove the comment"),
+    (re.compile(r"<{7}|={7}|>{7}"), "a mark of a merge conflict", "resolve the conflict"),
+    (re.compile(r"[=;]"), "a character of another format", "write a colon after a key, and a comma after a value"),
+    (re.compile(r"(?:True|False|None)\b"), "a word of Python", "write true, false or null"),
+    (re.compile(r"(?:undefined|nil|yes|no|on|off)\b"), "a word that JSON does not have", "write true, false or null"),
+    (re.compile(r"[+.0]*[0-9]|[+.]"), "a number in a form that JSON does not have", "write it as 10 or 0.5"),
+    (re.compile(r"[A-Za-z_$][\w$-]*\s*:"), "a key without quotes", _QUOTES),
+    (re.compile(r"[A-Za-z_$]"), "a text without quotes", _QUOTES),
+    (re.compile(r","), "a comma too many", "remove it"),
+    (re.compile(r"[}\]]"), "a value is missing before it, or the bracket is of the wrong kind", ""),
+)
+"""What the text is where a key or a value is expected."""
+
+_BY_MESSAGE = (
+    ("Unterminated string", "a text without its closing quote", 'add the quote, "'),
+    (
+        "Invalid control character",
+        "a line break or tab within a text, whose closing quote may be missing",
+        'add the quote, ", or write the character as \\n or \\t',
+    ),
+    ("Invalid \\", "a backslash that escapes nothing", "write two, \\\\"),
+    ("Extra data", "text after the end of the object", "remove it, or correct the brackets"),
+)
+"""The messages of the decoder that name the mistake themselves."""
+
+
+def reason(error: json.JSONDecodeError) -> Reason:
+    """Return the decoder's message, which has line and column elsewhere, with what the text there is and the cure."""
+    found = _found(error)
+    return Reason(f"{error.msg}: {found.cause}", found.cure) if found is not None else Reason(error.msg)
+
+
+def _found(error: json.JSONDecodeError) -> Reason | None:
+    text, place = error.doc, error.pos
+    char = text[place : place + 1]
+    if char and char in _LOOKALIKES:
+        return Reason(f"{char!a} in place of {_LOOKALIKES[char]}", f"write {_LOOKALIKES[char]}")
+    if char and not char.isascii() and (char.isspace() or not char.isprintable()):
+        return Reason(f"an invisible character, {char!a}", "remove it, or write a space")
+    if not text[:place].strip() and (other := _first(_BEGINNINGS, text, 0)) is not None:
+        return other
+    known = next((item for item in _BY_MESSAGE if error.msg.startswith(item[0])), None)
+    if known is not None:
+        return Reason(known[1], known[2])
+    if not text[place:].strip():
+        return Reason("the file ends within an object or list", "add what is missing, such as the closing bracket")
+    if text[place - 1 : place].isdigit() and re.match(r"[\w.]", char):
+        return Reason("a number in a form that JSON does not have", "write it as 10 or 0.5")
+    if error.msg.startswith("Expecting ':'") and re.match(r'["\[{\w-]', char):
+        return Reason("a missing colon", "write the colon before it")
+    if error.msg.startswith("Expecting ','") and re.match(r'["\[{\w-]', char):
+        return Reason("a missing comma, or a quote within a text", 'write the comma before it, or the quote as \\"')
+    return _first(_BY_TEXT, text, place)
+
+
+def _first(patterns: tuple[tuple[re.Pattern[str], str, str], ...], text: str, place: int) -> Reason | None:
+    return next((Reason(what, cure) for pattern, what, cure in patterns if pattern.match(text, place)), None)

@@ -1,0 +1,54 @@
+"""A second request after a refusal of the client: with another proof, or not at all."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.errors import Refused
+from app.identity.client_auth import Proof, jwt_bearer
+from app.identity.token_endpoint import TokenEndpoint, constant
+
+from ..upstream.fake_http import FakeHttp, answer
+from .contexts import NOW
+from .test_jwt_claims import token
+
+URL = "https://idp.example.com/token"
+REFUSED = answer({"error": "invalid_client"}, 401)
+TOKEN = answer({"access_token": token({}), "expires_in": 60})
+
+
+class Proofs:
+    """Makes proofs of these assertions, one after the other."""
+
+    def __init__(self, *assertions: str) -> None:
+        self._assertions = iter(assertions)
+
+    async def prove(self, endpoint: str) -> Proof:
+        """Return the next proof."""
+        assert endpoint == URL
+        return jwt_bearer(next(self._assertions))
+
+
+async def sent(http: FakeHttp, *assertions: str) -> list[str]:
+    """Request a token with these proofs, and return the assertions that were sent."""
+    endpoint = TokenEndpoint(http, constant(URL), "client", Proofs(*assertions), lambda: NOW)
+    try:
+        await endpoint.request({"grant_type": "client_credentials"})
+    finally:
+        found = [each.fields["client_assertion"] for each in http.sent]
+    return found
+
+
+async def test_other_proof_is_sent() -> None:
+    """A token that its writer has just replaced, and a new assertion, are sent at once."""
+    assert await sent(FakeHttp(REFUSED, TOKEN), "old", "new") == ["old", "new"]
+
+
+@pytest.mark.parametrize("answers", [(REFUSED,), (answer({"error": "invalid_grant"}, 400),)])
+async def test_same_proof_is_not_sent_again(answers: tuple[object, ...]) -> None:
+    """A proof that was refused and that is the same when it is read again is sent once."""
+    http = FakeHttp(*answers)  # type: ignore[arg-type]
+    with pytest.raises(Refused):
+        await sent(http, "old", "old")
+
+    assert len(http.sent) == 1
