@@ -71,7 +71,7 @@ def bad_usage(program: str, message: str) -> NoReturn:
     raise SystemExit(BAD_USAGE)
 
 
-def warn(command: str, warning: Mistake) -> None:
+def print_warning(command: str, warning: Mistake) -> None:
     """Print a warning on stderr."""
     print(complaint(f"{PROGRAM} {command}", f"warning: {warning}", warning.error_code), file=sys.stderr)
 

@@ -15,7 +15,7 @@ from ..core.events import ClockRead, Event, Warned
 from ..core.values import Credentials
 from ..observe.event_log import CLOCK_TOLERANCE
 from ..refresh.pipeline import Pipeline
-from .errors import warn
+from .errors import print_warning
 from .profile_option import check_profile
 
 
@@ -40,7 +40,7 @@ class _WarningPrinter:
         """Print the warning, unless it was printed before."""
         if warning not in self._printed:
             self._printed.add(warning)
-            warn("get", warning)
+            print_warning("get", warning)
 
     def observe(self, event: Event) -> None:
         """Print the warnings of the token and exchange requests, and report a wrong clock: error messages do not."""

@@ -20,7 +20,7 @@ from ...config.explain import Row, as_members, rows
 from ...config.loader import examine
 from ...core.errors import ConfigError
 from ...core.json_text import json_text
-from ..errors import warn
+from ..errors import print_warning
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.json"
 """A copy of config.example.json at the root of the repository. docs/reference/generate.py writes it."""
@@ -51,7 +51,7 @@ def _examine(arguments: Namespace, environ: Mapping[str, str]) -> int:
     examined = examine(arguments.config, environ, hostname=socket.gethostname())
     if arguments.show or not examined.found:
         for warning in examined.warnings:
-            warn("config", warning)
+            print_warning("config", warning)
     if arguments.show and (found := list(_rows(examined, environ))):
         print(_as_json(found) if arguments.json else _as_text(found))
     if examined.found:  # after the values, which help to find what is wrong
@@ -73,7 +73,7 @@ def _offline(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
     checked = offline.check(arguments.config, environ, socket.gethostname())
     for warning in checked.warnings:
-        warn("config", warning)
+        print_warning("config", warning)
     for line in checked.unchecked:
         print(f"idaas-sidecar config: not checked here: {line}", file=sys.stderr)
     print(f"{checked.origin}: valid offline; profiles: {', '.join(checked.profiles)}")
@@ -97,9 +97,9 @@ def _as_json(found: Sequence[Row]) -> str:
 
 
 def _as_text(found: Sequence[Row]) -> str:
-    told = [row for row in found if row.mistakes or (row.value, row.source) != (None, "default")]
-    width = max(len(row.key) for row in told)
-    return "\n".join(line for row in told for line in _lines(row, width))
+    listed = [row for row in found if row.mistakes or (row.value, row.source) != (None, "default")]
+    width = max(len(row.key) for row in listed)
+    return "\n".join(line for row in listed for line in _lines(row, width))
 
 
 def _lines(row: Row, width: int) -> Iterator[str]:
