@@ -95,9 +95,9 @@ class OneReading:
         reading = self._under_way = self._under_way or DaemonThreads().submit(self._reading)
         wait([reading], self._patience if begun else 0)
         if not reading.done():
-            absence = NotThereYet("the configuration, or a file that it names: the file system does not answer")
-            absence.error_code = "IDS-601"
-            raise absence
+            raise NotThereYet(
+                "the configuration, or a file that it names: the file system does not answer", error_code="IDS-601"
+            )
         self._under_way = None
         return reading.result()
 

@@ -222,8 +222,7 @@ class Reloader:
         try:
             return self._checked(loaded)
         except (ConfigError, NotThereYet) as error:
-            error.files = self._named_by(loaded).all()
-            raise
+            raise error.with_members(files=self._named_by(loaded).all()) from None
 
     def _checked(self, loaded: Loaded) -> _Prepared:
         # The listeners of the start stay until a restart, so the new rules must fit them, too. A path token, for

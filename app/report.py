@@ -69,8 +69,11 @@ class Report:
         self._host = host
         self._listeners = listeners
         self._started = clocks.monotonic()
-        self.stopping = False
-        """Whether the sidecar has been told to stop, and answers requests for some seconds more."""
+        self._stopping = False
+
+    def announce_stop(self) -> None:
+        """Report from now on that the sidecar was ordered to stop, and answers requests for some seconds more."""
+        self._stopping = True
 
     # --- the status ---------------------------------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class Report:
             "config_age_seconds": max(0, round(now - reload.at)),
             **_config_error(reload),
             "restart_needed": list(reload.restart_needed),
-            "stopping": self.stopping,
+            "stopping": self._stopping,
             "ready": not missing(self._profiles.refreshers),
             "listeners": dict(self._listeners()),
             "profiles": [],
@@ -163,7 +166,7 @@ class Report:
         return response(200, *await asyncio.to_thread(self._scrape))
 
     def _scrape(self) -> tuple[bytes, bytes]:
-        from .observe.exposition import CONTENT_TYPE, exposition  # imported at the first scrape, because it takes 60 ms
+        from .observe.exposition import CONTENT_TYPE, exposition  # imported at the first scrape, because it takes long
         from .serve.metrics import SidecarCollector
 
         settings, reload = self._reloader.loaded.settings, self._reloader.status

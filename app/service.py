@@ -192,7 +192,7 @@ class Service:
 
     def stopping(self) -> None:
         """Report from now on that the sidecar is about to stop."""
-        self._report.stopping = True
+        self._report.announce_stop()
 
     async def stop(self) -> None:
         """Stop refreshing, let responses under way finish, and close the stores and traces."""
@@ -354,7 +354,7 @@ def _pipeline_maker(
     resolver, places = Resolver(), Places()
 
     def make(settings: Settings) -> Pipeline:
-        from .refresh.pipeline import Pipeline  # httpx takes 60 ms and 4 MiB: imported in a thread, after the start
+        from .refresh.pipeline import Pipeline  # httpx takes long to import: in a thread, after the start
 
         return Pipeline(
             settings,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from app.core import errors
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -224,6 +226,47 @@ def test_plain_comparisons_are_found(tmp_path: Path) -> None:
     bad.write_text("def f(given, self):\n    return given == self._path_token or self.secret in given\n")
 
     assert list(plain_comparisons(bad)) == ["bad.py:2: _path_token", "bad.py:2: secret"]
+
+
+ERRORS = frozenset(errors.__all__) - {"Mistake", "Reason", "code_of", "quoting"}
+
+
+def changed_errors(path: Path) -> Iterator[str]:
+    """Yield the lines that set a member of an error that was caught or made there, traces aside."""
+    tree = ast.parse(path.read_text())
+    for scope in ast.walk(tree):
+        names = {scope.name} if isinstance(scope, ast.ExceptHandler) else set()
+        if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
+            names = {
+                target.id
+                for node in ast.walk(scope)
+                if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+                if isinstance(node.value.func, ast.Name) and node.value.func.id in ERRORS
+                for target in node.targets
+                if isinstance(target, ast.Name)
+            }
+        for node in ast.walk(scope):
+            if not isinstance(node, ast.Attribute) or not isinstance(node.ctx, ast.Store):
+                continue
+            if isinstance(node.value, ast.Name) and node.value.id in names and not node.attr.startswith("__"):
+                yield f"{path.name}:{node.lineno}"
+
+
+def test_no_error_is_changed_after_it_was_made() -> None:
+    """An error is stated once: a copy `with_members` says more, and whoever holds the error sees no change."""
+    assert [found for path in sorted((ROOT / "app").rglob("*.py")) for found in changed_errors(path)] == []
+
+
+def test_changed_errors_are_found(tmp_path: Path) -> None:
+    """The check finds a member set on a caught error and on a new one, and leaves traces and other objects alone."""
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        "async def f(a):\n    try:\n        await a()\n    except ValueError as error:\n        error.stage = 1\n"
+        "        error.__context__ = None\n        raise\n"
+        "def g(a):\n    lack = NotThereYet(a)\n    lack.files, a.b = a, a\n    a.c = 1\n    raise lack\n"
+    )
+
+    assert sorted(changed_errors(bad)) == ["bad.py:10", "bad.py:5"]
 
 
 def test_no_file_names_a_package_index() -> None:

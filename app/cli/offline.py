@@ -7,7 +7,6 @@ depend on them are not reported.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from ..config.decode import UNSET_VARIABLE
 from ..config.examined import Examined
 from ..config.loader import examine
 from ..config.locate import DEFAULT_PATH, read
+from ..core.checks import profile_of, profile_place
 from ..core.display import shown_path
 from ..core.errors import ConfigError, Mistake
 
@@ -61,10 +61,10 @@ def _unchecked(examined: Examined) -> list[str]:
     raw = read(examined.origin)
     for place, mistake in examined.found:
         if mistake.error_code == UNSET_VARIABLE:
-            variables.setdefault(place, []).extend(re.findall(r"environment variable (\w+)", mistake.cause))
+            variables.setdefault(place, []).append(mistake.variable)
         else:
-            profile = place.removesuffix(SDK_FILE)
+            profile = str(profile_of(place))
             # As the file has it: `~` is another directory on the target machine.
-            file = raw["profiles"][profile.removeprefix("profiles.")]["identity"]["clientConfigPath"]
-            missing.append(f"{profile}: {shown_path(file)} is not on this machine")
+            file = raw["profiles"][profile]["identity"]["clientConfigPath"]
+            missing.append(f"{profile_place(profile)}: {shown_path(file)} is not on this machine")
     return [*(f"{place}: depends on {', '.join(names)}" for place, names in variables.items()), *missing]

@@ -50,7 +50,7 @@ class Decoder:
     with a warning instead of an error. `members` adds to `sources` (if `trace`), `warnings`, `mistakes` and `unusable`.
     Each mistake begins with the key's path. `unusable`: the paths whose values could not be read. `hidden`: the values
     that must not be shown, each with its replacement. `unfilled`: with `variables`, the complaint about each value in
-    which something was not replaced, by its path.
+    which something was not replaced, by its path. `quotes`: the cure for a string without its quotes.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class Decoder:
         variables: bool = False,
         lenient: bool = False,
         trace: bool = True,
+        quotes: str = "",
     ) -> None:
         self.sources: dict[str, str] = {}
         self.warnings: list[Mistake] = []
@@ -73,6 +74,7 @@ class Decoder:
         self._variables = variables
         self._lenient = lenient
         self._trace = trace
+        self._quotes = quotes
 
     def members(self, raw: dict[str, Any], kind: type[msgspec.Struct], place: str = "") -> dict[str, Any]:
         """Return the members of a `kind`, checked and expanded. Those of `unusable` are left out or stand-ins."""
@@ -80,8 +82,10 @@ class Decoder:
         assert isinstance(info, inspect.StructType)  # noqa: S101 - the info of a Struct; said for the type checker
         return self._object(raw, info, place)
 
-    def _mistake(self, path: str, cause: str, error_code: str = BAD_VALUE, cure: str = "") -> None:
-        self.mistakes.append(Mistake(f"{path or 'the file'}: {cause}", error_code, cure))
+    def _mistake(
+        self, path: str, cause: str, error_code: str = BAD_VALUE, cure: str = "", *, variable: str = ""
+    ) -> None:
+        self.mistakes.append(Mistake(f"{path or 'the file'}: {cause}", error_code, cure, variable=variable))
 
     def _note(self, path: str, origin: str) -> None:
         if self._trace:
@@ -100,7 +104,8 @@ class Decoder:
         if isinstance(value, list) and isinstance(kind, inspect.ListType | inspect.VarTupleType):
             return self._list(value, kind, path)
         if kind is None:
-            self._mistake(path, mistake_words.wrong_kind(value, members))
+            cure = self._quotes if mistake_words.lacks_quotes(value, members) else ""
+            self._mistake(path, mistake_words.wrong_kind(value, members), cure=cure)
             return UNSET
         return self._scalar(value, info, kind, path)
 
@@ -262,7 +267,8 @@ class Decoder:
                 return ""
             names[f"${{{name}}}"] = None
             if not self._environ.get(name):
-                self._mistake(path, f"the environment variable {name} is not set or empty", UNSET_VARIABLE)
+                cause = f"the environment variable {name} is not set or empty"
+                self._mistake(path, cause, UNSET_VARIABLE, variable=name)
             return self._environ.get(name, "")
 
         found = _VARIABLE.sub(put, value)

@@ -75,8 +75,7 @@ def load(
     try:
         return _load(draft, environ, hostname, now, str(default_path), look, survey, patient)
     except (ConfigError, NotThereYet) as error:
-        error.files = draft.named(environ)
-        raise
+        raise error.with_members(files=draft.named(environ)) from None
 
 
 def _load(
@@ -95,9 +94,8 @@ def _load(
     assert settings is not None  # noqa: S101 - there is a mistake otherwise; said for the type checker
     if needed:
         cures = dict.fromkeys(draft.shown(item.cure) for item in needed if item.cure)
-        absence = NotThereYet("\n".join(draft.shown(item.cause) for item in needed), "; ".join(cures))
-        absence.patience = settings.startup.timeout_seconds
-        raise absence
+        causes = "\n".join(draft.shown(item.cause) for item in needed)
+        raise NotThereYet(causes, "; ".join(cures), patience=settings.startup.timeout_seconds)
     return Loaded(
         settings,
         draft.origin,

@@ -49,6 +49,11 @@ def wrong_kind(value: Any, members: Sequence[inspect.Type]) -> str:
     return f"must be {' or '.join(wanted)}, not {given}"
 
 
+def lacks_quotes(value: Any, members: Sequence[inspect.Type]) -> bool:
+    """Return whether a value is a number, true or false where a string is possible."""
+    return isinstance(value, int | float) and any(isinstance(kind, inspect.StrType) for kind in members)
+
+
 def _word(kind: inspect.Type) -> str:
     return next(word for known, word in _TYPES if isinstance(kind, known))
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..core.checks import profile_place
+from ..core.checks import place_of, profile_place
 from ..core.errors import ConfigError, Mistake
 from ..identity.idaas import IdaasIdentity
 from . import environment, locate, sdk_file
@@ -55,7 +55,7 @@ def _read_file(draft: Draft, environ: Mapping[str, str]) -> None:
     draft.hidden |= decoder.hidden
     draft.unfilled |= decoder.unfilled
     draft.warnings += decoder.warnings
-    others = (item for item in decoder.mistakes if not item.startswith("configVersion:"))  # judged before
+    others = (item for item in decoder.mistakes if place_of(item) != "configVersion")  # judged before
     draft.findings.add(others, decoder.unusable)
     if "configVersion" in decoder.unusable or draft.findings.mistakes:
         draft.raw["configVersion"] = f"{MAJOR}.{MINOR}"

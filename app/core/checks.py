@@ -143,6 +143,12 @@ def profile_place(name: str) -> str:
     return join("profiles", name)
 
 
+def profile_of(place: str) -> str | None:
+    """Return the name of the profile that `place` is, or belongs to; None for a place outside the profiles."""
+    found = re.match(r'profiles\.(?:"([^"]*)"|([^."\[]+))', place)
+    return (found[1] or found[2]) if found is not None else None
+
+
 _PART = re.compile(r'"[^"]*"|[^.\["]+|[.\["]')
 """A key in quotes, a plain word, or the character before the next key or index."""
 

@@ -13,11 +13,24 @@ The text is one line. Only a ConfigError about a configuration file has several:
 
 from __future__ import annotations
 
-from .text import code_apart
+from .reasons import Mistake, Reason
+
+__all__ = (
+    "ConfigError",
+    "Mistake",
+    "NoCredentials",
+    "NotThereYet",
+    "Reason",
+    "Refused",
+    "SidecarError",
+    "Unreachable",
+    "code_of",
+    "quoting",
+)
 
 TYPE_CHECKING = False  # `typing` takes 5 ms, and `health` needs this module
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable
     from typing import Self
 
 
@@ -29,62 +42,6 @@ def quoting(text: str, words: str) -> str:
 def code_of(error: Exception) -> str:
     """Return the entry of the errors index for an error, also for one that was not raised on purpose."""
     return error.error_code if isinstance(error, SidecarError) else "IDS-901"
-
-
-class Reason(str):
-    """
-    The reason of a failure. Its text is the cause, then the cure: one sentence for a log line or an answer.
-
-    `cause` names what failed and where. `cure` says what to do; it is empty if only the errors index has a cure.
-    """
-
-    __slots__ = ("cause", "cure")
-
-    cause: str
-    cure: str
-
-    def __new__(cls, cause: str, cure: str = "") -> Self:
-        """Return a reason whose text is the cause and the cure."""
-        made = super().__new__(cls, f"{cause}; {cure}" if cure else cause)
-        made.cause = cause
-        made.cure = cure
-        return made
-
-    def reworded(self, cause: str, cure: str) -> Self:
-        """Return another reason of the same kind."""
-        return type(self)(cause, cure)
-
-    def mapped(self, change: Callable[[str], str]) -> Self:
-        """Return the same reason with `change` applied to cause and cure."""
-        return self.reworded(change(self.cause), change(self.cure))
-
-    def at(self, place: str) -> Self:
-        """Return the same reason with its place before the cause."""
-        return self.reworded(f"{place}: {self.cause}", self.cure)
-
-
-class Mistake(Reason):
-    """One mistake of a configuration, as a line. `error_code`: its entry in the errors index."""
-
-    __slots__ = ("error_code",)
-
-    error_code: str
-
-    def __new__(cls, cause: str, error_code: str = "IDS-100", cure: str = "") -> Self:
-        """Return the line with its code."""
-        made = super().__new__(cls, cause, cure)
-        made.error_code = error_code
-        return made
-
-    @classmethod
-    def answered(cls, place: str, body: Mapping[str, object], status: int, error_code: str) -> Self:
-        """Return the line of an error answer of a sidecar at `place`. `error_code`: that of an answer without one."""
-        text, code = code_apart(str(body.get("Message", status)))
-        return cls(f"{place}: {text}", code or error_code)
-
-    def reworded(self, cause: str, cure: str) -> Self:
-        """Return another line with the same code."""
-        return type(self)(cause, self.error_code, cure)
 
 
 class SidecarError(Exception):
@@ -152,16 +109,22 @@ class SidecarError(Exception):
         other.cure = cure
         return other
 
+    def with_members(self, **members: object) -> Self:
+        """Return the same error with other values of these members, such as `stage`. Text and cure stay."""
+        other = type(self).__new__(type(self), self.cause)
+        other.__dict__.update(self.__dict__, **members)
+        return other
+
 
 class ConfigError(SidecarError):
     """A configuration, or a file or variable that it names, that cannot work. `mistakes`: one line for each."""
 
     mistakes: tuple[Mistake, ...]
 
-    def __init__(self, cause: str, *, cure: str = "", error_code: str = "IDS-100") -> None:
+    def __init__(self, cause: str, *, cure: str = "", error_code: str = "IDS-100", variable: str = "") -> None:
         super().__init__(cause, cure)
         self.error_code = error_code
-        self.mistakes = (Mistake(self.cause, error_code, self.cure),)
+        self.mistakes = (Mistake(self.cause, error_code, self.cure, variable=variable),)
 
     @classmethod
     def of(cls, mistakes: Iterable[Mistake]) -> ConfigError:
@@ -184,9 +147,9 @@ class ConfigError(SidecarError):
         return other
 
     def reworded(self, cause: str, cure: str = "") -> Self:
-        """Return the same error with one mistake, which has the code of the error."""
+        """Return the same error with one mistake, which has the code of the error, and the first one's variable."""
         other = super().reworded(cause, cure)
-        other.mistakes = (Mistake(cause, self.error_code, cure),)
+        other.mistakes = (Mistake(cause, self.error_code, cure, variable=self.mistakes[0].variable),)
         return other
 
     @property
@@ -202,8 +165,14 @@ class NotThereYet(SidecarError):
     that the configuration permits for a start; None if unknown.
     """
 
-    error_code = "IDS-124"
-    patience: float | None = None
+    patience: float | None
+
+    def __init__(
+        self, cause: str, cure: str = "", *, error_code: str = "IDS-124", patience: float | None = None
+    ) -> None:
+        super().__init__(cause, cure)
+        self.error_code = error_code
+        self.patience = patience
 
 
 class Unreachable(SidecarError):

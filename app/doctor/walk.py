@@ -98,7 +98,7 @@ class Walk:
         status = await sidecar.running(self._target, found.server)
         if status is None:
             return found.step
-        return configuration.beside(found.step, status, sidecar.own_origin(self._target))
+        return configuration.beside(found, status, sidecar.own_origin(self._target))
 
     def _profiles(self, found: Configuration) -> list[str]:
         known = found.names

@@ -119,8 +119,7 @@ class Command(Record, frozen=True):
         try:
             return self._token(self._members(output, status), status)
         except SidecarError as error:
-            error.cloud_message = self._cleaned(said)
-            raise
+            raise error.with_members(cloud_message=self._cleaned(said)) from None
 
     def _token(self, members: Mapping[str, Any], status: int) -> Token:
         if members.get("error"):
@@ -162,8 +161,7 @@ class Command(Record, frozen=True):
                     raise self._overflow()
             except Unreachable as error:
                 errors.read_available()
-                error.cloud_message = self._cleaned(errors.text)
-                raise
+                raise error.with_members(cloud_message=self._cleaned(errors.text)) from None
             errors.read_available()
             return status, pipe.text, errors.text
 

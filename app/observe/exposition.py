@@ -1,4 +1,4 @@
-"""Metric families in the Prometheus text format. The import takes 60 ms: import this module at the first scrape."""
+"""Metric families in the Prometheus text format. The import takes long, so it happens at the first scrape."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The pipeline of a refresh: the identity's token, its exchange for credentials, and the chain of further roles.
 
-The only place that knows all requests of a refresh. Imported after the listeners are up: httpx takes 60 ms and 4 MiB.
+The only place that knows all requests of a refresh. Imported after the listeners are up, because httpx takes long to
+import (`bench/imports.py` measures it).
 """
 
 from __future__ import annotations
@@ -217,8 +218,7 @@ class Pipeline:
         try:
             return await work
         except SidecarError as error:
-            error.stage = stage
-            raise
+            raise error.with_members(stage=stage) from None
         except asyncio.CancelledError:
             ended = False  # interrupted, or the process stops: the server has not answered
             raise

@@ -207,7 +207,7 @@ class Profiles:
             new.append(self._trials[name])
         else:
             item.profile, item.pipeline = profile, self._pipeline
-        item.refresher.policy = policy(profile, self._schedule, self._settings.startup.timeout_seconds)
+        item.refresher.use(policy(profile, self._schedule, self._settings.startup.timeout_seconds))
         return item
 
     def _start(self, items: list[SupervisedProfile]) -> None:

@@ -57,10 +57,10 @@ class Refresher:
         "_fetch",
         "_fleet_in_step",
         "_observe",
+        "_policy",
         "_purges",
         "_random",
         "held",
-        "policy",
         "profile",
     )
 
@@ -77,7 +77,7 @@ class Refresher:
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         self.profile = profile
-        self.policy = policy
+        self._policy = policy
         self.held: HeldSession | None = None
         self._fetch = fetch
         self._observe = observe
@@ -186,12 +186,21 @@ class Refresher:
         """Wait until the attempt under way, or the first attempt, has ended; return at once between attempts."""
         await self._attempts.ended()
 
+    def use(self, policy: Policy) -> None:
+        """Use another policy from now on. The time of the next attempt stays."""
+        self._policy = policy
+
     # --- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in use."""
+        return self._policy
 
     @property
     def required(self) -> bool:
         """Whether start-up and readiness wait for this profile."""
-        return self.policy.required
+        return self._policy.required
 
     @property
     def healthy(self) -> bool:
@@ -275,7 +284,7 @@ class Refresher:
         self._fleet_in_step = self._dropped = False
         self._failures = 0
         self._error = None
-        schedule = self.policy.schedule
+        schedule = self._policy.schedule
         earliest = schedule.min_retry if spread else max(schedule.min_retry, soonest(life, left))
         delay = max(self._due_in(held, self._random(), spread=spread), earliest)
         self._attempts.schedule(delay)
@@ -285,10 +294,11 @@ class Refresher:
     def _fail(self, error: Exception, started: float) -> None:
         self._failures += 1
         self._error = error
-        if self.policy.drop_when_withdrawn and isinstance(error, Refused) and error.withdrawn and self.held is not None:
+        gone = isinstance(error, Refused) and error.withdrawn
+        if gone and self._policy.drop_when_withdrawn and self.held is not None:
             self.purge()
             self._emit(Dropped(self.profile, error))
-        delay = self.policy.schedule.retry_after(
+        delay = self._policy.schedule.retry_after(
             self._failures,
             self._random(),
             permanent=isinstance(error, SidecarError) and error.permanent,
@@ -296,7 +306,7 @@ class Refresher:
             hint=error.retry_after if isinstance(error, SidecarError) else None,
             slack=slack(self.held.credentials, self.held.expires_at - self.left()) if self.held else 0.0,
             left=self.left(),
-            at_start=not self._ever_held and self._clocks.monotonic() < self._began + self.policy.start_seconds,
+            at_start=not self._ever_held and self._clocks.monotonic() < self._began + self._policy.start_seconds,
         )
         self._attempts.schedule(delay)
         took = self._clocks.monotonic() - started
@@ -306,7 +316,7 @@ class Refresher:
     def _due_in(self, held: HeldSession, chance: float, *, spread: bool = False) -> float:
         """Return the seconds until the next refresh of the held session, by the clock with the earlier end."""
         at = held.expires_at - held.left(self._clocks)
-        return self.policy.schedule.refresh_at(held.credentials, chance, spread=spread) - at
+        return self._policy.schedule.refresh_at(held.credentials, chance, spread=spread) - at
 
     def _emit(self, event: Event) -> None:
         try:

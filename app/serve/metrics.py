@@ -1,4 +1,4 @@
-"""The metrics in the Prometheus text format. Imported at the first scrape, in a thread: the import takes 60 ms."""
+"""The metrics in the Prometheus text format. Imported at the first scrape, in a thread, because it takes long."""
 
 from __future__ import annotations
 

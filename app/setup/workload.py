@@ -145,17 +145,11 @@ def read_file(path: str) -> FileWorkloads:
 
 def _members(raw: dict[str, Any], place: str, findings: Findings) -> dict[str, Any]:
     """Return the members of a workload that can be read."""
-    decoder = Decoder("", {}, trace=False)
+    # YAML makes an account id without quotes a number.
+    decoder = Decoder("", {}, trace=False, quotes="put it in quotes")
     members = decoder.members(raw, Workload, place)
-    findings.add(map(_with_quotes, decoder.mistakes), decoder.unusable)
+    findings.add(decoder.mistakes, decoder.unusable)
     return members
-
-
-def _with_quotes(mistake: Mistake) -> Mistake:
-    """Return the mistake with its cure: YAML makes an account id without quotes a number."""
-    if mistake.cure or not re.search("must be a string.*, not (a (whole )?number|true or false)$", mistake.cause):
-        return mistake
-    return Mistake(mistake.cause, mistake.error_code, "put it in quotes")
 
 
 def _places(place: str, own: Mapping[str, Any], defaults: Mapping[str, Any]) -> Callable[[str], str]:

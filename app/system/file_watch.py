@@ -77,7 +77,7 @@ class FileWatch:
 
     def start(self) -> None:
         """Make the kernel report changes, if it can."""
-        self._survey.answered = partial(_call_in, asyncio.get_running_loop(), self.check)
+        self._survey.on_answer(partial(_call_in, asyncio.get_running_loop(), self.check))
         try:
             self._inotify = self._open_inotify()
         except (OSError, AttributeError) as error:

@@ -89,6 +89,7 @@ class VariableSecret(Record, frozen=True):
                 f"{self.origin} is not set or empty",
                 cure="set the variable to the secret, or name another",
                 error_code="IDS-108",
+                variable=self.name,
             )
         if re.search("[\ud800-\udfff]", value):  # Python represents bytes that are not UTF-8 as these characters
             raise ConfigError(f"{self.origin} is not UTF-8 text", error_code="IDS-108")

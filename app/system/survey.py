@@ -30,18 +30,21 @@ class Survey:
     """
     Examines files, and knows the places that hang, for the whole process. `look` blocks; call it in a thread.
 
-    A place that hangs keeps one thread, however often its files are requested. `answered` is called in this thread when
-    the place answers.
+    A place that hangs keeps one thread, however often its files are requested.
     """
 
     def __init__(self, *, stall: float = STALL, stamp: Callable[[str], Hashable] = probe) -> None:
-        self.answered: Callable[[], None] = lambda: None
         self._stall = stall
         self._stamp = stamp
         self._threads = DaemonThreads()
         self._hanging: frozenset[str] = frozenset()
         self._linked: dict[str, str] = {}
         self._lock = Lock()
+        self._answered: Callable[[], None] = lambda: None
+
+    def on_answer(self, call: Callable[[], None]) -> None:
+        """Call `call`, in place of an earlier one, when a place that hung answers. It runs in the thread that hung."""
+        self._answered = call
 
     def hanging(self) -> list[str]:
         """Return the directories and files that do not answer."""
@@ -99,7 +102,7 @@ class Survey:
         def answered(_: Future[None]) -> None:
             with self._lock:
                 self._hanging -= {place}
-            self.answered()
+            self._answered()
 
         work.add_done_callback(answered)
 

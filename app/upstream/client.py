@@ -94,8 +94,7 @@ class UpstreamClient:
         try:
             return await self._send(method, url, where, headers, fields)
         except Unreachable as error:
-            error.endpoint = where
-            raise
+            raise error.with_members(endpoint=where) from None
 
     async def _send(
         self,

@@ -103,6 +103,21 @@ def test_secrets_of_the_start_are_named_once(
     assert place in err
 
 
+def test_files_of_the_sdk_are_named_with_their_profiles(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file of the SDK that this machine lacks is one line, also where the profile's name contains dots."""
+    profile = json.loads((ROOT / "config.example.json").read_text())["profiles"]["sdk"]
+    names = ("a", "a.b", "a.identity")
+    profiles = {
+        name: {**profile, "identity": {"type": "idaas", "clientConfigPath": f"/none/{name}.json"}} for name in names
+    }
+    document = configuration(profiles=profiles)
+    code, out, err = config(capsys, "--offline", "--config", written(tmp_path, document))
+
+    assert (code, out) == (0, f"{tmp_path}/config.json: valid offline; profiles: a, a.b, a.identity\n")
+    for place, file in (("a", "a"), ('"a.b"', "a.b"), ('"a.identity"', "a.identity")):
+        assert f"not checked here: profiles.{place}: /none/{file}.json is not on this machine\n" in err
+
+
 def test_no_file_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A file that does not exist is one line with its path."""
     code, _, err = config(capsys, "--offline", "--config", str(tmp_path / "none.json"))

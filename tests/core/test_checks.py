@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.checks import Check, Findings, above, check, fails, places, require
+from app.core.checks import Check, Findings, above, check, fails, join, places, profile_of, profile_place, require
 from app.core.errors import ConfigError, Mistake, NotThereYet
 
 A, B = Mistake("a.b: wrong", "IDS-105", "cure"), Mistake("c: wrong", "IDS-106")
@@ -103,3 +103,16 @@ def test_places_of_keys_and_above() -> None:
     """A place has its key, and every object and list that it belongs to above it."""
     assert places("a.b", "c", "d") == ("a.b.c", "a.b.d")
     assert above("a.b[0].c") == {"a", "a.b", "a.b[0]", "a.b[0].c"}
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "a.identity", "0-_.x", "a" * 63])
+@pytest.mark.parametrize("below", ["", ".identity", "[0]", '."x.y".z'])
+def test_profile_of_a_place(name: str, below: str) -> None:
+    """A place in or below a profile gives the name of exactly this profile."""
+    assert profile_of(f"{profile_place(name)}{below}") == name
+
+
+@pytest.mark.parametrize("place", ["", "profiles", "server.bind", "profilesx.a", join("", "profiles.a")])
+def test_place_outside_the_profiles(place: str) -> None:
+    """A place that belongs to no profile gives none."""
+    assert profile_of(place) is None

@@ -100,3 +100,33 @@ def test_a_changed_mistake_keeps_its_code() -> None:
 
     assert (mistake, mistake.error_code) == ("f: A: EMPTY; WRITE A", "IDS-105")
     assert (mistake.cause, mistake.cure) == ("f: A: EMPTY", "WRITE A")
+
+
+def test_a_changed_mistake_keeps_its_variable() -> None:
+    """The variable that is not set is a member, which neither another place nor other words change."""
+    error = ConfigError("k: not set", cure="set it", error_code="IDS-108", variable="SECRET")
+
+    assert [each.variable for each in error.at("p").mistakes] == ["SECRET"]
+    assert error.mistakes[0].mapped(str.upper).variable == "SECRET"
+    assert ConfigError("k: not set").mistakes[0].variable == Mistake("k: wrong").variable == ""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConfigError.of([Mistake("a: empty", "IDS-105", "add one"), Mistake("b: required", "IDS-106")]),
+        NotThereYet("k: empty", "add a key", patience=3.0),
+        Unreachable("no session", retry_after=2.0, throttled=True, cure="set the clock"),
+        Refused("no", status=403, code="X", withdrawn=True, cure="ask"),
+        NoCredentials("none", retry_after=1.0),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_error_with_other_members_is_another_error(error: SidecarError) -> None:
+    """`with_members` returns a copy with all other members; the error itself stays as it was raised."""
+    before = dict(vars(error))
+    other = error.with_members(stage="token", files=frozenset({"/f"}))
+
+    assert (type(other), str(other), other.cause) == (type(error), str(error), error.cause)
+    assert vars(other) == before | {"stage": "token", "files": frozenset({"/f"})}
+    assert (vars(error), error.stage) == (before, "")

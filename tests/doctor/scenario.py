@@ -204,7 +204,7 @@ class Scenario:
         if self.foreign:
             raise Unreachable("127.0.0.1:7118: another program listens there", error_code="IDS-502")
         if not self.running and not self.state:
-            raise Unreachable("127.0.0.1:7118: connection refused; is the sidecar running?")
+            raise Unreachable("127.0.0.1:7118: connection refused", cure="is the sidecar running?")
         return {
             "config": path or "environment",
             "config_error": None,

@@ -572,6 +572,30 @@ async def test_variable_of_the_running_sidecar_alone_is_a_warning(scenario: Scen
     assert (found.state, found.cure) == ("broken", "set the variable to the secret, or name another")
 
 
+@pytest.mark.parametrize(("fresh", "state"), [("a.b", "warning"), ("a", "broken")])
+async def test_variable_of_the_running_sidecar_belongs_to_one_profile(
+    fresh: str, state: str, scenario: Scenario
+) -> None:
+    """The state of a profile says nothing of the variable of another one, whatever dots their names have."""
+    scenario.config = configuration("a", "a.b")
+    scenario.environ.pop("IDAAS_SECRET")
+    scenario.environ["OF_A"] = CLIENT_SECRET
+    scenario.config["profiles"]["a"]["identity"]["authnConfiguration"]["clientSecretEnvVarName"] = "OF_A"
+    scenario.running["profiles"] = [{"profile": fresh, "state": "fresh"}]
+    (found,) = next(step for step in await scenario.steps() if step.name == "configuration").findings
+
+    assert found.message.partition("config.json: ")[2].startswith('profiles."a.b".identity.')
+    assert (found.state, found.code) == (state, "IDS-108")
+
+
+async def test_other_fault_of_a_variable_is_no_warning(scenario: Scenario) -> None:
+    """A variable of this terminal that is set and cannot be used is broken, also beside a sidecar that works."""
+    scenario.environ["IDAAS_SECRET"] = "\udcff"
+    (found,) = next(step for step in await scenario.steps() if step.name == "configuration").findings
+
+    assert (found.state, found.code) == ("broken", "IDS-108")
+
+
 async def test_running_sidecar_names_the_missing_file(scenario: Scenario) -> None:
     """Without a configuration, the cure names the running sidecar's file."""
     scenario.path, scenario.running = None, {"config": "/etc/team/config.json"}

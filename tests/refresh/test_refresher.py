@@ -623,7 +623,7 @@ async def test_status_of_a_failed_profile(
 @pytest.mark.parametrize("required", [True, False])
 def test_policy_says_whether_a_profile_is_required(required: bool, refresher: Refresher) -> None:
     """Start-up and readiness wait for a profile if its policy says so."""
-    refresher.policy = Policy(Schedule(), required=required)
+    refresher.use(Policy(Schedule(), required=required))
 
     assert refresher.required is refresher.status.required is required
 
@@ -682,7 +682,7 @@ async def test_session_of_a_withdrawn_role_is_dropped_by_policy(
     events: list[Event],
 ) -> None:
     """With `onDenied: stop`, a withdrawn role ends its session, which an event reports with the error."""
-    refresher.policy = Policy(Schedule(), drop_when_withdrawn=drops)
+    refresher.use(Policy(Schedule(), drop_when_withdrawn=drops))
     async with running(refresher):
         await clock.asleep()
         cloud.errors = [error]
@@ -704,7 +704,7 @@ async def test_withdrawn_role_without_a_session_drops_nothing(
     refresher: Refresher, cloud: FakeCloud, clock: Clock, events: list[Event]
 ) -> None:
     """Without a session nothing is dropped: the profile is denied."""
-    refresher.policy = Policy(Schedule(), drop_when_withdrawn=True)
+    refresher.use(Policy(Schedule(), drop_when_withdrawn=True))
     cloud.errors = [Refused("gone", status=404, code="x", withdrawn=True)]
     async with running(refresher):
         await clock.asleep()

@@ -609,6 +609,8 @@ WITH_BODY = b"GET /a HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
         ([GET + GET[:9], GET[9:]], OK, []),
         ([WITH_BODY % 3 + b"abc"], OK, []),
         ([WITH_BODY % 5 + b"a\r\n\r\n"], OK, []),
+        ([WITH_BODY % 2 + b"\r\n"], OK, []),
+        ([WITH_BODY % 4 + b"\r\n\r\n"], OK, []),
         ([WITH_BODY % 0], OK, [(WITH_BODY % 0, True)]),
         ([b"GET /a HTTP/1.1\r\nExpect: 100-continue\r\n\r\n"], OK, []),
         ([b"\r\n" + GET], OK, []),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +15,7 @@ from ...config.loader import Loaded, examine
 from ...config.locate import find
 from ...config.settings import Server
 from ...core.addresses import listen_address
+from ...core.checks import place_of, profile_of
 from ...core.errors import ConfigError
 from ...system.json_file import read_object
 from ..finding import Step, broken, warning
@@ -29,6 +29,9 @@ USABLE = ("fresh", "stale")
 
 OF_ANOTHER_USER = "IDS-131"
 """The code for root's check of another user's sidecar. It is no finding: the user owns the secret and can read it."""
+
+EXPOSED = "IDS-130"
+"""The code of the warning that more processes than necessary can read a secret's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,12 @@ def run(target: Target) -> Configuration:
     examined = examine(target.config, target.environ, hostname=target.hostname, default_path=target.default_path)
     mistakes = list(dict.fromkeys(mistake for _, mistake in examined.found))
     owners = [line for line in mistakes if line.error_code == OF_ANOTHER_USER]
+    owned = {place for place, line in examined.found if line in owners}
     found = [broken(line.error_code, line.cause, line.cure) for line in mistakes if line not in owners]
     found += [
         warning(each.error_code, each.cause, each.cure)
         for each in examined.warnings
-        if not any(line.endswith(each) for line in owners)  # a file that its owner reads is not exposed
+        if place_of(each) not in owned or each.error_code != EXPOSED  # a file that its owner reads is not exposed
     ]
     values = [as_members(row) for row in rows(examined) if row.mistakes or row.key in examined.sources]
     sound = examined.sound()
@@ -93,25 +97,31 @@ def run(target: Target) -> Configuration:
     return Configuration(step, examined, loaded, sound.server if sound is not None else _server(target))
 
 
-def beside(step: Step, status: Mapping[str, Any], own: str) -> Step:
+def beside(read: Configuration, status: Mapping[str, Any], own: str) -> Step:
     """
-    Return the step with the cures that the running sidecar's status gives. `own`: the file that this command reads.
+    Return the step of `read` with the cures that the running sidecar's status gives.
+
+    `own`: the file that this command reads.
 
     The running sidecar's file is known if this command finds none. A secret's variable may be set for the running
     sidecar alone: then credentials arrive, and only this command lacks it.
     """
     origin = str(status.get("config") or "")
     usable = {each.get("profile") for each in status["profiles"] if each.get("state") in USABLE}
+    unset_here = {
+        mistake.cause
+        for place, mistake in read.examined.found
+        if mistake.error_code == UNSET_VARIABLE and mistake.variable and profile_of(place) in usable
+    }
     found = []
-    for each in step.findings:
+    for each in read.step.findings:
         if each.code == NO_CONFIGURATION and origin.startswith("/"):
             each = replace(each, cure=f"name the running sidecar's file: --config {shlex.quote(origin)}")
-        profile = re.search(r"profiles\.([^.:]+)\.[^:]*: the environment variable \S+ is not set", each.message)
-        if each.code == UNSET_VARIABLE and profile and origin == own and profile[1] in usable:
+        if each.message in unset_here and origin == own:
             here = "set the variable to the secret in this terminal, too: the running sidecar has it"
             each = replace(each, state="warning", cure=here)
         found.append(each)
-    return replace(step, findings=found)
+    return replace(read.step, findings=found)
 
 
 def _server(target: Target) -> Server:

@@ -29,7 +29,8 @@ class Endpoint:
             response = injected_response(request.fault, self.kind) or self._handle(request)
         except RefusedError as error:
             if request.fault.quotes_request:
-                error.message += f" The request was: {quoted_request(request)}"
+                message = f"{error.message} The request was: {quoted_request(request)}"
+                error = RefusedError(error.code, message, error.status)
             response = self.error_response(request, error)
         return replace(response, headers={**response.headers, **request.fault.headers})
 
