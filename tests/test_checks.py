@@ -91,7 +91,7 @@ def test_unused_functions_are_reported_in_every_file(project: Path) -> None:
 
 
 def unused_definitions(text: str, program: str) -> list[str]:
-    """Return the classes, functions and methods of a file whose names occur once in the program, special names aside."""
+    """Return the classes and functions of a file whose names occur once in the program, special names aside."""
     kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     names = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
     return [name for name in names if not name.startswith("__") and len(re.findall(rf"\b{name}\b", program)) < 2]
