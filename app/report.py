@@ -70,7 +70,7 @@ class Report:
         self._listeners = listeners
         self._started = clocks.monotonic()
         self.stopping = False
-        """Whether the sidecar has been told to stop, and answers requests for some seconds more."""
+        """Whether the sidecar is stopping. It answers requests until the drain ends."""
 
     # --- the status ---------------------------------------------------------------------------------------------------
 
