@@ -8,6 +8,7 @@ import pytest
 
 from app.core.errors import Refused, Unreachable
 from app.upstream.answers import errors
+from app.upstream.answers.challenge import LONGEST, challenge_words
 from app.upstream.response import UpstreamResponse
 
 from .test_errors import URL, error_of, page, response
@@ -117,6 +118,23 @@ def test_error_in_a_header(challenge: str, code: str, words: str) -> None:
     assert error.code == code
     assert error.cloud_message.endswith(words)
     assert "s3cr3t" not in str(error)
+
+
+def test_error_in_a_header_is_shown_as_an_api_shows_it() -> None:
+    """A code in a header comes from an API: no message asks whether the URL is wrong."""
+    error = error_of(UpstreamResponse(401, b"", challenge="Bearer error=unknown_words"), URL)
+
+    assert str(error).endswith("HTTP 401 unknown_words")
+
+
+def test_end_of_a_long_header_is_not_read() -> None:
+    """A header is read up to its limit, and an error behind it is none."""
+    found = challenge_words("error=a".rjust(LONGEST))
+
+    assert LONGEST == 4096
+    assert found is not None
+    assert found.code == "a"
+    assert challenge_words("error=a".rjust(LONGEST + 1)) is None
 
 
 def test_body_comes_before_the_header() -> None:
