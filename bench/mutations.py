@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import CodeType
@@ -84,6 +84,14 @@ def mutants_of(root: Path, path: str) -> Iterator[Mutant]:
         text, at_import = lines[node.lineno - 1].strip(), node.lineno not in within
         for choice, (change, _) in enumerate(_changes(node)):
             yield Mutant(path, node.lineno, change, at_import, text, statements[id(node)], index, choice, root)
+
+
+def stale(root: Path, keys: Iterable[str]) -> list[str]:
+    """Return the keys of mutants that no longer exist, because their line or file has changed or is gone."""
+    listed = list(keys)
+    paths = {key.partition(": ")[0] for key in listed}
+    known = {mutant.key for path in paths if (root / path).is_file() for mutant in mutants_of(root, path)}
+    return [key for key in listed if key not in known]
 
 
 def _first_lines(tree: ast.Module) -> dict[int, int]:

@@ -4,7 +4,7 @@ The kernel gives out ports of a range, for listeners of port 0 and for clients. 
 belong to a test in another process now. Below that range, ports are used only by those who name them. Each process of
 tests has a share of the ports from there, also beside the tests of another checkout.
 
-A port that a test has got stays bound here, and nobody listens on it. So the kernel gives it to no client, and a
+A port that a test has got stays bound here for a while, and nobody listens on it. So the kernel gives it to no client, and a
 program that sets SO_REUSEADDR, as servers do, can still listen on it.
 """
 
@@ -45,6 +45,9 @@ def share() -> tuple[socket.socket, Iterator[range]]:
     raise AssertionError("other processes have all ports for tests")
 
 
+MOST_BOUND = 16
+"""The ports that stay bound: those of a test, which has at most some. Tests of floods need nearly all descriptors."""
+
 _bound: dict[int, socket.socket] = {}
 
 
@@ -78,3 +81,5 @@ def _bind(port: int) -> None:
         bound.close()
         raise
     _bound[port] = bound
+    if len(_bound) > MOST_BOUND:
+        _bound.pop(next(iter(_bound))).close()

@@ -144,6 +144,45 @@ def test_every_package_has_a_docstring() -> None:
     assert [str(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text()))] == []
 
 
+NOT_OF_A_PACKAGE = {"cluster", "deploy", "e2e", "fuzz", "interop", "journeys"}
+"""Folders of tests that use the whole program, or what is installed with it."""
+
+
+def unmirrored(package: Path, tests: Path) -> set[str]:
+    """
+    Return the folders of a package without a folder of tests, and those of its tests without a folder in the package.
+
+    Subfolders are compared where the tests of a folder have any.
+    """
+    ours, theirs = _folders(package), _folders(tests)
+    found = {
+        f"{side.name}/{name}" for side, names in ((package, ours - theirs), (tests, theirs - ours)) for name in names
+    }
+    for name in ours & theirs:
+        if _folders(tests / name):
+            found |= {f"{tests.name}/{each}" for each in unmirrored(package / name, tests / name)}
+    return found
+
+
+def _folders(root: Path) -> set[str]:
+    ignored = NOT_OF_A_PACKAGE | {"__pycache__"}
+    return {path.name for path in root.iterdir() if path.is_dir() and path.name not in ignored}
+
+
+def test_every_package_has_its_folder_of_tests() -> None:
+    """The folders of `tests` have the names of the packages, but for those that test the whole program."""
+    assert unmirrored(ROOT / "app", ROOT / "tests") == set()
+    assert {name for name in NOT_OF_A_PACKAGE if not (ROOT / "tests" / name).is_dir()} == set()
+
+
+def test_unmirrored_folders_are_found(tmp_path: Path) -> None:
+    """A package without tests, and a folder of tests without a package, are reported, also in a subfolder."""
+    for name in ("app/a/one", "app/a/two", "app/b/three", "app/c", "tests/a/one", "tests/b", "tests/planted"):
+        (tmp_path / name).mkdir(parents=True)
+
+    assert unmirrored(tmp_path / "app", tmp_path / "tests") == {"app/c", "tests/planted", "tests/a/two"}
+
+
 def test_client_secret_loads_no_cryptography() -> None:
     """The pipeline of a profile with a client secret loads neither PyJWT nor cryptography, which saves 8 MiB."""
     loaded = loaded_by("import app.refresh.pipeline")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,40 @@ def test_planted_violation_is_reported_by_each_tool(
     (project / "app" / folder / "planted.py").write_text(text.format(dots="." * depth))
 
     assert "planted" in output_of_failing_check(project, *command)
+
+
+EXCLUDED = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["vulture"]["exclude"]
+"""Files that vulture leaves out: their fields have no use that it can see."""
+
+
+def test_unused_functions_are_reported_in_every_file(project: Path) -> None:
+    """A function that nothing uses is reported in each file that vulture does not leave out."""
+    planted = [
+        path for path in sorted((project / "app").rglob("*.py")) if str(path.relative_to(project)) not in EXCLUDED
+    ]
+    for path in planted:
+        path.write_text(f"{path.read_text()}\n\n{UNUSED_FUNCTION}")
+
+    output = output_of_failing_check(project, *VULTURE)
+    reported = {line.partition(":")[0] for line in output.splitlines() if "'planted_function'" in line}
+    assert [str(path.relative_to(project)) for path in planted if str(path.relative_to(project)) not in reported] == []
+
+
+def unused_definitions(text: str, program: str) -> list[str]:
+    """Return the classes and functions of a file whose names occur once in the program, special names aside."""
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    names = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, kinds)]
+    return [name for name in names if not name.startswith("__") and len(re.findall(rf"\b{name}\b", program)) < 2]
+
+
+@pytest.mark.parametrize("name", EXCLUDED)
+def test_files_without_vulture_have_nothing_unused(name: str) -> None:
+    """Every class and function of a file that vulture leaves out is used, and a planted function is reported."""
+    program = "\n".join(path.read_text() for path in sorted((ROOT / "app").rglob("*.py")))
+    text = (ROOT / name).read_text()
+
+    assert unused_definitions(text, program) == []
+    assert unused_definitions(text + UNUSED_FUNCTION, program + UNUSED_FUNCTION) == ["planted_function"]
 
 
 @pytest.mark.parametrize(

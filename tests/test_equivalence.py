@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.routing import Match
 
 from app import __version__
 from app.core.errors import NoCredentials
@@ -433,6 +434,44 @@ async def test_every_declared_route_is_compared(doors: Doors) -> None:
                 unknown.append(f"{method} {path}: {statuses}")
 
     assert unknown == []
+
+
+UNDECLARED = {
+    *((method, path + b"/") for method, path in product((b"GET", b"HEAD"), (b"/status", b"/errors", b"/docs"))),
+    *((b"GET", prefix + b"/credentials/") for prefix in (b"", b"/" + PATH_TOKEN)),
+    (b"GET", b"/Latest/Meta-Data/RAM/Security-Credentials/default"),
+}
+"""Methods and paths that are answered without a declared route, by the handler of unmatched requests: redirects to the
+page without a final slash, a final slash, and mixed case in the ECS prefix."""
+
+
+@pytest.mark.parametrize("listener", LISTENERS)
+async def test_no_other_request_is_answered_without_a_route(doors: Doors, listener: str) -> None:
+    """A request that no declared route matches gets an error, but for the listed ones."""
+    answered = set()
+    for method, target, headers, peer in cases(listener, doors.token):
+        path = target.partition(b"?")[0]
+        if not is_declared(doors.app, method, path):
+            status, _, _ = await doors.asgi(listener, method, target, headers, PEERS[peer])
+            answered |= {(method, path)} if status < 400 else set()
+
+    targets = {target.partition(b"?")[0] for target in TARGETS[listener]}
+    assert answered - UNDECLARED == set()
+    assert {each for each in UNDECLARED - answered if each[1] in targets} == set()
+
+
+def is_declared(app: FastAPI, method: bytes, path: bytes) -> bool:
+    """Return whether a route of the application matches method and path."""
+    scope = {"type": "http", "method": method.decode(), "path": path.decode("latin-1"), "root_path": "", "headers": []}
+    return any(route.matches(scope)[0] is Match.FULL for route in app.routes)
+
+
+async def test_a_missing_route_is_noticed(doors: Doors) -> None:
+    """Requests that the application answers through its routes count as declared, and others do not."""
+    assert is_declared(doors.app, b"HEAD", b"/livez")
+    assert is_declared(doors.app, b"GET", b"/2016-01-01/meta-data/region-id")
+    assert not is_declared(doors.app, b"POST", b"/livez")
+    assert not is_declared(doors.app, b"GET", b"/status/")
 
 
 async def status_at(doors: Doors, listener: str, target: bytes, method: bytes, headers: Headers, peer: Peer) -> int:

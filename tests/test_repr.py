@@ -1,13 +1,19 @@
-"""No type shows a secret in its repr, which tracebacks, debuggers and log lines print."""
+"""No type shows a secret in its repr, which tracebacks, debuggers and log lines print.
+
+The repr of a type with declared members is made and read. A plain class has the repr of `object`, which shows no
+member, or its own, whose source is read.
+"""
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -142,3 +148,48 @@ def test_all_types_with_secrets_are_checked() -> None:
         "Loaded",
     } <= names
     assert {pair for pair in HARMLESS if pair not in known and pair[0] not in ("Refused", "Unreachable")} == set()
+
+
+NAMES_ALONE = {"__struct_fields__"}
+"""Members that match `SUSPICIOUS` but hold only the names of others. Their texts are checked above."""
+
+PRINTED = {"__repr__", "__str__", "__format__"}
+
+
+def secrets_in_text(source: str) -> list[str]:
+    """Return line and name of each member whose name may be that of a secret, in a method that makes a text."""
+    return [
+        f"{node.lineno}: {node.attr}"
+        for method in ast.walk(ast.parse(source))
+        if isinstance(method, ast.FunctionDef) and method.name in PRINTED
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute)
+        if (SUSPICIOUS.search(node.attr.strip("_")) and node.attr not in NAMES_ALONE) or node.attr == "__dict__"
+    ]
+
+
+def test_own_methods_name_no_secret() -> None:
+    """No `__repr__`, `__str__` or `__format__` of the sidecar reads a member whose name may be that of a secret."""
+    files = [path for path in sorted(Path(app.__path__[0]).rglob("*.py")) if "emulator" not in path.parts]
+
+    assert [f"{path}:{found}" for path in files for found in secrets_in_text(path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'return f"Planted({self.token})"',
+        "return repr(self._token)",
+        'return "Planted(%s)" % self.client_secret',
+        "return str(self.__dict__)",
+    ],
+)
+@pytest.mark.parametrize("method", sorted(PRINTED))
+def test_a_plain_class_that_shows_a_secret_is_found(method: str, text: str) -> None:
+    """A secret in a text that a plain class makes of itself is reported."""
+    assert secrets_in_text(f"class Planted:\n    def {method}(self):\n        {text}\n")
+
+
+def test_a_plain_class_without_a_secret_is_sound() -> None:
+    """A text of public members is not reported."""
+    assert secrets_in_text('class Sound:\n    def __repr__(self):\n        return f"Sound({self.name})"\n') == []

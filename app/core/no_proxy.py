@@ -47,7 +47,7 @@ def _covers(entry: str, host: str, port: int) -> bool:
     if name == "*":
         return True
     address = _address(host)
-    if address is not None:  # the end of an address is not a domain
+    if address is not None:  # an address has no parent domain
         return address == _address(name) or _within(address, name)
     host, name = ascii_name(host), ascii_name(_domain(name))
     return bool(name) and (host == name or host.endswith(f".{name}"))

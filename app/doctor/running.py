@@ -79,7 +79,7 @@ def answers_as_sidecar(host: str, port: int) -> bool:
     try:
         code, body = local_http.get(host, port, "/")
         return code >= 400 and _is_refusal(json_value(body))
-    except (OSError, ValueError):
+    except (Unreachable, ValueError):
         return False
 
 
@@ -102,10 +102,11 @@ def status(host: str, port: int) -> Mapping[str, Any]:
     try:
         code, body = local_http.get(host, port, "/status.json")
         found = json_value(body)
-    except OSError as error:
-        raise Unreachable(str(error), error_code="IDS-503") from None
+    except Unreachable as error:
+        if error.error_code == "IDS-503":
+            raise
     except ValueError:
-        pass  # not HTTP, or not JSON
+        pass  # not JSON
     if _is_refusal(found):
         why = Mistake.answered(f"{host}:{port}", found, code, "IDS-503")
         raise Unreachable(why, error_code=why.error_code)

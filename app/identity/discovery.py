@@ -86,8 +86,8 @@ class Discovery:
             request = f"request {error.request_id}" if error.request_id else ""
             known = f" ({', '.join(filter(None, (code, request)))})" if code or request else ""
             raise error.reworded(
-                f"{where}: HTTP {error.status}: is that the issuer's URL? With tokenEndpoint no discovery is "
-                f"needed{known}"
+                f"{where}: HTTP {error.status}{known}",
+                cure="correct the issuer, or set tokenEndpoint, which needs no discovery document",
             ) from None
         endpoint = self._endpoint(members, where)
         named = members.get("token_endpoint_auth_signing_alg_values_supported")
@@ -99,7 +99,8 @@ class Discovery:
             # OIDC Discovery 4.3: a document of another issuer would send the secret to that issuer.
             raise Refused(
                 f"{where}: the document names another issuer, {_shown(members.get('issuer'))}, than the configured "
-                f"{self._issuer!r}; the configured one must equal it to the letter",
+                f"{self._issuer!r}",
+                cure="write the issuer to the letter as the document names it",
                 status=200,
                 code="issuer_mismatch",
                 endpoint=where,

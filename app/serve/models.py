@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 Instant = Annotated[str, Field(examples=["2026-01-01T01:00:00Z"], description="UTC, whole seconds.")]
 
@@ -30,6 +30,12 @@ class AwsDocument(BaseModel):
     SessionToken: Annotated[str, Field(description="For `credential_process`.")]
     Token: Annotated[str, Field(description="The same, for the container credentials provider.")]
     Expiration: Annotated[Instant, Field(description="The end of the session.")]
+
+
+class IdentityDocument(RootModel[dict[str, str]]):
+    """The members of `metadata.values` whose names have no slash."""
+
+    root: Annotated[dict[str, str], Field(examples=[{"region-id": "cn-hangzhou", "zone-id": "cn-hangzhou-h"}])]
 
 
 class ErrorDocument(BaseModel):
@@ -166,7 +172,7 @@ class StatusDocument(BaseModel):
     config_mistakes: Annotated[list[MistakeStatus], Field(description="The mistakes of `config_error`, one by one.")]
     restart_needed: Annotated[list[str], Field(description="Changed keys that take effect at the next start.")]
     stopping: Annotated[
-        bool, Field(description="Whether the sidecar was told to stop, and answers requests until the drain ends.")
+        bool, Field(description="Whether the sidecar is stopping. It answers requests until the drain ends.")
     ]
     ready: bool
     listeners: Annotated[dict[str, str], Field(description="The URL of each listener; of the admin socket, its path.")]

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from fastapi.routing import APIRoute
 
 from . import models
 
@@ -41,6 +42,7 @@ Ttl = Annotated[
     str | None,
     Header(alias="X-aliyun-ecs-metadata-token-ttl-seconds", description="Seconds, 1 to 21600.", examples=["60"]),
 ]
+Version = Annotated[str, Path(description="A date. Every version is answered like `latest`.", examples=["2016-01-01"])]
 PathToken = Annotated[str, Path(description="The path token, where `access.pathToken` is set.")]
 
 
@@ -110,10 +112,27 @@ def credentials(answer: Answer) -> APIRouter:
 
 
 def ecs_metadata(answer: Answer) -> APIRouter:
-    """Return the routes of the ECS metadata service."""
+    """Return the routes of the ECS metadata service, below `/latest` and below a date."""
     router = APIRouter(tags=["ECS metadata"], responses=_errors(400, 401, 403, 404, 429))
+    paths = _ecs_paths(answer)
+    router.include_router(paths, prefix="/latest")
+    router.include_router(
+        paths,
+        prefix="/{version}",
+        dependencies=[Depends(_dated)],
+        generate_unique_id_function=lambda route: f"{route.name}_of_version",
+    )
+    return router
 
-    @router.put("/latest/api/token", response_class=PlainTextResponse, summary="Issue a session token")
+
+async def _dated(version: Version) -> None:
+    """Declare the version for the OpenAPI document. The handlers read it from the raw path."""
+
+
+def _ecs_paths(answer: Answer) -> APIRouter:
+    router = APIRouter()
+
+    @router.put("/api/token", response_class=PlainTextResponse, summary="Issue a session token")
     async def issue_session_token(
         request: Request,
         ttl: Ttl = None,
@@ -121,7 +140,7 @@ def ecs_metadata(answer: Answer) -> APIRouter:
         """Return a metadata session token: one line of visible ASCII."""
         return await answer(request)
 
-    roles = "/latest/meta-data/ram/security-credentials/"
+    roles = "/meta-data/ram/security-credentials/"
 
     @router.get(roles, response_class=PlainTextResponse, summary="List the role")
     async def list_roles(request: Request, session: SessionToken = None) -> Response:
@@ -138,7 +157,7 @@ def ecs_metadata(answer: Answer) -> APIRouter:
         """Return the credentials of one profile. A cold start waits for them for at most 0.8 seconds."""
         return await answer(request)
 
-    @router.get("/latest/meta-data/{name:path}", response_class=PlainTextResponse, summary="A metadata value")
+    @router.get("/meta-data/{name:path}", response_class=PlainTextResponse, summary="A metadata value")
     async def metadata_value(
         request: Request,
         name: Annotated[str, Path(description="A name of `metadata.values`.", examples=["region-id"])],
@@ -147,7 +166,11 @@ def ecs_metadata(answer: Answer) -> APIRouter:
         """Return a configured value, or the listing of the names for an empty name."""
         return await answer(request)
 
-    @router.get("/latest/dynamic/instance-identity/document", summary="The instance identity document")
+    @router.get(
+        "/dynamic/instance-identity/document",
+        response_model=models.IdentityDocument,
+        summary="The instance identity document",
+    )
     async def identity_document(request: Request, session: SessionToken = None) -> Response:
         """Return the configured values as one JSON document, unsigned (`metadata.identityDocument`)."""
         return await answer(request)
@@ -208,19 +231,33 @@ def ops(answer: Answer, *, docs_page: Answer, openapi: Answer) -> APIRouter:
         """Return the errors index and the states of this version as a page, to callers on loopback."""
         return await answer(request)
 
-    @router.head("/openapi.json", include_in_schema=False)
     @router.get("/openapi.json", response_model=dict[str, Any], responses=local, summary="This document")
     async def openapi_json(request: Request) -> Response:
         """Return the OpenAPI document, to callers on loopback."""
         return await openapi(request)
 
-    @router.head("/docs", include_in_schema=False)
     @router.get("/docs", response_class=HTMLResponse, responses=local, summary="This document as a page")
     async def docs(request: Request) -> Response:
         """Return the documentation of the routes as a page without scripts, to callers on loopback."""
         return await docs_page(request)
 
+    _add_head(router)
     return router
+
+
+def _add_head(router: APIRouter) -> None:
+    """Declare HEAD for every route of a router: the handlers answer it like GET, without the body."""
+    for route in [each for each in router.routes if isinstance(each, APIRoute)]:
+        router.add_api_route(
+            route.path,
+            route.endpoint,
+            methods=["HEAD"],
+            name=f"{route.name}_head",
+            response_class=Response,
+            responses={status: {"description": each["description"]} for status, each in route.responses.items()},
+            summary=f"{route.summary}, without the body",
+            description="Return the status and the headers of GET.",
+        )
 
 
 def admin(answer: Answer) -> APIRouter:

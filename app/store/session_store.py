@@ -181,7 +181,7 @@ class SessionStore:
     async def _removed(self, name: str, removal: asyncio.Future[None]) -> None:
         try:
             async with asyncio.timeout(self._patience):
-                await asyncio.shield(removal)  # a disk that answers late removes it all the same
+                await asyncio.shield(removal)  # not cancelled: a slow disk still removes the entry
         except Exception as error:
             removal.add_done_callback(_noted)
             message = f"{_words(error)}; the entry stays there, and may be used after a restart"

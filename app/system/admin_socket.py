@@ -8,7 +8,7 @@ from typing import Any
 
 from ..core.errors import ConfigError, Unreachable
 from ..core.json_text import json_value
-from .local_http import received
+from .local_http import IS_IT_RUNNING, WHO_LISTENS, received
 from .sockets import peer_uid, unix_address
 
 TIMEOUT_SECONDS = 120.0
@@ -40,12 +40,10 @@ def request_socket(path: str, method: str, target: str, timeout: float = TIMEOUT
         ) from None
     except OSError as error:
         raise Unreachable(
-            f"{path}: {error.strerror or 'no answer in time'}; is the sidecar running?", error_code="IDS-503"
+            f"{path}: {error.strerror or 'no answer in time'}", cure=IS_IT_RUNNING, error_code="IDS-503"
         ) from None
     except (ValueError, TypeError):
-        raise Unreachable(
-            f"{path}: not the answer of a sidecar; does another program listen there?", error_code="IDS-502"
-        ) from None
+        raise Unreachable(f"{path}: not the answer of a sidecar", cure=WHO_LISTENS, error_code="IDS-502") from None
     finally:
         connection.close()
 

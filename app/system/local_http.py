@@ -11,27 +11,34 @@ import re
 import socket
 import time
 
+from ..core.errors import Unreachable
+
 SECONDS = 3.0
 """Seconds for a whole request, from the connection to the end of the answer."""
 
 LONGEST = 16 * 1_048_576
 """The most bytes of an answer. The status of a thousand profiles has 2 MiB."""
 
+IS_IT_RUNNING = "check that the sidecar is running"
+WHO_LISTENS = "check which program listens there"
+
 
 def get(host: str, port: int, path: str) -> tuple[int, str]:
-    """Return status and body. Raises OSError if there is no answer in time, ValueError if the answer is not HTTP."""
+    """Return status and body. Raises Unreachable: IDS-503 if there is no answer in time, IDS-502 if it is not HTTP."""
     authority = f"[{host}]" if ":" in host else host
     request = f"GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n"
     try:
         response = _exchange(host, port, request.encode())
     except OverflowError:
-        raise ValueError(f"{host}:{port}: not a port") from None
+        raise Unreachable(f"{host}:{port}: not a port", error_code="IDS-502") from None
     except OSError as error:
         reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
-        raise OSError(f"{host}:{port}: {reason}; is the sidecar running?") from None
+        raise Unreachable(f"{host}:{port}: {reason}", cure=IS_IT_RUNNING, error_code="IDS-503") from None
+    except ValueError as error:
+        raise Unreachable(f"{host}:{port}: {error}", cure=WHO_LISTENS, error_code="IDS-502") from None
     match = re.match(rb"HTTP/1\.[01] ([0-9]{3}).*?\r\n\r\n(.*)", response, re.DOTALL)
     if match is None:
-        raise ValueError(f"{host}:{port}: not an HTTP response; does another program listen there?")
+        raise Unreachable(f"{host}:{port}: not an HTTP response", cure=WHO_LISTENS, error_code="IDS-502")
     return int(match[1]), match[2].decode(errors="replace")
 
 
@@ -53,7 +60,7 @@ def received(connection: socket.socket, seconds: float, longest: int = LONGEST) 
             return bytes(raw)
         raw += part
         if len(raw) > longest:
-            raise ValueError("the answer is too long; does another program listen there?")
+            raise ValueError("the answer is too long")
 
 
 def _exchange(host: str, port: int, request: bytes) -> bytes:

@@ -123,7 +123,7 @@ class UpstreamClient:
             raise Unreachable(
                 f"{where}: a key, token or name to send there is not ASCII, so it is invalid", error_code="IDS-218"
             ) from None
-        except UnicodeError:  # a label that begins with xn-- and is no Punycode, in the document of an issuer
+        except UnicodeError:  # an issuer's document names a host with an invalid xn-- label
             raise Unreachable(f"{where}: not a usable URL: its host name is not valid", error_code="IDS-112") from None
 
     async def _exchange(self, request: httpx.Request, where: str, sent: tuple[str, ...]) -> UpstreamResponse:

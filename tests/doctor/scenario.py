@@ -20,6 +20,7 @@ from app.doctor.walk import Walk
 from app.emulator import MARKER_HEADER
 from app.emulator.world.world import ACCESS_KEY_ID, ACCESS_KEY_SECRET, role_arn
 from app.setup.fingerprint import Certificate, Chain
+from app.system.local_http import IS_IT_RUNNING
 
 from ..conftest import BASE, configuration
 from ..workload import Workload
@@ -204,7 +205,7 @@ class Scenario:
         if self.foreign:
             raise Unreachable("127.0.0.1:7118: another program listens there", error_code="IDS-502")
         if not self.running and not self.state:
-            raise Unreachable("127.0.0.1:7118: connection refused; is the sidecar running?")
+            raise Unreachable("127.0.0.1:7118: connection refused", cure=IS_IT_RUNNING)
         return {
             "config": path or "environment",
             "config_error": None,

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.core.errors import ConfigError, SidecarError, Unreachable
+from app.system.local_http import IS_IT_RUNNING
 
 from ..conftest import configuration
 from .scenario import URL, Case, Scenario
@@ -164,7 +165,7 @@ CASES = [
         "socket where nobody listens",
         "IDS-503",
         "restart the sidecar with this configuration",
-        Unreachable("/run/admin.sock: no such file or directory; is the sidecar running?", error_code="IDS-503"),
+        Unreachable("/run/admin.sock: no such file or directory", cure=IS_IT_RUNNING, error_code="IDS-503"),
     ),
     Case(
         "denied profile, over the socket",

@@ -368,7 +368,7 @@ def test_no_sidecar_listens(tmp_path: Path, cloud: EmulatedCloud) -> None:
     unset = run("refresh", "--config", str(path), env=environment(tmp_path))
 
     assert (absent.code, unset.code) == (4, 2)
-    assert "is the sidecar running?" in absent.error_line
+    assert "check that the sidecar is running" in absent.error_line
     assert "server.adminSocket: not set" in unset.error_line
 
 

@@ -161,7 +161,10 @@ def test_health_of_a_running_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> No
     assert (live.code, ready.code, by_variable.code) == (0, 0, 0)
     assert (live.err, ready.err) == ("", "")
     assert absent.code == 1
-    assert absent.error_line == f"idaas-sidecar health: {ops}: Connection refused; is the sidecar running? (IDS-503)"
+    assert (
+        absent.error_line
+        == f"idaas-sidecar health: {ops}: Connection refused; check that the sidecar is running (IDS-503)"
+    )
 
 
 def test_health_of_a_sidecar_without_credentials(cloud: EmulatedCloud, tmp_path: Path) -> None:

@@ -34,17 +34,24 @@ def exec_credential(status: Any) -> dict[str, Any]:
         [{"svids": [{"spiffe_id": "spiffe://example.org/app", "svid": JWT}]}, {"bundles": {}}],
         [{"bundles": {}}, None, {"svids": None}, {"svids": ["x", {"svid": 3}, {"svid": JWT}, {"svid": "second"}]}],
         f"Bearer {JWT}\n",
+        f"authorization: bearer {JWT}\n",
         {"kind": "TokenRequest", "status": {"token": JWT, "expirationTimestamp": "2026-01-02T04:04:05Z"}},
         {"request_id": "r", "data": {"token": JWT, "ttl": 60}},
         {"accessToken": JWT, "expiresOn": "2026-01-02 04:04:05", "tokenType": "Bearer"},
         {"WebIdentityToken": JWT, "Expiration": 1},
         {"token": JWT, "again": [JWT], "refreshToken": token({"refresh": 1})},
         [{"jwt": JWT}],
+        {"idToken": JWT},
+        {"identityToken": JWT},
+        {"data": {"id_token": JWT}},
+        {"data": {"id-token": JWT}},
     ],
     ids=[
         *("JWT", "JWT with white space", "JWT in quotes", "JWT with a byte order mark"),
         *("GitHub", "GitHub with count", "ExecCredential", "SPIRE", "SPIRE, second item"),
-        *("Bearer", "TokenRequest", "Vault", "Azure", "AWS", "beside a refresh token", "list"),
+        *("Bearer", "header in small letters", "TokenRequest", "Vault", "Azure", "AWS"),
+        *("beside a refresh token", "list"),
+        *("idToken", "identityToken", "id_token within", "id-token within"),
     ],
 )
 @pytest.mark.parametrize("use", ["access_token", "id_token"])
@@ -70,6 +77,7 @@ def test_token_without_a_name_is_the_requested_one(printed: Any, use: TokenUse) 
         {"tokens": [{"name": "refresh_token", "token": JWT}]},
         {"kind": "refresh_token", "value": JWT},
         {"error": "denied", "hint": JWT},
+        {"error": "denied", "token": JWT},
         exec_credential("text"),
         exec_credential({"token": 3}),
         exec_credential({}) | {"value": JWT},
@@ -80,6 +88,13 @@ def test_token_without_a_name_is_the_requested_one(printed: Any, use: TokenUse) 
 def test_other_objects_are_token_responses(members: dict[str, Any]) -> None:
     """Every other object is read as an OAuth token response; a named token goes before one without a name."""
     assert token_members(json.dumps(members).encode(), "access_token") == members
+
+
+def test_access_token_is_not_replaced() -> None:
+    """Where an ID token is requested, an answer with an access token stays as it is, whatever is beside it."""
+    members = {"access_token": "opaque", "jwt": JWT}
+
+    assert token_members(json.dumps(members).encode(), "id_token") == members
 
 
 @pytest.mark.parametrize(
@@ -96,6 +111,7 @@ def test_other_objects_are_token_responses(members: dict[str, Any]) -> None:
         b'[{"svids": []}]',
         b'["svids"]',
         b"[" * 50,
+        f"{JWT}~".encode(),
     ],
     ids=[
         "refresh token",
@@ -109,6 +125,7 @@ def test_other_objects_are_token_responses(members: dict[str, Any]) -> None:
         "no SVID",
         "list of texts",
         "cut",
+        "JWT with a further character",
     ],
 )
 def test_unknown_form(output: bytes) -> None:

@@ -135,7 +135,7 @@ PAGE = "<html><title>Request blocked</title></html>"
 @pytest.mark.parametrize(
     ("later", "reason"),
     [
-        (answer({}, 404), "HTTP 404: is that the issuer's URL"),
+        (answer({}, 404), "HTTP 404"),
         (answer({}, 410), "HTTP 410"),
         (answer(PAGE, 403), "HTTP 403"),
         (answer(PAGE), "HTTP 200 with 43 bytes of HTML or XML instead of JSON"),
@@ -212,13 +212,13 @@ async def test_alias_is_for_mutual_tls(members: dict[str, Any], mutual_tls: bool
     [(400, False), (404, False), (428, False), (430, False), (499, False), (429, True), (500, True), (503, True)],
 )
 async def test_status_is_permanent_or_transient(status: int, transient: bool, clock: Clock) -> None:
-    """429 and 5xx are transient and keep Retry-After; any other status is permanent and doubts the issuer's URL."""
+    """429 and 5xx are transient and keep Retry-After; any other status is permanent, with a cure."""
     http = FakeHttp(answer({}, status, retry_after=17.0))
 
     with pytest.raises(SidecarError) as caught:
         await discovery(http, clock).token_endpoint()
 
-    assert ("is that the issuer's URL? With tokenEndpoint no discovery is needed" in str(caught.value)) != transient
+    assert caught.value.cure.startswith("correct the issuer, or set tokenEndpoint") != transient
     if transient:
         assert isinstance(caught.value, Unreachable)
         assert str(caught.value).startswith(f"{WHERE}: HTTP {status}")
@@ -271,4 +271,4 @@ async def test_error_in_the_place_of_the_document(clock: Clock) -> None:
         await discovery(FakeHttp(answer(members)), clock).token_endpoint()
 
     assert caught.value.code == "invalid_tenant"
-    assert str(caught.value).endswith('no discovery is needed (invalid_tenant, request T-1); it says "no such tenant"')
+    assert caught.value.quoted_cause.endswith('HTTP 200 (invalid_tenant, request T-1); it says "no such tenant"')

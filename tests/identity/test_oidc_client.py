@@ -62,7 +62,7 @@ async def test_id_token_can_be_used(workload: Workload, offline: Build) -> None:
 @pytest.mark.parametrize(
     ("fault", "error", "message"),
     [
-        (Fault("workload", status=404), Refused, "HTTP 404: is that the issuer's URL"),
+        (Fault("workload", status=404), Refused, "HTTP 404 .*: correct the issuer, or set tokenEndpoint"),
         (Fault("workload", status=500), Unreachable, "HTTP 500"),
         (
             Fault("workload", body=b'{"issuer": "https://other.example"}'),

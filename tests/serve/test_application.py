@@ -239,7 +239,7 @@ def test_openapi_document() -> None:
     assert app.openapi() == made
     assert app.openapi() is app.openapi()
     assert made["info"]["version"] == "1.2"
-    assert len([method for methods in made["paths"].values() for method in methods]) == 27
+    assert len([method for methods in made["paths"].values() for method in methods]) == 42
     text = json.dumps(made)
     assert [word for word in ("422", "HTTPValidationError", "ValidationError") if word in text] == []
 

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from app.core.errors import Unreachable
 from app.system.local_http import get, received
 
 
@@ -40,5 +41,5 @@ def test_an_answer_of_any_size() -> None:
 
 def test_a_port_that_is_none() -> None:
     """A port above 65535 is a mistake of the configuration, and no crash."""
-    with pytest.raises(ValueError, match=r"127\.0\.0\.1:99999: not a port"):
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:99999: not a port"):
         get("127.0.0.1", 99999, "/livez")

@@ -11,7 +11,7 @@ import re
 from argparse import Namespace
 from collections.abc import Mapping
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, Reason, Unreachable
 from ...core.json_text import json_value
 from ...core.text import printable
 from ...system import files
@@ -36,10 +36,9 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
         status, body = get(host, port, probe)
     except ConfigError as error:
         raise CommandFailed(error.mistakes[0], exit_code=UNHEALTHY, error_code=error.error_code) from None
-    except OSError as error:
-        raise CommandFailed(str(error), exit_code=UNHEALTHY, error_code="IDS-503") from None
-    except ValueError as error:
-        raise CommandFailed(str(error), exit_code=UNHEALTHY, error_code="IDS-502") from None
+    except Unreachable as error:
+        reason = Reason(error.cause, error.cure)
+        raise CommandFailed(reason, exit_code=UNHEALTHY, error_code=error.error_code) from None
     print(printable(body))
     if status == 200:
         return 0

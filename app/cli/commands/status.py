@@ -42,8 +42,8 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
         shown = list(lines(status, colour=colour, width=_width()))
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError):
         raise ConfigError(
-            f"the answer is not the status of a sidecar of version {__version__}; does another version run, or another "
-            "program listen there? --json prints the answer as it is",
+            f"the answer is not the status of a sidecar of version {__version__}",
+            cure="check which program listens there; --json prints the answer as it is",
             error_code="IDS-517",
         ) from None
     print("\n".join(shown))
@@ -74,12 +74,7 @@ def _status(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
 def _from_ops(config: str | None, environ: Mapping[str, str]) -> dict[str, Any]:
     path = config or environ.get("IDAAS_SIDECAR_CONFIG")
     host, port = health.ops_address(path or health.DEFAULT_PATH, required=path is not None)
-    try:
-        code, text = get(host, port, TARGET)
-    except OSError as error:
-        raise Unreachable(str(error), error_code="IDS-503") from None
-    except ValueError as error:
-        raise Unreachable(str(error), error_code="IDS-502") from None
+    code, text = get(host, port, TARGET)
     try:
         body = json_value(text)
     except ValueError:

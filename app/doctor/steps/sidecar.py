@@ -92,7 +92,7 @@ async def _from_ops(target: Target, server: Server) -> Status | str:
     except SidecarError as error:
         if error.error_code == "IDS-502":
             return str(error)
-        return f"no sidecar answers: {str(error).removesuffix('; is the sidecar running?')}"
+        return f"no sidecar answers: {error.quoted_cause}"
 
 
 def _profiles(status: Status, only: str | None, *, has_socket: bool) -> Iterator[Finding]:

@@ -132,7 +132,7 @@ def common_name(certificate: x509.Certificate) -> str:
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except Exception:  # ValueError, TypeError or InvalidSignature: each means no
+    except Exception:  # ValueError, TypeError or InvalidSignature: not issued by it
         return False
     return True
 

@@ -101,7 +101,7 @@ def _of_directories(directories: list[str], file: str | None) -> ssl.SSLContext:
 
 
 def _unverified() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without CAs: it would look for issuers all the same
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no CAs: OpenSSL would search them for the issuer
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

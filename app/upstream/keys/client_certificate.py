@@ -48,7 +48,7 @@ def present(client: ClientCertificate, context: ssl.SSLContext) -> None:
         chain = _chain(client, text, key)
     except ConfigError:
         if client.password is not None:
-            client.password()  # a variable that is not set is the reason, but only where the password is needed
+            client.password()  # raises if the variable is not set. Not called earlier: a plain key needs no password
         raise
     with _file_in_memory(chain.encode() + _pkcs8(key)) as path:
         try:

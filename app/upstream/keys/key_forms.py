@@ -47,8 +47,8 @@ _OPENSSH_ED25519 = (
     '.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(), end="")\' KEY_FILE '
     "(it needs Python's cryptography, and no passphrase: ssh-keygen -p -f KEY_FILE removes it)"
 )
-"""The command that converts an Ed25519 key. ssh-keygen of OpenSSH 9.2 ends with 0, but leaves such a key in its own
-format, whatever the value of `-m` is."""
+"""The command that converts an Ed25519 key. ssh-keygen cannot: with any value of `-m`, OpenSSH 9.2 exits with 0 and
+keeps the OpenSSH format."""
 
 
 class PublicKey(ValueError):

@@ -8,6 +8,8 @@ import pytest
 
 from app.core.errors import Refused, Unreachable
 from app.upstream.answers import errors
+from app.upstream.answers.challenge import LONGEST, challenge_words
+from app.upstream.answers.error_words import error_words
 from app.upstream.response import UpstreamResponse
 
 from .test_errors import URL, error_of, page, response
@@ -39,6 +41,30 @@ FORMS: dict[str, tuple[int, bytes, str, str, str]] = {
         "",
         "Kein Zugriff für Sie",
     ),
+    "a reason and a log id": (
+        400,
+        b'{"code": "no_quota", "reason": "none", "log_id": "L-1"}',
+        "no_quota",
+        "L-1",
+        "none",
+    ),
+    "a heading below a line": (403, b"<p>Portal</p><h1>No entry</h1>", "403", "", "No entry Portal No entry"),
+    "a code beside a spelled error": (400, b'{"error": {"error": "other", "code": "no_quota"}}', "no_quota", "", ""),
+    "words beside an object with words": (
+        400,
+        b'{"code": "no_quota", "message": "none", "data": {"code": "other", "message": "inner"}}',
+        "no_quota",
+        "",
+        "none",
+    ),
+    "a cause that is no object": (
+        400,
+        b'{"errorCode": "E1", "errorSummary": "bad", "errorCauses": ["text", {"errorSummary": "why"}]}',
+        "E1",
+        "",
+        "bad why",
+    ),
+    "half a character": (400, json.dumps({"message": '{"error": "no_quota\ud800"}'}).encode(), "400", "", "no_quota?"),
 }
 
 
@@ -117,6 +143,40 @@ def test_error_in_a_header(challenge: str, code: str, words: str) -> None:
     assert error.code == code
     assert error.cloud_message.endswith(words)
     assert "s3cr3t" not in str(error)
+
+
+def test_error_in_a_header_is_shown_as_an_api_shows_it() -> None:
+    """A code in a header comes from an API: no message asks whether the URL is wrong."""
+    error = error_of(UpstreamResponse(401, b"", challenge="Bearer error=unknown_words"), URL)
+
+    assert str(error).endswith("HTTP 401 unknown_words")
+
+
+def test_end_of_a_long_header_is_not_read() -> None:
+    """A header is read up to its limit, and an error behind it is none."""
+    found = challenge_words("error=a".rjust(LONGEST))
+
+    assert LONGEST == 4096
+    assert found is not None
+    assert found.code == "a"
+    assert challenge_words("error=a".rjust(LONGEST + 1)) is None
+
+
+def test_code_outside_comes_before_one_within() -> None:
+    """Where an answer has a code, the objects beside it are not searched for another one."""
+    answer = page(400, b'{"code": "no_quota", "data": {"code": "other", "message": "inner"}}')
+
+    assert error_of(answer, URL).code == "no_quota"
+
+
+def test_empty_body_is_named() -> None:
+    """The message says that a server sent nothing, and not how many bytes it was."""
+    assert "HTTP 403 with an empty body instead of JSON" in str(error_of(page(403, b" "), URL))
+
+
+def test_end_of_a_long_text_is_not_read() -> None:
+    """Plain text is read up to its limit."""
+    assert len(error_words(b"a" * 20_000).message) == 16_384
 
 
 def test_body_comes_before_the_header() -> None:

@@ -61,6 +61,7 @@ def test_a_whole_code_counts_before_its_beginning() -> None:
     assert refused("InvalidParameter.DurationSeconds").error_code == "IDS-413"
     assert refused("EntityNotExist.Role").error_code == "IDS-412"
     assert meaning_of("Invalid") is None
+    assert meaning_of("InvalidParamete") is None
 
 
 # --- the emulated cloud -----------------------------------------------------------------------------------------------
