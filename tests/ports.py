@@ -4,8 +4,8 @@ The kernel gives out ports of a range, for listeners of port 0 and for clients. 
 belong to a test in another process now. Below that range, ports are used only by those who name them. Each process of
 tests has a share of the ports from there, also beside the tests of another checkout.
 
-A port that a test has got stays bound here for a while, and nobody listens on it. So the kernel gives it to no client, and a
-program that sets SO_REUSEADDR, as servers do, can still listen on it.
+A port that a test has got stays bound here for a while, and nobody listens on it. So the kernel gives it to no client,
+and a program that sets SO_REUSEADDR, as servers do, can still listen on it.
 """
 
 from __future__ import annotations
