@@ -258,14 +258,15 @@ async def test_places_are_given_back() -> None:
     assert (load.places._queues, load.places._further, load.places._under_way) == ({}, 0, 0)
 
 
+@pytest.mark.parametrize("cancelled", [-2, -1], ids=["the first that waits", "the last"])
 @simulated
-async def test_cancelled_wait_gives_no_place_back() -> None:
+async def test_cancelled_wait_gives_no_place_back(cancelled: int) -> None:
     """A fetch that is cancelled while it waits held no place, and is given none later."""
     load = Load()
     load.start("a", HOUR, count=MOST_AT_ONCE + 2)
     await asyncio.sleep(TURN_SECONDS * (MOST_AT_ONCE + 2))
     assert load.under_way["a"] == MOST_AT_ONCE
-    load.tasks[-2].cancel()
+    load.tasks[cancelled].cancel()
     await asyncio.sleep(TURN_SECONDS + 1)
 
     assert load.under_way["a"] == MOST_AT_ONCE

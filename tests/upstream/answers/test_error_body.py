@@ -41,13 +41,23 @@ def test_unpacking_is_bounded() -> None:
     [
         ("GBK", "拒绝".encode("gbk"), "拒绝".encode()),
         ("utf-16", "no".encode("utf-16"), b"no"),
+        ("utf-16", b"n\0o\0", b"no"),
         ("utf-16", b"no", b"no"),
         ("utf-7", b"+AGE-", b"+AGE-"),
         ("idna", b"xn--a", b"xn--a"),
         ("gbk", b"\xff\xff", b"\xff\xff"),
         ("unknown", b"no", b"no"),
     ],
-    ids=["GBK", "UTF-16", "UTF-16 that is none", "UTF-7", "no encoding of text", "broken", "unknown"],
+    ids=[
+        "GBK",
+        "UTF-16",
+        "UTF-16 without a mark",
+        "UTF-16 that is none",
+        "UTF-7",
+        "no encoding of text",
+        "broken",
+        "unknown",
+    ],
 )
 def test_only_listed_encodings_are_decoded(charset: str, body: bytes, read: bytes) -> None:
     """An encoding that Python decodes in more than linear time, or that hides characters, is left as it is."""

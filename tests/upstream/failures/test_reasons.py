@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 
@@ -255,3 +256,40 @@ def test_name_of_a_proxy() -> None:
     assert describe(error, HOST, ProxyInBetween("proxy.test:3128")).startswith(
         "could not connect: the name of the proxy, proxy.test, does not exist in DNS; correct the host name"
     )
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "requires a client certificate; name one"),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", "speaks no version of TLS that is allowed here"),
+        ("SSLV3_ALERT_UNSUPPORTED_CERTIFICATE", "refuses the client certificate; name a certificate"),
+    ],
+)
+def test_tls_alert_is_described(reason: str, words: str) -> None:
+    """The alerts about versions and certificates are told in words, and not by OpenSSL's name."""
+    assert f"the server {words}" in describe(tls(reason), HOST)
+
+
+@pytest.mark.parametrize("status", ["400", "404", "405", "501"])
+def test_web_server_is_no_proxy(status: str) -> None:
+    """A web server answers CONNECT with a status that says that it does not know the method or the path."""
+    words = describe(httpx.ProxyError(f"{status} no"), HOST, ProxyInBetween("proxy:8080"))
+
+    assert "it does not act as a proxy" in words
+
+
+def test_other_number_of_an_attempt_has_the_words_of_the_system() -> None:
+    """A number without words of ours has those of the system."""
+    error = NotConnected([Attempt("192.0.2.1:443", errno.ENOTCONN)], None)
+
+    assert os.strerror(errno.ENOTCONN) in describe(caused(httpx.ConnectError("x"), error), HOST)
+
+
+def test_proxy_that_accepts_no_connection_is_named() -> None:
+    """The address alone would not say that it is the proxy's."""
+    error = caused(httpx.ConnectError("x"), NotConnected([Attempt("192.0.2.1:8080", errno.ECONNREFUSED)], None))
+
+    words = describe(error, HOST, ProxyInBetween("proxy:8080"))
+
+    assert words.startswith("could not connect to the proxy proxy:8080 at 192.0.2.1:8080: connection refused")
