@@ -207,7 +207,7 @@ def _redirect(response: httpx.Response, where: str, sent: tuple[str, ...]) -> Un
     what = "a redirect, which is not followed" if response.has_redirect_location else "which is no answer of an API"
     return Unreachable(
         f"{where}: HTTP {response.status_code}, {what}",
-        cure=cure if target else "",
+        cure=cure if response.has_redirect_location else "",
         cloud_message=target,
         error_code="IDS-208",
     )

@@ -86,7 +86,7 @@ def test_configuration(sidecar: dict[str, Any], loaded: Load, tmp_path: Path) ->
     assert CONFIG["cache"]["keyFile"] == "/run/secrets/cache-key"
     text = json.dumps(CONFIG).replace("/run/secrets/", f"{tmp_path}/")
 
-    assert loaded(text, PATH_TOKEN=TOKEN).warnings == ()
+    assert [each for each in loaded(text, PATH_TOKEN=TOKEN).warnings if "of an example" not in each] == []
     assert sidecar["volumes"] == [
         "./config.json:/etc/idaas-sidecar/config.json:ro",
         "run:/run/idaas-sidecar",

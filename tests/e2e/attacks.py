@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import select
 import socket
 import subprocess
@@ -20,7 +21,10 @@ CROWD = 1_000
 @contextmanager
 def open_connections(base: str, first: bytes = b"") -> Iterator[list[Connection]]:
     """Open a thousand connections that send `first` and nothing more."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(before[0], min(before[1], 2 * CROWD)), before[1]))
         connections = [stack.enter_context(Connection(base)) for _ in range(CROWD)]
         for connection in connections:
             connection.send(first)

@@ -77,9 +77,9 @@ def silence() -> Reply:
 BOMB = gzip.compress(CANARY + b"\0" * 50_000_000, 9)
 REPLIES: dict[str, tuple[Callable[[], Reply], str]] = {
     "huge body": (endless_body, "an answer of more than 262144 bytes"),
-    "endless head": (endless_head, "did not answer in HTTP"),
+    "endless head": (endless_head, "is not valid HTTP"),
     "endless interim answers": (endless_interim_answers, "more than 16 interim answers (1xx)"),
-    "truncated body": (truncated, "did not answer in HTTP"),
+    "truncated body": (truncated, "closed the connection in the middle of the answer"),
     "redirect": (
         complete(b"", b"Location: https://127.0.0.1:1/login?state=" + CANARY, head=b"HTTP/1.1 302 Found\r\n"),
         "HTTP 302, a redirect, which is not followed",
@@ -90,7 +90,7 @@ REPLIES: dict[str, tuple[Callable[[], Reply], str]] = {
     "gzip bomb": (complete(BOMB, b"Content-Encoding: gzip"), "an answer compressed with gzip, which was not requested"),
     "truncated JSON": (complete(b'{"access_token": "' + CANARY), "bytes that are neither"),
     "wrong members": (complete(b'{"access_token": {"' + CANARY + b'": 1}, "Credentials": "' + CANARY + b'"}'), ""),
-    "not HTTP": (lambda: [CANARY * 100], "did not answer in HTTP"),
+    "not HTTP": (lambda: [CANARY * 100], "does not speak HTTP"),
     "error with a long code": (
         complete(json.dumps({"Code": "eyJ" + CANARY.decode() * 40, "error": "eyJ" + CANARY.decode() * 40}).encode(),
               head=b"HTTP/1.1 400 Bad Request\r\n"), "HTTP 400",

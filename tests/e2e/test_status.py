@@ -121,7 +121,9 @@ def test_no_sidecar(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
     assert done.code == 4
     assert "admin.sock: No such file or directory" in done.error_line
-    assert re.search(r"127\.0\.0\.1:\d+: Connection refused; is the sidecar running\? \(IDS-503\)$", done.error_line)
+    assert re.search(
+        r"127\.0\.0\.1:\d+: Connection refused; check that the sidecar is running \(IDS-503\)$", done.error_line
+    )
 
 
 def test_the_page_refreshes_on_request(cloud: EmulatedCloud, tmp_path: Path) -> None:

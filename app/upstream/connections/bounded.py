@@ -46,12 +46,14 @@ class Ended(httpcore.RemoteProtocolError):
     """
     The server closed the connection before the end of the answer's head, or the connection broke off.
 
-    `begun`: whether a part of the answer had arrived. The error of a broken connection is the context.
+    `begun`: whether a part of the answer had arrived. `clear`: whether the connection was one without TLS. The error of
+    a broken connection is the context.
     """
 
-    def __init__(self, *, begun: bool) -> None:
+    def __init__(self, *, begun: bool, clear: bool = False) -> None:
         super().__init__("ended")
         self.begun = begun
+        self.clear = clear
 
 
 class Stopped(httpcore.ReadTimeout):
@@ -96,10 +98,10 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         except httpcore.ReadTimeout as error:
             raise (Stopped if self._received else httpcore.ReadTimeout) from error
         except httpcore.ReadError:
-            raise Ended(begun=self._received > 0)  # noqa: B904 - the context keeps the error; httpx replaces the cause
+            raise self._ended()  # noqa: B904 - the context keeps the error; httpx replaces the cause
         self._closed = self._closed or not data
         if not data and self._in_head:
-            raise Ended(begun=self._received > 0)
+            raise self._ended()
         if not self._received:
             _check_start(data)
         self._received += len(data)
@@ -112,6 +114,9 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         if self._interim > MOST_INTERIM:
             raise TooMuch(f"more than {MOST_INTERIM} interim answers (1xx) and no final one")
         return data
+
+    def _ended(self) -> Ended:
+        return Ended(begun=self._received > 0, clear=self._stream.get_extra_info("ssl_object") is None)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
         self._received = self._interim = 0

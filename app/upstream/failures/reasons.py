@@ -143,7 +143,11 @@ def _ended(ended: Ended, server: str) -> Reason:
         how = f"the connection to {server} was reset"
     else:
         how = f"the connection to {server} broke off ({os.strerror(number)})"
-    return Reason(f"{how} {'in the middle of the answer' if ended.begun else 'before an answer'}", _CUTS)
+    if ended.begun:
+        return Reason(f"{how} in the middle of the answer", _CUTS)
+    # A port that speaks TLS may close a request in clear without a word.
+    cure = f"begin the URL with https:// if the port speaks TLS; else {_CUTS}" if ended.clear else _CUTS
+    return Reason(f"{how} before an answer", cure)
 
 
 def _by_type(error: Exception, server: str) -> Reason:
