@@ -60,7 +60,7 @@ def _any_spelling(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | 
     except ValueError:
         try:
             return ipaddress.IPv4Address(inet_aton(host))
-        except OSError:
+        except (OSError, ValueError):  # the latter for characters that no host has, such as NUL
             return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address

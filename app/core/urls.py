@@ -13,6 +13,9 @@ from .errors import ConfigError
 _NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]|%(?![0-9A-Fa-f]{2})")
 """What a URL cannot have (RFC 3986): other characters, and a per cent sign without two hexadecimal digits."""
 
+LONGEST_SHOWN = 200
+"""The most characters of a wrong URL in a message."""
+
 ASCII_FORM = "write the host name in its ASCII form, with xn--"
 
 
@@ -29,10 +32,16 @@ def check_characters(url: str, place: str) -> None:
         # The ASCII form is not computed here: that of a homograph would be another company's name.
         in_name = wrong.isalpha() and wrong in url.partition("://")[2].partition("/")[0]
         raise ConfigError(
-            f"{place}: {shown_url(url)!r} has {wrong!r}, which a URL cannot have",
+            f"{place}: {_shown(url)} has {wrong!r}, which a URL cannot have",
             cure=f"copy the URL again from its source{f', or {ASCII_FORM}' if in_name else ''}",
             error_code="IDS-112",
         )
+
+
+def _shown(url: str) -> str:
+    """Return a wrong URL for a message: a file may have kilobytes there, and every key that has it repeats it."""
+    text = shown_url(url)
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…")
 
 
 def is_server(host: str) -> bool:
@@ -70,13 +79,13 @@ def endpoint(url: str, place: str) -> str:
     parts = _split(url, place)
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ConfigError(
-            f"{place}: {shown_url(url)!r} would send secrets in clear",
+            f"{place}: {_shown(url)} would send secrets in clear",
             cure="use https:// (http is for loopback hosts only)",
             error_code="IDS-112",
         )
     if "?" in url or "#" in url:  # also an empty query or fragment: an issuer is compared character by character
         raise ConfigError(
-            f"{place}: {shown_url(url)!r} has a query or a fragment",
+            f"{place}: {_shown(url)} has a query or a fragment",
             cure="write the URL as https://host/path",
             error_code="IDS-112",
         )
@@ -124,7 +133,7 @@ def _split(url: str, place: str) -> SplitResult:
     except ValueError:
         usable = False
     if not usable:  # not in the words of urlsplit, which quote parts of the URL
-        raise ConfigError(f"{place}: {shown_url(url)!r} is not a URL: host or port are not valid", error_code="IDS-112")
+        raise ConfigError(f"{place}: {_shown(url)} is not a URL: host or port are not valid", error_code="IDS-112")
     if parts.username is not None:
         raise ConfigError(
             f"{place}: the URL contains a user name or password",
@@ -133,12 +142,10 @@ def _split(url: str, place: str) -> SplitResult:
         )
     check_characters(url, place)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(
-            f"{place}: {shown_url(url)!r} is not a URL of the form https://host/path", error_code="IDS-112"
-        )
+        raise ConfigError(f"{place}: {_shown(url)} is not a URL of the form https://host/path", error_code="IDS-112")
     if not is_server(parts.hostname):
         raise ConfigError(
-            f"{place}: {shown_url(url)!r} has a host that is neither a name in DNS nor an address",
+            f"{place}: {_shown(url)} has a host that is neither a name in DNS nor an address",
             cure="correct the host: labels of 1 to 63 letters, digits and hyphens; "
             "an address in its usual form, such as 192.0.2.1, without a zone",
             error_code="IDS-112",

@@ -560,3 +560,18 @@ def test_characters_that_no_proxy_can_have(proxy: str) -> None:
     with pytest.raises(ConfigError, match="not a proxy"):
         proxies.check_proxy(proxy, "proxy")
     proxies.check_proxy("http://user:p^w|@proxy:1", "proxy")
+
+
+@pytest.mark.parametrize("host", ["\0", "a\0.example", "\ud800"])
+def test_host_with_a_character_that_no_host_has(host: str) -> None:
+    """Such a host is checked elsewhere; it is no address of this machine."""
+    assert not addresses.stays_here(host)
+
+
+def test_long_url_is_cut_in_messages() -> None:
+    """A file may have kilobytes in the place of a URL, and each key that uses it has a message."""
+    with pytest.raises(ConfigError) as caught:
+        urls.endpoint(f"https://{'a' * 5_000}/", "issuer")
+
+    assert len(str(caught.value)) < 500
+    assert f"https://{'a' * 100}" in str(caught.value)
