@@ -14,6 +14,8 @@ METADATA_ADDRESSES = frozenset({"100.100.100.200", "169.254.169.254"})
 
 LAST_PORT = 65535
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
 _OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 """The names of loopback in /etc/hosts of Linux distributions. Those below `localhost` are loopback, too (RFC 6761)."""
 
@@ -49,21 +51,30 @@ def stays_here(host: str) -> bool:
     host = ascii_name(host).rstrip(".")
     if host in _OWN_NAMES or host.endswith(".localhost"):
         return True
-    address = _any_spelling(host)
+    address = address_of(host) or _other_spelling(host)
     return address is not None and (address.is_loopback or address.is_unspecified or str(address) in METADATA_ADDRESSES)
 
 
-def _any_spelling(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that `host` spells, without a zone, an IPv4-mapped one as IPv4; None for a name."""
+def address_of(text: str) -> Address | None:
+    """
+    Return an IP address in its canonical form; None for a name.
+
+    An IPv4-mapped IPv6 address is returned as IPv4, and a link-local one without its zone (`%eth0`, in URLs `%25eth0`).
+    """
     try:
-        address = ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        try:
-            return ipaddress.IPv4Address(inet_aton(host))
-        except (OSError, ValueError):  # the latter for characters that no host has, such as NUL
-            return None
+        return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def _other_spelling(host: str) -> Address | None:
+    """Return the IPv4 address of a spelling such as `127.1`; None for a name."""
+    try:
+        return ipaddress.IPv4Address(inet_aton(host))
+    except (OSError, ValueError):  # the latter for characters that no host has, such as NUL
+        return None
 
 
 def is_private(host: str) -> bool:

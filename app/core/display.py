@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .secret_forms import JWT, named_values
+
 HIDDEN = "(not shown: it may be the secret itself; only its name or path belongs here)"
 
 UNLIKELY = "(not shown: it may be a secret)"
@@ -18,16 +20,8 @@ _LOWER_CASE = ("regionid", "pluginname", "mode", "rolearn", "oidcproviderarn")
 
 _CERTIFICATES = ("certificate", "certchains")
 
-JWT = re.compile(r"eyJ[\w-]{6,}(?:\.[\w-]*){0,4}")
-
-NAMED = re.compile(
-    r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?(?:=["']?|"\s*:\s*"|'\s*:\s*')(?P<value>[^\s"'&,;]+)""",
-    re.IGNORECASE,
-)
-"""A value with the name of a secret in a form (`client_secret=...`), an option or JSON."""
-
-_NAMING = re.compile(r"""[="']|eyJ""")
-"""A part of every text in which JWT or NAMED finds something. Most values have no such part."""
+_NAMING = re.compile(r"""[="'%&\\]|eyJ""")
+"""A part of every text with a JWT or a value that is named. Most values have no such part."""
 
 
 def shown_variable(name: str) -> str:
@@ -113,8 +107,17 @@ def _without_secrets(text: str) -> str:
     """Return `text` without tokens, values with the name of a secret, and queries and fragments of URLs."""
     if _NAMING.search(text):
         text = JWT.sub("***", text)
-        text = NAMED.sub(lambda match: match[0].removesuffix(match["value"]) + "***", text)
+        text = _without_named(text)
     return re.sub(r"(://[^\s?#]*)[?#]\S{8,}", r"\1?***", text) if "://" in text else text
+
+
+def _without_named(text: str) -> str:
+    shown, place = [], 0
+    for begin, end in named_values(text):
+        if begin < end:
+            shown += [text[place:begin], "***"]
+            place = end
+    return "".join([*shown, text[place:]])
 
 
 def may_be_shown(word: str) -> bool:

@@ -10,9 +10,8 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from .addresses import ascii_name, is_host_name
+from .addresses import Address, address_of, ascii_name, is_host_name
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _MAPPED_BITS = 96
@@ -46,9 +45,9 @@ def _covers(entry: str, host: str, port: int) -> bool:
         return False
     if name == "*":
         return True
-    address = _address(host)
+    address = address_of(host)
     if address is not None:  # an address has no parent domain
-        return address == _address(name) or _within(address, name)
+        return address == address_of(name) or _within(address, name)
     host, name = ascii_name(host), ascii_name(_domain(name))
     return bool(name) and (host == name or host.endswith(f".{name}"))
 
@@ -57,7 +56,7 @@ def _is_understood(entry: str) -> bool:
     name, wanted = _split(entry)
     if wanted and not _is_port(wanted):
         return False
-    if name == "*" or _address(name) is not None or _network(name) is not None:
+    if name == "*" or address_of(name) is not None or _network(name) is not None:
         return True
     return is_host_name(_domain(name))  # `192.0.2.` or `2.1`, the parts of an address, cover nothing
 
@@ -81,20 +80,6 @@ def _is_port(text: str) -> bool:
 
 def _domain(name: str) -> str:
     return name.removeprefix("*").lstrip(".")
-
-
-def _address(text: str) -> Address | None:
-    """
-    Return an IP address in its canonical form; None for a name.
-
-    An IPv4-mapped IPv6 address is returned as IPv4, and a link-local one without its zone (`%eth0`, in URLs `%25eth0`).
-    """
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
 
 
 def _network(text: str) -> Network | None:

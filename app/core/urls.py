@@ -55,11 +55,16 @@ def is_server(host: str) -> bool:
 
 def is_readable(url: str) -> bool:
     """Return whether host and port of a URL can be read. Python's parser raises ValueError for others."""
+    return _parsed(url) is not None
+
+
+def _parsed(url: str) -> SplitResult | None:
     try:
-        urlsplit(url).port  # noqa: B018 - reading it checks it
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - reading it raises ValueError for an invalid port
     except ValueError:
-        return False
-    return True
+        return None
+    return parts
 
 
 def token_endpoint(url: str, place: str) -> str:
@@ -127,12 +132,8 @@ def api_endpoint(text: str, place: str) -> str:
 
 
 def _split(url: str, place: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        usable = parts.port != 0  # reading it raises ValueError for an invalid port
-    except ValueError:
-        usable = False
-    if not usable:  # not in the words of urlsplit, which quote parts of the URL
+    parts = _parsed(url)
+    if parts is None or parts.port == 0:  # not in the words of urlsplit, which quote parts of the URL
         raise ConfigError(f"{place}: {_shown(url)} is not a URL: host or port are not valid", error_code="IDS-112")
     if parts.username is not None:
         raise ConfigError(

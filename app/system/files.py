@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 
 from ..core.errors import Reason
 from . import mounts
@@ -109,21 +109,6 @@ def private_to_user(found: os.stat_result, *, readable: bool = False) -> str | N
     if found.st_uid == os.geteuid() and not mode & (0o022 if readable else 0o077):
         return None
     return f"not private to this user (uid {found.st_uid}, mode {mode:04o})"
-
-
-def stamp(path: str) -> Hashable:
-    """Return a value that changes with the file at `path`, its content, mode or owner; None if there is no file."""
-    try:
-        return state_of(os.stat(path))
-    except (OSError, ValueError):
-        return None
-
-
-def state_of(found: os.stat_result) -> Hashable:
-    """Return the value of `stamp` for a file that was looked at."""
-    # The mode is included, because two changes of it within one tick of the kernel's clock have the same st_ctime.
-    changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_uid, found.st_gid)
-    return (found.st_dev, found.st_ino, *changes)
 
 
 def exists(path: str) -> bool:

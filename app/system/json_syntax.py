@@ -28,6 +28,8 @@ _BEGINNINGS = (
 
 _QUOTES = 'write it in double quotes, "…"'
 
+_NUMBER = ("a number in a form that JSON does not have", "write it as 10 or 0.5")
+
 _BY_TEXT = (
     (re.compile(r"'"), "a text in single quotes", _QUOTES),
     (re.compile(r"`"), "a text in backquotes", _QUOTES),
@@ -36,7 +38,7 @@ _BY_TEXT = (
     (re.compile(r"[=;]"), "a character of another format", "write a colon after a key, and a comma after a value"),
     (re.compile(r"(?:True|False|None)\b"), "a word of Python", "write true, false or null"),
     (re.compile(r"(?:undefined|nil|yes|no|on|off)\b"), "a word that JSON does not have", "write true, false or null"),
-    (re.compile(r"[+.0]*[0-9]|[+.]"), "a number in a form that JSON does not have", "write it as 10 or 0.5"),
+    (re.compile(r"[+.0]*[0-9]|[+.]"), *_NUMBER),
     (re.compile(r"[A-Za-z_$][\w$-]*\s*:"), "a key without quotes", _QUOTES),
     (re.compile(r"[A-Za-z_$]"), "a text without quotes", _QUOTES),
     (re.compile(r","), "a comma too many", "remove it"),
@@ -56,6 +58,12 @@ _BY_MESSAGE = (
 )
 """The messages of the decoder that name the mistake themselves."""
 
+_MISSING = (
+    ("Expecting ':'", "a missing colon", "write the colon before it"),
+    ("Expecting ','", "a missing comma, or a quote within a text", 'write the comma before it, or the quote as \\"'),
+)
+"""The messages where a key or a value stands in place of the character that the decoder expects."""
+
 
 def reason(error: json.JSONDecodeError) -> Reason:
     """Return the decoder's message, which has line and column elsewhere, with what the text there is and the cure."""
@@ -64,26 +72,37 @@ def reason(error: json.JSONDecodeError) -> Reason:
 
 
 def _found(error: json.JSONDecodeError) -> Reason | None:
+    """Return what the text at the place of the error is, by the first sign that is clear."""
     text, place = error.doc, error.pos
-    char = text[place : place + 1]
-    if char and char in _LOOKALIKES:
+    return (
+        _wrong_character(text[place : place + 1])
+        or (_first(_BEGINNINGS, text, 0) if not text[:place].strip() else None)
+        or _by_message(_BY_MESSAGE, error.msg)
+        or _missing(error.msg, text, place)
+        or _first(_BY_TEXT, text, place)
+    )
+
+
+def _wrong_character(char: str) -> Reason | None:
+    """Return the reason for a character that looks like one of JSON or like nothing; None for others and the end."""
+    if char in _LOOKALIKES:
         return Reason(f"{char!a} in place of {_LOOKALIKES[char]}", f"write {_LOOKALIKES[char]}")
-    if char and not char.isascii() and (char.isspace() or not char.isprintable()):
+    if not char.isascii() and (char.isspace() or not char.isprintable()):
         return Reason(f"an invisible character, {char!a}", "remove it, or write a space")
-    if not text[:place].strip() and (other := _first(_BEGINNINGS, text, 0)) is not None:
-        return other
-    known = next((item for item in _BY_MESSAGE if error.msg.startswith(item[0])), None)
-    if known is not None:
-        return Reason(known[1], known[2])
+    return None
+
+
+def _missing(message: str, text: str, place: int) -> Reason | None:
+    """Return what is missing before the text at `place`, where something is."""
     if not text[place:].strip():
         return Reason("the file ends within an object or list", "add what is missing, such as the closing bracket")
-    if text[place - 1 : place].isdigit() and re.match(r"[\w.]", char):
-        return Reason("a number in a form that JSON does not have", "write it as 10 or 0.5")
-    if error.msg.startswith("Expecting ':'") and re.match(r'["\[{\w-]', char):
-        return Reason("a missing colon", "write the colon before it")
-    if error.msg.startswith("Expecting ','") and re.match(r'["\[{\w-]', char):
-        return Reason("a missing comma, or a quote within a text", 'write the comma before it, or the quote as \\"')
-    return _first(_BY_TEXT, text, place)
+    if text[place - 1 : place].isdigit() and re.match(r"[\w.]", text[place]):
+        return Reason(*_NUMBER)
+    return _by_message(_MISSING, message) if re.match(r'["\[{\w-]', text[place]) else None
+
+
+def _by_message(known: tuple[tuple[str, str, str], ...], message: str) -> Reason | None:
+    return next((Reason(what, cure) for beginning, what, cure in known if message.startswith(beginning)), None)
 
 
 def _first(patterns: tuple[tuple[re.Pattern[str], str, str], ...], text: str, place: int) -> Reason | None:

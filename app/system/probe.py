@@ -6,8 +6,6 @@ import os
 import stat
 from collections.abc import Hashable
 
-from .files import state_of
-
 LARGEST_PROBED = 262_144
 """The most bytes that `probe` reads. Only files of CA certificates are nearly as large."""
 
@@ -37,7 +35,9 @@ class Probe:
 
 def probe(path: str) -> Probe | None:
     """
-    Return a value that changes with the file at `path`, as `files.stamp` does, and with its first LARGEST_PROBED bytes.
+    Return a value that changes with the file at `path`: its state, mode or owner, or its first LARGEST_PROBED bytes.
+
+    None if there is no file.
 
     Two writes within one tick of the kernel's clock (10 ms, on some network file systems 1 s) may differ in the content
     alone. And a network file system that hangs still reports a file's state from its cache for a minute; only a read
@@ -48,7 +48,13 @@ def probe(path: str) -> Probe | None:
     except (OSError, ValueError):
         return None
     # Only a regular file is opened: a reader that opens and closes a pipe would break the pipe.
-    return Probe(state_of(found), _content(path, found.st_size) if stat.S_ISREG(found.st_mode) else None)
+    return Probe(_state(found), _content(path, found.st_size) if stat.S_ISREG(found.st_mode) else None)
+
+
+def _state(found: os.stat_result) -> Hashable:
+    # The mode is included, because two changes of it within one tick of the kernel's clock have the same st_ctime.
+    changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_uid, found.st_gid)
+    return (found.st_dev, found.st_ino, *changes)
 
 
 def _content(path: str, size: int) -> int | None:

@@ -27,15 +27,21 @@ _KINDS = ("[a-z]", "[A-Z]", "[0-9]")
 def opaque(text: str) -> Iterator[tuple[int, int]]:
     """Yield begin and end of each text that looks like a key or token."""
     for run in _RUN.finditer(text):
-        for segment in _SEGMENT.finditer(run[0]):
-            if len(segment[0]) >= SHORTEST and _is_mixed(segment[0]):
-                yield run.start() + segment.start(), run.start() + segment.end()
-        for found in _BASE64.finditer(run[0]):
-            if "/" in found[0] and _is_mixed(found[0]) and _is_random(found[0]):
-                yield run.start() + found.start(), run.start() + found.end()
+        for found in _in_run(run[0]):
+            yield run.start() + found.start(), run.start() + found.end()
     for match in _HEX.finditer(text):
         if re.search("[0-9]", match[0]) and re.search("[a-fA-F]", match[0]):
             yield match.span()
+
+
+def _in_run(run: str) -> Iterator[re.Match[str]]:
+    """Yield what looks like a key or token in a text without blanks: between slashes, or base64 with slashes."""
+    for segment in _SEGMENT.finditer(run):
+        if len(segment[0]) >= SHORTEST and _is_mixed(segment[0]):
+            yield segment
+    for found in _BASE64.finditer(run):
+        if "/" in found[0] and _is_mixed(found[0]) and _is_random(found[0]):
+            yield found
 
 
 def _is_mixed(text: str) -> bool:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, quote_plus, unquote_plus
 
-from ..core.display import JWT
+from ..core.secret_forms import JWT, named_values
 from .opaque import opaque
 
 HIDDEN = "[hidden]"
@@ -31,17 +30,6 @@ _PUBLIC_FIELDS = frozenset(
 """Form fields that hold no secret. Every other field is treated as a secret."""
 
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-acs-security-token", "x-aliyun-ecs-metadata-token"})
-
-_NAMED = re.compile(
-    r"""(?:secret|passw(?:or)?d|passphrase|token|assertion|api_?key)(?:_?key|_?value)?
-    (?:(?:=|%3D)(?:\\*["'])? | (?P<quote>\\*["']|&quot;|&\#3[49];|\\+u002[27]|%22)\s*(?::|%3A)\s*(?P=quote))""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""The name of a secret before its value, in a form (`client_secret=...`), an option or JSON, which may be a string of
-other JSON, of HTML or of a URL."""
-
-_END = re.compile(r"""\s|["'&,;]|%26""")
-"""The end of a value without quotes."""
 
 
 def secrets_of(fields: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
@@ -74,37 +62,9 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
             _mark(folded, wanted, hidden, range(len(text)))
             if len(bare) < len(folded):
                 _mark(bare, wanted.replace("\\", ""), hidden, places)
-    for begin, end in (*(match.span() for match in JWT.finditer(text)), *opaque(text), *_named(text)):
+    for begin, end in (*(match.span() for match in JWT.finditer(text)), *opaque(text), *named_values(text)):
         hidden[begin:end] = b"\1" * (end - begin)
     return _without(text, hidden)
-
-
-def _named(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where the values with the name of a secret are."""
-    place = 0
-    while (match := _NAMED.search(text, place)) is not None:
-        begin = match.end()
-        place = _closing(text, begin, match["quote"]) if match["quote"] else _end(text, begin)
-        yield begin, place
-
-
-def _end(text: str, begin: int) -> int:
-    found = _END.search(text, begin)
-    return found.start() if found is not None else len(text)
-
-
-def _closing(text: str, begin: int, quote: str) -> int:
-    """Return where the value ends that begins with `quote`. A quote with more backslashes is a part of the value."""
-    mark = quote.lstrip("\\")
-    allowed, place = len(quote) - len(mark), text.find(mark, begin)
-    while place >= 0:
-        first = place
-        while first > begin and text[first - 1] == "\\":
-            first -= 1
-        if place - first <= allowed:
-            return first
-        place = text.find(mark, place + len(mark))
-    return len(text)
 
 
 def _of_header(value: str) -> Iterator[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.system.file_watch import PAUSE, POLL, FileWatch
-from app.system.files import stamp
 from app.system.inotify import Inotify
+from app.system.probe import probe
 from app.system.survey import Survey, directories
 
 from ..simulated_loop import simulated
@@ -324,7 +324,7 @@ class HangingFileSystem:
         """Return the state of the file, once the file system answers."""
         if path.startswith(self._place):
             self.answers.wait(60)
-        return stamp(path)
+        return probe(path)
 
 
 async def test_hanging_directory_stops_nothing(reports: Reports, tmp_path: Path) -> None:
@@ -412,4 +412,4 @@ def test_circular_links_end(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to("a")
 
     assert set(directories(str(tmp_path / "a"))) == {str(tmp_path)}
-    assert stamp(str(tmp_path / "a")) is None
+    assert probe(str(tmp_path / "a")) is None

@@ -337,27 +337,6 @@ def test_file_of_another_user_is_not_private(tmp_path: Path) -> None:
     assert files.private_to_user(path.stat()) == "not private to this user (uid 1001, mode 0600)"
 
 
-def test_stamp_changes_with_the_file(tmp_path: Path) -> None:
-    """The stamp stays while a file does, and changes with its content, its replacement, its mode and its removal."""
-    path = tmp_path / "file"
-    stamps = [files.stamp(str(path))]
-    path.write_text("1")
-    stamps.append(files.stamp(str(path)))
-    assert files.stamp(str(path)) == stamps[-1]
-    os.utime(path, (1, 1))
-    stamps.append(files.stamp(str(path)))
-    path.write_text("22")
-    os.utime(path, (1, 1))
-    stamps.append(files.stamp(str(path)))
-    files.replace(str(path), b"22")
-    os.utime(path, (1, 1))
-    stamps.append(files.stamp(str(path)))
-
-    assert stamps[0] is None
-    assert files.stamp("a\0b") is None
-    assert len(set(stamps)) == len(stamps)
-
-
 @pytest.mark.parametrize(("name", "expected"), [("file", True), ("absent", False), ("file/below", False), (".", True)])
 def test_exists(tmp_path: Path, name: str, expected: bool) -> None:
     """Only what is certainly absent does not exist."""

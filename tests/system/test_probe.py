@@ -5,8 +5,30 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from app.system.files import stamp
+from app.system import files
 from app.system.probe import Probe, probe
+
+
+def test_probe_changes_with_the_file(tmp_path: Path) -> None:
+    """The probe stays while a file does, and changes with its content, its replacement, its mode and its removal."""
+    path = tmp_path / "file"
+    probes = [probe(str(path))]
+    path.write_text("1")
+    probes.append(probe(str(path)))
+    assert probe(str(path)) == probes[-1]
+    os.utime(path, (1, 1))
+    probes.append(probe(str(path)))
+    path.write_text("22")
+    os.utime(path, (1, 1))
+    probes.append(probe(str(path)))
+    files.replace(str(path), b"22")
+    os.utime(path, (1, 1))
+    probes.append(probe(str(path)))
+    path.chmod(0o640)
+    probes.append(probe(str(path)))
+
+    assert probes[0] is None
+    assert len(set(probes)) == len(probes)
 
 
 def test_probe_changes_with_the_content(tmp_path: Path) -> None:
@@ -26,8 +48,9 @@ def test_probe_of_what_cannot_be_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     known = probe(str(pipe))
-    assert known == probe(str(pipe)) is not None
-    assert known == Probe(stamp(str(pipe)), 1) != Probe(stamp(str(pipe)), 2)
+    assert known is not None
+    assert known == probe(str(pipe))
+    assert known == Probe(known.state, 1) != Probe(known.state, 2)
     pipe.chmod(0o600)
 
     assert known != probe(str(pipe))

@@ -109,10 +109,7 @@ def error_of(
         "request_id": request_id,
         "cloud_message": message,
     }
-    form = f"a body {compression(response.compressed)}," if response.compressed else words.form
-    shown = code if words.from_api else f"with {form} instead of JSON"
-    status = " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
-    text = f"{where}: {status}{f' (request {request_id})' if request_id else ''}"
+    text = f"{where}: {_answer(response, words, code)}{f' (request {request_id})' if request_id else ''}"
 
     by_code = _meaning(codes.get(code)) or meaning_of(code) or _REFUSED
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
@@ -137,6 +134,13 @@ def error_of(
         error_code=meaning.error_code,
         **facts,
     )
+
+
+def _answer(response: UpstreamResponse, words: ErrorWords, code: str) -> str:
+    """Return the status with the code of an API, or with the form of another body."""
+    form = f"a body {compression(response.compressed)}," if response.compressed else words.form
+    shown = code if words.from_api else f"with {form} instead of JSON"
+    return " ".join(dict.fromkeys(("HTTP", str(response.status), shown)))  # without a code, the status alone is shown
 
 
 def _known_code(meaning: Meaning, status: int) -> str:

@@ -102,6 +102,11 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self._closed = self._closed or not data
         if not data and self._in_head:
             raise self._ended()
+        self._check(data)
+        return data
+
+    def _check(self, data: bytes) -> None:
+        """Count a piece of an answer. Raises NoHttp or TooMuch."""
         if not self._received:
             _check_start(data)
         self._received += len(data)
@@ -113,7 +118,6 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self._end = text[1 - _LONGEST_MATCH :]  # shorter than a match, so no match is counted twice
         if self._interim > MOST_INTERIM:
             raise TooMuch(f"more than {MOST_INTERIM} interim answers (1xx) and no final one")
-        return data
 
     def _ended(self) -> Ended:
         return Ended(begun=self._received > 0, clear=self._stream.get_extra_info("ssl_object") is None)

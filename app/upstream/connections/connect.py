@@ -14,7 +14,7 @@ from typing import Any
 
 import httpcore
 
-from ...core.addresses import authority, is_loopback
+from ...core.addresses import address_of, authority, is_loopback
 from ...core.record import Record
 from .resolver import NameNotResolved, Resolver
 
@@ -223,7 +223,8 @@ def alternating(addresses: list[str]) -> list[str]:
 
 
 def _is_own(address: str) -> bool:
-    return is_loopback(address) or ipaddress.ip_address(address.partition("%")[0]).is_unspecified
+    found = address_of(address)
+    return found is not None and (found.is_loopback or found.is_unspecified)
 
 
 def is_address(host: str) -> bool:

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ...core.errors import Reason
+from .other_keys import NotTheKey
+
 SIGNING = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed25519")
 )
@@ -14,13 +17,13 @@ SIGNING = frozenset(
 _PEM_IDS = ("keyId", "private_key_id", "kid")
 """The id beside a PEM, in the files of Zitadel and Google."""
 
+_NO_SUCH_KEY = Reason(
+    "several private keys, and none has the kid of keyId", "write the kid of one of the keys into keyId"
+)
 
-class NoSuchKey(ValueError):
-    """A JWK set with several private keys, none of which has the configured id."""
-
-
-class NotForSigning(ValueError):
-    """A JWK whose `use`, `key_ops` or `alg` is that of a key for encryption or verification."""
+_NOT_FOR_SIGNING = Reason(
+    "a JWK that does not sign, by its use, key_ops or alg", "name the client's key for signatures (use: sig)"
+)
 
 
 def chosen(text: str, key_id: str | None) -> Mapping[str, Any]:
@@ -28,22 +31,29 @@ def chosen(text: str, key_id: str | None) -> Mapping[str, Any]:
     Return the private key of a JWK, or one of a JWK set that signs: the one with `key_id`, else the first.
 
     A single key may have another id: the provider gives each key that is registered an id of its own. Without a
-    private key, the first key is returned; of a file with a PEM, the whole object. Raises ValueError.
+    private key, the first key is returned; of a file with a PEM, the whole object. Raises NotTheKey, and ValueError.
     """
+    keys = _keys(text)
+    private = [item for item in keys if isinstance(item, dict) and "d" in item]
+    if not private:
+        first: Mapping[str, Any] = keys[0]
+        return first
+    signing = [item for item in private if _signs(item)]
+    if not signing:
+        raise NotTheKey(_NOT_FOR_SIGNING)
+    named = [item for item in signing if key_id is not None and item.get("kid") == key_id]
+    if key_id is not None and not named and len(signing) > 1:
+        raise NotTheKey(_NO_SUCH_KEY)
+    return (named or signing)[0]
+
+
+def _keys(text: str) -> list[Any]:
+    """Return the keys of a JWK, a set or a list; the first one is an object. Raises ValueError."""
     value = json.loads(text, strict=False)  # the line breaks of a PEM in it were escaped
     keys = value if isinstance(value, list) else value.get("keys") or [value]
     if not isinstance(keys, list) or not isinstance(keys[0], dict):
         raise ValueError("not a JWK")
-    private = [item for item in keys if isinstance(item, dict) and "d" in item]
-    signing = [item for item in private if _signs(item)]
-    if private and not signing:
-        raise NotForSigning
-    found = next((item for item in signing if key_id is not None and item.get("kid") == key_id), None)
-    if found is None:
-        if key_id is not None and len(signing) > 1:
-            raise NoSuchKey
-        found = signing[0] if signing else keys[0]
-    return found
+    return keys
 
 
 def pem_in(members: Mapping[str, Any]) -> str | None:

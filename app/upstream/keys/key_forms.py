@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_cer
 from ...core.errors import ConfigError, Reason
 from ...core.record import Record
 from . import encodings, key_derivation
-from .jwk import NoSuchKey, NotForSigning, chosen, key_id_of, pem_in
+from .jwk import chosen, key_id_of, pem_in
 from .key_derivation import TooManyRounds
-from .other_keys import kind_of_bytes, kind_of_text
+from .other_keys import PUBLIC_KEY, NotTheKey, kind_of_bytes, kind_of_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -29,15 +29,6 @@ PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN ((?:RSA |EC |DSA |ENCRYPTED |OPENSSH )?PRIVATE KEY)-----")
 """The beginning of a block. It has few labels, so that a text of beginnings without ends is read in linear time."""
-
-
-class OpenSshKey(ValueError):
-    """A key in OpenSSH's own format, which no OAuth tool writes. `command`: the command that converts a copy of it."""
-
-    def __init__(self, body: str) -> None:
-        super().__init__()
-        self.command = _OPENSSH_ED25519 if b"ssh-ed25519" in encodings.decode(body) else _OPENSSH
-
 
 _OPENSSH = "ssh-keygen -p -m PKCS8 -f KEY_FILE"
 
@@ -49,18 +40,6 @@ _OPENSSH_ED25519 = (
 )
 """The command that converts an Ed25519 key. ssh-keygen cannot: with any value of `-m`, OpenSSH 9.2 exits with 0 and
 keeps the OpenSSH format."""
-
-
-class PublicKey(ValueError):
-    """A text with the public half of a key, instead of the private key."""
-
-
-class OtherKind(ValueError):
-    """A file that is no private key, with its kind and the cure."""
-
-    def __init__(self, kind: Reason) -> None:
-        super().__init__()
-        self.kind = kind
 
 
 class Hints(Record, frozen=True):
@@ -106,28 +85,8 @@ def load_any_key(
             if secret is None or not needless_password:
                 raise
             return _load(plain, None, key_id)
-    except OpenSshKey as error:
-        raise ConfigError(
-            f"{place}: a key in OpenSSH's own format",
-            cure=f"convert a copy with: {error.command}",
-            error_code="IDS-115",
-        ) from None
-    except PublicKey:
-        raise ConfigError(f"{place}: a public key", cure="name the private key", error_code="IDS-115") from None
-    except OtherKind as error:
-        raise ConfigError(error.kind.at(place), error_code="IDS-115") from None
-    except NotForSigning:
-        raise ConfigError(
-            f"{place}: a JWK that does not sign, by its use, key_ops or alg",
-            cure="name the client's key for signatures (use: sig)",
-            error_code="IDS-115",
-        ) from None
-    except NoSuchKey:
-        raise ConfigError(
-            f"{place}: several private keys, and none has the kid of keyId",
-            cure="write the kid of one of the keys into keyId",
-            error_code="IDS-115",
-        ) from None
+    except NotTheKey as error:
+        raise ConfigError(error.reason.at(place), error_code="IDS-115") from None
     except TooManyRounds as error:
         raise error.at(place) from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
@@ -136,17 +95,17 @@ def load_any_key(
 
 
 def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
-    if text.lstrip().startswith(("{", "[")):
+    if _is_json(text):
         return _of_json(text, password, key_id)
     label, body = next(encodings.blocks(_PRIVATE_KEY, text), ("", ""))
     if not label and "-----BEGIN PUBLIC KEY-----" in text:
-        raise PublicKey
+        raise NotTheKey(PUBLIC_KEY)
     if not label and (kind := kind_of_text(text)) is not None:
-        raise OtherKind(kind)
+        raise NotTheKey(kind)
     if not label:
         return _of_bytes(encodings.decode(text), password, key_id)
     if label.startswith("OPENSSH"):
-        raise OpenSshKey(body)
+        raise NotTheKey(_openssh_key(body))
     if "Proc-Type" in body:  # the headers of a legacy encrypted PEM need the original lines
         return load_pem_private_key(f"-----BEGIN {label}-----{body}-----END {label}-----".encode(), password)
     if label.startswith("ENCRYPTED"):
@@ -154,11 +113,26 @@ def _load(text: str, password: bytes | None, key_id: str | None) -> PrivateKeyTy
     return load_pem_private_key(encodings.block(label, body).encode(), password)
 
 
+def _openssh_key(body: str) -> Reason:
+    """Return the reason for a key in a format that no OAuth tool writes, with the command that converts a copy."""
+    command = _OPENSSH_ED25519 if b"ssh-ed25519" in encodings.decode(body) else _OPENSSH
+    return Reason("a key in OpenSSH's own format", f"convert a copy with: {command}")
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip().startswith(("{", "["))
+
+
+def _is_text(raw: bytes) -> bool:
+    """Return whether what was decoded from base64 is a PEM or JSON."""
+    return b"-----BEGIN " in raw or raw.lstrip().startswith((b"{", b"["))
+
+
 def _of_bytes(raw: bytes, password: bytes | None, key_id: str | None) -> PrivateKeyTypes:
-    if b"-----BEGIN " in raw or raw.lstrip().startswith((b"{", b"[")):
+    if _is_text(raw):
         return _load(raw.decode("ascii"), password, key_id)
     if (kind := kind_of_bytes(raw)) is not None:
-        raise OtherKind(kind)
+        raise NotTheKey(kind)
     if not encodings.PKCS12.match(raw):
         return key_derivation.once(load_der_private_key, raw, password)
     try:
@@ -185,7 +159,7 @@ def _of_json(text: str, password: bytes | None, key_id: str | None) -> PrivateKe
     except (jwt.PyJWTError, KeyError, AttributeError):
         raise ValueError("not a JWK") from None
     if "d" not in found and found["kty"] != "oct":
-        raise PublicKey
+        raise NotTheKey(PUBLIC_KEY)
     return key
 
 
@@ -197,7 +171,7 @@ def hints(text: str, key_id: str | None) -> Hints:
     """Return what the form of a key says that `load_private_key` can load. Encrypted forms say nothing."""
     plain = encodings.plain(text)
     try:
-        if plain.lstrip().startswith(("{", "[")):
+        if _is_json(plain):
             found = chosen(plain, key_id)
             algorithm = found.get("alg")
             return Hints("EdDSA" if algorithm == "Ed25519" else algorithm, key_id_of(found))
@@ -205,7 +179,7 @@ def hints(text: str, key_id: str | None) -> Hints:
         if label.startswith(("ENCRYPTED", "OPENSSH")) or "Proc-Type" in body:
             return Hints()
         raw = encodings.decode(body)
-        if not label and (b"-----BEGIN " in raw or raw.lstrip().startswith((b"{", b"["))):
+        if not label and _is_text(raw):
             return hints(raw.decode("ascii"), key_id)
         return Hints(pss=_PSS in raw[:64])
     except ValueError:

@@ -1,10 +1,21 @@
-"""Names files that people take for a private key, each with what to do."""
+"""Names files and keys that people take for the private key that signs, each with what to do."""
 
 from __future__ import annotations
 
 from ...core.errors import Reason
 
 _NAME_KEY = "name the private key"
+
+
+class NotTheKey(ValueError):
+    """A text without the private key that signs. `reason`: what it is instead, and the cure."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+PUBLIC_KEY = Reason("a public key", _NAME_KEY)
 
 _TEXTS = (
     (

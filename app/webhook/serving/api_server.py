@@ -18,6 +18,7 @@ from ...core.addresses import authority
 from ...core.errors import ConfigError, Unreachable
 from ...core.values import Now
 from ...system import files
+from ...system.probe import probe
 from ..names import GROUP, POLICY_NAME, VERSION
 from ..policy import CredentialPolicy, decoded
 
@@ -128,7 +129,7 @@ class ApiServerPolicies:
         token_file, ca_file = f"{self._directory}/token", f"{self._directory}/ca.crt"
         try:
             token = files.read(token_file, LARGEST_TOKEN).decode("ascii").strip()
-            stamp = files.stamp(ca_file)
+            stamp = probe(ca_file)
             if self._clients and stamp == self._ca:
                 return token, None
             context = ssl.create_default_context(cafile=ca_file)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...core.errors import ConfigError
-from ...system import files
+from ...system.probe import probe
 
 LOOK_SECONDS = 5.0
 """Seconds between two checks of the files. kubelet needs up to a minute to bring a changed Secret to the node."""
@@ -70,7 +70,7 @@ class Certificates:
             self._replaced(self.not_after)
 
     def _stamp(self) -> tuple[object, ...]:
-        return files.stamp(self._certificate), files.stamp(self._key)
+        return probe(self._certificate), probe(self._key)
 
     def _loaded(self) -> tuple[ssl.SSLContext, float]:
         """Return a context with the certificate in the file, and the certificate's expiry."""

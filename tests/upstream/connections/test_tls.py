@@ -28,7 +28,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from app.core.connection import Connection
 from app.core.errors import ConfigError, NotThereYet
-from app.system.files import stamp
+from app.system.probe import probe
 from app.upstream.connections.tls import Trust
 from app.upstream.keys.certificates import certificate_chain
 from app.upstream.keys.client_certificate import ClientCertificate, certificate_end, client_certificate
@@ -242,7 +242,7 @@ def test_unusable_authority_is_refused(name: str, reason: str, from_environment:
 
 def version(found: Trust) -> tuple[Any, ...]:
     """Return the state of the files behind a trust, as a transport compares it."""
-    return tuple(stamp(path) for _, path in found.named())
+    return tuple(probe(path) for _, path in found.named())
 
 
 @pytest.mark.parametrize("changed", ["ca.pem", "client.crt", "client.key"])
