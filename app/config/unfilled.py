@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..core.display import HIDDEN, shown_variable
+from ..core.display import HIDDEN, looks_random, shown_variable
 from ..core.errors import Mistake
 from ..core.text import quoted
 
@@ -12,7 +12,7 @@ _VARIABLE = re.compile(
     r"""(?<!\$)\$(?:env:)?(?P<shell>[A-Za-z_]\w*)               # shells, PowerShell
     | \$\((?P<kubernetes>[A-Za-z_]\w*)\)                        # Kubernetes, make
     | %(?![0-9A-Fa-f]{2}(?:%|[^A-Z_]))(?P<windows>[A-Za-z_]\w*)%  # cmd.exe; not the escapes of a URL
-    | \{\{-?\s*(?P<template>[^{}]{0,80}?)\s*-?\}\}              # Helm, Jinja, Go
+    | \{\{(?P<template>[^{}]{0,200})\}\}                        # Helm, Jinja, Go
     | \#\{(?P<octopus>[A-Za-z_][\w.]*)\}                        # Octopus, Azure DevOps
     | @(?P<autoconf>[A-Z][A-Z0-9_]*)@
     | <(?P<angles>[A-Za-z_]\w*)>""",
@@ -51,7 +51,9 @@ PLACEHOLDER, NOT_REPLACED = "IDS-109", "IDS-122"
 def example_in(value: str) -> str | None:
     """Return the placeholder of an example in a value, or None. The text fits into a message."""
     found = _EXAMPLE.search(value)
-    return quoted(found[0]) if found else None
+    if found is None:
+        return None
+    return "a placeholder" if looks_random(found[0]) else quoted(found[0])  # `your-` may be the beginning of a secret
 
 
 def variable_in(value: str) -> tuple[str, str] | None:
@@ -59,7 +61,7 @@ def variable_in(value: str) -> tuple[str, str] | None:
     found = _VARIABLE.search(value)
     if found is None or found.lastgroup is None:
         return None
-    name = found[found.lastgroup]
+    name = found[found.lastgroup].strip("- \t\r\n")  # a template has blanks within its brackets, or `-`
     # A text that is not the name of a variable is not repeated: `{{ .Values.secret }}`, or a secret with a `$`.
     return _FORMS[found.lastgroup], name if shown_variable(name) != HIDDEN else "NAME"
 

@@ -16,7 +16,12 @@ LAST_PORT = 65535
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
+_OWN_NAMES = frozenset(
+    (
+        *("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"),
+        *("localhost4", "localhost4.localdomain4", "localhost6", "localhost6.localdomain6"),
+    )
+)
 """The names of loopback in /etc/hosts of Linux distributions. Those below `localhost` are loopback, too (RFC 6761)."""
 
 _NO_SPACE = "remove it, also from a variable's value"

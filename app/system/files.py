@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 
@@ -155,10 +156,12 @@ def remove_drafts(path: str) -> None:
     """
     directory, name = os.path.split(path)
     written = os.stat(path).st_mtime  # the file system's clock, as for the drafts
+    # The name of a draft in full: `config.backup.new` is another program's file.
+    named = re.compile(rf"{re.escape(name)}\.(?:[0-9a-f]{{16}}|[0-9]{{1,10}}){re.escape(DRAFT)}")
     for entry in os.listdir(directory or "."):
-        if entry.startswith(f"{name}.") and entry.endswith(DRAFT):
+        if named.fullmatch(entry):
             draft = os.path.join(directory, entry)
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # another user's, or removed just now
                 if os.lstat(draft).st_mtime < written - STALE_SECONDS:
                     os.unlink(draft)
 

@@ -93,3 +93,17 @@ def test_default_value(written: str, tmp_path: Path) -> None:
     line = str(caught.value).splitlines()[0]
     assert "default values and other operators of the shell are not supported; write ${A}, and set the var" in line
     assert line.startswith(f"{path}: {CLIENT}: ")
+
+
+def test_template_without_its_end() -> None:
+    """A long value of blanks takes linear time, whatever it begins with."""
+    assert unfilled.complaint("a", "{{" + " " * 300_000) is None
+
+
+@pytest.mark.parametrize("written", ["your-S3cretPassw0rd", "YourS3cr3tV4lue9", "<S3cret Passw0rd>"])
+def test_placeholder_that_may_be_a_secret(written: str) -> None:
+    """A text that looks like a secret is not repeated: it may be the secret itself, in the wrong place."""
+    mistake = unfilled.complaint("a", f"x {written}")
+
+    assert mistake is not None
+    assert mistake.cause == "a: still has a placeholder of an example"

@@ -369,7 +369,16 @@ def test_final_dot_of_a_loopback_name(url: str) -> None:
 OWN = [
     *("127.1", "127.0.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0", "0.0.0.0", "[::]"),
     *("[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[::ffff:0.0.0.0]", "[0:0:0:0:0:0:0:1]", "127.255.255.254"),
-    *("x.localhost", "a.x.LOCALHOST", "x.localhost.", "localhost.localdomain", "ip6-localhost", "ip6-loopback"),
+    *(
+        "x.localhost",
+        "a.x.LOCALHOST",
+        "x.localhost.",
+        "localhost.localdomain",
+        "localhost4",
+        "LOCALHOST6.localdomain6.",
+        "ip6-localhost",
+        "ip6-loopback",
+    ),
     *("[::ffff:100.100.100.200]", "[::ffff:6464:64c8]", "1684301000", "100.100.25800", "[::ffff:169.254.169.254]"),
     *("0xa9fea9fe", "169.254.43518"),
 ]

@@ -493,13 +493,31 @@ def test_writers_of_one_file_have_drafts_of_their_own(tmp_path: Path) -> None:
 def test_drafts_of_killed_writers_are_removed(tmp_path: Path) -> None:
     """Old drafts of a file are removed. Young ones may be under way, and other files are not touched."""
     path = tmp_path / "file"
-    for name in ("file.0123.new", "file.4567.new", "file.json", "other.0123.new", "file.json.0123.new"):
+    random, theirs = "file.0123456789abcdef.new", "file.backup.new"
+    for name in ("file.0123.new", "file.4567.new", "file.json", "other.0123.new", "file.json.0123.new", random, theirs):
         (tmp_path / name).write_text("half")
     path.write_text("content")
     written = path.stat().st_mtime
-    for name, age in {"file.0123.new": 3601, "file.4567.new": 3599, "file.json": 9999, "other.0123.new": 9999}.items():
+    ages = {"file.0123.new": 3601, "file.4567.new": 3599, "file.json": 9999, "other.0123.new": 9999}
+    for name, age in (ages | {random: 9999, theirs: 9999, "file.json.0123.new": 9999}).items():
         os.utime(tmp_path / name, (written, written - age))
     files.remove_drafts(str(path))
 
-    left = ["file", "file.4567.new", "file.json", "file.json.0123.new", "other.0123.new"]
+    left = ["file", "file.4567.new", theirs, "file.json", "file.json.0123.new", "other.0123.new"]
     assert sorted(os.listdir(tmp_path)) == left
+
+
+def test_drafts_that_cannot_be_removed(tmp_path: Path) -> None:
+    """A draft that cannot be removed, as that of another user or a directory, keeps no other from being removed."""
+    path = tmp_path / "file"
+    path.write_text("content")
+    written = path.stat().st_mtime
+    for number in range(10):  # in whatever order the directory lists them
+        stuck, draft = tmp_path / f"file.{number}0.new", tmp_path / f"file.{number}1.new"
+        stuck.mkdir()
+        draft.write_text("half")
+        for each in (stuck, draft):
+            os.utime(each, (written, written - 9999))
+    files.remove_drafts(str(path))
+
+    assert sorted(os.listdir(tmp_path)) == ["file", *(f"file.{number}0.new" for number in range(10))]

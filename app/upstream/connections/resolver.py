@@ -160,6 +160,8 @@ class Resolver:
         if family == BOTH and not late:
             self._late.pop(host, None)
         elif late and (family == BOTH or not self._late_answer(host)):
+            # A server that names another host each time must not fill the memory.
+            self._late = {name: kept for name, kept in self._late.items() if now - kept[0] < LATE_SECONDS}
             self._late[host] = now, found
 
     def _work(self, host: str, family: int, result: asyncio.Future[list[str] | int]) -> None:

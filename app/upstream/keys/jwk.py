@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from ...core.errors import Reason
+from ...core.errors import ConfigError, Reason
 from .other_keys import NotTheKey
 
 SIGNING = frozenset(
     ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "ES256K", "EdDSA", "Ed25519")
 )
 """The values of `alg` of a key that signs. Others encrypt, as RSA-OAEP and ECDH-ES do."""
+
+MOST_BITS = 4_096
+"""The most bits of an RSA key without its prime factors. They are computed for each use of the key, by powers that hold
+the interpreter's lock: some tenths of a second each for 4,096 bits, and about 50 times as long for 16,384."""
+
+_MOST_BITS_OF_E = 64
+"""RFC 8017 permits more, but no tool writes an exponent above 65,537. The time for a power grows with it."""
 
 _PEM_IDS = ("keyId", "private_key_id", "kid")
 """The id beside a PEM, in the files of Zitadel and Google."""
@@ -24,6 +32,18 @@ _NO_SUCH_KEY = Reason(
 _NOT_FOR_SIGNING = Reason(
     "a JWK that does not sign, by its use, key_ops or alg", "name the client's key for signatures (use: sig)"
 )
+
+
+class NoFactors(ValueError):
+    """A large RSA key without its prime factors, or one with numbers of unusual sizes."""
+
+    def at(self, place: str) -> ConfigError:
+        """Return the error for the key at `place`."""
+        return ConfigError(
+            f"{place}: a JWK of RSA without its prime factors, with more than {MOST_BITS} bits or an unusual e or d",
+            cure="write the JWK with p, q, dp, dq and qi",
+            error_code="IDS-115",
+        )
 
 
 def chosen(text: str, key_id: str | None) -> Mapping[str, Any]:
@@ -54,6 +74,22 @@ def _keys(text: str) -> list[Any]:
     if not isinstance(keys, list) or not isinstance(keys[0], dict):
         raise ValueError("not a JWK")
     return keys
+
+
+def check_factors(members: Mapping[str, Any]) -> None:
+    """Raise NoFactors for an RSA key without its prime factors that would hold up the process."""
+    if members.get("kty") != "RSA" or "d" not in members or "p" in members:
+        return
+    n, e, d = (_bits(members.get(name)) for name in "ned")
+    if n > MOST_BITS or e > _MOST_BITS_OF_E or d > n:
+        raise NoFactors
+
+
+def _bits(text: Any) -> int:
+    """Return the length of a number in base64url. Raises ValueError."""
+    if not isinstance(text, str):
+        raise ValueError("not a number in base64url")
+    return int.from_bytes(base64.urlsafe_b64decode(f"{text}==")).bit_length()
 
 
 def pem_in(members: Mapping[str, Any]) -> str | None:

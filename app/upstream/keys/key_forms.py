@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_cer
 from ...core.errors import ConfigError, Reason
 from ...core.record import Record
 from . import encodings, key_derivation
-from .jwk import chosen, key_id_of, pem_in
+from .jwk import NoFactors, check_factors, chosen, key_id_of, pem_in
 from .key_derivation import TooManyRounds
 from .other_keys import PUBLIC_KEY, NotTheKey, kind_of_bytes, kind_of_text
 
@@ -87,7 +87,7 @@ def load_any_key(
             return _load(plain, None, key_id)
     except NotTheKey as error:
         raise ConfigError(error.reason.at(place), error_code="IDS-115") from None
-    except TooManyRounds as error:
+    except (TooManyRounds, NoFactors) as error:
         raise error.at(place) from None
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, UnsupportedAlgorithm) as error:
         reason = _reason(error, password)
@@ -153,6 +153,7 @@ def _of_json(text: str, password: bytes | None, key_id: str | None) -> PrivateKe
     found = chosen(text, key_id)
     if "kty" not in found and (pem := pem_in(found)) is not None:
         return _load(pem, password, key_id)
+    check_factors(found)
     try:
         # PyJWT knows no `alg` of some keys that it can read.
         key: PrivateKeyTypes = jwt.PyJWK({name: value for name, value in found.items() if name != "alg"}).key
@@ -174,6 +175,8 @@ def hints(text: str, key_id: str | None) -> Hints:
         if _is_json(plain):
             found = chosen(plain, key_id)
             algorithm = found.get("alg")
+            if not isinstance(algorithm, str):
+                algorithm = None
             return Hints("EdDSA" if algorithm == "Ed25519" else algorithm, key_id_of(found))
         label, body = next(encodings.blocks(_PRIVATE_KEY, plain), ("", plain))
         if label.startswith(("ENCRYPTED", "OPENSSH")) or "Proc-Type" in body:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import socket
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -265,6 +267,37 @@ async def test_answer_after_the_limit(dns: FakeDns, time: list[float], threads: 
     time[0] += LATE_SECONDS
     with pytest.raises(NameNotResolved):
         await resolver.resolve("a.hang.test", 0.05)
+
+
+async def test_old_answers_are_dropped(time: list[float], threads: list[Callable[[], None]]) -> None:
+    """A server that names another slow host each time does not fill the memory."""
+
+    class Answer(list[str]):
+        pass
+
+    answers: list[weakref.ref[Answer]] = []
+
+    def addresses(_host: str, _family: int) -> list[str]:
+        found = Answer(["192.0.2.1"])
+        answers.append(weakref.ref(found))
+        return found
+
+    async def answer_late(host: str) -> None:
+        look_up = asyncio.create_task(resolver.resolve(host, None))
+        await turns()
+        time[0] += 60.0
+        threads.pop()()
+        await look_up
+
+    resolver = Resolver(addresses, now=lambda: time[0], alone=60, start=threads.append)
+    await answer_late("one.test")
+    first = answers[0]
+    assert first() is not None
+    time[0] += LATE_SECONDS
+    await answer_late("other.test")
+    gc.collect()
+
+    assert first() is None
 
 
 async def test_no_file_descriptor_left() -> None:

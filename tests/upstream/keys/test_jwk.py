@@ -68,6 +68,25 @@ def test_key_that_does_not_sign_is_refused(members: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    "members",
+    [
+        {"n": 65_536, "d": 65_535},
+        {"n": 16_384, "d": 16_383},
+        {"n": 2_048, "d": 2_047, "e": 800_000},
+        {"n": 2_048, "d": 800_000},
+    ],
+    ids=str,
+)
+def test_factors_that_take_too_long(members: dict[str, int]) -> None:
+    """Computing the factors of a large key would hold up all profiles for minutes, at each request for a token."""
+    numbers = {name: base64.urlsafe_b64encode(b"\xff" * (bits // 8)).decode() for name, bits in members.items()}
+    key = {"kty": "RSA", "e": "AQAB"} | numbers
+
+    with pytest.raises(ConfigError, match=r"^p: a JWK of RSA without its prime factors.*; write the JWK with p, q"):
+        key_forms.load_private_key(json.dumps(key), None, "p")
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         (json.dumps(jwk(kid="k", alg="PS256")), Hints("PS256", "k")),
@@ -78,6 +97,7 @@ def test_key_that_does_not_sign_is_refused(members: dict[str, Any]) -> None:
         (json.dumps({"kty": "OKP", "crv": "Ed25519", "x": "A", "d": "A", "alg": "Ed25519"}), Hints("EdDSA")),
         (json.dumps({"key": PEM, "keyId": "8169"}), Hints(None, "8169")),
         (json.dumps(jwk(kid=3)), Hints()),
+        (json.dumps({"key": PEM, "alg": ["RS256"]}), Hints()),
         (PEM, Hints()),
         (PSS, Hints(pss=True)),
         (f"-----BEGIN PRIVATE KEY-----\n{PSS}\n-----END PRIVATE KEY-----", Hints(pss=True)),
