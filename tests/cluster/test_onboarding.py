@@ -19,7 +19,7 @@ from .test_lifecycle import block
 Object = dict[str, Any]
 NAMESPACE, NAME = "payments", "ledger"
 ACCOUNT = "acs:ram::1234567890123456"
-NAMES = {"orders": NAME, "shop": NAMESPACE}
+NAMES = {"orders": NAME, "shop": NAMESPACE, "your-cluster": "lab"}
 """What a reader replaces in the blocks of the page."""
 
 
@@ -58,7 +58,7 @@ def cloud() -> Iterator[None]:
     role = plan()
     emulated = world()
     (provider,) = emulated["oidcProviders"].values()
-    emulated["oidcProviders"] = {f"{ACCOUNT}:oidc-provider/your-cluster": provider}
+    emulated["oidcProviders"] = {f"{ACCOUNT}:oidc-provider/lab": provider}
     emulated["roles"] = {role["arn"]: {"trustPolicy": role["trustPolicy"], "maxSessionDuration": 3600}}
     kubectl("create", "namespace", NAMESPACE)
     data = {"world.json": json.dumps(emulated)}
