@@ -98,6 +98,7 @@ def test_what_helps_remains(text: str) -> None:
 def test_short_secrets_and_letters_that_change_their_length() -> None:
     """A secret of four characters is found; so is one beside a letter whose small form is longer."""
     assert redacted("secret abcd.", ("abcd", "no", "")) == f"secret {HIDDEN}."
+    assert redacted(r"a bad path\\x", (r"\\\a",)) == r"a bad path\\x"
     assert redacted(f"\u0130 {SECRET}", (SECRET,)) == f"\u0130 {HIDDEN}"
 
 
@@ -129,6 +130,7 @@ def test_hostile_texts_take_linear_time(text: str) -> None:
     ("text", "shown"),
     [
         ("client_secret=hunter2&scope=a", "client_secret=[hidden]&scope=a"),
+        ("token=hunter2", "token=[hidden]"),
         ("--password=hunter2 refused", "--password=[hidden] refused"),
         ('{"access_token": "hunter2", "error": "expired"}', '{"access_token": "[hidden]", "error": "expired"}'),
         ("{'apiKey': 'hunter2'}", "{'apiKey': '[hidden]'}"),
