@@ -216,6 +216,16 @@ async def test_secret_variable_is_hidden_in_the_message(name: str) -> None:
     assert caught.value.cloud_message == "public-user: [hidden]"
 
 
+async def test_secret_variable_that_is_not_utf8() -> None:
+    """A variable with bytes that are not UTF-8 is hidden, too, and the failure is still that of the command."""
+    value = b"geheim-f\xfcr-uns".decode("utf-8", "surrogateescape")
+
+    with pytest.raises(Unreachable) as caught:
+        await shell('echo "refused: geheim-f" >&2; exit 1', environ={"CLIENT_SECRET": value}).token()
+
+    assert caught.value.cloud_message == "refused: [hidden]"
+
+
 @pytest.mark.parametrize("arguments", [("--client-secret", "hidden-value"), ("--api-key=hidden-value",)])
 async def test_secret_argument_is_hidden_in_the_message(arguments: tuple[str, ...]) -> None:
     """The value of an option whose name is that of a secret is not repeated."""

@@ -107,6 +107,14 @@ async def test_endpoint_that_fails_ends_the_pause(clock: Clock) -> None:
     assert (before, await found.token_endpoint()) == (f"{ISSUER}/1", f"{ISSUER}/2")
 
 
+async def test_failure_before_the_first_document(clock: Clock) -> None:
+    """A failure that is reported before a document was requested changes nothing."""
+    found = discovery(FakeHttp(answer(document())), clock)
+    found.failed()
+
+    assert await found.token_endpoint() == f"{ISSUER}/token"
+
+
 async def test_endpoint_that_fails_leaves_a_fresh_document(clock: Clock) -> None:
     """A client that is refused does not ask for a document that is fresh."""
     http = FakeHttp(answer(document("1")))

@@ -45,6 +45,28 @@ def test_secret_is_hidden_in_every_spelling(spelling: str) -> None:
     assert not any(SECRET[at : at + 8].lower() in shown.lower() for at in range(len(SECRET) - 7))
 
 
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ('a"b"c"d"e"f"g', json.dumps(json.dumps('a"b"c"d"e"f"g'))[3:-3]),
+        ("a/ b/ c/ d/ e", "a%2F%20b%2F%20c%2F%20d%2F%20e"),
+        ("a/ b/ c/ d/ e", "a%2F+b%2F+c%2F+d%2F+e"),
+    ],
+    ids=["JSON in JSON", "URL", "form"],
+)
+def test_secret_with_dense_escapes_is_hidden(secret: str, text: str) -> None:
+    """A secret whose escapes leave no eight of its characters together is hidden as a whole."""
+    assert redacted(f"got <{text}> instead", (secret,)) == f"got <{HIDDEN}> instead"
+
+
+def test_secret_that_is_not_utf8_is_hidden() -> None:
+    """A secret of the environment may hold bytes that are not UTF-8; its other characters are hidden all the same."""
+    secret = b"geheim-f\xfcr-uns-alle".decode("utf-8", "surrogateescape")
+    encoded = base64.b64encode(b"geheim-f\xfcr-uns-alle").decode().rstrip("=")
+
+    assert redacted(f"got geheim-f, {encoded}, geheim-f%FCr-uns", (secret,)) == f"got {HIDDEN}, {HIDDEN}, {HIDDEN}"
+
+
 def test_secrets_of_a_request() -> None:
     """Form fields are secret unless they are known not to be; of the headers, those with credentials are."""
     basic = base64.b64encode(b"app:" + quote_plus(SECRET).encode()).decode()
