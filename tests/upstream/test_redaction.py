@@ -49,10 +49,15 @@ def test_secret_is_hidden_in_every_spelling(spelling: str) -> None:
     ("secret", "text"),
     [
         ('a"b"c"d"e"f"g', json.dumps(json.dumps('a"b"c"d"e"f"g'))[3:-3]),
+        (r"a\b\c\d\e\f\g\h", json.dumps(json.dumps(r"a\b\c\d\e\f\g\h"))[3:-3]),
         ("a/ b/ c/ d/ e", "a%2F%20b%2F%20c%2F%20d%2F%20e"),
         ("a/ b/ c/ d/ e", "a%2F+b%2F+c%2F+d%2F+e"),
+        ("?" * 9, "Pz8_Pz8_Pz8_"),
+        (">" * 9, "Pj4-Pj4-Pj4-"),
+        ('"abcdefg"', r"\"abcdefg\""),
+        ("geheim-\u00fc", r"geheim-\u00fc"),
     ],
-    ids=["JSON in JSON", "URL", "form"],
+    ids=["JSON in JSON", "backslashes", "URL", "form", "base64 with _", "base64 with -", "JSON", "JSON in ASCII"],
 )
 def test_secret_with_dense_escapes_is_hidden(secret: str, text: str) -> None:
     """A secret whose escapes leave no eight of its characters together is hidden as a whole."""
