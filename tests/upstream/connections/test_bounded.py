@@ -82,7 +82,14 @@ async def test_next_request_begins_at_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "tls"), [(b"220 smtp", False), (b"\r\nHTML", False), (b"\x15\x03", True), (b"\x16\x03", True)]
+    ("data", "tls"),
+    [
+        (b"220 smtp", False),
+        (b"~HTTP/1.1 200 OK", False),
+        (b"\r\nHTML", False),
+        (b"\x15\x03", True),
+        (b"\x16\x03", True),
+    ],
 )
 async def test_answer_that_is_not_http(data: bytes, tls: bool) -> None:
     """An answer of another protocol is recognised by its first bytes, and TLS is told from others."""
@@ -136,7 +143,7 @@ async def test_answer_that_ends_before_its_head(data: bytes, error: Exception | 
     with pytest.raises(Ended) as caught:
         await stream.read(65_536)
 
-    assert (caught.value.begun, caught.value.clear) == (bool(data), not secure)
+    assert (caught.value.begun, caught.value.clear, str(caught.value)) == (bool(data), not secure, "ended")
     assert caught.value.__context__ is error
     assert stream.get_extra_info(CLOSED) is (error is None)
 

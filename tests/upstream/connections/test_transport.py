@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +13,7 @@ import trustme
 
 from app.core.errors import Unreachable
 from app.core.proxies import NO_PROXY
+from app.system.disk import Disk, Stalled
 from app.upstream.connections.tls import Trust
 from app.upstream.connections.transport import PROXY, RoutingTransport
 
@@ -56,6 +59,9 @@ async def test_proxy_gets_the_request(source: str) -> None:
 
     assert proxy.lines == ["GET http://login.example.com/token HTTP/1.1"]
     assert request.extensions[PROXY].address == proxy.authority
+    assert request.extensions[PROXY].place == ("proxy" if source == "configuration" else "http_proxy")
+    assert request.extensions[PROXY].login == ("user:s3cr3t", "s3cr3t", "user")
+    assert "s3cr3t" not in repr(request.extensions[PROXY])
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "http://proxy:99999", "fd00::1"])
@@ -93,14 +99,31 @@ async def test_proxy_of_the_environment_can_be_ignored() -> None:
     assert (proxy.lines, PROXY in request.extensions) == ([], False)
 
 
-async def test_default_port_of_a_proxy() -> None:
-    """A proxy without a port is named with port 80, and one with an IPv6 address in brackets."""
-    found = transport(proxy="http://[::1]")
+@pytest.mark.parametrize(
+    ("login", "secrets"),
+    [("", ()), ("us%2Fer:pass%20word@", ("us/er:pass word", "pass word", "us/er")), ("token@", ("token:", "token"))],
+    ids=["none", "user and password", "user alone"],
+)
+async def test_login_of_a_proxy(login: str, secrets: tuple[str, ...]) -> None:
+    """The secrets of a proxy's login are known as its header has them, because an answer may quote them."""
+    async with serving() as proxy:
+        found = transport(proxy=f"http://{login}{proxy.authority}")
+        request = await get(found, "http://login.example.com/token")
+        await found.aclose()
+
+    assert request.extensions[PROXY].login == secrets
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+async def test_default_port_of_a_proxy(scheme: str, port: int) -> None:
+    """A proxy without a port is named with that of its scheme, and one with an IPv6 address in brackets."""
+    found = transport(proxy=f"{scheme}://[::1]")
     request = httpx.Request("GET", "http://login.example.com/")
     with pytest.raises((httpx.ConnectError, httpx.ProxyError, httpx.RemoteProtocolError)):
         await found.handle_async_request(request)
+    await found.aclose()
 
-    assert request.extensions[PROXY].address == "[::1]:80"
+    assert request.extensions[PROXY].address == f"[::1]:{port}"
 
 
 class Site:
@@ -210,3 +233,87 @@ async def test_secure_proxy_needs_trust(tmp_path: Path) -> None:
         await found.aclose()
 
     assert proxy.lines == ["GET http://login.example.com/token HTTP/1.1"]
+
+
+async def test_secure_proxy_is_verified_in_any_case(tmp_path: Path) -> None:
+    """A connection that does not verify its server verifies its proxy, which gets the login."""
+    site = Site(tmp_path)
+    async with serving(site.context) as proxy:
+        unverified = Trust(None, "tls.caFile", {}, verify=False)
+        found = transport(proxy=f"https://{proxy.authority}", trust=unverified)
+        with pytest.raises(httpx.ConnectError):
+            await get(found, "http://login.example.com/token")
+        await found.aclose()
+
+    assert proxy.lines == []
+
+
+async def test_handshake_behind_a_proxy_is_noted() -> None:
+    """That the proxy has connected to the server is noted when the handshake with the server begins."""
+    async with serving() as proxy:
+        found = transport(proxy=f"http://{proxy.authority}")
+        secure, plain = (httpx.Request("GET", f"{scheme}://login.example.com/") for scheme in ("https", "http"))
+        with pytest.raises(httpx.TransportError):  # behind the tunnel there is no TLS server
+            await found.handle_async_request(secure)
+        await (await found.handle_async_request(plain)).aread()
+        await found.aclose()
+
+    assert (secure.extensions[PROXY].passed, plain.extensions[PROXY].passed) == (True, False)
+
+
+class StallingDisk(Disk):
+    """A disk that answers until it is told to stop; it records the paths that the calls are about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stalled = False
+        self.paths: list[str] = []
+
+    async def call(self, path: str, call: Callable[..., Any], *arguments: Any, patience: float | None = None) -> Any:
+        """Return the result of the call, or raise Stalled."""
+        self.paths.append(path)
+        if self.stalled:
+            raise Stalled("the file system did not answer within 5 s", error_code="IDS-601")
+        return await super().call(path, call, *arguments, patience=patience)
+
+
+async def test_trust_in_memory_is_used_while_the_disk_hangs(tmp_path: Path) -> None:
+    """Where the file system of the CA file hangs, the connections of this proxy with TLS stay in use."""
+    site, disk = Site(tmp_path), StallingDisk()
+    site.write(site.authority)
+    async with serving(site.context) as server, serving() as proxy:
+        found = RoutingTransport(proxy=None, environ={"no_proxy": "*"}, trust=site.trust, disk=disk)
+        await get(found, f"http://{proxy.authority}/")
+        await get(found, f"https://{server.authority}/")
+        disk.stalled = True
+        await get(found, f"https://{server.authority}/")
+        await get(found, f"http://{proxy.authority}/")
+        await found.aclose()
+
+    assert (len(server.lines), server.opened, len(proxy.lines)) == (2, 1, 2)
+    assert set(disk.paths) == {str(site.ca_file)}
+
+
+async def test_disk_that_hangs_before_the_first_connection(tmp_path: Path) -> None:
+    """Without connections in memory, a CA file whose file system hangs is an error with its key and its path."""
+    site, disk = Site(tmp_path), StallingDisk()
+    disk.stalled = True
+    async with serving() as plain:
+        found = RoutingTransport(proxy=None, environ={}, trust=site.trust, disk=disk)
+        await get(found, f"http://{plain.authority}/")
+        with pytest.raises(Unreachable) as caught:
+            await get(found, "https://127.0.0.1:1/")
+        await found.aclose()
+
+    assert str(caught.value) == f"tls.caFile: {site.ca_file}: the file system did not answer within 5 s"
+    assert caught.value.error_code == "IDS-601"
+
+
+async def test_disk_that_hangs_under_the_systems_certificates() -> None:
+    """The system's CA certificates have no key; where they cannot be read, the message says what they are."""
+    disk = StallingDisk()
+    disk.stalled = True
+    found = RoutingTransport(proxy=None, environ={}, trust=Trust(None, "tls.caFile", {}), disk=disk)
+    with pytest.raises(Unreachable, match=r"^tls\.caFile: \(the system's CA certificates\): the file system did not"):
+        await get(found, "https://127.0.0.1:1/")
+    await found.aclose()
