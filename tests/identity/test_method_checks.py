@@ -136,6 +136,14 @@ def test_key_and_its_certificate_are_missing_each() -> None:
     assert {each.partition(": ")[0] for each in found_by(checks)} == {f"p.{key}" for key in method}
 
 
+@pytest.mark.parametrize("method", [{"authnMethod": "CLIENT_SECRET_POST"}, {"method": "client_secret_basic"}])
+def test_secret_with_an_invisible_character_is_refused(method: dict[str, str]) -> None:
+    """A client secret that was copied with an invisible character is a mistake that the check of the values finds."""
+    checks = method_of(method | {"clientSecretEnvVarName": "S"}).read_checks("p", {"S": "sec\u200bret"})
+
+    assert [each.partition(": ")[0] for each in found_by(checks)] == ["p.clientSecretEnvVarName"]
+
+
 def test_token_is_not_read_beside_one_that_could_not_be() -> None:
     """A token that another program writes is looked for, but not where the key that names it could not be read."""
     checks = list(method_of({"method": "client_assertion", "tokenEnvVarName": "UNSET"}).token_checks("p", {}))
