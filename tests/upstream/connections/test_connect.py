@@ -359,6 +359,15 @@ async def test_attempts_behind_the_first_connection_are_given_up() -> None:
     assert (len(sockets.opened), sockets.opened[0].closed, sockets.given_up) == (1, False, ["192.0.2.1"])
 
 
+@simulated
+async def test_slow_address_has_the_whole_time() -> None:
+    """An address that accepts late, long after its head start, is connected to."""
+    sockets = TimedAddresses(to_1=50)
+    await Network(Resolver(no_look_up), sockets).connect_tcp("192.0.2.1", 443, 60)
+
+    assert (len(sockets.opened), sockets.opened[0].closed) == (1, False)
+
+
 class NoSockets(httpcore.AsyncNetworkBackend):
     """A network that fails without an error of the system."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,9 @@ from app.core.proxies import NO_PROXY
 from app.system.disk import Disk, Stalled
 from app.upstream.connections.tls import Trust
 from app.upstream.connections.transport import PROXY, RoutingTransport
+from app.upstream.keys.client_certificate import ClientCertificate
 
-from ..server import serving
+from ..server import ANSWER, serving
 
 
 def transport(
@@ -73,6 +75,7 @@ async def test_proxy_that_cannot_be_used(proxy: str) -> None:
     await found.aclose()
 
     assert str(caught.value).startswith("all_proxy: ")
+    assert caught.value.cure
     assert caught.value.error_code == "IDS-112"
 
 
@@ -248,6 +251,36 @@ async def test_secure_proxy_is_verified_in_any_case(tmp_path: Path) -> None:
     assert proxy.lines == []
 
 
+@pytest.mark.parametrize("through_a_proxy", [False, True])
+async def test_client_certificate_is_for_the_server_alone(through_a_proxy: bool, tmp_path: Path) -> None:
+    """The client certificate is presented to the server, and not to a proxy that asks for one."""
+    site, presented = Site(tmp_path), list[bool]()
+    site.write(site.authority)
+    site.context.verify_mode = ssl.CERT_OPTIONAL
+    site.authority.configure_trust(site.context)
+    path = tmp_path / "client.pem"
+    site.authority.issue_cert("client.example.com").private_key_and_cert_chain_pem.write_to_path(str(path))
+    path.chmod(0o600)
+    certificate = ClientCertificate(str(path), None, None, "certificateFile", "certificateFile")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        presented.append(bool(writer.get_extra_info("peercert")))
+        writer.write(ANSWER)
+        writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=site.context)
+    url = f"https://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+    found = transport(
+        proxy=url if through_a_proxy else None, trust=Trust(str(site.ca_file), "tls.caFile", {}, client=certificate)
+    )
+    await get(found, "http://login.example.com/token" if through_a_proxy else url)
+    await found.aclose()
+    running.close()
+
+    assert presented == [not through_a_proxy]
+
+
 async def test_handshake_behind_a_proxy_is_noted() -> None:
     """That the proxy has connected to the server is noted when the handshake with the server begins."""
     async with serving() as proxy:
@@ -317,3 +350,23 @@ async def test_disk_that_hangs_under_the_systems_certificates() -> None:
     with pytest.raises(Unreachable, match=r"^tls\.caFile: \(the system's CA certificates\): the file system did not"):
         await get(found, "https://127.0.0.1:1/")
     await found.aclose()
+
+
+async def test_many_connections_at_once_and_few_idle_ones() -> None:
+    """Any number of requests run at once, each on a connection; of those, no more than 20 are kept for later ones."""
+    async with serving() as server:
+        found = transport()
+        url = f"http://{server.authority}/"
+        answers = [await found.handle_async_request(httpx.Request("GET", url)) for _ in range(22)]
+        assert (server.opened, server.closed) == (22, 0)
+        for answer in answers:
+            await answer.aread()
+            await answer.aclose()
+        await server.closed_connections(2)
+        again = [await found.handle_async_request(httpx.Request("GET", url)) for _ in range(20)]
+        for answer in again:
+            await answer.aread()
+            await answer.aclose()
+        await found.aclose()
+
+    assert server.opened == 22
