@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import jwt
 import pytest
 import trustme
 from cryptography import x509
@@ -41,6 +42,8 @@ def found_by(checks: Iterable[Check], *unusable: str) -> list[str]:
 
 _ISSUED = trustme.CA().issue_cert("client.example.com")
 LEAF, LEAF_KEY = _ISSUED.cert_chain_pems[0].bytes().decode(), _ISSUED.private_key_pem.bytes().decode()
+
+OTHER = rsa.generate_private_key(65537, 2048)
 
 MISSING: list[tuple[dict[str, Any], tuple[str, ...], str]] = [
     ({"authnMethod": "CLIENT_SECRET_POST"}, SECRET_KEYS, "p: clientSecretEnvVarName or"),
@@ -188,3 +191,32 @@ async def test_key_of_pca_is_selected_by_its_id(workload: Workload) -> None:
     assert (await sent_by(method)).fields["client_x509"] == issued.leaf_pem
     with pytest.raises(ConfigError, match="does not belong to the certificate"):
         require(method_of(method | {"keyId": "other"}).read_checks("p", {}))
+
+
+async def test_life_of_an_assertion_can_be_configured(workload: Workload) -> None:
+    """An assertion for an OpenID provider lives as long as configured."""
+    path = workload.write_file("key.pem", LEAF_KEY)
+    sent = await sent_by({"method": "private_key_jwt", "privateKeyFile": path, "assertionLifetimeSeconds": 60})
+
+    claims = jwt.decode(sent.fields["client_assertion"], options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == 60
+
+
+@pytest.mark.parametrize("kind", [{"authnMethod": "PRIVATE_KEY_JWT"}, {"method": "private_key_jwt"}])
+@pytest.mark.parametrize(("key_id", "signs"), [(None, 0), ("first", 0), ("second", 1)])
+async def test_key_of_an_assertion_is_selected_by_its_id(
+    kind: dict[str, str], key_id: str | None, signs: int, workload: Workload
+) -> None:
+    """Of a JWK set, the key with the configured `kid` signs, else the first; IDaaS gets no `kid` from the file."""
+    named = zip((RSA, OTHER), ("first", "second"), strict=True)
+    jwks = {"keys": [RSAAlgorithm.to_jwk(key, True) | {"kid": kid, "alg": "PS384"} for key, kid in named]}
+    path = workload.write_file("keys.json", json.dumps(jwks))
+    sent = await sent_by(kind | {"privateKeyFile": path} | ({"keyId": key_id} if key_id else {}))
+
+    assertion, standard = sent.fields["client_assertion"], "method" in kind
+    header = jwt.get_unverified_header(assertion)
+    assert header.get("kid") == (key_id or ("first" if standard else None))
+    assert header["alg"] == ("PS384" if standard else "RS256")
+    jwt.decode(
+        assertion, (RSA, OTHER)[signs].public_key(), [header["alg"]], options={"verify_exp": False, "verify_aud": False}
+    )

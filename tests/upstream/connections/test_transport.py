@@ -370,3 +370,18 @@ async def test_many_connections_at_once_and_few_idle_ones() -> None:
         await found.aclose()
 
     assert server.opened == 22
+
+
+async def test_changed_authority_counts_for_a_secure_proxy(tmp_path: Path) -> None:
+    """A changed CA file is read before the next request through a proxy with TLS, also for a request without TLS."""
+    site = Site(tmp_path)
+    site.write(site.authority)
+    async with serving(site.context) as proxy:
+        found = transport(proxy=f"https://{proxy.authority}", trust=site.trust)
+        await get(found, "http://login.example.com/token")
+        site.write(trustme.CA())
+        with pytest.raises(httpx.ConnectError):
+            await get(found, "http://login.example.com/token")
+        await found.aclose()
+
+    assert len(proxy.lines) == 1
