@@ -88,9 +88,9 @@ def _spellings(secret: str) -> set[str]:
     """Return the forms of a secret in a server's text: plain, or escaped for a URL, form, HTML, JSON, base64 or hex."""
     import html  # loads 2,200 names of characters, which only an error needs
 
-    raw = secret.encode("utf-8", "surrogateescape")
+    raw = secret.encode("utf-8", "surrogateescape")  # a variable may hold bytes that are not UTF-8
     encoded = base64.b64encode(raw).decode().rstrip("=")
-    found = {secret, quote(secret, safe=""), quote_plus(secret), html.escape(secret), json.dumps(secret)[1:-1]}
+    found = {secret, quote(raw, safe=""), quote_plus(raw), html.escape(secret), json.dumps(secret)[1:-1]}
     found |= {encoded, encoded.translate({43: "-", 47: "_"}), raw.hex(), " ".join(secret.split())}
     return {spelling for spelling in found if len(spelling) >= SHORTEST}
 

@@ -216,6 +216,16 @@ async def test_secret_variable_is_hidden_in_the_message(name: str) -> None:
     assert caught.value.cloud_message == "public-user: [hidden]"
 
 
+async def test_secret_variable_that_is_not_utf8() -> None:
+    """A variable with bytes that are not UTF-8 is hidden, too, and the failure is still that of the command."""
+    value = b"geheim-f\xfcr-uns".decode("utf-8", "surrogateescape")
+
+    with pytest.raises(Unreachable) as caught:
+        await shell('echo "refused: geheim-f" >&2; exit 1', environ={"CLIENT_SECRET": value}).token()
+
+    assert caught.value.cloud_message == "refused: [hidden]"
+
+
 @pytest.mark.parametrize("arguments", [("--client-secret", "hidden-value"), ("--api-key=hidden-value",)])
 async def test_secret_argument_is_hidden_in_the_message(arguments: tuple[str, ...]) -> None:
     """The value of an option whose name is that of a secret is not repeated."""
@@ -404,3 +414,32 @@ async def test_token_among_the_arguments_is_not_repeated() -> None:
         await source.token()
 
     assert caught.value.cloud_message == "unknown: --audience --token=[hidden]"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("/bin/sh", "Tr0ub4dorAnd3"),
+        ("/bin/sh", "-c", 'echo "unknown: $*" >&2; exit 2', "sh", "Tr0ub4dorAnd3"),
+        ("/bin/sh", "-c", 'echo "unknown: $*" >&2; exit 2', "sh", "-t=Tr0ub4dorAnd3"),
+    ],
+    ids=["the first", "the last", "of an option"],
+)
+async def test_argument_that_looks_like_a_secret_is_not_repeated(argv: tuple[str, ...]) -> None:
+    """An argument with the characters of a generated secret is hidden, whatever its place and its option are."""
+    with pytest.raises(Unreachable) as caught:
+        await Command(argv, 60.0, "access_token", PLACE, lambda: NOW, {}).token()
+
+    assert "[hidden]" in caught.value.cloud_message
+    assert "Tr0ub4dor" not in caught.value.cloud_message
+
+
+@pytest.mark.parametrize("argument", ["/opt/Tools2/helper", "https://idp.example.com/Tenant1"])
+async def test_path_or_url_among_the_arguments_is_repeated(argument: str) -> None:
+    """A path or a URL is no secret, and the message needs it."""
+    argv = ("/bin/sh", "-c", 'echo "not found: $1" >&2; exit 2', "sh", argument)
+
+    with pytest.raises(Unreachable) as caught:
+        await Command(argv, 60.0, "access_token", PLACE, lambda: NOW, {}).token()
+
+    assert caught.value.cloud_message == f"not found: {argument}"

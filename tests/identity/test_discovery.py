@@ -107,6 +107,14 @@ async def test_endpoint_that_fails_ends_the_pause(clock: Clock) -> None:
     assert (before, await found.token_endpoint()) == (f"{ISSUER}/1", f"{ISSUER}/2")
 
 
+async def test_failure_before_the_first_document(clock: Clock) -> None:
+    """A failure that is reported before a document was requested changes nothing."""
+    found = discovery(FakeHttp(answer(document())), clock)
+    found.failed()
+
+    assert await found.token_endpoint() == f"{ISSUER}/token"
+
+
 async def test_endpoint_that_fails_leaves_a_fresh_document(clock: Clock) -> None:
     """A client that is refused does not ask for a document that is fresh."""
     http = FakeHttp(answer(document("1")))
@@ -226,6 +234,7 @@ async def test_status_is_permanent_or_transient(status: int, transient: bool, cl
     else:
         assert isinstance(caught.value, Refused)
         assert (caught.value.status, caught.value.code) == (status, str(status))
+        assert caught.value.cause == f"{WHERE}: HTTP {status}"
 
 
 @pytest.mark.parametrize(
@@ -260,6 +269,7 @@ async def test_unusable_document_is_not_used(
 
     assert isinstance(caught.value, Refused | Unreachable)
     assert (caught.value.code, caught.value.error_code) == (code, error_code)
+    assert ("write the issuer to the letter" in caught.value.cure) == (code == "issuer_mismatch")
     assert (caught.value.endpoint, caught.value.status) == (WHERE, 200)
 
 
@@ -272,3 +282,22 @@ async def test_error_in_the_place_of_the_document(clock: Clock) -> None:
 
     assert caught.value.code == "invalid_tenant"
     assert caught.value.quoted_cause.endswith('HTTP 200 (invalid_tenant, request T-1); it says "no such tenant"')
+
+
+@pytest.mark.parametrize(
+    ("members", "known"),
+    [({"error": "E7"}, " (E7)"), ({"trace_id": "T-1"}, " (request T-1)"), ({"error": "E7", "trace_id": "T-1"}, None)],
+)
+async def test_refusal_names_what_is_known(members: dict[str, str], known: str | None, clock: Clock) -> None:
+    """A refusal has the code and the request id of the answer, each where there is one."""
+    with pytest.raises(Refused) as caught:
+        await discovery(FakeHttp(answer(members, 404)), clock).token_endpoint()
+
+    assert caught.value.cause == f"{WHERE}: HTTP 404{known or ' (E7, request T-1)'}"
+
+
+async def test_document_with_a_member_that_looks_like_an_error(clock: Clock) -> None:
+    """A document with an issuer is one, whatever its other members are called."""
+    http = FakeHttp(answer(document(code="E7", message="welcome")))
+
+    assert await discovery(http, clock).token_endpoint() == f"{ISSUER}/token"

@@ -112,6 +112,7 @@ def test_unusable_answer_is_transient(members: dict[str, Any], message: str, err
 
     assert str(caught.value).startswith(f"{WHERE}: {message}")
     assert caught.value.error_code == error_code
+    assert caught.value.cure == ("set the clock" if error_code == "IDS-322" else "")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,14 @@ ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 
 
 class Server:
-    """A server that records the first line of each request, and the number of connections opened and closed."""
+    """
+    A server that records the first line of each request, and the number of connections opened and closed.
 
-    def __init__(self) -> None:
+    It sends `answer` to each request, and with `ends` closes the connection behind it.
+    """
+
+    def __init__(self, answer: bytes = ANSWER, *, ends: bool = False) -> None:
+        self._answer, self._ends = answer, ends
         self.lines: list[str] = []
         self.opened = self.closed = 0
         self.authority = ""
@@ -30,8 +35,8 @@ class Server:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 self.lines.append(head.partition(b"\r\n")[0].decode())
-                writer.write(ANSWER)
-                if self.lines[-1].startswith("CONNECT"):
+                writer.write(self._answer)
+                if self._ends or self.lines[-1].startswith("CONNECT"):
                     break  # there is nothing behind the tunnel
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -43,9 +48,11 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(context: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+async def serving(
+    context: ssl.SSLContext | None = None, answer: bytes = ANSWER, *, ends: bool = False
+) -> AsyncIterator[Server]:
     """Run a server on loopback."""
-    found = Server()
+    found = Server(answer, ends=ends)
     server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=context)
     found.authority = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:

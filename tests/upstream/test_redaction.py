@@ -45,6 +45,33 @@ def test_secret_is_hidden_in_every_spelling(spelling: str) -> None:
     assert not any(SECRET[at : at + 8].lower() in shown.lower() for at in range(len(SECRET) - 7))
 
 
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ('a"b"c"d"e"f"g', json.dumps(json.dumps('a"b"c"d"e"f"g'))[3:-3]),
+        (r"a\b\c\d\e\f\g\h", json.dumps(json.dumps(r"a\b\c\d\e\f\g\h"))[3:-3]),
+        ("a/ b/ c/ d/ e", "a%2F%20b%2F%20c%2F%20d%2F%20e"),
+        ("a/ b/ c/ d/ e", "a%2F+b%2F+c%2F+d%2F+e"),
+        ("?" * 9, "Pz8_Pz8_Pz8_"),
+        (">" * 9, "Pj4-Pj4-Pj4-"),
+        ('"abcdefg"', r"\"abcdefg\""),
+        ("geheim-\u00fc", r"geheim-\u00fc"),
+    ],
+    ids=["JSON in JSON", "backslashes", "URL", "form", "base64 with _", "base64 with -", "JSON", "JSON in ASCII"],
+)
+def test_secret_with_dense_escapes_is_hidden(secret: str, text: str) -> None:
+    """A secret whose escapes leave no eight of its characters together is hidden as a whole."""
+    assert redacted(f"got <{text}> instead", (secret,)) == f"got <{HIDDEN}> instead"
+
+
+def test_secret_that_is_not_utf8_is_hidden() -> None:
+    """A secret of the environment may hold bytes that are not UTF-8; its other characters are hidden all the same."""
+    secret = b"geheim-f\xfcr-uns-alle".decode("utf-8", "surrogateescape")
+    encoded = base64.b64encode(b"geheim-f\xfcr-uns-alle").decode().rstrip("=")
+
+    assert redacted(f"got geheim-f, {encoded}, geheim-f%FCr-uns", (secret,)) == f"got {HIDDEN}, {HIDDEN}, {HIDDEN}"
+
+
 def test_secrets_of_a_request() -> None:
     """Form fields are secret unless they are known not to be; of the headers, those with credentials are."""
     basic = base64.b64encode(b"app:" + quote_plus(SECRET).encode()).decode()
@@ -98,6 +125,7 @@ def test_what_helps_remains(text: str) -> None:
 def test_short_secrets_and_letters_that_change_their_length() -> None:
     """A secret of four characters is found; so is one beside a letter whose small form is longer."""
     assert redacted("secret abcd.", ("abcd", "no", "")) == f"secret {HIDDEN}."
+    assert redacted(r"a bad path\\x", (r"\\\a",)) == r"a bad path\\x"
     assert redacted(f"\u0130 {SECRET}", (SECRET,)) == f"\u0130 {HIDDEN}"
 
 
@@ -129,6 +157,7 @@ def test_hostile_texts_take_linear_time(text: str) -> None:
     ("text", "shown"),
     [
         ("client_secret=hunter2&scope=a", "client_secret=[hidden]&scope=a"),
+        ("token=hunter2", "token=[hidden]"),
         ("--password=hunter2 refused", "--password=[hidden] refused"),
         ('{"access_token": "hunter2", "error": "expired"}', '{"access_token": "[hidden]", "error": "expired"}'),
         ("{'apiKey': 'hunter2'}", "{'apiKey': '[hidden]'}"),

@@ -12,7 +12,15 @@ import httpcore
 import httpx
 import pytest
 
-from app.upstream.connections.connect import MOST_ATTEMPTS, Attempt, Network, NotConnected, alternating
+from app.upstream.connections.connect import (
+    MOST_ATTEMPTS,
+    Attempt,
+    Network,
+    NotConnected,
+    NotSecured,
+    alternating,
+    causes,
+)
 from app.upstream.connections.resolver import NameNotResolved, Resolver
 from app.upstream.failures.reasons import describe
 
@@ -219,3 +227,175 @@ async def test_name_that_dns_blocks(address: str) -> None:
         f":{port}: connection refused; that is this machine, by DNS or /etc/hosts; correct /etc/hosts, allow the name "
         "in a DNS filter that blocks it, or start the server here"
     )
+
+
+def no_look_up(*_: object) -> list[str]:
+    """Fail, as a look-up of DNS that must not be made."""
+    raise AssertionError("looked up")
+
+
+@pytest.mark.parametrize(("host", "address"), [("127.0.0.1", "127.0.0.1:{}"), ("::1", "[::1]:{}")])
+async def test_address_needs_no_look_up(host: str, address: str) -> None:
+    """An IP address is connected to as it is, and one of this machine's is what the configuration says."""
+    port = unused_port()
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(no_look_up)).connect_tcp(host, port, 30)
+
+    assert caught.value.attempts == [Attempt(address.format(port), errno.ECONNREFUSED)]
+    assert (caught.value.seconds, str(caught.value)) == (30, "not connected")
+
+
+@pytest.mark.parametrize(("name", "misled"), [("localhost", False), ("name.test", True)])
+async def test_name_of_this_machine_is_not_misled(name: str, misled: bool) -> None:
+    """Only a name that is not this machine's own can be misled to it by DNS."""
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(lambda *_: ["127.0.0.1"])).connect_tcp(name, unused_port(), 30)
+
+    assert [attempt.misled for attempt in caught.value.attempts] == [misled]
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_failed_handshake_names_the_server(silent: bool) -> None:
+    """A handshake that fails, or is not answered in time, is an error with the server's name."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not silent:
+            writer.write(b"220 smtp\r\n")
+        await reader.read(-1)
+        writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0)
+    stream = await Network(Resolver(no_look_up)).connect_tcp("127.0.0.1", running.sockets[0].getsockname()[1], 30)
+    with pytest.raises(NotSecured) as caught:
+        await stream.start_tls(ssl.create_default_context(), "name.test", 0.1 if silent else 30)
+    await stream.aclose()
+    running.close()
+
+    assert (caught.value.name, caught.value.timed_out) == ("name.test", silent)
+    assert caught.value.__cause__ is not None
+
+
+async def test_stream_passes_on_what_it_carries() -> None:
+    """A connection reads, writes and closes by the one behind it."""
+    received: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello")
+        received.set_result(await reader.read(-1))
+        writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0)
+    stream = await Network(Resolver(no_look_up)).connect_tcp("127.0.0.1", running.sockets[0].getsockname()[1], 30)
+    assert await stream.read(65_536, 30) == b"hello"
+    await stream.write(b"bye", 30)
+    await stream.aclose()
+
+    assert await received == b"bye"
+    running.close()
+
+
+class Opened(httpcore.AsyncMockStream):
+    """A connection that records its end."""
+
+    closed = False
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class TimedAddresses(httpcore.AsyncNetworkBackend):
+    """A network whose addresses accept after some seconds. Records what is opened and what is given up."""
+
+    def __init__(self, **seconds: float) -> None:
+        self._seconds = seconds
+        self.opened: list[Opened] = []
+        self.given_up: list[str] = []
+
+    async def connect_tcp(self, host: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        try:
+            await asyncio.sleep(self._seconds[f"to_{host[-1]}"])
+        except asyncio.CancelledError:
+            self.given_up.append(host)
+            raise
+        self.opened.append(Opened([]))
+        return self.opened[-1]
+
+
+class PairedAddresses(httpcore.AsyncNetworkBackend):
+    """A network of two addresses that accept at the same moment. Records what is opened, and the options."""
+
+    def __init__(self) -> None:
+        self.opened: list[Opened] = []
+        self.options: list[Any] = []
+        self._second = asyncio.Event()
+
+    async def connect_tcp(self, host: str, *options: Any, **_: Any) -> httpcore.AsyncNetworkStream:
+        self.options.append(options)
+        if len(self.options) == 2:
+            self._second.set()
+        else:
+            await self._second.wait()
+        self.opened.append(Opened([]))
+        return self.opened[-1]
+
+
+@simulated
+async def test_one_of_two_connections_is_closed() -> None:
+    """Of two addresses that accept at the same moment, one connection is used and the other one is closed."""
+    sockets = PairedAddresses()
+    network = Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets)
+    await network.connect_tcp("name.test", 443, 60, "192.0.2.9", [])
+
+    assert [stream.closed for stream in sockets.opened] == [False, True]
+    assert sockets.options == [(443, None, "192.0.2.9", [])] * 2
+
+
+@simulated
+async def test_attempts_behind_the_first_connection_are_given_up() -> None:
+    """The first address that accepts ends all other attempts."""
+    sockets = TimedAddresses(to_1=9, to_2=0.1)
+    await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 60)
+
+    assert (len(sockets.opened), sockets.opened[0].closed, sockets.given_up) == (1, False, ["192.0.2.1"])
+
+
+@simulated
+async def test_slow_address_has_the_whole_time() -> None:
+    """An address that accepts late, long after its head start, is connected to."""
+    sockets = TimedAddresses(to_1=50)
+    await Network(Resolver(no_look_up), sockets).connect_tcp("192.0.2.1", 443, 60)
+
+    assert (len(sockets.opened), sockets.opened[0].closed) == (1, False)
+
+
+class NoSockets(httpcore.AsyncNetworkBackend):
+    """A network that fails without an error of the system."""
+
+    async def connect_tcp(self, *_: object, **__: object) -> httpcore.AsyncNetworkStream:
+        raise httpcore.ConnectError("of another kind")
+
+
+async def test_failure_without_a_number() -> None:
+    """An attempt that fails without an errno has the number 0, which is not that of an address without an answer."""
+    with pytest.raises(NotConnected) as caught:
+        await Network(Resolver(no_look_up), NoSockets()).connect_tcp("192.0.2.1", 443, 30)
+
+    assert caught.value.attempts == [Attempt("192.0.2.1:443", 0)]
+
+
+@simulated
+async def test_network_waits() -> None:
+    """A pause of the pool takes its seconds."""
+    started = asyncio.get_running_loop().time()
+    await Network(Resolver(no_look_up)).sleep(2.5)
+
+    assert asyncio.get_running_loop().time() - started == pytest.approx(2.5)
+
+
+def test_causes_of_a_group() -> None:
+    """The causes of an error include the members of a group and what is behind each, each once."""
+    first, second = OSError(1, "first"), ValueError("second")
+    second.__context__ = first
+    group = ExceptionGroup("both", [first, second])
+
+    assert list(causes(caused_by(group)))[1:] == [group, first, second]

@@ -168,6 +168,16 @@ def test_directory_of_the_environment_is_read_once(authority: trustme.CA, files:
     assert version(found) != before
 
 
+def test_directory_without_a_certificate(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither SSL_CERT_DIR nor the system's file has a certificate, nothing is trusted, which may change."""
+    (files / "hashed").mkdir()
+    monkeypatch.setenv("SSL_CERT_FILE", str(files / "missing"))  # OpenSSL's name of the system's file
+    with pytest.raises(NotThereYet) as caught:
+        trust(files, environ={"SSL_CERT_DIR": str(files / "hashed")}).context()
+
+    assert str(caught.value) == f"SSL_CERT_DIR: {files}/hashed: no certificate with the name of its hash"
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root can read every directory")
 def test_unreadable_directory_of_the_environment_is_passed_over(authority: trustme.CA, files: Path) -> None:
     """A directory of SSL_CERT_DIR that cannot be listed is skipped, as by OpenSSL; the other CAs are trusted."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -11,10 +14,12 @@ import trustme
 
 from app.core.errors import Unreachable
 from app.core.proxies import NO_PROXY
+from app.system.disk import Disk, Stalled
 from app.upstream.connections.tls import Trust
 from app.upstream.connections.transport import PROXY, RoutingTransport
+from app.upstream.keys.client_certificate import ClientCertificate
 
-from ..server import serving
+from ..server import ANSWER, serving
 
 
 def transport(
@@ -56,6 +61,9 @@ async def test_proxy_gets_the_request(source: str) -> None:
 
     assert proxy.lines == ["GET http://login.example.com/token HTTP/1.1"]
     assert request.extensions[PROXY].address == proxy.authority
+    assert request.extensions[PROXY].place == ("proxy" if source == "configuration" else "http_proxy")
+    assert request.extensions[PROXY].login == ("user:s3cr3t", "s3cr3t", "user")
+    assert "s3cr3t" not in repr(request.extensions[PROXY])
 
 
 @pytest.mark.parametrize("proxy", ["socks5://proxy:1080", "http://proxy:99999", "fd00::1"])
@@ -67,6 +75,7 @@ async def test_proxy_that_cannot_be_used(proxy: str) -> None:
     await found.aclose()
 
     assert str(caught.value).startswith("all_proxy: ")
+    assert caught.value.cure
     assert caught.value.error_code == "IDS-112"
 
 
@@ -93,14 +102,31 @@ async def test_proxy_of_the_environment_can_be_ignored() -> None:
     assert (proxy.lines, PROXY in request.extensions) == ([], False)
 
 
-async def test_default_port_of_a_proxy() -> None:
-    """A proxy without a port is named with port 80, and one with an IPv6 address in brackets."""
-    found = transport(proxy="http://[::1]")
+@pytest.mark.parametrize(
+    ("login", "secrets"),
+    [("", ()), ("us%2Fer:pass%20word@", ("us/er:pass word", "pass word", "us/er")), ("token@", ("token:", "token"))],
+    ids=["none", "user and password", "user alone"],
+)
+async def test_login_of_a_proxy(login: str, secrets: tuple[str, ...]) -> None:
+    """The secrets of a proxy's login are known as its header has them, because an answer may quote them."""
+    async with serving() as proxy:
+        found = transport(proxy=f"http://{login}{proxy.authority}")
+        request = await get(found, "http://login.example.com/token")
+        await found.aclose()
+
+    assert request.extensions[PROXY].login == secrets
+
+
+@pytest.mark.parametrize(("scheme", "port"), [("http", 80), ("https", 443)])
+async def test_default_port_of_a_proxy(scheme: str, port: int) -> None:
+    """A proxy without a port is named with that of its scheme, and one with an IPv6 address in brackets."""
+    found = transport(proxy=f"{scheme}://[::1]")
     request = httpx.Request("GET", "http://login.example.com/")
     with pytest.raises((httpx.ConnectError, httpx.ProxyError, httpx.RemoteProtocolError)):
         await found.handle_async_request(request)
+    await found.aclose()
 
-    assert request.extensions[PROXY].address == "[::1]:80"
+    assert request.extensions[PROXY].address == f"[::1]:{port}"
 
 
 class Site:
@@ -210,3 +236,152 @@ async def test_secure_proxy_needs_trust(tmp_path: Path) -> None:
         await found.aclose()
 
     assert proxy.lines == ["GET http://login.example.com/token HTTP/1.1"]
+
+
+async def test_secure_proxy_is_verified_in_any_case(tmp_path: Path) -> None:
+    """A connection that does not verify its server verifies its proxy, which gets the login."""
+    site = Site(tmp_path)
+    async with serving(site.context) as proxy:
+        unverified = Trust(None, "tls.caFile", {}, verify=False)
+        found = transport(proxy=f"https://{proxy.authority}", trust=unverified)
+        with pytest.raises(httpx.ConnectError):
+            await get(found, "http://login.example.com/token")
+        await found.aclose()
+
+    assert proxy.lines == []
+
+
+@pytest.mark.parametrize("through_a_proxy", [False, True])
+async def test_client_certificate_is_for_the_server_alone(through_a_proxy: bool, tmp_path: Path) -> None:
+    """The client certificate is presented to the server, and not to a proxy that asks for one."""
+    site, presented = Site(tmp_path), list[bool]()
+    site.write(site.authority)
+    site.context.verify_mode = ssl.CERT_OPTIONAL
+    site.authority.configure_trust(site.context)
+    path = tmp_path / "client.pem"
+    site.authority.issue_cert("client.example.com").private_key_and_cert_chain_pem.write_to_path(str(path))
+    path.chmod(0o600)
+    certificate = ClientCertificate(str(path), None, None, "certificateFile", "certificateFile")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        presented.append(bool(writer.get_extra_info("peercert")))
+        writer.write(ANSWER)
+        writer.close()
+
+    running = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=site.context)
+    url = f"https://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+    found = transport(
+        proxy=url if through_a_proxy else None, trust=Trust(str(site.ca_file), "tls.caFile", {}, client=certificate)
+    )
+    await get(found, "http://login.example.com/token" if through_a_proxy else url)
+    await found.aclose()
+    running.close()
+
+    assert presented == [not through_a_proxy]
+
+
+async def test_handshake_behind_a_proxy_is_noted() -> None:
+    """That the proxy has connected to the server is noted when the handshake with the server begins."""
+    async with serving() as proxy:
+        found = transport(proxy=f"http://{proxy.authority}")
+        secure, plain = (httpx.Request("GET", f"{scheme}://login.example.com/") for scheme in ("https", "http"))
+        with pytest.raises(httpx.TransportError):  # behind the tunnel there is no TLS server
+            await found.handle_async_request(secure)
+        await (await found.handle_async_request(plain)).aread()
+        await found.aclose()
+
+    assert (secure.extensions[PROXY].passed, plain.extensions[PROXY].passed) == (True, False)
+
+
+class StallingDisk(Disk):
+    """A disk that answers until it is told to stop; it records the paths that the calls are about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stalled = False
+        self.paths: list[str] = []
+
+    async def call(self, path: str, call: Callable[..., Any], *arguments: Any, patience: float | None = None) -> Any:
+        """Return the result of the call, or raise Stalled."""
+        self.paths.append(path)
+        if self.stalled:
+            raise Stalled("the file system did not answer within 5 s", error_code="IDS-601")
+        return await super().call(path, call, *arguments, patience=patience)
+
+
+async def test_trust_in_memory_is_used_while_the_disk_hangs(tmp_path: Path) -> None:
+    """Where the file system of the CA file hangs, the connections of this proxy with TLS stay in use."""
+    site, disk = Site(tmp_path), StallingDisk()
+    site.write(site.authority)
+    async with serving(site.context) as server, serving() as proxy:
+        found = RoutingTransport(proxy=None, environ={"no_proxy": "*"}, trust=site.trust, disk=disk)
+        await get(found, f"http://{proxy.authority}/")
+        await get(found, f"https://{server.authority}/")
+        disk.stalled = True
+        await get(found, f"https://{server.authority}/")
+        await get(found, f"http://{proxy.authority}/")
+        await found.aclose()
+
+    assert (len(server.lines), server.opened, len(proxy.lines)) == (2, 1, 2)
+    assert set(disk.paths) == {str(site.ca_file)}
+
+
+async def test_disk_that_hangs_before_the_first_connection(tmp_path: Path) -> None:
+    """Without connections in memory, a CA file whose file system hangs is an error with its key and its path."""
+    site, disk = Site(tmp_path), StallingDisk()
+    disk.stalled = True
+    async with serving() as plain:
+        found = RoutingTransport(proxy=None, environ={}, trust=site.trust, disk=disk)
+        await get(found, f"http://{plain.authority}/")
+        with pytest.raises(Unreachable) as caught:
+            await get(found, "https://127.0.0.1:1/")
+        await found.aclose()
+
+    assert str(caught.value) == f"tls.caFile: {site.ca_file}: the file system did not answer within 5 s"
+    assert caught.value.error_code == "IDS-601"
+
+
+async def test_disk_that_hangs_under_the_systems_certificates() -> None:
+    """The system's CA certificates have no key; where they cannot be read, the message says what they are."""
+    disk = StallingDisk()
+    disk.stalled = True
+    found = RoutingTransport(proxy=None, environ={}, trust=Trust(None, "tls.caFile", {}), disk=disk)
+    with pytest.raises(Unreachable, match=r"^tls\.caFile: \(the system's CA certificates\): the file system did not"):
+        await get(found, "https://127.0.0.1:1/")
+    await found.aclose()
+
+
+async def test_many_connections_at_once_and_few_idle_ones() -> None:
+    """Any number of requests run at once, each on a connection; of those, no more than 20 are kept for later ones."""
+    async with serving() as server:
+        found = transport()
+        url = f"http://{server.authority}/"
+        answers = [await found.handle_async_request(httpx.Request("GET", url)) for _ in range(22)]
+        assert (server.opened, server.closed) == (22, 0)
+        for answer in answers:
+            await answer.aread()
+            await answer.aclose()
+        await server.closed_connections(2)
+        again = [await found.handle_async_request(httpx.Request("GET", url)) for _ in range(20)]
+        for answer in again:
+            await answer.aread()
+            await answer.aclose()
+        await found.aclose()
+
+    assert server.opened == 22
+
+
+async def test_changed_authority_counts_for_a_secure_proxy(tmp_path: Path) -> None:
+    """A changed CA file is read before the next request through a proxy with TLS, also for a request without TLS."""
+    site = Site(tmp_path)
+    site.write(site.authority)
+    async with serving(site.context) as proxy:
+        found = transport(proxy=f"https://{proxy.authority}", trust=site.trust)
+        await get(found, "http://login.example.com/token")
+        site.write(trustme.CA())
+        with pytest.raises(httpx.ConnectError):
+            await get(found, "http://login.example.com/token")
+        await found.aclose()
+
+    assert len(proxy.lines) == 1
