@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Generic, TextIO, TypeVar
 
 from .config.loader import Loaded, load
 from .core.errors import ConfigError, NotThereYet, SidecarError
@@ -35,6 +35,8 @@ from .system.survey import Survey
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+T = TypeVar("T")
 
 SWITCH_SECONDS = 0.001
 """Seconds that the event loop waits at most for a thread that computes, such as a reload. Python's default is 0.005."""
@@ -57,14 +59,25 @@ def serve(config: str | None, environ: Mapping[str, str] = os.environ, stream: T
             config, environ, hostname=socket.gethostname(), now=time.time, trace=False, patient=True, survey=survey
         )
 
+    loaded = complete("serve", reading, stream)
+    return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
+
+
+def complete(command: str, reading: Callable[[], T], stream: TextIO = sys.stderr) -> T:
+    """
+    Return the result of `reading` as soon as the files exist that it needs, which another program may still write.
+
+    Says once on `stream` what `command` waits for. Raises ConfigError at once, and NotThereYet when the time is over or
+    after SIGTERM.
+    """
+
     def say(absence: NotThereYet) -> None:
         for line in str(absence).splitlines():
             awaited = "it" if absence.error_code == "IDS-601" else "the program that writes it"
-            print(f"idaas-sidecar serve: {line}; waiting for {awaited}", file=stream, flush=True)
+            print(f"idaas-sidecar {command}: {line}; waiting for {awaited}", file=stream, flush=True)
 
     with _stopped_by_sigterm() as stopped:
-        loaded = when_complete(OneReading(reading), say, stopped.wait)
-    return run(lambda: _serve(loaded, reading, survey, environ, logger(loaded, stream)))
+        return when_complete(OneReading(reading), say, stopped.wait)
 
 
 @contextlib.contextmanager
@@ -78,19 +91,19 @@ def _stopped_by_sigterm() -> Iterator[threading.Event]:
         signal.signal(signal.SIGTERM, before)
 
 
-class OneReading:
+class OneReading(Generic[T]):
     """
     Reads the configuration in a thread. While a reading hangs, no other one is begun.
 
     A call raises NotThereYet if the file system does not answer: it may answer while the application still waits.
     """
 
-    def __init__(self, reading: Callable[[], Loaded], patience: float = PATIENCE) -> None:
+    def __init__(self, reading: Callable[[], T], patience: float = PATIENCE) -> None:
         self._reading = reading
         self._patience = patience
-        self._under_way: Future[Loaded] | None = None
+        self._under_way: Future[T] | None = None
 
-    def __call__(self) -> Loaded:
+    def __call__(self) -> T:
         begun = self._under_way is None
         reading = self._under_way = self._under_way or DaemonThreads().submit(self._reading)
         wait([reading], self._patience if begun else 0)
@@ -103,16 +116,16 @@ class OneReading:
 
 
 def when_complete(
-    reading: Callable[[], Loaded],
+    reading: Callable[[], T],
     say: Callable[[NotThereYet], None],
     sleep: Callable[[float], bool],
     monotonic: Now = time.monotonic,
-) -> Loaded:
+) -> T:
     """
-    Return the configuration as soon as the secrets of the listeners exist, which another program may still write.
+    Return the result of `reading` as soon as it does not raise NotThereYet.
 
-    `say` is called once, with the first missing secret, because there is no log yet. `sleep` returns whether to stop.
-    Raises ConfigError at once, and NotThereYet after `startup.timeoutSeconds` or when stopped.
+    `say` is called once, with the first missing files, because there is no log yet. `sleep` returns whether to stop.
+    Raises ConfigError at once, and NotThereYet after the error's `patience` or when stopped.
     """
     begun = monotonic()
     said = False

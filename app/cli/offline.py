@@ -18,7 +18,7 @@ from ..core.checks import profile_of, profile_place
 from ..core.display import shown_path
 from ..core.errors import ConfigError, Mistake
 
-NO_FILE = "IDS-102"
+NO_FILE = ("IDS-102", "IDS-124")
 SDK_FILE = ".identity.clientConfigPath"
 """The end of the key that names a file of the IDaaS SDK, which is read with the configuration."""
 
@@ -50,7 +50,7 @@ def check(path: str | None, environ: Mapping[str, str], hostname: str) -> Checke
 
 def _of_the_target(place: str, mistake: Mistake) -> bool:
     """Return whether a mistake may be none on the target machine."""
-    missing = mistake.error_code == NO_FILE and place.endswith(SDK_FILE)
+    missing = mistake.error_code in NO_FILE and place.endswith(SDK_FILE)
     return missing or mistake.error_code == UNSET_VARIABLE
 
 

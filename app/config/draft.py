@@ -20,16 +20,24 @@ words."""
 
 @dataclass(slots=True)
 class Draft:
-    """A configuration that is being read. `file`: None if the configuration comes from the environment."""
+    """
+    A configuration that is being read. `file`: None if the configuration comes from the environment.
+
+    `patient`: whether files with settings that do not exist yet are waited for.
+    """
 
     origin: str
     file: str | None
     trace: bool = True
+    patient: bool = False
     raw: dict[str, Any] = field(default_factory=dict, repr=False)
     sources: dict[str, str] = field(default_factory=dict)
     warnings: list[Mistake] = field(default_factory=list)
     findings: Findings = field(default_factory=Findings)
     files: list[str] = field(default_factory=list)
+    absent: list[Mistake] = field(default_factory=list)
+    """A line for each file with settings that does not exist yet."""
+
     settings: Settings | None = None
     hidden: dict[str, str] = field(default_factory=dict, repr=False)
     """Values that may be secrets, with their replacements for messages."""
@@ -41,6 +49,13 @@ class Draft:
 
     wrong_values: int = 0
     """How many of the mistakes are in the values themselves; the others are in files and variables that these name."""
+
+    def lack(self, missing: Mistake) -> None:
+        """Add the line about a file with settings that does not exist: a mistake, unless it is waited for."""
+        if self.patient:
+            self.absent.append(missing)
+        else:
+            self.findings.add([missing])
 
     def stop_at_mistakes(self) -> None:
         """Raise ConfigError if there are mistakes, with a line for each."""

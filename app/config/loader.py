@@ -62,7 +62,8 @@ def load(
 ) -> Loaded:
     """
     Return the effective configuration. Raises ConfigError with a line per mistake: the thing, the place and the cure.
-    If `patient`, raises NotThereYet for the file of a path token or cache key that does not exist yet.
+    If `patient`, raises NotThereYet for the IDaaS SDK's file, and for the file of a path token or cache key, that does
+    not exist yet.
 
     `look`: whether the secrets and files that the configuration names must exist; a command that uses none of them
     sets it to false. `patient`: whether to wait for a file that does not exist, because another program may write it. A
@@ -71,7 +72,7 @@ def load(
     get a warning. The `files` of an error are those that the configuration names.
     """
     file = find(path, environ, str(default_path))
-    draft = Draft(file or "environment", file, trace=trace)
+    draft = Draft(file or "environment", file, trace=trace, patient=patient)
     try:
         return _load(draft, environ, hostname, now, str(default_path), look, survey, patient)
     except (ConfigError, NotThereYet) as error:
@@ -157,11 +158,11 @@ def _examine(
     findings.run(validate.checks(settings))
     draft.wrong_values = len(findings.mistakes)
     unchecked = _unchecked(settings, draft, environ, survey) if survey is not None else frozenset()
-    needed: list[Mistake] = []
+    needed = list(map(draft.located, draft.absent))
     if look:
         absent = findings.run(validate.token_checks(settings, environ, unchecked))
         absent += findings.run(validate.existence_checks(settings, environ, unchecked), patient=patient)
-        needed = findings.run(validate.start_checks(settings, environ), patient=patient)
+        needed += findings.run(validate.start_checks(settings, environ), patient=patient)
         # Missing files are not mistakes: SPIRE, a Vault agent, cert-manager or kubelet may write them a moment later.
         draft.warnings += [
             Mistake(f"{item.cause}; waiting for the program that writes it", "IDS-124", item.cure)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.checks import place_of, profile_place
-from ..core.errors import ConfigError, Mistake
+from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..identity.idaas import IdaasIdentity
 from . import environment, locate, sdk_file
 from .decode import Decoder
@@ -126,6 +126,10 @@ def _sdk_identity(identity: dict[str, Any], place: str, draft: Draft, environ: M
     draft.files.append(path)
     try:
         found = sdk_file.read(path)
+    except NotThereYet as error:
+        draft.lack(Mistake(error.cause, error.error_code, error.cure).at(f"{place}.clientConfigPath"))
+        draft.findings.add((), (f"{place}.{key}" for key in _SDK_KEYS))
+        return identity
     except ConfigError as error:
         mistakes = [item.at(f"{place}.clientConfigPath") for item in error.mistakes]
         draft.findings.add(mistakes, (f"{place}.{key}" for key in _SDK_KEYS))

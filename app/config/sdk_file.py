@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..core.connection import HttpConfiguration
-from ..core.errors import Mistake
+from ..core.display import may_be_path
+from ..core.errors import ConfigError, Mistake, NotThereYet
 from ..core.urls import sdk_endpoint
 from ..identity.idaas import IdaasIdentity
 from ..identity.methods import IDAAS_METHODS
-from ..system.json_file import read_object
+from ..system import files
+from ..system.json_file import LARGEST, parse_object
 from . import unfilled
 from .locate import snake_case
 
@@ -39,11 +41,13 @@ class Read(NamedTuple):
 
 def read(path: str) -> Read:
     """
-    Return the file's identity. Its mistakes begin with their keys. Raises ConfigError where it cannot be read.
+    Return the file's identity. Its mistakes begin with their keys.
+
+    Raises NotThereYet where it is missing or empty, and ConfigError where it cannot be read.
 
     The examples of IDaaS's documentation have comments, and line breaks within strings: both are accepted.
     """
-    raw = read_object(path, tolerant=True)
+    raw = parse_object(_content(path), path, tolerant=True)
     wrong = dict(_twice(raw, IdaasIdentity))
     known = _known(raw, IdaasIdentity)
     for key in ("clientConfigPath", "tokenExchange", "connection"):
@@ -63,6 +67,20 @@ def read(path: str) -> Read:
             known[key] = sdk_endpoint(known[key])
     known |= _machine(known.get("authnConfiguration"))
     return Read(known, tuple(wrong.values()), tuple(map(_camel_case, wrong)))
+
+
+def _content(path: str) -> bytes:
+    try:
+        raw = files.read(path, LARGEST)
+    except files.Absent as why:
+        if may_be_path(path):  # a text that is not a path will never become a file
+            raise NotThereYet(why.at(path)) from None
+        raise ConfigError(why.at(path), error_code="IDS-102") from None
+    except files.Unreadable as why:
+        raise ConfigError(why.at(path), error_code="IDS-102") from None
+    if not raw.strip():
+        raise NotThereYet(f"{path}: empty")
+    return raw
 
 
 def _camel_case(key: str) -> str:

@@ -22,14 +22,15 @@ Secret = Callable[[], str]
 TokenUse = Literal["access_token", "id_token"]
 """The token of a token response that is presented to STS."""
 
-State = Literal["starting", "fresh", "stale", "denied", "expired", "dropped"]
+State = Literal["starting", "fresh", "stale", "denied", "misconfigured", "expired", "dropped"]
 """The state of a profile. STATES holds the meanings."""
 
 STATES: Mapping[State, str] = {
-    "starting": "no credentials since the start, and no refusal",
+    "starting": "no credentials since the start, and no refusal or configuration error",
     "fresh": "valid credentials, and the last refresh succeeded",
     "stale": "valid credentials, but the last refresh failed",
     "denied": "no valid credentials, because the cloud refused the last refresh",
+    "misconfigured": "no valid credentials, because the last refresh found a mistake in the configuration",
     "expired": "no valid credentials any more",
     "dropped": "credentials removed by `purge`, or by `onDenied: stop`",
 }

@@ -13,6 +13,7 @@ TONES: Mapping[str, Tone] = {
     "stale": "warn",
     "starting": "warn",
     "denied": "bad",
+    "misconfigured": "bad",
     "expired": "bad",
     "dropped": "bad",
 }

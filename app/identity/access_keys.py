@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import field
 
-from ..core.errors import ConfigError, Unreachable
+from ..core.errors import ConfigError, NotThereYet, Unreachable
 from ..core.record import Record
 from ..system import files
 from ..system.disk import Disk, Stalled
@@ -22,6 +22,7 @@ LARGEST = 1_048_576
 """The most bytes of a credentials file."""
 
 _ID, _SECRET, _TOKEN = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET", "ALIBABA_CLOUD_SECURITY_TOKEN"
+_FILE = "ALIBABA_CLOUD_CREDENTIALS_FILE"
 _CURE = "use an AccessKey, an STS token or an ECS role there, or another authnMethod"
 
 
@@ -41,7 +42,12 @@ class AccessKeys(Record, frozen=True):
     disk: Disk = field(default_factory=Disk)
 
     async def keys(self) -> KeyPair:
-        """Return the present keys. Reads files each time. Raises ConfigError, Unreachable, and the errors of `role`."""
+        """
+        Return the present keys. Reads files each time.
+
+        Raises ConfigError, Unreachable, and the errors of `role`; NotThereYet if the only source is a file that a
+        variable names, and this file does not exist.
+        """
         try:
             found = await self.disk.call(self._home(".aliyun/config.json"), self._found)
         except Stalled as error:
@@ -52,6 +58,8 @@ class AccessKeys(Record, frozen=True):
 
     def _found(self) -> KeyPair | EcsRole:
         found = self._environment() or self._cli_profile() or self._credentials_file() or self._instance()
+        if found is None and (named := self._named_file()) and not files.exists(named):
+            raise NotThereYet(f"PLUGIN: {_FILE}: {named}: no such file")
         if found is None:
             raise ConfigError(
                 f"PLUGIN: no AccessKey: neither {_ID}, nor {self._home('.aliyun/config.json')}, nor "
@@ -111,10 +119,12 @@ class AccessKeys(Record, frozen=True):
     def _home(self, path: str) -> str:
         return f"{self.environ.get('HOME') or '~'}/{path}"
 
+    def _named_file(self) -> str:
+        return self.environ.get(_FILE, "").strip()
+
     def _ini_path(self) -> str:
-        named = self.environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE", "").strip()
         usual = (self._home(f".alibabacloud/{name}") for name in ("credentials.ini", "credentials"))
-        return named or next(filter(files.exists, usual), self._home(".alibabacloud/credentials.ini"))
+        return self._named_file() or next(filter(files.exists, usual), self._home(".alibabacloud/credentials.ini"))
 
 
 def _of_cli(profile: Mapping[str, Any], place: str) -> KeyPair | EcsRole:

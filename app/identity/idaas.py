@@ -46,7 +46,7 @@ class IdaasIdentity(Strict, tag_field="type", tag="idaas", frozen=True):
         Expanded | None,
         Meta(
             description="The IDaaS SDK's own file, read as the SDK reads it. It replaces the keys below, except "
-            "`tokenExchange` and `connection`."
+            "`tokenExchange` and `connection`. `serve` waits for a file that does not exist yet."
         ),
     ] = None
     idaas_instance_id: Annotated[

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from ..core.clocks import Clocks
-from ..core.errors import NoCredentials, Refused, SidecarError, Unreachable, code_of
+from ..core.errors import ConfigError, NoCredentials, Refused, SidecarError, Unreachable, code_of
 from ..core.events import Dropped, Event, Observe, Refreshed, RefreshFailed
 from ..core.record import Record
 from ..core.schedule import Schedule, slack, soonest
@@ -262,6 +262,8 @@ class Refresher:
             return "dropped"
         if isinstance(self._error, Refused):
             return "denied"
+        if isinstance(self._error, ConfigError):
+            return "misconfigured"
         return "starting" if self.held is None else "expired"
 
     # --- outcomes -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,11 @@ def test_fresh_and_stale_profiles_are_usable(state: State) -> None:
     """Every state has a meaning, and a profile has credentials to serve in two of them."""
     status = Status("default", True, state, None, 0.0, None, 0, None)
 
-    assert list(STATES) == ["starting", "fresh", "stale", "denied", "expired", "dropped"] == list(get_args(State))
+    assert (
+        list(STATES)
+        == ["starting", "fresh", "stale", "denied", "misconfigured", "expired", "dropped"]
+        == list(get_args(State))
+    )
     assert status.usable is (state in ("fresh", "stale"))
     assert status.last_error_permanent is False
 

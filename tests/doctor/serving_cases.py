@@ -225,6 +225,7 @@ CASES = [
         url_with_token,
     ),
     state("denied profile", "IDS-504", "the cloud said no", "denied"),
+    state("misconfigured profile", "IDS-504", "is misconfigured", "misconfigured"),
     state("expired profile", "IDS-504", "expired", "expired"),
     state("stale profile", "IDS-505", "before the session expires", "stale"),
     running("another file", "IDS-506", "use --config /etc/other.json", {"config": "/etc/other.json"}),

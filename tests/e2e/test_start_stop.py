@@ -398,6 +398,31 @@ def test_files_that_never_appear(cloud: EmulatedCloud, tmp_path: Path) -> None:
     assert start.code == 4
 
 
+def of_sdk_file(cloud: EmulatedCloud, path: Path) -> dict[str, Any]:
+    """Return a profile whose identity is in the IDaaS SDK's file at `path`."""
+    return {**config(cloud)["profiles"]["default"], "identity": {"clientConfigPath": str(path)}}
+
+
+def test_sdk_file_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A Vault agent may write the IDaaS SDK's file, which has the client's identity: the start waits for it."""
+    path, late = tmp_path / "config.json", tmp_path / "late"
+    path.write_text(json.dumps(config(cloud, profiles={"default": of_sdk_file(cloud, late)})))
+    with Process("serve", "--config", str(path), env=environment(tmp_path, **ENV)) as process:
+        process.stderr.find(lambda line: "late: no such file; waiting for the program that writes it" in line)
+        draft = tmp_path / "draft"
+        draft.write_text(json.dumps(config(cloud)["profiles"]["default"]["identity"]))
+        draft.rename(late)
+
+        process.event("credentials_issued")
+        late.unlink()
+        process.send(signal.SIGHUP)
+        refused = process.event("config_reload_failed")
+        assert (refused["error_code"], f"{late}: no such file" in refused["error"]) == ("IDS-124", True)
+        late.write_text(json.dumps(config(cloud)["profiles"]["default"]["identity"]))
+        process.event("config_reloaded")
+        assert process.stop() == 0
+
+
 def test_path_token_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """Without its path token nothing is served: the start waits for the file."""
     path, secret = tmp_path / "config.json", tmp_path / "path-token"
@@ -412,13 +437,14 @@ def test_path_token_that_appears_late(cloud: EmulatedCloud, tmp_path: Path) -> N
         assert process.stop() == 0
 
 
-@pytest.mark.parametrize("needed", ["path token", "cache key"])
+@pytest.mark.parametrize("needed", ["path token", "cache key", "the SDK's file"])
 def test_file_of_the_listeners_that_never_appears(needed: str, cloud: EmulatedCloud, tmp_path: Path) -> None:
     """The start says once what it waits for, and ends with exit code 4 after `startup.timeoutSeconds`."""
     (tmp_path / "cache").mkdir(0o700)
     parts: dict[str, dict[str, Any]] = {
         "path token": {"access": {"pathToken": {"file": str(tmp_path / "late")}}},
         "cache key": {"cache": {"directory": str(tmp_path / "cache"), "keyFile": str(tmp_path / "late")}},
+        "the SDK's file": {"profiles": {"default": of_sdk_file(cloud, tmp_path / "late")}},
     }
     path = tmp_path / "config.json"
     for seconds in GATES:

@@ -57,6 +57,28 @@ def test_status_over_the_admin_socket(cloud: EmulatedCloud, tmp_path: Path) -> N
     assert not [secret for secret in secrets if secret in shown.out + found.out]
 
 
+def test_status_of_a_profile_that_cannot_work_as_configured(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A server with opaque tokens is a mistake of the configuration: status, metric, probe and `doctor` say so."""
+    opaque = json.dumps({"access_token": "opaque-1", "token_type": "Bearer", "expires_in": 600})
+    add_fault(cloud, kind="token", times=None, status=200, body=opaque)
+    with serve(settings(cloud), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("refresh_failed")
+        (profile,) = json.loads(status(sidecar, "--json").out)["profiles"]
+        states = [
+            line for line in fetch(sidecar.urls["ops"], "/metrics").body.decode().splitlines() if "_state{" in line
+        ]
+        (ready,) = json.loads(fetch(sidecar.urls["ops"], "/readyz").body)["profiles"]
+        environ = environment(tmp_path, **ENV)
+        doctor = run("doctor", "--config", str(sidecar.config_path), env=environ)
+
+    assert (profile["state"], profile["failure"]["error_code"]) == ("misconfigured", "IDS-321")
+    assert [line for line in states if line.endswith(" 1.0")] == [
+        'idaas_sidecar_profile_state{profile="default",state="misconfigured"} 1.0'
+    ]
+    assert (ready["state"], ready["error_code"]) == ("misconfigured", "IDS-321")
+    assert "the running sidecar's profile default is misconfigured" in doctor.out
+
+
 def test_status_while_the_sidecar_stops(cloud: EmulatedCloud, tmp_path: Path) -> None:
     """After SIGTERM, command and page say that the sidecar stops, although it still answers.
 

@@ -171,12 +171,30 @@ def _tls(authority: trustme.CA) -> ssl.SSLContext:
 
 
 def test_bad_starts(files: Path) -> None:
-    """Without a certificate, and outside a pod, it ends with exit code 2 and one line that names the reason."""
+    """With an unusable certificate, and outside a pod, it ends with exit code 2 and one line that names the reason."""
     inside = environment(files, KUBERNETES_SERVICE_HOST="127.0.0.1")
+    for name in ("tls.crt", "tls.key"):
+        (files / "tls" / name).write_text("not PEM")
 
-    assert "tls.crt" in run(*arguments(files), env=inside).error_line
+    unusable = run(*arguments(files), env=inside)
+    assert (unusable.code, "tls.crt" in unusable.error_line) == (2, True)
     outside = run(*arguments(files), env=environment(files))
     assert (outside.code, "KUBERNETES_SERVICE_HOST" in outside.err) == (2, True)
+
+
+def test_certificate_that_appears_late(files: Path) -> None:
+    """It waits for the files of cert-manager, says so once, and ends with exit code 4 if it is stopped before."""
+    inside = environment(files, KUBERNETES_SERVICE_HOST="127.0.0.1")
+    for appears in (False, True):
+        with Process(*arguments(files), env=inside) as process:
+            process.stderr.find(lambda line: "tls.crt: no such file; waiting for the program that writes it" in line)
+            if appears:
+                write_certificate(files / "tls", trustme.CA())
+                process.event("webhook_listening")
+                assert process.stop() == 0
+            else:
+                process.send(signal.SIGTERM)
+                assert process.wait() == 4
 
 
 def test_silent_connections(files: Path) -> None:

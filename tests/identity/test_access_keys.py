@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.core.errors import ConfigError, Unreachable
+from app.core.errors import ConfigError, NotThereYet, Unreachable
 from app.identity.access_keys import AccessKeys
 from app.upstream.acs3 import KeyPair
 
@@ -159,6 +159,16 @@ async def test_error_names_all_sources(tmp_path: Path) -> None:
         f"{tmp_path}/.alibabacloud/credentials.ini, and ALIBABA_CLOUD_ECS_METADATA_DISABLED is set"
     )
     assert caught.value.error_code == "IDS-325"
+
+
+async def test_named_file_is_waited_for(tmp_path: Path) -> None:
+    """A credentials file that a variable names may still be written, if there is no other source."""
+    named = {"ALIBABA_CLOUD_CREDENTIALS_FILE": str(tmp_path / "c.ini")}
+
+    with pytest.raises(NotThereYet, match=r"CREDENTIALS_FILE: .*/c\.ini: no such file"):
+        await resolve_keys(tmp_path, **named, ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
+    write_file(tmp_path, "c.ini", INI)
+    assert (await resolve_keys(tmp_path, **named, ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")).token is None
 
 
 async def test_changed_file_is_read_again(tmp_path: Path) -> None:

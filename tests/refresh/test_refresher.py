@@ -10,7 +10,7 @@ import weakref
 import pytest
 from msgspec.structs import replace
 
-from app.core.errors import ConfigError, NoCredentials, Refused, Unreachable
+from app.core.errors import ConfigError, NoCredentials, NotThereYet, Refused, Unreachable
 from app.core.events import Dropped, Event, Refreshed, RefreshFailed
 from app.core.schedule import Schedule
 from app.core.values import Credentials, Status
@@ -587,7 +587,8 @@ async def test_status_of_a_healthy_profile(refresher: Refresher, cloud: FakeClou
     ("error", "state", "permanent", "words", "code"),
     [
         (Refused("no", status=403, code="x", error_code="IDS-401"), "denied", True, "no", "IDS-401"),
-        (ConfigError("no such file", error_code="IDS-102"), "starting", True, "no such file", "IDS-102"),
+        (ConfigError("no such file", error_code="IDS-102"), "misconfigured", True, "no such file", "IDS-102"),
+        (NotThereYet("not yet"), "starting", False, "not yet", "IDS-124"),
         (Unreachable("down"), "starting", False, "down", "IDS-200"),
         (RuntimeError("secret"), "starting", False, "internal error (RuntimeError)", "IDS-901"),
     ],
@@ -602,7 +603,11 @@ async def test_status_of_a_failed_profile(
     cloud: FakeCloud,
     clock: Clock,
 ) -> None:
-    """The status has the number of failures, the last error with its code, and whether a repetition can succeed."""
+    """
+    The status has the number of failures, the last error with its code, and whether a repetition can succeed.
+
+    `starting` is for what a repetition can end: a profile that waits for a person says so.
+    """
     cloud.errors = [error] * 2
     async with running(refresher):
         await clock.asleep()

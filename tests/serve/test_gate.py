@@ -51,6 +51,7 @@ def test_missing_profiles() -> None:
     assert [item.profile for item in missing(sources)] == [
         "starting True",
         "denied True",
+        "misconfigured True",
         "expired True",
         "dropped True",
     ]

@@ -11,8 +11,8 @@ import pytest
 import trustme
 from cryptography import x509
 
-from app.core.errors import ConfigError
-from app.webhook.serving.certificates import Certificates
+from app.core.errors import ConfigError, NotThereYet
+from app.webhook.serving.certificates import Certificates, require
 
 HOST = "idaas-sidecar-webhook.idaas-sidecar.svc"
 
@@ -75,6 +75,22 @@ def test_an_unusable_pair_is_not_used(tmp_path: Path) -> None:
     second.cert_chain_pems[0].write_to_path(str(tmp_path / "tls.crt"))
     certificates.refresh()
     assert presented(certificates, authority) != first
+
+
+@pytest.mark.parametrize("name", ["tls.crt", "tls.key"])
+def test_required_files(name: str, tmp_path: Path) -> None:
+    """A certificate or key that is missing or empty may still be written; one that is unusable is a mistake."""
+    write(tmp_path, trustme.CA())
+    require(str(tmp_path))
+    (tmp_path / name).write_text("x")
+    require(str(tmp_path))
+
+    (tmp_path / name).write_text(" ")
+    with pytest.raises(NotThereYet, match=f"{name}: empty"):
+        require(str(tmp_path))
+    (tmp_path / name).unlink()
+    with pytest.raises(NotThereYet, match=f"{name}: no such file"):
+        require(str(tmp_path))
 
 
 def test_a_missing_certificate_is_bad_configuration(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ...core.errors import ConfigError
 from ...core.json_text import json_text
 from ...core.text import one_line
-from ...main import Signals
+from ...main import Signals, complete
 from ...main import run as run_loop
 from ...observe import log_events
 from ...observe.library_log import LibraryHandler
@@ -38,10 +38,21 @@ def run(arguments: Namespace, environ: Mapping[str, str]) -> int:
     """Run the webhooks until SIGTERM, or `webhook explain`."""
     if arguments.topic == "explain":
         return run_loop(lambda: _explain(arguments, environ))
-    return run_loop(lambda: _serve(arguments, environ))
+    settings = complete("webhook", lambda: _complete(arguments, environ))
+    return run_loop(lambda: _serve(arguments, environ, settings))
 
 
-async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
+def _complete(arguments: Namespace, environ: Mapping[str, str]) -> Settings:
+    """Return the settings. Raises ConfigError for what cannot work, then NotThereYet without a certificate."""
+    from ...webhook.serving import api_server, certificates
+
+    settings = read_settings(arguments.settings)
+    api_server.base_url(environ)
+    certificates.require(arguments.certificate)
+    return settings
+
+
+async def _serve(arguments: Namespace, environ: Mapping[str, str], settings: Settings) -> int:
     from ...webhook.serving.api_server import ApiServerPolicies, base_url
     from ...webhook.serving.application import Webhook
     from ...webhook.serving.certificates import Certificates
@@ -49,7 +60,6 @@ async def _serve(arguments: Namespace, environ: Mapping[str, str]) -> int:
 
     log = Log(sys.stderr, level="info", json_lines=not sys.stderr.isatty(), now=time.time)
     logging.basicConfig(handlers=[LibraryHandler(log)], level=logging.WARNING, force=True)
-    settings = read_settings(arguments.settings)
     policies = ApiServerPolicies(base_url(environ), arguments.service_account, monotonic=time.monotonic)
     loop = asyncio.get_running_loop()
 

@@ -10,11 +10,28 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ...core.errors import ConfigError
+from ...core.errors import ConfigError, NotThereYet
 from ...system.probe import probe
 
 LOOK_SECONDS = 5.0
 """Seconds between two checks of the files. kubelet needs up to a minute to bring a changed Secret to the node."""
+
+
+LARGEST = 1_048_576
+"""The most bytes of a certificate chain: the size limit of a Secret."""
+
+
+def require(directory: str) -> None:
+    """Raise NotThereYet if a file of `Certificates` is missing or empty: cert-manager or kubelet may write it soon."""
+    for path in _paths(directory):
+        try:
+            raw = files.read(path, LARGEST)
+        except files.Absent as why:
+            raise NotThereYet(why.at(path)) from None
+        except files.Unreadable:
+            continue  # `Certificates` reports it with OpenSSL's reason
+        if not raw.strip():
+            raise NotThereYet(f"{path}: empty")
 
 
 class Certificates:
@@ -26,7 +43,7 @@ class Certificates:
     """
 
     def __init__(self, directory: str, refused: Callable[[str], None], replaced: Callable[[str], None]) -> None:
-        self._certificate, self._key = f"{directory}/tls.crt", f"{directory}/tls.key"
+        self._certificate, self._key = _paths(directory)
         self._refused = refused
         self._replaced = replaced
         self._stamps = self._stamp()
@@ -84,6 +101,10 @@ class Certificates:
     def _select(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         """Give the handshake the current certificate. OpenSSL calls this also for clients that send no name."""
         connection.context = self._current
+
+
+def _paths(directory: str) -> tuple[str, str]:
+    return f"{directory}/tls.crt", f"{directory}/tls.key"
 
 
 def _context() -> ssl.SSLContext:
