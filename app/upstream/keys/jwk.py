@@ -27,8 +27,8 @@ def chosen(text: str, key_id: str | None) -> Mapping[str, Any]:
     """
     Return the private key of a JWK, or one of a JWK set that signs: the one with `key_id`, else the first.
 
-    A single key may have another id: the provider gives each key that is registered an id of its own. Without a
-    private key, the first key is returned; of a file with a PEM, the whole object. Raises ValueError.
+    A single key may have another id, because a provider gives each registered key an id of its own. Without a private
+    key, the first key is returned. For a file with a PEM, the whole object is returned. Raises ValueError.
     """
     value = json.loads(text, strict=False)  # the line breaks of a PEM in it were escaped
     keys = value if isinstance(value, list) else value.get("keys") or [value]

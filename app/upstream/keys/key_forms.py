@@ -118,7 +118,7 @@ def load_any_key(
         raise ConfigError(error.kind.at(place), error_code="IDS-115") from None
     except NotForSigning:
         raise ConfigError(
-            f"{place}: a JWK that does not sign, by its use, key_ops or alg",
+            f"{place}: a JWK that is not for signatures, by its use, key_ops or alg",
             cure="name the client's key for signatures (use: sig)",
             error_code="IDS-115",
         ) from None
@@ -194,7 +194,7 @@ _PSS = bytes.fromhex("06092a864886f70d01010a")
 
 
 def hints(text: str, key_id: str | None) -> Hints:
-    """Return what the form of a key says that `load_private_key` can load. Encrypted forms say nothing."""
+    """Return the hints in the form of a key that `load_private_key` can load. Encrypted forms have no hints."""
     plain = encodings.plain(text)
     try:
         if plain.lstrip().startswith(("{", "[")):
