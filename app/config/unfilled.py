@@ -55,7 +55,7 @@ def example_in(value: str) -> str | None:
 
 
 def variable_in(value: str) -> tuple[str, str] | None:
-    """Return the form of a variable in a value that this program does not replace, and the variable's name; or None."""
+    """Return the form and the name of a variable in a value that this program does not replace, or None."""
     found = _VARIABLE.search(value)
     if found is None or found.lastgroup is None:
         return None
@@ -77,4 +77,4 @@ def complaint(place: str, value: str) -> Mistake | None:
     example = example_in(_REPLACED.sub("", value))
     if example is None:
         return None
-    return Mistake(f"{place}: still has {example} of an example", PLACEHOLDER, "write your own value")
+    return Mistake(f"{place}: still has the placeholder {example} of an example", PLACEHOLDER, "write your own value")

@@ -120,7 +120,7 @@ def stamp(path: str) -> Hashable:
 
 
 def state_of(found: os.stat_result) -> Hashable:
-    """Return the value of `stamp` for a file that was looked at."""
+    """Return the value of `stamp` for a result of `os.stat`."""
     # The mode is included, because two changes of it within one tick of the kernel's clock have the same st_ctime.
     changes = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_mode, found.st_uid, found.st_gid)
     return (found.st_dev, found.st_ino, *changes)
@@ -183,7 +183,7 @@ def _draft(path: str, content: bytes, mode: int, directory: int | None, sync: Sy
     """
     Write a temporary file beside `path`. It is removed after the block in every case.
 
-    Its name is random: with the number of the process in it, two containers that share a directory would write to one
+    The file's name is random. With the process id in the name, two containers that share a directory would write to one
     draft, because both are process 1.
     """
     draft = f"{path}.{os.urandom(8).hex()}{DRAFT}"
