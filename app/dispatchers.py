@@ -1,4 +1,4 @@
-"""What answers behind the sockets of credentials and metadata. Changes of a running sidecar replace it in one step."""
+"""The handlers behind the sockets of credentials and metadata. A change replaces them in one step at run time."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class CredentialDispatchers:
             dispatcher.forget_decisions()
 
     def session_key(self, access: Access) -> KeptKey:
-        """Read or make the key that survives a restart; none unless tokens are required and a port is fixed."""
+        """Read or make the key that survives a restart, or none unless tokens are required and a port is fixed."""
         server = self._server
         fixed = self._port and listen_address(server.bind, "server.bind")[1]
         if not fixed and server.metadata is not None:
@@ -112,7 +112,7 @@ class CredentialDispatchers:
         return runtime_dir.generated_path_token(path)
 
     def _kept_at_start(self, access: Access) -> KeptKey:
-        """Return what `session_key` does, within the time limit of a file system call."""
+        """Return the result of `session_key`, within the time limit of a file system call."""
         try:
             kept = in_time(self.session_key, access)
         except TimeoutError:
@@ -121,7 +121,7 @@ class CredentialDispatchers:
         return kept
 
     def _token_at_start(self, access: Access) -> str | None:
-        """Return what `path_token` does, within the time limit of a file system call. Raises ConfigError."""
+        """Return the result of `path_token`, within the time limit of a file system call. Raises ConfigError."""
         try:
             return in_time(self.path_token, access)
         except TimeoutError:

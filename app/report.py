@@ -72,7 +72,7 @@ class Report:
         self._stopping = False
 
     def announce_stop(self) -> None:
-        """Report from now on that the sidecar was ordered to stop, and answers requests for some seconds more."""
+        """Report from now on that the sidecar is stopping. It still answers requests for some seconds."""
         self._stopping = True
 
     # --- the status ---------------------------------------------------------------------------------------------------

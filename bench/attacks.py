@@ -116,8 +116,8 @@ def _reopened(ours: Sidecar, base: str, ops: str) -> Iterator[Figure]:
     """
     Measure probes beside connections that end after one request.
 
-    All of them are alike for the kernel's queue and for the loop. So the figure beside the time is the sidecar's CPU
-    time from the beginning of a probe to its end, which other programs on the machine do not change.
+    The kernel's queue and the event loop treat probes like all other connections. The second figure is the CPU time of
+    the sidecar from the beginning of a probe to its end. Other programs on the machine do not change this figure.
     """
     name = f"a probe beside {BUSY:,} connections for one request each at both listeners: slowest"
     took, used, until = list[float](), list[float](), time.monotonic() + SLOWEST_SECONDS

@@ -1,11 +1,11 @@
-"""Ports that stay unused while a test needs them so.
+"""Ports that stay unused while a test needs them.
 
 The kernel gives out ports of a range, for listeners of port 0 and for clients. A port that was free a moment ago may
-belong to a test in another process now. Below that range, ports are used only by those who name them. Each process of
-tests has a share of the ports from there, also beside the tests of another checkout.
+belong to a test in another process now. A port below that range is used only by a program that names it. Each process
+of tests has a share of the ports below the range, also beside the tests of another checkout.
 
-A port that a test has got stays bound here for a while, and nobody listens on it. So the kernel gives it to no client,
-and a program that sets SO_REUSEADDR, as servers do, can still listen on it.
+A port that a test has received stays bound here for a while, without a listener. So the kernel gives the port to no
+client, and a program that sets SO_REUSEADDR, as servers do, can still listen on it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHARE = 100
 @cache
 def share() -> tuple[socket.socket, Iterator[range]]:
     """
-    Return the ports of this process, each with those after it, again and again, and what keeps them for it.
+    Return the socket that reserves the ports of this process, and an endless iterator of each port and those after it.
 
     An abstract Unix socket has one owner in a network namespace, like a port, and is gone with its process.
     """
@@ -46,13 +46,13 @@ def share() -> tuple[socket.socket, Iterator[range]]:
 
 
 MOST_BOUND = 16
-"""The ports that stay bound: those of a test, which has at most some. Tests of floods need nearly all descriptors."""
+"""The maximum of bound ports. One test needs fewer. Flood tests need nearly all file descriptors of the process."""
 
 _bound: dict[int, socket.socket] = {}
 
 
 def unused_port(count: int = 1) -> int:
-    """Return the first of `count` consecutive ports of loopback on which nobody listens. `count` is far below SHARE."""
+    """Return the first of `count` consecutive ports of loopback without a listener. `count` is far below SHARE."""
     _owner, ports = share()
     for following in islice(ports, 2 * SHARE):
         if len(following) < count:
@@ -69,10 +69,10 @@ def unused_port(count: int = 1) -> int:
 
 
 def _bind(port: int) -> None:
-    """Keep `port` bound. Raises OSError if somebody listens on it."""
+    """Keep `port` bound. Raises OSError if a program listens on it."""
     if port in _bound:
         _bound.pop(port).close()
-    # A listening socket would be in the way as long as a process that another thread forked meanwhile has a copy of it.
+    # The socket does not listen. A forked process may keep a copy of it, and a copy that listens would block the port.
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

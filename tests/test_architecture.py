@@ -271,7 +271,7 @@ ERRORS = frozenset(errors.__all__) - {"Mistake", "Reason", "code_of", "quoting"}
 
 
 def changed_errors(path: Path) -> Iterator[str]:
-    """Yield the lines that set a member of an error that was caught or made there, traces aside."""
+    """Yield the lines of a file that set a member of a caught or new error. Dunder members are excepted."""
     tree = ast.parse(path.read_text())
     for scope in ast.walk(tree):
         names = {scope.name} if isinstance(scope, ast.ExceptHandler) else set()
@@ -292,7 +292,7 @@ def changed_errors(path: Path) -> Iterator[str]:
 
 
 def test_no_error_is_changed_after_it_was_made() -> None:
-    """An error is stated once: a copy `with_members` says more, and whoever holds the error sees no change."""
+    """No code changes an error after making it: `with_members` returns a copy with more members."""
     assert [found for path in sorted((ROOT / "app").rglob("*.py")) for found in changed_errors(path)] == []
 
 

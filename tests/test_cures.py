@@ -52,7 +52,7 @@ SITES = frozenset(
 """What takes a cause as an argument that is not named."""
 
 PLACE_OF_CURE = {"Entry": 3, "Mistake": 2, "broken": 2, "warning": 2}
-"""What takes a cure as an argument that is not named, and the index of this argument."""
+"""The functions and types that take a cure as a positional argument, with its index."""
 
 WITH_CURE = frozenset({"SidecarError", "ConfigError", "NotThereYet", "Unreachable", "Refused", "Unreadable"})
 """Exceptions whose text has the cure behind the cause."""
@@ -141,7 +141,7 @@ def _is_str(call: ast.Call) -> bool:
 
 @pytest.mark.parametrize("text", ["the port is in use; provide another", "no such file. Create it", "why? Set it"])
 def test_a_cure_in_any_file_is_found(text: str) -> None:
-    """A sentence more than the listed ones is reported in each file, also in one that is listed."""
+    """One sentence more than the listed ones is reported in each file, also in a listed file."""
     for name, source in sources():
         tree = ast.parse(f"{source}\n\nPLANTED = {text!r}\n")
         assert len(sentences_with_a_cure(tree)) == OTHER_TEXTS.get(name, (0, ""))[0] + 1, name

@@ -55,7 +55,7 @@ def _read_file(draft: Draft, environ: Mapping[str, str]) -> None:
     draft.hidden |= decoder.hidden
     draft.unfilled |= decoder.unfilled
     draft.warnings += decoder.warnings
-    others = (item for item in decoder.mistakes if place_of(item) != "configVersion")  # judged before
+    others = (item for item in decoder.mistakes if place_of(item) != "configVersion")  # already reported
     draft.findings.add(others, decoder.unusable)
     if "configVersion" in decoder.unusable or draft.findings.mistakes:
         draft.raw["configVersion"] = f"{MAJOR}.{MINOR}"
@@ -109,7 +109,7 @@ def _read_sdk_files(draft: Draft, environ: Mapping[str, str]) -> None:
 
 
 _NOT_IN_THE_SDK_FILE = ("type", "clientConfigPath", "connection", "tokenExchange")
-"""Keys that the SDK's file does not have, so they may stand beside the path of this file."""
+"""Keys that may stand beside `clientConfigPath`, because the SDK's file does not have them."""
 
 _SDK_KEYS = tuple(set(IdaasIdentity.__struct_encode_fields__) - set(_NOT_IN_THE_SDK_FILE))
 """Keys that are in the SDK's file."""

@@ -49,15 +49,16 @@ PLACEHOLDER, NOT_REPLACED = "IDS-109", "IDS-122"
 
 
 def example_in(value: str) -> str | None:
-    """Return the placeholder of an example in a value, or None. The text fits into a message."""
+    """Return words for the placeholder of an example in a value, or None. They fit into a message."""
     found = _EXAMPLE.search(value)
     if found is None:
         return None
-    return "a placeholder" if looks_random(found[0]) else quoted(found[0])  # `your-` may be the beginning of a secret
+    # `your-` may be the beginning of a secret, which is not repeated.
+    return "a placeholder" if looks_random(found[0]) else f"the placeholder {quoted(found[0])}"
 
 
 def variable_in(value: str) -> tuple[str, str] | None:
-    """Return the form of a variable in a value that this program does not replace, and the variable's name; or None."""
+    """Return the form and the name of a variable in a value that this program does not replace, or None."""
     found = _VARIABLE.search(value)
     if found is None or found.lastgroup is None:
         return None

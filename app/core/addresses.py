@@ -50,7 +50,7 @@ def stays_here(host: str) -> bool:
     """
     Return whether a request to `host` must not leave this machine: it may mean loopback or a metadata service.
 
-    Every spelling counts that `getaddrinfo` accepts (`127.1`, `2130706433`), and the unspecified addresses, to which
+    Covers every spelling that `getaddrinfo` accepts (`127.1`, `2130706433`), and the unspecified addresses, to which
     Linux connects over loopback. `is_loopback` is stricter, because it permits more than a direct connection.
     """
     host = ascii_name(host).rstrip(".")
@@ -94,7 +94,7 @@ def is_host(text: str) -> bool:
 
 def canonical_host(host: str) -> str:
     """
-    Return the host part of a Host header or URL, an IPv6 address in its one spelling, and a mapped one as IPv4.
+    Return the host part of a Host header or URL: IPv6 in its canonical spelling, and an IPv4-mapped address as IPv4.
 
     `::ffff:127.0.0.1` reaches an IPv4 listener, and clients write IPv6 addresses in several spellings.
     """
@@ -111,7 +111,7 @@ def is_host_name(text: str) -> bool:
     """
     Return whether DNS can have a host of this name: labels of 1 to 63 characters, and 253 in all (RFC 1035).
 
-    The last label is no number: `127.1` or `0x7f000001` is another spelling of an IPv4 address.
+    The last label must not be a number: `127.1` or `0x7f000001` is another spelling of an IPv4 address.
     """
     name = ascii_name(text)
     known = len(name) <= _LONGEST_NAME and re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", name) is not None

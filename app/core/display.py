@@ -74,9 +74,9 @@ def displayed(key: str, value: Any) -> Any:
     """
     Return the value of a key without parts that may be secret. `key`: the key in the file, or the name of the field.
 
-    Hidden are: a text that is not a variable's name, path, URL, address, ARN, region or certificate although the key
-    requires one; the login, query and fragment of a URL, private keys, tokens, and values with the name of a secret, in
-    every value.
+    Hides a value that is not the variable's name, path, URL, address, ARN, region or certificate that the key requires.
+    In every value, hides the login, query and fragment of a URL, private keys, tokens, and values with the name of a
+    secret.
     """
     if isinstance(value, tuple | list):
         return type(value)(displayed(key, item) for item in value)

@@ -110,7 +110,7 @@ class SidecarError(Exception):
         return other
 
     def with_members(self, **members: object) -> Self:
-        """Return the same error with other values of these members, such as `stage`. Text and cure stay."""
+        """Return a copy of the error with other values of these members, such as `stage`. Text and cure stay."""
         other = type(self).__new__(type(self), self.cause)
         other.__dict__.update(self.__dict__, **members)
         return other
@@ -147,7 +147,7 @@ class ConfigError(SidecarError):
         return other
 
     def reworded(self, cause: str, cure: str = "") -> Self:
-        """Return the same error with one mistake, which has the code of the error, and the first one's variable."""
+        """Return a copy with one mistake, which has the code of the error and the variable of the first mistake."""
         other = super().reworded(cause, cure)
         other.mistakes = (Mistake(cause, self.error_code, cure, variable=self.mistakes[0].variable),)
         return other

@@ -44,7 +44,7 @@ class StageTimed(Record, frozen=True):
 
 
 class Interrupted(Record, frozen=True):
-    """An attempt was interrupted for one of a server that may be quick, and begins again. It has not failed."""
+    """An attempt was interrupted for a server that may answer quickly. It begins again, and has not failed."""
 
     profile: str
 

@@ -1,4 +1,4 @@
-"""Why something failed: cause and cure of one failure, and of one mistake of a configuration, as texts with members."""
+"""Cause and cure of a failure or of a configuration mistake, as strings with members."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Reason(str):
         return type(self)(cause, cure)
 
     def mapped(self, change: Callable[[str], str]) -> Self:
-        """Return the same reason with `change` applied to cause and cure."""
+        """Return a copy with `change` applied to cause and cure."""
         return self.reworded(change(self.cause), change(self.cure))
 
     def at(self, place: str) -> Self:
-        """Return the same reason with its place before the cause."""
+        """Return a copy with the place before the cause."""
         return self.reworded(f"{place}: {self.cause}", self.cure)
 
 
@@ -63,7 +63,7 @@ class Mistake(Reason):
 
     @classmethod
     def answered(cls, place: str, body: Mapping[str, object], status: int, error_code: str) -> Self:
-        """Return the line of an error answer of a sidecar at `place`. `error_code`: that of an answer without one."""
+        """Return the line of a sidecar's error answer at `place`. `error_code`: the code for an answer without one."""
         text, code = code_apart(str(body.get("Message", status)))
         return cls(f"{place}: {text}", code or error_code)
 

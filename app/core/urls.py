@@ -14,7 +14,7 @@ _NO_URL = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]|%(?![0-9A-Fa-f]{2})
 """What a URL cannot have (RFC 3986): other characters, and a per cent sign without two hexadecimal digits."""
 
 LONGEST_SHOWN = 200
-"""The most characters of a wrong URL in a message."""
+"""The maximum length in characters of a wrong URL in a message."""
 
 ASCII_FORM = "write the host name in its ASCII form, with xn--"
 
@@ -39,7 +39,7 @@ def check_characters(url: str, place: str) -> None:
 
 
 def _shown(url: str) -> str:
-    """Return a wrong URL for a message: a file may have kilobytes there, and every key that has it repeats it."""
+    """Return a wrong URL, cut for a message. A value may have kilobytes, and several messages may repeat it."""
     text = shown_url(url)
     return repr(text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…")
 
@@ -61,7 +61,7 @@ def is_readable(url: str) -> bool:
 def _parsed(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - reading it raises ValueError for an invalid port
+        parts.port  # noqa: B018 - raises ValueError for an invalid port
     except ValueError:
         return None
     return parts
@@ -134,7 +134,9 @@ def api_endpoint(text: str, place: str) -> str:
 def _split(url: str, place: str) -> SplitResult:
     parts = _parsed(url)
     if parts is None or parts.port == 0:  # not in the words of urlsplit, which quote parts of the URL
-        raise ConfigError(f"{place}: {_shown(url)} is not a URL: host or port are not valid", error_code="IDS-112")
+        raise ConfigError(
+            f"{place}: {_shown(url)} is not a URL: the host or the port is not valid", error_code="IDS-112"
+        )
     if parts.username is not None:
         raise ConfigError(
             f"{place}: the URL contains a user name or password",
@@ -146,7 +148,7 @@ def _split(url: str, place: str) -> SplitResult:
         raise ConfigError(f"{place}: {_shown(url)} is not a URL of the form https://host/path", error_code="IDS-112")
     if not is_server(parts.hostname):
         raise ConfigError(
-            f"{place}: {_shown(url)} has a host that is neither a name in DNS nor an address",
+            f"{place}: {_shown(url)} has a host that is neither a valid DNS name nor an address",
             cure="correct the host: labels of 1 to 63 letters, digits and hyphens; "
             "an address in its usual form, such as 192.0.2.1, without a zone",
             error_code="IDS-112",

@@ -51,7 +51,7 @@ _NAMED = frozenset({"access_token", "id_token", "error"})
 
 
 _MEMBERS = frozenset({"token", "accesstoken", "idtoken", "identitytoken", "webidentitytoken", "jwt"})
-"""The names of members with a token, in small letters alone. Other JWTs may be refresh tokens or a client's secret."""
+"""The names of members with a token, in lower case. Other JWTs may be refresh tokens or a client's secret."""
 
 
 def _only_token(value: Any) -> str | None:

@@ -100,7 +100,7 @@ class Discovery:
             raise Refused(
                 f"{where}: the document names another issuer, {_shown(members.get('issuer'))}, than the configured "
                 f"{self._issuer!r}",
-                cure="write the issuer to the letter as the document names it",
+                cure="write the issuer exactly as the document names it",
                 status=200,
                 code="issuer_mismatch",
                 endpoint=where,

@@ -16,7 +16,7 @@ from ..upstream.keys.key_forms import Hints, PrivateKey
 
 _RSA_ALGORITHMS = ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512")
 SMALLEST_RSA = 2048
-"""The fewest bits of an RSA key (RFC 7518 3.3 and 3.5). OpenID providers refuse smaller ones."""
+"""The minimum size in bits of an RSA key (RFC 7518 3.3 and 3.5). OpenID providers refuse smaller ones."""
 
 _EC_ALGORITHMS = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
 
@@ -49,9 +49,9 @@ def fitting_algorithms(key: PrivateKey, place: str) -> tuple[str, ...]:
 
 def standard_algorithm(key: PrivateKey, hints: Hints, supported: Sequence[str], place: str) -> str:
     """
-    Return the algorithm that the key's own form names, else the first of the key that the server supports.
+    Return the algorithm that the key's own form names, else the key's first algorithm that the server supports.
 
-    If the server names none of them, the first one.
+    Return the key's first algorithm if the server names none of the key's algorithms.
     """
     fitting = fitting_algorithms(key, place)
     if hints.algorithm in fitting:

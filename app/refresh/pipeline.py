@@ -160,7 +160,7 @@ class Pipeline:
                 raise
             self._tokens.forget(self._identity(name), token)
             renewed = await self._token(name)
-            if renewed.value == token.value:  # the writer of a token file, or the provider, has no newer one
+            if renewed.value == token.value:  # no newer token from the provider or in the file
                 raise
             return await self._exchange(name, renewed)
 

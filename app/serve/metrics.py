@@ -84,7 +84,7 @@ class SidecarCollector(Collector):
                 total.add_metric([status.profile, outcome], self._refresh_counters.refreshes[status.profile, outcome])
         interruptions = counter(
             "refresh_interruptions",
-            "Attempts that were interrupted for a server that may be quick, and began again. They have not failed.",
+            "Attempts that were interrupted for a server that may answer quickly. They began again, and did not fail.",
             ["profile"],
         )
         for status in statuses:

@@ -129,7 +129,7 @@ class BoundedProtocol(Connection):
         request, self._last = self._last, None
         if request is None or head is None:
             return
-        # Not `count`, which finds no overlap: behind a head, the body "\r\n" makes the end `\r\n\r\n` of a head, too.
+        # `count` would find one end in `\r\n\r\n\r\n`, which is a head and the body `\r\n`; `find` gives the first end.
         whole = head.startswith(b"GET ") and head.find(b"\r\n\r\n") == len(head) - 4
         # A client with `Expect: 100-continue` must receive 100 Continue every time.
         if whole and self._context.repeats is not None and not request.values(b"expect"):

@@ -20,7 +20,7 @@ setattr(subprocess, "_USE_VFORK", False)  # noqa: B010 - typeshed does not have 
 
 FILES_AT_START = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 """The soft limit of open files with which this process was started. A listener raises the limit. Some programs close
-each possible descriptor at their start, which takes minutes with a limit of a thousand million."""
+each possible descriptor at their start, which takes minutes with a limit of 1,000,000,000."""
 
 
 class ChildProcess:
@@ -101,7 +101,7 @@ class _Start:
 
 
 def _limit(pid: int) -> None:
-    """Give a process the first limit of open files. Let the kernel end it before this process if memory is short."""
+    """Give a process the first limit of open files, and mark it as the first to end if memory is short."""
     with contextlib.suppress(OSError, ValueError):  # it has ended, or belongs to another user (setuid)
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (FILES_AT_START, hard))

@@ -63,11 +63,11 @@ def _run(future: Future[Any], call: Callable[..., Any], arguments: tuple[Any, ..
 
 
 SILENT = f"the file system did not answer within {PATIENCE:g} s"
-"""What a message says after the TimeoutError of `in_time`."""
+"""The words of messages about the TimeoutError of `in_time`."""
 
 
 def in_time(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-    """Return the result of a call before the event loop runs. Raises TimeoutError if the file system hangs."""
+    """Return the result of a call. For use before the event loop runs. Raises TimeoutError if the file system hangs."""
     return DaemonThreads().submit(call, *arguments, **named).result(PATIENCE)
 
 

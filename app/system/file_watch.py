@@ -27,7 +27,7 @@ PAUSE = 1.0
 POLL = 5.0
 """
 Seconds between two checks without an event. The kernel may have no inotify or no watch left. It never reports changes
-by another machine (NFS), a mount, or a new name of a directory further above.
+by another machine (NFS), a mount, or a renamed ancestor directory.
 """
 
 SELDOM = 60.0

@@ -171,7 +171,7 @@ def _draft(path: str, content: bytes, mode: int, directory: int | None, sync: Sy
     """
     Write a temporary file beside `path`. It is removed after the block in every case.
 
-    Its name is random: with the number of the process in it, two containers that share a directory would write to one
+    The file's name is random. With the process id in the name, two containers that share a directory would write to one
     draft, because both are process 1.
     """
     draft = f"{path}.{os.urandom(8).hex()}{DRAFT}"

@@ -26,7 +26,7 @@ class Unusable(NamedTuple):
 
 
 def unusable_interpreter(path: str) -> Unusable | None:
-    """Return why the interpreter of the executable at `path` cannot run it, or None. Blocks for the file."""
+    """Return why the interpreter of the executable at `path` cannot run it, or None. Blocks while it reads the file."""
     for _ in range(DEEPEST):
         head = _head(path)
         name = _interpreter(head)

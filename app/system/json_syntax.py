@@ -1,4 +1,4 @@
-"""Names what stopped Python's JSON decoder, by the text at the place of the error, and the cure."""
+"""Names what stopped Python's JSON decoder, with a cure. Reads the text at the place of the error."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _QUOTES = 'write it in double quotes, "…"'
 _NUMBER = ("a number in a form that JSON does not have", "write it as 10 or 0.5")
 
 _BY_TEXT = (
-    (re.compile(r"'"), "a text in single quotes", _QUOTES),
-    (re.compile(r"`"), "a text in backquotes", _QUOTES),
+    (re.compile(r"'"), "a string in single quotes", _QUOTES),
+    (re.compile(r"`"), "a string in backquotes", _QUOTES),
     (re.compile(r"#"), "a comment with #, which JSON does not have", "remove the comment"),
     (re.compile(r"<{7}|={7}|>{7}"), "a mark of a merge conflict", "resolve the conflict"),
     (re.compile(r"[=;]"), "a character of another format", "write a colon after a key, and a comma after a value"),
@@ -40,17 +40,17 @@ _BY_TEXT = (
     (re.compile(r"(?:undefined|nil|yes|no|on|off)\b"), "a word that JSON does not have", "write true, false or null"),
     (re.compile(r"[+.0]*[0-9]|[+.]"), *_NUMBER),
     (re.compile(r"[A-Za-z_$][\w$-]*\s*:"), "a key without quotes", _QUOTES),
-    (re.compile(r"[A-Za-z_$]"), "a text without quotes", _QUOTES),
-    (re.compile(r","), "a comma too many", "remove it"),
-    (re.compile(r"[}\]]"), "a value is missing before it, or the bracket is of the wrong kind", ""),
+    (re.compile(r"[A-Za-z_$]"), "a string without quotes", _QUOTES),
+    (re.compile(r","), "an extra comma", "remove it"),
+    (re.compile(r"[}\]]"), "a bracket of the wrong kind, or a missing value before the bracket", ""),
 )
-"""What the text is where a key or a value is expected."""
+"""The kinds of text that may stand in place of a key or a value, each with the cure."""
 
 _BY_MESSAGE = (
-    ("Unterminated string", "a text without its closing quote", 'add the quote, "'),
+    ("Unterminated string", "a string without its closing quote", 'add the quote, "'),
     (
         "Invalid control character",
-        "a line break or tab within a text, whose closing quote may be missing",
+        "a line break or tab within a string, whose closing quote may be missing",
         'add the quote, ", or write the character as \\n or \\t',
     ),
     ("Invalid \\", "a backslash that escapes nothing", "write two, \\\\"),
@@ -59,14 +59,18 @@ _BY_MESSAGE = (
 """The messages of the decoder that name the mistake themselves."""
 
 _MISSING = (
-    ("Expecting ':'", "a missing colon", "write the colon before it"),
-    ("Expecting ','", "a missing comma, or a quote within a text", 'write the comma before it, or the quote as \\"'),
+    ("Expecting ':'", "a missing colon", "write the colon before this place"),
+    (
+        "Expecting ','",
+        "a missing comma, or a quote within a string",
+        'write a comma before this place, or the quote as \\"',
+    ),
 )
 """The messages where a key or a value stands in place of the character that the decoder expects."""
 
 
 def reason(error: json.JSONDecodeError) -> Reason:
-    """Return the decoder's message, which has line and column elsewhere, with what the text there is and the cure."""
+    """Return the decoder's message without line and column, with the kind of the text there and the cure."""
     found = _found(error)
     return Reason(f"{error.msg}: {found.cause}", found.cure) if found is not None else Reason(error.msg)
 

@@ -67,7 +67,7 @@ def _exchange(host: str, port: int, request: bytes) -> bytes:
     try:
         return _exchange_at(host, port, request)
     except OSError as error:
-        # A network namespace may have no IPv4 at all. A sidecar that listens at [::] is then at the loopback of IPv6.
+        # A network namespace may have no IPv4 at all. A sidecar that listens at [::] is then reachable at ::1.
         if host != "127.0.0.1" or error.errno != errno.ENETUNREACH:
             raise
         return _exchange_at("::1", port, request)

@@ -14,8 +14,8 @@ class Probe:
     """
     The state of a file and the hash of its content. Not the content itself, which may be a secret.
 
-    The content is None where it could not be read, for want of a file descriptor or otherwise. Then the states alone
-    are compared.
+    The content is None if it could not be read, for example without a free file descriptor. Only the states are
+    compared then.
     """
 
     __slots__ = ("content", "state")
@@ -40,7 +40,7 @@ def probe(path: str) -> Probe | None:
     None if there is no file.
 
     Two writes within one tick of the kernel's clock (10 ms, on some network file systems 1 s) may differ in the content
-    alone. And a network file system that hangs still reports a file's state from its cache for a minute; only a read
+    alone. A network file system that hangs still reports a file's state from its cache for a minute; only a read
     hangs.
     """
     try:

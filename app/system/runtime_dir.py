@@ -73,7 +73,7 @@ def kept_session_key(environ: Mapping[str, str], uid: int, port: int) -> KeptKey
     Return the key for the metadata session tokens of the sidecar at `port`.
 
     A key that is missing is generated. A new key replaces one in a file that is not private to this user, or has lost
-    its content: everybody knows the key of an empty file, or of one of zero bytes.
+    its content: an attacker knows the key of an empty file, or of a file of zero bytes.
     """
     path = os.path.join(directory(environ, uid), f"session-key-{port}")
     lost = ""

@@ -1,7 +1,7 @@
 """One bounded HTTP request to the cloud. `client` sends it, and `response` is what a caller gets.
 
-- `answers`: an answer arrived, and it is an error: what it says and means.
-- `failures`: no complete answer arrived: why, in words and as a code.
+- `answers`: what an error answer says and means.
+- `failures`: why no complete answer arrived, in words and as a code.
 - `connections`: look-ups, addresses, TLS and proxies.
 - `keys`: private keys and certificates, for signatures and for TLS.
 

@@ -203,7 +203,7 @@ def _redirect(response: httpx.Response, where: str, sent: tuple[str, ...]) -> Un
     target, cure = _target(response, sent), "configure the final URL"
     said, own = urlsplit(target.removeprefix("Location: ")).hostname, response.request.url.host
     if said is not None and said.split(".")[-2:] != own.split(".")[-2:]:
-        cure += ", or sign this machine in where a gateway or captive portal answers"
+        cure += ", or sign in from this machine where a gateway or captive portal answers"
     what = "a redirect, which is not followed" if response.has_redirect_location else "which is no answer of an API"
     return Unreachable(
         f"{where}: HTTP {response.status_code}, {what}",

@@ -14,8 +14,8 @@ SHORTEST_HEX = 48
 thumbprints 40."""
 
 MOST_WORDLIKE = 0.4
-"""The share of neighbours of another kind (small, capital, digit) up to which a text with slashes is a path. Of random
-base64 it is 0.64, of paths about 0.25."""
+"""The share of neighbours of another kind (small, capital, digit) up to which a text with slashes is a path. It is 0.64
+in random base64, and about 0.25 in paths."""
 
 _RUN = re.compile(rf"[\w+/=~-]{{{SHORTEST},}}", re.ASCII)
 _SEGMENT = re.compile(r"[^/]+")

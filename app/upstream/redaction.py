@@ -96,7 +96,7 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _mark(text: str, spelling: str, hidden: bytearray, places: Sequence[int]) -> None:
-    """Mark the parts of `text` that also occur in this spelling of a secret. `places`: where its characters are."""
+    """Mark the parts of `text` that also occur in this spelling of a secret. `places`: each character's position."""
     length = min(SHARED, len(spelling))
     if length < SHORTEST:
         return

@@ -18,7 +18,7 @@ class UpstreamResponse(Record, frozen=True):
     `retry_after`: the seconds that the server asks to wait. `request_id`: the id from a header. `sent`: the secrets of
     the request, which the answer may quote. `compressed`: the Content-Encoding of an error whose body could not be
     decompressed and is left out; empty otherwise. `challenge`: the header WWW-Authenticate. `repr` hides the body,
-    which may hold a credential, and what may quote one.
+    which may hold a credential, and the members that may quote a secret.
     """
 
     HIDDEN = frozenset({"body", "sent", "challenge"})

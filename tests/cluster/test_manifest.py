@@ -62,7 +62,8 @@ def test_the_manifest_as_it_is() -> None:
         return kubectl("logs", name, "-n", NAMESPACE, "-c", "idaas-sidecar", check=False).stdout
 
     log = until(lambda: "refresh_failed" in (found := failures()) and found)
-    assert "the name sts.cn-hangzhou.aliyuncs.com could not be resolved: DNS is not reachable" in log  # the test's cluster has no DNS
+    # The test's cluster has no DNS.
+    assert "the name sts.cn-hangzhou.aliyuncs.com could not be resolved: DNS is not reachable" in log
     events = get("events", "-n", NAMESPACE)["items"]
     assert not [each["message"] for each in events if each["reason"] in ("FailedCreate", "Failed")]
 

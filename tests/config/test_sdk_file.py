@@ -251,7 +251,7 @@ def test_value_of_an_example_is_refused(value: str, shown: str, tmp_path: Path) 
     found = sdk_file.read(path)
 
     assert list(found.mistakes) == [
-        f"{key}: still has {shown} of an example; write your own value"
+        f"{key}: still has the placeholder {shown} of an example; write your own value"
         for key in ("clientId", "httpConfiguration.proxy")
     ]
     assert found.unusable == ("clientId", "httpConfiguration.proxy")

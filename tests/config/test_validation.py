@@ -323,7 +323,7 @@ def test_single_quotes_are_no_comment(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(str(path), {}, hostname="h", now=lambda: 0.0)
 
-    quotes = 'a text in single quotes; write it in double quotes, "…"'
+    quotes = 'a string in single quotes; write it in double quotes, "…"'
     assert str(caught.value) == f"{path}:2:3: not JSON: Expecting property name enclosed in double quotes: {quotes}"
 
 
@@ -353,8 +353,8 @@ def test_all_flaws_of_the_json_are_found_in_one_run(tmp_path: Path) -> None:
         ':3:29: the key "a" appears twice in one object; remove one',
         ":4:3: a comment, which JSON does not have; remove the comment",
         ":5:16: -Infinity is not a number of JSON",
-        ":6:1: not JSON: Expecting ',' delimiter: a missing comma, or a quote within a text; write the comma "
-        'before it, or the quote as \\"',
+        ":6:1: not JSON: Expecting ',' delimiter: a missing comma, or a quote within a string; write a comma "
+        'before this place, or the quote as \\"',
     ]
 
 

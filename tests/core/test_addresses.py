@@ -487,7 +487,8 @@ def test_host_that_dns_can_have(host: str) -> None:
 )
 def test_host_that_nothing_can_have(host: str) -> None:
     """A host that no resolver can find is a mistake of the configuration, not a fault of DNS."""
-    with pytest.raises(ConfigError, match="has a host that is neither a name in DNS nor an address; correct the host"):
+    expected = "has a host that is neither a valid DNS name nor an address; correct the host"
+    with pytest.raises(ConfigError, match=expected):
         urls.endpoint(f"https://{host}/x", "issuer")
 
 

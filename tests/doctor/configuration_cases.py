@@ -147,7 +147,7 @@ CASES = [
     Case(
         "placeholder of an example",
         "IDS-109",
-        "still has [region_id] of an example | write your own value",
+        "still has the placeholder [region_id] of an example | write your own value",
         lambda scenario: use_the_sdk_file(scenario, clientId="app_[region_id]"),
         use_the_sdk_file,
     ),

@@ -137,7 +137,7 @@ while True:
 
 @contextmanager
 def reopening(base: str, connections: int, target: str = "/credentials") -> Iterator[None]:
-    """Open so many connections, each for one request, and a new one for each that ends. Runs as a process."""
+    """Run a process that keeps this many connections open. Each ends after one request, and a new one follows."""
     host, _, port = base.removeprefix("http://").partition(":")
     with _attacking(REOPENING, host, port, str(connections), target):
         yield

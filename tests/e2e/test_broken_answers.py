@@ -21,7 +21,7 @@ CLEAR = f"begin the URL with https:// if the port speaks TLS; else {CUTS}"
 
 
 def sends(data: bytes, *, end: str = "close", first: bool = False) -> Handle:
-    """Return a server that sends `data` and closes or resets the connection, or stops; `first`: before a request."""
+    """Return a server that sends `data`, then closes, resets or stops. `first`: it does not wait for a request."""
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -111,7 +111,7 @@ OTHERS = {
 
 @pytest.mark.parametrize("case", OTHERS)
 async def test_other_protocol(case: str, request_to: Callable[..., Awaitable[str]]) -> None:
-    """A server that speaks another protocol is told from one that breaks off."""
+    """A server that speaks another protocol is distinguished from one that breaks off."""
     handle, expected = OTHERS[case]
     async with listening(handle) as port:
         error = await request_to(f"http://127.0.0.1:{port}/")
@@ -131,7 +131,7 @@ async def test_proxy_that_does_not_speak_http(request_to: Callable[..., Awaitabl
 
 
 async def test_reset_in_the_handshake(request_to: Callable[..., Awaitable[str]]) -> None:
-    """A firewall that resets a connection when it sees the name in the handshake is described as that."""
+    """A firewall that resets a connection when it sees the name in the handshake is named as the cause."""
 
     async def inspect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(10)
@@ -167,7 +167,7 @@ async def test_handshake_whose_large_packets_are_lost(request_to: Callable[..., 
 REDIRECTS = {
     "http://portal.test/login?u=1": (
         302,
-        "a redirect, which is not followed; configure the final URL, or sign this machine in where a gateway or "
+        "a redirect, which is not followed; configure the final URL, or sign in from this machine where a gateway or "
         'captive portal answers; it says "Location: http://portal.test/login"',
     ),
     "/other": (307, "a redirect, which is not followed; configure the final URL; it says"),

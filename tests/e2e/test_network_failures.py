@@ -136,7 +136,7 @@ def is_connected(sidecar: RunningSidecar, port: int) -> bool:
 
 def test_purge_while_dns_is_silent(tmp_path: Path) -> None:
     """
-    A purge drops all sessions at once while DNS answers nothing, and waits for no look-up to fetch by an address.
+    A purge drops all sessions at once while DNS answers nothing. A fetch by an address waits for no look-up.
 
     When DNS answers again, the next attempts use it, although earlier look-ups still hang.
     """

@@ -51,5 +51,6 @@ def test_host_that_is_no_name(host: str, tmp_path: Path) -> None:
 
     assert result.code == 2
     assert (
-        f"'https://{host}/token' has a host that is neither a name in DNS nor an address; correct" in result.error_line
+        f"'https://{host}/token' has a host that is neither a valid DNS name nor an address; correct"
+        in result.error_line
     )

@@ -202,7 +202,7 @@ async def test_redirect_is_named(location: str, named: str, clock: Clock) -> Non
     with pytest.raises(Unreachable) as caught:
         await upstream.post("https://sts.example:444/?Action=secret", {})
 
-    elsewhere = ", or sign this machine in where a gateway or captive portal answers"
+    elsewhere = ", or sign in from this machine where a gateway or captive portal answers"
     assert caught.value.own_words == (
         "https://sts.example:444/: HTTP 302, a redirect, which is not followed; configure the final URL"
         + (elsewhere if named and "sts.example" not in named else "")

@@ -554,7 +554,7 @@ async def test_other_refusals_do_not_wait_for_the_token(
     ahead: float, code: str, calls: list[str], offline: Build, clock: Clock
 ) -> None:
     """
-    Another token is requested once, where the refused one is valid already. The same token is not presented again.
+    Another token is requested once if the refused token is already valid. The same token is not presented again.
 
     A refusal that is not about the token is final.
     """

@@ -267,7 +267,7 @@ def write_first(path: Path) -> None:
 
 
 def rename_above(path: Path) -> None:
-    """Rename a directory further above, and put another in its place."""
+    """Rename an ancestor directory, and put another directory in its place."""
     top = path.parents[1]
     top.rename(top.with_name("old"))
     path.parent.mkdir(parents=True)

@@ -34,11 +34,11 @@ SYNTAX = [
     ("a = 1", "f:1:1: not JSON: Expecting value: the format of a properties or TOML file"),
     ("# c\n{}", "f:1:1: not JSON: Expecting value: a comment with #"),
     ("{\n<<<<<<< HEAD\n}", "f:2:1: .*: a mark of a merge conflict"),
-    ('{"a": "b', "f:1:7: .*: a text without its closing quote; add the quote"),
-    ('{"a": "b" "c": 1}', 'f:1:11: .*: a missing comma, or a quote within a text; .* or the quote as \\\\"'),
+    ('{"a": "b', "f:1:7: .*: a string without its closing quote; add the quote"),
+    ('{"a": "b" "c": 1}', 'f:1:11: .*: a missing comma, or a quote within a string; .* or the quote as \\\\"'),
     ('{"a" 1}', "f:1:6: .*: a missing colon"),
     ('{"a": 1', "f:1:8: .*: the file ends within an object or list; add what is missing"),
-    ('{"a": 1]', "f:1:8: .*: a value is missing before it, or the bracket is of the wrong kind$"),
+    ('{"a": 1]', "f:1:8: .*: a bracket of the wrong kind, or a missing value before the bracket$"),
     ('{"a": 010}', "f:1:8: .*: a number in a form that JSON does not have"),
     ('{"a": True}', "f:1:7: .*: a word of Python; write true"),
     ("{a: 1}", "f:1:2: .*: a key without quotes"),
@@ -67,7 +67,7 @@ def test_cause_of_a_syntax_error(text: str, message: str, tolerant: bool) -> Non
 def test_line_break_within_a_text() -> None:
     """A quote that is missing at the end of a line is named where the line ends."""
     with pytest.raises(
-        ConfigError, match=r"f:1:9: .*a line break or tab within a text, whose closing quote may be mis"
+        ConfigError, match=r"f:1:9: .*a line break or tab within a string, whose closing quote may be mis"
     ):
         parse_object(b'{"a": "b\n}', "f")
 

@@ -32,7 +32,7 @@ def test_probe_changes_with_the_file(tmp_path: Path) -> None:
 
 
 def test_probe_changes_with_the_content(tmp_path: Path) -> None:
-    """A write of the same size within one tick of the kernel's clock changes the probe, in which no secret is."""
+    """A write of the same size within one tick of the kernel's clock changes the probe, which contains no secret."""
     path, probes = tmp_path / "file", []
     for number in range(200):
         path.write_text(f"s3cr3t-{number:03}")

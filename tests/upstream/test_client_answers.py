@@ -13,7 +13,7 @@ from app.upstream.connections.transport import RoutingTransport
 from .server import serving
 
 URL = "https://login.example.com/token"
-ELSEWHERE = "configure the final URL, or sign this machine in where a gateway or captive portal answers"
+ELSEWHERE = "configure the final URL, or sign in from this machine where a gateway or captive portal answers"
 NEAR = "configure the final URL"
 
 

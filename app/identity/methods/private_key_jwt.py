@@ -94,7 +94,7 @@ class PrivateKeyJwt(Record, frozen=True):
         needless = certificate is not None or self.beside_certificate
         where, key_id = secrets.origin_of(self.key, self.place), self.key_id or None
         key = key_forms.load_private_key(text, password, where, key_id=key_id, needless_password=needless)
-        # The IDaaS SDKs take nothing but the key from its file.
+        # The IDaaS SDKs read only the key from its file.
         hints = key_forms.hints(text, key_id) if self.supported is not None else key_forms.Hints()
         if self.algorithm is not None:
             private_key.check_algorithm(self.algorithm, key, self.place)

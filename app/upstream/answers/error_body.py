@@ -38,10 +38,10 @@ _ENCODINGS = re.compile(r"gb(k|2312|18030)|big5|(iso8859|cp125)_?[0-9]{1,2}|shif
 
 def in_utf8(body: bytes, charset: str) -> bytes:
     """
-    Return a body as UTF-8 if `charset`, the name in its Content-Type, is that of another encoding of text.
+    Return a body as UTF-8 if `charset`, the name in its Content-Type, names another text encoding.
 
-    UTF-16 must be one, as its zero bytes or its mark show: as UTF-16, ASCII is other characters, and a secret in it
-    would not be recognised.
+    UTF-16 is decoded only if zero bytes or a byte order mark show it. ASCII that is decoded as UTF-16 becomes other
+    characters, in which a secret would not be recognised.
     """
     try:
         name = codecs.lookup(charset).name

@@ -2,7 +2,7 @@
 
 The forms: JSON of OAuth (RFC 6749 5.2), of Alibaba Cloud's gateway and APIs, Apigee, DingTalk, Okta, Entra, Keycloak,
 Vault, problem details (RFC 9457), also as a JSON string; a form; XML of STS; a page of a gateway or proxy; plain text.
-All texts come from another side: the caller cleans them.
+All texts are untrusted: the caller cleans them.
 """
 
 from __future__ import annotations

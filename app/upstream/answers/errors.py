@@ -115,7 +115,7 @@ def error_of(
     meaning = _combined(by_code, _meaning(statuses.get(response.status)) or _REFUSED, words.message)
     if response.status == _LOGIN_OF_A_NETWORK:
         why = f"{text}: a gateway or captive portal before {asked} requires a login"
-        cure = "sign this machine in there, or allow the host in the gateway"
+        cure = "sign in to the gateway from this machine, or allow the host in the gateway"
         return Unreachable(why, cure=cure, retry_after=response.retry_after, error_code=NO_API, **facts)
     throttled = response.status == 429 or by_code.error_code == THROTTLED
     if throttled or meaning.effect == "transient" or _is_transient(response.status, words):
@@ -186,7 +186,7 @@ def _is_transient(status: int, words: ErrorWords) -> bool:
 
 
 def _is_known(code: str, codes: Mapping[str, Meaning | str]) -> bool:
-    """Return whether a code is a known word, which tells nothing about a secret that has a part in common with it."""
+    """Return whether a code is a known word. Such a word reveals nothing about a secret with a common part."""
     from .server_codes import CODES
 
     return code in codes or code in CODES

@@ -29,7 +29,7 @@ class Headers(Protocol):
 
 def retry_after(headers: Headers, now: float) -> float | None:
     """
-    Return the seconds that the answer asks to wait, by the clock `now`, at most LONGEST; None if it does not say so.
+    Return the seconds that the answer asks to wait, by the clock `now`, at most LONGEST; None if it asks for no wait.
 
     Alibaba Cloud's and Azure's milliseconds come first, then Retry-After, then the end of the wait that Okta
     (X-Rate-Limit-Reset), Auth0 and GitHub (X-RateLimit-Reset) and the draft of IETF (RateLimit-Reset, RateLimit) name.

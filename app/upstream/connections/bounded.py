@@ -1,7 +1,7 @@
 """Connections to the cloud with a bound for each read and for a whole answer.
 
 httpcore reads interim answers (1xx) without end, and parses all bytes of one read before the event loop goes on. Its
-errors do not say how far an answer came, so the errors of this file do.
+errors do not say how much of an answer arrived. The errors of this module do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MOST_INTERIM = 16
 """The most interim answers before the final one. Servers send one or none."""
 
 CLOSED = "idaas_sidecar.closed"
-"""The name of the extra information whether the server has closed the connection."""
+"""The name of the extra information that tells whether the server has closed the connection."""
 
 _INTERIM = re.compile(rb"HTTP/\d\.\d 1\d\d")
 _LONGEST_MATCH = 12

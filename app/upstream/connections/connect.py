@@ -29,7 +29,7 @@ class Attempt(Record, frozen=True):
     """
     A failed attempt to connect to `address`, with its port. `number`: the errno; None if no answer came in time.
 
-    `misled`: the address of a name is this machine's own (loopback, or 0.0.0.0), as filters of DNS answer.
+    `misled`: the address of a name is this machine's own (loopback, or 0.0.0.0), as DNS filters answer.
     """
 
     address: str

@@ -6,7 +6,7 @@ hangs delays no other name.
 
 A look-up asks for the addresses of both families, and goes through the search list of resolv.conf. It waits for all
 answers: a resolver that is silent about IPv6, or about one domain of the search list, holds back the address that
-another answer has. So a look-up that takes long is joined by one for each family, of the name without the search list.
+another answer has. So a look-up for each family, without the search list, joins a look-up that takes long.
 
 A dead nameserver before a healthy one delays each answer by 5 s (resolv.conf's `timeout`), which is the connect limit.
 So an answer that comes after its callers gave up is kept for the next ones.
@@ -31,7 +31,7 @@ SHARED_SECONDS = 1.0
 
 MOST_REPEATED = 16
 """
-The most concurrent look-ups that repeat one under way for the same name and family. The first of each always starts.
+The maximum of concurrent look-ups that repeat another one for the same name and family. The first always starts.
 """
 
 ALONE_SECONDS = 1.0
@@ -39,8 +39,8 @@ ALONE_SECONDS = 1.0
 
 MOST_ALONE = 64
 """
-The most concurrent look-ups of single families. Above, none joins. Without this bound, each name for which DNS does not
-answer would keep three threads: 400 such names filled the memory limit of the manifests.
+The maximum of concurrent look-ups of single families. Above this number, none is added. Without this bound, each name
+that DNS does not answer would keep three threads: 400 such names filled the memory limit of the manifests.
 """
 
 LATE_SECONDS = 60.0
@@ -182,7 +182,7 @@ def _in_a_thread(work: Callable[[], None]) -> None:
 
 
 def _no_descriptor() -> int:
-    """Return the errno if this process cannot open a socket, else 0. The resolver then reports a silent server."""
+    """Return the errno if this process cannot open a socket, else 0. The resolver itself reports a silent server."""
     try:
         socket.socket(socket.AF_UNIX).close()
     except OSError as error:

@@ -41,7 +41,10 @@ _CONNECT = {
         "this machine has no address, or no free port, to connect from",
         "add an address of that family, or widen net.ipv4.ip_local_port_range",
     ),
-    errno.EAFNOSUPPORT: ("this machine has no network of that family (IPv4 or IPv6)", "use an address of the other"),
+    errno.EAFNOSUPPORT: (
+        "this machine has no network of that family (IPv4 or IPv6)",
+        "use an address of the other family",
+    ),
     errno.ECONNRESET: ("the connection was reset by the host or something in between", _ALLOW),
     errno.ECONNABORTED: ("this machine aborted the connection", _ALLOW),
     errno.EHOSTDOWN: ("that host is down", _ALLOW),
@@ -89,7 +92,7 @@ def describe(error: Exception, host: str, proxy: ProxyInBetween | None = None) -
 def _refusal(answer: str, host: str, proxy: ProxyInBetween) -> Reason:
     """Return the reason for a proxy's refusal. `answer`: its status and reason phrase, which may quote the login."""
     status, _, phrase = answer.partition(" ")
-    # The standard's own words tell nothing about a login that consists of them, and so does a status of three digits.
+    # A standard reason phrase or a three-digit status reveals nothing about a login that consists of the same text.
     said = phrase if phrase == _PHRASES.get(status) else quoted(redacted(phrase, proxy.login))
     cause = f"the proxy {proxy.address} refused: {status} {said}".rstrip()
     if status == "407":
@@ -205,7 +208,7 @@ def _unconnected(error: NotConnected) -> tuple[str, str]:
 
 def _attempt(attempt: Attempt, seconds: float | None) -> tuple[str, str]:
     if attempt.misled and attempt.number == errno.ECONNREFUSED:
-        return "connection refused; that is this machine, by DNS or /etc/hosts", _FILTERED
+        return "connection refused; the address is this machine's own, from DNS or /etc/hosts", _FILTERED
     if attempt.number is None:
         return f"no answer within {seconds or 0:g} s", _ALLOW
     if attempt.number not in (errno.EACCES, errno.EPERM) and attempt.address.lower().startswith("[fe80:"):

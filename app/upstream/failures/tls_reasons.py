@@ -44,7 +44,7 @@ _TLS = {
     "TLSV1_UNRECOGNIZED_NAME": ("has no certificate for that name", "use a name that the certificate has"),
     "TLSV1_ALERT_INTERNAL_ERROR": (
         "ends the TLS handshake with an error of its own",
-        "look at the server's log; some servers answer so to a name that they do not have",
+        "look at the server's log; some servers send this alert for an unknown host name",
     ),
     "SSLV3_ALERT_CERTIFICATE_REVOKED": (
         "says that the client certificate is revoked",
@@ -73,7 +73,7 @@ def tls_reason(error: ssl.SSLError, server: str, name: str) -> Reason:
     if reason in _TLS:
         said, cure = _TLS[reason]
         return Reason(f"{server} {said}", cure)
-    # OpenSSL names what the other side sent SSLV3_… or TLSV1_…, whatever the version.
+    # OpenSSL's names of received alerts begin with SSLV3_ or TLSV1_, whatever the version.
     if reason.startswith(("SSLV3_", "TLSV1_", "TLSV13_")):
         return Reason(f"{server} ends the TLS handshake: {quoted(reason)}", _OTHER_ALERT)
     return Reason(f"TLS with {server} failed: {quoted(reason)}", _OTHER_FAILURE)

@@ -30,7 +30,7 @@ _NO_SUCH_KEY = Reason(
 )
 
 _NOT_FOR_SIGNING = Reason(
-    "a JWK that does not sign, by its use, key_ops or alg", "name the client's key for signatures (use: sig)"
+    "a JWK that is not for signatures, by its use, key_ops or alg", "name the client's key for signatures (use: sig)"
 )
 
 
@@ -50,8 +50,8 @@ def chosen(text: str, key_id: str | None) -> Mapping[str, Any]:
     """
     Return the private key of a JWK, or one of a JWK set that signs: the one with `key_id`, else the first.
 
-    A single key may have another id: the provider gives each key that is registered an id of its own. Without a
-    private key, the first key is returned; of a file with a PEM, the whole object. Raises NotTheKey, and ValueError.
+    A single key may have another id, because a provider gives each registered key an id of its own. Without a private
+    key, the first key is returned; of a file with a PEM, the whole object. Raises NotTheKey, and ValueError.
     """
     keys = _keys(text)
     private = [item for item in keys if isinstance(item, dict) and "d" in item]

@@ -169,7 +169,7 @@ _PSS = bytes.fromhex("06092a864886f70d01010a")
 
 
 def hints(text: str, key_id: str | None) -> Hints:
-    """Return what the form of a key says that `load_private_key` can load. Encrypted forms say nothing."""
+    """Return the hints in the form of a key that `load_private_key` can load. Encrypted forms have no hints."""
     plain = encodings.plain(text)
     try:
         if _is_json(plain):

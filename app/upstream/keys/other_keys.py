@@ -1,4 +1,4 @@
-"""Names files and keys that people take for the private key that signs, each with what to do."""
+"""Names files that people mistake for a private key, each with the cure."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _TEXTS = (
         "a key of PuTTY",
         "convert a copy with: puttygen KEY_FILE -O private-openssh -o KEY.pem",
     ),
-    ("-----BEGIN PGP ", "an OpenPGP key, which signs no assertion", _NAME_KEY),
-    ("AGE-SECRET-KEY-", "a key of age, which signs no assertion", _NAME_KEY),
+    ("-----BEGIN PGP ", "an OpenPGP key, which cannot sign assertions", _NAME_KEY),
+    ("AGE-SECRET-KEY-", "a key of age, which cannot sign assertions", _NAME_KEY),
     ("-----BEGIN CERTIFICATE REQUEST-----", "a certificate request", _NAME_KEY),
     ("-----BEGIN CERTIFICATE-----", "a certificate without its key", _NAME_KEY),
     ("ssh-", "a public key of OpenSSH", _NAME_KEY),
@@ -35,12 +35,12 @@ _KEYSTORE = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
 
 
 def kind_of_text(text: str) -> Reason | None:
-    """Return what a text is that is no private key, with the cure; None for an unknown one."""
+    """Return the kind of a text that is not a private key, with the cure, or None for an unknown kind."""
     return next((Reason(what, cure) for mark, what, cure in _TEXTS if text.lstrip().startswith(mark)), None)
 
 
 def kind_of_bytes(raw: bytes) -> Reason | None:
-    """Return what binary content is that is no private key, with the cure; None for unknown content."""
+    """Return the kind of binary content that is not a private key, with the cure, or None for an unknown kind."""
     if not raw.startswith(_KEYSTORE):
         return None
     return Reason(

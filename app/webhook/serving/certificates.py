@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...core.errors import ConfigError, NotThereYet
+from ...system import files
 from ...system.probe import probe
 
 LOOK_SECONDS = 5.0

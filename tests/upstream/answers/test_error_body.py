@@ -27,7 +27,7 @@ def test_known_encoding_is_unpacked(encoding: str, packed: bytes) -> None:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", ""])
 def test_other_bytes_give_no_text(encoding: str) -> None:
-    """Bytes that cannot be unpacked are no words for a message."""
+    """Bytes that cannot be decompressed do not appear in a message."""
     assert unpacked(b"denied", encoding) == b""
 
 

@@ -105,7 +105,7 @@ def test_words_take_linear_time(body: bytes) -> None:
 
 
 def test_text_with_zero_bytes() -> None:
-    """A secret in UTF-16 whose encoding nothing names is hidden, too."""
+    """A secret in UTF-16 is hidden, also if no header names the encoding."""
     answer = UpstreamResponse(
         401, b"wrong: " + "s3cr3t-of-the-client".encode("utf-16-le"), sent=("s3cr3t-of-the-client",)
     )
@@ -153,7 +153,7 @@ def test_error_in_a_header_is_shown_as_an_api_shows_it() -> None:
 
 
 def test_end_of_a_long_header_is_not_read() -> None:
-    """A header is read up to its limit, and an error behind it is none."""
+    """A header is read up to its limit. An error after the limit is ignored."""
     found = challenge_words("error=a".rjust(LONGEST))
 
     assert LONGEST == 4096
@@ -170,7 +170,7 @@ def test_code_outside_comes_before_one_within() -> None:
 
 
 def test_empty_body_is_named() -> None:
-    """The message says that a server sent nothing, and not how many bytes it was."""
+    """The message says that a server sent nothing. It does not name the number of bytes."""
     assert "HTTP 403 with an empty body instead of JSON" in str(error_of(page(403, b" "), URL))
 
 

@@ -71,7 +71,7 @@ OTHER_READERS = {
     "BadRequest": "the metadata service, whose status `identity/ecs_metadata.py` reads",
     "Forbidden": "the metadata service, whose status `identity/ecs_metadata.py` reads",
 }
-"""Codes that no answer has which `upstream.answers.errors` classifies, and where they come from."""
+"""Codes that `upstream.answers.errors` does not classify, each with its source."""
 
 
 def refusals() -> Iterator[tuple[str, str]]:

@@ -637,10 +637,12 @@ def test_error_with_a_compressed_body(status: int, kind: str) -> None:
 
 
 def test_login_of_a_network() -> None:
-    """HTTP 511 is a captive portal's, not an error of the server; it passes when someone signs in there."""
+    """HTTP 511 comes from a captive portal, not from the server. It is transient: a login at the portal ends it."""
     error = error_of(page(511, b"<html>"), URL)
 
     assert isinstance(error, Unreachable)
     assert error.error_code == "IDS-209"
     assert str(error).startswith(f"{URL}: HTTP 511 ")
-    assert str(error).endswith("requires a login; sign this machine in there, or allow the host in the gateway")
+    assert str(error).endswith(
+        "requires a login; sign in to the gateway from this machine, or allow the host in the gateway"
+    )

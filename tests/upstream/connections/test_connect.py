@@ -78,8 +78,9 @@ async def test_all_addresses_are_named() -> None:
         await Network(Resolver(lambda *_: ["127.0.0.1", "127.0.0.2"])).connect_tcp("name.test", port, 30)
 
     assert describe(caused_by(caught.value), "name.test") == (
-        f"could not connect to 127.0.0.1:{port} or 127.0.0.2:{port}: connection refused; that is this machine, by DNS "
-        "or /etc/hosts; correct /etc/hosts, allow the name in a DNS filter that blocks it, or start the server here"
+        f"could not connect to 127.0.0.1:{port} or 127.0.0.2:{port}: connection refused; the address is this "
+        "machine's own, from DNS or /etc/hosts; correct /etc/hosts, allow the name in a DNS filter that blocks it, or "
+        "start the server here"
     )
 
 
@@ -224,8 +225,8 @@ async def test_name_that_dns_blocks(address: str) -> None:
         await Network(Resolver(lambda *_: [address])).connect_tcp("name.test", port, 30)
 
     assert describe(caused_by(caught.value), "name.test").endswith(
-        f":{port}: connection refused; that is this machine, by DNS or /etc/hosts; correct /etc/hosts, allow the name "
-        "in a DNS filter that blocks it, or start the server here"
+        f":{port}: connection refused; the address is this machine's own, from DNS or /etc/hosts; correct /etc/hosts, "
+        "allow the name in a DNS filter that blocks it, or start the server here"
     )
 
 

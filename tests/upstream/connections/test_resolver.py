@@ -139,7 +139,7 @@ async def test_callers_share_a_young_look_up(dns: FakeDns, time: list[float]) ->
 async def test_repeated_look_ups_are_limited(
     dns: FakeDns, time: list[float], threads: list[Callable[[], None]]
 ) -> None:
-    """However often a silent name is asked for, its threads are limited, and every other name has one of its own."""
+    """Repeated requests for a silent name use a limited number of threads. Every other name has a thread of its own."""
     resolver = Resolver(dns.addresses, now=lambda: time[0], alone=60, start=threads.append)
     callers = []
     for _ in range(3 * MOST_REPEATED):

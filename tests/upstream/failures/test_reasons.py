@@ -61,7 +61,10 @@ CONNECT = [
         "this machine has no address, or no free port, to connect from; add an address of that "
         "family, or widen net.ipv4.ip_local_port_range",
     ),
-    (errno.EAFNOSUPPORT, "this machine has no network of that family (IPv4 or IPv6); use an address of the other"),
+    (
+        errno.EAFNOSUPPORT,
+        "this machine has no network of that family (IPv4 or IPv6); use an address of the other family",
+    ),
     (errno.EMFILE, "this process has too many open files; raise the limit of open files"),
     (errno.ENFILE, "this machine has too many open files; raise fs.file-max, or end the program that holds them"),
     (errno.ENETDOWN, "the network interface is down; repair this machine's network"),
@@ -267,7 +270,7 @@ def test_name_of_a_proxy() -> None:
     ],
 )
 def test_tls_alert_is_described(reason: str, words: str) -> None:
-    """The alerts about versions and certificates are told in words, and not by OpenSSL's name."""
+    """The alerts about versions and certificates are described in words, without OpenSSL's name."""
     assert f"the server {words}" in describe(tls(reason), HOST)
 
 
@@ -280,14 +283,14 @@ def test_web_server_is_no_proxy(status: str) -> None:
 
 
 def test_other_number_of_an_attempt_has_the_words_of_the_system() -> None:
-    """A number without words of ours has those of the system."""
+    """An errno without a description of our own has the system's description."""
     error = NotConnected([Attempt("192.0.2.1:443", errno.ENOTCONN)], None)
 
     assert os.strerror(errno.ENOTCONN) in describe(caused(httpx.ConnectError("x"), error), HOST)
 
 
 def test_proxy_that_accepts_no_connection_is_named() -> None:
-    """The address alone would not say that it is the proxy's."""
+    """The message names the proxy, not only its address."""
     error = caused(httpx.ConnectError("x"), NotConnected([Attempt("192.0.2.1:8080", errno.ECONNREFUSED)], None))
 
     words = describe(error, HOST, ProxyInBetween("proxy:8080"))

@@ -1,4 +1,4 @@
-"""What the form of a private key says about its use, and the files that people take for a key."""
+"""What the form of a private key says about its use, and the files that people mistake for a key."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_key_that_signs_is_chosen(written: Any) -> None:
 @pytest.mark.parametrize("members", [{"use": "enc"}, {"key_ops": ["verify"]}, {"alg": "RSA-OAEP"}], ids=str)
 def test_key_that_does_not_sign_is_refused(members: dict[str, Any]) -> None:
     """A JWK for another use is refused with the reason (RFC 7517 4.2 to 4.4)."""
-    with pytest.raises(ConfigError, match="a JWK that does not sign, by its use, key_ops or alg"):
+    with pytest.raises(ConfigError, match="a JWK that is not for signatures, by its use, key_ops or alg"):
         key_forms.load_private_key(json.dumps(jwk(**members)), None, "p")
 
 
@@ -147,7 +147,7 @@ def test_small_key_is_refused() -> None:
     ],
 )
 def test_file_that_is_no_key_is_named(text: str, kind: str) -> None:
-    """A file that people take for the key is named, with what to do."""
+    """A file that people mistake for the key is named, with the cure."""
     with pytest.raises(ConfigError, match=f"^p: {kind}"):
         key_forms.load_private_key(text, None, "p")
 

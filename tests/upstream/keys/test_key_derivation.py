@@ -244,7 +244,7 @@ def test_key_that_is_forgotten_while_it_is_derived_is_not_kept() -> None:
 
 @pytest.mark.usefixtures("no_results")
 async def test_key_of_an_attempt_that_began_before_is_not_kept() -> None:
-    """An attempt that has read a file before the file changed keeps nothing of it. The next attempt does."""
+    """An attempt that read a file before its change keeps no key. The next attempt keeps the key."""
     calls: list[bytes] = []
     load, raw = counted(calls), pkcs8(2048)
 

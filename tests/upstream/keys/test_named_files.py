@@ -1,4 +1,4 @@
-"""The files that a connection names, with the error that a file gives which cannot be used."""
+"""The files that a connection names, and the errors about files that cannot be used."""
 
 from __future__ import annotations
 
