@@ -37,13 +37,19 @@ def token_members(output: bytes, use: TokenUse) -> dict[str, Any] | None:
         return {use: svid} if svid else None
     if not isinstance(value, dict):
         return None
-    found = value.get("value") if not _is_refresh(value) else None
+    found = _unnamed_token(value)
+    return {use: found} if isinstance(found, str) and not value.get(use) else value
+
+
+def _unnamed_token(value: Mapping[str, Any]) -> Any:
+    """Return the token of an object that is no OAuth answer, or another value where it has none."""
     if value.get("kind") == "ExecCredential":
         status = value.get("status")
-        found = status.get("token") if isinstance(status, Mapping) else None
-    elif not isinstance(found, str) and not value.keys() & _NAMED:
-        found = _only_token(value)
-    return {use: found} if isinstance(found, str) and not value.get(use) else value
+        return status.get("token") if isinstance(status, Mapping) else None
+    found = value.get("value") if not _is_refresh(value) else None
+    if not isinstance(found, str) and not value.keys() & _NAMED:
+        return _only_token(value)
+    return found
 
 
 _NAMED = frozenset({"access_token", "id_token", "error"})

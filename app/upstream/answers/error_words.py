@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -108,13 +108,19 @@ def _of_members(found: Mapping[str, Any], form: str = "a JSON object") -> ErrorW
         code, message = wrapped.code or code, wrapped.message or message
     if not CODE.fullmatch(code):
         code, message = "", message or code
-    causes = members.get("errorcauses")  # Okta: the summary names the kind of error, the causes describe it
-    for cause in causes[:3] if isinstance(causes, list) else ():
-        if isinstance(cause, dict):
-            message = f"{message} {_first(_plain(cause), 'errorsummary')}".strip()
+    for cause in _causes(members):
+        message = f"{message} {cause}".strip()
     # Entra repeats the ids and the time of its answer after the description.
     message = message.partition("Trace ID: ")[0].rstrip()  # a pattern with \s* takes quadratic time
     return ErrorWords(form, True, code, message, _first(members, *_IDS) or _first(inner, *_IDS))
+
+
+def _causes(members: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the causes in an answer of Okta, whose summary names only the kind of error."""
+    causes = members.get("errorcauses")
+    for cause in causes[:3] if isinstance(causes, list) else ():
+        if isinstance(cause, dict):
+            yield _first(_plain(cause), "errorsummary")
 
 
 def _plain(members: Mapping[str, Any]) -> dict[str, Any]:

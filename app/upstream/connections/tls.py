@@ -50,33 +50,37 @@ class Trust(Record, frozen=True):
 
     def _verifying(self) -> ssl.SSLContext:
         named = self.ca_file or self.environ.get("SSL_CERT_FILE")
-        place = self.place if self.ca_file else "SSL_CERT_FILE"
-        if not named:
-            paths = ssl.get_default_verify_paths()
-            directories = [directory for directory in self._directories() if os.path.isdir(directory)]
-            if directories:
-                return _of_directories(directories, paths.cafile)
-            if paths.cafile or paths.capath:
-                return ssl.create_default_context()
-            import certifi  # only a system without a store needs it
+        return _of_file(named, self.place if self.ca_file else "SSL_CERT_FILE") if named else self._of_system()
 
-            return ssl.create_default_context(cafile=certifi.where())
-        try:
-            return ca_bundle.context(named)
-        except FileNotFoundError:
-            raise NotThereYet(f"{place}: {named}: no such file") from None
-        except (OSError, ssl.SSLError) as error:
-            if os.path.isfile(named) and not os.path.getsize(named):
-                raise NotThereYet(f"{place}: {named}: empty") from None
-            raise ConfigError(
-                f"{place}: {named}: no usable CA certificates: {error.strerror or error}", error_code="IDS-115"
-            ) from None
+    def _of_system(self) -> ssl.SSLContext:
+        paths = ssl.get_default_verify_paths()
+        directories = [directory for directory in self._directories() if os.path.isdir(directory)]
+        if directories:
+            return _of_directories(directories, paths.cafile)
+        if paths.cafile or paths.capath:
+            return ssl.create_default_context()
+        import certifi  # only a system without a store needs it
+
+        return ssl.create_default_context(cafile=certifi.where())
 
     def _directories(self) -> list[str]:
         """Return the directories of $SSL_CERT_DIR, where they count."""
         if not self.verify or self.ca_file or self.environ.get("SSL_CERT_FILE"):
             return []
         return [name for name in self.environ.get("SSL_CERT_DIR", "").split(os.pathsep) if name]
+
+
+def _of_file(named: str, place: str) -> ssl.SSLContext:
+    try:
+        return ca_bundle.context(named)
+    except FileNotFoundError:
+        raise NotThereYet(f"{place}: {named}: no such file") from None
+    except (OSError, ssl.SSLError) as error:
+        if os.path.isfile(named) and not os.path.getsize(named):
+            raise NotThereYet(f"{place}: {named}: empty") from None
+        raise ConfigError(
+            f"{place}: {named}: no usable CA certificates: {error.strerror or error}", error_code="IDS-115"
+        ) from None
 
 
 def _of_directories(directories: list[str], file: str | None) -> ssl.SSLContext:
