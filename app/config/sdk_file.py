@@ -112,9 +112,7 @@ def _unfilled(members: Mapping[str, Any], place: str = "") -> Iterator[tuple[str
         elif isinstance(value, str) and (example := unfilled.example_in(value)) is not None:
             yield (
                 path,
-                Mistake(
-                    f"{path}: still has {example} of an example", "IDS-109", "write your own value"
-                ),
+                Mistake(f"{path}: still has {example} of an example", "IDS-109", "write your own value"),
             )
         elif isinstance(value, str) and (found := unfilled.variable_in(value)) is not None:
             cause = f"{path}: a variable in the form {found[0]}; the IDaaS SDK's file has no variables"

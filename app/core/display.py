@@ -24,6 +24,13 @@ _NAMING = re.compile(r"""[="'%&\\]|eyJ""")
 """A part of every text with a JWT or a value that is named. Most values have no such part."""
 
 
+_LOGIN = re.compile(r"//[^/?#:\[\]\s]*:(?![0-9]*(?:[/?#\s]|$))")
+"""The beginning of a login in a URL, up to its colon, which a port does not follow."""
+
+_URL = re.compile(r"(://[^\s?#]*+)([?#]\S{8,})?")
+"""A URL, and its query or fragment. Also without one it is consumed, so that a text of many `://` takes linear time."""
+
+
 def shown_variable(name: str) -> str:
     """Return the name of an environment variable, or HIDDEN if it looks like a secret."""
     named = re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", name)
@@ -53,7 +60,14 @@ def without_login(text: str) -> str:
     A password may have a slash that is not encoded. It follows a colon, as a port does, but is not a number.
     """
     hidden = re.sub(r"//[^/]*@", "//***@", text)
-    return re.sub(r"//[^/?#:\[\]\s]*:(?![0-9]*(?:[/?#\s]|$))\S*@", "//***@", hidden)
+    return re.sub(r"\S+", _word_without_login, hidden) if "@" in hidden else hidden
+
+
+def _word_without_login(word: re.Match[str]) -> str:
+    """Return a word without the login before its last `@`. Looks once for the `@`: an answer may have many `//`."""
+    end = word[0].rfind("@") + 1
+    login = _LOGIN.search(word[0], 0, end)
+    return word[0] if login is None else f"{word[0][: login.start()]}//***@{word[0][end:]}"
 
 
 def shown_url(text: str) -> str:
@@ -66,7 +80,7 @@ def shown_url(text: str) -> str:
     if "://" not in text and "." not in text and looks_random(text):
         return HIDDEN
     shown = re.sub(r"^[^/]*@", "***@", without_login(text))  # a login before a host without a scheme
-    shown = re.sub(r"(//(?:\[[^\]]*\]|[^/?#:\[]*)):(?![0-9]*(?:[/?#]|$))[^/?#]*", r"\1:***", shown)
+    shown = re.sub(r"(//(?:\[[^\]]{0,300}\]|[^/?#:\[]*)):(?![0-9]*(?:[/?#]|$))[^/?#]*", r"\1:***", shown)
     return re.sub(r"[?#].{8,}", "?***", shown, flags=re.DOTALL)
 
 
@@ -108,7 +122,7 @@ def _without_secrets(text: str) -> str:
     if _NAMING.search(text):
         text = JWT.sub("***", text)
         text = _without_named(text)
-    return re.sub(r"(://[^\s?#]*)[?#]\S{8,}", r"\1?***", text) if "://" in text else text
+    return _URL.sub(lambda url: f"{url[1]}?***" if url[2] else url[1], text) if "://" in text else text
 
 
 def _without_named(text: str) -> str:

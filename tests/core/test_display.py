@@ -1,0 +1,38 @@
+"""Values in the form in which they are shown, also those that are made to take long."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.core.display import displayed, shown_url, without_login
+
+
+@pytest.mark.parametrize("part", ["//a:x", "://", "//[", "//", "://a?", "eyJ", "secret="])
+@pytest.mark.parametrize("key", ["", "tokenEndpoint", "clientSecretFile"])
+def test_many_parts(part: str, key: str) -> None:
+    """A value of many beginnings of URLs takes linear time, with and without an end. Its square would be minutes."""
+    many = part * 300_000
+
+    for text in (many, f"https://{many}", f"a@ {many}", f"./{many}"):
+        assert displayed(key, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://me:pass/word@host.test/", "https://***@host.test/"),
+        ("x //me:a@b@host.test //you:c//d:e@other.test", "x //***@host.test //***@other.test"),
+        ("https://host.test:8443/a@b https://host.test:x", "https://host.test:8443/a@b https://host.test:x"),
+        ("https://host.test:8443@b", "https://***@b"),
+        ("a@b //me:x y", "a@b //me:x y"),
+    ],
+)
+def test_login(text: str, expected: str) -> None:
+    """The login of each URL in a text is hidden, up to the last `@` of the word."""
+    assert without_login(text) == expected
+
+
+def test_query() -> None:
+    """The query of each URL is hidden that is long enough for a secret."""
+    assert displayed("", "a://b?12345678 c://d?1234567 e://f") == "a://b?*** c://d?1234567 e://f"
+    assert shown_url("http://[fd00::5]:passw0rd/") == "http://[fd00::5]:***/"
