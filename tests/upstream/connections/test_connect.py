@@ -354,9 +354,21 @@ async def test_one_of_two_connections_is_closed() -> None:
 async def test_attempts_behind_the_first_connection_are_given_up() -> None:
     """The first address that accepts ends all other attempts."""
     sockets = TimedAddresses(to_1=9, to_2=0.1)
+    started = asyncio.get_running_loop().time()
     await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 60)
 
+    assert asyncio.get_running_loop().time() - started == pytest.approx(0.35, abs=0.05)
     assert (len(sockets.opened), sockets.opened[0].closed, sockets.given_up) == (1, False, ["192.0.2.1"])
+
+
+@simulated
+async def test_address_that_answers_at_once_is_the_only_one() -> None:
+    """An address that accepts within its head start leaves the others alone."""
+    addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    sockets = SilentAddresses(addresses[0])
+    await Network(Resolver(lambda *_: addresses), sockets).connect_tcp("name.test", 443, 60)
+
+    assert sockets.tried == addresses[:1]
 
 
 @simulated
