@@ -644,3 +644,16 @@ def test_login_of_a_network() -> None:
     assert error.error_code == "IDS-209"
     assert str(error).startswith(f"{URL}: HTTP 511 ")
     assert str(error).endswith("requires a login; sign this machine in there, or allow the host in the gateway")
+
+
+@pytest.mark.parametrize("given", [{"codes": {"E7": "IDS-327"}}, {"statuses": {403: "IDS-327"}}])
+def test_entry_can_be_given_by_its_code(given: dict[str, Any]) -> None:
+    """A caller that maps a server's code or status to an entry of the index gets its effect, cure and stable code."""
+    error = error_of(response(403, code="E7"), URL, **given)
+
+    assert isinstance(error, Refused)
+    assert (error.withdrawn, error.error_code) == (True, "IDS-327")
+    assert error.cure.startswith("grant the AccessKey's user or role the action eiam:GenerateOauthToken")
+    with pytest.raises(Refused) as caught:
+        errors.answer_of(response(403, code="E7"), URL, asked="the token endpoint", **given)
+    assert caught.value.error_code == "IDS-327"
