@@ -380,6 +380,25 @@ async def test_slow_address_has_the_whole_time() -> None:
     assert (len(sockets.opened), sockets.opened[0].closed) == (1, False)
 
 
+class LateAddresses(TimedAddresses):
+    """A network whose first address refuses late."""
+
+    async def connect_tcp(self, host: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        if host == "192.0.2.1":
+            await asyncio.sleep(1)
+            raise httpcore.ConnectError("refused")
+        return await super().connect_tcp(host)
+
+
+@simulated
+async def test_late_refusal_does_not_end_the_others() -> None:
+    """An address that refuses while another one is still under way leaves that one its time."""
+    sockets = LateAddresses(to_2=2)
+    await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 60)
+
+    assert (len(sockets.opened), sockets.opened[0].closed) == (1, False)
+
+
 class NoSockets(httpcore.AsyncNetworkBackend):
     """A network that fails without an error of the system."""
 
