@@ -380,6 +380,16 @@ async def test_slow_address_has_the_whole_time() -> None:
     assert (len(sockets.opened), sockets.opened[0].closed) == (1, False)
 
 
+@simulated
+async def test_attempts_end_with_the_time_limit() -> None:
+    """Attempts without an answer are given up when the time is over, so that none holds a descriptor."""
+    sockets = TimedAddresses(to_1=90, to_2=90)
+    with pytest.raises(NotConnected):
+        await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 5)
+
+    assert sorted(sockets.given_up) == ["192.0.2.1", "192.0.2.2"]
+
+
 class LateAddresses(TimedAddresses):
     """A network whose first address refuses late."""
 
