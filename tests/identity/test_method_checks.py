@@ -12,6 +12,7 @@ import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
@@ -189,8 +190,9 @@ async def test_key_of_pca_is_selected_by_its_id(workload: Workload) -> None:
 
     require(method_of(method).read_checks("p", {}))
     assert (await sent_by(method)).fields["client_x509"] == issued.leaf_pem
-    with pytest.raises(ConfigError, match="does not belong to the certificate"):
+    with pytest.raises(ConfigError, match="does not belong to the certificate") as caught:
         require(method_of(method | {"keyId": "other"}).read_checks("p", {}))
+    assert caught.value.cure == "name the key of this certificate, or the certificate of this key"
 
 
 async def test_life_of_an_assertion_can_be_configured(workload: Workload) -> None:
@@ -220,3 +222,34 @@ async def test_key_of_an_assertion_is_selected_by_its_id(
     jwt.decode(
         assertion, (RSA, OTHER)[signs].public_key(), [header["alg"]], options={"verify_exp": False, "verify_aud": False}
     )
+
+
+@pytest.mark.parametrize("form", ["behind its authority", "PKCS#12"])
+async def test_certificate_that_names_a_key_is_found(form: str, workload: Workload) -> None:
+    """The key's certificate is found behind its authority's, and in a PKCS#12 that has the password of the key."""
+    issued = workload.emulator.issue_certificate()
+    key = load_pem_private_key(issued.key_pem.encode(), None)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    leaf, issuer = (x509.load_pem_x509_certificate(text.encode()) for text in (issued.leaf_pem, issued.chain_pem))
+    content = (issued.chain_pem + issued.leaf_pem).encode()
+    if form == "PKCS#12":
+        content = serialize_key_and_certificates(b"a", key, leaf, [issuer], ENCRYPTION)
+    path = workload.directory / "any.crt"
+    path.write_bytes(content)
+    named = {"privateKeyFile": workload.write_file("tls.key", issued.key_pem), "certificateFile": str(path)}
+    method = {"method": "private_key_jwt", "privateKeyPasswordEnvVarName": "PASSWORD", **named}
+    require(method_of(method).read_checks("p", {"PASSWORD": PASSWORD}))
+
+    header = jwt.get_unverified_header((await sent_by(method, PASSWORD=PASSWORD)).fields["client_assertion"])
+    assert header["x5t#S256"] == base64.urlsafe_b64encode(leaf.fingerprint(SHA256())).rstrip(b"=").decode()
+
+
+def test_certificate_of_another_key_is_a_mistake(workload: Workload) -> None:
+    """A certificate that names the key of an assertion must be that key's."""
+    issued = workload.emulator.issue_certificate()
+    named = {"privateKeyEnvVarName": "KEY", "certificateFile": workload.write_file("tls.crt", issued.leaf_pem)}
+    method = method_of({"method": "private_key_jwt", **named})
+
+    require(method.read_checks("p", {"KEY": issued.key_pem}))
+    with pytest.raises(ConfigError, match=r"^p\.privateKeyEnvVarName: .*: the private key does not belong"):
+        require(method.read_checks("p", {"KEY": LEAF_KEY}))

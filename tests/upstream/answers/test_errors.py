@@ -646,3 +646,35 @@ def test_login_of_a_network() -> None:
     assert str(error).endswith(
         "requires a login; sign in to the gateway from this machine, or allow the host in the gateway"
     )
+
+
+@pytest.mark.parametrize("given", [{"codes": {"E7": "IDS-327"}}, {"statuses": {403: "IDS-327"}}])
+def test_entry_can_be_given_by_its_code(given: dict[str, Any]) -> None:
+    """A caller that maps a server's code or status to an entry of the index gets its effect, cure and stable code."""
+    error = error_of(response(403, code="E7"), URL, **given)
+
+    assert isinstance(error, Refused)
+    assert (error.withdrawn, error.error_code) == (True, "IDS-327")
+    assert error.cure.startswith("grant the AccessKey's user or role the action eiam:GenerateOauthToken")
+    with pytest.raises(Refused) as caught:
+        errors.answer_of(response(403, code="E7"), URL, asked="the token endpoint", **given)
+    assert caught.value.error_code == "IDS-327"
+
+
+@pytest.mark.parametrize(
+    ("status", "error_code"), [(399, "IDS-209"), (400, "IDS-215"), (429, "IDS-216"), (503, "IDS-215")]
+)
+def test_stable_code_of_an_outage(status: int, error_code: str) -> None:
+    """An outage whose code has no entry has the entry of its status."""
+    error = error_of(response(status, code="E7"), URL, codes={"E7": Meaning("transient")})
+
+    assert isinstance(error, Unreachable)
+    assert error.error_code == error_code
+
+
+def test_words_of_a_challenge() -> None:
+    """Where the body names no error, the code and the words are those of the header."""
+    challenge = 'Bearer error="invalid_token", error_description="no such token"'
+    error = error_of(UpstreamResponse(401, b"", challenge=challenge), URL)
+
+    assert (error.code, error.cloud_message) == ("invalid_token", "no such token")

@@ -130,7 +130,7 @@ class FailingStream(SentStream):
         return (self if self.secure else None) if info == "ssl_object" else info
 
 
-@pytest.mark.parametrize("data", [b"", b"HTTP/1.1 20"], ids=["nothing", "a beginning"])
+@pytest.mark.parametrize("data", [b"", b"H", b"HTTP/1.1 20"], ids=["nothing", "one byte", "a beginning"])
 @pytest.mark.parametrize("error", [None, httpcore.ReadError("reset")], ids=["closed", "broken"])
 @pytest.mark.parametrize("secure", [False, True], ids=["clear", "TLS"])
 async def test_answer_that_ends_before_its_head(data: bytes, error: Exception | None, secure: bool) -> None:

@@ -355,9 +355,21 @@ async def test_one_of_two_connections_is_closed() -> None:
 async def test_attempts_behind_the_first_connection_are_given_up() -> None:
     """The first address that accepts ends all other attempts."""
     sockets = TimedAddresses(to_1=9, to_2=0.1)
+    started = asyncio.get_running_loop().time()
     await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 60)
 
+    assert asyncio.get_running_loop().time() - started == pytest.approx(0.35, abs=0.05)
     assert (len(sockets.opened), sockets.opened[0].closed, sockets.given_up) == (1, False, ["192.0.2.1"])
+
+
+@simulated
+async def test_address_that_answers_at_once_is_the_only_one() -> None:
+    """An address that accepts within its head start leaves the others alone."""
+    addresses = ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    sockets = SilentAddresses(addresses[0])
+    await Network(Resolver(lambda *_: addresses), sockets).connect_tcp("name.test", 443, 60)
+
+    assert sockets.tried == addresses[:1]
 
 
 @simulated
@@ -365,6 +377,35 @@ async def test_slow_address_has_the_whole_time() -> None:
     """An address that accepts late, long after its head start, is connected to."""
     sockets = TimedAddresses(to_1=50)
     await Network(Resolver(no_look_up), sockets).connect_tcp("192.0.2.1", 443, 60)
+
+    assert (len(sockets.opened), sockets.opened[0].closed) == (1, False)
+
+
+@simulated
+async def test_attempts_end_with_the_time_limit() -> None:
+    """Attempts without an answer are given up when the time is over, so that none holds a descriptor."""
+    sockets = TimedAddresses(to_1=90, to_2=90)
+    with pytest.raises(NotConnected):
+        await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 5)
+
+    assert sorted(sockets.given_up) == ["192.0.2.1", "192.0.2.2"]
+
+
+class LateAddresses(TimedAddresses):
+    """A network whose first address refuses late."""
+
+    async def connect_tcp(self, host: str, *_: Any, **__: Any) -> httpcore.AsyncNetworkStream:
+        if host == "192.0.2.1":
+            await asyncio.sleep(1)
+            raise httpcore.ConnectError("refused")
+        return await super().connect_tcp(host)
+
+
+@simulated
+async def test_late_refusal_does_not_end_the_others() -> None:
+    """An address that refuses while another one is still under way leaves that one its time."""
+    sockets = LateAddresses(to_2=2)
+    await Network(Resolver(lambda *_: ["192.0.2.1", "192.0.2.2"]), sockets).connect_tcp("name.test", 443, 60)
 
     assert (len(sockets.opened), sockets.opened[0].closed) == (1, False)
 

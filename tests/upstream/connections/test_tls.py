@@ -168,6 +168,28 @@ def test_directory_of_the_environment_is_read_once(authority: trustme.CA, files:
     assert version(found) != before
 
 
+def test_directory_adds_to_the_file_of_the_system(
+    authority: trustme.CA, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificates of SSL_CERT_DIR are trusted beside those of the system's file."""
+    directory = hashed(trustme.CA(organization_name="second"), files / "second")
+    monkeypatch.setenv("SSL_CERT_FILE", str(files / "ca.pem"))  # OpenSSL's name of the system's file
+    context = trust(files, environ={"SSL_CERT_DIR": str(directory)}).context()
+
+    assert "second" in str(subjects(context))
+    assert handshake(context, authority)
+
+
+def test_directory_alone_is_trusted(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a system without a file, the certificates of SSL_CERT_DIR are trusted; messages name the variable."""
+    directory = str(hashed(trustme.CA(organization_name="second"), files / "second"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(files / "missing"))
+    found = trust(files, environ={"SSL_CERT_DIR": directory})
+
+    assert "second" in str(subjects(found.context()))
+    assert found.named() == (("SSL_CERT_DIR", directory),)
+
+
 def test_directory_without_a_certificate(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where neither SSL_CERT_DIR nor the system's file has a certificate, nothing is trusted, which may change."""
     (files / "hashed").mkdir()
@@ -248,6 +270,7 @@ def test_unusable_authority_is_refused(name: str, reason: str, from_environment:
 
     place = "SSL_CERT_FILE" if from_environment else "tls.caFile"
     assert str(caught.value).startswith(f"{place}: {path}: {reason}")
+    assert name != "text" or caught.value.error_code == "IDS-115"
 
 
 def version(found: Trust) -> tuple[Any, ...]:
