@@ -65,6 +65,13 @@ OTHER_VERBS = {
 
 CURE = re.compile(rf"(?:; |[.?] )(?:{'|'.join(sorted(VERBS | OTHER_VERBS))})\b", re.IGNORECASE)
 
+QUESTION = re.compile(r"[a-z]+ [a-z{}]+.*[a-z}]\?(?: |$)", re.DOTALL)
+"""Two words and a question mark behind a word: no pattern and no URL."""
+
+SUGGESTION = "did you mean"
+QUESTIONS = "app/setup/questions.py"
+"""The file with the questions of `setup`, which people answer."""
+
 
 def sources() -> Iterator[tuple[str, str]]:
     """Yield the name and the text of each file of the program."""
@@ -163,6 +170,39 @@ def test_no_cause_contains_a_cure() -> None:
 def test_each_listed_file_exists() -> None:
     """No file is listed that the program does not have."""
     assert OTHER_TEXTS.keys() - {name for name, _ in sources()} == set()
+
+
+def questions(tree: ast.Module) -> list[int]:
+    """Return the lines of the causes and cures that ask a question."""
+    parts = {part for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    parts |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    return [
+        getattr(node, "lineno", 0)
+        for node in ast.walk(tree)
+        if node not in parts and QUESTION.search(literal(node)) and SUGGESTION not in literal(node)
+    ]
+
+
+def test_no_cause_and_no_cure_is_a_question() -> None:
+    """A cause states what failed, and a cure says what to do. Only `did you mean` suggests a word."""
+    found = [f"{name}:{line}" for name, text in sources() if name != QUESTIONS for line in questions(ast.parse(text))]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("source", "asks"),
+    [
+        ('ERRORS = {1: ("connection refused; is the port right?", "")}', True),
+        ('raise Refused(f"{text}: is that the URL of {asked}? A gateway answered", status=400, code="x")', True),
+        ('raise Unreachable(f"{path}: empty", cure="is the right file named?")', True),
+        ('raise ConfigError(f"{word}: no such key; did you mean {near}?", error_code="IDS-101")', False),
+        ('def f() -> None:\n    """Is the file there?"""', False),
+    ],
+)
+def test_question_in_a_cause_or_cure_is_found(source: str, asks: bool) -> None:
+    """A question at the end or in the middle of a text is reported; a suggestion and a docstring are not."""
+    assert bool(questions(ast.parse(source))) == asks
 
 
 def lines_with_a_cure(source: str) -> list[int]:

@@ -91,7 +91,9 @@ class EcsMetadata(Record, frozen=True):
         error = error_of(response, where, asked="the ECS metadata service")
         if isinstance(error, Refused):  # the service answers 404 with a page
             error = error.reworded(
-                f"{where}: HTTP {response.status}: does the instance have that document, or a RAM role?"
+                f"{where}: HTTP {response.status}: the metadata service has nothing at this path, "
+                "or refuses the request",
+                "give the instance a RAM role if the method reads its keys, or use another authnMethod",
             )
         raise error
 

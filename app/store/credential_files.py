@@ -7,6 +7,7 @@ containers mount, or a directory of the service.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Collection
 
@@ -17,6 +18,17 @@ from ..core.formats import FORMATS
 from ..core.values import Credentials
 from ..system import files
 from .errors import EntryError
+
+_CREATE, _LET = "create its directory", "let this user write to its directory"
+_CURES = {
+    errno.ENOENT: _CREATE,
+    errno.ENOTDIR: _CREATE,
+    errno.EACCES: _LET,
+    errno.EPERM: _LET,
+    errno.EROFS: "make its volume writable",
+    errno.ENOSPC: "make room on its volume",
+}
+"""Cures by errno of a write. Without one, the errors index has the cure."""
 
 
 class CredentialFiles:
@@ -43,8 +55,7 @@ class CredentialFiles:
             try:
                 write(file.path, file.format, credentials, int(file.mode, 8))
             except ConfigError as error:
-                place = f"{profile_place(name)}.files[{index}]"
-                failures.append(f"{place}: {error}; does its directory exist, and may this user write there?")
+                failures.append(str(error.at(f"{profile_place(name)}.files[{index}]")))
             else:
                 if file.path in first:
                     with contextlib.suppress(OSError):  # a directory that may be written to, but not listed
@@ -82,7 +93,13 @@ def write(path: str, format_name: str, credentials: Credentials, mode: int = 0o6
     try:
         files.replace(path, f"{text}\n".encode(), mode)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be written: {error.strerror}", error_code="IDS-603") from None
+        raise not_written(path, error) from None
+
+
+def not_written(path: str, error: OSError) -> ConfigError:
+    """Return the error of a file that cannot be written. Its cure depends on the errno."""
+    cause, cure = f"{path}: cannot be written: {error.strerror}", _CURES.get(error.errno or 0, "")
+    return ConfigError(cause, cure=cure, error_code="IDS-603")
 
 
 def _unlink(path: str) -> None:

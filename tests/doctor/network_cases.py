@@ -173,7 +173,13 @@ CASES = [
         caused(NameNotResolved("idaas.exmaple", socket.EAI_NONAME, 5.0)),
     ),
     unreachable("silent DNS", "IDS-202", "/etc/resolv.conf", caused(NameNotResolved("x", None, 5.0))),
-    *wrong_host("wrong port", "IDS-203", "is the port right?", "https://127.0.0.1:1", unconnected(errno.ECONNREFUSED)),
+    *wrong_host(
+        "wrong port",
+        "IDS-203",
+        "connection refused | correct host and port",
+        "https://127.0.0.1:1",
+        unconnected(errno.ECONNREFUSED),
+    ),
     avoided(
         "firewall",
         "IDS-204",
@@ -237,7 +243,7 @@ CASES = [
     Case(
         "broken endpoint beside a working one",
         "IDS-203",
-        "is the port right?",
+        "connection refused | correct host and port",
         failover,
         lambda scenario: scenario.put(STS_URL, [BASE]),
     ),

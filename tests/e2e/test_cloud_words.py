@@ -88,7 +88,7 @@ def test_fields_of_a_failure(cloud: EmulatedCloud, tmp_path: Path) -> None:
     ("fault", "exit_code", "words"),
     [
         ({"body": json.dumps({"error": "invalid_scope", "error_description": WORDS})}, 3, f'it says "{WORDS}"'),
-        ({"status": 404, "body": "<title>Not here</title>"}, 3, 'is that the URL of the token endpoint? A gateway or'),
+        ({"status": 404, "body": "<title>Not here</title>"}, 3, 'correct the URL of the token endpoint; if it is'),
         ({"status": 404, "body": "<title>Not here</title>"}, 3, 'it says "Not here"'),
         ({"status": 503, "body": "<title>Later</title>"}, 4, 'it says "Later"'),
     ],

@@ -103,7 +103,9 @@ def test_get_into_a_file(path: str, tmp_path: Path) -> None:
     assert re.fullmatch(FORMATS["aliyun"], target.read_text())
     assert target.stat().st_mode & 0o777 == 0o600
     assert failed.code == 2
-    assert failed.error_line == f"idaas-sidecar get: {missing}: cannot be written: No such file or directory (IDS-603)"
+    assert failed.error_line == (
+        f"idaas-sidecar get: {missing}: cannot be written: No such file or directory; create its directory (IDS-603)"
+    )
     assert sorted(item.name for item in tmp_path.iterdir() if "credentials" in item.name) == ["credentials.json"]
 
 

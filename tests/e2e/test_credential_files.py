@@ -96,6 +96,6 @@ def test_missing_directory(cloud: EmulatedCloud, tmp_path: Path) -> None:
 
     assert warning["profile"] == "default"
     assert warning["message"].startswith(
-        f"profiles.default.files[0]: {path}: cannot be written: No such file or directory; does its directory exist"
+        f"profiles.default.files[0]: {path}: cannot be written: No such file or directory; create its directory"
     )
     assert f'"access_key_id": "{body["AccessKeyId"]}"' in path.read_text()

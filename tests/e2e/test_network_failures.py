@@ -28,7 +28,7 @@ def profile(cloud: EmulatedCloud, *, token: str | None = None, sts: list[str] | 
 
 
 CAUSES = {
-    "refused": ("true", "127.0.0.1:9", "could not connect to 127.0.0.1:9: connection refused; does the server run"),
+    "refused": ("true", "127.0.0.1:9", "could not connect to 127.0.0.1:9: connection refused; correct host and port"),
     "no network": (
         "true",
         "192.0.2.1",

@@ -178,7 +178,7 @@ async def test_server_without_tls(request_to: Callable[..., Awaitable[str]]) -> 
     async with listening(plain) as port:
         error = await request_to(f"https://127.0.0.1:{port}/")
 
-    assert "the server does not speak TLS; is the port right, and is it https?" in error
+    assert "the server does not speak TLS; correct scheme and port of the URL" in error
 
 
 async def test_silent_handshake(request_to: Callable[..., Awaitable[str]]) -> None:
@@ -305,7 +305,7 @@ ALERTS = {
     40: "the server ends the TLS handshake: no cipher or version in common, or it requires a client certificate",
     70: "the server speaks no version of TLS that is allowed here",
     112: "the server has no certificate for that name; use a name that the certificate has",
-    None: "the server ends the TLS handshake without a reason; is the port right?",
+    None: "the server ends the TLS handshake without a reason; correct the port; if the server requires",
 }
 """By the number of a TLS alert (RFC 8446 section 6); None: the connection is closed."""
 

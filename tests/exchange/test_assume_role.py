@@ -106,11 +106,11 @@ async def test_refusal_does_not_quote_the_secret() -> None:
     assert "of-first" not in f"{caught.value} {caught.value.cloud_message}"
 
 
-async def test_a_page_asks_whether_the_url_is_that_of_sts() -> None:
-    """A page in the place of STS's answer names what the URL should be."""
+async def test_cure_of_a_page_is_to_correct_the_url_of_sts() -> None:
+    """A page in place of an answer of STS has the cure to correct the URL."""
     http = FakeHttp(answer("<html><title>404</title></html>", 404))
 
-    with pytest.raises(Refused, match=r"is that the URL of STS\?"):
+    with pytest.raises(Refused, match="correct the URL of STS; if it is right, list its host"):
         await action(http).assume(parent())
 
 

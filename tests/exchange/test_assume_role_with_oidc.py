@@ -115,9 +115,9 @@ async def test_token_info_is_handed_on(said: Any, found: dict[str, str]) -> None
     assert seen == [found]
 
 
-async def test_a_page_asks_whether_the_url_is_that_of_sts() -> None:
-    """A page in the place of STS's answer names what the URL should be."""
-    with pytest.raises(Refused, match=r"is that the URL of STS\?"):
+async def test_cure_of_a_page_is_to_correct_the_url_of_sts() -> None:
+    """A page in place of an answer of STS has the cure to correct the URL."""
+    with pytest.raises(Refused, match="correct the URL of STS; if it is right, list its host"):
         await action(FakeHttp(answer("<html>", 404))).credentials(Token("e30.e30.c2ln", NOW + 60))
 
 

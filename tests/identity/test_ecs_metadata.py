@@ -70,7 +70,7 @@ def test_metadata_endpoint_is_the_clouds_or_loopback(url: str, workload: Workloa
 
 @pytest.mark.parametrize(
     ("status", "error", "message"),
-    [(404, Refused, "HTTP 404: does the instance have that document"), (503, Unreachable, "HTTP 503")],
+    [(404, Refused, "HTTP 404: the metadata service has nothing at this path"), (503, Unreachable, "HTTP 503")],
 )
 async def test_metadata_error_is_permanent_or_transient(
     status: int, error: type[Exception], message: str, workload: Workload, offline: Build
@@ -164,7 +164,7 @@ async def test_status_of_each_request_is_checked(at: str, status: int, transient
     with pytest.raises(SidecarError, match=f"^{re.escape(at)}: HTTP {status}") as caught:
         await service(http).identity_document("idaas_1")
 
-    assert ("does the instance have that document, or a RAM role?" in str(caught.value)) != transient
+    assert ("give the instance a RAM role if the method reads its keys" in caught.value.cure) != transient
     if transient:
         assert isinstance(caught.value, Unreachable)
         assert caught.value.retry_after == 3.0

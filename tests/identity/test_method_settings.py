@@ -830,7 +830,8 @@ async def test_key_and_certificate_of_a_rotation_are_replaced_one_by_one(
     certificate_key = "certificateFile: " if "certificateFile" in method else "clientX509Certificate"
     assert str(caught.value) == (
         f"p.{key}.privateKeyFile: {method['privateKeyFile']}: the private key does not belong to the certificate in "
-        f"p.{key}.{certificate_key}{method.get('certificateFile', '')}; is one being replaced?"
+        f"p.{key}.{certificate_key}{method.get('certificateFile', '')}; write the key and the "
+        "certificate of one pair; during a rotation, the sidecar tries again"
     )
     assert caught.value.error_code == "IDS-115"
 

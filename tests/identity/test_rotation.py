@@ -77,7 +77,7 @@ async def test_half_replaced_certificate_is_retried(workload: Workload, offline:
     sidecar = offline(one_profile(pca(workload), exchange()), workload.environ)
     workload.write_file("tls.crt", workload.emulator.issue_certificate(CLIENT_ID).leaf_pem)
 
-    message = "the private key does not belong to the certificate in .*/tls.crt; is one being replaced"
+    message = "the private key does not belong to the certificate in .*/tls.crt; write the key and the certificate"
     with pytest.raises(Unreachable, match=message):
         await sidecar.fetch()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from app.config.loader import Loaded
 from app.config.settings import CredentialFile, Profile
 from app.core.errors import ConfigError
 from app.core.formats import FORMATS
-from app.store.credential_files import CredentialFiles, write
+from app.store.credential_files import CredentialFiles, not_written, write
 from app.store.errors import EntryError
 
 from ..conftest import configuration
@@ -179,7 +180,7 @@ def test_failed_write(files: CredentialFiles, with_files: WithFiles, folder: Pat
     with pytest.raises(EntryError) as caught:
         files.write("default", with_files(folder / "no" / "a", folder / "b", folder / "no" / "c"), SESSION)
 
-    advice = "does its directory exist, and may this user write there?"
+    advice = "create its directory"
     assert str(caught.value) == (
         f"profiles.default.files[0]: {folder}/no/a: cannot be written: No such file or directory; {advice}; "
         f"profiles.default.files[2]: {folder}/no/c: cannot be written: No such file or directory; {advice}"
@@ -192,8 +193,28 @@ def test_failed_write_of_one_file(folder: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         write(str(folder / "no" / "a"), "aliyun", SESSION)
 
-    assert str(caught.value) == f"{folder}/no/a: cannot be written: No such file or directory"
+    assert caught.value.cause == f"{folder}/no/a: cannot be written: No such file or directory"
+    assert caught.value.cure == "create its directory"
     assert caught.value.error_code == "IDS-603"
+
+
+@pytest.mark.parametrize(
+    ("number", "cure"),
+    [
+        (errno.ENOENT, "create its directory"),
+        (errno.ENOTDIR, "create its directory"),
+        (errno.EACCES, "let this user write to its directory"),
+        (errno.EPERM, "let this user write to its directory"),
+        (errno.EROFS, "make its volume writable"),
+        (errno.ENOSPC, "make room on its volume"),
+        (errno.EIO, ""),
+    ],
+)
+def test_cure_of_a_failed_write(number: int, cure: str) -> None:
+    """The cure fits the number of the error. For other numbers, the errors index has the cure."""
+    error = not_written("/x", OSError(number, os.strerror(number)))
+
+    assert (error.cause, error.cure) == (f"/x: cannot be written: {os.strerror(number)}", cure)
 
 
 def made_unremovable(path: Path) -> None:

@@ -121,7 +121,11 @@ async def test_a_closed_connection_is_tried_again(directory: Path) -> None:
         (answers(403, {"reason": "Forbidden"}), "the service account may not read it", "IDS-200"),
         (answers(401, {"reason": "Unauthorized"}), "the token is not accepted", "IDS-200"),
         (answers(500, {}), "HTTP 500", "IDS-200"),
-        (ApiServer(lambda _: httpx.Response(404, text="404 page not found")), "is the CRD installed", "IDS-200"),
+        (
+            ApiServer(lambda _: httpx.Response(404, text="404 page not found")),
+            "object of the API; install the CRD of the chart",
+            "IDS-200",
+        ),
         (ApiServer(lambda _: httpx.Response(200, text="<html>")), "without an object", "IDS-200"),
         (answers(200, {"spec": {"profiles": [{"name": "orders"}]}}), r"profiles\[0\].roleArn: required", "IDS-128"),
     ],

@@ -190,7 +190,8 @@ def being_replaced(key: str, certificate: str) -> Unreachable:
     Key and certificate are two files: during every rotation, one is new and the other old for a moment.
     """
     return Unreachable(
-        f"{key}: the private key does not belong to the certificate in {certificate}; is one being replaced?",
+        f"{key}: the private key does not belong to the certificate in {certificate}",
+        cure="write the key and the certificate of one pair; during a rotation, the sidecar tries again",
         error_code="IDS-115",
     )
 

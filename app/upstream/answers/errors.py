@@ -123,9 +123,8 @@ def error_of(
         return Unreachable(text, retry_after=response.retry_after, throttled=throttled, error_code=own, **facts)
     if not words.from_api:
         # A page for people: the URL is wrong, or something in between has answered. It does not withdraw a role.
-        return Refused(
-            f"{text}: is that the URL of {asked}? A gateway or proxy may have answered", error_code=NO_API, **facts
-        )
+        cure = f"correct the URL of {asked}; if it is right, list its host in NO_PROXY or allow it in the gateway"
+        return Refused(text, cure=cure, error_code=NO_API, **facts)
     return Refused(
         text,
         cure=meaning.cure,

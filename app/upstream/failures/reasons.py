@@ -26,11 +26,13 @@ from .tls_reasons import tls_reason
 E = TypeVar("E", bound=BaseException)
 
 _PROHIBITED = ("a firewall, network policy or route of this machine prohibits it", "")
+_NO_LISTENER = "correct host and port of the URL, or start the server"
+_NO_PROXY_THERE = "correct the proxy's host and port, or start the proxy"
 _ALLOW = "allow this machine to reach the host on that port, or configure a proxy or the VPC endpoint"
 _NO_MEMORY = ("this machine or container has no memory left for a connection", "raise the memory limit")
 
 _CONNECT = {
-    errno.ECONNREFUSED: ("connection refused; does the server run, is the port right?", ""),
+    errno.ECONNREFUSED: ("connection refused", _NO_LISTENER),
     errno.EHOSTUNREACH: ("no route to that host", _ALLOW),
     errno.ENETUNREACH: ("this machine has no route to that network", "add a route"),
     errno.ENETDOWN: ("the network interface is down", "repair this machine's network"),
@@ -86,7 +88,8 @@ def describe(error: Exception, host: str, proxy: ProxyInBetween | None = None) -
     if proxy.passed:
         found = _words(error, "the server", f"the name {host}")
         return Reason(f"{found.cause} (through the proxy {proxy.address})", found.cure)
-    return _words(error, f"the proxy {proxy.address}", f"the name of the proxy, {proxy.address.rpartition(':')[0]},")
+    found = _words(error, f"the proxy {proxy.address}", f"the name of the proxy, {proxy.address.rpartition(':')[0]},")
+    return Reason(found.cause, found.cure.replace(_NO_LISTENER, _NO_PROXY_THERE))
 
 
 def _refusal(answer: str, host: str, proxy: ProxyInBetween) -> Reason:

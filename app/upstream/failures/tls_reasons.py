@@ -13,7 +13,7 @@ _EXPIRED, _NOT_YET_VALID, _OTHER_NAME, _OTHER_ADDRESS = 10, 9, 62, 64
 _UNKNOWN_CA = frozenset({2, 18, 19, 20, 21})
 """X509_V_ERR_* for a missing issuer or a self-signed certificate."""
 
-_WANTS = "is the port right? Where the server requires a client certificate, name one with connection.certificateFile"
+_WANTS = "correct the port; if the server requires a client certificate, name one with connection.certificateFile"
 _ANOTHER = "name a certificate that the server accepts with connection.certificateFile"
 
 _VERSIONS = "enable TLS 1.2 or 1.3 on the server"
@@ -23,7 +23,7 @@ _CHANGED = ("receives other bytes than were sent", "look for a device in between
 _ENDED = "UNEXPECTED_EOF_WHILE_READING"
 
 _TLS = {
-    "WRONG_VERSION_NUMBER": ("does not speak TLS; is the port right, and is it https?", ""),
+    "WRONG_VERSION_NUMBER": ("does not speak TLS", "correct scheme and port of the URL"),
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": (
         "requires a client certificate",
         "name one with connection.certificateFile",

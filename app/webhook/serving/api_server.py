@@ -174,6 +174,6 @@ def _json(response: httpx.Response, path: str) -> Any:
         value = None
     if not isinstance(value, dict):
         raise Unreachable(
-            f"GET {path}: HTTP {response.status_code} without an object of the API; is the CRD installed?"
+            f"GET {path}: HTTP {response.status_code} without an object of the API", cure="install the CRD of the chart"
         )
     return value

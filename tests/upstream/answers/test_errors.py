@@ -457,7 +457,7 @@ def test_status_and_headers_count_before_the_body(kind: str, status: int, expect
 
 @pytest.mark.parametrize("kind", PAGES)
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
-def test_page_with_a_client_error_questions_the_url(kind: str, status: int) -> None:
+def test_page_with_a_client_error_is_not_of_the_api(kind: str, status: int) -> None:
     """A page with a status of 4xx is no outage, asks for a new token of nobody, and withdraws no role."""
     error = errors.error_of(
         page(status, PAGES[kind][0]), URL, asked="STS", statuses={status: Meaning("withdrawn", "another cure")}
@@ -465,7 +465,7 @@ def test_page_with_a_client_error_questions_the_url(kind: str, status: int) -> N
 
     assert isinstance(error, Refused)
     assert (error.renew_token, error.withdrawn) == (False, False)
-    assert "is that the URL of STS? A gateway or proxy may have answered" in str(error)
+    assert error.cure == "correct the URL of STS; if it is right, list its host in NO_PROXY or allow it in the gateway"
 
 
 def test_throttling_of_sts_as_xml() -> None:

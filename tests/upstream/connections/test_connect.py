@@ -144,7 +144,7 @@ def test_causes(error: Exception, expected: str) -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        ("WRONG_VERSION_NUMBER", "the server does not speak TLS; is the port right, and is it https?"),
+        ("WRONG_VERSION_NUMBER", "the server does not speak TLS; correct scheme and port of the URL"),
         (
             "TLSV13_ALERT_CERTIFICATE_REQUIRED",
             "requires a client certificate; name one with connection.certificateFile",

@@ -47,10 +47,10 @@ def certificate(code: int, message: str = "words of OpenSSL") -> ssl.SSLCertVeri
     return error
 
 
-WANTS = "is the port right? Where the server requires a client certificate, name one with connection.certificateFile"
+WANTS = "correct the port; if the server requires a client certificate, name one with connection.certificateFile"
 ALLOW = "allow this machine to reach the host on that port, or configure a proxy or the VPC endpoint"
 CONNECT = [
-    (errno.ECONNREFUSED, "connection refused; does the server run, is the port right?"),
+    (errno.ECONNREFUSED, "connection refused; correct host and port of the URL, or start the server"),
     (errno.EHOSTUNREACH, f"no route to that host; {ALLOW}"),
     (errno.ENETUNREACH, "this machine has no route to that network; add a route"),
     (errno.EACCES, "a firewall, network policy or route of this machine prohibits it"),
@@ -72,7 +72,7 @@ CONNECT = [
     (errno.ETIMEDOUT, f"no answer to the connection attempt; {ALLOW}"),
 ]
 TLS = [
-    (tls("WRONG_VERSION_NUMBER"), "the server does not speak TLS; is the port right, and is it https?"),
+    (tls("WRONG_VERSION_NUMBER"), "the server does not speak TLS; correct scheme and port of the URL"),
     (
         tls("UNSUPPORTED_PROTOCOL"),
         "the server speaks no version of TLS that is allowed here; enable TLS 1.2 or 1.3 on the server",
@@ -88,8 +88,7 @@ TLS = [
     ),
     (
         tls(None),
-        "the server ends the TLS handshake without a reason; is the port right? Where the server requires a client "
-        "certificate, name one with connection.certificateFile",
+        f"the server ends the TLS handshake without a reason; {WANTS}",
     ),
     (
         tls("SSLV3_ALERT_HANDSHAKE_FAILURE"),
@@ -160,7 +159,7 @@ def test_other_failures_are_described_by_their_type(error: Exception, words: str
 
 
 REFUSED = OSError(errno.ECONNREFUSED, "words")
-WORDS = "could not connect: connection refused; does the server run, is the port right?"
+WORDS = "could not connect: connection refused; correct host and port of the URL, or start the server"
 
 
 @pytest.mark.parametrize(
@@ -295,4 +294,7 @@ def test_proxy_that_accepts_no_connection_is_named() -> None:
 
     words = describe(error, HOST, ProxyInBetween("proxy:8080"))
 
-    assert words.startswith("could not connect to the proxy proxy:8080 at 192.0.2.1:8080: connection refused")
+    assert words == (
+        "could not connect to the proxy proxy:8080 at 192.0.2.1:8080: connection refused; correct the proxy's host and "
+        "port, or start the proxy"
+    )
