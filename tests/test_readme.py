@@ -72,20 +72,30 @@ def test_the_configuration_works(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "path"),
+    ("page", "language", "path"),
     [
-        ("python", "python/readme.py"),
-        ("go", "go/readme/main.go"),
-        ("java", "java/Example.java"),
-        ("node", "node/readme.js"),
+        ("README.md", "python", "python/readme.py"),
+        ("docs/clients.md", "python", "python/readme.py"),
+        ("docs/clients.md", "go", "go/readme/main.go"),
+        ("docs/clients.md", "java", "java/Example.java"),
+        ("docs/clients.md", "node", "node/readme.js"),
     ],
 )
-def test_examples_are_those_that_run(language: str, path: str) -> None:
+def test_examples_are_those_that_run(page: str, language: str, path: str) -> None:
     """The example of each language is the file that tests/interop/test_readme.py runs with the real SDK."""
-    found = re.search(rf"<!-- sdk {language} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    found = re.search(rf"<!-- sdk {language} -->\n```\w+\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
     assert found is not None
     assert found[1] == (ROOT / "tests" / "interop" / path).read_text()
+
+
+MOST_LINES = 168
+"""README.md is for a reader in a hurry. The rest is in docs/."""
+
+
+def test_the_page_is_short() -> None:
+    """README.md has no more lines than a reader in a hurry reads."""
+    assert len(README.splitlines()) <= MOST_LINES
 
 
 def blocks(page: str) -> list[str]:
