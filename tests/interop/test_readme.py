@@ -1,4 +1,4 @@
-"""The examples of README.md and docs/clients.md print the AccessKeyId that a running sidecar serves."""
+"""The examples of README.md for each language: they print the AccessKeyId that a running sidecar serves."""
 
 from __future__ import annotations
 
