@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Mapping
 
 from .config import secret_refs
-from .config.settings import ALLOWED_HOSTS, Access, PathToken, Profile, Settings
+from .config.hosts import allowed_hosts
+from .config.settings import Access, PathToken, Profile, Settings
 from .core.addresses import listen_address
 from .core.clocks import Clocks
 from .core.errors import ConfigError
@@ -173,21 +174,10 @@ def guard(settings: Settings, *, refuse_browsers: bool) -> Guard:
     """Return the access rules that hold for every path."""
     access = settings.access
     return Guard(
-        allowed_hosts=_allowed_hosts(settings),
+        allowed_hosts=allowed_hosts(settings),
         refuse_forwarded=access.forwarded == "refuse",
         refuse_browsers=refuse_browsers,
     )
-
-
-def _allowed_hosts(settings: Settings) -> list[str]:
-    """Return the configured hosts. If they are the defaults, add the addresses of the listeners."""
-    hosts, server = list(settings.access.allowed_hosts), settings.server
-    if hosts == list(ALLOWED_HOSTS):
-        for key, address in (("bind", server.bind), ("metadata", server.metadata), ("ops", server.ops)):
-            if address is not None:
-                host, _ = listen_address(address, f"server.{key}")
-                hosts.append(f"[{host}]" if ":" in host else host)
-    return hosts
 
 
 def _callers(profile: Profile) -> AllowedCallers | None:

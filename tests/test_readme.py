@@ -14,16 +14,18 @@ from .e2e.processes import Process, environment
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+EMULATOR = (ROOT / "docs" / "emulator.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
 def between(start: str, end: str) -> str:
-    """Return the fenced text between two comments."""
-    part = README.split(f"<!-- {start} -->")[1].split(f"<!-- {end} -->")[0]
+    """Return the fenced text between two comments of docs/emulator.md."""
+    part = EMULATOR.split(f"<!-- {start} -->")[1].split(f"<!-- {end} -->")[0]
     return part.split("```")[1].split("\n", 1)[1].strip("\n")
 
 
 def test_make_run_output_is_that_of_demo(tmp_path: Path) -> None:
-    """The output that README.md shows for `make run` is that of `demo`, except for the ports."""
+    """The output that docs/emulator.md shows for `make run` is that of `demo`, except for the ports."""
     with Process("demo", "--port", "0", env=environment(tmp_path)) as process:
         process.stdout.find(lambda line: line.startswith("Ctrl-C"))
         printed = "\n".join(process.stdout.lines())
@@ -61,8 +63,10 @@ def test_kubernetes_is_shown() -> None:
 
 
 def test_the_configuration_works(tmp_path: Path) -> None:
-    """The configuration of the page is valid as it stands there."""
-    (text,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    """The configuration that README.md says to save is valid as it stands in docs/configuration.md."""
+    assert "docs/configuration.md#one-profile" in links(README)
+    (section,) = re.findall(r"^## One profile\n(.*?)^## ", CONFIGURATION, re.DOTALL | re.MULTILINE)
+    (text,) = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
     path = tmp_path / "config.json"
     path.write_text(text)
     found = load(str(path), {"IDAAS_CLIENT_SECRET": "of-tests"}, hostname="host-1", now=lambda: 1e9)
@@ -88,6 +92,16 @@ def test_examples_are_those_that_run(language: str, path: str) -> None:
     assert found[1] == (ROOT / "tests" / "interop" / path).read_text()
 
 
+MOST_LINES = 160
+"""README.md is for a reader in a hurry. The rest is in docs/."""
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_the_page_is_short(name: str) -> None:
+    """The page has no more lines than a reader in a hurry reads."""
+    assert len((ROOT / name).read_text().splitlines()) <= MOST_LINES
+
+
 def blocks(page: str) -> list[str]:
     """Return the fenced blocks of a page, with their languages."""
     return re.findall(r"^```.*?^```$", page, re.DOTALL | re.MULTILINE)
@@ -111,7 +125,8 @@ def links(page: str) -> set[str]:
 
 
 PAGES = ["README.md", "ARCHITECTURE.md", "SECURITY.md", "RELIABILITY.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-PAGES += ["README.zh-CN.md", "docs/README.md", "docs/configuration.md", "docs/operations.md", "examples/README.md"]
+PAGES += ["README.zh-CN.md", "docs/README.md", "docs/configuration.md", "docs/emulator.md", "docs/operations.md"]
+PAGES += ["examples/README.md"]
 
 
 @pytest.mark.parametrize("name", PAGES)

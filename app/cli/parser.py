@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from .. import __version__
 from ..core.text import similar
-from .arguments.common import Parser
+from .arguments.common import Commands, Parser
 from .arguments.config import add_config
 from .arguments.credentials import add_env, add_exec, add_get, add_serve
 from .arguments.doctor import add_doctor
@@ -19,10 +19,6 @@ from .arguments.setup import add_setup
 from .arguments.usage import add_completion, add_help, add_version
 from .arguments.webhook import add_webhook
 from .errors import PROGRAM, bad_usage
-
-TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
-if TYPE_CHECKING:
-    from .arguments.common import Commands
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -94,10 +94,11 @@ def is_host(text: str) -> bool:
 
 def canonical_host(host: str) -> str:
     """
-    Return the host part of a Host header or URL: IPv6 in its canonical spelling, and an IPv4-mapped address as IPv4.
+    Return the host part of a Host header or URL in lower case, an IPv6 address in its canonical spelling.
 
-    `::ffff:127.0.0.1` reaches an IPv4 listener, and clients write IPv6 addresses in several spellings.
+    A mapped address is IPv4: `::ffff:127.0.0.1` reaches an IPv4 listener. Clients write IPv6 in several spellings.
     """
+    host = host.lower()
     if not host.startswith("["):
         return host
     try:

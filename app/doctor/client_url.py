@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from ..core.addresses import bracketed
+
 
 @dataclass(frozen=True, slots=True)
 class ClientUrl:
@@ -24,7 +26,7 @@ class ClientUrl:
     @property
     def authority_host(self) -> str:
         """The host in the form of a Host header, with an IPv6 address in brackets."""
-        return f"[{self.host}]" if ":" in self.host else self.host
+        return bracketed(self.host)
 
 
 def client_url(text: str) -> ClientUrl:

@@ -62,7 +62,7 @@ class Guard:
     """The rules of one listener that hold for every path."""
 
     def __init__(self, *, allowed_hosts: Iterable[str], refuse_forwarded: bool, refuse_browsers: bool) -> None:
-        self._allowed = frozenset(_canonical(host.lower().encode()) for host in allowed_hosts)
+        self._allowed = frozenset(canonical_host(host).encode() for host in allowed_hosts)
         self._refuse_forwarded = refuse_forwarded
         self._refuse_browsers = refuse_browsers
 

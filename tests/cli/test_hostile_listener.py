@@ -72,7 +72,11 @@ def config(listener: Listener, tmp_path: Path) -> str:
 
 def test_status(listener: Listener, config: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the answer has instead of a value: lines that print, or one line that says it is no status."""
-    for each in variants({**STATUS, "profiles": STATUS["profiles"][:1]}):
+    status = {**STATUS, "profiles": STATUS["profiles"][:1]}
+    listener.body = json.dumps(status).encode()
+    assert cli.main(["status", "--config", config], ENVIRON) == 0
+    assert "shop/orders-0: " in capsys.readouterr().out  # the body is read
+    for each in variants(status):
         listener.body = json.dumps(each).encode()
         code = cli.main(["status", "--config", config], ENVIRON)
         shown = capsys.readouterr()
@@ -85,7 +89,11 @@ def test_doctor(listener: Listener, config: str, capsys: pytest.CaptureFixture[s
     """The step `sidecar` reads the answer or says that another program listens; all of the output prints."""
     failure = {"error_code": "IDS-401", "cure": "change it"}
     profile = {"profile": "default", "state": "starting", "last_error": "no", "on_trial": "no", "failure": failure}
-    for each in variants({"config": "a", "config_error": "b", "restart_needed": ["c"], "profiles": [profile]}):
+    status = {"config": "a", "config_error": "b", "restart_needed": ["c"], "profiles": [profile]}
+    listener.body = json.dumps(status).encode()
+    cli.main(["doctor", "--config", config], ENVIRON)
+    assert "change it" in capsys.readouterr().out  # the body is read
+    for each in variants(status):
         listener.body = json.dumps(each).encode()
         code = cli.main(["doctor", "--config", config], ENVIRON)
         shown = capsys.readouterr()
@@ -103,7 +111,8 @@ def test_answers_that_are_no_json(
     code = cli.main([command, "--config", config], ENVIRON)
     shown = capsys.readouterr()
 
-    assert code in (0, 1, 4)
+    assert code == {"health": 0, "status": 4, "doctor": 1}[command]
+    assert "IDS-503" not in shown.out + shown.err  # the body is read
     assert prints(shown.out + shown.err)
 
 

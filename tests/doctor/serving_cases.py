@@ -88,6 +88,11 @@ def allow_host(scenario: Scenario) -> None:
     scenario.put("/access", {"allowedHosts": ["127.0.0.1", "sidecar.local"]})
 
 
+def name_alone(scenario: Scenario) -> None:
+    """Allow a name, and not the address in the application's URI, at which the sidecar listens."""
+    scenario.put("/access", {"allowedHosts": ["sidecar.local"]})
+
+
 TOKEN = "0123456789abcdef"
 
 
@@ -266,6 +271,7 @@ CASES = [
         lambda scenario: setattr(scenario, "caller", replace(scenario.caller, gids=(1000, 3000))),
     ),
     Case("host that is not allowed", "IDS-508", "access.allowedHosts", host, allow_host),
+    Case("own address that is not allowed", "IDS-508", "access.allowedHosts", name_alone, allow_host),
     Case(
         "path of no profile of two",
         "IDS-509",

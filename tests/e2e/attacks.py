@@ -54,20 +54,23 @@ def trickling(connections: list[Connection]) -> Iterator[None]:
         thread.join()
 
 
-PIPELINES = r"""
-import resource, selectors, socket, sys
-host, port, connections, target, requests, reads = sys.argv[1:]
+ATTACKER = r"""
+import resource, selectors, socket, struct, sys
+host, port, connections, target, requests, way = sys.argv[1:]
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % target.encode()
+last = b"Connection: close\r\n" if way == "reopen" else b""
+request = b"GET %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (target.encode(), last)
 selector = selectors.DefaultSelector()
 def new():
     sock = socket.socket()
-    if reads == "0":
+    if way == "ignore":
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+    if way == "reopen":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # keeps no port in TIME_WAIT
     sock.setblocking(False)
     sock.connect_ex((host, int(port)))
-    selector.register(sock, selectors.EVENT_WRITE | (selectors.EVENT_READ if reads == "1" else 0))
+    selector.register(sock, selectors.EVENT_WRITE | (selectors.EVENT_READ if way == "read" else 0))
 for _ in range(int(connections)):
     new()
 print("sending", flush=True)
@@ -78,6 +81,8 @@ while True:
                 raise ConnectionResetError
             if events & selectors.EVENT_WRITE:
                 key.fileobj.send(request * int(requests))
+                if way == "reopen":
+                    selector.modify(key.fileobj, selectors.EVENT_READ)
         except BlockingIOError:
             continue
         except OSError:
@@ -97,56 +102,27 @@ def pipelining(
     `requests`: how many are in one segment; up to 15 of them do not end the connection. Without `reads` no response is
     read, and the client's own buffer is as small as the kernel permits.
     """
-    host, _, port = base.removeprefix("http://").partition(":")
-    with _attacking(PIPELINES, host, port, str(connections), target, str(requests), str(int(reads))):
+    with _attacking(base, connections, target, requests, "read" if reads else "ignore"):
         yield
-
-
-REOPENING = r"""
-import resource, selectors, socket, struct, sys
-host, port, connections, target = sys.argv[1:]
-hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-request = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target.encode()
-selector = selectors.DefaultSelector()
-def new():
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # keeps no port in TIME_WAIT
-    sock.setblocking(False)
-    sock.connect_ex((host, int(port)))
-    selector.register(sock, selectors.EVENT_WRITE)
-for _ in range(int(connections)):
-    new()
-print("sending", flush=True)
-while True:
-    for key, events in selector.select():
-        try:
-            if events & selectors.EVENT_WRITE:
-                key.fileobj.send(request)
-                selector.modify(key.fileobj, selectors.EVENT_READ)
-            elif not key.fileobj.recv(65_536):
-                raise ConnectionResetError
-        except BlockingIOError:
-            continue
-        except OSError:
-            selector.unregister(key.fileobj)
-            key.fileobj.close()
-            new()
-"""
 
 
 @contextmanager
 def reopening(base: str, connections: int, target: str = "/credentials") -> Iterator[None]:
     """Run a process that keeps this many connections open. Each ends after one request, and a new one follows."""
-    host, _, port = base.removeprefix("http://").partition(":")
-    with _attacking(REOPENING, host, port, str(connections), target):
+    with _attacking(base, connections, target, 1, "reopen"):
         yield
 
 
 @contextmanager
-def _attacking(script: str, *arguments: str) -> Iterator[None]:
-    """Run an attacker from its first attack on, and end it."""
-    with subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE) as attacker:
+def _attacking(base: str, connections: int, target: str, requests: int, way: str) -> Iterator[None]:
+    """
+    Run an attacker from its first attack on, and end it.
+
+    `way`: "read" and "ignore" the responses, or "reopen" a connection after each of them.
+    """
+    host, _, port = base.removeprefix("http://").partition(":")
+    arguments = (host, port, str(connections), target, str(requests), way)
+    with subprocess.Popen([sys.executable, "-c", ATTACKER, *arguments], stdout=subprocess.PIPE) as attacker:
         assert attacker.stdout is not None
         attacker.stdout.readline()
         try:

@@ -63,10 +63,10 @@ def test_go_example(tmp_path: Path) -> None:
 
 
 @pytest.mark.interop
-def test_signed_call_of_the_readme(tmp_path: Path) -> None:
-    """The last command of "Try it" in README.md prints the role's ARN, with the variables that `make run` prints."""
+def test_signed_call_of_the_demo(tmp_path: Path) -> None:
+    """The last command of "Try the demo" (docs/emulator.md) prints the role's ARN, with the variables of `make run`."""
     skip_if_missing(PYTHON)
-    page = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "emulator.md").read_text()
     command = page.split("<!-- signed call -->")[1].split("```")[1].strip().splitlines()[-1]
     with demo(home=tmp_path) as sidecar:
         command = command.replace("http://127.0.0.1:7119", sidecar.emulator_url)

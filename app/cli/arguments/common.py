@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     Commands = argparse._SubParsersAction["Parser"]
+else:
+    Commands = argparse._SubParsersAction  # without a type argument, which the class of `argparse` does not take
 
 
 class Parser(argparse.ArgumentParser):

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from .common import add_command, add_config_option
-
-TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
-if TYPE_CHECKING:
-    from .common import Commands
+from .common import Commands, add_command, add_config_option
 
 
 def add_config(commands: Commands) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from .common import add_command, add_config_option, whole_number
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .common import Commands
+from .common import Commands, add_command, add_config_option, whole_number
 
 
 def add_doctor(commands: Commands) -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .common import add_command, whole_number
-
-TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
-if TYPE_CHECKING:
-    from .common import Commands
+from .common import Commands, add_command, whole_number
 
 
 def add_demo(commands: Commands) -> None:
@@ -32,8 +28,7 @@ def add_demo(commands: Commands) -> None:
     command.add_argument(
         "--lifetime", type=whole_number(1, 43200), default=3600, help="session lifetime in seconds (default: 3600)"
     )
-    _add_seed(command)
-    command.add_argument("--json", action="store_true", help="print one JSON line instead of text when ready")
+    _add_common_options(command)
 
 
 def add_emulator(commands: Commands) -> None:
@@ -48,17 +43,17 @@ def add_emulator(commands: Commands) -> None:
         help="http port; https uses the next port; 0 takes free ports (default: 7140)",
     )
     command.add_argument("--world", metavar="FILE", help="JSON file with clients, providers and roles")
-    _add_seed(command)
-    command.add_argument("--json", action="store_true", help="print one JSON line instead of text when ready")
+    _add_common_options(command)
 
 
-def _add_seed(command: argparse.ArgumentParser) -> None:
+def _add_common_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--seed",
         metavar="N",
         type=whole_number(0, 999_999_999),
         help="make the credentials that the emulated cloud issues repeatable, for tests (default: random)",
     )
+    command.add_argument("--json", action="store_true", help="print one JSON line instead of text when ready")
 
 
 def add_conformance(commands: Commands) -> None:

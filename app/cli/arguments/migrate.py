@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from .common import add_command, whole_number
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .common import Commands
+from .common import Commands, add_command, whole_number
 
 
 def add_migrate(commands: Commands) -> None:

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .common import add_command, add_config_option, whole_number
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .common import Commands
+from .common import Commands, add_command, add_config_option, whole_number
 
 FORMATS = ("text", "terraform", "aliyun-cli", "json")
 KINDS = ("idaas", "okta", "keycloak", "kubernetes", "oidc")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from .common import add_command
-
-TYPE_CHECKING = False  # importing `typing` for the real constant would take a tenth of the time of `health`
-if TYPE_CHECKING:
-    from .common import Commands
+from .common import Commands, add_command
 
 COMPLETION_SHELLS = ("bash", "zsh", "fish")
 

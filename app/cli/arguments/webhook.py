@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from .common import add_command
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from .common import Commands
+from .common import Commands, add_command
 
 SETTINGS = "/etc/idaas-sidecar-webhook/settings.json"
 CERTIFICATE = "/etc/idaas-sidecar-webhook/tls"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ...config import secret_refs
+from ...config.hosts import allowed_hosts
 from ...config.settings import CallerRule, PathToken, Settings
-from ...core.addresses import canonical_host, listen_address
+from ...core.addresses import bracketed, canonical_host, listen_address
 from ...core.checks import profile_place
 from ...core.client_chain import CREDENTIALS_URI as URI
 from ...core.errors import SidecarError
@@ -67,7 +68,7 @@ def _url(
     url: ClientUrl, name: str, settings: Settings, served: Mapping[str, frozenset[str]], prefix: str | None
 ) -> Iterator[Finding]:
     host, port = listen_address(settings.server.bind, "server.bind")
-    bound = f"[{host}]" if ":" in host else host
+    bound = bracketed(host)
     named = url.authority_host
     token = "/<path token>" if prefix else ""
     base = f"http://{bound}:{port or url.port}{token}"
@@ -77,7 +78,7 @@ def _url(
         yield broken("IDS-514", f"{URI}: {url.shown} is not at the sidecar's http://{bound}:{port}", cure)
     if not url.host:
         return
-    if canonical_host(named) not in {canonical_host(each.lower()) for each in (*settings.access.allowed_hosts, bound)}:
+    if canonical_host(named) not in allowed_hosts(settings):
         yield broken("IDS-508", f"{URI}: the host {named} is not in access.allowedHosts")
     if prefix is None or any(url.path in paths for paths in served.values()):
         return

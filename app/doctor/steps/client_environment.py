@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 
+from ...config.hosts import allowed_hosts
 from ...config.loader import Loaded
 from ...core.addresses import bracketed, canonical_host, is_loopback, listen_address
 from ...core.client_chain import CREDENTIALS_URI as URI
@@ -155,7 +156,7 @@ def _own_hosts(loaded: Loaded | None) -> set[str]:
     if loaded is None:
         return set()
     bind, _ = listen_address(loaded.settings.server.bind, "server.bind")
-    return {canonical_host(each.lower()) for each in (*loaded.settings.access.allowed_hosts, bracketed(bind))}
+    return {*allowed_hosts(loaded.settings), canonical_host(bracketed(bind))}
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -1,4 +1,3 @@
 from alibabacloud_credentials.client import Client
 
-credential = Client().get_credential()
-print(credential.access_key_id)
+print(Client().get_credential().access_key_id)

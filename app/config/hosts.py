@@ -1,0 +1,20 @@
+"""The hosts by which clients may name the sidecar."""
+
+from __future__ import annotations
+
+from ..core.addresses import bracketed, canonical_host, listen_address
+from .settings import ALLOWED_HOSTS, Settings
+
+
+def allowed_hosts(settings: Settings) -> frozenset[str]:
+    """
+    Return the hosts of a Host header that are served, as `canonical_host` writes them.
+
+    They are those of `access.allowedHosts`. If these are the defaults, the addresses of the listeners are served, too.
+    """
+    hosts, server = list(settings.access.allowed_hosts), settings.server
+    if hosts == list(ALLOWED_HOSTS):
+        for key, address in (("bind", server.bind), ("metadata", server.metadata), ("ops", server.ops)):
+            if address is not None:
+                hosts.append(bracketed(listen_address(address, f"server.{key}")[0]))
+    return frozenset(map(canonical_host, hosts))
