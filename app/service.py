@@ -23,7 +23,7 @@ from .observe import log_events
 from .observe.event_log import EventLog
 from .observe.log import Log
 from .orders import Orders
-from .refresh.places import Places
+from .refresh.fetch_slots import FetchSlots
 from .refresh.profiles import Profiles
 from .refresh.token_cache import TokenCache
 from .reload import Load, Reloader
@@ -348,10 +348,10 @@ def _pipeline_maker(
     children: ChildReaper,
     disk: Disk,
 ) -> Callable[[Settings], Pipeline]:
-    """Return a maker of pipelines, one per configuration. All pipelines share clock, tokens, look-ups and places."""
+    """Return a maker of pipelines, one per configuration. All pipelines share clock, tokens, look-ups and slots."""
     cloud_clock = CloudClock(clocks)
     tokens = TokenCache(now=cloud_clock.now)
-    resolver, places = Resolver(), Places()
+    resolver, slots = Resolver(), FetchSlots()
 
     def make(settings: Settings) -> Pipeline:
         from .refresh.pipeline import Pipeline  # httpx takes long to import: in a thread, after the start
@@ -365,7 +365,7 @@ def _pipeline_maker(
             tokens=tokens,
             transport=transport,
             resolver=resolver,
-            places=places,
+            slots=slots,
             children=children,
             disk=disk,
         )

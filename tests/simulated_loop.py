@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import wraps
 from typing import Any
 
-from app.system.disk import DaemonThreads, Lane
+from app.system.disk import DaemonThreads, QueueExecutor
 
 START_MONOTONIC = 1_000.0
 """The loop's time when it is created."""
@@ -47,7 +47,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def run_in_executor(self, executor: Any, call: Any, *arguments: Any) -> Any:
         """Run work for threads of its own (`system/disk.py`) immediately, too."""
         return super().run_in_executor(
-            None if isinstance(executor, DaemonThreads | Lane) else executor, call, *arguments
+            None if isinstance(executor, DaemonThreads | QueueExecutor) else executor, call, *arguments
         )
 
 

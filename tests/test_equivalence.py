@@ -89,7 +89,7 @@ class Doors:
             pages or handle,
             lambda _: peer,
             ConnectionTable(16, loop),
-            Turns().lane(),
+            Turns().queue(),
             repeats=handle if isinstance(handle, Dispatcher) else None,
         )
         raw = b"%b %b HTTP/1.1\r\n" % (method, target)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from ..core import addresses, urls
-from ..core.checks import Check, check, fails, join, places
+from ..core.checks import Check, check, fails, join, key_paths
 from ..core.errors import ConfigError, Mistake
 from ..core.schedule import Schedule
 from .settings import VALUE_NAME, Access, Cache, Metadata, Refresh, Server, Settings
@@ -130,7 +130,7 @@ def _cache(cache: Cache) -> Iterator[Check]:
 
 def _refresh(refresh: Refresh) -> Iterator[Check]:
     """Yield a check for each rule of the schedule, which itself stops at the first that is broken."""
-    least, most, permanent = places("refresh", "minRetrySeconds", "maxRetrySeconds", "permanentRetrySeconds")
+    least, most, permanent = key_paths("refresh", "minRetrySeconds", "maxRetrySeconds", "permanentRetrySeconds")
     longest = refresh.max_retry_seconds
     patient = replace(refresh, permanent_retry_seconds=max(refresh.permanent_retry_seconds, longest))
     yield check(schedule, patient, needs=(least, most))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 
 from ..core import addresses, proxies, urls
-from ..core.checks import Check, check, fails, places, profile_place, require
+from ..core.checks import Check, check, fails, key_paths, profile_place, require
 from ..core.connection import Connection
 from ..core.errors import ConfigError, Mistake
 from ..core.values import Secret
@@ -87,9 +87,9 @@ def _start_secrets(settings: Settings) -> Iterator[tuple[Callable[[Mapping[str, 
     """Yield the functions that return the readers of these secrets, each with the places of its keys."""
     token, cache = settings.access.path_token, settings.cache
     if isinstance(token, PathToken):
-        yield partial(secret_refs.path_token, token), places("access.pathToken", "file", "envVarName")
+        yield partial(secret_refs.path_token, token), key_paths("access.pathToken", "file", "envVarName")
     if cache.directory is not None:
-        yield partial(secret_refs.cache_key, cache), places("cache", "keyFile", "keyEnvVarName")
+        yield partial(secret_refs.cache_key, cache), key_paths("cache", "keyFile", "keyEnvVarName")
 
 
 # --- profiles ---------------------------------------------------------------------------------------------------------
@@ -110,7 +110,7 @@ def _profile(profile: Profile, place: str, server: Server) -> Iterator[Check]:
     yield from _other_metadata_service(profile, place, server)
     if profile.callers is not None and not (profile.callers.uids or profile.callers.gids):
         cure = "list uids or gids, or leave the key out to serve every caller"
-        needs = places(f"{place}.callers", "uids", "gids")
+        needs = key_paths(f"{place}.callers", "uids", "gids")
         yield fails(Mistake(f"{place}.callers: empty", "IDS-105", cure), *needs)
 
 
@@ -191,7 +191,7 @@ def _connection(connection: Connection, place: str, environ: Mapping[str, str]) 
 
 
 def _certificate_places(place: str) -> tuple[str, ...]:
-    return places(place, "certificateFile", "privateKeyFile", "privateKeyPasswordEnvVarName")
+    return key_paths(place, "certificateFile", "privateKeyFile", "privateKeyPasswordEnvVarName")
 
 
 def _client_certificate(connection: Connection, place: str, environ: Mapping[str, str]) -> None:

@@ -118,8 +118,8 @@ class Findings:
         return bool(self.unusable) and not self.unusable.isdisjoint(above(place))
 
 
-def places(above: str, *keys: str) -> tuple[str, ...]:
-    """Return the places of keys of one object."""
+def key_paths(above: str, *keys: str) -> tuple[str, ...]:
+    """Return the key paths of keys of one object."""
     return tuple(f"{above}.{key}" for key in keys)
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ..core import arns, endpoints
 from ..core import urls as core_urls
-from ..core.checks import Check, check, places
+from ..core.checks import Check, check, key_paths
 from ..core.errors import ConfigError
 from ..core.json_text import TooDeep, json_value
 from .settings import ChainedRole, DeveloperApiExchange, ExchangeSettings, StsExchange
@@ -40,9 +40,9 @@ def checks(exchange: ExchangeSettings, instance: IdaasInstance, place: str) -> I
             yield from _session(exchange, place)
             yield from _sts_endpoints(exchange, place)
         case DeveloperApiExchange():
-            theirs = places(instance.place, "idaasInstanceId", "developerApiEndpoint")
+            theirs = key_paths(instance.place, "idaasInstanceId", "developerApiEndpoint")
             yield check(instance_id, exchange, instance, place, needs=(f"{place}.idaasInstanceId", theirs[0]))
-            ours = places(place, "endpoint", "regionId")
+            ours = key_paths(place, "endpoint", "regionId")
             yield check(developer_api, exchange, instance, place, needs=(*ours, theirs[1]))
 
 
@@ -53,7 +53,7 @@ def role_checks(role: ChainedRole, exchange: ExchangeSettings, place: str, excha
     if _has_endpoints(role):
         yield from _sts_endpoints(role, place)
     elif isinstance(exchange, DeveloperApiExchange):
-        where = places(exchange_place, "regionId", "vpc")
+        where = key_paths(exchange_place, "regionId", "vpc")
         yield check(chained_endpoints, role, exchange, exchange_place, needs=where)
 
 
@@ -131,7 +131,7 @@ def _sts_endpoints(sts: StsExchange | ChainedRole, place: str) -> Iterator[Check
         for index, url in enumerate(sts.endpoints):
             yield check(endpoints.sts_endpoint, url, f"{place}.endpoints[{index}]")
         return
-    needs = places(place, "endpoints", "regionId")
+    needs = key_paths(place, "endpoints", "regionId")
     select = partial(endpoints.sts_endpoints, region=sts.region_id, vpc=sts.vpc, explicit=sts.endpoints, place=place)
     yield check(select, needs=needs)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ..core.base import OtherFile, Strict
-from ..core.checks import Check, check, places
+from ..core.checks import Check, check, key_paths
 from ..core.errors import ConfigError, NotThereYet
 from ..core.values import Secret
 from ..system import secrets
@@ -46,7 +46,7 @@ def read_checks(identity: TokenFileIdentity, place: str, environ: Mapping[str, s
 
 
 def _keys(identity: TokenFileIdentity, place: str) -> tuple[str, ...]:
-    return places(place, identity.key("token_env_var_name"), identity.key("token_file"))
+    return key_paths(place, identity.key("token_env_var_name"), identity.key("token_file"))
 
 
 def read(identity: TokenFileIdentity, place: str, environ: Mapping[str, str]) -> None:

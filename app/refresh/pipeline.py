@@ -39,7 +39,7 @@ from ..upstream.keys import key_derivation
 from ..upstream.keys.client_certificate import certificate_end, client_certificate
 from .connections import Connections, Transport, real_transport
 from .exchanges import Exchanges, exchanges
-from .places import Places, requests_of, servers_of
+from .fetch_slots import FetchSlots, requests_of, servers_of
 from .token_cache import TokenCache
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Pipeline:
     Fetches credentials for the profiles of `settings`.
 
     Profiles with one identity share one token. A changed configuration gets a new pipeline. To share `cloud_clock`,
-    `tokens`, `resolver` and `places` between pipelines, pass them in.
+    `tokens`, `resolver` and `slots` between pipelines, pass them in.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Pipeline:
         tokens: TokenCache | None = None,
         transport: Transport | None = None,
         resolver: Resolver | None = None,
-        places: Places | None = None,
+        slots: FetchSlots | None = None,
         new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
         is_ours: Callable[[str], bool] = sockets.is_ours,
         children: ChildReaper | None = None,
@@ -76,7 +76,7 @@ class Pipeline:
         self._observer = observe
         self._profiles = settings.profiles
         self._tokens = tokens or TokenCache(now=self._clock.now)
-        self._places = places or Places()
+        self._slots = slots or FetchSlots()
         self._disk = disk or Disk()
         self._servers = servers_of(settings, self._disk.directory)
         self._requests = requests_of(settings)
@@ -128,7 +128,7 @@ class Pipeline:
             return await self._chain(name, credentials, self._exchanges[name])
 
         interrupted = partial(self._observe, Interrupted(name))
-        return await self._places.fetch(fetch, self._servers[name], self._requests[name], interrupted)
+        return await self._slots.fetch(fetch, self._servers[name], self._requests[name], interrupted)
 
     async def token(self, name: str) -> Token:
         """Return a token of the profile's identity. Raises Refused, Unreachable or ConfigError."""

@@ -18,7 +18,7 @@ from .memo import Decision
 from .peers.peer import Peer
 from .request import Request
 from .responses import Response
-from .turns import Lane
+from .turns import RequestQueue
 
 REQUEST_SECONDS = 10.0
 """The longest time from a request's first byte to its last; sending slowly does not extend it.
@@ -59,7 +59,7 @@ class Context(Record, frozen=True):
     handle: Handle
     peer_of: Callable[[asyncio.Transport], Peer]
     table: ConnectionTable
-    lane: Lane
+    queue: RequestQueue
     repeats: Repeats | None = None
 
 
@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._context.table.discard(self)
         if self._paused & _QUEUED:
-            self._context.lane.leave(self)
+            self._context.queue.leave(self)
         if self._kept:
             self.keep(b"")
         if self.task is not None:
@@ -118,7 +118,7 @@ class Connection(asyncio.Protocol):
     def skip(self) -> None:
         """Read nothing until a later turn, so that bytes to be dropped arrive no faster than requests would."""
         self._pause(_QUEUED)
-        self._context.lane.wait(self)
+        self._context.queue.wait(self)
 
     def keep(self, data: bytes) -> None:
         """Replace the kept bytes with `data`."""
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
     def _queue(self) -> None:
         self._pause(_QUEUED)
         self.deadline = max(self.deadline, self._context.loop.time() + REQUEST_SECONDS)
-        self._context.lane.wait(self)
+        self._context.queue.wait(self)
 
     # --- how it ends --------------------------------------------------------------------------------------------------
 

@@ -63,8 +63,8 @@ class Listener:
         """Accept connections."""
         loop = asyncio.get_running_loop()
         self._table = ConnectionTable(self._max_connections, loop)
-        lane = self._turns.lane(self._accept)
-        context = self._context = Context(loop, self._handle, self._peer_of, self._table, lane, self._repeats)
+        queue = self._turns.queue(self._accept)
+        context = self._context = Context(loop, self._handle, self._peer_of, self._table, queue, self._repeats)
         queued = queue_length(self._max_connections)
         create = loop.create_unix_server if self._socket.family == socket.AF_UNIX else loop.create_server
         self._server = await create(lambda: BoundedProtocol(context), sock=self._socket, backlog=queued)
@@ -78,7 +78,7 @@ class Listener:
     def _accept(self) -> None:
         """Accept connections that wait in the kernel's queue, because a busy loop takes them too slowly."""
         context = self._context
-        assert context is not None  # noqa: S101 - the lane was made in `start`
+        assert context is not None  # noqa: S101 - the queue was made in `start`
         for _ in range(self._at_once):
             try:
                 sock, _address = self._socket.accept()

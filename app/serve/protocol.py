@@ -69,7 +69,7 @@ class BoundedProtocol(Connection):
         self._pipelined = 0
         if self.transport.get_write_buffer_size():
             self.hold_unread(data)
-        elif self._context.lane.admits():
+        elif self._context.queue.admits():
             self.advance(data)
         else:
             self.queue(data)

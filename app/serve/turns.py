@@ -52,23 +52,23 @@ class Turns:
     9 s. A turn also answers at least LEAST_FURTHER further requests, so that new connections without end do not starve
     the open ones.
 
-    Each listener has a lane of its own, and the lanes take turns, so that further requests at one listener do not delay
+    Each listener has a queue of its own, and the queues take turns. So further requests at one listener do not delay
     further requests at another.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self._lanes: list[Lane] = []
+        self._queues: list[RequestQueue] = []
         self._accept: list[Callable[[], None]] = []
         self._scheduled: float | None = None
 
-    def lane(self, accept: Callable[[], None] | None = None) -> Lane:
-        """Return the lane of another listener. `accept` takes the connections of its backlog."""
-        lane = Lane(self)
-        self._lanes.append(lane)
+    def queue(self, accept: Callable[[], None] | None = None) -> RequestQueue:
+        """Return the queue of another listener. `accept` takes the connections of its backlog."""
+        queue = RequestQueue(self)
+        self._queues.append(queue)
         if accept is not None:
             self._accept.append(accept)
-        return lane
+        return queue
 
     def over(self) -> bool:
         """Return whether this turn has answered its share of requests. Schedules the next turn."""
@@ -85,8 +85,9 @@ class Turns:
         if took > LONG_TURN or self._occupied():
             for accept in self._accept:
                 accept()
-        further = [(lane.further, len(lane.further)) for lane in self._lanes]  # one request of a connection in a turn
-        self._answer([(lane.first, len(lane.first)) for lane in self._lanes], math.inf)
+        # Counted before the first requests are answered: a connection has one request in a turn.
+        further = [(queue.further, len(queue.further)) for queue in self._queues]
+        self._answer([(queue.first, len(queue.first)) for queue in self._queues], math.inf)
         self._answer(further, max(MOST_PER_TURN, self.count + LEAST_FURTHER))
         if self._occupied():
             self.count = 2 * MOST_PER_TURN  # new requests in this turn wait behind those that are left
@@ -105,10 +106,10 @@ class Turns:
                         connection.proceed()
 
     def _occupied(self) -> bool:
-        return any(len(lane) for lane in self._lanes)
+        return any(len(queue) for queue in self._queues)
 
 
-class Lane:
+class RequestQueue:
     """The waiting connections of one listener: for their first response, and for a further one, in order of arrival."""
 
     __slots__ = ("_turns", "first", "further")

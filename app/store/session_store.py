@@ -206,8 +206,8 @@ class SessionStore:
 
     def _in_order(self, name: str, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Return a future of `work`. A thread runs it after all earlier work on the same directories."""
-        lane = self._threads.lane(name if self._apart else SHARED)
-        return asyncio.get_running_loop().run_in_executor(lane, work, *arguments)
+        queue = self._threads.queue(name if self._apart else SHARED)
+        return asyncio.get_running_loop().run_in_executor(queue, work, *arguments)
 
     def _no_answer(self) -> None:
         self._complain(SHARED, StoreError(f"the disk did not answer within {self._patience:g} s"))

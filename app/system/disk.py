@@ -71,74 +71,74 @@ def in_time(call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     return DaemonThreads().submit(call, *arguments, **named).result(PATIENCE)
 
 
-class Lane(Executor):
-    """Runs the calls of one lane of OrderedThreads."""
+class QueueExecutor(Executor):
+    """Runs the calls of one queue of OrderedThreads."""
 
     def __init__(self, threads: OrderedThreads, name: str) -> None:
         self._threads = threads
         self._name = name
 
     def submit(self, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Run `call` after all calls of the lane that were submitted before."""
+        """Run `call` after all calls of the queue that were submitted before."""
         return self._threads.submit(self._name, call, *arguments, **named)
 
 
 class OrderedThreads:
     """
-    Runs calls on daemon threads: the calls of one lane in order, and different lanes concurrently.
+    Runs calls on daemon threads: the calls of one queue in order, and different queues concurrently.
 
-    The process can end without waiting for these threads. A thread ends when its lane is empty. At most `most` lanes
+    The process can end without waiting for these threads. A thread ends when its queue is empty. At most `most` queues
     run at the same time.
     """
 
     def __init__(self, most: int = ALL_CALLS) -> None:
         self._most = most
-        self._lanes: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
+        self._queues: dict[str, deque[tuple[Future[Any], Callable[[], Any]]]] = {}
         self._waiting: deque[str] = deque()
         self._running = 0
         self._lock = Lock()
 
-    def submit(self, lane: str, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
-        """Run `call` after all calls of its lane that were submitted before."""
+    def submit(self, queue: str, call: Callable[P, T], /, *arguments: P.args, **named: P.kwargs) -> Future[T]:
+        """Run `call` after all calls of its queue that were submitted before."""
         future: Future[T] = Future()
         with self._lock:
-            if lane not in self._lanes:
-                self._lanes[lane] = deque()
-                self._waiting.append(lane)
-            self._lanes[lane].append((future, partial(call, *arguments, **named)))
+            if queue not in self._queues:
+                self._queues[queue] = deque()
+                self._waiting.append(queue)
+            self._queues[queue].append((future, partial(call, *arguments, **named)))
             starts = bool(self._waiting) and self._running < self._most
             self._running += starts
         if starts:
             _thread.start_new_thread(self._work, ())
         return future
 
-    def lane(self, name: str) -> Lane:
-        """Return the executor of a lane."""
-        return Lane(self, name)
+    def queue(self, name: str) -> QueueExecutor:
+        """Return the executor of a queue."""
+        return QueueExecutor(self, name)
 
     def drop_waiting(self) -> None:
         """Cancel all calls that have not started."""
         with self._lock:
-            waiting = [future for lane in self._lanes.values() for future, _ in lane]
-            for lane in self._lanes.values():
-                lane.clear()
+            waiting = [future for queue in self._queues.values() for future, _ in queue]
+            for queue in self._queues.values():
+                queue.clear()
         for future in waiting:
             future.cancel()
 
     def _work(self) -> None:
-        lane: str | None = None
+        queue: str | None = None
         while True:
             with self._lock:
-                if lane is None:
+                if queue is None:
                     if not self._waiting:
                         self._running -= 1
                         return
-                    lane = self._waiting.popleft()
-                if not self._lanes[lane]:
-                    del self._lanes[lane]
-                    lane = None
+                    queue = self._waiting.popleft()
+                if not self._queues[queue]:
+                    del self._queues[queue]
+                    queue = None
                     continue
-                future, call = self._lanes[lane].popleft()
+                future, call = self._queues[queue].popleft()
             if future.set_running_or_notify_cancel():
                 _run(future, call, (), {})
 

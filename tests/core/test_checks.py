@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.core.checks import Check, Findings, above, check, fails, join, places, profile_of, profile_place, require
+from app.core.checks import Check, Findings, above, check, fails, join, key_paths, profile_of, profile_place, require
 from app.core.errors import ConfigError, Mistake, NotThereYet
 
 A, B = Mistake("a.b: wrong", "IDS-105", "cure"), Mistake("c: wrong", "IDS-106")
@@ -101,7 +101,7 @@ def test_require_raises_all() -> None:
 
 def test_places_of_keys_and_above() -> None:
     """A place has its key, and every object and list that it belongs to above it."""
-    assert places("a.b", "c", "d") == ("a.b.c", "a.b.d")
+    assert key_paths("a.b", "c", "d") == ("a.b.c", "a.b.d")
     assert above("a.b[0].c") == {"a", "a.b", "a.b[0]", "a.b[0].c"}
 
 

@@ -108,11 +108,11 @@ async def responses_to(segments: list[bytes], listener: str) -> bytes:
     profiles = await refreshers(clock)
     counters = RequestCounters(clock.time)
     loop = asyncio.get_running_loop()
-    table, lane = ConnectionTable(16, loop), Turns().lane()
+    table, queue = ConnectionTable(16, loop), Turns().queue()
     if listener == "credentials":
         dispatcher = Dispatcher("credentials", handler(profiles, clock), counters, AuditChecks())
         context = Context(
-            loop, dispatcher, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().lane(), repeats=dispatcher
+            loop, dispatcher, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().queue(), repeats=dispatcher
         )
     else:
         items = list(profiles.values())
@@ -125,7 +125,7 @@ async def responses_to(segments: list[bytes], listener: str) -> bytes:
             status_page=lambda _: empty(),
             page_guard=lambda: Guard(allowed_hosts=("127.0.0.1",), refuse_forwarded=True, refuse_browsers=False),
         )
-        context = Context(loop, SharedPages(ops, page), lambda _: UNKNOWN_PEER, table, lane)
+        context = Context(loop, SharedPages(ops, page), lambda _: UNKNOWN_PEER, table, queue)
     transport = RecordingTransport()
     connection = BoundedProtocol(context)
     connection.connection_made(transport)

@@ -22,7 +22,7 @@ from app.core.events import ClockRead, Event, Refreshed, RefreshFailed, StageTim
 from app.emulator import Emulator
 from app.observe.event_log import EventLog
 from app.observe.log import Log
-from app.refresh.places import MOST_AT_ONCE, TURN_SECONDS
+from app.refresh.fetch_slots import MOST_AT_ONCE, TURN_SECONDS
 
 from ..conftest import ENVIRON, configuration, exchange, identity
 from ..simulated_loop import START_MONOTONIC, simulated

@@ -26,8 +26,8 @@ from app.emulator import Emulator, Fault, PublicKey, Secret
 from app.emulator.world.world import CHAINED_ROLE_ARN, CLIENT_ID, role_arn
 from app.observe.counters import RefreshCounters
 from app.refresh.connections import Route
+from app.refresh.fetch_slots import AT_ONCE, FetchSlots
 from app.refresh.pipeline import Pipeline
-from app.refresh.places import AT_ONCE, Places
 from app.upstream.keys import key_derivation
 
 from ..clock import Clock
@@ -195,7 +195,7 @@ async def test_hanging_profiles_do_not_block_another(offline: Build, emulator: E
     await asyncio.gather(*hanging_tasks, return_exceptions=True)
 
 
-class InterruptingPlaces(Places):
+class InterruptingSlots(FetchSlots):
     """Interrupts each fetch once, after a second."""
 
     async def fetch(self, fetch: Any, *_of: Any) -> Any:
@@ -226,7 +226,7 @@ async def test_interrupted_attempt_is_neither_a_duration_nor_a_failure(
         clocks=clock.clocks,
         observe=observe,
         transport=lambda _route: httpx.ASGITransport(emulator),  # type: ignore[arg-type]
-        places=InterruptingPlaces(),
+        slots=InterruptingSlots(),
     )
     emulator.faults.add(Fault("sts", times=1, delay=3600))
 

@@ -59,7 +59,7 @@ class Plain(Connection):
 def context() -> Context:
     """Return a listener's context."""
     loop = asyncio.get_running_loop()
-    return Context(loop, lambda _: OK, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().lane())
+    return Context(loop, lambda _: OK, lambda _: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().queue())
 
 
 def made(shared: Context | None = None, *, extra: dict[str, Any] | None = None) -> Plain:
@@ -142,10 +142,10 @@ async def test_lost_connection_leaves_the_queue() -> None:
     shared = context()
     connection = made(shared)
     connection.queue(b"request")
-    assert len(shared.lane) == 1
+    assert len(shared.queue) == 1
     connection.connection_lost(None)
 
-    assert len(shared.lane) == 0
+    assert len(shared.queue) == 0
     assert shared.table.kept_bytes == 0
 
 
@@ -330,7 +330,7 @@ def test_closing_connection_is_not_read_again(kept: bytes) -> None:
         await asyncio.sleep(2)
 
         assert (connection.transport.calls, connection.advanced) == (["pause"], [])
-        assert len(connection._context.lane) == 0
+        assert len(connection._context.queue) == 0
 
     test()
 

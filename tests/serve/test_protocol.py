@@ -43,7 +43,7 @@ def connection_to(handle: Callable[[Request], Any]) -> BoundedProtocol:
     """Return a connection to a listener with this handler."""
     loop = asyncio.get_running_loop()
     return BoundedProtocol(
-        Context(loop, handle, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().lane())
+        Context(loop, handle, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().queue())
     )
 
 
@@ -321,7 +321,7 @@ async def test_request_in_a_busy_turn_waits() -> None:
     """A request in a turn that has answered its share waits for the next turn, and nothing is read meanwhile."""
     transport = RecordingTransport()
     connection = await requests_in_turns(transport=transport)
-    connection._context.lane._turns.count = 2 * MOST_PER_TURN
+    connection._context.queue._turns.count = 2 * MOST_PER_TURN
     connection.data_received(head("/"))
     assert (transport.written, transport.reading) == (b"", False)
     await asyncio.sleep(0)

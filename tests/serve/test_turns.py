@@ -9,7 +9,7 @@ from itertools import groupby
 
 import pytest
 
-from app.serve.turns import LEAST_FURTHER, LONG_TURN, MOST_PER_TURN, Lane, Turns
+from app.serve.turns import LEAST_FURTHER, LONG_TURN, MOST_PER_TURN, RequestQueue, Turns
 
 from ..simulated_loop import SimulatedLoop, simulated
 
@@ -18,7 +18,7 @@ from ..simulated_loop import SimulatedLoop, simulated
 class Request:
     """A connection with requests that wait. `proceed` answers one and waits again for the next."""
 
-    lane: Lane
+    queue: RequestQueue
     order: list[str]
     name: str = "a"
     requests: int = 1
@@ -32,7 +32,7 @@ class Request:
         self.requests -= 1
         self.then()
         if self.requests:
-            self.lane.wait(self)
+            self.queue.wait(self)
 
 
 async def turn() -> None:
@@ -51,9 +51,9 @@ def advance(seconds: float) -> None:
 async def test_requests_of_a_quiet_turn_are_admitted() -> None:
     """MOST_PER_TURN requests are answered at once, without work for the loop."""
     turns = Turns()
-    lane = turns.lane()
+    queue = turns.queue()
 
-    assert all(lane.admits() for _ in range(MOST_PER_TURN))
+    assert all(queue.admits() for _ in range(MOST_PER_TURN))
     assert turns.count == MOST_PER_TURN
     await turn()
     assert turns.count == MOST_PER_TURN  # no new turn was asked for
@@ -63,23 +63,23 @@ async def test_requests_of_a_quiet_turn_are_admitted() -> None:
 async def test_busy_turn_ends_at_twice_as_many() -> None:
     """Requests above twice MOST_PER_TURN wait; the next turn admits again."""
     turns = Turns()
-    lane = turns.lane()
-    admitted = [lane.admits() for _ in range(2 * MOST_PER_TURN + 3)]
+    queue = turns.queue()
+    admitted = [queue.admits() for _ in range(2 * MOST_PER_TURN + 3)]
 
     assert admitted == [True] * 2 * MOST_PER_TURN + [False] * 3
     await turn()
     assert turns.count == 0
-    assert lane.admits()
+    assert queue.admits()
 
 
 @simulated
 async def test_waiting_requests_take_several_turns() -> None:
     """A turn answers MOST_PER_TURN further requests, in the order of their arrival; the others follow in the next."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
+    queue = turns.queue()
     names = [str(number) for number in range(2 * MOST_PER_TURN + 10)]
     for name in names:
-        lane.wait(Request(lane, order, name, answered=True))
+        queue.wait(Request(queue, order, name, answered=True))
     answered = []
     for _ in range(4):
         await turn()
@@ -87,32 +87,32 @@ async def test_waiting_requests_take_several_turns() -> None:
 
     assert answered == [MOST_PER_TURN, 2 * MOST_PER_TURN, 2 * MOST_PER_TURN + 10, 2 * MOST_PER_TURN + 10]
     assert order == names
-    assert len(lane) == 0
+    assert len(queue) == 0
 
 
 @simulated
 async def test_request_in_a_turn_with_waiting_ones_waits_behind_them() -> None:
     """As long as requests wait, a new one is not admitted; after the last of them it is."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
+    queue = turns.queue()
     for _ in range(MOST_PER_TURN + 1):
-        lane.wait(Request(lane, order, answered=True))
+        queue.wait(Request(queue, order, answered=True))
     await turn()
 
     assert turns.count == 2 * MOST_PER_TURN
-    assert not lane.admits()
+    assert not queue.admits()
     await turn()
     assert turns.count == 1
-    assert lane.admits()
+    assert queue.admits()
 
 
 @simulated
 async def test_one_request_per_turn_of_a_connection() -> None:
     """A connection that waits again is answered in the next turn, so that others are between."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
-    lane.wait(Request(lane, order, "a", requests=3))
-    lane.wait(Request(lane, order, "b", requests=2))
+    queue = turns.queue()
+    queue.wait(Request(queue, order, "a", requests=3))
+    queue.wait(Request(queue, order, "b", requests=2))
     answered = []
     for _ in range(4):
         await turn()
@@ -125,20 +125,20 @@ async def test_one_request_per_turn_of_a_connection() -> None:
 async def test_first_requests_go_before_further_ones() -> None:
     """A connection without a response goes before those that had one, which keep their order."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
+    queue = turns.queue()
     for name, answered in (("a", True), ("b", True), ("new", False), ("c", True), ("newer", False)):
-        lane.wait(Request(lane, order, name, answered=answered))
+        queue.wait(Request(queue, order, name, answered=answered))
 
-    assert len(lane) == 5
+    assert len(queue) == 5
     await turn()
     assert order == ["new", "newer", "a", "b", "c"]
 
 
 @simulated
 async def test_lanes_take_turns() -> None:
-    """A flood in one lane does not delay the request of another."""
+    """A flood in one queue does not delay the request of another."""
     turns, order = Turns(), list[str]()
-    flooded, quiet = turns.lane(), turns.lane()
+    flooded, quiet = turns.queue(), turns.queue()
     for _ in range(3 * MOST_PER_TURN):
         flooded.wait(Request(flooded, order, "flood", answered=True))
     for _ in range(2):
@@ -158,11 +158,11 @@ async def test_lanes_take_turns() -> None:
 async def test_closed_connection_takes_no_place() -> None:
     """A connection that was closed while it waited is passed over, and does not count."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
+    queue = turns.queue()
     for _ in range(MOST_PER_TURN):
-        lane.wait(Request(lane, order, "closed", answered=True, closed=True))
+        queue.wait(Request(queue, order, "closed", answered=True, closed=True))
     for _ in range(MOST_PER_TURN):
-        lane.wait(Request(lane, order, "open", answered=True))
+        queue.wait(Request(queue, order, "open", answered=True))
     await turn()
 
     assert order == ["open"] * MOST_PER_TURN
@@ -180,13 +180,13 @@ def test_connections_are_accepted_in_batches(seconds: float, waiting: int, accep
     @simulated
     async def test() -> None:
         turns, order, calls = Turns(), list[str](), list[str]()
-        lane = turns.lane(lambda: calls.append("one"))
-        turns.lane(lambda: calls.append("two"))
-        turns.lane()
+        queue = turns.queue(lambda: calls.append("one"))
+        turns.queue(lambda: calls.append("two"))
+        turns.queue()
         advance(-asyncio.get_running_loop().time())  # from 0, LONG_TURN is added without rounding
         turns.over()
         for _ in range(waiting):
-            lane.wait(Request(lane, order))
+            queue.wait(Request(queue, order))
         advance(seconds)
         await turn()
 
@@ -200,7 +200,7 @@ def test_connections_are_accepted_in_batches(seconds: float, waiting: int, accep
 async def test_turn_is_measured_from_its_own_begin() -> None:
     """The time between two turns does not count as the length of the second."""
     turns, calls = Turns(), list[str]()
-    turns.lane(lambda: calls.append("accept"))
+    turns.queue(lambda: calls.append("accept"))
     turns.over()
     await turn()
     advance(10)
@@ -216,8 +216,8 @@ async def test_turn_is_measured_from_its_own_begin() -> None:
 async def test_accepted_connections_come_before_waiting_ones() -> None:
     """Connections are accepted at the begin of a turn, so that their requests are in it or in the next."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane(lambda: order.append("accept"))
-    lane.wait(Request(lane, order, "a", requests=2))
+    queue = turns.queue(lambda: order.append("accept"))
+    queue.wait(Request(queue, order, "a", requests=2))
     await turn()
     await turn()
 
@@ -228,15 +228,15 @@ async def test_accepted_connections_come_before_waiting_ones() -> None:
 async def test_closed_connection_leaves_its_lane() -> None:
     """A connection that is closed while it waits is forgotten at once, however many others wait before it."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
-    first, further = Request(lane, order, "first"), Request(lane, order, "further", answered=True)
+    queue = turns.queue()
+    first, further = Request(queue, order, "first"), Request(queue, order, "further", answered=True)
     for connection in (first, further):
-        lane.wait(connection)
-        lane.wait(connection)
-        assert len(lane) == 1
-        lane.leave(connection)
-        assert len(lane) == 0
-        lane.leave(connection)
+        queue.wait(connection)
+        queue.wait(connection)
+        assert len(queue) == 1
+        queue.leave(connection)
+        assert len(queue) == 0
+        queue.leave(connection)
     await turn()
 
     assert order == []
@@ -246,7 +246,7 @@ async def test_closed_connection_leaves_its_lane() -> None:
 async def test_all_first_requests_are_answered_in_a_turn() -> None:
     """However many new connections wait, each is answered in the turn, beside LEAST_FURTHER kept ones."""
     turns, order = Turns(), list[str]()
-    flooded, quiet = turns.lane(), turns.lane()
+    flooded, quiet = turns.queue(), turns.queue()
     for _ in range(2 * MOST_PER_TURN):
         flooded.wait(Request(flooded, order, "kept", answered=True))
     for _ in range(10 * MOST_PER_TURN):
@@ -262,11 +262,11 @@ async def test_all_first_requests_are_answered_in_a_turn() -> None:
 async def test_first_requests_leave_room_for_further_ones() -> None:
     """First requests count: a turn answers MOST_PER_TURN requests in all, if few enough of them are first ones."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
+    queue = turns.queue()
     for _ in range(10):
-        lane.wait(Request(lane, order, "first"))
+        queue.wait(Request(queue, order, "first"))
     for _ in range(2 * MOST_PER_TURN):
-        lane.wait(Request(lane, order, "kept", answered=True))
+        queue.wait(Request(queue, order, "kept", answered=True))
     await turn()
 
     assert order == ["first"] * 10 + ["kept"] * (MOST_PER_TURN - 10)
@@ -276,9 +276,9 @@ async def test_first_requests_leave_room_for_further_ones() -> None:
 async def test_new_connection_gets_one_response_in_a_turn() -> None:
     """A connection that has had its first response in a turn waits for the next one with its further request."""
     turns, order = Turns(), list[str]()
-    lane = turns.lane()
-    lane.wait(Request(lane, order, "new", requests=2))
-    lane.wait(Request(lane, order, "kept", requests=2, answered=True))
+    queue = turns.queue()
+    queue.wait(Request(queue, order, "new", requests=2))
+    queue.wait(Request(queue, order, "kept", requests=2, answered=True))
     answered = []
     for _ in range(2):
         await turn()
@@ -289,9 +289,9 @@ async def test_new_connection_gets_one_response_in_a_turn() -> None:
 
 @simulated
 async def test_lanes_of_different_length() -> None:
-    """Beside a longer lane, a connection that waits again in a turn is not answered twice in it."""
+    """Beside a longer queue, a connection that waits again in a turn is not answered twice in it."""
     turns, order = Turns(), list[str]()
-    short, long = turns.lane(), turns.lane()
+    short, long = turns.queue(), turns.queue()
     short.wait(Request(short, order, "short", requests=2, answered=True))
     for _ in range(3):
         long.wait(Request(long, order, "long", answered=True))

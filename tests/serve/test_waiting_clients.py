@@ -28,7 +28,7 @@ class ColdStart:
         self.connections: list[BoundedProtocol] = []
         loop = asyncio.get_running_loop()
         self._context = Context(
-            loop, self._answer, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().lane()
+            loop, self._answer, lambda _transport: UNKNOWN_PEER, ConnectionTable(16, loop), Turns().queue()
         )
 
     async def _answer(self, _request: Request) -> Response:

@@ -112,7 +112,7 @@ async def test_secret_of_the_environment_needs_no_thread() -> None:
 
 
 def test_calls_of_a_lane_run_in_order(hanging: HangingCall) -> None:
-    """Calls of a lane run one after the other; those that wait can be dropped, and one that hangs is left behind."""
+    """Calls of a queue run one after the other; those that wait can be dropped, and one that hangs is left behind."""
     threads, order = OrderedThreads(), list[int]()
     done = [threads.submit("a", order.append, number) for number in range(3)]
     done[-1].result(LONG)
@@ -125,7 +125,7 @@ def test_calls_of_a_lane_run_in_order(hanging: HangingCall) -> None:
 
 
 def test_lane_that_hangs_delays_no_other(hanging: HangingCall) -> None:
-    """While one lane hangs, the calls of another run, up to a limit of lanes that hang."""
+    """While one queue hangs, the calls of another run, up to a limit of queues that hang."""
     threads = OrderedThreads(2)
     threads.submit("a", hanging)
     for number in range(3):

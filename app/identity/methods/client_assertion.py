@@ -12,7 +12,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from ...core.base import OtherFile
-from ...core.checks import Check, check, places
+from ...core.checks import Check, check, key_paths
 from ...core.record import Record
 from ...core.values import Secret
 from ...system import secrets
@@ -49,7 +49,7 @@ class OAuthClientAssertion(Method, tag_field="method", tag="client_assertion", f
         yield check(lambda: self.token(place, environ)(), needs=self._keys(place))
 
     def _keys(self, place: str) -> tuple[str, ...]:
-        return places(place, self.key("token_env_var_name"), self.key("token_file"))
+        return key_paths(place, self.key("token_env_var_name"), self.key("token_file"))
 
     def token(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the token. Raises ConfigError unless exactly one key is set."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from ...core.base import ProofFile
-from ...core.checks import Check, check, places
+from ...core.checks import Check, check, key_paths
 from ...core.errors import ConfigError
 from ...core.values import Secret
 from ...system import secrets
@@ -36,7 +36,7 @@ class ClientSecretMethod(Method, frozen=True, kw_only=True):
         yield check(lambda: self.secret(place, environ)(), needs=self._secret_places(place))
 
     def _secret_places(self, place: str) -> tuple[str, ...]:
-        return places(place, self.key("client_secret_env_var_name"), self.key("client_secret_file"))
+        return key_paths(place, self.key("client_secret_env_var_name"), self.key("client_secret_file"))
 
     def secret(self, place: str, environ: Mapping[str, str]) -> Secret:
         """Return the reader of the client secret. Raises ConfigError unless exactly one key is set."""
@@ -96,7 +96,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
         yield from self.key_checks(place, environ)
 
     def _key_places(self, place: str) -> tuple[str, ...]:
-        return places(place, self.key("private_key_env_var_name"), self.key("private_key_file"))
+        return key_paths(place, self.key("private_key_env_var_name"), self.key("private_key_file"))
 
     def key_checks(
         self,
@@ -120,7 +120,7 @@ class PrivateKeyMethod(Method, frozen=True, kw_only=True):
             yield check(password)
         if certificate is not None:
             yield check(lambda: certificate()(), needs=certificate_keys)
-        others = places(place, self.key("private_key_password_env_var_name"), self.key("algorithm"))
+        others = key_paths(place, self.key("private_key_password_env_var_name"), self.key("algorithm"))
         yield check(self._fit, place, environ, certificate, standard, needs=(*keys, *others, *certificate_keys))
 
     def _fit(

@@ -10,7 +10,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from ...core.base import ProofFile
-from ...core.checks import Check, check, places
+from ...core.checks import Check, check, key_paths
 from ...core.errors import ConfigError
 from ...core.record import Record
 from ...core.values import Secret
@@ -128,7 +128,7 @@ class IdaasPca(PrivateKeyMethod, tag_field="authnMethod", tag="PCA", frozen=True
         certificates.certificate_chain(chain(), password() if password else None, secrets.origin_of(chain, place))
 
     def _certificate_places(self, place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        leaf, chain = (places(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
+        leaf, chain = (key_paths(place, *map(self.key, names)) for names in (_CERTIFICATE, _CHAIN))
         return leaf, chain
 
     def certificate(self, place: str) -> Secret:

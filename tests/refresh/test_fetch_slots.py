@@ -1,4 +1,4 @@
-"""How many fetches run at once: a server that hangs takes few places, and none of another server's."""
+"""How many fetches run at once: a server that hangs takes few slots, and none of another server's."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable
 
 import pytest
 
-from app.refresh.places import (
+from app.refresh.fetch_slots import (
     AT_ONCE,
-    FURTHER_PLACES,
+    FURTHER_SLOTS,
     MOST_ALONE,
     MOST_AT_ONCE,
     MOST_OF_ALL,
     MOST_SLOW,
     SLICE_SECONDS,
     TURN_SECONDS,
-    Places,
+    FetchSlots,
 )
 
 from ..simulated_loop import START_MONOTONIC, simulated
@@ -28,7 +28,7 @@ class Load:
     """Fetches from servers, each of which takes a given time."""
 
     def __init__(self) -> None:
-        self.places = Places()
+        self.slots = FetchSlots()
         self.under_way: dict[str, int] = {}
         self.most: dict[str, int] = {}
         self.tasks: list[asyncio.Task[float]] = []
@@ -40,7 +40,7 @@ class Load:
         self.tasks += [asyncio.create_task(self.request(server, takes, request)) for _ in range(count)]
 
     async def request(self, server: str, takes: float, request: str | None = None) -> float:
-        """Make a request and return the seconds that it waited for a place."""
+        """Make a request and return the seconds that it waited for a slot."""
         started = now()
 
         async def fetch() -> float:
@@ -56,7 +56,7 @@ class Load:
                 self.under_way[server] -= 1
             return waited
 
-        return await self.places.fetch(fetch, server, request, lambda: self.reported.append(server))
+        return await self.slots.fetch(fetch, server, request, lambda: self.reported.append(server))
 
     async def end(self) -> None:
         """Cancel all requests."""
@@ -80,13 +80,13 @@ async def test_servers_that_hang_delay_no_other_server() -> None:
 
     assert await load.request("healthy", 0.1) == 0
     assert max(load.most.values()) <= MOST_AT_ONCE
-    assert sum(load.most.values()) == 10 * AT_ONCE + FURTHER_PLACES + 1
+    assert sum(load.most.values()) == 10 * AT_ONCE + FURTHER_SLOTS + 1
     await load.end()
 
 
 @simulated
 async def test_healthy_server_while_others_have_all_further_places() -> None:
-    """With no further place left, requests to a healthy server use its own places one after another."""
+    """With no further slot left, requests to a healthy server use its own slots one after another."""
     load = Load()
     for number in range(10):
         load.start(f"hang{number}", HOUR, count=100)
@@ -144,7 +144,7 @@ async def test_different_requests_that_hang_are_limited() -> None:
     await load.end()
 
     assert MOST_ALONE <= under_way <= MOST_ALONE + MOST_AT_ONCE
-    assert (load.places._queues, load.places._further, load.places._under_way) == ({}, 0, 0)
+    assert (load.slots._queues, load.slots._further, load.slots._under_way) == ({}, 0, 0)
 
 
 @simulated
@@ -175,7 +175,7 @@ async def test_fetches_of_all_servers_are_limited() -> None:
 
 @simulated
 @pytest.mark.parametrize("count", [MOST_OF_ALL + 50, 2 * MOST_OF_ALL + 200])
-async def test_quick_server_beside_more_that_hang_than_there_are_places(count: int) -> None:
+async def test_quick_server_beside_more_that_hang_than_there_are_slots(count: int) -> None:
     """A quick server waits less than 5 s, at the start and later, for any number of servers that hang."""
     load = Load()
     for number in range(count):
@@ -207,7 +207,7 @@ async def test_slow_servers_are_answered_beside_others_that_hang() -> None:
 
 @simulated
 async def test_nothing_is_interrupted_within_the_limit() -> None:
-    """While places are left, fetches that hang have all the time of their own limits."""
+    """While slots are left, fetches that hang have all the time of their own limits."""
     load = Load()
     for number in range(MOST_OF_ALL - 1):
         load.start(f"hang{number}", HOUR)
@@ -225,43 +225,43 @@ async def test_slow_servers_are_forgotten() -> None:
     for number in range(MOST_SLOW + 10):
         load.start(f"slow{number}", SLICE_SECONDS)
     await asyncio.gather(*load.tasks)
-    assert len(load.places._slow) <= MOST_SLOW
+    assert len(load.slots._slow) <= MOST_SLOW
 
-    last = next(reversed(load.places._slow))
+    last = next(reversed(load.slots._slow))
     await load.request(str(last), 0.1)
 
-    assert last not in load.places._slow
+    assert last not in load.slots._slow
 
 
 @simulated
 async def test_places_are_given_back() -> None:
-    """After failures, cancellations and refusals every place is free again, and no server is remembered."""
+    """After failures, cancellations and refusals every slot is free again, and no server is remembered."""
     load = Load()
     load.start("a", HOUR, count=50)
     load.start("b", HOUR, count=50)
     await asyncio.sleep(20)
     await load.end()
 
-    async def fail(places: Places, act: Callable[[], None]) -> None:
+    async def fail(slots: FetchSlots, act: Callable[[], None]) -> None:
         async def fetch() -> None:
             act()
 
-        await places.fetch(fetch, "c")
+        await slots.fetch(fetch, "c")
 
     def trouble() -> None:
         raise RuntimeError
 
     for _ in range(5):
         with pytest.raises(RuntimeError):
-            await fail(load.places, trouble)
+            await fail(load.slots, trouble)
 
-    assert (load.places._queues, load.places._further, load.places._under_way) == ({}, 0, 0)
+    assert (load.slots._queues, load.slots._further, load.slots._under_way) == ({}, 0, 0)
 
 
 @pytest.mark.parametrize("cancelled", [-2, -1], ids=["the first that waits", "the last"])
 @simulated
 async def test_cancelled_wait_gives_no_place_back(cancelled: int) -> None:
-    """A fetch that is cancelled while it waits held no place, and is given none later."""
+    """A fetch that is cancelled while it waits held no slot, and is given none later."""
     load = Load()
     load.start("a", HOUR, count=MOST_AT_ONCE + 2)
     await asyncio.sleep(TURN_SECONDS * (MOST_AT_ONCE + 2))
@@ -271,4 +271,4 @@ async def test_cancelled_wait_gives_no_place_back(cancelled: int) -> None:
 
     assert load.under_way["a"] == MOST_AT_ONCE
     await load.end()
-    assert (load.places._queues, load.places._further, load.places._under_way) == ({}, 0, 0)
+    assert (load.slots._queues, load.slots._further, load.slots._under_way) == ({}, 0, 0)

@@ -1,7 +1,7 @@
 """Limits the number of concurrent fetches, separately for each set of servers.
 
 A hundred concurrent fetches leave 10 KiB of memory per profile behind, and STS counts the requests of an account. So
-most fetches wait for a place. The places belong to servers and to directories of files: a server or directory that
+most fetches wait for a slot. The slots belong to servers and to directories of files: a server or directory that
 hangs delays only the profiles that need it.
 
 All fetches together are limited, too. While this limit is reached, a fetch that waits for a server not known as slow
@@ -30,16 +30,16 @@ from ..identity.command import CommandIdentity
 T = TypeVar("T")
 
 AT_ONCE = 2
-"""Places for concurrent fetches from the same servers. Fetches from other servers never take these places."""
+"""Slots for concurrent fetches from the same servers. Fetches from other servers never take these slots."""
 
 TURN_SECONDS = 1.0
-"""Seconds of waiting after which a fetch may take a further place, because a server is slow or hangs."""
+"""Seconds of waiting after which a fetch may take a further slot, because a server is slow or hangs."""
 
 MOST_AT_ONCE = 32
 """The most concurrent fetches from the same servers, even if they hang."""
 
-FURTHER_PLACES = 60
-"""Further places for all servers together. This limit bounds the memory when several servers hang."""
+FURTHER_SLOTS = 60
+"""Further slots for all servers together. This limit bounds the memory when several servers hang."""
 
 PACE_SECONDS = 0.03
 """Seconds by which each fetch waits longer than the previous one, before it may run beside others of the same servers
@@ -54,7 +54,7 @@ MOST_OF_ALL = 400
 """The most concurrent fetches. A fetch that hangs takes 50 KiB, and the memory limit of the manifests is 96 MiB."""
 
 SLICE_SECONDS = 2.0
-"""Seconds after which a fetch may be interrupted, if all places are taken and a server not known as slow needs one. A
+"""Seconds after which a fetch may be interrupted, if all slots are taken and a server not known as slow needs one. A
 cloud that works answers all requests of a fetch within a second."""
 
 MOST_SLOW = 2_048
@@ -64,10 +64,10 @@ MOST_SLOW = 2_048
 @dataclass(slots=True, eq=False)
 class _Waiter:
     """
-    A fetch that waits for a place or has one. `since`: when it began to wait. `request`: what it asks of its servers.
+    A fetch that waits for a slot or has one. `since`: when it began to wait. `request`: what it asks of its servers.
 
-    `alone`: it got its place because no other fetch sends the same request. `begun`: when it got its place. `limit`:
-    the timeout that interrupts it. `over`: it has given its place back.
+    `alone`: it got its slot because no other fetch sends the same request. `begun`: when it got its slot. `limit`:
+    the timeout that interrupts it. `over`: it has given its slot back.
     """
 
     since: float
@@ -98,8 +98,8 @@ class _Queue:
     requests: Counter[Hashable] = field(default_factory=Counter)
 
 
-class Places:
-    """The places of all fetches in one event loop."""
+class FetchSlots:
+    """The slots of all fetches in one event loop."""
 
     def __init__(self) -> None:
         self._queues: dict[Hashable, _Queue] = {}
@@ -116,21 +116,21 @@ class Places:
         interrupted: Callable[[], None] = lambda: None,
     ) -> T:
         """
-        Return what `fetch` returns, in a place for `servers`. Places are given in the order of arrival.
+        Return what `fetch` returns, in a slot for `servers`. Slots are given in the order of arrival.
 
         `request`: what the fetch asks. One executable may hang with the arguments of one profile, and answer others.
         `fetch` may be cancelled and called again; `interrupted` is called in between.
         """
         while True:
             try:
-                async with self._place(servers, request):
+                async with self._slot(servers, request):
                     return await fetch()
             except _Interrupted:
                 interrupted()
 
     @asynccontextmanager
-    async def _place(self, servers: Hashable, request: Hashable) -> AsyncIterator[None]:
-        """Hold a place during the block. Raises _Interrupted."""
+    async def _slot(self, servers: Hashable, request: Hashable) -> AsyncIterator[None]:
+        """Hold a slot during the block. Raises _Interrupted."""
         queue = self._queues.setdefault(servers, _Queue())
         waiter = _Waiter(_now(), servers, request, asyncio.get_running_loop().create_future())
         pace = PACE_SECONDS * len(queue.waiting)
@@ -160,7 +160,7 @@ class Places:
             self._released(servers, queue)
 
     async def _interrupting(self, queue: _Queue, waiter: _Waiter) -> None:
-        """Interrupt the oldest slow fetch, and the next one if another waiter takes the place, until there is one."""
+        """Interrupt the oldest slow fetch, and the next one if another waiter takes the slot, until there is one."""
         interrupted: _Waiter | None = None
         while not waiter.granted.done() and self._may_interrupt(queue, waiter):
             oldest = next(iter(self._running), None)
@@ -196,7 +196,7 @@ class Places:
         self._under_way -= 1
 
     def _released(self, servers: Hashable, queue: _Queue) -> None:
-        for is_slow in (False, True):  # any queue may use a further place
+        for is_slow in (False, True):  # any queue may use a further slot
             for name, other in self._queues.items():
                 if other.waiting and (name in self._slow) is is_slow:
                     self._grant(other)
@@ -204,14 +204,14 @@ class Places:
             self._queues.pop(servers, None)
 
     def _grant(self, queue: _Queue) -> None:
-        """Give places to the waiting fetches, in the order of their arrival."""
-        while queue.waiting and self._has_place(queue, queue.waiting[0].since):
+        """Give slots to the waiting fetches, in the order of their arrival."""
+        while queue.waiting and self._has_slot(queue, queue.waiting[0].since):
             self._further += queue.under_way >= AT_ONCE
             queue.under_way += 1
             self._begin(queue, queue.waiting.popleft())
 
     def _grant_alone(self, queue: _Queue, waiter: _Waiter) -> None:
-        """Give a place to a fetch that has waited long enough, unless a fetch under way asks the same."""
+        """Give a slot to a fetch that has waited long enough, unless a fetch under way asks the same."""
         full = queue.alone >= MOST_ALONE or self._under_way >= MOST_OF_ALL
         if waiter.granted.done() or queue.requests[waiter.request] or full:
             return
@@ -226,13 +226,13 @@ class Places:
         waiter.begun = _now()
         waiter.granted.set_result(None)
 
-    def _has_place(self, queue: _Queue, since: float) -> bool:
+    def _has_slot(self, queue: _Queue, since: float) -> bool:
         if self._under_way >= MOST_OF_ALL:
             return False
         if queue.under_way < AT_ONCE:
             return True
         patient = _now() - since >= TURN_SECONDS
-        return patient and queue.under_way < MOST_AT_ONCE and self._further < FURTHER_PLACES
+        return patient and queue.under_way < MOST_AT_ONCE and self._further < FURTHER_SLOTS
 
 
 def servers_of(settings: Settings, directory: Callable[[str], str] = os.path.dirname) -> dict[str, Hashable]:
