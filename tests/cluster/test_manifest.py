@@ -62,8 +62,9 @@ def test_the_manifest_as_it_is() -> None:
         return kubectl("logs", name, "-n", NAMESPACE, "-c", "idaas-sidecar", check=False).stdout
 
     log = until(lambda: "refresh_failed" in (found := failures()) and found)
+    failed = next(line for line in map(json.loads, log.splitlines()) if line["event"] == "refresh_failed")
     # The test's cluster has no DNS.
-    assert "the name sts.cn-hangzhou.aliyuncs.com could not be resolved: DNS is not reachable" in log
+    assert (failed["stage"], failed["error_code"]) == ("exchange", "IDS-202"), failed
     events = get("events", "-n", NAMESPACE)["items"]
     assert not [each["message"] for each in events if each["reason"] in ("FailedCreate", "Failed")]
 
