@@ -1,4 +1,4 @@
-"""app/main.py: how `serve` waits for a configuration that is not complete, or whose file system does not answer."""
+"""app/start.py: how `serve` waits for a configuration that is not complete, or whose file system does not answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.core.errors import ConfigError, NotThereYet
-from app.main import OneReading, when_complete
+from app.start import OneReading, when_complete
 
 LOADED: Any = object()
 

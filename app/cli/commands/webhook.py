@@ -14,11 +14,12 @@ from typing import Any
 from ...core.errors import ConfigError
 from ...core.json_text import json_text
 from ...core.text import one_line
-from ...main import Signals, complete
+from ...main import Signals
 from ...main import run as run_loop
 from ...observe import log_events
 from ...observe.library_log import LibraryHandler
 from ...observe.log import Log
+from ...start import complete
 from ...system import files
 from ...system.json_file import parse_object
 from ...system.sockets import all_bound, bound
