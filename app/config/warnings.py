@@ -57,10 +57,7 @@ def warnings(
     yield from _exposed(settings.cache.key_file, "cache.keyFile")
     if settings.access.unsafe_bind:
         yield Mistake("access.unsafeBind: credentials may be served on addresses that other machines reach", DRAWBACK)
-    for key, value in leaves(settings):
-        yield from _white_space(key, value)
-        if key.endswith(("ndpoint", "ndpoints")):
-            yield from _regional(value, key)
+    yield from _single_values(settings)
     yield from _no_proxy(settings, environ)
 
 
@@ -98,11 +95,14 @@ def _identity(identity: Identity, place: str) -> Iterator[Mistake]:
         )
 
 
-def _white_space(key: str, value: Any) -> Iterator[Mistake]:
-    """Yield a warning if a text begins or ends with white space: a variable has it from a file with a line end."""
-    if isinstance(value, str) and value != value.strip():
-        cure = "remove it, also from a variable's value"
-        yield Mistake(f"{key}: white space at an end of the value", DRAWBACK, cure)
+def _single_values(settings: Settings) -> Iterator[Mistake]:
+    """Yield the warnings about values of any section: white space at an end, and a misspelt region in an endpoint."""
+    for key, value in leaves(settings):
+        if isinstance(value, str) and value != value.strip():
+            cure = "remove it, also from a variable's value"  # a variable has it from a file with a line end
+            yield Mistake(f"{key}: white space at an end of the value", DRAWBACK, cure)
+        if key.endswith(("ndpoint", "ndpoints")):
+            yield from _regional(value, key)
 
 
 def _exposed(path: str | None, place: str) -> Iterator[Mistake]:
