@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
 SWITCH_SECONDS = 0.001
 """Seconds that the event loop waits at most for a thread that computes, such as a reload. Python's default is 0.005."""
 
@@ -173,9 +175,18 @@ _DEVELOPMENT_MODE = (
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run `work` in a new event loop, of uvloop if it is installed, and return its result."""
+    """
+    Run `work` in a new event loop, of uvloop if it is installed, and return its result, with which the process ends.
+
+    The signals of `Signals` are ignored from then on: another SIGINT while Python ends would change the exit code.
+    """
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(work())
+        code = runner.run(work())
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, signal.SIG_IGN)
+        return code
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -227,8 +238,9 @@ class Signals:
         self._loop = loop
         self.stop = asyncio.Event()
         self.at_once = asyncio.Event()
-        loop.add_signal_handler(signal.SIGTERM, self._terminate)
-        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        # Not by the loop, which sets the defaults when it closes: at the next SIGINT, Python would end with -2.
+        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(self._terminate))
+        signal.signal(signal.SIGINT, lambda *_: loop.call_soon_threadsafe(self._interrupt))
 
     def on_reload(self, call: Callable[[], None]) -> None:
         """Call `call` at each SIGHUP."""

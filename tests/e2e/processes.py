@@ -126,6 +126,10 @@ class Process:
         """Send a signal."""
         self._process.send_signal(number)
 
+    def running(self) -> bool:
+        """Return whether the process has not ended yet."""
+        return self._process.poll() is None
+
     def wait(self, seconds: float = DEADLINE) -> int:
         """Wait until the process exits and return its exit code."""
         try:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from .cloud import ENV, SECRET, add_fault, calls_of, config, emulator_admin
-from .processes import Demo, EmulatedCloud, demo, serve, wait_until
+from .processes import DEADLINE, Demo, EmulatedCloud, demo, serve, wait_until
 from .wire import Connection, fetch, request_head
 
 ROLE = "/latest/meta-data/ram/security-credentials/default"
@@ -318,6 +318,18 @@ def test_immediate_exit(cloud: EmulatedCloud, tmp_path: Path, signals: tuple[sig
         if len(signals) > 1:
             sidecar.process.event("draining")
             sidecar.process.send(signals[1])
+
+        assert sidecar.process.wait() == 0
+
+
+def test_signals_while_the_process_ends(cloud: EmulatedCloud, tmp_path: Path) -> None:
+    """A person who presses Ctrl-C until the process has ended does not change its exit code."""
+    with serve(config(cloud), home=tmp_path, env=ENV) as sidecar:
+        sidecar.process.event("credentials_issued")
+        sidecar.process.send(signal.SIGTERM)
+        until = time.monotonic() + DEADLINE
+        while sidecar.process.running() and time.monotonic() < until:
+            sidecar.process.send(signal.SIGINT)
 
         assert sidecar.process.wait() == 0
 

@@ -269,7 +269,7 @@ async def test_unusable_document_is_not_used(
 
     assert isinstance(caught.value, Refused | Unreachable)
     assert (caught.value.code, caught.value.error_code) == (code, error_code)
-    assert ("write the issuer to the letter" in caught.value.cure) == (code == "issuer_mismatch")
+    assert ("write the issuer exactly as the document names it" in caught.value.cure) == (code == "issuer_mismatch")
     assert (caught.value.endpoint, caught.value.status) == (WHERE, 200)
 
 
