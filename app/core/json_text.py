@@ -41,6 +41,12 @@ def json_value(text: str | bytes, *, strict: bool = True, constant: Callable[[st
     return value
 
 
+def json_kind(value: Any) -> str:
+    """Return the kind of a JSON value that is no object, for a message: `a JSON list`."""
+    names = {list: "list", str: "string", bool: "boolean", int: "number", float: "number"}
+    return f"a JSON {names.get(type(value), 'null')}"
+
+
 def json_text(value: Any, *, indent: int | None = None, compact: bool = False) -> str:
     """
     Return `value` as JSON with letters of every language; characters that do not print are escaped.
